@@ -1,0 +1,64 @@
+"""Isthmus trains autoencoders on your images and lets you use what they learnt.
+
+The public names are loaded when they are first used, so that `import isthmus` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from isthmus.data.datasets import DATASETS as DATASETS
+    from isthmus.data.loading import load as load
+    from isthmus.data.preprocessing import Preprocessing as Preprocessing
+    from isthmus.data.samples import Samples as Samples
+    from isthmus.data.samples import divide as divide
+    from isthmus.errors import IsthmusError as IsthmusError
+    from isthmus.evaluation import evaluate as evaluate
+    from isthmus.models.summary import summarise as summarise
+    from isthmus.models.zoo import MODELS as MODELS
+    from isthmus.models.zoo import Spec as Spec
+    from isthmus.models.zoo import build as build
+    from isthmus.models.zoo import specify as specify
+    from isthmus.report import write_report as write_report
+    from isthmus.trained import Trained as Trained
+    from isthmus.training.loop import Progress as Progress
+    from isthmus.training.loop import resume as resume
+    from isthmus.training.loop import train as train
+    from isthmus.training.run import Run as Run
+    from isthmus.training.settings import Settings as Settings
+
+_PLACES = {
+    "DATASETS": "data.datasets",
+    "IsthmusError": "errors",
+    "MODELS": "models.zoo",
+    "Preprocessing": "data.preprocessing",
+    "Progress": "training.loop",
+    "Run": "training.run",
+    "Samples": "data.samples",
+    "Settings": "training.settings",
+    "Spec": "models.zoo",
+    "Trained": "trained",
+    "build": "models.zoo",
+    "divide": "data.samples",
+    "evaluate": "evaluation",
+    "load": "data.loading",
+    "resume": "training.loop",
+    "specify": "models.zoo",
+    "summarise": "models.summary",
+    "train": "training.loop",
+    "write_report": "report",
+}
+
+__all__ = [*_PLACES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+    return getattr(import_module(f"isthmus.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

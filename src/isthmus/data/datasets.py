@@ -1,0 +1,298 @@
+"""The named data sets: one row each, fetched once, checked by their content."""
+
+import gzip
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from isthmus.data.sources import Found, spread
+from isthmus.errors import SourceError
+
+MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+LFW_URL = "https://ndownloader.figshare.com/files/5976018"
+CATS_DOGS_URL = (
+    "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
+    "kagglecatsanddogs_5340.zip"
+)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to fetch.
+
+    Parameters
+    ----------
+    url : str
+    name : str
+        The file's name on this machine.
+    sha256 : str, optional
+        Checksum of the content (of a .gz: of what it holds, so that files compressed again still
+        count). Without one, that of the first download is recorded beside the file and trusted.
+    """
+
+    url: str
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A row of `DATASETS`.
+
+    Parameters
+    ----------
+    name, about, counts, origin : str
+        For people: what it is, how many samples, where it comes from.
+    files : tuple of Remote
+    also : tuple of str
+        Other files that hold the same set and are taken where found.
+    crop, size : optional
+        Preprocessing unless the user asks for another.
+    class_names : tuple of str
+        Names that the files do not tell.
+    read : callable, optional
+        Reads a set that ships with a dependency.
+    """
+
+    name: str
+    about: str
+    counts: str
+    origin: str
+    files: tuple[Remote, ...] = ()
+    also: tuple[str, ...] = ()
+    crop: int | None = None
+    size: tuple[int, int] | None = None
+    class_names: tuple[str, ...] = ()
+    read: Callable[[Path, int | None], Found] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the set's files, here or once fetched."""
+        return data_folder() / self.name
+
+    @property
+    def present(self) -> bool:
+        """Whether the set can be loaded without fetching it."""
+        return self.read is not None or self._file() is not None
+
+    def located(self) -> Path:
+        """Return the file or folder to read.
+
+        Raises
+        ------
+        SourceError
+            If the set has not been fetched.
+        """
+        if self.read is not None:
+            return Path(self.name)
+        file = self._file()
+        if file is None:
+            raise SourceError(
+                f"the data set {self.name} is not in {self.folder}; "
+                f"isthmus data fetch {self.name} brings it."
+            )
+        return file
+
+    def verify(self) -> None:
+        """Hold the files that are present against their checksums.
+
+        Raises
+        ------
+        SourceError
+            If one differs.
+        """
+        for remote in self.files:
+            file = self.folder / remote.name
+            record = file.with_name(file.name + ".sha256")
+            recorded = record.read_text().split()[0] if record.exists() else None
+            expected = remote.sha256 or recorded
+            if expected and file.exists() and content_sha256(file) != expected:
+                raise SourceError(
+                    f"{file} does not hold the published content of {self.name} (its SHA-256 "
+                    f"differs); delete it and run isthmus data fetch {self.name}."
+                )
+
+    def _file(self) -> Path | None:
+        if len(self.files) > 1:
+            complete = all((self.folder / remote.name).exists() for remote in self.files)
+            return self.folder if complete else None
+        names = (*(remote.name for remote in self.files), *self.also)
+        return next((self.folder / name for name in names if (self.folder / name).exists()), None)
+
+
+def data_folder() -> Path:
+    """Return the folder of the named sets: `ISTHMUS_DATA`, or one of the user's."""
+    return Path(os.environ.get("ISTHMUS_DATA") or platformdirs.user_data_dir("isthmus"))
+
+
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, of a .gz that of what it holds."""
+    digest = hashlib.sha256()
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except (OSError, EOFError) as error:
+        raise SourceError(f"{path} is cut short or damaged: {error}.") from error
+    return digest.hexdigest()
+
+
+def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
+    """Fetch the files of a data set that are not there yet, and check them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    progress : bool or object
+        Shows the progress of a download; see `pooch.HTTPDownloader`.
+
+    Returns
+    -------
+    list of Path
+        The files that were fetched now.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be had, cannot be written or is not what was published.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")
+    fetched = []
+    for remote in () if dataset.present else dataset.files:
+        file = dataset.folder / remote.name
+        if file.exists():
+            continue
+        downloader = pooch.HTTPDownloader(progressbar=progress, timeout=60)
+        try:
+            pooch.retrieve(remote.url, None, remote.name, dataset.folder, downloader=downloader)
+        except OSError as error:  # those of requests are among them
+            raise SourceError(
+                f"{remote.name} cannot be fetched from {remote.url}: {error}; try again, or put "
+                f"the file into {dataset.folder} yourself."
+            ) from error
+        _accept(file, remote)
+        fetched.append(file)
+    return fetched
+
+
+def _accept(file: Path, remote: Remote) -> None:
+    """Check a fresh download; record the checksum where none was published."""
+    actual = content_sha256(file)
+    if remote.sha256 is None:
+        file.with_name(file.name + ".sha256").write_text(f"{actual}  {file.name}\n")
+    elif actual != remote.sha256:
+        file.unlink()
+        raise SourceError(
+            f"{remote.url} delivered something else than was published (its SHA-256 differs); "
+            "it was deleted; try again later."
+        )
+
+
+def _read_digits(path: Path, limit: int | None) -> Found:  # noqa: ARG001
+    """Read the 8 × 8 digits that ship with scikit-learn, 0 to 16 stretched to 0 to 255."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    rows = spread(len(digits.images), limit)
+    images = np.round(digits.images[rows] * (255 / 16)).astype(np.uint8)[..., None]
+    names = [str(row) for row in rows]
+    return Found(names, images, labels=digits.target[rows], class_names=tuple("0123456789"))
+
+
+def _idx(url: str, checksums: tuple[str, str, str, str]) -> tuple[Remote, ...]:
+    names = [
+        f"{part}-{kind}-ubyte.gz"
+        for part in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
+    ]
+    return tuple(Remote(url + name, name, sha) for name, sha in zip(names, checksums, strict=True))
+
+
+DATASETS = {
+    row.name: row
+    for row in (
+        Dataset(
+            name="digits",
+            about="handwritten digits, 8 × 8, grey",
+            counts="1,797",
+            origin="ships with scikit-learn",
+            read=_read_digits,
+        ),
+        Dataset(
+            name="mnist",
+            about="handwritten digits, 28 × 28, grey",
+            counts="60,000 + 10,000",
+            origin="LeCun, Cortes and Burges",
+            files=_idx(
+                MNIST_URL,
+                (
+                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                ),
+            ),
+        ),
+        Dataset(
+            name="fashion-mnist",
+            about="pictures of clothing, 28 × 28, grey",
+            counts="60,000 + 10,000",
+            origin="Zalando Research",
+            files=_idx(
+                FASHION_URL,
+                (
+                    "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                    "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                    "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                    "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+                ),
+            ),
+            class_names=(
+                "T-shirt/top",
+                "trouser",
+                "pullover",
+                "dress",
+                "coat",
+                "sandal",
+                "shirt",
+                "sneaker",
+                "bag",
+                "ankle boot",
+            ),
+        ),
+        Dataset(
+            name="lfw",
+            about="Labeled Faces in the Wild, central 90 × 90 at 32 × 32, RGB",
+            counts="13,233",
+            origin="University of Massachusetts",
+            files=(
+                Remote(
+                    LFW_URL,
+                    "lfw.tgz",
+                    "055f7d9c632d7370e6fb4afc7468d40f970c34a80d4c6f50ffec63f5a8d536c0",
+                ),
+            ),
+            also=("lfw.tar",),
+            crop=90,
+            size=(32, 32),
+        ),
+        Dataset(
+            name="cats-dogs",
+            about="photographs of cats and dogs, at 64 × 64, RGB",
+            counts="25,000",
+            origin="Microsoft and Petfinder",
+            files=(Remote(CATS_DOGS_URL, "kagglecatsanddogs_5340.zip"),),
+            also=("cats-dogs.tar",),
+            size=(64, 64),
+        ),
+    )
+}

@@ -1,0 +1,190 @@
+"""`load`: the one verb that turns any source into `Samples`.
+
+A source is read and decoded once. What comes out is kept in the cache as a memory-mapped file,
+under a key of everything that went in, so that the next start takes no time and a set may be
+larger than the memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, kept, untracked
+from isthmus.data.datasets import DATASETS
+from isthmus.data.pictures import (
+    ARCHIVE_SUFFIXES,
+    PICTURE_SUFFIXES,
+    read_archive,
+    read_folder,
+    read_picture,
+    walk,
+)
+from isthmus.data.preprocessing import Preprocessing
+from isthmus.data.samples import Origin, Samples
+from isthmus.data.sources import Found, spread
+from isthmus.data.tables import (
+    is_idx,
+    read_csv,
+    read_idx,
+    read_idx_folder,
+    read_numpy,
+    sample_array,
+)
+from isthmus.errors import SettingsError, SourceError
+
+Reader = Callable[[Path, int | None], Found]
+
+
+def load(
+    source: str | Path | NDArray[Any],
+    *,
+    size: int | tuple[int, int] | None = None,
+    crop: int | None = None,
+    channels: int | None = None,
+    background: str = "white",
+    limit: int | None = None,
+    track: Track = untracked,
+) -> Samples:
+    """Turn any source into `Samples`.
+
+    Parameters
+    ----------
+    source : str, Path or array
+        The name of a data set (`isthmus.DATASETS`), a folder of pictures with or without class
+        folders, a picture, a tar or zip archive, a CSV, an IDX, a .npy or a .npz file; or an
+        array: images (N, H, W) or (N, H, W, C), signals (N, L, C) float.
+    size : int or (int, int), optional
+        Side, or height and width, to resize to.
+    crop : int, optional
+        Side of the central square to cut out before resizing.
+    channels : int, optional
+        1 for grey, 3 for RGB.
+    background : str
+        Colour behind transparent pixels.
+    limit : int, optional
+        At most as many samples, spread evenly over the source.
+    track : callable
+        Shows progress; called as `track(items, total, title)`.
+
+    Returns
+    -------
+    Samples
+
+    Raises
+    ------
+    SourceError
+        If the source is missing, empty, broken, of an unknown kind, or its pictures differ in
+        size and none is asked for.
+    SettingsError
+        If a size, crop, colour or limit makes no sense.
+
+    Examples
+    --------
+    >>> load("digits")
+    Samples(1,797 images of 8 × 8, grey, 10 classes)
+    """
+    if isinstance(size, int):
+        size = (size, size)
+    wanted = Preprocessing(crop=crop, size=size, channels=channels, background=background)
+    return load_as(source, wanted, limit=limit, track=track)
+
+
+def load_as(
+    source: str | Path | NDArray[Any],
+    preprocessing: Preprocessing,
+    *,
+    limit: int | None = None,
+    track: Track = untracked,
+) -> Samples:
+    """Do as `load` does, with a `Preprocessing` (such as a trained model's) made before."""
+    if limit is not None and limit < 1:
+        raise SettingsError(f"limit must be at least 1, not {limit}.")
+    if isinstance(source, np.ndarray):
+        return _from_array(source, preprocessing, limit)
+    name, location, read = _resolve(source)
+    if (dataset := DATASETS.get(name)) is not None:
+        preprocessing = replace(
+            preprocessing,
+            crop=preprocessing.crop or dataset.crop,
+            size=preprocessing.size or dataset.size,
+        )
+    ships = dataset is not None and dataset.read is not None
+    origin = Origin(name, preprocessing, limit)
+    files = [] if ships else _identity(location)
+    return kept(origin, files, lambda: read(location, limit), track)
+
+
+def _resolve(source: str | Path) -> tuple[str, Path, Reader]:
+    """Return the name of a source, the place of its files and what reads them."""
+    dataset = DATASETS.get(str(source))
+    if dataset is None:
+        location = Path(source).expanduser()
+        return str(location), location, reader(location)
+    location = dataset.located()
+    if dataset.read is not None:
+        return dataset.name, location, dataset.read
+    read = reader(location)
+
+    def verified(path: Path, limit: int | None) -> Found:
+        dataset.verify()
+        found = read(path, limit)
+        return replace(found, class_names=dataset.class_names or found.class_names)
+
+    return dataset.name, location, verified
+
+
+def reader(path: Path) -> Reader:
+    """Return the function that reads `path`.
+
+    Raises
+    ------
+    SourceError
+        If the path does not exist or is of no known kind.
+    """
+    if not path.exists():
+        raise SourceError(
+            f"there is no data set and no file or folder called {str(path)!r}; "
+            f"the data sets are {', '.join(DATASETS)}."
+        )
+    if path.is_dir():
+        return read_idx_folder if any(is_idx(file) for file in path.iterdir()) else read_folder
+    kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
+        ((".csv", ".csv.gz"), read_csv),
+        ((".npy", ".npz"), read_numpy),
+        (ARCHIVE_SUFFIXES, read_archive),
+        (PICTURE_SUFFIXES, read_picture),
+    )
+    for suffixes, read in kinds:
+        if path.name.lower().endswith(suffixes):
+            return read
+    if is_idx(path):
+        return read_idx
+    raise SourceError(
+        f"{path} is of no known kind; give a folder, a picture, an archive (tar or zip), "
+        "a CSV, an IDX, a .npy or a .npz file."
+    )
+
+
+def _identity(location: Path) -> list[Any]:
+    """Say what the files of a source are without reading them: names, sizes and times."""
+    if location.is_dir():
+        return [str(location.resolve()), *walk(location)]
+    companions = sorted(location.parent.iterdir()) if is_idx(location) else [location]
+    return [
+        (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in companions
+        if file.exists()
+    ]
+
+
+def _from_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
+    values = sample_array(values, "x", "the array")
+    values = values[spread(len(values), limit)] if limit else values
+    if values.dtype == np.uint8 and preprocessing.changes(values.shape[1:]):
+        values = np.stack([preprocessing.fit(image) for image in values])
+    origin = Origin("", preprocessing, limit)
+    return Samples(values, [str(i) for i in range(len(values))], origin=origin)

@@ -1,0 +1,219 @@
+"""From the bytes of a picture to the input of a model, as one object.
+
+A model is only as good as the pixels it is given: `Preprocessing` is saved with the weights and
+is the one place that decides how a file becomes an array and an array becomes a batch.
+"""
+
+import io
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+
+from isthmus.errors import SettingsError, SourceError
+
+if TYPE_CHECKING:
+    import torch
+
+GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a sample reaches a model, and how the model's output becomes a sample again.
+
+    Parameters
+    ----------
+    crop : int, optional
+        Side of the central square that is cut out first; a smaller picture gives the largest
+        square it has.
+    size : (int, int), optional
+        Height and width after resizing (triangle filter with antialiasing; the whole picture,
+        so a picture of another shape is stretched).
+    channels : int, optional
+        1 for grey, 3 for RGB; None keeps what the source has.
+    background : str
+        Colour that shows through transparent pixels; any name or hexadecimal code of CSS.
+    low, high : float
+        Values of a sample that become 0 and 1 at the model's input: 0 and 255 for images, the
+        smallest and the largest value of the training part for signals.
+
+    Raises
+    ------
+    SettingsError
+        If a size, a crop or a colour makes no sense.
+    """
+
+    crop: int | None = None
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    background: str = "white"
+    low: float = 0.0
+    high: float = 255.0
+
+    def __post_init__(self) -> None:
+        for name, sides in (("size", self.size or ()), ("crop", (self.crop,))):
+            if any(side is not None and not 1 <= side <= 8192 for side in sides):
+                value = "x".join(map(str, sides))
+                raise SettingsError(f"{name} must be from 1 to 8192 pixels, not {value}.")
+        try:
+            ImageColor.getrgb(self.background)
+        except ValueError:
+            raise SettingsError(
+                f"{self.background!r} is no colour; give a name such as white, or #rrggbb."
+            ) from None
+        if not self.low < self.high:
+            raise SettingsError(f"low must be below high, not {self.low} and {self.high}.")
+
+    def scaled(self, low: float, high: float) -> "Preprocessing":
+        """Return a copy that maps `low` to 0 and `high` to 1."""
+        return replace(self, low=float(low), high=float(high))
+
+    def image(self, file: bytes | str) -> NDArray[np.uint8]:
+        """Decode a picture, given as the content or the path of its file.
+
+        Returns
+        -------
+        (H, W, C) uint8
+            C is `channels`, or 1 for a grey picture and 3 for any other.
+
+        Raises
+        ------
+        SourceError
+            With the reason, if the file is no picture or a broken one.
+        """
+        try:
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
+                picture = ImageOps.exif_transpose(opened)
+                return self.fit(_eight_bits(picture, self.background))
+        except UnidentifiedImageError:
+            raise SourceError("not an image that Pillow can read") from None
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            raise SourceError(str(error) or type(error).__name__) from error
+
+    def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Crop, resize and recolour one picture of (H, W, C) uint8."""
+        if self.crop is not None:
+            pixels = _central_square(pixels, self.crop)
+        if self.channels is not None:
+            pixels = _recoloured(pixels, self.channels, self.background)
+        if self.size is not None and pixels.shape[:2] != self.size:
+            pixels = _resized(pixels, self.size)
+        return pixels
+
+    def changes(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether `fit` would alter pictures of this (H, W, C)."""
+        height, width, channels = shape
+        return (
+            (self.crop is not None and (height, width) != (self.crop, self.crop))
+            or (self.size is not None and (height, width) != self.size)
+            or (self.channels is not None and channels != self.channels)
+        )
+
+    def to_input(self, values: "torch.Tensor") -> "torch.Tensor":
+        """Scale samples to a model's input.
+
+        Parameters
+        ----------
+        values : (N, H, W, C) uint8 or (N, L, C) float32
+            Samples on any device.
+
+        Returns
+        -------
+        x : (N, C, H, W) or (N, C, L) float32
+            In [0, 1] for images (and channels-last in memory); signals may leave that range
+            where they leave the range of the training part.
+        """
+        last = values.ndim - 1
+        x = values.permute(0, last, *range(1, last)).float()
+        return x.sub_(self.low).div_(self.high - self.low) if self.low else x.div_(self.high)
+
+    def from_output(self, x: "torch.Tensor") -> "torch.Tensor":
+        """Undo `to_input`: (N, C, H, W) to (N, H, W, C) uint8, (N, C, L) to (N, L, C) float32."""
+        values = (x * (self.high - self.low) + self.low).permute(0, *range(2, x.ndim), 1)
+        if x.ndim == 3:
+            return values.contiguous()
+        return values.round().clamp(0, 255).byte().contiguous()
+
+
+def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Bring numbers of any type to eight bits, without clipping.
+
+    Unsigned 16-bit numbers are divided by 257, truth values become 0 and 255, fractions in
+    [0, 1] are multiplied by 255.
+
+    Raises
+    ------
+    SourceError
+        If the numbers fit none of these, naming `name` and their range.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype == np.uint16:
+        return np.round(values / 257.0).astype(np.uint8)
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if values.dtype.kind in "iu" and low >= 0 and high <= 255:
+        return values.astype(np.uint8)
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+        return np.round(values * 255.0).astype(np.uint8)
+    raise SourceError(
+        f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are no pixels; "
+        "give whole numbers from 0 to 255 or fractions from 0 to 1."
+    )
+
+
+def _eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
+    """Return a decoded picture as (H, W, 1) or (H, W, 3) uint8."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        values = np.asarray(picture)
+        if values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535:
+            values = values.astype(np.uint16)  # 16-bit files of some formats open as 32-bit
+        return as_pixels(values, "it")[..., None]
+    if picture.mode in ALPHA_MODES or "transparency" in picture.info:
+        picture = _over(picture.convert("RGBA"), background, gray=picture.mode in GRAY_MODES)
+    target = "L" if picture.mode in GRAY_MODES else "RGB"
+    pixels = np.asarray(picture.convert(target))
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _over(picture: Image.Image, background: str, gray: bool) -> Image.Image:
+    """Lay a transparent picture over a colour; grey stays grey over a grey colour."""
+    colour = ImageColor.getrgb(background)[:3]
+    opaque = Image.alpha_composite(Image.new("RGBA", picture.size, (*colour, 255)), picture)
+    return opaque.convert("L" if gray and len(set(colour)) == 1 else "RGB")
+
+
+def _central_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    side = min(side, height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def _recoloured(pixels: NDArray[np.uint8], channels: int, background: str) -> NDArray[np.uint8]:
+    """Bring (H, W, C) to `channels`; grey by the luma weights of ITU-R 601."""
+    held = pixels.shape[-1]
+    if held == channels:
+        return pixels
+    if held not in (1, 3, 4) or channels not in (1, 3):
+        raise SourceError(f"pictures of {held} channels cannot become pictures of {channels}.")
+    picture = Image.fromarray(pixels[..., 0] if held == 1 else pixels)
+    if held == 4:
+        picture = _over(picture, background, gray=False)
+    recoloured = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    return recoloured.reshape(*pixels.shape[:2], channels)
+
+
+def _resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    box = (size[1], size[0])  # Pillow says width first
+    if pixels.shape[-1] == 3:
+        return np.asarray(Image.fromarray(pixels).resize(box, Image.Resampling.BILINEAR))
+    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(pixels, -1, 0)]
+    return np.stack(
+        [np.asarray(plane.resize(box, Image.Resampling.BILINEAR)) for plane in planes], axis=-1
+    )

@@ -1,0 +1,187 @@
+"""`Samples`: N images or signals of one shape, with their names, labels and origin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.preprocessing import Preprocessing
+from isthmus.errors import SettingsError, SourceError
+from isthmus.files import fingerprint
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What `load` was asked for.
+
+    Parameters
+    ----------
+    source : str
+        A set's name or a path; empty for arrays.
+    preprocessing : Preprocessing
+        What the pixels went through.
+    limit : int, optional
+    """
+
+    source: str = ""
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    limit: int | None = None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples:
+    """N samples of one shape, in memory or memory-mapped.
+
+    Parameters
+    ----------
+    values : (N, H, W, C) uint8 or (N, L, C) float32
+        Images, or signals of L steps and C channels.
+    names : sequence of N str
+        Where each sample came from, unique within the source.
+    labels : (N,) int64, optional
+        Index of each sample's class in `class_names`.
+    class_names : tuple of str
+    splits : (N,) uint8, optional
+        The source's own division: index of each sample's part in `SPLITS`.
+    origin : Origin
+        Where they come from and how, so that they can be loaded again.
+    skipped : tuple of (name, reason)
+        Files that could not be decoded.
+
+    Raises
+    ------
+    SourceError
+        If the parts do not fit each other, or a signal holds NaN or infinity.
+    """
+
+    values: NDArray[Any]
+    names: Sequence[str]
+    labels: NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = ()
+    splits: NDArray[np.uint8] | None = None
+    origin: Origin = field(default_factory=Origin)
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        name = self.origin.source or "the array"
+        kind = (self.values.ndim, str(self.values.dtype))
+        if kind not in ((4, "uint8"), (3, "float32")):
+            raise SourceError(
+                f"{name} has values of {self.values.dtype} {self.values.shape}; "
+                "images are uint8 (N, H, W, C), signals float32 (N, L, C)."
+            )
+        if 0 in self.values.shape:
+            raise SourceError(f"{name} holds no samples: its shape is {self.values.shape}.")
+        for what, part in (("names", self.names), ("labels", self.labels), ("splits", self.splits)):
+            if part is not None and len(part) != len(self.values):
+                raise SourceError(
+                    f"{name} has {len(self.values):,} samples but {len(part):,} {what}."
+                )
+        if self.is_signal:
+            self._refuse_not_finite(name)
+
+    def __repr__(self) -> str:
+        return f"Samples({self.describe()})"
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (H, W, C) or (L, C)."""
+        return tuple(self.values.shape[1:])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample as a model sees it: (C, H, W) or (C, L)."""
+        *sides, channels = self.shape
+        return (channels, *sides)
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether these are signals rather than images."""
+        return self.values.ndim == 3
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of the content: values, names, labels and classes."""
+        arrays = [self.values] if self.labels is None else [self.values, self.labels]
+        contents = [np.ascontiguousarray(array).data for array in arrays]
+        return fingerprint(self.shape, *contents, list(self.names), self.class_names)
+
+    def take(self, indices: NDArray[np.int64]) -> "Samples":
+        """Return the samples at `indices`, copied, in that order."""
+        return replace(
+            self,
+            values=np.asarray(self.values[indices]),
+            names=[self.names[i] for i in indices],
+            labels=None if self.labels is None else self.labels[indices],
+            splits=None if self.splits is None else self.splits[indices],
+        )
+
+    def describe(self) -> str:
+        """Return one line for people: how many, of what shape, of how many classes."""
+        if self.is_signal:
+            text = f"{len(self):,} signals of {self.shape[0]} × {self.shape[1]}"
+        else:
+            height, width, channels = self.shape
+            colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
+            text = f"{len(self):,} images of {height} × {width}, {colour}"
+        return text + (f", {len(self.class_names):,} classes" if self.class_names else "")
+
+    def _refuse_not_finite(self, name: str) -> None:
+        for start in range(0, len(self), 4096):
+            wrong = ~np.isfinite(self.values[start : start + 4096]).all(axis=(1, 2))
+            if wrong.any():
+                culprit = self.names[start + int(wrong.argmax())]
+                raise SourceError(f"signal {culprit} of {name} holds NaN or infinity; repair it.")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices of the samples to train on, to choose by and to report on, each int64 (n,)."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def divide(samples: Samples, seed: int = 0, validation: float = 0.1, test: float = 0.1) -> Split:
+    """Divide samples at random into training, validation and test parts.
+
+    What the source says itself is kept: its own test part is used for testing only and its own
+    validation part for validation only; what is missing is drawn from its training part.
+
+    Parameters
+    ----------
+    samples : Samples
+    seed : int
+    validation, test : float
+        Fractions of the part that is drawn from, in (0, 1); at least one sample each.
+
+    Raises
+    ------
+    SettingsError
+        If a fraction is outside its range or leaves nothing to train on.
+    """
+    for name, fraction in (("validation", validation), ("test", test)):
+        if not 0 < fraction < 1:
+            raise SettingsError(f"{name} must be a fraction between 0 and 1, not {fraction:g}.")
+    own = samples.splits if samples.splits is not None else np.zeros(len(samples), np.uint8)
+    pool, *held_out = (np.flatnonzero(own == part) for part in range(3))
+    pool = np.random.default_rng([seed, 0]).permutation(pool)
+    wanted = [max(1, round(fraction * len(pool))) for fraction in (validation, test)]
+    for part, count in enumerate(wanted):
+        if len(held_out[part]) == 0:
+            held_out[part], pool = pool[:count], pool[count:]
+    if len(pool) == 0:
+        raise SettingsError(
+            f"{len(samples)} samples are too few to divide into training, validation and test "
+            "parts; give at least 3, or smaller fractions."
+        )
+    return Split(*(np.sort(part).astype(np.int64) for part in (pool, *held_out)))

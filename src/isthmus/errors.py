@@ -1,0 +1,29 @@
+"""What can go wrong on the user's side, as one small tree.
+
+Each message is one plain sentence that names the culprit and the way out. The
+command line prints it without a traceback and exits with code 2.
+"""
+
+
+class IsthmusError(Exception):
+    """Anything that the user can put right."""
+
+
+class SourceError(IsthmusError):
+    """A source of samples that is missing, empty, broken or of the wrong kind."""
+
+
+class SettingsError(IsthmusError):
+    """A setting outside its range, or a name that no table has."""
+
+
+class ModelError(IsthmusError):
+    """A model that does not fit the data, or a weights file that is none."""
+
+
+class RunError(IsthmusError):
+    """A run folder that exists, is missing, in use, stale or of another version."""
+
+
+class TrainingError(IsthmusError):
+    """Training that cannot go on, such as a loss that became NaN."""

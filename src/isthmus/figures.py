@@ -1,0 +1,182 @@
+"""Pictures of samples, codes and training, as matplotlib figures."""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#1c2733"
+TRAIN, VALIDATION = "#0072b2", "#d55e00"  # told apart by colour-blind readers (Okabe and Ito)
+
+
+def reconstruction_grid(
+    originals: NDArray[Any],
+    codes: NDArray[np.float32],
+    reconstructions: NDArray[Any],
+    names: Sequence[str] = (),
+) -> "Figure":
+    """Draw samples in columns; in rows the original, the code and the reconstruction.
+
+    Parameters
+    ----------
+    originals, reconstructions : (N, H, W, C) uint8 or (N, L, C) float32
+    codes : (N, D) float32
+        Drawn as a small picture on one colour scale for all columns, blue below zero and red
+        above.
+    names : sequence of str
+        Above the columns.
+    """
+    columns = len(originals)
+    # A column must be wide enough for its name; a picture tall enough for its shape.
+    picture = 1.0 if originals.ndim == 3 else originals.shape[1] / originals.shape[2]
+    rows, code_columns = _code_shape(codes.shape[1])
+    heights = [picture, min(1.0, rows / code_columns), picture]
+    figure = _figure(1.0 + 1.05 * columns, 0.3 + 1.12 * sum(heights))
+    grid = figure.add_gridspec(
+        3,
+        columns,
+        height_ratios=heights,
+        left=1.0 / (1.0 + 1.05 * columns),
+        right=0.995,
+        bottom=0.02,
+        top=1 - 0.28 / (0.3 + 1.12 * sum(heights)),
+        wspace=0.06,
+        hspace=0.08,
+    )
+    scale = float(np.abs(codes).max()) or 1.0
+    titles = ("original", f"code of {codes.shape[1]:,}", "reconstruction")
+    for row, content in enumerate((originals, codes, reconstructions)):
+        for column in range(columns):
+            axes = figure.add_subplot(grid[row, column])
+            if row == 1:
+                _draw_code(axes, content[column], (rows, code_columns), scale)
+            else:
+                draw_sample(axes, content[column])
+            if row == 0 and names:
+                axes.set_title(_short(names[column]), fontsize=7, color=INK, pad=3)
+            if column == 0:
+                axes.set_ylabel(
+                    titles[row],
+                    rotation=0,
+                    ha="right",
+                    va="center",
+                    labelpad=8,
+                    fontsize=9,
+                    color=INK,
+                )
+    return figure
+
+
+def curves(history: Sequence[dict[str, Any]], loss: str) -> "Figure":
+    """Draw the losses of training and validation by epoch, and the best epoch."""
+    figure = _figure(7.2, 3.4)
+    axes = figure.add_subplot()
+    epochs = [line["epoch"] for line in history]
+    marker = "o" if len(history) < 15 else ""
+    for key, title, colour in (
+        ("loss", "training", TRAIN),
+        ("validation_loss", "validation", VALIDATION),
+    ):
+        values = [line[key] for line in history]
+        axes.plot(epochs, values, color=colour, label=title, marker=marker, markersize=3.5)
+    best = min(history, key=lambda line: line["validation_loss"])
+    axes.plot(
+        best["epoch"],
+        best["validation_loss"],
+        "o",
+        color=VALIDATION,
+        markersize=8,
+        markerfacecolor="none",
+        label=f"best: {best['validation_loss']:.4f}",
+    )
+    values = [line[key] for line in history for key in ("loss", "validation_loss")]
+    if max(values) > 4 * min(values) > 0:
+        axes.set_yscale("log")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel({"bce": "binary cross-entropy", "mse": "mean squared error"}.get(loss, loss))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.set_layout_engine("tight")
+    return figure
+
+
+def draw_sample(axes: "Axes", sample: NDArray[Any]) -> None:
+    """Draw an image (H, W, C) or a signal (L, C), without ticks."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if sample.ndim == 2:
+        axes.plot(sample, linewidth=0.9)
+        axes.margins(x=0)
+        return
+    channels = sample.shape[2]
+    shown = sample[..., 0] if channels in (1, 2) else sample[..., :3]
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def png(figure: "Figure", dpi: int = 150) -> bytes:
+    """Return a figure as the content of a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, facecolor="white")
+    return content.getvalue()
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure  # without pyplot there is no global state to clean up
+
+    return Figure((width, height), facecolor="white")
+
+
+def _draw_code(
+    axes: "Axes", code: NDArray[np.float32], shape: tuple[int, int], scale: float
+) -> None:
+    cells = np.full(math.prod(shape), np.nan, np.float32)
+    cells[: len(code)] = code
+    axes.imshow(
+        cells.reshape(shape), cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="nearest"
+    )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color("#c8ced6")
+    if len(code) <= 3:
+        for column, value in enumerate(code):
+            dark = abs(value) > 0.6 * scale
+            axes.text(
+                column,
+                0,
+                f"{value:.1f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if dark else INK,
+            )
+
+
+def _code_shape(size: int) -> tuple[int, int]:
+    """Return rows and columns of a compact picture of `size` cells, wider than tall.
+
+    Examples
+    --------
+    >>> _code_shape(32), _code_shape(2), _code_shape(128)
+    ((4, 8), (1, 2), (8, 16))
+    """
+    if size <= 3:
+        return 1, size
+    columns = math.ceil(math.sqrt(size))
+    divisors = [count for count in range(columns, 3 * columns) if size % count == 0]
+    columns = divisors[0] if divisors else columns
+    return math.ceil(size / columns), columns
+
+
+def _short(name: str, length: int = 16) -> str:
+    name = name.rsplit("/", 1)[-1]
+    return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -1,0 +1,1 @@
+"""Autoencoders as plain modules, and the table that names them."""

@@ -1,0 +1,222 @@
+"""The autoencoders, each a function from a sample's shape and a code size to a module.
+
+Shapes are those of one sample x: (C, H, W) for images, (C, L) for signals. Every function takes
+any sides: where its layers only give certain ones, the input is padded to the next of them and
+the output cropped.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from isthmus.models.blocks import Autoencoder, between, cropped, dense_layers, lecun_normal
+
+CONVOLUTIONS = {1: (nn.Conv1d, nn.ConvTranspose1d), 2: (nn.Conv2d, nn.ConvTranspose2d)}
+COARSEST = 8  # sides at which `conv` stops halving
+WIDEST = 256  # channels at which `conv` stops doubling
+
+
+def dense(
+    shape: Sequence[int],
+    code_size: int,
+    hidden: Sequence[int] = (512, 128),
+    activation: type[nn.Module] = nn.GELU,
+    code_activation: type[nn.Module] | None = None,
+) -> Autoencoder:
+    """Fully connected layers, mirrored around the code; without hidden ones it is linear.
+
+    Trained with the mean squared error, the linear autoencoder spans the same subspace as PCA
+    (Baldi and Hornik, Neural Networks 2, 1989).
+    """
+    size = math.prod(shape)
+    last = [code_activation()] if code_activation else []
+    sizes = (size, *hidden)
+    autoencoder = Autoencoder(
+        nn.Sequential(
+            nn.Flatten(), *dense_layers(sizes, activation), nn.Linear(sizes[-1], code_size), *last
+        ),
+        nn.Sequential(
+            *dense_layers((code_size, *reversed(hidden)), activation),
+            nn.Linear(hidden[0] if hidden else code_size, size),
+            nn.Unflatten(1, tuple(shape)),
+        ),
+    )
+    if activation is nn.SELU:
+        autoencoder.apply(lecun_normal)
+    return autoencoder
+
+
+def conv(
+    shape: Sequence[int],
+    code_size: int,
+    width: int = 32,
+    hidden: Sequence[int] = (1024, 256),
+) -> Autoencoder:
+    """Strided convolutions, dense layers, a linear code, and the same back; GELU throughout.
+
+    Each stage halves the sides that are still above 8 and doubles the channels. It works in one
+    dimension as in two.
+    """
+    channels, *sides = shape
+    convolution, transposed = CONVOLUTIONS[len(sides)]
+    strides: list[tuple[int, ...]] = []
+    while max(sides) > COARSEST:
+        strides.append(tuple(2 if side > COARSEST else 1 for side in sides))
+        sides = [math.ceil(side / step) for side, step in zip(sides, strides[-1], strict=True)]
+    widths = [channels, *(min(width * 2**stage, WIDEST) for stage in range(len(strides)))]
+    down: list[nn.Module] = []
+    up: list[nn.Module] = []
+    for outer, inner, steps in zip(widths, widths[1:], strides, strict=False):
+        kernel = tuple(2 + step for step in steps)  # 4 halves and 3 keeps a side, at padding 1
+        down += [convolution(outer, inner, kernel, steps, padding=1), nn.GELU()]  # type: ignore[arg-type]
+        up = [nn.GELU(), transposed(inner, outer, kernel, steps, padding=1), *up]  # type: ignore[arg-type]
+    natural = [
+        side * math.prod(steps[axis] for steps in strides) for axis, side in enumerate(sides)
+    ]
+    flat = widths[-1] * math.prod(sides)
+    sizes = (flat, *hidden)
+    return Autoencoder(
+        between(
+            shape,
+            natural,
+            [*down, nn.Flatten(), *dense_layers(sizes, nn.GELU), nn.Linear(sizes[-1], code_size)],
+        ),
+        cropped(
+            shape,
+            natural,
+            [
+                *dense_layers((code_size, *reversed(hidden)), nn.GELU),
+                nn.Linear(sizes[1] if hidden else code_size, flat),
+                nn.Unflatten(1, (widths[-1], *sides)),
+                *up,
+            ],
+        ),
+    )
+
+
+def conv_pool(shape: Sequence[int], code_size: int | None = None) -> Autoencoder:
+    """Convolutions with max pooling, and back with upsampling; the code is a small image.
+
+    The code has 8 channels, at 28 × 28 a side of 4 and so 128 numbers. For another size, a dense
+    layer on either side of the code translates. Natural sides are 8m - 4.
+    """
+    channels, height, width = shape
+    rows, columns = (max(1, math.ceil((side + 4) / 8)) for side in (height, width))
+    natural = (8 * rows - 4, 8 * columns - 4)
+    flat = 8 * rows * columns
+    code_size = code_size or flat
+    encoder: list[nn.Module] = [
+        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+    ]
+    decoder: list[nn.Module] = [
+        nn.Unflatten(1, (8, rows, columns)),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(8, 16, 3),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(16, channels, 3, padding=1),
+    ]
+    if code_size != flat:
+        encoder = [*encoder, nn.Linear(flat, code_size)]
+        decoder = [nn.Linear(code_size, flat), *decoder]
+    return Autoencoder(between(shape, natural, encoder), cropped(shape, natural, decoder))
+
+
+def conv_pool_code(shape: Sequence[int]) -> int:
+    """Return the code size that the convolutions of `conv_pool` leave."""
+    return 8 * math.prod(max(1, math.ceil((side + 4) / 8)) for side in shape[1:])
+
+
+def conv_bn_2d(shape: Sequence[int], code_size: int) -> Autoencoder:
+    """Wide convolutions with batch normalisation down to a code of two, and back.
+
+    Natural sides are 9b - 8, b at least 2: the decoder grows b × b by three twice, and each of
+    its two convolutions without padding takes 2 away.
+    """
+    channels, *sides = shape
+    bases = [max(2, math.ceil((side + 8) / 9)) for side in sides]
+    natural = [9 * base - 8 for base in bases]
+    left = [((side - 2) // 2 - 2) // 2 for side in natural]
+    flat, start = 112 * math.prod(left), 64 * math.prod(bases)
+    encoder: list[nn.Module] = [
+        nn.Conv2d(channels, 112, 3),
+        nn.ReLU(),
+        _norm2d(112),
+        nn.MaxPool2d(2),
+        nn.Conv2d(112, 112, 3),
+        nn.ReLU(),
+        _norm2d(112),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(flat, code_size),
+        nn.ReLU(),
+        _norm1d(code_size),
+    ]
+    decoder: list[nn.Module] = [
+        nn.Linear(code_size, start),
+        nn.ReLU(),
+        _norm1d(start),
+        nn.Unflatten(1, (64, *bases)),
+        _norm2d(64),
+        nn.Upsample(scale_factor=3),
+        nn.Conv2d(64, 112, 3),
+        nn.ReLU(),
+        _norm2d(112),
+        nn.Upsample(scale_factor=3),
+        nn.Conv2d(112, 112, 3),
+        nn.ReLU(),
+        _norm2d(112),
+        nn.Conv2d(112, channels, 1),
+    ]
+    return Autoencoder(between(shape, natural, encoder), cropped(shape, natural, decoder))
+
+
+def conv_transpose(shape: Sequence[int], code_size: int) -> Autoencoder:
+    """Convolutions with max pooling, and back with transposed convolutions; ELU.
+
+    Natural sides are multiples of 16.
+    """
+    channels, *sides = shape
+    natural = [16 * math.ceil(side / 16) for side in sides]
+    small = [side // 16 for side in natural]
+    flat = 256 * math.prod(small)
+    widths = (channels, 32, 64, 128, 256)
+    encoder: list[nn.Module] = []
+    decoder: list[nn.Module] = []
+    for outer, inner in itertools.pairwise(widths):
+        encoder += [nn.Conv2d(outer, inner, 3, padding=1), nn.ELU(), nn.MaxPool2d(2)]
+        wider = nn.ConvTranspose2d(inner, outer, 3, stride=2, padding=1, output_padding=1)
+        decoder = [nn.ELU(), wider, *decoder]
+    return Autoencoder(
+        between(shape, natural, [*encoder, nn.Flatten(), nn.Linear(flat, code_size)]),
+        cropped(
+            shape,
+            natural,
+            # The first ELU of `decoder` follows the dense layer: reshaping does not mind.
+            [nn.Linear(code_size, flat), nn.Unflatten(1, (256, *small)), *decoder],
+        ),
+    )
+
+
+def _norm1d(features: int) -> nn.Module:
+    """Batch normalisation as Keras sets it, which the presets come from."""
+    return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)
+
+
+def _norm2d(channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)

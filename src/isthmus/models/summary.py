@@ -1,0 +1,87 @@
+"""What a model is made of: layers, output shapes, parameters, multiplications."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.models.blocks import parameters
+from isthmus.models.zoo import Spec
+
+FOLDED = (nn.ReLU, nn.ELU, nn.SELU, nn.GELU)  # shown with the layer that they follow
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a model.
+
+    Parameters
+    ----------
+    name : str
+        The module's name, such as encoder.0.
+    kind : str
+        Its class, with the activation that follows.
+    shape : tuple of int
+        Of its output for one sample.
+    trainable, frozen : int
+        Parameters; frozen are also the running statistics of batch normalisation.
+    macs : int
+        Multiply-accumulate operations for one sample.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    trainable: int
+    frozen: int
+    macs: int
+
+
+def summarise(spec: Spec) -> list[Layer]:
+    """List the layers of a model in the order in which a sample passes them.
+
+    Nothing is computed or allocated: shapes are found on torch's meta device.
+    """
+    with torch.device("meta"):
+        module = spec.build().eval()
+        layers: list[Layer] = []
+        for name, part in module.named_modules():
+            if not list(part.children()):
+                part.register_forward_hook(_recorder(name, layers))
+        module(torch.empty(1, *spec.shape))
+    return layers
+
+
+def _recorder(name: str, layers: list[Layer]):  # type: ignore[no-untyped-def]
+    def record(part: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        if isinstance(part, FOLDED) and layers:
+            layers[-1] = _followed(layers[-1], part)
+            return
+        layers.append(
+            Layer(
+                name,
+                type(part).__name__,
+                tuple(output.shape[1:]),
+                *parameters(part),
+                _macs(part, inputs[0], output),
+            )
+        )
+
+    return record
+
+
+def _followed(layer: Layer, activation: nn.Module) -> Layer:
+    kind = f"{layer.kind} + {type(activation).__name__}"
+    return Layer(layer.name, kind, layer.shape, layer.trainable, layer.frozen, layer.macs)
+
+
+def _macs(part: nn.Module, x: Tensor, y: Tensor) -> int:
+    """Count multiplications by weights: each weight works once for each place it is put at."""
+    if isinstance(part, nn.Linear):
+        return part.weight.numel()
+    if isinstance(part, nn.Conv1d | nn.Conv2d):
+        return part.weight.numel() * math.prod(y.shape[2:])
+    if isinstance(part, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        return part.weight.numel() * math.prod(x.shape[2:])
+    return 0

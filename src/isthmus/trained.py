@@ -1,0 +1,160 @@
+"""`Trained`: a model with everything needed to use it."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.loading import load_as
+from isthmus.data.preprocessing import Preprocessing
+from isthmus.data.samples import Samples
+from isthmus.errors import ModelError
+from isthmus.files import build, plain, write_bytes
+from isthmus.models.blocks import Autoencoder
+from isthmus.models.zoo import ACTIVATIONS, Spec
+
+FILE = "model.safetensors"
+BATCH_NUMBERS = 2**20  # numbers of x that go through the model at once
+BATCH_LARGEST = 512
+
+Values = NDArray[Any] | Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model, its spec and its preprocessing; nothing else decides what it answers.
+
+    All methods take samples as `Samples` holds them, images (N, H, W, C) uint8 or signals
+    (N, L, C) float32, of the shape that the model was trained on, and work in batches.
+
+    Examples
+    --------
+    >>> trained = Trained.load("runs/mnist")  # doctest: +SKIP
+    >>> z = trained.encode(trained.read("some/digits/"))  # doctest: +SKIP
+    """
+
+    spec: Spec
+    preprocessing: Preprocessing
+    module: Autoencoder
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> "Trained":
+        """Load a model from its run folder or its weights file.
+
+        Raises
+        ------
+        ModelError
+            If there is none, or it cannot be read.
+        """
+        path = Path(path)
+        file = path / FILE if path.is_dir() else path
+        if not file.exists():
+            raise ModelError(f"{path} holds no trained model: there is no {file.name}.")
+        try:
+            with safetensors.safe_open(file, "pt") as opened:
+                about = json.loads((opened.metadata() or {})["isthmus"])
+            spec = build(Spec, about["spec"])
+            module = spec.build()
+            module.load_state_dict(safetensors.torch.load_file(file))
+        except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{file} is no model that Isthmus wrote: {error}.") from error
+        preprocessing = build(Preprocessing, about["preprocessing"])
+        return cls(spec, preprocessing, module.to(device).eval())
+
+    def save(self, path: str | Path) -> None:
+        """Write spec, preprocessing and weights to one .safetensors file, whole or not at all."""
+        about = {"spec": plain(self.spec), "preprocessing": plain(self.preprocessing)}
+        weights = {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in self.module.state_dict().items()
+        }
+        write_bytes(Path(path), safetensors.torch.save(weights, {"isthmus": json.dumps(about)}))
+
+    def read(
+        self, source: str | Path, *, limit: int | None = None, track: Track = untracked
+    ) -> Samples:
+        """Load a source as this model wants it; see `isthmus.load`."""
+        return load_as(source, self.preprocessing, limit=limit, track=track)
+
+    def encode(self, values: Values) -> NDArray[np.float32]:
+        """Turn samples into codes.
+
+        Returns
+        -------
+        z : (N, D) float32
+        """
+        return _joined(self.module.encode(x) for x in self.inputs(values))
+
+    def decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
+        """Turn codes (N, D) into samples: (N, H, W, C) uint8 or (N, L, C) float32."""
+        if z.ndim != 2 or z.shape[1] != self.spec.code_size:
+            raise ModelError(f"codes are (N, {self.spec.code_size}), not {z.shape}.")
+        codes = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
+        return _joined(
+            self.preprocessing.from_output(self.activated(self.module.decode(part)))
+            for part in torch.split(codes, self._batch)
+        )
+
+    def reconstruct(self, values: Values) -> NDArray[Any]:
+        """Send samples through the code and back, to samples of the same kind."""
+        return _joined(
+            self.preprocessing.from_output(self.activated(output))
+            for _, output in self.outputs(values)
+        )
+
+    def inputs(self, values: Values) -> Iterator[Tensor]:
+        """Yield batches x, as the model takes them.
+
+        Raises
+        ------
+        ModelError
+            If the samples are not of the model's shape.
+        """
+        array = values.values if isinstance(values, Samples) else values
+        if array.ndim == len(self.spec.shape) and self.spec.shape[0] == 1:
+            array = array[..., None]  # grey images may come without their axis of one
+        channels, *sides = self.spec.shape
+        kind = np.uint8 if len(sides) == 2 else np.float32
+        if array.shape[1:] != (*sides, channels) or array.dtype != kind:
+            raise ModelError(
+                f"this model takes samples (N, {', '.join(map(str, (*sides, channels)))}) of "
+                f"{kind.__name__}, not {array.shape} of {array.dtype}; Trained.read brings any "
+                "source into that shape."
+            )
+        for start in range(0, len(array), self._batch):
+            batch = torch.from_numpy(np.ascontiguousarray(array[start : start + self._batch]))
+            with torch.inference_mode():
+                yield self.preprocessing.to_input(batch.to(self._device))
+
+    def outputs(self, values: Values) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield batches x with the decoder's output for them, before the activation."""
+        for x in self.inputs(values):
+            with torch.inference_mode():
+                yield x, self.module(x)
+
+    def activated(self, output: Tensor) -> Tensor:
+        """Apply the output activation."""
+        return ACTIVATIONS[self.spec.activation](output)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def _batch(self) -> int:
+        return max(1, min(BATCH_LARGEST, BATCH_NUMBERS // math.prod(self.spec.shape)))
+
+
+def _joined(batches: Iterator[Tensor]) -> NDArray[Any]:
+    with torch.inference_mode():
+        return np.concatenate([batch.cpu().numpy() for batch in batches])

@@ -1,0 +1,85 @@
+"""Batches by counter: which samples, in which order, follows from seed and epoch alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isthmus.data.preprocessing import Preprocessing
+
+ORDER = 1  # the stream of random numbers for the order; the division of the data has 0
+DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
+
+
+class Source:
+    """Samples ready to be gathered into inputs x on a device.
+
+    Samples that fit are copied to an accelerator once, as they are (uint8); otherwise each batch
+    is gathered from memory, or from the memory-mapped file, and sent.
+    """
+
+    def __init__(
+        self, values: NDArray[np.generic], preprocessing: Preprocessing, device: torch.device
+    ) -> None:
+        self.values = torch.from_numpy(values)
+        self.preprocessing = preprocessing
+        self.device = device
+        if device.type == "cuda" and values.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info()[0]:
+            self.values = self.values.to(device)
+
+    def gather(self, indices: NDArray[np.int64]) -> Tensor:
+        """Return the samples at `indices` as x (n, C, H, W) or (n, C, L) float32."""
+        where = torch.from_numpy(np.ascontiguousarray(indices)).to(self.values.device)
+        return self.preprocessing.to_input(self.values.index_select(0, where).to(self.device))
+
+
+class Batches:
+    """Batches of the samples at `indices`.
+
+    All are of one size: an epoch leaves out the few samples beyond a whole number of batches,
+    other ones each time.
+
+    Parameters
+    ----------
+    source : Source
+    indices : (n,) int64
+        Which samples to draw from.
+    size : int
+        Of a batch, over all processes.
+    seed : int
+    share : (int, int)
+        The number of this process and of all; each takes its share of every batch.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        indices: NDArray[np.int64],
+        size: int,
+        seed: int = 0,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.source = source
+        self.indices = indices
+        self.size = size
+        self.seed = seed
+        self.share = share
+
+    def __len__(self) -> int:
+        return len(self.indices) // self.size
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """Yield the batches x of an epoch (counted from 0), from the batch `start` on."""
+        order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
+        rank, world = self.share
+        for batch in range(start, len(self)):
+            yield self.source.gather(
+                order[batch * self.size : (batch + 1) * self.size][rank::world]
+            )
+
+    def in_order(self) -> Iterator[Tensor]:
+        """Yield all samples once, in their order, the last batch shorter."""
+        for start in range(0, len(self.indices), self.size):
+            yield self.source.gather(self.indices[start : start + self.size])

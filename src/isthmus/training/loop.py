@@ -1,0 +1,452 @@
+"""The training loop: `train` and `resume` yield `Progress` while they work."""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.preprocessing import Preprocessing
+from isthmus.data.samples import Samples, Split, divide
+from isthmus.errors import SettingsError, TrainingError
+from isthmus.models.blocks import Autoencoder, channels_last, normalises_over_batch
+from isthmus.models.zoo import Spec, specify
+from isthmus.trained import FILE, Trained
+from isthmus.training.batches import Batches, Source
+from isthmus.training.events import events, no_events, require_tensorboard
+from isthmus.training.objectives import LOSSES
+from isthmus.training.optimization import SCHEDULES
+from isthmus.training.run import Record, Run, circumstances
+from isthmus.training.settings import Settings, make_optimizer
+
+LOOK_EVERY = 1.0  # seconds between looks at whether the loss is still a number
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where training stands, after a step or, with a validation loss, after an epoch.
+
+    Parameters
+    ----------
+    epoch, epochs : int
+        The current epoch, from 1, and how many there will be.
+    step, steps : int
+        Steps done and to be done in all.
+    seconds : float
+        Time spent on training alone so far, without validation and saving.
+    images_per_second : float
+        Over this call's training so far.
+    lr : float
+        Learning rate of the last step.
+    mean_loss : Tensor
+        Mean loss of the current epoch so far, perhaps still being computed on a GPU.
+    validation_loss : float or None
+        At the end of an epoch.
+    is_best : bool
+        Whether the validation loss is the best so far.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    seconds: float
+    images_per_second: float
+    lr: float
+    mean_loss: Tensor
+    validation_loss: float | None = None
+    is_best: bool = False
+
+    @property
+    def loss(self) -> float:
+        """The mean training loss of the current epoch so far."""
+        return float(self.mean_loss)
+
+
+@dataclass
+class State:
+    """The counters that, with weights and optimiser, make up a checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0  # over the steps of the current epoch
+    best_loss: float = math.inf
+    best_step: int = 0
+
+
+def train(
+    samples: Samples,
+    model: str | None = None,
+    *,
+    out: str | Path,
+    code_size: int | None = None,
+    settings: Settings | None = None,
+    max_minutes: float | None = None,
+) -> Iterator[Progress]:
+    """Train a model on samples, into a new run folder.
+
+    Nothing is computed until the iterator is walked through; it may be left at any time, and
+    `resume` goes on from the last whole epoch.
+
+    Parameters
+    ----------
+    samples : Samples
+    model : str, optional
+        A key of `MODELS`; by default "conv" for images and "conv1d" for signals.
+    out : path
+        The run folder to make.
+    code_size : int, optional
+        By default the model's own.
+    settings : Settings, optional
+    max_minutes : float, optional
+        Stop after as many minutes of training; `resume` can go on.
+
+    Yields
+    ------
+    Progress
+        After every step and every epoch.
+
+    Raises
+    ------
+    IsthmusError
+        If the model does not fit the samples, a setting makes no sense or `out` exists.
+    TrainingError
+        While walking: if the loss becomes NaN or infinite. The best weights so far are kept.
+
+    Examples
+    --------
+    >>> samples = load("digits")  # doctest: +SKIP
+    >>> for progress in train(samples, code_size=8, out="runs/digits"):  # doctest: +SKIP
+    ...     print(progress.epoch, progress.loss)
+    """
+    settings = settings or Settings()
+    spec = specify(model, samples.input_shape, code_size)
+    split = divide(samples, settings.seed, settings.validation, settings.test)
+    settings = settings.resolved(len(split.train), spec.shape, spec.activation)
+    module = _fresh(spec, settings.seed)
+    if normalises_over_batch(module) and settings.batch_size == 1:
+        raise SettingsError(
+            f"{spec.model} normalises over the batch; take a batch size of at least 2."
+        )
+    if settings.tensorboard:
+        require_tensorboard()
+    fabric = _launch(settings)
+    if fabric.is_global_zero:
+        record = Record(
+            spec,
+            _preprocessing(samples, split),
+            settings,
+            samples.origin,
+            _described(samples, split),
+            circumstances(fabric.device, str(fabric.strategy.precision.precision)),
+        )
+        Run.create(out, record, split, Trained(spec, record.preprocessing, module))
+    fabric.barrier()
+    return _advance(Run.open(out), samples, fabric, max_minutes)
+
+
+def resume(
+    out: str | Path,
+    samples: Samples | None = None,
+    *,
+    epochs: int | None = None,
+    max_minutes: float | None = None,
+    track: Track = untracked,
+) -> Iterator[Progress]:
+    """Go on with a run from its last checkpoint, exactly as if it had not stopped.
+
+    Parameters
+    ----------
+    out : path
+        The run folder.
+    samples : Samples, optional
+        Needed for a run on an array; otherwise the run's data is loaded again.
+    epochs : int, optional
+        Epochs in all; more than planned stretch the schedule, whose remaining part is followed.
+    max_minutes : float, optional
+        Stop after as many more minutes of training.
+    track : callable
+        Shows progress of loading.
+
+    Raises
+    ------
+    IsthmusError
+        If there is no run, its data has changed, or it has as many epochs already.
+    """
+    run = Run.open(out)
+    if samples is None:
+        samples = run.samples(track)
+    run.check(samples)
+    done = run.history()[-1]["epoch"] if run.history() else 0
+    planned = run.record.settings.epochs or 0
+    if (epochs or planned) <= done:
+        raise SettingsError(
+            f"{out} has {done:g} epochs already; give a larger number of epochs to go on."
+        )
+    fabric = _launch(run.record.settings)
+    return _advance(run, samples, fabric, max_minutes, epochs)
+
+
+def _advance(
+    run: Run,
+    samples: Samples,
+    fabric: Fabric,
+    max_minutes: float | None,
+    epochs: int | None = None,
+) -> Iterator[Progress]:
+    """Train from the last checkpoint to the last epoch."""
+    with run.lock() if fabric.is_global_zero else nullcontext():
+        if epochs and fabric.is_global_zero:
+            run = run.extended(epochs)
+        fabric.barrier()
+        loop = _Loop(Run.open(run.path), samples, fabric)
+        deadline = math.inf if max_minutes is None else loop.state.seconds + 60 * max_minutes
+        watch = run.record.settings.tensorboard and fabric.is_global_zero
+        with events(run.path / "tensorboard", loop.state.step) if watch else no_events() as write:
+            for progress in loop.walk(deadline):
+                if progress.validation_loss is not None:
+                    write(loop.history[-1])
+                yield progress
+
+
+class _Loop:
+    """Model, optimiser, batches and counters of a run in training."""
+
+    def __init__(self, run: Run, samples: Samples, fabric: Fabric) -> None:
+        record, split, settings = run.record, run.split(), run.record.settings
+        self.run, self.fabric, self.settings, self.spec = run, fabric, settings, record.spec
+        self.module = _fresh(record.spec, settings.seed)
+        optimizer = make_optimizer(settings, self.module.parameters())
+        self.state = self._restore(optimizer)
+        self.history = [line for line in run.history() if line["step"] <= self.state.step]
+        self.model, self.optimizer = fabric.setup(self.module, optimizer)
+        source = Source(samples.values, record.preprocessing, fabric.device)
+        size, share = settings.batch_size or 1, (fabric.global_rank, fabric.world_size)
+        self.batches = Batches(source, split.train, size, settings.seed, share)
+        self.held_out = Batches(source, split.validation, size)
+        self.loss = LOSSES[settings.loss or "mse"]
+        self.epochs = settings.epochs or 0
+        self.steps = self.epochs * len(self.batches)
+        self.began = (self.state.seconds, self.state.step)
+
+    def walk(self, deadline: float) -> Iterator[Progress]:
+        """Train until the last step, the deadline or the end of patience."""
+        per_epoch = len(self.batches)
+        while self.state.step < self.steps and not self._over(deadline):
+            yield from self._epoch(deadline)
+            validation_loss = self._validate()
+            self._refuse_not_finite(validation_loss)
+            is_best = validation_loss < self.state.best_loss
+            if is_best:
+                self.state.best_loss, self.state.best_step = validation_loss, self.state.step
+            steps_of_epoch = (self.state.step - 1) % per_epoch + 1
+            mean_loss = torch.tensor(self.state.loss_sum / steps_of_epoch)
+            progress = self._progress(mean_loss, validation_loss, is_best)
+            if self.fabric.is_global_zero:
+                self._save(progress)
+            yield progress
+            epochs_without_best = (self.state.step - self.state.best_step) / per_epoch
+            if self.settings.patience and epochs_without_best >= self.settings.patience:
+                break
+        if self.fabric.is_global_zero:
+            self._trained().save(self.run.path / "last.safetensors")
+
+    def _epoch(self, deadline: float) -> Iterator[Progress]:
+        """Train from the current step to the end of its epoch, or to the deadline."""
+        state, per_epoch = self.state, len(self.batches)
+        epoch, start = divmod(state.step, per_epoch)
+        loss_sum = torch.tensor(state.loss_sum if start else 0.0, device=self.fabric.device)
+        self.model.train()
+        mark = looked = time.perf_counter()
+        for x in self.batches.epoch(epoch, start):
+            self._set_lr()
+            loss = self.loss(self.model(x), x, self.spec.activation)
+            self.fabric.backward(loss)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            loss_sum += loss.detach()
+            state.step += 1
+            now = time.perf_counter()
+            state.seconds += now - mark
+            if now - looked > LOOK_EVERY:
+                self._refuse_not_finite(float(loss_sum))
+                looked = now
+            if self._over(deadline):
+                break
+            if state.step % per_epoch:
+                yield self._progress(loss_sum / (state.step - epoch * per_epoch))
+            mark = time.perf_counter()
+        mark = time.perf_counter()
+        state.loss_sum = float(loss_sum)  # waits until a GPU has done its work
+        state.seconds += time.perf_counter() - mark
+        self._refuse_not_finite(state.loss_sum)
+
+    def _validate(self) -> float:
+        """Return the mean loss over the validation part."""
+        self.model.eval()
+        total = 0.0
+        with torch.inference_mode():
+            for x in self.held_out.in_order():
+                total += float(self.loss(self.model(x), x, self.spec.activation)) * len(x)
+        return total / len(self.held_out.indices)
+
+    def _save(self, progress: Progress) -> None:
+        """Write best weights, history and checkpoint, the last of which makes them count."""
+        if progress.is_best:
+            self._trained().save(self.run.path / FILE)
+        self.history.append(
+            {
+                "epoch": self.state.step / len(self.batches),
+                "step": progress.step,
+                "loss": progress.loss,
+                "validation_loss": progress.validation_loss,
+                "is_best": progress.is_best,
+                "lr": progress.lr,
+                "seconds": progress.seconds,
+                "images_per_second": progress.images_per_second,
+            }
+        )
+        self.run.write_history(self.history)
+        self.run.write_checkpoint(
+            {
+                "counters": asdict(self.state),
+                "module": self.module.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            }
+        )
+
+    def _restore(self, optimizer: torch.optim.Optimizer) -> State:
+        """Take weights, optimiser and counters from the checkpoint, if there is one."""
+        checkpoint = self.run.checkpoint()
+        if checkpoint is None:
+            return State()
+        self.module.load_state_dict(checkpoint["module"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        return State(**checkpoint["counters"])
+
+    def _set_lr(self) -> None:
+        lr = self._lr()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
+    def _lr(self) -> float:
+        """Return the learning rate of the next step."""
+        done = min(self.state.step, self.steps - 1) / self.steps
+        return (self.settings.lr or 0.0) * SCHEDULES[self.settings.schedule](done)
+
+    def _over(self, deadline: float) -> bool:
+        """Tell whether time is up; several processes agree on it."""
+        if deadline == math.inf:
+            return False
+        return bool(self.fabric.broadcast(self.state.seconds >= deadline))
+
+    def _refuse_not_finite(self, loss: float) -> None:
+        if math.isfinite(loss):
+            return
+        kept = self.state.best_step / len(self.batches)
+        weights = f"those of epoch {kept:g}" if kept else "the untrained ones"
+        raise TrainingError(
+            f"the loss became {loss} in epoch {self._epoch_number()}; {self.run.path} keeps the "
+            f"last good weights, {weights}; train again with a lower lr than "
+            f"{self.settings.lr:g}, or with adamw."
+        )
+
+    def _epoch_number(self) -> int:
+        return max(0, self.state.step - 1) // len(self.batches) + 1
+
+    def _progress(
+        self, mean_loss: Tensor, validation_loss: float | None = None, is_best: bool = False
+    ) -> Progress:
+        seconds, steps = self.state.seconds - self.began[0], self.state.step - self.began[1]
+        return Progress(
+            epoch=self._epoch_number(),
+            epochs=self.epochs,
+            step=self.state.step,
+            steps=self.steps,
+            seconds=self.state.seconds,
+            images_per_second=steps * self.batches.size / max(seconds, 1e-9),
+            lr=self.optimizer.param_groups[0]["lr"],
+            mean_loss=mean_loss,
+            validation_loss=validation_loss,
+            is_best=is_best,
+        )
+
+    def _trained(self) -> Trained:
+        return Trained(self.spec, self.run.record.preprocessing, self.module)
+
+
+def _fresh(spec: Spec, seed: int) -> Autoencoder:
+    """Build a model with weights that follow from the seed, leaving torch's own as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return channels_last(spec.build())
+
+
+def _launch(settings: Settings) -> Fabric:
+    """Choose device and precision, and join the other processes that torchrun started."""
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available[device]:
+        raise SettingsError(f"this machine has no {device} device; take cpu, or auto.")
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16" if _computes_in_bfloat16(device) else "32"
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator=device,
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        strategy="ddp" if world > 1 else "auto",
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def _computes_in_bfloat16(device: str) -> bool:
+    """Tell whether bfloat16 is arithmetic of this device rather than an emulation."""
+    if device == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    features = torch.cpu.get_capabilities() if device == "cpu" else {}
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+
+
+def _preprocessing(samples: Samples, split: Split) -> Preprocessing:
+    """Leave nothing open: the size and channels that came out, the range of signals."""
+    asked = samples.origin.preprocessing
+    if not samples.is_signal:
+        height, width, channels = samples.shape
+        return replace(asked, size=(height, width), channels=channels)
+    low, high = math.inf, -math.inf
+    for part in np.array_split(split.train, len(split.train) // 4096 + 1):
+        values = samples.values[part]
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    if not low < high:
+        raise SettingsError(f"all signals are constant at {low:g}; there is nothing to learn.")
+    return asked.scaled(low, high)
+
+
+def _described(samples: Samples, split: Split) -> dict[str, Any]:
+    return {
+        "fingerprint": samples.fingerprint,
+        "description": samples.describe(),
+        "train": len(split.train),
+        "validation": len(split.validation),
+        "test": len(split.test),
+        "skipped": [list(pair) for pair in samples.skipped],
+    }

@@ -1,0 +1,158 @@
+"""How to train: frozen, checked when made, filled in once the data is known."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from isthmus.errors import SettingsError
+from isthmus.models.zoo import Activation
+from isthmus.training.objectives import LOSSES
+from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "32", "bf16")
+IMAGES_SEEN = 1_000_000  # by default: few epochs of a large set, many of a small one
+EPOCHS = (10, 200)
+BATCH = (8, 256)
+BATCH_NUMBERS = 2**22  # numbers in a batch at most, unless the user says otherwise
+STEPS_PER_EPOCH = 16  # at least, unless the user says otherwise
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained. What is None is chosen by `resolved`.
+
+    Parameters
+    ----------
+    epochs : int, optional
+        By default as many as make a million samples seen, from 10 to 200.
+    batch_size : int, optional
+        By default a power of two from 8 to 256 that leaves 16 steps an epoch and fits in memory.
+    optimizer : str
+        A key of `OPTIMIZERS`.
+    lr : float, optional
+        Highest learning rate of the schedule; by default the optimiser's usual one.
+    momentum : float
+        Of SGD; the others have their own.
+    weight_decay : float
+        Decoupled for AdamW, an L2 penalty for the others.
+    schedule : str
+        A key of `SCHEDULES`.
+    loss : str, optional
+        A key of `LOSSES`; by default "bce" after a sigmoid and "mse" otherwise.
+    patience : int, optional
+        Stop after as many epochs without a better validation loss; None never stops early.
+    validation, test : float
+        Fractions of the data to hold out where the source has no such part itself.
+    seed : int
+        Decides the division of the data, the first weights, the order of samples.
+    device : str
+        One of `DEVICES`.
+    precision : str
+        One of `PRECISIONS`; "auto" is bfloat16 where the processor computes in it.
+    tensorboard : bool
+        Write event files for TensorBoard too.
+
+    Raises
+    ------
+    SettingsError
+        If a value is outside its range or a name is unknown.
+    """
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: str = "adamw"
+    lr: float | None = None
+    momentum: float = 0.0
+    weight_decay: float | None = None
+    schedule: str = "one-cycle"
+    loss: str | None = None
+    patience: int | None = None
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        tables: dict[str, Any] = {
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "loss": LOSSES,
+            "device": DEVICES,
+            "precision": PRECISIONS,
+        }
+        for name, table in tables.items():
+            value = getattr(self, name)
+            if value is not None and value not in table:
+                raise SettingsError(f"there is no {name} {value!r}; there are {', '.join(table)}.")
+        for name, low, high in (
+            ("epochs", 1, math.inf),
+            ("batch_size", 1, math.inf),
+            ("patience", 1, math.inf),
+            ("seed", 0, 2**63 - 1),
+            ("momentum", 0, 0.9999),
+            ("weight_decay", 0, math.inf),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+                raise SettingsError(f"{name.replace('_', ' ')} must be {limit}, not {value}.")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise SettingsError(f"lr must be a number above 0, not {self.lr}.")
+
+    def resolved(self, count: int, shape: tuple[int, ...], activation: Activation) -> "Settings":
+        """Fill in what was left open.
+
+        Parameters
+        ----------
+        count : int
+            Samples to train on.
+        shape : tuple of int
+            Of one sample.
+        activation : str
+            Of the model's output.
+
+        Raises
+        ------
+        SettingsError
+            If the loss does not go with the activation, or a batch would exceed the samples.
+        """
+        loss = self.loss or ("bce" if activation == "sigmoid" else "mse")
+        if loss == "bce" and activation != "sigmoid":
+            raise SettingsError(
+                "the loss bce needs outputs in [0, 1] and this model's are plain numbers; take mse."
+            )
+        if self.batch_size is not None and self.batch_size > count:
+            raise SettingsError(
+                f"a batch of {self.batch_size:,} exceeds the {count:,} samples to train on; "
+                "take a smaller batch size."
+            )
+        epochs = min(max(math.ceil(IMAGES_SEEN / count), EPOCHS[0]), EPOCHS[1])
+        batch = min(count // STEPS_PER_EPOCH, BATCH_NUMBERS // math.prod(shape), BATCH[1])
+        batch = min(max(2 ** int(math.log2(max(batch, 1))), BATCH[0]), count)
+        usual = OPTIMIZERS[self.optimizer]
+        return replace(
+            self,
+            epochs=self.epochs or epochs,
+            batch_size=self.batch_size or batch,
+            lr=usual.lr if self.lr is None else self.lr,
+            weight_decay=(usual.weight_decay if self.weight_decay is None else self.weight_decay),
+            loss=loss,
+        )
+
+
+def make_optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Build the optimiser of resolved settings; momentum is SGD's alone."""
+    row = OPTIMIZERS[settings.optimizer]
+    options = dict(row.options)
+    if settings.optimizer == "sgd":
+        options["momentum"] = settings.momentum
+    return row.build(
+        list(parameters), lr=settings.lr, weight_decay=settings.weight_decay, **options
+    )
