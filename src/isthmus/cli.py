@@ -148,7 +148,7 @@ def train(
     gray: Gray = None,
     background: Background = "white",
     limit: Limit = None,
-    epochs: Annotated[int | None, typer.Option(help="Else a million samples seen.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Else as many as see 600,000 samples, 10 to 100.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Else by the number of samples.")] = None,
     optimizer: Annotated[str, typer.Option(help="adamw, adam, adamax, sgd or adadelta.")] = "adamw",
     lr: Annotated[float | None, typer.Option(help="Learning rate; else the optimizer's.")] = None,
@@ -158,6 +158,10 @@ def train(
         str, typer.Option(help="one-cycle, constant, cosine or step.")
     ] = "one-cycle",
     loss: Annotated[str | None, typer.Option(help="bce or mse; else by the model.")] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option(help="Mirror half of the images, others each epoch; else by the data set."),
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one.")
     ] = None,
@@ -194,6 +198,7 @@ def train(
         weight_decay=weight_decay,
         schedule=schedule,
         loss=loss,
+        mirror=mirror,
         patience=patience,
         validation=validation,
         test=test,

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import uuid
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from itertools import islice
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Origin, Samples
-from isthmus.data.sources import Found
+from isthmus.data.sources import Found, reason
 from isthmus.errors import SourceError
 from isthmus.files import fingerprint, write_bytes
 
@@ -48,7 +49,12 @@ def cache_folder() -> Path:
 
 
 def kept(
-    origin: Origin, files: Any, read: Callable[[], Found], track: Track = untracked
+    origin: Origin,
+    files: Any,
+    read: Callable[[], Found],
+    *,
+    mirrors: bool = False,
+    track: Track = untracked,
 ) -> Samples:
     """Open the samples kept for an origin and its files; read and decode them first if needed.
 
@@ -59,6 +65,8 @@ def kept(
         Says what the source's files are, so that others are not mistaken for them.
     read : callable
         Finds what the source holds.
+    mirrors : bool
+        See `Samples`.
     track : Track
     """
     folder = cache_folder() / "samples" / fingerprint(FORMAT, origin, files)
@@ -74,6 +82,7 @@ def kept(
         None if about["splits"] is None else np.array(about["splits"], np.uint8),
         origin,
         tuple((name, reason) for name, reason in about["skipped"]),
+        mirrors,
     )
     vars(samples)["fingerprint"] = about["fingerprint"]  # known: spares a pass over the pixels
     return samples
@@ -99,6 +108,8 @@ def _keep(found: Found, origin: Origin, folder: Path, track: Track) -> None:
             else:
                 shape = _store_pictures(found, origin, file, broken, track)
         good = np.array([i for i in range(len(found.names)) if i not in broken], np.int64)
+        if 0 in (len(good), *shape):
+            raise SourceError(f"{origin.source} holds no samples.")
         kind = np.dtype(np.uint8 if len(shape) == 3 else np.float32)
         samples = Samples(
             np.memmap(partial / "values.bin", kind, "r", shape=(len(good), *shape)),
@@ -180,7 +191,7 @@ def _store_pictures(
 
 
 def _decoded(
-    files: Iterable[str | bytes], wanted: Preprocessing, count: int
+    files: Iterable[str | bytes | SourceError], wanted: Preprocessing, count: int
 ) -> Generator[NDArray[np.uint8] | str, None, None]:
     """Decode pictures in their order, by several processes if they are many."""
     files = iter(files)
@@ -192,17 +203,26 @@ def _decoded(
         pre_dispatch="3*n_jobs",
         batch_size=1,
     )
-    for chunk in workers(joblib.delayed(_decode)(chunk, wanted) for chunk in chunks):
-        yield from chunk
+    decoded = workers(joblib.delayed(_decode)(chunk, wanted) for chunk in chunks)
+    try:
+        for chunk in decoded:
+            yield from chunk
+    finally:
+        with warnings.catch_warnings(action="ignore"):  # joblib's, of work done for nothing
+            decoded.close()
 
 
-def _decode(files: list[str | bytes], wanted: Preprocessing) -> list[NDArray[np.uint8] | str]:
+def _decode(
+    files: list[str | bytes | SourceError], wanted: Preprocessing
+) -> list[NDArray[np.uint8] | str]:
     decoded: list[NDArray[np.uint8] | str] = []
     for file in files:
         try:
+            if isinstance(file, SourceError):
+                raise file
             decoded.append(wanted.image(file))
         except SourceError as error:
-            decoded.append(str(error))
+            decoded.append(reason(error))
     return decoded
 
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from isthmus.data.sources import Found, spread
+from isthmus.data.sources import Found, reason, spread
 from isthmus.errors import SourceError
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -55,6 +56,8 @@ class Dataset:
         Other files that hold the same set and are taken where found.
     crop, size : optional
         Preprocessing unless the user asks for another.
+    mirrors : bool
+        Whether a mirrored sample is as likely as the sample.
     class_names : tuple of str
         Names that the files do not tell.
     read : callable, optional
@@ -69,6 +72,7 @@ class Dataset:
     also: tuple[str, ...] = ()
     crop: int | None = None
     size: tuple[int, int] | None = None
+    mirrors: bool = False
     class_names: tuple[str, ...] = ()
     read: Callable[[Path, int | None], Found] | None = None
 
@@ -139,8 +143,8 @@ def content_sha256(path: Path) -> str:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    except (OSError, EOFError) as error:
-        raise SourceError(f"{path} is cut short or damaged: {error}.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{path} is cut short or damaged: {reason(error)}.") from error
     return digest.hexdigest()
 
 
@@ -186,7 +190,14 @@ def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
 
 def _accept(file: Path, remote: Remote) -> None:
     """Check a fresh download; record the checksum where none was published."""
-    actual = content_sha256(file)
+    try:
+        actual = content_sha256(file)
+    except SourceError as error:
+        file.unlink()
+        raise SourceError(
+            f"{remote.url} delivered something else than {remote.name} or a part of it; "
+            "it was deleted; try again later."
+        ) from error
     if remote.sha256 is None:
         file.with_name(file.name + ".sha256").write_text(f"{actual}  {file.name}\n")
     elif actual != remote.sha256:
@@ -284,6 +295,7 @@ DATASETS = {
             also=("lfw.tar",),
             crop=90,
             size=(32, 32),
+            mirrors=True,
         ),
         Dataset(
             name="cats-dogs",
@@ -293,6 +305,7 @@ DATASETS = {
             files=(Remote(CATS_DOGS_URL, "kagglecatsanddogs_5340.zip"),),
             also=("cats-dogs.tar",),
             size=(64, 64),
+            mirrors=True,
         ),
     )
 }

@@ -87,6 +87,8 @@ def load(
     >>> load("digits")
     Samples(1,797 images of 8 × 8, grey, 10 classes)
     """
+    if channels not in (None, 1, 3):
+        raise SettingsError(f"channels must be 1 for grey or 3 for RGB, not {channels}.")
     if isinstance(size, int):
         size = (size, size)
     wanted = Preprocessing(crop=crop, size=size, channels=channels, background=background)
@@ -115,7 +117,8 @@ def load_as(
     ships = dataset is not None and dataset.read is not None
     origin = Origin(name, preprocessing, limit)
     files = [] if ships else _identity(location)
-    return kept(origin, files, lambda: read(location, limit), track)
+    mirrors = dataset is not None and dataset.mirrors
+    return kept(origin, files, lambda: read(location, limit), mirrors=mirrors, track=track)
 
 
 def _resolve(source: str | Path) -> tuple[str, Path, Reader]:

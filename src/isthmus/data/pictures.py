@@ -1,5 +1,6 @@
 """Pictures in files, folders and archives: which there are, and what their places tell."""
 
+import lzma
 import os
 import tarfile
 import zipfile
@@ -9,11 +10,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from isthmus.data.sources import Found, spread
+from isthmus.data.sources import Found, reason, spread
 from isthmus.errors import SourceError
 
 PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ARCHIVE_SUFFIXES = (".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tgz", ".zip")
+BROKEN_TAR = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error)
+BROKEN_ZIP = (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError)
 PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 
 
@@ -59,7 +62,7 @@ def read_folder(path: Path, limit: int | None = None) -> Found:
             f"{path} holds no pictures ({others}); known are {', '.join(PICTURE_SUFFIXES)}."
         )
     chosen = [pictures[i] for i in spread(len(pictures), limit)]
-    return _labelled(chosen, (str(path / name) for name in chosen))
+    return _labelled(chosen, (str(path / name) for name in chosen), pictures)
 
 
 def read_archive(path: Path, limit: int | None = None) -> Found:
@@ -73,8 +76,8 @@ def read_archive(path: Path, limit: int | None = None) -> Found:
     is_zip = path.name.lower().endswith(".zip")
     try:
         members = sorted(_zip_names(path) if is_zip else _tar_names(path))
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{path} is no readable archive: {error}.") from error
+    except (*BROKEN_TAR, *BROKEN_ZIP) as error:
+        raise SourceError(f"{path} is no readable archive: {reason(error)}.") from error
     pictures = [name for name in members if name.lower().endswith(PICTURE_SUFFIXES)]
     if not pictures:
         raise SourceError(
@@ -84,14 +87,20 @@ def read_archive(path: Path, limit: int | None = None) -> Found:
     chosen = [pictures[i] for i in spread(len(pictures), limit)]
     contents = _zip_contents(path, chosen) if is_zip else _tar_contents(path, chosen)
     top = os.path.commonpath([PurePosixPath(name).parent for name in pictures])
-    return _labelled([PurePosixPath(name).relative_to(top).as_posix() for name in chosen], contents)
+    pictures, chosen = (
+        [PurePosixPath(name).relative_to(top).as_posix() for name in some]
+        for some in (pictures, chosen)
+    )
+    return _labelled(chosen, contents, pictures)
 
 
-def _labelled(names: list[str], files: Iterable[str | bytes]) -> Found:
-    """Read the parts and classes from relative paths."""
+def _labelled(
+    names: list[str], files: Iterable[str | bytes | SourceError], among: list[str]
+) -> Found:
+    """Read the parts and classes from relative paths, chosen among those of all pictures."""
     folders = [PurePosixPath(name).parts[:-1] for name in names]
     splits = None
-    tops = {parts[0].lower() if parts else "" for parts in folders}
+    tops = {name.split("/")[0].lower() if "/" in name else "" for name in among}
     if tops <= PARTS.keys() and any(PARTS[top] == 0 for top in tops):
         splits = np.array([PARTS[parts[0].lower()] for parts in folders], np.uint8)
         folders = [parts[1:] for parts in folders]
@@ -114,10 +123,13 @@ def _zip_names(path: Path) -> list[str]:
         ]
 
 
-def _zip_contents(path: Path, names: list[str]) -> Iterator[bytes]:
+def _zip_contents(path: Path, names: list[str]) -> Iterator[bytes | SourceError]:
     with zipfile.ZipFile(path) as archive:
         for name in names:
-            yield archive.read(name)
+            try:
+                yield archive.read(name)
+            except BROKEN_ZIP as error:  # RuntimeError: encrypted, or packed in an unknown way
+                yield SourceError(str(error))
 
 
 def _tar_names(path: Path) -> list[str]:

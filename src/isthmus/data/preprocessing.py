@@ -119,7 +119,7 @@ class Preprocessing:
         Parameters
         ----------
         values : (N, H, W, C) uint8 or (N, L, C) float32
-            Samples on any device.
+            Samples on any device; they are left as they are.
 
         Returns
         -------
@@ -127,8 +127,10 @@ class Preprocessing:
             In [0, 1] for images (and channels-last in memory); signals may leave that range
             where they leave the range of the training part.
         """
+        import torch
+
         last = values.ndim - 1
-        x = values.permute(0, last, *range(1, last)).float()
+        x = values.permute(0, last, *range(1, last)).to(torch.float32, copy=True)
         return x.sub_(self.low).div_(self.high - self.low) if self.low else x.div_(self.high)
 
     def from_output(self, x: "torch.Tensor") -> "torch.Tensor":
@@ -154,7 +156,7 @@ def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
         return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
-    if values.dtype == np.uint16:
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:  # of either byte order
         return np.round(values / 257.0).astype(np.uint8)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if values.dtype.kind in "iu" and low >= 0 and high <= 255:

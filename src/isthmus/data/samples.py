@@ -52,6 +52,8 @@ class Samples:
         Where they come from and how, so that they can be loaded again.
     skipped : tuple of (name, reason)
         Files that could not be decoded.
+    mirrors : bool
+        Whether a mirrored sample is as likely as the sample, as with photographs.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class Samples:
     splits: NDArray[np.uint8] | None = None
     origin: Origin = field(default_factory=Origin)
     skipped: tuple[tuple[str, str], ...] = ()
+    mirrors: bool = False
 
     def __post_init__(self) -> None:
         name = self.origin.source or "the array"

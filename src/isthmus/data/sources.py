@@ -1,5 +1,6 @@
 """What a source holds before any pixel is decoded, in the same words for every kind of source."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,13 @@ class Found:
     """What a source holds.
 
     Either `values` is given, an array of all samples, or `files`, which goes through the
-    pictures in the order of `names` as paths or contents and can be walked once.
+    pictures in the order of `names` as paths or contents (or the reason why there is none) and
+    can be walked once.
     """
 
     names: Sequence[str]
     values: NDArray[Any] | None = None
-    files: Iterable[str | bytes] = ()
+    files: Iterable[str | bytes | SourceError] = ()
     labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
     splits: NDArray[np.uint8] | None = None
@@ -38,6 +40,17 @@ def spread(count: int, limit: int | None) -> NDArray[np.int64]:
     if limit is None or limit >= count:
         return np.arange(count)
     return np.round(np.linspace(0, count - 1, limit)).astype(np.int64)
+
+
+def reason(error: Exception) -> str:
+    r"""Return the first sentence of what a library complains about, to put into one of ours.
+
+    Examples
+    --------
+    >>> reason(ValueError("cannot open it:\n- not this\n- nor that"))
+    'cannot open it'
+    """
+    return re.split(r"\n|\. ", str(error))[0].rstrip(".: ") or type(error).__name__
 
 
 def classes_of(

@@ -1,5 +1,6 @@
 """Tables and arrays: CSV, IDX and NumPy files."""
 
+import codecs
 import csv
 import gzip
 import math
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.preprocessing import as_pixels
-from isthmus.data.sources import Found, classes_of, spread
+from isthmus.data.sources import Found, classes_of, reason, spread
 from isthmus.errors import SourceError
 
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -42,7 +43,7 @@ def read_csv(path: Path, limit: int | None = None) -> Found:
         label = [0]
     pixels = np.delete(table, label, axis=1) if label else table
     side = math.isqrt(pixels.shape[1])
-    if side * side != pixels.shape[1]:
+    if not side or side * side != pixels.shape[1]:
         raise SourceError(
             f"{path} has {pixels.shape[1]:,} pixels a row, which make no square; "
             f"{side}×{side} would be {side * side:,}."
@@ -80,7 +81,11 @@ def _csv_table(path: Path, skip: int) -> NDArray[np.float32]:
             if first is None:
                 raise SourceError(f"{path} has a header and no rows.")
             return np.loadtxt(
-                chain([first], lines), np.float32, delimiter=",", ndmin=2, comments=None
+                chain([first.removeprefix(codecs.BOM_UTF8)], lines),
+                np.float32,
+                delimiter=",",
+                ndmin=2,
+                comments=None,
             )
     except ValueError as error:
         raise SourceError(f"{path}: {_csv_complaint(str(error), skip)}.") from error
@@ -100,8 +105,14 @@ def _csv_complaint(message: str, skip: int) -> str:
 
 
 def read_idx_folder(path: Path, limit: int | None = None) -> Found:
-    """Read a folder of IDX files: train-… for training, t10k-… or test-… for testing."""
-    images = sorted(file for file in path.iterdir() if is_idx(file) and "image" in file.name)
+    """Read a folder of IDX files: train-… for training, t10k-… or test-… for testing.
+
+    Where a file lies there packed and unpacked, the unpacked one is read.
+    """
+    files = {file.name for file in path.iterdir() if is_idx(file) and "image" in file.name}
+    images = [
+        path / name for name in sorted(files) if name.removesuffix(".gz") not in files - {name}
+    ]
     if not images:
         raise SourceError(f"{path} holds IDX files, but none with image in its name.")
     parts = [(0 if file.name.startswith("train") else 2, read_idx(file)) for file in images]
@@ -114,15 +125,19 @@ def read_idx_folder(path: Path, limit: int | None = None) -> Found:
     if len({array.shape[1:] for array in arrays}) > 1:
         raise SourceError(f"{path} holds images of different sizes in its IDX files.")
     values = np.concatenate(arrays)
-    labels = [found.labels for _, found in parts if found.labels is not None]
-    classes = max((found.class_names for _, found in parts), key=len)
-    rows = spread(len(values), limit)
+    labels = [
+        np.array(found.class_names, np.int64)[found.labels]
+        for _, found in parts
+        if found.labels is not None
+    ]
     complete = len(labels) == len(parts)
+    classes, indices = classes_of(np.concatenate(labels) if complete else None, path)
+    rows = spread(len(values), limit)
     return Found(
         [names[row] for row in rows],
         values[rows] if len(rows) < len(values) else values,
-        labels=np.concatenate(labels)[rows] if complete else None,
-        class_names=classes if complete else (),
+        labels=None if indices is None else indices[rows],
+        class_names=classes,
         splits=splits[rows] if len(set(splits)) > 1 else None,
     )
 
@@ -175,7 +190,9 @@ def _idx_array(path: Path) -> NDArray[Any]:
 
 def is_idx(path: Path) -> bool:
     """Tell by its name whether a file is of LeCun's format."""
-    return bool(re.search(r"[-.]idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$", path.name.lower()))
+    name = path.name.lower()
+    known = re.search(r"[-.]idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$", name)
+    return known is not None and not name.startswith(".")
 
 
 def _open(path: Path) -> Any:
@@ -200,7 +217,7 @@ def read_numpy(path: Path, limit: int | None = None) -> Found:
     try:
         arrays = dict(_arrays(path))
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{path} is no readable NumPy file: {error}.") from error
+        raise SourceError(f"{path} is no readable NumPy file: {reason(error)}.") from error
     if "x_train" in arrays and "x_test" in arrays:
         return _numpy_parts(path, arrays, limit)
     single = [key for key, array in arrays.items() if array.ndim > 1]
@@ -224,22 +241,35 @@ def read_numpy(path: Path, limit: int | None = None) -> Found:
     rows = spread(len(values), limit)
     classes, labels = classes_of(None if given is None else given[rows], path)
     if labels is not None and "class_names" in arrays and given is not None:
-        classes, labels = tuple(map(str, arrays["class_names"])), given[rows].astype(np.int64)
+        classes = tuple(map(str, arrays["class_names"]))
+        if not set(given.tolist()) <= set(range(len(classes))):
+            raise SourceError(
+                f"{path} has labels that are no indices of its {len(classes):,} class_names; "
+                "count them from 0."
+            )
+        labels = given[rows].astype(np.int64)
     values = values if len(rows) == len(values) else values[rows]
     return Found([str(row) for row in rows], values, labels=labels, class_names=classes)
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
-    if path.suffix == ".npy":
-        yield "x", np.load(path, mmap_mode="r", allow_pickle=False)
-    else:
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                yield key, file[key]
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":  # of zip, whatever the name says
+            yield "x", np.load(path, mmap_mode="r", allow_pickle=False)
+            return
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                yield key, arrays[key]
 
 
 def _numpy_parts(path: Path, arrays: dict[str, NDArray[Any]], limit: int | None) -> Found:
-    images = [sample_array(arrays[f"x_{part}"], "x", path) for part in ("train", "test")]
+    images = [sample_array(arrays[f"x_{part}"], f"x_{part}", path) for part in ("train", "test")]
+    if images[0].shape[1:] != images[1].shape[1:]:
+        raise SourceError(
+            f"{path} has x_train of {images[0].shape} but x_test of {images[1].shape}; "
+            "give samples of one shape."
+        )
     values = np.concatenate(images)
     splits = np.repeat(np.array([0, 2], np.uint8), [len(part) for part in images])
     names = [
@@ -250,7 +280,14 @@ def _numpy_parts(path: Path, arrays: dict[str, NDArray[Any]], limit: int | None)
     rows = spread(len(values), limit)
     labels = None
     if "y_train" in arrays and "y_test" in arrays:
-        labels = np.concatenate([arrays["y_train"].ravel(), arrays["y_test"].ravel()])[rows]
+        given = [arrays[f"y_{part}"].ravel() for part in ("train", "test")]
+        for part, x, y in zip(("train", "test"), images, given, strict=True):
+            if len(x) != len(y):
+                raise SourceError(
+                    f"{path} has {len(x):,} samples in x_{part} but {len(y):,} labels in "
+                    f"y_{part}; give one label a sample."
+                )
+        labels = np.concatenate(given)[rows]
     classes, indices = classes_of(labels, path)
     return Found(
         [names[i] for i in rows],

@@ -38,6 +38,43 @@ class Crop(Pad):
         return x
 
 
+class Unpatch(nn.Module):
+    """Spread channels over space: the inverse of cutting into patches of `steps`.
+
+    In two dimensions with equal steps it is the sub-pixel layer of Shi et al., Real-Time Single
+    Image and Video Super-Resolution, 2016.
+    """
+
+    def __init__(self, steps: Sequence[int]) -> None:
+        super().__init__()
+        self.steps = tuple(steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (N, C·∏steps, *sides) into (N, C, *(sides·steps))."""
+        axes = len(self.steps)
+        sides = [side * step for side, step in zip(x.shape[2:], self.steps, strict=True)]
+        x = torch.unflatten(x, 1, (-1, *self.steps))
+        order = [place for axis in range(axes) for place in (2 + axes + axis, 2 + axis)]
+        return x.permute(0, 1, *order).reshape(len(x), x.shape[1], *sides)
+
+    def extra_repr(self) -> str:
+        """Show the steps in the printed module."""
+        return " × ".join(map(str, self.steps))
+
+
+class Residual(nn.Module):
+    """Add to the input what layers make of it (He et al., Deep Residual Learning, 2016)."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape."""
+        y: Tensor = x + self.layers(x)
+        return y
+
+
 class Autoencoder(nn.Module):
     """An encoder to a code and a decoder back.
 

@@ -46,6 +46,8 @@ class Model:
         What follows the decoder; a key of `ACTIVATIONS`.
     takes : tuple of str
         "images", "signals" or both.
+    pace : float
+        Times the optimiser's usual learning rate, unless the user gives one.
     """
 
     build: Callable[[Sequence[int], int], Autoencoder]
@@ -54,6 +56,7 @@ class Model:
     code_size: int | Callable[[Sequence[int]], int] = 32
     activation: Activation = "sigmoid"
     takes: tuple[Kind, ...] = ("images",)
+    pace: float = 1.0
 
 
 MODELS: dict[str, Model] = {
@@ -70,6 +73,7 @@ MODELS: dict[str, Model] = {
         "one matrix each way; equal to PCA",
         activation="identity",
         takes=("images", "signals"),
+        pace=3.0,
     ),
     "dense": Model(dense, "fully connected, 512-128 each way, GELU", takes=("images", "signals")),
     "dense-selu": Model(

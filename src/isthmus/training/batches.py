@@ -9,7 +9,7 @@ from torch import Tensor
 
 from isthmus.data.preprocessing import Preprocessing
 
-ORDER = 1  # the stream of random numbers for the order; the division of the data has 0
+ORDER, MIRROR = 1, 2  # streams of random numbers; the division of the data has 0
 DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
 
 
@@ -51,6 +51,8 @@ class Batches:
     seed : int
     share : (int, int)
         The number of this process and of all; each takes its share of every batch.
+    mirror : bool
+        Mirror half of the samples of an epoch from left to right.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Batches:
         size: int,
         seed: int = 0,
         share: tuple[int, int] = (0, 1),
+        mirror: bool = False,
     ) -> None:
         self.source = source
         self.indices = indices
         self.size = size
         self.seed = seed
         self.share = share
+        self.mirror = mirror
 
     def __len__(self) -> int:
         return len(self.indices) // self.size

@@ -131,7 +131,7 @@ def train(
     settings = settings or Settings()
     spec = specify(model, samples.input_shape, code_size)
     split = divide(samples, settings.seed, settings.validation, settings.test)
-    settings = settings.resolved(len(split.train), spec.shape, spec.activation)
+    settings = settings.resolved(spec, len(split.train), samples.mirrors)
     module = _fresh(spec, settings.seed)
     if normalises_over_batch(module) and settings.batch_size == 1:
         raise SettingsError(
@@ -231,7 +231,9 @@ class _Loop:
         self.model, self.optimizer = fabric.setup(self.module, optimizer)
         source = Source(samples.values, record.preprocessing, fabric.device)
         size, share = settings.batch_size or 1, (fabric.global_rank, fabric.world_size)
-        self.batches = Batches(source, split.train, size, settings.seed, share)
+        self.batches = Batches(
+            source, split.train, size, settings.seed, share, bool(settings.mirror)
+        )
         self.held_out = Batches(source, split.validation, size)
         self.loss = LOSSES[settings.loss or "mse"]
         self.epochs = settings.epochs or 0

@@ -9,17 +9,17 @@ import torch
 from torch import nn
 
 from isthmus.errors import SettingsError
-from isthmus.models.zoo import Activation
+from isthmus.models.zoo import MODELS, Spec
 from isthmus.training.objectives import LOSSES
 from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
-IMAGES_SEEN = 1_000_000  # by default: few epochs of a large set, many of a small one
-EPOCHS = (10, 200)
-BATCH = (8, 256)
+IMAGES_SEEN = 600_000  # by default: few epochs of a large set, many of a small one
+EPOCHS = (10, 100)
+BATCH = (32, 256)
 BATCH_NUMBERS = 2**22  # numbers in a batch at most, unless the user says otherwise
-STEPS_PER_EPOCH = 16  # at least, unless the user says otherwise
+STEPS_PER_EPOCH = 64  # at least, unless the user says otherwise
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Settings:
     Parameters
     ----------
     epochs : int, optional
-        By default as many as make a million samples seen, from 10 to 200.
+        By default as many as make 600,000 samples seen, from 10 to 100.
     batch_size : int, optional
-        By default a power of two from 8 to 256 that leaves 16 steps an epoch and fits in memory.
+        By default a power of two from 32 to 256 that leaves 64 steps an epoch and fits in memory.
     optimizer : str
         A key of `OPTIMIZERS`.
     lr : float, optional
@@ -44,6 +44,9 @@ class Settings:
         A key of `SCHEDULES`.
     loss : str, optional
         A key of `LOSSES`; by default "bce" after a sigmoid and "mse" otherwise.
+    mirror : bool, optional
+        Mirror half of the training images from left to right, other ones each epoch; by default
+        where the data set says that mirrored samples are as likely.
     patience : int, optional
         Stop after as many epochs without a better validation loss; None never stops early.
     validation, test : float
@@ -71,6 +74,7 @@ class Settings:
     weight_decay: float | None = None
     schedule: str = "one-cycle"
     loss: str | None = None
+    mirror: bool | None = None
     patience: int | None = None
     validation: float = 0.1
     test: float = 0.1
@@ -106,44 +110,47 @@ class Settings:
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise SettingsError(f"lr must be a number above 0, not {self.lr}.")
 
-    def resolved(self, count: int, shape: tuple[int, ...], activation: Activation) -> "Settings":
+    def resolved(self, spec: Spec, count: int, mirrors: bool = False) -> "Settings":
         """Fill in what was left open.
 
         Parameters
         ----------
+        spec : Spec
+            The model to train.
         count : int
             Samples to train on.
-        shape : tuple of int
-            Of one sample.
-        activation : str
-            Of the model's output.
+        mirrors : bool
+            Whether mirrored samples are as likely; see `Samples`.
 
         Raises
         ------
         SettingsError
-            If the loss does not go with the activation, or a batch would exceed the samples.
+            If the loss does not go with the model's output, or a batch would exceed the samples.
         """
-        loss = self.loss or ("bce" if activation == "sigmoid" else "mse")
-        if loss == "bce" and activation != "sigmoid":
+        loss = self.loss or ("bce" if spec.activation == "sigmoid" else "mse")
+        if loss == "bce" and spec.activation != "sigmoid":
             raise SettingsError(
                 "the loss bce needs outputs in [0, 1] and this model's are plain numbers; take mse."
             )
+        if self.mirror and len(spec.shape) == 2:
+            raise SettingsError("signals have no left and right; leave mirror out.")
         if self.batch_size is not None and self.batch_size > count:
             raise SettingsError(
                 f"a batch of {self.batch_size:,} exceeds the {count:,} samples to train on; "
                 "take a smaller batch size."
             )
         epochs = min(max(math.ceil(IMAGES_SEEN / count), EPOCHS[0]), EPOCHS[1])
-        batch = min(count // STEPS_PER_EPOCH, BATCH_NUMBERS // math.prod(shape), BATCH[1])
+        batch = min(count // STEPS_PER_EPOCH, BATCH_NUMBERS // math.prod(spec.shape), BATCH[1])
         batch = min(max(2 ** int(math.log2(max(batch, 1))), BATCH[0]), count)
         usual = OPTIMIZERS[self.optimizer]
         return replace(
             self,
             epochs=self.epochs or epochs,
             batch_size=self.batch_size or batch,
-            lr=usual.lr if self.lr is None else self.lr,
+            lr=usual.lr * MODELS[spec.model].pace if self.lr is None else self.lr,
             weight_decay=(usual.weight_decay if self.weight_decay is None else self.weight_decay),
             loss=loss,
+            mirror=mirrors if self.mirror is None else self.mirror,
         )
 
 

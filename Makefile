@@ -1,0 +1,40 @@
+# Every target sets up its own environment in .venv first; nothing needs to be installed by hand.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.PHONY: demo test check bench docs clean
+
+demo: .venv/done
+	rm -rf $(DEMO)
+	$(BIN)/isthmus train digits --code-size 8 --out $(DEMO)
+	$(BIN)/isthmus report $(DEMO)
+	@echo "Open $(DEMO)/report.html in a browser."
+
+test: .venv/dev
+	$(BIN)/pytest
+
+check: .venv/dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/quality.py
+
+docs: .venv/dev
+	$(BIN)/python docs/make_commands.py
+
+clean:
+	rm -rf .venv runs
+
+.venv/done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: .venv/done
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@

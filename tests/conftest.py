@@ -1,0 +1,74 @@
+"""What all tests share: a cache of their own, the real data sets, and small pictures."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus import IsthmusError
+
+DATA = os.environ.get("ISTHMUS_DATA", "")  # before a test sets another
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _no_user_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISTHMUS_CACHE", str(session_cache))
+
+
+@pytest.fixture
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty cache to the one test."""
+    folder = tmp_path_factory.mktemp("own-cache")
+    monkeypatch.setenv("ISTHMUS_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], Path]:
+    """Give a function that returns the folder of a real data set, or skips the test."""
+
+    def folder(name: str) -> Path:
+        path = Path(DATA, name).absolute()
+        if not DATA or not path.is_dir():
+            pytest.skip("ISTHMUS_DATA is not set to a folder with the data sets")
+        return path
+
+    return folder
+
+
+@pytest.fixture
+def refused() -> Callable[..., AbstractContextManager[None]]:
+    """Give a context that expects an error: one sentence that names all the culprits."""
+
+    @contextmanager
+    def expecting(kind: type[IsthmusError], *culprits: object) -> Iterator[None]:
+        with pytest.raises(kind) as caught:
+            yield
+        message = str(caught.value)
+        assert re.fullmatch(r"(?!.*\.\.)(?!.*[.!?] [A-Z]).+\.", message), message
+        assert [text for text in map(str, culprits) if text not in message] == [], message
+
+    return expecting
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Make a folder of three pictures of cats and three of dogs, 12 × 10 and in colour."""
+    folder = tmp_path / "photos"
+    draw = np.random.default_rng(7)
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for number, suffix in enumerate(("png", "jpg", "png")):
+            pixels = draw.integers(0, 256, (12, 10, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.{suffix}")
+    return folder

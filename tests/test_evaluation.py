@@ -1,0 +1,99 @@
+"""Figures are means over test samples, and baselines are what they say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from isthmus import Run, Samples, Settings, evaluate, load, train
+
+
+@pytest.fixture(scope="module")
+def digits() -> Samples:
+    return load("digits")
+
+
+@pytest.fixture(scope="module")
+def run(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A linear autoencoder with ten numbers, trained to the end."""
+    out = tmp_path_factory.mktemp("runs") / "linear"
+    settings = Settings(epochs=150, precision="32")
+    list(train(digits, "linear", out=out, code_size=10, settings=settings))
+    return Run.open(out)
+
+
+def test_the_linear_autoencoder_is_as_good_as_pca_and_no_better_than_can_be(
+    run: Run, digits: Samples
+) -> None:
+    result = evaluate(run, own=digits)
+    mse, pca = result["test"]["mse"], result["baselines"]["pca"]["mse"]
+    assert mse == pytest.approx(pca, rel=0.01)
+    test = digits.values[run.split().test].reshape(result["test"]["n"], -1) / 255
+    best = PCA(10, svd_solver="full").fit(test)  # fitted on the test samples themselves
+    floor = np.square(best.inverse_transform(best.transform(test)) - test).mean()
+    assert mse > floor - 1e-6
+
+
+def test_baselines_are_fitted_on_the_training_part_alone(run: Run, digits: Samples) -> None:
+    split = run.split()
+    flat = digits.values.reshape(len(digits), -1) / 255
+    train_part, test_part = flat[split.train], flat[split.test]
+    pca = PCA(10, svd_solver="full").fit(train_part)
+    expected = np.square(pca.inverse_transform(pca.transform(test_part)) - test_part).mean()
+    result = evaluate(run, own=digits)["baselines"]
+    assert result["pca"]["mse"] == pytest.approx(expected, rel=1e-4)
+    assert result["pca"]["components"] == 10
+    assert result["mean"]["mse"] == pytest.approx(
+        np.square(train_part.mean(0) - test_part).mean(), rel=1e-5
+    )
+
+
+def test_the_figures_are_those_of_the_reconstructions(run: Run, digits: Samples) -> None:
+    test = digits.values[run.split().test]
+    outputs = [output for _, output in run.trained().outputs(test)]
+    y = np.concatenate([output.numpy() for output in outputs]).reshape(len(test), -1)
+    x = test.reshape(len(test), -1) / 255
+    result = evaluate(run, own=digits)["test"]
+    assert result["n"] == len(test)
+    assert result["mse"] == pytest.approx(np.square(y - x).mean(), rel=1e-4)
+    psnr = -10 * np.log10(np.square(y - x).mean(1))
+    assert result["psnr"] == pytest.approx(psnr.mean(), rel=1e-4)
+
+
+def test_training_is_told_with_its_rate(run: Run, digits: Samples) -> None:
+    told = evaluate(run, own=digits)["training"]
+    settings = run.record.settings
+    assert told["epochs"] == settings.epochs == 150
+    assert settings.batch_size is not None
+    steps = 150 * (len(run.split().train) // settings.batch_size)
+    assert told["images_per_second"] == pytest.approx(
+        steps * settings.batch_size / told["seconds"], rel=1e-3
+    )
+
+
+def test_another_source_is_measured_whole(run: Run, digits: Samples) -> None:
+    result = evaluate(run, load(digits.values[:50]), own=digits)
+    assert result["test"]["n"] == 50
+
+
+def test_the_runs_own_data_given_as_a_source_means_its_test_part(run: Run, digits: Samples) -> None:
+    assert evaluate(run, digits, own=digits)["test"] == evaluate(run)["test"]
+
+
+def test_a_source_with_a_test_part_is_measured_on_that(run: Run, digits: Samples) -> None:
+    splits = np.zeros(100, np.uint8)
+    splits[:7] = 2
+    part = Samples(digits.values[:100], digits.names[:100], splits=splits)
+    assert evaluate(run, part, own=digits)["test"]["n"] == 7
+
+
+def test_what_has_no_figure_says_none(tmp_path: Path) -> None:
+    waves = np.random.default_rng(0).standard_normal((60, 20, 1)).astype(np.float32)
+    samples = load(waves)
+    list(train(samples, "linear", out=tmp_path / "run", settings=Settings(epochs=1)))
+    result = evaluate(Run.open(tmp_path / "run"), own=samples)
+    assert result["test"]["ssim"] is None
+    assert result["test"]["psnr"] > 0
+    assert result["baselines"]["pca"]["components"] == 20
+    assert result["baselines"]["pca"]["mse"] < 1e-9

@@ -1,0 +1,185 @@
+"""Files that are whole or absent, fingerprints, and dataclasses as JSON."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isthmus.data.preprocessing import Preprocessing
+from isthmus.data.samples import Origin
+from isthmus.errors import IsthmusError
+from isthmus.files import build, fingerprint, plain, replacing, write_bytes, write_json
+from isthmus.models.zoo import specify
+from isthmus.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Leaf:
+    sizes: tuple[int, ...]
+    place: PurePosixPath
+
+
+@dataclass(frozen=True)
+class Tree:
+    leaf: Leaf
+    leaves: tuple[Leaf, ...]
+    named: dict[str, Leaf]
+
+
+def _held(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _write_half(path: Path, error: BaseException) -> None:
+    with replacing(path) as file:
+        file.write(b"half of the new")
+        raise error
+
+
+# -- replacing, write_bytes, write_json -----------------------------------------------------
+
+
+def test_written_bytes_are_the_whole_file(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a", b"first and long")
+    write_bytes(tmp_path / "a", b"second")
+    assert (tmp_path / "a").read_bytes() == b"second"
+    assert _held(tmp_path) == ["a"]
+
+
+def test_the_old_file_stands_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with replacing(tmp_path / "a") as file:
+        file.write(b"new")
+        file.flush()
+        assert (tmp_path / "a").read_bytes() == b"old"
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_exception_while_writing_leaves_the_old_file(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(error):
+        _write_half(tmp_path / "a", error())
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert _held(tmp_path) == ["a"]
+
+
+def test_an_exception_while_writing_a_new_file_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="stop"):
+        _write_half(tmp_path / "a", ValueError("stop"))
+    assert _held(tmp_path) == []
+
+
+def test_an_error_of_the_disk_is_one_sentence_that_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(IsthmusError, match=r"missing/a cannot be written: .*\.$"):
+        write_bytes(tmp_path / "missing" / "a", b"content")
+    assert _held(tmp_path) == []
+
+
+def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(IsthmusError, match="cannot be written"):
+        write_bytes(tmp_path / "a", b"content")
+    assert _held(tmp_path) == ["a"]
+    assert (tmp_path / "a").is_dir()
+
+
+def test_content_that_json_cannot_say_leaves_the_old_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
+    assert _held(tmp_path) == ["a.json"]
+
+
+def test_json_is_readable_by_people_and_machines(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"größe": Leaf((1, 2), PurePosixPath("x"))})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"größe": {"sizes": [1, 2], "place": "x"}}
+    assert "größe" in text
+    assert text.endswith("}\n")
+
+
+# -- plain and build ------------------------------------------------------------------------
+
+
+def test_nested_dataclasses_become_plain() -> None:
+    leaf = Leaf((1, 2), PurePosixPath("a/b"))
+    expected = {"sizes": [1, 2], "place": "a/b"}
+    content = plain(Tree(leaf, (leaf,), {"one": leaf}))
+    assert content == {"leaf": expected, "leaves": [expected], "named": {"one": expected}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Preprocessing(crop=90, size=(32, 48), channels=3, background="#102030", low=-1.5),
+        Settings(epochs=3, optimizer="sgd", momentum=0.9, lr=0.25),
+        specify("conv", (3, 32, 48), 7),
+    ],
+    ids=lambda content: type(content).__name__,
+)
+def test_a_dataclass_survives_json(content: Any) -> None:
+    assert build(type(content), json.loads(json.dumps(plain(content)))) == content
+
+
+def test_a_nested_dataclass_survives_json() -> None:
+    origin = Origin("photos", Preprocessing(size=(8, 9)), 100)
+    content = json.loads(json.dumps(plain(origin)))
+    content["preprocessing"] = build(Preprocessing, content["preprocessing"])
+    assert build(Origin, content) == origin
+
+
+@pytest.mark.parametrize("content", [{}, {"sizes": [1]}, {"sizes": [1], "place": "", "more": 1}])
+def test_a_missing_or_unknown_field_is_refused(content: dict[str, Any]) -> None:
+    with pytest.raises(IsthmusError, match="this is no Leaf"):
+        build(Leaf, content)
+
+
+# -- fingerprint ----------------------------------------------------------------------------
+
+PARTS: list[tuple[Any, ...]] = [
+    (),
+    ("",),
+    ("", ""),
+    ("ab", "c"),
+    ("a", "bc"),
+    ("abc",),
+    ("c", "ab"),
+    (b"ab", b"c"),
+    (b"a", b"bc"),
+    (b"abc",),
+    (1,),
+    (2,),
+    ("1",),
+    ([1, 2],),
+    (1, 2),
+    ({"a": None},),
+    (Leaf((1,), PurePosixPath("a")),),
+    (Leaf((2,), PurePosixPath("a")),),
+]
+
+
+def test_different_parts_have_different_fingerprints() -> None:
+    assert len({fingerprint(*parts) for parts in PARTS}) == len(PARTS)
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=repr)
+def test_a_fingerprint_is_sixteen_digits_that_stay(parts: tuple[Any, ...]) -> None:
+    first = fingerprint(*parts)
+    assert first == fingerprint(*parts)
+    assert len(first) == 16
+    assert int(first, 16) >= 0
+
+
+def test_a_view_of_an_array_counts_as_its_bytes() -> None:
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert fingerprint(array.data) == fingerprint(array.tobytes())
+    changed = array.copy()
+    changed[2, 3] += 1
+    assert fingerprint(changed.data) != fingerprint(array.data)

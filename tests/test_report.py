@@ -1,0 +1,124 @@
+"""The page and the pictures, read back."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus import Run, Samples, Settings, evaluate, figures, load, train, write_report
+from isthmus.errors import RunError
+
+
+class Page(HTMLParser):
+    """Collects a page's references, pictures and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.references += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Samples:
+    return load("digits", limit=500)
+
+
+@pytest.fixture(scope="module")
+def run(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("runs") / "<digits & co>"
+    list(train(digits, "dense", out=out, code_size=6, settings=Settings(epochs=3)))
+    return Run.open(out)
+
+
+@pytest.fixture(scope="module")
+def page(run: Run, digits: Samples) -> Page:
+    return Page(write_report(run, digits).read_text())
+
+
+def test_the_page_is_well_formed_and_needs_no_other_file(page: Page) -> None:
+    assert page.open == []
+    assert len(page.references) == 2
+    assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
+
+
+def test_its_pictures_open_and_show_something(page: Page) -> None:
+    for reference in page.references:
+        picture = Image.open(io.BytesIO(base64.b64decode(reference.split(",")[1])))
+        assert picture.width > 600
+        assert np.asarray(picture.convert("L")).std() > 10
+
+
+def test_its_figures_are_those_of_evaluate(page: Page, run: Run, digits: Samples) -> None:
+    result = evaluate(run, own=digits)
+    for value in (
+        f"{result['test']['mse']:.5f}",
+        f"{result['test']['psnr']:.2f} dB",
+        f"{result['test']['bce']:.4f}",
+        f"{result['baselines']['pca']['mse']:.5f}",
+        f"{result['baselines']['mean']['mse']:.5f}",
+        f"{result['model']['parameters']:,}",
+        digits.fingerprint,
+    ):
+        assert value in page.text
+
+
+def test_it_says_whether_pca_is_better(page: Page, run: Run, digits: Samples) -> None:
+    result = evaluate(run, own=digits)
+    better = result["test"]["mse"] < result["baselines"]["pca"]["mse"]
+    assert ("lower than that of PCA" in page.text) is better
+    assert ("does better" in page.text) is not better
+
+
+def test_names_are_escaped(page: Page) -> None:
+    assert "<digits & co>" in page.text
+
+
+def test_a_run_without_an_epoch_has_no_report(digits: Samples, tmp_path: Path) -> None:
+    train(digits, "dense", out=tmp_path / "run", settings=Settings(epochs=3))
+    with pytest.raises(RunError, match="no whole epoch"):
+        write_report(Run.open(tmp_path / "run"), digits)
+
+
+def test_signals_are_drawn_as_lines(tmp_path: Path) -> None:
+    waves = np.sin(np.random.default_rng(0).uniform(0, 6, (80, 1, 1)) + np.arange(32)[:, None] / 3)
+    samples = load(waves.astype(np.float32))
+    list(train(samples, out=tmp_path / "run", code_size=3, settings=Settings(epochs=2)))
+    page = Page(write_report(Run.open(tmp_path / "run"), samples).read_text())
+    assert "80 signals of 32 × 1" in page.text
+    assert "structural similarity" not in page.text
+
+
+@pytest.mark.parametrize(("columns", "code"), [(1, 2), (10, 32), (3, 128), (2, 7), (2, 500)])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (20, 40, 3), (30, 10, 4)])
+def test_the_grid_shows_originals_above_and_reconstructions_below(
+    columns: int, code: int, shape: tuple[int, int, int]
+) -> None:
+    white = np.full((columns, *shape), 255, np.uint8)
+    figure = figures.reconstruction_grid(white // 255, np.ones((columns, code), np.float32), white)
+    pixels = np.asarray(Image.open(io.BytesIO(figures.png(figure, dpi=80))).convert("L"))
+    column = pixels[:, -30]
+    assert (column[: len(column) // 3] < 10).any()  # a black original
+    assert (column[-len(column) // 4 :] > 250).all()  # a white reconstruction
+    assert not re.search("nan", str(figure.get_size_inches()))

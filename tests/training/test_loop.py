@@ -1,0 +1,293 @@
+"""The training loop: exact, resumable, honest about what goes wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus import IsthmusError, Progress, Run, Samples, Settings, Trained, load, resume, train
+from isthmus.errors import RunError, SettingsError, TrainingError
+from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
+
+QUICK = Settings(epochs=4, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Samples:
+    return load("digits", limit=240)
+
+
+def finish(steps: Iterator[Progress]) -> list[Progress]:
+    return [progress for progress in steps if progress.validation_loss is not None]
+
+
+def stop_after(steps: Iterator[Progress], epoch: int) -> None:
+    for progress in steps:
+        if progress.validation_loss is not None and progress.epoch == epoch:
+            break
+    steps.close()  # type: ignore[attr-defined]
+
+
+def weights(run: Path) -> tuple[bytes, bytes]:
+    return (run / "model.safetensors").read_bytes(), (run / "last.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("optimizer", "schedule"), list(product(OPTIMIZERS, SCHEDULES)))
+def test_stopping_and_resuming_gives_the_weights_of_one_go_bit_by_bit(
+    optimizer: str, schedule: str, digits: Samples, tmp_path: Path
+) -> None:
+    settings = replace(QUICK, optimizer=optimizer, schedule=schedule, momentum=0.5)
+    finish(train(digits, "conv-pool", out=tmp_path / "once", settings=settings))
+    stop_after(train(digits, "conv-pool", out=tmp_path / "twice", settings=settings), epoch=2)
+    finish(resume(tmp_path / "twice"))
+    assert weights(tmp_path / "once") == weights(tmp_path / "twice")
+    histories = [
+        [(line["epoch"], line["loss"], line["validation_loss"]) for line in Run.open(run).history()]
+        for run in (tmp_path / "once", tmp_path / "twice")
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_stopping_within_an_epoch_is_exact_too(digits: Samples, tmp_path: Path) -> None:
+    settings = replace(QUICK, epochs=2)
+    finish(train(digits, "conv-bn-2d", out=tmp_path / "once", settings=settings))
+    moment = 1e-9  # minutes: enough for a single step
+    finish(
+        train(digits, "conv-bn-2d", out=tmp_path / "many", settings=settings, max_minutes=moment)
+    )
+    pieces = 1
+    while Run.open(tmp_path / "many").history()[-1]["epoch"] < 2:
+        finish(resume(tmp_path / "many", max_minutes=moment))
+        pieces += 1
+    assert pieces == 2 * (192 // 32)
+    assert (tmp_path / "once/last.safetensors").read_bytes() == (
+        tmp_path / "many/last.safetensors"
+    ).read_bytes()
+
+
+def test_one_seed_gives_one_model_and_another_another(digits: Samples, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(hash(name) % 1000)  # the caller's random numbers do not matter
+        finish(train(digits, out=tmp_path / name, settings=replace(QUICK, seed=seed)))
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert weights(tmp_path / "a") != weights(tmp_path / "c")
+
+
+def test_training_leaves_the_callers_random_numbers_alone(digits: Samples, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    finish(train(digits, "dense", out=tmp_path / "run", settings=replace(QUICK, epochs=1)))
+    assert torch.rand(1) == expected
+
+
+def test_three_steps_can_be_taken_and_left(digits: Samples, tmp_path: Path) -> None:
+    steps = train(digits, out=tmp_path / "run", settings=QUICK)
+    taken = [next(steps) for _ in range(3)]
+    assert [progress.step for progress in taken] == [1, 2, 3]
+    assert all(0 < progress.loss < 2 for progress in taken)
+    assert all(progress.steps == 4 * (192 // 32) for progress in taken)
+
+
+def test_every_epoch_is_a_line_of_history(digits: Samples, tmp_path: Path) -> None:
+    epochs = finish(train(digits, out=tmp_path / "run", settings=QUICK))
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "run/history.jsonl").read_text().split("\n")
+        if line
+    ]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert [line["validation_loss"] for line in lines] == [p.validation_loss for p in epochs]
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert sorted(line["seconds"] for line in lines) == [line["seconds"] for line in lines]
+
+
+def test_the_best_weights_are_kept_beside_the_last(digits: Samples, tmp_path: Path) -> None:
+    settings = Settings(
+        epochs=12, batch_size=16, optimizer="sgd", lr=0.5, schedule="constant", momentum=0.95
+    )
+    epochs = finish(train(digits, "dense", out=tmp_path / "run", settings=settings))
+    losses = [progress.validation_loss or 0.0 for progress in epochs]
+    run = Run.open(tmp_path / "run")
+    held_out = digits.values[run.split().validation]
+
+    def loss(file: str) -> float:
+        trained = Trained.load(tmp_path / "run" / file)
+        parts = [
+            torch.nn.functional.binary_cross_entropy_with_logits(output, x, reduction="sum")
+            for x, output in trained.outputs(held_out)
+        ]
+        return float(sum(parts)) / held_out.size
+
+    assert loss("model.safetensors") == pytest.approx(min(losses), rel=2e-3)  # bf16 while training
+    assert loss("last.safetensors") == pytest.approx(losses[-1], rel=2e-3)
+
+
+def test_patience_stops_early(digits: Samples, tmp_path: Path) -> None:
+    settings = Settings(epochs=60, batch_size=32, lr=0.01, patience=2, schedule="constant")
+    epochs = finish(train(digits, "dense", out=tmp_path / "run", settings=settings))
+    best = max(i for i, progress in enumerate(epochs) if progress.is_best)
+    assert len(epochs) == best + 3 < 60
+
+
+def test_more_epochs_make_a_finished_run_longer(digits: Samples, tmp_path: Path) -> None:
+    finish(train(digits, out=tmp_path / "run", settings=QUICK))
+    epochs = finish(resume(tmp_path / "run", epochs=6))
+    assert [progress.epoch for progress in epochs] == [5, 6]
+    assert Run.open(tmp_path / "run").record.settings.epochs == 6
+    with pytest.raises(SettingsError, match="6 epochs already"):
+        resume(tmp_path / "run", epochs=5)
+
+
+def test_with_a_constant_rate_a_longer_run_equals_one_go(digits: Samples, tmp_path: Path) -> None:
+    constant = replace(QUICK, schedule="constant")
+    finish(train(digits, out=tmp_path / "long", settings=constant))
+    finish(train(digits, out=tmp_path / "short", settings=replace(constant, epochs=2)))
+    finish(resume(tmp_path / "short", epochs=4))
+    assert weights(tmp_path / "long") == weights(tmp_path / "short")
+
+
+def test_a_diverging_loss_keeps_the_last_good_weights(digits: Samples, tmp_path: Path) -> None:
+    wild = Settings(epochs=8, batch_size=32, optimizer="sgd", lr=1e18, schedule="one-cycle")
+    with pytest.raises(TrainingError, match="lower lr"):
+        finish(train(digits, "linear", out=tmp_path / "run", settings=wild))
+    module = Trained.load(tmp_path / "run").module
+    assert all(weight.isfinite().all() for weight in module.parameters())
+
+
+def test_divergence_after_good_epochs_keeps_the_best_of_them(
+    digits: Samples, tmp_path: Path
+) -> None:
+    good = replace(QUICK, schedule="constant")
+    finish(train(digits, "linear", out=tmp_path / "run", settings=good))
+    best = (tmp_path / "run/model.safetensors").read_bytes()
+    run = json.loads((tmp_path / "run/run.json").read_text())
+    run["settings"]["lr"] = 1e30
+    (tmp_path / "run/run.json").write_text(json.dumps(run))
+    with pytest.raises(TrainingError, match=r"those of epoch \d"):
+        finish(resume(tmp_path / "run", epochs=8))
+    assert (tmp_path / "run/model.safetensors").read_bytes() == best
+
+
+def test_two_cannot_train_one_run(digits: Samples, tmp_path: Path) -> None:
+    steps = train(digits, out=tmp_path / "run", settings=QUICK)
+    next(steps)
+    with pytest.raises(RunError, match="in use by another"):
+        next(resume(tmp_path / "run"))
+    steps.close()  # type: ignore[attr-defined]
+    assert next(resume(tmp_path / "run")).step == 1
+
+
+def test_changed_data_is_refused(digits: Samples, tmp_path: Path) -> None:
+    finish(train(digits, out=tmp_path / "run", settings=replace(QUICK, epochs=1)))
+    with pytest.raises(RunError, match="not the data"):
+        resume(tmp_path / "run", load("digits", limit=200), epochs=2)
+
+
+def test_arrays_train_and_must_be_given_again(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 9, 7, 4), np.uint8)
+    samples = load(images)
+    finish(train(samples, "linear", out=tmp_path / "run", settings=replace(QUICK, batch_size=16)))
+    with pytest.raises(RunError, match="give the samples again"):
+        resume(tmp_path / "run", epochs=5)
+    assert len(finish(resume(tmp_path / "run", samples, epochs=5))) == 1
+
+
+def test_signals_train_and_come_back_in_their_own_units(tmp_path: Path) -> None:
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (400, 1))
+    waves = 40 + 10 * np.sin(np.linspace(0, 6, 50) + phases)
+    samples = load(waves[..., None].astype(np.float32))
+    settings = Settings(epochs=40, batch_size=32)
+    finish(train(samples, out=tmp_path / "run", code_size=4, settings=settings))
+    run = Run.open(tmp_path / "run")
+    assert run.record.spec.model == "conv1d"
+    trained = run.trained()
+    test = samples.values[run.split().test]
+    error = np.abs(trained.reconstruct(test) - test).mean()
+    assert error < 2  # of an amplitude of 10, around 40
+    assert trained.encode(test).shape == (len(test), 4)
+
+
+def test_event_files_tell_the_history(digits: Samples, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = replace(QUICK, tensorboard=True)
+    stop_after(train(digits, out=tmp_path / "run", settings=settings), epoch=2)
+    finish(resume(tmp_path / "run"))
+    events = EventAccumulator(str(tmp_path / "run/tensorboard"))
+    events.Reload()
+    told = [event.value for event in events.Scalars("loss/validation")]
+    history = [line["validation_loss"] for line in Run.open(tmp_path / "run").history()]
+    assert told == pytest.approx(history)
+
+
+def test_several_processes_train_one_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "isthmus",
+        "train",
+        "digits",
+        "--limit",
+        "240",
+        "--epochs",
+        "2",
+        "--batch-size",
+        "32",
+        "--model",
+        "conv-bn-2d",
+        "--precision",
+        "32",
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    run = Run.open(out)
+    assert run.record.made["processes"] == 2
+    assert [line["epoch"] for line in run.history()] == [1, 2]
+    assert done.stdout.count("epochs in") == 1  # only the first process speaks
+    assert run.trained().encode(load("digits", limit=5)).shape == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "fragment"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"batch_size": 100_000}, "exceeds the 192 samples"),
+        ({"batch_size": 1}, "at least 2"),
+        ({"lr": float("nan")}, "lr must be"),
+        ({"loss": "bce", "model": "linear"}, "take mse"),
+        ({"optimizer": "adamm"}, "adamw, adam, adamax, sgd, adadelta"),
+        ({"schedule": "exp"}, "one-cycle, constant, cosine, step"),
+        ({"validation": 1.0}, "between 0 and 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_said_and_leave_nothing(
+    change: dict[str, object], fragment: str, digits: Samples, tmp_path: Path
+) -> None:
+    model = str(change.pop("model", "conv-bn-2d"))
+    with pytest.raises(IsthmusError, match=fragment):
+        train(digits, model, out=tmp_path / "run", settings=replace(QUICK, **change))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
