@@ -30,7 +30,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(
-    help="The named data sets: what, how many, where from, present or not.",
+    help="The named data sets: what, how many, where from, present or not.\n\n"
+    "Example: isthmus data",
     invoke_without_command=True,
 )
 app.add_typer(data_app, name="data")
@@ -71,10 +72,7 @@ MaxMinutes = Annotated[
 
 @data_app.callback()
 def data(context: typer.Context, as_json: Json = False) -> None:
-    """List the named data sets.
-
-    Example: isthmus data
-    """
+    """List the named data sets."""
     if context.invoked_subcommand is not None:
         return
     from isthmus.data.datasets import DATASETS, data_folder
@@ -148,7 +146,9 @@ def train(
     gray: Gray = None,
     background: Background = "white",
     limit: Limit = None,
-    epochs: Annotated[int | None, typer.Option(help="Else as many as see 600,000 samples, 10 to 100.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Else as many as see 800,000 samples, 10 to 100.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Else by the number of samples.")] = None,
     optimizer: Annotated[str, typer.Option(help="adamw, adam, adamax, sgd or adadelta.")] = "adamw",
     lr: Annotated[float | None, typer.Option(help="Learning rate; else the optimizer's.")] = None,

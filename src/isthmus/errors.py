@@ -4,6 +4,8 @@ Each message is one plain sentence that names the culprit and the way out. The
 command line prints it without a traceback and exits with code 2.
 """
 
+import re
+
 
 class IsthmusError(Exception):
     """Anything that the user can put right."""
@@ -27,3 +29,16 @@ class RunError(IsthmusError):
 
 class TrainingError(IsthmusError):
     """Training that cannot go on, such as a loss that became NaN."""
+
+
+def reason(error: Exception) -> str:
+    r"""Return the first sentence of what a library complains about, to put into one of ours.
+
+    Examples
+    --------
+    >>> reason(ValueError("cannot open it:\n- not this\n- nor that"))
+    'cannot open it'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return re.split(r"\n|\. ", str(error))[0].rstrip(".: ") or type(error).__name__

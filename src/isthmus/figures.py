@@ -34,19 +34,20 @@ def reconstruction_grid(
         Above the columns.
     """
     columns = len(originals)
-    # A column must be wide enough for its name; a picture tall enough for its shape.
     picture = 1.0 if originals.ndim == 3 else originals.shape[1] / originals.shape[2]
     rows, code_columns = _code_shape(codes.shape[1])
     heights = [picture, min(1.0, rows / code_columns), picture]
-    figure = _figure(1.0 + 1.05 * columns, 0.3 + 1.12 * sum(heights))
+    left, top = 1.25, 0.3  # inches for the titles of rows and columns
+    width, height = left + 1.05 * columns, top + 1.12 * sum(heights)
+    figure = _figure(width, height)
     grid = figure.add_gridspec(
         3,
         columns,
         height_ratios=heights,
-        left=1.0 / (1.0 + 1.05 * columns),
+        left=left / width,
         right=0.995,
         bottom=0.02,
-        top=1 - 0.28 / (0.3 + 1.12 * sum(heights)),
+        top=1 - top / height,
         wspace=0.06,
         hspace=0.08,
     )

@@ -4,15 +4,30 @@ import dataclasses
 import hashlib
 import json
 import os
+import pickle
 import uuid
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, reason
 
 T = TypeVar("T")
+
+DAMAGE = (
+    AttributeError,
+    EOFError,
+    IsthmusError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 @contextmanager
@@ -37,9 +52,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
-        raise IsthmusError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise IsthmusError(f"{path} cannot be written: {reason(error)}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: Path, kind: type[IsthmusError]) -> Iterator[None]:
+    """Say in one sentence, as an error of `kind`, that a file that we wrote is damaged.
+
+    Whatever its parser stumbles over means the same: some other program, a disk or a hand has
+    changed the file since.
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        message = f"{path} is damaged and cannot be read: {reason(error)}."
+        raise kind(message) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -88,7 +117,7 @@ def build(kind: type[T], content: dict[str, Any]) -> T:
     try:
         return kind(**values)
     except TypeError as error:
-        raise IsthmusError(f"this is no {kind.__name__}: {error}.") from error
+        raise IsthmusError(f"this is no {kind.__name__}: {reason(error)}.") from error
 
 
 def fingerprint(*parts: Any) -> str:
@@ -106,7 +135,7 @@ def fingerprint(*parts: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if not isinstance(part, bytes | memoryview):
-            part = json.dumps(plain(part), ensure_ascii=False).encode()
+            part = json.dumps(plain(part)).encode()
         view = memoryview(part)
         digest.update(view.nbytes.to_bytes(8, "little"))
         digest.update(view)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from isthmus.data.loading import load_as
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import ModelError
-from isthmus.files import build, plain, write_bytes
+from isthmus.files import build, plain, reading, write_bytes
 from isthmus.models.blocks import Autoencoder
 from isthmus.models.zoo import ACTIVATIONS, Spec
 
@@ -60,15 +59,13 @@ class Trained:
         file = path / FILE if path.is_dir() else path
         if not file.exists():
             raise ModelError(f"{path} holds no trained model: there is no {file.name}.")
-        try:
-            with safetensors.safe_open(file, "pt") as opened:
-                about = json.loads((opened.metadata() or {})["isthmus"])
+        with reading(file, ModelError):
+            content = file.read_bytes()
+            about = json.loads(_metadata(content)["isthmus"])
             spec = build(Spec, about["spec"])
             module = spec.build()
-            module.load_state_dict(safetensors.torch.load_file(file))
-        except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{file} is no model that Isthmus wrote: {error}.") from error
-        preprocessing = build(Preprocessing, about["preprocessing"])
+            module.load_state_dict(safetensors.torch.load(content))
+            preprocessing = build(Preprocessing, about["preprocessing"])
         return cls(spec, preprocessing, module.to(device).eval())
 
     def save(self, path: str | Path) -> None:
@@ -121,15 +118,15 @@ class Trained:
             If the samples are not of the model's shape.
         """
         array = values.values if isinstance(values, Samples) else values
-        if array.ndim == len(self.spec.shape) and self.spec.shape[0] == 1:
-            array = array[..., None]  # grey images may come without their axis of one
         channels, *sides = self.spec.shape
+        if array.shape[1:] == tuple(sides) and channels == 1:
+            array = array[..., None]  # grey images may come without their axis of one
         kind = np.uint8 if len(sides) == 2 else np.float32
         if array.shape[1:] != (*sides, channels) or array.dtype != kind:
             raise ModelError(
                 f"this model takes samples (N, {', '.join(map(str, (*sides, channels)))}) of "
-                f"{kind.__name__}, not {array.shape} of {array.dtype}; Trained.read brings any "
-                "source into that shape."
+                f"{kind.__name__}, not {array.shape} of {array.dtype}; Trained.read resizes and "
+                "recolours images."
             )
         for start in range(0, len(array), self._batch):
             batch = torch.from_numpy(np.ascontiguousarray(array[start : start + self._batch]))
@@ -153,6 +150,13 @@ class Trained:
     @property
     def _batch(self) -> int:
         return max(1, min(BATCH_LARGEST, BATCH_NUMBERS // math.prod(self.spec.shape)))
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Return the metadata in the header of a .safetensors file: its length, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
+    return metadata
 
 
 def _joined(batches: Iterator[Tensor]) -> NDArray[Any]:

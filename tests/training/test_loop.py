@@ -143,7 +143,7 @@ def test_more_epochs_make_a_finished_run_longer(digits: Samples, tmp_path: Path)
     epochs = finish(resume(tmp_path / "run", epochs=6))
     assert [progress.epoch for progress in epochs] == [5, 6]
     assert Run.open(tmp_path / "run").record.settings.epochs == 6
-    with pytest.raises(SettingsError, match="6 epochs already"):
+    with pytest.raises(SettingsError, match="6 of 5 epochs"):
         resume(tmp_path / "run", epochs=5)
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Origin, Samples
-from isthmus.data.sources import Found, reason
-from isthmus.errors import SourceError
+from isthmus.data.sources import Found
+from isthmus.errors import SettingsError, SourceError, reason
 from isthmus.files import fingerprint, write_bytes
 
 FORMAT = 1  # of the cached files; raise it when the same source would give other pixels
@@ -70,7 +70,7 @@ def kept(
     track : Track
     """
     folder = cache_folder() / "samples" / fingerprint(FORMAT, origin, files)
-    if not (folder / "samples.json").exists():
+    if not _complete(folder):
         _keep(read(), origin, folder, track)
     about = json.loads((folder / "samples.json").read_text())
     samples = Samples(
@@ -86,6 +86,10 @@ def kept(
     )
     vars(samples)["fingerprint"] = about["fingerprint"]  # known: spares a pass over the pixels
     return samples
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "samples.json").exists() and (folder / "values.bin").exists()
 
 
 def clear() -> int:
@@ -121,7 +125,8 @@ def _keep(found: Found, origin: Origin, folder: Path, track: Track) -> None:
             tuple((found.names[i], reason) for i, reason in broken.items()),
         )
         _describe(samples, partial / "samples.json")
-        if not folder.exists():  # another process may have been faster
+        if not _complete(folder):  # another process may have been faster
+            shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     except OSError as error:
         raise SourceError(
@@ -149,6 +154,8 @@ def _describe(samples: Samples, file: Path) -> None:
 def _store_array(values: NDArray[Any], wanted: Preprocessing, file: BinaryIO) -> tuple[int, ...]:
     """Write an array of samples; return the shape of one."""
     shape: tuple[int, ...] = values.shape[1:]
+    if len(shape) == 2 and (wanted.crop or wanted.size or wanted.channels):
+        raise SettingsError("signals have no pixels; leave size, crop, gray and rgb out.")
     fits = len(shape) == 2 or not wanted.changes((shape[0], shape[1], shape[2]))
     for start in range(0, len(values), 4096):
         block = values[start : start + 4096]

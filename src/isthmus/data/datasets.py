@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from isthmus.data.sources import Found, reason, spread
-from isthmus.errors import SourceError
+from isthmus.data.sources import Found, spread
+from isthmus.errors import SourceError, reason
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"

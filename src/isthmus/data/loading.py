@@ -5,6 +5,7 @@ under a key of everything that went in, so that the next start takes no time and
 larger than the memory.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +126,8 @@ def _resolve(source: str | Path) -> tuple[str, Path, Reader]:
     """Return the name of a source, the place of its files and what reads them."""
     dataset = DATASETS.get(str(source))
     if dataset is None:
-        location = Path(source).expanduser()
+        # Absolute, so that a run finds its data again from another folder.
+        location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
         return str(location), location, reader(location)
     location = dataset.located()
     if dataset.read is not None:
@@ -148,9 +150,13 @@ def reader(path: Path) -> Reader:
     SourceError
         If the path does not exist or is of no known kind.
     """
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError:  # such as a name that is too long
+        exists = False
+    if not exists:
         raise SourceError(
-            f"there is no data set and no file or folder called {str(path)!r}; "
+            f"there is no data set and no file or folder called {path.name!r} in {path.parent}; "
             f"the data sets are {', '.join(DATASETS)}."
         )
     if path.is_dir():

@@ -5,6 +5,7 @@ is the one place that decides how a file becomes an array and an array becomes a
 """
 
 import io
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ class Preprocessing:
     def __post_init__(self) -> None:
         for name, sides in (("size", self.size or ()), ("crop", (self.crop,))):
             if any(side is not None and not 1 <= side <= 8192 for side in sides):
-                value = "x".join(map(str, sides))
+                value = "x".join(dict.fromkeys(map(str, sides)))
                 raise SettingsError(f"{name} must be from 1 to 8192 pixels, not {value}.")
         try:
             ImageColor.getrgb(self.background)
@@ -85,8 +86,9 @@ class Preprocessing:
         SourceError
             With the reason, if the file is no picture or a broken one.
         """
+        opening = io.BytesIO(file) if isinstance(file, bytes) else file
         try:
-            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
+            with warnings.catch_warnings(action="ignore"), Image.open(opening) as opened:
                 picture = ImageOps.exif_transpose(opened)
                 return self.fit(_eight_bits(picture, self.background))
         except UnidentifiedImageError:

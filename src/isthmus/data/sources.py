@@ -1,6 +1,5 @@
 """What a source holds before any pixel is decoded, in the same words for every kind of source."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,17 +39,6 @@ def spread(count: int, limit: int | None) -> NDArray[np.int64]:
     if limit is None or limit >= count:
         return np.arange(count)
     return np.round(np.linspace(0, count - 1, limit)).astype(np.int64)
-
-
-def reason(error: Exception) -> str:
-    r"""Return the first sentence of what a library complains about, to put into one of ours.
-
-    Examples
-    --------
-    >>> reason(ValueError("cannot open it:\n- not this\n- nor that"))
-    'cannot open it'
-    """
-    return re.split(r"\n|\. ", str(error))[0].rstrip(".: ") or type(error).__name__
 
 
 def classes_of(

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.preprocessing import as_pixels
-from isthmus.data.sources import Found, classes_of, reason, spread
-from isthmus.errors import SourceError
+from isthmus.data.sources import Found, classes_of, spread
+from isthmus.errors import SourceError, reason
 
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 SIGNAL_CHANNELS = 8  # a float array (N, L, C) has at most as many; with more it is (N, H, W)

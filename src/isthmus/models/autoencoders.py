@@ -14,7 +14,6 @@ from torch import nn
 
 from isthmus.models.blocks import (
     Autoencoder,
-    Residual,
     Unpatch,
     between,
     cropped,
@@ -27,6 +26,7 @@ CONVOLUTIONS: dict[int, tuple[Any, Any]] = {
     2: (nn.Conv2d, nn.ConvTranspose2d),
 }
 LARGEST_PATCH = 4  # side of the patches that `conv` cuts
+FEWEST = 4  # patches a side, where the sample is large enough
 COARSEST = 8  # places a side at which `conv` stops halving
 WIDEST = 256  # channels at which `conv` stops doubling
 
@@ -65,25 +65,26 @@ def conv(
     shape: Sequence[int],
     code_size: int,
     width: int = 96,
+    neck: int = 32,
     hidden: Sequence[int] = (512,),
 ) -> Autoencoder:
     """Patches, strided convolutions, dense layers, a linear code, and the same back; GELU.
 
     The sample is cut into patches of at most 4 a side (Dosovitskiy et al., An Image is Worth
     16x16 Words, 2021), each embedded by one matrix; then, while a side is above 8, convolutions
-    halve it and double the channels. The way back ends with a residual convolution over the
-    patches and one that gives each patch its pixels, seeing the patches around it. Nearly all
+    halve it and double the channels. Before the dense layers the channels are narrowed to `neck`:
+    those layers hold nearly all weights, and fewer of them learn less by heart. The way back ends
+    with a convolution that gives each patch its pixels, seeing the patches around it. Nearly all
     arithmetic is in large matrices, on few places, which is what processors do fastest.
 
     It works in one dimension as in two. At 28 × 28 or 32 × 32 there are patches alone.
     """
     channels, *sides = shape
     convolution, transposed = CONVOLUTIONS[len(sides)]
-    patch = tuple(min(LARGEST_PATCH, math.ceil(side / COARSEST)) for side in sides)
+    patch = tuple(min(LARGEST_PATCH, max(1, side // FEWEST)) for side in sides)
     sides = [math.ceil(side / step) for side, step in zip(sides, patch, strict=True)]
     down: list[nn.Module] = [convolution(channels, width, patch, patch), nn.GELU()]
     up: list[nn.Module] = [
-        Residual(convolution(width, width, 3, padding=1), nn.GELU()),
         convolution(width, channels * math.prod(patch), 3, padding=1),
         Unpatch(patch),
     ]
@@ -98,28 +99,23 @@ def conv(
         sides = [math.ceil(side / step) for side, step in zip(sides, steps, strict=True)]
         natural = [size * step for size, step in zip(natural, steps, strict=True)]
     natural = [size * side for size, side in zip(natural, sides, strict=True)]
-    flat = inner * math.prod(sides)
-    return Autoencoder(
-        between(
-            shape,
-            natural,
-            [
-                *down,
-                nn.Flatten(),
-                *dense_layers((flat, *hidden), nn.GELU),
-                nn.Linear((flat, *hidden)[-1], code_size),
-            ],
-        ),
-        cropped(
-            shape,
-            natural,
-            [
-                *dense_layers((code_size, *reversed(hidden), flat), nn.GELU),
-                nn.Unflatten(1, (inner, *sides)),
-                *up,
-            ],
-        ),
-    )
+    flat = neck * math.prod(sides)
+    encoder = [
+        *down,
+        convolution(inner, neck, 1),
+        nn.GELU(),
+        nn.Flatten(),
+        *dense_layers((flat, *hidden), nn.GELU),
+        nn.Linear(hidden[-1], code_size),
+    ]
+    decoder = [
+        *dense_layers((code_size, *reversed(hidden), flat), nn.GELU),
+        nn.Unflatten(1, (neck, *sides)),
+        convolution(neck, inner, 3, padding=1),
+        nn.GELU(),
+        *up,
+    ]
+    return Autoencoder(between(shape, natural, encoder), cropped(shape, natural, decoder))
 
 
 def conv_pool(shape: Sequence[int], code_size: int | None = None) -> Autoencoder:

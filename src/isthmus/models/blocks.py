@@ -62,19 +62,6 @@ class Unpatch(nn.Module):
         return " × ".join(map(str, self.steps))
 
 
-class Residual(nn.Module):
-    """Add to the input what layers make of it (He et al., Deep Residual Learning, 2016)."""
-
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Keep the shape."""
-        y: Tensor = x + self.layers(x)
-        return y
-
-
 class Autoencoder(nn.Module):
     """An encoder to a code and a decoder back.
 

@@ -139,7 +139,13 @@ class Spec:
 
     def build(self) -> Autoencoder:
         """Build the module, with fresh weights from torch's global random numbers."""
-        return MODELS[self.model].build(self.shape, self.code_size)
+        try:
+            return MODELS[self.model].build(self.shape, self.code_size)
+        except RuntimeError as error:
+            raise ModelError(
+                f"the model {self.model} with a code of {self.code_size:,} does not fit into the "
+                "memory; take a smaller code or smaller samples."
+            ) from error
 
 
 def model_row(name: str) -> Model:

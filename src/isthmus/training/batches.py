@@ -77,11 +77,15 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """Yield the batches x of an epoch (counted from 0), from the batch `start` on."""
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
+        mirrored = np.random.default_rng([self.seed, MIRROR, epoch]).random(len(order)) < 0.5
         rank, world = self.share
         for batch in range(start, len(self)):
-            yield self.source.gather(
-                order[batch * self.size : (batch + 1) * self.size][rank::world]
-            )
+            mine = slice(batch * self.size + rank, (batch + 1) * self.size, world)
+            x = self.source.gather(order[mine])
+            if self.mirror:
+                where = torch.from_numpy(np.flatnonzero(mirrored[mine])).to(x.device)
+                x[where] = x[where].flip(-1)
+            yield x
 
     def in_order(self) -> Iterator[Tensor]:
         """Yield all samples once, in their order, the last batch shorter."""

@@ -110,10 +110,10 @@ def train(
     max_minutes : float, optional
         Stop after as many minutes of training; `resume` can go on.
 
-    Yields
-    ------
-    Progress
-        After every step and every epoch.
+    Returns
+    -------
+    iterator of Progress
+        One after every step, and with a validation loss after every epoch.
 
     Raises
     ------
@@ -129,6 +129,7 @@ def train(
     ...     print(progress.epoch, progress.loss)
     """
     settings = settings or Settings()
+    _refuse_no_time(max_minutes)
     spec = specify(model, samples.input_shape, code_size)
     split = divide(samples, settings.seed, settings.validation, settings.test)
     settings = settings.resolved(spec, len(split.train), samples.mirrors)
@@ -182,15 +183,16 @@ def resume(
     IsthmusError
         If there is no run, its data has changed, or it has as many epochs already.
     """
+    _refuse_no_time(max_minutes)
     run = Run.open(out)
     if samples is None:
         samples = run.samples(track)
     run.check(samples)
     done = run.history()[-1]["epoch"] if run.history() else 0
-    planned = run.record.settings.epochs or 0
-    if (epochs or planned) <= done:
+    wanted = epochs or run.record.settings.epochs or 0
+    if wanted <= done:
         raise SettingsError(
-            f"{out} has {done:g} epochs already; give a larger number of epochs to go on."
+            f"{out} has trained {done:g} of {wanted} epochs; give a larger number to go on."
         )
     fabric = _launch(run.record.settings)
     return _advance(run, samples, fabric, max_minutes, epochs)
@@ -205,10 +207,10 @@ def _advance(
 ) -> Iterator[Progress]:
     """Train from the last checkpoint to the last epoch."""
     with run.lock() if fabric.is_global_zero else nullcontext():
+        run = run.extended(epochs)
+        loop = _Loop(run, samples, fabric)
         if epochs and fabric.is_global_zero:
-            run = run.extended(epochs)
-        fabric.barrier()
-        loop = _Loop(Run.open(run.path), samples, fabric)
+            run.write_record()
         deadline = math.inf if max_minutes is None else loop.state.seconds + 60 * max_minutes
         watch = run.record.settings.tensorboard and fabric.is_global_zero
         with events(run.path / "tensorboard", loop.state.step) if watch else no_events() as write:
@@ -384,6 +386,11 @@ class _Loop:
 
     def _trained(self) -> Trained:
         return Trained(self.spec, self.run.record.preprocessing, self.module)
+
+
+def _refuse_no_time(max_minutes: float | None) -> None:
+    if max_minutes is not None and not max_minutes > 0:
+        raise SettingsError(f"max minutes must be above 0, not {max_minutes}.")
 
 
 def _fresh(spec: Spec, seed: int) -> Autoencoder:

@@ -36,8 +36,8 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.loading import load_as
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Origin, Samples, Split
-from isthmus.errors import IsthmusError, RunError
-from isthmus.files import build, plain, write_bytes, write_json
+from isthmus.errors import IsthmusError, RunError, reason
+from isthmus.files import build, plain, reading, write_bytes, write_json
 from isthmus.models.zoo import Spec
 from isthmus.trained import FILE, Trained
 from isthmus.training.settings import Settings
@@ -93,7 +93,7 @@ class Run:
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
             partial.mkdir(parents=True)
-            write_json(partial / "run.json", {"format": FORMAT, **plain(record)})
+            cls(partial, record).write_record()
             parts = io.BytesIO()
             np.savez_compressed(
                 parts, train=split.train, validation=split.validation, test=split.test
@@ -101,8 +101,9 @@ class Run:
             write_bytes(partial / "split.npz", parts.getvalue())
             untrained.save(partial / FILE)
             partial.rename(path)
-        except OSError as error:
-            raise RunError(f"{path} cannot be made: {error.strerror or error}.") from error
+        except (OSError, IsthmusError) as error:
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise RunError(f"{path} cannot be made: {reason(cause)}.") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return cls(path, record)
@@ -120,18 +121,18 @@ class Run:
         file = path / "run.json"
         if not file.exists():
             raise RunError(f"{path} is no run folder: it has no run.json.")
-        try:
+        with reading(file, RunError):
             content = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
-            raise RunError(f"{file} cannot be read: {error}.") from error
-        if content.get("format") != FORMAT:
+            written = content.get("format")
+        if written != FORMAT:
             raise RunError(
-                f"{path} was written in format {content.get('format')} of the run folder and this "
-                f"Isthmus reads format {FORMAT}; use the version that wrote it."
+                f"{path} was written in format {written} of the run folder and this Isthmus reads "
+                f"format {FORMAT}; use the version that wrote it."
             )
-        try:
+        with reading(file, RunError):
             origin = content["origin"]
             origin["preprocessing"] = build(Preprocessing, origin["preprocessing"])
+            content["data"]["fingerprint"]
             record = Record(
                 build(Spec, content["spec"]),
                 build(Preprocessing, content["preprocessing"]),
@@ -140,8 +141,6 @@ class Run:
                 content["data"],
                 content["made"],
             )
-        except (KeyError, TypeError, IsthmusError) as error:
-            raise RunError(f"{file} is incomplete or damaged: {error}.") from error
         return cls(path, record)
 
     @contextmanager
@@ -162,8 +161,10 @@ class Run:
                 "train into another folder."
             ) from None
         except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}.") from error
+            raise RunError(f"{self.path} cannot be written: {reason(error)}.") from error
         try:
+            for abandoned in self.path.rglob(".*.tmp"):  # by a process that was killed
+                abandoned.unlink()
             yield
         finally:
             lock.release()
@@ -193,7 +194,8 @@ class Run:
 
     def split(self) -> Split:
         """Return the division of the data, decided when the run was made."""
-        with np.load(self.path / "split.npz") as parts:
+        file = self.path / "split.npz"
+        with reading(file, RunError), file.open("rb") as opened, np.load(opened) as parts:
             return Split(parts["train"], parts["validation"], parts["test"])
 
     def trained(self, device: str = "cpu") -> Trained:
@@ -205,7 +207,8 @@ class Run:
         file = self.path / "history.jsonl"
         if not file.exists():
             return []
-        return [json.loads(line) for line in file.read_text().splitlines()]
+        with reading(file, RunError):
+            return [json.loads(line) for line in file.read_text().splitlines()]
 
     def write_history(self, lines: list[dict[str, Any]]) -> None:
         """Replace history.jsonl."""
@@ -217,7 +220,8 @@ class Run:
         file = self.path / "checkpoint" / "state.pt"
         if not file.exists():
             return None
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        with reading(file, RunError):
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
@@ -227,11 +231,14 @@ class Run:
         (self.path / "checkpoint").mkdir(exist_ok=True)
         write_bytes(self.path / "checkpoint" / "state.pt", content.getvalue())
 
-    def extended(self, epochs: int) -> "Run":
-        """Return the run with another number of epochs, written into its record."""
-        record = replace(self.record, settings=replace(self.record.settings, epochs=epochs))
-        write_json(self.path / "run.json", {"format": FORMAT, **plain(record)})
-        return Run(self.path, record)
+    def extended(self, epochs: int | None) -> "Run":
+        """Return the run with another number of epochs, not yet written."""
+        settings = replace(self.record.settings, epochs=epochs or self.record.settings.epochs)
+        return Run(self.path, replace(self.record, settings=settings))
+
+    def write_record(self) -> None:
+        """Replace run.json."""
+        write_json(self.path / "run.json", {"format": FORMAT, **plain(self.record)})
 
 
 def refuse_existing(path: Path) -> None:

@@ -15,7 +15,7 @@ from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
-IMAGES_SEEN = 600_000  # by default: few epochs of a large set, many of a small one
+IMAGES_SEEN = 800_000  # by default: few epochs of a large set, many of a small one
 EPOCHS = (10, 100)
 BATCH = (32, 256)
 BATCH_NUMBERS = 2**22  # numbers in a batch at most, unless the user says otherwise
@@ -29,7 +29,7 @@ class Settings:
     Parameters
     ----------
     epochs : int, optional
-        By default as many as make 600,000 samples seen, from 10 to 100.
+        By default as many as make 800,000 samples seen, from 10 to 100.
     batch_size : int, optional
         By default a power of two from 32 to 256 that leaves 64 steps an epoch and fits in memory.
     optimizer : str
