@@ -7,7 +7,7 @@ DEMO := runs/demo
 
 demo: .venv/done
 	rm -rf $(DEMO)
-	$(BIN)/isthmus train digits --code-size 8 --out $(DEMO)
+	$(BIN)/isthmus train digits --code-size 8 --epochs 60 --out $(DEMO)
 	$(BIN)/isthmus report $(DEMO)
 	@echo "Open $(DEMO)/report.html in a browser."
 
@@ -25,7 +25,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/quality.py
 
 docs: .venv/dev
-	$(BIN)/python docs/make_commands.py
+	$(BIN)/typer isthmus.cli utils docs --name isthmus --output docs/commands.md
 
 clean:
 	rm -rf .venv runs

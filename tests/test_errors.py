@@ -252,14 +252,14 @@ PLACES = {
     "picture into nowhere": Bad("reconstruct run photos --out nowhere/a.png", "nowhere/a.png"),
     "picture of nothing": Bad("reconstruct run photos --limit 0", "limit must be at least 1"),
     "picture of the wrong kind": Bad(
-        "reconstruct run a.npz", "takes samples", array("a", signals=SIGNALS)
+        "reconstruct run a.npz", "holds signals", array("a", signals=SIGNALS)
     ),
     "no model to reconstruct by": Bad("reconstruct nowhere photos", "nowhere"),
     "run is complete": Bad("resume run", "2 of 2 epochs"),
     "run has as many epochs": Bad("resume run --epochs 2", "2 of 2 epochs"),
     "evaluate on nowhere": Bad("evaluate run nowhere", "'nowhere'"),
     "evaluate on the wrong kind": Bad(
-        "evaluate run a.npz", "takes samples", array("a", signals=SIGNALS)
+        "evaluate run a.npz", "holds signals", array("a", signals=SIGNALS)
     ),
     "summary of nothing": Bad("summary nowhere", "'nowhere'"),
     "summary of a wrong shape": Bad("summary conv --shape 28x28", "conv takes images"),

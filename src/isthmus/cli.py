@@ -4,6 +4,7 @@ Heavy modules are imported inside the commands, so that help answers at once.
 """
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -147,7 +148,7 @@ def train(
     background: Background = "white",
     limit: Limit = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Else as many as see 800,000 samples, 10 to 100.")
+        int | None, typer.Option(help="Else as many as see 1.6 million samples, 10 to 80.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Else by the number of samples.")] = None,
     optimizer: Annotated[str, typer.Option(help="adamw, adam, adamax, sgd or adadelta.")] = "adamw",
@@ -208,7 +209,8 @@ def train(
         tensorboard=tensorboard,
     )
     out = out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
-    run.refuse_existing(out)
+    if not quiet:
+        run.refuse_existing(out)  # before anything is read, which may take long
     samples = load_as(source, wanted, limit=limit, track=_track)
     _say(samples.describe() + _skipped(samples.skipped))
     steps = loop.train(
@@ -373,6 +375,7 @@ def report_command(
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells what run.json says
     try:
         app(standalone_mode=True)
     except IsthmusError as error:

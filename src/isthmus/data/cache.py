@@ -108,7 +108,7 @@ def _keep(found: Found, origin: Origin, folder: Path, track: Track) -> None:
         broken: dict[int, str] = {}
         with (partial / "values.bin").open("w+b") as file:
             if found.values is not None:
-                shape = _store_array(found.values, origin.preprocessing, file)
+                shape = _store_array(found.values, origin, file)
             else:
                 shape = _store_pictures(found, origin, file, broken, track)
         good = np.array([i for i in range(len(found.names)) if i not in broken], np.int64)
@@ -151,11 +151,14 @@ def _describe(samples: Samples, file: Path) -> None:
     write_bytes(file, json.dumps(about).encode())
 
 
-def _store_array(values: NDArray[Any], wanted: Preprocessing, file: BinaryIO) -> tuple[int, ...]:
+def _store_array(values: NDArray[Any], origin: Origin, file: BinaryIO) -> tuple[int, ...]:
     """Write an array of samples; return the shape of one."""
+    wanted = origin.preprocessing
     shape: tuple[int, ...] = values.shape[1:]
     if len(shape) == 2 and (wanted.crop or wanted.size or wanted.channels):
-        raise SettingsError("signals have no pixels; leave size, crop, gray and rgb out.")
+        raise SettingsError(
+            f"{origin.source} holds signals, which have no pixels to crop, resize or recolour."
+        )
     fits = len(shape) == 2 or not wanted.changes((shape[0], shape[1], shape[2]))
     for start in range(0, len(values), 4096):
         block = values[start : start + 4096]

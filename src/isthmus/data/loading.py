@@ -156,7 +156,7 @@ def reader(path: Path) -> Reader:
         exists = False
     if not exists:
         raise SourceError(
-            f"there is no data set and no file or folder called {path.name!r} in {path.parent}; "
+            f"there is no data set and no file or folder called {str(path)!r}; "
             f"the data sets are {', '.join(DATASETS)}."
         )
     if path.is_dir():

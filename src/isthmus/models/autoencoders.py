@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from isthmus.models.blocks import (
@@ -38,11 +39,7 @@ def dense(
     activation: type[nn.Module] = nn.GELU,
     code_activation: type[nn.Module] | None = None,
 ) -> Autoencoder:
-    """Fully connected layers, mirrored around the code; without hidden ones it is linear.
-
-    Trained with the mean squared error, the linear autoencoder spans the same subspace as PCA
-    (Baldi and Hornik, Neural Networks 2, 1989).
-    """
+    """Fully connected layers, mirrored around the code."""
     size = math.prod(shape)
     last = [code_activation()] if code_activation else []
     sizes = (size, *hidden)
@@ -52,7 +49,7 @@ def dense(
         ),
         nn.Sequential(
             *dense_layers((code_size, *reversed(hidden)), activation),
-            nn.Linear(hidden[0] if hidden else code_size, size),
+            nn.Linear(hidden[0], size),
             nn.Unflatten(1, tuple(shape)),
         ),
     )
@@ -61,19 +58,37 @@ def dense(
     return autoencoder
 
 
+def linear(shape: Sequence[int], code_size: int) -> Autoencoder:
+    """One matrix each way.
+
+    Trained with the mean squared error, it spans the same subspace as PCA (Baldi and Hornik,
+    Neural Networks 2, 1989). It starts as the projection onto a random subspace, from where
+    little-varying directions are found many times sooner than from independent matrices.
+    """
+    encoder = nn.Linear(math.prod(shape), code_size)
+    decoder = nn.Linear(code_size, math.prod(shape))
+    nn.init.orthogonal_(encoder.weight)
+    with torch.no_grad():
+        decoder.weight.copy_(encoder.weight.T)
+    return Autoencoder(
+        nn.Sequential(nn.Flatten(), encoder),
+        nn.Sequential(decoder, nn.Unflatten(1, tuple(shape))),
+    )
+
+
 def conv(
     shape: Sequence[int],
     code_size: int,
     width: int = 96,
     neck: int = 32,
-    hidden: Sequence[int] = (512,),
 ) -> Autoencoder:
     """Patches, strided convolutions, dense layers, a linear code, and the same back; GELU.
 
     The sample is cut into patches of at most 4 a side (Dosovitskiy et al., An Image is Worth
     16x16 Words, 2021), each embedded by one matrix; then, while a side is above 8, convolutions
     halve it and double the channels. Before the dense layers the channels are narrowed to `neck`:
-    those layers hold nearly all weights, and fewer of them learn less by heart. The way back ends
+    those layers hold nearly all weights, and fewer of them learn less by heart. A code below 8
+    numbers gets one more dense layer each way, to fold the samples into it. The way back ends
     with a convolution that gives each patch its pixels, seeing the patches around it. Nearly all
     arithmetic is in large matrices, on few places, which is what processors do fastest.
 
@@ -100,6 +115,7 @@ def conv(
         natural = [size * step for size, step in zip(natural, steps, strict=True)]
     natural = [size * side for size, side in zip(natural, sides, strict=True)]
     flat = neck * math.prod(sides)
+    hidden = (512,) if code_size >= 8 else (512, 128)
     encoder = [
         *down,
         convolution(inner, neck, 1),

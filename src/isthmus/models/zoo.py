@@ -16,6 +16,7 @@ from isthmus.models.autoencoders import (
     conv_pool_code,
     conv_transpose,
     dense,
+    linear,
 )
 from isthmus.models.blocks import Autoencoder
 
@@ -46,8 +47,6 @@ class Model:
         What follows the decoder; a key of `ACTIVATIONS`.
     takes : tuple of str
         "images", "signals" or both.
-    pace : float
-        Times the optimiser's usual learning rate, unless the user gives one.
     """
 
     build: Callable[[Sequence[int], int], Autoencoder]
@@ -56,7 +55,6 @@ class Model:
     code_size: int | Callable[[Sequence[int]], int] = 32
     activation: Activation = "sigmoid"
     takes: tuple[Kind, ...] = ("images",)
-    pace: float = 1.0
 
 
 MODELS: dict[str, Model] = {
@@ -69,11 +67,10 @@ MODELS: dict[str, Model] = {
         takes=("signals",),
     ),
     "linear": Model(
-        partial(dense, hidden=()),
+        linear,
         "one matrix each way; equal to PCA",
         activation="identity",
         takes=("images", "signals"),
-        pace=3.0,
     ),
     "dense": Model(dense, "fully connected, 512-128 each way, GELU", takes=("images", "signals")),
     "dense-selu": Model(

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from isthmus.errors import SettingsError
-from isthmus.models.zoo import MODELS, Spec
+from isthmus.models.zoo import Spec
 from isthmus.training.objectives import LOSSES
 from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
-IMAGES_SEEN = 800_000  # by default: few epochs of a large set, many of a small one
-EPOCHS = (10, 100)
+IMAGES_SEEN = 1_600_000  # by default: few epochs of a large set, many of a small one
+EPOCHS = (10, 80)
 BATCH = (32, 256)
 BATCH_NUMBERS = 2**22  # numbers in a batch at most, unless the user says otherwise
 STEPS_PER_EPOCH = 64  # at least, unless the user says otherwise
@@ -29,7 +29,7 @@ class Settings:
     Parameters
     ----------
     epochs : int, optional
-        By default as many as make 800,000 samples seen, from 10 to 100.
+        By default as many as make 1.6 million samples seen, from 10 to 80.
     batch_size : int, optional
         By default a power of two from 32 to 256 that leaves 64 steps an epoch and fits in memory.
     optimizer : str
@@ -147,7 +147,7 @@ class Settings:
             self,
             epochs=self.epochs or epochs,
             batch_size=self.batch_size or batch,
-            lr=usual.lr * MODELS[spec.model].pace if self.lr is None else self.lr,
+            lr=usual.lr if self.lr is None else self.lr,
             weight_decay=(usual.weight_decay if self.weight_decay is None else self.weight_decay),
             loss=loss,
             mirror=mirrors if self.mirror is None else self.mirror,
