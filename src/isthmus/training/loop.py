@@ -255,6 +255,7 @@ class _Loop:
             steps_of_epoch = (self.state.step - 1) % per_epoch + 1
             mean_loss = torch.tensor(self.state.loss_sum / steps_of_epoch)
             progress = self._progress(mean_loss, validation_loss, is_best)
+            self._note(progress)
             if self.fabric.is_global_zero:
                 self._save(progress)
             yield progress
@@ -303,10 +304,8 @@ class _Loop:
                 total += float(self.loss(self.model(x), x, self.spec.activation)) * len(x)
         return total / len(self.held_out.indices)
 
-    def _save(self, progress: Progress) -> None:
-        """Write best weights, history and checkpoint, the last of which makes them count."""
-        if progress.is_best:
-            self._trained().save(self.run.path / FILE)
+    def _note(self, progress: Progress) -> None:
+        """Make an epoch a line of the history."""
         self.history.append(
             {
                 "epoch": self.state.step / len(self.batches),
@@ -319,6 +318,11 @@ class _Loop:
                 "images_per_second": progress.images_per_second,
             }
         )
+
+    def _save(self, progress: Progress) -> None:
+        """Write best weights, history and checkpoint, the last of which makes them count."""
+        if progress.is_best:
+            self._trained().save(self.run.path / FILE)
         self.run.write_history(self.history)
         self.run.write_checkpoint(
             {
