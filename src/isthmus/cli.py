@@ -6,8 +6,10 @@ Heavy modules are imported inside the commands, so that help answers at once.
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -375,7 +377,9 @@ def report_command(
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells what run.json says
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(
+        logging.WARNING
+    )  # it tells what run.json says
     try:
         app(standalone_mode=True)
     except IsthmusError as error:
@@ -388,14 +392,18 @@ def main() -> None:
 # -- what the commands share ----------------------------------------------------------------
 
 
-def _follow(steps: "Iterator[Progress]", out: Path, as_json: bool) -> None:
+def _follow(steps: "Generator[Progress, None, None]", out: Path, as_json: bool) -> None:
     """Show training while it goes on; at the end say what came of it."""
-    last = None
-    try:
+    last, stopped = None, False
+    with _interruptible() as interrupted:
         for progress in _shown(steps):
             last = progress if progress.validation_loss is not None else last
-    except KeyboardInterrupt:
-        _say(f"\nStopped; isthmus resume {out} goes on from the last whole epoch.")
+            stopped = interrupted() and progress.step < progress.steps
+            if stopped:
+                break
+    if stopped:
+        steps.close()
+        _say(f"Stopped; isthmus resume {out} goes on from the last whole epoch.")
         sys.exit(130)
     if quiet or last is None:
         return
@@ -416,6 +424,23 @@ def _follow(steps: "Iterator[Progress]", out: Path, as_json: bool) -> None:
     if last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} goes on."
     _done(content, text + f"\nNext: isthmus report {out}", as_json)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a question to ask between steps; the second stops at once."""
+    seen = False
+
+    def note(*_: object) -> None:
+        nonlocal seen
+        seen = True
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: seen
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _shown(steps: "Iterator[Progress]") -> "Iterator[Progress]":

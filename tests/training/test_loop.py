@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -29,11 +29,11 @@ def finish(steps: Iterator[Progress]) -> list[Progress]:
     return [progress for progress in steps if progress.validation_loss is not None]
 
 
-def stop_after(steps: Iterator[Progress], epoch: int) -> None:
+def stop_after(steps: Generator[Progress, None, None], epoch: int) -> None:
     for progress in steps:
         if progress.validation_loss is not None and progress.epoch == epoch:
             break
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
 
 
 def weights(run: Path) -> tuple[bytes, bytes]:
@@ -182,7 +182,7 @@ def test_two_cannot_train_one_run(digits: Samples, tmp_path: Path) -> None:
     next(steps)
     with pytest.raises(RunError, match="in use by another"):
         next(resume(tmp_path / "run"))
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     assert next(resume(tmp_path / "run")).step == 1
 
 

@@ -128,6 +128,11 @@ def _resolve(source: str | Path) -> tuple[str, Path, Reader]:
     if dataset is None:
         # Absolute, so that a run finds its data again from another folder.
         location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
+        if not _exists(location):
+            raise SourceError(
+                f"there is no data set and no file or folder called {str(source)!r}; "
+                f"the data sets are {', '.join(DATASETS)}."
+            )
         return str(location), location, reader(location)
     location = dataset.located()
     if dataset.read is not None:
@@ -148,17 +153,8 @@ def reader(path: Path) -> Reader:
     Raises
     ------
     SourceError
-        If the path does not exist or is of no known kind.
+        If it is of no known kind.
     """
-    try:
-        exists = path.exists()
-    except OSError:  # such as a name that is too long
-        exists = False
-    if not exists:
-        raise SourceError(
-            f"there is no data set and no file or folder called {str(path)!r}; "
-            f"the data sets are {', '.join(DATASETS)}."
-        )
     if path.is_dir():
         return read_idx_folder if any(is_idx(file) for file in path.iterdir()) else read_folder
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
@@ -176,6 +172,13 @@ def reader(path: Path) -> Reader:
         f"{path} is of no known kind; give a folder, a picture, an archive (tar or zip), "
         "a CSV, an IDX, a .npy or a .npz file."
     )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _identity(location: Path) -> list[Any]:

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -91,7 +91,7 @@ def train(
     code_size: int | None = None,
     settings: Settings | None = None,
     max_minutes: float | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Train a model on samples, into a new run folder.
 
     Nothing is computed until the iterator is walked through; it may be left at any time, and
@@ -112,7 +112,7 @@ def train(
 
     Returns
     -------
-    iterator of Progress
+    generator of Progress
         One after every step, and with a validation loss after every epoch.
 
     Raises
@@ -162,7 +162,7 @@ def resume(
     epochs: int | None = None,
     max_minutes: float | None = None,
     track: Track = untracked,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Go on with a run from its last checkpoint, exactly as if it had not stopped.
 
     Parameters
@@ -204,7 +204,7 @@ def _advance(
     fabric: Fabric,
     max_minutes: float | None,
     epochs: int | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Train from the last checkpoint to the last epoch."""
     with run.lock() if fabric.is_global_zero else nullcontext():
         run = run.extended(epochs)
