@@ -3,27 +3,30 @@
 Heavy modules are imported inside the commands, so that help answers at once.
 """
 
-import json
 import logging
-import os
-import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from isthmus.errors import IsthmusError, SettingsError
+from isthmus.terminal import (
+    Download,
+    console,
+    follow,
+    out_console,
+    print_json,
+    print_result,
+    quiet,
+    say,
+    track,
+)
 
 if TYPE_CHECKING:
     from isthmus.data.preprocessing import Preprocessing
-    from isthmus.training.loop import Progress
-
-T = TypeVar("T")
 
 app = typer.Typer(
     help="Train autoencoders on your images and use what they learnt.",
@@ -38,9 +41,6 @@ data_app = typer.Typer(
     invoke_without_command=True,
 )
 app.add_typer(data_app, name="data")
-out_console = Console()
-console = Console(stderr=True)
-quiet = os.environ.get("RANK", "0") != "0"  # of several processes, the first one speaks
 
 Source = Annotated[
     str,
@@ -91,7 +91,7 @@ def data(context: typer.Context, as_json: Json = False) -> None:
         for row in DATASETS.values()
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table(box=None, header_style="bold")
     for title in ("name", "what", "samples", "from", "present"):
@@ -114,7 +114,7 @@ def fetch(name: Annotated[str, typer.Argument(help="The data set's name.")]) -> 
 
     if name not in DATASETS:
         raise SettingsError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}.")
-    with _Download() as download:
+    with Download() as download:
         fetched = fetch_files(DATASETS[name], download)
     for file in fetched:
         out_console.print(f"{file}")
@@ -213,8 +213,8 @@ def train(
     out = out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
     if not quiet:
         run.refuse_existing(out)  # before anything is read, which may take long
-    samples = load_as(source, wanted, limit=limit, track=_track)
-    _say(samples.describe() + _skipped(samples.skipped))
+    samples = load_as(source, wanted, limit=limit, track=track)
+    say(samples.describe() + _skipped(samples.skipped))
     steps = loop.train(
         samples,
         model,
@@ -223,7 +223,7 @@ def train(
         settings=settings,
         max_minutes=max_minutes,
     )
-    _follow(steps, out, as_json)
+    follow(steps, out, as_json)
 
 
 @app.command()
@@ -239,8 +239,8 @@ def resume(
     """
     from isthmus.training import loop
 
-    steps = loop.resume(run, epochs=epochs, max_minutes=max_minutes, track=_track)
-    _follow(steps, run, as_json)
+    steps = loop.resume(run, epochs=epochs, max_minutes=max_minutes, track=track)
+    follow(steps, run, as_json)
 
 
 # -- looking --------------------------------------------------------------------------------
@@ -263,10 +263,10 @@ def evaluate(
     from isthmus.training.run import Run
 
     opened = Run.open(run)
-    samples = opened.trained().read(source, limit=limit, track=_track) if source else None
-    result = evaluation.evaluate(opened, samples, own=opened.samples(_track))
+    samples = opened.trained().read(source, limit=limit, track=track) if source else None
+    result = evaluation.evaluate(opened, samples, own=opened.samples(track))
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     for part in ("test", "baselines", "training", "model"):
         table = Table(
@@ -294,9 +294,9 @@ def reconstruct(
     from isthmus.trained import Trained
 
     trained = Trained.load(run)
-    samples = trained.read(source, limit=limit, track=_track)
+    samples = trained.read(source, limit=limit, track=track)
     write_bytes(out, figures.png(report.reconstruction_grid(trained, samples)))
-    _done({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
+    print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
 
 
 @app.command()
@@ -322,7 +322,7 @@ def summary(
     if model is None:
         rows = {name: row.about for name, row in MODELS.items()}
         if as_json:
-            _print_json(rows)
+            print_json(rows)
             return
         table = Table(box=None, show_header=False)
         for name, about in rows.items():
@@ -341,7 +341,7 @@ def summary(
     }
     totals["parameters"] = totals["trainable"] + totals["not_trainable"]
     if as_json:
-        _print_json({"spec": plain(spec), "layers": plain(layers), **totals})
+        print_json({"spec": plain(spec), "layers": plain(layers), **totals})
         return
     table = Table(box=None, header_style="bold")
     for title in ("layer", "kind", "output"):
@@ -371,8 +371,8 @@ def report_command(
     from isthmus.report import write_report
     from isthmus.training.run import Run
 
-    page = write_report(Run.open(run), out=out, track=_track)
-    _done({"page": str(page)}, f"{page}", as_json)
+    page = write_report(Run.open(run), out=out, track=track)
+    print_result({"page": str(page)}, f"{page}", as_json)
 
 
 def main() -> None:
@@ -390,167 +390,6 @@ def main() -> None:
 
 
 # -- what the commands share ----------------------------------------------------------------
-
-
-def _follow(steps: "Generator[Progress, None, None]", out: Path, as_json: bool) -> None:
-    """Show training while it goes on; at the end say what came of it."""
-    last, stopped = None, False
-    with _interruptible() as interrupted:
-        for progress in _shown(steps):
-            last = progress if progress.validation_loss is not None else last
-            stopped = interrupted() and progress.step < progress.steps
-            if stopped:
-                break
-    if stopped:
-        steps.close()
-        _say(f"Stopped; isthmus resume {out} goes on from the last whole epoch.")
-        sys.exit(130)
-    if quiet or last is None:
-        return
-    from isthmus.training.run import Run
-
-    history = Run.open(out).history()
-    best = min(history, key=lambda line: line["validation_loss"])
-    content = {
-        "run": str(out),
-        "epochs": history[-1]["epoch"],
-        "seconds": history[-1]["seconds"],
-        "best": {"epoch": best["epoch"], "validation_loss": best["validation_loss"]},
-    }
-    text = (
-        f"{out}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best "
-        f"validation loss {best['validation_loss']:.5f} in epoch {best['epoch']:g}."
-    )
-    if last.step < last.steps:
-        text += f"\nStopped early; isthmus resume {out} goes on."
-    _done(content, text + f"\nNext: isthmus report {out}", as_json)
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a question to ask between steps; the second stops at once."""
-    seen = False
-
-    def note(*_: object) -> None:
-        nonlocal seen
-        seen = True
-        signal.signal(signal.SIGINT, previous)
-
-    previous = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: seen
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def _shown(steps: "Iterator[Progress]") -> "Iterator[Progress]":
-    """Draw a bar with rate and time to go; without a terminal, a line now and then."""
-    if quiet:
-        yield from steps
-    elif console.is_terminal:
-        yield from _bar(steps)
-    else:
-        for progress in steps:
-            every = max(1, progress.epochs // 10)
-            if progress.validation_loss is not None and (
-                progress.epoch % every == 0 or progress.step == progress.steps
-            ):
-                _say(_line(progress))
-            yield progress
-
-
-def _bar(steps: "Iterator[Progress]") -> "Iterator[Progress]":
-    from time import monotonic
-
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", figures="")
-        drawn, validation = 0.0, ""
-        for progress in steps:
-            if progress.validation_loss is not None:
-                validation = f", validation {progress.validation_loss:.4f}"
-            if (now := monotonic()) - drawn > 0.2:
-                drawn = now
-                bar.update(
-                    task,
-                    total=progress.steps,
-                    completed=progress.step,
-                    description=f"epoch {progress.epoch}/{progress.epochs}",
-                    figures=f"{progress.images_per_second:,.0f}/s, loss {progress.loss:.4f}"
-                    + validation,
-                )
-            yield progress
-
-
-def _line(progress: "Progress") -> str:
-    return (
-        f"epoch {progress.epoch}/{progress.epochs}: loss {progress.loss:.4f}, validation "
-        f"{progress.validation_loss:.4f}, {progress.images_per_second:,.0f}/s, "
-        f"{progress.seconds:.1f} s"
-    )
-
-
-def _track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
-    """Show a bar while walking through items."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
-        yield from bar.track(items, total=total, description=title)
-
-
-class _Download:
-    """A progress bar in the shape that pooch wants: total, update, reset, close."""
-
-    def __init__(self) -> None:
-        from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
-
-        self._bar = Progress(
-            *Progress.get_default_columns(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("Fetching", total=None)
-        self.total = 0
-
-    def __enter__(self) -> "_Download":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, count: int) -> None:
-        """Count bytes that have arrived."""
-        self._bar.update(self._task, total=self.total or None, advance=count)
-
-    def reset(self) -> None:
-        """Begin a file."""
-        self._bar.reset(self._task)
-
-    def close(self) -> None:
-        """End a file."""
 
 
 def _preprocessing(
@@ -604,19 +443,3 @@ def _number(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
     return "–" if value is None else str(value)
-
-
-def _done(content: dict[str, Any], text: str, as_json: bool) -> None:
-    if as_json:
-        _print_json(content)
-    else:
-        out_console.print(text, highlight=False, soft_wrap=True)
-
-
-def _say(text: str) -> None:
-    if not quiet:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False))

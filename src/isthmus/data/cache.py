@@ -38,7 +38,7 @@ class Track(Protocol):
         ...
 
 
-def untracked(items: Iterable[T], total: int, title: str) -> Iterable[T]:  # noqa: ARG001
+def untracked(items: Iterable[T], total: int, title: str) -> Iterable[T]:
     """Walk through `items` without a word."""
     return items
 

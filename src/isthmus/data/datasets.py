@@ -208,7 +208,7 @@ def _accept(file: Path, remote: Remote) -> None:
         )
 
 
-def _read_digits(path: Path, limit: int | None) -> Found:  # noqa: ARG001
+def _read_digits(path: Path, limit: int | None) -> Found:
     """Read the 8 × 8 digits that ship with scikit-learn, 0 to 16 stretched to 0 to 255."""
     from sklearn.datasets import load_digits
 

@@ -38,7 +38,7 @@ def walk(folder: Path) -> list[tuple[str, int, int]]:
     return sorted(found)
 
 
-def read_picture(path: Path, limit: int | None = None) -> Found:  # noqa: ARG001
+def read_picture(path: Path, limit: int | None = None) -> Found:
     """Find a single picture."""
     return Found(names=[path.name], files=[str(path)])
 

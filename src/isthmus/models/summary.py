@@ -1,6 +1,7 @@
 """What a model is made of: layers, output shapes, parameters, multiplications."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -53,8 +54,10 @@ def summarise(spec: Spec) -> list[Layer]:
     return layers
 
 
-def _recorder(name: str, layers: list[Layer]):  # type: ignore[no-untyped-def]
-    def record(part: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+def _recorder(
+    name: str, layers: list[Layer]
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def record(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if isinstance(part, FOLDED) and layers:
             layers[-1] = _followed(layers[-1], part)
             return

@@ -1,7 +1,6 @@
 """The training loop: `train` and `resume` yield `Progress` while they work."""
 
 import math
-import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
@@ -22,6 +21,7 @@ from isthmus.models.blocks import Autoencoder, channels_last, normalises_over_ba
 from isthmus.models.zoo import Spec, specify
 from isthmus.trained import FILE, Trained
 from isthmus.training.batches import Batches, Source
+from isthmus.training.devices import launch
 from isthmus.training.events import events, no_events, require_tensorboard
 from isthmus.training.objectives import LOSSES
 from isthmus.training.optimization import SCHEDULES
@@ -140,7 +140,7 @@ def train(
         )
     if settings.tensorboard:
         require_tensorboard()
-    fabric = _launch(settings)
+    fabric = launch(settings)
     if fabric.is_global_zero:
         record = Record(
             spec,
@@ -194,7 +194,7 @@ def resume(
         raise SettingsError(
             f"{out} has trained {done:g} of {wanted} epochs; give a larger number to go on."
         )
-    fabric = _launch(run.record.settings)
+    fabric = launch(run.record.settings)
     return _advance(run, samples, fabric, max_minutes, epochs)
 
 
@@ -402,41 +402,6 @@ def _fresh(spec: Spec, seed: int) -> Autoencoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return channels_last(spec.build())
-
-
-def _launch(settings: Settings) -> Fabric:
-    """Choose device and precision, and join the other processes that torchrun started."""
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available[device]:
-        raise SettingsError(f"this machine has no {device} device; take cpu, or auto.")
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16" if _computes_in_bfloat16(device) else "32"
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    fabric = Fabric(
-        accelerator=device,
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        strategy="ddp" if world > 1 else "auto",
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-    )
-    fabric.launch()
-    return fabric
-
-
-def _computes_in_bfloat16(device: str) -> bool:
-    """Tell whether bfloat16 is arithmetic of this device rather than an emulation."""
-    if device == "cuda":
-        return torch.cuda.get_device_capability() >= (8, 0)
-    features = torch.cpu.get_capabilities() if device == "cpu" else {}
-    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
 
 def _preprocessing(samples: Samples, split: Split) -> Preprocessing:

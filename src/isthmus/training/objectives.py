@@ -10,7 +10,7 @@ from isthmus.models.zoo import ACTIVATIONS, Activation
 Loss = Callable[[Tensor, Tensor, Activation], Tensor]
 
 
-def binary_cross_entropy(output: Tensor, x: Tensor, activation: Activation) -> Tensor:  # noqa: ARG001
+def binary_cross_entropy(output: Tensor, x: Tensor, activation: Activation) -> Tensor:
     """Binary cross-entropy in nats between logits and targets x in [0, 1]."""
     return functional.binary_cross_entropy_with_logits(output, x)
 

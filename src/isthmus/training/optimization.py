@@ -40,7 +40,7 @@ def one_cycle(done: float) -> float:
     return cosine((done - warm) / (1 - warm))
 
 
-def constant(done: float) -> float:  # noqa: ARG001
+def constant(done: float) -> float:
     """Stay."""
     return 1.0
 
