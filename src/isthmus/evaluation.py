@@ -17,7 +17,7 @@ from isthmus.trained import Trained
 from isthmus.training.run import Run
 
 EXACT_PCA = 4096  # numbers a sample up to which PCA is computed exactly
-PCA_NUMBERS = 2**28  # numbers that PCA is fitted on at most (1 GiB): more samples are thinned out
+PCA_NUMBERS = 2**26  # numbers that PCA is fitted on at most (256 MiB), else samples are drawn
 BLOCK = 1024
 
 

@@ -1,6 +1,9 @@
 """Batches by counter: which samples, in which order, follows from seed and epoch alone."""
 
+import mmap
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,18 +14,28 @@ from isthmus.data.preprocessing import Preprocessing
 
 ORDER, MIRROR = 1, 2  # streams of random numbers; the division of the data has 0
 DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
+MEMORY_SHARE = 0.5  # of the memory that a file may take before it is read piece by piece
+MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 class Source:
     """Samples ready to be gathered into inputs x on a device.
 
     Samples that fit are copied to an accelerator once, as they are (uint8); otherwise each batch
-    is gathered from memory, or from the memory-mapped file, and sent.
+    is gathered from memory, or from the memory-mapped file, and sent. Of a file that memory
+    cannot hold, only what is asked for is read: reading ahead would push out what is needed next.
     """
 
     def __init__(
         self, values: NDArray[np.generic], preprocessing: Preprocessing, device: torch.device
     ) -> None:
+        mapped = getattr(values, "_mmap", None)
+        advisable = mapped is not None and hasattr(mapped, "madvise")  # not on Windows
+        if advisable and values.nbytes > MEMORY_SHARE * memory():
+            mapped.madvise(mmap.MADV_RANDOM)
         self.values = torch.from_numpy(values)
         self.preprocessing = preprocessing
         self.device = device
@@ -33,6 +46,15 @@ class Source:
         """Return the samples at `indices` as x (n, C, H, W) or (n, C, L) float32."""
         where = torch.from_numpy(np.ascontiguousarray(indices)).to(self.values.device)
         return self.preprocessing.to_input(self.values.index_select(0, where).to(self.device))
+
+
+def memory() -> int:
+    """Return the bytes of memory of this machine or container."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in MEMORY_LIMITS:
+        text = file.read_text().strip() if file.exists() else "max"
+        sizes += [int(text)] if text.isdigit() else []
+    return min(sizes)
 
 
 class Batches:
