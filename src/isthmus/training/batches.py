@@ -33,9 +33,8 @@ class Source:
         self, values: NDArray[np.generic], preprocessing: Preprocessing, device: torch.device
     ) -> None:
         mapped = getattr(values, "_mmap", None)
-        advisable = mapped is not None and hasattr(mapped, "madvise")  # not on Windows
-        if advisable and values.nbytes > MEMORY_SHARE * memory():
-            mapped.madvise(mmap.MADV_RANDOM)
+        if hasattr(mapped, "madvise") and values.nbytes > MEMORY_SHARE * memory():
+            mapped.madvise(mmap.MADV_RANDOM)  # Windows has none
         self.values = torch.from_numpy(values)
         self.preprocessing = preprocessing
         self.device = device
