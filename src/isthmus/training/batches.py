@@ -4,6 +4,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ class Source:
     def __init__(
         self, values: NDArray[np.generic], preprocessing: Preprocessing, device: torch.device
     ) -> None:
-        mapped = getattr(values, "_mmap", None)
+        mapped: Any = getattr(values, "_mmap", None)
         if hasattr(mapped, "madvise") and values.nbytes > MEMORY_SHARE * memory():
             mapped.madvise(mmap.MADV_RANDOM)  # Windows has none
         self.values = torch.from_numpy(values)
