@@ -11,6 +11,7 @@ import numpy as np
 from isthmus import figures
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Samples
+from isthmus.data.sources import spread
 from isthmus.errors import RunError
 from isthmus.evaluation import evaluate
 from isthmus.files import write_bytes
@@ -91,13 +92,14 @@ def reconstruction_grid(trained: Trained, samples: Samples) -> "Figure":
 
 
 def _grid(run: Run, samples: Samples) -> "Figure":
-    """Draw test samples, spread evenly over the test part, of each class one where labels exist."""
+    """Draw test samples spread evenly, over the classes too where they are few."""
     test = run.split().test
-    chosen = test[np.unique(np.linspace(0, len(test) - 1, SHOWN).round().astype(int))]
+    chosen = test[spread(len(test), SHOWN)]
     if samples.labels is not None and 1 < len(samples.class_names) <= SHOWN:
+        each = SHOWN // len(samples.class_names)
         labels = samples.labels[test]
-        firsts = [test[labels == label][:1] for label in range(len(samples.class_names))]
-        chosen = np.concatenate(firsts)
+        classes = [test[labels == label] for label in range(len(samples.class_names))]
+        chosen = np.concatenate([members[spread(len(members), each)] for members in classes])
     shown = samples.take(chosen)
     if shown.labels is not None:
         names = [shown.class_names[label] for label in shown.labels]
