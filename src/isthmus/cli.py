@@ -165,6 +165,13 @@ def train(
         bool | None,
         typer.Option(help="Mirror half of the images, others each epoch; else by the data set."),
     ] = None,
+    corrupt: Annotated[
+        str | None,
+        typer.Option(
+            help="Train a denoiser: kind:strength, of gaussian, gaussian-unclipped, masked, "
+            "occluded and salt-pepper; several with commas between."
+        ),
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one.")
     ] = None,
@@ -202,6 +209,7 @@ def train(
         schedule=schedule,
         loss=loss,
         mirror=mirror,
+        corrupt=corrupt,
         patience=patience,
         validation=validation,
         test=test,

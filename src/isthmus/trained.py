@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.loading import load_as
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Samples
-from isthmus.errors import ModelError
-from isthmus.files import build, plain, reading, write_bytes
+from isthmus.errors import ModelError, SettingsError
+from isthmus.files import build, fingerprint, plain, reading, write_bytes
 from isthmus.models.blocks import Autoencoder
+from isthmus.models.summary import Layer, summarise
 from isthmus.models.zoo import ACTIVATIONS, Spec
 
 FILE = "model.safetensors"
+CODE = "code"  # the name of the bottleneck among the layers
 BATCH_NUMBERS = 2**20  # numbers of x that go through the model at once
 BATCH_LARGEST = 512
 
@@ -71,10 +74,7 @@ class Trained:
     def save(self, path: str | Path) -> None:
         """Write spec, preprocessing and weights to one .safetensors file, whole or not at all."""
         about = {"spec": plain(self.spec), "preprocessing": plain(self.preprocessing)}
-        weights = {
-            name: tensor.detach().cpu().contiguous()
-            for name, tensor in self.module.state_dict().items()
-        }
+        weights = {name: tensor.cpu().contiguous() for name, tensor in self._state.items()}
         write_bytes(Path(path), safetensors.torch.save(weights, {"isthmus": json.dumps(about)}))
 
     def read(
@@ -99,8 +99,56 @@ class Trained:
         codes = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
         return _joined(
             self.preprocessing.from_output(self.activated(self.module.decode(part)))
-            for part in torch.split(codes, self._batch)
+            for part in torch.split(codes, self.batch)
         )
+
+    def features(self, values: Values, layer: str = CODE) -> Iterator[Tensor]:
+        """Yield batches of what leaves a layer, behind its activation: (n, *shape) float32.
+
+        Parameters
+        ----------
+        values : array or Samples
+        layer : str
+            "code", or a name of `layers`.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such layer.
+        """
+        if layer == CODE:
+            for x in self.inputs(values):
+                with torch.inference_mode():
+                    yield self.module.encode(x)
+            return
+        part = self.module.get_submodule(self.layer(layer).output)
+        caught: list[Tensor] = []
+        hook = part.register_forward_hook(lambda part, x, output: caught.append(output))
+        try:
+            for _ in self.outputs(values):
+                yield caught.pop()
+        finally:
+            hook.remove()
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        """The layers in the order in which a sample passes them; see `summarise`."""
+        return summarise(self.spec)
+
+    def layer(self, name: str) -> Layer:
+        """Return the layer of that name, or say which there are."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join([CODE, *(layer.name for layer in self.layers)])
+        raise SettingsError(f"there is no layer {name!r}; there are {names}.")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of the spec, the preprocessing and all weights."""
+        weights = [tensor.cpu().contiguous().numpy() for tensor in self._state.values()]
+        parts = (memoryview(np.atleast_1d(array)) for array in weights)
+        return fingerprint(self.spec, self.preprocessing, *parts)
 
     def reconstruct(self, values: Values) -> NDArray[Any]:
         """Send samples through the code and back, to samples of the same kind."""
@@ -128,8 +176,8 @@ class Trained:
                 f"{kind.__name__}, not {array.shape} of {array.dtype}; Trained.read resizes and "
                 "recolours images."
             )
-        for start in range(0, len(array), self._batch):
-            batch = torch.from_numpy(np.ascontiguousarray(array[start : start + self._batch]))
+        for start in range(0, len(array), self.batch):
+            batch = torch.from_numpy(np.ascontiguousarray(array[start : start + self.batch]))
             with torch.inference_mode():
                 yield self.preprocessing.to_input(batch.to(self._device))
 
@@ -144,11 +192,16 @@ class Trained:
         return ACTIVATIONS[self.spec.activation](output)
 
     @property
+    def _state(self) -> dict[str, Tensor]:
+        return self.module.state_dict()
+
+    @property
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
 
     @property
-    def _batch(self) -> int:
+    def batch(self) -> int:
+        """How many samples go through the model at once."""
         return max(1, min(BATCH_LARGEST, BATCH_NUMBERS // math.prod(self.spec.shape)))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.errors import SettingsError, SourceError
-from isthmus.files import fingerprint
+from isthmus.files import build, fingerprint
 
 SPLITS = ("train", "validation", "test")
 
@@ -31,6 +31,12 @@ class Origin:
     source: str = ""
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     limit: int | None = None
+
+    @classmethod
+    def build(cls, content: dict[str, Any]) -> "Origin":
+        """Make it from the JSON object that `files.plain` made of one."""
+        preprocessing = build(Preprocessing, content["preprocessing"])
+        return build(cls, {**content, "preprocessing": preprocessing})
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class Layer:
         Parameters; frozen are also the running statistics of batch normalisation.
     macs : int
         Multiply-accumulate operations for one sample.
+    output : str
+        The module that the output comes out of: the activation that follows, if any.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Layer:
     trainable: int
     frozen: int
     macs: int
+    output: str
 
 
 def summarise(spec: Spec) -> list[Layer]:
@@ -59,7 +62,7 @@ def _recorder(
 ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def record(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if isinstance(part, FOLDED) and layers:
-            layers[-1] = _followed(layers[-1], part)
+            layers[-1] = _followed(layers[-1], part, name)
             return
         layers.append(
             Layer(
@@ -68,15 +71,15 @@ def _recorder(
                 tuple(output.shape[1:]),
                 *parameters(part),
                 _macs(part, inputs[0], output),
+                name,
             )
         )
 
     return record
 
 
-def _followed(layer: Layer, activation: nn.Module) -> Layer:
-    kind = f"{layer.kind} + {type(activation).__name__}"
-    return Layer(layer.name, kind, layer.shape, layer.trainable, layer.frozen, layer.macs)
+def _followed(layer: Layer, activation: nn.Module, name: str) -> Layer:
+    return replace(layer, kind=f"{layer.kind} + {type(activation).__name__}", output=name)
 
 
 def _macs(part: nn.Module, x: Tensor, y: Tensor) -> int:

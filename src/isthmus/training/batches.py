@@ -1,5 +1,6 @@
-"""Batches by counter: which samples, in which order, follows from seed and epoch alone."""
+"""Batches by counter: samples, order and noise follow from seed, epoch and step alone."""
 
+import hashlib
 import mmap
 import os
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isthmus.data.corruption import Corruption, Draws, Fresh, Frozen
 from isthmus.data.preprocessing import Preprocessing
+from isthmus.data.samples import Samples
+from isthmus.training.settings import Settings
 
-ORDER, MIRROR = 1, 2  # streams of random numbers; the division of the data has 0
+ORDER, MIRROR = 1, 2  # streams of random numbers; division has 0, corruption the next
 DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
 MEMORY_SHARE = 0.5  # of the memory that a file may take before it is read piece by piece
 MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
@@ -75,6 +79,8 @@ class Batches:
         The number of this process and of all; each takes its share of every batch.
     mirror : bool
         Mirror half of the samples of an epoch from left to right.
+    corruption : Corruption, optional
+        Noise on the inputs; the targets stay clean.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class Batches:
         seed: int = 0,
         share: tuple[int, int] = (0, 1),
         mirror: bool = False,
+        corruption: Corruption | None = None,
     ) -> None:
         self.source = source
         self.indices = indices
@@ -92,24 +99,48 @@ class Batches:
         self.seed = seed
         self.share = share
         self.mirror = mirror
+        self.corruption = corruption
 
     def __len__(self) -> int:
         return len(self.indices) // self.size
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """Yield the batches x of an epoch (counted from 0), from the batch `start` on."""
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs and targets of an epoch (counted from 0), from the batch `start` on.
+
+        Noise is drawn for the whole batch, of which each process takes its share.
+        """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
         mirrored = np.random.default_rng([self.seed, MIRROR, epoch]).random(len(order)) < 0.5
-        rank, world = self.share
         for batch in range(start, len(self)):
-            mine = slice(batch * self.size + rank, (batch + 1) * self.size, world)
-            x = self.source.gather(order[mine])
+            whole = slice(batch * self.size, (batch + 1) * self.size)
+            mine = slice(self.share[0], None, self.share[1])
+            x = self.source.gather(order[whole][mine])
             if self.mirror:
-                where = torch.from_numpy(np.flatnonzero(mirrored[mine])).to(x.device)
+                where = torch.from_numpy(np.flatnonzero(mirrored[whole][mine])).to(x.device)
                 x[where] = x[where].flip(-1)
-            yield x
+            yield self._corrupted(x, Fresh(self.seed, epoch, batch, self.size, self.share)), x
 
-    def in_order(self) -> Iterator[Tensor]:
-        """Yield all samples once, in their order, the last batch shorter."""
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and targets of all samples once, in their order, the last batch shorter.
+
+        Their noise is frozen: always the same for a sample.
+        """
         for start in range(0, len(self.indices), self.size):
-            yield self.source.gather(self.indices[start : start + self.size])
+            chosen = self.indices[start : start + self.size]
+            x = self.source.gather(chosen)
+            yield self._corrupted(x, Frozen(self.seed, chosen)), x
+
+    def _corrupted(self, x: Tensor, draws: Draws) -> Tensor:
+        return x if self.corruption is None else self.corruption.apply(x, draws)
+
+
+def noise_fingerprint(
+    samples: Samples, indices: NDArray[np.int64], preprocessing: Preprocessing, settings: Settings
+) -> str:
+    """Return 16 hexadecimal digits of the samples at `indices` under their frozen noise."""
+    source = Source(samples.values, preprocessing, torch.device("cpu"))
+    part = Batches(source, indices, 256, settings.seed, corruption=settings.corruption)
+    digest = hashlib.sha256()
+    for x, _ in part.in_order():
+        digest.update(x.movedim(1, -1).contiguous().numpy().data)
+    return digest.hexdigest()[:16]

@@ -20,7 +20,7 @@ from isthmus.errors import SettingsError, TrainingError
 from isthmus.models.blocks import Autoencoder, channels_last, normalises_over_batch
 from isthmus.models.zoo import Spec, specify
 from isthmus.trained import FILE, Trained
-from isthmus.training.batches import Batches, Source
+from isthmus.training.batches import Batches, Source, noise_fingerprint
 from isthmus.training.devices import launch
 from isthmus.training.events import events, no_events, require_tensorboard
 from isthmus.training.objectives import LOSSES
@@ -142,15 +142,16 @@ def train(
         require_tensorboard()
     fabric = launch(settings)
     if fabric.is_global_zero:
+        preprocessing = _preprocessing(samples, split)
         record = Record(
             spec,
-            _preprocessing(samples, split),
+            preprocessing,
             settings,
             samples.origin,
-            _described(samples, split),
+            _described(samples, split, preprocessing, settings),
             circumstances(fabric.device, str(fabric.strategy.precision.precision)),
         )
-        Run.create(out, record, split, Trained(spec, record.preprocessing, module))
+        Run.create(out, record, split, Trained(spec, preprocessing, module))
     fabric.barrier()
     return _advance(Run.open(out), samples, fabric, max_minutes)
 
@@ -234,9 +235,17 @@ class _Loop:
         source = Source(samples.values, record.preprocessing, fabric.device)
         size, share = settings.batch_size or 1, (fabric.global_rank, fabric.world_size)
         self.batches = Batches(
-            source, split.train, size, settings.seed, share, bool(settings.mirror)
+            source,
+            split.train,
+            size,
+            settings.seed,
+            share,
+            mirror=bool(settings.mirror),
+            corruption=settings.corruption,
         )
-        self.held_out = Batches(source, split.validation, size)
+        self.held_out = Batches(
+            source, split.validation, size, settings.seed, corruption=settings.corruption
+        )
         self.loss = LOSSES[settings.loss or "mse"]
         self.epochs = settings.epochs or 0
         self.steps = self.epochs * len(self.batches)
@@ -272,9 +281,9 @@ class _Loop:
         loss_sum = torch.tensor(state.loss_sum if start else 0.0, device=self.fabric.device)
         self.model.train()
         mark = looked = time.perf_counter()
-        for x in self.batches.epoch(epoch, start):
+        for x, target in self.batches.epoch(epoch, start):
             self._set_lr()
-            loss = self.loss(self.model(x), x, self.spec.activation)
+            loss = self.loss(self.model(x), target, self.spec.activation)
             self.fabric.backward(loss)
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -300,8 +309,9 @@ class _Loop:
         self.model.eval()
         total = 0.0
         with torch.inference_mode():
-            for x in self.held_out.in_order():
-                total += float(self.loss(self.model(x), x, self.spec.activation)) * len(x)
+            for x, target in self.held_out.in_order():
+                loss = self.loss(self.model(x), target, self.spec.activation)
+                total += float(loss) * len(x)
         return total / len(self.held_out.indices)
 
     def _note(self, progress: Progress) -> None:
@@ -419,8 +429,10 @@ def _preprocessing(samples: Samples, split: Split) -> Preprocessing:
     return asked.scaled(low, high)
 
 
-def _described(samples: Samples, split: Split) -> dict[str, Any]:
-    return {
+def _described(
+    samples: Samples, split: Split, preprocessing: Preprocessing, settings: Settings
+) -> dict[str, Any]:
+    about = {
         "fingerprint": samples.fingerprint,
         "description": samples.describe(),
         "train": len(split.train),
@@ -428,3 +440,9 @@ def _described(samples: Samples, split: Split) -> dict[str, Any]:
         "test": len(split.test),
         "skipped": [list(pair) for pair in samples.skipped],
     }
+    if settings.corruption is not None:
+        about["noise"] = {
+            part: noise_fingerprint(samples, getattr(split, part), preprocessing, settings)
+            for part in ("validation", "test")
+        }
+    return about

@@ -130,14 +130,12 @@ class Run:
                 f"format {FORMAT}; use the version that wrote it."
             )
         with reading(file, RunError):
-            origin = content["origin"]
-            origin["preprocessing"] = build(Preprocessing, origin["preprocessing"])
             content["data"]["fingerprint"]
             record = Record(
                 build(Spec, content["spec"]),
                 build(Preprocessing, content["preprocessing"]),
                 build(Settings, content["settings"]),
-                build(Origin, origin),
+                Origin.build(content["origin"]),
                 content["data"],
                 content["made"],
             )

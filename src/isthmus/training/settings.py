@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from isthmus.data.corruption import Corruption
 from isthmus.errors import SettingsError
 from isthmus.models.zoo import Spec
 from isthmus.training.objectives import LOSSES
@@ -47,6 +48,9 @@ class Settings:
     mirror : bool, optional
         Mirror half of the training images from left to right, other ones each epoch; by default
         where the data set says that mirrored samples are as likely.
+    corrupt : str, optional
+        Noise to undo, as `Corruption.parse` reads it, such as "gaussian:0.5": fresh on the inputs
+        of every epoch, frozen on those of the validation and the test part.
     patience : int, optional
         Stop after as many epochs without a better validation loss; None never stops early.
     validation, test : float
@@ -75,6 +79,7 @@ class Settings:
     schedule: str = "one-cycle"
     loss: str | None = None
     mirror: bool | None = None
+    corrupt: str | None = None
     patience: int | None = None
     validation: float = 0.1
     test: float = 0.1
@@ -107,8 +112,14 @@ class Settings:
             if value is not None and not low <= value <= high:
                 limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
                 raise SettingsError(f"{name.replace('_', ' ')} must be {limit}, not {value}.")
+        _ = self.corruption  # refuses one that cannot be read
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise SettingsError(f"lr must be a number above 0, not {self.lr}.")
+
+    @property
+    def corruption(self) -> Corruption | None:
+        """The noise on the inputs, if any."""
+        return Corruption.parse(self.corrupt) if self.corrupt else None
 
     def resolved(self, spec: Spec, count: int, mirrors: bool = False) -> "Settings":
         """Fill in what was left open.
@@ -151,6 +162,7 @@ class Settings:
             weight_decay=(usual.weight_decay if self.weight_decay is None else self.weight_decay),
             loss=loss,
             mirror=mirrors if self.mirror is None else self.mirror,
+            corrupt=str(self.corruption) if self.corruption else None,
         )
 
 

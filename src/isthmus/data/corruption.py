@@ -1,0 +1,209 @@
+"""Noise that a denoiser learns to undo: which kinds there are, fresh or frozen.
+
+All chance comes from counters, drawn by NumPy, so that the same noise falls on every machine, for
+any batch size or number of processes, and after every resume.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isthmus.errors import SettingsError
+
+FRESH, FROZEN = 3, 4  # streams of random numbers; order and mirroring have 1 and 2
+OCCLUDER = 0.5  # grey, which shows on black and on white
+
+
+class Draws(Protocol):
+    """Random numbers for a batch; the first side of a shape is always that of the batch."""
+
+    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """Draw from the normal distribution of mean 0 and deviation 1."""
+        ...
+
+    def uniform(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """Draw evenly from [0, 1)."""
+        ...
+
+
+class Fresh:
+    """Draws for a batch of training: others in every step of every epoch.
+
+    They are drawn for the whole batch of `size` samples. Of several processes, each takes those
+    from its own number `share[0]` on, every `share[1]`-th: together they see what one would.
+    """
+
+    def __init__(
+        self, seed: int, epoch: int, batch: int, size: int, share: tuple[int, int] = (0, 1)
+    ) -> None:
+        self._rng = np.random.default_rng([seed, FRESH, epoch, batch])
+        self._size = size
+        self._mine = slice(share[0], None, share[1])
+
+    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """See `Draws`."""
+        return self._rng.standard_normal((self._size, *shape[1:]), np.float32)[self._mine]
+
+    def uniform(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """See `Draws`."""
+        return self._rng.random((self._size, *shape[1:]), np.float32)[self._mine]
+
+
+class Frozen:
+    """Draws that belong to samples: always the same for the sample of an index."""
+
+    def __init__(self, seed: int, indices: NDArray[np.int64]) -> None:
+        self._rngs = [np.random.default_rng([seed, FROZEN, int(index)]) for index in indices]
+
+    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """See `Draws`."""
+        return np.stack([rng.standard_normal(shape[1:], np.float32) for rng in self._rngs])
+
+    def uniform(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """See `Draws`."""
+        return np.stack([rng.random(shape[1:], np.float32) for rng in self._rngs])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of `CORRUPTIONS`.
+
+    Parameters
+    ----------
+    apply : callable
+        From x (N, C, *sides) in [0, 1], a strength and draws to the corrupted x.
+    about : str
+        One line for people.
+    strongest : float
+        The largest strength that makes sense.
+    """
+
+    apply: Callable[[Tensor, float, Draws], Tensor]
+    about: str
+    strongest: float = 1.0
+
+
+def gaussian(x: Tensor, strength: float, draws: Draws) -> Tensor:
+    """Add normal noise and clip to [0, 1]."""
+    return gaussian_unclipped(x, strength, draws).clamp_(0, 1)
+
+
+def gaussian_unclipped(x: Tensor, strength: float, draws: Draws) -> Tensor:
+    """Add normal noise."""
+    return x + strength * _like(x, draws.normal(_last(x)))
+
+
+def masked(x: Tensor, strength: float, draws: Draws) -> Tensor:
+    """Set pixels to 0, all channels of one together (Vincent et al., ICML 2008)."""
+    return x * (_places(x, draws) >= strength)
+
+
+def salt_pepper(x: Tensor, strength: float, draws: Draws) -> Tensor:
+    """Set pixels to 0 or 1, as many to either."""
+    chance = _places(x, draws)
+    return x.masked_fill(chance < strength / 2, 0.0).masked_fill_(chance >= 1 - strength / 2, 1.0)
+
+
+def occluded(x: Tensor, strength: float, draws: Draws) -> Tensor:
+    """Cover a rectangle of `strength` of the area with grey, anywhere; of a signal, a stretch."""
+    axes = x.ndim - 2
+    chance = draws.uniform((len(x), 1 + axes))
+    # Shares of height and width whose product is the strength, neither of them a mere line.
+    tall = strength ** (0.25 + 0.5 * chance[:, 0]) if axes == 2 else np.full(len(x), strength)
+    shares = (tall, strength / tall)[:axes]
+    inside = torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool, device=x.device)
+    for axis, share in enumerate(shares):
+        side = x.shape[2 + axis]
+        length = np.maximum(1, np.round(share * side))
+        start = np.floor(chance[:, 1 + axis] * (side - length + 1))
+        place = np.arange(side)
+        along = (place >= start[:, None]) & (place < (start + length)[:, None])
+        shape = [len(x), 1] + [side if other == axis else 1 for other in range(axes)]
+        inside &= torch.from_numpy(along).to(x.device).view(shape)
+    return x.masked_fill(inside, OCCLUDER)
+
+
+CORRUPTIONS: dict[str, Kind] = {
+    "gaussian": Kind(gaussian, "normal noise of that deviation, clipped to [0, 1]", 10),
+    "gaussian-unclipped": Kind(gaussian_unclipped, "the same, not clipped", 10),
+    "masked": Kind(masked, "that share of the pixels black"),
+    "occluded": Kind(occluded, "a grey rectangle over that share of the area"),
+    "salt-pepper": Kind(salt_pepper, "that share of the pixels black or white"),
+}
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """Kinds of noise with their strengths, one after the other.
+
+    Parameters
+    ----------
+    steps : tuple of (kind, strength)
+        Keys of `CORRUPTIONS`; strengths above 0, in the [0, 1] range of pixels or as shares.
+
+    Raises
+    ------
+    SettingsError
+        If a kind is unknown or its strength outside its range.
+
+    Examples
+    --------
+    >>> str(Corruption.parse("gaussian:0.50, masked:0.25"))
+    'gaussian:0.5,masked:0.25'
+    """
+
+    steps: tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        for kind, strength in self.steps:
+            if kind not in CORRUPTIONS:
+                known = ", ".join(CORRUPTIONS)
+                raise SettingsError(f"there is no corruption {kind!r}; there are {known}.")
+            strongest = CORRUPTIONS[kind].strongest
+            if not 0 < strength <= strongest:
+                raise SettingsError(
+                    f"the strength of {kind} must be above 0 and at most {strongest:g}, not "
+                    f"{strength:g}."
+                )
+
+    @classmethod
+    def parse(cls, text: str) -> "Corruption":
+        """Read `kind:strength`, several with commas between."""
+        steps = []
+        for part in text.split(","):
+            kind, _, number = part.strip().partition(":")
+            try:
+                steps.append((kind, float(number)))
+            except ValueError:
+                raise SettingsError(
+                    f"{part.strip()!r} is no corruption; write kind:strength, as in gaussian:0.5."
+                ) from None
+        return cls(tuple(steps))
+
+    def __str__(self) -> str:
+        return ",".join(f"{kind}:{strength:g}" for kind, strength in self.steps)
+
+    def apply(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return x (N, C, H, W) or (N, C, L) with this noise; x stays as it is."""
+        for kind, strength in self.steps:
+            x = CORRUPTIONS[kind].apply(x, strength, draws)
+        return x
+
+
+def _last(x: Tensor) -> tuple[int, ...]:
+    """Return the shape of x with channels last, the order of its memory."""
+    return (len(x), *x.shape[2:], x.shape[1])
+
+
+def _like(x: Tensor, noise: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(noise).to(x.device).movedim(-1, 1)
+
+
+def _places(x: Tensor, draws: Draws) -> Tensor:
+    """Draw a number for every pixel, the same for all its channels: (N, 1, *sides)."""
+    return _like(x, draws.uniform((len(x), *x.shape[2:], 1)))

@@ -1,0 +1,227 @@
+"""`Codes`: what a layer makes of samples, with names, labels and where both came from."""
+
+import json
+import math
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.samples import Origin, Samples
+from isthmus.errors import ModelError, SourceError
+from isthmus.files import plain, reading, replacing
+from isthmus.trained import CODE, Trained
+
+FORMAT = 1  # of the file; raise it when an older program could misread it
+ALIGNED = 64  # bytes: where the numbers begin in the file is a multiple of it
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Codes:
+    """N codes, or features of another layer, flattened.
+
+    Parameters
+    ----------
+    z : (N, D) float32
+        In memory or memory-mapped.
+    names : sequence of N str
+    labels : (N,) int64, optional
+        Index of each sample's class in `class_names`.
+    class_names : tuple of str
+    layer : str
+        "code", or the name of the layer.
+    shape : tuple of int
+        Of one sample's features before they were flattened.
+    model, data : str
+        Fingerprints of the model and of the samples.
+    origin : Origin
+        Where the samples came from, so that they can be loaded again.
+    """
+
+    z: NDArray[np.float32]
+    names: Sequence[str]
+    labels: NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = ()
+    layer: str = CODE
+    shape: tuple[int, ...] = ()
+    model: str = ""
+    data: str = ""
+    origin: Origin = field(default_factory=Origin)
+
+    def __repr__(self) -> str:
+        return f"Codes({len(self):,} of {self.z.shape[1]:,}, layer {self.layer})"
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def take(self, indices: NDArray[np.int64]) -> "Codes":
+        """Return the codes at `indices`, copied, in that order."""
+        return replace(
+            self,
+            z=np.asarray(self.z[indices]),
+            names=[self.names[i] for i in indices],
+            labels=None if self.labels is None else self.labels[indices],
+        )
+
+    def check(self, trained: Trained) -> None:
+        """Refuse codes that another model made.
+
+        Raises
+        ------
+        ModelError
+        """
+        if self.model != trained.fingerprint:
+            raise ModelError(
+                "these codes were made by another model, or before this one was trained further; "
+                "make them again with isthmus encode."
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz file, whole or not at all: z, names, labels, class_names, about."""
+        with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
+            with _member(archive, self.z.shape) as member:
+                member.write(np.ascontiguousarray(self.z).data)
+            _describe(archive, self)
+
+    @classmethod
+    def load(cls, path: str | Path, trained: Trained | None = None) -> "Codes":
+        """Open a file that `save` or `encode` wrote; z is memory-mapped.
+
+        Parameters
+        ----------
+        path : path
+        trained : Trained, optional
+            The model that must have made them.
+
+        Raises
+        ------
+        SourceError
+            If there is none, or it cannot be read.
+        ModelError
+            If another model made them.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise SourceError(f"there are no codes at {path}; isthmus encode makes them.")
+        with reading(path, SourceError), np.load(path) as parts:
+            about = json.loads(str(parts["about"]))
+            labels = parts["labels"] if "labels" in parts else None
+            codes = cls(
+                _mapped(path, len(parts["names"])),
+                parts["names"].tolist(),
+                labels,
+                tuple(parts["class_names"].tolist()),
+                about["layer"],
+                tuple(about["shape"]),
+                about["model"],
+                about["data"],
+                Origin.build(about["origin"]),
+            )
+        if trained is not None:
+            codes.check(trained)
+        return codes
+
+
+def encode(
+    trained: Trained,
+    samples: Samples,
+    layer: str = CODE,
+    *,
+    out: str | Path | None = None,
+    track: Track = untracked,
+) -> Codes:
+    """Send samples through a model up to a layer, in batches.
+
+    Parameters
+    ----------
+    trained : Trained
+    samples : Samples
+    layer : str
+        "code", or a name of `Trained.layers`, for what leaves that layer.
+    out : path, optional
+        An .npz file to write batch by batch; what is returned is memory-mapped from it, so neither
+        the samples nor the codes need to fit into memory. By default all stays in memory.
+    track : callable
+        Shows progress, in batches.
+
+    Raises
+    ------
+    IsthmusError
+        If the samples do not fit the model, there is no such layer, or `out` cannot be written.
+    """
+    shape = (trained.spec.code_size,) if layer == CODE else trained.layer(layer).shape
+    codes = Codes(
+        np.empty((0, math.prod(shape)), np.float32),
+        samples.names,
+        samples.labels,
+        samples.class_names,
+        layer,
+        shape,
+        trained.fingerprint,
+        samples.fingerprint,
+        samples.origin,
+    )
+    total = math.ceil(len(samples) / trained.batch)
+    batches = track(trained.features(samples, layer), total, "Encoding")
+    parts = (batch.flatten(1).cpu().numpy() for batch in batches)
+    if out is None:
+        return replace(codes, z=np.concatenate(list(parts)))
+    with replacing(Path(out)) as file, zipfile.ZipFile(file, "w") as archive:
+        with _member(archive, (len(samples), math.prod(shape))) as member:
+            for part in parts:
+                member.write(np.ascontiguousarray(part).data)
+        _describe(archive, codes)
+    return Codes.load(out)
+
+
+def _member(archive: zipfile.ZipFile, shape: tuple[int, ...]) -> BinaryIO:
+    """Begin the array z in an archive such that its numbers are aligned for a memory map."""
+    info = zipfile.ZipInfo("z.npy")
+    member = archive.open(info, "w", force_zip64=True)
+    # A local header: 30 bytes, the name, 20 bytes of sizes; then magic, version, length, text.
+    begun = info.header_offset + 30 + len(info.filename) + 20 + 10
+    text = repr({"descr": "<f4", "fortran_order": False, "shape": shape})
+    text += " " * (-(begun + len(text) + 1) % ALIGNED) + "\n"
+    member.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
+    return member  # type: ignore[return-value]
+
+
+def _describe(archive: zipfile.ZipFile, codes: Codes) -> None:
+    about = {
+        "format": FORMAT,
+        "layer": codes.layer,
+        "shape": codes.shape,
+        "model": codes.model,
+        "data": codes.data,
+        "origin": plain(codes.origin),
+    }
+    arrays = {
+        "names": np.array(list(codes.names), np.str_),
+        "class_names": np.array(codes.class_names, np.str_),
+        "about": np.array(json.dumps(about)),
+    }
+    if codes.labels is not None:
+        arrays["labels"] = codes.labels
+    for name, array in arrays.items():
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array(member, array)
+
+
+def _mapped(path: Path, count: int) -> NDArray[np.float32]:
+    """Open the array z of an uncompressed .npz file by memory map."""
+    with zipfile.ZipFile(path) as archive, archive.open("z.npy") as member:
+        info = archive.getinfo("z.npy")
+        np.lib.format.read_magic(member)
+        shape, _, kind = np.lib.format.read_array_header_1_0(member)
+        text = member.tell()
+    with path.open("rb") as file:
+        file.seek(info.header_offset + 26)  # the lengths of name and sizes stand there
+        lengths = np.frombuffer(file.read(4), "<u2")
+    if info.compress_type != zipfile.ZIP_STORED or kind != np.float32 or shape[0] != count:
+        raise SourceError("its codes are not as isthmus encode writes them")
+    return np.memmap(path, kind, "c", info.header_offset + 30 + int(lengths.sum()) + text, shape)
