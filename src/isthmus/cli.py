@@ -297,13 +297,14 @@ def reconstruct(
 
     Example: isthmus reconstruct runs/mine photos/ --out grid.png
     """
-    from isthmus import figures, report
+    from isthmus import report
+    from isthmus.figures.drawing import png
     from isthmus.files import write_bytes
     from isthmus.trained import Trained
 
     trained = Trained.load(run)
     samples = trained.read(source, limit=limit, track=track)
-    write_bytes(out, figures.png(report.reconstruction_grid(trained, samples)))
+    write_bytes(out, png(report.reconstruction_grid(trained, samples)))
     print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
 
 

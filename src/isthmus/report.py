@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus import figures
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Samples
 from isthmus.data.sources import spread
 from isthmus.errors import RunError
 from isthmus.evaluation import evaluate
+from isthmus.figures import samples as drawn
+from isthmus.figures.drawing import png
+from isthmus.figures.training import curves
 from isthmus.files import write_bytes
 from isthmus.models.summary import summarise
 from isthmus.trained import Trained
@@ -72,7 +74,7 @@ def write_report(
         best=min(history, key=lambda line: line["validation_loss"]),
         history=history,
         grid=_embedded(_grid(run, samples)),
-        curves=_embedded(figures.curves(history, record.settings.loss or "")),
+        curves=_embedded(curves(history, record.settings.loss or "")),
         layers=layers,
         macs=sum(layer.macs for layer in layers),
         record=record,
@@ -85,8 +87,8 @@ def write_report(
 
 
 def reconstruction_grid(trained: Trained, samples: Samples) -> "Figure":
-    """Draw original, code and reconstruction of samples; see `figures.reconstruction_grid`."""
-    return figures.reconstruction_grid(
+    """Draw original, code and reconstruction of samples; see `figures.samples.reconstruction_grid`."""
+    return drawn.reconstruction_grid(
         samples.values, trained.encode(samples), trained.reconstruct(samples), samples.names
     )
 
@@ -124,4 +126,4 @@ def _verdict(evaluation: dict[str, Any]) -> str:
 
 def _embedded(figure: "Figure") -> str:
     """Return a figure as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(figures.png(figure)).decode()
+    return "data:image/png;base64," + base64.b64encode(png(figure)).decode()

@@ -146,8 +146,8 @@ class Trained:
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the spec, the preprocessing and all weights."""
-        weights = [tensor.cpu().contiguous().numpy() for tensor in self._state.values()]
-        parts = (memoryview(np.atleast_1d(array)) for array in weights)
+        weights = (tensor.cpu().contiguous().numpy() for tensor in self._state.values())
+        parts = (np.atleast_1d(array).data for array in weights)
         return fingerprint(self.spec, self.preprocessing, *parts)
 
     def reconstruct(self, values: Values) -> NDArray[Any]:

@@ -110,7 +110,7 @@ class Codes:
             raise SourceError(f"there are no codes at {path}; isthmus encode makes them.")
         with reading(path, SourceError), np.load(path) as parts:
             about = json.loads(str(parts["about"]))
-            labels = parts["labels"] if "labels" in parts else None
+            labels = parts.get("labels")
             codes = cls(
                 _mapped(path, len(parts["names"])),
                 parts["names"].tolist(),

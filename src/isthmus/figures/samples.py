@@ -1,6 +1,5 @@
-"""Pictures of samples, codes and training, as matplotlib figures."""
+"""Pictures of samples and what a model makes of them."""
 
-import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.figures.drawing import INK, blank, draw_sample, short
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-INK = "#1c2733"
-TRAIN, VALIDATION = "#0072b2", "#d55e00"  # told apart by colour-blind readers (Okabe and Ito)
 
 
 def reconstruction_grid(
@@ -39,7 +37,7 @@ def reconstruction_grid(
     heights = [picture, min(1.0, rows / code_columns), picture]
     left, top = 1.25, 0.3  # inches for the titles of rows and columns
     width, height = left + 1.05 * columns, top + 1.12 * sum(heights)
-    figure = _figure(width, height)
+    figure = blank(width, height)
     grid = figure.add_gridspec(
         3,
         columns,
@@ -61,7 +59,7 @@ def reconstruction_grid(
             else:
                 draw_sample(axes, content[column])
             if row == 0 and names:
-                axes.set_title(_short(names[column]), fontsize=7, color=INK, pad=3)
+                axes.set_title(short(names[column]), fontsize=7, color=INK, pad=3)
             if column == 0:
                 axes.set_ylabel(
                     titles[row],
@@ -73,68 +71,6 @@ def reconstruction_grid(
                     color=INK,
                 )
     return figure
-
-
-def curves(history: Sequence[dict[str, Any]], loss: str) -> "Figure":
-    """Draw the losses of training and validation by epoch, and the best epoch."""
-    figure = _figure(7.2, 3.4)
-    axes = figure.add_subplot()
-    epochs = [line["epoch"] for line in history]
-    marker = "o" if len(history) < 15 else ""
-    for key, title, colour in (
-        ("loss", "training", TRAIN),
-        ("validation_loss", "validation", VALIDATION),
-    ):
-        values = [line[key] for line in history]
-        axes.plot(epochs, values, color=colour, label=title, marker=marker, markersize=3.5)
-    best = min(history, key=lambda line: line["validation_loss"])
-    axes.plot(
-        best["epoch"],
-        best["validation_loss"],
-        "o",
-        color=VALIDATION,
-        markersize=8,
-        markerfacecolor="none",
-        label=f"best: {best['validation_loss']:.4f}",
-    )
-    values = [line[key] for line in history for key in ("loss", "validation_loss")]
-    if max(values) > 4 * min(values) > 0:
-        axes.set_yscale("log")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel({"bce": "binary cross-entropy", "mse": "mean squared error"}.get(loss, loss))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.set_layout_engine("tight")
-    return figure
-
-
-def draw_sample(axes: "Axes", sample: NDArray[Any]) -> None:
-    """Draw an image (H, W, C) or a signal (L, C), without ticks."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    if sample.ndim == 2:
-        axes.plot(sample, linewidth=0.9)
-        axes.margins(x=0)
-        return
-    channels = sample.shape[2]
-    shown = sample[..., 0] if channels in (1, 2) else sample[..., :3]
-    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def png(figure: "Figure", dpi: int = 150) -> bytes:
-    """Return a figure as the content of a PNG file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=dpi, facecolor="white")
-    return content.getvalue()
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure  # without pyplot there is no global state to clean up
-
-    return Figure((width, height), facecolor="white")
 
 
 def _draw_code(
@@ -176,8 +112,3 @@ def _code_shape(size: int) -> tuple[int, int]:
     divisors = [count for count in range(columns, 3 * columns) if size % count == 0]
     columns = divisors[0] if divisors else columns
     return math.ceil(size / columns), columns
-
-
-def _short(name: str, length: int = 16) -> str:
-    name = name.rsplit("/", 1)[-1]
-    return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -1,0 +1,1 @@
+"""Pictures of samples, codes and training, as matplotlib figures."""

@@ -1,0 +1,47 @@
+"""What all pictures share: the blank figure, a sample on axes, the way to a PNG file."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#1c2733"
+
+
+def blank(width: float, height: float) -> "Figure":
+    """Return an empty figure of so many inches."""
+    from matplotlib.figure import Figure  # without pyplot there is no global state to clean up
+
+    return Figure((width, height), facecolor="white")
+
+
+def draw_sample(axes: "Axes", sample: NDArray[Any]) -> None:
+    """Draw an image (H, W, C) or a signal (L, C), without ticks."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if sample.ndim == 2:
+        axes.plot(sample, linewidth=0.9)
+        axes.margins(x=0)
+        return
+    channels = sample.shape[2]
+    shown = sample[..., 0] if channels in (1, 2) else sample[..., :3]
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def png(figure: "Figure", dpi: int = 150) -> bytes:
+    """Return a figure as the content of a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, facecolor="white")
+    return content.getvalue()
+
+
+def short(name: str, length: int = 16) -> str:
+    """Return the last part of a path, cut to `length` characters."""
+    name = name.rsplit("/", 1)[-1]
+    return name if len(name) <= length else f"{name[: length - 1]}…"
