@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Run, Samples, Settings, evaluate, figures, load, train, write_report
+from isthmus import Run, Samples, Settings, evaluate, load, train, write_report
 from isthmus.errors import RunError
+from isthmus.figures.drawing import png
+from isthmus.figures.samples import reconstruction_grid
 
 
 class Page(HTMLParser):
@@ -116,8 +118,8 @@ def test_the_grid_shows_originals_above_and_reconstructions_below(
     columns: int, code: int, shape: tuple[int, int, int]
 ) -> None:
     white = np.full((columns, *shape), 255, np.uint8)
-    figure = figures.reconstruction_grid(white // 255, np.ones((columns, code), np.float32), white)
-    pixels = np.asarray(Image.open(io.BytesIO(figures.png(figure, dpi=80))).convert("L"))
+    figure = reconstruction_grid(white // 255, np.ones((columns, code), np.float32), white)
+    pixels = np.asarray(Image.open(io.BytesIO(png(figure, dpi=80))).convert("L"))
     column = pixels[:, -30]
     assert (column[: len(column) // 3] < 10).any()  # a black original
     assert (column[-len(column) // 4 :] > 250).all()  # a white reconstruction

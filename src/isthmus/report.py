@@ -87,7 +87,7 @@ def write_report(
 
 
 def reconstruction_grid(trained: Trained, samples: Samples) -> "Figure":
-    """Draw original, code and reconstruction of samples; see `figures.samples.reconstruction_grid`."""
+    """Draw original, code and reconstruction of samples."""
     return drawn.reconstruction_grid(
         samples.values, trained.encode(samples), trained.reconstruct(samples), samples.names
     )
