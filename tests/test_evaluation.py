@@ -1,5 +1,7 @@
 """Figures are means over test samples, and baselines are what they say."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,9 @@ import pytest
 from sklearn.decomposition import PCA
 
 from isthmus import Run, Samples, Settings, evaluate, load, train
+from isthmus.errors import RunError
+
+Refused = Callable[..., AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +102,95 @@ def test_what_has_no_figure_says_none(tmp_path: Path) -> None:
     assert result["test"]["psnr"] > 0
     assert result["baselines"]["pca"]["components"] == 20
     assert result["baselines"]["pca"]["mse"] < 1e-9
+
+
+# -- what codes are worth -------------------------------------------------------------------
+
+
+def test_classes_are_read_from_training_codes_by_test_codes(run: Run, digits: Samples) -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    split, trained = run.split(), run.trained()
+    assert digits.labels is not None
+    train_labels, test_labels = digits.labels[split.train], digits.labels[split.test]
+    neighbours = KNeighborsClassifier(1).fit(
+        trained.encode(digits.values[split.train]), train_labels
+    )
+    nearest = neighbours.score(trained.encode(digits.values[split.test]), test_labels)
+    result = evaluate(run, own=digits)
+    assert result["codes"]["knn_4"] == pytest.approx(nearest, abs=0.03)  # 4 of them, not 1
+    for described in ("codes", "pca", "pixels"):
+        assert 0.9 < result[described]["knn_4"] <= 1
+        assert 0.85 < result[described]["logistic"] <= 1
+    assert result["codes"]["knn_4"] == pytest.approx(result["pca"]["knn_4"], abs=0.03)  # linear
+
+
+def test_without_labels_nothing_is_said_of_classes(run: Run, digits: Samples) -> None:
+    result = evaluate(run, load(digits.values[:50]), own=digits)
+    assert not {"codes", "pca", "pixels"} & result.keys()
+
+
+# -- denoisers ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plain(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return trained_on(digits, None, tmp_path_factory.mktemp("runs") / "plain")
+
+
+@pytest.fixture(scope="module")
+def denoiser(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return trained_on(digits, "gaussian:0.5", tmp_path_factory.mktemp("runs") / "denoiser")
+
+
+def trained_on(digits: Samples, corrupt: str | None, out: Path) -> Run:
+    settings = Settings(epochs=40, corrupt=corrupt, precision="32")
+    list(train(digits, "dense", out=out, code_size=32, settings=settings))
+    return Run.open(out)
+
+
+def test_a_denoiser_is_measured_from_noise_beside_all_baselines(
+    denoiser: Run, plain: Run, digits: Samples
+) -> None:
+    result = evaluate(denoiser, own=digits, plain=plain)
+    rows = {"test": result["test"], "noisy": result["noisy"], **result["baselines"]}
+    assert rows.keys() == {
+        *("test", "noisy", "pca", "mean", "median", "median-twice", "nlm", "tv", "plain")
+    }
+    for name, row in rows.items():
+        assert row["psnr"] > 0, name
+        assert row["bce"] > 0, name
+        assert row["ssim"] <= 1, name
+    errors = {name: row["mse"] for name, row in rows.items()}
+    assert errors["test"] == min(errors.values())  # it learns to undo what the plain one cannot
+    assert errors["test"] < 0.7 * errors["plain"]
+
+
+def test_noisy_inputs_are_as_noisy_as_was_asked_for(denoiser: Run, digits: Samples) -> None:
+    x = digits.values[denoiser.split().test] / 255
+    draws = np.random.default_rng(0).normal(0, 0.5, x.shape)
+    expected = np.square((x + draws).clip(0, 1) - x).mean()
+    assert evaluate(denoiser, own=digits)["noisy"]["mse"] == pytest.approx(expected, rel=0.05)
+
+
+def test_a_plain_run_has_no_noise(plain: Run, digits: Samples) -> None:
+    result = evaluate(plain, own=digits)
+    assert not {"noisy", "noise"} & result.keys()
+    assert result["baselines"].keys() == {"pca", "mean"}
+
+
+def test_other_noise_than_recorded_is_refused(
+    denoiser: Run, digits: Samples, refused: Refused
+) -> None:
+    denoiser = Run.open(denoiser.path)
+    denoiser.record.data["noise"]["test"] = "0" * 16
+    with refused(RunError, denoiser.path):
+        evaluate(denoiser, own=digits)
+
+
+def test_a_plain_run_on_another_division_is_refused(
+    denoiser: Run, digits: Samples, tmp_path: Path, refused: Refused
+) -> None:
+    list(train(digits, "linear", out=tmp_path / "run", settings=Settings(epochs=1, seed=1)))
+    with refused(RunError, tmp_path / "run", denoiser.path):
+        evaluate(denoiser, own=digits, plain=Run.open(tmp_path / "run"))

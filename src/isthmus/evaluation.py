@@ -1,7 +1,8 @@
 """What a trained model is worth, in figures, beside baselines that anybody can have."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus import metrics
-from isthmus.data.preprocessing import Preprocessing
+from isthmus.data.corruption import Corruption, Frozen
 from isthmus.data.samples import Samples
+from isthmus.errors import RunError
+from isthmus.filters import FILTERS, filters_for
+from isthmus.latent.probes import probe
 from isthmus.models.blocks import parameters
 from isthmus.trained import Trained
+from isthmus.training.batches import noise_fingerprint
 from isthmus.training.run import Run
 
 EXACT_PCA = 4096  # numbers a sample up to which PCA is computed exactly
 PCA_NUMBERS = 2**26  # numbers that PCA is fitted on at most (256 MiB), else samples are drawn
-BLOCK = 1024
+PROBED = 10_000  # test samples whose classes are asked for, at most
+
+Answers = Iterator[tuple[Tensor, Tensor, Tensor | None]]  # output y, clean x, logits if there are
 
 
 def evaluate(
-    run: Run, samples: Samples | None = None, *, own: Samples | None = None
+    run: Run,
+    samples: Samples | None = None,
+    *,
+    own: Samples | None = None,
+    plain: Run | None = None,
 ) -> dict[str, Any]:
     """Measure a run's model on data that it was not trained on.
 
@@ -34,14 +45,24 @@ def evaluate(
         test part of the run's data.
     own : Samples, optional
         The run's data, if it is at hand; otherwise it is loaded again.
+    plain : Run, optional
+        For a denoiser: a run on the same data without noise, to compare with.
 
     Returns
     -------
     dict
         "test" has `n` and the means over test samples and pixels, in the [0, 1] range of pixels,
         of `bce` (nats), `mse`, `psnr` (dB) and `ssim` (None where there is none); "baselines" the
-        `mse` of PCA with as many components as the code has numbers, and of the mean sample, both
+        same of PCA with as many components as the code has numbers and of the mean sample, both
         fitted on the training part; "training" and "model" what it took.
+
+        Of a denoiser, all are measured from noisy inputs against clean targets. "noisy" has the
+        same figures of the noisy inputs themselves, "noise" its kind and fingerprint, and the
+        "baselines" are also filters (`FILTERS`) and the `plain` run.
+
+        Where there are labels, "codes" says how well simple classifiers read them from the codes
+        of clean samples (see `probe`), and "pca" and "pixels" from PCA with as many components
+        and from the raw pixels, all fitted on the training part.
 
     Raises
     ------
@@ -50,49 +71,105 @@ def evaluate(
     """
     own = own or run.samples()
     run.check(own)
-    split, trained = run.split(), run.trained()
-    test = _test_part(own, samples, split.test)
-    train = own.values[_thinned(split.train, math.prod(own.shape))]
-    history = run.history()
-    last = history[-1] if history else {"seconds": 0.0, "epoch": 0, "images_per_second": 0.0}
-    trainable, frozen = parameters(trained.module)
-    return {
-        "test": {"n": len(test), **_figures(trained, test)},
-        "baselines": _baselines(train, test, trained.preprocessing, trained.spec.code_size),
-        "training": {
-            "seconds": last["seconds"],
-            "epochs": last["epoch"],
-            "images_per_second": _rate(run, last),
+    split, trained, settings = run.split(), run.trained(), run.record.settings
+    test, indices = _test_part(own, samples, split.test)
+    inputs = _Inputs(trained, test.values, settings.corruption, settings.seed, indices)
+    fitted = own.take(_thinned(split.train, math.prod(own.shape)))
+    pixels = _flat(trained, fitted.values)
+    pca = _pca(pixels, trained.spec.code_size)
+    result: dict[str, Any] = {
+        "test": {"n": len(test), **_means(_answers(trained, inputs))},
+        "baselines": {
+            "pca": {**_means(_pca_answers(pca, inputs)), "components": int(pca.n_components_)},
+            "mean": _means(_mean_answers(pixels, inputs)),
         },
-        "model": {
-            "name": trained.spec.model,
-            "code_size": trained.spec.code_size,
-            "parameters": trainable + frozen,
-        },
+        **_cost(run, trained),
     }
+    if settings.corruption is not None:
+        _check_noise(run, own)
+        result["noisy"] = _means((noisy, x, None) for noisy, x in inputs)
+        result["noise"] = {"corrupt": settings.corrupt, **run.record.data["noise"]}
+        for name in filters_for(trained.spec.shape):
+            result["baselines"][name] = _means(_filter_answers(FILTERS[name].apply, inputs))
+        if plain is not None:
+            _check_plain(run, plain)
+            result["baselines"]["plain"] = _means(_answers(plain.trained(), inputs))
+    if test.labels is not None and test.class_names == own.class_names:
+        result |= _probes(trained, fitted, pixels, test, pca)
+    return result
 
 
-def _test_part(own: Samples, samples: Samples | None, test: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the values to measure on; never any that were trained on, as far as can be told."""
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """Test samples as the model is given them: batches (noisy or clean x, clean x)."""
+
+    trained: Trained
+    values: NDArray[Any]
+    corruption: Corruption | None
+    seed: int
+    indices: NDArray[np.int64]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        start = 0
+        for x in self.trained.inputs(self.values):
+            part = self.indices[start : start + len(x)]
+            start += len(x)
+            yield self.corruption.apply(x, Frozen(self.seed, part)) if self.corruption else x, x
+
+
+def _test_part(
+    own: Samples, samples: Samples | None, test: NDArray[np.int64]
+) -> tuple[Samples, NDArray[np.int64]]:
+    """Return what to measure on, and the indices that freeze its noise.
+
+    Never anything that was trained on, as far as can be told.
+    """
     if samples is None or samples.fingerprint == own.fingerprint:
-        return np.asarray(own.values[test])
+        return own.take(test), test
     if samples.splits is not None and (samples.splits == 2).any():
-        return np.asarray(samples.values[samples.splits == 2])
-    return samples.values
+        samples = samples.take(np.flatnonzero(samples.splits == 2))
+    return samples, np.arange(len(samples))
 
 
-def _figures(trained: Trained, test: NDArray[Any]) -> dict[str, float | None]:
-    """Return the means of all metrics over the test samples."""
-    from_logits = trained.spec.activation == "sigmoid"
-    with_ssim = metrics.has_ssim(trained.spec.shape)
-    per_sample: dict[str, list[Tensor]] = {"bce": [], "mse": [], "psnr": [], "ssim": []}
-    for x, output in trained.outputs(test):
+# -- answers to the inputs ------------------------------------------------------------------
+
+
+def _answers(trained: Trained, inputs: _Inputs) -> Answers:
+    for noisy, x in inputs:
+        with torch.inference_mode():
+            output = trained.module(noisy)
         y = trained.activated(output)
-        bce = metrics.bce_of_logits(output, x) if from_logits else metrics.bce(y, x)
+        yield y, x, output if trained.spec.activation == "sigmoid" else None
+
+
+def _pca_answers(pca: Any, inputs: _Inputs) -> Answers:
+    for noisy, x in inputs:
+        y = pca.inverse_transform(pca.transform(noisy.flatten(1).numpy()))
+        yield torch.from_numpy(y).view(x.shape), x, None
+
+
+def _mean_answers(pixels: NDArray[np.float32], inputs: _Inputs) -> Answers:
+    mean = torch.from_numpy(pixels.mean(0, dtype=np.float64).astype(np.float32))
+    for _, x in inputs:
+        yield mean.expand(len(x), -1).reshape(x.shape), x, None
+
+
+def _filter_answers(
+    apply: Callable[[NDArray[np.float32]], NDArray[np.float32]], inputs: _Inputs
+) -> Answers:
+    for noisy, x in inputs:
+        yield torch.from_numpy(apply(noisy.contiguous().numpy())), x, None
+
+
+def _means(answers: Iterable[tuple[Tensor, Tensor, Tensor | None]]) -> dict[str, float | None]:
+    """Return the means of all metrics over the samples that were answered."""
+    per_sample: dict[str, list[Tensor]] = {"bce": [], "mse": [], "psnr": [], "ssim": []}
+    for y, x, logits in answers:
+        bce = metrics.bce(y, x) if logits is None else metrics.bce_of_logits(logits, x)
         per_sample["bce"].append(bce)
         per_sample["mse"].append(metrics.mse(y, x))
         per_sample["psnr"].append(metrics.psnr(y, x))
-        if with_ssim:
+        if metrics.has_ssim(tuple(x.shape[1:])):
             per_sample["ssim"].append(metrics.ssim(y, x))
     return {
         name: float(torch.cat(values).double().mean()) if values else None
@@ -100,37 +177,38 @@ def _figures(trained: Trained, test: NDArray[Any]) -> dict[str, float | None]:
     }
 
 
-def _baselines(
-    train: NDArray[Any], test: NDArray[Any], preprocessing: Preprocessing, code_size: int
-) -> dict[str, Any]:
-    """Return the test errors of the mean sample and of PCA."""
+# -- baselines and probes -------------------------------------------------------------------
+
+
+def _flat(trained: Trained, values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return samples as the model is given them, flattened to (N, numbers)."""
+    return np.concatenate([x.flatten(1).cpu().numpy() for x in trained.inputs(values)])
+
+
+def _pca(pixels: NDArray[np.float32], components: int) -> Any:
     from sklearn.decomposition import PCA
 
-    fitted = np.concatenate(list(_flat(train, preprocessing)))
-    size = fitted.shape[1]
-    mean = fitted.mean(0, dtype=np.float64).astype(np.float32)
-    pca = PCA(
-        min(code_size, *fitted.shape),
-        svd_solver="covariance_eigh" if size <= EXACT_PCA else "randomized",
-        random_state=0,
-    ).fit(fitted)
-    errors = {"pca": 0.0, "mean": 0.0}
-    for x in _flat(test, preprocessing):
-        y = pca.inverse_transform(pca.transform(x))
-        errors["pca"] += float(np.square(y - x, dtype=np.float64).sum())
-        errors["mean"] += float(np.square(mean - x, dtype=np.float64).sum())
-    count = len(test) * size
-    return {
-        "pca": {"mse": errors["pca"] / count, "components": int(pca.n_components_)},
-        "mean": {"mse": errors["mean"] / count},
+    solver = "covariance_eigh" if pixels.shape[1] <= EXACT_PCA else "randomized"
+    return PCA(min(components, *pixels.shape), svd_solver=solver, random_state=0).fit(pixels)
+
+
+def _probes(
+    trained: Trained, fitted: Samples, pixels: NDArray[np.float32], test: Samples, pca: Any
+) -> dict[str, Any]:
+    """Measure how well classes are read from codes, from PCA and from pixels."""
+    test = test.take(_thinned(np.arange(len(test)), PCA_NUMBERS // PROBED))
+    test_pixels = _flat(trained, test.values)
+    described = {
+        "codes": (trained.encode(fitted), trained.encode(test)),
+        "pca": (pca.transform(pixels), pca.transform(test_pixels)),
+        "pixels": (pixels, test_pixels),
     }
-
-
-def _flat(values: NDArray[Any], preprocessing: Preprocessing) -> Iterable[NDArray[np.float32]]:
-    """Yield blocks of samples as the model would be given them, flattened to (n, numbers)."""
-    for start in range(0, len(values), BLOCK):
-        block = torch.from_numpy(np.ascontiguousarray(values[start : start + BLOCK]))
-        yield preprocessing.to_input(block).flatten(1).numpy()
+    assert fitted.labels is not None
+    assert test.labels is not None
+    return {
+        name: probe(train, fitted.labels, tried, test.labels)
+        for name, (train, tried) in described.items()
+    }
 
 
 def _thinned(indices: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -139,7 +217,45 @@ def _thinned(indices: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).choice(indices, count, replace=False))
 
 
-def _rate(run: Run, last: dict[str, Any]) -> float:
-    """Return the samples trained on a second, over the whole run."""
-    batch = run.record.settings.batch_size or 0
-    return float(last.get("step", 0) * batch / last["seconds"]) if last["seconds"] else 0.0
+# -- the run --------------------------------------------------------------------------------
+
+
+def _check_noise(run: Run, own: Samples) -> None:
+    """Refuse to measure on other noise than the run was made with."""
+    record = run.record
+    found = noise_fingerprint(own, run.split().test, record.preprocessing, record.settings)
+    if found != record.data["noise"]["test"]:
+        raise RunError(
+            f"the noise on the test part of {run.path} does not come out as it did when the run "
+            "was made; use the versions that run.json names."
+        )
+
+
+def _check_plain(run: Run, plain: Run) -> None:
+    """Refuse a run to compare with that may have been trained on this one's test part."""
+    same = plain.record.data["fingerprint"] == run.record.data["fingerprint"]
+    if not same or not np.array_equal(plain.split().test, run.split().test):
+        raise RunError(
+            f"{plain.path} was trained on other data than {run.path}, or divided it otherwise; "
+            "train it with the same source and seed."
+        )
+
+
+def _cost(run: Run, trained: Trained) -> dict[str, Any]:
+    """Return what training took and how large the model is."""
+    history = run.history()
+    last = history[-1] if history else {"seconds": 0.0, "epoch": 0, "step": 0}
+    seen = last["step"] * (run.record.settings.batch_size or 0)
+    trainable, frozen = parameters(trained.module)
+    return {
+        "training": {
+            "seconds": last["seconds"],
+            "epochs": last["epoch"],
+            "images_per_second": seen / last["seconds"] if last["seconds"] else 0.0,
+        },
+        "model": {
+            "name": trained.spec.model,
+            "code_size": trained.spec.code_size,
+            "parameters": trainable + frozen,
+        },
+    }

@@ -1,34 +1,49 @@
 """One self-contained HTML page about a run."""
 
-import base64
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from isthmus import gallery
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Samples
 from isthmus.data.sources import spread
 from isthmus.errors import RunError
 from isthmus.evaluation import evaluate
-from isthmus.figures import samples as drawn
-from isthmus.figures.drawing import png
 from isthmus.figures.training import curves
 from isthmus.files import write_bytes
+from isthmus.filters import FILTERS
 from isthmus.models.summary import summarise
-from isthmus.trained import Trained
+from isthmus.pages import embedded, render
 from isthmus.training.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 10  # columns of the picture of reconstructions
+MAPPED = 2_000  # test samples on the map, at most
+SEARCHES, MORPHS = 10, 5
+SEARCHED = 20_000  # training samples that are searched, at most
+
+BASELINES = {
+    "pca": "PCA with {components:,} components",
+    "mean": "the mean training sample",
+    "noisy": "the noisy input itself",
+    **{name: f"filter: {row.about}" for name, row in FILTERS.items()},
+    "plain": "the same without noise in training",
+}
 
 
 def write_report(
-    run: Run, samples: Samples | None = None, *, out: Path | None = None, track: Track = untracked
+    run: Run,
+    samples: Samples | None = None,
+    *,
+    plain: Run | None = None,
+    out: Path | None = None,
+    track: Track = untracked,
 ) -> Path:
     """Write the report of a run.
 
@@ -37,6 +52,8 @@ def write_report(
     run : Run
     samples : Samples, optional
         The run's data; needed for a run on an array, otherwise loaded again.
+    plain : Run, optional
+        For a denoiser: a run on the same data without noise, to compare with.
     out : Path, optional
         By default report.html in the run folder.
     track : callable
@@ -52,29 +69,24 @@ def write_report(
     IsthmusError
         If the run has no epoch yet, or its data is gone or has changed.
     """
-    from jinja2 import Environment, StrictUndefined
-
     history = run.history()
     if not history:
         raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
     samples = samples or run.samples(track)
-    evaluation = evaluate(run, own=samples)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        files("isthmus").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    )
+    evaluation = evaluate(run, own=samples, plain=plain)
     record = run.record
     layers = summarise(record.spec)
-    page = template.render(
+    page = render(
+        "report.html.jinja",
         title=run.path.resolve().name,
         evaluation=evaluation,
+        compared=_compared(evaluation),
         verdict=_verdict(evaluation),
         best=min(history, key=lambda line: line["validation_loss"]),
         history=history,
-        grid=_embedded(_grid(run, samples)),
-        curves=_embedded(curves(history, record.settings.loss or "")),
+        grid=embedded(_grid(run, samples)),
+        curves=embedded(curves(history, record.settings.loss or "")),
+        **_latent(run, samples),
         layers=layers,
         macs=sum(layer.macs for layer in layers),
         record=record,
@@ -82,31 +94,54 @@ def write_report(
         preprocessing=asdict(record.preprocessing),
     )
     out = out or run.path / "report.html"
-    write_bytes(out, page.encode())
+    write_bytes(out, page)
     return out
 
 
-def reconstruction_grid(trained: Trained, samples: Samples) -> "Figure":
-    """Draw original, code and reconstruction of samples."""
-    return drawn.reconstruction_grid(
-        samples.values, trained.encode(samples), trained.reconstruct(samples), samples.names
-    )
+def shown_indices(run: Run, samples: Samples) -> NDArray[np.int64]:
+    """Return test samples to show, spread evenly, over the classes too where they are few."""
+    test = run.split().test
+    if samples.labels is None or not 1 < len(samples.class_names) <= SHOWN:
+        return test[spread(len(test), SHOWN)]
+    each = SHOWN // len(samples.class_names)
+    labels = samples.labels[test]
+    classes = [test[labels == label] for label in range(len(samples.class_names))]
+    return np.concatenate([members[spread(len(members), each)] for members in classes])
 
 
 def _grid(run: Run, samples: Samples) -> "Figure":
-    """Draw test samples spread evenly, over the classes too where they are few."""
-    test = run.split().test
-    chosen = test[spread(len(test), SHOWN)]
-    if samples.labels is not None and 1 < len(samples.class_names) <= SHOWN:
-        each = SHOWN // len(samples.class_names)
-        labels = samples.labels[test]
-        classes = [test[labels == label] for label in range(len(samples.class_names))]
-        chosen = np.concatenate([members[spread(len(members), each)] for members in classes])
-    shown = samples.take(chosen)
+    """Draw test samples, their codes and reconstructions, named by class where there is one."""
+    shown = samples.take(shown_indices(run, samples))
     if shown.labels is not None:
-        names = [shown.class_names[label] for label in shown.labels]
-        shown = Samples(shown.values, names)
-    return reconstruction_grid(run.trained(), shown)
+        shown = Samples(shown.values, [shown.class_names[label] for label in shown.labels])
+    settings = run.record.settings
+    return gallery.reconstructions(run.trained(), shown, settings.corruption, settings.seed)
+
+
+def _latent(run: Run, samples: Samples) -> dict[str, Any]:
+    """Draw a map of test samples, searches for them and morphs between them."""
+    trained, split = run.trained(), run.split()
+    test = samples.take(split.test[spread(len(split.test), MAPPED)])
+    figure, quality = gallery.map_of(trained, test)
+    queries = samples.take(split.test[spread(len(split.test), SEARCHES)])
+    pool = split.train[spread(len(split.train), SEARCHED)]
+    return {
+        "map": embedded(figure),
+        "map_note": gallery.told(quality),
+        "searches": embedded(gallery.nearest(trained, queries, samples.take(pool))),
+        "morphs": embedded(gallery.morphs(trained, test, MORPHS)),
+    }
+
+
+def _compared(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Name this model and its baselines, best first behind it."""
+    model = evaluation["model"]
+    rows = dict(evaluation["baselines"])
+    if "noisy" in evaluation:
+        rows["noisy"] = evaluation["noisy"]
+    named = [(BASELINES[name].format(**row), row) for name, row in rows.items()]
+    first = (f"this model, {model['name']}, code of {model['code_size']:,}", evaluation["test"])
+    return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
 
 
 def _verdict(evaluation: dict[str, Any]) -> str:
@@ -122,8 +157,3 @@ def _verdict(evaluation: dict[str, Any]) -> str:
         f"PCA with {components:,} components does better: its error is {1 - pca / mse:.0%} lower. "
         "Train longer, or try another model."
     )
-
-
-def _embedded(figure: "Figure") -> str:
-    """Return a figure as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(png(figure)).decode()

@@ -207,6 +207,31 @@ def test_crop_comes_before_resizing() -> None:
     assert np.array_equal(outcome, wanted.image(encoded(bordered, "PNG")))
 
 
+@pytest.mark.parametrize(("crop", "box"), [(None, (0, 9, 0, 14)), (5, (2, 7, 4, 9))])
+def test_a_fitted_picture_is_put_back_where_it_was(
+    crop: int | None, box: tuple[int, int, int, int]
+) -> None:
+    top, bottom, left, right = box
+    wanted = isthmus.Preprocessing(crop=crop)
+    assert np.array_equal(wanted.cropped(NOISE), NOISE[top:bottom, left:right])
+    back = wanted.put_back(255 - wanted.fit(NOISE), NOISE)
+    expected = NOISE.copy()
+    expected[top:bottom, left:right] = 255 - NOISE[top:bottom, left:right]
+    assert np.array_equal(back, expected)
+
+
+def test_a_picture_put_back_has_its_size_and_the_channels_of_what_was_fitted() -> None:
+    wanted = isthmus.Preprocessing(crop=5, size=(3, 4), channels=1)
+    before = NOISE.copy()
+    back = wanted.put_back(np.full((3, 4, 1), 77, np.uint8), NOISE)
+    assert back.shape == (9, 14, 1)
+    assert (back[2:7, 4:9] == 77).all()
+    gray = isthmus.Preprocessing(channels=1).fit(NOISE)
+    back[2:7, 4:9] = gray[2:7, 4:9]
+    assert np.array_equal(back, gray)
+    assert np.array_equal(NOISE, before)
+
+
 @pytest.mark.parametrize(("size", "shape"), [(6, (6, 6)), ((4, 7), (4, 7)), ((20, 5), (20, 5))])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_size_is_a_side_or_height_and_width(

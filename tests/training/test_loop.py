@@ -1,5 +1,6 @@
 """The training loop: exact, resumable, honest about what goes wrong."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from isthmus import IsthmusError, Progress, Run, Samples, Settings, Trained, load, resume, train
+from isthmus.data.corruption import Corruption, Frozen
 from isthmus.errors import RunError, SettingsError, TrainingError
 from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 
@@ -71,6 +73,70 @@ def test_stopping_within_an_epoch_is_exact_too(digits: Samples, tmp_path: Path) 
     assert (tmp_path / "once/last.safetensors").read_bytes() == (
         tmp_path / "many/last.safetensors"
     ).read_bytes()
+
+
+def test_a_denoiser_stopped_anywhere_is_exact_too(digits: Samples, tmp_path: Path) -> None:
+    settings = replace(QUICK, epochs=2, corrupt="gaussian:0.4,masked:0.1", mirror=True)
+    finish(train(digits, "conv-pool", out=tmp_path / "once", settings=settings))
+    stop_after(train(digits, "conv-pool", out=tmp_path / "between", settings=settings), epoch=1)
+    finish(resume(tmp_path / "between"))
+    moment = 1e-9  # minutes: enough for a single step
+    finish(
+        train(digits, "conv-pool", out=tmp_path / "within", settings=settings, max_minutes=moment)
+    )
+    for _ in range(3):
+        finish(resume(tmp_path / "within", max_minutes=moment))
+    finish(resume(tmp_path / "within"))
+    assert weights(tmp_path / "between") == weights(tmp_path / "once")
+    assert weights(tmp_path / "within")[1] == weights(tmp_path / "once")[1]
+
+
+def test_noise_is_fresh_in_training_and_frozen_in_validation(
+    digits: Samples, tmp_path: Path
+) -> None:
+    # At such a rate no weight moves: what changes from epoch to epoch is the noise alone.
+    still = Settings(epochs=3, batch_size=32, optimizer="sgd", lr=1e-30, schedule="constant")
+    losses, validation = {}, {}
+    for corrupt in (None, "gaussian:0.5"):
+        settings = replace(still, corrupt=corrupt)
+        epochs = finish(train(digits, "linear", out=tmp_path / str(corrupt), settings=settings))
+        losses[corrupt] = [progress.loss for progress in epochs]
+        (validation[corrupt],) = {progress.validation_loss or 0.0 for progress in epochs}
+    assert validation["gaussian:0.5"] > 1.05 * validation[None]
+    assert losses[None] == pytest.approx([losses[None][0]] * 3, rel=1e-6)
+    assert min(abs(np.diff(losses["gaussian:0.5"]))) > 1e-4 * losses["gaussian:0.5"][0]
+
+
+def test_a_run_says_its_noise_and_what_it_made_of_the_samples(
+    digits: Samples, tmp_path: Path
+) -> None:
+    settings = replace(QUICK, epochs=1, seed=3, corrupt="gaussian:0.50, masked:.1")
+    finish(train(digits, "dense", out=tmp_path / "noisy", settings=settings))
+    finish(train(digits, "dense", out=tmp_path / "clean", settings=replace(settings, corrupt=None)))
+    record, split = Run.open(tmp_path / "noisy").record, Run.open(tmp_path / "noisy").split()
+    assert record.settings.corrupt == "gaussian:0.5,masked:0.1"
+    assert set(record.data["noise"]) == {"validation", "test"}
+    for part, told in record.data["noise"].items():
+        indices = getattr(split, part)
+        x = record.preprocessing.to_input(torch.from_numpy(digits.values[indices]))
+        y = Corruption.parse("gaussian:0.5,masked:0.1").apply(x, Frozen(3, indices))
+        seen = y.permute(0, 2, 3, 1).contiguous().numpy()
+        assert hashlib.sha256(seen.tobytes()).hexdigest()[:16] == told
+    clean = Run.open(tmp_path / "clean").record
+    assert clean.settings.corrupt is None
+    assert "noise" not in clean.data
+
+
+def test_a_denoiser_takes_noise_away(tmp_path: Path) -> None:
+    digits = load("digits")
+    settings = Settings(epochs=20, batch_size=64, corrupt="gaussian:0.3", loss="mse")
+    epochs = finish(train(digits, "dense", out=tmp_path / "run", settings=settings))
+    run = Run.open(tmp_path / "run")
+    indices = run.split().validation
+    x = run.record.preprocessing.to_input(torch.from_numpy(digits.values[indices]))
+    noisy = Corruption.parse("gaussian:0.3").apply(x, Frozen(0, indices))
+    best = min(progress.validation_loss or 0.0 for progress in epochs)
+    assert best < 0.5 * float((noisy - x).square().mean())
 
 
 def test_one_seed_gives_one_model_and_another_another(digits: Samples, tmp_path: Path) -> None:

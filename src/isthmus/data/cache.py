@@ -184,7 +184,7 @@ def _store_pictures(
         for i, pixels in enumerate(track(pictures, len(found.names), f"Reading {name}")):
             if isinstance(pixels, str):
                 broken[i] = pixels
-                _refuse_too_many(broken, found, name, done=i + 1)
+                refuse_too_many(broken, found, name, done=i + 1)
                 continue
             if not shape:
                 shape, first = pixels.shape, found.names[i]
@@ -236,8 +236,23 @@ def _decode(
     return decoded
 
 
-def _refuse_too_many(broken: dict[int, str], found: Found, name: str, done: int) -> None:
-    """Stop once more than a tenth of all pictures are known to be broken."""
+def refuse_too_many(broken: dict[int, str], found: Found, name: str, done: int) -> None:
+    """Stop once more than a tenth of all pictures are known to be broken.
+
+    Parameters
+    ----------
+    broken : dict
+        From the position of a picture to the reason.
+    found : Found
+    name : str
+        Of the source.
+    done : int
+        Pictures looked at so far.
+
+    Raises
+    ------
+    SourceError
+    """
     if len(broken) <= TOLERATED * len(found.names):
         return
     i, reason = next(iter(broken.items()))

@@ -168,7 +168,7 @@ class Corruption:
             if not 0 < strength <= strongest:
                 raise SettingsError(
                     f"the strength of {kind} must be above 0 and at most {strongest:g}, not "
-                    f"{strength:g}."
+                    f"{strength:.15g}."
                 )
 
     @classmethod
@@ -186,7 +186,7 @@ class Corruption:
         return cls(tuple(steps))
 
     def __str__(self) -> str:
-        return ",".join(f"{kind}:{strength:g}" for kind, strength in self.steps)
+        return ",".join(f"{kind}:{strength:.15g}" for kind, strength in self.steps)
 
     def apply(self, x: Tensor, draws: Draws) -> Tensor:
         """Return x (N, C, H, W) or (N, C, L) with this noise; x stays as it is."""

@@ -108,7 +108,7 @@ def load_as(
         raise SettingsError(f"limit must be at least 1, not {limit}.")
     if isinstance(source, np.ndarray):
         return _from_array(source, preprocessing, limit)
-    name, location, read = _resolve(source)
+    name, location, read = resolve(source)
     if (dataset := DATASETS.get(name)) is not None:
         preprocessing = replace(
             preprocessing,
@@ -122,8 +122,14 @@ def load_as(
     return kept(origin, files, lambda: read(location, limit), mirrors=mirrors, track=track)
 
 
-def _resolve(source: str | Path) -> tuple[str, Path, Reader]:
-    """Return the name of a source, the place of its files and what reads them."""
+def resolve(source: str | Path) -> tuple[str, Path, Reader]:
+    """Return the name of a source, the place of its files and what reads them.
+
+    Raises
+    ------
+    SourceError
+        If it is missing or of no known kind.
+    """
     dataset = DATASETS.get(str(source))
     if dataset is None:
         # Absolute, so that a run finds its data again from another folder.

@@ -74,7 +74,7 @@ class Preprocessing:
         return replace(self, low=float(low), high=float(high))
 
     def image(self, file: bytes | str) -> NDArray[np.uint8]:
-        """Decode a picture, given as the content or the path of its file.
+        """Decode a picture, given as the content or the path of its file, and `fit` it.
 
         Returns
         -------
@@ -86,11 +86,20 @@ class Preprocessing:
         SourceError
             With the reason, if the file is no picture or a broken one.
         """
+        return self.fit(self.decode(file))
+
+    def decode(self, file: bytes | str) -> NDArray[np.uint8]:
+        """Decode a picture upright and whole: (H, W, 1) uint8 if grey, or else (H, W, 3).
+
+        Raises
+        ------
+        SourceError
+            With the reason, if the file is no picture or a broken one.
+        """
         opening = io.BytesIO(file) if isinstance(file, bytes) else file
         try:
             with warnings.catch_warnings(action="ignore"), Image.open(opening) as opened:
-                picture = ImageOps.exif_transpose(opened)
-                return self.fit(_eight_bits(picture, self.background))
+                return _eight_bits(ImageOps.exif_transpose(opened), self.background)
         except UnidentifiedImageError:
             raise SourceError("not an image that Pillow can read") from None
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
@@ -98,13 +107,33 @@ class Preprocessing:
 
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop, resize and recolour one picture of (H, W, C) uint8."""
-        if self.crop is not None:
-            pixels = _central_square(pixels, self.crop)
+        pixels = self.cropped(pixels)
         if self.channels is not None:
             pixels = _recoloured(pixels, self.channels, self.background)
         if self.size is not None and pixels.shape[:2] != self.size:
             pixels = _resized(pixels, self.size)
         return pixels
+
+    def cropped(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what `fit` looks at of a picture (H, W, C): a view of all of it or its square."""
+        return pixels if self.crop is None else _central_square(pixels, self.crop)
+
+    def put_back(self, fitted: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bring a fitted picture to its size and place in the whole one that it was made from.
+
+        Returns
+        -------
+        (H, W, C) uint8
+            Of the height and width of `whole` and the channels of `fitted`.
+        """
+        sides = self.cropped(whole).shape[:2]
+        if fitted.shape[:2] != sides:
+            fitted = _resized(fitted, sides)
+        if sides == whole.shape[:2]:
+            return fitted
+        around = _recoloured(whole, fitted.shape[2], self.background).copy()
+        self.cropped(around)[:] = fitted
+        return around
 
     def changes(self, shape: tuple[int, ...]) -> bool:
         """Tell whether `fit` would alter pictures of this (H, W, C)."""

@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#1c2733"
+# Told apart by colour-blind readers: Petroff, Accessible Color Sequences for Data
+# Visualization, 2021.
+DISTINCT = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
 
 
 def blank(width: float, height: float) -> "Figure":

@@ -85,7 +85,7 @@ class Codes:
         """Write an .npz file, whole or not at all: z, names, labels, class_names, about."""
         with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
             with _member(archive, self.z.shape) as member:
-                member.write(np.ascontiguousarray(self.z).data)
+                member.write(np.ascontiguousarray(self.z, np.float32).data)
             _describe(archive, self)
 
     @classmethod
@@ -108,8 +108,9 @@ class Codes:
         path = Path(path)
         if not path.exists():
             raise SourceError(f"there are no codes at {path}; isthmus encode makes them.")
-        with reading(path, SourceError), np.load(path) as parts:
+        with reading(path, SourceError), path.open("rb") as file, np.load(file) as parts:
             about = json.loads(str(parts["about"]))
+            _refuse_other_format(about["format"])
             labels = parts.get("labels")
             codes = cls(
                 _mapped(path, len(parts["names"])),
@@ -210,6 +211,11 @@ def _describe(archive: zipfile.ZipFile, codes: Codes) -> None:
     for name, array in arrays.items():
         with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
             np.lib.format.write_array(member, array)
+
+
+def _refuse_other_format(written: int) -> None:
+    if written != FORMAT:
+        raise SourceError(f"it is of format {written} and this Isthmus reads format {FORMAT}")
 
 
 def _mapped(path: Path, count: int) -> NDArray[np.float32]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isthmus.models.upsampling import Layers
+
 
 class Pad(nn.Module):
     """Repeat the border until the spatial sides are `sides`, as evenly as possible around."""
@@ -106,7 +108,7 @@ def between(shape: Sequence[int], natural: Sequence[int], layers: list[nn.Module
 def cropped(shape: Sequence[int], natural: Sequence[int], layers: list[nn.Module]) -> nn.Module:
     """Put the crop from a decoder's natural sides to `shape` behind its layers, if any."""
     crop = [] if tuple(shape[1:]) == tuple(natural) else [Crop(shape[1:])]
-    return nn.Sequential(*layers, *crop)
+    return Layers(*layers, *crop)
 
 
 def lecun_normal(module: nn.Module) -> None:

@@ -1,0 +1,28 @@
+"""The command line: each command parses, makes one call, and prints.
+
+Heavy modules are imported inside the commands, so that help answers at once.
+"""
+
+import logging
+import sys
+
+from isthmus.cli import data, looking, training, using
+from isthmus.cli.app import app
+from isthmus.errors import IsthmusError
+from isthmus.terminal import console
+
+__all__ = ["app", "data", "looking", "main", "training", "using"]
+
+
+def main() -> None:
+    """Run the command line; a user's error is one sentence and exit code 2."""
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(
+        logging.WARNING
+    )  # it tells what run.json says
+    try:
+        app(standalone_mode=True)
+    except IsthmusError as error:
+        console.print(f"isthmus: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)

@@ -1,0 +1,104 @@
+"""The application and what its commands share: options, and how texts become settings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.errors import SettingsError
+
+if TYPE_CHECKING:
+    from isthmus.data.preprocessing import Preprocessing
+
+app = typer.Typer(
+    help="Train autoencoders on your images and use what they learnt.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A data set's name, a folder or archive of images, an image, or a CSV, IDX, .npy or "
+        ".npz file."
+    ),
+]
+RunFolder = Annotated[Path, typer.Argument(help="The run folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Size = Annotated[
+    str | None, typer.Option(help="Resize to a square of so many pixels, or to HEIGHTxWIDTH.")
+]
+Crop = Annotated[
+    int | None, typer.Option(help="Cut out the central square of so many pixels first.")
+]
+Gray = Annotated[
+    bool | None, typer.Option("--gray/--rgb", help="Turn images grey, or into colour.")
+]
+Background = Annotated[str, typer.Option(help="Colour behind transparent pixels.")]
+Limit = Annotated[
+    int | None, typer.Option(help="Take at most so many samples, spread over the source.")
+]
+CodeSize = Annotated[int | None, typer.Option(help="Numbers in the code; else the model's own.")]
+MaxMinutes = Annotated[
+    float | None, typer.Option(help="Stop after so many minutes of training; resume goes on.")
+]
+
+
+def preprocessing(
+    size: str | None, crop: int | None, gray: bool | None, background: str
+) -> "Preprocessing":
+    """Say what pictures go through, from the options of a command."""
+    from isthmus.data.preprocessing import Preprocessing
+
+    channels = None if gray is None else 1 if gray else 3
+    return Preprocessing(crop=crop, size=_sides(size), channels=channels, background=background)
+
+
+def _sides(size: str | None) -> tuple[int, int] | None:
+    """Read 64 or 48x64."""
+    if size is None:
+        return None
+    sides = _whole_numbers(size)
+    if len(sides) > 2:
+        raise SettingsError(f"size is a number of pixels or HEIGHTxWIDTH, not {size!r}.")
+    return sides[0], sides[-1]
+
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """Read 28x28x1 as (1, 28, 28), the order of models."""
+    *sides, channels = _whole_numbers(text)
+    return (channels, *sides)
+
+
+def _whole_numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.lower().replace("×", "x").split("x")]
+    except ValueError:
+        raise SettingsError(f"{text!r} should be whole numbers with x between, as 48x64.") from None
+
+
+def skipped(broken: tuple[tuple[str, str], ...]) -> str:
+    """Say how many files were skipped, if any."""
+    if not broken:
+        return ""
+    name, reason = broken[0]
+    return f"; {len(broken):,} skipped as broken, such as {name} ({reason})"
+
+
+def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of a nested dictionary with the path to each."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name} ")
+        else:
+            yield prefix + name, value
+
+
+def number(value: Any) -> str:
+    """Write a figure for people."""
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+    return "–" if value is None else str(value)

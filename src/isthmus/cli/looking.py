@@ -1,0 +1,204 @@
+"""Commands that look at a run: evaluate, reconstruct, summary, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from isthmus.cli.app import CodeSize, Json, Limit, RunFolder, Source, app, flat, number, shape_of
+from isthmus.terminal import out_console, print_json, print_result, track
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    source: Annotated[
+        str | None, typer.Argument(help="Another source; else the run's own test part.")
+    ] = None,
+    limit: Limit = None,
+    plain: Annotated[
+        Path | None,
+        typer.Option(help="Of a denoiser: a run on the same data without noise, to compare with."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a run on data that it was not trained on, beside the baselines.
+
+    Example: isthmus evaluate runs/mine --json
+    """
+    from isthmus import evaluation
+    from isthmus.training.run import Run
+
+    opened = Run.open(run)
+    samples = opened.trained().read(source, limit=limit, track=track) if source else None
+    result = evaluation.evaluate(
+        opened, samples, own=opened.samples(track), plain=Run.open(plain) if plain else None
+    )
+    if as_json:
+        print_json(result)
+        return
+    for part in result:
+        table = Table(
+            title=part, title_justify="left", title_style="bold", box=None, show_header=False
+        )
+        for name, value in flat(result[part]):
+            table.add_row(name, number(value))
+        out_console.print(table)
+
+
+@app.command()
+def reconstruct(
+    run: RunFolder,
+    source: Source,
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("grid.png"),
+    limit: Annotated[int, typer.Option(help="At most so many columns, spread evenly.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Draw samples, their codes and what comes back, row by row.
+
+    Example: isthmus reconstruct runs/mine photos/ --out grid.png
+    """
+    from isthmus import gallery
+    from isthmus.figures.drawing import png
+    from isthmus.files import write_bytes
+    from isthmus.trained import Trained
+
+    trained = Trained.load(run)
+    samples = trained.read(source, limit=limit, track=track)
+    write_bytes(out, png(gallery.reconstructions(trained, samples)))
+    print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
+
+
+@app.command()
+def summary(
+    model: Annotated[
+        str | None, typer.Argument(help="A model's name, or a run folder; else all models.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Of a sample, HEIGHTxWIDTHxCHANNELS or LENGTHxCHANNELS.")
+    ] = None,
+    code_size: CodeSize = None,
+    as_json: Json = False,
+) -> None:
+    """List a model's layers, output shapes, parameters and multiplications; or the models.
+
+    Example: isthmus summary conv-bn-2d
+    """
+    from isthmus.files import plain
+    from isthmus.models.summary import summarise
+    from isthmus.models.zoo import MODELS, model_row, specify
+    from isthmus.training.run import Run
+
+    if model is None:
+        rows = {name: row.about for name, row in MODELS.items()}
+        if as_json:
+            print_json(rows)
+            return
+        table = Table(box=None, show_header=False)
+        for name, about in rows.items():
+            table.add_row(name, about)
+        out_console.print(table)
+        return
+    if model not in MODELS and Path(model).is_dir():
+        spec = Run.open(model).record.spec
+    else:
+        spec = specify(model, shape_of(shape) if shape else model_row(model).shape, code_size)
+    layers = summarise(spec)
+    totals = {
+        "trainable": sum(layer.trainable for layer in layers),
+        "not_trainable": sum(layer.frozen for layer in layers),
+        "macs": sum(layer.macs for layer in layers),
+    }
+    totals["parameters"] = totals["trainable"] + totals["not_trainable"]
+    if as_json:
+        print_json({"spec": plain(spec), "layers": plain(layers), **totals})
+        return
+    table = Table(box=None, header_style="bold")
+    for title in ("layer", "kind", "output"):
+        table.add_column(title)
+    for title in ("parameters", "multiplications"):
+        table.add_column(title, justify="right")
+    for layer in layers:
+        numbers = (f"{layer.trainable + layer.frozen:,}", f"{layer.macs:,}")
+        table.add_row(layer.name, layer.kind, " × ".join(map(str, layer.shape)), *numbers)
+    out_console.print(table)
+    out_console.print(
+        f"\n{totals['parameters']:,} parameters, of which {totals['trainable']:,} trainable and "
+        f"{totals['not_trainable']:,} not; {totals['macs']:,} multiplications a sample"
+    )
+
+
+@app.command("report")
+def report_command(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="The page; else report.html in the run.")] = None,
+    plain: Annotated[
+        Path | None,
+        typer.Option(help="Of a denoiser: a run on the same data without noise, to compare with."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained HTML page about a run.
+
+    Example: isthmus report runs/mine
+    """
+    from isthmus.report import write_report
+    from isthmus.training.run import Run
+
+    page = write_report(
+        Run.open(run), plain=Run.open(plain) if plain else None, out=out, track=track
+    )
+    print_result({"page": str(page)}, f"{page}", as_json)
+
+
+@app.command()
+def activations(
+    run: RunFolder,
+    image: Annotated[str, typer.Argument(help="An image file.")],
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("layers.png"),
+    as_json: Json = False,
+) -> None:
+    """Draw what each layer sees of an image.
+
+    Example: isthmus activations runs/mine image.jpg --out layers.png
+    """
+    from isthmus import gallery
+    from isthmus.figures.drawing import png
+    from isthmus.files import write_bytes
+    from isthmus.trained import Trained
+
+    trained = Trained.load(run)
+    samples = trained.read(image, limit=1)
+    figure = gallery.activations(trained, samples.values[0], samples.names[0])
+    write_bytes(out, png(figure))
+    print_result({"picture": str(out), "layers": len(trained.layers)}, f"{out}", as_json)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
+    method: Annotated[str, typer.Option(help="Of the maps: pca, tsne or umap.")] = "pca",
+    as_json: Json = False,
+) -> None:
+    """Put runs side by side: one table, one page of losses, baselines and maps.
+
+    Example: isthmus compare runs/a runs/b --out compare.html
+    """
+    from isthmus.comparison import write_comparison
+    from isthmus.training.run import Run
+
+    rows = write_comparison([Run.open(run) for run in runs], out, method=method, track=track)
+    if as_json:
+        print_json({"page": str(out), "runs": rows})
+        return
+    table = Table(box=None, header_style="bold")
+    table.add_column("")
+    for row in rows:
+        table.add_column(row["run"], justify="right")
+    for name in rows[0]:
+        if name != "run":
+            table.add_row(name.replace("_", " "), *(number(row[name]) for row in rows))
+    out_console.print(table)
+    print_result({}, f"{out}", False)

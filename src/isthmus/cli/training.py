@@ -1,0 +1,138 @@
+"""`isthmus train` and `isthmus resume`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.app import (
+    Background,
+    CodeSize,
+    Crop,
+    Gray,
+    Json,
+    Limit,
+    MaxMinutes,
+    RunFolder,
+    Size,
+    Source,
+    app,
+    preprocessing,
+    skipped,
+)
+from isthmus.terminal import follow, quiet, say, track
+
+
+@app.command()
+def train(
+    source: Source,
+    out: Annotated[Path | None, typer.Option(help="Run folder; else runs/SOURCE.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="conv, conv1d, linear, dense, … (isthmus summary lists).")
+    ] = None,
+    code_size: CodeSize = None,
+    size: Size = None,
+    crop: Crop = None,
+    gray: Gray = None,
+    background: Background = "white",
+    limit: Limit = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Else as many as see 1.6 million samples, 10 to 80.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Else by the number of samples.")] = None,
+    optimizer: Annotated[str, typer.Option(help="adamw, adam, adamax, sgd or adadelta.")] = "adamw",
+    lr: Annotated[float | None, typer.Option(help="Learning rate; else the optimizer's.")] = None,
+    momentum: Annotated[float, typer.Option(help="Of sgd.")] = 0.0,
+    weight_decay: Annotated[float | None, typer.Option(help="Else the optimizer's.")] = None,
+    schedule: Annotated[
+        str, typer.Option(help="one-cycle, constant, cosine or step.")
+    ] = "one-cycle",
+    loss: Annotated[str | None, typer.Option(help="bce or mse; else by the model.")] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option(help="Mirror half of the images, others each epoch; else by the data set."),
+    ] = None,
+    corrupt: Annotated[
+        str | None,
+        typer.Option(
+            help="Train a denoiser: kind:strength, of gaussian, gaussian-unclipped, masked, "
+            "occluded and salt-pepper; several with commas between."
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better one.")
+    ] = None,
+    max_minutes: MaxMinutes = None,
+    validation: Annotated[
+        float, typer.Option(help="Share to choose by, where the source has none.")
+    ] = 0.1,
+    test: Annotated[
+        float, typer.Option(help="Share to report on, where the source has none.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, 32 or bf16.")] = "auto",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files for TensorBoard.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train an autoencoder on any source.
+
+    Example: isthmus train fashion-mnist --code-size 2 --out runs/fashion2
+    """
+    from isthmus.data.loading import load_as
+    from isthmus.training import loop, run
+    from isthmus.training.settings import Settings
+
+    wanted = preprocessing(size, crop, gray, background)
+    settings = Settings(
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        loss=loss,
+        mirror=mirror,
+        corrupt=corrupt,
+        patience=patience,
+        validation=validation,
+        test=test,
+        seed=seed,
+        device=device,
+        precision=precision,
+        tensorboard=tensorboard,
+    )
+    out = out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
+    if not quiet:
+        run.refuse_existing(out)  # before anything is read, which may take long
+    samples = load_as(source, wanted, limit=limit, track=track)
+    say(samples.describe() + skipped(samples.skipped))
+    steps = loop.train(
+        samples,
+        model,
+        out=out,
+        code_size=code_size,
+        settings=settings,
+        max_minutes=max_minutes,
+    )
+    follow(steps, out, as_json)
+
+
+@app.command()
+def resume(
+    run: RunFolder,
+    epochs: Annotated[int | None, typer.Option(help="Epochs in all.")] = None,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that was stopped, exactly where it was; or make it longer.
+
+    Example: isthmus resume runs/mine --epochs 40
+    """
+    from isthmus.training import loop
+
+    steps = loop.resume(run, epochs=epochs, max_minutes=max_minutes, track=track)
+    follow(steps, run, as_json)

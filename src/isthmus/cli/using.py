@@ -1,0 +1,275 @@
+"""Commands that put a trained model to use: denoise, encode, map, index, search, morph."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli.app import Json, Limit, RunFolder, Source, app
+from isthmus.errors import SettingsError
+from isthmus.terminal import print_json, print_result, say, track
+
+if TYPE_CHECKING:
+    from isthmus.data.samples import Samples
+    from isthmus.trained import Trained
+
+Layer = Annotated[
+    str, typer.Option(help="code, or a layer that isthmus summary RUN lists: its features.")
+]
+Label = Annotated[str | None, typer.Option(help="Only samples of this class.")]
+
+
+@app.command()
+def denoise(
+    run: RunFolder,
+    source: Source,
+    out: Annotated[Path, typer.Option(help="Folder to make; files keep their names and sizes.")],
+    as_json: Json = False,
+) -> None:
+    """Send noisy files through a denoiser, into a new folder.
+
+    Example: isthmus denoise runs/denoiser noisy/ --out clean/
+    """
+    from isthmus.denoising import denoise as denoise_files
+    from isthmus.trained import Trained
+    from isthmus.training.run import Run
+
+    if Run.open(run).record.settings.corrupt is None:
+        say(f"{run} was trained without noise (--corrupt) and does not remove any.")
+    done = denoise_files(Trained.load(run), source, out, track=track)
+    text = f"{out}: {done.count:,} denoised"
+    if done.resized:
+        text += f"; {done.resized:,} were resized to the model's size and back, and lost detail"
+    for name, reason in done.skipped[:5]:
+        text += f"\nskipped {name}: {reason}"
+    content = {
+        "out": str(out),
+        "denoised": done.count,
+        "resized": done.resized,
+        "skipped": [list(pair) for pair in done.skipped],
+    }
+    print_result(content, text, as_json)
+
+
+@app.command()
+def encode(
+    run: RunFolder,
+    source: Source,
+    out: Annotated[Path, typer.Option(help="The .npz file to write.")] = Path("codes.npz"),
+    layer: Layer = "code",
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Write the codes of samples, or any layer's features, to a file.
+
+    Example: isthmus encode runs/mine photos/ --out codes.npz
+    """
+    from isthmus.latent.codes import encode as encode_samples
+    from isthmus.trained import Trained
+
+    trained = Trained.load(run)
+    samples = trained.read(source, limit=limit, track=track)
+    codes = encode_samples(trained, samples, layer, out=out, track=track)
+    content = {
+        "codes": str(out),
+        "n": len(codes),
+        "size": codes.z.shape[1],
+        "layer": layer,
+        "shape": list(codes.shape),
+        "model": codes.model,
+        "data": codes.data,
+    }
+    print_result(content, f"{out}: {len(codes):,} × {codes.z.shape[1]:,}, {layer}", as_json)
+
+
+@app.command("map")
+def map_command(
+    run: RunFolder,
+    source: Source,
+    method: Annotated[
+        str, typer.Option(help="pca, tsne, umap, or code for a code of 2 as it is.")
+    ] = "tsne",
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("map.png"),
+    draw: Annotated[
+        str, typer.Option(help="points, thumbnails, or decoded for a code of 2 over a grid.")
+    ] = "points",
+    onto: Annotated[
+        Path | None, typer.Option(help="A map made before (.npz), to place these samples on.")
+    ] = None,
+    largest: Annotated[
+        int, typer.Option(help="Fit on at most so many samples and place the others.")
+    ] = 20_000,
+    layer: Layer = "code",
+    seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 0,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Draw samples in two dimensions by their codes, with figures of how far to trust it.
+
+    Example: isthmus map runs/mine photos/ --method tsne --out map.png
+    """
+    from isthmus.gallery import told, write_map
+    from isthmus.trained import Trained
+
+    trained = Trained.load(run)
+    samples = trained.read(source, limit=limit, track=track)
+    result = write_map(
+        trained,
+        samples,
+        out,
+        folder=run / "maps",
+        method=method,
+        draw=draw,
+        onto=onto,
+        largest=largest,
+        layer=layer,
+        seed=seed,
+        track=track,
+    )
+    print_result(result, f"{out}: {told(result)}", as_json)
+
+
+@app.command()
+def index(
+    run: RunFolder,
+    source: Annotated[
+        str | None, typer.Argument(help="What to index; else the run's own data.")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="euclidean or cosine.")] = "euclidean",
+    layer: Layer = "code",
+    add: Annotated[
+        bool, typer.Option("--add", help="Add the source to the index instead of replacing it.")
+    ] = False,
+    remove: Annotated[
+        list[str] | None, typer.Option(help="Remove a sample by name; may be given repeatedly.")
+    ] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Index the codes of samples, to search among them.
+
+    Example: isthmus index runs/mine photos/
+    """
+    from isthmus.latent.codes import encode as encode_samples
+    from isthmus.latent.index import Index
+    from isthmus.trained import Trained
+    from isthmus.training.run import Run
+
+    trained, folder = Trained.load(run), run / "index"
+    if add or remove:
+        found = _opened(run, trained)
+        layer = found.layer
+    if remove:
+        found.remove(remove)
+    if add or not remove:
+        opened = Run.open(run) if source is None else None
+        samples = (
+            opened.samples(track)
+            if opened
+            else trained.read(source or "", limit=limit, track=track)
+        )
+        codes = encode_samples(trained, samples, layer, track=track)
+        if add:
+            found.add(codes)
+        else:
+            found = Index.build(codes, metric)
+    found.save(folder)
+    content = {
+        "index": str(folder),
+        "n": len(found),
+        "kind": found.kind,
+        "metric": found.metric,
+        "recall_10": found.recall,
+    }
+    how = "exact search" if found.kind == "exact" else f"IVF-flat, recall@10 {found.recall:.3f}"
+    print_result(
+        content, f"{folder}: {len(found):,} codes, {found.metric} distance, {how}", as_json
+    )
+
+
+@app.command()
+def search(
+    run: RunFolder,
+    query: Annotated[str, typer.Argument(help="An image file, or the name of an indexed sample.")],
+    k: Annotated[int, typer.Option("--k", help="How many to find.")] = 5,
+    label: Label = None,
+    out: Annotated[Path | None, typer.Option(help="A picture to write (PNG).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the samples of the index whose codes are nearest to a query's.
+
+    Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
+    """
+    from isthmus.gallery import write_similar
+    from isthmus.trained import Trained
+
+    trained = Trained.load(run)
+    found = _opened(run, trained)
+    if Path(query).is_file():
+        asked = _only(trained, query)
+        features = next(trained.features(asked, found.layer)).flatten(1).numpy()
+        hits = found.search(features, k, label=label)
+    else:
+        asked, hits = None, found.like(query, k, label=label)
+    if out is not None:
+        write_similar(trained, found, query, asked, hits, out)
+    rows = hits.rows()
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        print_result({}, f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}", False)
+    if out is not None:
+        say(f"{out}")
+
+
+@app.command()
+def morph(
+    run: RunFolder,
+    images: Annotated[
+        list[str], typer.Argument(help="Two images, or four for the corners of a grid; or one.")
+    ],
+    steps: Annotated[int, typer.Option(help="Pictures from one end to the other.")] = 7,
+    path: Annotated[str, typer.Option(help="linear or spherical.")] = "linear",
+    among: Annotated[
+        str | None, typer.Option(help="A labelled source, for --start and --end.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="With one image: go away from the mean of this class …")
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="… towards the mean of this one.")] = None,
+    out: Annotated[Path, typer.Option(help="The strip to write (.png), or film (.gif).")] = Path(
+        "strip.png"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Morph one image into another, through the codes between them.
+
+    Example: isthmus morph runs/mine a.jpg b.jpg --steps 7 --out strip.png
+    """
+    from isthmus.gallery import write_morph
+    from isthmus.trained import Trained
+
+    trained = Trained.load(run)
+    classes = None
+    if among is not None and start is not None and end is not None:
+        classes = (trained.read(among, track=track), start, end)
+    elif among or start or end:
+        raise SettingsError("a direction between classes needs --among, --start and --end.")
+    ends = [_only(trained, image) for image in images]
+    write_morph(trained, ends, out, steps=steps, path=path, classes=classes)
+    print_result({"picture": str(out), "steps": steps, "path": path}, f"{out}", as_json)
+
+
+def _opened(run: Path, trained: "Trained") -> Any:
+    from isthmus.latent.renewal import opened
+
+    return opened(run / "index", trained, say, track)
+
+
+def _only(trained: "Trained", image: str) -> "Samples":
+    """Read one image as the model wants it."""
+    samples = trained.read(image, limit=2)
+    if len(samples) > 1:
+        raise SettingsError(f"{image} holds several samples; give a single image.")
+    return samples

@@ -1,0 +1,148 @@
+"""Several runs side by side: one table, one page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus import gallery
+from isthmus.data.cache import Track, untracked
+from isthmus.data.samples import Samples
+from isthmus.data.sources import spread
+from isthmus.errors import RunError, SettingsError
+from isthmus.evaluation import evaluate
+from isthmus.figures.samples import rows_of_samples
+from isthmus.figures.training import validation_curves
+from isthmus.files import write_bytes
+from isthmus.pages import embedded, render
+from isthmus.report import MAPPED, shown_indices
+from isthmus.training.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_comparison(
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    samples: Sequence[Samples] | None = None,
+    method: str = "pca",
+    track: Track = untracked,
+) -> list[dict[str, Any]]:
+    """Write a page that puts runs side by side.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Two or more.
+    out : Path
+        The page.
+    samples : sequence of Samples, optional
+        The data of each run; needed for runs on arrays, otherwise loaded again.
+    method : str
+        Of the maps; a key of `METHODS`.
+    track : callable
+        Shows progress of loading.
+
+    Returns
+    -------
+    list of dict
+        A row of figures for every run, as the page's table has it.
+
+    Raises
+    ------
+    IsthmusError
+        If there are fewer than two runs, one has no epoch yet, or its data is gone or has changed.
+    """
+    if len(runs) < 2:
+        raise SettingsError("a comparison needs at least two runs.")
+    for run in runs:
+        if not run.history():
+            raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
+    data = samples or [run.samples(track) for run in runs]
+    rows = [_row(run, own) for run, own in zip(runs, data, strict=True)]
+    alike = len({run.record.data["fingerprint"] for run in runs}) == 1
+    page = render(
+        "compare.html.jinja",
+        title=" · ".join(row["run"] for row in rows),
+        lead=_lead(runs, alike),
+        rows=rows,
+        table=[(name.replace("_", " "), [_text(row[name]) for row in rows]) for name in rows[0]],
+        curves=embedded(
+            validation_curves(
+                {row["run"]: run.history() for row, run in zip(rows, runs, strict=True)}
+            )
+        ),
+        grids=[embedded(figure) for figure in _grids(runs, data, alike)],
+        maps=[_map(run, own, method) for run, own in zip(runs, data, strict=True)],
+        version=runs[0].record.made["isthmus"],
+    )
+    write_bytes(out, page)
+    return rows
+
+
+def _row(run: Run, own: Samples) -> dict[str, Any]:
+    """Return the figures of one run, flat."""
+    evaluation, record = evaluate(run, own=own), run.record
+    codes = evaluation.get("codes", {})
+    best = min(run.history(), key=lambda line: line["validation_loss"])
+    return {
+        "run": run.path.resolve().name,
+        "model": record.spec.model,
+        "code_size": record.spec.code_size,
+        "parameters": evaluation["model"]["parameters"],
+        "data": record.origin.source or "an array",
+        "noise": record.settings.corrupt,
+        "epochs": evaluation["training"]["epochs"],
+        "seconds": evaluation["training"]["seconds"],
+        "loss": record.settings.loss,
+        "validation_loss": best["validation_loss"],
+        **{name: evaluation["test"][name] for name in ("mse", "psnr", "ssim", "bce")},
+        "mse_of_pca": evaluation["baselines"]["pca"]["mse"],
+        "mse_of_mean": evaluation["baselines"]["mean"]["mse"],
+        "knn_4": codes.get("knn_4"),
+        "logistic": codes.get("logistic"),
+    }
+
+
+def _lead(runs: Sequence[Run], alike: bool) -> str:
+    if alike:
+        return f"{len(runs)} runs on the same data: {runs[0].record.data['description']}."
+    return (
+        f"{len(runs)} runs on different data, each measured on its own: their figures do not say "
+        "which model is better."
+    )
+
+
+def _grids(runs: Sequence[Run], data: Sequence[Samples], alike: bool) -> list["Figure"]:
+    """Draw the same samples through all runs, or of different data each run's own."""
+    if not alike:
+        return [_through([run], own) for run, own in zip(runs, data, strict=True)]
+    return [_through(runs, data[0])]
+
+
+def _through(runs: Sequence[Run], own: Samples) -> "Figure":
+    """Draw test samples of the first run, and what each run makes of them."""
+    shown = own.take(shown_indices(runs[0], own))
+    rows = [("original", shown.values)]
+    for run in runs:
+        trained, settings = run.trained(), run.record.settings
+        seen = shown.values
+        if settings.corruption is not None:
+            seen = gallery.corrupted(trained, shown, settings.corruption, settings.seed)
+            rows.append((settings.corrupt or "", seen))
+        rows.append((run.path.resolve().name, trained.reconstruct(seen)))
+    return rows_of_samples(rows)
+
+
+def _map(run: Run, own: Samples, method: str) -> tuple[str, str, str]:
+    test = run.split().test
+    shown = own.take(test[spread(len(test), MAPPED)])
+    figure, quality = gallery.map_of(run.trained(), shown, method)
+    return run.path.resolve().name, embedded(figure), gallery.told(quality)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,359 @@
+"""`Index`: the samples most similar to others, by their codes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.samples import Origin
+from isthmus.errors import ModelError, SettingsError
+from isthmus.files import plain
+from isthmus.latent import index_files
+from isthmus.latent.codes import Codes
+from isthmus.latent.distances import METRICS, distances_of, vectors_of
+from isthmus.latent.hits import Hits
+from isthmus.latent.names import Names
+from isthmus.latent.vectors import Vectors
+from isthmus.trained import Trained
+
+LISTED = 12  # class names in an error message
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an index was made of, so that it can be made again.
+
+    Parameters
+    ----------
+    origin : Origin
+    data : str
+        Fingerprint of the samples.
+    """
+
+    origin: Origin
+    data: str
+
+
+@dataclass(eq=False, repr=False)
+class Index:
+    """Codes that can be searched for those most similar to others.
+
+    Made by `build` or `open`. Samples can be added and removed without building it anew; `save`
+    writes what it then is.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    names : Names
+        Of the N samples, all different.
+    labels : (N,) int64
+        Index of each sample's class in `class_names`, -1 where it has none.
+    class_names : tuple of str
+    metric : str
+        Of `METRICS`.
+    layer, model : str
+        Which layer of which model (its fingerprint) made the codes.
+    sources : list of Source
+    removed : set of str
+        Names that the sources have and the index no longer has.
+
+    Examples
+    --------
+    >>> index = Index.build(Codes.load("runs/mnist/codes.npz"))  # doctest: +SKIP
+    >>> index.like("test/7/0001.png", k=3).rows()  # doctest: +SKIP
+    """
+
+    vectors: Vectors
+    names: Names
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    metric: str
+    layer: str
+    model: str
+    sources: list[Source]
+    removed: set[str]
+
+    def __repr__(self) -> str:
+        return f"Index({len(self):,} of {self.size:,}, {self.kind}, recall {self.recall:.3f})"
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def size(self) -> int:
+        """D, the numbers of a code."""
+        return self.vectors.size
+
+    @property
+    def kind(self) -> str:
+        """How it searches: "exact", or "ivf" (inverted lists) for many codes."""
+        return self.vectors.kind
+
+    @property
+    def recall(self) -> float:
+        """Share of the ten nearest that a search finds, measured on a sample; 1 if exact."""
+        return self.vectors.recall
+
+    @classmethod
+    def build(cls, codes: Codes, metric: str = "euclidean") -> "Index":
+        """Make an index of codes.
+
+        Parameters
+        ----------
+        codes : Codes
+            With names that all differ.
+        metric : str
+            "euclidean", or "cosine" for the angle between codes, whatever their length.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such metric, there are no codes, or two have the same name.
+        ModelError
+            If a code holds NaN, or is all zeros with "cosine".
+        """
+        if metric not in METRICS:
+            raise SettingsError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
+        _refuse_repeated(codes)
+        return cls(
+            Vectors.build(_compared(codes, metric)),
+            Names.of(codes.names),
+            _labels(codes, codes.class_names),
+            codes.class_names,
+            metric,
+            codes.layer,
+            codes.model,
+            [Source(codes.origin, codes.data)],
+            set(),
+        )
+
+    def add(self, codes: Codes) -> None:
+        """Add codes, without building the index anew unless it gets too large to be exact.
+
+        Raises
+        ------
+        SettingsError
+            If there are none, or a name is in the index already.
+        ModelError
+            If another model or layer made them, or one holds NaN, or is all zeros with "cosine".
+        """
+        self._check(codes)
+        class_names = tuple(dict.fromkeys([*self.class_names, *codes.class_names]))
+        self.vectors = self.vectors.add(_compared(codes, self.metric))
+        self.names = self.names.joined(codes.names)
+        self.labels = np.concatenate([self.labels, _labels(codes, class_names)])
+        self.class_names = class_names
+        self.removed.difference_update(codes.names)
+        source = Source(codes.origin, codes.data)
+        if source not in self.sources:
+            self.sources.append(source)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Take samples out, without building the index anew.
+
+        Raises
+        ------
+        SettingsError
+            If a name is not in the index, or none would be left.
+        """
+        gone = np.zeros(len(self), np.bool_)
+        gone[self._rows(names)] = True
+        if gone.all():
+            raise SettingsError("an index cannot be empty; keep a sample, or delete its folder.")
+        self.vectors.remove(gone)
+        self.names = self.names.kept(~gone)
+        self.labels = self.labels[~gone]
+        self.removed.update(names)
+
+    def search(self, z: NDArray[np.float32], k: int = 5, *, label: str | None = None) -> Hits:
+        """Find the samples whose codes are nearest.
+
+        Parameters
+        ----------
+        z : (n, D) float32
+        k : int
+            How many to find, from 1 to as many as there are.
+        label : str, optional
+            The class to find them in. It is then searched exactly, however large the index.
+
+        Raises
+        ------
+        SettingsError
+            If k is outside its range, or there is no such class.
+        ModelError
+            If the codes are not of the index's size, one holds NaN, or is all zeros with "cosine".
+        """
+        among = None if label is None else self._of(label)
+        self._check_k(k, len(self) if among is None else int(among.sum()), label)
+        if z.ndim != 2 or z.shape[1] != self.size:
+            raise ModelError(f"this index holds codes (N, {self.size}), not {z.shape}.")
+        return self._hits(vectors_of(z, self.metric, "code {} to search for".format), k, among)
+
+    def like(self, name: str, k: int = 5, *, label: str | None = None) -> Hits:
+        """Find, exactly, the other samples most similar to one of the index.
+
+        Parameters
+        ----------
+        name : str
+            Of the sample, which itself is left out.
+        k : int
+            How many to find, from 1 to as many as there are besides it.
+        label : str, optional
+            The class to find them in.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such name or class, or k is outside its range.
+        """
+        row = self._rows([name])
+        among = np.ones(len(self), np.bool_) if label is None else self._of(label)
+        among[row] = False
+        self._check_k(k, int(among.sum()), label)
+        return self._hits(self.vectors.at(row), k, among)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the index to a folder, in place of an older one, whole or not at all."""
+        about = {
+            "metric": self.metric,
+            "count": len(self),
+            "size": self.size,
+            "layer": self.layer,
+            "model": self.model,
+            "sources": plain(self.sources),
+            "removed": sorted(self.removed),
+        }
+        arrays: index_files.Arrays = {
+            "text": self.names.text,
+            "ends": self.names.ends,
+            "labels": self.labels,
+            "class_names": np.array(self.class_names, np.str_),
+        }
+        index_files.write(Path(folder), about, self.vectors, arrays)
+
+    @classmethod
+    def open(cls, folder: str | Path, trained: Trained | None = None) -> "Index":
+        """Open an index that `save` wrote, by memory map.
+
+        Parameters
+        ----------
+        folder : path
+        trained : Trained, optional
+            The model that must have made its codes.
+
+        Raises
+        ------
+        RunError
+            If there is none, or it is damaged.
+        ModelError
+            If another model made its codes.
+        """
+        folder = Path(folder)
+        about, vectors, arrays = index_files.read(folder)
+        with index_files.undamaged(folder):
+            index = cls(
+                vectors,
+                Names(arrays["text"], arrays["ends"]),
+                arrays["labels"],
+                tuple(arrays["class_names"].tolist()),
+                about["metric"],
+                about["layer"],
+                about["model"],
+                recorded(about),
+                set(about["removed"]),
+            )
+        if trained is not None and index.model != trained.fingerprint:
+            raise ModelError(
+                f"the index at {folder} was made by another model, or before this one was trained "
+                "further; make it again with isthmus index."
+            )
+        return index
+
+    def _hits(self, vectors: NDArray[np.float32], k: int, among: NDArray[np.bool_] | None) -> Hits:
+        distances, rows = self.vectors.search(vectors, k, among)
+        distances = distances_of(distances, self.metric)
+        names = [[self.names[row] for row in found] for found in rows.tolist()]
+        if not self.class_names:
+            return Hits(names, None, distances)
+        classes = [*self.class_names, None]  # the last for those of -1
+        labels = [[classes[label] for label in found] for found in self.labels[rows].tolist()]
+        return Hits(names, labels, distances)
+
+    def _rows(self, names: Sequence[str]) -> NDArray[np.int64]:
+        rows = self.names.rows(names)
+        if (rows < 0).any():
+            missing = names[int((rows < 0).argmax())]
+            raise SettingsError(f"there is no sample called {missing!r} in the index.")
+        return rows
+
+    def _of(self, label: str) -> NDArray[np.bool_]:
+        """Return which samples are of a class: (N,) bool."""
+        if label in self.class_names:
+            among: NDArray[np.bool_] = self.labels == self.class_names.index(label)
+            return among
+        if not self.class_names:
+            raise SettingsError(f"there is no class {label!r}; the index knows no classes.")
+        names = ", ".join(self.class_names[:LISTED])
+        more = len(self.class_names) - LISTED
+        raise SettingsError(
+            f"there is no class {label!r}; there are {names}"
+            + (f" and {more:,} more." if more > 0 else ".")
+        )
+
+    def _check(self, codes: Codes) -> None:
+        if codes.model != self.model:
+            raise ModelError(
+                "these codes were made by another model than those of the index, or after it was "
+                "trained further; make the index again with isthmus index."
+            )
+        if codes.layer != self.layer or codes.z.shape[1:] != (self.size,):
+            raise ModelError(
+                f"these codes are {codes.z.shape} of layer {codes.layer}, but the index holds "
+                f"(N, {self.size}) of layer {self.layer}."
+            )
+        _refuse_repeated(codes)
+        there = self.names.rows(codes.names) >= 0
+        if there.any():
+            name = codes.names[int(there.argmax())]
+            raise SettingsError(f"{name} is in the index already; remove it before adding it.")
+
+    @staticmethod
+    def _check_k(k: int, count: int, label: str | None) -> None:
+        if not 1 <= k <= count:
+            where = "in the index" if label is None else f"of class {label!r}"
+            raise SettingsError(
+                f"k must be from 1 to {count:,}, the number of samples to find {where}, not {k:,}."
+            )
+
+
+def recorded(about: dict[str, Any]) -> list[Source]:
+    """Return the sources that index.json names."""
+    return [Source(Origin.build(of["origin"]), of["data"]) for of in about["sources"]]
+
+
+def _labels(codes: Codes, class_names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the labels of codes as indices of `class_names`, -1 for none."""
+    if codes.labels is None:
+        return np.full(len(codes), -1, np.int64)
+    numbers = {name: number for number, name in enumerate(class_names)}
+    moved = [*(numbers[name] for name in codes.class_names), -1]
+    return np.array(moved, np.int64)[codes.labels]
+
+
+def _refuse_repeated(codes: Codes) -> None:
+    seen: set[str] = set()
+    for name in codes.names:
+        if name in seen:
+            raise SettingsError(f"two of the codes are called {name}; give each its own name.")
+        seen.add(name)
+
+
+def _compared(codes: Codes, metric: str) -> NDArray[np.float32]:
+    if codes.z.ndim != 2 or 0 in codes.z.shape:
+        raise SettingsError(f"there are no codes to search in {codes.z.shape}; give at least one.")
+    if len(codes.names) != len(codes):
+        raise SettingsError(f"{len(codes):,} codes came with {len(codes.names):,} names.")
+    return vectors_of(codes.z, metric, lambda row: f"the code of {codes.names[row]}")

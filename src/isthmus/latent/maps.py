@@ -1,0 +1,374 @@
+"""Maps: codes drawn in two dimensions, on which new codes can be placed."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.samples import Origin, Samples
+from isthmus.errors import ModelError, SettingsError, SourceError
+from isthmus.files import plain, reading, replacing
+from isthmus.latent.codes import Codes
+from isthmus.latent.distances import vectors_of
+from isthmus.latent.neighbourhoods import (
+    LARGEST,
+    continuity,
+    drawn,
+    knn_accuracy,
+    trustworthiness,
+)
+from isthmus.latent.projections import METHODS, Parts, Projection
+from isthmus.trained import CODE, Trained
+
+FORMAT = 1  # of the file; raise it when an older program could misread it
+NUMBERS = 2**26  # numbers that a map is fitted on, or pixels that it is compared with, at most
+BLOCK = 2**15  # codes that are placed at once
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Map:
+    """N codes as points in two dimensions, and what it takes to place more.
+
+    Parameters
+    ----------
+    method : str
+        A name of `METHODS`.
+    xy : (N, 2) float32
+    names : sequence of N str
+    labels : (N,) int64, optional
+        Index of each sample's class in `class_names`.
+    class_names : tuple of str
+    fitted : (N,) bool
+        Which samples the map was fitted on; the others were placed. All, where nothing is learnt.
+    layer : str
+        The layer that the codes left.
+    model, data : str
+        Fingerprints of the model and of the samples.
+    origin : Origin
+        Where the samples came from.
+    seed : int
+    parts : dict of arrays
+        What the method has learnt.
+    """
+
+    method: str
+    xy: NDArray[np.float32]
+    names: Sequence[str]
+    labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    fitted: NDArray[np.bool_]
+    layer: str = CODE
+    model: str = ""
+    data: str = ""
+    origin: Origin = field(default_factory=Origin)
+    seed: int = 0
+    parts: Parts = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Map({self.method} of {len(self):,}, layer {self.layer})"
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    @property
+    def explained(self) -> tuple[float, float] | None:
+        """The share of the codes' variance that each axis shows, for PCA."""
+        shares = self.parts.get("explained")
+        return None if shares is None else (float(shares[0]), float(shares[1]))
+
+    def place(self, codes: Codes) -> NDArray[np.float32]:
+        """Find the positions of more codes on this map, each for itself.
+
+        Returns
+        -------
+        xy : (M, 2) float32
+            A code that the map was fitted on is placed where it is.
+
+        Raises
+        ------
+        ModelError
+            If the codes are of another model or layer than the map's, or hold NaN.
+        """
+        if (codes.model, codes.layer) != (self.model, self.layer):
+            raise ModelError(
+                "these codes are of another model or layer than this map; draw theirs with "
+                "isthmus map."
+            )
+        return _placed(METHODS[self.method], self.parts, _checked(codes))
+
+    def placing(self, codes: Codes) -> "Map":
+        """Return this map with these codes placed on it, in place of its own; see `place`."""
+        return replace(
+            self,
+            xy=self.place(codes),
+            names=codes.names,
+            labels=codes.labels,
+            class_names=codes.class_names,
+            fitted=np.zeros(len(codes), np.bool_),
+            data=codes.data,
+            origin=codes.origin,
+        )
+
+    def check(self, trained: Trained) -> None:
+        """Refuse a map of another model's codes.
+
+        Raises
+        ------
+        ModelError
+        """
+        if self.model != trained.fingerprint:
+            raise ModelError(
+                "this map was drawn for another model, or before this one was trained further; "
+                "draw it again with isthmus map."
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz file, whole or not at all."""
+        about = {
+            "format": FORMAT,
+            "method": self.method,
+            "layer": self.layer,
+            "model": self.model,
+            "data": self.data,
+            "origin": plain(self.origin),
+            "seed": self.seed,
+        }
+        arrays = {
+            "xy": self.xy,
+            "names": np.array(list(self.names), np.str_),
+            "class_names": np.array(self.class_names, np.str_),
+            "fitted": self.fitted,
+            "about": np.array(json.dumps(about)),
+        } | {f"part {name}": array for name, array in self.parts.items()}
+        if self.labels is not None:
+            arrays["labels"] = self.labels
+        with replacing(Path(path)) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path, trained: Trained | None = None) -> "Map":
+        """Open a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+        trained : Trained, optional
+            The model whose codes it must show.
+
+        Raises
+        ------
+        SourceError
+            If there is none, or it cannot be read.
+        ModelError
+            If it shows another model's codes.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise SourceError(f"there is no map at {path}; isthmus map draws one.")
+        with reading(path, SourceError), path.open("rb") as file, np.load(file) as arrays:
+            loaded = cls._of(arrays)
+        if trained is not None:
+            loaded.check(trained)
+        return loaded
+
+    @classmethod
+    def _of(cls, arrays: Any) -> "Map":
+        """Make a map of an opened file."""
+        about = json.loads(str(arrays["about"]))
+        if about["format"] != FORMAT or about["method"] not in METHODS:
+            raise SourceError("another version of isthmus wrote it")
+        prefix = "part "
+        return cls(
+            about["method"],
+            arrays["xy"],
+            arrays["names"].tolist(),
+            arrays.get("labels"),
+            tuple(arrays["class_names"].tolist()),
+            arrays["fitted"],
+            about["layer"],
+            about["model"],
+            about["data"],
+            Origin.build(about["origin"]),
+            about["seed"],
+            {n.removeprefix(prefix): arrays[n] for n in arrays if n.startswith(prefix)},
+        )
+
+
+def draw_map(
+    codes: Codes,
+    method: str = "tsne",
+    *,
+    seed: int = 0,
+    largest: int = 20_000,
+    track: Track = untracked,
+) -> Map:
+    """Draw codes in two dimensions.
+
+    The map depends on the codes and the seed, not on their order or the number of threads, and
+    equal codes share a point.
+
+    Parameters
+    ----------
+    codes : Codes
+    method : str
+        A name of `METHODS`.
+    seed : int
+    largest : int
+        Different codes to fit the map on; of more, or of very long ones, as many as that are
+        drawn by the seed, and the others are placed.
+    track : callable
+        Shows progress.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such method, it is not installed, or the codes are not for it.
+    ModelError
+        If a code holds NaN.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    >>> draw_map(Codes(z, [str(i) for i in range(50)]), "pca").xy.shape
+    (50, 2)
+    """
+    if method not in METHODS:
+        raise SettingsError(f"there is no map {method!r}; there are {', '.join(METHODS)}.")
+    if largest < 1 or not 0 <= seed < 2**32:
+        raise SettingsError(
+            f"a map is fitted on at least 1 code, with a seed from 0 to 4294967295, not on "
+            f"{largest} with {seed}."
+        )
+    z = _checked(codes)
+    chosen = _chosen(z, seed, min(largest, max(1, NUMBERS // z.shape[1])))
+    parts = METHODS[method].fit(np.ascontiguousarray(z[chosen]), seed, track)
+    fitted = np.full(len(z), not parts)
+    fitted[chosen] = True
+    return Map(
+        method,
+        _placed(METHODS[method], parts, z, track),
+        codes.names,
+        codes.labels,
+        codes.class_names,
+        fitted,
+        codes.layer,
+        codes.model,
+        codes.data,
+        codes.origin,
+        seed,
+        parts,
+    )
+
+
+def quality(
+    drawing: Map, codes: Codes, samples: Samples | None = None, *, k: int = 10, seed: int = 0
+) -> dict[str, Any]:
+    """Measure what a map keeps of its codes, beside a map of the raw pixels by PCA.
+
+    Parameters
+    ----------
+    drawing : Map
+    codes : Codes
+        That it was drawn from.
+    samples : Samples, optional
+        That the codes were made of.
+    k : int
+        Neighbours for trustworthiness and continuity; of few samples, fewer.
+    seed : int
+        Draws what is measured on, if there are more than 10,000 samples, or large ones.
+
+    Returns
+    -------
+    dict
+        `n` samples, of which the map was fitted on `fitted`, and the figures were `measured` on so
+        many; `neighbours`; `trustworthiness` and `continuity` against the codes; `knn_1` and
+        `knn_10`, how often a sample's nearest others on the map have its label, or None; for PCA
+        `explained_variance`, the share of each axis; with samples the same as `raw_pca` for two
+        principal components of their pixels, against the pixels.
+
+    Raises
+    ------
+    ModelError
+        If map, codes and samples do not belong together.
+    """
+    belong = ("model", "layer", "data")
+    if len(codes) != len(drawing) or any(getattr(codes, b) != getattr(drawing, b) for b in belong):
+        raise ModelError("this map was drawn from other codes; draw it again with isthmus map.")
+    if samples is not None and samples.fingerprint != codes.data:
+        raise ModelError("these codes were made of other samples; make them again.")
+    size = 1 if samples is None else int(np.prod(samples.shape))
+    chosen = drawn(len(codes), seed, min(LARGEST, max(1, NUMBERS // size)))
+    k = min(k, (len(chosen) - 1) // 2)
+    labels = None if codes.labels is None else codes.labels[chosen]
+    figures: dict[str, Any] = {
+        "method": drawing.method,
+        "n": len(drawing),
+        "fitted": int(drawing.fitted.sum()),
+        "measured": len(chosen),
+        "neighbours": k,
+        **_figures(codes.z[chosen], drawing.xy[chosen], labels, k),
+    }
+    if drawing.explained is not None:
+        figures["explained_variance"] = list(drawing.explained)
+    if samples is not None:
+        # As they are: no figure changes when all pixels are scaled alike, as a model's input is.
+        pixels = samples.values[chosen].reshape(len(chosen), -1).astype(np.float32)
+        parts = METHODS["pca"].fit(pixels, seed, untracked)
+        xy = _placed(METHODS["pca"], parts, pixels)
+        explained = {"explained_variance": parts["explained"].tolist()}
+        figures["raw_pca"] = _figures(pixels, xy, labels, k) | explained
+    return figures
+
+
+def _figures(
+    high: NDArray[np.float32], low: NDArray[np.float32], labels: NDArray[np.int64] | None, k: int
+) -> dict[str, float | None]:
+    """Return the figures of one map; None where there are no labels or too few samples."""
+    return {
+        "trustworthiness": trustworthiness(high, low, k) if k else None,
+        "continuity": continuity(high, low, k) if k else None,
+        **{
+            f"knn_{votes}": None
+            if labels is None or votes >= len(low)
+            else knn_accuracy(low, labels, votes)
+            for votes in (1, 10)
+        },
+    }
+
+
+def _checked(codes: Codes) -> NDArray[np.float32]:
+    """Return codes that are numbers, at least one."""
+    if codes.z.size == 0:
+        raise SettingsError("there are no codes to draw.")
+    return vectors_of(codes.z, "euclidean", lambda row: f"the code of {codes.names[row]}")
+
+
+def _chosen(z: NDArray[np.float32], seed: int, largest: int) -> NDArray[np.int64]:
+    """Return the rows of at most `largest` different codes, in an order of the codes' own.
+
+    The order is that of a hash of each code, so that neither what is drawn nor how it is sorted
+    depends on the order of the samples; equal codes stand next to each other.
+    """
+    key = str(seed).encode()
+    hashes = (blake2b(code + np.float32(0), digest_size=8, key=key).digest() for code in z)  # no -0
+    digests = np.frombuffer(b"".join(hashes), np.uint64)
+    order = digests.argsort(kind="stable")
+    different = np.diff(digests[order], prepend=0) != 0
+    chosen: NDArray[np.int64] = order[different.cumsum() <= largest]
+    return chosen
+
+
+def _placed(
+    projection: Projection, parts: Parts, z: NDArray[np.float32], track: Track = untracked
+) -> NDArray[np.float32]:
+    starts = range(0, len(z), BLOCK)
+    blocks: Iterable[int] = track(starts, len(starts), "Placing") if len(starts) > 1 else starts
+    return np.concatenate(
+        [projection.place(parts, z[start : start + BLOCK]).astype(np.float32) for start in blocks]
+    )

@@ -1,0 +1,83 @@
+"""How much of the classes a code holds: what simple classifiers get out of it."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEIGHBOURS = 4
+MOST_CLASSES = 100  # beyond them a logistic regression takes too long to be asked for in passing
+ITERATIONS = 100
+
+
+def probe(
+    train: NDArray[np.float32],
+    train_labels: NDArray[np.int64],
+    test: NDArray[np.float32],
+    test_labels: NDArray[np.int64],
+) -> dict[str, float | None]:
+    """Measure the accuracy of classifiers that are fitted on some codes and tried on others.
+
+    Parameters
+    ----------
+    train, test : (N, D) and (M, D) float32
+        Codes, or anything else that describes samples.
+    train_labels, test_labels : (N,) and (M,) int64
+
+    Returns
+    -------
+    dict
+        `knn_4`, by the vote of the 4 nearest codes of `train` (Euclidean, ties to the nearest),
+        and `logistic`, by a multinomial logistic regression on standardised codes (L2 penalty,
+        C = 1, at most 100 iterations), None where there are not from 2 to 100 classes.
+    """
+    import faiss
+
+    nearest = faiss.knn(_contiguous(test), _contiguous(train), min(NEIGHBOURS, len(train)))[1]
+    chosen = votes(train_labels[nearest])
+    return {
+        "knn_4": float((chosen == test_labels).mean()),
+        "logistic": _logistic(train, train_labels, test, test_labels),
+    }
+
+
+def _logistic(
+    train: NDArray[np.float32],
+    train_labels: NDArray[np.int64],
+    test: NDArray[np.float32],
+    test_labels: NDArray[np.int64],
+) -> float | None:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    if not 2 <= len(np.unique(train_labels)) <= MOST_CLASSES:
+        return None
+    mean, deviation = train.mean(0), train.std(0)
+    deviation[deviation == 0] = 1
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        model: Any = LogisticRegression(max_iter=ITERATIONS)
+        model.fit((train - mean) / deviation, train_labels)
+    return float(model.score((test - mean) / deviation, test_labels))
+
+
+def _contiguous(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(values, np.float32)
+
+
+def votes(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what most of k neighbours say, ties to the nearest.
+
+    Parameters
+    ----------
+    labels : (N, k) int64
+        Of the neighbours of N samples, nearest first.
+
+    Examples
+    --------
+    >>> votes(np.array([[3, 1, 1, 3], [2, 5, 5, 5]])).tolist()
+    [3, 5]
+    """
+    agreeing = (labels[:, :, None] == labels[:, None, :]).sum(2)
+    winners: NDArray[np.int64] = labels[np.arange(len(labels)), agreeing.argmax(1)]
+    return winners

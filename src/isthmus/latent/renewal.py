@@ -1,0 +1,120 @@
+"""Make an index again when its model or its sources are no longer what they were."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.loading import load_as
+from isthmus.data.samples import Origin, Samples
+from isthmus.errors import ModelError, RunError, SourceError, reason
+from isthmus.latent.codes import encode
+from isthmus.latent.index import Index, Source, recorded
+from isthmus.latent.index_files import describe, read_arrays, undamaged
+from isthmus.latent.names import Names
+from isthmus.trained import Trained
+
+
+def opened(
+    folder: str | Path, trained: Trained, say: Callable[[str], None], track: Track = untracked
+) -> Index:
+    """Open an index; make it again first if it is damaged, or of another model or other data.
+
+    Parameters
+    ----------
+    folder : path
+    trained : Trained
+    say : callable
+        Told in one sentence if the index was made again, and why.
+    track : callable
+        Shows progress.
+
+    Raises
+    ------
+    IsthmusError
+        If there is no index, or it has to be made again and cannot be.
+    """
+    folder = Path(folder)
+    try:
+        index = Index.open(folder, trained)
+        why = _changed(folder, index.sources, track)
+    except ModelError:
+        why = "was made by another model, or before this one was trained further"
+    except RunError:
+        describe(folder)  # without index.json, nothing can be done
+        why = "was damaged"
+    if not why:
+        return index
+    index = rebuilt(folder, trained, track)
+    say(f"the index at {folder} {why}; it was made again, of {len(index):,} samples.")
+    return index
+
+
+def rebuilt(folder: str | Path, trained: Trained, track: Track = untracked) -> Index:
+    """Make an index again from what it was made of, and save it.
+
+    What was removed from it stays out. Where a source is what it was, what the index left out of
+    it stays out too.
+
+    Raises
+    ------
+    IsthmusError
+        If there is no index, or some of its codes came from an array or a source that is gone.
+    """
+    folder = Path(folder)
+    about = describe(folder)
+    with undamaged(folder):
+        sources = recorded(about)
+        metric, layer, removed = str(about["metric"]), str(about["layer"]), set(about["removed"])
+    if not all(source.origin.source for source in sources):
+        raise RunError(
+            f"the index at {folder} cannot be made again, because some of its codes came from an "
+            "array; build it anew from that."
+        )
+    left_out = Names.of(removed)
+    held = _names(folder)
+    parts = []
+    for origin in dict.fromkeys(source.origin for source in sources):
+        samples = _loaded(folder, origin, track)
+        rows = left_out.rows(samples.names) < 0
+        if held and {samples.fingerprint} == {s.data for s in sources if s.origin == origin}:
+            rows = held.rows(samples.names) >= 0
+        parts.append(encode(trained, samples, layer, track=track).take(np.flatnonzero(rows)))
+    first, *others = [part for part in parts if len(part)] or parts
+    index = Index.build(first, metric)
+    for part in others:
+        index.add(part)
+    index.removed = removed
+    index.save(folder)
+    return index
+
+
+def _changed(folder: Path, sources: list[Source], track: Track) -> str:
+    """Say which source is not what it was when the index was made, if one is."""
+    for source in sources:
+        if source.origin.source:  # an array cannot be looked at again
+            samples = _loaded(folder, source.origin, track)
+            if samples.fingerprint != source.data:
+                return f"was made before {source.origin.source} changed"
+    return ""
+
+
+def _loaded(folder: Path, origin: Origin, track: Track) -> Samples:
+    try:
+        return load_as(origin.source, origin.preprocessing, limit=origin.limit, track=track)
+    except SourceError as error:
+        why = reason(error).split(";")[0]
+        raise SourceError(
+            f"the index at {folder} was made of {origin.source}, which cannot be read any more "
+            f"({why}); put it back, or make another index with isthmus index."
+        ) from error
+
+
+def _names(folder: Path) -> Names | None:
+    """Return the names that the index holds, if they can still be read."""
+    try:
+        arrays = read_arrays(folder, describe(folder))
+        return Names(arrays["text"], arrays["ends"])
+    except (RunError, KeyError):
+        return None

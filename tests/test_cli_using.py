@@ -1,0 +1,265 @@
+"""The commands that put a trained model to use: what each takes, writes and prints."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus import Trained, load
+from isthmus.latent.codes import Codes
+from test_cli import done, isthmus
+
+FIGURES = {"trustworthiness", "continuity", "knn_1", "knn_10"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(session_cache: Path) -> Iterator[None]:
+    """Keep this module's fixtures away from the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISTHMUS_CACHE", str(session_cache))
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a plain run of a code of 2 and a denoiser."""
+    folder = tmp_path_factory.mktemp("runs")
+    common = ("--model", "dense", "--epochs", 15, "--code-size")
+    done("train", "digits", *common, 2, "--out", folder / "plain")
+    noise = ("--corrupt", "gaussian:0.4,masked:0.1")
+    done("train", "digits", *common, 16, *noise, "--out", folder / "denoiser")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(runs: Path) -> Path:
+    return runs / "plain"
+
+
+@pytest.fixture(scope="module")
+def digit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the first digit as a picture of another size and in colour."""
+    file = tmp_path_factory.mktemp("pictures") / "zero.png"
+    pixels = load("digits").values[0, ..., 0]
+    Image.fromarray(pixels).resize((24, 24), Image.Resampling.NEAREST).convert("RGB").save(file)
+    return file
+
+
+@pytest.fixture
+def indexed(plain: Path, tmp_path: Path) -> Path:
+    run = Path(shutil.copytree(plain, tmp_path / "run"))
+    done("index", run, "digits")
+    return run
+
+
+def shape_of(file: Path) -> tuple[int, ...]:
+    return np.asarray(Image.open(file).convert("RGB")).shape
+
+
+def answer(*arguments: object) -> Any:
+    return json.loads(done(*arguments, "--json").out)
+
+
+# -- denoise, encode ------------------------------------------------------------------------
+
+
+def test_denoise_gives_files_of_the_same_names_and_sizes(runs: Path, tmp_path: Path) -> None:
+    noisy = tmp_path / "noisy" / "deep"
+    noisy.mkdir(parents=True)
+    for number, side in enumerate((8, 8, 20)):
+        pixels = np.random.default_rng(number).integers(0, 256, (side, side), np.uint8)
+        Image.fromarray(pixels).save(noisy / f"{number}.png")
+    told = answer("denoise", runs / "denoiser", noisy.parent, "--out", tmp_path / "clean")
+    assert (told["denoised"], told["resized"], told["skipped"]) == (3, 1, [])
+    sizes = [Image.open(tmp_path / "clean" / "deep" / f"{n}.png").size for n in range(3)]
+    assert sizes == [(8, 8), (8, 8), (20, 20)]
+
+
+def test_denoise_says_when_the_run_never_saw_noise(
+    plain: Path, digit: Path, tmp_path: Path
+) -> None:
+    outcome = done("denoise", plain, digit, "--out", tmp_path / "clean")
+    assert "trained without noise" in outcome.err
+
+
+def test_encode_writes_codes_of_any_layer(plain: Path, tmp_path: Path) -> None:
+    told = answer("encode", plain, "digits", "--out", tmp_path / "codes.npz")
+    trained, digits = Trained.load(plain), load("digits")
+    assert told["n"] == len(digits)
+    codes = Codes.load(tmp_path / "codes.npz", trained)
+    assert np.allclose(codes.z, trained.encode(digits), atol=1e-5)
+    layer = trained.layers[1].name
+    told = answer("encode", plain, "digits", "--out", tmp_path / "f.npz", "--layer", layer)
+    assert told["shape"] == list(trained.layers[1].shape)
+    assert told["size"] == np.load(tmp_path / "f.npz")["z"].shape[1]
+
+
+def test_an_unknown_layer_is_answered_by_the_names(plain: Path, tmp_path: Path) -> None:
+    outcome = isthmus("encode", plain, "digits", "--layer", "no", "--out", tmp_path / "codes.npz")
+    assert outcome.code == 2
+    assert all(layer.name in outcome.err for layer in Trained.load(plain).layers)
+    assert not (tmp_path / "codes.npz").exists()
+
+
+# -- map ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne", "code"])
+def test_map_writes_picture_coordinates_and_figures(
+    plain: Path, tmp_path: Path, method: str
+) -> None:
+    out = tmp_path / "map.png"
+    told = answer("map", plain, "digits", "--method", method, "--out", out, "--limit", 300)
+    assert (told["method"], told["n"], told["fitted"]) == (method, 300, 300)
+    assert told.keys() >= FIGURES
+    assert told["raw_pca"].keys() >= FIGURES
+    assert min(shape_of(out)[:2]) > 300
+    rows = list(csv.DictReader(out.with_suffix(".csv").read_text().splitlines()))
+    assert len(rows) == 300
+    assert {row["label"] for row in rows} == set("0123456789")
+
+
+def test_samples_are_placed_on_a_map_and_another_models_is_refused(
+    runs: Path, plain: Path, tmp_path: Path
+) -> None:
+    make = ("map", plain, "digits", "--method", "tsne", "--limit", 200)
+    kept = answer(*make, "--out", tmp_path / "a.png")["map"]
+    onto = ("--onto", kept, "--out", tmp_path / "b.png")
+    told = answer("map", plain, "digits", "--limit", 150, *onto)
+    assert (told["n"], told["fitted"]) == (150, 0)
+    outcome = isthmus("map", runs / "denoiser", "digits", *onto)
+    assert outcome.code == 2
+    assert "another model" in outcome.err
+
+
+def test_the_same_map_is_drawn_from_what_is_kept(plain: Path, tmp_path: Path) -> None:
+    make = ("map", plain, "digits", "--method", "pca", "--limit", 100, "--out", tmp_path / "a.png")
+    kept = Path(answer(*make)["map"])
+    stamp = kept.stat().st_mtime_ns
+    assert Path(answer(*make)["map"]).stat().st_mtime_ns == stamp
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert answer(*make)["n"] == 100  # a damaged one is drawn again
+    assert kept.stat().st_size > 100
+
+
+@pytest.mark.parametrize("draw", ["thumbnails", "decoded"])
+def test_a_code_of_two_is_drawn_in_pictures(plain: Path, tmp_path: Path, draw: str) -> None:
+    out = tmp_path / "map.png"
+    done("map", plain, "digits", "--method", "code", "--draw", draw, "--out", out, "--limit", 200)
+    assert min(shape_of(out)[:2]) > 300
+
+
+def test_a_code_of_two_alone_is_drawn_as_it_is(runs: Path, tmp_path: Path) -> None:
+    outcome = isthmus("map", runs / "denoiser", "digits", "--method", "code", "--limit", 50)
+    assert outcome.code == 2
+    assert "16" in outcome.err
+
+
+# -- index and search -----------------------------------------------------------------------
+
+
+def test_search_finds_the_nearest_first(indexed: Path, digit: Path, tmp_path: Path) -> None:
+    out = tmp_path / "similar.png"
+    found = answer("search", indexed, digit, "--k", 4, "--out", out)
+    assert [row.keys() for row in found] == [{"name", "label", "distance"}] * 4
+    distances = [row["distance"] for row in found]
+    assert distances == sorted(distances)
+    assert found[0]["label"] == "0"
+    assert shape_of(out)[1] > shape_of(out)[0] > 50
+
+
+def test_a_stored_sample_finds_others_of_a_class(indexed: Path) -> None:
+    found = answer("search", indexed, "5", "--k", 3, "--label", "7")
+    assert {row["label"] for row in found} == {"7"}
+    assert "5" not in {row["name"] for row in answer("search", indexed, "5", "--k", 10)}
+
+
+def test_the_index_grows_and_shrinks(indexed: Path, digit: Path) -> None:
+    count = len(load("digits"))
+    told = answer("index", indexed, digit, "--add")
+    assert (told["n"], told["kind"], told["recall_10"]) == (count + 1, "exact", 1.0)
+    assert answer("search", indexed, digit, "--k", 1)[0]["name"] == digit.name
+    assert answer("index", indexed, "--remove", digit.name)["n"] == count
+    assert answer("search", indexed, digit, "--k", 1)[0]["name"] != digit.name
+
+
+def test_more_than_there_are_cannot_be_found(indexed: Path, digit: Path) -> None:
+    outcome = isthmus("search", indexed, digit, "--k", 5000)
+    assert outcome.code == 2
+    assert "1,797" in outcome.err
+
+
+def test_a_damaged_index_is_made_again_and_said(indexed: Path, digit: Path) -> None:
+    before = answer("search", indexed, digit)
+    (vectors,) = (indexed / "index").glob("*.faiss")
+    vectors.write_bytes(b"x" * 100)
+    outcome = done("search", indexed, digit, "--json")
+    assert json.loads(outcome.out) == before
+    assert "made again" in outcome.err
+
+
+def test_without_an_index_the_way_to_one_is_said(plain: Path, digit: Path) -> None:
+    outcome = isthmus("search", plain, digit)
+    assert outcome.code == 2
+    assert "isthmus index" in outcome.err
+
+
+# -- morph, activations, compare ------------------------------------------------------------
+
+
+def test_morphs_between_two_and_four_and_as_a_film(
+    plain: Path, digit: Path, tmp_path: Path
+) -> None:
+    done("morph", plain, digit, digit, "--out", tmp_path / "strip.png", "--steps", 5)
+    height, width, _ = shape_of(tmp_path / "strip.png")
+    assert width > 4 * height
+    done("morph", plain, *[digit] * 4, "--out", tmp_path / "sheet.png", "--steps", 3)
+    height, width, _ = shape_of(tmp_path / "sheet.png")
+    assert width == pytest.approx(height, rel=0.1)
+    done("morph", plain, digit, digit, "--out", tmp_path / "film.gif", "--path", "spherical")
+    classes = ("--among", "digits", "--start", "0", "--end", "4")
+    done("morph", plain, digit, *classes, "--out", tmp_path / "way.png")
+    assert shape_of(tmp_path / "way.png")[0] > 50
+
+
+def test_three_images_are_no_morph(plain: Path, digit: Path, tmp_path: Path) -> None:
+    outcome = isthmus("morph", plain, *[digit] * 3, "--out", tmp_path / "strip.png")
+    assert outcome.code == 2
+    assert "not 3" in outcome.err
+
+
+def test_activations_draws_every_layer(plain: Path, digit: Path, tmp_path: Path) -> None:
+    told = answer("activations", plain, digit, "--out", tmp_path / "layers.png")
+    assert told["layers"] == len(Trained.load(plain).layers)
+    assert shape_of(tmp_path / "layers.png")[0] > 300
+
+
+def test_compare_puts_runs_into_one_table_and_one_page(
+    runs: Path, plain: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "compare.html"
+    told = answer("compare", plain, runs / "denoiser", "--out", out)
+    assert [row["run"] for row in told["runs"]] == ["plain", "denoiser"]
+    assert [row["noise"] for row in told["runs"]] == [None, "gaussian:0.4,masked:0.1"]
+    page = out.read_text()
+    assert page.count("data:image/png") == 4  # curves, reconstructions, two maps
+    assert "http" not in page
+    outcome = isthmus("compare", plain, "--out", tmp_path / "one.html")
+    assert outcome.code == 2
+
+
+def test_the_report_of_a_denoiser_shows_noise_and_baselines(
+    runs: Path, plain: Path, tmp_path: Path
+) -> None:
+    done("train", "digits", "--model", "dense", "--epochs", 2, "--out", tmp_path / "twin")
+    out = tmp_path / "report.html"
+    done("report", runs / "denoiser", "--plain", tmp_path / "twin", "--out", out)
+    page = out.read_text()
+    for text in ("gaussian:0.4,masked:0.1", "the noisy input itself", "without noise in training"):
+        assert text in page

@@ -1,0 +1,398 @@
+"""`denoise`: as many files as went in, of their names and sizes, and cleaner."""
+
+import io
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
+
+from isthmus import Run, Samples, Settings, Trained, denoising, load, train
+from isthmus.data.pictures import PICTURE_SUFFIXES
+from isthmus.denoising import Denoised, denoise
+from isthmus.errors import IsthmusError, ModelError, SettingsError, SourceError
+
+Refused = Callable[..., AbstractContextManager[None]]
+Pixels = NDArray[np.uint8]
+
+
+def trained_on(samples: Samples, out: Path, **settings: Any) -> Trained:
+    list(train(samples, "dense", out=out, settings=Settings(batch_size=32, **settings)))
+    return Run.open(out).trained()
+
+
+@pytest.fixture(scope="module")
+def gray(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Give a denoiser of digits, 8 × 8 and grey."""
+    out = tmp_path_factory.mktemp("runs") / "gray"
+    return trained_on(load("digits"), out, epochs=10, corrupt="gaussian:0.3")
+
+
+@pytest.fixture(scope="module")
+def rgb(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Give a model of digits, 8 × 8 and in colour."""
+    out = tmp_path_factory.mktemp("runs") / "rgb"
+    return trained_on(load("digits", channels=3, limit=200), out, epochs=3)
+
+
+@pytest.fixture(scope="module")
+def cropping(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Give a model of the middle of digits: 6 × 6, enlarged to 8 × 8."""
+    out = tmp_path_factory.mktemp("runs") / "cropping"
+    return trained_on(load("digits", crop=6, size=8, limit=200), out, epochs=3)
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Give a model of signals (40, 2)."""
+    out = tmp_path_factory.mktemp("runs") / "waves"
+    return trained_on(load(signals(100)), out, epochs=2)
+
+
+def signals(count: int) -> NDArray[np.float32]:
+    phases = np.random.default_rng(0).uniform(0, 6, (count, 1, 2))
+    wave: NDArray[np.float32] = np.sin(np.linspace(0, 6, 40)[:, None] + phases).astype(np.float32)
+    return wave
+
+
+@pytest.fixture(scope="module")
+def digits() -> Samples:
+    return load("digits", limit=40)
+
+
+@pytest.fixture
+def folder(digits: Samples, tmp_path: Path) -> Path:
+    """Make class folders of forty digits as PNG files."""
+    assert digits.labels is not None
+    for i, (values, label) in enumerate(zip(digits.values, digits.labels, strict=True)):
+        path = tmp_path / "noisy" / digits.class_names[label] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values[..., 0]).save(path)
+    return tmp_path / "noisy"
+
+
+def files(folder: Path) -> list[str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def pixels(path: Path) -> Pixels:
+    with Image.open(path) as picture:
+        values = np.asarray(picture.convert("L") if picture.mode == "P" else picture)
+    return values[..., None] if values.ndim == 2 else values
+
+
+def resized(values: Pixels, size: tuple[int, int]) -> Pixels:
+    picture = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+    back = np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR))
+    return back[..., None] if back.ndim == 2 else back
+
+
+def digit(digits: Samples, size: tuple[int, int], index: int = 0) -> Image.Image:
+    return Image.fromarray(digits.values[index, ..., 0]).resize(size[::-1])
+
+
+def test_a_folder_keeps_its_names_and_gets_what_the_model_answers(
+    gray: Trained, digits: Samples, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "notes.txt").write_text("no picture")
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    done = denoise(gray, folder, tmp_path / "far" / "clean")
+    assert done == Denoised(40)
+    assert files(tmp_path / "far" / "clean") == [name for name in before if name[-3:] == "png"]
+    expected = gray.reconstruct(digits)
+    for name in files(tmp_path / "far" / "clean"):
+        clean = pixels(tmp_path / "far" / "clean" / name)
+        np.testing.assert_array_equal(clean, expected[int(Path(name).stem)])
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
+
+
+def test_noise_goes_and_the_digits_stay(gray: Trained, digits: Samples, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.3 * 255, digits.values.shape)
+    noisy = (digits.values + noise).clip(0, 255).astype(np.uint8)
+    (tmp_path / "noisy").mkdir()
+    for i, values in enumerate(noisy):
+        Image.fromarray(values[..., 0]).save(tmp_path / "noisy" / f"{i}.png")
+    denoise(gray, tmp_path / "noisy", tmp_path / "clean")
+    clean = np.stack([pixels(tmp_path / "clean" / f"{i}.png") for i in range(40)])
+    errors = [np.square(values / 255.0 - digits.values / 255.0).mean() for values in (noisy, clean)]
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_pictures_of_any_kind_come_back_in_their_upright_size(
+    gray: Trained, digits: Samples, tmp_path: Path
+) -> None:
+    noisy = tmp_path / "noisy"
+    noisy.mkdir()
+    digit(digits, (8, 8)).save(noisy / "same.png")
+    digit(digits, (20, 15)).save(noisy / "large.png")
+    digit(digits, (3, 5)).convert("RGB").save(noisy / "small.bmp")
+    transparent = digit(digits, (16, 16)).convert("RGBA")
+    transparent.putalpha(digit(digits, (16, 16), 1))
+    transparent.save(noisy / "transparent.png")
+    deep = digits.values[0, ..., 0].astype(np.uint16) * 257
+    Image.fromarray(deep).save(noisy / "deep.png")
+    digit(digits, (10, 30)).convert("P").save(noisy / "palette.gif")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter turn
+    digit(digits, (12, 24)).save(noisy / "turned.jpg", exif=turned)
+    done = denoise(gray, noisy, tmp_path / "clean")
+    assert (done.count, done.resized, done.skipped) == (7, 5, ())
+    sizes = {"large.png": (20, 15), "small.bmp": (3, 5), "transparent.png": (16, 16)}
+    sizes |= {"palette.gif": (10, 30), "turned.jpg": (24, 12)}
+    for name, size in (sizes | {"same.png": (8, 8), "deep.png": (8, 8)}).items():
+        clean = pixels(tmp_path / "clean" / name)
+        assert clean.shape == (*size, 1)
+        assert clean.dtype == np.uint8
+        expected = resized(gray.reconstruct(gray.read(noisy / name))[0], size)
+        assert np.abs(clean.astype(int) - expected).max() <= (8 if name == "turned.jpg" else 0)
+    same, deep_again = (pixels(tmp_path / "clean" / name) for name in ("same.png", "deep.png"))
+    np.testing.assert_array_equal(same, deep_again)
+    with Image.open(tmp_path / "clean" / "turned.jpg") as picture:
+        assert 0x0112 not in picture.getexif()  # it is upright now
+
+
+@pytest.mark.parametrize("suffix", [*PICTURE_SUFFIXES, ".PNG", ".Jpg"])
+@pytest.mark.parametrize("model", ["gray", "rgb"])
+def test_every_format_stays_what_it_is(
+    suffix: str, model: str, digits: Samples, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    trained: Trained = request.getfixturevalue(model)
+    (tmp_path / "noisy").mkdir()
+    noisy, clean = tmp_path / "noisy" / f"digit{suffix}", tmp_path / "clean" / f"digit{suffix}"
+    digit(digits, (16, 24)).convert("RGB").save(noisy)
+    assert denoise(trained, tmp_path / "noisy", tmp_path / "clean") == Denoised(1, 1)
+    with Image.open(noisy) as before, Image.open(clean) as after:
+        assert after.format == before.format
+        assert after.size == before.size
+        lossy = suffix.lower() in (".jpg", ".jpeg") or (suffix == ".gif" and model == "rgb")
+        if lossy and model == "rgb" and suffix != ".gif":
+            assert JpegImagePlugin.get_sampling(after) == 0
+        shown = np.asarray(after.convert("RGB" if model == "rgb" else "L")).reshape(16, 24, -1)
+    expected = resized(trained.reconstruct(trained.read(noisy))[0], (16, 24))
+    assert np.abs(shown.astype(int) - expected).mean() <= (2 if lossy else 0)
+
+
+def test_around_the_square_that_is_cropped_nothing_changes(
+    cropping: Trained, digits: Samples, tmp_path: Path
+) -> None:
+    (tmp_path / "noisy").mkdir()
+    for i, size in enumerate([(8, 8), (7, 12), (5, 9)]):
+        digit(digits, size, i).save(tmp_path / "noisy" / f"{i}.png")
+    assert denoise(cropping, tmp_path / "noisy", tmp_path / "clean") == Denoised(3, 3)
+    for i, (top, left, side) in enumerate([(1, 1, 6), (0, 3, 6), (0, 2, 5)]):
+        before = pixels(tmp_path / "noisy" / f"{i}.png")
+        clean = pixels(tmp_path / "clean" / f"{i}.png").copy()
+        middle = (slice(top, top + side), slice(left, left + side))
+        answer = cropping.reconstruct(cropping.read(tmp_path / "noisy" / f"{i}.png"))[0]
+        np.testing.assert_array_equal(clean[middle], resized(answer, (side, side)))
+        clean[middle] = before[middle]
+        np.testing.assert_array_equal(clean, before)
+
+
+def test_a_single_picture_becomes_a_file_or_lies_in_a_folder(
+    gray: Trained, digits: Samples, tmp_path: Path
+) -> None:
+    noisy = tmp_path / "noisy.png"
+    digit(digits, (8, 8)).save(noisy)
+    (tmp_path / "empty").mkdir()
+    for out, expected in (
+        ("clean.png", "clean.png"),
+        ("new/clean.bmp", "new/clean.bmp"),
+        ("folder", "folder/noisy.png"),
+        ("empty", "empty/noisy.png"),
+    ):
+        assert denoise(gray, noisy, tmp_path / out) == Denoised(1)
+        answer = gray.reconstruct(gray.read(noisy))[0]
+        np.testing.assert_array_equal(pixels(tmp_path / expected), answer)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_arrays_become_one_file_in_their_order_and_size(
+    kind: str, gray: Trained, digits: Samples, tmp_path: Path
+) -> None:
+    source = tmp_path / f"noisy.{kind}"
+    large = np.stack([resized(image, (11, 10)) for image in digits.values])
+    for values, count in ((digits.values[..., 0], 0), (large, 40)):
+        if kind == "npy":
+            np.save(source, values)
+        else:
+            np.savez(source, images=values, labels=np.arange(40))
+        out = tmp_path / f"clean-{count}.npy"
+        assert denoise(gray, source, out) == Denoised(40, count)
+        clean = np.load(out)
+        assert clean.dtype == np.uint8
+        assert clean.shape == (*values.shape[:3], 1)
+        expected = gray.reconstruct(gray.read(source))
+        for one, answer in zip(clean, expected, strict=True):
+            np.testing.assert_array_equal(one, resized(answer, one.shape[:2]))
+
+
+def test_signals_become_one_file_in_their_own_units(waves: Trained, tmp_path: Path) -> None:
+    many = signals(700)  # more than a batch
+    np.save(tmp_path / "noisy.npy", many)
+    assert denoise(waves, tmp_path / "noisy.npy", tmp_path / "clean.npy") == Denoised(700)
+    clean = np.load(tmp_path / "clean.npy")
+    assert clean.dtype == np.float32
+    np.testing.assert_array_equal(clean, waves.reconstruct(many))
+
+
+def test_named_sets_and_csv_files_are_arrays_too(gray: Trained, tmp_path: Path) -> None:
+    assert denoise(gray, "digits", tmp_path / "clean.npy") == Denoised(1797)
+    assert np.load(tmp_path / "clean.npy").shape == (1797, 8, 8, 1)
+
+
+def test_an_archive_becomes_a_folder(gray: Trained, folder: Path, tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "noisy"), "zip", folder)
+    assert denoise(gray, tmp_path / "noisy.zip", tmp_path / "clean") == Denoised(40)
+    assert files(tmp_path / "clean") == files(folder)
+
+
+def test_no_archive_writes_outside_of_the_folder(
+    gray: Trained, folder: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "noisy.zip", "w") as archive:
+        for name in files(folder):
+            archive.write(folder / name, f"a/{name}")
+        archive.write(folder / files(folder)[0], "a/../../evil.png")
+    assert denoise(gray, tmp_path / "noisy.zip", tmp_path / "in" / "clean") == Denoised(40)
+    assert files(tmp_path / "in" / "clean") == files(folder)
+    assert not list(tmp_path.rglob("evil.png"))
+
+
+def test_a_few_broken_pictures_are_skipped_with_their_reasons(
+    gray: Trained, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "0" / "broken.png").write_bytes(b"no picture")
+    whole = (folder / "0" / "0.png").read_bytes()
+    (folder / "1" / "short.png").write_bytes(whole[: len(whole) // 2])
+    done = denoise(gray, folder, tmp_path / "clean")
+    assert done.count == 40
+    assert [name for name, _ in done.skipped] == ["0/broken.png", "1/short.png"]
+    assert done.skipped[0][1] == "not an image that Pillow can read"
+    assert len(files(tmp_path / "clean")) == 40
+
+
+def test_many_broken_pictures_stop_it_and_leave_nothing(
+    gray: Trained, folder: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(denoising, "HELD", 500)  # bytes: some files are written before
+    for i in range(5):
+        (folder / f"broken{i}.png").write_bytes(b"no picture")
+    (tmp_path / "results").mkdir()
+    with refused(SourceError, folder, "5 of", "broken0.png"):
+        denoise(gray, folder, tmp_path / "results" / "clean")
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_single_broken_picture_is_said(gray: Trained, tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "noisy.png").write_bytes(b"no picture")
+    with refused(SourceError, "noisy.png", "not an image"):
+        denoise(gray, tmp_path / "noisy.png", tmp_path / "clean.png")
+    assert files(tmp_path) == ["noisy.png"]
+
+
+def test_memory_bounds_the_batch_and_changes_nothing(
+    gray: Trained, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denoise(gray, folder, tmp_path / "at-once")
+    monkeypatch.setattr(denoising, "HELD", 3 * 64)
+    denoise(gray, folder, tmp_path / "in-parts")
+    for name in files(folder):
+        one, other = pixels(tmp_path / "at-once" / name), pixels(tmp_path / "in-parts" / name)
+        assert np.abs(one.astype(int) - other).max() <= 1  # sums in another order
+
+
+def test_progress_is_told_picture_by_picture(gray: Trained, folder: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+
+    def track(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+        everything = list(items)
+        told.append((len(everything), total, title))
+        return everything
+
+    denoise(gray, folder, tmp_path / "clean", track=track)
+    assert told == [(40, 40, "Denoising")]
+
+
+@pytest.mark.parametrize("taken", ["file.png", "folder", "noisy", "noisy/clean", "noisy/0"])
+def test_what_is_there_is_never_touched(
+    taken: str, gray: Trained, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / "file.png").write_bytes(b"mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file.png").write_bytes(b"mine")
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    with refused(SettingsError, tmp_path / taken, "choose another place"):
+        denoise(gray, folder, tmp_path / taken)
+    single = folder / files(folder)[0]
+    if taken in ("file.png", "folder"):
+        with refused(SettingsError, tmp_path / taken):
+            denoise(gray, single, tmp_path / taken)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_a_link_to_the_source_is_the_source(
+    gray: Trained, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    with refused(SettingsError, "link"):
+        denoise(gray, folder, tmp_path / "link" / "clean")
+
+
+def test_an_array_needs_the_name_of_a_file(
+    gray: Trained, digits: Samples, tmp_path: Path, refused: Refused
+) -> None:
+    np.save(tmp_path / "noisy.npy", digits.values)
+    with refused(SettingsError, "noisy.npy", ".npy"):
+        denoise(gray, tmp_path / "noisy.npy", tmp_path / "clean")
+    assert files(tmp_path) == ["noisy.npy"]
+
+
+def test_a_place_that_cannot_be_made_is_said(
+    gray: Trained, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with refused(IsthmusError, tmp_path / "file" / "clean"):
+        denoise(gray, folder, tmp_path / "file" / "clean")
+    with refused(SettingsError, "x" * 300):
+        denoise(gray, folder, tmp_path / ("x" * 300))
+
+
+def test_samples_of_another_kind_are_refused(
+    gray: Trained, waves: Trained, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    np.save(tmp_path / "waves.npy", signals(3))
+    np.save(tmp_path / "images.npy", np.zeros((3, 9, 9), np.uint8))
+    with refused(ModelError, "takes samples (N, 40, 2)", folder, "pictures"):
+        denoise(waves, folder, tmp_path / "clean")
+    for trained, source in ((gray, "waves.npy"), (waves, "images.npy")):
+        with refused(ModelError, "takes samples"):
+            denoise(trained, tmp_path / source, tmp_path / "clean.npy")
+    assert not [name for name in files(tmp_path) if "clean" in name]
+
+
+def test_missing_and_unknown_sources_are_said(
+    gray: Trained, tmp_path: Path, refused: Refused
+) -> None:
+    with refused(SourceError, "nowhere"):
+        denoise(gray, tmp_path / "nowhere", tmp_path / "clean")
+    (tmp_path / "empty").mkdir()
+    with refused(SourceError, "empty"):
+        denoise(gray, tmp_path / "empty", tmp_path / "clean")
+
+
+def test_what_is_written_is_sharp(rgb: Trained) -> None:
+    """A JPEG of ours is near to what was written: quality 95, colour at full resolution."""
+    draw = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(draw).save(content, **denoising.WRITTEN[".jpg"])
+    with Image.open(content) as picture:
+        assert np.abs(np.asarray(picture).astype(int) - draw).mean() < 6
+    assert set(denoising.WRITTEN) == set(PICTURE_SUFFIXES)
