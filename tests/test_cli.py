@@ -148,6 +148,14 @@ def test_the_commands_are_these() -> None:
         "reconstruct",
         "summary",
         "report",
+        "activations",
+        "compare",
+        "denoise",
+        "encode",
+        "map",
+        "index",
+        "search",
+        "morph",
         "data",
         "data fetch",
         "data clean",
@@ -330,6 +338,7 @@ SETTINGS: dict[str, tuple[str, object]] = {
     "schedule": ("--schedule cosine", "cosine"),
     "loss": ("--loss mse", "mse"),
     "mirror": ("--mirror", True),
+    "corrupt": ("--corrupt masked:0.5", "masked:0.5"),
     "patience": ("--patience 2", 2),
     "validation": ("--validation 0.25", 0.25),
     "test": ("--test 0.3", 0.3),
@@ -401,11 +410,13 @@ def evaluation(trained: tuple[Path, Outcome]) -> dict[str, Any]:
 
 
 def test_evaluate_as_json_has_these_keys(evaluation: dict[str, Any]) -> None:
-    assert evaluation.keys() == {"test", "baselines", "training", "model"}
+    labelled = {"codes", "pca", "pixels"}
+    assert evaluation.keys() == {"test", "baselines", "training", "model"} | labelled
     assert evaluation["test"].keys() == {"n", "bce", "mse", "psnr", "ssim"}
     assert evaluation["baselines"].keys() == {"pca", "mean"}
-    assert "mse" in evaluation["baselines"]["pca"]
-    assert evaluation["baselines"]["mean"].keys() == {"mse"}
+    assert evaluation["baselines"]["pca"].keys() == {"components", "bce", "mse", "psnr", "ssim"}
+    assert evaluation["baselines"]["mean"].keys() == {"bce", "mse", "psnr", "ssim"}
+    assert all(evaluation[name].keys() == {"knn_4", "logistic"} for name in labelled)
     assert evaluation["training"].keys() == {"seconds", "epochs", "images_per_second"}
     assert evaluation["model"].keys() == {"name", "code_size", "parameters"}
     assert evaluation["test"]["n"] == 30
@@ -578,9 +589,9 @@ def test_the_report_needs_no_other_file(page: Path) -> None:
     assert "@import" not in text
 
 
-def test_the_report_shows_two_pictures(page: Path) -> None:
+def test_the_report_shows_five_pictures(page: Path) -> None:
     links = Page(page.read_text(encoding="utf-8")).links
-    assert len(links) == 2
+    assert len(links) == 5  # reconstructions, a map, searches, morphs, curves
     for link in links:
         with Image.open(io.BytesIO(base64.b64decode(link.split(",", 1)[1]))) as picture:
             picture.load()

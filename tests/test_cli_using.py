@@ -59,7 +59,8 @@ def indexed(plain: Path, tmp_path: Path) -> Path:
 
 
 def shape_of(file: Path) -> tuple[int, ...]:
-    return np.asarray(Image.open(file).convert("RGB")).shape
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB")).shape
 
 
 def answer(*arguments: object) -> Any:
@@ -77,8 +78,8 @@ def test_denoise_gives_files_of_the_same_names_and_sizes(runs: Path, tmp_path: P
         Image.fromarray(pixels).save(noisy / f"{number}.png")
     told = answer("denoise", runs / "denoiser", noisy.parent, "--out", tmp_path / "clean")
     assert (told["denoised"], told["resized"], told["skipped"]) == (3, 1, [])
-    sizes = [Image.open(tmp_path / "clean" / "deep" / f"{n}.png").size for n in range(3)]
-    assert sizes == [(8, 8), (8, 8), (20, 20)]
+    clean = [shape_of(tmp_path / "clean" / "deep" / f"{number}.png") for number in range(3)]
+    assert clean == [(8, 8, 3), (8, 8, 3), (20, 20, 3)]
 
 
 def test_denoise_says_when_the_run_never_saw_noise(

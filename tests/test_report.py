@@ -61,7 +61,7 @@ def page(run: Run, digits: Samples) -> Page:
 
 def test_the_page_is_well_formed_and_needs_no_other_file(page: Page) -> None:
     assert page.open == []
-    assert len(page.references) == 2
+    assert len(page.references) == 5
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
 
 

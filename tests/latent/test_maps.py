@@ -38,7 +38,7 @@ def digits() -> Samples:
 def codes(digits: Samples) -> Codes:
     """Give the pixels of digits, no two of them alike."""
     return Codes(
-        digits.values.reshape(COUNT, -1).astype(np.float32) / 255,
+        digits.values.reshape(COUNT, -1).astype(np.float32) / np.float32(255),
         digits.names,
         digits.labels,
         digits.class_names,

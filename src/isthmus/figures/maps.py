@@ -105,7 +105,7 @@ def scatter(drawing: Drawn, title: str = "") -> "Figure":
     return figure
 
 
-def thumbnails(drawing: Drawn, images: NDArray[np.uint8], title: str = "") -> "Figure":
+def thumbnails(drawing: Drawn, images: NDArray[Any], title: str = "") -> "Figure":
     """Draw a map with small pictures of the samples, where they do not overlap.
 
     Parameters

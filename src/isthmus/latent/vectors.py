@@ -216,7 +216,7 @@ class Vectors:
         """Yield the number of each list that is not empty, and views of its rows and bytes."""
         lists, width = self.index.invlists, self.index.code_size
         for number in range(self.lists):
-            if (count := lists.list_size(number)) >= 0:
+            if count := lists.list_size(number):
                 rows = _faiss().rev_swig_ptr(lists.get_ids(number), count)
                 yield number, rows, _faiss().rev_swig_ptr(lists.get_codes(number), count * width)
 
