@@ -27,7 +27,12 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "fashion-2d": {"source": "fashion-mnist", "code_size": 2, "map": "code"},
         "faces-32": {"source": "lfw", "code_size": 32},
         "mnist-32": {"source": "mnist", "code_size": 32, "map": "tsne"},
-        "mnist-2d": {"source": "mnist", "code_size": 2, "map": "code"},
+        "mnist-2d": {
+            "source": "mnist",
+            "code_size": 2,
+            "settings": {"loss": "mse"},
+            "map": "code",
+        },
         "fashion-32": {"source": "fashion-mnist", "code_size": 32, "map": "tsne"},
         "faces-linear": {"source": "lfw", "code_size": 32, "model": "linear"},
     },

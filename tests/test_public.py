@@ -11,6 +11,7 @@ import typer
 
 import isthmus as package
 from isthmus.cli import app
+from isthmus.data.corruption import CORRUPTIONS
 from isthmus.data.datasets import DATASETS
 from isthmus.models.zoo import MODELS
 from isthmus.training.objectives import LOSSES
@@ -19,9 +20,13 @@ from isthmus.training.settings import DEVICES, PRECISIONS
 from test_cli import isthmus
 
 PUBLIC = [
+    "CORRUPTIONS",
+    "Codes",
     "DATASETS",
+    "Index",
     "IsthmusError",
     "MODELS",
+    "Map",
     "Preprocessing",
     "Progress",
     "Run",
@@ -30,17 +35,22 @@ PUBLIC = [
     "Spec",
     "Trained",
     "__version__",
+    "between",
     "build",
+    "denoise",
     "divide",
+    "draw_map",
+    "encode",
     "evaluate",
     "load",
     "resume",
     "specify",
     "summarise",
     "train",
+    "write_comparison",
     "write_report",
 ]
-TABLES = ("DATASETS", "MODELS")
+TABLES = ("CORRUPTIONS", "DATASETS", "MODELS")
 DOCUMENTED = [name for name in PUBLIC if name not in (*TABLES, "__version__")]
 
 
@@ -123,6 +133,7 @@ def test_the_type_marker_is_shipped() -> None:
 # -- names of tables are said in the help, and by the error when misspelt -------------------
 
 OPTIONS: dict[str, Iterable[str]] = {
+    "corrupt": CORRUPTIONS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "loss": LOSSES,

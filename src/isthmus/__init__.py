@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from isthmus.comparison import write_comparison as write_comparison
+    from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
     from isthmus.data.datasets import DATASETS as DATASETS
     from isthmus.data.loading import load as load
     from isthmus.data.preprocessing import Preprocessing as Preprocessing
     from isthmus.data.samples import Samples as Samples
     from isthmus.data.samples import divide as divide
+    from isthmus.denoising import denoise as denoise
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation import evaluate as evaluate
+    from isthmus.latent.codes import Codes as Codes
+    from isthmus.latent.codes import encode as encode
+    from isthmus.latent.index import Index as Index
+    from isthmus.latent.maps import Map as Map
+    from isthmus.latent.maps import draw_map as draw_map
+    from isthmus.latent.morph import between as between
     from isthmus.models.summary import summarise as summarise
     from isthmus.models.zoo import MODELS as MODELS
     from isthmus.models.zoo import Spec as Spec
@@ -30,9 +39,13 @@ if TYPE_CHECKING:
     from isthmus.training.settings import Settings as Settings
 
 _PLACES = {
+    "CORRUPTIONS": "data.corruption",
+    "Codes": "latent.codes",
     "DATASETS": "data.datasets",
+    "Index": "latent.index",
     "IsthmusError": "errors",
     "MODELS": "models.zoo",
+    "Map": "latent.maps",
     "Preprocessing": "data.preprocessing",
     "Progress": "training.loop",
     "Run": "training.run",
@@ -40,14 +53,19 @@ _PLACES = {
     "Settings": "training.settings",
     "Spec": "models.zoo",
     "Trained": "trained",
+    "between": "latent.morph",
     "build": "models.zoo",
+    "denoise": "denoising",
     "divide": "data.samples",
+    "draw_map": "latent.maps",
+    "encode": "latent.codes",
     "evaluate": "evaluation",
     "load": "data.loading",
     "resume": "training.loop",
     "specify": "models.zoo",
     "summarise": "models.summary",
     "train": "training.loop",
+    "write_comparison": "comparison",
     "write_report": "report",
 }
 

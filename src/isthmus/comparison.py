@@ -67,10 +67,17 @@ def write_comparison(
         title=" · ".join(row["run"] for row in rows),
         lead=_lead(runs, alike),
         rows=rows,
-        table=[(name.replace("_", " "), [_text(row[name]) for row in rows]) for name in rows[0]],
+        table=[
+            (name.replace("_", " "), [_text(row[name]) for row in rows])
+            for name in rows[0]
+            if name != "run"
+        ],
         curves=embedded(
             validation_curves(
-                {row["run"]: run.history() for row, run in zip(rows, runs, strict=True)}
+                {
+                    f"{row['run']} ({row['loss']})": run.history()
+                    for row, run in zip(rows, runs, strict=True)
+                }
             )
         ),
         grids=[embedded(figure) for figure in _grids(runs, data, alike)],

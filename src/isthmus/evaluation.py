@@ -21,7 +21,8 @@ from isthmus.trained import Trained
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.run import Run
 
-EXACT_PCA = 4096  # numbers a sample up to which PCA is computed exactly
+EXACT_PCA = 4096  # numbers a sample up to which all components of PCA are computed exactly
+FEW, MANY = 64, 1024  # components of samples of many numbers that Lanczos' method finds sooner
 PCA_NUMBERS = 2**26  # numbers that PCA is fitted on at most (256 MiB), else samples are drawn
 PROBED = 10_000  # test samples whose classes are asked for, at most
 
@@ -188,8 +189,11 @@ def _flat(trained: Trained, values: NDArray[Any]) -> NDArray[np.float32]:
 def _pca(pixels: NDArray[np.float32], components: int) -> Any:
     from sklearn.decomposition import PCA
 
-    solver = "covariance_eigh" if pixels.shape[1] <= EXACT_PCA else "randomized"
-    return PCA(min(components, *pixels.shape), svd_solver=solver, random_state=0).fit(pixels)
+    components, size = min(components, *pixels.shape), pixels.shape[1]
+    solver = "covariance_eigh" if size <= EXACT_PCA else "randomized"
+    if components <= FEW and size > MANY and components < len(pixels):
+        solver = "arpack"
+    return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
 
 
 def _probes(

@@ -19,7 +19,7 @@ from isthmus.figures import layers as layer_figures
 from isthmus.figures import maps as map_figures
 from isthmus.figures import morphs as morph_figures
 from isthmus.figures import samples as sample_figures
-from isthmus.figures.drawing import png
+from isthmus.figures.drawing import png, short
 from isthmus.files import fingerprint, write_bytes
 from isthmus.latent.codes import Codes, encode
 from isthmus.latent.hits import Hits
@@ -77,9 +77,7 @@ def similar(
     for number, (query, name, values) in enumerate(zip(queries, names, found, strict=True)):
         hit = hits.rows(number)
         rows.append((name, np.concatenate([query[None], values])))
-        captions.append(
-            ["query", *(f"{row['label'] or row['name']}\n{row['distance']:.3g}" for row in hit)]
-        )
+        captions.append(["query", *map(_caption, hit)])
     return sample_figures.rows_of_samples(rows, captions)
 
 
@@ -354,6 +352,10 @@ def _stored(index: Index, names: Sequence[str]) -> dict[str, NDArray[Any]]:
             if name in names:
                 stored.setdefault(name, samples.values[i])
     return stored
+
+
+def _caption(hit: dict[str, Any]) -> str:
+    return f"{short(hit['label'] or hit['name'])}\n{hit['distance']:.3g}"
 
 
 def activations(trained: Trained, sample: NDArray[Any], name: str) -> "Figure":

@@ -43,7 +43,7 @@ def test_models_answer_and_learn_as_with_separate_layers(
         for hook in hooks:
             hook.remove()
     assert len(seen) == len([part for part in module.modules() if isinstance(part, nn.Upsample)])
-    assert torch.allclose(*outputs, atol=1e-10)
+    assert torch.allclose(outputs[0], outputs[1], atol=1e-10)
     assert len(gradients[0]) == len(list(module.parameters()))
     for folded, separate in zip(*gradients, strict=True):
         assert torch.allclose(folded, separate, atol=1e-10)

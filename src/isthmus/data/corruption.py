@@ -161,10 +161,7 @@ class Corruption:
 
     def __post_init__(self) -> None:
         for kind, strength in self.steps:
-            if kind not in CORRUPTIONS:
-                known = ", ".join(CORRUPTIONS)
-                raise SettingsError(f"there is no corruption {kind!r}; there are {known}.")
-            strongest = CORRUPTIONS[kind].strongest
+            strongest = _row(kind).strongest
             if not 0 < strength <= strongest:
                 raise SettingsError(
                     f"the strength of {kind} must be above 0 and at most {strongest:g}, not "
@@ -177,11 +174,12 @@ class Corruption:
         steps = []
         for part in text.split(","):
             kind, _, number = part.strip().partition(":")
+            _row(kind)
             try:
                 steps.append((kind, float(number)))
             except ValueError:
                 raise SettingsError(
-                    f"{part.strip()!r} is no corruption; write kind:strength, as in gaussian:0.5."
+                    f"{part.strip()!r} has no strength; write kind:strength, as in {kind}:0.5."
                 ) from None
         return cls(tuple(steps))
 
@@ -193,6 +191,13 @@ class Corruption:
         for kind, strength in self.steps:
             x = CORRUPTIONS[kind].apply(x, strength, draws)
         return x
+
+
+def _row(kind: str) -> Kind:
+    if kind not in CORRUPTIONS:
+        known = ", ".join(CORRUPTIONS)
+        raise SettingsError(f"there is no corruption {kind!r}; there are {known}.")
+    return CORRUPTIONS[kind]
 
 
 def _last(x: Tensor) -> tuple[int, ...]:

@@ -107,7 +107,7 @@ def rows_of_samples(
             if captions:
                 axes.set_xlabel(captions[row][column], fontsize=6.5, color=INK, labelpad=2)
             if column == 0:
-                _title_row(axes, title)
+                _title_row(axes, short(title))
     return figure
 
 

@@ -78,7 +78,7 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
     threads = torch.get_num_threads()
     perplexity = min(PERPLEXITY, (len(z) - 1) / 3)
     distances, indices = others(z, min(3 * PERPLEXITY, len(z) - 1))
-    neighbours = PrecomputedNeighbors(indices, distances / distances.mean())
+    neighbours = PrecomputedNeighbors(indices, distances)
     embedding = TSNE(n_jobs=threads, random_state=seed).prepare_initial(
         affinities=PerplexityBasedNN(None, perplexity, knn_index=neighbours, n_jobs=threads),
         initialization=1e-4 * start,
