@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import re
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
@@ -198,6 +199,21 @@ def test_an_archive_has_its_own_parts(suffix: str, tmp_path: Path) -> None:
         path = path.rename(tmp_path / "packed.tgz")
     assert_same(isthmus.load(path), isthmus.load(folder))
     assert isthmus.load(path).splits is not None
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".zip"])
+def test_members_with_and_without_a_leading_slash_go_together(suffix: str, photos: Path) -> None:
+    path = packed(photos, suffix, "/")
+    assert_same(isthmus.load(path), isthmus.load(photos))
+    shutil.copytree(photos / "cat", photos / "hen")
+    plain = packed(photos / "hen", ".tar", "hen/")
+    with tarfile.open(plain, "a") as tar:
+        tar.add(photos / "dog" / "0.png", "dog/0.png")
+        member = tar.gettarinfo(photos / "dog" / "0.png")
+        member.name = "/dog/1.png"
+        with (photos / "dog" / "0.png").open("rb") as content:
+            tar.addfile(member, content)
+    assert set(isthmus.load(plain).names) >= {"dog/0.png", "dog/1.png", "hen/0.png"}
 
 
 def test_what_a_mac_adds_to_a_zip_is_passed_over(photos: Path) -> None:

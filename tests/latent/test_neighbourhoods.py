@@ -99,10 +99,9 @@ def test_the_truth_is_its_own_best_map_and_chance_the_worst(high: Points) -> Non
 
 def test_equal_points_share_a_rank() -> None:
     assert trustworthiness(np.ones((30, 4), np.float32), np.ones((30, 2), np.float32), 5) == 1
-    # So many of so long, that the same distances are not rounded alike.
-    twins = np.repeat(np.random.default_rng(3).normal(size=(5, 100)), 121, 0).astype(np.float32)
-    mixed = twins + np.random.default_rng(4).normal(0, 1e-3, twins.shape).astype(np.float32)
-    assert trustworthiness(twins, mixed, 3) == 1
+    lattice = np.stack(np.meshgrid(np.arange(20), np.arange(20)), axis=-1).reshape(-1, 2)
+    lattice = np.concatenate([lattice, [[31.4, 2.7]]]).astype(np.float32)  # the mean is no integer
+    assert trustworthiness(lattice, lattice, 3) == 1  # of the four nearest, which are equally near
 
 
 @pytest.mark.parametrize("k", [0, COUNT // 2])

@@ -86,9 +86,9 @@ def read_archive(path: Path, limit: int | None = None) -> Found:
         )
     chosen = [pictures[i] for i in spread(len(pictures), limit)]
     contents = _zip_contents(path, chosen) if is_zip else _tar_contents(path, chosen)
-    top = os.path.commonpath([PurePosixPath(name).parent for name in pictures])
+    top = os.path.commonpath([_relative(name).parent for name in pictures])
     pictures, chosen = (
-        [PurePosixPath(name).relative_to(top).as_posix() for name in some]
+        [_relative(name).relative_to(top).as_posix() for name in some]
         for some in (pictures, chosen)
     )
     return _labelled(chosen, contents, pictures)
@@ -110,6 +110,11 @@ def _labelled(
     index = {name: i for i, name in enumerate(classes)}
     labels = np.array([index[parts[0]] for parts in folders], np.int64)
     return Found(names, files=files, labels=labels, class_names=classes, splits=splits)
+
+
+def _relative(name: str) -> PurePosixPath:
+    """Take a member's name as one within the archive, whatever it begins with."""
+    return PurePosixPath(name.lstrip("/"))
 
 
 def _hidden(name: str) -> bool:

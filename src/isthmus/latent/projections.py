@@ -107,8 +107,13 @@ def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
         return _learnt(z, start)
     k = min(UMAP_NEIGHBOURS, len(z) - 1)
     distances, indices = nearest(z, z, k)
-    scaled = (distances / distances.mean()).astype(np.float32)
-    umap = UMAP(k, init=start, random_state=seed, n_jobs=1, precomputed_knn=(indices, scaled, None))
+    umap = UMAP(
+        k,
+        init=start,
+        random_state=seed,
+        n_jobs=1,
+        precomputed_knn=(indices, distances.astype(np.float32), None),
+    )
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.filterwarnings("ignore", module="umap")  # it cannot transform, and need not
         for _ in track(range(1), 1, "UMAP"):
