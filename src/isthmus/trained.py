@@ -177,7 +177,7 @@ class Trained:
                 "recolours images."
             )
         for start in range(0, len(array), self.batch):
-            block = np.require(array[start : start + self.batch], None, "CW")  # torch may write
+            block = np.require(array[start : start + self.batch], requirements=["C", "W"])
             batch = torch.from_numpy(block)
             with torch.inference_mode():
                 yield self.preprocessing.to_input(batch.to(self._device))

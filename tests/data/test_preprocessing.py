@@ -362,3 +362,23 @@ def test_signals_are_scaled_both_ways_and_left_as_they_are(low: float, high: flo
     assert x[1, 1, 2] == 1
     assert torch.equal(values, before)
     assert torch.allclose(wanted.from_output(x), before)
+
+
+@pytest.mark.parametrize("crop", [None, 90, 201])
+@pytest.mark.parametrize("size", [(24, 24), (20, 31)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_decoded_smaller_comes_out_as_from_its_whole(
+    crop: int | None, size: tuple[int, int], orientation: int, tmp_path: Path
+) -> None:
+    up, across = np.mgrid[0:300, 0:420]
+    waves = [across * 0.6, up * 0.8, 128 + 100 * np.sin(across / 40) * np.cos(up / 30)]
+    picture = Image.fromarray(np.stack(waves, axis=-1).clip(0, 255).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "wave.jpg", quality=95, exif=exif)
+    wanted = isthmus.Preprocessing(crop=crop, size=size)
+    smaller = wanted.image(str(tmp_path / "wave.jpg")).astype(int)
+    whole = wanted.fit(wanted.decode(str(tmp_path / "wave.jpg"))).astype(int)
+    assert smaller.shape == (*size, 3)
+    assert np.abs(smaller - whole).mean() < 1.5
+    assert np.abs(smaller - whole).max() < 16

@@ -99,8 +99,8 @@ def test_the_truth_is_its_own_best_map_and_chance_the_worst(high: Points) -> Non
 
 def test_equal_points_share_a_rank() -> None:
     assert trustworthiness(np.ones((30, 4), np.float32), np.ones((30, 2), np.float32), 5) == 1
-    lattice = np.stack(np.meshgrid(np.arange(20), np.arange(20)), axis=-1).reshape(-1, 2)
-    lattice = np.concatenate([lattice, [[31.4, 2.7]]]).astype(np.float32)  # the mean is no integer
+    places = np.stack(np.meshgrid(np.arange(20), np.arange(20)), axis=-1).reshape(-1, 2)
+    lattice = np.concatenate([places, [[31.4, 2.7]]]).astype(np.float32)  # the mean is no integer
     assert trustworthiness(lattice, lattice, 3) == 1  # of the four nearest, which are equally near
 
 

@@ -22,7 +22,7 @@ from isthmus.data.sources import Found
 from isthmus.errors import SettingsError, SourceError, reason
 from isthmus.files import fingerprint, write_bytes
 
-FORMAT = 1  # of the cached files; raise it when the same source would give other pixels
+FORMAT = 2  # of the cached files; raise it when the same source would give other pixels
 CHUNK = 64  # pictures decoded by one task
 ALONE = 256  # below as many pictures, starting other processes costs more than it brings
 TOLERATED = 0.10  # share of pictures that may be broken

@@ -5,6 +5,7 @@ is the one place that decides how a file becomes an array and an array becomes a
 """
 
 import io
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from isthmus.errors import SettingsError, SourceError
 if TYPE_CHECKING:
     import torch
 
+SPARE = 2.0  # how many times larger than needed a JPEG is decoded at least
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
@@ -76,6 +78,9 @@ class Preprocessing:
     def image(self, file: bytes | str) -> NDArray[np.uint8]:
         """Decode a picture, given as the content or the path of its file, and `fit` it.
 
+        A JPEG that is to be made much smaller is decoded at a half, a quarter or an eighth of its
+        sides, as its blocks allow, still at least twice as large as it will be.
+
         Returns
         -------
         (H, W, C) uint8
@@ -86,7 +91,20 @@ class Preprocessing:
         SourceError
             With the reason, if the file is no picture or a broken one.
         """
-        return self.fit(self.decode(file))
+        pixels, shrunk = self._decoded(file, shrinking=True)
+        if shrunk is None or self.size is None:
+            return self.fit(pixels)
+        if self.channels is not None:
+            pixels = _recoloured(pixels, self.channels, self.background)
+        return _resized(pixels, self.size, self._box(*shrunk))
+
+    def _box(self, width: int, height: int, scale: int) -> tuple[float, float, float, float]:
+        """Return what `fit` looks at of a picture of those sides that was decoded smaller."""
+        if self.crop is None:
+            return (0, 0, width / scale, height / scale)
+        side = min(self.crop, width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        return (left / scale, top / scale, (left + side) / scale, (top + side) / scale)
 
     def decode(self, file: bytes | str) -> NDArray[np.uint8]:
         """Decode a picture upright and whole: (H, W, 1) uint8 if grey, or else (H, W, 3).
@@ -96,10 +114,26 @@ class Preprocessing:
         SourceError
             With the reason, if the file is no picture or a broken one.
         """
+        return self._decoded(file, shrinking=False)[0]
+
+    def _decoded(
+        self, file: bytes | str, shrinking: bool
+    ) -> tuple[NDArray[np.uint8], tuple[int, int, int] | None]:
+        """Decode a picture; if it came out smaller, tell its width, height and how many times."""
         opening = io.BytesIO(file) if isinstance(file, bytes) else file
         try:
             with warnings.catch_warnings(action="ignore"), Image.open(opening) as opened:
-                return _eight_bits(ImageOps.exif_transpose(opened), self.background)
+                width, height = opened.size
+                if shrinking and opened.format == "JPEG" and self.size is not None:
+                    spare = min(width, height, self.crop or width) / (SPARE * max(self.size))
+                    if spare >= 2:  # the decoder takes the next larger size that it can
+                        opened.draft(None, (math.ceil(width / spare), math.ceil(height / spare)))
+                scale = round(width / opened.width)  # its last pixel may be a part of one
+                upright = ImageOps.exif_transpose(opened)
+                if upright.size != opened.size:
+                    width, height = height, width
+                pixels = _eight_bits(upright, self.background)
+                return pixels, (width, height, scale) if scale > 1 else None
         except UnidentifiedImageError:
             raise SourceError("not an image that Pillow can read") from None
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
@@ -242,11 +276,18 @@ def _recoloured(pixels: NDArray[np.uint8], channels: int, background: str) -> ND
     return recoloured.reshape(*pixels.shape[:2], channels)
 
 
-def _resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    box = (size[1], size[0])  # Pillow says width first
+def _resized(
+    pixels: NDArray[np.uint8],
+    size: tuple[int, int],
+    part: tuple[float, float, float, float] | None = None,
+) -> NDArray[np.uint8]:
+    """Bring (H, W, C), or a part of it (left, top, right, bottom), to a height and width."""
+    sides = (size[1], size[0])  # Pillow says width first
+
+    def plane(of: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(Image.fromarray(of).resize(sides, Image.Resampling.BILINEAR, part))
+
     if pixels.shape[-1] == 3:
-        return np.asarray(Image.fromarray(pixels).resize(box, Image.Resampling.BILINEAR))
-    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(pixels, -1, 0)]
-    return np.stack(
-        [np.asarray(plane.resize(box, Image.Resampling.BILINEAR)) for plane in planes], axis=-1
-    )
+        return plane(pixels)
+    planes = np.moveaxis(pixels, -1, 0)
+    return np.stack([plane(np.ascontiguousarray(of)) for of in planes], axis=-1)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus.data.corruption import Corruption, Draws, Fresh, Frozen
+from isthmus.data.corruption import Corruption, Fresh, Frozen
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.training.settings import Settings
@@ -118,7 +118,11 @@ class Batches:
             if self.mirror:
                 where = torch.from_numpy(np.flatnonzero(mirrored[whole][mine])).to(x.device)
                 x[where] = x[where].flip(-1)
-            yield self._corrupted(x, Fresh(self.seed, epoch, batch, self.size, self.share)), x
+            if self.corruption is None:
+                yield x, x
+            else:
+                draws = Fresh(self.seed, epoch, batch, self.size, self.share)
+                yield self.corruption.apply(x, draws), x
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets of all samples once, in their order, the last batch shorter.
@@ -128,10 +132,10 @@ class Batches:
         for start in range(0, len(self.indices), self.size):
             chosen = self.indices[start : start + self.size]
             x = self.source.gather(chosen)
-            yield self._corrupted(x, Frozen(self.seed, chosen)), x
-
-    def _corrupted(self, x: Tensor, draws: Draws) -> Tensor:
-        return x if self.corruption is None else self.corruption.apply(x, draws)
+            if self.corruption is None:
+                yield x, x
+            else:
+                yield self.corruption.apply(x, Frozen(self.seed, chosen)), x
 
 
 def noise_fingerprint(

@@ -2,6 +2,7 @@
 
 import os
 
+import joblib
 import torch
 from lightning_fabric import Fabric
 
@@ -33,6 +34,8 @@ def launch(settings: Settings) -> Fabric:
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
+    if device == "cpu":  # torch counts the machine's cores, also where a container has fewer
+        torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
     return fabric
 
 

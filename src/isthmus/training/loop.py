@@ -227,11 +227,12 @@ class _Loop:
     def __init__(self, run: Run, samples: Samples, fabric: Fabric) -> None:
         record, split, settings = run.record, run.split(), run.record.settings
         self.run, self.fabric, self.settings, self.spec = run, fabric, settings, record.spec
-        self.module = _fresh(record.spec, settings.seed)
-        optimizer = make_optimizer(settings, self.module.parameters())
-        self.state = self._restore(optimizer)
+        self.module = _fresh(record.spec, settings.seed).to(fabric.device)
+        self.optimizer = make_optimizer(settings, self.module.parameters())
+        self.state = self._restore()
         self.history = [line for line in run.history() if line["step"] <= self.state.step]
-        self.model, self.optimizer = fabric.setup(self.module, optimizer)
+        # Alone, the module itself: Fabric's wrapper takes as long as a small model's own work.
+        self.model = fabric.setup_module(self.module) if fabric.world_size > 1 else self.module
         source = Source(samples.values, record.preprocessing, fabric.device)
         size, share = settings.batch_size or 1, (fabric.global_rank, fabric.world_size)
         self.batches = Batches(
@@ -283,7 +284,7 @@ class _Loop:
         mark = looked = time.perf_counter()
         for x, target in self.batches.epoch(epoch, start):
             self._set_lr()
-            loss = self.loss(self.model(x), target, self.spec.activation)
+            loss = self._loss(x, target)
             self.fabric.backward(loss)
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -310,9 +311,14 @@ class _Loop:
         total = 0.0
         with torch.inference_mode():
             for x, target in self.held_out.in_order():
-                loss = self.loss(self.model(x), target, self.spec.activation)
-                total += float(loss) * len(x)
+                total += float(self._loss(x, target)) * len(x)
         return total / len(self.held_out.indices)
+
+    def _loss(self, x: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a batch: the model in the chosen precision, the rest in 32."""
+        with self.fabric.autocast():
+            output = self.model(x)
+        return self.loss(output.float(), target, self.spec.activation)
 
     def _note(self, progress: Progress) -> None:
         """Make an epoch a line of the history."""
@@ -342,13 +348,13 @@ class _Loop:
             }
         )
 
-    def _restore(self, optimizer: torch.optim.Optimizer) -> State:
+    def _restore(self) -> State:
         """Take weights, optimiser and counters from the checkpoint, if there is one."""
         checkpoint = self.run.checkpoint()
         if checkpoint is None:
             return State()
         self.module.load_state_dict(checkpoint["module"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
         return State(**checkpoint["counters"])
 
     def _set_lr(self) -> None:
