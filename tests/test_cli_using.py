@@ -205,6 +205,24 @@ def test_a_damaged_index_is_made_again_and_said(indexed: Path, digit: Path) -> N
     assert "made again" in outcome.err
 
 
+def test_a_query_that_is_nowhere_is_said(indexed: Path) -> None:
+    outcome = isthmus("search", indexed, "nowhere.png")
+    assert outcome.code == 2
+    assert "no file and no indexed sample called 'nowhere.png'" in outcome.err
+
+
+def test_a_source_is_not_ignored_when_samples_are_removed(indexed: Path, digit: Path) -> None:
+    outcome = isthmus("index", indexed, digit, "--remove", "5")
+    assert outcome.code == 2
+    assert "--add" in outcome.err
+
+
+def test_names_are_printed_as_they_are(indexed: Path, digit: Path, tmp_path: Path) -> None:
+    odd = shutil.copy(digit, tmp_path / "a[red]b.png")
+    done("index", indexed, odd)
+    assert "a[red]b.png" in done("search", indexed, digit, "--k", 1).out
+
+
 def test_without_an_index_the_way_to_one_is_said(plain: Path, digit: Path) -> None:
     outcome = isthmus("search", plain, digit)
     assert outcome.code == 2
@@ -235,6 +253,18 @@ def test_three_images_are_no_morph(plain: Path, digit: Path, tmp_path: Path) -> 
     assert "not 3" in outcome.err
 
 
+def test_pictures_are_called_what_they_are(plain: Path, digit: Path, tmp_path: Path) -> None:
+    for command in (
+        ("morph", plain, digit, digit),
+        ("activations", plain, digit),
+        ("map", plain, "digits"),
+    ):
+        outcome = isthmus(*command, "--out", tmp_path / "picture.csv")
+        assert outcome.code == 2
+        assert ".png" in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_activations_draws_every_layer(plain: Path, digit: Path, tmp_path: Path) -> None:
     told = answer("activations", plain, digit, "--out", tmp_path / "layers.png")
     assert told["layers"] == len(Trained.load(plain).layers)
@@ -253,6 +283,12 @@ def test_compare_puts_runs_into_one_table_and_one_page(
     assert "http" not in page
     outcome = isthmus("compare", plain, "--out", tmp_path / "one.html")
     assert outcome.code == 2
+
+
+def test_runs_of_the_same_name_are_told_apart(plain: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(plain, tmp_path / plain.name)
+    told = answer("compare", plain, other, "--out", tmp_path / "compare.html")
+    assert [row["run"] for row in told["runs"]] == ["plain (1)", "plain (2)"]
 
 
 def test_the_report_of_a_denoiser_shows_noise_and_baselines(

@@ -9,7 +9,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from isthmus import Run, Samples, Settings, evaluate, load, train
-from isthmus.errors import RunError
+from isthmus.errors import RunError, SettingsError
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -84,6 +84,13 @@ def test_another_source_is_measured_whole(run: Run, digits: Samples) -> None:
 
 def test_the_runs_own_data_given_as_a_source_means_its_test_part(run: Run, digits: Samples) -> None:
     assert evaluate(run, digits, own=digits)["test"] == evaluate(run)["test"]
+
+
+def test_a_part_of_the_runs_own_data_may_have_been_trained_on(
+    run: Run, digits: Samples, refused: Refused
+) -> None:
+    with refused(SettingsError, "digits", "was trained on"):
+        evaluate(run, load("digits", limit=100), own=digits)
 
 
 def test_a_source_with_a_test_part_is_measured_on_that(run: Run, digits: Samples) -> None:

@@ -60,7 +60,8 @@ def write_comparison(
         if not run.history():
             raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
     data = samples or [run.samples(track) for run in runs]
-    rows = [_row(run, own) for run, own in zip(runs, data, strict=True)]
+    named = _named(runs)
+    rows = [_row(*pair, own) for pair, own in zip(named.items(), data, strict=True)]
     alike = len({run.record.data["fingerprint"] for run in runs}) == 1
     page = render(
         "compare.html.jinja",
@@ -80,21 +81,29 @@ def write_comparison(
                 }
             )
         ),
-        grids=[embedded(figure) for figure in _grids(runs, data, alike)],
-        maps=[_map(run, own, method) for run, own in zip(runs, data, strict=True)],
+        grids=[embedded(figure) for figure in _grids(named, data, alike)],
+        maps=[_map(*pair, own, method) for pair, own in zip(named.items(), data, strict=True)],
         version=runs[0].record.made["isthmus"],
     )
     write_bytes(out, page)
     return rows
 
 
-def _row(run: Run, own: Samples) -> dict[str, Any]:
+def _named(runs: Sequence[Run]) -> dict[str, Run]:
+    """Name runs by their folders, and number them where two are called the same."""
+    names = [run.path.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    return dict(zip(names, runs, strict=True))
+
+
+def _row(name: str, run: Run, own: Samples) -> dict[str, Any]:
     """Return the figures of one run, flat."""
     evaluation, record = evaluate(run, own=own), run.record
     codes = evaluation.get("codes", {})
     best = min(run.history(), key=lambda line: line["validation_loss"])
     return {
-        "run": run.path.resolve().name,
+        "run": name,
         "model": record.spec.model,
         "code_size": record.spec.code_size,
         "parameters": evaluation["model"]["parameters"],
@@ -121,32 +130,32 @@ def _lead(runs: Sequence[Run], alike: bool) -> str:
     )
 
 
-def _grids(runs: Sequence[Run], data: Sequence[Samples], alike: bool) -> list["Figure"]:
+def _grids(named: dict[str, Run], data: Sequence[Samples], alike: bool) -> list["Figure"]:
     """Draw the same samples through all runs, or of different data each run's own."""
     if not alike:
-        return [_through([run], own) for run, own in zip(runs, data, strict=True)]
-    return [_through(runs, data[0])]
+        return [_through({name: named[name]}, own) for name, own in zip(named, data, strict=True)]
+    return [_through(named, data[0])]
 
 
-def _through(runs: Sequence[Run], own: Samples) -> "Figure":
+def _through(named: dict[str, Run], own: Samples) -> "Figure":
     """Draw test samples of the first run, and what each run makes of them."""
-    shown = own.take(shown_indices(runs[0], own))
+    shown = own.take(shown_indices(next(iter(named.values())), own))
     rows = [("original", shown.values)]
-    for run in runs:
+    for name, run in named.items():
         trained, settings = run.trained(), run.record.settings
         seen = shown.values
         if settings.corruption is not None:
             seen = gallery.corrupted(trained, shown, settings.corruption, settings.seed)
             rows.append((settings.corrupt or "", seen))
-        rows.append((run.path.resolve().name, trained.reconstruct(seen)))
+        rows.append((name, trained.reconstruct(seen)))
     return rows_of_samples(rows)
 
 
-def _map(run: Run, own: Samples, method: str) -> tuple[str, str, str]:
+def _map(name: str, run: Run, own: Samples, method: str) -> tuple[str, str, str]:
     test = run.split().test
     shown = own.take(test[spread(len(test), MAPPED)])
     figure, quality = gallery.map_of(run.trained(), shown, method)
-    return run.path.resolve().name, embedded(figure), gallery.told(quality)
+    return name, embedded(figure), gallery.told(quality)
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,8 @@ command line prints it without a traceback and exits with code 2.
 
 import re
 
+LISTED = 12  # names in a message
+
 
 class IsthmusError(Exception):
     """Anything that the user can put right."""
@@ -42,3 +44,17 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return re.split(r"\n|\. ", str(error))[0].rstrip(".: ") or type(error).__name__
+
+
+def choices(names: tuple[str, ...]) -> str:
+    """List the names that there are, the first of many.
+
+    Examples
+    --------
+    >>> choices(("a", "b"))
+    'a, b'
+    >>> choices(tuple(map(str, range(1_012))))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 1,000 more'
+    """
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more:,} more" if more > 0 else "")

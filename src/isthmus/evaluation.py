@@ -13,7 +13,7 @@ from torch import Tensor
 from isthmus import metrics
 from isthmus.data.corruption import Corruption, Frozen
 from isthmus.data.samples import Samples
-from isthmus.errors import RunError
+from isthmus.errors import RunError, SettingsError
 from isthmus.filters import FILTERS, filters_for
 from isthmus.latent.probes import probe
 from isthmus.models.blocks import parameters
@@ -68,14 +68,15 @@ def evaluate(
     Raises
     ------
     IsthmusError
-        If the run's data is gone or has changed, or the samples do not fit the model.
+        If the run's data is gone or has changed, or the samples do not fit the model, or are a
+        part of the run's data that it may have been trained on.
     """
     own = own or run.samples()
     run.check(own)
     split, trained, settings = run.split(), run.trained(), run.record.settings
     test, indices = _test_part(own, samples, split.test)
     inputs = _Inputs(trained, test.values, settings.corruption, settings.seed, indices)
-    fitted = own.take(_thinned(split.train, math.prod(own.shape)))
+    fitted = own.take(_thinned(split.train, PCA_NUMBERS // math.prod(own.shape)))
     pixels = _flat(trained, fitted.values)
     pca = _pca(pixels, trained.spec.code_size)
     result: dict[str, Any] = {
@@ -129,6 +130,11 @@ def _test_part(
         return own.take(test), test
     if samples.splits is not None and (samples.splits == 2).any():
         samples = samples.take(np.flatnonzero(samples.splits == 2))
+    elif samples.origin.source and samples.origin.source == own.origin.source:
+        raise SettingsError(
+            f"{own.origin.source} is what the run was trained on; leave the source out to measure "
+            "on its test part."
+        )
     return samples, np.arange(len(samples))
 
 
@@ -200,7 +206,7 @@ def _probes(
     trained: Trained, fitted: Samples, pixels: NDArray[np.float32], test: Samples, pca: Any
 ) -> dict[str, Any]:
     """Measure how well classes are read from codes, from PCA and from pixels."""
-    test = test.take(_thinned(np.arange(len(test)), PCA_NUMBERS // PROBED))
+    test = test.take(_thinned(np.arange(len(test)), PROBED))
     test_pixels = _flat(trained, test.values)
     described = {
         "codes": (trained.encode(fitted), trained.encode(test)),
@@ -215,9 +221,9 @@ def _probes(
     }
 
 
-def _thinned(indices: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Return as many indices as PCA can hold, drawn at random but always the same."""
-    count = min(len(indices), PCA_NUMBERS // size)
+def _thinned(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return at most so many of the indices, drawn at random but always the same."""
+    count = min(len(indices), most)
     return np.sort(np.random.default_rng(0).choice(indices, count, replace=False))
 
 

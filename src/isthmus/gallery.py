@@ -19,12 +19,12 @@ from isthmus.figures import layers as layer_figures
 from isthmus.figures import maps as map_figures
 from isthmus.figures import morphs as morph_figures
 from isthmus.figures import samples as sample_figures
-from isthmus.figures.drawing import png, short
+from isthmus.figures.drawing import require_png, short, write_png
 from isthmus.files import fingerprint, write_bytes
 from isthmus.latent.codes import Codes, encode
 from isthmus.latent.hits import Hits
 from isthmus.latent.index import Index
-from isthmus.latent.maps import Map, draw_map, quality
+from isthmus.latent.maps import Map, draw_map, quality, require_method
 from isthmus.latent.morph import along, between, corners, direction
 from isthmus.trained import CODE, Trained
 
@@ -163,6 +163,9 @@ def write_map(
         raise SettingsError(
             f"there is no way {draw!r} to draw a map; there are {', '.join(DRAWN)}."
         )
+    require_png(out)
+    if onto is None:
+        require_method(method)
     codes = encode(trained, samples, layer, track=track)
     if onto is not None:
         kept, drawing = onto, Map.load(onto, trained).placing(codes)
@@ -170,7 +173,7 @@ def write_map(
         kept = folder / f"{method}-{_key(codes, largest, seed)}.npz"
         drawing = _kept_map(kept, codes, method, seed, largest, track)
     figure = DRAWN[draw](trained, samples, drawing)
-    write_bytes(out, png(figure))
+    write_png(out, figure)
     table = out.with_suffix(".csv")
     write_bytes(table, _table(drawing).encode())
     paths = {"picture": str(out), "coordinates": str(table), "map": str(kept)}
@@ -257,7 +260,7 @@ def write_morph(
     ends : sequence of Samples
         Of one sample each: two or four of them; one, if there are `classes`.
     out : Path
-        A picture, or for a film with .gif.
+        A picture (.png), or a film between two samples (.gif).
     steps : int
         From one end to the other.
     path : str
@@ -269,28 +272,28 @@ def write_morph(
     Raises
     ------
     SettingsError
-        If there are not as many samples, there is no such path or class, or a class is too small.
+        If there are not as many samples, there is no such path or class, a class is too small, or
+        the name ends otherwise.
     """
     needed = (1,) if classes else (2, 4)
     if len(ends) not in needed:
         wanted = " or ".join(map(str, needed))
         raise SettingsError(f"a morph needs {wanted} images here, not {len(ends)}.")
     z = [trained.encode(end)[0] for end in ends]
-    last = ends[-1].values[0]
+    last = None if classes else ends[-1].values[0]
     if classes is not None:
         codes = along(z[0], direction(encode(trained, classes[0]), *classes[1:]), steps)
-        last = trained.decode(codes[-1:])[0]
     elif len(z) == 2:
         codes = between(z[0], z[1], steps, path)
     else:
         codes = corners(z[0], z[1], z[2], z[3], steps, steps, path).reshape(steps * steps, -1)
     frames = trained.decode(codes)
-    if out.suffix.lower() == ".gif":
+    if len(ends) == 4:
+        write_png(out, morph_figures.sheet(frames, steps, steps))
+    elif out.suffix.lower() == ".gif":
         write_bytes(out, morph_figures.gif(frames))
-    elif len(ends) == 4:
-        write_bytes(out, png(morph_figures.sheet(frames, steps, steps)))
     else:
-        write_bytes(out, png(morph_figures.strip(ends[0].values[0], last, frames)))
+        write_png(out, morph_figures.strip(ends[0].values[0], last, frames))
 
 
 def _pairs(samples: Samples, count: int) -> list[tuple[int, int]]:
@@ -336,7 +339,7 @@ def write_similar(
     stored = _stored(index, wanted)
     first = stored[query] if asked is None else asked.values[0]
     found = np.stack([stored[name] for name in hits.names[0]])
-    write_bytes(out, png(similar(first[None], hits, [found], [query])))
+    write_png(out, similar(first[None], hits, [found], [query]))
 
 
 def _stored(index: Index, names: Sequence[str]) -> dict[str, NDArray[Any]]:

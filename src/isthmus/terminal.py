@@ -32,7 +32,7 @@ def print_result(content: dict[str, Any], text: str, as_json: bool) -> None:
     if as_json:
         print_json(content)
     else:
-        out_console.print(text, highlight=False, soft_wrap=True)
+        out_console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(content: Any) -> None:
@@ -41,7 +41,7 @@ def print_json(content: Any) -> None:
 
 
 def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
-    """Show a bar while walking through items."""
+    """Show a bar while walking through items, where there is a terminal."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -56,7 +56,8 @@ def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         yield from bar.track(items, total=total, description=title)
 
 

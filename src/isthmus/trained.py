@@ -20,13 +20,13 @@ from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import ModelError, SettingsError
 from isthmus.files import build, fingerprint, plain, reading, write_bytes
-from isthmus.models.blocks import Autoencoder
+from isthmus.models.blocks import Autoencoder, channels_last
 from isthmus.models.summary import Layer, summarise
 from isthmus.models.zoo import ACTIVATIONS, Spec
 
 FILE = "model.safetensors"
 CODE = "code"  # the name of the bottleneck among the layers
-BATCH_NUMBERS = 2**20  # numbers of x that go through the model at once
+BATCH_NUMBERS = 2**22  # that the widest layer gives for a batch, about: more leave the cache
 BATCH_LARGEST = 512
 
 Values = NDArray[Any] | Samples
@@ -66,7 +66,7 @@ class Trained:
             content = file.read_bytes()
             about = json.loads(_metadata(content)["isthmus"])
             spec = build(Spec, about["spec"])
-            module = spec.build()
+            module = channels_last(spec.build())
             module.load_state_dict(safetensors.torch.load(content))
             preprocessing = build(Preprocessing, about["preprocessing"])
         return cls(spec, preprocessing, module.to(device).eval())
@@ -200,10 +200,12 @@ class Trained:
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
 
-    @property
+    @cached_property
     def batch(self) -> int:
         """How many samples go through the model at once."""
-        return max(1, min(BATCH_LARGEST, BATCH_NUMBERS // math.prod(self.spec.shape)))
+        widest = max(math.prod(layer.shape) for layer in self.layers)
+        fitting: int = 2 ** round(math.log2(max(1, BATCH_NUMBERS / widest)))
+        return min(fitting, BATCH_LARGEST)
 
 
 def _metadata(content: bytes) -> dict[str, str]:

@@ -63,6 +63,11 @@ def test_a_strip_leads_from_one_original_to_the_other(frames: Pixels) -> None:
     assert width > 5 * height
 
 
+def test_a_strip_into_a_direction_has_one_original(frames: Pixels) -> None:
+    titles = [axes.get_title() for axes in strip(frames[0], None, frames[1:4]).axes]
+    assert titles == ["original", "0%", "50%", "100%"]
+
+
 def test_all_signals_of_a_strip_have_one_scale(waves: NDArray[np.float32]) -> None:
     figure = strip(waves[0], waves[3], waves)
     assert len({axes.get_ylim() for axes in figure.axes}) == 1

@@ -137,5 +137,5 @@ def test_a_class_that_is_none_or_has_no_mean_is_refused(codes: Codes, refused: R
         with refused(SettingsError, repr(name), count, "2"):
             direction(replace(codes, labels=labels), "3", name)
     many = replace(codes, class_names=tuple(f"person {i}" for i in range(5000)))
-    with refused(SettingsError, "person 0, ", "and 4,980 more"):
+    with refused(SettingsError, "person 0, ", "and 4,988 more"):
         direction(many, "nobody", "person 3")

@@ -39,7 +39,7 @@ def denoise(
     done = denoise_files(Trained.load(run), source, out, track=track)
     text = f"{out}: {done.count:,} denoised"
     if done.resized:
-        text += f"; {done.resized:,} were resized to the model's size and back, and lost detail"
+        text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
     for name, reason in done.skipped[:5]:
         text += f"\nskipped {name}: {reason}"
     content = {
@@ -155,6 +155,8 @@ def index(
     from isthmus.trained import Trained
     from isthmus.training.run import Run
 
+    if remove and source is not None and not add:
+        raise SettingsError(f"to put {source} into the index as well, give --add.")
     trained, folder = Trained.load(run), run / "index"
     if add or remove:
         found = _opened(run, trained)
@@ -210,6 +212,8 @@ def search(
         features = next(trained.features(asked, found.layer)).flatten(1).numpy()
         hits = found.search(features, k, label=label)
     else:
+        if not found.has(query):
+            raise SettingsError(f"there is no file and no indexed sample called {query!r}.")
         asked, hits = None, found.like(query, k, label=label)
     if out is not None:
         write_similar(trained, found, query, asked, hits, out)
@@ -218,7 +222,9 @@ def search(
         print_json(rows)
         return
     for row in rows:
-        print_result({}, f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}", False)
+        print_result(
+            {}, f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip(), False
+        )
     if out is not None:
         say(f"{out}")
 

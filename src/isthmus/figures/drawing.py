@@ -1,9 +1,13 @@
 """What all pictures share: the blank figure, a sample on axes, the way to a PNG file."""
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+
+from isthmus.errors import SettingsError
+from isthmus.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +57,18 @@ def png(figure: "Figure", dpi: int = 150) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=dpi, facecolor="white")
     return content.getvalue()
+
+
+def write_png(path: Path, figure: "Figure") -> None:
+    """Write a figure as a PNG file, whole or not at all; see `require_png`."""
+    require_png(path)
+    write_bytes(path, png(figure))
+
+
+def require_png(path: Path) -> None:
+    """Refuse a name that promises another kind of file than a PNG."""
+    if path.suffix.lower() != ".png":
+        raise SettingsError(f"{path} is to be a PNG picture; give a name that ends in .png.")
 
 
 def short(name: str, length: int = 16) -> str:

@@ -20,25 +20,25 @@ FILM = 288  # pixels of a film in height or width, at least
 FRAME, HOLD = 90, 700  # milliseconds that a frame of a film is shown, and either end
 
 
-def strip(a: NDArray[Any], b: NDArray[Any], frames: NDArray[Any]) -> "Figure":
+def strip(a: NDArray[Any], b: NDArray[Any] | None, frames: NDArray[Any]) -> "Figure":
     """Draw a morph as a row: the one original, the frames from it to the other, the other.
 
     Parameters
     ----------
     a, b : (H, W, C) uint8 or (L, C) float32
-        The originals.
+        The originals; None for b where the way leads to no sample.
     frames : (N, H, W, C) uint8 or (N, L, C) float32
-        What the codes from that of a to that of b become.
+        What the codes from that of a to the last become.
     """
-    samples = [a, *frames, b]
+    samples = [a, *frames] if b is None else [a, *frames, b]
     shares = np.linspace(0, 100, len(frames))
-    titles = ["original", *(f"{share:.0f}%" for share in shares), "original"]
+    titles = ["original", *(f"{share:.0f}%" for share in shares), "original"][: len(samples)]
     top, cell = 0.24, CELL * _aspect(a)
-    width, height = CELL * len(samples) + 2 * GAP + 0.04, top + cell + 0.04
+    width, height = CELL * len(samples) + (1 + (b is not None)) * GAP + 0.04, top + cell + 0.04
     figure = blank(width, height)
     limits = _limits(samples)
     for i, (sample, title) in enumerate(zip(samples, titles, strict=True)):
-        left = 0.04 + i * CELL + GAP * ((i > 0) + (i == len(samples) - 1))
+        left = 0.04 + i * CELL + GAP * ((i > 0) + (i > len(frames)))
         place = (left / width, 0.04 / height, (CELL - 0.04) / width, cell / height)
         axes = figure.add_axes(place)
         _draw(axes, sample, limits)

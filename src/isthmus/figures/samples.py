@@ -107,12 +107,12 @@ def rows_of_samples(
             if captions:
                 axes.set_xlabel(captions[row][column], fontsize=6.5, color=INK, labelpad=2)
             if column == 0:
-                _title_row(axes, short(title))
+                _title_row(axes, short(title, 14))
     return figure
 
 
 def _title_row(axes: "Axes", title: str) -> None:
-    axes.set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8, fontsize=9, color=INK)
+    axes.set_ylabel(title, rotation=0, ha="right", va="center", labelpad=6, fontsize=8.5, color=INK)
 
 
 def _draw_code(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.samples import Origin
-from isthmus.errors import ModelError, SettingsError
+from isthmus.errors import ModelError, SettingsError, choices
 from isthmus.files import plain
 from isthmus.latent import index_files
 from isthmus.latent.codes import Codes
@@ -18,8 +18,6 @@ from isthmus.latent.hits import Hits
 from isthmus.latent.names import Names
 from isthmus.latent.vectors import Vectors
 from isthmus.trained import Trained
-
-LISTED = 12  # class names in an error message
 
 
 @dataclass(frozen=True)
@@ -215,6 +213,10 @@ class Index:
         self._check_k(k, int(among.sum()), label)
         return self._hits(self.vectors.at(row), k, among)
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is a sample of that name."""
+        return bool(self.names.rows([name])[0] >= 0)
+
     def save(self, folder: str | Path) -> None:
         """Write the index to a folder, in place of an older one, whole or not at all."""
         about = {
@@ -296,12 +298,7 @@ class Index:
             return among
         if not self.class_names:
             raise SettingsError(f"there is no class {label!r}; the index knows no classes.")
-        names = ", ".join(self.class_names[:LISTED])
-        more = len(self.class_names) - LISTED
-        raise SettingsError(
-            f"there is no class {label!r}; there are {names}"
-            + (f" and {more:,} more." if more > 0 else ".")
-        )
+        raise SettingsError(f"there is no class {label!r}; there are {choices(self.class_names)}.")
 
     def _check(self, codes: Codes) -> None:
         if codes.model != self.model:

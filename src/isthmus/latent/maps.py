@@ -238,8 +238,7 @@ def draw_map(
     >>> draw_map(Codes(z, [str(i) for i in range(50)]), "pca").xy.shape
     (50, 2)
     """
-    if method not in METHODS:
-        raise SettingsError(f"there is no map {method!r}; there are {', '.join(METHODS)}.")
+    require_method(method)
     if largest < 1 or not 0 <= seed < 2**32:
         raise SettingsError(
             f"a map is fitted on at least 1 code, with a seed from 0 to 4294967295, not on "
@@ -264,6 +263,12 @@ def draw_map(
         seed,
         parts,
     )
+
+
+def require_method(method: str) -> None:
+    """Refuse a method that is none of `METHODS`."""
+    if method not in METHODS:
+        raise SettingsError(f"there is no map {method!r}; there are {', '.join(METHODS)}.")
 
 
 def quality(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import SettingsError
+from isthmus.errors import SettingsError, choices
 from isthmus.latent.codes import Codes
 
 Vector = NDArray[np.float32]
@@ -13,7 +13,6 @@ Exact = NDArray[np.float64]
 Way = Callable[[Exact, Exact, Exact], Exact]  # from a (D,), b (D,) and shares (n, 1) to (n, D)
 
 PARALLEL = 1e-6  # sine of an angle below which a turn has no plane to turn in
-LISTED = 20  # classes that a message names
 
 
 def _linear(a: Exact, b: Exact, t: Exact) -> Exact:
@@ -142,10 +141,7 @@ def _mean(codes: Codes, name: str) -> Vector:
     if codes.labels is None:
         raise SettingsError("these codes have no classes to go between; give a labelled source.")
     if name not in codes.class_names:
-        known = ", ".join(codes.class_names[:LISTED])
-        more = len(codes.class_names) - LISTED
-        known += f" and {more:,} more" if more > 0 else ""
-        raise SettingsError(f"there is no class {name!r}; there are {known}.")
+        raise SettingsError(f"there is no class {name!r}; there are {choices(codes.class_names)}.")
     members = codes.z[codes.labels == codes.class_names.index(name)]
     if len(members) < 2:
         count = "one sample" if len(members) else "no sample"

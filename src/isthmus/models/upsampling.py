@@ -93,13 +93,14 @@ def _folds(layer: nn.Module, following: nn.Module | None) -> bool:
     """Tell whether these two can be computed in one step, and nobody listens to them."""
     if not (isinstance(layer, nn.Upsample) and isinstance(following, nn.Conv2d)):
         return False
-    height, width = following.kernel_size
+    parts = (layer, following)
     return (
         layer.mode == "nearest"
         and isinstance(layer.scale_factor, float)
         and layer.scale_factor.is_integer()
-        and height == width
+        and len(set(following.kernel_size)) == 1
+        and following.padding in {(side, side) for side in range(following.kernel_size[0])}
         and (following.stride, following.dilation, following.groups) == ((1, 1), (1, 1), 1)
         and following.padding_mode == "zeros"
-        and not (layer._forward_hooks or following._forward_hooks)
+        and not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
     )

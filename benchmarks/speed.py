@@ -1,0 +1,164 @@
+"""How fast Isthmus is beside what people use today: `make bench`.
+
+Each case runs in processes of their own, alternately with its peers, several times; ratios are of
+medians, and their spread is that of the pairs. Results go to results/speed.json with the machine,
+the versions and the date.
+
+    python benchmarks/speed.py --peers PYTHON [--only conv-pool reading] [--runs 3]
+
+PYTHON is an interpreter with benchmarks/peers/requirements.txt installed; without it, the peers
+on TensorFlow are left out.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+import isthmus
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "speed.json"
+MODELS = {  # model: (data, images, batch)
+    "conv-pool": ("mnist", 24_000, 128),
+    "conv-bn-2d": ("fashion-mnist", 2_000, 100),
+    "conv-transpose": ("lfw", 6_000, 32),
+    "dense-selu": ("mnist", 40_000, 32),
+    "conv": ("fashion-mnist", 24_000, 128),
+}
+PRECISIONS = ("bf16", "32")
+
+Result = dict[str, Any]
+Side = Callable[[], Result]
+
+
+def measured(command: list[str]) -> Result:
+    """Run a command that prints a line of JSON last."""
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: Result = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def model_case(name: str, peers: str | None, folder: Path) -> dict[str, Side]:
+    """Return the sides of training and inference with one model."""
+    source, count, batch = MODELS[name]
+    file = folder / f"{source}-{count}.npy"
+    np.save(file, isthmus.load(source).values[:count])
+    job = [name, str(batch), str(file)]
+
+    def side(python: str, script: str, *more: str) -> Side:
+        return lambda: measured([python, str(HERE / "peers" / script), *job, *more])
+
+    sides = {f"isthmus {p}": side(sys.executable, "ours.py", p) for p in PRECISIONS}
+    sides["pytorch"] = side(sys.executable, "torch_peer.py")
+    if peers is not None and name != "conv":
+        sides["keras"] = side(peers, "keras_peer.py")
+    return sides
+
+
+def reading_case(folder: Path) -> dict[str, Side]:
+    """Return the sides of reading a folder of 13,233 JPEGs of 130 × 130 to 32 × 32."""
+    archive = isthmus.DATASETS["lfw"].located()
+    subprocess.run(["tar", "xf", str(archive), "-C", str(folder)], check=True)
+    pictures = str(folder / "lfw")
+    return {
+        "isthmus": lambda: measured(
+            [sys.executable, str(HERE / "peers" / "reading.py"), "isthmus", pictures]
+        ),
+        "pillow": lambda: measured(
+            [sys.executable, str(HERE / "peers" / "reading.py"), "pillow", pictures]
+        ),
+    }
+
+
+def alternated(sides: dict[str, Side], runs: int) -> dict[str, list[Result]]:
+    """Run the sides one after the other, again and again."""
+    results: dict[str, list[Result]] = {name: [] for name in sides}
+    for _ in range(runs):
+        for name, side in sides.items():
+            results[name].append(side())
+    return results
+
+
+def compared(results: dict[str, list[Result]], what: str) -> dict[str, Any]:
+    """Return medians, and the ratios of ours to each peer with their spread over pairs."""
+    rates = {name: [run[what] for run in runs] for name, runs in results.items()}
+    table: dict[str, Any] = {
+        "per_second": {name: statistics.median(values) for name, values in rates.items()}
+    }
+    for ours in (name for name in rates if name.startswith("isthmus")):
+        for peer in (name for name in rates if not name.startswith("isthmus")):
+            pairs = [a / b for a, b in zip(rates[ours], rates[peer], strict=True)]
+            ratio = statistics.median(rates[ours]) / statistics.median(rates[peer])
+            table[f"{ours} / {peer}"] = {"ratio": ratio, "low": min(pairs), "high": max(pairs)}
+    return table
+
+
+def circumstances(runs: int) -> dict[str, Any]:
+    """Say when, with what and on what this was measured."""
+    cpu = Path("/proc/cpuinfo")
+    names = [line for line in cpu.read_text().splitlines() if "model name" in line]
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processor": names[0].split(":")[1].strip() if names else platform.processor(),
+        "cores": joblib.cpu_count(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("isthmus", "torch", "numpy", "pillow")
+        },
+        "runs": runs,
+        "seed": 0,
+    }
+
+
+def main() -> None:
+    """Measure all cases, or some."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", help="the Python of the peers on TensorFlow")
+    parser.add_argument("--only", nargs="+", choices=[*MODELS, "reading"])
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    written = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in options.only or [*MODELS, "reading"]:
+        with tempfile.TemporaryDirectory() as folder:
+            if name == "reading":
+                sides, tried = reading_case(Path(folder)), ("read",)
+            else:
+                sides, tried = model_case(name, options.peers, Path(folder)), ("train", "infer")
+            made = circumstances(options.runs)
+            results = alternated(sides, options.runs)
+        tables = {what: compared(results, what) for what in tried}
+        memory = {side: max(run["peak_mb"] for run in runs) for side, runs in results.items()}
+        written[name] = {**tables, "peak_mb": memory, "made": made}
+        for what, table in tables.items():
+            print(f"{name}, {what}: " + told(table), flush=True)
+        RESULTS.write_text(json.dumps(written, indent=1) + "\n")
+
+
+def told(table: dict[str, Any]) -> str:
+    """Say in one line what was measured."""
+    rates = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in table["per_second"].items())
+    ratios = ", ".join(
+        f"{name} {ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+        for name, ratio in table.items()
+        if name != "per_second"
+    )
+    return f"{rates}; {ratios}"
+
+
+if __name__ == "__main__":
+    main()
