@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench quality docs clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -21,14 +21,20 @@ check: .venv/dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
-bench: .venv/dev
+bench: .venv/dev .venv-peers/done
+	$(BIN)/python benchmarks/speed.py --peers .venv-peers/bin/python
+
+quality: .venv/dev
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/quality.py --group denoise
+	$(BIN)/python benchmarks/quality.py --group noise-levels
+	$(BIN)/python benchmarks/search.py
 
 docs: .venv/dev
 	$(BIN)/typer isthmus.cli utils docs --name isthmus --output docs/commands.md
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-peers runs
 
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -37,4 +43,9 @@ clean:
 
 .venv/dev: .venv/done
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv-peers/done: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/peers/requirements.txt
 	touch $@

@@ -1,4 +1,4 @@
-"""How good runs get, in how much training time, and what their codes are worth: `make bench`.
+"""How good runs get, in how much training time, and what their codes are worth: `make quality`.
 
 Trains each case on a set that is present, measures it once on its test part, and writes all
 figures with the machine, the versions and the seeds beside them to results/quality.json. A case

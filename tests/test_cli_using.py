@@ -190,6 +190,22 @@ def test_the_index_grows_and_shrinks(indexed: Path, digit: Path) -> None:
     assert answer("search", indexed, digit, "--k", 1)[0]["name"] != digit.name
 
 
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        (("--limit", 5), "source"),
+        (("--remove", "5", "--metric", "cosine"), "metric"),
+        (("digits", "--add", "--layer", "encoder.1"), "layer"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(
+    indexed: Path, options: tuple[object, ...], culprit: str
+) -> None:
+    outcome = isthmus("index", indexed, *options)
+    assert outcome.code == 2
+    assert culprit in outcome.err
+
+
 def test_more_than_there_are_cannot_be_found(indexed: Path, digit: Path) -> None:
     outcome = isthmus("search", indexed, digit, "--k", 5000)
     assert outcome.code == 2

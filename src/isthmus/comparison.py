@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus import gallery
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Samples
 from isthmus.data.sources import spread
@@ -13,6 +12,8 @@ from isthmus.evaluation import evaluate
 from isthmus.figures.samples import rows_of_samples
 from isthmus.figures.training import validation_curves
 from isthmus.files import write_bytes
+from isthmus.gallery.maps import map_of, told
+from isthmus.gallery.samples import corrupted
 from isthmus.pages import embedded, render
 from isthmus.report import MAPPED, shown_indices
 from isthmus.training.run import Run
@@ -139,13 +140,14 @@ def _grids(named: dict[str, Run], data: Sequence[Samples], alike: bool) -> list[
 
 def _through(named: dict[str, Run], own: Samples) -> "Figure":
     """Draw test samples of the first run, and what each run makes of them."""
-    shown = own.take(shown_indices(next(iter(named.values())), own))
+    indices = shown_indices(next(iter(named.values())), own)
+    shown = own.take(indices)
     rows = [("original", shown.values)]
     for name, run in named.items():
         trained, settings = run.trained(), run.record.settings
         seen = shown.values
         if settings.corruption is not None:
-            seen = gallery.corrupted(trained, shown, settings.corruption, settings.seed)
+            seen = corrupted(trained, shown, settings.corruption, settings.seed, indices)
             rows.append((settings.corrupt or "", seen))
         rows.append((name, trained.reconstruct(seen)))
     return rows_of_samples(rows)
@@ -154,8 +156,8 @@ def _through(named: dict[str, Run], own: Samples) -> "Figure":
 def _map(name: str, run: Run, own: Samples, method: str) -> tuple[str, str, str]:
     test = run.split().test
     shown = own.take(test[spread(len(test), MAPPED)])
-    figure, quality = gallery.map_of(run.trained(), shown, method)
-    return name, embedded(figure), gallery.told(quality)
+    figure, quality = map_of(run.trained(), shown, method)
+    return name, embedded(figure), told(quality)
 
 
 def _text(value: Any) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus import metrics
-from isthmus.data.corruption import Corruption, Frozen
+from isthmus.data.corruption import Corruption
 from isthmus.data.samples import Samples
 from isthmus.errors import RunError, SettingsError
 from isthmus.filters import FILTERS, filters_for
@@ -116,7 +116,7 @@ class _Inputs:
         for x in self.trained.inputs(self.values):
             part = self.indices[start : start + len(x)]
             start += len(x)
-            yield self.corruption.apply(x, Frozen(self.seed, part)) if self.corruption else x, x
+            yield self.corruption.frozen(x, self.seed, part) if self.corruption else x, x
 
 
 def _test_part(

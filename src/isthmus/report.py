@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus import gallery
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Samples
 from isthmus.data.sources import spread
@@ -16,6 +15,10 @@ from isthmus.evaluation import evaluate
 from isthmus.figures.training import curves
 from isthmus.files import write_bytes
 from isthmus.filters import FILTERS
+from isthmus.gallery.maps import map_of, told
+from isthmus.gallery.morphs import morphs
+from isthmus.gallery.samples import corrupted, reconstructions
+from isthmus.gallery.searches import nearest
 from isthmus.models.summary import summarise
 from isthmus.pages import embedded, render
 from isthmus.training.run import Run
@@ -111,25 +114,28 @@ def shown_indices(run: Run, samples: Samples) -> NDArray[np.int64]:
 
 def _grid(run: Run, samples: Samples) -> "Figure":
     """Draw test samples, their codes and reconstructions, named by class where there is one."""
-    shown = samples.take(shown_indices(run, samples))
+    trained, settings = run.trained(), run.record.settings
+    indices = shown_indices(run, samples)
+    shown, noisy = samples.take(indices), None
+    if settings.corruption is not None:
+        noisy = corrupted(trained, shown, settings.corruption, settings.seed, indices)
     if shown.labels is not None:
         shown = Samples(shown.values, [shown.class_names[label] for label in shown.labels])
-    settings = run.record.settings
-    return gallery.reconstructions(run.trained(), shown, settings.corruption, settings.seed)
+    return reconstructions(trained, shown, noisy)
 
 
 def _latent(run: Run, samples: Samples) -> dict[str, Any]:
     """Draw a map of test samples, searches for them and morphs between them."""
     trained, split = run.trained(), run.split()
     test = samples.take(split.test[spread(len(split.test), MAPPED)])
-    figure, quality = gallery.map_of(trained, test)
+    figure, quality = map_of(trained, test)
     queries = samples.take(split.test[spread(len(split.test), SEARCHES)])
     pool = split.train[spread(len(split.train), SEARCHED)]
     return {
         "map": embedded(figure),
-        "map_note": gallery.told(quality),
-        "searches": embedded(gallery.nearest(trained, queries, samples.take(pool))),
-        "morphs": embedded(gallery.morphs(trained, test, MORPHS)),
+        "map_note": told(quality),
+        "searches": embedded(nearest(trained, queries, samples.take(pool))),
+        "morphs": embedded(morphs(trained, test, MORPHS)),
     }
 
 

@@ -59,13 +59,13 @@ def reconstruct(
 
     Example: isthmus reconstruct runs/mine photos/ --out grid.png
     """
-    from isthmus import gallery
     from isthmus.figures.drawing import write_png
+    from isthmus.gallery.samples import reconstructions
     from isthmus.trained import Trained
 
     trained = Trained.load(run)
     samples = trained.read(source, limit=limit, track=track)
-    write_png(out, gallery.reconstructions(trained, samples))
+    write_png(out, reconstructions(trained, samples))
     print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
 
 
@@ -162,13 +162,13 @@ def activations(
 
     Example: isthmus activations runs/mine image.jpg --out layers.png
     """
-    from isthmus import gallery
     from isthmus.figures.drawing import write_png
+    from isthmus.gallery.samples import activations as draw
     from isthmus.trained import Trained
 
     trained = Trained.load(run)
     samples = trained.read(image, limit=1)
-    figure = gallery.activations(trained, samples.values[0], samples.names[0])
+    figure = draw(trained, samples.values[0], samples.names[0])
     write_png(out, figure)
     print_result({"picture": str(out), "layers": len(trained.layers)}, f"{out}", as_json)
 

@@ -108,7 +108,7 @@ def map_command(
 
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
     """
-    from isthmus.gallery import told, write_map
+    from isthmus.gallery.maps import told, write_map
     from isthmus.trained import Trained
 
     trained = Trained.load(run)
@@ -135,8 +135,10 @@ def index(
     source: Annotated[
         str | None, typer.Argument(help="What to index; else the run's own data.")
     ] = None,
-    metric: Annotated[str, typer.Option(help="euclidean or cosine.")] = "euclidean",
-    layer: Layer = "code",
+    metric: Annotated[str | None, typer.Option(help="euclidean or cosine; else euclidean.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="A layer that isthmus summary RUN lists; else the code.")
+    ] = None,
     add: Annotated[
         bool, typer.Option("--add", help="Add the source to the index instead of replacing it.")
     ] = False,
@@ -150,32 +152,34 @@ def index(
 
     Example: isthmus index runs/mine photos/
     """
-    from isthmus.latent.codes import encode as encode_samples
-    from isthmus.latent.index import Index
+    from isthmus.latent.renewal import changed, indexed
     from isthmus.trained import Trained
     from isthmus.training.run import Run
 
+    trained, folder = Trained.load(run), run / "index"
+    if source is None and limit is not None:
+        raise SettingsError("a limit needs a source; name one to index.")
+    if (add or remove) and (metric or layer):
+        raise SettingsError("an index keeps its metric and layer; leave them out, or make it anew.")
     if remove and source is not None and not add:
         raise SettingsError(f"to put {source} into the index as well, give --add.")
-    trained, folder = Trained.load(run), run / "index"
+    samples = None
+    if source is not None:
+        samples = trained.read(source, limit=limit, track=track)
+    elif not remove:
+        samples = Run.open(run).samples(track)
     if add or remove:
-        found = _opened(run, trained)
-        layer = found.layer
-    if remove:
-        found.remove(remove)
-    if add or not remove:
-        opened = Run.open(run) if source is None else None
-        samples = (
-            opened.samples(track)
-            if opened
-            else trained.read(source or "", limit=limit, track=track)
+        found = changed(folder, trained, say, add=samples, remove=remove or (), track=track)
+    else:
+        assert samples is not None
+        found = indexed(
+            folder,
+            trained,
+            samples,
+            metric=metric or "euclidean",
+            layer=layer or "code",
+            track=track,
         )
-        codes = encode_samples(trained, samples, layer, track=track)
-        if add:
-            found.add(codes)
-        else:
-            found = Index.build(codes, metric)
-    found.save(folder)
     content = {
         "index": str(folder),
         "n": len(found),
@@ -202,7 +206,7 @@ def search(
 
     Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
     """
-    from isthmus.gallery import write_similar
+    from isthmus.gallery.searches import write_similar
     from isthmus.trained import Trained
 
     trained = Trained.load(run)
@@ -253,7 +257,7 @@ def morph(
 
     Example: isthmus morph runs/mine a.jpg b.jpg --steps 7 --out strip.png
     """
-    from isthmus.gallery import write_morph
+    from isthmus.gallery.morphs import write_morph
     from isthmus.trained import Trained
 
     trained = Trained.load(run)

@@ -192,6 +192,10 @@ class Corruption:
             x = CORRUPTIONS[kind].apply(x, strength, draws)
         return x
 
+    def frozen(self, x: Tensor, seed: int, indices: NDArray[np.int64]) -> Tensor:
+        """Return x with the noise that the samples of these indices always have."""
+        return self.apply(x, Frozen(seed, indices))
+
 
 def _row(kind: str) -> Kind:
     if kind not in CORRUPTIONS:

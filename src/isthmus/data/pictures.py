@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -26,14 +27,15 @@ def walk(folder: Path) -> list[tuple[str, int, int]]:
     Hidden files and folders are left out.
     """
     found = []
+    above = len(os.path.join(folder, ""))  # noqa: PTH118 - texts, as paths take too long by far
     for root, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
+            path = os.path.join(root, name)  # noqa: PTH118
             if not name.startswith("."):
-                path = Path(root, name)
-                status = path.stat() if path.exists() else None
-                if status is not None:  # a dangling link is no file
-                    relative = path.relative_to(folder).as_posix()
+                with suppress(OSError):  # a dangling link is no file
+                    status = os.stat(path)  # noqa: PTH116
+                    relative = path[above:].replace(os.sep, "/")
                     found.append((relative, status.st_size, status.st_mtime_ns))
     return sorted(found)
 

@@ -5,12 +5,13 @@ is the one place that decides how a file becomes an array and an array becomes a
 """
 
 import io
-import math
 import warnings
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 SPARE = 2.0  # how many times larger than needed a JPEG is decoded at least
+EXIF_WITHIN = 2**16  # bytes from the beginning of a JPEG, where EXIF stands if there is any
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
@@ -120,24 +122,46 @@ class Preprocessing:
         self, file: bytes | str, shrinking: bool
     ) -> tuple[NDArray[np.uint8], tuple[int, int, int] | None]:
         """Decode a picture; if it came out smaller, tell its width, height and how many times."""
-        opening = io.BytesIO(file) if isinstance(file, bytes) else file
         try:
-            with warnings.catch_warnings(action="ignore"), Image.open(opening) as opened:
-                width, height = opened.size
-                if shrinking and opened.format == "JPEG" and self.size is not None:
-                    spare = min(width, height, self.crop or width) / (SPARE * max(self.size))
-                    if spare >= 2:  # the decoder takes the next larger size that it can
-                        opened.draft(None, (math.ceil(width / spare), math.ceil(height / spare)))
-                scale = round(width / opened.width)  # its last pixel may be a part of one
-                upright = ImageOps.exif_transpose(opened)
-                if upright.size != opened.size:
-                    width, height = height, width
-                pixels = _eight_bits(upright, self.background)
+            content = file if isinstance(file, bytes) else Path(file).read_bytes()
+            plain = _plain_jpeg(content)
+            if plain is not None:
+                height, width, colours = plain
+                scale = self._scale(width, height) if shrinking else 1
+                sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
+                pixels = simplejpeg.decode_jpeg(content, colours, **sides if scale > 1 else {})
                 return pixels, (width, height, scale) if scale > 1 else None
+            with (
+                warnings.catch_warnings(action="ignore"),
+                Image.open(io.BytesIO(content)) as opened,
+            ):
+                return self._opened(opened, shrinking)
         except UnidentifiedImageError:
             raise SourceError("not an image that Pillow can read") from None
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise SourceError(str(error) or type(error).__name__) from error
+
+    def _opened(
+        self, opened: Image.Image, shrinking: bool
+    ) -> tuple[NDArray[np.uint8], tuple[int, int, int] | None]:
+        """Decode what Pillow has opened; see `_decoded`."""
+        width, height = opened.size
+        if shrinking and opened.format == "JPEG":
+            scale = self._scale(width, height)
+            opened.draft(None, (-(-width // scale), -(-height // scale)))
+        scale = round(width / opened.width)  # its last pixel may be a part of one
+        upright = ImageOps.exif_transpose(opened)
+        if upright.size != opened.size:
+            width, height = height, width
+        pixels = _eight_bits(upright, self.background)
+        return pixels, (width, height, scale) if scale > 1 else None
+
+    def _scale(self, width: int, height: int) -> int:
+        """Return how many times smaller a JPEG of these sides can be decoded: 1, 2, 4 or 8."""
+        if self.size is None:
+            return 1
+        spare = min(width, height, self.crop or width) / (SPARE * max(self.size))
+        return max(scale for scale in (1, 2, 4, 8) if scale <= max(1, spare))
 
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop, resize and recolour one picture of (H, W, C) uint8."""
@@ -232,6 +256,22 @@ def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
         f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are no pixels; "
         "give whole numbers from 0 to 255 or fractions from 0 to 1."
     )
+
+
+def _plain_jpeg(content: bytes) -> tuple[int, int, str] | None:
+    """Return height, width and colours of a JPEG that needs no more than decoding.
+
+    That is one in grey or in the usual colours, whole, and not to be turned as its EXIF says;
+    libjpeg-turbo by simplejpeg takes half the time that it takes by Pillow.
+    """
+    if not content.startswith(b"\xff\xd8") or b"Exif\0" in content[:EXIF_WITHIN]:
+        return None
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None  # Pillow says what is wrong
+    colours = {"Gray": "GRAY", "YCbCr": "RGB"}.get(space)
+    return None if colours is None else (height, width, colours)
 
 
 def _eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:

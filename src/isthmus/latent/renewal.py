@@ -1,6 +1,6 @@
 """Make an index again when its model or its sources are no longer what they were."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from isthmus.latent.codes import encode
 from isthmus.latent.index import Index, Source, recorded
 from isthmus.latent.index_files import describe, read_arrays, undamaged
 from isthmus.latent.names import Names
-from isthmus.trained import Trained
+from isthmus.trained import CODE, Trained
 
 
 def opened(
@@ -48,6 +48,52 @@ def opened(
         return index
     index = rebuilt(folder, trained, track)
     say(f"the index at {folder} {why}; it was made again, of {len(index):,} samples.")
+    return index
+
+
+def indexed(
+    folder: str | Path,
+    trained: Trained,
+    samples: Samples,
+    *,
+    metric: str = "euclidean",
+    layer: str = CODE,
+    track: Track = untracked,
+) -> Index:
+    """Make an index of samples and save it, in place of an older one.
+
+    Raises
+    ------
+    IsthmusError
+        If the samples do not fit the model, or there is no such metric or layer.
+    """
+    index = Index.build(encode(trained, samples, layer, track=track), metric)
+    index.save(folder)
+    return index
+
+
+def changed(
+    folder: str | Path,
+    trained: Trained,
+    say: Callable[[str], None],
+    *,
+    add: Samples | None = None,
+    remove: Sequence[str] = (),
+    track: Track = untracked,
+) -> Index:
+    """Open an index (see `opened`), remove samples by name, add others, and save it.
+
+    Raises
+    ------
+    IsthmusError
+        If there is no index, no such name, or one is there already.
+    """
+    index = opened(folder, trained, say, track)
+    if remove:
+        index.remove(remove)
+    if add is not None:
+        index.add(encode(trained, add, index.layer, track=track))
+    index.save(folder)
     return index
 
 

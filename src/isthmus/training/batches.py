@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus.data.corruption import Corruption, Fresh, Frozen
+from isthmus.data.corruption import Corruption, Fresh
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.training.settings import Settings
@@ -135,7 +135,7 @@ class Batches:
             if self.corruption is None:
                 yield x, x
             else:
-                yield self.corruption.apply(x, Frozen(self.seed, chosen)), x
+                yield self.corruption.frozen(x, self.seed, chosen), x
 
 
 def noise_fingerprint(

@@ -1,0 +1,51 @@
+"""What comes back of samples, and what each layer sees of one."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.corruption import Corruption
+from isthmus.data.samples import Samples
+from isthmus.figures import layers as layer_figures
+from isthmus.figures import samples as sample_figures
+from isthmus.trained import Trained
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def reconstructions(
+    trained: Trained, samples: Samples, noisy: NDArray[Any] | None = None
+) -> "Figure":
+    """Draw original, code and reconstruction of samples, or of noisy ones if these are given."""
+    seen = samples.values if noisy is None else noisy
+    return sample_figures.reconstruction_grid(
+        samples.values, trained.encode(seen), trained.reconstruct(seen), samples.names, noisy
+    )
+
+
+def corrupted(
+    trained: Trained,
+    samples: Samples,
+    corruption: Corruption,
+    seed: int,
+    indices: NDArray[np.int64],
+) -> NDArray[Any]:
+    """Return samples under the noise that is frozen for their indices, of the same kind."""
+    parts, start = [], 0
+    for x in trained.inputs(samples):
+        noisy = corruption.frozen(x, seed, indices[start : start + len(x)])
+        parts.append(trained.preprocessing.from_output(noisy).cpu().numpy())
+        start += len(x)
+    return np.concatenate(parts)
+
+
+def activations(trained: Trained, sample: NDArray[Any], name: str) -> "Figure":
+    """Draw what every layer makes of a sample (H, W, C) or (L, C)."""
+    maps = []
+    for layer in trained.layers:
+        shape = " × ".join(map(str, layer.shape))
+        (features,) = trained.features(sample[None], layer.name)
+        maps.append((f"{layer.name} · {layer.kind} · {shape}", features[0].float().numpy()))
+    return layer_figures.layers(name, sample, maps, trained.reconstruct(sample[None])[0])
