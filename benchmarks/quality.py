@@ -21,18 +21,15 @@ from isthmus.latent.maps import draw_map, quality
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 NOISE = {"source": "mnist", "code_size": 128}
 SHORT = {"epochs": 10}
+PLANE = {"code_size": 2, "settings": {"loss": "mse"}, "map": "code"}
 
 GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     "reconstruct": {
-        "fashion-2d": {"source": "fashion-mnist", "code_size": 2, "map": "code"},
+        "fashion-2d": {"source": "fashion-mnist", "code_size": 2},
         "faces-32": {"source": "lfw", "code_size": 32},
         "mnist-32": {"source": "mnist", "code_size": 32, "map": "tsne"},
-        "mnist-2d": {
-            "source": "mnist",
-            "code_size": 2,
-            "settings": {"loss": "mse"},
-            "map": "code",
-        },
+        "mnist-2d-mse": {**PLANE, "source": "mnist"},
+        "fashion-2d-mse": {**PLANE, "source": "fashion-mnist"},
         "fashion-32": {"source": "fashion-mnist", "code_size": 32, "map": "tsne"},
         "faces-linear": {"source": "lfw", "code_size": 32, "model": "linear"},
     },
@@ -75,13 +72,20 @@ def measure(case: dict[str, Any], seed: int) -> dict[str, Any]:
         if case.get("plain"):
             clean = {name: value for name, value in settings.items() if name != "corrupt"}
             plain = trained(case, samples, clean, Path(folder) / "plain")
-        result = {"seed": seed, **evaluate(run, own=samples, plain=plain)}
-        if "map" in case:
-            test = samples.take(run.split().test)
-            codes = encode(run.trained(), test)
-            drawn = draw_map(codes, case["map"], seed=seed)
-            result["map"] = quality(drawn, codes, test)
-        return {**result, "made": run.record.made}
+        return judged(case, run, plain, samples)
+
+
+def judged(
+    case: dict[str, Any], run: isthmus.Run, plain: isthmus.Run | None, samples: isthmus.Samples
+) -> dict[str, Any]:
+    """Measure a trained run on its test part."""
+    seed = run.record.settings.seed
+    result = {"seed": seed, **evaluate(run, own=samples, plain=plain)}
+    if "map" in case:
+        test = samples.take(run.split().test)
+        codes = encode(run.trained(), test)
+        result["map"] = quality(draw_map(codes, case["map"], seed=seed), codes, test)
+    return {**result, "made": run.record.made}
 
 
 def trained(
