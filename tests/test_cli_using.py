@@ -263,6 +263,13 @@ def test_morphs_between_two_and_four_and_as_a_film(
     assert shape_of(tmp_path / "way.png")[0] > 50
 
 
+def test_the_way_between_classes_has_no_path(plain: Path, digit: Path, tmp_path: Path) -> None:
+    classes = ("--among", "digits", "--start", "0", "--end", "4", "--path", "spherical")
+    outcome = isthmus("morph", plain, digit, *classes, "--out", tmp_path / "way.png")
+    assert outcome.code == 2
+    assert "spherical" in outcome.err
+
+
 def test_three_images_are_no_morph(plain: Path, digit: Path, tmp_path: Path) -> None:
     outcome = isthmus("morph", plain, *[digit] * 3, "--out", tmp_path / "strip.png")
     assert outcome.code == 2

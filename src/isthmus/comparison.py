@@ -117,7 +117,10 @@ def _row(name: str, run: Run, own: Samples) -> dict[str, Any]:
         **{name: evaluation["test"][name] for name in ("mse", "psnr", "ssim", "bce")},
         "mse_of_pca": evaluation["baselines"]["pca"]["mse"],
         "mse_of_mean": evaluation["baselines"]["mean"]["mse"],
+        "mse_of_noisy": evaluation.get("noisy", {}).get("mse"),
         "knn_4": codes.get("knn_4"),
+        "knn_4_of_pca": evaluation.get("pca", {}).get("knn_4"),
+        "knn_4_of_pixels": evaluation.get("pixels", {}).get("knn_4"),
         "logistic": codes.get("logistic"),
     }
 

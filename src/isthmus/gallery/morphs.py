@@ -71,6 +71,8 @@ def write_morph(
     if len(ends) not in needed:
         wanted = " or ".join(map(str, needed))
         raise SettingsError(f"a morph needs {wanted} images here, not {len(ends)}.")
+    if classes and path != "linear":
+        raise SettingsError(f"the way between classes is straight; leave the path {path} out.")
     z = [trained.encode(end)[0] for end in ends]
     last = None if classes else ends[-1].values[0]
     if classes is not None:
