@@ -10,6 +10,12 @@ from isthmus.cli.app import CodeSize, Json, Limit, RunFolder, Source, app, flat,
 from isthmus.terminal import out_console, print_json, print_result, track
 
 
+Plain = Annotated[
+    Path | None,
+    typer.Option(help="Of a denoiser: a run on the same data without noise, to compare with."),
+]
+
+
 @app.command()
 def evaluate(
     run: RunFolder,
@@ -17,10 +23,7 @@ def evaluate(
         str | None, typer.Argument(help="Another source; else the run's own test part.")
     ] = None,
     limit: Limit = None,
-    plain: Annotated[
-        Path | None,
-        typer.Option(help="Of a denoiser: a run on the same data without noise, to compare with."),
-    ] = None,
+    plain: Plain = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run on data that it was not trained on, beside the baselines.
@@ -132,10 +135,7 @@ def summary(
 def report_command(
     run: RunFolder,
     out: Annotated[Path | None, typer.Option(help="The page; else report.html in the run.")] = None,
-    plain: Annotated[
-        Path | None,
-        typer.Option(help="Of a denoiser: a run on the same data without noise, to compare with."),
-    ] = None,
+    plain: Plain = None,
     as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML page about a run.
