@@ -9,7 +9,6 @@ from rich.table import Table
 from isthmus.cli.app import CodeSize, Json, Limit, RunFolder, Source, app, flat, number, shape_of
 from isthmus.terminal import out_console, print_json, print_result, track
 
-
 Plain = Annotated[
     Path | None,
     typer.Option(help="Of a denoiser: a run on the same data without noise, to compare with."),
