@@ -150,6 +150,25 @@ class Trained:
         parts = (np.atleast_1d(array).data for array in weights)
         return fingerprint(self.spec, self.preprocessing, *parts)
 
+    def check(self, model: str, what: str, again: str) -> None:
+        """Refuse what another model made.
+
+        Parameters
+        ----------
+        model : str
+            The fingerprint of the model that made it.
+        what, again : str
+            What it is, such as "this map was drawn for", and the way to another.
+
+        Raises
+        ------
+        ModelError
+        """
+        if model != self.fingerprint:
+            raise ModelError(
+                f"{what} another model, or before this one was trained further; {again}."
+            )
+
     def reconstruct(self, values: Values) -> NDArray[Any]:
         """Send samples through the code and back, to samples of the same kind."""
         return _joined(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Origin, Samples
-from isthmus.errors import ModelError, SourceError
+from isthmus.errors import SourceError
 from isthmus.files import plain, reading, replacing
 from isthmus.trained import CODE, Trained
 
@@ -75,11 +75,8 @@ class Codes:
         ------
         ModelError
         """
-        if self.model != trained.fingerprint:
-            raise ModelError(
-                "these codes were made by another model, or before this one was trained further; "
-                "make them again with isthmus encode."
-            )
+        again = "make them again with isthmus encode"
+        trained.check(self.model, "these codes were made by", again)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all: z, names, labels, class_names, about."""

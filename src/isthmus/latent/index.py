@@ -267,11 +267,9 @@ class Index:
                 recorded(about),
                 set(about["removed"]),
             )
-        if trained is not None and index.model != trained.fingerprint:
-            raise ModelError(
-                f"the index at {folder} was made by another model, or before this one was trained "
-                "further; make it again with isthmus index."
-            )
+        if trained is not None:
+            again = "make it again with isthmus index"
+            trained.check(index.model, f"the index at {folder} was made by", again)
         return index
 
     def _hits(self, vectors: NDArray[np.float32], k: int, among: NDArray[np.bool_] | None) -> Hits:

@@ -122,11 +122,7 @@ class Map:
         ------
         ModelError
         """
-        if self.model != trained.fingerprint:
-            raise ModelError(
-                "this map was drawn for another model, or before this one was trained further; "
-                "draw it again with isthmus map."
-            )
+        trained.check(self.model, "this map was drawn for", "draw it again with isthmus map")
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all."""

@@ -28,7 +28,8 @@ class Layer:
     trainable, frozen : int
         Parameters; frozen are also the running statistics of batch normalisation.
     macs : int
-        Multiply-accumulate operations for one sample.
+        Multiply-accumulate operations for one sample, of each layer for itself: upsampling that
+        is folded into a convolution spares some.
     output : str
         The module that the output comes out of: the activation that follows, if any.
     """
