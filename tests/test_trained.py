@@ -52,6 +52,18 @@ def test_a_code_does_not_depend_on_its_company(run: Run, digits: Samples) -> Non
     )
 
 
+def test_bfloat16_gives_nearly_the_same(run: Run, digits: Samples) -> None:
+    exact, rough = (Trained.load(run.path, precision=p) for p in ("32", "bf16"))
+    z, narrow = exact.encode(digits), rough.encode(digits)
+    assert narrow.dtype == np.float32
+    assert not np.array_equal(narrow, z)
+    assert np.abs(narrow - z).max() < 0.03 * np.abs(z).max()
+    difference = rough.reconstruct(digits).astype(int) - exact.reconstruct(digits)
+    assert np.abs(difference).max() < 12
+    assert np.abs(difference).mean() < 1
+    assert rough.fingerprint == exact.fingerprint
+
+
 def test_using_a_model_changes_neither_samples_nor_model(run: Run, digits: Samples) -> None:
     trained = run.trained()
     before = digits.values.copy()

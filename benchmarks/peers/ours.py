@@ -44,7 +44,7 @@ def main() -> None:
         for _ in isthmus.train(samples, name, out=out, settings=settings):
             pass
         first, second = isthmus.Run.open(out).history()
-        trained = isthmus.Trained.load(out)
+        trained = isthmus.Trained.load(out, precision=precision)
         for _ in range(2):
             began = time.perf_counter()
             trained.reconstruct(values)

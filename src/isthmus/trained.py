@@ -2,11 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.torch
@@ -23,6 +23,7 @@ from isthmus.files import build, fingerprint, plain, reading, write_bytes
 from isthmus.models.blocks import Autoencoder, channels_last
 from isthmus.models.summary import Layer, summarise
 from isthmus.models.zoo import ACTIVATIONS, Spec
+from isthmus.processor import prepare
 
 FILE = "model.safetensors"
 CODE = "code"  # the name of the bottleneck among the layers
@@ -30,6 +31,7 @@ BATCH_NUMBERS = 2**22  # that the widest layer gives for a batch, about: more le
 BATCH_LARGEST = 512
 
 Values = NDArray[Any] | Samples
+Precision = Literal["32", "bf16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +50,27 @@ class Trained:
     spec: Spec
     preprocessing: Preprocessing
     module: Autoencoder
+    precision: Precision = "32"
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> "Trained":
+    def load(cls, path: str | Path, device: str = "cpu", precision: Precision = "32") -> "Trained":
         """Load a model from its run folder or its weights file.
+
+        Parameters
+        ----------
+        path : path
+        device : str
+            A device of torch.
+        precision : str
+            "32", or "bf16" to compute in bfloat16: up to twice as fast on processors that have it,
+            with two to three correct digits.
 
         Raises
         ------
         ModelError
             If there is none, or it cannot be read.
         """
+        prepare()
         path = Path(path)
         file = path / FILE if path.is_dir() else path
         if not file.exists():
@@ -69,7 +82,7 @@ class Trained:
             module = channels_last(spec.build())
             module.load_state_dict(safetensors.torch.load(content))
             preprocessing = build(Preprocessing, about["preprocessing"])
-        return cls(spec, preprocessing, module.to(device).eval())
+        return cls(spec, preprocessing, module.to(device).eval(), precision)
 
     def save(self, path: str | Path) -> None:
         """Write spec, preprocessing and weights to one .safetensors file, whole or not at all."""
@@ -90,7 +103,7 @@ class Trained:
         -------
         z : (N, D) float32
         """
-        return _joined(self.module.encode(x) for x in self.inputs(values))
+        return _joined(self.features(values))
 
     def decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
         """Turn codes (N, D) into samples: (N, H, W, C) uint8 or (N, L, C) float32."""
@@ -98,7 +111,7 @@ class Trained:
             raise ModelError(f"codes are (N, {self.spec.code_size}), not {z.shape}.")
         codes = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
         return _joined(
-            self.preprocessing.from_output(self.activated(self.module.decode(part)))
+            self.preprocessing.from_output(self.activated(self._run(self.module.decode, part)))
             for part in torch.split(codes, self.batch)
         )
 
@@ -118,15 +131,14 @@ class Trained:
         """
         if layer == CODE:
             for x in self.inputs(values):
-                with torch.inference_mode():
-                    yield self.module.encode(x)
+                yield self._run(self.module.encode, x)
             return
         part = self.module.get_submodule(self.layer(layer).output)
         caught: list[Tensor] = []
         hook = part.register_forward_hook(lambda part, x, output: caught.append(output))
         try:
             for _ in self.outputs(values):
-                yield caught.pop()
+                yield caught.pop().float()
         finally:
             hook.remove()
 
@@ -197,19 +209,26 @@ class Trained:
             )
         for start in range(0, len(array), self.batch):
             block = np.require(array[start : start + self.batch], requirements=["C", "W"])
-            batch = torch.from_numpy(block)
-            with torch.inference_mode():
-                yield self.preprocessing.to_input(batch.to(self._device))
+            batch = torch.from_numpy(block).to(self._device)
+            yield self.preprocessing.to_input(batch)
 
     def outputs(self, values: Values) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches x with the decoder's output for them, before the activation."""
         for x in self.inputs(values):
-            with torch.inference_mode():
-                yield x, self.module(x)
+            yield x, self._run(self.module, x)
 
     def activated(self, output: Tensor) -> Tensor:
         """Apply the output activation."""
         return ACTIVATIONS[self.spec.activation](output)
+
+    def _run(self, part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Compute a part of the module in the chosen precision."""
+        narrow = self.precision == "bf16"
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=narrow),
+        ):
+            return part(x).float()
 
     @property
     def _state(self) -> dict[str, Tensor]:

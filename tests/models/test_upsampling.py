@@ -1,4 +1,4 @@
-"""The step that folds upsampling into a convolution does what the two layers do."""
+"""Two layers computed in one step do what they do one after the other."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from torch import nn
 
 from isthmus import MODELS, build
 from isthmus.models.blocks import channels_last
-from isthmus.models.upsampling import Layers, upsampled_convolution
+from isthmus.models.sequence import Layers
+from isthmus.models.upsampling import upsampled_convolution
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -27,7 +28,8 @@ def test_the_fast_path_answers_and_learns_as_the_plain_one(name: str) -> None:
     plain = build(name, shape).double()
     fast = channels_last(build(name, shape).double())
     fast.load_state_dict(plain.state_dict())
-    plain.decoder = nn.Sequential(*plain.decoder.children())  # each layer for itself
+    for part in (*plain.encoder.modules(), *plain.decoder.modules()):
+        part.register_forward_hook(lambda part, x, output: None)  # then each layer by itself
     x = torch.rand(4, *shape, dtype=torch.double)
     outputs = [module(x) for module in (plain, fast)]
     for output in outputs:
@@ -70,3 +72,34 @@ def test_what_cannot_be_folded_is_computed_in_turn() -> None:
     bilinear = nn.Upsample(scale_factor=2, mode="bilinear")
     follower = nn.Conv2d(4, 4, 3).double()
     assert torch.equal(Layers(bilinear, follower)(x), nn.Sequential(bilinear, follower)(x))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ELU(), nn.SELU()])
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, stride=2, padding=1)])
+def test_pooling_before_an_activation_answers_and_learns_the_same(
+    activation: nn.Module, pool: nn.MaxPool2d
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 4, 9, 10, dtype=torch.double)
+    answers = []
+    for kind in (nn.Sequential, Layers):
+        leaf = x.clone().requires_grad_()
+        y = kind(activation, pool)(leaf)
+        y.pow(3).sum().backward()
+        answers.append((y.detach(), leaf.grad))
+    for plain, fast in zip(*answers, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=0, atol=1e-14)
+
+
+def test_what_falls_is_not_pooled_first() -> None:
+    x = torch.linspace(-3, 0, 16, dtype=torch.double).reshape(1, 1, 4, 4)
+    layers = [nn.GELU(), nn.MaxPool2d(2)]
+    assert torch.equal(Layers(*layers)(x), nn.Sequential(*layers)(x))
+
+
+def test_whoever_listens_to_an_activation_hears_all_of_it() -> None:
+    layers = Layers(nn.ReLU(), nn.MaxPool2d(2))
+    heard = []
+    layers[0].register_forward_hook(lambda part, x, output: heard.append(output.shape))
+    layers(torch.randn(1, 1, 4, 4))
+    assert heard == [(1, 1, 4, 4)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from isthmus.models.upsampling import Layers
+from isthmus.models.sequence import Layers
 
 
 class Pad(nn.Module):
@@ -102,7 +102,7 @@ def dense_layers(sizes: Sequence[int], activation: type[nn.Module]) -> list[nn.M
 def between(shape: Sequence[int], natural: Sequence[int], layers: list[nn.Module]) -> nn.Module:
     """Put an encoder's layers behind the padding from `shape` to its natural sides, if any."""
     pad = [] if tuple(shape[1:]) == tuple(natural) else [Pad(natural)]
-    return nn.Sequential(*pad, *layers)
+    return Layers(*pad, *layers)
 
 
 def cropped(shape: Sequence[int], natural: Sequence[int], layers: list[nn.Module]) -> nn.Module:

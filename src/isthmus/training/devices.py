@@ -2,11 +2,11 @@
 
 import os
 
-import joblib
 import torch
 from lightning_fabric import Fabric
 
 from isthmus.errors import SettingsError
+from isthmus.processor import prepare
 from isthmus.training.settings import Settings
 
 
@@ -34,8 +34,8 @@ def launch(settings: Settings) -> Fabric:
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
-    if device == "cpu":  # torch counts the machine's cores, also where a container has fewer
-        torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
+    if device == "cpu":
+        prepare()
     return fabric
 
 
