@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 from isthmus import Run, Samples, Settings, Trained, denoising, load, train
-from isthmus.data.pictures import PICTURE_SUFFIXES
+from isthmus.data.trees import PICTURE_SUFFIXES
 from isthmus.denoising import Denoised, denoise
 from isthmus.errors import IsthmusError, ModelError, SettingsError, SourceError
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from isthmus.data.cache import Track, refuse_too_many, untracked
 from isthmus.data.loading import resolve
-from isthmus.data.pictures import PICTURE_SUFFIXES
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import Found
+from isthmus.data.trees import PICTURE_SUFFIXES
 from isthmus.errors import IsthmusError, ModelError, SettingsError, SourceError, reason
 from isthmus.files import replacing, write_bytes
 from isthmus.trained import Trained

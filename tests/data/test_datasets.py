@@ -196,13 +196,31 @@ def test_the_real_files_hold_what_was_published(require: Require) -> None:
 # What is missing or damaged
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "lfw", "cats-dogs"])
+@pytest.mark.parametrize(
+    "name", ["mnist", "fashion-mnist", "lfw", "cats-dogs", "voc2012", "cub200"]
+)
 def test_a_set_that_is_not_there_says_how_to_fetch_it(
     name: str, elsewhere: Path, refused: Refused
 ) -> None:
     assert not isthmus.DATASETS[name].present
     with refused(SourceError, name, elsewhere / name, f"isthmus data fetch {name}"):
         isthmus.load(name)
+
+
+def test_a_set_that_cannot_be_fetched_says_where_it_is(elsewhere: Path, refused: Refused) -> None:
+    row = isthmus.DATASETS["camvid"]
+    assert not row.present
+    for attempt in (lambda: isthmus.load("camvid"), lambda: fetch(row)):
+        with refused(SourceError, "https://github.com/", "CamVid", elsewhere / "camvid"):
+            attempt()
+
+
+def test_the_birds_need_both_of_their_archives(elsewhere: Path) -> None:
+    row = isthmus.DATASETS["cub200"]
+    (elsewhere / "cub200").mkdir(parents=True)
+    for file, present in zip(row.files, (False, True), strict=True):
+        (elsewhere / "cub200" / file.name).write_bytes(b"")
+        assert row.present == present
 
 
 def linked(folder: Path, real: Path) -> Path:

@@ -339,6 +339,32 @@ def test_among_many_pictures_those_broken_in_a_zip_are_skipped(crowd: Path) -> N
     assert all("CRC" in reason for _, reason in samples.skipped)
 
 
+def test_many_pictures_load_again_after_an_interrupt(crowd: Path, cache: Path) -> None:
+    def interrupted(items: Iterable[T], total: int, title: str) -> Iterable[T]:
+        del total, title
+        yield next(iter(items))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        isthmus.load(crowd, track=interrupted)
+    assert files_below(cache) == []
+    assert len(isthmus.load(crowd)) == 300
+
+
+def test_progress_comes_picture_by_picture(crowd: Path, cache: Path) -> None:
+    del cache
+    seen = []
+
+    def counted(items: Iterable[T], total: int, title: str) -> Iterable[T]:
+        del title
+        for item in items:
+            seen.append(total)
+            yield item
+
+    isthmus.load(crowd, track=counted)
+    assert seen == [300] * 300
+
+
 def test_many_broken_pictures_among_many_are_refused(tmp_path: Path, refused: Refused) -> None:
     for i in range(300):
         (tmp_path / f"{i:03}.png").write_bytes(b"no picture")

@@ -4,27 +4,24 @@ import json
 import os
 import shutil
 import uuid
-import warnings
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
-import joblib
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from isthmus.data.preprocessing import Preprocessing
-from isthmus.data.samples import Origin, Samples
+from isthmus.data.decoding import Block, blocks, prepare, size_of
+from isthmus.data.samples import VOID, Origin, Samples
 from isthmus.data.sources import Found
-from isthmus.errors import SettingsError, SourceError, reason
+from isthmus.errors import SettingsError, SourceError
 from isthmus.files import fingerprint, write_bytes
 
-FORMAT = 2  # of the cached files; raise it when the same source would give other pixels
-CHUNK = 64  # pictures decoded by one task
-ALONE = 256  # below as many pictures, starting other processes costs more than it brings
+FORMAT = 3  # of the cached files; raise it when the same source would give other samples
+ABOUT, VALUES, MASKS = "samples.json", "values.bin", "masks.npy"
 TOLERATED = 0.10  # share of pictures that may be broken
 
 T = TypeVar("T")
@@ -50,7 +47,7 @@ def cache_folder() -> Path:
 
 def kept(
     origin: Origin,
-    files: Any,
+    files: Sequence[Any],
     read: Callable[[], Found],
     *,
     mirrors: bool = False,
@@ -61,21 +58,23 @@ def kept(
     Parameters
     ----------
     origin : Origin
-    files : JSON value
-        Says what the source's files are, so that others are not mistaken for them.
+    files : list of JSON values
+        One says what each of the source's files is, so that others are not mistaken for them.
     read : callable
         Finds what the source holds.
     mirrors : bool
         See `Samples`.
     track : Track
     """
-    folder = cache_folder() / "samples" / fingerprint(FORMAT, origin, files)
-    if not _complete(folder):
-        _keep(read(), origin, folder, track)
-    about = json.loads((folder / "samples.json").read_text())
+    key = fingerprint(FORMAT, origin, json.dumps(files).encode())
+    folder = cache_folder() / "samples" / key
+    about = _about(folder)
+    if about is None:
+        prepare(len(files))
+        about = _keep(read(), origin, folder, track)
     samples = Samples(
         # Copy-on-write: torch wants writable memory, and nothing may write to the cache.
-        np.memmap(folder / "values.bin", about["dtype"], "c", shape=tuple(about["shape"])),
+        np.memmap(folder / VALUES, about["dtype"], "c", shape=tuple(about["shape"])),
         about["names"],
         None if about["labels"] is None else np.array(about["labels"], np.int64),
         tuple(about["class_names"]),
@@ -83,13 +82,19 @@ def kept(
         origin,
         tuple((name, reason) for name, reason in about["skipped"]),
         mirrors,
+        np.load(folder / MASKS, "c") if about["masks"] else None,
     )
     vars(samples)["fingerprint"] = about["fingerprint"]  # known: spares a pass over the pixels
     return samples
 
 
-def _complete(folder: Path) -> bool:
-    return (folder / "samples.json").exists() and (folder / "values.bin").exists()
+def _about(folder: Path) -> dict[str, Any] | None:
+    """Return what is said of the samples in a folder, or None unless all of it is there."""
+    if not (folder / ABOUT).exists():
+        return None
+    about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
+    files = (VALUES, MASKS) if about["masks"] else (VALUES,)
+    return about if all((folder / name).exists() for name in files) else None
 
 
 def clear() -> int:
@@ -100,34 +105,21 @@ def clear() -> int:
     return size
 
 
-def _keep(found: Found, origin: Origin, folder: Path, track: Track) -> None:
+def _keep(found: Found, origin: Origin, folder: Path, track: Track) -> dict[str, Any]:
     """Decode what was found into a new folder of the cache, whole or not at all."""
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         partial.mkdir(parents=True)
-        broken: dict[int, str] = {}
-        with (partial / "values.bin").open("w+b") as file:
-            if found.values is not None:
-                shape = _store_array(found.values, origin, file)
-            else:
-                shape = _store_pictures(found, origin, file, broken, track)
-        good = np.array([i for i in range(len(found.names)) if i not in broken], np.int64)
-        if 0 in (len(good), *shape):
-            raise SourceError(f"{origin.source} holds no samples.")
-        kind = np.dtype(np.uint8 if len(shape) == 3 else np.float32)
-        samples = Samples(
-            np.memmap(partial / "values.bin", kind, "r", shape=(len(good), *shape)),
-            [found.names[i] for i in good],
-            None if found.labels is None else found.labels[good],
-            found.class_names,
-            None if found.splits is None else found.splits[good],
-            origin,
-            tuple((found.names[i], reason) for i, reason in broken.items()),
-        )
-        _describe(samples, partial / "samples.json")
-        if not _complete(folder):  # another process may have been faster
+        if found.values is None:
+            samples = _store_pictures(found, origin, partial, track)
+        else:
+            samples = _store_array(found, found.values, origin, partial)
+        about = _described(samples)
+        write_bytes(partial / ABOUT, json.dumps(about).encode())
+        if _about(folder) is None:  # another process may have been faster
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
+        return about
     except OSError as error:
         raise SourceError(
             f"the samples of {origin.source} cannot be kept in {folder.parent}: "
@@ -137,8 +129,8 @@ def _keep(found: Found, origin: Origin, folder: Path, track: Track) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _describe(samples: Samples, file: Path) -> None:
-    about = {
+def _described(samples: Samples) -> dict[str, Any]:
+    return {
         "dtype": str(samples.values.dtype),
         "shape": samples.values.shape,
         "names": samples.names,
@@ -146,13 +138,13 @@ def _describe(samples: Samples, file: Path) -> None:
         "class_names": samples.class_names,
         "splits": None if samples.splits is None else samples.splits.tolist(),
         "skipped": samples.skipped,
+        "masks": samples.masks is not None,
         "fingerprint": samples.fingerprint,
     }
-    write_bytes(file, json.dumps(about).encode())
 
 
-def _store_array(values: NDArray[Any], origin: Origin, file: BinaryIO) -> tuple[int, ...]:
-    """Write an array of samples; return the shape of one."""
+def _store_array(found: Found, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
+    """Write an array of samples."""
     wanted = origin.preprocessing
     shape: tuple[int, ...] = values.shape[1:]
     if len(shape) == 2 and (wanted.crop or wanted.size or wanted.channels):
@@ -160,80 +152,143 @@ def _store_array(values: NDArray[Any], origin: Origin, file: BinaryIO) -> tuple[
             f"{origin.source} holds signals, which have no pixels to crop, resize or recolour."
         )
     fits = len(shape) == 2 or not wanted.changes((shape[0], shape[1], shape[2]))
-    for start in range(0, len(values), 4096):
-        block = values[start : start + 4096]
-        if not fits:
-            block = np.stack([wanted.fit(image) for image in block])
-            shape = block.shape[1:]
-        file.write(np.ascontiguousarray(block).data)
-    return shape
+    with (folder / VALUES).open("wb") as file:
+        for start in range(0, len(values), 4096):
+            block = values[start : start + 4096]
+            if not fits:
+                block = np.stack([wanted.fit(image) for image in block])
+                shape = block.shape[1:]
+            file.write(np.ascontiguousarray(block).data)
+    return _stored(found, origin, folder, shape, {})
 
 
-def _store_pictures(
-    found: Found, origin: Origin, file: BinaryIO, broken: dict[int, str], track: Track
-) -> tuple[int, ...]:
-    """Decode and write pictures; return the shape of one, and note broken ones with reasons.
+def _store_pictures(found: Found, origin: Origin, folder: Path, track: Track) -> Samples:
+    """Decode and write pictures and their masks."""
+    name = origin.source
+    with (folder / VALUES).open("w+b") as values, ExitStack() as stack:
+        masks = None
+        if found.masks is not None:
+            masks = stack.enter_context((folder / MASKS).open("w+b"))
+        writing = Writing(found, name, values, masks)
+        decoded = stack.enter_context(closing(blocks(found, origin.preprocessing)))
+        for _ in track(writing.walk(decoded), len(found.names), f"Reading {name}"):
+            pass
+        if masks is not None:
+            writing.complete_masks(masks)
+            found = replace(found, class_names=found.class_names or writing.classes())
+    return _stored(found, origin, folder, writing.shape, writing.broken)
+
+
+def _stored(
+    found: Found, origin: Origin, folder: Path, shape: tuple[int, ...], broken: dict[int, str]
+) -> Samples:
+    """Open what has just been written."""
+    good = np.array([i for i in range(len(found.names)) if i not in broken], np.int64)
+    if 0 in (len(good), *shape):
+        raise SourceError(f"{origin.source} holds no samples.")
+    kind = np.dtype(np.uint8 if len(shape) == 3 else np.float32)
+    return Samples(
+        np.memmap(folder / VALUES, kind, "r", shape=(len(good), *shape)),
+        [found.names[i] for i in good],
+        None if found.labels is None else found.labels[good],
+        found.class_names,
+        None if found.splits is None else found.splits[good],
+        origin,
+        tuple((found.names[i], reason) for i, reason in broken.items()),
+        masks=None if found.masks is None else np.load(folder / MASKS, "r"),
+    )
+
+
+class Writing:
+    """Pictures and masks on their way into files.
 
     Pictures are written grey for as long as all are grey; the first in colour turns those
     before it into colour too.
+
+    Attributes
+    ----------
+    shape : (H, W, C)
+        Of the pictures so far.
+    broken : dict
+        Reasons by the position of a picture.
     """
-    name = origin.source
-    shape: tuple[int, ...] = ()
-    first = ""
-    with closing(_decoded(found.files, origin.preprocessing, len(found.names))) as pictures:
-        for i, pixels in enumerate(track(pictures, len(found.names), f"Reading {name}")):
-            if isinstance(pixels, str):
-                broken[i] = pixels
-                refuse_too_many(broken, found, name, done=i + 1)
-                continue
-            if not shape:
-                shape, first = pixels.shape, found.names[i]
-            if pixels.shape[:2] != shape[:2]:
-                raise SourceError(
-                    f"the pictures of {name} differ in size: {first} is {_size(shape)} but "
-                    f"{found.names[i]} is {_size(pixels.shape)}; give a size to bring all to."
-                )
-            if pixels.shape[2] > shape[2]:
-                shape = pixels.shape
-                _to_colour(file)
-            file.write(np.broadcast_to(pixels, shape).tobytes())
-    return shape
 
+    def __init__(
+        self, found: Found, name: str, values: BinaryIO, masks: BinaryIO | None = None
+    ) -> None:
+        self.found, self.name, self.values, self.masks = found, name, values, masks
+        self.shape: tuple[int, ...] = ()
+        self.broken: dict[int, str] = {}
+        self._first = ""
+        self._done = 0
+        self._seen = np.zeros(256, np.bool_)
 
-def _decoded(
-    files: Iterable[str | bytes | SourceError], wanted: Preprocessing, count: int
-) -> Generator[NDArray[np.uint8] | str, None, None]:
-    """Decode pictures in their order, by several processes if they are many."""
-    files = iter(files)
-    chunks = iter(lambda: list(islice(files, CHUNK)), [])
-    # loky starts its processes without running the caller's script again, as spawning would.
-    workers = joblib.Parallel(
-        n_jobs=1 if count < ALONE else joblib.cpu_count(),
-        return_as="generator",
-        pre_dispatch="3*n_jobs",
-        batch_size=1,
-    )
-    decoded = workers(joblib.delayed(_decode)(chunk, wanted) for chunk in chunks)
-    try:
-        for chunk in decoded:
-            yield from chunk
-    finally:
-        with warnings.catch_warnings(action="ignore"):  # joblib's, of work done for nothing
-            decoded.close()
+    def walk(self, decoded: Iterable[Block]) -> Iterator[int]:
+        """Write what comes and yield the position of each picture."""
+        for block in decoded:
+            self._note_broken(block)
+            if len(block.pixels):
+                self._write(block)
+            yield from range(self._done, self._done + len(block))
+            self._done += len(block)
 
+    def classes(self) -> tuple[str, ...]:
+        """Return names for as many classes as the masks tell.
 
-def _decode(
-    files: list[str | bytes | SourceError], wanted: Preprocessing
-) -> list[NDArray[np.uint8] | str]:
-    decoded: list[NDArray[np.uint8] | str] = []
-    for file in files:
-        try:
-            if isinstance(file, SourceError):
-                raise file
-            decoded.append(wanted.image(file))
-        except SourceError as error:
-            decoded.append(reason(error))
-    return decoded
+        Raises
+        ------
+        SourceError
+            If the masks hold no number but 0 and void, as those of tools that draw in white.
+        """
+        values = np.flatnonzero(self._seen)
+        if VOID in values and set(values) <= {0, VOID}:
+            raise SourceError(
+                f"the masks of {self.name} hold only {' and '.join(map(str, values))}, and "
+                f"{VOID} stands for pixels of no class; write 0 and 1 for two classes."
+            )
+        return tuple(str(value) for value in range(1 + int(values[values != VOID].max(initial=0))))
+
+    def complete_masks(self, file: BinaryIO) -> None:
+        """Write how many masks there are to the beginning of their file."""
+        file.seek(0)
+        self._write_header(file, self._done - len(self.broken))
+
+    def _note_broken(self, block: Block) -> None:
+        for position, reason in block.broken.items():
+            self.broken[self._done + position] = reason
+            refuse_too_many(self.broken, self.found, self.name, self._done + position + 1)
+
+    def _write(self, block: Block) -> None:
+        pixels = block.pixels
+        shape: tuple[int, ...] = pixels.shape[1:]
+        if not self.shape:
+            self.shape, self._first = shape, self._name(block)
+            if self.masks is not None:
+                self._write_header(self.masks, 0)
+        if shape[:2] != self.shape[:2]:
+            raise SourceError(
+                f"the pictures of {self.name} differ in size: {self._first} is "
+                f"{size_of(self.shape)} but {self._name(block)} is {size_of(shape)}; "
+                "give a size to bring all to."
+            )
+        if shape[2] > self.shape[2]:
+            self.shape = shape
+            _to_colour(self.values)
+        whole = np.broadcast_to(pixels, (len(pixels), *self.shape))
+        self.values.write(np.ascontiguousarray(whole).data)
+        if self.masks is not None and block.masks is not None and block.seen is not None:
+            self.masks.write(block.masks.data)
+            self._seen |= block.seen
+
+    def _write_header(self, file: BinaryIO, count: int) -> None:
+        """Begin an .npy file; its header leaves room for any count."""
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape[:2])}
+        np.lib.format.write_array_header_1_0(file, header)
+
+    def _name(self, block: Block) -> str:
+        """Return the name of the first picture in a block that could be decoded."""
+        position = next(i for i in range(len(block)) if i not in block.broken)
+        return self.found.names[self._done + position]
 
 
 def refuse_too_many(broken: dict[int, str], found: Found, name: str, done: int) -> None:
@@ -271,7 +326,3 @@ def _to_colour(file: BinaryIO) -> None:
         file.seek(3 * start)
         file.write(gray.repeat(3).tobytes())
     file.seek(0, os.SEEK_END)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]} × {shape[1]}"

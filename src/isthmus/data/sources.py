@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from isthmus.errors import SourceError
 
+Content = str | bytes | SourceError  # the path of a file, its content, or why there is none
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -18,14 +20,35 @@ class Found:
     Either `values` is given, an array of all samples, or `files`, which goes through the
     pictures in the order of `names` as paths or contents (or the reason why there is none) and
     can be walked once.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the samples.
+    values : array, optional
+    files : iterable
+    labels : (N,) int64, optional
+        Classes of whole samples.
+    class_names : tuple of str
+        Of the labels or, with masks, of the pixels; empty where the masks alone tell how many
+        there are.
+    splits : (N,) uint8, optional
+    masks : iterable, optional
+        Goes through the masks as `files` through the pictures: for each pixel a value.
+    mask_names : sequence of str
+    legend : 256 bytes, optional
+        The class that each value of a mask stands for, if not its own number; 255 for void.
     """
 
     names: Sequence[str]
     values: NDArray[Any] | None = None
-    files: Iterable[str | bytes | SourceError] = ()
+    files: Iterable[Content] = ()
     labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
     splits: NDArray[np.uint8] | None = None
+    masks: Iterable[Content] | None = None
+    mask_names: Sequence[str] = ()
+    legend: bytes | None = None
 
 
 def spread(count: int, limit: int | None) -> NDArray[np.int64]:

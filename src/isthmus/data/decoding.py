@@ -1,0 +1,256 @@
+"""Pictures and masks decoded in their order, by all cores where they are many."""
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from itertools import islice, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.preprocessing import MaskError, Preprocessing
+from isthmus.data.samples import VOID
+from isthmus.data.sources import Content, Found
+from isthmus.errors import SourceError, reason
+
+CHUNK = 128  # pictures decoded by one task at most
+CHUNK_BYTES = 2**22  # that come out of a task at most
+UNSIZED = 16  # pictures decoded by one task where nobody knows how large they are
+ALONE = 256  # below as many pictures, starting other processes costs more than it brings
+AHEAD = 2  # tasks given to each process: one is worked on, one waits
+HELD = 32  # tasks whose results may wait for an earlier one
+IDLE = 60  # seconds after which processes without work end
+
+
+class Sheet(NamedTuple):
+    """A picture to decode, and the mask that belongs to it."""
+
+    picture: Content
+    mask: Content | None
+    name: str
+    mask_name: str
+
+
+class Decoded(NamedTuple):
+    """Pixels (H, W, C), a mask (H, W), and whether a value (256,) is in the whole mask."""
+
+    pixels: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None = None
+    seen: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive pictures of one shape.
+
+    Parameters
+    ----------
+    pixels : (n, H, W, C) uint8
+        Of those that could be decoded.
+    broken : dict
+        Why the others could not, by their positions in the block.
+    masks : (n, H, W) uint8, optional
+    seen : (256,) bool, optional
+        Whether a value is in the whole masks.
+    """
+
+    pixels: NDArray[np.uint8]
+    broken: dict[int, str] = field(default_factory=dict)
+    masks: NDArray[np.uint8] | None = None
+    seen: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels) + len(self.broken)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with pictures and masks.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+    legend : 256 bytes, optional
+        See `Found`.
+    classes : int
+        How many classes of pixels there are; 0 if the masks tell.
+    """
+
+    preprocessing: Preprocessing
+    legend: bytes | None = None
+    classes: int = 0
+
+    def blocks(self, sheets: Sequence[Sheet]) -> list[Block]:
+        """Decode some pictures, in their order.
+
+        Raises
+        ------
+        SourceError
+            If a mask does not fit its picture or the classes.
+        """
+        runs: list[list[Decoded | str]] = []
+        shape: tuple[int, ...] = ()
+        for decoded in map(self._outcome, sheets):
+            if not runs or (not isinstance(decoded, str) and decoded.pixels.shape != shape):
+                runs.append([])
+            if not isinstance(decoded, str):
+                shape = decoded.pixels.shape
+            runs[-1].append(decoded)
+        return [_block(run) for run in runs]
+
+    def _outcome(self, sheet: Sheet) -> Decoded | str:
+        """Decode a picture and its mask, or tell why they cannot be."""
+        try:
+            pixels, sides = self.preprocessing.measured(_present(sheet.picture))
+        except SourceError as error:
+            return reason(error)
+        if sheet.mask is None:
+            return Decoded(pixels)
+        try:
+            mask = self.preprocessing.decode_mask(_present(sheet.mask))
+        except MaskError as error:
+            raise SourceError(f"the mask {sheet.mask_name} {error}.") from error
+        except SourceError as error:
+            return f"its mask {sheet.mask_name}: {reason(error)}"
+        return self._with_mask(pixels, mask, sides, sheet)
+
+    def _with_mask(
+        self,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.uint8],
+        sides: tuple[int, int],
+        sheet: Sheet,
+    ) -> Decoded:
+        if mask.shape != sides:
+            raise SourceError(
+                f"the mask {sheet.mask_name} is {size_of(mask.shape)} but its picture {sheet.name} "
+                f"is {size_of(sides)}; give both the same size."
+            )
+        if self.legend is not None:
+            mask = np.frombuffer(self.legend, np.uint8)[mask]
+        seen = np.bincount(mask.ravel(), minlength=256) > 0
+        if self.classes and seen[self.classes : VOID].any():
+            value = self.classes + int(seen[self.classes :].argmax())
+            raise SourceError(
+                f"the mask {sheet.mask_name} holds the value {value}, but there are only "
+                f"{self.classes} classes, 0 to {self.classes - 1}; repair it, or set what belongs "
+                f"to no class to {VOID}."
+            )
+        return Decoded(pixels, self.preprocessing.fit_mask(mask), seen)
+
+
+def blocks(found: Found, wanted: Preprocessing) -> Generator[Block, None, None]:
+    """Decode all pictures and masks of a source, in their order.
+
+    Raises
+    ------
+    SourceError
+        If a mask does not fit its picture or the classes.
+    """
+    job = Job(wanted, found.legend, len(found.class_names))
+    chunks = _chunks(found, wanted)
+    count = _others() if len(found.names) >= ALONE else 0
+    if not count:
+        for chunk in chunks:
+            yield from job.blocks(chunk)
+        return
+    pool = _processes(count)
+    try:
+        yield from _shared(chunks, job, pool, count)
+    except BaseException:  # an interrupt, or nobody wants more: what is begun is worth nothing
+        pool.shutdown(wait=True, kill_workers=True)
+        raise
+
+
+def prepare(count: int) -> None:
+    """Start the processes that `blocks` will use for so many pictures, as they take a while."""
+    if count >= ALONE and (others := _others()):
+        _processes(others).submit(int)
+
+
+def size_of(shape: Sequence[int]) -> str:
+    """Return height and width for people."""
+    return f"{shape[0]} × {shape[1]}"
+
+
+def _chunks(found: Found, wanted: Preprocessing) -> Iterator[list[Sheet]]:
+    count = UNSIZED
+    if wanted.size is not None:
+        count = max(1, min(CHUNK, CHUNK_BYTES // (3 * wanted.size[0] * wanted.size[1])))
+    if found.masks is None:
+        sheets = map(Sheet, found.files, repeat(None), repeat(""), repeat(""))
+    else:
+        sheets = map(Sheet, found.files, found.masks, found.names, found.mask_names)
+    return iter(lambda: list(islice(sheets, count)), [])
+
+
+def _shared(chunks: Iterable[list[Sheet]], job: Job, pool: Executor, count: int) -> Iterator[Block]:
+    """Decode in this process and in others, which take what they can get through.
+
+    This one does not wait for the others to start, and not for work that they have begun unless
+    too many results wait for it.
+    """
+    started = pool.submit(int)
+    waiting: deque[Future[list[Block]]] = deque()
+    for chunk in chunks:
+        if started.done() and sum(not task.done() for task in waiting) < AHEAD * count:
+            waiting.append(pool.submit(job.blocks, chunk))
+        else:
+            waiting.append(Future())
+            waiting[-1].set_result(job.blocks(chunk))
+        while waiting and (waiting[0].done() or len(waiting) >= HELD + AHEAD * count):
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
+
+
+def _others() -> int:
+    """Return how many processes can work beside this one."""
+    import joblib
+
+    if multiprocessing.current_process().daemon:  # which may start none
+        return 0
+    return int(joblib.cpu_count()) - 1
+
+
+def _processes(count: int) -> Any:
+    """Start an executor of processes, or take that of the last time.
+
+    loky starts them without running the caller's script again, as spawning would.
+    """
+    from joblib.externals import loky
+
+    pool: Any = loky.get_reusable_executor(
+        count, timeout=IDLE, initializer=_ignore_interrupts, env={"OPENBLAS_NUM_THREADS": "1"}
+    )
+    return pool
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the process that the user started, which ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _present(content: Content) -> str | bytes:
+    if isinstance(content, SourceError):
+        raise content
+    return content
+
+
+def _block(run: Sequence[Decoded | str]) -> Block:
+    good = [decoded for decoded in run if not isinstance(decoded, str)]
+    broken = {i: decoded for i, decoded in enumerate(run) if isinstance(decoded, str)}
+    if not good:
+        return Block(np.empty((0, 0, 0, 0), np.uint8), broken)
+    masks = [decoded.mask for decoded in good if decoded.mask is not None]
+    seen = [decoded.seen for decoded in good if decoded.seen is not None]
+    return Block(
+        np.stack([decoded.pixels for decoded in good]),
+        broken,
+        np.stack(masks) if masks else None,
+        np.any(seen, axis=0) if seen else None,
+    )
