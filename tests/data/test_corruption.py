@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from isthmus import load
-from isthmus.data.corruption import CORRUPTIONS, Corruption, Draws, Fresh, Frozen
+from isthmus.data.corruption import CORRUPTIONS, Corruption
+from isthmus.data.draws import Draws, Fresh, Frozen
 from isthmus.errors import SettingsError
 
 Refused = Callable[..., AbstractContextManager[None]]

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from isthmus import Preprocessing, Samples, Settings, load
-from isthmus.data.corruption import Corruption, Frozen
+from isthmus.data.corruption import Corruption
+from isthmus.data.draws import Frozen
 from isthmus.training.batches import Batches, Source, noise_fingerprint
 
 NOISE = Corruption.parse("gaussian:0.3,masked:0.2")
@@ -55,7 +56,13 @@ def test_an_epoch_can_be_entered_in_the_middle(source: Source) -> None:
 
 def test_processes_share_a_batch_and_its_noise(source: Source) -> None:
     def first(share: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        return next(iter(Batches(source, np.arange(100), 50, 0, share, True, NOISE).epoch(0)))
+        return next(
+            iter(
+                Batches(source, np.arange(100), 50, 0, share, mirror=True, corruption=NOISE).epoch(
+                    0
+                )
+            )
+        )
 
     for whole, even, odd in zip(first((0, 1)), first((0, 2)), first((1, 2)), strict=True):
         assert torch.equal(whole[0::2], even)

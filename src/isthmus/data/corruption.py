@@ -1,72 +1,21 @@
 """Noise that a denoiser learns to undo: which kinds there are, fresh or frozen.
 
-All chance comes from counters, drawn by NumPy, so that the same noise falls on every machine, for
-any batch size or number of processes, and after every resume.
+All chance comes from counters (`Draws`), so that the same noise falls on every machine, for any
+batch size or number of processes, and after every resume.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus.errors import SettingsError
+from isthmus.data.draws import Draws, Frozen
+from isthmus.data.steps import checked, read_steps, written
 
-FRESH, FROZEN = 3, 4  # streams of random numbers; order and mirroring have 1 and 2
 OCCLUDER = 0.5  # grey, which shows on black and on white
-
-
-class Draws(Protocol):
-    """Random numbers for a batch; the first side of a shape is always that of the batch."""
-
-    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """Draw from the normal distribution of mean 0 and deviation 1."""
-        ...
-
-    def uniform(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """Draw evenly from [0, 1)."""
-        ...
-
-
-class Fresh:
-    """Draws for a batch of training: others in every step of every epoch.
-
-    They are drawn for the whole batch of `size` samples. Of several processes, each takes those
-    from its own number `share[0]` on, every `share[1]`-th: together they see what one would.
-    """
-
-    def __init__(
-        self, seed: int, epoch: int, batch: int, size: int, share: tuple[int, int] = (0, 1)
-    ) -> None:
-        self._rng = np.random.default_rng([seed, FRESH, epoch, batch])
-        self._size = size
-        self._mine = slice(share[0], None, share[1])
-
-    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """See `Draws`."""
-        return self._rng.standard_normal((self._size, *shape[1:]), np.float32)[self._mine]
-
-    def uniform(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """See `Draws`."""
-        return self._rng.random((self._size, *shape[1:]), np.float32)[self._mine]
-
-
-class Frozen:
-    """Draws that belong to samples: always the same for the sample of an index."""
-
-    def __init__(self, seed: int, indices: NDArray[np.int64]) -> None:
-        self._rngs = [np.random.default_rng([seed, FROZEN, int(index)]) for index in indices]
-
-    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """See `Draws`."""
-        return np.stack([rng.standard_normal(shape[1:], np.float32) for rng in self._rngs])
-
-    def uniform(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """See `Draws`."""
-        return np.stack([rng.random(shape[1:], np.float32) for rng in self._rngs])
 
 
 @dataclass(frozen=True)
@@ -160,31 +109,15 @@ class Corruption:
     steps: tuple[tuple[str, float], ...]
 
     def __post_init__(self) -> None:
-        for kind, strength in self.steps:
-            strongest = _row(kind).strongest
-            if not 0 < strength <= strongest:
-                raise SettingsError(
-                    f"the strength of {kind} must be above 0 and at most {strongest:g}, not "
-                    f"{strength:.15g}."
-                )
+        checked(self.steps, CORRUPTIONS, "corruption")
 
     @classmethod
     def parse(cls, text: str) -> "Corruption":
         """Read `kind:strength`, several with commas between."""
-        steps = []
-        for part in text.split(","):
-            kind, _, number = part.strip().partition(":")
-            _row(kind)
-            try:
-                steps.append((kind, float(number)))
-            except ValueError:
-                raise SettingsError(
-                    f"{part.strip()!r} has no strength; write kind:strength, as in {kind}:0.5."
-                ) from None
-        return cls(tuple(steps))
+        return cls(read_steps(text, CORRUPTIONS, "corruption"))
 
     def __str__(self) -> str:
-        return ",".join(f"{kind}:{strength:.15g}" for kind, strength in self.steps)
+        return written(self.steps)
 
     def apply(self, x: Tensor, draws: Draws) -> Tensor:
         """Return x (N, C, H, W) or (N, C, L) with this noise; x stays as it is."""
@@ -195,13 +128,6 @@ class Corruption:
     def frozen(self, x: Tensor, seed: int, indices: NDArray[np.int64]) -> Tensor:
         """Return x with the noise that the samples of these indices always have."""
         return self.apply(x, Frozen(seed, indices))
-
-
-def _row(kind: str) -> Kind:
-    if kind not in CORRUPTIONS:
-        known = ", ".join(CORRUPTIONS)
-        raise SettingsError(f"there is no corruption {kind!r}; there are {known}.")
-    return CORRUPTIONS[kind]
 
 
 def _last(x: Tensor) -> tuple[int, ...]:

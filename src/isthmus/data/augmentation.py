@@ -1,0 +1,126 @@
+"""Training images changed a little, otherwise each time, so that fewer labels teach as much."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from isthmus.data.draws import Draws
+from isthmus.data.steps import checked, read_steps, written
+
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row of `AUGMENTATIONS`: one line for people, and the largest strength that makes sense."""
+
+    about: str
+    strongest: float
+
+
+AUGMENTATIONS: dict[str, Change] = {
+    "shift": Change("moved by up to that share of its sides", 0.5),
+    "zoom": Change("a window that lacks up to that share of the sides, enlarged", 0.9),
+    "turn": Change("turned by up to so many degrees", 180),
+    "colour": Change("brightness, contrast and saturation times 1 ± that", 1),
+}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes with their strengths; movements first, in one interpolation, then colours.
+
+    What comes in from outside an image is its reflection.
+
+    Parameters
+    ----------
+    steps : tuple of (kind, strength)
+        Keys of `AUGMENTATIONS`.
+
+    Raises
+    ------
+    SettingsError
+        If a kind is unknown or its strength outside its range.
+
+    Examples
+    --------
+    >>> str(Augmentation.parse("shift:0.10, colour:0.2"))
+    'shift:0.1,colour:0.2'
+    """
+
+    steps: tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        checked(self.steps, AUGMENTATIONS, "augmentation")
+
+    @classmethod
+    def parse(cls, text: str) -> "Augmentation":
+        """Read `kind:strength`, several with commas between."""
+        return cls(read_steps(text, AUGMENTATIONS, "augmentation"))
+
+    def __str__(self) -> str:
+        return written(self.steps)
+
+    def apply(
+        self, x: Tensor, draws: Draws, masks: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Change images, and move their masks with them.
+
+        Parameters
+        ----------
+        x : (N, C, H, W) float32 in [0, 1]
+        draws : Draws
+        masks : (N, H, W) int64, optional
+
+        Returns
+        -------
+        x, masks
+            Of the same shapes.
+        """
+        strengths = dict(self.steps)
+        chance = 2 * draws.uniform((len(x), 7)) - 1  # in [-1, 1), however many are needed
+        if strengths.keys() & {"shift", "zoom", "turn"}:
+            grid = _grid(x, strengths, chance)
+            x = _sampled(x, grid, "bilinear")
+            if masks is not None:
+                masks = _sampled(masks[:, None].float(), grid, "nearest")[:, 0].long()
+        if "colour" in strengths:
+            x = _recoloured(x, strengths["colour"], chance[:, 4:])
+        return x, masks
+
+
+def _grid(x: Tensor, strengths: dict[str, float], chance: NDArray[np.float32]) -> Tensor:
+    """Say for each pixel of the result where it comes from: (N, H, W, 2) in [-1, 1]."""
+    size = 1 - strengths.get("zoom", 0.0) * (chance[:, 2] + 1) / 2  # of the window
+    angle = np.deg2rad(strengths.get("turn", 0.0) * chance[:, 3])
+    room = (1 - size)[:, None] + 2 * strengths.get("shift", 0.0)
+    ratio = x.shape[3] / x.shape[2]  # the coordinates of either side go from -1 to 1
+    cosine, sine = size * np.cos(angle), size * np.sin(angle)
+    rows = [[cosine, -sine / ratio], [sine * ratio, cosine]]
+    matrices = np.concatenate(
+        [np.array(rows).transpose(2, 0, 1), (chance[:, :2] * room)[..., None]], axis=2
+    )
+    theta = torch.from_numpy(matrices).to(x.device, x.dtype)
+    return functional.affine_grid(theta, [len(x), 1, *x.shape[2:]], align_corners=False)
+
+
+def _sampled(x: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return functional.grid_sample(
+        x, grid, mode=mode, padding_mode="reflection", align_corners=False
+    )
+
+
+def _recoloured(x: Tensor, strength: float, chance: NDArray[np.float32]) -> Tensor:
+    """Multiply brightness, contrast and saturation, each by a factor of its own a sample."""
+    factors = torch.from_numpy(1 + strength * chance).to(x.device, x.dtype)
+    bright, contrast, saturation = factors.view(len(x), 3, 1, 1, 1).unbind(1)
+    x = x * bright
+    if x.shape[1] == 3:
+        grey = (x * x.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+        x = grey + (x - grey) * saturation
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (mean + (x - mean) * contrast).clamp(0, 1)
