@@ -85,6 +85,9 @@ def write_json(path: Path, content: Any) -> None:
 def plain(content: Any) -> Any:
     """Turn dataclasses, also nested ones, into what JSON knows.
 
+    A field that came later, as its metadata say, is left out where it is empty: so fingerprints
+    of what was there before stay what they were.
+
     Examples
     --------
     >>> import pathlib
@@ -93,7 +96,11 @@ def plain(content: Any) -> Any:
     """
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
         fields = dataclasses.fields(content)
-        return {field.name: plain(getattr(content, field.name)) for field in fields}
+        values = {field.name: getattr(content, field.name) for field in fields}
+        empty = {field.name for field in fields if "later" in field.metadata} - {
+            name for name, value in values.items() if value
+        }
+        return {name: plain(value) for name, value in values.items() if name not in empty}
     if isinstance(content, dict):
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

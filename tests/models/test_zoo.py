@@ -1,14 +1,20 @@
-"""Every row of the table of models: shapes, code sizes, parameters, gradients."""
+"""Every row of the table of models: shapes, code sizes, parameters, gradients, specs."""
 
+import dataclasses
+import json
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
-from isthmus import MODELS, IsthmusError, build, specify, summarise
+from isthmus import MODELS, IsthmusError, Spec, build, files, specify, summarise
 from isthmus.errors import ModelError, SettingsError
+from isthmus.models.blocks import Autoencoder, Network
+from isthmus.models.zoo import ACTIVATIONS, Task
 
 COUNTED = {  # parameters, of which not trainable, as the reports count them
     "dense-selu": (163_814, 0),
@@ -16,8 +22,11 @@ COUNTED = {  # parameters, of which not trainable, as the reports count them
     "conv-bn-2d": (306_699, 3_076),
     "conv-transpose": (843_171, 0),
 }
-IMAGES = sorted(name for name, row in MODELS.items() if "images" in row.takes)
-SIGNALS = sorted(name for name, row in MODELS.items() if "signals" in row.takes)
+AUTOENCODERS = {name: row for name, row in MODELS.items() if row.task == "reconstruct"}
+LABELLED = {name: row for name, row in MODELS.items() if row.task != "reconstruct"}
+IMAGES = sorted(name for name, row in AUTOENCODERS.items() if "images" in row.takes)
+SIGNALS = sorted(name for name, row in AUTOENCODERS.items() if "signals" in row.takes)
+FEW = ("sky", "road", "tree")
 
 sides = st.one_of(st.integers(1, 40), st.integers(1, 512), st.sampled_from([1, 27, 28, 29, 512]))
 
@@ -32,7 +41,7 @@ def test_images_of_any_shape_pass_any_code_and_keep_their_shape(
     name: str, shape: tuple[int, int, int], code_size: int
 ) -> None:
     with torch.device("meta"):  # shapes alone: no memory, no arithmetic
-        module = build(name, shape, code_size).eval()
+        module = autoencoder(name, shape, code_size).eval()
         z = module.encode(torch.empty(2, *shape))
         assert z.shape == (2, code_size)
         assert module.decode(z).shape == (2, *shape)
@@ -48,13 +57,13 @@ def test_signals_of_any_length_pass_any_code_and_keep_their_shape(
     name: str, shape: tuple[int, int], code_size: int
 ) -> None:
     with torch.device("meta"):
-        module = build(name, shape, code_size).eval()
+        module = autoencoder(name, shape, code_size).eval()
         z = module.encode(torch.empty(2, *shape))
         assert z.shape == (2, code_size)
         assert module.decode(z).shape == (2, *shape)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 @pytest.mark.parametrize("odd", [False, True])
 def test_every_weight_learns_at_its_own_shape_and_at_an_odd_one(name: str, odd: bool) -> None:
     row = MODELS[name]
@@ -66,6 +75,28 @@ def test_every_weight_learns_at_its_own_shape_and_at_an_odd_one(name: str, odd: 
     for key, weight in module.named_parameters():
         assert weight.grad is not None, key
         assert weight.grad.isfinite().all(), key
+
+
+@pytest.mark.parametrize("name", LABELLED)
+@pytest.mark.parametrize("shape", [None, (2, 17, 20)], ids=["own", "odd"])
+def test_every_weight_of_a_labelled_model_learns_from_its_labels(
+    name: str, shape: tuple[int, ...] | None
+) -> None:
+    torch.manual_seed(0)
+    module = slim(name, shape or MODELS[name].shape)
+    x = torch.rand(2, *(shape or MODELS[name].shape))
+    wanted = torch.randint(3, tuple(module(x).shape[:1] + module(x).shape[2:]))
+    optimizer = torch.optim.SGD(module.parameters(), 0.01)
+    for _ in range(4):  # the scores of a segmenter start at zero, and with them what lies below
+        optimizer.zero_grad()
+        loss: Any = nn.functional.cross_entropy(module(x), wanted)
+        loss.backward()
+        optimizer.step()
+    for key, weight in module.named_parameters():
+        if weight.requires_grad:
+            assert weight.grad is not None, key
+            assert weight.grad.isfinite().all(), key
+            assert weight.grad.abs().sum() > 0, key
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -80,7 +111,7 @@ def test_presets_count_as_in_the_reports(name: str) -> None:
 
 
 def test_the_selu_encoder_counts_as_in_the_report() -> None:
-    encoder = build("dense-selu", (1, 28, 28)).encoder
+    encoder = autoencoder("dense-selu", (1, 28, 28)).encoder
     assert sum(p.numel() for p in encoder.parameters()) == 81_530
 
 
@@ -104,15 +135,139 @@ def test_multiplications_are_weights_times_places() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_summary_counts_what_the_built_module_holds(name: str) -> None:
-    spec = specify(name, MODELS[name].shape)
-    held = sum(p.numel() for p in spec.build().parameters())
-    assert sum(layer.trainable for layer in summarise(spec)) == held
+    spec = specify(name, MODELS[name].shape, class_names=MODELS[name].class_names)
+    layers = summarise(spec)
+    with torch.device("meta"):
+        module = spec.build()
+    trainable = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    fixed = sum(p.numel() for p in module.parameters() if not p.requires_grad)
+    running = sum(b.numel() for b in module.buffers() if b.is_floating_point())
+    assert sum(layer.trainable for layer in layers) == trainable
+    assert sum(layer.frozen for layer in layers) == fixed + running
 
 
 def test_the_code_of_conv_pool_is_what_its_convolutions_leave() -> None:
     assert specify("conv-pool", (1, 28, 28)).code_size == 128
     assert specify("conv-pool", (3, 60, 29)).code_size == 8 * 8 * 5
     assert build("conv-pool", (1, 28, 28), 20).encode(torch.zeros(1, 1, 28, 28)).shape == (1, 20)
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_a_labelled_model_gives_logits_features_and_probabilities(name: str) -> None:
+    shape = (3, 37, 50) if "images" in MODELS[name].takes else (1, 64)
+    spec = specify(name, shape, class_names=FEW)
+    with torch.device("meta"):
+        module = spec.build().eval()
+        logits = module(torch.empty(2, *shape))
+        assert module.encode(torch.empty(2, *shape)).shape == (2, spec.code_size)
+    assert logits.shape == ((2, 3) if spec.task == "classify" else (2, 3, 37, 50))
+    probabilities = ACTIVATIONS[spec.activation](torch.randn(logits.shape))
+    assert torch.allclose(probabilities.sum(1), torch.ones(()))
+
+
+def test_an_encoder_for_probing_holds_the_weights_of_its_autoencoder() -> None:
+    for base, shape in (("conv", (1, 28, 28)), ("conv1d", (1, 64)), ("conv-pool", (3, 20, 30))):
+        learnt = autoencoder(base, shape)
+        spec = specify("encoder", shape, class_names=FEW, options={"base": base})
+        probe = spec.build()
+        probe.encoder.load_state_dict(learnt.encoder.state_dict())
+        x = torch.rand(2, *shape)
+        assert spec.code_size == specify(base, shape).code_size
+        assert torch.equal(probe.encode(x), learnt.encode(x))
+        assert sum(p.numel() for p in parts(probe, "head")) == 3 * (spec.code_size + 1)
+
+
+def test_the_encoder_of_cnn_autoencoder_fits_cnn() -> None:
+    options = {"width": 16}
+    learnt = build("cnn-autoencoder", (3, 32, 32), options=options)
+    classifier = build("cnn", (3, 32, 32), class_names=FEW, options=options)
+    classifier.encoder.load_state_dict(learnt.encoder.state_dict())
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.equal(classifier.eval().encode(x), learnt.eval().encode(x))
+
+
+# -- specs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_spec_comes_back_from_json(name: str) -> None:
+    row = MODELS[name]
+    spec = specify(name, row.shape, class_names=row.class_names)
+    assert files.build(Spec, json.loads(json.dumps(files.plain(spec)))) == spec
+    assert spec.options == row.options
+
+
+def test_specs_of_before_there_were_classes_are_read_and_written_as_they_were() -> None:
+    before = {"model": "conv", "shape": [1, 28, 28], "code_size": 32, "activation": "sigmoid"}
+    spec = files.build(Spec, before)
+    assert spec == specify("conv", (1, 28, 28))
+    assert files.plain(spec) == before
+    assert files.fingerprint(spec) == "7ee92f34fb5b81a1"
+
+
+def test_models_are_chosen_by_their_task() -> None:
+    def chosen(task: Task | None, shape: tuple[int, ...]) -> tuple[str, str]:
+        labelled = task in ("classify", "segment")
+        spec = specify(None, shape, task=task, class_names=FEW if labelled else ())
+        return spec.model, spec.task
+
+    assert chosen(None, (1, 28, 28)) == ("conv", "reconstruct")
+    assert chosen("reconstruct", (1, 64)) == ("conv1d", "reconstruct")
+    assert chosen("classify", (3, 64, 64)) == ("cnn", "classify")
+    assert chosen("classify", (1, 64)) == ("encoder", "classify")
+    assert chosen("segment", (3, 64, 64)) == ("fcn8s", "segment")
+
+
+def test_options_change_the_model_and_stay_in_the_spec() -> None:
+    spec = specify("cnn", (1, 28, 28), class_names=FEW, options={"width": 16})
+    assert spec.options == {"width": 16, "dropout": 0.2}
+    assert spec.code_size == 64
+    assert [next(iter(spec.build().parameters())).shape[0]] == [16]
+    assert hash(spec) == hash(dataclasses.replace(spec))
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "error", "fragments"),
+    [
+        ("cnn", {}, SettingsError, ["cnn", "two or more classes, not 0"]),
+        ("fcn8s", {"class_names": ["sky"]}, SettingsError, ["segmenter", "not 1"]),
+        ("conv", {"class_names": FEW}, SettingsError, ["conv", "cnn", "fcn8s"]),
+        ("conv", {"task": "classify", "class_names": FEW}, SettingsError, ["cnn-small", "encoder"]),
+        ("cnn", {"task": "segment", "class_names": FEW}, SettingsError, ["fcn32s", "fcn8s"]),
+        ("cnn", {"task": "sort"}, SettingsError, ["'sort'", "reconstruct, classify, segment"]),
+        (None, {"task": "sort"}, SettingsError, ["'sort'", "reconstruct, classify, segment"]),
+        ("cnn", {"task": "reconstruct"}, SettingsError, ["autoencoder", "conv-pool"]),
+        ("alexnet", {"options": {"depth": 3}}, SettingsError, ["'depth'", "width, lrn, dropout"]),
+        ("conv", {"options": {"width": 3}}, SettingsError, ["conv", "it has none"]),
+        ("cnn", {"options": {"width": 0}}, SettingsError, ["width of cnn", "whole number", "0"]),
+        ("cnn", {"options": {"width": 1.5}}, SettingsError, ["whole number", "1.5"]),
+        ("cnn", {"options": {"dropout": 1}}, SettingsError, ["from 0 to below 1", "1"]),
+        ("alexnet", {"options": {"lrn": "no"}}, SettingsError, ["true or false", "'no'"]),
+        ("fcn8s", {"options": {"width": -1}}, SettingsError, ["above 0", "-1"]),
+        ("encoder", {"options": {"base": "cnn"}}, SettingsError, ["an autoencoder", "'cnn'"]),
+    ],
+)
+def test_what_does_not_go_together_is_said(
+    refused: Any, model: str | None, settings: dict[str, Any], error: type[IsthmusError],
+    fragments: list[str],
+) -> None:  # fmt: skip
+    with refused(error, *fragments):
+        specify(model, (3, 64, 64), **settings)
+
+
+def test_samples_that_a_labelled_model_cannot_take_are_refused(refused: Any) -> None:
+    with refused(ModelError, "alexnet", "at least 16", "15 × 20"):
+        specify("alexnet", (3, 15, 20), class_names=FEW)
+    with refused(ModelError, "cnn takes images", "for signals there are encoder"):
+        specify("cnn", (1, 64), class_names=FEW)
+    with refused(ModelError, "fcn8s takes images", "for signals there is none"):
+        specify("fcn8s", (1, 64), class_names=FEW)
+    with refused(ModelError, "segment signals"):
+        specify(None, (1, 64), task="segment", class_names=FEW)
+    with refused(ModelError, "conv takes images", "conv1d"):
+        specify("encoder", (1, 64), class_names=FEW).build()
+    with refused(SettingsError, "softmax", "sigmoid"):
+        Spec("conv", (1, 28, 28), 2, "softmax")
 
 
 def test_conv_does_not_grow_without_bound() -> None:
@@ -128,13 +283,36 @@ def test_conv_does_not_grow_without_bound() -> None:
         ("convolution", (1, 28, 28), 2, SettingsError, "conv-transpose"),
         ("conv", (1, 28, 28), 0, SettingsError, "at least 1"),
         ("conv", (1, 0, 28), 2, SettingsError, "(1, 0, 28)"),
+        ("cnn-autoencoder", (3,), None, SettingsError, "(3,)"),
         ("conv1d", (1, 28, 28), 2, ModelError, "for images there are conv"),
         ("conv-pool", (1, 128), 2, ModelError, "for signals there are conv1d"),
     ],
 )
 def test_what_cannot_be_built_is_said(
-    model: str, shape: tuple[int, ...], code_size: int, error: type[IsthmusError], fragment: str
+    model: str,
+    shape: tuple[int, ...],
+    code_size: int | None,
+    error: type[IsthmusError],
+    fragment: str,
 ) -> None:
     with pytest.raises(error) as raised:
         specify(model, shape, code_size)
     assert fragment in str(raised.value)
+
+
+def autoencoder(name: str, shape: tuple[int, ...], code_size: int | None = None) -> Autoencoder:
+    module = build(name, shape, code_size)
+    assert isinstance(module, Autoencoder)
+    return module
+
+
+def slim(name: str, shape: tuple[int, ...]) -> Network:
+    """Build a labelled model with few channels."""
+    widths = {int: 4, float: 0.1}
+    usual = MODELS[name].options
+    options = {"width": widths[type(usual["width"])]} if "width" in usual else {}
+    return build(name, shape, 32, class_names=FEW, options=options)
+
+
+def parts(module: nn.Module, name: str) -> list[Tensor]:
+    return list(module.get_submodule(name).parameters())

@@ -3,12 +3,16 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.models.sequence import Layers
+
+COLOURS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's means and deviations
+GREY = ((0.449,), (0.226,))
 
 
 class Pad(nn.Module):
@@ -64,6 +68,30 @@ class Unpatch(nn.Module):
         return " × ".join(map(str, self.steps))
 
 
+class Residual(nn.Sequential):
+    """Layers that add to their input what they find."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x plus what the layers make of it, of the same shape."""
+        found = x
+        for layer in self:
+            found = layer(found)
+        return x + found
+
+
+class Standardise(nn.Module):
+    """Bring photographs about zero: subtract ImageNet's mean colour, divide by its deviation.
+
+    It is what networks trained on ImageNet expect. Channels other than RGB are taken as grey.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn x (N, C, H, W) in [0, 1] into numbers of mean 0 and deviation 1, about."""
+        colours = COLOURS if x.shape[1] == 3 else GREY
+        mean, deviation = (x.new_tensor(values)[:, None, None] for values in colours)
+        return (x - mean) / deviation
+
+
 class Autoencoder(nn.Module):
     """An encoder to a code and a decoder back.
 
@@ -89,6 +117,58 @@ class Autoencoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Encode, then decode."""
         return self.decode(self.encode(x))
+
+
+class Classifier(nn.Module):
+    """An encoder to features and a head that turns them into one logit a class."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Turn samples x (N, C, H, W) or (N, C, L) into features (N, D)."""
+        features: Tensor = self.encoder(x)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn samples x into logits (N, K)."""
+        logits: Tensor = self.head(self.encode(x))
+        return logits
+
+
+class Segmenter(nn.Module):
+    """An encoder to maps of features and a head that turns them into logits for each pixel.
+
+    The encoder gives maps (N, C', H', W') from the finest to the coarsest. Images of any sides are
+    taken, also other than those of training: the border is repeated until `step` divides the
+    sides, and the logits are cropped.
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, step: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.step = step
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Turn images x (N, C, H, W) into features (N, D): the coarsest map's mean over places."""
+        return self._maps(x)[-1].mean((2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn images x (N, C, H, W) into logits (N, K, H, W)."""
+        logits: Tensor = self.head(self._maps(x))
+        return Crop(x.shape[2:])(logits)  # type: ignore[no-any-return]
+
+    def _maps(self, x: Tensor) -> Sequence[Tensor]:
+        sides = [-(-side // self.step) * self.step for side in x.shape[2:]]
+        maps: Sequence[Tensor] = self.encoder(Pad(sides)(x))
+        return maps
+
+
+Network = Autoencoder | Classifier | Segmenter
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def dense_layers(sizes: Sequence[int], activation: type[nn.Module]) -> list[nn.Module]:
@@ -121,6 +201,22 @@ def lecun_normal(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def he_normal(module: nn.Module) -> None:
+    """Give convolutions and linear layers weights of variance 2 / inputs, as ReLU wants them.
+
+    He et al., Delving Deep into Rectifiers, 2015.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def scaled(count: int, factor: float) -> int:
+    """Return a number of channels times a factor, at least one."""
+    return max(1, round(count * factor))
+
+
 def normalises_over_batch(module: nn.Module) -> bool:
     """Tell whether any part normalises over the batch and so needs two samples to train."""
     return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
@@ -137,6 +233,6 @@ def parameters(module: nn.Module) -> tuple[int, int]:
     return trainable, frozen + running
 
 
-def channels_last(module: Autoencoder) -> Autoencoder:
+def channels_last(module: AnyModule) -> AnyModule:
     """Lay the weights of two-dimensional convolutions out as processors like them."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -142,7 +142,8 @@ def _taps(scale: int, kernel: int, phases: range) -> Tensor:
 
     Phases are ordered by their first tap: tap t of phase r falls on (r + t) // scale.
     """
-    taps = torch.zeros(len(phases), (phases[-1] + kernel - 1) // scale + 1, kernel)
+    places = (phases[-1] + kernel - 1) // scale + 1
+    taps = torch.zeros(len(phases), places, kernel, device="cpu")  # whatever the device of now
     for row, phase in enumerate(phases):
         for tap in range(kernel):
             taps[row, (phase + tap) // scale, tap] = 1

@@ -1,9 +1,11 @@
 """The table of models: a variant is a row."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +20,32 @@ from isthmus.models.autoencoders import (
     dense,
     linear,
 )
-from isthmus.models.blocks import Autoencoder
+from isthmus.models.blocks import Autoencoder, Classifier, Network
+from isthmus.models.classifiers import alexnet, cnn, cnn_autoencoder, cnn_code, cnn_small
+from isthmus.models.segmenters import fcn8s, fcn16s, fcn32s, fcn_code
 
-Activation = Literal["sigmoid", "identity"]
+Activation = Literal["sigmoid", "identity", "softmax"]
 Kind = Literal["images", "signals"]
+Task = Literal["reconstruct", "classify", "segment"]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "identity": lambda x: x,
+    "softmax": partial(torch.softmax, dim=1),
 }
 KINDS: dict[int, Kind] = {3: "images", 2: "signals"}
+TASKS: dict[Task, str] = {  # task: its models in words
+    "reconstruct": "autoencoder",
+    "classify": "classifier",
+    "segment": "segmenter",
+}
+OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # by name or type of the default
+    "dropout": ("a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1),
+    "base": ("the name of an autoencoder", lambda value: value in models_for("reconstruct")),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "int": ("a whole number above 0", lambda value: type(value) is int and value > 0),
+    "float": ("a number above 0", lambda value: _is_number(value) and 0 < value < math.inf),
+}
+LATER = {"later": True}  # a field that files of the first version do not have
 
 
 @dataclass(frozen=True)
@@ -36,26 +55,82 @@ class Model:
     Parameters
     ----------
     build : callable
-        From the shape of one sample x and the code size to the module.
+        From the shape of one sample x and the code size to the module; for classifiers and
+        segmenters from shape, code size and number of classes. Its keyword-only parameters are
+        the row's options.
     about : str
         One line for people.
     shape : tuple of int
         The sample shape that the row was made for: (C, H, W), or (C, L) for signals.
     code_size : int or callable
-        Unless the user asks for another; a callable computes it from the shape.
+        Unless the user asks for another; a callable computes it from the shape and the options.
     activation : str
-        What follows the decoder; a key of `ACTIVATIONS`.
+        What follows the output; a key of `ACTIVATIONS`.
     takes : tuple of str
         "images", "signals" or both.
+    task : str
+        "reconstruct", "classify" or "segment".
+    classes : int
+        The number of classes that the row was made for; 0 for autoencoders.
+    smallest : int
+        The smallest side that it takes.
     """
 
-    build: Callable[[Sequence[int], int], Autoencoder]
+    build: Callable[..., Network]
     about: str
     shape: tuple[int, ...] = (1, 28, 28)
-    code_size: int | Callable[[Sequence[int]], int] = 32
+    code_size: int | Callable[..., int] = 32
     activation: Activation = "sigmoid"
     takes: tuple[Kind, ...] = ("images",)
+    task: Task = "reconstruct"
+    classes: int = 0
+    smallest: int = 1
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names for as many classes as the row was made for, to look at it without data."""
+        return tuple(map(str, range(self.classes)))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options with their defaults: the builder's keyword-only parameters."""
+        function, given = self.build, {}
+        if isinstance(self.build, partial):
+            function, given = self.build.func, self.build.keywords
+        parameters = inspect.signature(function).parameters.values()
+        keywords = [one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+        return {one.name: given.get(one.name, one.default) for one in keywords}
+
+
+def probe(shape: Sequence[int], code_size: int, classes: int, *, base: str = "conv") -> Classifier:
+    """Put one linear layer behind the encoder of an autoencoder.
+
+    The parameters of the encoder have the names that they have in the autoencoder, so that
+    learnt weights fit.
+    """
+    row = model_row(base)
+    _refuse_kind(base, shape)
+    autoencoder = row.build(shape, code_size)
+    if not isinstance(autoencoder, Autoencoder):
+        raise SettingsError(f"the model {base} is no autoencoder, whose encoder could be taken.")
+    return Classifier(autoencoder.encoder, nn.Linear(code_size, classes))
+
+
+def probe_code(shape: Sequence[int], *, base: str = "conv") -> int:
+    """Return the code size that the autoencoder has by default."""
+    row = model_row(base)
+    return usual_code(row, shape, row.options)
+
+
+classifier = partial(Model, activation="softmax", task="classify", classes=10)
+segmenter = partial(
+    Model,
+    shape=(3, 224, 224),
+    code_size=fcn_code,
+    activation="softmax",
+    task="segment",
+    classes=21,
+)
 
 MODELS: dict[str, Model] = {
     "conv": Model(conv, "our best for images: strided convolutions, GELU, linear code"),
@@ -91,6 +166,50 @@ MODELS: dict[str, Model] = {
         shape=(3, 32, 32),
         activation="identity",
     ),
+    "cnn-autoencoder": Model(
+        cnn_autoencoder,
+        "the encoder of `cnn` and a decoder, to learn from images without labels",
+        shape=(3, 64, 64),
+        code_size=cnn_code,
+    ),
+    "cnn": classifier(
+        cnn,
+        "our best classifier: convolutions, batch normalisation, average pooling",
+        shape=(3, 64, 64),
+        code_size=cnn_code,
+    ),
+    "cnn-tiny": classifier(
+        partial(cnn, width=16),
+        "the same with fewer than 100,000 parameters",
+        code_size=cnn_code,
+    ),
+    "cnn-small": classifier(
+        cnn_small, "two convolutions and a dense layer", code_size=128, smallest=4
+    ),
+    "alexnet": classifier(
+        alexnet,
+        "AlexNet, Krizhevsky et al. 2012, in one tower",
+        shape=(3, 227, 227),
+        code_size=4096,
+        classes=1000,
+        smallest=16,
+    ),
+    "encoder": classifier(
+        probe,
+        "the encoder of an autoencoder and one linear layer",
+        code_size=probe_code,
+        takes=("images", "signals"),
+    ),
+    "fcn32s": segmenter(fcn32s, "FCN-32s on VGG-16, Long et al. 2015: no skips"),
+    "fcn16s": segmenter(fcn16s, "FCN-16s on VGG-16: one skip, from pool4"),
+    "fcn8s": segmenter(fcn8s, "FCN-8s on VGG-16: two skips, from pool4 and pool3"),
+}
+USUAL: dict[tuple[Task, Kind], str] = {  # the model where none is named
+    ("reconstruct", "images"): "conv",
+    ("reconstruct", "signals"): "conv1d",
+    ("classify", "images"): "cnn",
+    ("classify", "signals"): "encoder",
+    ("segment", "images"): "fcn8s",
 }
 
 
@@ -106,12 +225,16 @@ class Spec:
         Shape of one sample x: (C, H, W), or (C, L) for signals.
     code_size : int
     activation : str
-        What follows the decoder; a key of `ACTIVATIONS`.
+        What follows the output; a key of `ACTIVATIONS`, "softmax" where there are classes.
+    class_names : tuple of str
+        Two or more for a classifier or a segmenter, none for an autoencoder.
+    options : dict
+        Of the model's row, such as {"width": 32}; see `Model.options`.
 
     Raises
     ------
     SettingsError
-        If the model, the shape or the code size is none.
+        If the model, the shape, the code size, the classes or an option is none.
     ModelError
         If the model does not take samples of that shape.
     """
@@ -120,29 +243,51 @@ class Spec:
     shape: tuple[int, ...]
     code_size: int
     activation: Activation
+    class_names: tuple[str, ...] = field(default=(), metadata=LATER)
+    options: dict[str, Any] = field(default_factory=dict, hash=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         row = model_row(self.model)
         if self.code_size < 1:
             raise SettingsError(f"the code size must be at least 1, not {self.code_size}.")
-        if len(self.shape) not in KINDS or min(self.shape) < 1:
-            raise SettingsError(f"a sample is (C, H, W) or (C, L), not {self.shape}.")
-        if (kind := KINDS[len(self.shape)]) not in row.takes:
-            others = [name for name, other in MODELS.items() if kind in other.takes]
-            raise ModelError(
-                f"the model {self.model} takes {' and '.join(row.takes)}, not {kind}; "
-                f"for {kind} there are {', '.join(others)}."
-            )
+        _refuse_shape(self.model, self.shape)
+        self._refuse_classes(row)
+        for name, value in self.options.items():
+            _refuse_option(self.model, name, value)
 
-    def build(self) -> Autoencoder:
+    @property
+    def task(self) -> Task:
+        """What the model does: "reconstruct", "classify" or "segment"."""
+        return MODELS[self.model].task
+
+    def build(self) -> Network:
         """Build the module, with fresh weights from torch's global random numbers."""
+        classes = (len(self.class_names),) if self.class_names else ()
         try:
-            return MODELS[self.model].build(self.shape, self.code_size)
+            return MODELS[self.model].build(self.shape, self.code_size, *classes, **self.options)
         except RuntimeError as error:
             raise ModelError(
                 f"the model {self.model} with a code of {self.code_size:,} does not fit into the "
                 "memory; take a smaller code or smaller samples."
             ) from error
+
+    def _refuse_classes(self, row: Model) -> None:
+        labelled, count = row.task != "reconstruct", len(self.class_names)
+        if labelled and count < 2:
+            raise SettingsError(
+                f"the model {self.model} is a {TASKS[row.task]} and needs the names of two or "
+                f"more classes, not {count}."
+            )
+        if not labelled and count:
+            raise SettingsError(
+                f"the model {self.model} is an autoencoder and has no classes; for classes there "
+                f"are {', '.join([*models_for('classify'), *models_for('segment')])}."
+            )
+        if labelled != (self.activation == "softmax"):
+            raise SettingsError(
+                f"the model {self.model} has the activation {row.activation}, "
+                f"not {self.activation}."
+            )
 
 
 def model_row(name: str) -> Model:
@@ -152,16 +297,69 @@ def model_row(name: str) -> Model:
     return MODELS[name]
 
 
-def specify(model: str | None, shape: Sequence[int], code_size: int | None = None) -> Spec:
-    """Fill in what is left open: the model by the kind of sample, the code size by the model."""
+def models_for(task: Task, kind: Kind | None = None) -> list[str]:
+    """List the models of a task, and of a kind of samples."""
+    rows = [(name, row) for name, row in MODELS.items() if row.task == task]
+    return [name for name, row in rows if kind is None or kind in row.takes]
+
+
+def usual_code(row: Model, shape: Sequence[int], options: Mapping[str, Any]) -> int:
+    """Return the code size of a row where none is asked for."""
+    return row.code_size(shape, **options) if callable(row.code_size) else row.code_size
+
+
+def specify(
+    model: str | None,
+    shape: Sequence[int],
+    code_size: int | None = None,
+    *,
+    task: Task | None = None,
+    class_names: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Spec:
+    """Fill in what is left open.
+
+    Parameters
+    ----------
+    model : str, optional
+        A key of `MODELS`; by default chosen by the task and the kind of sample.
+    shape : sequence of int
+        Shape of one sample x: (C, H, W), or (C, L) for signals.
+    code_size : int, optional
+        By default the model's own.
+    task : str, optional
+        "reconstruct", "classify" or "segment"; by default the model's, or "reconstruct".
+    class_names : sequence of str
+        Needed for a classifier or a segmenter.
+    options : mapping, optional
+        Options of the model; those left out take the row's defaults.
+
+    Raises
+    ------
+    SettingsError, ModelError
+        As `Spec`, and if the model is one of another task.
+    """
     if model is None:
-        model = "conv" if len(shape) == 3 else "conv1d"
+        model = _usual_model(task or "reconstruct", shape)
     row = model_row(model)
-    usual = row.code_size(shape) if callable(row.code_size) else row.code_size
-    return Spec(model, tuple(shape), usual if code_size is None else code_size, row.activation)
+    if task is not None:
+        _refuse_other_task(model, task)
+    _refuse_shape(model, shape)
+    given = {**row.options, **(options or {})}
+    for name, value in given.items():
+        _refuse_option(model, name, value)
+    code_size = usual_code(row, shape, given) if code_size is None else code_size
+    return Spec(model, tuple(shape), code_size, row.activation, tuple(class_names), given)
 
 
-def build(model: str, shape: Sequence[int], code_size: int | None = None) -> Autoencoder:
+def build(
+    model: str,
+    shape: Sequence[int],
+    code_size: int | None = None,
+    *,
+    class_names: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Network:
     """Build a model by name.
 
     Parameters
@@ -172,11 +370,80 @@ def build(model: str, shape: Sequence[int], code_size: int | None = None) -> Aut
         Shape of one sample x: (C, H, W), or (C, L) for signals.
     code_size : int, optional
         By default the model's own.
+    class_names : sequence of str
+        Needed for a classifier or a segmenter.
+    options : mapping, optional
+        Options of the model.
 
     Examples
     --------
     >>> module = build("conv-pool", (1, 28, 28))
     >>> module.encode(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 128])
+    >>> module = build("cnn-tiny", (1, 28, 28), class_names=("shirt", "bag"))
+    >>> module(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 2])
     """
-    return specify(model, shape, code_size).build()
+    return specify(model, shape, code_size, class_names=class_names, options=options).build()
+
+
+def _usual_model(task: Task, shape: Sequence[int]) -> str:
+    """Return the model of a task where none is named."""
+    _refuse_unknown(task)
+    kind = KINDS.get(len(shape), "images")
+    if (task, kind) not in USUAL:
+        raise ModelError(f"there is no model to {task} {kind}.")
+    return USUAL[task, kind]
+
+
+def _refuse_unknown(task: str) -> None:
+    if task not in TASKS:
+        raise SettingsError(f"there is no task {task!r}; there are {', '.join(TASKS)}.")
+
+
+def _refuse_other_task(model: str, task: Task) -> None:
+    """Refuse a model for a task that is not its own."""
+    _refuse_unknown(task)
+    if MODELS[model].task != task:
+        there = ", ".join(models_for(task))
+        raise SettingsError(f"the model {model} is no {TASKS[task]}; to {task} there are {there}.")
+
+
+def _refuse_shape(model: str, shape: Sequence[int]) -> None:
+    """Refuse what is no sample, or too small a one for the model."""
+    if len(shape) not in KINDS or min(shape) < 1:
+        raise SettingsError(f"a sample is (C, H, W) or (C, L), not {tuple(shape)}.")
+    _refuse_kind(model, shape)
+    if min(shape[1:]) < MODELS[model].smallest:
+        raise ModelError(
+            f"the model {model} takes sides of at least {MODELS[model].smallest}, not "
+            f"{' × '.join(map(str, shape[1:]))}."
+        )
+
+
+def _refuse_kind(model: str, shape: Sequence[int]) -> None:
+    """Refuse samples that the model does not take."""
+    row, kind = MODELS[model], KINDS[len(shape)]
+    if kind in row.takes:
+        return
+    others = models_for(row.task, kind)
+    raise ModelError(
+        f"the model {model} takes {' and '.join(row.takes)}, not {kind}; "
+        f"for {kind} there {'are ' + ', '.join(others) if others else 'is none'}."
+    )
+
+
+def _refuse_option(model: str, name: str, value: Any) -> None:
+    """Refuse an option that the row does not have, or a value that it cannot take."""
+    usual = MODELS[model].options
+    if name not in usual:
+        there = f"there are {', '.join(usual)}" if usual else "it has none"
+        raise SettingsError(f"the model {model} has no option {name!r}; {there}.")
+    row = name if name in OPTION_VALUES else type(usual[name]).__name__
+    words, fits = OPTION_VALUES[row]
+    if not fits(value):
+        raise SettingsError(f"the option {name} of {model} is {words}, not {value!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
