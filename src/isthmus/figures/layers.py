@@ -26,9 +26,9 @@ Layer = tuple[str, NDArray[np.float32]]
 
 
 def layers(
-    name: str, sample: NDArray[Any], maps: Sequence[Layer], reconstruction: NDArray[Any]
+    name: str, sample: NDArray[Any], maps: Sequence[Layer], reconstruction: NDArray[Any] | None
 ) -> "Figure":
-    """Draw a sample, what each layer makes of it, and what comes back, row by row.
+    """Draw a sample, what each layer makes of it, and what comes back (if so), row by row.
 
     Of a layer of many channels, the 16 that vary most are drawn, each on a scale of its own: grey
     from its least to its greatest value, or blue below zero and red above where it has both. A
@@ -45,7 +45,8 @@ def layers(
     rows = [_height(values) for _, values in maps]
     ends = 2 * CELL
     width = CHANNELS * CELL + 2 * MARGIN
-    height = sum(rows) + 2 * ends + (len(maps) + 2) * TITLE + MARGIN
+    pictures = 1 if reconstruction is None else 2
+    height = sum(rows) + pictures * ends + (len(maps) + pictures) * TITLE + MARGIN
     figure = blank(width, height)
     top = height - TITLE
     _draw_end(figure, top, short(name, 60), sample)
@@ -53,7 +54,8 @@ def layers(
     for (title, values), row in zip(maps, rows, strict=True):
         _draw_layer(figure, top, title, values)
         top -= row + TITLE
-    _draw_end(figure, top, "reconstruction", reconstruction)
+    if reconstruction is not None:
+        _draw_end(figure, top, "reconstruction", reconstruction)
     return figure
 
 
