@@ -20,9 +20,9 @@ from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import ModelError, SettingsError
 from isthmus.files import build, fingerprint, plain, reading, write_bytes
-from isthmus.models.blocks import Autoencoder, channels_last
+from isthmus.models.blocks import Autoencoder, Network, channels_last
 from isthmus.models.summary import Layer, summarise
-from isthmus.models.zoo import ACTIVATIONS, Spec
+from isthmus.models.zoo import ACTIVATIONS, TASKS, Spec, Task
 from isthmus.processor import prepare
 
 FILE = "model.safetensors"
@@ -38,6 +38,9 @@ Precision = Literal["32", "bf16"]
 class Trained:
     """A model, its spec and its preprocessing; nothing else decides what it answers.
 
+    `encode` goes with every model, `decode` and `reconstruct` with autoencoders, `predict` and
+    `probabilities` with classifiers and segmenters.
+
     All methods take samples as `Samples` holds them, images (N, H, W, C) uint8 or signals
     (N, L, C) float32, of the shape that the model was trained on, and work in batches.
 
@@ -49,7 +52,7 @@ class Trained:
 
     spec: Spec
     preprocessing: Preprocessing
-    module: Autoencoder
+    module: Network
     precision: Precision = "32"
 
     @classmethod
@@ -79,8 +82,10 @@ class Trained:
             content = file.read_bytes()
             about = json.loads(_metadata(content)["isthmus"])
             spec = build(Spec, about["spec"])
-            module = channels_last(spec.build())
-            module.load_state_dict(safetensors.torch.load(content))
+            with torch.device("meta"):  # draws no first weights, only to replace them
+                module = spec.build()
+            module.load_state_dict(safetensors.torch.load(content), assign=True)
+            module = channels_last(module)
             preprocessing = build(Preprocessing, about["preprocessing"])
         return cls(spec, preprocessing, module.to(device).eval(), precision)
 
@@ -97,7 +102,7 @@ class Trained:
         return load_as(source, self.preprocessing, limit=limit, track=track)
 
     def encode(self, values: Values) -> NDArray[np.float32]:
-        """Turn samples into codes.
+        """Turn samples into codes; of a classifier or segmenter, the features before its head.
 
         Returns
         -------
@@ -107,11 +112,12 @@ class Trained:
 
     def decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
         """Turn codes (N, D) into samples: (N, H, W, C) uint8 or (N, L, C) float32."""
+        module = self._autoencoder()
         if z.ndim != 2 or z.shape[1] != self.spec.code_size:
             raise ModelError(f"codes are (N, {self.spec.code_size}), not {z.shape}.")
         codes = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
         return _joined(
-            self.preprocessing.from_output(self.activated(self._run(self.module.decode, part)))
+            self.preprocessing.from_output(self.activated(self._run(module.decode, part)))
             for part in torch.split(codes, self.batch)
         )
 
@@ -183,10 +189,63 @@ class Trained:
 
     def reconstruct(self, values: Values) -> NDArray[Any]:
         """Send samples through the code and back, to samples of the same kind."""
+        self._autoencoder()
         return _joined(
             self.preprocessing.from_output(self.activated(output))
             for _, output in self.outputs(values)
         )
+
+    def predict(self, values: Values) -> NDArray[np.int64] | NDArray[np.uint8]:
+        """Return the likeliest class of each sample, or of each pixel.
+
+        Returns
+        -------
+        (N,) int64 or (N, H, W) uint8
+            Indices of the spec's class names.
+
+        Raises
+        ------
+        ModelError
+            If the model is an autoencoder.
+        """
+        self.refuse_task("reconstruct")
+        likeliest = (output.argmax(1) for _, output in self.outputs(values))
+        kind = torch.int64 if self.spec.task == "classify" else torch.uint8
+        return _joined(classes.to(kind) for classes in likeliest)
+
+    def probabilities(self, values: Values) -> NDArray[np.float32]:
+        """Return how likely each class is, for each sample or each pixel.
+
+        Returns
+        -------
+        (N, K) or (N, H, W, K) float32
+
+        Raises
+        ------
+        ModelError
+            If the model is an autoencoder.
+        """
+        self.refuse_task("reconstruct")
+        return _joined(self.activated(output).movedim(1, -1) for _, output in self.outputs(values))
+
+    def refuse_task(self, *tasks: Task) -> None:
+        """Refuse to be asked for what a model of these tasks does not do.
+
+        Raises
+        ------
+        ModelError
+        """
+        if self.spec.task in tasks:
+            wanted = [name for task, name in TASKS.items() if task not in tasks]
+            raise ModelError(
+                f"this model, {self.spec.model}, is {_a(TASKS[self.spec.task])}; this needs "
+                f"{' or '.join(map(_a, wanted))}."
+            )
+
+    def _autoencoder(self) -> Autoencoder:
+        self.refuse_task("classify", "segment")
+        assert isinstance(self.module, Autoencoder)
+        return self.module
 
     def inputs(self, values: Values) -> Iterator[Tensor]:
         """Yield batches x, as the model takes them.
@@ -251,6 +310,10 @@ def _metadata(content: bytes) -> dict[str, str]:
     length = int.from_bytes(content[:8], "little")
     metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
     return metadata
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _joined(batches: Iterator[Tensor]) -> NDArray[Any]:

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from isthmus import IsthmusError, Progress, Run, Samples, Settings, Trained, load, resume, train
-from isthmus.data.corruption import Corruption, Frozen
+from isthmus.data.corruption import Corruption
+from isthmus.data.draws import Frozen
 from isthmus.errors import RunError, SettingsError, TrainingError
 from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 

@@ -157,7 +157,7 @@ def encode(
         np.empty((0, math.prod(shape)), np.float32),
         samples.names,
         samples.labels,
-        samples.class_names,
+        samples.class_names if samples.labels is not None else (),
         layer,
         shape,
         trained.fingerprint,

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus.data.corruption import Corruption, Fresh
+from isthmus.data.augmentation import Augmentation
+from isthmus.data.corruption import Corruption
+from isthmus.data.draws import AUGMENT, MIRROR, ORDER, Fresh
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.training.settings import Settings
 
-ORDER, MIRROR = 1, 2  # streams of random numbers; division has 0, corruption the next
 DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
 MEMORY_SHARE = 0.5  # of the memory that a file may take before it is read piece by piece
 MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
@@ -32,24 +33,45 @@ class Source:
     Samples that fit are copied to an accelerator once, as they are (uint8); otherwise each batch
     is gathered from memory, or from the memory-mapped file, and sent. Of a file that memory
     cannot hold, only what is asked for is read: reading ahead would push out what is needed next.
+
+    Parameters
+    ----------
+    values : (N, H, W, C) uint8 or (N, L, C) float32
+    preprocessing : Preprocessing
+    device : torch.device
+    truth : (N,) int64 or (N, H, W) uint8, optional
+        Labels or masks, where they are the target; otherwise the samples themselves are.
     """
 
     def __init__(
-        self, values: NDArray[np.generic], preprocessing: Preprocessing, device: torch.device
+        self,
+        values: NDArray[np.generic],
+        preprocessing: Preprocessing,
+        device: torch.device,
+        truth: NDArray[np.int64] | NDArray[np.uint8] | None = None,
     ) -> None:
         mapped: Any = getattr(values, "_mmap", None)
         if hasattr(mapped, "madvise") and values.nbytes > MEMORY_SHARE * memory():
             mapped.madvise(mmap.MADV_RANDOM)  # Windows has none
         self.values = torch.from_numpy(values)
+        self.truth = None if truth is None else torch.from_numpy(truth)
         self.preprocessing = preprocessing
         self.device = device
         if device.type == "cuda" and values.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info()[0]:
             self.values = self.values.to(device)
+            self.truth = None if self.truth is None else self.truth.to(device)
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the samples at `indices` as x (n, C, H, W) or (n, C, L) float32."""
         where = torch.from_numpy(np.ascontiguousarray(indices)).to(self.values.device)
         return self.preprocessing.to_input(self.values.index_select(0, where).to(self.device))
+
+    def target(self, indices: NDArray[np.int64]) -> Tensor | None:
+        """Return labels (n,) or masks (n, H, W) int64, where those are the target."""
+        if self.truth is None:
+            return None
+        where = torch.from_numpy(np.ascontiguousarray(indices)).to(self.truth.device)
+        return self.truth.index_select(0, where).to(self.device).long()
 
 
 def memory() -> int:
@@ -79,6 +101,8 @@ class Batches:
         The number of this process and of all; each takes its share of every batch.
     mirror : bool
         Mirror half of the samples of an epoch from left to right.
+    augmentation : Augmentation, optional
+        Changes to the samples of an epoch.
     corruption : Corruption, optional
         Noise on the inputs; the targets stay clean.
     """
@@ -91,6 +115,7 @@ class Batches:
         seed: int = 0,
         share: tuple[int, int] = (0, 1),
         mirror: bool = False,
+        augmentation: Augmentation | None = None,
         corruption: Corruption | None = None,
     ) -> None:
         self.source = source
@@ -99,6 +124,7 @@ class Batches:
         self.seed = seed
         self.share = share
         self.mirror = mirror
+        self.augmentation = augmentation
         self.corruption = corruption
 
     def __len__(self) -> int:
@@ -107,35 +133,50 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs and targets of an epoch (counted from 0), from the batch `start` on.
 
-        Noise is drawn for the whole batch, of which each process takes its share.
+        Targets are labels, masks, or the samples before noise. Chance is drawn for the whole
+        batch, of which each process takes its share.
         """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
         mirrored = np.random.default_rng([self.seed, MIRROR, epoch]).random(len(order)) < 0.5
         for batch in range(start, len(self)):
             whole = slice(batch * self.size, (batch + 1) * self.size)
             mine = slice(self.share[0], None, self.share[1])
-            x = self.source.gather(order[whole][mine])
+            chosen = order[whole][mine]
+            x, truth = self.source.gather(chosen), self.source.target(chosen)
             if self.mirror:
                 where = torch.from_numpy(np.flatnonzero(mirrored[whole][mine])).to(x.device)
                 x[where] = x[where].flip(-1)
-            if self.corruption is None:
-                yield x, x
-            else:
-                draws = Fresh(self.seed, epoch, batch, self.size, self.share)
-                yield self.corruption.apply(x, draws), x
+                if truth is not None and truth.ndim == 3:
+                    truth[where] = truth[where].flip(-1)
+            draws = (self.seed, epoch, batch, self.size, self.share)
+            if self.augmentation is not None:
+                x, truth = self._augmented(x, truth, Fresh(*draws, AUGMENT))
+            target = x if truth is None else truth
+            if self.corruption is not None:
+                x = self.corruption.apply(x, Fresh(*draws))
+            yield x, target
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets of all samples once, in their order, the last batch shorter.
 
-        Their noise is frozen: always the same for a sample.
+        Nothing is augmented, and noise is frozen: always the same for a sample.
         """
         for start in range(0, len(self.indices), self.size):
             chosen = self.indices[start : start + self.size]
-            x = self.source.gather(chosen)
-            if self.corruption is None:
-                yield x, x
-            else:
-                yield self.corruption.frozen(x, self.seed, chosen), x
+            x, truth = self.source.gather(chosen), self.source.target(chosen)
+            target = x if truth is None else truth
+            if self.corruption is not None:
+                x = self.corruption.frozen(x, self.seed, chosen)
+            yield x, target
+
+    def _augmented(
+        self, x: Tensor, truth: Tensor | None, draws: Fresh
+    ) -> tuple[Tensor, Tensor | None]:
+        """Change samples, and masks with them; labels stay."""
+        assert self.augmentation is not None
+        if truth is not None and truth.ndim == 1:
+            return self.augmentation.apply(x, draws)[0], truth
+        return self.augmentation.apply(x, draws, truth)
 
 
 def noise_fingerprint(

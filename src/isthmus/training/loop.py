@@ -3,30 +3,34 @@
 import math
 import time
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.draws import DROPOUT
 from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Samples, Split, divide
 from isthmus.errors import SettingsError, TrainingError
-from isthmus.models.blocks import Autoencoder, channels_last, normalises_over_batch
-from isthmus.models.zoo import Spec, specify
+from isthmus.models.blocks import normalises_over_batch
+from isthmus.models.zoo import Spec, Task, model_row, specify
 from isthmus.trained import FILE, Trained
 from isthmus.training.batches import Batches, Source, noise_fingerprint
 from isthmus.training.devices import launch
 from isthmus.training.events import events, no_events, require_tensorboard
-from isthmus.training.objectives import LOSSES
+from isthmus.training.objectives import objective
 from isthmus.training.optimization import SCHEDULES
 from isthmus.training.run import Record, Run, circumstances
 from isthmus.training.settings import Settings, make_optimizer
+from isthmus.training.start import above_encoder, fresh, take_encoder
+from isthmus.training.tally import Tally
+from isthmus.training.targets import check_classes, counts, truth_of
 
 LOOK_EVERY = 1.0  # seconds between looks at whether the loss is still a number
 
@@ -52,7 +56,11 @@ class Progress:
     validation_loss : float or None
         At the end of an epoch.
     is_best : bool
-        Whether the validation loss is the best so far.
+        Whether the model is the best so far: by validation loss, with labels by accuracy and with
+        masks by mean IoU.
+    scores : dict
+        At the end of an epoch of a classifier, the validation part's `accuracy`; of a segmenter
+        also its mean `iou`.
     """
 
     epoch: int
@@ -65,6 +73,7 @@ class Progress:
     mean_loss: Tensor
     validation_loss: float | None = None
     is_best: bool = False
+    scores: dict[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
@@ -79,7 +88,8 @@ class State:
     step: int = 0
     seconds: float = 0.0
     loss_sum: float = 0.0  # over the steps of the current epoch
-    best_loss: float = math.inf
+    best_error: float = math.inf  # of the validation part: its loss, or what lacks to its score
+    best_loss: float = math.inf  # at the same time
     best_step: int = 0
 
 
@@ -88,7 +98,9 @@ def train(
     model: str | None = None,
     *,
     out: str | Path,
+    task: Task | None = None,
     code_size: int | None = None,
+    options: dict[str, Any] | None = None,
     settings: Settings | None = None,
     max_minutes: float | None = None,
 ) -> Generator[Progress, None, None]:
@@ -101,11 +113,17 @@ def train(
     ----------
     samples : Samples
     model : str, optional
-        A key of `MODELS`; by default "conv" for images and "conv1d" for signals.
+        A key of `MODELS`; by default "conv" for images and "conv1d" for signals, "cnn" to
+        classify and "fcn8s" to segment.
     out : path
         The run folder to make.
+    task : str, optional
+        "reconstruct", "classify" (needs labels) or "segment" (needs masks); by default the
+        model's.
     code_size : int, optional
         By default the model's own.
+    options : dict, optional
+        Of the model, such as {"width": 0.25}; see `Model.options`.
     settings : Settings, optional
     max_minutes : float, optional
         Stop after as many minutes of training; `resume` can go on.
@@ -130,10 +148,15 @@ def train(
     """
     settings = settings or Settings()
     _refuse_no_time(max_minutes)
-    spec = specify(model, samples.input_shape, code_size)
+    spec = _specified(samples, model, task, code_size, options, settings)
+    truth = truth_of(samples, spec.task)
     split = divide(samples, settings.seed, settings.validation, settings.test)
+    if truth is not None and spec.task == "classify":
+        check_classes(samples, truth, split)
     settings = settings.resolved(spec, len(split.train), samples.mirrors)
-    module = _fresh(spec, settings.seed)
+    module = fresh(spec, settings.seed)
+    if settings.encoder_from:
+        take_encoder(module, spec, Path(settings.encoder_from))
     if normalises_over_batch(module) and settings.batch_size == 1:
         raise SettingsError(
             f"{spec.model} normalises over the batch; take a batch size of at least 2."
@@ -227,13 +250,17 @@ class _Loop:
     def __init__(self, run: Run, samples: Samples, fabric: Fabric) -> None:
         record, split, settings = run.record, run.split(), run.record.settings
         self.run, self.fabric, self.settings, self.spec = run, fabric, settings, record.spec
-        self.module = _fresh(record.spec, settings.seed).to(fabric.device)
-        self.optimizer = make_optimizer(settings, self.module.parameters())
+        self.module = fresh(record.spec, settings.seed).to(fabric.device)
+        self.module.encoder.requires_grad_(not settings.freeze)
+        learning = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(settings, learning)
         self.state = self._restore()
+        self.drops = any(isinstance(part, nn.Dropout) for part in self.module.modules())
         self.history = [line for line in run.history() if line["step"] <= self.state.step]
         # Alone, the module itself: Fabric's wrapper takes as long as a small model's own work.
         self.model = fabric.setup_module(self.module) if fabric.world_size > 1 else self.module
-        source = Source(samples.values, record.preprocessing, fabric.device)
+        truth = truth_of(samples, self.spec.task)
+        source = Source(samples.values, record.preprocessing, fabric.device, truth)
         size, share = settings.batch_size or 1, (fabric.global_rank, fabric.world_size)
         self.batches = Batches(
             source,
@@ -242,12 +269,19 @@ class _Loop:
             settings.seed,
             share,
             mirror=bool(settings.mirror),
+            augmentation=settings.augmentation,
             corruption=settings.corruption,
         )
         self.held_out = Batches(
             source, split.validation, size, settings.seed, corruption=settings.corruption
         )
-        self.loss = LOSSES[settings.loss or "mse"]
+        weighted = settings.class_weights and truth is not None
+        frequent = counts(samples, truth, split.train) if weighted and truth is not None else None
+        self.loss = objective(
+            settings.loss or "mse",
+            settings.label_smoothing,
+            None if frequent is None else torch.from_numpy(frequent).to(fabric.device),
+        )
         self.epochs = settings.epochs or 0
         self.steps = self.epochs * len(self.batches)
         self.began = (self.state.seconds, self.state.step)
@@ -257,14 +291,14 @@ class _Loop:
         per_epoch = len(self.batches)
         while self.state.step < self.steps and not self._over(deadline):
             yield from self._epoch(deadline)
-            validation_loss = self._validate()
+            validation_loss, tally = self._validate()
             self._refuse_not_finite(validation_loss)
-            is_best = validation_loss < self.state.best_loss
-            if is_best:
-                self.state.best_loss, self.state.best_step = validation_loss, self.state.step
+            is_best = self._is_best(tally.error(validation_loss), validation_loss)
             steps_of_epoch = (self.state.step - 1) % per_epoch + 1
             mean_loss = torch.tensor(self.state.loss_sum / steps_of_epoch)
-            progress = self._progress(mean_loss, validation_loss, is_best)
+            progress = replace(
+                self._progress(mean_loss, validation_loss, is_best), scores=tally.values()
+            )
             self._note(progress)
             if self.fabric.is_global_zero:
                 self._save(progress)
@@ -281,10 +315,13 @@ class _Loop:
         epoch, start = divmod(state.step, per_epoch)
         loss_sum = torch.tensor(state.loss_sum if start else 0.0, device=self.fabric.device)
         self.model.train()
+        if self.settings.freeze:
+            self.module.encoder.eval()
         mark = looked = time.perf_counter()
         for x, target in self.batches.epoch(epoch, start):
             self._set_lr()
-            loss = self._loss(x, target)
+            with self._chance():
+                loss, _ = self._loss(x, target)
             self.fabric.backward(loss)
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -305,20 +342,42 @@ class _Loop:
         state.seconds += time.perf_counter() - mark
         self._refuse_not_finite(state.loss_sum)
 
-    def _validate(self) -> float:
-        """Return the mean loss over the validation part."""
+    def _validate(self) -> tuple[float, Tally]:
+        """Return the mean loss over the validation part, and the scores where there are classes."""
         self.model.eval()
-        total = 0.0
+        total, tally = 0.0, Tally(self.spec)
         with torch.inference_mode():
             for x, target in self.held_out.in_order():
-                total += float(self._loss(x, target)) * len(x)
-        return total / len(self.held_out.indices)
+                loss, output = self._loss(x, target)
+                total += float(loss) * len(x)
+                tally.add(output, target)
+        return total / len(self.held_out.indices), tally
 
-    def _loss(self, x: Tensor, target: Tensor) -> Tensor:
-        """Return the mean loss of a batch: the model in the chosen precision, the rest in 32."""
+    def _loss(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a batch's mean loss and output: the model in the chosen precision, else in 32."""
         with self.fabric.autocast():
             output = self.model(x)
-        return self.loss(output.float(), target, self.spec.activation)
+        return self.loss(output.float(), target, self.spec.activation), output
+
+    @contextmanager
+    def _chance(self) -> Iterator[None]:
+        """Let dropout follow from seed, step and process, and leave torch's own chance alone."""
+        if not self.drops:
+            yield
+            return
+        device = self.fabric.device
+        where = [self.settings.seed, DROPOUT, self.state.step, self.fabric.global_rank]
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence(where).generate_state(1)[0]))
+            yield
+
+    def _is_best(self, error: float, loss: float) -> bool:
+        """Tell whether the model is the best so far, of equal ones the one with less loss."""
+        state = self.state
+        if (error, loss) >= (state.best_error, state.best_loss):
+            return False
+        state.best_error, state.best_loss, state.best_step = error, loss, state.step
+        return True
 
     def _note(self, progress: Progress) -> None:
         """Make an epoch a line of the history."""
@@ -328,6 +387,7 @@ class _Loop:
                 "step": progress.step,
                 "loss": progress.loss,
                 "validation_loss": progress.validation_loss,
+                **{f"validation_{name}": value for name, value in progress.scores.items()},
                 "is_best": progress.is_best,
                 "lr": progress.lr,
                 "seconds": progress.seconds,
@@ -351,7 +411,8 @@ class _Loop:
     def _restore(self) -> State:
         """Take weights, optimiser and counters from the checkpoint, if there is one."""
         checkpoint = self.run.checkpoint()
-        if checkpoint is None:
+        if checkpoint is None:  # model.safetensors has the first weights, a learnt encoder too
+            self.module.load_state_dict(self.run.trained().module.state_dict())
             return State()
         self.module.load_state_dict(checkpoint["module"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
@@ -413,11 +474,29 @@ def _refuse_no_time(max_minutes: float | None) -> None:
         raise SettingsError(f"max minutes must be above 0, not {max_minutes}.")
 
 
-def _fresh(spec: Spec, seed: int) -> Autoencoder:
-    """Build a model with weights that follow from the seed, leaving torch's own as they were."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return channels_last(spec.build())
+def _specified(
+    samples: Samples,
+    model: str | None,
+    task: Task | None,
+    code_size: int | None,
+    options: dict[str, Any] | None,
+    settings: Settings,
+) -> Spec:
+    """Specify the model; without a name but with an encoder to start from, one upon that."""
+    shape, labelled = samples.input_shape, samples.class_names
+    if model is None and task == "classify" and settings.encoder_from:
+        return above_encoder(Path(settings.encoder_from), shape, labelled)
+    row_task = task or (model_row(model).task if model else "reconstruct")
+    if row_task != "reconstruct":
+        truth_of(samples, row_task)  # refuses samples without, before the classes are missed
+    return specify(
+        model,
+        shape,
+        code_size,
+        task=task,
+        class_names=labelled if row_task != "reconstruct" else (),
+        options=options,
+    )
 
 
 def _preprocessing(samples: Samples, split: Split) -> Preprocessing:

@@ -20,7 +20,7 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -237,6 +237,11 @@ class Run:
     def write_record(self) -> None:
         """Replace run.json."""
         write_json(self.path / "run.json", {"format": FORMAT, **plain(self.record)})
+
+
+def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the line of the epoch whose weights were kept."""
+    return [line for line in history if line["is_best"]][-1]
 
 
 def refuse_existing(path: Path) -> None:

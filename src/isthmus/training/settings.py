@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from isthmus.data.augmentation import Augmentation
 from isthmus.data.corruption import Corruption
 from isthmus.errors import SettingsError
 from isthmus.models.zoo import Spec
@@ -21,6 +22,10 @@ EPOCHS = (10, 80)
 BATCH = (32, 256)
 BATCH_NUMBERS = 2**22  # numbers in a batch at most, unless the user says otherwise
 STEPS_PER_EPOCH = 64  # at least, unless the user says otherwise
+PHOTOGRAPHS = {  # changes to photographs with labels or masks, unless the user says otherwise
+    "classify": "shift:0.1,zoom:0.3,colour:0.2",
+    "segment": "zoom:0.3,colour:0.2",
+}
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,26 @@ class Settings:
     schedule : str
         A key of `SCHEDULES`.
     loss : str, optional
-        A key of `LOSSES`; by default "bce" after a sigmoid and "mse" otherwise.
+        A key of `LOSSES`; by default "bce" after a sigmoid, "cross-entropy" where there are
+        classes, and "mse" otherwise.
     mirror : bool, optional
         Mirror half of the training images from left to right, other ones each epoch; by default
         where the data set says that mirrored samples are as likely.
     corrupt : str, optional
         Noise to undo, as `Corruption.parse` reads it, such as "gaussian:0.5": fresh on the inputs
         of every epoch, frozen on those of the validation and the test part.
+    augment : str, optional
+        Changes to the images of every epoch, as `Augmentation.parse` reads them, such as
+        "shift:0.1,colour:0.2"; "none" for none. By default photographs with classes are changed
+        and all else is not.
+    label_smoothing : float
+        The share of each label that all classes divide among them.
+    class_weights : bool
+        Weigh classes in the loss by the inverse of how frequent they are.
+    encoder_from : str, optional
+        A run whose encoder to start with, or for a segmenter a file of VGG-16's weights.
+    freeze : bool
+        Leave that encoder as it is and train the rest.
     patience : int, optional
         Stop after as many epochs without a better validation loss; None never stops early.
     validation, test : float
@@ -80,6 +98,11 @@ class Settings:
     loss: str | None = None
     mirror: bool | None = None
     corrupt: str | None = None
+    augment: str | None = None
+    label_smoothing: float = 0.0
+    class_weights: bool = False
+    encoder_from: str | None = None
+    freeze: bool = False
     patience: int | None = None
     validation: float = 0.1
     test: float = 0.1
@@ -107,19 +130,27 @@ class Settings:
             ("seed", 0, 2**63 - 1),
             ("momentum", 0, 0.9999),
             ("weight_decay", 0, math.inf),
+            ("label_smoothing", 0, 0.9999),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
                 raise SettingsError(f"{name.replace('_', ' ')} must be {limit}, not {value}.")
-        _ = self.corruption  # refuses one that cannot be read
+        _ = self.corruption, self.augmentation  # refuse what cannot be read
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise SettingsError(f"lr must be a number above 0, not {self.lr}.")
+        if self.freeze and not self.encoder_from:
+            raise SettingsError("freeze needs an encoder to keep as it is; give encoder from too.")
 
     @property
     def corruption(self) -> Corruption | None:
         """The noise on the inputs, if any."""
         return Corruption.parse(self.corrupt) if self.corrupt else None
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """The changes to images, if any."""
+        return Augmentation.parse(self.augment) if self.augment not in (None, "none") else None
 
     def resolved(self, spec: Spec, count: int, mirrors: bool = False) -> "Settings":
         """Fill in what was left open.
@@ -138,13 +169,15 @@ class Settings:
         SettingsError
             If the loss does not go with the model's output, or a batch would exceed the samples.
         """
-        loss = self.loss or ("bce" if spec.activation == "sigmoid" else "mse")
-        if loss == "bce" and spec.activation != "sigmoid":
+        loss = self._loss(spec)
+        if len(spec.shape) == 2 and (self.mirror or self.augmentation):
+            raise SettingsError("signals have no left and right; leave mirror and augment out.")
+        if spec.task == "reconstruct" and (self.label_smoothing or self.class_weights):
             raise SettingsError(
-                "the loss bce needs outputs in [0, 1] and this model's are plain numbers; take mse."
+                f"{spec.model} is an autoencoder and has no classes; leave label smoothing and "
+                "class weights out."
             )
-        if self.mirror and len(spec.shape) == 2:
-            raise SettingsError("signals have no left and right; leave mirror out.")
+        photographs = mirrors and spec.task != "reconstruct" and not self.freeze
         if self.batch_size is not None and self.batch_size > count:
             raise SettingsError(
                 f"a batch of {self.batch_size:,} exceeds the {count:,} samples to train on; "
@@ -163,7 +196,24 @@ class Settings:
             loss=loss,
             mirror=mirrors if self.mirror is None else self.mirror,
             corrupt=str(self.corruption) if self.corruption else None,
+            augment=self.augment or (PHOTOGRAPHS[spec.task] if photographs else "none"),
         )
+
+    def _loss(self, spec: Spec) -> str:
+        """Return the loss, if it goes with the model's output."""
+        usual = {"sigmoid": "bce", "softmax": "cross-entropy", "identity": "mse"}
+        loss = self.loss or usual[spec.activation]
+        if (loss == "cross-entropy") != (spec.activation == "softmax"):
+            raise SettingsError(
+                f"the loss {loss} does not go with {spec.model}, whose answer is "
+                f"{'a class' if spec.class_names else 'a sample'}; take "
+                f"{usual[spec.activation]}."
+            )
+        if loss == "bce" and spec.activation != "sigmoid":
+            raise SettingsError(
+                "the loss bce needs outputs in [0, 1] and this model's are plain numbers; take mse."
+            )
+        return loss
 
 
 def make_optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -1,0 +1,266 @@
+"""Classifiers and segmenters train by the same loop: exact, resumable, refused in one sentence."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from isthmus import Progress, Run, Samples, Settings, Trained, evaluate, load, resume, train
+from isthmus.errors import IsthmusError, ModelError, SettingsError
+from isthmus.models.blocks import Classifier
+from isthmus.training.objectives import objective
+
+Refused = Callable[..., AbstractContextManager[None]]
+QUICK = Settings(epochs=4, batch_size=32, augment="shift:0.1,colour:0.2", label_smoothing=0.1)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Samples:
+    return load("digits", limit=300)
+
+
+@pytest.fixture(scope="module")
+def strokes(digits: Samples) -> Samples:
+    """Digits with masks: paper, pen, and void at the edges of strokes."""
+    values = load("digits", limit=300, size=32).values
+    masks = np.where(values[..., 0] > 150, 1, 0).astype(np.uint8)
+    masks[(values[..., 0] > 100) & (values[..., 0] < 180)] = 255
+    return Samples(values, digits.names, class_names=("paper", "pen"), masks=masks)
+
+
+@pytest.fixture(scope="module")
+def autoencoder(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "dense"
+    finish(train(digits, "dense", out=out, code_size=16, settings=Settings(epochs=20)))
+    return out
+
+
+def finish(steps: Iterator[Progress]) -> list[Progress]:
+    return [progress for progress in steps if progress.validation_loss is not None]
+
+
+def test_a_classifier_learns_digits_and_says_how_right_it_is(tmp_path: Path) -> None:
+    digits = load("digits")
+    out = tmp_path / "run"
+    epochs = finish(train(digits, "cnn-tiny", out=out, settings=Settings(epochs=6)))
+    run = Run.open(out)
+    assert [p.scores["accuracy"] for p in epochs] == [
+        line["validation_accuracy"] for line in run.history()
+    ]
+    result = evaluate(run, own=digits)
+    test = digits.take(run.split().test)
+    trained = run.trained()
+    predicted, probabilities = trained.predict(test), trained.probabilities(test)
+    assert test.labels is not None
+    assert result["test"]["accuracy"] == (predicted == test.labels).mean() > 0.95
+    np.testing.assert_array_equal(probabilities.argmax(1), predicted)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+    assert np.array(result["test"]["confusion"]).sum() == len(test)
+    assert result["baselines"]["majority"] < 0.2
+    assert result["baselines"]["pixels"]["knn_4"] > 0.9
+    assert trained.encode(test).shape == (len(test), trained.spec.code_size)
+
+
+def test_a_segmenter_finds_strokes_and_void_counts_nowhere(
+    strokes: Samples, tmp_path: Path
+) -> None:
+    options = {"width": 0.1, "batch_norm": True}
+    settings = Settings(epochs=6, batch_size=16)
+    epochs = finish(
+        train(strokes, "fcn8s", out=tmp_path / "run", options=options, settings=settings)
+    )
+    assert {"accuracy", "iou"} == epochs[-1].scores.keys()
+    run = Run.open(tmp_path / "run")
+    test = strokes.take(run.split().test)
+    result = evaluate(run, own=strokes)["test"]
+    predicted = run.trained().predict(test)
+    assert test.masks is not None
+    valid = test.masks != 255
+    right = (predicted == test.masks)[valid].mean()
+    assert result["pixel_accuracy"] == pytest.approx(right)
+    both = [
+        ((predicted == k) & (test.masks == k)).sum()
+        / (((predicted == k) | (test.masks == k)) & valid).sum()
+        for k in (0, 1)
+    ]
+    assert result["mean_iou"] == pytest.approx(np.mean(both))
+    assert result["mean_iou"] > 0.7
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_dropout_and_augmentation_resume_bit_by_bit(
+    epoch: int, digits: Samples, tmp_path: Path
+) -> None:
+    finish(train(digits, "cnn-small", out=tmp_path / "once", settings=QUICK))
+    steps = train(digits, "cnn-small", out=tmp_path / "twice", settings=QUICK)
+    for progress in steps:
+        if progress.epoch > epoch and progress.step % 3 == 0:
+            break
+    steps.close()
+    finish(resume(tmp_path / "twice", digits))
+    for file in ("model.safetensors", "last.safetensors"):
+        assert (tmp_path / "once" / file).read_bytes() == (tmp_path / "twice" / file).read_bytes()
+
+
+def test_the_model_that_is_kept_is_the_most_accurate(digits: Samples, tmp_path: Path) -> None:
+    finish(train(digits, "cnn-small", out=tmp_path / "run", settings=replace(QUICK, epochs=8)))
+    run = Run.open(tmp_path / "run")
+    best = [line for line in run.history() if line["is_best"]][-1]
+    assert best["validation_accuracy"] == max(line["validation_accuracy"] for line in run.history())
+    held_out = digits.take(run.split().validation)
+    assert held_out.labels is not None
+    accuracy = (run.trained().predict(held_out) == held_out.labels).mean()
+    assert accuracy == pytest.approx(best["validation_accuracy"], abs=0.04)  # bf16 in training
+
+
+def test_a_frozen_encoder_stays_and_its_head_learns(
+    digits: Samples, autoencoder: Path, tmp_path: Path
+) -> None:
+    settings = Settings(epochs=60, encoder_from=str(autoencoder), freeze=True, lr=0.05)
+    finish(train(digits, task="classify", out=tmp_path / "probe", settings=settings))
+    probe, source = Trained.load(tmp_path / "probe"), Trained.load(autoencoder)
+    np.testing.assert_array_equal(probe.encode(digits), source.encode(digits))
+    assert isinstance(probe.module, Classifier)
+    assert probe.spec.options == {"base": "dense"}
+    assert (probe.predict(digits) == digits.labels).mean() > 0.7
+
+
+def test_fine_tuning_starts_from_the_encoder_also_after_a_stop_before_the_first_epoch(
+    digits: Samples, autoencoder: Path, tmp_path: Path
+) -> None:
+    settings = Settings(epochs=2, encoder_from=str(autoencoder), lr=1e-9)
+    source = Trained.load(autoencoder)
+    for name in ("run", "gone"):
+        next(train(digits, task="classify", out=tmp_path / name, settings=settings))
+        if name == "gone":  # the encoder is in the run from the start
+            moved = autoencoder.with_name("moved")
+            shutil.move(autoencoder, moved)
+        try:
+            finish(resume(tmp_path / name, digits))
+        finally:
+            if name == "gone":
+                shutil.move(moved, autoencoder)
+        learnt = Trained.load(tmp_path / name).encode(digits)
+        np.testing.assert_allclose(learnt, source.encode(digits), atol=1e-3)
+
+
+def test_rare_classes_weigh_more_if_asked(digits: Samples, tmp_path: Path) -> None:
+    assert digits.labels is not None
+    few = np.flatnonzero(digits.labels == 1)[:6]
+    chosen = np.concatenate([np.flatnonzero(digits.labels == 0)[:24], few])
+    parts = np.concatenate([np.arange(24) % 3, np.arange(6) % 3]).astype(np.uint8)
+    two = Samples(
+        digits.values[chosen],
+        [digits.names[i] for i in chosen],
+        digits.labels[chosen],
+        ("zero", "one"),
+        splits=parts,
+    )
+    chances = []
+    for weighted in (False, True):
+        settings = Settings(epochs=6, batch_size=8, class_weights=weighted, lr=3e-4)
+        out = tmp_path / str(weighted)
+        finish(train(two, "cnn-small", out=out, settings=settings))
+        chances.append(Trained.load(out).probabilities(two)[:, 1].mean())
+    assert chances[1] > chances[0] + 0.02
+
+
+def test_the_loss_is_what_it_says() -> None:
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [1.0, 4.0, 0.0]])
+    truth = torch.tensor([0, 1, 1])
+    log = logits.log_softmax(1)
+    own = log[torch.arange(3), truth]
+    smooth = objective("cross-entropy", smoothing=0.3)(logits, truth, "softmax")
+    assert smooth.item() == pytest.approx(-(0.7 * own + 0.3 * log.mean(1)).mean().item(), rel=1e-5)
+    weights = torch.tensor([20 / 20, 20 / 80, 0.0])  # the median count is 20
+    weighted = objective("cross-entropy", counts=torch.tensor([20, 80, 0]))
+    expected = -(weights[truth] * own).sum() / weights[truth].sum()
+    assert weighted(logits, truth, "softmax").item() == pytest.approx(expected.item(), rel=1e-5)
+    masks = torch.tensor([[[0, 255]], [[255, 255]], [[1, 1]]])
+    maps = logits[:, :, None, None].expand(3, 3, 1, 2)
+    void = objective("cross-entropy")(maps, masks, "softmax")
+    assert void.item() == pytest.approx(-(log[0, 0] + 2 * log[2, 1]).item() / 3, rel=1e-5)
+
+
+def test_what_lacks_labels_or_classes_is_refused(
+    photos: Path, strokes: Samples, digits: Samples, tmp_path: Path, refused: Refused
+) -> None:
+    out = tmp_path / "run"
+    classify = partial(train, task="classify", out=out)
+    Image.new("RGB", (10, 12)).save(photos / "stray.png")
+    with refused(SettingsError, "labels for 1 of its 7 images", "stray.png"):
+        classify(load(photos, size=16))
+    (photos / "stray.png").unlink()
+    shutil.rmtree(photos / "dog")
+    with refused(SettingsError, "one class", "cat"):
+        classify(load(photos, size=16))
+    with refused(SettingsError, "no labels"):
+        classify(strokes)
+    with refused(SettingsError, "no masks", "masks/a.png"):
+        train(digits, "fcn8s", out=out)
+    assert digits.labels is not None
+    emptied = replace(digits, class_names=(*digits.class_names, "ten"))
+    with refused(SettingsError, "class ten", "no sample"):
+        classify(emptied)
+    unseen = replace(
+        digits, splits=np.where(digits.labels == 7, 2, np.arange(300) % 2).astype("u1")
+    )
+    with refused(SettingsError, "class 7", "no sample to train on"):
+        classify(unseen)
+    assert not out.exists()
+
+
+def test_settings_that_do_not_go_with_the_task_are_refused(
+    digits: Samples, autoencoder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    def begin(model: str, **settings: object) -> None:
+        train(digits, model, out=tmp_path / "run", settings=Settings(**settings))  # type: ignore[arg-type]
+
+    cases: list[tuple[type[IsthmusError], str, dict[str, object], tuple[str, ...]]] = [
+        (SettingsError, "cnn-small", {"loss": "mse"}, ("mse", "cnn-small", "cross-entropy")),
+        (SettingsError, "dense", {"loss": "cross-entropy"}, ("cross-entropy", "dense", "bce")),
+        (SettingsError, "dense", {"class_weights": True}, ("dense", "class weights")),
+        (ModelError, "cnn-small", {"encoder_from": str(autoencoder)}, ("dense", "cnn-small")),
+        (ModelError, "cnn-small", {"encoder_from": "nowhere"}, ("nowhere",)),
+    ]
+    for kind, model, settings, culprits in cases:
+        with refused(kind, *culprits):
+            begin(model, **settings)
+    with refused(SettingsError, "freeze", "encoder"):
+        Settings(freeze=True)
+    with refused(SettingsError, "16 × 16", "8x8"):
+        train(
+            load("digits", size=16, limit=50),
+            task="classify",
+            out=tmp_path / "run",
+            settings=Settings(encoder_from=str(autoencoder)),
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_an_autoencoder_does_is_refused_of_a_classifier_and_the_other_way_round(
+    digits: Samples, autoencoder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    next(train(digits, "cnn-small", out=tmp_path / "run", settings=QUICK))
+    classifier = Trained.load(tmp_path / "run")
+    with refused(ModelError, "cnn-small", "classifier", "an autoencoder"):
+        classifier.reconstruct(digits)
+    with refused(ModelError, "cnn-small", "classifier"):
+        classifier.decode(np.zeros((1, 128), np.float32))
+    with refused(ModelError, "dense", "an autoencoder", "a classifier or a segmenter"):
+        Trained.load(autoencoder).predict(digits)
+
+
+def test_dropout_leaves_the_callers_random_numbers_alone(digits: Samples, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    finish(train(digits, "cnn-small", out=tmp_path / "run", settings=replace(QUICK, epochs=1)))
+    assert torch.equal(torch.rand(3), expected)
