@@ -23,10 +23,12 @@ check: .venv/dev
 
 bench: .venv/dev .venv-peers/done
 	$(BIN)/python benchmarks/speed.py --peers .venv-peers/bin/python
+	$(BIN)/python benchmarks/quality.py --only fashion-2d-first faces-32-first
 
 quality: .venv/dev
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/quality.py --group denoise
+	$(BIN)/python benchmarks/quality.py --group sooner --seeds 3
 	$(BIN)/python benchmarks/quality.py --group noise-levels
 	$(BIN)/python benchmarks/search.py
 

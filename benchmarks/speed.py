@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 
 import isthmus
 
@@ -39,6 +41,13 @@ MODELS = {  # model: (data, images, batch)
     "conv": ("fashion-mnist", 24_000, 128),
 }
 PRECISIONS = ("bf16", "32")
+JOBS = {  # job: its peer
+    "reading": "pillow",
+    "tsne": "scikit-learn",
+    "search": "scikit-learn",
+}
+CASES = [*MODELS, *JOBS, "start"]
+CODES = {"tsne": 10_000, "search": 50_000}  # of 32 numbers
 
 Result = dict[str, Any]
 Side = Callable[[], Result]
@@ -68,19 +77,52 @@ def model_case(name: str, peers: str | None, folder: Path) -> dict[str, Side]:
     return sides
 
 
-def reading_case(folder: Path) -> dict[str, Side]:
-    """Return the sides of reading a folder of 13,233 JPEGs of 130 × 130 to 32 × 32."""
-    archive = isthmus.DATASETS["lfw"].located()
-    subprocess.run(["tar", "xf", str(archive), "-C", str(folder)], check=True)
-    pictures = str(folder / "lfw")
-    return {
-        "isthmus": lambda: measured(
-            [sys.executable, str(HERE / "peers" / "reading.py"), "isthmus", pictures]
-        ),
-        "pillow": lambda: measured(
-            [sys.executable, str(HERE / "peers" / "reading.py"), "pillow", pictures]
-        ),
+def job_case(name: str, folder: Path) -> dict[str, Side]:
+    """Return the sides of reading 13,233 JPEGs of 130 × 130 to 32 × 32, a map, or a search."""
+    if name == "reading":
+        archive = isthmus.DATASETS["lfw"].located()
+        subprocess.run(["tar", "xf", str(archive), "-C", str(folder)], check=True)
+        path = folder / "lfw"
+    else:
+        path = folder / "codes.npy"
+        np.save(path, components(CODES[name]))
+
+    def side(who: str) -> Side:
+        return lambda: measured([sys.executable, str(HERE / "peers/jobs.py"), name, who, str(path)])
+
+    return {who: side(who) for who in ("isthmus", JOBS[name])}
+
+
+def components(count: int) -> NDArray[np.float32]:
+    """Return the first 32 principal components of so many digits of MNIST."""
+    from sklearn.decomposition import PCA
+
+    pixels = isthmus.load("mnist").values[:count].reshape(count, -1).astype(np.float32)
+    return PCA(32, random_state=0).fit_transform(pixels)  # type: ignore[no-any-return]
+
+
+def start_case(peers: str | None) -> dict[str, Side]:
+    """Return the sides of being there: the help of the command line, the packages imported."""
+    ours = Path(sys.executable).with_name("isthmus")
+    sides = {
+        "isthmus help": started([str(ours), "--help"]),
+        "isthmus load": started([sys.executable, "-c", "import isthmus; isthmus.load('digits')"]),
+        "pytorch": started([sys.executable, "-c", "import torch"]),
     }
+    if peers is not None:
+        sides["keras"] = started([peers, "-c", "import keras"])
+    return sides
+
+
+def started(command: list[str]) -> Side:
+    """Return a side that runs a command to its end."""
+
+    def run() -> Result:
+        began = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        return {"rate": 1 / (time.perf_counter() - began), "peak_mb": None}
+
+    return run
 
 
 def alternated(sides: dict[str, Side], runs: int) -> dict[str, list[Result]]:
@@ -129,20 +171,26 @@ def main() -> None:
     """Measure all cases, or some."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="the Python of the peers on TensorFlow")
-    parser.add_argument("--only", nargs="+", choices=[*MODELS, "reading"])
+    parser.add_argument("--only", nargs="+", choices=CASES)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     written = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in options.only or [*MODELS, "reading"]:
+    for name in options.only or CASES:
         with tempfile.TemporaryDirectory() as folder:
-            if name == "reading":
-                sides, tried = reading_case(Path(folder)), ("read",)
-            else:
+            tried: tuple[str, ...] = ("rate",)
+            if name in MODELS:
                 sides, tried = model_case(name, options.peers, Path(folder)), ("train", "infer")
+            elif name in JOBS:
+                sides = job_case(name, Path(folder))
+            else:
+                sides = start_case(options.peers)
             made = circumstances(options.runs)
             results = alternated(sides, options.runs)
         tables = {what: compared(results, what) for what in tried}
-        memory = {side: max(run["peak_mb"] for run in runs) for side, runs in results.items()}
+        memory = {
+            side: max((run["peak_mb"] or 0 for run in runs), default=0)
+            for side, runs in results.items()
+        }
         written[name] = {**tables, "peak_mb": memory, "made": made}
         for what, table in tables.items():
             print(f"{name}, {what}: " + told(table), flush=True)
@@ -151,7 +199,7 @@ def main() -> None:
 
 def told(table: dict[str, Any]) -> str:
     """Say in one line what was measured."""
-    rates = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in table["per_second"].items())
+    rates = ", ".join(f"{name} {rate:,.4g}/s" for name, rate in table["per_second"].items())
     ratios = ", ".join(
         f"{name} {ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
         for name, ratio in table.items()
