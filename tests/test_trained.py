@@ -127,6 +127,13 @@ def test_a_file_that_is_no_model_is_refused(content: bytes, tmp_path: Path) -> N
         Trained.load(tmp_path)
 
 
+def test_a_file_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
+    whole = (run.path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="is damaged and cannot be read"):
+        Trained.load(tmp_path)
+
+
 def test_a_missing_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no model\.safetensors"):
         Trained.load(tmp_path)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from safetensors import SafetensorError
+
 from isthmus.errors import IsthmusError, reason
 
 T = TypeVar("T")
@@ -20,9 +22,10 @@ DAMAGE = (
     AttributeError,
     EOFError,
     IsthmusError,
-    KeyError,
+    LookupError,
     OSError,
     RuntimeError,
+    SafetensorError,
     TypeError,
     ValueError,
     pickle.UnpicklingError,
@@ -96,11 +99,12 @@ def plain(content: Any) -> Any:
     """
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
         fields = dataclasses.fields(content)
-        values = {field.name: getattr(content, field.name) for field in fields}
-        empty = {field.name for field in fields if "later" in field.metadata} - {
-            name for name, value in values.items() if value
+        values = [(field, getattr(content, field.name)) for field in fields]
+        return {
+            field.name: plain(value)
+            for field, value in values
+            if value or "later" not in field.metadata
         }
-        return {name: plain(value) for name, value in values.items() if name not in empty}
     if isinstance(content, dict):
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -28,7 +28,7 @@ CAMVID = (
 
 def fcn(name: str = "fcn8s", code_size: int = 24, classes: int = 3, **options: Any) -> Segmenter:
     names = [str(number) for number in range(classes)]
-    options = {"width": 0.1, **options}
+    options = {"width": 0.1, "batch_norm": False, **options}
     module = build(name, (3, 40, 70), code_size, class_names=names, options=options)
     assert isinstance(module, Segmenter)
     return module
@@ -37,7 +37,8 @@ def fcn(name: str = "fcn8s", code_size: int = 24, classes: int = 3, **options: A
 def test_vgg16_counts_as_in_the_literature() -> None:
     with torch.device("meta"):
         assert sum(p.numel() for p in vgg16(3).parameters()) == 14_714_688
-    layers = summarise(specify("fcn32s", (3, 224, 224), class_names=CAMVID))
+    whole = {"width": 1.0, "batch_norm": False}
+    layers = summarise(specify("fcn32s", (3, 224, 224), class_names=CAMVID, options=whole))
     counts = {layer.name: layer.trainable for layer in layers}
     assert counts["encoder.fc6.0"] == 102_764_544  # as of VGG-16's dense layers
     assert counts["encoder.fc7.0"] == 16_781_312

@@ -20,6 +20,7 @@ from isthmus.models.blocks import (
     cropped,
     dense_layers,
     lecun_normal,
+    no_bias,
 )
 
 CONVOLUTIONS: dict[int, tuple[Any, Any]] = {
@@ -53,8 +54,8 @@ def dense(
             nn.Unflatten(1, tuple(shape)),
         ),
     )
-    if activation is nn.SELU:
-        autoencoder.apply(lecun_normal)
+    if activation is nn.SELU:  # as Klambauer et al. want it (Self-Normalizing Networks, 2017)
+        autoencoder.apply(lecun_normal).apply(no_bias)
     return autoencoder
 
 
@@ -119,8 +120,8 @@ def conv(
     encoder = [
         *down,
         convolution(inner, neck, 1),
+        nn.Flatten(),  # before the activation, whose backward pass then meets one memory layout
         nn.GELU(),
-        nn.Flatten(),
         *dense_layers((flat, *hidden), nn.GELU),
         nn.Linear(hidden[-1], code_size),
     ]
@@ -131,7 +132,8 @@ def conv(
         nn.GELU(),
         *up,
     ]
-    return Autoencoder(between(shape, natural, encoder), cropped(shape, natural, decoder))
+    autoencoder = Autoencoder(between(shape, natural, encoder), cropped(shape, natural, decoder))
+    return autoencoder.apply(lecun_normal)
 
 
 def conv_pool(shape: Sequence[int], code_size: int | None = None) -> Autoencoder:

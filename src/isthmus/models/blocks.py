@@ -192,12 +192,20 @@ def cropped(shape: Sequence[int], natural: Sequence[int], layers: list[nn.Module
 
 
 def lecun_normal(module: nn.Module) -> None:
-    """Give linear layers weights of variance 1 / inputs, as SELU wants them.
+    """Give a layer weights of variance 1 / inputs, three times torch's own.
 
-    Klambauer et al., Self-Normalizing Neural Networks, 2017.
+    LeCun et al., Efficient BackProp, 1998, section 4.6.
     """
+    if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+        nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight[0].numel()))
+    elif isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        inputs = module.weight[:, 0].numel() / math.prod(module.stride)
+        nn.init.normal_(module.weight, std=1 / math.sqrt(inputs))
+
+
+def no_bias(module: nn.Module) -> None:
+    """Let a linear layer start without a bias."""
     if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_features))
         nn.init.zeros_(module.bias)
 
 

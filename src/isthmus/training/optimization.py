@@ -21,7 +21,9 @@ class OptimizerRow:
 FUSED = (("fused", True),)
 
 OPTIMIZERS: dict[str, OptimizerRow] = {
-    "adamw": OptimizerRow(torch.optim.AdamW, lr=3e-3, weight_decay=0.01, options=FUSED),
+    "adamw": OptimizerRow(
+        torch.optim.AdamW, lr=5e-3, weight_decay=0.1, options=(*FUSED, ("betas", (0.9, 0.95)))
+    ),
     "adam": OptimizerRow(torch.optim.Adam, lr=1e-3, options=FUSED),
     "adamax": OptimizerRow(torch.optim.Adamax, lr=2e-3),
     "sgd": OptimizerRow(torch.optim.SGD, lr=0.1, options=FUSED),

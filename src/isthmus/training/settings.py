@@ -18,7 +18,7 @@ from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
 IMAGES_SEEN = 1_600_000  # by default: few epochs of a large set, many of a small one
-EPOCHS = (10, 80)
+EPOCHS = (10, 30)
 BATCH = (32, 256)
 BATCH_NUMBERS = 2**22  # numbers in a batch at most, unless the user says otherwise
 STEPS_PER_EPOCH = 64  # at least, unless the user says otherwise
@@ -35,7 +35,7 @@ class Settings:
     Parameters
     ----------
     epochs : int, optional
-        By default as many as make 1.6 million samples seen, from 10 to 80.
+        By default as many as make 1.6 million samples seen, from 10 to 30.
     batch_size : int, optional
         By default a power of two from 32 to 256 that leaves 64 steps an epoch and fits in memory.
     optimizer : str
