@@ -104,6 +104,15 @@ GROUPS |= {
         "mnist-few-labels": {"source": "mnist", "code_size": 32, "labels": (10, 100, 1_000)},
     },
 }
+GROUPS["precision"] = {  # whether bfloat16 costs quality
+    f"{name}-{precision}": {**case, "settings": {"epochs": 4, "precision": precision}}
+    for name, case in {
+        "conv": FASHION,
+        "conv-pool": {"source": "mnist", "model": "conv-pool"},
+        "conv-transpose": {**FACES, "model": "conv-transpose"},
+    }.items()
+    for precision in ("bf16", "32")
+}
 CASES = {name: case for group in GROUPS.values() for name, case in group.items()}
 
 

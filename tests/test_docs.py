@@ -61,7 +61,8 @@ def test_the_command_reference_is_what_the_program_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_readme_counts_every_model_right(name: str) -> None:
-    layers = summarise(specify(name, MODELS[name].shape))
+    model = MODELS[name]
+    layers = summarise(specify(name, model.shape, class_names=model.class_names))
     count = sum(layer.trainable + layer.frozen for layer in layers)
     row = re.search(rf"^\| `{name}` \|.*$", README, flags=re.MULTILINE)
     assert row is not None

@@ -201,3 +201,58 @@ def test_a_plain_run_on_another_division_is_refused(
     list(train(digits, "linear", out=tmp_path / "run", settings=Settings(epochs=1, seed=1)))
     with refused(RunError, tmp_path / "run", denoiser.path):
         evaluate(denoiser, own=digits, plain=Run.open(tmp_path / "run"))
+
+
+# -- classifiers ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def classifier(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("runs") / "classifier"
+    list(train(digits, "cnn-small", out=out, settings=Settings(epochs=2, precision="32")))
+    return Run.open(out)
+
+
+def test_baselines_of_a_classifier_are_fitted_on_the_training_part_alone(
+    classifier: Run, digits: Samples
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    split, x = classifier.split(), digits.values.reshape(len(digits), -1) / 255
+    assert digits.labels is not None
+    train_labels, test_labels = digits.labels[split.train], digits.labels[split.test]
+    result = evaluate(classifier, own=digits)["baselines"]
+    frequent = np.bincount(train_labels).argmax()
+    assert result["majority"] == pytest.approx((test_labels == frequent).mean())
+    scaler = StandardScaler().fit(x[split.train])
+    model = LogisticRegression(max_iter=300)
+    model.fit(scaler.transform(x[split.train]), train_labels)
+    right = model.score(scaler.transform(x[split.test]), test_labels)
+    assert result["pixels"]["logistic"] == pytest.approx(right, abs=0.02)
+    assert result["pixels"]["knn_4"] > 0.9
+
+
+def test_a_classifier_is_measured_on_another_order_of_classes(
+    classifier: Run, digits: Samples
+) -> None:
+    part = digits.take(np.arange(100))
+    assert part.labels is not None
+    names = digits.class_names
+    same = Samples(part.values, part.names, part.labels, names)
+    turned = Samples(part.values, part.names, 9 - part.labels, names[::-1])
+    results = [evaluate(classifier, samples, own=digits) for samples in (same, turned)]
+    assert results[0] == results[1]
+    assert results[0]["test"]["n"] == 100
+    assert results[0]["test"]["classes"]["3"]["n"] == (part.labels == 3).sum()
+
+
+def test_a_classifier_is_not_measured_on_what_it_does_not_know(
+    classifier: Run, digits: Samples, refused: Refused
+) -> None:
+    part = digits.take(np.arange(20))
+    names = (*digits.class_names[:9], "nine")
+    with refused(SettingsError, "the class nine", "does not know"):
+        evaluate(classifier, Samples(part.values, part.names, part.labels, names), own=digits)
+    with refused(SettingsError, "no labels"):
+        evaluate(classifier, load(part.values), own=digits)

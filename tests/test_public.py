@@ -11,9 +11,10 @@ import typer
 
 import isthmus as package
 from isthmus.cli import app
+from isthmus.data.augmentation import AUGMENTATIONS
 from isthmus.data.corruption import CORRUPTIONS
 from isthmus.data.datasets import DATASETS
-from isthmus.models.zoo import MODELS
+from isthmus.models.zoo import MODELS, TASKS
 from isthmus.training.objectives import LOSSES
 from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 from isthmus.training.settings import DEVICES, PRECISIONS
@@ -133,7 +134,9 @@ def test_the_type_marker_is_shipped() -> None:
 # -- names of tables are said in the help, and by the error when misspelt -------------------
 
 OPTIONS: dict[str, Iterable[str]] = {
+    "task": TASKS,
     "corrupt": CORRUPTIONS,
+    "augment": AUGMENTATIONS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "loss": LOSSES,

@@ -14,6 +14,7 @@ from isthmus import Run, Samples, Settings, evaluate, load, train, write_report
 from isthmus.errors import RunError
 from isthmus.figures.drawing import png
 from isthmus.figures.samples import reconstruction_grid
+from isthmus.report import verdict_of_answers
 
 
 class Page(HTMLParser):
@@ -110,6 +111,100 @@ def test_signals_are_drawn_as_lines(tmp_path: Path) -> None:
     page = Page(write_report(Run.open(tmp_path / "run"), samples).read_text())
     assert "80 signals of 32 × 1" in page.text
     assert "structural similarity" not in page.text
+
+
+# -- classifiers and segmenters -------------------------------------------------------------
+
+
+def pictures_of(page: Page) -> list[Image.Image]:
+    """Open a page's pictures, which are all in the page itself."""
+    assert page.open == []
+    starts = [reference.split(",")[0] for reference in page.references]
+    assert set(starts) == {"data:image/png;base64"}
+    contents = [base64.b64decode(reference.split(",")[1]) for reference in page.references]
+    return [Image.open(io.BytesIO(content)) for content in contents]
+
+
+@pytest.fixture(scope="module")
+def classifier(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("runs") / "classifier"
+    list(train(digits, "cnn-small", out=out, settings=Settings(epochs=5)))
+    return Run.open(out)
+
+
+def test_the_page_of_a_classifier_has_its_sections(classifier: Run, digits: Samples) -> None:
+    page = Page(write_report(classifier, digits).read_text())
+    for title in (
+        *("The most confident mistakes", "Beside the baselines", "Class by class"),
+        *("How far its confidence can be trusted", "A map of what it sees", "Training"),
+    ):
+        assert title in page.text
+    pictures = pictures_of(page)  # mistakes, confusion, reliability, map, curves
+    assert len(pictures) == 5
+    assert min(picture.width for picture in pictures) > 400
+    assert "masks" not in page.text
+
+
+def test_the_page_of_a_classifier_holds_the_figures(classifier: Run, digits: Samples) -> None:
+    text = Page(write_report(classifier, digits).read_text()).text
+    result = evaluate(classifier, own=digits)
+    test, baselines = result["test"], result["baselines"]
+    for figure in (
+        f"{test['accuracy']:.2%} right",
+        f"{test['top_5']:.2%} among the likeliest five",
+        f"{test['ece']:.1%} expected calibration error",
+        f"{test['cross_entropy']:.4f}",
+        f"logistic regression on the raw values {baselines['pixels']['logistic']:.2%}",
+        f"4 nearest neighbours by the raw values {baselines['pixels']['knn_4']:.2%}",
+        f"the most frequent class of training {baselines['majority']:.2%}",
+    ):
+        assert figure in text
+    for name, row in test["classes"].items():
+        precision = "–" if row["precision"] is None else f"{row['precision']:.1%}"
+        assert f"{name} {row['n']} {row['recall']:.1%} {precision}" in text
+
+
+@pytest.mark.parametrize(
+    ("ours", "sentence"),
+    [
+        (0.75, "finds the class of 75.0% of the test samples; the best baseline, simple, of 50.0%"),
+        (0.50, "finds the class of 50.0% of the test samples; a baseline, simple, of as many"),
+        (0.25, "25.0% of the test samples; a baseline does better: simple, 50.0%. Train longer"),
+    ],
+)
+def test_the_verdict_names_the_best_baseline(ours: float, sentence: str) -> None:
+    rows = [("this model", ours), ("majority", 0.1), ("simple", 0.5)]
+    assert sentence in verdict_of_answers(rows, "samples")
+
+
+def test_the_page_of_a_segmenter_has_sections_and_figures(tmp_path: Path) -> None:
+    values = load("digits", limit=60, size=32).values
+    masks = np.digitize(values[..., 0], (80, 170)).astype(np.uint8)
+    masks[:, 0] = 255
+    names = ("paper", "edge <of it>", "pen")
+    samples = Samples(values, list(map(str, range(60))), class_names=names, masks=masks)
+    options = {"width": 0.05, "batch_norm": True}
+    settings = Settings(epochs=2)
+    list(train(samples, "fcn8s", out=tmp_path / "run", options=options, settings=settings))
+    run = Run.open(tmp_path / "run")
+    page = Page(write_report(run, samples).read_text())
+    result = evaluate(run, own=samples)
+    test = result["test"]
+    for text in (
+        *("Truth and answer", "Beside the baselines", "Class by class", "Training"),
+        f"{test['mean_iou']:.1%} mean intersection over union",
+        f"{test['pixel_accuracy']:.1%} of the pixels right",
+        f"the most frequent class of training {result['baselines']['majority']:.2%}",
+        "void pixels count nowhere",
+    ):
+        assert text in page.text
+    for name, row in test["classes"].items():
+        assert f"{name} {row['share']:.2%} {row['iou']:.1%}" in page.text
+    overlays, confusion, _ = pictures_of(page)  # and curves
+    assert overlays.height > overlays.width  # six rows of four
+    assert np.ptp(np.asarray(overlays.convert("RGB")).astype(int), axis=2).max() > 100
+    assert confusion.width > 300
+    assert "How far its confidence" not in page.text
 
 
 @pytest.mark.parametrize(("columns", "code"), [(1, 2), (10, 32), (3, 128), (2, 7), (2, 500)])

@@ -10,13 +10,13 @@ from isthmus.data.sources import spread
 from isthmus.errors import RunError, SettingsError
 from isthmus.evaluation import evaluate
 from isthmus.figures.samples import rows_of_samples
-from isthmus.figures.training import validation_curves
+from isthmus.figures.training import accuracy_curves, validation_curves
 from isthmus.files import write_bytes
 from isthmus.gallery.maps import map_of, told
 from isthmus.gallery.samples import corrupted
 from isthmus.pages import embedded, render
 from isthmus.report import MAPPED, shown_indices
-from isthmus.training.run import Run
+from isthmus.training.run import Run, best_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ def write_comparison(
     Parameters
     ----------
     runs : sequence of Run
-        Two or more.
+        Two or more, of one task.
     out : Path
         The page.
     samples : sequence of Samples, optional
@@ -53,15 +53,17 @@ def write_comparison(
     Raises
     ------
     IsthmusError
-        If there are fewer than two runs, one has no epoch yet, or its data is gone or has changed.
+        If there are fewer than two runs, they are of several tasks, one has no epoch yet, or its
+        data is gone or has changed.
     """
     if len(runs) < 2:
         raise SettingsError("a comparison needs at least two runs.")
+    _refuse_several_tasks(runs)
     for run in runs:
         if not run.history():
             raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
     data = samples or [run.samples(track) for run in runs]
-    named = _named(runs)
+    named, task = _named(runs), runs[0].record.spec.task
     rows = [_row(*pair, own) for pair, own in zip(named.items(), data, strict=True)]
     alike = len({run.record.data["fingerprint"] for run in runs}) == 1
     page = render(
@@ -74,20 +76,34 @@ def write_comparison(
             for name in rows[0]
             if name != "run"
         ],
-        curves=embedded(
-            validation_curves(
-                {
-                    f"{row['run']} ({row['loss']})": run.history()
-                    for row, run in zip(rows, runs, strict=True)
-                }
-            )
-        ),
+        task=task,
+        curves=embedded(_curves(named)),
         grids=[embedded(figure) for figure in _grids(named, data, alike)],
-        maps=[_map(*pair, own, method) for pair, own in zip(named.items(), data, strict=True)],
+        maps=_maps(named, data, method),
         version=runs[0].record.made["isthmus"],
     )
     write_bytes(out, page)
     return rows
+
+
+def _refuse_several_tasks(runs: Sequence[Run]) -> None:
+    first = runs[0]
+    for run in runs:
+        if run.record.spec.task != first.record.spec.task:
+            raise SettingsError(
+                f"{first.path} was trained to {first.record.spec.task} and {run.path} to "
+                f"{run.record.spec.task}; compare runs of one task."
+            )
+
+
+def _curves(named: dict[str, Run]) -> "Figure":
+    """Draw the losses of the validation parts; where there are classes, accuracy or mean IoU."""
+    histories = {name: run.history() for name, run in named.items()}
+    if next(iter(named.values())).record.spec.task != "reconstruct":
+        return accuracy_curves(histories)
+    return validation_curves(
+        {f"{name} ({named[name].record.settings.loss})": lines for name, lines in histories.items()}
+    )
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:
@@ -101,8 +117,8 @@ def _named(runs: Sequence[Run]) -> dict[str, Run]:
 def _row(name: str, run: Run, own: Samples) -> dict[str, Any]:
     """Return the figures of one run, flat."""
     evaluation, record = evaluate(run, own=own), run.record
-    codes = evaluation.get("codes", {})
-    best = min(run.history(), key=lambda line: line["validation_loss"])
+    best = best_of(run.history())
+    measured = _reconstructing if record.spec.task == "reconstruct" else _answering
     return {
         "run": name,
         "model": record.spec.model,
@@ -114,6 +130,14 @@ def _row(name: str, run: Run, own: Samples) -> dict[str, Any]:
         "seconds": evaluation["training"]["seconds"],
         "loss": record.settings.loss,
         "validation_loss": best["validation_loss"],
+        **measured(evaluation),
+    }
+
+
+def _reconstructing(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of an autoencoder and its baselines."""
+    codes = evaluation.get("codes", {})
+    return {
         **{name: evaluation["test"][name] for name in ("mse", "psnr", "ssim", "bce")},
         "mse_of_pca": evaluation["baselines"]["pca"]["mse"],
         "mse_of_mean": evaluation["baselines"]["mean"]["mse"],
@@ -123,6 +147,17 @@ def _row(name: str, run: Run, own: Samples) -> dict[str, Any]:
         "knn_4_of_pixels": evaluation.get("pixels", {}).get("knn_4"),
         "logistic": codes.get("logistic"),
     }
+
+
+def _answering(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a classifier or segmenter and its baselines."""
+    test, pixels = evaluation["test"], evaluation["baselines"].get("pixels")
+    if pixels is None:
+        figures = {name: test[name] for name in ("mean_iou", "pixel_accuracy")}
+    else:
+        figures = {name: test.get(name) for name in ("accuracy", "top_5", "ece", "cross_entropy")}
+        figures |= {f"{name}_of_pixels": pixels[name] for name in ("knn_4", "logistic")}
+    return {**figures, "majority": evaluation["baselines"]["majority"]}
 
 
 def _lead(runs: Sequence[Run], alike: bool) -> str:
@@ -135,7 +170,12 @@ def _lead(runs: Sequence[Run], alike: bool) -> str:
 
 
 def _grids(named: dict[str, Run], data: Sequence[Samples], alike: bool) -> list["Figure"]:
-    """Draw the same samples through all runs, or of different data each run's own."""
+    """Draw the same samples through all runs, or of different data each run's own.
+
+    Nothing comes back from classifiers and segmenters.
+    """
+    if next(iter(named.values())).record.spec.task != "reconstruct":
+        return []
     if not alike:
         return [_through({name: named[name]}, own) for name, own in zip(named, data, strict=True)]
     return [_through(named, data[0])]
@@ -156,11 +196,18 @@ def _through(named: dict[str, Run], own: Samples) -> "Figure":
     return rows_of_samples(rows)
 
 
-def _map(name: str, run: Run, own: Samples, method: str) -> tuple[str, str, str]:
-    test = run.split().test
-    shown = own.take(test[spread(len(test), MAPPED)])
-    figure, quality = map_of(run.trained(), shown, method)
-    return name, embedded(figure), told(quality)
+def _maps(
+    named: dict[str, Run], data: Sequence[Samples], method: str
+) -> list[tuple[str, str, str]]:
+    """Draw a map for each run; the features of segmenters are of pixels and have none."""
+    maps = []
+    for (name, run), own in zip(named.items(), data, strict=True):
+        if run.record.spec.task != "segment":
+            test = run.split().test
+            shown = own.take(test[spread(len(test), MAPPED)])
+            figure, quality = map_of(run.trained(), shown, method)
+            maps.append((name, embedded(figure), told(quality)))
+    return maps
 
 
 def _text(value: Any) -> str:

@@ -17,13 +17,16 @@ from isthmus.errors import RunError, SettingsError
 from isthmus.filters import FILTERS, filters_for
 from isthmus.latent.probes import probe
 from isthmus.models.blocks import parameters
+from isthmus.predictions import judged, majority, truth_of
 from isthmus.trained import Trained
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.run import Run
+from isthmus.training.targets import counts
 
 EXACT_PCA = 4096  # numbers a sample up to which all components of PCA are computed exactly
 FEW, MANY = 64, 1024  # components of samples of many numbers that Lanczos' method finds sooner
 PCA_NUMBERS = 2**26  # numbers that PCA is fitted on at most (256 MiB), else samples are drawn
+PIXEL_NUMBERS = 2**24  # numbers that classifiers of raw pixels are fitted on at most
 PROBED = 10_000  # test samples whose classes are asked for, at most
 
 Answers = Iterator[tuple[Tensor, Tensor, Tensor | None]]  # output y, clean x, logits if there are
@@ -61,9 +64,13 @@ def evaluate(
         same figures of the noisy inputs themselves, "noise" its kind and fingerprint, and the
         "baselines" are also filters (`FILTERS`) and the `plain` run.
 
-        Where there are labels, "codes" says how well simple classifiers read them from the codes
-        of clean samples (see `probe`), and "pca" and "pixels" from PCA with as many components
-        and from the raw pixels, all fitted on the training part.
+        Of a classifier or segmenter, "test" is what `predictions.judged` returns, and "baselines"
+        are the most frequent training class (`majority`) and, for samples with labels, simple
+        classifiers of raw pixels (`pixels`, see `probe`).
+
+        Where an autoencoder's samples have labels, "codes" says how well simple classifiers read
+        them from the codes of clean samples (see `probe`), and "pca" and "pixels" from PCA with
+        as many components and from the raw pixels, all fitted on the training part.
 
     Raises
     ------
@@ -75,6 +82,8 @@ def evaluate(
     run.check(own)
     split, trained, settings = run.split(), run.trained(), run.record.settings
     test, indices = _test_part(own, samples, split.test)
+    if trained.spec.task != "reconstruct":
+        return _labelled(run, trained, own, test)
     inputs = _Inputs(trained, test.values, settings.corruption, settings.seed, indices)
     fitted = own.take(_thinned(split.train, PCA_NUMBERS // math.prod(own.shape)))
     pixels = _flat(trained, fitted.values)
@@ -99,6 +108,20 @@ def evaluate(
     if test.labels is not None and test.class_names == own.class_names:
         result |= _probes(trained, fitted, pixels, test, pca)
     return result
+
+
+def _labelled(run: Run, trained: Trained, own: Samples, test: Samples) -> dict[str, Any]:
+    """Measure a classifier or segmenter."""
+    truth, learnt = truth_of(trained, test), truth_of(trained, own)
+    train = run.split().train
+    baselines: dict[str, Any] = {"majority": majority(truth, counts(own, learnt, train))}
+    if trained.spec.task == "classify":
+        fitted = own.take(_thinned(train, PIXEL_NUMBERS // math.prod(own.shape)))
+        tried = test.take(_thinned(np.arange(len(test)), PROBED))
+        pixels = (_flat(trained, part.values) for part in (fitted, tried))
+        labels = (truth_of(trained, part) for part in (fitted, tried))
+        baselines["pixels"] = probe(next(pixels), next(labels), next(pixels), next(labels))
+    return {"test": judged(trained, test), "baselines": baselines, **_cost(run, trained)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,16 +12,18 @@ from isthmus.data.samples import Samples
 from isthmus.data.sources import spread
 from isthmus.errors import RunError
 from isthmus.evaluation import evaluate
+from isthmus.figures.classes import confusion
 from isthmus.figures.training import curves
 from isthmus.files import write_bytes
 from isthmus.filters import FILTERS
+from isthmus.gallery.answers import classified, segmented
 from isthmus.gallery.maps import map_of, told
 from isthmus.gallery.morphs import morphs
 from isthmus.gallery.samples import corrupted, reconstructions
 from isthmus.gallery.searches import nearest
 from isthmus.models.summary import summarise
 from isthmus.pages import embedded, render
-from isthmus.training.run import Run
+from isthmus.training.run import Run, best_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 SHOWN = 10  # columns of the picture of reconstructions
 MAPPED = 2_000  # test samples on the map, at most
 SEARCHES, MORPHS = 10, 5
+OVERLAID = 6  # test images beside their masks
 SEARCHED = 20_000  # training samples that are searched, at most
 
 BASELINES = {
@@ -77,24 +80,22 @@ def write_report(
         raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
     samples = samples or run.samples(track)
     evaluation = evaluate(run, own=samples, plain=plain)
-    record = run.record
-    layers = summarise(record.spec)
+    record, layers = run.record, summarise(run.record.spec)
+    about = _autoencoder if record.spec.task == "reconstruct" else _answering
+    template, content = about(run, samples, evaluation)
     page = render(
-        "report.html.jinja",
+        template,
         title=run.path.resolve().name,
         evaluation=evaluation,
-        compared=_compared(evaluation),
-        verdict=_verdict(evaluation),
-        best=min(history, key=lambda line: line["validation_loss"]),
+        best=best_of(history),
         history=history,
-        grid=embedded(_grid(run, samples)),
         curves=embedded(curves(history, record.settings.loss or "")),
-        **_latent(run, samples),
         layers=layers,
         macs=sum(layer.macs for layer in layers),
         record=record,
         settings=asdict(record.settings),
         preprocessing=asdict(record.preprocessing),
+        **content,
     )
     out = out or run.path / "report.html"
     write_bytes(out, page)
@@ -110,6 +111,70 @@ def shown_indices(run: Run, samples: Samples) -> NDArray[np.int64]:
     labels = samples.labels[test]
     classes = [test[labels == label] for label in range(len(samples.class_names))]
     return np.concatenate([members[spread(len(members), each)] for members in classes])
+
+
+def _autoencoder(
+    run: Run, samples: Samples, evaluation: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return the template about an autoencoder and what it is filled with."""
+    return "report.html.jinja", {
+        "compared": compared(evaluation),
+        "verdict": _verdict(evaluation),
+        "grid": embedded(_grid(run, samples)),
+        **_latent(run, samples),
+    }
+
+
+def _answering(
+    run: Run, samples: Samples, evaluation: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return the template about a classifier or segmenter and what it is filled with."""
+    trained, test = run.trained(), run.split().test
+    result, masks = evaluation["test"], trained.spec.task == "segment"
+    rows = compared_answers(evaluation)
+    content: dict[str, Any] = {
+        "masks": masks,
+        "compared": rows,
+        "verdict": verdict_of_answers(rows, "pixels" if masks else "samples"),
+    }
+    if masks:
+        shown = samples.take(test[spread(len(test), OVERLAID)])
+        names, matrix = trained.spec.class_names, np.array(result["confusion"])
+        content["overlays"] = embedded(segmented(trained, shown))
+        content["confusion"] = embedded(confusion(matrix, names))
+        return "answers.html.jinja", content
+    figures = classified(trained, samples.take(test), result["confusion"])
+    figure, quality = map_of(trained, samples.take(test[spread(len(test), MAPPED)]))
+    content |= {name: embedded(drawn) for name, drawn in figures.items()}
+    return "answers.html.jinja", {**content, "map": embedded(figure), "map_note": told(quality)}
+
+
+def compared_answers(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
+    """Name a classifier or segmenter and its baselines, each with the share that is right."""
+    test, baselines = evaluation["test"], evaluation["baselines"]
+    pixels = baselines.get("pixels", {})
+    right = test["pixel_accuracy" if "pixel_accuracy" in test else "accuracy"]
+    rows = {
+        f"this model, {evaluation['model']['name']}": right,
+        "logistic regression on the raw values": pixels.get("logistic"),
+        "4 nearest neighbours by the raw values": pixels.get("knn_4"),
+        "the most frequent class of training": baselines["majority"],
+    }
+    return [(name, value) for name, value in rows.items() if value is not None]
+
+
+def verdict_of_answers(rows: list[tuple[str, float]], what: str) -> str:
+    """Say in one sentence whether the model is better than what is simple."""
+    (_, ours), *others = rows
+    name, best = max(others, key=lambda row: row[1])
+    found = f"It finds the class of {ours:.1%} of the test {what}"
+    if ours > best:
+        return f"{found}; the best baseline, {name}, of {best:.1%}."
+    if ours == best:
+        return f"{found}; a baseline, {name}, of as many."
+    return (
+        f"{found}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
+    )
 
 
 def _grid(run: Run, samples: Samples) -> "Figure":
@@ -139,8 +204,8 @@ def _latent(run: Run, samples: Samples) -> dict[str, Any]:
     }
 
 
-def _compared(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Name this model and its baselines, best first behind it."""
+def compared(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Name an autoencoder and its baselines, best first behind it, each with its figures."""
     model = evaluation["model"]
     rows = dict(evaluation["baselines"])
     if "noisy" in evaluation:

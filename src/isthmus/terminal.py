@@ -111,19 +111,22 @@ def follow(steps: "Generator[Progress, None, None]", out: Path, as_json: bool) -
         sys.exit(130)
     if quiet or last is None:
         return
-    from isthmus.training.run import Run
+    from isthmus.training.run import Run, best_of
 
     history = Run.open(out).history()
-    best = min(history, key=lambda line: line["validation_loss"])
+    best = best_of(history)
+    figures = {name: best[name] for name in best if name.startswith("validation_")}
     content = {
         "run": str(out),
         "epochs": history[-1]["epoch"],
         "seconds": history[-1]["seconds"],
-        "best": {"epoch": best["epoch"], "validation_loss": best["validation_loss"]},
+        "best": {"epoch": best["epoch"], **figures},
     }
     text = (
-        f"{out}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best "
-        f"validation loss {best['validation_loss']:.5f} in epoch {best['epoch']:g}."
+        f"{out}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best in "
+        f"epoch {best['epoch']:g}: "
+        + ", ".join(f"{name.replace('_', ' ')} {value:.5g}" for name, value in figures.items())
+        + "."
     )
     if last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} goes on."
@@ -180,7 +183,7 @@ def _bar(steps: "Iterator[Progress]") -> "Iterator[Progress]":
         drawn, validation = 0.0, ""
         for progress in steps:
             if progress.validation_loss is not None:
-                validation = f", validation {progress.validation_loss:.4f}"
+                validation = f", validation {_validation(progress)}"
             if (now := monotonic()) - drawn > 0.2:
                 drawn = now
                 bar.update(
@@ -197,6 +200,11 @@ def _bar(steps: "Iterator[Progress]") -> "Iterator[Progress]":
 def _line(progress: "Progress") -> str:
     return (
         f"epoch {progress.epoch}/{progress.epochs}: loss {progress.loss:.4f}, validation "
-        f"{progress.validation_loss:.4f}, {progress.images_per_second:,.0f}/s, "
-        f"{progress.seconds:.1f} s"
+        f"{_validation(progress)}, {progress.images_per_second:,.0f}/s, {progress.seconds:.1f} s"
     )
+
+
+def _validation(progress: "Progress") -> str:
+    """Write the loss of the validation part, and its scores if there are classes."""
+    scores = [f"{name} {value:.2%}" for name, value in progress.scores.items()]
+    return ", ".join([f"{progress.validation_loss:.4f}", *scores])

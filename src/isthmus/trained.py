@@ -75,6 +75,8 @@ class Trained:
         """
         prepare()
         path = Path(path)
+        if not path.exists():
+            raise ModelError(f"there is no run folder and no file of weights called {path}.")
         file = path / FILE if path.is_dir() else path
         if not file.exists():
             raise ModelError(f"{path} holds no trained model: there is no {file.name}.")

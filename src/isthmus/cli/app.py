@@ -1,6 +1,5 @@
 """The application and what its commands share: options, and how texts become settings."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +9,11 @@ from isthmus.errors import SettingsError
 
 if TYPE_CHECKING:
     from isthmus.data.preprocessing import Preprocessing
+    from isthmus.models.zoo import Task
 
 app = typer.Typer(
-    help="Train autoencoders on your images and use what they learnt.",
+    help="Train autoencoders on your images and use what they learnt; classifiers and segmenters "
+    "too.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -57,6 +58,29 @@ def preprocessing(
     return Preprocessing(crop=crop, size=_sides(size), channels=channels, background=background)
 
 
+def options(width: str | None, **others: bool | float | None) -> dict[str, Any]:
+    """Gather the options of a model that were given; a width may be a whole number or a factor."""
+    given: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
+    if width is not None:
+        try:
+            given["width"] = int(width) if width.isdigit() else float(width)
+        except ValueError:
+            raise SettingsError(f"width is a number, such as 32 or 0.25, not {width!r}.") from None
+    return given
+
+
+def task_of(name: str | None) -> "Task | None":
+    """Return a task by its name, or say which there are."""
+    from isthmus.models.zoo import TASKS
+
+    for task in TASKS:
+        if task == name:
+            return task
+    if name is not None:
+        raise SettingsError(f"there is no task {name!r}; there are {', '.join(TASKS)}.")
+    return None
+
+
 def _sides(size: str | None) -> tuple[int, int] | None:
     """Read 64 or 48x64."""
     if size is None:
@@ -86,15 +110,6 @@ def skipped(broken: tuple[tuple[str, str], ...]) -> str:
         return ""
     name, reason = broken[0]
     return f"; {len(broken):,} skipped as broken, such as {name} ({reason})"
-
-
-def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a nested dictionary with the path to each."""
-    for name, value in content.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{name} ")
-        else:
-            yield prefix + name, value
 
 
 def number(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Commands that look at a run: evaluate, reconstruct, summary, report."""
+"""Commands that look at runs: evaluate, reconstruct, summary, report, activations, compare."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from isthmus.cli.app import CodeSize, Json, Limit, RunFolder, Source, app, flat, number, shape_of
-from isthmus.terminal import out_console, print_json, print_result, track
+from isthmus.cli.app import CodeSize, Json, Limit, RunFolder, Source, app, number, shape_of, skipped
+from isthmus.cli.results import show_evaluation, table_of
+from isthmus.terminal import out_console, print_json, print_result, say, track
 
 Plain = Annotated[
     Path | None,
@@ -34,19 +35,15 @@ def evaluate(
 
     opened = Run.open(run)
     samples = opened.trained().read(source, limit=limit, track=track) if source else None
+    if samples is not None and samples.skipped:
+        say(samples.describe() + skipped(samples.skipped))
     result = evaluation.evaluate(
         opened, samples, own=opened.samples(track), plain=Run.open(plain) if plain else None
     )
     if as_json:
         print_json(result)
         return
-    for part in result:
-        table = Table(
-            title=part, title_justify="left", title_style="bold", box=None, show_header=False
-        )
-        for name, value in flat(result[part]):
-            table.add_row(name, number(value))
-        out_console.print(table)
+    show_evaluation(result)
 
 
 @app.command()
@@ -66,6 +63,7 @@ def reconstruct(
     from isthmus.trained import Trained
 
     trained = Trained.load(run)
+    trained.refuse_task("classify", "segment")
     samples = trained.read(source, limit=limit, track=track)
     write_png(out, reconstructions(trained, samples))
     print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
@@ -104,7 +102,13 @@ def summary(
     if model not in MODELS and Path(model).is_dir():
         spec = Run.open(model).record.spec
     else:
-        spec = specify(model, shape_of(shape) if shape else model_row(model).shape, code_size)
+        row = model_row(model)
+        spec = specify(
+            model,
+            shape_of(shape) if shape else row.shape,
+            code_size,
+            class_names=row.class_names,
+        )
     layers = summarise(spec)
     totals = {
         "trainable": sum(layer.trainable for layer in layers),
@@ -117,9 +121,9 @@ def summary(
         return
     table = Table(box=None, header_style="bold")
     for title in ("layer", "kind", "output"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=title != "kind")
     for title in ("parameters", "multiplications"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for layer in layers:
         numbers = (f"{layer.trainable + layer.frozen:,}", f"{layer.macs:,}")
         table.add_row(layer.name, layer.kind, " × ".join(map(str, layer.shape)), *numbers)
@@ -179,7 +183,7 @@ def compare(
     method: Annotated[str, typer.Option(help="Of the maps: pca, tsne or umap.")] = "pca",
     as_json: Json = False,
 ) -> None:
-    """Put runs side by side: one table, one page of losses, baselines and maps.
+    """Put runs of one task side by side: one table, one page of curves, baselines and maps.
 
     Example: isthmus compare runs/a runs/b --out compare.html
     """
@@ -190,12 +194,7 @@ def compare(
     if as_json:
         print_json({"page": str(out), "runs": rows})
         return
-    table = Table(box=None, header_style="bold")
-    table.add_column("")
-    for row in rows:
-        table.add_column(row["run"], justify="right")
-    for name in rows[0]:
-        if name != "run":
-            table.add_row(name.replace("_", " "), *(number(row[name]) for row in rows))
-    out_console.print(table)
+    names = [name for name in rows[0] if name != "run"]
+    cells = [[name.replace("_", " "), *(number(row[name]) for row in rows)] for name in names]
+    out_console.print(table_of(["", *(row["run"] for row in rows)], cells))
     print_result({}, f"{out}", False)

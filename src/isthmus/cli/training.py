@@ -17,8 +17,10 @@ from isthmus.cli.app import (
     Size,
     Source,
     app,
+    options,
     preprocessing,
     skipped,
+    task_of,
 )
 from isthmus.terminal import follow, quiet, say, track
 
@@ -27,8 +29,25 @@ from isthmus.terminal import follow, quiet, say, track
 def train(
     source: Source,
     out: Annotated[Path | None, typer.Option(help="Run folder; else runs/SOURCE.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="reconstruct, classify or segment; else the model's.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(help="conv, conv1d, linear, dense, … (isthmus summary lists).")
+        str | None, typer.Option(help="conv, dense, cnn, alexnet, fcn8s, … (isthmus summary).")
+    ] = None,
+    width: Annotated[
+        str | None,
+        typer.Option(help="Of cnn the first channels, of alexnet and fcn… a factor on all."),
+    ] = None,
+    lrn: Annotated[
+        bool | None, typer.Option("--lrn/--no-lrn", help="Of alexnet: response normalisation.")
+    ] = None,
+    batch_norm: Annotated[
+        bool | None,
+        typer.Option("--batch-norm/--no-batch-norm", help="Of fcn…: batch normalisation."),
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Of classifiers and segmenters: share left out.")
     ] = None,
     code_size: CodeSize = None,
     size: Size = None,
@@ -37,7 +56,7 @@ def train(
     background: Background = "white",
     limit: Limit = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Else as many as see 1.6 million samples, 10 to 80.")
+        int | None, typer.Option(help="Else as many as see 1.6 million samples, 10 to 30.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Else by the number of samples.")] = None,
     optimizer: Annotated[str, typer.Option(help="adamw, adam, adamax, sgd or adadelta.")] = "adamw",
@@ -47,7 +66,9 @@ def train(
     schedule: Annotated[
         str, typer.Option(help="one-cycle, constant, cosine or step.")
     ] = "one-cycle",
-    loss: Annotated[str | None, typer.Option(help="bce or mse; else by the model.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="bce, mse or cross-entropy; else by the model.")
+    ] = None,
     mirror: Annotated[
         bool | None,
         typer.Option(help="Mirror half of the images, others each epoch; else by the data set."),
@@ -59,6 +80,26 @@ def train(
             "occluded and salt-pepper; several with commas between."
         ),
     ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Change images each epoch: shift:0.1, zoom:0.3, turn:10, colour:0.2, with commas "
+            "between, or none; else by the task."
+        ),
+    ] = None,
+    label_smoothing: Annotated[
+        float, typer.Option(help="Share of each label that all classes divide.")
+    ] = 0.0,
+    class_weights: Annotated[
+        bool, typer.Option("--class-weights", help="Weigh rare classes more.")
+    ] = False,
+    encoder_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Start with the encoder of this run, or with a file of VGG-16's weights."
+        ),
+    ] = None,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Leave that encoder as it is.")] = False,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one.")
     ] = None,
@@ -77,15 +118,18 @@ def train(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train an autoencoder on any source.
+    """Train an autoencoder on any source; or a classifier, or a segmenter.
 
     Example: isthmus train fashion-mnist --code-size 2 --out runs/fashion2
+
+    Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.loading import load_as
     from isthmus.training import loop, run
     from isthmus.training.settings import Settings
 
-    wanted = preprocessing(size, crop, gray, background)
+    wanted, asked = preprocessing(size, crop, gray, background), task_of(task)
+    given = options(width=width, lrn=lrn, batch_norm=batch_norm, dropout=dropout)
     settings = Settings(
         epochs=epochs,
         batch_size=batch_size,
@@ -97,6 +141,11 @@ def train(
         loss=loss,
         mirror=mirror,
         corrupt=corrupt,
+        augment=augment,
+        label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        encoder_from=encoder_from,
+        freeze=freeze,
         patience=patience,
         validation=validation,
         test=test,
@@ -114,7 +163,9 @@ def train(
         samples,
         model,
         out=out,
+        task=asked,
         code_size=code_size,
+        options=given,
         settings=settings,
         max_minutes=max_minutes,
     )

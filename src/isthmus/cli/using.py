@@ -1,11 +1,11 @@
-"""Commands that put a trained model to use: denoise, encode, map, index, search, morph."""
+"""Commands that put a trained model to use: denoise, encode, map, index, search, morph, predict."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli.app import Json, Limit, RunFolder, Source, app
+from isthmus.cli.app import Json, Limit, RunFolder, Source, app, skipped
 from isthmus.errors import SettingsError
 from isthmus.terminal import print_json, print_result, say, track
 
@@ -34,9 +34,11 @@ def denoise(
     from isthmus.trained import Trained
     from isthmus.training.run import Run
 
+    trained = Trained.load(run)
+    trained.refuse_task("classify", "segment")
     if Run.open(run).record.settings.corrupt is None:
         say(f"{run} was trained without noise (--corrupt) and does not remove any.")
-    done = denoise_files(Trained.load(run), source, out, track=track)
+    done = denoise_files(trained, source, out, track=track)
     text = f"{out}: {done.count:,} denoised"
     if done.resized:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
@@ -261,6 +263,7 @@ def morph(
     from isthmus.trained import Trained
 
     trained = Trained.load(run)
+    trained.refuse_task("classify", "segment")
     classes = None
     if among is not None and start is not None and end is not None:
         classes = (trained.read(among, track=track), start, end)
@@ -269,6 +272,49 @@ def morph(
     ends = [_only(trained, image) for image in images]
     write_morph(trained, ends, out, steps=steps, path=path, classes=classes)
     print_result({"picture": str(out), "steps": steps, "path": path}, f"{out}", as_json)
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    sources: Annotated[
+        list[str], typer.Argument(help="Images, folders, archives or data sets, one or more.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="A picture of the answers to write (PNG).")
+    ] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Say the class of each image; or of each pixel, as a picture.
+
+    Example: isthmus predict runs/pets photo.jpg folder/ --json
+    """
+    from isthmus.figures.drawing import require_png, write_png
+    from isthmus.gallery.answers import answers
+    from isthmus.predictions import answered
+    from isthmus.trained import Trained
+
+    trained = Trained.load(run)
+    trained.refuse_task("reconstruct")
+    if out is not None:
+        require_png(out)
+    read = [trained.read(source, limit=limit, track=track) for source in sources]
+    for samples in read:
+        if samples.skipped:
+            say(samples.describe() + skipped(samples.skipped))
+    rows = [row for samples in read for row in answered(trained, samples)]
+    if out is not None:
+        write_png(out, answers(trained, read))
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
+        text = ", ".join(f"{name} {share:.1%}" for name, share in likely)
+        print_result({}, f"{row['name']}: {text}", False)
+    if out is not None:
+        say(f"{out}")
 
 
 def _opened(run: Path, trained: "Trained") -> Any:

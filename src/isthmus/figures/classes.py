@@ -183,7 +183,7 @@ def _draw_gaps(axes: "Axes", bins: Bins) -> None:
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1)
     axes.text(0.04, 0.76, f"ECE {bins.error:.1%}", fontsize=10, color=INK, weight="bold")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
 def _columns(bins: int) -> tuple[NDArray[np.float64], float]:

@@ -47,5 +47,8 @@ def activations(trained: Trained, sample: NDArray[Any], name: str) -> "Figure":
     for layer in trained.layers:
         shape = " × ".join(map(str, layer.shape))
         (features,) = trained.features(sample[None], layer.name)
-        maps.append((f"{layer.name} · {layer.kind} · {shape}", features[0].float().numpy()))
-    return layer_figures.layers(name, sample, maps, trained.reconstruct(sample[None])[0])
+        seen = features[0].float().numpy()
+        seen = seen.ravel() if seen.size == len(seen) else seen  # one number a channel is no map
+        maps.append((f"{layer.name} · {layer.kind} · {shape}", seen))
+    back = trained.reconstruct(sample[None])[0] if trained.spec.task == "reconstruct" else None
+    return layer_figures.layers(name, sample, maps, back)

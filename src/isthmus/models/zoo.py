@@ -202,6 +202,13 @@ MODELS: dict[str, Model] = {
         code_size=probe_code,
         takes=("images", "signals"),
     ),
+    "encoder1d": classifier(
+        partial(probe, base="conv1d"),
+        "the same for signals",
+        shape=(1, 128),
+        code_size=probe_code,
+        takes=("signals",),
+    ),
     "fcn32s": segmenter(
         partial(fcn32s, **SLIM), "FCN-32s on a slim VGG-16, Long et al. 2015: no skips"
     ),
@@ -212,7 +219,7 @@ USUAL: dict[tuple[Task, Kind], str] = {  # the model where none is named
     ("reconstruct", "images"): "conv",
     ("reconstruct", "signals"): "conv1d",
     ("classify", "images"): "cnn",
-    ("classify", "signals"): "encoder",
+    ("classify", "signals"): "encoder1d",
     ("segment", "images"): "fcn8s",
 }
 

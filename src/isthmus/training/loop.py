@@ -400,9 +400,13 @@ class _Loop:
         if progress.is_best:
             self._trained().save(self.run.path / FILE)
         self.run.write_history(self.history)
+        self._checkpoint(self.state)
+
+    def _checkpoint(self, state: State) -> None:
+        """Write what it takes to go on."""
         self.run.write_checkpoint(
             {
-                "counters": asdict(self.state),
+                "counters": asdict(state),
                 "module": self.module.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
             }
@@ -411,9 +415,13 @@ class _Loop:
     def _restore(self) -> State:
         """Take weights, optimiser and counters from the checkpoint, if there is one."""
         checkpoint = self.run.checkpoint()
-        if checkpoint is None:  # model.safetensors has the first weights, a learnt encoder too
-            self.module.load_state_dict(self.run.trained().module.state_dict())
-            return State()
+        if checkpoint is None:
+            state = State()
+            if self.settings.encoder_from:  # in model.safetensors, until a best model replaces it
+                self.module.load_state_dict(self.run.trained().module.state_dict())
+                if self.fabric.is_global_zero:
+                    self._checkpoint(state)
+            return state
         self.module.load_state_dict(checkpoint["module"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         return State(**checkpoint["counters"])

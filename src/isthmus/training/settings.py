@@ -177,6 +177,11 @@ class Settings:
                 f"{spec.model} is an autoencoder and has no classes; leave label smoothing and "
                 "class weights out."
             )
+        if spec.task != "reconstruct" and self.corrupt:
+            raise SettingsError(
+                f"{spec.model} is no autoencoder and undoes no noise; leave corrupt out, or give "
+                "augment."
+            )
         photographs = mirrors and spec.task != "reconstruct" and not self.freeze
         if self.batch_size is not None and self.batch_size > count:
             raise SettingsError(

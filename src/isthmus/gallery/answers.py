@@ -1,0 +1,68 @@
+"""What classifiers and segmenters answer, in pictures."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from isthmus import scores
+from isthmus.data.samples import Samples
+from isthmus.figures import classes as class_figures
+from isthmus.figures.masks import segmentations
+from isthmus.predictions import truth_of
+from isthmus.trained import Trained
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MISTAKES = 16
+GRID, OVERLAID = 24, 8  # pictures on a sheet of classes, and of masks
+
+
+def classified(trained: Trained, samples: Samples, matrix: list[list[int]]) -> dict[str, "Figure"]:
+    """Draw how right a classifier is on samples with labels.
+
+    Parameters
+    ----------
+    trained : Trained
+    samples : Samples
+    matrix : (K, K)
+        The confusion on these samples; see `judged`.
+
+    Returns
+    -------
+    dict
+        "confusion", "reliability" and the most confident "mistakes".
+    """
+    labels, names = truth_of(trained, samples), trained.spec.class_names
+    probabilities = trained.probabilities(samples)
+    bins = scores.reliability(torch.from_numpy(probabilities), torch.from_numpy(labels))
+    return {
+        "confusion": class_figures.confusion(np.array(matrix), names),
+        "reliability": class_figures.reliability(bins),
+        "mistakes": class_figures.mistakes(samples.values, probabilities, labels, names, MISTAKES),
+    }
+
+
+def segmented(trained: Trained, samples: Samples) -> "Figure":
+    """Draw images with their masks, what a segmenter answers, and where it is wrong."""
+    truths = truth_of(trained, samples) if samples.masks is not None else None
+    predicted = np.asarray(trained.predict(samples), np.uint8)
+    return segmentations(samples.values, predicted, trained.spec.class_names, truths)
+
+
+def answers(trained: Trained, read: Sequence[Samples]) -> "Figure":
+    """Draw samples with the class that each gets, or images with the classes over them.
+
+    Of several sources, the first 24 samples.
+    """
+    few = np.concatenate([samples.values[:GRID] for samples in read])[:GRID]
+    names = [name for samples in read for name in samples.names[:GRID]][:GRID]
+    if trained.spec.task == "segment":
+        return segmented(trained, Samples(few[:OVERLAID], names[:OVERLAID]))
+    titles = [
+        f"{trained.spec.class_names[row.argmax()]} {row.max():.0%}"
+        for row in trained.probabilities(few)
+    ]
+    return class_figures.labelled_samples(list(few), titles)

@@ -1,0 +1,472 @@
+"""The command line of classifiers and segmenters: train, predict, evaluate, report, compare."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from isthmus import Run, Trained, load
+from isthmus.latent.codes import Codes
+from isthmus.models.zoo import MODELS
+from isthmus.scores import mean_iou
+from test_cli import Page, done, files_of, isthmus
+
+DIGITS = ("digits", "--limit", 300)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(session_cache: Path) -> Iterator[None]:
+    """Keep this module's fixtures away from the user's cache, and other work's processors."""
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISTHMUS_CACHE", str(session_cache))
+        patch.setenv("COLUMNS", "80")
+        torch.set_num_threads(1)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a classifier and an autoencoder on the same digits."""
+    folder = tmp_path_factory.mktemp("runs")
+    classify = ("--model", "cnn-small", "--epochs", 4)
+    done("train", *DIGITS, *classify, "--out", folder / "classifier")
+    done("train", *DIGITS, "--model", "dense", "--epochs", 2, "--out", folder / "autoencoder")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(runs: Path) -> Path:
+    return runs / "classifier"
+
+
+@pytest.fixture(scope="module")
+def autoencoder(runs: Path) -> Path:
+    return runs / "autoencoder"
+
+
+@pytest.fixture(scope="module")
+def strokes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write pictures of digits and masks of paper, pen and, at the edges of strokes, void."""
+    folder = tmp_path_factory.mktemp("strokes")
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for i, pixels in enumerate(load("digits", limit=60, size=32).values[..., 0]):
+        mask = (pixels > 150).astype(np.uint8)
+        mask[(pixels > 100) & (pixels < 180)] = 255
+        Image.fromarray(pixels).save(folder / "images" / f"{i:02}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{i:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def segmenter(runs: Path, strokes: Path) -> Path:
+    options = ("--task", "segment", "--width", 0.1, "--batch-norm", "--epochs", 3)
+    done("train", strokes, *options, "--out", runs / "segmenter")
+    return runs / "segmenter"
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train on 31 classes, more than a terminal shows well."""
+    folder = tmp_path_factory.mktemp("many")
+    noise = np.random.default_rng(0).integers(0, 256, (31, 4, 8, 8), np.uint8)
+    for number, members in enumerate(noise):
+        (folder / "kinds" / f"kind{number:02}").mkdir(parents=True)
+        for i, pixels in enumerate(members):
+            Image.fromarray(pixels).save(folder / "kinds" / f"kind{number:02}" / f"{i}.png")
+    options = ("--model", "cnn-small", "--epochs", 1, "--out", folder / "run")
+    done("train", folder / "kinds", *options)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a folder of three digits and, beside it, one in colour and of another size."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    values = load("digits").values[:4, ..., 0]
+    for i, pixels in enumerate(values[1:]):
+        Image.fromarray(pixels).save(folder / "more" / f"{i}.png")
+    Image.fromarray(values[0]).resize((24, 24)).convert("RGB").save(folder / "single.png")
+    return folder
+
+
+def answer(*arguments: object) -> Any:
+    return json.loads(done(*arguments, "--json").out)
+
+
+def pixels_of(file: Path) -> np.ndarray:
+    with Image.open(file) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB"))
+
+
+def record_of(run: Path) -> Any:
+    return json.loads((run / "run.json").read_text())
+
+
+# -- train ----------------------------------------------------------------------------------
+
+
+def test_training_tells_how_many_are_right(classifier: Path, tmp_path: Path) -> None:
+    history = Run.open(classifier).history()
+    told = answer("resume", shutil.copytree(classifier, tmp_path / "run"), "--epochs", 5)
+    assert told["best"].keys() == {"epoch", "validation_loss", "validation_accuracy"}
+    assert told["best"]["validation_accuracy"] >= history[-1]["validation_accuracy"] > 0.3
+
+
+def test_the_options_of_a_classifier_reach_the_run(tmp_path: Path) -> None:
+    options = "--task classify --width 6 --dropout 0.25 --epochs 1 --augment shift:0.1,turn:5"
+    smoothing = "--label-smoothing 0.2 --class-weights --schedule step"
+    out = tmp_path / "run"
+    done("train", *DIGITS, *options.split(), *smoothing.split(), "--out", out)
+    record = record_of(out)
+    assert record["spec"]["model"] == "cnn"
+    assert record["spec"]["options"] == {"width": 6, "dropout": 0.25}
+    assert record["spec"]["class_names"] == list("0123456789")
+    settings = record["settings"]
+    assert (settings["augment"], settings["label_smoothing"]) == ("shift:0.1,turn:5", 0.2)
+    assert (settings["class_weights"], settings["schedule"]) == (True, "step")
+    assert settings["loss"] == "cross-entropy"
+
+
+def test_alexnet_is_narrowed_and_trained_without_response_normalisation(tmp_path: Path) -> None:
+    out, narrow = tmp_path / "run", ("--model", "alexnet", "--width", 0.05)
+    size = ("--size", 16, "--limit", 60, "--epochs", 1)
+    done("train", "digits", *narrow, "--no-lrn", *size, "--out", out)
+    assert record_of(out)["spec"]["options"] == {"width": 0.05, "lrn": False, "dropout": 0.5}
+    kinds = {layer["kind"] for layer in answer("summary", out)["layers"]}
+    assert not any("ResponseNorm" in kind for kind in kinds)
+
+
+def test_a_segmenter_says_what_it_is_made_of(segmenter: Path) -> None:
+    spec = record_of(segmenter)["spec"]
+    assert (spec["model"], spec["class_names"]) == ("fcn8s", ["0", "1"])
+    assert (spec["options"]["width"], spec["options"]["batch_norm"]) == (0.1, True)
+
+
+def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
+    autoencoder: Path, tmp_path: Path
+) -> None:
+    common = ("--task", "classify", "--encoder-from", autoencoder, "--epochs", 2)
+    for name, more in (("frozen", ["--freeze"]), ("tuned", [])):
+        done("train", *DIGITS, *common, *more, "--out", tmp_path / name)
+    digits = load("digits", limit=20)
+    learnt = Trained.load(autoencoder).encode(digits)
+    assert np.array_equal(Trained.load(tmp_path / "frozen").encode(digits), learnt)
+    assert not np.allclose(Trained.load(tmp_path / "tuned").encode(digits), learnt, atol=1e-4)
+    page = tmp_path / "page.html"
+    done("report", tmp_path / "frozen", "--out", page)
+    assert f"frozen encoder of {autoencoder}" in " ".join(Page(page.read_text()).text.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        ("--task clasify", "no task 'clasify'; there are reconstruct, classify, segment"),
+        ("--task segment", "digits has no masks"),
+        ("--task classify --model conv", "conv is no classifier"),
+        ("--task classify --width wide", "'wide'"),
+        ("--task classify --width 1.5", "whole number above 0, not 1.5"),
+        ("--task classify --dropout 1", "from 0 to below 1, not 1"),
+        ("--model cnn-small --width 4", "no option 'width'; there are dropout"),
+        ("--model dense --no-lrn", "no option 'lrn'"),
+        ("--model dense --batch-norm", "no option 'batch_norm'"),
+        ("--model dense --label-smoothing 0.1", "label smoothing"),
+        ("--model dense --class-weights", "class weights"),
+        ("--task classify --label-smoothing 1", "label smoothing must be from 0"),
+        ("--task classify --augment spin:3", "no augmentation 'spin'"),
+        ("--task classify --augment turn", "'turn' has no strength"),
+        ("--task classify --loss bce", "take cross-entropy"),
+        ("--task classify --freeze", "freeze needs an encoder"),
+        ("--task classify --encoder-from nowhere", "nowhere holds no trained model"),
+        ("--model alexnet", "at least 16"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_a_run_is_made(
+    options: str, culprit: str, tmp_path: Path
+) -> None:
+    outcome = isthmus("train", *DIGITS, *options.split(), "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert culprit in outcome.err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+# -- predict --------------------------------------------------------------------------------
+
+
+def test_predict_takes_pictures_and_folders_together(classifier: Path, photos: Path) -> None:
+    rows = answer("predict", classifier, photos / "single.png", photos / "more")
+    assert [row["name"] for row in rows] == ["single.png", "0.png", "1.png", "2.png"]
+    trained = Trained.load(classifier)
+    read = [trained.read(photos / "single.png"), trained.read(photos / "more")]
+    values = np.concatenate([samples.values for samples in read])
+    for row, index, chances in zip(
+        rows, trained.predict(values), trained.probabilities(values), strict=True
+    ):
+        assert row["class"] == trained.spec.class_names[index]
+        assert row["probability"] == pytest.approx(chances.max(), abs=1e-6)
+        assert list(row["probabilities"].values()) == sorted(chances.round(6), reverse=True)
+        assert row["probabilities"].keys() == set("0123456789")
+
+
+def test_predict_prints_a_line_for_each_picture(classifier: Path, photos: Path) -> None:
+    (row,) = answer("predict", classifier, photos / "single.png")
+    out = done("predict", classifier, photos / "single.png").out
+    assert out.startswith(f"single.png: {row['class']} {row['probability']:.1%}, ")
+    assert out.count("%") == 3
+    assert len(done("predict", classifier, "digits", "--limit", 7).out.splitlines()) == 7
+
+
+def test_predict_draws_the_answers(classifier: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "answers.png"
+    done("predict", classifier, photos / "single.png", photos / "more", "--out", out)
+    height, width, _ = pixels_of(out).shape
+    assert width > 2 * height > 200  # four in a row
+    assert files_of(tmp_path) == {"answers.png"}
+
+
+def test_a_segmenter_says_the_share_of_each_class_and_draws_it(
+    segmenter: Path, strokes: Path, tmp_path: Path
+) -> None:
+    frame, out = strokes / "images" / "00.png", tmp_path / "overlay.png"
+    (row,) = answer("predict", segmenter, frame, "--out", out)
+    trained = Trained.load(segmenter)
+    (mask,) = trained.predict(trained.read(frame))
+    assert row["name"] == "00.png"
+    assert row["shares"] == {
+        str(k): pytest.approx((mask == k).mean(), abs=1e-6) for k in np.unique(mask)
+    }
+    drawn = pixels_of(out).astype(int)
+    middle = drawn.shape[1] // 2
+    lively = [
+        np.ptp(half[50:200], axis=2).mean() for half in (drawn[:, :middle], drawn[:, middle:])
+    ]
+    assert lively[0] < 1 < 10 < lively[1]  # a grey picture, and colours over it
+
+
+def test_predict_says_what_it_skips(classifier: Path, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    shutil.copytree(photos / "more", folder)
+    for i in range(20):
+        shutil.copy(photos / "single.png", folder / f"good{i}.png")
+    (folder / "broken.png").write_bytes(b"none")
+    outcome = done("predict", classifier, folder, "--json")
+    assert len(json.loads(outcome.out)) == 23
+    assert "1 skipped as broken, such as broken.png" in outcome.err
+
+
+def test_what_cannot_be_answered_is_refused(
+    classifier: Path, autoencoder: Path, photos: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"none")
+    good, out = photos / "single.png", ("--out", tmp_path / "answers.png")
+    for command, culprit in (
+        ((autoencoder, good), "dense, is an autoencoder; this needs a classifier or a segmenter."),
+        ((classifier, "nowhere"), "'nowhere'"),
+        ((classifier, good, broken), "broken.png"),
+        ((classifier, good, "--out", tmp_path / "answers.jpg"), ".png"),
+        ((tmp_path, good), f"{tmp_path} holds no trained model"),
+    ):
+        outcome = isthmus("predict", *command, *([] if "--out" in command else out), "--json")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert culprit in outcome.err
+    assert files_of(tmp_path) == {"broken.png"}
+
+
+# -- what autoencoders do, and what all do --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["reconstruct RUN PICTURE --out OUT.png", "denoise RUN PICTURE --out OUT",
+     "morph RUN PICTURE PICTURE --out OUT.png"],
+)  # fmt: skip
+@pytest.mark.parametrize("task", ["classifier", "segmenter"])
+def test_what_only_autoencoders_do_is_refused(
+    command: str, task: str, segmenter: Path, photos: Path, tmp_path: Path
+) -> None:
+    words = {"RUN": segmenter.parent / task, "PICTURE": photos / "single.png"}
+    outcome = isthmus(
+        *(words.get(word, word.replace("OUT", str(tmp_path / "out"))) for word in command.split())
+    )
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.count("isthmus: ") == len(outcome.err.splitlines()) == 1
+    assert f"is a {task}; this needs an autoencoder." in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_features_of_a_classifier_are_encoded_and_mapped(classifier: Path, tmp_path: Path) -> None:
+    told = answer("encode", classifier, *DIGITS, "--out", tmp_path / "codes.npz")
+    trained = Trained.load(classifier)
+    assert (told["n"], told["size"]) == (300, trained.spec.code_size)
+    codes = Codes.load(tmp_path / "codes.npz", trained)
+    assert np.allclose(codes.z, trained.encode(load("digits", limit=300)), atol=1e-5)
+    drawn = answer("map", classifier, *DIGITS, "--method", "pca", "--out", tmp_path / "map.png")
+    assert drawn["knn_10"] > drawn["raw_pca"]["knn_10"] - 0.2
+    assert (tmp_path / "map.csv").exists()
+
+
+def test_features_of_a_classifier_are_searched(
+    classifier: Path, photos: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(classifier, tmp_path / "run")
+    assert answer("index", run, *DIGITS)["n"] == 300
+    found = answer("search", run, photos / "more" / "0.png", "--k", 5)
+    assert [row["label"] for row in found].count("1") >= 3
+
+
+def test_activations_show_every_layer(classifier: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "layers.png"
+    told = answer("activations", classifier, photos / "single.png", "--out", out)
+    assert told["layers"] == len(Trained.load(classifier).layers)
+    assert len(pixels_of(out)) > 40 * told["layers"]
+
+
+def test_summary_of_a_labelled_row_has_its_classes() -> None:
+    for name, classes in (("alexnet", 1000), ("cnn-tiny", 10), ("fcn8s", 21)):
+        content = answer("summary", name)
+        assert len(content["spec"]["class_names"]) == MODELS[name].classes == classes
+        assert content["layers"][-1]["shape"][0] == classes
+
+
+# -- evaluate -------------------------------------------------------------------------------
+
+
+def test_a_classifier_is_evaluated_class_by_class(classifier: Path) -> None:
+    result = answer("evaluate", classifier)
+    assert result.keys() == {"test", "baselines", "training", "model"}
+    assert result["baselines"].keys() == {"majority", "pixels"}
+    digits, run = load("digits", limit=300), Run.open(classifier)
+    part = digits.take(run.split().test)
+    assert part.labels is not None
+    predicted, test = run.trained().predict(part), result["test"]
+    matrix = np.zeros((10, 10), int)
+    np.add.at(matrix, (part.labels, predicted), 1)
+    assert test["confusion"] == matrix.tolist()
+    assert test["accuracy"] == pytest.approx((predicted == part.labels).mean())
+    assert test["n"] == len(part) == 30
+    for label, row in enumerate(test["classes"].values()):
+        right, taken = matrix[label, label], matrix[:, label].sum()
+        assert row["n"] == matrix[label].sum()
+        assert row["recall"] == (right / row["n"] if row["n"] else None)
+        assert row["precision"] == (right / taken if taken else None)
+
+
+def test_people_get_tables_that_can_be_read(classifier: Path) -> None:
+    result, out = answer("evaluate", classifier), done("evaluate", classifier).out
+    assert "[" not in out
+    assert max(map(len, out.splitlines()[:-1])) <= 80
+    test = result["test"]
+    assert f"{test['accuracy']:.2%}" in out
+    assert f"{result['baselines']['pixels']['logistic']:.2%}" in out
+    assert f"{result['model']['parameters']:,} parameters" in out
+    rows = [line.split() for line in out.split("true \\ predicted")[1].splitlines()]
+    assert rows[0] == list("0123456789")
+    for label, counts in enumerate(test["confusion"]):
+        assert rows[label + 1] == [str(label), *(str(count or "·") for count in counts)]
+    for name, row in test["classes"].items():
+        precision = "–" if row["precision"] is None else f"{row['precision']:.2%}"
+        line = rf"^{name} +{row['n']} +{row['recall']:.2%} +{precision}$"
+        assert re.search(line, out, re.MULTILINE)
+
+
+def test_what_many_classes_would_fill_a_terminal_with_is_left_out_and_said(many: Path) -> None:
+    test, out = answer("evaluate", many)["test"], done("evaluate", many).out
+    assert np.shape(test["confusion"]) == (31, 31)
+    assert "predicted" not in out
+    assert "The confusion matrix of 31 classes stands in --json" in out
+    assert "all 31 classes stand in --json" in out
+    shown = re.findall(r"^(kind\d+) +\d", out, re.MULTILINE)
+    recalls = [row["recall"] for row in test["classes"].values() if row["n"]]
+    assert len(shown) == min(10, len(recalls)) > 5
+    assert [test["classes"][name]["recall"] for name in shown] == sorted(recalls)[:10]
+
+
+def test_a_segmenter_is_evaluated_by_pixels(segmenter: Path, strokes: Path) -> None:
+    result = answer("evaluate", segmenter)
+    test = result["test"]
+    run = Run.open(segmenter)
+    part = load(strokes).take(run.split().test)
+    assert part.masks is not None
+    valid = part.masks != 255
+    predicted = run.trained().predict(part)
+    assert test["pixel_accuracy"] == pytest.approx((predicted == part.masks)[valid].mean())
+    matrix = np.array(test["confusion"])
+    assert matrix.sum() == valid.sum()
+    assert test["mean_iou"] == pytest.approx(mean_iou(torch.from_numpy(matrix)))
+    assert result["baselines"] == {"majority": pytest.approx((part.masks[valid] == 0).mean())}
+    out = done("evaluate", segmenter).out
+    assert "[" not in out
+    assert f"mean intersection over union  {test['mean_iou']:.2%}" in out
+    shares = matrix / matrix.sum(1, keepdims=True)
+    assert out.splitlines()[-4].split()[1] == f"{shares[0, 0]:.0%}"
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Path:
+    """Write digits of another source: sevens, and threes, whose classes count from 0 there."""
+    digits = load("digits")
+    assert digits.labels is not None
+    for label in (7, 3):
+        (tmp_path / "others" / str(label)).mkdir(parents=True)
+        for i in np.flatnonzero(digits.labels == label)[-12:]:
+            file = tmp_path / "others" / str(label) / f"{i}.png"
+            Image.fromarray(digits.values[i, ..., 0]).save(file)
+    return tmp_path / "others"
+
+
+def test_another_source_may_have_fewer_classes(classifier: Path, others: Path) -> None:
+    test = answer("evaluate", classifier, others)["test"]
+    assert [name for name, row in test["classes"].items() if row["n"]] == ["3", "7"]
+    trained = Trained.load(classifier)
+    for label in ("3", "7"):
+        predicted = trained.predict(trained.read(others / label))
+        assert test["classes"][label]["recall"] == (predicted == int(label)).mean()
+    assert test["classes"]["0"]["recall"] is None
+    assert re.search(r"^0 +0 +– ", done("evaluate", classifier, others).out, re.MULTILINE)
+
+
+def test_classes_that_the_model_does_not_know_are_refused(classifier: Path, others: Path) -> None:
+    (others / "7").rename(others / "seven")
+    outcome = isthmus("evaluate", classifier, others)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "has the class seven, which the model does not know; it knows 0, 1, 2" in outcome.err
+
+
+def test_what_has_no_labels_or_masks_is_refused(
+    classifier: Path, segmenter: Path, photos: Path
+) -> None:
+    for run, what in ((classifier, "labels"), (segmenter, "masks")):
+        outcome = isthmus("evaluate", run, photos / "more")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"more has no {what} to compare with; isthmus predict needs none." in outcome.err
+
+
+# -- compare --------------------------------------------------------------------------------
+
+
+def test_compare_classifiers_and_refuse_other_tasks(
+    classifier: Path, autoencoder: Path, many: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "compare.html"
+    rows = answer("compare", classifier, many, "--out", out)["runs"]
+    accuracy = answer("evaluate", classifier)["test"]["accuracy"]
+    assert [row["run"] for row in rows] == ["classifier", "run"]
+    assert rows[0]["accuracy"] == accuracy
+    assert f"{accuracy:.5g}" in done("compare", classifier, many, "--out", out).out
+    outcome = isthmus("compare", classifier, autoencoder, "--out", tmp_path / "mixed.html")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "to classify" in outcome.err
+    assert "to reconstruct; compare runs of one task." in outcome.err
+    assert files_of(tmp_path) == {"compare.html"}
