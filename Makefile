@@ -7,7 +7,7 @@ DEMO := runs/demo
 
 demo: .venv/done
 	rm -rf $(DEMO)
-	$(BIN)/isthmus train digits --code-size 8 --epochs 60 --out $(DEMO)
+	$(BIN)/isthmus train digits --code-size 8 --out $(DEMO)
 	$(BIN)/isthmus report $(DEMO)
 	@echo "Open $(DEMO)/report.html in a browser."
 
@@ -27,16 +27,17 @@ bench: .venv/dev .venv-peers/done
 
 quality: .venv/dev
 	$(BIN)/python benchmarks/quality.py
-	$(BIN)/python benchmarks/quality.py --group denoise
-	$(BIN)/python benchmarks/quality.py --group sooner --seeds 3
-	$(BIN)/python benchmarks/quality.py --group noise-levels
+	for group in denoise noise-levels classify; do $(BIN)/python benchmarks/quality.py --group $$group; done
+	for group in sooner precision alexnet streets few-labels; do $(BIN)/python benchmarks/quality.py --group $$group --seeds 3; done
 	$(BIN)/python benchmarks/search.py
 
 docs: .venv/dev
 	$(BIN)/typer isthmus.cli utils docs --name isthmus --output docs/commands.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html in a browser."
 
 clean:
-	rm -rf .venv .venv-peers runs
+	rm -rf .venv .venv-peers runs site
 
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cases import CASES, GROUPS, SHORT
 
 import isthmus
 from isthmus.data.samples import divide
@@ -22,98 +23,6 @@ from isthmus.latent.codes import encode
 from isthmus.latent.maps import draw_map, quality
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"
-NOISE = {"source": "mnist", "code_size": 128}
-SHORT = {"epochs": 10}
-PLANE = {"code_size": 2, "settings": {"loss": "mse"}, "map": "code"}
-FASHION: dict[str, Any] = {"source": "fashion-mnist", "code_size": 2}
-FACES: dict[str, Any] = {"source": "lfw", "code_size": 32}
-
-GROUPS: dict[str, dict[str, dict[str, Any]]] = {
-    "reconstruct": {
-        "fashion-2d": FASHION,
-        "faces-32": FACES,
-        "mnist-32": {"source": "mnist", "code_size": 32, "map": "tsne"},
-        "mnist-2d-mse": {**PLANE, "source": "mnist"},
-        "fashion-2d-mse": {**PLANE, "source": "fashion-mnist"},
-        "fashion-32": {"source": "fashion-mnist", "code_size": 32, "map": "tsne"},
-        "faces-linear": {"source": "lfw", "code_size": 32, "model": "linear"},
-    },
-    "denoise": {
-        "denoise-conv": {**NOISE, "settings": {"corrupt": "gaussian:0.5"}, "plain": True},
-        "denoise-conv-pool": {
-            **NOISE,
-            "model": "conv-pool",
-            "settings": {"corrupt": "gaussian:0.5"},
-            "plain": True,
-        },
-        "denoise-fashion-2d": {
-            "source": "fashion-mnist",
-            "code_size": 2,
-            "settings": {"corrupt": "gaussian:0.5"},
-        },
-    },
-    "sooner": {  # stated are BCE 0.3296 and 0.312 of Fashion-MNIST, MSE 0.0056 and 0.0039 of LFW
-        "fashion-2d-first": {**FASHION, "settings": {"epochs": 2}},
-        "fashion-2d-best": FASHION,
-        "faces-32-first": {**FACES, "settings": {"epochs": 6}},
-        "faces-32-best": FACES,
-    },
-    "noise-levels": {
-        f"denoise-{kind}-{strength}": {
-            **NOISE,
-            "settings": {"corrupt": f"{kind}:{strength}", **SHORT},
-        }
-        for kind, strengths in (
-            ("gaussian", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
-            ("masked", (0.25, 0.5, 0.75)),
-        )
-        for strength in strengths
-    },
-}
-PETS: dict[str, Any] = {"source": "cats-dogs", "task": "classify", "size": 64}
-ALEXNET = {**PETS, "model": "alexnet", "code_size": 512}
-STREETS: dict[str, Any] = {
-    "source": "camvid",
-    "task": "segment",
-    "settings": {"epochs": 12, "batch_size": 8},
-}
-GROUPS |= {
-    "classify": {
-        "pets-cnn": {**PETS, "model": "cnn"},
-        "pets-cnn-small": {**PETS, "model": "cnn-small"},
-        "fashion-cnn-tiny": {
-            "source": "fashion-mnist",
-            "task": "classify",
-            "model": "cnn-tiny",
-            "settings": {"mirror": True},
-        },
-    },
-    "alexnet": {
-        f"alexnet-{'lrn' if lrn else 'no-lrn'}-{schedule}": {
-            **ALEXNET,
-            "options": {"width": 0.25, "lrn": lrn},
-            "settings": {"epochs": 40, "optimizer": "adam", "lr": 3e-4, "schedule": schedule},
-        }
-        for lrn in (True, False)
-        for schedule in ("constant", "step")
-    },
-    "streets": {
-        f"streets-{model}": {**STREETS, "model": model} for model in ("fcn32s", "fcn16s", "fcn8s")
-    },
-    "few-labels": {
-        "mnist-few-labels": {"source": "mnist", "code_size": 32, "labels": (10, 100, 1_000)},
-    },
-}
-GROUPS["precision"] = {  # whether bfloat16 costs quality
-    f"{name}-{precision}": {**case, "settings": {"epochs": 4, "precision": precision}}
-    for name, case in {
-        "conv": FASHION,
-        "conv-pool": {"source": "mnist", "model": "conv-pool"},
-        "conv-transpose": {**FACES, "model": "conv-transpose"},
-    }.items()
-    for precision in ("bf16", "32")
-}
-CASES = {name: case for group in GROUPS.values() for name, case in group.items()}
 
 
 def measure(case: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -222,7 +131,7 @@ def told(run: dict[str, Any]) -> str:
     if "noisy" in run:
         line += f", noisy {run['noisy']['psnr']:.2f} dB"
     if run.get("codes"):
-        line += f"; 4-NN {run['codes']['knn_4']:.4f}, logistic {run['codes']['logistic']:.4f}"
+        line += f"; 4-NN {run['codes']['knn_4']:.4f}"
     if "map" in run:
         line += f"; map by {run['map']['method']}, 10-NN {run['map']['knn_10']:.4f}"
     return line

@@ -199,7 +199,10 @@ def main() -> None:
 
 def told(table: dict[str, Any]) -> str:
     """Say in one line what was measured."""
-    rates = ", ".join(f"{name} {rate:,.4g}/s" for name, rate in table["per_second"].items())
+    rates = ", ".join(
+        f"{name} {rate:,.4g}/s" if rate < 100 else f"{name} {rate:,.0f}/s"
+        for name, rate in table["per_second"].items()
+    )
     ratios = ", ".join(
         f"{name} {ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
         for name, ratio in table.items()

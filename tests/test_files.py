@@ -12,7 +12,7 @@ from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Origin
 from isthmus.errors import IsthmusError
 from isthmus.files import build, fingerprint, plain, replacing, write_bytes, write_json
-from isthmus.models.zoo import specify
+from isthmus.models.spec import specify
 from isthmus.training.settings import Settings
 
 

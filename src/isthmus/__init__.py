@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from isthmus.latent.maps import Map as Map
     from isthmus.latent.maps import draw_map as draw_map
     from isthmus.latent.morph import between as between
+    from isthmus.models.spec import Spec as Spec
+    from isthmus.models.spec import build as build
+    from isthmus.models.spec import specify as specify
     from isthmus.models.summary import summarise as summarise
     from isthmus.models.zoo import MODELS as MODELS
-    from isthmus.models.zoo import Spec as Spec
-    from isthmus.models.zoo import build as build
-    from isthmus.models.zoo import specify as specify
     from isthmus.report import write_report as write_report
     from isthmus.trained import Trained as Trained
     from isthmus.training.loop import Progress as Progress
-    from isthmus.training.loop import resume as resume
-    from isthmus.training.loop import train as train
     from isthmus.training.run import Run as Run
     from isthmus.training.settings import Settings as Settings
+    from isthmus.training.train import resume as resume
+    from isthmus.training.train import train as train
 
 _PLACES = {
     "CORRUPTIONS": "data.corruption",
@@ -51,20 +51,20 @@ _PLACES = {
     "Run": "training.run",
     "Samples": "data.samples",
     "Settings": "training.settings",
-    "Spec": "models.zoo",
+    "Spec": "models.spec",
     "Trained": "trained",
     "between": "latent.morph",
-    "build": "models.zoo",
+    "build": "models.spec",
     "denoise": "denoising",
     "divide": "data.samples",
     "draw_map": "latent.maps",
     "encode": "latent.codes",
     "evaluate": "evaluation",
     "load": "data.loading",
-    "resume": "training.loop",
-    "specify": "models.zoo",
+    "resume": "training.train",
+    "specify": "models.spec",
     "summarise": "models.summary",
-    "train": "training.loop",
+    "train": "training.train",
     "write_comparison": "comparison",
     "write_report": "report",
 }

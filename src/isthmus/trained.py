@@ -21,8 +21,9 @@ from isthmus.data.samples import Samples
 from isthmus.errors import ModelError, SettingsError
 from isthmus.files import build, fingerprint, plain, reading, write_bytes
 from isthmus.models.blocks import Autoencoder, Network, channels_last
+from isthmus.models.spec import Spec
 from isthmus.models.summary import Layer, summarise
-from isthmus.models.zoo import ACTIVATIONS, TASKS, Spec, Task
+from isthmus.models.zoo import ACTIVATIONS, TASKS, Task
 from isthmus.processor import prepare
 
 FILE = "model.safetensors"

@@ -27,7 +27,7 @@ from isthmus.latent import index_files, vectors
 from isthmus.latent.codes import Codes, encode
 from isthmus.latent.distances import METRICS
 from isthmus.latent.index import Index
-from isthmus.models.zoo import Spec
+from isthmus.models.spec import Spec
 
 Refused = Callable[..., AbstractContextManager[None]]
 

@@ -15,7 +15,7 @@ from isthmus.errors import IsthmusError, RunError, SourceError
 from isthmus.latent.codes import encode
 from isthmus.latent.index import Index
 from isthmus.latent.renewal import opened, rebuilt
-from isthmus.models.zoo import Spec
+from isthmus.models.spec import Spec
 
 Refused = Callable[..., AbstractContextManager[None]]
 

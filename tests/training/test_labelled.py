@@ -151,6 +151,19 @@ def test_fine_tuning_starts_from_the_encoder_also_after_a_stop_before_the_first_
         np.testing.assert_allclose(learnt, source.encode(digits), atol=1e-3)
 
 
+def test_a_classifier_of_its_own_takes_over_the_encoder_that_fits_it(
+    digits: Samples, tmp_path: Path
+) -> None:
+    options = {"width": 16}
+    learnt = tmp_path / "autoencoder"
+    quick = Settings(epochs=1)
+    finish(train(digits, "cnn-autoencoder", out=learnt, options=options, settings=quick))
+    settings = Settings(epochs=1, encoder_from=str(learnt), freeze=True)
+    finish(train(digits, "cnn", out=tmp_path / "cnn", options=options, settings=settings))
+    features = [Trained.load(run).encode(digits) for run in (learnt, tmp_path / "cnn")]
+    np.testing.assert_allclose(features[0], features[1], rtol=1e-6)
+
+
 def test_rare_classes_weigh_more_if_asked(digits: Samples, tmp_path: Path) -> None:
     assert digits.labels is not None
     few = np.flatnonzero(digits.labels == 1)[:6]

@@ -85,8 +85,9 @@ def summary(
     Example: isthmus summary conv-bn-2d
     """
     from isthmus.files import plain
+    from isthmus.models.spec import specify
     from isthmus.models.summary import summarise
-    from isthmus.models.zoo import MODELS, model_row, specify
+    from isthmus.models.zoo import MODELS, model_row
     from isthmus.training.run import Run
 
     if model is None:

@@ -56,7 +56,8 @@ def train(
     background: Background = "white",
     limit: Limit = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Else as many as see 1.6 million samples, 10 to 30.")
+        int | None,
+        typer.Option(help="Else as many as see 1.6 million samples, 10 to 30 (100 with labels)."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Else by the number of samples.")] = None,
     optimizer: Annotated[str, typer.Option(help="adamw, adam, adamax, sgd or adadelta.")] = "adamw",
@@ -125,8 +126,9 @@ def train(
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.loading import load_as
-    from isthmus.training import loop, run
+    from isthmus.training import run
     from isthmus.training.settings import Settings
+    from isthmus.training.train import train as begin
 
     wanted, asked = preprocessing(size, crop, gray, background), task_of(task)
     given = options(width=width, lrn=lrn, batch_norm=batch_norm, dropout=dropout)
@@ -159,7 +161,7 @@ def train(
         run.refuse_existing(out)  # before anything is read, which may take long
     samples = load_as(source, wanted, limit=limit, track=track)
     say(samples.describe() + skipped(samples.skipped))
-    steps = loop.train(
+    steps = begin(
         samples,
         model,
         out=out,
@@ -183,7 +185,7 @@ def resume(
 
     Example: isthmus resume runs/mine --epochs 40
     """
-    from isthmus.training import loop
+    from isthmus.training.train import resume as go_on
 
-    steps = loop.resume(run, epochs=epochs, max_minutes=max_minutes, track=track)
+    steps = go_on(run, epochs=epochs, max_minutes=max_minutes, track=track)
     follow(steps, run, as_json)

@@ -151,8 +151,10 @@ def _percent(axes: "Axes") -> None:
 
 def _finish(figure: "Figure", axes: "Axes", title: str) -> None:
     """Name the axes, and draw what all curves share."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(title)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.models.blocks import parameters
-from isthmus.models.zoo import Spec
+from isthmus.models.spec import Spec
 
 FOLDED = (nn.ReLU, nn.ELU, nn.SELU, nn.GELU)  # shown with the layer that they follow
 

@@ -1,36 +1,28 @@
-"""The training loop: `train` and `resume` yield `Progress` while they work."""
+"""The training loop: a run's model goes through its epochs and yields `Progress`."""
 
 import math
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from isthmus.data.cache import Track, untracked
 from isthmus.data.draws import DROPOUT
-from isthmus.data.preprocessing import Preprocessing
-from isthmus.data.samples import Samples, Split, divide
-from isthmus.errors import SettingsError, TrainingError
-from isthmus.models.blocks import normalises_over_batch
-from isthmus.models.zoo import Spec, Task, model_row, specify
+from isthmus.data.samples import Samples
+from isthmus.errors import TrainingError
 from isthmus.trained import FILE, Trained
-from isthmus.training.batches import Batches, Source, noise_fingerprint
-from isthmus.training.devices import launch
-from isthmus.training.events import events, no_events, require_tensorboard
+from isthmus.training.batches import Batches, Source
 from isthmus.training.objectives import objective
 from isthmus.training.optimization import SCHEDULES
-from isthmus.training.run import Record, Run, circumstances
-from isthmus.training.settings import Settings, make_optimizer
-from isthmus.training.start import above_encoder, fresh, take_encoder
+from isthmus.training.run import Run
+from isthmus.training.settings import make_optimizer
+from isthmus.training.start import fresh
 from isthmus.training.tally import Tally
-from isthmus.training.targets import check_classes, counts, truth_of
+from isthmus.training.targets import counts, truth_of
 
 LOOK_EVERY = 1.0  # seconds between looks at whether the loss is still a number
 
@@ -93,158 +85,7 @@ class State:
     best_step: int = 0
 
 
-def train(
-    samples: Samples,
-    model: str | None = None,
-    *,
-    out: str | Path,
-    task: Task | None = None,
-    code_size: int | None = None,
-    options: dict[str, Any] | None = None,
-    settings: Settings | None = None,
-    max_minutes: float | None = None,
-) -> Generator[Progress, None, None]:
-    """Train a model on samples, into a new run folder.
-
-    Nothing is computed until the iterator is walked through; it may be left at any time, and
-    `resume` goes on from the last whole epoch.
-
-    Parameters
-    ----------
-    samples : Samples
-    model : str, optional
-        A key of `MODELS`; by default "conv" for images and "conv1d" for signals, "cnn" to
-        classify and "fcn8s" to segment.
-    out : path
-        The run folder to make.
-    task : str, optional
-        "reconstruct", "classify" (needs labels) or "segment" (needs masks); by default the
-        model's.
-    code_size : int, optional
-        By default the model's own.
-    options : dict, optional
-        Of the model, such as {"width": 0.25}; see `Model.options`.
-    settings : Settings, optional
-    max_minutes : float, optional
-        Stop after as many minutes of training; `resume` can go on.
-
-    Returns
-    -------
-    generator of Progress
-        One after every step, and with a validation loss after every epoch.
-
-    Raises
-    ------
-    IsthmusError
-        If the model does not fit the samples, a setting makes no sense or `out` exists.
-    TrainingError
-        While walking: if the loss becomes NaN or infinite. The best weights so far are kept.
-
-    Examples
-    --------
-    >>> samples = load("digits")  # doctest: +SKIP
-    >>> for progress in train(samples, code_size=8, out="runs/digits"):  # doctest: +SKIP
-    ...     print(progress.epoch, progress.loss)
-    """
-    settings = settings or Settings()
-    _refuse_no_time(max_minutes)
-    spec = _specified(samples, model, task, code_size, options, settings)
-    truth = truth_of(samples, spec.task)
-    split = divide(samples, settings.seed, settings.validation, settings.test)
-    if truth is not None and spec.task == "classify":
-        check_classes(samples, truth, split)
-    settings = settings.resolved(spec, len(split.train), samples.mirrors)
-    module = fresh(spec, settings.seed)
-    if settings.encoder_from:
-        take_encoder(module, spec, Path(settings.encoder_from))
-    if normalises_over_batch(module) and settings.batch_size == 1:
-        raise SettingsError(
-            f"{spec.model} normalises over the batch; take a batch size of at least 2."
-        )
-    if settings.tensorboard:
-        require_tensorboard()
-    fabric = launch(settings)
-    if fabric.is_global_zero:
-        preprocessing = _preprocessing(samples, split)
-        record = Record(
-            spec,
-            preprocessing,
-            settings,
-            samples.origin,
-            _described(samples, split, preprocessing, settings),
-            circumstances(fabric.device, str(fabric.strategy.precision.precision)),
-        )
-        Run.create(out, record, split, Trained(spec, preprocessing, module))
-    fabric.barrier()
-    return _advance(Run.open(out), samples, fabric, max_minutes)
-
-
-def resume(
-    out: str | Path,
-    samples: Samples | None = None,
-    *,
-    epochs: int | None = None,
-    max_minutes: float | None = None,
-    track: Track = untracked,
-) -> Generator[Progress, None, None]:
-    """Go on with a run from its last checkpoint, exactly as if it had not stopped.
-
-    Parameters
-    ----------
-    out : path
-        The run folder.
-    samples : Samples, optional
-        Needed for a run on an array; otherwise the run's data is loaded again.
-    epochs : int, optional
-        Epochs in all; more than planned stretch the schedule, whose remaining part is followed.
-    max_minutes : float, optional
-        Stop after as many more minutes of training.
-    track : callable
-        Shows progress of loading.
-
-    Raises
-    ------
-    IsthmusError
-        If there is no run, its data has changed, or it has as many epochs already.
-    """
-    _refuse_no_time(max_minutes)
-    run = Run.open(out)
-    if samples is None:
-        samples = run.samples(track)
-    run.check(samples)
-    done = run.history()[-1]["epoch"] if run.history() else 0
-    wanted = epochs or run.record.settings.epochs or 0
-    if wanted <= done:
-        raise SettingsError(
-            f"{out} has trained {done:g} of {wanted} epochs; give a larger number to go on."
-        )
-    fabric = launch(run.record.settings)
-    return _advance(run, samples, fabric, max_minutes, epochs)
-
-
-def _advance(
-    run: Run,
-    samples: Samples,
-    fabric: Fabric,
-    max_minutes: float | None,
-    epochs: int | None = None,
-) -> Generator[Progress, None, None]:
-    """Train from the last checkpoint to the last epoch."""
-    with run.lock() if fabric.is_global_zero else nullcontext():
-        run = run.extended(epochs)
-        loop = _Loop(run, samples, fabric)
-        if epochs and fabric.is_global_zero:
-            run.write_record()
-        deadline = math.inf if max_minutes is None else loop.state.seconds + 60 * max_minutes
-        watch = run.record.settings.tensorboard and fabric.is_global_zero
-        with events(run.path / "tensorboard", loop.state.step) if watch else no_events() as write:
-            for progress in loop.walk(deadline):
-                if progress.validation_loss is not None:
-                    write(loop.history[-1])
-                yield progress
-
-
-class _Loop:
+class Loop:
     """Model, optimiser, batches and counters of a run in training."""
 
     def __init__(self, run: Run, samples: Samples, fabric: Fabric) -> None:
@@ -475,67 +316,3 @@ class _Loop:
 
     def _trained(self) -> Trained:
         return Trained(self.spec, self.run.record.preprocessing, self.module)
-
-
-def _refuse_no_time(max_minutes: float | None) -> None:
-    if max_minutes is not None and not max_minutes > 0:
-        raise SettingsError(f"max minutes must be above 0, not {max_minutes}.")
-
-
-def _specified(
-    samples: Samples,
-    model: str | None,
-    task: Task | None,
-    code_size: int | None,
-    options: dict[str, Any] | None,
-    settings: Settings,
-) -> Spec:
-    """Specify the model; without a name but with an encoder to start from, one upon that."""
-    shape, labelled = samples.input_shape, samples.class_names
-    if model is None and task == "classify" and settings.encoder_from:
-        return above_encoder(Path(settings.encoder_from), shape, labelled)
-    row_task = task or (model_row(model).task if model else "reconstruct")
-    if row_task != "reconstruct":
-        truth_of(samples, row_task)  # refuses samples without, before the classes are missed
-    return specify(
-        model,
-        shape,
-        code_size,
-        task=task,
-        class_names=labelled if row_task != "reconstruct" else (),
-        options=options,
-    )
-
-
-def _preprocessing(samples: Samples, split: Split) -> Preprocessing:
-    """Leave nothing open: the size and channels that came out, the range of signals."""
-    asked = samples.origin.preprocessing
-    if not samples.is_signal:
-        height, width, channels = samples.shape
-        return replace(asked, size=(height, width), channels=channels)
-    low, high = math.inf, -math.inf
-    for part in np.array_split(split.train, len(split.train) // 4096 + 1):
-        values = samples.values[part]
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-    if not low < high:
-        raise SettingsError(f"all signals are constant at {low:g}; there is nothing to learn.")
-    return asked.scaled(low, high)
-
-
-def _described(
-    samples: Samples, split: Split, preprocessing: Preprocessing, settings: Settings
-) -> dict[str, Any]:
-    about = {
-        "fingerprint": samples.fingerprint,
-        "description": samples.describe(),
-        "train": len(split.train),
-        "validation": len(split.validation),
-        "test": len(split.test),
-        "skipped": [list(pair) for pair in samples.skipped],
-    }
-    if settings.corruption is not None:
-        about["noise"] = {
-            part: noise_fingerprint(samples, getattr(split, part), preprocessing, settings)
-            for part in ("validation", "test")
-        }
-    return about

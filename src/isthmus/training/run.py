@@ -38,7 +38,7 @@ from isthmus.data.preprocessing import Preprocessing
 from isthmus.data.samples import Origin, Samples, Split
 from isthmus.errors import IsthmusError, RunError, reason
 from isthmus.files import build, plain, reading, write_bytes, write_json
-from isthmus.models.zoo import Spec
+from isthmus.models.spec import Spec
 from isthmus.trained import FILE, Trained
 from isthmus.training.settings import Settings
 

@@ -11,7 +11,7 @@ from torch import nn
 from isthmus.data.augmentation import Augmentation
 from isthmus.data.corruption import Corruption
 from isthmus.errors import SettingsError
-from isthmus.models.zoo import Spec
+from isthmus.models.spec import Spec
 from isthmus.training.objectives import LOSSES
 from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 
@@ -19,6 +19,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
 IMAGES_SEEN = 1_600_000  # by default: few epochs of a large set, many of a small one
 EPOCHS = (10, 30)
+EPOCHS_LABELLED = 100  # at most, as augmented samples do not repeat
 BATCH = (32, 256)
 BATCH_NUMBERS = 2**22  # numbers in a batch at most, unless the user says otherwise
 STEPS_PER_EPOCH = 64  # at least, unless the user says otherwise
@@ -35,7 +36,8 @@ class Settings:
     Parameters
     ----------
     epochs : int, optional
-        By default as many as make 1.6 million samples seen, from 10 to 30.
+        By default as many as make 1.6 million samples seen, from 10 to 30, or 100 with
+        labels or masks.
     batch_size : int, optional
         By default a power of two from 32 to 256 that leaves 64 steps an epoch and fits in memory.
     optimizer : str
@@ -188,7 +190,8 @@ class Settings:
                 f"a batch of {self.batch_size:,} exceeds the {count:,} samples to train on; "
                 "take a smaller batch size."
             )
-        epochs = min(max(math.ceil(IMAGES_SEEN / count), EPOCHS[0]), EPOCHS[1])
+        most = EPOCHS[1] if spec.task == "reconstruct" else EPOCHS_LABELLED
+        epochs = min(max(math.ceil(IMAGES_SEEN / count), EPOCHS[0]), most)
         batch = min(count // STEPS_PER_EPOCH, BATCH_NUMBERS // math.prod(spec.shape), BATCH[1])
         batch = min(max(2 ** int(math.log2(max(batch, 1))), BATCH[0]), count)
         usual = OPTIMIZERS[self.optimizer]

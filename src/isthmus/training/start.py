@@ -7,7 +7,7 @@ import torch
 from isthmus.errors import ModelError, SettingsError
 from isthmus.models.blocks import Network, channels_last
 from isthmus.models.segmenters import load_vgg16
-from isthmus.models.zoo import Spec, specify
+from isthmus.models.spec import Spec, specify
 from isthmus.trained import Trained
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from isthmus.data.samples import VOID
-from isthmus.models.zoo import Spec
+from isthmus.models.spec import Spec
 from isthmus.scores import accuracy, confusion, mean_iou
 
 
