@@ -1,0 +1,302 @@
+"""README and guides do what they say: every block of code is executed, page by page, in order."""
+
+import importlib.util
+import io
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+import isthmus as package
+from isthmus import DATASETS, load
+from isthmus.cli import app
+from test_cli import done
+
+ROOT = Path(__file__).parents[1]
+GUIDES = sorted(set(ROOT.glob("docs/*.md")) - {ROOT / "docs/commands.md"})
+PAGES = [ROOT / "README.md", *GUIDES]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+CONFIGURATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+# Sets that are large, or not here, by small sources of the same kind; and less of everything.
+STAND_INS = {
+    "mnist": "digits",
+    "fashion-mnist": "digits",
+    "lfw": "photos/",
+    "cats-dogs": "photos/",
+    "camvid": "streets/",
+}
+LESS = {
+    "train": "--epochs 1 --limit 60 --max-minutes 9",
+    "resume": "--epochs 2",
+    "map": "--limit 99",
+}
+SLIM = "--width 0.05"  # of segmenters
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+# -- what the pages take for granted ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def belongings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder that holds what the commands of the pages name."""
+    folder = tmp_path_factory.mktemp("belongings")
+    photographs = dict(zip(("temple", "flower"), load_sample_images().images, strict=True))
+    for name in ("photos", "other-photos", "labelled", "more-photos", "scans"):
+        for kind, photograph in photographs.items():
+            write_cuttings(folder / name / kind, photograph, start=len(name))
+    write_cuttings(folder / "folder", photographs["flower"], start=2, count=3)
+    write_cuttings(folder / "streets", photographs["temple"], masks=True)
+    for i, name in enumerate(("a", "b", "c", "d", "query", "photo", "frame")):
+        cut(photographs["flower"], 7 * i).save(folder / f"{name}.jpg")
+    write_digits(folder)
+    other = ("--size", 64, *LESS["train"].split(), "--out", folder / "runs/other")
+    done("train", folder / "photos", "--model", "linear", *other)
+    return folder
+
+
+def write_cuttings(
+    folder: Path, photograph: np.ndarray, start: int = 0, count: int = 30, masks: bool = False
+) -> None:
+    """Write small pictures cut out of a photograph; with masks of dark and bright."""
+    parts = ("images", "masks") if masks else ("",)
+    for part in parts:
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for i in range(start, start + count):
+        picture = cut(photograph, i)
+        picture.save(folder / parts[0] / f"{i:03}.jpg")
+        if masks:
+            bright = (np.asarray(picture.convert("L")) > 128).astype(np.uint8)
+            Image.fromarray(bright).save(folder / "masks" / f"{i:03}.png")
+
+
+def cut(photograph: np.ndarray, i: int) -> Image.Image:
+    top, left = 37 * i % 380, 53 * i % 590
+    return Image.fromarray(photograph[top : top + 40, left : left + 48])
+
+
+def write_digits(folder: Path) -> None:
+    """Write digits as noisy pictures, as single ones, and as a CSV of labels and pixels."""
+    digits = load("digits", limit=100)
+    assert digits.labels is not None
+    pixels = digits.values[..., 0]
+    noise = np.random.default_rng(0).normal(0, 100, pixels.shape)
+    (folder / "noisy").mkdir()
+    for i, noisy in enumerate((pixels + noise).clip(0, 255).astype(np.uint8)[:9]):
+        Image.fromarray(noisy).save(folder / "noisy" / f"{i}.png")
+    for i in range(4):
+        Image.fromarray(pixels[i]).save(folder / f"digit-{i}.png")
+    rows = np.column_stack([digits.labels, pixels.reshape(-1, 64)])
+    header = ",".join(["label", *(f"pixel{i}" for i in range(64))])
+    np.savetxt(folder / "train.csv.gz", rows, "%d", ",", header=header, comments="")
+
+
+@pytest.fixture
+def place(belongings: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder with links to the belongings, as the working directory, and an own cache."""
+    (tmp_path / "runs").mkdir()
+    for thing in (*belongings.glob("[!r]*"), belongings / "runs/other"):
+        (tmp_path / thing.relative_to(belongings)).symlink_to(thing)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+# -- blocks -----------------------------------------------------------------------------------
+
+
+@every_page
+def test_every_block_runs(page: Path, place: Path) -> None:
+    names: dict[str, Any] = {}
+    printed = ""
+    for language, code in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if language == "text":  # what the block before it prints
+            lines = [shape_of(line) for line in code.splitlines()]
+            assert [line for line in lines if line not in shape_of(printed)] == []
+        else:
+            printed = RUN[language](code, names)
+
+
+def run_python(code: str, names: dict[str, Any]) -> str:
+    """Run Python after what was run with these names before; return what it prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(compile(code, "block", "exec"), names)
+    return printed.getvalue()
+
+
+def run_lines(code: str, names: dict[str, Any]) -> str:
+    """Run the lines of a shell; return what they print."""
+    return "".join(run(line) for line in code.splitlines() if line.split("#")[0].strip())
+
+
+RUN = {"python": run_python, "bash": run_lines, "": run_lines}
+
+
+def run(line: str) -> str:
+    """Run a line of a shell, or look whether it could be run; return what it prints."""
+    program, *arguments = shlex.split(line, comments=True)
+    if program != "isthmus":
+        PROGRAMS[program](arguments)
+        return ""
+    if arguments[:2] == ["data", "fetch"]:
+        assert arguments[2] in DATASETS
+        return ""
+    printed = done(*lessened(arguments)).out
+    if "--out" in arguments:
+        assert Path(arguments[arguments.index("--out") + 1]).exists(), line
+    return printed
+
+
+def lessened(arguments: list[str]) -> list[str]:
+    """Put stand-ins for what is large, and less of what takes long."""
+    command, *others = arguments
+    less = LESS.get(command, "").split()
+    if "segment" in others or any(name.startswith("fcn") for name in others):
+        less += SLIM.split() if command == "train" else []
+    return [command, *(STAND_INS.get(name, name) for name in others), *less]
+
+
+def shape_of(text: str) -> str:
+    """Return a text without what differs from run to run: figures and spaces."""
+    return " ".join(re.sub(r"\d[\d.,]*", "0", text).split())
+
+
+# -- programs that are not ours: what they are asked for is there -------------------------------
+
+
+def pip(arguments: list[str]) -> None:
+    assert arguments[0] == "install"
+    options = [name for name in arguments if name.startswith("--")]
+    assert set(options) <= {"--constraint"}
+    assert (ROOT / "constraints.txt").exists()
+    for extra in re.findall(r"\[(.+)\]", arguments[-1]):
+        assert all(f"\n{name} = [" in PROJECT for name in extra.split(","))
+
+
+def make(arguments: list[str]) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert [name for name in arguments if f"\n{name}:" not in makefile] == []
+
+
+def torchrun(arguments: list[str]) -> None:
+    from torch.distributed.run import get_args_parser
+
+    parsed = get_args_parser().parse_args(arguments)
+    assert parsed.module
+    assert parsed.training_script == "isthmus"
+    parse(parsed.training_script_args)
+
+
+def tensorboard(arguments: list[str]) -> None:
+    assert "\ntensorboard = [" in PROJECT
+    assert arguments[0] == "--logdir"
+
+
+PROGRAMS: dict[str, Callable[[list[str]], None]] = {
+    "pip": pip,
+    "make": make,
+    "torchrun": torchrun,
+    "tensorboard": tensorboard,
+}
+
+
+# -- between the blocks -----------------------------------------------------------------------
+
+
+def parse(arguments: list[str]) -> None:
+    """Read a command line of ours without running it; of a bare command, only its name."""
+    command: Any = typer.main.get_command(app)
+    while arguments and arguments[0] in getattr(command, "commands", {}):
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    assert command.name, f"there is no command {arguments}"
+    if arguments:
+        command.make_context(command.name, list(arguments))
+
+
+def spans(page: Path) -> list[str]:
+    """Return what a page sets in type of code within its sentences and tables."""
+    return re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
+
+
+@every_page
+def test_commands_within_sentences_parse(page: Path) -> None:
+    for span in spans(page):
+        if span.startswith("isthmus ") and "…" not in span:
+            parse(shlex.split(span)[1:])
+
+
+@every_page
+def test_options_within_sentences_exist(page: Path) -> None:
+    commands = [typer.main.get_command(app)]
+    known = {"--help"}
+    for command in commands:  # grows while it is walked through
+        commands += getattr(command, "commands", {}).values()
+        known |= {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+    ours = [span for span in spans(page) if span.startswith(("--", "isthmus "))]
+    named = {name for span in ours for name in re.findall(r"(?<!\S)--[a-z][\w-]*", span)}
+    assert named - known == set()
+
+
+@every_page
+def test_settings_within_sentences_can_be_made(page: Path) -> None:
+    for span in spans(page):
+        if span.startswith("Settings(") and "…" not in span:
+            eval(span, {"Settings": package.Settings})
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_every_guide_is_in_the_navigation(page: Path) -> None:
+    assert CONFIGURATION.count(f": {page.name}\n") == 1
+
+
+def test_the_page_of_the_python_api_has_every_public_name() -> None:
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    described = re.findall(r"^::: isthmus\.(\w+)$", page, re.MULTILINE)
+    assert sorted(described) == sorted(set(package.__all__) - {"__version__"})
+
+
+# -- the site ---------------------------------------------------------------------------------
+
+
+class Fetched(HTMLParser):
+    """Collects what a browser fetches by itself to show a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.places: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.places.append((named.get("href") if tag == "link" else named.get("src")) or "")
+
+
+def test_the_site_is_built_strictly_and_fetches_nothing(tmp_path: Path) -> None:
+    for module in ("mkdocs", "material", "mkdocstrings_handlers.python"):
+        if importlib.util.find_spec(module.split(".")[0]) is None:
+            pytest.skip(f"{module} is not installed; pip install isthmus[docs] brings it")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    pages = list(tmp_path.glob("*.html"))
+    assert len(pages) >= len(GUIDES)
+    for page in pages:
+        places = Fetched(page.read_text(encoding="utf-8")).places
+        assert [place for place in places if "//" in place] == [], page.name
+    for style in tmp_path.rglob("*.css"):
+        assert not re.search(r"url\([\"']?(https?:)?//", style.read_text(encoding="utf-8"))
