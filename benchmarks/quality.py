@@ -51,7 +51,10 @@ def judged(
         codes = encode(run.trained(), test)
         result["map"] = quality(draw_map(codes, case["map"], seed=seed), codes, test)
     if "task" in case:
-        result["history"] = run.history()
+        result["history"] = [
+            {name: value for name, value in line.items() if name == "epoch" or "loss" in name}
+            for line in run.history()
+        ]
     return {**result, "made": run.record.made}
 
 

@@ -6,12 +6,12 @@ Heavy modules are imported inside the commands, so that help answers at once.
 import logging
 import sys
 
-from isthmus.cli import data, looking, training, using
+from isthmus.cli import data, looking, recipes, sources, training, using, worked
 from isthmus.cli.app import app
 from isthmus.errors import IsthmusError
 from isthmus.terminal import console
 
-__all__ = ["app", "data", "looking", "main", "training", "using"]
+__all__ = ["app", "data", "looking", "main", "recipes", "sources", "training", "using", "worked"]
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import platformdirs
 
 from isthmus.data.samples import VOID
 from isthmus.data.sources import Found, spread
+from isthmus.data.waveforms import read_waveforms
 from isthmus.errors import SourceError, reason
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -273,6 +274,13 @@ DATASETS = {
             counts="1,797",
             origin="ships with scikit-learn",
             read=_read_digits,
+        ),
+        Dataset(
+            name="waveforms",
+            about="single and double waves of four shapes, 128 steps, with noise",
+            counts="4,000",
+            origin="made by a seeded generator",
+            read=read_waveforms,
         ),
         Dataset(
             name="mnist",

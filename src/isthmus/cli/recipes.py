@@ -1,0 +1,136 @@
+"""`isthmus recipe`: the known experiments, shown as commands and carried out."""
+
+import io
+import json
+import shlex
+import textwrap
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from isthmus.cli.app import Json, app
+from isthmus.errors import SettingsError
+from isthmus.terminal import out_console, print_json, print_result, say
+
+if TYPE_CHECKING:
+    from isthmus.experiment import Outcome
+    from isthmus.recipes import Recipe
+
+recipe_app = typer.Typer(
+    help="Known experiments, each with what the literature reports.\n\n"
+    "Example: isthmus recipe run mnist-denoise --quick",
+    no_args_is_help=True,
+)
+app.add_typer(recipe_app, name="recipe")
+
+Name = Annotated[str, typer.Argument(help="Of isthmus recipe list.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to make; else runs/NAME.")]
+Quick = Annotated[bool, typer.Option("--quick", help="In under a minute, on a part of the data.")]
+PAGE = "recipe.html"
+
+
+@recipe_app.command("list")
+def list_command(as_json: Json = False) -> None:
+    """List the recipes, and the data that they need and miss.
+
+    Example: isthmus recipe list
+    """
+    from isthmus.recipes import RECIPES
+
+    if as_json:
+        print_json([_row(recipe) for recipe in RECIPES.values()])
+        return
+    table = Table(box=None, header_style="bold")
+    table.add_column("name", no_wrap=True)
+    table.add_column("what")
+    table.add_column("data")
+    for recipe in RECIPES.values():
+        missing = ", ".join(recipe.missing)
+        table.add_row(recipe.name, recipe.about, f"needs {missing}" if missing else "present")
+    out_console.print(table)
+
+
+@recipe_app.command()
+def show(name: Name, out: Out = None, quick: Quick = False, as_json: Json = False) -> None:
+    """Print what a recipe does, as commands that one could type.
+
+    Example: isthmus recipe show fashion-2d
+    """
+    from isthmus.recipes import recipe_row
+
+    recipe = recipe_row(name)
+    lines = recipe.lines(_folder(recipe, out), quick)
+    if as_json:
+        print_json({**_row(recipe), "story": recipe.story, "commands": lines})
+        return
+    about = [f"# {line}" for line in textwrap.wrap(f"{recipe.about}. {recipe.story}", 97)]
+    print_result({}, "\n".join([*about, *lines]), False)
+
+
+@recipe_app.command()
+def run(
+    name: Name,
+    out: Out = None,
+    quick: Quick = False,
+    seeds: Annotated[
+        int, typer.Option(help="Do all so many times, and give mean and deviation.")
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Carry out a recipe; it leaves run folders, pictures and a page.
+
+    Example: isthmus recipe run mnist-denoise --quick
+    """
+    from isthmus import __version__
+    from isthmus.experiment import figures, write_page
+    from isthmus.recipes import recipe_row
+    from isthmus.training.run import refuse_existing
+
+    recipe = recipe_row(name)
+    if seeds < 1:
+        raise SettingsError(f"seeds must be at least 1, not {seeds}.")
+    recipe.require_data()
+    folder = _folder(recipe, out)
+    refuse_existing(folder)
+    outcomes = [_carried_out(recipe, folder, quick, seed) for seed in range(seeds)]
+    page = folder / PAGE
+    write_page(recipe, outcomes, page, quick=quick, version=__version__)
+    content = {"page": str(page), "quick": quick, "figures": figures(recipe, outcomes)}
+    print_result(content, f"{page}", as_json)
+
+
+def _carried_out(recipe: "Recipe", folder: Path, quick: bool, seed: int) -> "Outcome":
+    """Carry out all steps with one seed; every seed but the first has a folder of its own."""
+    from isthmus.experiment import Outcome
+
+    folder = folder / f"seed-{seed}" if seed else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {}
+    start = time.monotonic()
+    commands = recipe.commands(folder, quick, seed)
+    for number, (step, words) in enumerate(zip(recipe.steps, commands, strict=True), 1):
+        say(f"[{number}/{len(commands)}] isthmus {shlex.join(words)}")
+        printed = _printed(words)
+        if step.name:
+            results[step.name] = json.loads(printed)
+    return Outcome(folder, results, time.monotonic() - start)
+
+
+def _printed(words: list[str]) -> str:
+    """Carry out a command in this process and return what it prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        app(words, standalone_mode=False)
+    return printed.getvalue()
+
+
+def _folder(recipe: "Recipe", out: Path | None) -> Path:
+    return out or Path("runs") / recipe.name
+
+
+def _row(recipe: "Recipe") -> dict[str, Any]:
+    return {"name": recipe.name, "about": recipe.about, "missing": list(recipe.missing)}

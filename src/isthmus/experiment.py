@@ -1,0 +1,207 @@
+"""What came of a recipe: its figures beside those of the literature, and its page."""
+
+import base64
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isthmus.errors import RunError
+from isthmus.figures.training import accuracy_curves, curves, validation_curves
+from isthmus.files import write_bytes
+from isthmus.pages import embedded, render
+from isthmus.recipes import Figure, Recipe, Step
+from isthmus.training.run import Run, best_of
+
+KINDS = {".png": "image/png", ".gif": "image/gif"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What carrying out a recipe with one seed left.
+
+    Parameters
+    ----------
+    folder : Path
+        With its runs and pictures.
+    results : dict
+        What each named step has printed, as JSON holds it.
+    seconds : float
+        Of the clock, for all steps.
+    """
+
+    folder: Path
+    results: dict[str, Any]
+    seconds: float
+
+
+def figures(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Put our figures beside those of the literature.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    outcomes : sequence of Outcome
+        One for every seed.
+
+    Returns
+    -------
+    list of dict
+        For each figure `title`, `reported` and `source` (None where there is none), `ours` (one
+        for every seed), their `mean` and standard `deviation`, both None where ours has no value;
+        and `minutes` of training, on average, where it is a model's own figure.
+    """
+    return [_figure(row, outcomes) for row in recipe.figures]
+
+
+def write_page(
+    recipe: Recipe, outcomes: Sequence[Outcome], out: Path, *, quick: bool, version: str
+) -> None:
+    """Write the page of a recipe, which needs no other file.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    outcomes : sequence of Outcome
+        One for every seed; pictures and curves are of the first.
+    out : Path
+    quick : bool
+        Whether the steps were shortened; the page says so.
+    version : str
+        Of Isthmus.
+    """
+    first = outcomes[0]
+    runs = {name: Run.open(first.folder / name) for name in _run_names(recipe)}
+    page = render(
+        "recipe.html.jinja",
+        title=recipe.name,
+        recipe=recipe,
+        quick=quick,
+        shortened=_shortened(recipe) if quick else [],
+        seeds=len(outcomes),
+        minutes=sum(outcome.seconds for outcome in outcomes) / 60,
+        figures=[
+            _told(row, figure)
+            for row, figure in zip(recipe.figures, figures(recipe, outcomes), strict=True)
+        ],
+        pictures=[
+            (_data_url(_picture(step, first.folder)), step.caption)
+            for step in recipe.steps
+            if step.caption
+        ],
+        curves=_curves(runs),
+        runs={name: _history(run) for name, run in runs.items()},
+        commands=recipe.lines(first.folder, quick),
+        made=next((run.record.made for run in runs.values()), None),
+        version=version,
+    )
+    write_bytes(out, page)
+
+
+def _figure(row: Figure, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    ours = [found for o in outcomes if (found := _found(o.results, row.place)) is not None]
+    return {
+        "title": row.title,
+        "reported": row.reported or None,
+        "source": row.source or None,
+        "ours": ours,
+        "mean": statistics.fmean(ours) if ours else None,
+        "deviation": statistics.stdev(ours) if len(ours) > 1 else (0.0 if ours else None),
+        "minutes": _minutes(row, outcomes),
+    }
+
+
+def _found(results: dict[str, Any], place: str) -> float | None:
+    """Return the number at a place, or None if that says so.
+
+    Raises
+    ------
+    RunError
+        If there is no such place.
+    """
+    at: Any = results
+    for key in place.split("."):
+        try:
+            at = at[int(key)] if isinstance(at, list) else at[key]
+        except (LookupError, TypeError, ValueError):
+            raise RunError(f"the steps of the recipe print no {place}.") from None
+    return None if at is None else float(at)
+
+
+def _minutes(row: Figure, outcomes: Sequence[Outcome]) -> float | None:
+    """Return how long the model trained whose own figure this is."""
+    step, part, *_ = row.place.split(".")
+    if part != "test":
+        return None
+    return statistics.fmean(o.results[step]["training"]["seconds"] for o in outcomes) / 60
+
+
+def _told(row: Figure, figure: dict[str, Any]) -> dict[str, str]:
+    """Write a figure for people."""
+    ours = "–" if figure["mean"] is None else row.form.format(figure["mean"])
+    if len(figure["ours"]) > 1:
+        ours += f" ± {row.form.format(figure['deviation'])}"
+    minutes = figure["minutes"]
+    return {
+        "title": row.title,
+        "reported": row.reported or "–",
+        "source": row.source or "",
+        "ours": ours,
+        "minutes": "" if minutes is None else _duration(minutes),
+    }
+
+
+def _duration(minutes: float) -> str:
+    """Write a time for people.
+
+    Examples
+    --------
+    >>> _duration(0.031), _duration(2.54), _duration(200)
+    ('1.9 s', '2.5 min', '3.3 h')
+    """
+    if minutes < 1:
+        return f"{60 * minutes:.1f} s"
+    return f"{minutes:.1f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def _run_names(recipe: Recipe) -> list[str]:
+    return [Path(step.written()).name for step in recipe.steps if step.trains]
+
+
+def _picture(step: Step, folder: Path) -> Path:
+    return folder / Path(step.written()).name
+
+
+def _data_url(picture: Path) -> str:
+    kind = KINDS[picture.suffix]
+    return f"data:{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+
+def _shortened(recipe: Recipe) -> list[str]:
+    """Say which options a quick run has put in, each lot once."""
+    return list(dict.fromkeys(step.quick for step in recipe.steps if step.quick))
+
+
+def _curves(runs: dict[str, Run]) -> list[tuple[str, str]]:
+    """Draw how training went: runs of one loss together, each lot under a title."""
+    lots: dict[str, dict[str, Run]] = {}
+    for name, run in runs.items():
+        lots.setdefault(run.record.settings.loss or "", {})[name] = run
+    return [(f"{', '.join(lot)} ({loss})", _drawn(loss, lot)) for loss, lot in lots.items()]
+
+
+def _drawn(loss: str, lot: dict[str, Run]) -> str:
+    histories = {name: run.history() for name, run in lot.items()}
+    if len(lot) == 1:
+        return embedded(curves(next(iter(histories.values())), loss))
+    labelled = next(iter(lot.values())).record.spec.task != "reconstruct"
+    return embedded((accuracy_curves if labelled else validation_curves)(histories))
+
+
+def _history(run: Run) -> dict[str, Any]:
+    """Return the epochs of a run for the page."""
+    lines = run.history()
+    best = best_of(lines)
+    quality = next((key for key in ("validation_iou", "validation_accuracy") if key in best), None)
+    return {"lines": lines, "best": best["epoch"], "quality": quality}

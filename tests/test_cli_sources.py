@@ -1,0 +1,249 @@
+"""Commands that look at sources: data preview, data map and data export."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.decomposition import PCA
+
+from isthmus import Run, Trained, load
+from isthmus.data.corruption import Corruption
+from isthmus.gallery.previews import noisy, preview
+from test_cli import done, isthmus
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a small run to take parts of and to draw through."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    options = ("--model", "dense", "--limit", 300, "--epochs", 3, "--code-size", 8)
+    done("train", "digits", *options, "--out", folder)
+    return folder
+
+
+# -- export ---------------------------------------------------------------------------------
+
+
+def test_the_part_of_a_run_is_what_it_held_out(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "test.npz"
+    result = json.loads(done("data", "export", run, "--part", "test", "--out", out, "--json").out)
+    opened = Run.open(run)
+    held_out = opened.samples().take(opened.split().test)
+    written = load(out)
+    assert result == {"out": str(out), "samples": len(held_out)}
+    assert np.array_equal(written.values, held_out.values)
+    assert np.array_equal(np.asarray(written.labels), np.asarray(held_out.labels))
+    assert written.class_names == held_out.class_names
+
+
+def test_a_run_without_a_part_gives_all_its_data(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "all.npz"
+    done("data", "export", run, "--out", out)
+    assert np.array_equal(load(out).values, Run.open(run).samples().values)
+
+
+def test_signals_come_back_as_they_were(tmp_path: Path) -> None:
+    out = tmp_path / "waves.npz"
+    done("data", "export", "waveforms", "--limit", 20, "--out", out)
+    made, written = load("waveforms", limit=20), load(out)
+    assert np.array_equal(written.values, made.values)
+    assert written.class_names == made.class_names
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_folder_of_pictures_holds_the_same_pixels(
+    channels: int, photos: Path, tmp_path: Path
+) -> None:
+    samples = load(photos, channels=channels)
+    source = tmp_path / "source.npz"
+    np.savez(source, images=samples.values)
+    out = tmp_path / "pictures"
+    done("data", "export", source, "--out", out)
+    written = sorted(out.iterdir(), key=lambda file: int(file.stem))
+    assert [np.array_equal(load(file).values[0], one) for file, one in zip(
+        written, samples.values, strict=True)] == [True] * len(samples)  # fmt: skip
+
+
+def test_pictures_keep_their_names(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "some"
+    asked = ("--only", "dog/1.jpg", "--only", "cat/0.png")
+    done("data", "export", photos, *asked, "--out", out)
+    files = {file.relative_to(out).as_posix() for file in out.rglob("*.png")}
+    assert files == {"dog/1.png", "cat/0.png"}
+    assert load(out).class_names == ("cat", "dog")
+
+
+def test_a_count_is_spread_over_the_part(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "few.npz"
+    done("data", "export", run, "--part", "train", "--count", 5, "--out", out)
+    opened = Run.open(run)
+    train = opened.samples().take(opened.split().train)
+    few = load(out)
+    assert len(few) == 5
+    assert np.array_equal(few.values[[0, -1]], train.values[[0, -1]])
+
+
+def test_a_source_with_parts_of_its_own_needs_no_run(tmp_path: Path) -> None:
+    source, out = tmp_path / "parts.npz", tmp_path / "test.npz"
+    x = np.arange(7 * 16, dtype=np.uint8).reshape(7, 4, 4)
+    np.savez(source, x_train=x[:5], x_test=x[5:])
+    done("data", "export", source, "--part", "test", "--out", out)
+    assert np.array_equal(load(out).values[..., 0], x[5:])
+    outcome = isthmus("data", "export", source, "--part", "validation", "--out", out)
+    assert outcome.code == 2
+    assert "no validation part" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        (("digits", "--part", "test"), "parts of its own"),
+        (("digits", "--part", "tests"), "train, validation, test"),
+        (("digits", "--only", "Nobody"), "'Nobody'"),
+        (("digits", "--count", 0), "count"),
+        (("nowhere",), "nowhere"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(
+    options: tuple[object, ...], culprit: str, tmp_path: Path
+) -> None:
+    outcome = isthmus("data", "export", *options, "--out", tmp_path / "out.npz")
+    assert outcome.code == 2
+    assert culprit in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_of_a_run_is_refused(run: Path, tmp_path: Path) -> None:
+    outcome = isthmus("data", "export", run, "--limit", 5, "--out", tmp_path / "out.npz")
+    assert outcome.code == 2
+    assert "give a count" in outcome.err
+
+
+def test_nothing_is_overwritten_by_a_folder_of_pictures(photos: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    outcome = isthmus("data", "export", "digits", "--out", photos)
+    assert outcome.code == 2
+    assert "not empty" in outcome.err
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_signals_are_no_pictures(tmp_path: Path) -> None:
+    outcome = isthmus("data", "export", "waveforms", "--limit", 3, "--out", tmp_path / "waves")
+    assert outcome.code == 2
+    assert ".npz" in outcome.err
+
+
+# -- preview --------------------------------------------------------------------------------
+
+
+def test_noise_has_the_strength_that_was_asked_for() -> None:
+    grey = np.full((40, 16, 16, 1), 128, np.uint8)
+    samples = load(grey)
+    found = noisy(samples, Corruption.parse("gaussian:0.1")).astype(float) - 128
+    assert found.std() == pytest.approx(25.5, rel=0.03)
+    again = noisy(samples, Corruption.parse("gaussian:0.1")).astype(float) - 128
+    assert np.array_equal(found, again)
+    other = noisy(samples, Corruption.parse("gaussian:0.1"), seed=1).astype(float) - 128
+    assert not np.array_equal(found, other)
+
+
+def test_noise_of_signals_is_in_their_range() -> None:
+    samples = load("waveforms", limit=200)
+    found = noisy(samples, Corruption.parse("gaussian-unclipped:0.2"))
+    reach = float(samples.values.max() - samples.values.min())
+    assert found.dtype == np.float32
+    assert (found - samples.values).std() == pytest.approx(0.2 * reach, rel=0.03)
+
+
+def test_rows_are_the_samples_the_noise_and_what_runs_make_of_it(run: Path) -> None:
+    trained, samples = Trained.load(run), load("digits", limit=4)
+    kinds = [Corruption.parse("gaussian:0.5"), Corruption.parse("masked:0.5")]
+    figure = preview(samples, kinds, [("small", trained)])
+    titles = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    assert titles == ["original", "gaussian:0.5", "small", "masked:0.5", "small"]
+    drawn = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    assert len(drawn) == 5 * len(samples)
+    back = trained.reconstruct(noisy(samples, kinds[0]))
+    assert np.array_equal(drawn[8], back[0, ..., 0])
+
+
+def test_without_noise_runs_are_shown_the_samples_themselves(run: Path) -> None:
+    trained, samples = Trained.load(run), load("digits", limit=3)
+    figure = preview(samples, (), [("small", trained)])
+    drawn = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    assert np.array_equal(drawn[3], trained.reconstruct(samples)[0, ..., 0])
+
+
+def test_the_preview_is_a_picture(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "preview.png"
+    noise = ("--corrupt", "gaussian:0.1", "--corrupt", "gaussian:0.5")
+    command = ("data", "preview", "digits", *noise, "--through", run, "--limit", 5, "--out", out)
+    assert json.loads(done(*command, "--json").out) == {"picture": str(out), "samples": 5}
+    with Image.open(out) as picture:
+        assert picture.height > picture.width * 0.7  # five rows of five
+
+
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        (("--corrupt", "rain:0.5"), "rain"),
+        (("--out", "preview.jpg"), "preview.jpg"),
+        (("--through", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_cannot_be_previewed_is_refused(options: tuple[str, ...], culprit: str) -> None:
+    outcome = isthmus("data", "preview", "digits", *options)
+    assert outcome.code == 2
+    assert culprit in outcome.err
+
+
+def test_a_size_beside_a_run_is_refused(run: Path) -> None:
+    outcome = isthmus("data", "preview", "digits", "--through", run, "--size", 16)
+    assert outcome.code == 2
+    assert "size" in outcome.err
+
+
+def test_a_run_that_rebuilds_nothing_is_refused(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "classifier"
+    done("train", "digits", "--task", "classify", "--model", "cnn-tiny", "--limit", 60,
+         "--epochs", 1, "--out", folder)  # fmt: skip
+    outcome = isthmus("data", "preview", "digits", "--through", folder, "--limit", 3)
+    assert outcome.code == 2
+    assert "autoencoder" in outcome.err
+
+
+# -- map ------------------------------------------------------------------------------------
+
+
+def test_a_map_of_values_is_that_of_scikit_learn(tmp_path: Path) -> None:
+    out = tmp_path / "map.png"
+    result = json.loads(done("data", "map", "digits", "--out", out, "--json").out)
+    pixels = load("digits").values.reshape(1797, -1).astype(float)
+    expected = PCA(2).fit(pixels).explained_variance_ratio_
+    assert result["explained_variance"] == pytest.approx(expected.tolist(), rel=1e-4)
+    assert result["n"] == 1797
+    with Image.open(out) as picture:
+        assert picture.format == "PNG"
+
+
+def test_it_tells_people_what_the_axes_show(tmp_path: Path) -> None:
+    text = done("data", "map", "digits", "--out", tmp_path / "map.png").out
+    assert "14.90% and 13.62%" in text
+
+
+def test_signals_are_mapped_too(tmp_path: Path) -> None:
+    out = tmp_path / "map.png"
+    result = json.loads(
+        done("data", "map", "waveforms", "--limit", 60, "--method", "tsne", "--out", out, "--json")
+        .out
+    )  # fmt: skip
+    assert result["method"] == "tsne"
+    assert 0 <= result["knn_10"] <= 1
+
+
+def test_a_method_that_does_not_exist_is_refused() -> None:
+    outcome = isthmus("data", "map", "digits", "--method", "mds")
+    assert outcome.code == 2
+    assert "pca, tsne, umap" in outcome.err
