@@ -229,7 +229,7 @@ WIDE = (
     "--model conv-bn-2d --epochs 100 --batch-size 100 --optimizer adam --lr 0.001 "
     "--schedule constant"
 )
-FACES = "--optimizer adamax --schedule constant --epochs 25"
+FACES = "--optimizer adamax --schedule constant --epochs 25 --batch-size 32"
 DEEP = f"--model conv-transpose {FACES}"
 FEW_FACES = "--limit 240 --epochs 5 --batch-size 8"
 PETS = "--task classify --size 64"
