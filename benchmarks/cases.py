@@ -85,12 +85,14 @@ GROUPS |= {
     },
 }
 GROUPS["precision"] = {  # whether bfloat16 costs quality
-    f"{name}-{precision}": {**case, "settings": {"epochs": 4, "precision": precision}}
-    for name, case in {
-        "conv": FASHION,
-        "conv-pool": {"source": "mnist", "model": "conv-pool"},
-        "conv-transpose": {**FACES, "model": "conv-transpose"},
-    }.items()
+    f"{model}-{precision}": {
+        "source": "mnist",
+        "limit": 10_000,
+        "model": model,
+        "code_size": 32,
+        "settings": {"epochs": 5, "precision": precision},
+    }
+    for model in ("conv", "conv-pool", "dense")
     for precision in ("bf16", "32")
 }
 CASES = {name: case for group in GROUPS.values() for name, case in group.items()}

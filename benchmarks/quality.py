@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parent / "results" / "quality.json"
 
 def measure(case: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train one case with one seed and evaluate it."""
-    samples = isthmus.load(case["source"], size=case.get("size"))
+    samples = isthmus.load(case["source"], size=case.get("size"), limit=case.get("limit"))
     settings = {"seed": seed, **case.get("settings", {})}
     with tempfile.TemporaryDirectory() as folder:
         if "labels" in case:

@@ -222,6 +222,8 @@ def _pca(pixels: NDArray[np.float32], components: int) -> Any:
     solver = "covariance_eigh" if size <= EXACT_PCA else "randomized"
     if components <= FEW and size > MANY and components < len(pixels):
         solver = "arpack"
+    if len(pixels) <= size <= EXACT_PCA:
+        solver = "full"  # of the samples' own matrix, which is smaller
     return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
 
 

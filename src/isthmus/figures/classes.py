@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus.figures.drawing import DISTINCT, INK, blank, draw_sample, short
+from isthmus.figures.drawing import DISTINCT, INK, blank, cut, draw_sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def confusion(matrix: NDArray[np.int64], class_names: Sequence[str], title: str 
     side = min(max(classes * CELL, LEAST), MOST)
     step = math.ceil(classes / NAMED)
     points = min(8.0, 72 * 0.85 * side / classes * step)
-    figure, axes = _room(side, max(len(short(name)) for name in class_names) * points / 120)
+    figure, axes = _room(side, max(len(cut(name)) for name in class_names) * points / 120)
     scale = PowerNorm(0.5, 0, 1)
     axes.imshow(shares, cmap="Blues", norm=scale, interpolation="nearest", aspect="auto")
     axes.set_title(title, fontsize=11, color=INK, pad=18)
@@ -128,7 +128,7 @@ def mistakes(
     chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     if not len(chosen):
         return _nothing(f"No mistakes among {len(labels):,} samples.")
-    names = [short(name, 14) for name in class_names]
+    names = [cut(name, 14) for name in class_names]
     titles = [f"{names[predicted[i]]} {confidence[i]:.0%}\nis {names[labels[i]]}" for i in chosen]
     return labelled_samples([samples[i] for i in chosen], titles)
 
@@ -201,7 +201,7 @@ def _shares(
 
 def _name_classes(axes: "Axes", class_names: Sequence[str], step: int, points: float) -> None:
     """Name every so many rows and columns."""
-    places, names = range(0, len(class_names), step), [short(n) for n in class_names[::step]]
+    places, names = range(0, len(class_names), step), [cut(n) for n in class_names[::step]]
     axes.set_xticks(places, names, rotation=90, fontsize=points, color=INK)
     axes.set_yticks(places, names, fontsize=points, color=INK)
     axes.tick_params(length=0, pad=2)

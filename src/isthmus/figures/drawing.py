@@ -73,5 +73,9 @@ def require_png(path: Path) -> None:
 
 def short(name: str, length: int = 16) -> str:
     """Return the last part of a path, cut to `length` characters."""
-    name = name.rsplit("/", 1)[-1]
-    return name if len(name) <= length else f"{name[: length - 1]}…"
+    return cut(name.rsplit("/", 1)[-1], length)
+
+
+def cut(text: str, length: int = 16) -> str:
+    """Return a text, such as the name of a class, cut to `length` characters."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import SettingsError
-from isthmus.figures.drawing import DISTINCT, INK, blank, short
+from isthmus.figures.drawing import DISTINCT, INK, blank, cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -229,7 +229,7 @@ def _framed(
 ) -> tuple["Figure", "Axes"]:
     """Return square axes of `side` inches with names, a caption, and a legend of the classes."""
     columns = 0 if drawing.labels is None else -(-len(groups) // LEGEND_ROWS)
-    longest = max((len(short(group.name, 20)) for group in groups), default=0)
+    longest = max((len(cut(group.name, 20)) for group in groups), default=0)
     figure, axes = _room(side, side, title, 0.2 + columns * (0.35 + 0.085 * longest))
     shares = drawing.explained or (None, None)
     for axis, number, share in zip(
@@ -273,7 +273,7 @@ def _add_legend(axes: "Axes", groups: Sequence[Group], columns: int) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=g.colour, marker=g.marker, linestyle="", label=short(g.name, 20))
+        Line2D([], [], color=g.colour, marker=g.marker, linestyle="", label=cut(g.name, 20))
         for g in groups
     ]
     axes.legend(
@@ -306,7 +306,7 @@ def _name_groups(axes: "Axes", xy: NDArray[np.float32], groups: Sequence[Group])
         text = axes.text(
             medians[index][0],
             medians[index][1],
-            short(named[index].name),
+            cut(named[index].name),
             ha="center",
             va="center",
             fontsize=9 if len(named) <= 20 else 7,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.figures.drawing import DISTINCT, INK, blank, draw_sample, short
+from isthmus.figures.drawing import DISTINCT, INK, blank, cut, draw_sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -164,7 +164,7 @@ def _legend(seen: Sequence[Pixels], class_names: Sequence[str]) -> dict[str, Any
     """Return the names and colours of the classes that are seen, and of errors where they are."""
     present = np.unique(np.concatenate([np.unique(masks) for masks in seen]))
     palette = colours(len(class_names)) / 255
-    legend = {short(class_names[label], 20): palette[label] for label in present if label != VOID}
+    legend = {cut(class_names[label], 20): palette[label] for label in present if label != VOID}
     if len(seen) > 1:
         legend["wrong"] = WRONG
     if VOID in present:
