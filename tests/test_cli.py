@@ -157,9 +157,17 @@ def test_the_commands_are_these() -> None:
         "search",
         "morph",
         "predict",
+        "transposed",
         "data",
         "data fetch",
         "data clean",
+        "data preview",
+        "data map",
+        "data export",
+        "recipe",
+        "recipe list",
+        "recipe show",
+        "recipe run",
     }
 
 
