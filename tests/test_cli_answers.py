@@ -188,7 +188,7 @@ def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
         ("--task classify --augment turn", "'turn' has no strength"),
         ("--task classify --loss bce", "take cross-entropy"),
         ("--task classify --freeze", "freeze needs an encoder"),
-        ("--task classify --encoder-from nowhere", "nowhere holds no trained model"),
+        ("--task classify --encoder-from nowhere", "no file of weights called nowhere"),
         ("--model alexnet", "at least 16"),
     ],
 )

@@ -4,7 +4,7 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
 from itertools import islice, repeat
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ ALONE = 256  # below as many pictures, starting other processes costs more than 
 AHEAD = 2  # tasks given to each process: one is worked on, one waits
 HELD = 32  # tasks whose results may wait for an earlier one
 IDLE = 60  # seconds after which processes without work end
+POOLS: dict[int, Any] = {}  # executors by their number of processes, kept for the next time
 
 
 class Sheet(NamedTuple):
@@ -158,11 +159,10 @@ def blocks(found: Found, wanted: Preprocessing) -> Generator[Block, None, None]:
         for chunk in chunks:
             yield from job.blocks(chunk)
         return
-    pool = _processes(count)
     try:
-        yield from _shared(chunks, job, pool, count)
-    except BaseException:  # an interrupt, or nobody wants more: what is begun is worth nothing
-        pool.shutdown(wait=True, kill_workers=True)
+        yield from _shared(chunks, job, _processes(count), count)
+    except BrokenExecutor:
+        POOLS.clear()  # the next time starts others
         raise
 
 
@@ -196,16 +196,20 @@ def _shared(chunks: Iterable[list[Sheet]], job: Job, pool: Executor, count: int)
     """
     started = pool.submit(int)
     waiting: deque[Future[list[Block]]] = deque()
-    for chunk in chunks:
-        if started.done() and sum(not task.done() for task in waiting) < AHEAD * count:
-            waiting.append(pool.submit(job.blocks, chunk))
-        else:
-            waiting.append(Future())
-            waiting[-1].set_result(job.blocks(chunk))
-        while waiting and (waiting[0].done() or len(waiting) >= HELD + AHEAD * count):
+    try:
+        for chunk in chunks:
+            if started.done() and sum(not task.done() for task in waiting) < AHEAD * count:
+                waiting.append(pool.submit(job.blocks, chunk))
+            else:
+                waiting.append(Future())
+                waiting[-1].set_result(job.blocks(chunk))
+            while waiting and (waiting[0].done() or len(waiting) >= HELD + AHEAD * count):
+                yield from waiting.popleft().result()
+        while waiting:
             yield from waiting.popleft().result()
-    while waiting:
-        yield from waiting.popleft().result()
+    finally:  # an error, an interrupt, or nobody wants more: take back what is not begun
+        for task in waiting:
+            task.cancel()
 
 
 def _others() -> int:
@@ -220,14 +224,17 @@ def _others() -> int:
 def _processes(count: int) -> Any:
     """Start an executor of processes, or take that of the last time.
 
-    loky starts them without running the caller's script again, as spawning would.
+    loky starts them without running the caller's script again, as spawning would. Its reusable
+    executor is left to joblib, which expects one of its own there.
     """
-    from joblib.externals import loky
+    from joblib.externals.loky import ProcessPoolExecutor
 
-    pool: Any = loky.get_reusable_executor(
-        count, timeout=IDLE, initializer=_ignore_interrupts, env={"OPENBLAS_NUM_THREADS": "1"}
-    )
-    return pool
+    if count not in POOLS:
+        environment = {"OPENBLAS_NUM_THREADS": "1"}
+        POOLS[count] = ProcessPoolExecutor(
+            count, timeout=IDLE, initializer=_ignore_interrupts, env=environment
+        )
+    return POOLS[count]
 
 
 def _ignore_interrupts() -> None:

@@ -177,6 +177,7 @@ def build(
 
     Examples
     --------
+    >>> import torch
     >>> module = build("conv-pool", (1, 28, 28))
     >>> module.encode(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 128])
