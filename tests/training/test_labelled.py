@@ -120,6 +120,24 @@ def test_the_model_that_is_kept_is_the_most_accurate(digits: Samples, tmp_path: 
     assert accuracy == pytest.approx(best["validation_accuracy"], abs=0.04)  # bf16 in training
 
 
+@pytest.mark.parametrize(("model", "pace"), [("cnn-small", 0.2), ("alexnet", 0.1)])
+def test_models_that_nothing_normalises_start_at_a_part_of_the_usual_rate(
+    model: str, pace: float, digits: Samples, tmp_path: Path
+) -> None:
+    def rate(name: str, lr: float | None = None) -> float | None:
+        out = tmp_path / f"{name}-{lr}"
+        options = {"width": 0.05} if name == "alexnet" else {}
+        settings = Settings(epochs=1, lr=lr)
+        finish(train(few, name, out=out, code_size=16, options=options, settings=settings))
+        return Run.open(out).record.settings.lr
+
+    few = load("digits", limit=50, size=16)
+    usual = rate("cnn-tiny")
+    assert usual is not None
+    assert rate(model) == pytest.approx(pace * usual)
+    assert rate(model, 0.003) == 0.003
+
+
 def test_a_frozen_encoder_stays_and_its_head_learns(
     digits: Samples, autoencoder: Path, tmp_path: Path
 ) -> None:

@@ -65,6 +65,9 @@ class Model:
         The number of classes that the row was made for; 0 for autoencoders.
     smallest : int
         The smallest side that it takes.
+    pace : float
+        Factor on an optimiser's usual learning rate; below 1 for deep models that nothing
+        normalises, which would diverge.
     """
 
     build: Callable[..., Network]
@@ -76,6 +79,7 @@ class Model:
     task: Task = "reconstruct"
     classes: int = 0
     smallest: int = 1
+    pace: float = 1.0
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -177,7 +181,11 @@ MODELS: dict[str, Model] = {
         code_size=cnn_code,
     ),
     "cnn-small": classifier(
-        cnn_small, "two convolutions and a dense layer", code_size=128, smallest=4
+        cnn_small,
+        "two convolutions and a dense layer",
+        code_size=128,
+        smallest=4,
+        pace=0.2,
     ),
     "alexnet": classifier(
         alexnet,
@@ -186,6 +194,7 @@ MODELS: dict[str, Model] = {
         code_size=4096,
         classes=1000,
         smallest=16,
+        pace=0.1,
     ),
     "encoder": classifier(
         probe,

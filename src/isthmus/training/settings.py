@@ -12,6 +12,7 @@ from isthmus.data.augmentation import Augmentation
 from isthmus.data.corruption import Corruption
 from isthmus.errors import SettingsError
 from isthmus.models.spec import Spec
+from isthmus.models.zoo import MODELS
 from isthmus.training.objectives import LOSSES
 from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
 
@@ -43,7 +44,8 @@ class Settings:
     optimizer : str
         A key of `OPTIMIZERS`.
     lr : float, optional
-        Highest learning rate of the schedule; by default the optimiser's usual one.
+        Highest learning rate of the schedule; by default the optimiser's usual one, for a few
+        models a part of it (`Model.pace`).
     momentum : float
         Of SGD; the others have their own.
     weight_decay : float
@@ -199,7 +201,7 @@ class Settings:
             self,
             epochs=self.epochs or epochs,
             batch_size=self.batch_size or batch,
-            lr=usual.lr if self.lr is None else self.lr,
+            lr=usual.lr * MODELS[spec.model].pace if self.lr is None else self.lr,
             weight_decay=(usual.weight_decay if self.weight_decay is None else self.weight_decay),
             loss=loss,
             mirror=mirrors if self.mirror is None else self.mirror,
