@@ -75,6 +75,29 @@ def test_pictures_keep_their_names(photos: Path, tmp_path: Path) -> None:
     assert load(out).class_names == ("cat", "dog")
 
 
+@pytest.mark.parametrize("parts", [("",), ("train/", "test/")], ids=["whole", "in parts"])
+def test_masks_come_back_with_their_pictures_parts_and_classes(
+    parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    source, out = tmp_path / "streets", tmp_path / "copy"
+    random = np.random.default_rng(0)
+    for file in (f"{part}{{}}/{name}.png" for part in parts for name in ("a", "b/c")):
+        for kind, high, shape in (("images", 256, (8, 10, 3)), ("masks", 3, (8, 10))):
+            (source / file.format(kind)).parent.mkdir(parents=True, exist_ok=True)
+            pixels = random.integers(0, high, shape, np.uint8)
+            Image.fromarray(pixels).save(source / file.format(kind))
+    (source / "classes.txt").write_text("sky\nroad\ntree")
+    done("data", "export", source, "--out", out)
+    asked, written = load(source), load(out)
+    assert np.array_equal(written.values, asked.values)
+    assert np.array_equal(np.asarray(written.masks), np.asarray(asked.masks))
+    assert np.array_equal(np.asarray(written.splits), np.asarray(asked.splits))
+    assert written.class_names == ("sky", "road", "tree")
+    outcome = isthmus("data", "export", source, "--out", tmp_path / "copy.npz")
+    assert outcome.code == 2
+    assert "folder" in outcome.err
+
+
 def test_a_count_is_spread_over_the_part(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "few.npz"
     done("data", "export", run, "--part", "train", "--count", 5, "--out", out)

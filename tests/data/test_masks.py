@@ -130,6 +130,24 @@ def test_pictures_and_masks_side_by_side(layout: str, suffix: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("layout", SIDE_BY_SIDE)
+def test_a_list_beside_them_names_the_classes(layout: str, suffix: str, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    drawn = pairs(folder, SIDE_BY_SIDE[layout])
+    (folder / "classes.txt").write_text("sky\nroad sign\ntree\n\n")
+    samples = isthmus.load(packed(folder, suffix))
+    assert_holds(samples, drawn)
+    assert samples.class_names == ("sky", "road sign", "tree")
+
+
+def test_a_list_of_too_few_classes_is_refused(tmp_path: Path, refused: Refused) -> None:
+    pairs(tmp_path, SIDE_BY_SIDE["plain"])
+    (tmp_path / "classes.txt").write_text("sky\nroad\n")
+    with refused(SourceError, "masks/a.png", "only 2 classes"):
+        isthmus.load(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_folders_above_the_layout_do_not_matter(suffix: str, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     within = "some/where/"

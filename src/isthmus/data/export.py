@@ -1,13 +1,21 @@
 """Samples written to files that any program reads, and that Isthmus takes as sources."""
 
+import io
+import shutil
+import uuid
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from isthmus.data.layouts import CLASSES
 from isthmus.data.samples import Samples
 from isthmus.errors import SettingsError
 from isthmus.files import replacing, write_bytes
+
+PARTS = ("train", "val", "test")  # names of folders
 
 
 def export(samples: Samples, out: Path) -> None:
@@ -16,16 +24,18 @@ def export(samples: Samples, out: Path) -> None:
     Parameters
     ----------
     samples : Samples
-        Masks are left out.
     out : Path
         A name that ends in .npz: `images` (N, H, W, C) uint8 or `signals` (N, L, C) float32,
         `labels` and `class_names`. Any other name: a folder to make, of PNG pictures under the
-        names of the samples.
+        names of the samples; with masks, of the folders `images` and `masks`, within one for each
+        part if the set is divided, and the file `classes.txt`: the first of
+        `isthmus.data.layouts`.
 
     Raises
     ------
     SettingsError
-        If the folder holds something already, or signals are to be pictures.
+        If the folder holds something already, signals are to be pictures, or masks are to go into
+        an .npz file.
     """
     if out.suffix.lower() == ".npz":
         _write_arrays(samples, out)
@@ -34,6 +44,8 @@ def export(samples: Samples, out: Path) -> None:
 
 
 def _write_arrays(samples: Samples, out: Path) -> None:
+    if samples.masks is not None:
+        raise SettingsError(f"masks go into a folder; give a name that does not end so, not {out}.")
     arrays: dict[str, Any] = {"signals" if samples.is_signal else "images": samples.values}
     if samples.labels is not None:
         arrays["labels"] = samples.labels
@@ -48,10 +60,28 @@ def _write_pictures(samples: Samples, out: Path) -> None:
         raise SettingsError(f"signals are no pictures; give a name that ends in .npz, not {out}.")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise SettingsError(f"{out} exists already and is not empty; choose another folder.")
-    for name, pixels in zip(samples.names, samples.values, strict=True):
-        file = out / _place(name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(file, _png(pixels))
+    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        for file, pixels in _pictures(samples):
+            (partial / file).parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(partial / file, _png(pixels))
+        if samples.masks is not None:
+            write_bytes(partial / CLASSES, "\n".join(samples.class_names).encode())
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[Any]]]:
+    """Yield pictures and masks, each with its place in the folder."""
+    if samples.masks is None:
+        yield from zip(map(_place, samples.names), samples.values, strict=True)
+        return
+    for i, (name, pixels) in enumerate(zip(samples.names, samples.values, strict=True)):
+        part = "" if samples.splits is None else PARTS[samples.splits[i]]
+        place = "-".join(word for word in _place(name).parts if word not in (part, "images"))
+        yield PurePosixPath(part, "images", place), pixels
+        yield PurePosixPath(part, "masks", place), samples.masks[i, ..., None]
 
 
 def _place(name: str) -> PurePosixPath:
@@ -60,9 +90,7 @@ def _place(name: str) -> PurePosixPath:
     return PurePosixPath(*parts).with_suffix(".png")
 
 
-def _png(pixels: np.ndarray[Any, Any]) -> bytes:
-    import io
-
+def _png(pixels: NDArray[Any]) -> bytes:
     from PIL import Image
 
     content = io.BytesIO()

@@ -5,7 +5,8 @@ none to tell. Three layouts are known by their folders and lists:
 
 - pictures and masks side by side: `images/` and `masks/`, at the top or within each of `train/`,
   `val/` and `test/`; or `train/` and `trainannot/`, as CamVid is handed on (Badrinarayanan,
-  Kendall and Cipolla, "SegNet", 2017);
+  Kendall and Cipolla, "SegNet", 2017). Beside them `classes.txt` may name the classes, from 0 on,
+  each in a line;
 - Pascal VOC (Everingham et al., "The Pascal Visual Object Classes Challenge", 2010): the samples
   in its lists of segmentation for training and validation. Masks of its test part are not
   public: what it validates on is our test part;
@@ -26,6 +27,7 @@ from isthmus.errors import SourceError, reason
 
 PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 FOLDERS = {"images": False, "masks": True}  # whether it holds masks
+CLASSES = "classes.txt"
 ANNOTATED = "annot"  # ends the name of a part's folder of masks
 MASKS_WITHIN = ("/masks/", f"{ANNOTATED}/")
 VOC_PICTURES, VOC_MASKS = "JPEGImages", "SegmentationClass"
@@ -62,7 +64,7 @@ def side_by_side(tree: Tree, limit: int | None) -> Found | None:
         return None
     _refuse_unpaired(tree, pictures, masks)
     pairs = [Pair(name, masks[key], PARTS.get(key[0], 0)) for key, name in pictures.items()]
-    return _found(tree, pairs, limit)
+    return _found(tree, pairs, limit, _class_names(tree, top))
 
 
 def voc(tree: Tree, limit: int | None) -> Found | None:
@@ -180,6 +182,14 @@ def _found(
 
 def _divided(parts: Sequence[int]) -> bool:
     return 0 in parts and len(set(parts)) > 1
+
+
+def _class_names(tree: Tree, top: str) -> tuple[str, ...]:
+    """Read the classes that a list names, in the folder of all pictures or above it."""
+    above = (str(folder / CLASSES) for folder in PurePosixPath(top, "_").parents)
+    listed = next((name for name in above if name in tree.names), None)
+    lines = _text(tree, listed).splitlines() if listed else []
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _species(tree: Tree, parts: Mapping[str, int], limit: int | None) -> Found:

@@ -22,6 +22,7 @@ BROKEN_TAR = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error)
 BROKEN_ZIP = (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError)
 LISTS = (  # small texts that say what pictures are
     "images.txt",
+    "classes.txt",
     "train_test_split.txt",
     "ImageSets/Segmentation/train.txt",
     "ImageSets/Segmentation/val.txt",
