@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+import shutil
 import statistics
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -97,7 +98,7 @@ def test_every_recipe_runs_quickly_and_leaves_a_page(
     assert [link for link in page.links if not link.startswith("data:image/")] == []
     for step in recipe.steps:
         if step.trains:
-            run = Run.open(folder / Path(step.written()).name)
+            run = Run.open(step.output(folder) or folder)
             assert run.history()[-1]["epoch"] == run.record.settings.epochs
             assert run.path.name in page.text
 
@@ -218,6 +219,43 @@ def test_a_folder_that_holds_something_is_left_alone(tiny: Recipe, tmp_path: Pat
     assert outcome.code == 2
     assert "choose another folder" in outcome.err
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_a_recipe_that_was_stopped_goes_on(tiny: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    whole = json.loads(done("recipe", "run", "tiny", "--out", folder, "--json").out)
+    shutil.rmtree(folder / "small")
+    (folder / "recipe.html").unlink()
+    (train, *_) = shown("tiny", "--out", folder)
+    done(*shlex.split(train)[1:], "--max-minutes", 1e-9)
+    assert Run.open(folder / "small").history()[-1]["epoch"] < 3
+
+    resumed = json.loads(done("recipe", "run", "tiny", "--out", folder, "--json").out)
+    assert Run.open(folder / "small").history()[-1]["epoch"] == 3
+    assert resumed["figures"][0]["ours"] == whole["figures"][0]["ours"]
+    assert (folder / "recipe.html").exists()
+
+
+def test_what_has_been_trained_is_not_trained_again(tiny: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    done("recipe", "run", "tiny", "--out", folder)
+    made = Run.open(folder / "small").record.made
+    picture = (folder / "digits.png").stat().st_mtime_ns
+    result = json.loads(done("recipe", "run", "tiny", "--seeds", 2, "--out", folder, "--json").out)
+    assert Run.open(folder / "small").record.made == made
+    assert (folder / "digits.png").stat().st_mtime_ns == picture
+    assert len(set(result["figures"][0]["ours"])) == 2
+
+
+@pytest.mark.parametrize("options", [("tiny", "--quick"), ("digits-pca",)])
+def test_the_folder_of_another_recipe_is_left_alone(
+    options: tuple[str, ...], tiny: Recipe, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tiny"
+    done("recipe", "run", "tiny", "--out", folder)
+    outcome = isthmus("recipe", "run", *options, "--out", folder)
+    assert outcome.code == 2
+    assert "choose another folder" in outcome.err
 
 
 def test_without_json_the_last_line_is_the_page(tiny: Recipe, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""What came of a recipe: its figures beside those of the literature, and its page."""
+"""A recipe carried out: its folder, what is left to do, its figures and its page."""
 
 import base64
+import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from typing import Any
 
 from isthmus.errors import RunError
 from isthmus.figures.training import accuracy_curves, curves, validation_curves
-from isthmus.files import write_bytes
+from isthmus.files import reading, write_bytes, write_json
 from isthmus.pages import embedded, render
 from isthmus.recipes import Figure, Recipe, Step
-from isthmus.training.run import Run, best_of
+from isthmus.training.run import Run, best_of, refuse_existing
 
+FILE = "recipe.json"  # in the folder of a recipe: which it is
 KINDS = {".png": "image/png", ".gif": "image/gif"}
 
 
@@ -27,13 +29,67 @@ class Outcome:
         With its runs and pictures.
     results : dict
         What each named step has printed, as JSON holds it.
-    seconds : float
-        Of the clock, for all steps.
     """
 
     folder: Path
     results: dict[str, Any]
-    seconds: float
+
+
+def begin(recipe: Recipe, folder: Path, quick: bool) -> None:
+    """Make the folder of a recipe, unless the same one was begun there.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    folder : Path
+    quick : bool
+
+    Raises
+    ------
+    RunError
+        If the folder holds anything else.
+    """
+    asked = {"recipe": recipe.name, "commands": recipe.lines(Path("{out}"), quick)}
+    if not (folder / FILE).exists():
+        refuse_existing(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / FILE, asked)
+        return
+    with reading(folder / FILE, RunError):
+        begun = json.loads((folder / FILE).read_text())
+    if begun != asked:
+        raise RunError(
+            f"{folder} holds the recipe {begun['recipe']} with other commands than these; choose "
+            "another folder."
+        )
+
+
+def left_to_do(step: Step, words: list[str], folder: Path) -> list[str]:
+    """Return the command for what an earlier go has left of a step.
+
+    Parameters
+    ----------
+    step : Step
+    words : list of str
+        Its command.
+    folder : Path
+        Of the recipe and seed.
+
+    Returns
+    -------
+    list of str
+        Empty if nothing is left: the run has all its epochs, or what is written is there. What
+        prints figures is done again.
+    """
+    out = step.output(folder)
+    if out is None or not out.exists():
+        return words
+    if not step.trains:
+        return words if step.name else []
+    run = Run.open(out)
+    history = run.history()
+    ended = bool(history) and history[-1]["epoch"] >= (run.record.settings.epochs or 0)
+    return [] if ended else ["resume", str(out)]
 
 
 def figures(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -80,15 +136,15 @@ def write_page(
         quick=quick,
         shortened=_shortened(recipe) if quick else [],
         seeds=len(outcomes),
-        minutes=sum(outcome.seconds for outcome in outcomes) / 60,
+        trained=_duration(sum(_seconds(recipe, outcome.folder) for outcome in outcomes) / 60),
         figures=[
             _told(row, figure)
             for row, figure in zip(recipe.figures, figures(recipe, outcomes), strict=True)
         ],
         pictures=[
-            (_data_url(_picture(step, first.folder)), step.caption)
+            (_data_url(picture), step.caption)
             for step in recipe.steps
-            if step.caption
+            if step.caption and (picture := step.output(first.folder))
         ],
         curves=_curves(runs),
         runs={name: _history(run) for name, run in runs.items()},
@@ -166,11 +222,14 @@ def _duration(minutes: float) -> str:
 
 
 def _run_names(recipe: Recipe) -> list[str]:
-    return [Path(step.written()).name for step in recipe.steps if step.trains]
+    outputs = [step.output(Path()) for step in recipe.steps if step.trains]
+    return [out.name for out in outputs if out]
 
 
-def _picture(step: Step, folder: Path) -> Path:
-    return folder / Path(step.written()).name
+def _seconds(recipe: Recipe, folder: Path) -> float:
+    """Return how long all runs of one seed were trained."""
+    runs = (Run.open(folder / name) for name in _run_names(recipe))
+    return sum(float(run.history()[-1]["seconds"]) for run in runs)
 
 
 def _data_url(picture: Path) -> str:

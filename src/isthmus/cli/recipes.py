@@ -4,7 +4,6 @@ import io
 import json
 import shlex
 import textwrap
-import time
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,19 +82,20 @@ def run(
 ) -> None:
     """Carry out a recipe; it leaves run folders, pictures and a page.
 
+    A recipe that was stopped goes on when it is run again: what has been trained stays.
+
     Example: isthmus recipe run mnist-denoise --quick
     """
     from isthmus import __version__
-    from isthmus.experiment import figures, write_page
+    from isthmus.experiment import begin, figures, write_page
     from isthmus.recipes import recipe_row
-    from isthmus.training.run import refuse_existing
 
     recipe = recipe_row(name)
     if seeds < 1:
         raise SettingsError(f"seeds must be at least 1, not {seeds}.")
     recipe.require_data()
     folder = _folder(recipe, out)
-    refuse_existing(folder)
+    begin(recipe, folder, quick)
     outcomes = [_carried_out(recipe, folder, quick, seed) for seed in range(seeds)]
     page = folder / PAGE
     write_page(recipe, outcomes, page, quick=quick, version=__version__)
@@ -104,20 +104,23 @@ def run(
 
 
 def _carried_out(recipe: "Recipe", folder: Path, quick: bool, seed: int) -> "Outcome":
-    """Carry out all steps with one seed; every seed but the first has a folder of its own."""
-    from isthmus.experiment import Outcome
+    """Carry out what is left of the steps; every seed but the first has a folder of its own."""
+    from isthmus.experiment import Outcome, left_to_do
 
     folder = folder / f"seed-{seed}" if seed else folder
     folder.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
-    start = time.monotonic()
     commands = recipe.commands(folder, quick, seed)
     for number, (step, words) in enumerate(zip(recipe.steps, commands, strict=True), 1):
         say(f"[{number}/{len(commands)}] isthmus {shlex.join(words)}")
-        printed = _printed(words)
+        left = left_to_do(step, words, folder)
+        if not left:
+            say("    is there already.")
+            continue
+        printed = _printed(left)
         if step.name:
             results[step.name] = json.loads(printed)
-    return Outcome(folder, results, time.monotonic() - start)
+    return Outcome(folder, results)
 
 
 def _printed(words: list[str]) -> str:

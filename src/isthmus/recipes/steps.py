@@ -1,0 +1,57 @@
+"""Steps and figures that many recipes have."""
+
+from isthmus.recipes.recipe import Figure, Step
+
+COURSE, TUTORIAL = "course report, Keras", "tutorial, Keras"
+FEW = "--limit 3000 --epochs 8 --batch-size 32"  # of small images; seconds on one core
+
+
+def train(source: str, name: str, options: str, quick: str = FEW) -> Step:
+    """Train a model into the recipe's folder."""
+    return Step(f"train {source} {options} --out {{out}}/{name}", quick)
+
+
+def evaluate(name: str, options: str = "") -> Step:
+    """Measure a run on its test part."""
+    return Step(f"evaluate {{out}}/{name} {options}--json", name=name)
+
+
+def put_aside(name: str, count: int) -> Step:
+    """Put test samples of a run aside; quick, fewer of them."""
+    command = f"data export {{out}}/{name} --part test --count {count} --out {{out}}/test.npz"
+    return Step(command, f"--count {min(count, 300)}")
+
+
+def rows(out: str, caption: str, *runs: str, corrupt: str = "") -> Step:
+    """Draw ten test samples, perhaps under noise, and what runs make of them."""
+    noise = f"--corrupt {corrupt} " if corrupt else ""
+    through = "".join(f"--through {{out}}/{run} " for run in runs)
+    command = f"data preview {{out}}/test.npz {noise}{through}--out {{out}}/{out}.png"
+    return Step(command, caption=caption)
+
+
+def draw_map(name: str, options: str, out: str, caption: str) -> Step:
+    """Draw the map of what was put aside, by a run's features."""
+    command = f"map {{out}}/{name} {{out}}/test.npz {options} --json --out {{out}}/{out}.png"
+    return Step(command, caption=caption, name=out)
+
+
+def predict(name: str, caption: str, source: str = "test.npz") -> Step:
+    """Draw what a run with labels says of what was put aside."""
+    command = f"predict {{out}}/{name} {{out}}/{source} --out {{out}}/{name}.png"
+    return Step(command, caption=caption)
+
+
+def error(title: str, place: str, reported: str = "", source: str = "") -> Figure:
+    """Return a figure with five decimals."""
+    return Figure(title, place, reported, source, "{:.5f}")
+
+
+def share(title: str, place: str, reported: str = "", source: str = "") -> Figure:
+    """Return a figure in per cent."""
+    return Figure(title, place, reported, source, "{:.1%}")
+
+
+def decibels(title: str, place: str, reported: str = "", source: str = "") -> Figure:
+    """Return a figure in dB."""
+    return Figure(title, place, reported, source, "{:.2f}")
