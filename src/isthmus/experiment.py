@@ -16,6 +16,7 @@ from isthmus.recipes import Figure, Recipe, Step
 from isthmus.training.run import Run, best_of, refuse_existing
 
 FILE = "recipe.json"  # in the folder of a recipe: which it is
+WIDE = 1.3  # width by height from which on a picture is wide
 KINDS = {".png": "image/png", ".gif": "image/gif"}
 
 
@@ -142,7 +143,7 @@ def write_page(
             for row, figure in zip(recipe.figures, figures(recipe, outcomes), strict=True)
         ],
         pictures=[
-            (_data_url(picture), step.caption)
+            (_data_url(picture), step.caption, _is_wide(picture))
             for step in recipe.steps
             if step.caption and (picture := step.output(first.folder))
         ],
@@ -230,6 +231,14 @@ def _seconds(recipe: Recipe, folder: Path) -> float:
     """Return how long all runs of one seed were trained."""
     runs = (Run.open(folder / name) for name in _run_names(recipe))
     return sum(float(run.history()[-1]["seconds"]) for run in runs)
+
+
+def _is_wide(picture: Path) -> bool:
+    """Tell whether a picture takes a whole line of the page."""
+    from PIL import Image
+
+    with Image.open(picture) as opened:
+        return opened.width > WIDE * opened.height
 
 
 def _data_url(picture: Path) -> str:

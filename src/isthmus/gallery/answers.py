@@ -46,17 +46,21 @@ def classified(trained: Trained, samples: Samples, matrix: list[list[int]]) -> d
 
 
 def segmented(trained: Trained, samples: Samples) -> "Figure":
-    """Draw images with their masks, what a segmenter answers, and where it is wrong."""
-    truths = truth_of(trained, samples) if samples.masks is not None else None
+    """Draw images with what a segmenter answers; if they have masks of its classes, with these."""
+    known = set(trained.spec.class_names)
+    told = samples.masks is not None and known.issuperset(samples.class_names)
     predicted = np.asarray(trained.predict(samples), np.uint8)
+    truths = truth_of(trained, samples) if told else None
     return segmentations(samples.values, predicted, trained.spec.class_names, truths)
 
 
 def answers(trained: Trained, read: Sequence[Samples]) -> "Figure":
     """Draw samples with the class that each gets, or images with the classes over them.
 
-    Of several sources, the first 24 samples.
+    The first 24 samples of all sources; of images with masks the first 8 of the first.
     """
+    if trained.spec.task == "segment" and read[0].masks is not None:
+        return segmented(trained, read[0].take(np.arange(min(OVERLAID, len(read[0])))))
     few = np.concatenate([samples.values[:GRID] for samples in read])[:GRID]
     names = [name for samples in read for name in samples.names[:GRID]][:GRID]
     if trained.spec.task == "segment":
