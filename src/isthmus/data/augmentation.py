@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from isthmus.data.draws import Draws
-from isthmus.data.steps import checked, read_steps, written
+from isthmus.data.steps import Steps
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
@@ -31,7 +31,7 @@ AUGMENTATIONS: dict[str, Change] = {
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Steps):
     """Changes with their strengths; movements first, in one interpolation, then colours.
 
     What comes in from outside an image is its reflection.
@@ -52,18 +52,8 @@ class Augmentation:
     'shift:0.1,colour:0.2'
     """
 
-    steps: tuple[tuple[str, float], ...]
-
-    def __post_init__(self) -> None:
-        checked(self.steps, AUGMENTATIONS, "augmentation")
-
-    @classmethod
-    def parse(cls, text: str) -> "Augmentation":
-        """Read `kind:strength`, several with commas between."""
-        return cls(read_steps(text, AUGMENTATIONS, "augmentation"))
-
-    def __str__(self) -> str:
-        return written(self.steps)
+    rows = AUGMENTATIONS
+    what = "augmentation"
 
     def apply(
         self, x: Tensor, draws: Draws, masks: Tensor | None = None

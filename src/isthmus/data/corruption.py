@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus.data.draws import Draws, Frozen
-from isthmus.data.steps import checked, read_steps, written
+from isthmus.data.steps import Steps
 
 OCCLUDER = 0.5  # grey, which shows on black and on white
 
@@ -87,7 +87,7 @@ CORRUPTIONS: dict[str, Kind] = {
 
 
 @dataclass(frozen=True)
-class Corruption:
+class Corruption(Steps):
     """Kinds of noise with their strengths, one after the other.
 
     Parameters
@@ -106,18 +106,8 @@ class Corruption:
     'gaussian:0.5,masked:0.25'
     """
 
-    steps: tuple[tuple[str, float], ...]
-
-    def __post_init__(self) -> None:
-        checked(self.steps, CORRUPTIONS, "corruption")
-
-    @classmethod
-    def parse(cls, text: str) -> "Corruption":
-        """Read `kind:strength`, several with commas between."""
-        return cls(read_steps(text, CORRUPTIONS, "corruption"))
-
-    def __str__(self) -> str:
-        return written(self.steps)
+    rows = CORRUPTIONS
+    what = "corruption"
 
     def apply(self, x: Tensor, draws: Draws) -> Tensor:
         """Return x (N, C, H, W) or (N, C, L) with this noise; x stays as it is."""

@@ -1,11 +1,10 @@
 """Steps with strengths, as users write them: `kind:strength`, several with commas between."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, Self
 
 from isthmus.errors import SettingsError
-
-Steps = tuple[tuple[str, float], ...]
 
 
 class Row(Protocol):
@@ -17,53 +16,66 @@ class Row(Protocol):
         ...
 
 
-def read_steps(text: str, rows: Mapping[str, Row], what: str) -> Steps:
-    """Read the kinds and strengths of a text.
+@dataclass(frozen=True)
+class Steps:
+    """Kinds with their strengths, one after the other.
+
+    A subclass says which kinds there are (`rows`) and what they are kinds of (`what`).
 
     Parameters
     ----------
-    text : str
-    rows : mapping
-        The kinds that there are.
-    what : str
-        What they are kinds of, for messages.
+    steps : tuple of (kind, strength)
 
     Raises
     ------
     SettingsError
-        If a kind is unknown or has no strength.
+        If a kind is unknown or its strength outside its range.
     """
-    steps = []
-    for part in text.split(","):
-        kind, _, number = part.strip().partition(":")
-        _row(kind, rows, what)
+
+    steps: tuple[tuple[str, float], ...]
+
+    rows: ClassVar[Mapping[str, Row]]
+    what: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for kind, strength in self.steps:
+            strongest = self._row(kind).strongest
+            if not 0 < strength <= strongest:
+                raise SettingsError(
+                    f"the strength of {kind} must be above 0 and at most {strongest:g}, not "
+                    f"{strength:.15g}."
+                )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `kind:strength`, several with commas between.
+
+        Raises
+        ------
+        SettingsError
+            If a kind is unknown, or its strength missing or outside its range.
+        """
+        return cls(tuple(cls._step(part.strip()) for part in text.split(",")))
+
+    def __str__(self) -> str:
+        return ",".join(f"{kind}:{strength:.15g}" for kind, strength in self.steps)
+
+    @classmethod
+    def _step(cls, text: str) -> tuple[str, float]:
+        kind, _, number = text.partition(":")
+        row = cls._row(kind)
         try:
-            steps.append((kind, float(number)))
+            return kind, float(number)
         except ValueError:
             raise SettingsError(
-                f"{part.strip()!r} has no strength; write kind:strength, as in "
-                f"{kind}:{rows[kind].strongest / 2:g}."
+                f"{text!r} has no strength; write kind:strength, as in "
+                f"{kind}:{row.strongest / 2:g}."
             ) from None
-    return tuple(steps)
 
-
-def checked(steps: Steps, rows: Mapping[str, Row], what: str) -> None:
-    """Refuse an unknown kind, or a strength outside its range."""
-    for kind, strength in steps:
-        strongest = _row(kind, rows, what).strongest
-        if not 0 < strength <= strongest:
+    @classmethod
+    def _row(cls, kind: str) -> Row:
+        if kind not in cls.rows:
             raise SettingsError(
-                f"the strength of {kind} must be above 0 and at most {strongest:g}, not "
-                f"{strength:.15g}."
+                f"there is no {cls.what} {kind!r}; there are {', '.join(cls.rows)}."
             )
-
-
-def written(steps: Steps) -> str:
-    """Write steps as they are read."""
-    return ",".join(f"{kind}:{strength:.15g}" for kind, strength in steps)
-
-
-def _row(kind: str, rows: Mapping[str, Row], what: str) -> Row:
-    if kind not in rows:
-        raise SettingsError(f"there is no {what} {kind!r}; there are {', '.join(rows)}.")
-    return rows[kind]
+        return cls.rows[kind]
