@@ -5,6 +5,7 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +143,7 @@ def write_page(
             _told(row, figure)
             for row, figure in zip(recipe.figures, figures(recipe, outcomes), strict=True)
         ],
-        pictures=[
-            (_data_url(picture), step.caption, _is_wide(picture))
-            for step in recipe.steps
-            if step.caption and (picture := step.output(first.folder))
-        ],
+        pictures=_pictures(recipe, first.folder),
         curves=_curves(runs),
         runs={name: _history(run) for name, run in runs.items()},
         commands=recipe.lines(first.folder, quick),
@@ -233,8 +230,19 @@ def _seconds(recipe: Recipe, folder: Path) -> float:
     return sum(float(run.history()[-1]["seconds"]) for run in runs)
 
 
+def _pictures(recipe: Recipe, folder: Path) -> list[tuple[str, str, bool]]:
+    """Return pictures with their captions, and whether each takes a whole line of the page."""
+    captioned = [step for step in recipe.steps if step.caption]
+    files = [file for step in captioned if (file := step.output(folder))]
+    lines = [len(list(lot)) for _, lot in groupby(files, _is_wide)]
+    alone = [count == 1 for count in lines for _ in range(count)]
+    return [
+        (_data_url(file), step.caption, _is_wide(file) or is_alone)
+        for file, step, is_alone in zip(files, captioned, alone, strict=True)
+    ]
+
+
 def _is_wide(picture: Path) -> bool:
-    """Tell whether a picture takes a whole line of the page."""
     from PIL import Image
 
     with Image.open(picture) as opened:

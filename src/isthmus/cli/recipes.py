@@ -96,7 +96,11 @@ def run(
     recipe.require_data()
     folder = _folder(recipe, out)
     begin(recipe, folder, quick)
-    outcomes = [_carried_out(recipe, folder, quick, seed) for seed in range(seeds)]
+    try:
+        outcomes = [_carried_out(recipe, folder, quick, seed) for seed in range(seeds)]
+    except (KeyboardInterrupt, SystemExit):
+        say("The same recipe run goes on with what is left.")
+        raise
     page = folder / PAGE
     write_page(recipe, outcomes, page, quick=quick, version=__version__)
     content = {"page": str(page), "quick": quick, "figures": figures(recipe, outcomes)}

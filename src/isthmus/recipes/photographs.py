@@ -34,13 +34,12 @@ PETS_CNN = Recipe(
 )
 
 
-NORMAL = "response normalisation does not matter"
-SOONER = "a constant rate converges faster"
+AS_WITH = "as with response normalisation"
 RUNS = {  # name: options, and what the report finds
-    "lrn-constant": ("--lrn --schedule constant", SOONER),
-    "lrn-step": ("--lrn --schedule step", SOONER),
-    "no-lrn-constant": ("--no-lrn --schedule constant", NORMAL),
-    "no-lrn-step": ("--no-lrn --schedule step", NORMAL),
+    "lrn-constant": ("--lrn --schedule constant", "learns faster than in steps"),
+    "lrn-step": ("--lrn --schedule step", "learns slower than at a constant rate"),
+    "no-lrn-constant": ("--no-lrn --schedule constant", AS_WITH),
+    "no-lrn-step": ("--no-lrn --schedule step", AS_WITH),
 }
 ALEXNET_ABLATION = Recipe(
     "alexnet-ablation",
