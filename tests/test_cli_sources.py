@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 
-from isthmus import Run, Trained, load
+from isthmus import Run, Samples, Trained, load
 from isthmus.data.corruption import Corruption
 from isthmus.gallery.previews import noisy, preview
 from test_cli import done, isthmus
@@ -73,6 +73,36 @@ def test_pictures_keep_their_names(photos: Path, tmp_path: Path) -> None:
     files = {file.relative_to(out).as_posix() for file in out.rglob("*.png")}
     assert files == {"dog/1.png", "cat/0.png"}
     assert load(out).class_names == ("cat", "dog")
+
+
+def test_labels_and_parts_come_back_from_a_folder(tmp_path: Path) -> None:
+    source, out = tmp_path / "source.npz", tmp_path / "copy"
+    x = np.random.default_rng(0).integers(0, 256, (12, 4, 4), np.uint8)
+    y = np.arange(12) % 3
+    np.savez(source, x_train=x[:9], y_train=y[:9], x_test=x[9:], y_test=y[9:])
+    done("data", "export", source, "--out", out)
+    asked, written = load(source), load(out)
+
+    def told(samples: Samples) -> set[tuple[bytes, int, str]]:
+        assert samples.splits is not None
+        assert samples.labels is not None
+        names = [samples.class_names[label] for label in samples.labels]
+        pixels = [values.tobytes() for values in samples.values]
+        return set(zip(pixels, samples.splits.tolist(), names, strict=True))
+
+    assert len(told(asked)) == 12
+    assert told(written) == told(asked)
+
+
+def test_pictures_of_one_name_are_not_written_over_each_other(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, name in enumerate(("a.png", "a.bmp", "b.png")):
+        Image.new("L", (4, 4), 50 * i).save(folder / name)
+    outcome = isthmus("data", "export", folder, "--out", tmp_path / "copy")
+    assert outcome.code == 2
+    assert "a.png" in outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 @pytest.mark.parametrize("parts", [("",), ("train/", "test/")], ids=["whole", "in parts"])

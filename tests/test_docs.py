@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from isthmus import MODELS, specify, summarise
+from isthmus.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -34,6 +36,11 @@ def test_the_readme_counts_every_model_right(name: str) -> None:
     row = re.search(rf"^\| `{name}` \|.*$", README, flags=re.MULTILINE)
     assert row is not None
     assert f"| {count:,} |" in row[0]
+
+
+def test_the_guide_to_recipes_has_every_one() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", GUIDE, flags=re.MULTILINE)
+    assert dict(rows) == {recipe.name: recipe.about for recipe in RECIPES.values()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -75,10 +75,16 @@ def test_an_exception_while_writing_a_new_file_leaves_nothing(tmp_path: Path) ->
     assert _held(tmp_path) == []
 
 
+def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "new" / "deep" / "a", b"content")
+    assert (tmp_path / "new" / "deep" / "a").read_bytes() == b"content"
+
+
 def test_an_error_of_the_disk_is_one_sentence_that_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(IsthmusError, match=r"missing/a cannot be written: .*\.$"):
-        write_bytes(tmp_path / "missing" / "a", b"content")
-    assert _held(tmp_path) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(IsthmusError, match=r"file/a cannot be written: .*\.$"):
+        write_bytes(tmp_path / "file" / "a", b"content")
+    assert _held(tmp_path) == ["file"]
 
 
 def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:

@@ -236,6 +236,43 @@ def test_a_recipe_that_was_stopped_goes_on(tiny: Recipe, tmp_path: Path) -> None
     assert (folder / "recipe.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "reached"),
+    [
+        ("isthmus.data.loading.load_as", 1),
+        ("isthmus.evaluation.evaluate", 2),
+        ("isthmus.gallery.previews.preview", 3),
+    ],
+)
+def test_an_interruption_ends_the_recipe_at_any_step(
+    place: str, reached: int, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "tiny"
+    with monkeypatch.context() as patch:
+        patch.setattr(place, interrupted)
+        outcome = isthmus("recipe", "run", "tiny", "--out", folder)
+    assert outcome.code == 130
+    assert f"[{reached}/3]" in outcome.err
+    assert f"[{reached + 1}/3]" not in outcome.err
+    assert "goes on with what is left" in outcome.err
+    assert done("recipe", "run", "tiny", "--out", folder).out.split() == [
+        str(folder / "recipe.html")
+    ]
+
+
+def test_the_commands_that_are_shown_can_be_typed(
+    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in reversed(shown("tiny")):  # the first to be typed makes the folder
+        if "evaluate" not in command:
+            done(*shlex.split(command)[1:])
+    assert {file.name for file in (tmp_path / "runs/tiny").iterdir()} == {"small", "digits.png"}
+
+
 def test_what_has_been_trained_is_not_trained_again(tiny: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     done("recipe", "run", "tiny", "--out", folder)

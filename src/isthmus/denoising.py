@@ -205,7 +205,6 @@ def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
     content = io.BytesIO()
     try:
         picture.save(content, **WRITTEN[path.suffix.lower()])
-        path.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise IsthmusError(f"{path} cannot be written: {reason(error)}.") from error
     write_bytes(path, content.getvalue())

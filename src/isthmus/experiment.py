@@ -107,7 +107,7 @@ def figures(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]
     -------
     list of dict
         For each figure `title`, `reported` and `source` (None where there is none), `ours` (one
-        for every seed), their `mean` and standard `deviation`, both None where ours has no value;
+        for every seed), their `mean`, None without any, and standard `deviation`, of two or more;
         and `minutes` of training, on average, where it is a model's own figure.
     """
     return [_figure(row, outcomes) for row in recipe.figures]
@@ -161,7 +161,7 @@ def _figure(row: Figure, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "source": row.source or None,
         "ours": ours,
         "mean": statistics.fmean(ours) if ours else None,
-        "deviation": statistics.stdev(ours) if len(ours) > 1 else (0.0 if ours else None),
+        "deviation": statistics.stdev(ours) if len(ours) > 1 else None,
         "minutes": _minutes(row, outcomes),
     }
 

@@ -8,7 +8,7 @@ import pickle
 import uuid
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -35,7 +35,7 @@ DAMAGE = (
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` once it is complete.
+    """Open a file that takes the place of `path` once it is complete; its folder is made.
 
     The content goes to a temporary name in the same folder, is flushed to the disk and then
     renamed, so that a reader, a crash or a full disk meets the old file or the new one and
@@ -48,6 +48,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             yield file
             file.flush()
@@ -57,7 +58,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise IsthmusError(f"{path} cannot be written: {reason(error)}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager

@@ -140,6 +140,12 @@ def test_a_list_beside_them_names_the_classes(layout: str, suffix: str, tmp_path
     assert samples.class_names == ("sky", "road sign", "tree")
 
 
+def test_a_list_of_classes_may_leave_one_out(tmp_path: Path) -> None:
+    pairs(tmp_path, SIDE_BY_SIDE["plain"])
+    (tmp_path / "classes.txt").write_text("\ufeffsky\n\ntree\n\n", encoding="utf-8")
+    assert isthmus.load(tmp_path).class_names == ("sky", "1", "tree")
+
+
 def test_a_list_of_too_few_classes_is_refused(tmp_path: Path, refused: Refused) -> None:
     pairs(tmp_path, SIDE_BY_SIDE["plain"])
     (tmp_path / "classes.txt").write_text("sky\nroad\n")

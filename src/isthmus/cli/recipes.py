@@ -131,7 +131,9 @@ def _printed(words: list[str]) -> str:
     """Carry out a command in this process and return what it prints."""
     printed = io.StringIO()
     with redirect_stdout(printed):
-        app(words, standalone_mode=False)
+        code = app(words, standalone_mode=False)
+    if code:  # of an interruption
+        raise SystemExit(code)
     return printed.getvalue()
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.layouts import CLASSES
+from isthmus.data.layouts import CLASSES, PARTS
 from isthmus.data.samples import Samples
 from isthmus.errors import SettingsError
 from isthmus.files import replacing, write_bytes
 
-PARTS = ("train", "val", "test")  # names of folders
+FOLDERS = ("train", "validation", "test")
+NOWHERE = {"/", ".."}  # parts of names that lead out of the folder
 
 
 def export(samples: Samples, out: Path) -> None:
@@ -27,15 +28,14 @@ def export(samples: Samples, out: Path) -> None:
     out : Path
         A name that ends in .npz: `images` (N, H, W, C) uint8 or `signals` (N, L, C) float32,
         `labels` and `class_names`. Any other name: a folder to make, of PNG pictures under the
-        names of the samples; with masks, of the folders `images` and `masks`, within one for each
-        part if the set is divided, and the file `classes.txt`: the first of
-        `isthmus.data.layouts`.
+        names of the samples, within folders for the parts of a divided set and for classes;
+        with masks, in the first layout of `isthmus.data.layouts`.
 
     Raises
     ------
     SettingsError
-        If the folder holds something already, signals are to be pictures, or masks are to go into
-        an .npz file.
+        If the folder holds something already, signals are to be pictures, masks are to go into an
+        .npz file, or two pictures would have one name.
     """
     if out.suffix.lower() == ".npz":
         _write_arrays(samples, out)
@@ -50,12 +50,12 @@ def _write_arrays(samples: Samples, out: Path) -> None:
     if samples.labels is not None:
         arrays["labels"] = samples.labels
         arrays["class_names"] = np.array(samples.class_names, np.str_)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 def _write_pictures(samples: Samples, out: Path) -> None:
+    out = out.resolve()
     if samples.is_signal:
         raise SettingsError(f"signals are no pictures; give a name that ends in .npz, not {out}.")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -63,7 +63,8 @@ def _write_pictures(samples: Samples, out: Path) -> None:
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         for file, pixels in _pictures(samples):
-            (partial / file).parent.mkdir(parents=True, exist_ok=True)
+            if (partial / file).exists():
+                raise SettingsError(f"two samples would be called {file}; give them other names.")
             write_bytes(partial / file, _png(pixels))
         if samples.masks is not None:
             write_bytes(partial / CLASSES, "\n".join(samples.class_names).encode())
@@ -73,21 +74,21 @@ def _write_pictures(samples: Samples, out: Path) -> None:
 
 
 def _pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[Any]]]:
-    """Yield pictures and masks, each with its place in the folder."""
-    if samples.masks is None:
-        yield from zip(map(_place, samples.names), samples.values, strict=True)
-        return
+    """Yield pictures and masks, each with its place in the folder: part, class, name."""
     for i, (name, pixels) in enumerate(zip(samples.names, samples.values, strict=True)):
-        part = "" if samples.splits is None else PARTS[samples.splits[i]]
-        place = "-".join(word for word in _place(name).parts if word not in (part, "images"))
-        yield PurePosixPath(part, "images", place), pixels
-        yield PurePosixPath(part, "masks", place), samples.masks[i, ..., None]
-
-
-def _place(name: str) -> PurePosixPath:
-    """Return where in the folder a sample goes, wherever it came from."""
-    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
-    return PurePosixPath(*parts).with_suffix(".png")
+        words = PurePosixPath(name).with_suffix(".png").parts
+        above = []
+        if samples.splits is not None:
+            above = [FOLDERS[samples.splits[i]]]
+            words = words[words[0] in PARTS :]
+        if samples.masks is not None:
+            place = "-".join(word for word in words if word not in NOWHERE | {"images"})
+            yield PurePosixPath(*above, "images", place), pixels
+            yield PurePosixPath(*above, "masks", place), samples.masks[i, ..., None]
+            continue
+        if samples.labels is not None:
+            above.append(samples.class_names[samples.labels[i]].replace("/", "-").lstrip("."))
+        yield PurePosixPath(*above, *(w for w in words if w not in NOWHERE | {*above})), pixels
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

@@ -188,8 +188,8 @@ def _class_names(tree: Tree, top: str) -> tuple[str, ...]:
     """Read the classes that a list names, in the folder of all pictures or above it."""
     above = (str(folder / CLASSES) for folder in PurePosixPath(top, "_").parents)
     listed = next((name for name in above if name in tree.names), None)
-    lines = _text(tree, listed).splitlines() if listed else []
-    return tuple(line.strip() for line in lines if line.strip())
+    lines = _text(tree, listed).removeprefix("\ufeff").rstrip().splitlines() if listed else []
+    return tuple(line.strip() or str(index) for index, line in enumerate(lines))
 
 
 def _species(tree: Tree, parts: Mapping[str, int], limit: int | None) -> Found:

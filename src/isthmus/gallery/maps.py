@@ -143,7 +143,6 @@ def _kept_map(file: Path, codes: Codes, method: str, seed: int, largest: int, tr
         with suppress(SourceError):  # a damaged one is drawn again
             return Map.load(file)
     drawing = draw_map(codes, method, seed=seed, largest=largest, track=track)
-    file.parent.mkdir(parents=True, exist_ok=True)
     drawing.save(file)
     return drawing
 

@@ -140,7 +140,7 @@ MODELS: dict[str, Model] = {
     ),
     "linear": Model(
         linear,
-        "one matrix each way; equal to PCA",
+        "one matrix each way; learns what PCA finds",
         activation="identity",
         takes=("images", "signals"),
     ),

@@ -26,19 +26,9 @@ RECIPES: dict[str, Recipe] = {
         photographs.PETS_CNN,
         clothes.FASHION_CNN,
         photographs.ALEXNET_ABLATION,
-        photographs.segmenting(
-            "streets-fcn",
-            "street scenes, pixel by pixel, with 0, 1 and 2 skips",
-            "camvid",
-            "--epochs 12 --batch-size 8",
-            False,
-        ),
-        photographs.segmenting(
-            "voc-fcn", "the same on Pascal VOC 2012", "voc2012", "--batch-size 8", True
-        ),
-        photographs.segmenting(
-            "birds-fcn", "the same on the birds of CUB-200-2011", "cub200", "--batch-size 8", False
-        ),
+        photographs.STREETS_FCN,
+        photographs.VOC_FCN,
+        photographs.BIRDS_FCN,
         signals.SIGNALS_1D,
     )
 }

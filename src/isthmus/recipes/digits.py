@@ -2,8 +2,8 @@
 
 from isthmus.recipes.recipe import Figure, Recipe, Step
 from isthmus.recipes.steps import (
+    BLOG,
     COURSE,
-    TUTORIAL,
     decibels,
     draw_map,
     error,
@@ -43,8 +43,8 @@ MNIST_CONV = Recipe(
         ),
     ),
     (
-        Figure("cross-entropy on the test part", "conv-pool.test.bce", "0.094", TUTORIAL),
-        Figure("… conv, ours", "conv.test.bce", "0.094", TUTORIAL),
+        Figure("cross-entropy on the test part", "conv-pool.test.bce", "0.094", BLOG),
+        Figure("… conv, ours", "conv.test.bce"),
         error("squared error on the test part", "conv-pool.test.mse"),
         error("… conv, ours", "conv.test.mse"),
         error("… PCA with as many numbers", "conv-pool.baselines.pca.mse"),
@@ -99,9 +99,9 @@ MNIST_DENOISE = Recipe(
             "… through the model trained without noise",
             "denoiser.baselines.plain.psnr",
             "pictures only",
-            TUTORIAL,
+            BLOG,
         ),
-        decibels("… through the denoiser", "denoiser.test.psnr", "pictures only", TUTORIAL),
+        decibels("… through the denoiser", "denoiser.test.psnr", "pictures only", BLOG),
         decibels("… through that by Adadelta", "adadelta.test.psnr"),
         decibels("… through conv, ours", "conv.test.psnr"),
         decibels("… through a median of 3 × 3, twice", "denoiser.baselines.median.psnr"),
@@ -150,7 +150,7 @@ DIGITS_DENSE = Recipe(
             "cross-entropy on the test part",
             "dense.test.bce",
             "pictures and curves only",
-            TUTORIAL,
+            "tutorial, Keras",
         ),
         Figure("… conv, ours, with a code of 30 too", "conv.test.bce"),
         error("squared error on the test part", "dense.test.mse"),
@@ -164,13 +164,13 @@ DIGITS_DENSE = Recipe(
 )
 
 
-AXIS = "of the variance on the {} axis"
+AXIS = "share of the variance on the {} axis"
 DIGITS_PCA = Recipe(
     "digits-pca",
     "two principal components of scikit-learn's digits",
     "Principal component analysis, the linear relative of autoencoders: the two directions "
-    "along which 1,797 digits of 8 × 8 pixels differ most. Pixels are counted from 0 to 255 "
-    "here and from 0 to 16 there, hence the last figure.",
+    "along which 1,797 digits of 8 × 8 pixels differ most. Pixels are rounded to 0 to 255 here "
+    "and go from 0 to 16 there, so the last decimal may differ.",
     (
         Step("data preview digits --out {out}/digits.png", caption="Ten of the digits."),
         Step(

@@ -2,7 +2,8 @@
 
 from isthmus.recipes.recipe import Figure, Step
 
-COURSE, TUTORIAL = "course report, Keras", "tutorial, Keras"
+COURSE = "course report"
+BLOG = "Chollet, blog.keras.io, 2016"
 FEW = "--limit 3000 --epochs 8 --batch-size 32"  # of small images; seconds on one core
 
 
@@ -17,9 +18,9 @@ def evaluate(name: str, options: str = "") -> Step:
 
 
 def put_aside(name: str, count: int) -> Step:
-    """Put test samples of a run aside; quick, fewer of them."""
+    """Put test samples of a run aside; quick, at most 300."""
     command = f"data export {{out}}/{name} --part test --count {count} --out {{out}}/test.npz"
-    return Step(command, f"--count {min(count, 300)}")
+    return Step(command, "--count 300" if count > 300 else "")
 
 
 def rows(out: str, caption: str, *runs: str, corrupt: str = "") -> Step:

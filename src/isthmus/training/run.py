@@ -7,7 +7,7 @@ split.npz
 history.jsonl
     A line for every epoch.
 model.safetensors
-    The best weights by validation loss, ready to use (`Trained`).
+    The best weights by validation (see `Settings.patience`), ready to use (`Trained`).
 last.safetensors
     The last weights, once training has ended.
 checkpoint/state.pt

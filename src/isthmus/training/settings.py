@@ -74,7 +74,8 @@ class Settings:
     freeze : bool
         Leave that encoder as it is and train the rest.
     patience : int, optional
-        Stop after as many epochs without a better validation loss; None never stops early.
+        Stop after as many epochs without a better one by validation: of its loss, with labels of
+        the accuracy, with masks of the mean IoU. None never stops early.
     validation, test : float
         Fractions of the data to hold out where the source has no such part itself.
     seed : int
