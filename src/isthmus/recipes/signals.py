@@ -10,7 +10,8 @@ SIGNALS_1D = Recipe(
     "waveforms rebuilt, cleaned and mapped by a one-dimensional autoencoder",
     "Four shapes, single and double, made by a generator: sine, triangle, square and sawtooth "
     "waves of 128 steps. The model squeezes each into 16 numbers; its denoiser was given them "
-    "under noise.",
+    "under noise. Codes that are near belong to waves that begin alike and repeat as often, sooner "
+    "than to waves of one shape, and so it is on the map.",
     (
         Step(
             "data preview waveforms --limit 8 --out {out}/waveforms.png",
