@@ -59,7 +59,7 @@ NOISE = "gaussian:0.5"
 MNIST_DENOISE = Recipe(
     "mnist-denoise",
     "an autoencoder fails on noise unless it was trained on noise",
-    "Both models are the same; one was trained on clean digits, the other was given digits "
+    "The first two models are alike; one was trained on clean digits, the other was given digits "
     "under normal noise of deviation 0.5 and asked for the clean ones. Only the second removes "
     "noise. The third is the second again, by Adadelta, with event files for TensorBoard; the last "
     "is ours.",
