@@ -270,6 +270,21 @@ def test_masks_that_the_model_knows_are_drawn_beside_its_answers(
     assert pixels_of(known).shape[1] > 1.8 * pixels_of(unknown).shape[1]
 
 
+def test_the_picture_says_what_a_sample_really_is(classifier: Path, tmp_path: Path) -> None:
+    trained, digits = Trained.load(classifier), load("digits", limit=8)
+    assert digits.labels is not None
+    predicted = trained.predict(digits)
+    labelled = {"right": predicted, "wrong": (predicted + 1) % 10, "unknown": predicted + 100}
+    pictures = {}
+    for name, labels in labelled.items():
+        np.savez(tmp_path / f"{name}.npz", images=digits.values, labels=labels)
+        out = tmp_path / f"{name}.png"
+        answer("predict", classifier, tmp_path / f"{name}.npz", "--out", out)
+        pictures[name] = pixels_of(out)
+    assert np.array_equal(pictures["right"], pictures["unknown"])
+    assert pictures["wrong"].shape[0] > pictures["right"].shape[0]  # room for a second line
+
+
 def test_predict_says_what_it_skips(classifier: Path, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     shutil.copytree(photos / "more", folder)

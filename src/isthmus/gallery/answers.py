@@ -57,7 +57,8 @@ def segmented(trained: Trained, samples: Samples) -> "Figure":
 def answers(trained: Trained, read: Sequence[Samples]) -> "Figure":
     """Draw samples with the class that each gets, or images with the classes over them.
 
-    The first 24 samples of all sources; of images with masks the first 8 of the first.
+    The first 24 samples of all sources; of images with masks the first 8 of the first. Where a
+    sample has a label that the model knows, and gets another, the picture says so.
     """
     if trained.spec.task == "segment" and read[0].masks is not None:
         return segmented(trained, read[0].take(np.arange(min(OVERLAID, len(read[0])))))
@@ -65,8 +66,20 @@ def answers(trained: Trained, read: Sequence[Samples]) -> "Figure":
     names = [name for samples in read for name in samples.names[:GRID]][:GRID]
     if trained.spec.task == "segment":
         return segmented(trained, Samples(few[:OVERLAID], names[:OVERLAID]))
-    titles = [
-        f"{trained.spec.class_names[row.argmax()]} {row.max():.0%}"
-        for row in trained.probabilities(few)
-    ]
+    known = trained.spec.class_names
+    truths = [label for samples in read for label in _labels(samples, known)][:GRID]
+    titles = []
+    for row, truth in zip(trained.probabilities(few), truths, strict=True):
+        answer = known[row.argmax()]
+        is_wrong = truth not in (None, answer)
+        titles.append(f"{answer} {row.max():.0%}" + (f"\nis {truth}" if is_wrong else ""))
     return class_figures.labelled_samples(list(few), titles)
+
+
+def _labels(samples: Samples, known: Sequence[str]) -> list[str | None]:
+    """Return the labels of the first samples, None where the model knows no such class."""
+    count = min(GRID, len(samples))
+    if samples.labels is None:
+        return [None] * count
+    names = [samples.class_names[label] for label in samples.labels[:count]]
+    return [name if name in known else None for name in names]
