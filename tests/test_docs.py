@@ -39,7 +39,8 @@ def test_the_readme_counts_every_model_right(name: str) -> None:
 
 
 def test_the_guide_to_recipes_has_every_one() -> None:
-    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", GUIDE, flags=re.MULTILINE)
+    table, _, _ = GUIDE.partition("## What came of them")
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", table, flags=re.MULTILINE)
     assert dict(rows) == {recipe.name: recipe.about for recipe in RECIPES.values()}
 
 
