@@ -66,8 +66,8 @@ class Model:
     smallest : int
         The smallest side that it takes.
     pace : float
-        Factor on an optimiser's usual learning rate; below 1 for deep models that nothing
-        normalises, which would diverge.
+        Factor on an optimiser's usual learning rate; below 1 for models without batch
+        normalisation that would diverge or stand still at it.
     """
 
     build: Callable[..., Network]
