@@ -248,8 +248,12 @@ PLACES = {
     "run below a file": Bad(
         "train digits --limit 60 --out a.txt/run", "a.txt/run cannot be made", Path("a.txt").touch
     ),
-    "report into nowhere": Bad("report run --out nowhere/a.html", "nowhere/a.html"),
-    "picture into nowhere": Bad("reconstruct run photos --out nowhere/a.png", "nowhere/a.png"),
+    "report below a file": Bad(
+        "report run --out a.txt/a.html", "a.txt/a.html", Path("a.txt").touch
+    ),
+    "picture below a file": Bad(
+        "reconstruct run photos --out a.txt/a.png", "a.txt/a.png", Path("a.txt").touch
+    ),
     "picture of nothing": Bad("reconstruct run photos --limit 0", "limit must be at least 1"),
     "picture of the wrong kind": Bad(
         "reconstruct run a.npz", "holds signals", array("a", signals=SIGNALS)

@@ -234,10 +234,11 @@ def test_a_file_of_another_format_is_refused(
 def test_a_place_that_cannot_be_written_is_said(
     codes: Codes, trained: Trained, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
-    with refused(IsthmusError, tmp_path / "none" / "codes.npz"):
-        codes.save(tmp_path / "none" / "codes.npz")
-    with refused(IsthmusError, tmp_path / "none" / "codes.npz"):
-        encode(trained, digits, out=tmp_path / "none" / "codes.npz")
+    (tmp_path / "file").touch()
+    with refused(IsthmusError, tmp_path / "file" / "codes.npz"):
+        codes.save(tmp_path / "file" / "codes.npz")
+    with refused(IsthmusError, tmp_path / "file" / "codes.npz"):
+        encode(trained, digits, out=tmp_path / "file" / "codes.npz")
 
 
 def test_the_archive_is_sound(codes: Codes, tmp_path: Path) -> None:
