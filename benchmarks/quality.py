@@ -17,10 +17,10 @@ import numpy as np
 from cases import CASES, GROUPS, SHORT
 
 import isthmus
-from isthmus.data.samples import divide
-from isthmus.evaluation import evaluate
+from isthmus.data.split import split_samples
+from isthmus.evaluation.evaluate import evaluate
 from isthmus.latent.codes import encode
-from isthmus.latent.maps import draw_map, quality
+from isthmus.latent.maps import fit_map, map_quality
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 
@@ -28,15 +28,15 @@ RESULTS = Path(__file__).parent / "results" / "quality.json"
 def measure(case: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train one case with one seed and evaluate it."""
     samples = isthmus.load(case["source"], size=case.get("size"), limit=case.get("limit"))
-    settings = {"seed": seed, **case.get("settings", {})}
+    config = {"seed": seed, **case.get("settings", {})}
     with tempfile.TemporaryDirectory() as folder:
         if "labels" in case:
             return few_labels(case, samples, seed, Path(folder))
-        run = trained(case, samples, settings, Path(folder) / "run")
+        run = model(case, samples, config, Path(folder) / "run")
         plain = None
         if case.get("plain"):
-            clean = {name: value for name, value in settings.items() if name != "corrupt"}
-            plain = trained(case, samples, clean, Path(folder) / "plain")
+            clean = {name: value for name, value in config.items() if name != "corrupt"}
+            plain = model(case, samples, clean, Path(folder) / "plain")
         return judged(case, run, plain, samples)
 
 
@@ -44,18 +44,18 @@ def judged(
     case: dict[str, Any], run: isthmus.Run, plain: isthmus.Run | None, samples: isthmus.Samples
 ) -> dict[str, Any]:
     """Measure a trained run on its test part."""
-    seed = run.record.settings.seed
+    seed = run.record.training_config.seed
     result = {"seed": seed, **evaluate(run, own=samples, plain=plain)}
     if "map" in case:
         test = samples.take(run.split().test)
-        codes = encode(run.trained(), test)
-        result["map"] = quality(draw_map(codes, case["map"], seed=seed), codes, test)
+        codes = encode(run.model(), test)
+        result["map"] = map_quality(fit_map(codes, case["map"], seed=seed), codes, test)
     if "task" in case:
         result["history"] = [
             {name: value for name, value in line.items() if name == "epoch" or "loss" in name}
             for line in run.history()
         ]
-    return {**result, "made": run.record.made}
+    return {**result, "made": run.record.environment}
 
 
 def few_labels(
@@ -65,11 +65,11 @@ def few_labels(
 
     A fifth of the labels is to choose by. The encoder has never seen a test image.
     """
-    encoder = trained(case, samples, {"seed": seed, **SHORT}, folder / "all")
+    encoder = model(case, samples, {"seed": seed, **SHORT}, folder / "all")
     job = {
         "task": "classify",
         "model": "encoder",
-        "options": {"base": encoder.record.spec.model},
+        "options": {"base": encoder.record.model_config.model},
         "code_size": case["code_size"],
     }
     ways: dict[str, dict[str, Any]] = {
@@ -77,19 +77,23 @@ def few_labels(
         "fine-tuned": {"encoder_from": str(encoder.path), "lr": 1e-3},
         "from nothing": {},
     }
-    result: dict[str, Any] = {"seed": seed, "made": encoder.record.made}
+    result: dict[str, Any] = {"seed": seed, "made": encoder.record.environment}
     for count in case["labels"]:
         few = labelled(samples, count, seed)
-        for way, settings in ways.items():
-            chosen = {"seed": seed, "validation": 0.2, **settings}
-            run = trained(job, few, chosen, folder / f"{way} {count}")
+        for way, config in ways.items():
+            chosen = {"seed": seed, "validation": 0.2, **config}
+            run = model(job, few, chosen, folder / f"{way} {count}")
             result[f"{way}, {count}"] = evaluate(run, own=few)["test"]["accuracy"]
     return result
 
 
 def labelled(samples: isthmus.Samples, count: int, seed: int) -> isthmus.Samples:
     """Return so many training samples of each class, drawn by the seed, and the test part."""
-    draw, pool, labels = np.random.default_rng(seed), divide(samples, seed).train, samples.labels
+    draw, pool, labels = (
+        np.random.default_rng(seed),
+        split_samples(samples, seed).train,
+        samples.labels,
+    )
     assert labels is not None
     assert samples.splits is not None
     classes = [pool[labels[pool] == label] for label in range(len(samples.class_names))]
@@ -97,8 +101,8 @@ def labelled(samples: isthmus.Samples, count: int, seed: int) -> isthmus.Samples
     return samples.take(np.concatenate([*chosen, np.flatnonzero(samples.splits == 2)]))
 
 
-def trained(
-    case: dict[str, Any], samples: isthmus.Samples, settings: dict[str, Any], out: Path
+def model(
+    case: dict[str, Any], samples: isthmus.Samples, config: dict[str, Any], out: Path
 ) -> isthmus.Run:
     """Train one model."""
     steps = isthmus.train(
@@ -108,7 +112,7 @@ def trained(
         task=case.get("task"),
         code_size=case.get("code_size"),
         options=case.get("options"),
-        settings=isthmus.Settings(**settings),
+        config=isthmus.TrainingConfig(**config),
     )
     for progress in steps:
         if progress.validation_loss is not None:

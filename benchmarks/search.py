@@ -110,7 +110,7 @@ def measure(name: str, count: int, run: int) -> dict[str, Any]:
     }
 
 
-def circumstances() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Say when, with what and on what this runs."""
     import faiss
 
@@ -152,7 +152,7 @@ def main() -> None:
         name, run = options.alone
         print(json.dumps(measure(name, options.count, int(run))))
         return
-    results: dict[str, Any] = {"count": options.count, "size": SIZE, "made": circumstances()}
+    results: dict[str, Any] = {"count": options.count, "size": SIZE, "made": environment()}
     for name, (clusters, _) in CASES.items():
         runs = []
         for run in range(options.runs):

@@ -80,7 +80,7 @@ def model_case(name: str, peers: str | None, folder: Path) -> dict[str, Side]:
 def job_case(name: str, folder: Path) -> dict[str, Side]:
     """Return the sides of reading 13,233 JPEGs of 130 × 130 to 32 × 32, a map, or a search."""
     if name == "reading":
-        archive = isthmus.DATASETS["lfw"].located()
+        archive = isthmus.DATASETS["lfw"].locate()
         subprocess.run(["tar", "xf", str(archive), "-C", str(folder)], check=True)
         path = folder / "lfw"
     else:
@@ -148,7 +148,7 @@ def compared(results: dict[str, list[Result]], what: str) -> dict[str, Any]:
     return table
 
 
-def circumstances(runs: int) -> dict[str, Any]:
+def environment(runs: int) -> dict[str, Any]:
     """Say when, with what and on what this was measured."""
     cpu = Path("/proc/cpuinfo")
     names = [line for line in cpu.read_text().splitlines() if "model name" in line]
@@ -184,7 +184,7 @@ def main() -> None:
                 sides = job_case(name, Path(folder))
             else:
                 sides = start_case(options.peers)
-            made = circumstances(options.runs)
+            made = environment(options.runs)
             results = alternated(sides, options.runs)
         tables = {what: compared(results, what) for what in tried}
         memory = {

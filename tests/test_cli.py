@@ -26,9 +26,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from isthmus.cli import app, main
-from isthmus.data.datasets import DATASETS
-from isthmus.data.loading import load
-from isthmus.models.zoo import MODELS
+from isthmus.data.catalog import DATASETS
+from isthmus.data.load import load
+from isthmus.models.registry import MODELS
 from isthmus.training.run import Run
 
 TINY = ("--epochs", 2, "--code-size", 4, "--limit", 300)
@@ -104,15 +104,15 @@ def surroundings(session_cache: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     """Train a run to look at, and to copy before changing it."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     return folder, done("train", "digits", *TINY, "--out", folder, "--json")
 
 
 @pytest.fixture
-def run(trained: tuple[Path, Outcome]) -> Path:
-    return trained[0]
+def run(model: tuple[Path, Outcome]) -> Path:
+    return model[0]
 
 
 @pytest.fixture
@@ -265,14 +265,14 @@ def test_the_history_has_a_line_for_every_epoch(run: Path) -> None:
     assert lines[1]["validation_loss"] < lines[0]["validation_loss"]
 
 
-def test_train_says_what_it_reads_and_how_it_goes(trained: tuple[Path, Outcome]) -> None:
-    _, outcome = trained
+def test_train_says_what_it_reads_and_how_it_goes(model: tuple[Path, Outcome]) -> None:
+    _, outcome = model
     assert "300 images of 8 × 8, grey, 10 classes" in outcome.err
     assert "epoch 2/2" in outcome.err
 
 
-def test_train_as_json_tells_the_best_epoch(trained: tuple[Path, Outcome]) -> None:
-    run, outcome = trained
+def test_train_as_json_tells_the_best_epoch(model: tuple[Path, Outcome]) -> None:
+    run, outcome = model
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     best = min(history, key=lambda line: float(line["validation_loss"]))
     assert json.loads(outcome.out) == {
@@ -327,14 +327,18 @@ def test_preprocessing_options_reach_the_run(
     source, folder = pictures(tmp_path / "source"), tmp_path / "run"
     done("train", source, *options, "--model", "linear", "--epochs", 1, "--out", folder)
     record = json.loads((folder / "run.json").read_text())
-    assert record["spec"]["shape"] == shape
+    assert record["model_config"]["shape"] == shape
     assert {name: record["preprocessing"][name] for name in expected} == expected
 
 
 def test_rgb_turns_grey_pictures_into_colour(tmp_path: Path) -> None:
     source = pictures(tmp_path / "source", shape=(9, 9))
     done("train", source, "--rgb", "--model", "linear", "--epochs", 1, "--out", tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["spec"]["shape"] == [3, 9, 9]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["model_config"]["shape"] == [
+        3,
+        9,
+        9,
+    ]
 
 
 SETTINGS: dict[str, tuple[str, object]] = {
@@ -346,7 +350,7 @@ SETTINGS: dict[str, tuple[str, object]] = {
     "weight_decay": ("--weight-decay 0.001", 0.001),
     "schedule": ("--schedule cosine", "cosine"),
     "loss": ("--loss mse", "mse"),
-    "mirror": ("--mirror", True),
+    "flip": ("--flip", True),
     "corrupt": ("--corrupt masked:0.5", "masked:0.5"),
     "augment": ("--augment shift:0.1", "shift:0.1"),
     "label_smoothing": ("", 0.0),  # of classifiers; see test_cli_answers.py
@@ -367,7 +371,7 @@ def test_every_setting_reaches_the_run(tmp_path: Path) -> None:
     options = " ".join(option for option, _ in SETTINGS.values()).split()
     folder = tmp_path / "run"
     done("train", "digits", "--limit", 40, "--model", "dense-selu", *options, "--out", folder)
-    recorded = json.loads((folder / "run.json").read_text())["settings"]
+    recorded = json.loads((folder / "run.json").read_text())["training_config"]
     assert recorded == {name: kept for name, (_, kept) in SETTINGS.items()}
 
 
@@ -389,7 +393,7 @@ def test_a_csv_trains_as_the_reference_recipe_does(tmp_path: Path) -> None:
     done("train", tmp_path / "digits.csv", *options, "--out", tmp_path / "run")
     run = Run.open(tmp_path / "run")
     assert run.record.data["description"] == "1,797 images of 8 × 8, grey, 10 classes"
-    assert (run.record.settings.optimizer, run.record.settings.lr) == ("sgd", 1.5)
+    assert (run.record.training_config.optimizer, run.record.training_config.lr) == ("sgd", 1.5)
     first, second = (line["validation_loss"] for line in run.history())
     assert second < first < 0.6
 
@@ -418,8 +422,8 @@ def test_the_record_of_a_run_says_no_more_than_it_did_when_trained_again(
 
 
 @pytest.fixture(scope="module")
-def evaluation(trained: tuple[Path, Outcome]) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(done("evaluate", trained[0], "--json").out)
+def evaluation(model: tuple[Path, Outcome]) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(done("evaluate", model[0], "--json").out)
     return content
 
 
@@ -456,7 +460,7 @@ def test_the_errors_are_those_computed_by_hand(evaluation: dict[str, Any], run: 
     split = opened.split()
     x = values[split.test]
     with torch.inference_mode():
-        logits = opened.trained().module(torch.from_numpy(x[:, None]).float())
+        logits = opened.model().module(torch.from_numpy(x[:, None]).float())
     y = 1 / (1 + np.exp(-logits[:, 0].double().numpy()))
     per_sample = np.square(y - x).mean((1, 2))
     entropy = -(x * np.log(y) + (1 - x) * np.log(1 - y)).mean()
@@ -478,7 +482,7 @@ def test_evaluate_takes_another_source(run: Path, tmp_path: Path) -> None:
     assert measured["n"] == 20
     x = torch.from_numpy(images[:, None] / 255.0).float()
     with torch.inference_mode():
-        errors = (torch.sigmoid(Run.open(run).trained().module(x)) - x).square().mean()
+        errors = (torch.sigmoid(Run.open(run).model().module(x)) - x).square().mean()
     assert measured["mse"] == pytest.approx(float(errors), rel=1e-4)
 
 
@@ -535,7 +539,7 @@ def test_summary_without_a_model_lists_all() -> None:
 def test_summary_of_a_model_adds_up(model: str) -> None:
     content = json.loads(done("summary", model, "--json").out)
     layers = content["layers"]
-    assert content["spec"]["model"] == model
+    assert content["config"]["model"] == model
     assert content["trainable"] == sum(layer["trainable"] for layer in layers) > 0
     assert content["not_trainable"] == sum(layer["frozen"] for layer in layers)
     assert content["parameters"] == content["trainable"] + content["not_trainable"]
@@ -547,20 +551,20 @@ def test_summary_of_a_model_adds_up(model: str) -> None:
 
 def test_summary_of_a_run_tells_its_model(run: Path, evaluation: dict[str, Any]) -> None:
     content = json.loads(done("summary", run, "--json").out)
-    assert content["spec"] == json.loads((run / "run.json").read_text())["spec"]
+    assert content["config"] == json.loads((run / "run.json").read_text())["model_config"]
     assert content["parameters"] == evaluation["model"]["parameters"]
 
 
 def test_summary_takes_a_shape_and_a_code_size() -> None:
     options = ("--shape", "20x30x3", "--code-size", 5)
     content = json.loads(done("summary", "linear", *options, "--json").out)
-    assert content["spec"]["shape"] == [3, 20, 30]
+    assert content["config"]["shape"] == [3, 20, 30]
     assert content["parameters"] == 2 * 5 * 20 * 30 * 3 + 5 + 20 * 30 * 3
 
 
 def test_summary_takes_the_shape_of_signals() -> None:
     content = json.loads(done("summary", "conv1d", "--shape", "140x2", "--json").out)
-    assert content["spec"]["shape"] == [2, 140]
+    assert content["config"]["shape"] == [2, 140]
 
 
 # -- report ---------------------------------------------------------------------------------
@@ -587,9 +591,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(trained: tuple[Path, Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(model: tuple[Path, Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report") / "page.html"
-    assert json.loads(done("report", trained[0], "--out", out, "--json").out) == {"page": str(out)}
+    assert json.loads(done("report", model[0], "--out", out, "--json").out) == {"page": str(out)}
     assert files_of(out.parent) == {"page.html"}
     return out
 
@@ -651,7 +655,7 @@ def test_resume_makes_a_run_longer(copy: Path) -> None:
     after = (copy / "history.jsonl").read_text()
     assert after.startswith(before)
     assert len(after.splitlines()) == 3
-    assert json.loads((copy / "run.json").read_text())["settings"]["epochs"] == 3
+    assert json.loads((copy / "run.json").read_text())["training_config"]["epochs"] == 3
     assert files_of(copy) == RUN_FILES
 
 

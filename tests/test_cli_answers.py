@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from isthmus import Run, Trained, load
+from isthmus import Run, TrainedModel, load
 from isthmus.latent.codes import Codes
-from isthmus.models.zoo import MODELS
-from isthmus.scores import mean_iou
+from isthmus.metrics import mean_iou
+from isthmus.models.registry import MODELS
 from test_cli import Page, done, files_of, isthmus
 
 DIGITS = ("digits", "--limit", 300)
@@ -125,33 +125,37 @@ def test_training_tells_how_many_are_right(classifier: Path, tmp_path: Path) -> 
 
 
 def test_the_options_of_a_classifier_reach_the_run(tmp_path: Path) -> None:
-    options = "--task classify --width 6 --dropout 0.25 --epochs 1 --augment shift:0.1,turn:5"
+    options = "--task classify --width 6 --dropout 0.25 --epochs 1 --augment shift:0.1,rotate:5"
     smoothing = "--label-smoothing 0.2 --class-weights --schedule step"
     out = tmp_path / "run"
     done("train", *DIGITS, *options.split(), *smoothing.split(), "--out", out)
     record = record_of(out)
-    assert record["spec"]["model"] == "cnn"
-    assert record["spec"]["options"] == {"width": 6, "dropout": 0.25}
-    assert record["spec"]["class_names"] == list("0123456789")
-    settings = record["settings"]
-    assert (settings["augment"], settings["label_smoothing"]) == ("shift:0.1,turn:5", 0.2)
-    assert (settings["class_weights"], settings["schedule"]) == (True, "step")
-    assert settings["loss"] == "cross-entropy"
+    assert record["model_config"]["model"] == "cnn"
+    assert record["model_config"]["options"] == {"width": 6, "dropout": 0.25}
+    assert record["model_config"]["class_names"] == list("0123456789")
+    config = record["training_config"]
+    assert (config["augment"], config["label_smoothing"]) == ("shift:0.1,rotate:5", 0.2)
+    assert (config["class_weights"], config["schedule"]) == (True, "step")
+    assert config["loss"] == "cross-entropy"
 
 
 def test_alexnet_is_narrowed_and_trained_without_response_normalisation(tmp_path: Path) -> None:
     out, narrow = tmp_path / "run", ("--model", "alexnet", "--width", 0.05)
     size = ("--size", 16, "--limit", 60, "--epochs", 1)
     done("train", "digits", *narrow, "--no-lrn", *size, "--out", out)
-    assert record_of(out)["spec"]["options"] == {"width": 0.05, "lrn": False, "dropout": 0.5}
+    assert record_of(out)["model_config"]["options"] == {
+        "width": 0.05,
+        "lrn": False,
+        "dropout": 0.5,
+    }
     kinds = {layer["kind"] for layer in answer("summary", out)["layers"]}
     assert not any("ResponseNorm" in kind for kind in kinds)
 
 
 def test_a_segmenter_says_what_it_is_made_of(segmenter: Path) -> None:
-    spec = record_of(segmenter)["spec"]
-    assert (spec["model"], spec["class_names"]) == ("fcn8s", ["0", "1"])
-    assert (spec["options"]["width"], spec["options"]["batch_norm"]) == (0.1, True)
+    model_config = record_of(segmenter)["model_config"]
+    assert (model_config["model"], model_config["class_names"]) == ("fcn8s", ["0", "1"])
+    assert (model_config["options"]["width"], model_config["options"]["batch_norm"]) == (0.1, True)
 
 
 def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
@@ -161,9 +165,9 @@ def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
     for name, more in (("frozen", ["--freeze"]), ("tuned", [])):
         done("train", *DIGITS, *common, *more, "--out", tmp_path / name)
     digits = load("digits", limit=20)
-    learnt = Trained.load(autoencoder).encode(digits)
-    assert np.array_equal(Trained.load(tmp_path / "frozen").encode(digits), learnt)
-    assert not np.allclose(Trained.load(tmp_path / "tuned").encode(digits), learnt, atol=1e-4)
+    learnt = TrainedModel.load(autoencoder).encode(digits)
+    assert np.array_equal(TrainedModel.load(tmp_path / "frozen").encode(digits), learnt)
+    assert not np.allclose(TrainedModel.load(tmp_path / "tuned").encode(digits), learnt, atol=1e-4)
     page = tmp_path / "page.html"
     done("report", tmp_path / "frozen", "--out", page)
     assert f"frozen encoder of {autoencoder}" in " ".join(Page(page.read_text()).text.split())
@@ -207,13 +211,13 @@ def test_what_does_not_fit_is_refused_before_a_run_is_made(
 def test_predict_takes_pictures_and_folders_together(classifier: Path, photos: Path) -> None:
     rows = answer("predict", classifier, photos / "single.png", photos / "more")
     assert [row["name"] for row in rows] == ["single.png", "0.png", "1.png", "2.png"]
-    trained = Trained.load(classifier)
-    read = [trained.read(photos / "single.png"), trained.read(photos / "more")]
+    model = TrainedModel.load(classifier)
+    read = [model.read(photos / "single.png"), model.read(photos / "more")]
     values = np.concatenate([samples.values for samples in read])
     for row, index, chances in zip(
-        rows, trained.predict(values), trained.probabilities(values), strict=True
+        rows, model.predict(values), model.probabilities(values), strict=True
     ):
-        assert row["class"] == trained.spec.class_names[index]
+        assert row["class"] == model.config.class_names[index]
         assert row["probability"] == pytest.approx(chances.max(), abs=1e-6)
         ordered = pytest.approx(sorted(chances, reverse=True), abs=2e-6)
         assert list(row["probabilities"].values()) == ordered
@@ -241,8 +245,8 @@ def test_a_segmenter_says_the_share_of_each_class_and_draws_it(
 ) -> None:
     frame, out = strokes / "images" / "00.png", tmp_path / "overlay.png"
     (row,) = answer("predict", segmenter, frame, "--out", out)
-    trained = Trained.load(segmenter)
-    (mask,) = trained.predict(trained.read(frame))
+    model = TrainedModel.load(segmenter)
+    (mask,) = model.predict(model.read(frame))
     assert row["name"] == "00.png"
     assert row["shares"] == {
         str(k): pytest.approx((mask == k).mean(), abs=1e-6) for k in np.unique(mask)
@@ -271,9 +275,9 @@ def test_masks_that_the_model_knows_are_drawn_beside_its_answers(
 
 
 def test_the_picture_says_what_a_sample_really_is(classifier: Path, tmp_path: Path) -> None:
-    trained, digits = Trained.load(classifier), load("digits", limit=8)
+    model, digits = TrainedModel.load(classifier), load("digits", limit=8)
     assert digits.labels is not None
-    predicted = trained.predict(digits)
+    predicted = model.predict(digits)
     labelled = {"right": predicted, "wrong": (predicted + 1) % 10, "unknown": predicted + 100}
     pictures = {}
     for name, labels in labelled.items():
@@ -339,10 +343,10 @@ def test_what_only_autoencoders_do_is_refused(
 
 def test_features_of_a_classifier_are_encoded_and_mapped(classifier: Path, tmp_path: Path) -> None:
     told = answer("encode", classifier, *DIGITS, "--out", tmp_path / "codes.npz")
-    trained = Trained.load(classifier)
-    assert (told["n"], told["size"]) == (300, trained.spec.code_size)
-    codes = Codes.load(tmp_path / "codes.npz", trained)
-    assert np.allclose(codes.z, trained.encode(load("digits", limit=300)), atol=1e-5)
+    model = TrainedModel.load(classifier)
+    assert (told["n"], told["size"]) == (300, model.config.code_size)
+    codes = Codes.load(tmp_path / "codes.npz", model)
+    assert np.allclose(codes.z, model.encode(load("digits", limit=300)), atol=1e-5)
     drawn = answer("map", classifier, *DIGITS, "--method", "pca", "--out", tmp_path / "map.png")
     assert drawn["knn_10"] > drawn["raw_pca"]["knn_10"] - 0.2
     assert (tmp_path / "map.csv").exists()
@@ -360,14 +364,14 @@ def test_features_of_a_classifier_are_searched(
 def test_activations_show_every_layer(classifier: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "layers.png"
     told = answer("activations", classifier, photos / "single.png", "--out", out)
-    assert told["layers"] == len(Trained.load(classifier).layers)
+    assert told["layers"] == len(TrainedModel.load(classifier).layers)
     assert len(pixels_of(out)) > 40 * told["layers"]
 
 
 def test_summary_of_a_labelled_row_has_its_classes() -> None:
     for name, classes in (("alexnet", 1000), ("cnn-tiny", 10), ("fcn8s", 21)):
         content = answer("summary", name)
-        assert len(content["spec"]["class_names"]) == MODELS[name].classes == classes
+        assert len(content["config"]["class_names"]) == MODELS[name].classes == classes
         assert content["layers"][-1]["shape"][0] == classes
 
 
@@ -381,7 +385,7 @@ def test_a_classifier_is_evaluated_class_by_class(classifier: Path) -> None:
     digits, run = load("digits", limit=300), Run.open(classifier)
     part = digits.take(run.split().test)
     assert part.labels is not None
-    predicted, test = run.trained().predict(part), result["test"]
+    predicted, test = run.model().predict(part), result["test"]
     matrix = np.zeros((10, 10), int)
     np.add.at(matrix, (part.labels, predicted), 1)
     assert test["confusion"] == matrix.tolist()
@@ -431,7 +435,7 @@ def test_a_segmenter_is_evaluated_by_pixels(segmenter: Path, strokes: Path) -> N
     part = load(strokes).take(run.split().test)
     assert part.masks is not None
     valid = part.masks != 255
-    predicted = run.trained().predict(part)
+    predicted = run.model().predict(part)
     assert test["pixel_accuracy"] == pytest.approx((predicted == part.masks)[valid].mean())
     matrix = np.array(test["confusion"])
     assert matrix.sum() == valid.sum()
@@ -460,9 +464,9 @@ def others(tmp_path: Path) -> Path:
 def test_another_source_may_have_fewer_classes(classifier: Path, others: Path) -> None:
     test = answer("evaluate", classifier, others)["test"]
     assert [name for name, row in test["classes"].items() if row["n"]] == ["3", "7"]
-    trained = Trained.load(classifier)
+    model = TrainedModel.load(classifier)
     for label in ("3", "7"):
-        predicted = trained.predict(trained.read(others / label))
+        predicted = model.predict(model.read(others / label))
         assert test["classes"][label]["recall"] == (predicted == int(label)).mean()
     assert test["classes"]["0"]["recall"] is None
     assert re.search(r"^0 +0 +– ", done("evaluate", classifier, others).out, re.MULTILINE)

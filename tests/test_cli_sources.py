@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 
-from isthmus import Run, Samples, Trained, load
+from isthmus import Run, Samples, TrainedModel, load
 from isthmus.data.corruption import Corruption
-from isthmus.gallery.previews import noisy, preview
+from isthmus.reports.gallery.previews import noisy, preview
 from test_cli import done, isthmus
 
 
@@ -83,15 +83,15 @@ def test_labels_and_parts_come_back_from_a_folder(tmp_path: Path) -> None:
     done("data", "export", source, "--out", out)
     asked, written = load(source), load(out)
 
-    def told(samples: Samples) -> set[tuple[bytes, int, str]]:
+    def described(samples: Samples) -> set[tuple[bytes, int, str]]:
         assert samples.splits is not None
         assert samples.labels is not None
         names = [samples.class_names[label] for label in samples.labels]
         pixels = [values.tobytes() for values in samples.values]
         return set(zip(pixels, samples.splits.tolist(), names, strict=True))
 
-    assert len(told(asked)) == 12
-    assert told(written) == told(asked)
+    assert len(described(asked)) == 12
+    assert described(written) == described(asked)
 
 
 def test_pictures_of_one_name_are_not_written_over_each_other(tmp_path: Path) -> None:
@@ -211,22 +211,22 @@ def test_noise_of_signals_is_in_their_range() -> None:
 
 
 def test_rows_are_the_samples_the_noise_and_what_runs_make_of_it(run: Path) -> None:
-    trained, samples = Trained.load(run), load("digits", limit=4)
+    model, samples = TrainedModel.load(run), load("digits", limit=4)
     kinds = [Corruption.parse("gaussian:0.5"), Corruption.parse("masked:0.5")]
-    figure = preview(samples, kinds, [("small", trained)])
+    figure = preview(samples, kinds, [("small", model)])
     titles = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert titles == ["original", "gaussian:0.5", "small", "masked:0.5", "small"]
     drawn = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
     assert len(drawn) == 5 * len(samples)
-    back = trained.reconstruct(noisy(samples, kinds[0]))
+    back = model.reconstruct(noisy(samples, kinds[0]))
     assert np.array_equal(drawn[8], back[0, ..., 0])
 
 
 def test_without_noise_runs_are_shown_the_samples_themselves(run: Path) -> None:
-    trained, samples = Trained.load(run), load("digits", limit=3)
-    figure = preview(samples, (), [("small", trained)])
+    model, samples = TrainedModel.load(run), load("digits", limit=3)
+    figure = preview(samples, (), [("small", model)])
     drawn = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
-    assert np.array_equal(drawn[3], trained.reconstruct(samples)[0, ..., 0])
+    assert np.array_equal(drawn[3], model.reconstruct(samples)[0, ..., 0])
 
 
 def test_the_preview_is_a_picture(run: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Trained, load
+from isthmus import TrainedModel, load
 from isthmus.latent.codes import Codes
 from test_cli import done, isthmus
 
@@ -91,20 +91,20 @@ def test_denoise_says_when_the_run_never_saw_noise(
 
 def test_encode_writes_codes_of_any_layer(plain: Path, tmp_path: Path) -> None:
     told = answer("encode", plain, "digits", "--out", tmp_path / "codes.npz")
-    trained, digits = Trained.load(plain), load("digits")
+    model, digits = TrainedModel.load(plain), load("digits")
     assert told["n"] == len(digits)
-    codes = Codes.load(tmp_path / "codes.npz", trained)
-    assert np.allclose(codes.z, trained.encode(digits), atol=1e-5)
-    layer = trained.layers[1].name
+    codes = Codes.load(tmp_path / "codes.npz", model)
+    assert np.allclose(codes.z, model.encode(digits), atol=1e-5)
+    layer = model.layers[1].name
     told = answer("encode", plain, "digits", "--out", tmp_path / "f.npz", "--layer", layer)
-    assert told["shape"] == list(trained.layers[1].shape)
+    assert told["shape"] == list(model.layers[1].shape)
     assert told["size"] == np.load(tmp_path / "f.npz")["z"].shape[1]
 
 
 def test_an_unknown_layer_is_answered_by_the_names(plain: Path, tmp_path: Path) -> None:
     outcome = isthmus("encode", plain, "digits", "--layer", "no", "--out", tmp_path / "codes.npz")
     assert outcome.code == 2
-    assert all(layer.name in outcome.err for layer in Trained.load(plain).layers)
+    assert all(layer.name in outcome.err for layer in TrainedModel.load(plain).layers)
     assert not (tmp_path / "codes.npz").exists()
 
 
@@ -290,7 +290,7 @@ def test_pictures_are_called_what_they_are(plain: Path, digit: Path, tmp_path: P
 
 def test_activations_draws_every_layer(plain: Path, digit: Path, tmp_path: Path) -> None:
     told = answer("activations", plain, digit, "--out", tmp_path / "layers.png")
-    assert told["layers"] == len(Trained.load(plain).layers)
+    assert told["layers"] == len(TrainedModel.load(plain).layers)
     assert shape_of(tmp_path / "layers.png")[0] > 300
 
 

@@ -13,43 +13,45 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from isthmus import Run, Samples, Settings, Trained, denoising, load, train
-from isthmus.data.trees import PICTURE_SUFFIXES
+from isthmus import Run, Samples, denoising, load, train
+from isthmus.data.readers.trees import PICTURE_SUFFIXES
 from isthmus.denoising import Denoised, denoise
-from isthmus.errors import IsthmusError, ModelError, SettingsError, SourceError
+from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
+from isthmus.inference import TrainedModel
+from isthmus.training.config import TrainingConfig
 
 Refused = Callable[..., AbstractContextManager[None]]
 Pixels = NDArray[np.uint8]
 
 
-def trained_on(samples: Samples, out: Path, **settings: Any) -> Trained:
-    list(train(samples, "dense", out=out, settings=Settings(batch_size=32, **settings)))
-    return Run.open(out).trained()
+def trained_on(samples: Samples, out: Path, **config: Any) -> TrainedModel:
+    list(train(samples, "dense", out=out, config=TrainingConfig(batch_size=32, **config)))
+    return Run.open(out).model()
 
 
 @pytest.fixture(scope="module")
-def gray(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def gray(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Give a denoiser of digits, 8 × 8 and grey."""
     out = tmp_path_factory.mktemp("runs") / "gray"
     return trained_on(load("digits"), out, epochs=10, corrupt="gaussian:0.3")
 
 
 @pytest.fixture(scope="module")
-def rgb(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def rgb(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Give a model of digits, 8 × 8 and in colour."""
     out = tmp_path_factory.mktemp("runs") / "rgb"
     return trained_on(load("digits", channels=3, limit=200), out, epochs=3)
 
 
 @pytest.fixture(scope="module")
-def cropping(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def cropping(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Give a model of the middle of digits: 6 × 6, enlarged to 8 × 8."""
     out = tmp_path_factory.mktemp("runs") / "cropping"
     return trained_on(load("digits", crop=6, size=8, limit=200), out, epochs=3)
 
 
 @pytest.fixture(scope="module")
-def waves(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def waves(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Give a model of signals (40, 2)."""
     out = tmp_path_factory.mktemp("runs") / "waves"
     return trained_on(load(signals(100)), out, epochs=2)
@@ -99,7 +101,7 @@ def digit(digits: Samples, size: tuple[int, int], index: int = 0) -> Image.Image
 
 
 def test_a_folder_keeps_its_names_and_gets_what_the_model_answers(
-    gray: Trained, digits: Samples, folder: Path, tmp_path: Path
+    gray: TrainedModel, digits: Samples, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "notes.txt").write_text("no picture")
     before = {name: (folder / name).read_bytes() for name in files(folder)}
@@ -113,7 +115,9 @@ def test_a_folder_keeps_its_names_and_gets_what_the_model_answers(
     assert {name: (folder / name).read_bytes() for name in files(folder)} == before
 
 
-def test_noise_goes_and_the_digits_stay(gray: Trained, digits: Samples, tmp_path: Path) -> None:
+def test_noise_goes_and_the_digits_stay(
+    gray: TrainedModel, digits: Samples, tmp_path: Path
+) -> None:
     noise = np.random.default_rng(0).normal(0, 0.3 * 255, digits.values.shape)
     noisy = (digits.values + noise).clip(0, 255).astype(np.uint8)
     (tmp_path / "noisy").mkdir()
@@ -126,7 +130,7 @@ def test_noise_goes_and_the_digits_stay(gray: Trained, digits: Samples, tmp_path
 
 
 def test_pictures_of_any_kind_come_back_in_their_upright_size(
-    gray: Trained, digits: Samples, tmp_path: Path
+    gray: TrainedModel, digits: Samples, tmp_path: Path
 ) -> None:
     noisy = tmp_path / "noisy"
     noisy.mkdir()
@@ -159,28 +163,28 @@ def test_pictures_of_any_kind_come_back_in_their_upright_size(
 
 
 @pytest.mark.parametrize("suffix", [*PICTURE_SUFFIXES, ".PNG", ".Jpg"])
-@pytest.mark.parametrize("model", ["gray", "rgb"])
+@pytest.mark.parametrize("kind", ["gray", "rgb"])
 def test_every_format_stays_what_it_is(
-    suffix: str, model: str, digits: Samples, tmp_path: Path, request: pytest.FixtureRequest
+    suffix: str, kind: str, digits: Samples, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    trained: Trained = request.getfixturevalue(model)
+    model: TrainedModel = request.getfixturevalue(kind)
     (tmp_path / "noisy").mkdir()
     noisy, clean = tmp_path / "noisy" / f"digit{suffix}", tmp_path / "clean" / f"digit{suffix}"
     digit(digits, (16, 24)).convert("RGB").save(noisy)
-    assert denoise(trained, tmp_path / "noisy", tmp_path / "clean") == Denoised(1, 1)
+    assert denoise(model, tmp_path / "noisy", tmp_path / "clean") == Denoised(1, 1)
     with Image.open(noisy) as before, Image.open(clean) as after:
         assert after.format == before.format
         assert after.size == before.size
-        lossy = suffix.lower() in (".jpg", ".jpeg") or (suffix == ".gif" and model == "rgb")
-        if lossy and model == "rgb" and suffix != ".gif":
+        lossy = suffix.lower() in (".jpg", ".jpeg") or (suffix == ".gif" and kind == "rgb")
+        if lossy and kind == "rgb" and suffix != ".gif":
             assert JpegImagePlugin.get_sampling(after) == 0
-        shown = np.asarray(after.convert("RGB" if model == "rgb" else "L")).reshape(16, 24, -1)
-    expected = resized(trained.reconstruct(trained.read(noisy))[0], (16, 24))
+        shown = np.asarray(after.convert("RGB" if kind == "rgb" else "L")).reshape(16, 24, -1)
+    expected = resized(model.reconstruct(model.read(noisy))[0], (16, 24))
     assert np.abs(shown.astype(int) - expected).mean() <= (2 if lossy else 0)
 
 
 def test_around_the_square_that_is_cropped_nothing_changes(
-    cropping: Trained, digits: Samples, tmp_path: Path
+    cropping: TrainedModel, digits: Samples, tmp_path: Path
 ) -> None:
     (tmp_path / "noisy").mkdir()
     for i, size in enumerate([(8, 8), (7, 12), (5, 9)]):
@@ -197,7 +201,7 @@ def test_around_the_square_that_is_cropped_nothing_changes(
 
 
 def test_a_single_picture_becomes_a_file_or_lies_in_a_folder(
-    gray: Trained, digits: Samples, tmp_path: Path
+    gray: TrainedModel, digits: Samples, tmp_path: Path
 ) -> None:
     noisy = tmp_path / "noisy.png"
     digit(digits, (8, 8)).save(noisy)
@@ -215,7 +219,7 @@ def test_a_single_picture_becomes_a_file_or_lies_in_a_folder(
 
 @pytest.mark.parametrize("kind", ["npy", "npz"])
 def test_arrays_become_one_file_in_their_order_and_size(
-    kind: str, gray: Trained, digits: Samples, tmp_path: Path
+    kind: str, gray: TrainedModel, digits: Samples, tmp_path: Path
 ) -> None:
     source = tmp_path / f"noisy.{kind}"
     large = np.stack([resized(image, (11, 10)) for image in digits.values])
@@ -234,7 +238,7 @@ def test_arrays_become_one_file_in_their_order_and_size(
             np.testing.assert_array_equal(one, resized(answer, one.shape[:2]))
 
 
-def test_signals_become_one_file_in_their_own_units(waves: Trained, tmp_path: Path) -> None:
+def test_signals_become_one_file_in_their_own_units(waves: TrainedModel, tmp_path: Path) -> None:
     many = signals(700)  # more than a batch
     np.save(tmp_path / "noisy.npy", many)
     assert denoise(waves, tmp_path / "noisy.npy", tmp_path / "clean.npy") == Denoised(700)
@@ -243,19 +247,19 @@ def test_signals_become_one_file_in_their_own_units(waves: Trained, tmp_path: Pa
     np.testing.assert_array_equal(clean, waves.reconstruct(many))
 
 
-def test_named_sets_and_csv_files_are_arrays_too(gray: Trained, tmp_path: Path) -> None:
+def test_named_sets_and_csv_files_are_arrays_too(gray: TrainedModel, tmp_path: Path) -> None:
     assert denoise(gray, "digits", tmp_path / "clean.npy") == Denoised(1797)
     assert np.load(tmp_path / "clean.npy").shape == (1797, 8, 8, 1)
 
 
-def test_an_archive_becomes_a_folder(gray: Trained, folder: Path, tmp_path: Path) -> None:
+def test_an_archive_becomes_a_folder(gray: TrainedModel, folder: Path, tmp_path: Path) -> None:
     shutil.make_archive(str(tmp_path / "noisy"), "zip", folder)
     assert denoise(gray, tmp_path / "noisy.zip", tmp_path / "clean") == Denoised(40)
     assert files(tmp_path / "clean") == files(folder)
 
 
 def test_no_archive_writes_outside_of_the_folder(
-    gray: Trained, folder: Path, tmp_path: Path
+    gray: TrainedModel, folder: Path, tmp_path: Path
 ) -> None:
     with zipfile.ZipFile(tmp_path / "noisy.zip", "w") as archive:
         for name in files(folder):
@@ -267,7 +271,7 @@ def test_no_archive_writes_outside_of_the_folder(
 
 
 def test_a_few_broken_pictures_are_skipped_with_their_reasons(
-    gray: Trained, folder: Path, tmp_path: Path
+    gray: TrainedModel, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "0" / "broken.png").write_bytes(b"no picture")
     whole = (folder / "0" / "0.png").read_bytes()
@@ -280,7 +284,11 @@ def test_a_few_broken_pictures_are_skipped_with_their_reasons(
 
 
 def test_many_broken_pictures_stop_it_and_leave_nothing(
-    gray: Trained, folder: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    gray: TrainedModel,
+    folder: Path,
+    tmp_path: Path,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(denoising, "HELD", 500)  # bytes: some files are written before
     for i in range(5):
@@ -291,7 +299,9 @@ def test_many_broken_pictures_stop_it_and_leave_nothing(
     assert list((tmp_path / "results").iterdir()) == []
 
 
-def test_a_single_broken_picture_is_said(gray: Trained, tmp_path: Path, refused: Refused) -> None:
+def test_a_single_broken_picture_is_said(
+    gray: TrainedModel, tmp_path: Path, refused: Refused
+) -> None:
     (tmp_path / "noisy.png").write_bytes(b"no picture")
     with refused(SourceError, "noisy.png", "not an image"):
         denoise(gray, tmp_path / "noisy.png", tmp_path / "clean.png")
@@ -299,7 +309,7 @@ def test_a_single_broken_picture_is_said(gray: Trained, tmp_path: Path, refused:
 
 
 def test_memory_bounds_the_batch_and_changes_nothing(
-    gray: Trained, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gray: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denoise(gray, folder, tmp_path / "at-once")
     monkeypatch.setattr(denoising, "HELD", 3 * 64)
@@ -309,7 +319,9 @@ def test_memory_bounds_the_batch_and_changes_nothing(
         assert np.abs(one.astype(int) - other).max() <= 1  # sums in another order
 
 
-def test_progress_is_told_picture_by_picture(gray: Trained, folder: Path, tmp_path: Path) -> None:
+def test_progress_is_told_picture_by_picture(
+    gray: TrainedModel, folder: Path, tmp_path: Path
+) -> None:
     told: list[tuple[int, int, str]] = []
 
     def track(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
@@ -323,63 +335,63 @@ def test_progress_is_told_picture_by_picture(gray: Trained, folder: Path, tmp_pa
 
 @pytest.mark.parametrize("taken", ["file.png", "folder", "noisy", "noisy/clean", "noisy/0"])
 def test_what_is_there_is_never_touched(
-    taken: str, gray: Trained, folder: Path, tmp_path: Path, refused: Refused
+    taken: str, gray: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "file.png").write_bytes(b"mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file.png").write_bytes(b"mine")
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
-    with refused(SettingsError, tmp_path / taken, "choose another place"):
+    with refused(OptionError, tmp_path / taken, "choose another place"):
         denoise(gray, folder, tmp_path / taken)
     single = folder / files(folder)[0]
     if taken in ("file.png", "folder"):
-        with refused(SettingsError, tmp_path / taken):
+        with refused(OptionError, tmp_path / taken):
             denoise(gray, single, tmp_path / taken)
     assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
 
 
 def test_a_link_to_the_source_is_the_source(
-    gray: Trained, folder: Path, tmp_path: Path, refused: Refused
+    gray: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "link").symlink_to(folder)
-    with refused(SettingsError, "link"):
+    with refused(OptionError, "link"):
         denoise(gray, folder, tmp_path / "link" / "clean")
 
 
 def test_an_array_needs_the_name_of_a_file(
-    gray: Trained, digits: Samples, tmp_path: Path, refused: Refused
+    gray: TrainedModel, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
     np.save(tmp_path / "noisy.npy", digits.values)
-    with refused(SettingsError, "noisy.npy", ".npy"):
+    with refused(OptionError, "noisy.npy", ".npy"):
         denoise(gray, tmp_path / "noisy.npy", tmp_path / "clean")
     assert files(tmp_path) == ["noisy.npy"]
 
 
 def test_a_place_that_cannot_be_made_is_said(
-    gray: Trained, folder: Path, tmp_path: Path, refused: Refused
+    gray: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     with refused(IsthmusError, tmp_path / "file" / "clean"):
         denoise(gray, folder, tmp_path / "file" / "clean")
-    with refused(SettingsError, "x" * 300):
+    with refused(OptionError, "x" * 300):
         denoise(gray, folder, tmp_path / ("x" * 300))
 
 
 def test_samples_of_another_kind_are_refused(
-    gray: Trained, waves: Trained, folder: Path, tmp_path: Path, refused: Refused
+    gray: TrainedModel, waves: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     np.save(tmp_path / "waves.npy", signals(3))
     np.save(tmp_path / "images.npy", np.zeros((3, 9, 9), np.uint8))
     with refused(ModelError, "takes samples (N, 40, 2)", folder, "pictures"):
         denoise(waves, folder, tmp_path / "clean")
-    for trained, source in ((gray, "waves.npy"), (waves, "images.npy")):
+    for model, source in ((gray, "waves.npy"), (waves, "images.npy")):
         with refused(ModelError, "takes samples"):
-            denoise(trained, tmp_path / source, tmp_path / "clean.npy")
+            denoise(model, tmp_path / source, tmp_path / "clean.npy")
     assert not [name for name in files(tmp_path) if "clean" in name]
 
 
 def test_missing_and_unknown_sources_are_said(
-    gray: Trained, tmp_path: Path, refused: Refused
+    gray: TrainedModel, tmp_path: Path, refused: Refused
 ) -> None:
     with refused(SourceError, "nowhere"):
         denoise(gray, tmp_path / "nowhere", tmp_path / "clean")
@@ -388,7 +400,7 @@ def test_missing_and_unknown_sources_are_said(
         denoise(gray, tmp_path / "empty", tmp_path / "clean")
 
 
-def test_what_is_written_is_sharp(rgb: Trained) -> None:
+def test_what_is_written_is_sharp(rgb: TrainedModel) -> None:
     """A JPEG of ours is near to what was written: quality 95, colour at full resolution."""
     draw = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     content = io.BytesIO()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import MODELS, specify, summarise
+from isthmus import MODELS, configure, summarize
 from isthmus.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +31,7 @@ def test_the_command_reference_is_what_the_program_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_readme_counts_every_model_right(name: str) -> None:
     model = MODELS[name]
-    layers = summarise(specify(name, model.shape, class_names=model.class_names))
+    layers = summarize(configure(name, model.shape, class_names=model.class_names))
     count = sum(layer.trainable + layer.frozen for layer in layers)
     row = re.search(rf"^\| `{name}` \|.*$", README, flags=re.MULTILINE)
     assert row is not None

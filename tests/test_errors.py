@@ -19,7 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from isthmus.trained import Trained
+from isthmus.inference import TrainedModel
 from test_cli import Outcome, done, isthmus, pictures
 
 
@@ -157,7 +157,7 @@ def reweighted(about: Callable[[dict[str, Any]], Any]) -> Callable[[], object]:
 
 
 def larger_code(about: dict[str, Any]) -> dict[str, Any]:
-    return {**about, "spec": {**about["spec"], "code_size": 7}}
+    return {**about, "config": {**about["config"], "code_size": 7}}
 
 
 SIGNALS = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32)
@@ -239,7 +239,7 @@ SETTINGS = {
         "conv-pool takes images, not signals",
         array("a", signals=SIGNALS),
     ),
-    "mirrored signals": Bad("train a.npz --mirror", "mirror", array("a", signals=SIGNALS)),
+    "mirrored signals": Bad("train a.npz --flip", "flip", array("a", signals=SIGNALS)),
 }
 
 PLACES = {
@@ -271,7 +271,7 @@ PLACES = {
     "weights of another code": Bad("evaluate run", "model.safetensors", reweighted(larger_code)),
     "weights of no spec": Bad("evaluate run", "model.safetensors", reweighted(lambda _: 3)),
     "weights of a new version": Bad(
-        "evaluate run", "model.safetensors", reweighted(lambda about: {**about, "spec": {"x": 1}})
+        "evaluate run", "model.safetensors", reweighted(lambda about: {**about, "config": {"x": 1}})
     ),
 }
 
@@ -282,9 +282,9 @@ BROKEN: dict[str, tuple[str, Callable[[], object], tuple[str, ...]]] = {
     "run.json, cut": ("run.json", damaged("run.json"), (*READERS, "summary run")),
     "run.json, a list": ("run.json", damaged("run.json", b"[]"), READERS[:1]),
     "run.json, no text": ("run.json", damaged("run.json", b"\xff\xfe"), READERS[:1]),
-    "run.json, no spec": ("run.json", edited("spec", to=3), READERS[:1]),
-    "run.json, unknown model": ("run.json", edited("spec", "model", to="new"), READERS[:1]),
-    "run.json, no epochs": ("run.json", edited("settings", "epochs", to="x"), READERS[:1]),
+    "run.json, no spec": ("run.json", edited("model_config", to=3), READERS[:1]),
+    "run.json, unknown model": ("run.json", edited("model_config", "model", to="new"), READERS[:1]),
+    "run.json, no epochs": ("run.json", edited("training_config", "epochs", to="x"), READERS[:1]),
     "run.json, no fingerprint": ("run.json", edited("data", to={}), READERS[:1]),
     "weights, cut": ("model.safetensors", damaged("model.safetensors"), READERS[:2]),
     "weights, other bytes": (
@@ -371,16 +371,14 @@ def test_fetching_without_a_network_is_refused(here: Path, monkeypatch: pytest.M
     assert [path for path in (here / "data").rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("model", ["linear", "dense", "conv"])
-def test_a_diverging_loss_stops_and_keeps_good_weights(here: Path, model: str) -> None:
-    options = ("--model", model, "--optimizer", "sgd", "--lr", 1e30, "--epochs", 5)
+@pytest.mark.parametrize("name", ["linear", "dense", "conv"])
+def test_a_diverging_loss_stops_and_keeps_good_weights(here: Path, name: str) -> None:
+    options = ("--model", name, "--optimizer", "sgd", "--lr", 1e30, "--epochs", 5)
     refused(isthmus("train", "digits", "--limit", 100, *options, "--out", "new"), "lower lr")
     weights = safetensors.torch.load_file(here / "new" / "model.safetensors")
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
-    trained = Trained.load(here / "new")
-    assert all(
-        math.isfinite(line) for line in trained.encode(trained.read("digits", limit=3))[:, 0]
-    )
+    model = TrainedModel.load(here / "new")
+    assert all(math.isfinite(line) for line in model.encode(model.read("digits", limit=3))[:, 0])
     assert list((here / "new").rglob("*.tmp")) == []
 
 
@@ -436,7 +434,10 @@ def test_a_disk_that_fills_while_training_leaves_a_run_that_resumes(
     filler.write_bytes(bytes(1024 * 1024 - 200 * 1024))  # room for the weights, not the checkpoint
     refused(isthmus("train", "digits", *options, "--out", run), "No space left")
     assert list(run.rglob("*.tmp")) == []
-    assert Trained.load(run).encode(Trained.load(run).read("digits", limit=3)).shape == (3, 30)
+    assert TrainedModel.load(run).encode(TrainedModel.load(run).read("digits", limit=3)).shape == (
+        3,
+        30,
+    )
     moved = Path(shutil.copytree(run, tmp_path / "moved"))
     done("resume", moved)
     done("train", "digits", *options, "--out", tmp_path / "whole")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isthmus.data.preprocessing import Preprocessing
+from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin
 from isthmus.errors import IsthmusError
-from isthmus.files import build, fingerprint, plain, replacing, write_bytes, write_json
-from isthmus.models.spec import specify
-from isthmus.training.settings import Settings
+from isthmus.files import atomic_write, fingerprint, from_json, to_json, write_bytes, write_json
+from isthmus.models.config import configure
+from isthmus.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def _held(folder: Path) -> list[str]:
 
 
 def _write_half(path: Path, error: BaseException) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"half of the new")
         raise error
 
@@ -51,7 +51,7 @@ def test_written_bytes_are_the_whole_file(tmp_path: Path) -> None:
 
 def test_the_old_file_stands_until_the_new_one_is_complete(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with replacing(tmp_path / "a") as file:
+    with atomic_write(tmp_path / "a") as file:
         file.write(b"new")
         file.flush()
         assert (tmp_path / "a").read_bytes() == b"old"
@@ -117,7 +117,7 @@ def test_json_is_readable_by_people_and_machines(tmp_path: Path) -> None:
 def test_nested_dataclasses_become_plain() -> None:
     leaf = Leaf((1, 2), PurePosixPath("a/b"))
     expected = {"sizes": [1, 2], "place": "a/b"}
-    content = plain(Tree(leaf, (leaf,), {"one": leaf}))
+    content = to_json(Tree(leaf, (leaf,), {"one": leaf}))
     assert content == {"leaf": expected, "leaves": [expected], "named": {"one": expected}}
 
 
@@ -125,26 +125,26 @@ def test_nested_dataclasses_become_plain() -> None:
     "content",
     [
         Preprocessing(crop=90, size=(32, 48), channels=3, background="#102030", low=-1.5),
-        Settings(epochs=3, optimizer="sgd", momentum=0.9, lr=0.25),
-        specify("conv", (3, 32, 48), 7),
+        TrainingConfig(epochs=3, optimizer="sgd", momentum=0.9, lr=0.25),
+        configure("conv", (3, 32, 48), 7),
     ],
     ids=lambda content: type(content).__name__,
 )
 def test_a_dataclass_survives_json(content: Any) -> None:
-    assert build(type(content), json.loads(json.dumps(plain(content)))) == content
+    assert from_json(type(content), json.loads(json.dumps(to_json(content)))) == content
 
 
 def test_a_nested_dataclass_survives_json() -> None:
     origin = Origin("photos", Preprocessing(size=(8, 9)), 100)
-    content = json.loads(json.dumps(plain(origin)))
-    content["preprocessing"] = build(Preprocessing, content["preprocessing"])
-    assert build(Origin, content) == origin
+    content = json.loads(json.dumps(to_json(origin)))
+    content["preprocessing"] = from_json(Preprocessing, content["preprocessing"])
+    assert from_json(Origin, content) == origin
 
 
 @pytest.mark.parametrize("content", [{}, {"sizes": [1]}, {"sizes": [1], "place": "", "more": 1}])
 def test_a_missing_or_unknown_field_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(IsthmusError, match="this is no Leaf"):
-        build(Leaf, content)
+        from_json(Leaf, content)
 
 
 # -- fingerprint ----------------------------------------------------------------------------

@@ -259,7 +259,7 @@ def test_options_within_sentences_exist(page: Path) -> None:
 def test_settings_within_sentences_can_be_made(page: Path) -> None:
     for span in spans(page):
         if span.startswith("Settings(") and "…" not in span:
-            eval(span, {"Settings": package.Settings})
+            eval(span, {"TrainingConfig": package.TrainingConfig})
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)

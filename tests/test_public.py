@@ -12,12 +12,12 @@ import typer
 import isthmus as package
 from isthmus.cli import app
 from isthmus.data.augmentation import AUGMENTATIONS
+from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import CORRUPTIONS
-from isthmus.data.datasets import DATASETS
-from isthmus.models.zoo import MODELS, TASKS
+from isthmus.models.registry import MODELS, TASKS
+from isthmus.training.config import DEVICES, PRECISIONS
 from isthmus.training.objectives import LOSSES
-from isthmus.training.optimization import OPTIMIZERS, SCHEDULES
-from isthmus.training.settings import DEVICES, PRECISIONS
+from isthmus.training.optim import OPTIMIZERS, SCHEDULES
 from test_cli import isthmus
 
 PUBLIC = [
@@ -28,25 +28,25 @@ PUBLIC = [
     "IsthmusError",
     "MODELS",
     "Map",
+    "ModelConfig",
     "Preprocessing",
     "Progress",
     "Run",
     "Samples",
-    "Settings",
-    "Spec",
-    "Trained",
+    "TrainedModel",
+    "TrainingConfig",
     "__version__",
-    "between",
-    "build",
+    "build_model",
+    "configure",
     "denoise",
-    "divide",
-    "draw_map",
     "encode",
     "evaluate",
+    "fit_map",
+    "interpolate",
     "load",
     "resume",
-    "specify",
-    "summarise",
+    "split_samples",
+    "summarize",
     "train",
     "write_comparison",
     "write_report",

@@ -15,7 +15,7 @@ import typer
 
 from isthmus import Run
 from isthmus.cli import app
-from isthmus.recipes import RECIPES, Figure, Recipe, Step
+from isthmus.recipes import RECIPES, Metric, Recipe, Step
 from test_cli import done, isthmus
 
 TRAINED = ("train digits --model dense --limit 200 --epochs 3 --code-size 4 --out {out}/small",)
@@ -29,8 +29,8 @@ TINY = Recipe(
         Step("data preview digits --limit 4 --out {out}/digits.png", caption="Four of the digits."),
     ),
     (
-        Figure("squared error", "small.test.mse", "0.1", "a <paper>"),
-        Figure("of PCA", "small.baselines.pca.mse"),
+        Metric("squared error", "small.test.mse", "0.1", "a <paper>"),
+        Metric("of PCA", "small.baselines.pca.mse"),
     ),
     needs=("digits",),
 )
@@ -99,7 +99,7 @@ def test_every_recipe_runs_quickly_and_leaves_a_page(
     for step in recipe.steps:
         if step.trains:
             run = Run.open(step.output(folder) or folder)
-            assert run.history()[-1]["epoch"] == run.record.settings.epochs
+            assert run.history()[-1]["epoch"] == run.record.training_config.epochs
             assert run.path.name in page.text
 
 
@@ -196,7 +196,7 @@ def test_what_is_measured_is_what_the_commands_measure(tiny: Recipe, tmp_path: P
     page = Page(folder / "recipe.html")
     assert f"0.1 a <paper> {ours['mean']:.4f}" in page.text
     assert "quick" not in page.text
-    assert Run.open(folder / "small").record.settings.epochs == 3
+    assert Run.open(folder / "small").record.training_config.epochs == 3
 
 
 def test_every_seed_is_trained_and_the_page_gives_their_spread(
@@ -209,7 +209,7 @@ def test_every_seed_is_trained_and_the_page_gives_their_spread(
     assert ours["mean"] == pytest.approx(statistics.mean(ours["ours"]))
     assert ours["deviation"] == pytest.approx(statistics.stdev(ours["ours"]))
     runs = [folder / "small", folder / "seed-1" / "small", folder / "seed-2" / "small"]
-    assert [Run.open(run).record.settings.seed for run in runs] == [0, 1, 2]
+    assert [Run.open(run).record.training_config.seed for run in runs] == [0, 1, 2]
     assert f"{ours['mean']:.4f} ± {ours['deviation']:.4f}" in Page(folder / "recipe.html").text
 
 
@@ -276,10 +276,10 @@ def test_the_commands_that_are_shown_can_be_typed(
 def test_what_has_been_trained_is_not_trained_again(tiny: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     done("recipe", "run", "tiny", "--out", folder)
-    made = Run.open(folder / "small").record.made
+    made = Run.open(folder / "small").record.environment
     picture = (folder / "digits.png").stat().st_mtime_ns
     result = json.loads(done("recipe", "run", "tiny", "--seeds", 2, "--out", folder, "--json").out)
-    assert Run.open(folder / "small").record.made == made
+    assert Run.open(folder / "small").record.environment == made
     assert (folder / "digits.png").stat().st_mtime_ns == picture
     assert len(set(result["figures"][0]["ours"])) == 2
 

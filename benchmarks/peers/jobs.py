@@ -28,8 +28,9 @@ Job = Callable[[], int]  # returns the number of items
 
 def isthmus_reads(folder: Path) -> Job:
     """Read into a cache that is empty."""
-    import isthmus.data.cache
     import isthmus.data.loading
+
+    import isthmus.data.cache
 
     def read() -> int:
         with tempfile.TemporaryDirectory() as cache:

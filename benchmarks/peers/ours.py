@@ -31,7 +31,7 @@ def main() -> None:
     splits[-2:] = 1, 2
     samples = isthmus.Samples(samples.values, samples.names, splits=splits)
     optimizer, lr = OPTIMIZERS.get(name, ("adam", None))
-    settings = isthmus.Settings(
+    config = isthmus.TrainingConfig(
         epochs=2,
         batch_size=batch,
         optimizer=optimizer,
@@ -41,18 +41,18 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        for _ in isthmus.train(samples, name, out=out, settings=settings):
+        for _ in isthmus.train(samples, name, out=out, config=config):
             pass
         first, second = isthmus.Run.open(out).history()
-        trained = isthmus.Trained.load(out, precision=precision)
+        model = isthmus.TrainedModel.load(out, precision=precision)
         for _ in range(2):
             began = time.perf_counter()
-            trained.reconstruct(values)
+            model.reconstruct(values)
             inferred = time.perf_counter() - began
     print(
         json.dumps(
             {
-                "parameters": sum(layer.trainable + layer.frozen for layer in trained.layers),
+                "parameters": sum(layer.trainable + layer.frozen for layer in model.layers),
                 "train": second["step"] / 2 * batch / (second["seconds"] - first["seconds"]),
                 "infer": len(values) / inferred,
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,

@@ -13,11 +13,11 @@ import time
 
 import numpy as np
 import torch
+from isthmus.models.zoo import MODELS
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from isthmus import build
-from isthmus.models.zoo import MODELS
 
 OPTIMIZERS = {
     "conv-transpose": torch.optim.Adamax,

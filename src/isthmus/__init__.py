@@ -1,6 +1,7 @@
-"""Isthmus trains autoencoders on your images and lets you use what they learnt.
+"""Isthmus trains autoencoders on images and puts what they learnt to use.
 
-The public names are loaded when they are first used, so that `import isthmus` costs nothing.
+Public names are imported when they are first used, so that `import isthmus` and
+`isthmus --help` load neither NumPy nor torch.
 """
 
 from importlib import import_module
@@ -9,73 +10,73 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from isthmus.comparison import write_comparison as write_comparison
+    from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
-    from isthmus.data.datasets import DATASETS as DATASETS
-    from isthmus.data.loading import load as load
-    from isthmus.data.preprocessing import Preprocessing as Preprocessing
+    from isthmus.data.load import load as load
+    from isthmus.data.preprocess import Preprocessing as Preprocessing
     from isthmus.data.samples import Samples as Samples
-    from isthmus.data.samples import divide as divide
+    from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
     from isthmus.errors import IsthmusError as IsthmusError
-    from isthmus.evaluation import evaluate as evaluate
+    from isthmus.evaluation.evaluate import evaluate as evaluate
+    from isthmus.inference import TrainedModel as TrainedModel
     from isthmus.latent.codes import Codes as Codes
     from isthmus.latent.codes import encode as encode
     from isthmus.latent.index import Index as Index
+    from isthmus.latent.interpolation import interpolate as interpolate
     from isthmus.latent.maps import Map as Map
-    from isthmus.latent.maps import draw_map as draw_map
-    from isthmus.latent.morph import between as between
-    from isthmus.models.spec import Spec as Spec
-    from isthmus.models.spec import build as build
-    from isthmus.models.spec import specify as specify
-    from isthmus.models.summary import summarise as summarise
-    from isthmus.models.zoo import MODELS as MODELS
-    from isthmus.report import write_report as write_report
-    from isthmus.trained import Trained as Trained
+    from isthmus.latent.maps import fit_map as fit_map
+    from isthmus.models.config import ModelConfig as ModelConfig
+    from isthmus.models.config import build_model as build_model
+    from isthmus.models.config import configure as configure
+    from isthmus.models.registry import MODELS as MODELS
+    from isthmus.models.summary import summarize as summarize
+    from isthmus.reports.comparison import write_comparison as write_comparison
+    from isthmus.reports.run import write_report as write_report
+    from isthmus.training.config import TrainingConfig as TrainingConfig
     from isthmus.training.loop import Progress as Progress
     from isthmus.training.run import Run as Run
-    from isthmus.training.settings import Settings as Settings
     from isthmus.training.train import resume as resume
     from isthmus.training.train import train as train
 
-_PLACES = {
+_MODULES = {
     "CORRUPTIONS": "data.corruption",
     "Codes": "latent.codes",
-    "DATASETS": "data.datasets",
+    "DATASETS": "data.catalog",
     "Index": "latent.index",
     "IsthmusError": "errors",
-    "MODELS": "models.zoo",
+    "MODELS": "models.registry",
     "Map": "latent.maps",
-    "Preprocessing": "data.preprocessing",
+    "ModelConfig": "models.config",
+    "Preprocessing": "data.preprocess",
     "Progress": "training.loop",
     "Run": "training.run",
     "Samples": "data.samples",
-    "Settings": "training.settings",
-    "Spec": "models.spec",
-    "Trained": "trained",
-    "between": "latent.morph",
-    "build": "models.spec",
+    "TrainedModel": "inference",
+    "TrainingConfig": "training.config",
+    "build_model": "models.config",
+    "configure": "models.config",
     "denoise": "denoising",
-    "divide": "data.samples",
-    "draw_map": "latent.maps",
     "encode": "latent.codes",
-    "evaluate": "evaluation",
-    "load": "data.loading",
+    "evaluate": "evaluation.evaluate",
+    "fit_map": "latent.maps",
+    "interpolate": "latent.interpolation",
+    "load": "data.load",
     "resume": "training.train",
-    "specify": "models.spec",
-    "summarise": "models.summary",
+    "split_samples": "data.split",
+    "summarize": "models.summary",
     "train": "training.train",
-    "write_comparison": "comparison",
-    "write_report": "report",
+    "write_comparison": "reports.comparison",
+    "write_report": "reports.run",
 }
 
-__all__ = [*_PLACES, "__version__"]
+__all__ = [*_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
-    return getattr(import_module(f"isthmus.{_PLACES[name]}"), name)
+    return getattr(import_module(f"isthmus.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isthmus.data.cache import Track, refuse_too_many, untracked
-from isthmus.data.loading import resolve
+from isthmus.data.load import locate_source
+from isthmus.data.manifest import Manifest
+from isthmus.data.readers.trees import PICTURE_SUFFIXES
 from isthmus.data.samples import Origin, Samples
-from isthmus.data.sources import Found
-from isthmus.data.trees import PICTURE_SUFFIXES
-from isthmus.errors import IsthmusError, ModelError, SettingsError, SourceError, reason
-from isthmus.files import replacing, write_bytes
-from isthmus.trained import Trained
+from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError, first_sentence
+from isthmus.files import atomic_write, write_bytes
+from isthmus.inference import TrainedModel
 
 Picture = tuple[str, NDArray[np.uint8]]  # its name and all its pixels (H, W, C)
 
@@ -58,7 +58,7 @@ class Denoised:
 
 
 def denoise(
-    trained: Trained, source: str | Path, out: str | Path, *, track: Track = untracked
+    model: TrainedModel, source: str | Path, out: str | Path, *, track: Track = untracked
 ) -> Denoised:
     """Send a source through a model and write what comes out, in the source's own sizes.
 
@@ -69,7 +69,7 @@ def denoise(
 
     Parameters
     ----------
-    trained : Trained
+    model : TrainedModel
         Any autoencoder, as a rule one that was trained on noisy inputs.
     source : path or str
         As `load` takes it.
@@ -91,77 +91,77 @@ def denoise(
         If a file cannot be written. After any error what was written before is removed.
     """
     out = Path(out)
-    name, location, read = resolve(source)
+    name, location, read = locate_source(source)
     _refuse_taken(out, location)
     found = read(location, None)
     if found.values is not None:
-        return _array(trained, found, name, out, track)
+        return _array(model, found, name, out, track)
     is_single = location.is_file() and location.suffix.lower() in PICTURE_SUFFIXES
     is_file = is_single and out.suffix.lower() in PICTURE_SUFFIXES and not out.exists()
-    return _pictures(trained, found, name, out, is_file, track)
+    return _pictures(model, found, name, out, is_file, track)
 
 
 def _refuse_taken(out: Path, source: Path) -> None:
     try:
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-            raise SettingsError(f"{out} lies in {source}, its source; choose another place.")
+            raise OptionError(f"{out} lies in {source}, its source; choose another place.")
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-            raise SettingsError(f"{out} exists already; choose another place, or an empty folder.")
+            raise OptionError(f"{out} exists already; choose another place, or an empty folder.")
     except OSError as error:
-        raise SettingsError(f"{out} cannot be written: {reason(error)}.") from error
+        raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
 
 
-def _array(trained: Trained, found: Found, name: str, out: Path, track: Track) -> Denoised:
+def _array(model: TrainedModel, found: Manifest, name: str, out: Path, track: Track) -> Denoised:
     """Send an array through the model, into one .npy file, batch by batch."""
     if out.suffix.lower() != ".npy":
-        raise SettingsError(f"{name} holds an array; give a file to write that ends in .npy.")
+        raise OptionError(f"{name} holds an array; give a file to write that ends in .npy.")
     samples = Samples(np.asarray(found.values), found.names, origin=Origin(name))
-    starts = range(0, len(samples), trained.batch)
-    shape = (len(samples), *samples.shape[:-1], trained.spec.shape[0])
+    starts = range(0, len(samples), model.batch)
+    shape = (len(samples), *samples.shape[:-1], model.config.shape[0])
     kind = np.lib.format.dtype_to_descr(samples.values.dtype)
-    with replacing(out) as file:
+    with atomic_write(out) as file:
         header = {"descr": kind, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         for start in track(starts, len(starts), "Denoising"):
-            block = samples.values[start : start + trained.batch]
-            file.write(np.ascontiguousarray(_through(trained, block)).data)
-    resized = not samples.is_signal and _is_resized(trained, samples.values[0])
+            block = samples.values[start : start + model.batch]
+            file.write(np.ascontiguousarray(_through(model, block)).data)
+    resized = not samples.is_signal and _is_resized(model, samples.values[0])
     return Denoised(len(samples), len(samples) if resized else 0)
 
 
-def _through(trained: Trained, wholes: Sequence[NDArray[Any]] | NDArray[Any]) -> Any:
+def _through(model: TrainedModel, wholes: Sequence[NDArray[Any]] | NDArray[Any]) -> Any:
     """Send whole samples through the model and back to their sizes and places."""
     if wholes[0].ndim == 2:
-        return trained.reconstruct(np.array(wholes))  # torch wants to be able to write
-    wanted = trained.preprocessing
-    fitted = trained.reconstruct(np.stack([wanted.fit(whole) for whole in wholes]))
+        return model.reconstruct(np.array(wholes))  # torch wants to be able to write
+    wanted = model.preprocessing
+    fitted = model.reconstruct(np.stack([wanted.fit(whole) for whole in wholes]))
     return [wanted.put_back(one, whole) for one, whole in zip(fitted, wholes, strict=True)]
 
 
-def _is_resized(trained: Trained, whole: NDArray[np.uint8]) -> bool:
-    wanted = trained.preprocessing
+def _is_resized(model: TrainedModel, whole: NDArray[np.uint8]) -> bool:
+    wanted = model.preprocessing
     return wanted.cropped(whole).shape[:2] != wanted.size
 
 
 def _pictures(
-    trained: Trained, found: Found, name: str, out: Path, is_file: bool, track: Track
+    model: TrainedModel, found: Manifest, name: str, out: Path, is_file: bool, track: Track
 ) -> Denoised:
     """Send pictures through the model, into a file each: of the folder `out`, or `out` itself."""
-    if trained.spec.shape[0] not in (1, 3) or len(trained.spec.shape) == 2:
-        shape = ", ".join(map(str, (*trained.spec.shape[1:], trained.spec.shape[0])))
+    if model.config.shape[0] not in (1, 3) or len(model.config.shape) == 2:
+        shape = ", ".join(map(str, (*model.config.shape[1:], model.config.shape[0])))
         raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
     broken: dict[int, str] = {}
     written: list[Path] = []
     resized = 0
-    decoded = _decoded(trained, found, name, broken, track)
+    decoded = _decoded(model, found, name, broken, track)
     try:
         with ThreadPoolExecutor(WRITERS) as writers:
-            for batch in _batches(decoded, trained.batch):
+            for batch in _batches(decoded, model.batch):
                 wholes = [whole for _, whole in batch]
                 places = [out if is_file else out / picture for picture, _ in batch]
                 written += places
-                deque(writers.map(_write, places, _through(trained, wholes)), 0)
-                resized += sum(_is_resized(trained, whole) for whole in wholes)
+                deque(writers.map(_write, places, _through(model, wholes)), 0)
+                resized += sum(_is_resized(model, whole) for whole in wholes)
     except IsthmusError:
         _remove(written, out)
         raise
@@ -170,16 +170,16 @@ def _pictures(
 
 
 def _decoded(
-    trained: Trained, found: Found, name: str, broken: dict[int, str], track: Track
+    model: TrainedModel, found: Manifest, name: str, broken: dict[int, str], track: Track
 ) -> Iterator[Picture]:
     """Yield names and whole pictures, and note broken ones with reasons."""
     for i, file in enumerate(track(found.files, len(found.names), "Denoising")):
         try:
             if isinstance(file, SourceError):
                 raise file
-            whole = trained.preprocessing.decode(file)
+            whole = model.preprocessing.decode(file)
         except SourceError as error:
-            broken[i] = reason(error)
+            broken[i] = first_sentence(error)
             refuse_too_many(broken, found, name, done=i + 1)
             continue
         yield found.names[i], whole
@@ -206,7 +206,7 @@ def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
     try:
         picture.save(content, **WRITTEN[path.suffix.lower()])
     except (OSError, ValueError) as error:
-        raise IsthmusError(f"{path} cannot be written: {reason(error)}.") from error
+        raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
     write_bytes(path, content.getvalue())
 
 

@@ -17,7 +17,7 @@ class SourceError(IsthmusError):
     """A source of samples that is missing, empty, broken or of the wrong kind."""
 
 
-class SettingsError(IsthmusError):
+class OptionError(IsthmusError):
     """A setting outside its range, or a name that no table has."""
 
 
@@ -33,12 +33,12 @@ class TrainingError(IsthmusError):
     """Training that cannot go on, such as a loss that became NaN."""
 
 
-def reason(error: Exception) -> str:
+def first_sentence(error: Exception) -> str:
     r"""Return the first sentence of what a library complains about, to put into one of ours.
 
     Examples
     --------
-    >>> reason(ValueError("cannot open it:\n- not this\n- nor that"))
+    >>> first_sentence(ValueError("cannot open it:\n- not this\n- nor that"))
     'cannot open it'
     """
     if isinstance(error, OSError) and error.strerror:
@@ -46,14 +46,14 @@ def reason(error: Exception) -> str:
     return re.split(r"\n|\. ", str(error))[0].rstrip(".: ") or type(error).__name__
 
 
-def choices(names: tuple[str, ...]) -> str:
+def list_names(names: tuple[str, ...]) -> str:
     """List the names that there are, the first of many.
 
     Examples
     --------
-    >>> choices(("a", "b"))
+    >>> list_names(("a", "b"))
     'a, b'
-    >>> choices(tuple(map(str, range(1_012))))
+    >>> list_names(tuple(map(str, range(1_012))))
     '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 1,000 more'
     """
     more = len(names) - LISTED

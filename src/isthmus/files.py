@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from safetensors import SafetensorError
 
-from isthmus.errors import IsthmusError, reason
+from isthmus.errors import IsthmusError, first_sentence
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ DAMAGE = (
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` once it is complete; its folder is made.
 
     The content goes to a temporary name in the same folder, is flushed to the disk and then
@@ -56,14 +56,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
-        raise IsthmusError(f"{path} cannot be written: {reason(error)}.") from error
+        raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
 @contextmanager
-def reading(path: Path, kind: type[IsthmusError]) -> Iterator[None]:
+def reporting_damage(path: Path, kind: type[IsthmusError]) -> Iterator[None]:
     """Say in one sentence, as an error of `kind`, that a file that we wrote is damaged.
 
     Whatever its parser stumbles over means the same: some other program, a disk or a hand has
@@ -72,22 +72,22 @@ def reading(path: Path, kind: type[IsthmusError]) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        message = f"{path} is damaged and cannot be read: {reason(error)}."
+        message = f"{path} is damaged and cannot be read: {first_sentence(error)}."
         raise kind(message) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(content)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` (dataclasses included) as indented JSON, whole or not at all."""
-    write_bytes(path, (json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def plain(content: Any) -> Any:
+def to_json(content: Any) -> Any:
     """Turn dataclasses, also nested ones, into what JSON knows.
 
     A field that came later, as its metadata say, is left out where it is empty: so fingerprints
@@ -96,28 +96,28 @@ def plain(content: Any) -> Any:
     Examples
     --------
     >>> import pathlib
-    >>> plain({"path": pathlib.PurePosixPath("a/b"), "sizes": (1, 2)})
+    >>> to_json({"path": pathlib.PurePosixPath("a/b"), "sizes": (1, 2)})
     {'path': 'a/b', 'sizes': [1, 2]}
     """
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
         fields = dataclasses.fields(content)
         values = [(field, getattr(content, field.name)) for field in fields]
         return {
-            field.name: plain(value)
+            field.name: to_json(value)
             for field, value in values
             if value or "later" not in field.metadata
         }
     if isinstance(content, dict):
-        return {str(key): plain(value) for key, value in content.items()}
+        return {str(key): to_json(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [plain(value) for value in content]
+        return [to_json(value) for value in content]
     if isinstance(content, os.PathLike):
         return os.fspath(content)
     return content
 
 
-def build(kind: type[T], content: dict[str, Any]) -> T:
-    """Make the dataclass `kind` from the JSON object that `plain` made of one.
+def from_json(kind: type[T], content: dict[str, Any]) -> T:
+    """Make the dataclass `kind` from the JSON object that `to_json` made of one.
 
     Lists become tuples, the only sequence our settings hold.
 
@@ -130,7 +130,7 @@ def build(kind: type[T], content: dict[str, Any]) -> T:
     try:
         return kind(**values)
     except TypeError as error:
-        raise IsthmusError(f"this is no {kind.__name__}: {reason(error)}.") from error
+        raise IsthmusError(f"this is no {kind.__name__}: {first_sentence(error)}.") from error
 
 
 def fingerprint(*parts: Any) -> str:
@@ -148,7 +148,7 @@ def fingerprint(*parts: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if not isinstance(part, bytes | memoryview):
-            part = json.dumps(plain(part)).encode()
+            part = json.dumps(to_json(part)).encode()
         view = memoryview(part)
         digest.update(view.nbytes.to_bytes(8, "little"))
         digest.update(view)

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from isthmus import load
 from isthmus.data.augmentation import AUGMENTATIONS, Augmentation
-from isthmus.data.draws import AUGMENT, Fresh
-from isthmus.errors import SettingsError
+from isthmus.data.random import AUGMENT, StepRng
+from isthmus.errors import OptionError
 
 Refused = Callable[..., AbstractContextManager[None]]
 
 
-def draws(batch: int = 0, size: int = 32) -> Fresh:
-    return Fresh(0, 0, batch, size, stream=AUGMENT)
+def rng(batch: int = 0, size: int = 32) -> StepRng:
+    return StepRng(0, 0, batch, size, stream=AUGMENT)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def digits() -> Tensor:
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_each_kind_changes_images_and_others_each_time(kind: str, digits: Tensor) -> None:
     change = Augmentation(((kind, AUGMENTATIONS[kind].strongest / 2),))
-    first, again, other = (change.apply(digits, draws(n))[0] for n in (0, 0, 1))
+    first, again, other = (change.apply(digits, rng(n))[0] for n in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.shape == digits.shape
@@ -40,9 +40,9 @@ def test_each_kind_changes_images_and_others_each_time(kind: str, digits: Tensor
 
 
 def test_a_mask_moves_with_its_image(digits: Tensor) -> None:
-    change = Augmentation.parse("shift:0.2,zoom:0.4,turn:20")
+    change = Augmentation.parse("shift:0.2,zoom:0.4,rotate:20")
     masks = (digits[:, 0] > 0.5).long()
-    x, moved = change.apply(masks[:, None].float(), draws(), masks)
+    x, moved = change.apply(masks[:, None].float(), rng(), masks)
     assert moved is not None
     assert not torch.equal(moved, masks)
     sure = (x[:, 0] - 0.5).abs() > 0.49  # pixels that interpolation did not mix
@@ -51,8 +51,8 @@ def test_a_mask_moves_with_its_image(digits: Tensor) -> None:
 
 
 def test_a_shift_moves_by_whole_images_of_their_own(digits: Tensor) -> None:
-    x, _ = Augmentation.parse("shift:0.25").apply(digits, draws())
-    chance = draws().uniform((32, 7))[:, :2]
+    x, _ = Augmentation.parse("shift:0.25").apply(digits, rng())
+    chance = rng().uniform((32, 7))[:, :2]
     middle = slice(5, 11)
     for image, moved, (right, down) in zip(digits, x, 2 * chance - 1, strict=True):
         columns, rows = round(float(right) * 4), round(float(down) * 4)
@@ -65,13 +65,13 @@ def test_turning_keeps_the_shapes_of_images_that_are_not_square() -> None:
     image = torch.zeros(1, 1, 21, 41)
     image[:, :, 8:13, 18:23] = 1  # a square in the middle
     for batch in range(20):
-        x, _ = Augmentation.parse("turn:180").apply(image, draws(batch, 1))
+        x, _ = Augmentation.parse("rotate:180").apply(image, rng(batch, 1))
         assert x[..., 5:16, 13:28].sum() == pytest.approx(25, rel=0.12)
 
 
 def test_colours_change_without_moving_anything(digits: Tensor) -> None:
     rgb = digits.expand(-1, 3, -1, -1) * torch.tensor([1.0, 0.5, 0.25])[:, None, None]
-    x, _ = Augmentation.parse("colour:0.3").apply(rgb, draws())
+    x, _ = Augmentation.parse("color:0.3").apply(rgb, rng())
     for before, after in zip(rgb, x, strict=True):
         inside = (after > 0) & (after < 1)
         for channel in range(3):
@@ -81,10 +81,10 @@ def test_colours_change_without_moving_anything(digits: Tensor) -> None:
 
 
 def test_processes_together_see_what_one_does(digits: Tensor) -> None:
-    change = Augmentation.parse("shift:0.1,colour:0.2")
-    whole, _ = change.apply(digits, draws())
+    change = Augmentation.parse("shift:0.1,color:0.2")
+    whole, _ = change.apply(digits, rng())
     for part in (0, 1):
-        mine = Fresh(0, 0, 0, 32, (part, 2), AUGMENT)
+        mine = StepRng(0, 0, 0, 32, (part, 2), AUGMENT)
         assert torch.equal(change.apply(digits[part::2], mine)[0], whole[part::2])
 
 
@@ -99,12 +99,12 @@ def test_processes_together_see_what_one_does(digits: Tensor) -> None:
 def test_what_makes_no_sense_is_said(
     text: str, culprits: tuple[str, ...], refused: Refused
 ) -> None:
-    with refused(SettingsError, *culprits):
+    with refused(OptionError, *culprits):
         Augmentation.parse(text)
 
 
 def test_it_is_written_as_it_is_read() -> None:
-    text = "shift:0.1,zoom:0.25,colour:0.2"
+    text = "shift:0.1,zoom:0.25,color:0.2"
     assert str(Augmentation.parse(text)) == text
     assert np.allclose(
         [strength for _, strength in Augmentation.parse(text).steps], [0.1, 0.25, 0.2]

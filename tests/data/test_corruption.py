@@ -10,8 +10,8 @@ from torch import Tensor
 
 from isthmus import load
 from isthmus.data.corruption import CORRUPTIONS, Corruption
-from isthmus.data.draws import Draws, Fresh, Frozen
-from isthmus.errors import SettingsError
+from isthmus.data.random import Rng, SampleRng, StepRng
+from isthmus.errors import OptionError
 
 Refused = Callable[..., AbstractContextManager[None]]
 KINDS = tuple(CORRUPTIONS)
@@ -36,12 +36,12 @@ def signals(x: Tensor) -> Tensor:
     return x.reshape(-1, 2, 32)
 
 
-def fresh(x: Tensor, seed: int = 0, epoch: int = 0, batch: int = 0) -> Fresh:
-    return Fresh(seed, epoch, batch, len(x))
+def fresh(x: Tensor, seed: int = 0, epoch: int = 0, batch: int = 0) -> StepRng:
+    return StepRng(seed, epoch, batch, len(x))
 
 
-def noisy(text: str, x: Tensor, draws: Draws | None = None) -> Tensor:
-    return Corruption.parse(text).apply(x, draws or fresh(x))
+def noisy(text: str, x: Tensor, rng: Rng | None = None) -> Tensor:
+    return Corruption.parse(text).apply(x, rng or fresh(x))
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 2.0])
@@ -119,8 +119,8 @@ def test_signals_are_corrupted_too(kind: str, signals: Tensor) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_corrupted_stays_as_it_is(kind: str, rgb: Tensor) -> None:
     before = rgb.clone()
-    for draws in (fresh(rgb), Frozen(0, np.arange(len(rgb)))):
-        assert not torch.equal(noisy(f"{kind}:0.3", rgb, draws), rgb)
+    for rng in (fresh(rgb), SampleRng(0, np.arange(len(rgb)))):
+        assert not torch.equal(noisy(f"{kind}:0.3", rgb, rng), rgb)
     assert torch.equal(rgb, before)
 
 
@@ -134,26 +134,26 @@ def test_the_order_of_memory_does_not_matter(kind: str, rgb: Tensor) -> None:
 def test_frozen_noise_belongs_to_the_sample(kind: str, rgb: Tensor, signals: Tensor) -> None:
     for samples in (rgb, signals):
         text, indices = f"{kind}:0.3,{kind}:0.2", np.arange(100, 120)
-        whole = noisy(text, samples[indices], Frozen(3, indices))
-        alone = [noisy(text, samples[i : i + 1], Frozen(3, np.array([i]))) for i in indices]
+        whole = noisy(text, samples[indices], SampleRng(3, indices))
+        alone = [noisy(text, samples[i : i + 1], SampleRng(3, np.array([i]))) for i in indices]
         assert torch.equal(torch.cat(alone), whole)
         backwards = indices[::-1].copy()
-        turned = noisy(text, samples[backwards], Frozen(3, backwards))
+        turned = noisy(text, samples[backwards], SampleRng(3, backwards))
         assert torch.equal(turned.flip(0), whole)
-        assert not torch.equal(noisy(text, samples[indices], Frozen(4, indices)), whole)
+        assert not torch.equal(noisy(text, samples[indices], SampleRng(4, indices)), whole)
 
 
 def test_frozen_noise_is_another_for_every_sample(x: Tensor) -> None:
     one = x[:1].expand(200, -1, -1, -1)
-    noise = noisy("gaussian:0.5", one, Frozen(0, np.arange(200)))
+    noise = noisy("gaussian:0.5", one, SampleRng(0, np.arange(200)))
     assert len(torch.unique(noise.flatten(1), dim=0)) == 200
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_fresh_noise_follows_from_seed_epoch_and_batch(kind: str, x: Tensor) -> None:
     x = x[:50]
-    draws = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
-    seen = [noisy(f"{kind}:0.3", x, fresh(x, *numbers)) for numbers in draws]
+    rng = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    seen = [noisy(f"{kind}:0.3", x, fresh(x, *numbers)) for numbers in rng]
     assert torch.equal(seen[0], noisy(f"{kind}:0.3", x, fresh(x)))
     assert all(not torch.equal(seen[i], seen[j]) for i in range(4) for j in range(i))
 
@@ -162,18 +162,18 @@ def test_fresh_noise_follows_from_seed_epoch_and_batch(kind: str, x: Tensor) -> 
 @pytest.mark.parametrize("size", [60, 61])
 def test_processes_together_draw_what_one_would(kind: str, size: int, rgb: Tensor) -> None:
     text, x = f"{kind}:0.3,gaussian:0.1", rgb[:size]
-    whole = noisy(text, x, Fresh(2, 5, 7, size))
+    whole = noisy(text, x, StepRng(2, 5, 7, size))
     for rank in range(3):
-        mine = noisy(text, x[rank::3], Fresh(2, 5, 7, size, (rank, 3)))
+        mine = noisy(text, x[rank::3], StepRng(2, 5, 7, size, (rank, 3)))
         assert torch.equal(mine, whole[rank::3])
 
 
 def test_several_kinds_follow_each_other_in_their_order(x: Tensor) -> None:
     y = noisy("gaussian:0.2,salt-pepper:0.3,masked:0.5", x)
-    draws = fresh(x)
-    step = noisy("gaussian:0.2", x, draws)
-    step = noisy("salt-pepper:0.3", step, draws)
-    assert torch.equal(noisy("masked:0.5", step, draws), y)
+    rng = fresh(x)
+    step = noisy("gaussian:0.2", x, rng)
+    step = noisy("salt-pepper:0.3", step, rng)
+    assert torch.equal(noisy("masked:0.5", step, rng), y)
     # White grains lie on the noise; the mask covers them: white is 0.15 of the half that is left.
     assert (y == 1).float().mean() > 0.07
     swapped = noisy("masked:1,gaussian-unclipped:0.2", x)
@@ -203,19 +203,19 @@ def test_what_is_written_can_be_read_again(text: str) -> None:
     ],
 )
 def test_what_is_no_corruption_is_said(text: str, culprit: str, refused: Refused) -> None:
-    with refused(SettingsError, culprit):
+    with refused(OptionError, culprit):
         Corruption.parse(text)
 
 
 def test_an_unknown_kind_is_told_all_that_there_are(refused: Refused) -> None:
-    with refused(SettingsError, *KINDS):
+    with refused(OptionError, *KINDS):
         Corruption.parse("fog:0.5")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("strength", ["0", "-0.1", "nan", "inf", "10.1"])
 def test_a_strength_out_of_its_range_is_refused(kind: str, strength: str, refused: Refused) -> None:
-    with refused(SettingsError, kind, strength):
+    with refused(OptionError, kind, strength):
         Corruption.parse(f"{kind}:{strength}")
     strongest = CORRUPTIONS[kind].strongest
     assert Corruption(((kind, strongest),)).steps[0][1] == strongest
@@ -223,5 +223,5 @@ def test_a_strength_out_of_its_range_is_refused(kind: str, strength: str, refuse
 
 def test_a_share_is_at_most_all(refused: Refused) -> None:
     for kind in ("masked", "occluded", "salt-pepper"):
-        with refused(SettingsError, kind, "at most 1", "1.01"):
+        with refused(OptionError, kind, "at most 1", "1.01"):
             Corruption.parse(f"{kind}:1.01")

@@ -301,7 +301,7 @@ def test_camvid_is_whole_and_names_its_classes(camvid: isthmus.Samples) -> None:
     assert camvid.splits is not None
     assert np.bincount(camvid.splits).tolist() == [367, 101, 233]
     assert camvid.class_names[3] == "road"
-    assert camvid.mirrors
+    assert camvid.allows_flip
     assert camvid.labels is None
     assert camvid.skipped == ()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import isthmus
-from isthmus.errors import SettingsError, SourceError
+from isthmus.errors import OptionError, SourceError
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -181,7 +181,7 @@ SEEDS = st.integers(0, 2**31)
 def test_the_parts_are_disjoint_and_cover_all(
     count: int, seed: int, validation: float, test: float
 ) -> None:
-    split = isthmus.divide(of_parts(None, count), seed, validation, test)
+    split = isthmus.split_samples(of_parts(None, count), seed, validation, test)
     parts = (split.train, split.validation, split.test)
     assert sorted(np.concatenate(parts)) == list(range(count))
     assert all(len(part) and np.all(np.diff(part) > 0) for part in parts)
@@ -191,7 +191,7 @@ def test_the_parts_are_disjoint_and_cover_all(
 
 @pytest.mark.parametrize("count", [3, 4, 9])
 def test_few_samples_leave_one_to_choose_by_and_one_to_report_on(count: int) -> None:
-    split = isthmus.divide(of_parts(None, count))
+    split = isthmus.split_samples(of_parts(None, count))
     assert (len(split.train), len(split.validation), len(split.test)) == (count - 2, 1, 1)
 
 
@@ -202,7 +202,7 @@ def test_few_samples_leave_one_to_choose_by_and_one_to_report_on(count: int) -> 
     seed=SEEDS,
 )
 def test_the_sources_own_parts_are_kept(splits: list[int], seed: int) -> None:
-    split = isthmus.divide(of_parts(splits), seed)
+    split = isthmus.split_samples(of_parts(splits), seed)
     own = np.array(splits)
     parts = (split.train, split.validation, split.test)
     assert sorted(np.concatenate(parts)) == list(range(len(splits)))
@@ -217,7 +217,7 @@ def test_the_sources_own_parts_are_kept(splits: list[int], seed: int) -> None:
 @given(seed=SEEDS)
 def test_a_seed_always_divides_alike_and_another_differently(seed: int) -> None:
     samples = of_parts(None, 200)
-    one, same, other = (isthmus.divide(samples, s) for s in (seed, seed, seed + 1))
+    one, same, other = (isthmus.split_samples(samples, s) for s in (seed, seed, seed + 1))
     assert np.array_equal(one.train, same.train)
     assert np.array_equal(one.validation, same.validation)
     assert np.array_equal(one.test, same.test)
@@ -225,7 +225,7 @@ def test_a_seed_always_divides_alike_and_another_differently(seed: int) -> None:
 
 
 def test_dividing_takes_from_everywhere() -> None:
-    split = isthmus.divide(of_parts(None, 1000))
+    split = isthmus.split_samples(of_parts(None, 1000))
     assert (len(split.train), len(split.validation), len(split.test)) == (800, 100, 100)
     for part in (split.train, split.validation, split.test):
         assert 400 < part.mean() < 600
@@ -237,21 +237,21 @@ def test_fractions_outside_their_range_are_refused(
     name: str, fraction: float, refused: Refused
 ) -> None:
     options: dict[str, Any] = {name: fraction}
-    with refused(SettingsError, f"{name} must be a fraction between 0 and 1, not {fraction:g}"):
-        isthmus.divide(of_parts(None, 100), **options)
+    with refused(OptionError, f"{name} must be a fraction between 0 and 1, not {fraction:g}"):
+        isthmus.split_samples(of_parts(None, 100), **options)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_samples_are_refused(count: int, refused: Refused) -> None:
-    with refused(SettingsError, f"{count} samples are too few"):
-        isthmus.divide(of_parts(None, count))
+    with refused(OptionError, f"{count} samples are too few"):
+        isthmus.split_samples(of_parts(None, count))
 
 
 def test_fractions_that_leave_nothing_to_train_on_are_refused(refused: Refused) -> None:
-    with refused(SettingsError, "100 samples", "smaller fractions"):
-        isthmus.divide(of_parts(None, 100), validation=0.5, test=0.5)
+    with refused(OptionError, "100 samples", "smaller fractions"):
+        isthmus.split_samples(of_parts(None, 100), validation=0.5, test=0.5)
 
 
 def test_parts_of_the_source_without_any_to_train_on_are_refused(refused: Refused) -> None:
-    with refused(SettingsError, "too few"):
-        isthmus.divide(of_parts([1, 1, 2, 2]))
+    with refused(OptionError, "too few"):
+        isthmus.split_samples(of_parts([1, 1, 2, 2]))

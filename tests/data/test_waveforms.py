@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus import DATASETS, Samples, load
-from isthmus.data.waveforms import CLASSES, COUNT, LENGTH, NOISE, read_waveforms
+from isthmus.data.readers.waveforms import CLASSES, COUNT, LENGTH, NOISE, read_waveforms
 
 
 @pytest.fixture(scope="module")

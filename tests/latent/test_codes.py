@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isthmus import Run, Samples, Settings, Trained, load, resume, train
-from isthmus.errors import IsthmusError, ModelError, SettingsError, SourceError
+from isthmus import Run, Samples, TrainedModel, TrainingConfig, load, resume, train
+from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.latent.codes import Codes, encode
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -26,25 +26,25 @@ def digits() -> Samples:
 @pytest.fixture(scope="module")
 def run(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("runs") / "digits"
-    settings = Settings(epochs=1, batch_size=64)
-    list(train(digits, "conv-pool", out=out, code_size=8, settings=settings))
+    config = TrainingConfig(epochs=1, batch_size=64)
+    list(train(digits, "conv-pool", out=out, code_size=8, config=config))
     return Run.open(out)
 
 
 @pytest.fixture(scope="module")
-def trained(run: Run) -> Trained:
-    return run.trained()
+def model(run: Run) -> TrainedModel:
+    return run.model()
 
 
 @pytest.fixture(scope="module")
-def codes(trained: Trained, digits: Samples) -> Codes:
-    return encode(trained, digits)
+def codes(model: TrainedModel, digits: Samples) -> Codes:
+    return encode(model, digits)
 
 
 def test_codes_are_what_the_model_encodes_with_all_that_is_known(
-    codes: Codes, trained: Trained, digits: Samples
+    codes: Codes, model: TrainedModel, digits: Samples
 ) -> None:
-    np.testing.assert_array_equal(codes.z, trained.encode(digits))
+    np.testing.assert_array_equal(codes.z, model.encode(digits))
     assert codes.z.dtype == np.float32
     assert len(codes) == 600
     assert list(codes.names) == list(digits.names)
@@ -52,47 +52,47 @@ def test_codes_are_what_the_model_encodes_with_all_that_is_known(
     np.testing.assert_array_equal(codes.labels, digits.labels)
     assert codes.class_names == digits.class_names
     assert (codes.layer, codes.shape) == ("code", (8,))
-    assert (codes.model, codes.data) == (trained.fingerprint, digits.fingerprint)
+    assert (codes.model, codes.data) == (model.fingerprint, digits.fingerprint)
     assert codes.origin == digits.origin
     assert repr(codes) == "Codes(600 of 8, layer code)"
 
 
-def test_every_layer_can_be_read_flattened(trained: Trained, digits: Samples) -> None:
+def test_every_layer_can_be_read_flattened(model: TrainedModel, digits: Samples) -> None:
     few = digits.take(np.arange(5))
-    for layer in trained.layers:
-        codes = encode(trained, few, layer.name)
+    for layer in model.layers:
+        codes = encode(model, few, layer.name)
         assert codes.shape == layer.shape
         assert codes.z.shape == (5, int(np.prod(layer.shape)))
-        features = next(trained.features(few, layer.name)).numpy()
+        features = next(model.features(few, layer.name)).numpy()
         np.testing.assert_array_equal(codes.z.reshape(features.shape), features)
     np.testing.assert_array_equal(  # the last layer is what is drawn, before its activation
-        codes.z.reshape(5, -1), next(trained.outputs(few))[1].flatten(1)
+        codes.z.reshape(5, -1), next(model.outputs(few))[1].flatten(1)
     )
 
 
 def test_an_unknown_layer_is_refused_and_leaves_nothing(
-    trained: Trained, digits: Samples, tmp_path: Path, refused: Refused
+    model: TrainedModel, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
-    with refused(SettingsError, "middle", "code", *(layer.name for layer in trained.layers)):
-        encode(trained, digits, "middle", out=tmp_path / "codes.npz")
+    with refused(OptionError, "middle", "code", *(layer.name for layer in model.layers)):
+        encode(model, digits, "middle", out=tmp_path / "codes.npz")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_samples_that_do_not_fit_are_refused_and_leave_nothing(
-    trained: Trained, tmp_path: Path
+    model: TrainedModel, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="takes samples"):
-        encode(trained, load(np.zeros((3, 9, 9), np.uint8)), out=tmp_path / "codes.npz")
+        encode(model, load(np.zeros((3, 9, 9), np.uint8)), out=tmp_path / "codes.npz")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("layer", ["code", "encoder.0"])
 def test_a_file_written_in_batches_is_the_one_written_at_once(
-    layer: str, trained: Trained, digits: Samples, tmp_path: Path
+    layer: str, model: TrainedModel, digits: Samples, tmp_path: Path
 ) -> None:
-    at_once = encode(trained, digits, layer)
+    at_once = encode(model, digits, layer)
     at_once.save(tmp_path / "at-once.npz")
-    streamed = encode(trained, digits, layer, out=tmp_path / "streamed.npz")
+    streamed = encode(model, digits, layer, out=tmp_path / "streamed.npz")
     assert isinstance(streamed.z, np.memmap)
     np.testing.assert_array_equal(streamed.z, at_once.z)
     with np.load(tmp_path / "streamed.npz") as one, np.load(tmp_path / "at-once.npz") as other:
@@ -154,7 +154,7 @@ def test_some_can_be_taken_in_any_order(codes: Codes) -> None:
     assert replace(codes, labels=None).take(np.array([1])).labels is None
 
 
-def test_progress_is_told_in_batches(trained: Trained, digits: Samples) -> None:
+def test_progress_is_told_in_batches(model: TrainedModel, digits: Samples) -> None:
     told: list[tuple[int, int, str]] = []
 
     def track(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
@@ -162,7 +162,7 @@ def test_progress_is_told_in_batches(trained: Trained, digits: Samples) -> None:
         told.append((len(everything), total, title))
         return everything
 
-    encode(trained, digits, track=track)
+    encode(model, digits, track=track)
     assert told == [(2, 2, "Encoding")]
 
 
@@ -170,16 +170,20 @@ def test_codes_of_another_model_are_refused(
     codes: Codes, run: Run, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
     codes.save(tmp_path / "codes.npz")
-    codes.check(run.trained())
-    Codes.load(tmp_path / "codes.npz", run.trained())
-    list(train(digits, "conv-pool", out=tmp_path / "run", code_size=8, settings=Settings(epochs=1)))
-    trained = Trained.load(tmp_path / "run")
-    encode(trained, digits, out=tmp_path / "codes.npz")
+    codes.check(run.model())
+    Codes.load(tmp_path / "codes.npz", run.model())
+    list(
+        train(
+            digits, "conv-pool", out=tmp_path / "run", code_size=8, config=TrainingConfig(epochs=1)
+        )
+    )
+    model = TrainedModel.load(tmp_path / "run")
+    encode(model, digits, out=tmp_path / "codes.npz")
     with refused(ModelError, "another model", "isthmus encode"):
-        codes.check(trained)
+        codes.check(model)
     list(resume(tmp_path / "run", epochs=2))
     with refused(ModelError, "trained further"):
-        Codes.load(tmp_path / "codes.npz", Trained.load(tmp_path / "run"))
+        Codes.load(tmp_path / "codes.npz", TrainedModel.load(tmp_path / "run"))
 
 
 def test_missing_codes_are_said(tmp_path: Path, refused: Refused) -> None:
@@ -232,13 +236,13 @@ def test_a_file_of_another_format_is_refused(
 
 
 def test_a_place_that_cannot_be_written_is_said(
-    codes: Codes, trained: Trained, digits: Samples, tmp_path: Path, refused: Refused
+    codes: Codes, model: TrainedModel, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "file").touch()
     with refused(IsthmusError, tmp_path / "file" / "codes.npz"):
         codes.save(tmp_path / "file" / "codes.npz")
     with refused(IsthmusError, tmp_path / "file" / "codes.npz"):
-        encode(trained, digits, out=tmp_path / "file" / "codes.npz")
+        encode(model, digits, out=tmp_path / "file" / "codes.npz")
 
 
 def test_the_archive_is_sound(codes: Codes, tmp_path: Path) -> None:

@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from isthmus import Samples, Trained, load
-from isthmus.data.preprocessing import Preprocessing
-from isthmus.errors import IsthmusError, ModelError, RunError, SettingsError
+from isthmus import Samples, TrainedModel, load
+from isthmus.data.preprocess import Preprocessing
+from isthmus.errors import IsthmusError, ModelError, OptionError, RunError
 from isthmus.latent import index_files, vectors
 from isthmus.latent.codes import Codes, encode
-from isthmus.latent.distances import METRICS
 from isthmus.latent.index import Index
-from isthmus.models.spec import Spec
+from isthmus.latent.vectors import METRICS
+from isthmus.models.config import ModelConfig
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -38,13 +38,13 @@ def digits() -> Samples:
 
 
 @pytest.fixture(scope="module")
-def trained(digits: Samples) -> Trained:
+def model(digits: Samples) -> TrainedModel:
     return untrained(0)
 
 
 @pytest.fixture(scope="module")
-def codes(trained: Trained, digits: Samples) -> Codes:
-    return encode(trained, digits)
+def codes(model: TrainedModel, digits: Samples) -> Codes:
+    return encode(model, digits)
 
 
 @pytest.fixture(params=["exact", "ivf"])
@@ -55,11 +55,13 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
-def untrained(seed: int) -> Trained:
-    spec = Spec("linear", (1, 8, 8), 6, "sigmoid")
+def untrained(seed: int) -> TrainedModel:
+    model_config = ModelConfig("linear", (1, 8, 8), 6, "sigmoid")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Trained(spec, Preprocessing(size=(8, 8), channels=1), spec.build().eval())
+        return TrainedModel(
+            model_config, Preprocessing(size=(8, 8), channels=1), model_config.build().eval()
+        )
 
 
 def drawn(count: int, size: int = 6, seed: int = 0, prefix: str = "") -> Codes:
@@ -208,7 +210,7 @@ def test_after_any_changes_it_holds_what_it_should(steps: list[tuple[str, int]])
     truth = measured(held.z, held.z, "euclidean")
     np.fill_diagonal(truth, np.inf)
     for row in range(0, len(rows), 7):  # by all lists, so exactly
-        hits = index.like(held.names[row], len(rows) - 1)
+        hits = index.search_by_name(held.names[row], len(rows) - 1)
         order = truth[row].argsort()[:-1]
         np.testing.assert_allclose(hits.distances[0], truth[row][order], rtol=1e-4, atol=1e-6)
         assert sorted(hits.names[0]) == sorted(held.names[i] for i in order)
@@ -277,18 +279,18 @@ def test_similar_to_a_sample_are_others(codes: Codes, kind: str) -> None:
     for i in (0, 333, 699):
         truth = measured(codes.z, codes.z[i : i + 1], "euclidean")[0]
         truth[i] = np.inf
-        hits = index.like(codes.names[i], 4)
+        hits = index.search_by_name(codes.names[i], 4)
         assert hits.names == [[codes.names[row] for row in truth.argsort()[:4]]]
-        assert len(index.like(codes.names[i], 699).names[0]) == 699
+        assert len(index.search_by_name(codes.names[i], 699).names[0]) == 699
     assert codes.labels is not None
-    hits = index.like(codes.names[0], 2, label="7")
+    hits = index.search_by_name(codes.names[0], 2, label="7")
     truth = np.where(codes.labels == 7, measured(codes.z, codes.z[:1], "euclidean")[0], np.inf)
     assert hits.names[0] == [codes.names[row] for row in truth.argsort()[:2]]
 
 
 def test_a_sample_is_left_out_even_among_its_equals(kind: str) -> None:
     index = Index.build(Codes(np.ones((200, 2), np.float32), [str(i) for i in range(200)]))
-    hits = index.like("7", 199)
+    hits = index.search_by_name("7", 199)
     assert sorted(map(int, hits.names[0])) == [i for i in range(200) if i != 7]
     np.testing.assert_array_equal(hits.distances, 0)
 
@@ -296,7 +298,7 @@ def test_a_sample_is_left_out_even_among_its_equals(kind: str) -> None:
 def test_most_of_the_nearest_digits_are_of_the_same_class(codes: Codes) -> None:
     index = Index.build(codes)
     assert codes.labels is not None
-    hits = [index.like(name, 1).labels for name in codes.names[:200]]
+    hits = [index.search_by_name(name, 1).labels for name in codes.names[:200]]
     same = [hit == [[str(label)]] for hit, label in zip(hits, codes.labels, strict=False)]
     assert np.mean(same) > 0.5  # by chance, 0.1 would be
 
@@ -315,7 +317,7 @@ def test_hits_are_rows_for_a_machine(codes: Codes) -> None:
 
 def test_codes_of_other_classes_and_of_none_join(codes: Codes) -> None:
     index = Index.build(replace(codes, labels=None, class_names=()).take(np.arange(5)))
-    with pytest.raises(SettingsError, match="the index knows no classes"):
+    with pytest.raises(OptionError, match="the index knows no classes"):
         index.search(codes.z[:1], 1, label="cat")
     pets = replace(codes, class_names=("cat", "dog"), labels=np.arange(700) % 2)
     index.add(pets.take(np.arange(5, 9)))
@@ -335,19 +337,22 @@ def test_codes_of_other_classes_and_of_none_join(codes: Codes) -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_it_answers_the_same_when_opened(
-    codes: Codes, trained: Trained, kind: str, metric: str, tmp_path: Path
+    codes: Codes, model: TrainedModel, kind: str, metric: str, tmp_path: Path
 ) -> None:
     index = Index.build(codes, metric)
     index.remove(codes.names[10:20])
     index.save(tmp_path / "run" / "index")
-    again = Index.open(tmp_path / "run" / "index", trained)
+    again = Index.open(tmp_path / "run" / "index", model)
     first, second = (i.search(codes.z, 6, label=None) for i in (index, again))
     assert first.names == second.names
     assert first.labels == second.labels
     np.testing.assert_array_equal(first.distances, second.distances)
-    assert (again.like(codes.names[0]).names, again.like(codes.names[0]).labels) == (
-        index.like(codes.names[0]).names,
-        index.like(codes.names[0]).labels,
+    assert (
+        again.search_by_name(codes.names[0]).names,
+        again.search_by_name(codes.names[0]).labels,
+    ) == (
+        index.search_by_name(codes.names[0]).names,
+        index.search_by_name(codes.names[0]).labels,
     )
     for name in ("kind", "recall", "metric", "layer", "model", "class_names", "sources", "removed"):
         assert getattr(again, name) == getattr(index, name)
@@ -362,7 +367,7 @@ def test_an_opened_index_can_be_changed_and_saved_over_itself(
 ) -> None:
     Index.build(codes.take(np.arange(600))).save(tmp_path)
     opened = Index.open(tmp_path)
-    opened.like(codes.names[3])  # after which faiss knows where each vector lies
+    opened.search_by_name(codes.names[3])  # after which faiss knows where each vector lies
     opened.add(codes.take(np.arange(600, 700)))
     opened.save(tmp_path)
     assert agrees(opened, codes, "euclidean") >= 0.98
@@ -481,10 +486,10 @@ def test_a_missing_index_is_said(tmp_path: Path, refused: Refused) -> None:
 
 
 def test_an_index_of_another_model_is_refused(
-    codes: Codes, tmp_path: Path, trained: Trained, refused: Refused
+    codes: Codes, tmp_path: Path, model: TrainedModel, refused: Refused
 ) -> None:
     Index.build(codes).save(tmp_path)
-    Index.open(tmp_path, trained)
+    Index.open(tmp_path, model)
     with refused(ModelError, tmp_path, "another model", "isthmus index"):
         Index.open(tmp_path, untrained(1))
 
@@ -584,7 +589,7 @@ def test_without_memory_maps_files_are_read(
 
 @pytest.mark.parametrize("k", [0, -1, 701])
 def test_k_outside_its_range_is_refused(codes: Codes, k: int, refused: Refused) -> None:
-    with refused(SettingsError, "k must be from 1 to 700", "in the index", f"not {k}"):
+    with refused(OptionError, "k must be from 1 to 700", "in the index", f"not {k}"):
         Index.build(codes).search(codes.z[:1], k)
 
 
@@ -593,20 +598,20 @@ def test_k_beyond_a_class_is_refused(codes: Codes, refused: Refused) -> None:
     assert codes.labels is not None
     count = int((codes.labels == 0).sum())
     index.search(codes.z[:1], count, label="0")
-    with refused(SettingsError, f"k must be from 1 to {count},", "of class '0'"):
+    with refused(OptionError, f"k must be from 1 to {count},", "of class '0'"):
         index.search(codes.z[:1], count + 1, label="0")
     name = codes.names[int((codes.labels == 0).argmax())]
-    with refused(SettingsError, f"k must be from 1 to {count - 1},", "of class '0'"):
-        index.like(name, count, label="0")
-    with refused(SettingsError, "k must be from 1 to 699"):
-        index.like(name, 700)
+    with refused(OptionError, f"k must be from 1 to {count - 1},", "of class '0'"):
+        index.search_by_name(name, count, label="0")
+    with refused(OptionError, "k must be from 1 to 699"):
+        index.search_by_name(name, 700)
 
 
 def test_an_unknown_class_is_refused_with_the_known(codes: Codes, refused: Refused) -> None:
-    with refused(SettingsError, "'cat'", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9."):
+    with refused(OptionError, "'cat'", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9."):
         Index.build(codes).search(codes.z[:1], 1, label="cat")
     many = replace(codes, class_names=tuple(f"c{i}" for i in range(1500)))
-    with refused(SettingsError, "c0, c1, ", "c11 and 1,488 more."):
+    with refused(OptionError, "c0, c1, ", "c11 and 1,488 more."):
         Index.build(many).search(codes.z[:1], 1, label="cat")
 
 
@@ -656,29 +661,29 @@ def test_the_cosine_does_not_mind_the_length_of_codes(codes: Codes, scale: float
 
 
 def test_an_unknown_metric_is_refused(codes: Codes, refused: Refused) -> None:
-    with refused(SettingsError, "'manhattan'", "euclidean, cosine"):
+    with refused(OptionError, "'manhattan'", "euclidean, cosine"):
         Index.build(codes, "manhattan")
 
 
 def test_nothing_is_refused(codes: Codes, refused: Refused) -> None:
     nothing = codes.take(np.arange(0))
-    with refused(SettingsError, "there are no codes", "(0, 6)"):
+    with refused(OptionError, "there are no codes", "(0, 6)"):
         Index.build(nothing)
-    with refused(SettingsError, "there are no codes"):
+    with refused(OptionError, "there are no codes"):
         Index.build(codes).add(nothing)
-    with refused(SettingsError, "700 codes came with 3 names"):
+    with refused(OptionError, "700 codes came with 3 names"):
         Index.build(replace(codes, names=["a", "b", "c"]))
 
 
 def test_names_must_differ(codes: Codes, refused: Refused) -> None:
     twice = codes.take(np.array([4, 5, 4]))
-    with refused(SettingsError, f"two of the codes are called {codes.names[4]}"):
+    with refused(OptionError, f"two of the codes are called {codes.names[4]}"):
         Index.build(twice)
     index = Index.build(codes.take(np.arange(4, 9)))
-    with refused(SettingsError, f"{codes.names[8]} is in the index already"):
+    with refused(OptionError, f"{codes.names[8]} is in the index already"):
         index.add(codes.take(np.array([20, 8, 21])))
     assert len(index) == 5
-    with refused(SettingsError, f"two of the codes are called {codes.names[9]}"):
+    with refused(OptionError, f"two of the codes are called {codes.names[9]}"):
         index.add(codes.take(np.array([9, 9])))
 
 
@@ -696,18 +701,18 @@ def test_codes_of_another_model_or_layer_do_not_join(codes: Codes, refused: Refu
 
 def test_only_what_is_there_can_be_removed_or_asked_for(codes: Codes, refused: Refused) -> None:
     index = Index.build(codes.take(np.arange(5)))
-    with refused(SettingsError, "no sample called 'nobody'"):
+    with refused(OptionError, "no sample called 'nobody'"):
         index.remove([codes.names[0], "nobody"])
-    with refused(SettingsError, "no sample called 'nobody'"):
-        index.like("nobody")
-    with refused(SettingsError, "an index cannot be empty"):
+    with refused(OptionError, "no sample called 'nobody'"):
+        index.search_by_name("nobody")
+    with refused(OptionError, "an index cannot be empty"):
         index.remove(list(index.names))
     index.remove([])
     assert len(index) == 5
     index.remove(codes.names[1:5])
     assert index.search(codes.z[:1], 1).names == [[codes.names[0]]]
-    with refused(SettingsError, "k must be from 1 to 0,"):
-        index.like(codes.names[0], 1)
+    with refused(OptionError, "k must be from 1 to 0,"):
+        index.search_by_name(codes.names[0], 1)
 
 
 def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:
@@ -716,4 +721,4 @@ def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:
     index = Index.open(tmp_path)
     assert list(index.names) == names
     assert index.search(np.eye(5, dtype=np.float32), 1).names == [[name] for name in names]
-    assert [len(index.like(name, 4).names[0]) for name in names] == [4] * 5
+    assert [len(index.search_by_name(name, 4).names[0]) for name in names] == [4] * 5

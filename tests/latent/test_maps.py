@@ -16,11 +16,11 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from threadpoolctl import threadpool_limits
 
-from isthmus import Preprocessing, Samples, Trained, load, specify
-from isthmus.errors import IsthmusError, ModelError, SettingsError, SourceError
+from isthmus import Preprocessing, Samples, TrainedModel, configure, load
+from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.latent.codes import Codes
-from isthmus.latent.maps import Map, draw_map, quality
-from isthmus.latent.neighbourhoods import LARGEST, knn_accuracy
+from isthmus.latent.maps import Map, fit_map, map_quality
+from isthmus.latent.neighbors import LARGEST, knn_accuracy
 from isthmus.latent.projections import METHODS
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -55,7 +55,7 @@ def drawn(codes: Codes) -> Callable[[str], Map]:
 
     def draw(method: str) -> Map:
         if method not in maps:
-            maps[method] = draw_map(codes, method, largest=FITTED)
+            maps[method] = fit_map(codes, method, max_samples=FITTED)
         return maps[method]
 
     return draw
@@ -71,36 +71,36 @@ def shuffled(count: int) -> NDArray[np.int64]:
 
 
 def test_pca_is_that_of_scikit_learn(codes: Codes) -> None:
-    drawing = draw_map(codes, "pca")
+    fitted_map = fit_map(codes, "pca")
     expected = PCA(2).fit(codes.z.astype(np.float64))
     xy = expected.transform(codes.z.astype(np.float64))
-    signs = np.sign((xy * drawing.xy).sum(0))
-    np.testing.assert_allclose(drawing.xy, xy * signs, atol=1e-4)
-    assert drawing.explained == pytest.approx(expected.explained_variance_ratio_)
-    assert drawing.fitted.all()
+    signs = np.sign((xy * fitted_map.xy).sum(0))
+    np.testing.assert_allclose(fitted_map.xy, xy * signs, atol=1e-4)
+    assert fitted_map.explained == pytest.approx(expected.explained_variance_ratio_)
+    assert fitted_map.fitted.all()
 
 
 @pytest.mark.parametrize("method", ["tsne", "umap"])
 def test_neighbours_in_truth_are_neighbours_on_the_map(
     codes: Codes, drawn: Callable[[str], Map], method: str
 ) -> None:
-    drawing = drawn(method)
-    assert trustworthiness(codes.z, drawing.xy, n_neighbors=10) > 0.9
+    fitted_map = drawn(method)
+    assert trustworthiness(codes.z, fitted_map.xy, n_neighbors=10) > 0.9
     assert codes.labels is not None
     in_truth = knn_accuracy(codes.z, codes.labels, 10)
-    assert knn_accuracy(drawing.xy, codes.labels, 10) > in_truth - 0.06
-    assert drawing.explained is None
+    assert knn_accuracy(fitted_map.xy, codes.labels, 10) > in_truth - 0.06
+    assert fitted_map.explained is None
 
 
 @pytest.mark.parametrize("method", LEARNING)
 def test_the_same_codes_in_another_order_give_the_same_map(
     codes: Codes, drawn: Callable[[str], Map], method: str
 ) -> None:
-    drawing, order = drawn(method), shuffled(COUNT)
-    again = draw_map(codes.take(order), method, largest=FITTED)
-    np.testing.assert_array_equal(again.xy, drawing.xy[order])
-    np.testing.assert_array_equal(again.fitted, drawing.fitted[order])
-    assert list(again.names) == [drawing.names[i] for i in order]
+    fitted_map, order = drawn(method), shuffled(COUNT)
+    again = fit_map(codes.take(order), method, max_samples=FITTED)
+    np.testing.assert_array_equal(again.xy, fitted_map.xy[order])
+    np.testing.assert_array_equal(again.fitted, fitted_map.fitted[order])
+    assert list(again.names) == [fitted_map.names[i] for i in order]
 
 
 @pytest.mark.parametrize("method", LEARNING)
@@ -111,7 +111,7 @@ def test_the_number_of_threads_changes_nothing(codes: Codes, method: str) -> Non
         for count in (1, 2):
             torch.set_num_threads(count)
             with threadpool_limits(count):
-                maps.append(draw_map(few, method).xy)
+                maps.append(fit_map(few, method).xy)
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_array_equal(maps[0], maps[1])
@@ -120,7 +120,7 @@ def test_the_number_of_threads_changes_nothing(codes: Codes, method: str) -> Non
 @pytest.mark.parametrize("method", ["tsne", "umap"])
 def test_another_seed_gives_another_map(codes: Codes, method: str) -> None:
     few = codes.take(np.arange(40))
-    first, second = (draw_map(few, method, seed=seed) for seed in (0, 1))
+    first, second = (fit_map(few, method, seed=seed) for seed in (0, 1))
     assert (first.seed, second.seed) == (0, 1)
     assert np.abs(first.xy - second.xy).max() > 0.01 * np.ptp(first.xy)
 
@@ -129,42 +129,48 @@ def test_another_seed_gives_another_map(codes: Codes, method: str) -> None:
 def test_a_code_is_placed_where_it_is_whatever_its_company(
     codes: Codes, drawn: Callable[[str], Map], method: str
 ) -> None:
-    drawing, order = drawn(method), shuffled(COUNT)
-    near = 1e-6 * float(np.ptp(drawing.xy))
-    placed = drawing.place(codes)
+    fitted_map, order = drawn(method), shuffled(COUNT)
+    near = 1e-6 * float(np.ptp(fitted_map.xy))
+    placed = fitted_map.transform(codes)
     assert placed.dtype == np.float32
-    np.testing.assert_allclose(placed, drawing.xy, atol=near)
-    np.testing.assert_allclose(drawing.place(codes.take(order)), drawing.xy[order], atol=near)
+    np.testing.assert_allclose(placed, fitted_map.xy, atol=near)
+    np.testing.assert_allclose(
+        fitted_map.transform(codes.take(order)), fitted_map.xy[order], atol=near
+    )
     for i in range(0, COUNT, 60):
-        alone = drawing.place(codes.take(np.array([i])))
-        np.testing.assert_allclose(alone, drawing.xy[[i]], atol=near)
+        alone = fitted_map.transform(codes.take(np.array([i])))
+        np.testing.assert_allclose(alone, fitted_map.xy[[i]], atol=near)
 
 
 @pytest.mark.parametrize("method", ["tsne", "umap"])
 def test_fitted_codes_keep_their_points_and_new_ones_join_their_like(
     codes: Codes, drawn: Callable[[str], Map], method: str
 ) -> None:
-    drawing = drawn(method)
-    fitted, placed = drawing.fitted, ~drawing.fitted
-    own = {z.tobytes(): xy for z, xy in zip(drawing.parts["z"], drawing.parts["xy"], strict=True)}
+    fitted_map = drawn(method)
+    fitted, placed = fitted_map.fitted, ~fitted_map.fitted
+    own = {
+        z.tobytes(): xy for z, xy in zip(fitted_map.parts["z"], fitted_map.parts["xy"], strict=True)
+    }
     expected = [own[z.tobytes()] for z in codes.z[fitted]]
-    np.testing.assert_allclose(drawing.xy[fitted], expected, rtol=1e-6)
+    np.testing.assert_allclose(fitted_map.xy[fitted], expected, rtol=1e-6)
     assert codes.labels is not None
-    like = []  # how often the nearest fitted code has the same label, on the map and in truth
-    for points in (drawing.xy, codes.z):
+    search_by_name = []  # how often the nearest fitted code has the same label, on the map and in truth
+    for points in (fitted_map.xy, codes.z):
         apart = np.linalg.norm(points[placed][:, None] - points[fitted], axis=2)
-        like.append((codes.labels[fitted][apart.argmin(1)] == codes.labels[placed]).mean())
-    assert like[0] > like[1] - 0.06
+        search_by_name.append(
+            (codes.labels[fitted][apart.argmin(1)] == codes.labels[placed]).mean()
+        )
+    assert search_by_name[0] > search_by_name[1] - 0.06
 
 
 def test_a_new_code_between_two_clusters_is_placed_in_one_of_them() -> None:
     draw = np.random.default_rng(0)
     middles = np.repeat([-1.0, 1.0], 60)[:, None] * np.ones(6)
     clusters = middles + draw.normal(0, 0.3, (120, 6))
-    drawing = draw_map(some(clusters), "tsne")
-    between = drawing.place(some(draw.normal(0, 0.3, (50, 6)) + 0.1))
-    distances = np.linalg.norm(between[:, None] - drawing.xy, axis=2).min(1)
-    spacing = np.linalg.norm(drawing.xy[:, None] - drawing.xy, axis=2)
+    fitted_map = fit_map(some(clusters), "tsne")
+    between = fitted_map.transform(some(draw.normal(0, 0.3, (50, 6)) + 0.1))
+    distances = np.linalg.norm(between[:, None] - fitted_map.xy, axis=2).min(1)
+    spacing = np.linalg.norm(fitted_map.xy[:, None] - fitted_map.xy, axis=2)
     np.fill_diagonal(spacing, np.inf)
     assert np.median(distances) < 2 * np.median(spacing.min(1))
 
@@ -176,18 +182,18 @@ def test_a_large_set_is_fitted_on_a_sample(drawn: Callable[[str], Map], method: 
 
 def test_equal_codes_share_a_point_and_count_once_in_the_sample(codes: Codes) -> None:
     twice = codes.take(np.repeat(np.arange(30), 3))
-    drawing = draw_map(twice, "tsne", largest=20)
-    assert len(np.unique(drawing.xy[drawing.fitted], axis=0)) == 20
-    assert drawing.fitted.sum() == 60
-    np.testing.assert_array_equal(drawing.xy[::3], drawing.xy[2::3])
+    fitted_map = fit_map(twice, "tsne", max_samples=20)
+    assert len(np.unique(fitted_map.xy[fitted_map.fitted], axis=0)) == 20
+    assert fitted_map.fitted.sum() == 60
+    np.testing.assert_array_equal(fitted_map.xy[::3], fitted_map.xy[2::3])
 
 
 def test_zero_has_no_sign() -> None:
     z = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     z[:, 0] = 0
-    drawing = draw_map(some(np.concatenate([z, z * np.array([-1, 1, 1])])), "tsne")
-    np.testing.assert_array_equal(drawing.xy[:20], drawing.xy[20:])
-    assert len(drawing.parts["z"]) == 20
+    fitted_map = fit_map(some(np.concatenate([z, z * np.array([-1, 1, 1])])), "tsne")
+    np.testing.assert_array_equal(fitted_map.xy[:20], fitted_map.xy[20:])
+    assert len(fitted_map.parts["z"]) == 20
 
 
 @pytest.mark.parametrize("method", LEARNING)
@@ -195,25 +201,25 @@ def test_zero_has_no_sign() -> None:
 def test_few_codes_can_be_drawn(method: str, size: int) -> None:
     for count in (1, 2, 3, 4, 5, 12):
         z = np.random.default_rng(count).normal(size=(count, size))
-        drawing = draw_map(some(z), method)
-        assert drawing.xy.shape == (count, 2)
-        assert np.isfinite(drawing.xy).all()
-        assert len(np.unique(drawing.xy, axis=0)) == count
+        fitted_map = fit_map(some(z), method)
+        assert fitted_map.xy.shape == (count, 2)
+        assert np.isfinite(fitted_map.xy).all()
+        assert len(np.unique(fitted_map.xy, axis=0)) == count
 
 
 @pytest.mark.parametrize("method", LEARNING)
 def test_codes_without_variance_can_be_drawn(method: str) -> None:
-    drawing = draw_map(some(np.full((40, 4), 3)), method)
-    np.testing.assert_array_equal(drawing.xy, 0)
+    fitted_map = fit_map(some(np.full((40, 4), 3)), method)
+    np.testing.assert_array_equal(fitted_map.xy, 0)
     line = np.linspace(0, 1, 40)[:, None] * np.ones(3)
-    assert np.isfinite(draw_map(some(line), method).xy).all()
+    assert np.isfinite(fit_map(some(line), method).xy).all()
 
 
 def test_principal_components_without_variance_are_zero() -> None:
-    drawing = draw_map(some(np.linspace(0, 1, 40)[:, None] * np.ones(3)), "pca")
-    assert drawing.explained == pytest.approx((1, 0))
-    np.testing.assert_array_equal(drawing.xy[:, 1], 0)
-    np.testing.assert_array_equal(drawing.place(some([[1, 5, -2]]))[:, 1], 0)
+    fitted_map = fit_map(some(np.linspace(0, 1, 40)[:, None] * np.ones(3)), "pca")
+    assert fitted_map.explained == pytest.approx((1, 0))
+    np.testing.assert_array_equal(fitted_map.xy[:, 1], 0)
+    np.testing.assert_array_equal(fitted_map.transform(some([[1, 5, -2]]))[:, 1], 0)
 
 
 @pytest.mark.parametrize("method", LEARNING[1:])
@@ -221,43 +227,43 @@ def test_principal_components_without_variance_are_zero() -> None:
 def test_the_scale_of_codes_does_not_matter(codes: Codes, method: str, scale: float) -> None:
     few = codes.take(np.arange(60))
     scaled = replace(few, z=few.z * np.float32(scale))
-    drawing = draw_map(scaled, method)
-    assert trustworthiness(few.z, drawing.xy, n_neighbors=5) > 0.9
+    fitted_map = fit_map(scaled, method)
+    assert trustworthiness(few.z, fitted_map.xy, n_neighbors=5) > 0.9
 
 
 def test_a_code_of_two_is_drawn_as_it_is(codes: Codes, refused: Refused) -> None:
     two = replace(codes, z=np.ascontiguousarray(codes.z[:, :2]))
-    drawing = draw_map(two, "code", largest=10)
-    np.testing.assert_array_equal(drawing.xy, two.z)
-    np.testing.assert_array_equal(drawing.place(two), two.z)
-    assert drawing.fitted.all()
-    assert drawing.explained is None
-    with refused(SettingsError, "64", "pca"):
-        draw_map(codes, "code")
+    fitted_map = fit_map(two, "code", max_samples=10)
+    np.testing.assert_array_equal(fitted_map.xy, two.z)
+    np.testing.assert_array_equal(fitted_map.transform(two), two.z)
+    assert fitted_map.fitted.all()
+    assert fitted_map.explained is None
+    with refused(OptionError, "64", "pca"):
+        fit_map(codes, "code")
 
 
 def test_what_cannot_be_drawn_is_refused(codes: Codes, refused: Refused) -> None:
-    with refused(SettingsError, "mds", *METHODS):
-        draw_map(codes, "mds")
-    with refused(SettingsError, "at least 1", "0"):
-        draw_map(codes, "pca", largest=0)
-    with refused(SettingsError, "seed", "-1"):
-        draw_map(codes, "pca", seed=-1)
-    with refused(SettingsError, "no codes"):
-        draw_map(some(np.empty((0, 4))), "pca")
+    with refused(OptionError, "mds", *METHODS):
+        fit_map(codes, "mds")
+    with refused(OptionError, "at least 1", "0"):
+        fit_map(codes, "pca", max_samples=0)
+    with refused(OptionError, "seed", "-1"):
+        fit_map(codes, "pca", seed=-1)
+    with refused(OptionError, "no codes"):
+        fit_map(some(np.empty((0, 4))), "pca")
     broken = some([[0, 1], [np.nan, 2]])
     with refused(ModelError, "1.png", "NaN"):
-        draw_map(broken, "pca")
+        fit_map(broken, "pca")
     with refused(ModelError, "1.png", "NaN"):
-        draw_map(some(np.eye(2)), "pca").place(broken)
+        fit_map(some(np.eye(2)), "pca").transform(broken)
 
 
 def test_umap_may_be_missing(
     codes: Codes, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
-    with refused(SettingsError, "isthmus[umap]", "tsne"):
-        draw_map(codes, "umap")
+    with refused(OptionError, "isthmus[umap]", "tsne"):
+        fit_map(codes, "umap")
 
 
 def test_progress_is_shown(codes: Codes) -> None:
@@ -268,7 +274,7 @@ def test_progress_is_shown(codes: Codes) -> None:
         titles.append((title, total, len(walked)))
         return walked
 
-    draw_map(codes.take(np.arange(30)), "tsne", track=track)
+    fit_map(codes.take(np.arange(30)), "tsne", track=track)
     ((title, total, walked),) = titles
     assert title == "t-SNE"
     assert total == walked > 1
@@ -278,20 +284,20 @@ def test_progress_is_shown(codes: Codes) -> None:
 def test_what_is_saved_is_all_that_is_needed(
     codes: Codes, drawn: Callable[[str], Map], method: str, tmp_path: Path
 ) -> None:
-    drawing = drawn(method)
-    drawing.save(tmp_path / "map.npz")
+    fitted_map = drawn(method)
+    fitted_map.save(tmp_path / "map.npz")
     again = Map.load(tmp_path / "map.npz")
     for name in ("xy", "labels", "fitted"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(drawing, name))
+        np.testing.assert_array_equal(getattr(again, name), getattr(fitted_map, name))
     for name in ("method", "class_names", "layer", "model", "data", "origin", "seed", "explained"):
-        assert getattr(again, name) == getattr(drawing, name)
-    assert list(again.names) == list(drawing.names)
-    np.testing.assert_array_equal(again.place(codes), drawing.xy)
+        assert getattr(again, name) == getattr(fitted_map, name)
+    assert list(again.names) == list(fitted_map.names)
+    np.testing.assert_array_equal(again.transform(codes), fitted_map.xy)
     assert [path.name for path in tmp_path.iterdir()] == ["map.npz"]
 
 
 def test_a_map_without_labels_comes_back_without(tmp_path: Path) -> None:
-    draw_map(some(np.eye(4)), "pca").save(tmp_path / "map.npz")
+    fit_map(some(np.eye(4)), "pca").save(tmp_path / "map.npz")
     again = Map.load(tmp_path / "map.npz")
     assert again.labels is None
     assert again.class_names == ()
@@ -302,10 +308,10 @@ def test_the_map_of_another_model_is_refused(
     codes: Codes, tmp_path: Path, refused: Refused
 ) -> None:
     first, second = (
-        Trained(spec, Preprocessing(), spec.build())
-        for spec in (specify("dense", (1, 8, 8), size) for size in (4, 5))
+        TrainedModel(model_config, Preprocessing(), model_config.build())
+        for model_config in (configure("dense", (1, 8, 8), size) for size in (4, 5))
     )
-    draw_map(replace(codes, model=first.fingerprint), "pca").save(tmp_path / "map.npz")
+    fit_map(replace(codes, model=first.fingerprint), "pca").save(tmp_path / "map.npz")
     assert len(Map.load(tmp_path / "map.npz", first)) == COUNT
     with refused(ModelError, "another model", "isthmus map"):
         Map.load(tmp_path / "map.npz", second)
@@ -316,26 +322,26 @@ def test_codes_of_another_model_or_layer_are_not_placed(
 ) -> None:
     for other in (replace(codes, model="4567"), replace(codes, layer="encoder.1")):
         with refused(ModelError, "another model or layer"):
-            drawn("pca").place(other)
+            drawn("pca").transform(other)
 
 
 def test_a_map_takes_other_codes_in_place_of_its_own(
     codes: Codes, drawn: Callable[[str], Map], tmp_path: Path
 ) -> None:
     few = replace(codes.take(np.arange(7)), data="89ab")
-    other = drawn("tsne").placing(few)
+    other = drawn("tsne").with_codes(few)
     np.testing.assert_allclose(other.xy, drawn("tsne").xy[:7], rtol=1e-5)
     assert (len(other), other.data) == (7, "89ab")
     assert not other.fitted.any()
     other.save(tmp_path / "map.npz")
-    np.testing.assert_array_equal(Map.load(tmp_path / "map.npz").place(few), other.xy)
+    np.testing.assert_array_equal(Map.load(tmp_path / "map.npz").transform(few), other.xy)
 
 
 def test_damage_is_said(codes: Codes, tmp_path: Path, refused: Refused) -> None:
     path = tmp_path / "map.npz"
     with refused(SourceError, path, "isthmus map"):
         Map.load(path)
-    draw_map(codes, "pca").save(path)
+    fit_map(codes, "pca").save(path)
     content = path.read_bytes()
     flipped = bytearray(content)
     flipped[200] ^= 1
@@ -350,7 +356,7 @@ def test_damage_is_said(codes: Codes, tmp_path: Path, refused: Refused) -> None:
 
 def test_what_another_version_wrote_is_said(tmp_path: Path, refused: Refused) -> None:
     path = tmp_path / "map.npz"
-    draw_map(some(np.eye(4)), "pca").save(path)
+    fit_map(some(np.eye(4)), "pca").save(path)
     with np.load(path) as arrays:
         parts = dict(arrays)
     parts["about"] = np.array(str(parts["about"]).replace('"format": 1', '"format": 2'))
@@ -360,14 +366,14 @@ def test_what_another_version_wrote_is_said(tmp_path: Path, refused: Refused) ->
 
 
 def test_what_cannot_be_written_leaves_what_was(codes: Codes, tmp_path: Path) -> None:
-    drawing = draw_map(codes, "pca")
+    fitted_map = fit_map(codes, "pca")
     with pytest.raises(IsthmusError, match="cannot be written"):
-        drawing.save(tmp_path)
+        fitted_map.save(tmp_path)
     path = tmp_path / "map.npz"
-    drawing.save(path)
+    fitted_map.save(path)
     before = path.read_bytes()
     with pytest.raises(ValueError, match="Object arrays"):
-        replace(drawing, xy=np.array([None])).save(path)
+        replace(fitted_map, xy=np.array([None])).save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -375,11 +381,11 @@ def test_what_cannot_be_written_leaves_what_was(codes: Codes, tmp_path: Path) ->
 def test_quality_is_told_beside_the_raw_pixels(
     codes: Codes, digits: Samples, drawn: Callable[[str], Map]
 ) -> None:
-    drawing = drawn("tsne")
-    figures = quality(drawing, codes, digits)
+    fitted_map = drawn("tsne")
+    figures = map_quality(fitted_map, codes, digits)
     assert codes.labels is not None
     raw = figures.pop("raw_pca")
-    truth, xy = codes.z.astype(np.float64), drawing.xy.astype(np.float64)
+    truth, xy = codes.z.astype(np.float64), fitted_map.xy.astype(np.float64)
     assert figures == {
         "method": "tsne",
         "n": COUNT,
@@ -388,8 +394,8 @@ def test_quality_is_told_beside_the_raw_pixels(
         "neighbours": 10,
         "trustworthiness": pytest.approx(trustworthiness(truth, xy, n_neighbors=10)),
         "continuity": pytest.approx(trustworthiness(xy, truth, n_neighbors=10)),
-        "knn_1": knn_accuracy(drawing.xy, codes.labels, 1),
-        "knn_10": knn_accuracy(drawing.xy, codes.labels, 10),
+        "knn_1": knn_accuracy(fitted_map.xy, codes.labels, 1),
+        "knn_10": knn_accuracy(fitted_map.xy, codes.labels, 10),
     }
     pixels = digits.values.reshape(COUNT, -1) / 255
     pca = PCA(2).fit(pixels)
@@ -409,27 +415,27 @@ def test_quality_is_told_beside_the_raw_pixels(
 
 
 def test_quality_of_pca_says_what_its_axes_show(codes: Codes, drawn: Callable[[str], Map]) -> None:
-    figures = quality(drawn("pca"), codes)
+    figures = map_quality(drawn("pca"), codes)
     assert figures["explained_variance"] == list(drawn("pca").explained or ())
     assert "raw_pca" not in figures
 
 
 def test_quality_of_few_samples_and_without_labels() -> None:
     codes = some(np.random.default_rng(0).normal(size=(8, 3)))
-    figures = quality(draw_map(codes, "pca"), codes)
+    figures = map_quality(fit_map(codes, "pca"), codes)
     assert figures["neighbours"] == 3
     assert figures["trustworthiness"] > 0.5
     assert figures["knn_1"] is figures["knn_10"] is None
     alone = some(np.ones((1, 3)), np.zeros(1, np.int64))
-    figures = quality(draw_map(alone, "pca"), alone)
+    figures = map_quality(fit_map(alone, "pca"), alone)
     assert figures["trustworthiness"] is figures["continuity"] is figures["knn_1"] is None
 
 
 def test_quality_of_many_samples_is_measured_on_some() -> None:
     z = np.random.default_rng(0).normal(size=(LARGEST + 100, 2))
     codes = some(z, (z[:, 0] > 0).astype(np.int64))
-    drawing = draw_map(codes, "code")
-    figures = quality(drawing, codes, k=2)
+    fitted_map = fit_map(codes, "code")
+    figures = map_quality(fitted_map, codes, k=2)
     assert (figures["n"], figures["measured"]) == (LARGEST + 100, LARGEST)
     assert figures["trustworthiness"] == figures["continuity"] == 1
     assert figures["knn_1"] > 0.99
@@ -439,15 +445,15 @@ def test_quality_of_what_does_not_belong_together_is_refused(
     codes: Codes, digits: Samples, drawn: Callable[[str], Map], refused: Refused
 ) -> None:
     with refused(ModelError, "other codes"):
-        quality(drawn("pca"), replace(codes, model="4567"))
+        map_quality(drawn("pca"), replace(codes, model="4567"))
     with refused(ModelError, "other codes"):
-        quality(drawn("pca"), codes.take(np.arange(10)))
+        map_quality(drawn("pca"), codes.take(np.arange(10)))
     with refused(ModelError, "other samples"):
-        quality(drawn("pca"), codes, digits.take(shuffled(COUNT)))
+        map_quality(drawn("pca"), codes, digits.take(shuffled(COUNT)))
 
 
 def test_umap_warns_of_nothing_that_is_not_asked_for(codes: Codes) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        draw_map(codes.take(np.arange(30)), "umap")
+        fit_map(codes.take(np.arange(30)), "umap")
     assert [str(w.message) for w in caught if "umap" in w.filename] == []

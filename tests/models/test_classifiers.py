@@ -8,16 +8,16 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from isthmus import build, specify, summarise
-from isthmus.models.blocks import Classifier
+from isthmus import build_model, configure, summarize
 from isthmus.models.classifiers import ResponseNorm
+from isthmus.models.layers import Classifier
 
 DIGITS = tuple("0123456789")
 
 
 def parameters(name: str, shape: tuple[int, ...], classes: int, **options: Any) -> int:
     names = [str(number) for number in range(classes)]
-    layers = summarise(specify(name, shape, class_names=names, options=options))
+    layers = summarize(configure(name, shape, class_names=names, options=options))
     return sum(layer.trainable for layer in layers)
 
 
@@ -29,7 +29,7 @@ def test_alexnet_counts_as_in_the_literature() -> None:
 
 def test_the_maps_of_alexnet_have_the_sides_of_the_paper() -> None:
     for side in (224, 227):
-        layers = summarise(specify("alexnet", (3, side, side), class_names=DIGITS))
+        layers = summarize(configure("alexnet", (3, side, side), class_names=DIGITS))
         shapes = {layer.shape for layer in layers}
         assert {(96, 55, 55), (96, 27, 27), (256, 27, 27), (256, 13, 13), (384, 13, 13)} < shapes
         assert {(256, 6, 6), (9216,), (4096,), (10,)} < shapes
@@ -37,7 +37,7 @@ def test_the_maps_of_alexnet_have_the_sides_of_the_paper() -> None:
 
 @pytest.mark.parametrize("side", [16, 17, 28, 32, 63, 64, 65, 127, 128, 129, 180, 226, 300])
 def test_alexnet_keeps_some_places_of_any_image(side: int) -> None:
-    layers = summarise(specify("alexnet", (1, side, 2 * side), class_names=DIGITS))
+    layers = summarize(configure("alexnet", (1, side, 2 * side), class_names=DIGITS))
     last = next(layer for layer in reversed(layers) if len(layer.shape) == 3)
     assert min(last.shape[1:]) >= 1
     assert max(last.shape[1:]) <= 18
@@ -45,14 +45,14 @@ def test_alexnet_keeps_some_places_of_any_image(side: int) -> None:
 
 def test_alexnet_gets_thinner_and_smaller() -> None:
     options = {"width": 0.25}
-    layers = summarise(specify("alexnet", (3, 64, 64), 256, class_names=DIGITS, options=options))
+    layers = summarize(configure("alexnet", (3, 64, 64), 256, class_names=DIGITS, options=options))
     channels = [layer.shape[0] for layer in layers if layer.kind.startswith("Conv2d")]
     assert channels == [24, 64, 96, 96, 64]
     assert layers[-1].shape == (10,)
 
 
 def test_local_responses_are_normalised_as_in_the_paper() -> None:
-    module = build("alexnet", (3, 64, 64), class_names=DIGITS, options={"width": 0.1})
+    module = build_model("alexnet", (3, 64, 64), class_names=DIGITS, options={"width": 0.1})
     (first, _) = (part for part in module.modules() if isinstance(part, ResponseNorm))
     a = 30 * torch.rand(2, 9, 3, 4, dtype=torch.double)
     wanted = torch.empty_like(a)
@@ -65,7 +65,7 @@ def test_local_responses_are_normalised_as_in_the_paper() -> None:
 
 
 def test_alexnet_drops_half_of_both_dense_layers() -> None:
-    module = build("alexnet", (1, 32, 32), 2000, class_names=DIGITS)
+    module = build_model("alexnet", (1, 32, 32), 2000, class_names=DIGITS)
     shares = []
     for part in module.modules():
         if isinstance(part, nn.Dropout):
@@ -94,7 +94,7 @@ def test_cnn_small_counts_as_by_hand() -> None:
 def test_cnn_halves_each_side_until_it_is_small(
     shape: tuple[int, ...], coarsest: tuple[int, int]
 ) -> None:
-    layers = summarise(specify("cnn", shape, class_names=DIGITS))
+    layers = summarize(configure("cnn", shape, class_names=DIGITS))
     maps = [layer.shape[1:] for layer in layers if layer.kind.startswith("Conv2d")]
     assert maps[0] == shape[1:]
     assert maps[-1] == coarsest
@@ -108,7 +108,7 @@ def test_classifiers_learn_digits(name: str, options: dict[str, Any]) -> None:
     x = torch.from_numpy(digits.images[:, None].astype(np.float32) / 16)
     labels = torch.from_numpy(digits.target)
     torch.manual_seed(0)
-    module = build(name, (1, 8, 8), class_names=DIGITS, options=options)
+    module = build_model(name, (1, 8, 8), class_names=DIGITS, options=options)
     assert isinstance(module, Classifier)
     optimizer = torch.optim.AdamW(module.parameters(), 3e-3)
     for step in range(120):

@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from isthmus import build, specify, summarise
+from isthmus import build_model, configure, summarize
 from isthmus.errors import ModelError
-from isthmus.models.blocks import Segmenter
+from isthmus.models.layers import Segmenter
 from isthmus.models.segmenters import bilinear, load_vgg16, vgg16
 
 FCNS = ("fcn32s", "fcn16s", "fcn8s")
@@ -29,7 +29,7 @@ CAMVID = (
 def fcn(name: str = "fcn8s", code_size: int = 24, classes: int = 3, **options: Any) -> Segmenter:
     names = [str(number) for number in range(classes)]
     options = {"width": 0.1, "batch_norm": False, **options}
-    module = build(name, (3, 40, 70), code_size, class_names=names, options=options)
+    module = build_model(name, (3, 40, 70), code_size, class_names=names, options=options)
     assert isinstance(module, Segmenter)
     return module
 
@@ -38,7 +38,7 @@ def test_vgg16_counts_as_in_the_literature() -> None:
     with torch.device("meta"):
         assert sum(p.numel() for p in vgg16(3).parameters()) == 14_714_688
     whole = {"width": 1.0, "batch_norm": False}
-    layers = summarise(specify("fcn32s", (3, 224, 224), class_names=CAMVID, options=whole))
+    layers = summarize(configure("fcn32s", (3, 224, 224), class_names=CAMVID, options=whole))
     counts = {layer.name: layer.trainable for layer in layers}
     assert counts["encoder.fc6.0"] == 102_764_544  # as of VGG-16's dense layers
     assert counts["encoder.fc7.0"] == 16_781_312
@@ -185,7 +185,7 @@ def test_weights_that_do_not_fit_are_refused(
     with refused(ModelError, file, "features.1.weight", "batch normalisation"):
         load_vgg16(fcn(width=1.0, batch_norm=True), file)
     with refused(ModelError, "fcn8s"):
-        load_vgg16(build("cnn-tiny", (3, 40, 40), class_names=CAMVID), file)
+        load_vgg16(build_model("cnn-tiny", (3, 40, 40), class_names=CAMVID), file)
     with refused(ModelError, "nowhere.pth"):
         load_vgg16(fcn(), tmp_path / "nowhere.pth")
     (tmp_path / "broken.pth").write_bytes(b"this is no file of torch")
@@ -202,9 +202,9 @@ def test_weights_that_do_not_fit_are_refused(
 def test_fcn8s_learns_street_scenes(require: Callable[[str], Path]) -> None:
     x, masks = (part[..., ::2, ::2] for part in scenes(require("camvid"), count=2))
     torch.manual_seed(0)
-    spec = specify("fcn8s", (3, 90, 120), class_names=CAMVID,
+    model_config = configure("fcn8s", (3, 90, 120), class_names=CAMVID,
                    options={"width": 0.125, "batch_norm": True, "dropout": 0.0})  # fmt: skip
-    module = spec.build()
+    module = model_config.build()
     optimizer = torch.optim.AdamW(module.parameters(), 3e-3)
     for _ in range(30):
         loss: Any = functional.cross_entropy(module(x), masks, ignore_index=255)
@@ -213,8 +213,8 @@ def test_fcn8s_learns_street_scenes(require: Callable[[str], Path]) -> None:
         optimizer.step()
     counted = masks != 255
     right = float((module(x).argmax(1) == masks)[counted].float().mean())
-    largest = float(torch.bincount(masks[counted]).max() / counted.sum())
-    assert right > 0.75 > largest
+    max_samples = float(torch.bincount(masks[counted]).max() / counted.sum())
+    assert right > 0.75 > max_samples
 
 
 def scenes(folder: Path, count: int) -> tuple[Tensor, Tensor]:

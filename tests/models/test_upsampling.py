@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus import MODELS, build
-from isthmus.models.blocks import channels_last
-from isthmus.models.sequence import Layers
+from isthmus import MODELS, build_model
+from isthmus.models.layers import FusedSequential, channels_last
 from isthmus.models.upsampling import upsampled_convolution
 
 
@@ -27,8 +26,8 @@ def test_it_equals_the_two_layers(scale: int, padding: int, kernel: int) -> None
 def test_the_fast_path_answers_and_learns_as_the_plain_one(name: str) -> None:
     shape = MODELS[name].shape
     torch.manual_seed(0)
-    plain = build(name, shape).double()
-    fast = channels_last(build(name, shape).double())
+    plain = build_model(name, shape).double()
+    fast = channels_last(build_model(name, shape).double())
     fast.load_state_dict(plain.state_dict())
     for part in plain.modules():
         part.register_forward_hook(lambda part, x, output: None)  # then each layer by itself
@@ -46,7 +45,7 @@ def test_the_fast_path_answers_and_learns_as_the_plain_one(name: str) -> None:
 
 
 def test_whoever_listens_to_the_upsampling_hears_it() -> None:
-    module = build("conv-pool", (1, 28, 28)).double()
+    module = build_model("conv-pool", (1, 28, 28)).double()
     x = torch.rand(2, 1, 28, 28, dtype=torch.double)
     folded = module(x)
     shapes = []
@@ -70,10 +69,10 @@ def test_what_cannot_be_folded_is_computed_in_turn() -> None:
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
     ):
         layers = [nn.Upsample(scale_factor=2), convolution.double()]
-        assert torch.equal(Layers(*layers)(x), nn.Sequential(*layers)(x))
+        assert torch.equal(FusedSequential(*layers)(x), nn.Sequential(*layers)(x))
     bilinear = nn.Upsample(scale_factor=2, mode="bilinear")
     follower = nn.Conv2d(4, 4, 3).double()
-    assert torch.equal(Layers(bilinear, follower)(x), nn.Sequential(bilinear, follower)(x))
+    assert torch.equal(FusedSequential(bilinear, follower)(x), nn.Sequential(bilinear, follower)(x))
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ELU(), nn.SELU()])
@@ -84,7 +83,7 @@ def test_pooling_before_an_activation_answers_and_learns_the_same(
     torch.manual_seed(0)
     x = torch.randn(3, 4, 9, 10, dtype=torch.double)
     answers = []
-    for kind in (nn.Sequential, Layers):
+    for kind in (nn.Sequential, FusedSequential):
         leaf = x.clone().requires_grad_()
         y = kind(activation, pool)(leaf)
         y.pow(3).sum().backward()
@@ -96,21 +95,21 @@ def test_pooling_before_an_activation_answers_and_learns_the_same(
 def test_shapes_found_without_data_spoil_nothing() -> None:
     upsampled, convolution = nn.Upsample(scale_factor=5), nn.Conv2d(2, 2, 3)
     with torch.device("meta"):
-        shape = Layers(nn.Upsample(scale_factor=5), nn.Conv2d(2, 2, 3))(
+        shape = FusedSequential(nn.Upsample(scale_factor=5), nn.Conv2d(2, 2, 3))(
             torch.empty(1, 2, 4, 4)
         ).shape
     x = torch.rand(1, 2, 4, 4)
-    assert Layers(upsampled, convolution)(x).shape == shape
+    assert FusedSequential(upsampled, convolution)(x).shape == shape
 
 
 def test_what_falls_is_not_pooled_first() -> None:
     x = torch.linspace(-3, 0, 16, dtype=torch.double).reshape(1, 1, 4, 4)
     layers = [nn.GELU(), nn.MaxPool2d(2)]
-    assert torch.equal(Layers(*layers)(x), nn.Sequential(*layers)(x))
+    assert torch.equal(FusedSequential(*layers)(x), nn.Sequential(*layers)(x))
 
 
 def test_whoever_listens_to_an_activation_hears_all_of_it() -> None:
-    layers = Layers(nn.ReLU(), nn.MaxPool2d(2))
+    layers = FusedSequential(nn.ReLU(), nn.MaxPool2d(2))
     heard = []
     layers[0].register_forward_hook(lambda part, x, output: heard.append(output.shape))
     layers(torch.randn(1, 1, 4, 4))

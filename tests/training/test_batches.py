@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus import Preprocessing, Samples, Settings, load
+from isthmus import Preprocessing, Samples, TrainingConfig, load
 from isthmus.data.corruption import Corruption
-from isthmus.data.draws import Frozen
-from isthmus.training.batches import Batches, Source, noise_fingerprint
+from isthmus.data.random import SampleRng
+from isthmus.training.batches import Batches, SampleTensors, noise_fingerprint
 
 NOISE = Corruption.parse("gaussian:0.3,masked:0.2")
 
@@ -18,11 +18,11 @@ def digits() -> Samples:
 
 
 @pytest.fixture(scope="module")
-def source(digits: Samples) -> Source:
-    return Source(digits.values, Preprocessing(), torch.device("cpu"))
+def source(digits: Samples) -> SampleTensors:
+    return SampleTensors(digits.values, Preprocessing(), torch.device("cpu"))
 
 
-def test_an_epoch_has_every_sample_once_but_for_the_few_left_over(source: Source) -> None:
+def test_an_epoch_has_every_sample_once_but_for_the_few_left_over(source: SampleTensors) -> None:
     indices = np.arange(10, 111)
     batches = Batches(source, indices, 20)
     seen = torch.cat([x for x, _ in batches.epoch(0)])
@@ -33,7 +33,7 @@ def test_an_epoch_has_every_sample_once_but_for_the_few_left_over(source: Source
     assert found.sum() == 100
 
 
-def test_the_order_follows_from_seed_and_epoch(source: Source) -> None:
+def test_the_order_follows_from_seed_and_epoch(source: SampleTensors) -> None:
     indices = np.arange(100)
 
     def first(seed: int, epoch: int) -> torch.Tensor:
@@ -44,8 +44,8 @@ def test_the_order_follows_from_seed_and_epoch(source: Source) -> None:
     assert not torch.equal(first(0, 0), first(1, 0))
 
 
-def test_an_epoch_can_be_entered_in_the_middle(source: Source) -> None:
-    batches = Batches(source, np.arange(100), 10, mirror=True, corruption=NOISE)
+def test_an_epoch_can_be_entered_in_the_middle(source: SampleTensors) -> None:
+    batches = Batches(source, np.arange(100), 10, flip=True, corruption=NOISE)
     whole = list(batches.epoch(3))
     rest = list(batches.epoch(3, start=6))
     assert len(rest) == 4
@@ -54,13 +54,11 @@ def test_an_epoch_can_be_entered_in_the_middle(source: Source) -> None:
         assert torch.equal(target, target_again)
 
 
-def test_processes_share_a_batch_and_its_noise(source: Source) -> None:
+def test_processes_share_a_batch_and_its_noise(source: SampleTensors) -> None:
     def first(share: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         return next(
             iter(
-                Batches(source, np.arange(100), 50, 0, share, mirror=True, corruption=NOISE).epoch(
-                    0
-                )
+                Batches(source, np.arange(100), 50, 0, share, flip=True, corruption=NOISE).epoch(0)
             )
         )
 
@@ -69,29 +67,29 @@ def test_processes_share_a_batch_and_its_noise(source: Source) -> None:
         assert torch.equal(whole[1::2], odd)
 
 
-def test_about_half_is_mirrored_and_other_samples_each_epoch(source: Source) -> None:
+def test_about_half_is_mirrored_and_other_samples_each_epoch(source: SampleTensors) -> None:
     indices = np.arange(200)
-    plain, mirrored = Batches(source, indices, 200), Batches(source, indices, 200, mirror=True)
+    plain, flipping = Batches(source, indices, 200), Batches(source, indices, 200, flip=True)
     turned = []
     for epoch in (0, 1):
-        (x, _), (y, _) = next(iter(plain.epoch(epoch))), next(iter(mirrored.epoch(epoch)))
+        (x, _), (y, _) = next(iter(plain.epoch(epoch))), next(iter(flipping.epoch(epoch)))
         same, flipped = (x == y).flatten(1).all(1), (x.flip(-1) == y).flatten(1).all(1)
         assert (same | flipped).all()
         assert 60 < flipped.sum() < 140
         turned.append(flipped)
     assert not torch.equal(turned[0], turned[1])
-    assert torch.equal(torch.cat([x for x, _ in mirrored.in_order()]), source.gather(indices))
+    assert torch.equal(torch.cat([x for x, _ in flipping.in_order()]), source.gather(indices))
 
 
-def test_without_noise_the_target_is_the_input(source: Source) -> None:
-    batches = Batches(source, np.arange(60), 20, mirror=True)
+def test_without_noise_the_target_is_the_input(source: SampleTensors) -> None:
+    batches = Batches(source, np.arange(60), 20, flip=True)
     assert all(torch.equal(x, target) for x, target in (*batches.epoch(0), *batches.in_order()))
 
 
-def test_noise_is_on_the_inputs_and_never_on_the_targets(source: Source) -> None:
+def test_noise_is_on_the_inputs_and_never_on_the_targets(source: SampleTensors) -> None:
     indices = np.arange(200)
-    clean = Batches(source, indices, 50, mirror=True)
-    noisy = Batches(source, indices, 50, mirror=True, corruption=NOISE)
+    clean = Batches(source, indices, 50, flip=True)
+    noisy = Batches(source, indices, 50, flip=True, corruption=NOISE)
     for expected, (x, target) in zip(clean.epoch(2), noisy.epoch(2), strict=True):
         assert torch.equal(target, expected[0])
         assert 0.1 < (x - target).square().mean().sqrt() < 0.5
@@ -100,29 +98,29 @@ def test_noise_is_on_the_inputs_and_never_on_the_targets(source: Source) -> None
         assert not torch.equal(x, target)
 
 
-def test_noise_is_fresh_in_every_step_of_every_epoch(source: Source) -> None:
+def test_noise_is_fresh_in_every_step_of_every_epoch(source: SampleTensors) -> None:
     one = np.zeros(40, np.int64)  # the same sample again and again
     batches = Batches(source, one, 20, corruption=NOISE)
     seen = torch.cat([x for epoch in (0, 1) for x, _ in batches.epoch(epoch)]).flatten(1)
     assert len(torch.unique(seen, dim=0)) == 80
 
 
-def test_noise_in_order_is_frozen_whatever_the_batch(source: Source) -> None:
+def test_noise_in_order_is_frozen_whatever_the_batch(source: SampleTensors) -> None:
     indices = np.arange(30, 130)
     batches = Batches(source, indices, 40, seed=5, corruption=NOISE)
     once, twice = (torch.cat([x for x, _ in batches.in_order()]) for _ in range(2))
     assert torch.equal(once, twice)
     single = Batches(source, indices[7:8], 1, seed=5, corruption=NOISE)
     assert torch.equal(next(iter(single.in_order()))[0][0], once[7])
-    assert torch.equal(once, NOISE.apply(source.gather(indices), Frozen(5, indices)))
+    assert torch.equal(once, NOISE.apply(source.gather(indices), SampleRng(5, indices)))
 
 
 def test_the_fingerprint_of_noise_changes_with_all_that_makes_it(digits: Samples) -> None:
     indices = np.arange(40)
 
     def fingerprint(indices: np.ndarray, corrupt: str, seed: int, batch_size: int = 8) -> str:
-        settings = Settings(corrupt=corrupt, seed=seed, batch_size=batch_size)
-        return noise_fingerprint(digits, indices, Preprocessing(), settings)
+        config = TrainingConfig(corrupt=corrupt, seed=seed, batch_size=batch_size)
+        return noise_fingerprint(digits, indices, Preprocessing(), config)
 
     one = fingerprint(indices, "gaussian:0.5", 0)
     assert fingerprint(indices, "gaussian:0.5", 0, batch_size=13) == one

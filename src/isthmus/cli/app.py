@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.errors import SettingsError
+from isthmus.errors import OptionError
 
 if TYPE_CHECKING:
-    from isthmus.data.preprocessing import Preprocessing
-    from isthmus.models.zoo import Task
+    from isthmus.data.preprocess import Preprocessing
+    from isthmus.models.registry import Task
 
 app = typer.Typer(
     help="Train autoencoders on your images and use what they learnt; classifiers and segmenters "
@@ -48,36 +48,36 @@ MaxMinutes = Annotated[
 ]
 
 
-def preprocessing(
+def make_preprocessing(
     size: str | None, crop: int | None, gray: bool | None, background: str
 ) -> "Preprocessing":
     """Say what pictures go through, from the options of a command."""
-    from isthmus.data.preprocessing import Preprocessing
+    from isthmus.data.preprocess import Preprocessing
 
     channels = None if gray is None else 1 if gray else 3
     return Preprocessing(crop=crop, size=_sides(size), channels=channels, background=background)
 
 
-def options(width: str | None, **others: bool | float | None) -> dict[str, Any]:
+def model_options(width: str | None, **others: bool | float | None) -> dict[str, Any]:
     """Gather the options of a model that were given; a width may be a whole number or a factor."""
     given: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
     if width is not None:
         try:
             given["width"] = int(width) if width.isdigit() else float(width)
         except ValueError:
-            raise SettingsError(f"width is a number, such as 32 or 0.25, not {width!r}.") from None
+            raise OptionError(f"width is a number, such as 32 or 0.25, not {width!r}.") from None
     return given
 
 
-def task_of(name: str | None) -> "Task | None":
+def parse_task(name: str | None) -> "Task | None":
     """Return a task by its name, or say which there are."""
-    from isthmus.models.zoo import TASKS
+    from isthmus.models.registry import TASKS
 
     for task in TASKS:
         if task == name:
             return task
     if name is not None:
-        raise SettingsError(f"there is no task {name!r}; there are {', '.join(TASKS)}.")
+        raise OptionError(f"there is no task {name!r}; there are {', '.join(TASKS)}.")
     return None
 
 
@@ -87,11 +87,11 @@ def _sides(size: str | None) -> tuple[int, int] | None:
         return None
     sides = _whole_numbers(size)
     if len(sides) > 2:
-        raise SettingsError(f"size is a number of pixels or HEIGHTxWIDTH, not {size!r}.")
+        raise OptionError(f"size is a number of pixels or HEIGHTxWIDTH, not {size!r}.")
     return sides[0], sides[-1]
 
 
-def shape_of(text: str) -> tuple[int, ...]:
+def parse_shape(text: str) -> tuple[int, ...]:
     """Read 28x28x1 as (1, 28, 28), the order of models."""
     *sides, channels = _whole_numbers(text)
     return (channels, *sides)
@@ -101,10 +101,10 @@ def _whole_numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.lower().replace("×", "x").split("x")]
     except ValueError:
-        raise SettingsError(f"{text!r} should be whole numbers with x between, as 48x64.") from None
+        raise OptionError(f"{text!r} should be whole numbers with x between, as 48x64.") from None
 
 
-def skipped(broken: tuple[tuple[str, str], ...]) -> str:
+def format_skipped(broken: tuple[tuple[str, str], ...]) -> str:
     """Say how many files were skipped, if any."""
     if not broken:
         return ""
@@ -112,7 +112,7 @@ def skipped(broken: tuple[tuple[str, str], ...]) -> str:
     return f"; {len(broken):,} skipped as broken, such as {name} ({reason})"
 
 
-def number(value: Any) -> str:
+def format_number(value: Any) -> str:
     """Write a figure for people."""
     if isinstance(value, int | float):
         return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"

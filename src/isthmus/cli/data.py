@@ -1,13 +1,18 @@
 """`isthmus data`: the named data sets and the cache."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from isthmus.cli.app import Json, app
-from isthmus.errors import SettingsError
-from isthmus.terminal import Download, out_console, print_json
+from isthmus.cli.app import Json, Limit, Size, Source, app, make_preprocessing
+from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
+from isthmus.errors import OptionError
+
+if TYPE_CHECKING:
+    from isthmus.data.samples import Samples
+
 
 data_app = typer.Typer(
     help="The named data sets: what, how many, where from, present or not.\n\n"
@@ -22,7 +27,7 @@ def data(context: typer.Context, as_json: Json = False) -> None:
     """List the named data sets."""
     if context.invoked_subcommand is not None:
         return
-    from isthmus.data.datasets import DATASETS, data_folder
+    from isthmus.data.catalog import DATASETS, data_folder
 
     rows = [
         {
@@ -53,11 +58,11 @@ def fetch(name: Annotated[str, typer.Argument(help="The data set's name.")]) -> 
 
     Example: isthmus data fetch fashion-mnist
     """
-    from isthmus.data.datasets import DATASETS
-    from isthmus.data.datasets import fetch as fetch_files
+    from isthmus.data.catalog import DATASETS
+    from isthmus.data.catalog import fetch as fetch_files
 
     if name not in DATASETS:
-        raise SettingsError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}.")
+        raise OptionError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}.")
     with Download() as download:
         fetched = fetch_files(DATASETS[name], download)
     for file in fetched:
@@ -75,3 +80,159 @@ def clean() -> None:
     from isthmus.data.cache import clear
 
     out_console.print(f"{clear() / 1e6:,.1f} MB freed.")
+
+
+Seed = Annotated[int, typer.Option(help="Decides all that is random.")]
+Noise = Annotated[
+    list[str] | None,
+    typer.Option(help="Noise as isthmus train takes it; may be given repeatedly."),
+]
+
+
+@data_app.command("preview")
+def preview_command(
+    source: Source,
+    corrupt: Noise = None,
+    through: Annotated[
+        list[Path] | None,
+        typer.Option(help="A run whose reconstructions to draw too; may be given repeatedly."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("preview.png"),
+    limit: Annotated[int, typer.Option(help="At most so many columns, spread evenly.")] = 10,
+    size: Size = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Draw samples of a source, the same under noise, and what runs make of it.
+
+    Example: isthmus data preview mnist --corrupt gaussian:0.1 --corrupt gaussian:0.5
+    """
+    from isthmus.data.corruption import Corruption
+    from isthmus.data.load import load_with
+    from isthmus.inference import TrainedModel
+    from isthmus.reports.gallery.previews import preview
+    from isthmus.viz.canvas import require_png, write_png
+
+    require_png(out)
+    noise = [Corruption.parse(text) for text in corrupt or ()]
+    models = [(run.resolve().name, TrainedModel.load(run)) for run in through or ()]
+    wanted = models[0][1].preprocessing if models else make_preprocessing(size, None, None, "white")
+    if models and size:
+        raise OptionError("a run decides the size of its images; leave the size out.")
+    samples = load_with(source, wanted, limit=limit, track=track)
+    write_png(out, preview(samples, noise, models, seed))
+    print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
+
+
+@data_app.command("map")
+def map_command(
+    source: Source,
+    method: Annotated[str, typer.Option(help="pca, tsne or umap.")] = "pca",
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("map.png"),
+    max_samples: Annotated[
+        int, typer.Option(help="Fit on at most so many samples and place the others.")
+    ] = 20_000,
+    seed: Seed = 0,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Draw samples in two dimensions by their raw values, with no model between.
+
+    Example: isthmus data map digits --out digits.png
+    """
+    from isthmus.data.load import load
+    from isthmus.reports.gallery.maps import describe_quality
+    from isthmus.reports.gallery.previews import write_map_of_values
+
+    result = write_map_of_values(
+        load(source, limit=limit, track=track),
+        out,
+        method=method,
+        max_samples=max_samples,
+        seed=seed,
+        track=track,
+    )
+    shares = result.get("explained_variance")
+    text = f"{out}: {describe_quality(result)}"
+    if shares:
+        text += f" The axes show {shares[0]:.2%} and {shares[1]:.2%} of the variance."
+    print_result(result, text, as_json)
+
+
+@data_app.command("export")
+def export_command(
+    source: Annotated[
+        str, typer.Argument(help="As isthmus train takes it, or a run folder: the run's own data.")
+    ],
+    out: Annotated[Path, typer.Option(help="An .npz file, or a folder of pictures to make.")],
+    part: Annotated[str | None, typer.Option(help="train, validation or test; else all.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="The sample of this name; may be given repeatedly.")
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(help="At most so many of them, spread evenly.")
+    ] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Write samples to a file or as pictures, such as the test part of a run.
+
+    Example: isthmus data export runs/mine --part test --out test.npz
+    """
+    from isthmus.data.export import export
+
+    samples = _chosen(_read(source, part, limit), tuple(only or ()), count)
+    export(samples, out)
+    print_result(
+        {"out": str(out), "samples": len(samples)}, f"{out}: {samples.describe()}", as_json
+    )
+
+
+def _read(source: str, part: str | None, limit: int | None) -> "Samples":
+    """Read a source, or the data of a run, or a part of it."""
+    from isthmus.data.load import load
+    from isthmus.data.samples import SPLITS
+    from isthmus.training.run import Run
+
+    if part is not None and part not in SPLITS:
+        raise OptionError(f"there is no part {part!r}; there are {', '.join(SPLITS)}.")
+    if not (Path(source) / "run.json").is_file():
+        samples = load(source, limit=limit, track=track)
+        return samples if part is None else _own_part(samples, source, part)
+    if limit is not None:
+        raise OptionError("a run has its own data; leave the limit out, or give a count.")
+    run = Run.open(source)
+    samples = run.samples(track)
+    return samples if part is None else samples.take(getattr(run.split(), part))
+
+
+def _own_part(samples: "Samples", source: str, part: str) -> "Samples":
+    """Return a part as the source itself divides its samples."""
+    import numpy as np
+
+    from isthmus.data.samples import SPLITS
+
+    if samples.splits is None:
+        raise OptionError(f"{source} has no parts of its own; give a run that divided it.")
+    indices = np.flatnonzero(samples.splits == SPLITS.index(part))
+    if len(indices) == 0:
+        raise OptionError(f"{source} has no {part} part; choose another.")
+    return samples.take(indices)
+
+
+def _chosen(samples: "Samples", only: tuple[str, ...], count: int | None) -> "Samples":
+    """Return the samples of these names, if any are given, and at most so many."""
+    import numpy as np
+
+    from isthmus.data.manifest import evenly_spaced
+
+    if count is not None and count < 1:
+        raise OptionError(f"the count must be at least 1, not {count}.")
+    places = {name: i for i, name in enumerate(samples.names)} if only else {}
+    for name in only:
+        if name not in places:
+            raise OptionError(
+                f"there is no sample {name!r}; names are such as {samples.names[0]!r}."
+            )
+    indices = np.array([places[name] for name in only] or range(len(samples)), np.int64)
+    return samples.take(indices[evenly_spaced(len(indices), count)])

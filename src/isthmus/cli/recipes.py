@@ -12,12 +12,12 @@ import typer
 from rich.table import Table
 
 from isthmus.cli.app import Json, app
-from isthmus.errors import SettingsError
-from isthmus.terminal import out_console, print_json, print_result, say
+from isthmus.cli.terminal import out_console, print_json, print_result, say
+from isthmus.errors import OptionError
 
 if TYPE_CHECKING:
-    from isthmus.experiment import Outcome
     from isthmus.recipes import Recipe
+    from isthmus.reports.recipe import Outcome
 
 recipe_app = typer.Typer(
     help="Known experiments, each with what the literature reports.\n\n"
@@ -87,29 +87,29 @@ def run(
     Example: isthmus recipe run mnist-denoise --quick
     """
     from isthmus import __version__
-    from isthmus.experiment import begin, figures, write_page
     from isthmus.recipes import recipe_row
+    from isthmus.reports.recipe import begin_recipe, measure_recipe, write_recipe_page
 
     recipe = recipe_row(name)
     if seeds < 1:
-        raise SettingsError(f"seeds must be at least 1, not {seeds}.")
+        raise OptionError(f"seeds must be at least 1, not {seeds}.")
     recipe.require_data()
     folder = _folder(recipe, out)
-    begin(recipe, folder, quick)
+    begin_recipe(recipe, folder, quick)
     try:
         outcomes = [_carried_out(recipe, folder, quick, seed) for seed in range(seeds)]
     except (KeyboardInterrupt, SystemExit):
         say("The same recipe run goes on with what is left.")
         raise
     page = folder / PAGE
-    write_page(recipe, outcomes, page, quick=quick, version=__version__)
-    content = {"page": str(page), "quick": quick, "figures": figures(recipe, outcomes)}
+    write_recipe_page(recipe, outcomes, page, quick=quick, version=__version__)
+    content = {"page": str(page), "quick": quick, "figures": measure_recipe(recipe, outcomes)}
     print_result(content, f"{page}", as_json)
 
 
 def _carried_out(recipe: "Recipe", folder: Path, quick: bool, seed: int) -> "Outcome":
     """Carry out what is left of the steps; every seed but the first has a folder of its own."""
-    from isthmus.experiment import Outcome, left_to_do
+    from isthmus.reports.recipe import Outcome, remaining_command
 
     folder = folder / f"seed-{seed}" if seed else folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def _carried_out(recipe: "Recipe", folder: Path, quick: bool, seed: int) -> "Out
     commands = recipe.commands(folder, quick, seed)
     for number, (step, words) in enumerate(zip(recipe.steps, commands, strict=True), 1):
         say(f"[{number}/{len(commands)}] isthmus {shlex.join(words)}")
-        left = left_to_do(step, words, folder)
+        left = remaining_command(step, words, folder)
         if not left:
             say("    is there already.")
             continue

@@ -8,30 +8,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.data.draws import Draws
-from isthmus.data.steps import Steps
+from isthmus.data.random import Rng
+from isthmus.data.transforms import Transforms
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 @dataclass(frozen=True)
-class Change:
+class AugmentationRow:
     """A row of `AUGMENTATIONS`: one line for people, and the largest strength that makes sense."""
 
     about: str
     strongest: float
 
 
-AUGMENTATIONS: dict[str, Change] = {
-    "shift": Change("moved by up to that share of its sides", 0.5),
-    "zoom": Change("a window that lacks up to that share of the sides, enlarged", 0.9),
-    "turn": Change("turned by up to so many degrees", 180),
-    "colour": Change("brightness, contrast and saturation times 1 ± that", 1),
+AUGMENTATIONS: dict[str, AugmentationRow] = {
+    "shift": AugmentationRow("moved by up to that share of its sides", 0.5),
+    "zoom": AugmentationRow("a window that lacks up to that share of the sides, enlarged", 0.9),
+    "rotate": AugmentationRow("turned by up to so many degrees", 180),
+    "color": AugmentationRow("brightness, contrast and saturation times 1 ± that", 1),
 }
 
 
 @dataclass(frozen=True)
-class Augmentation(Steps):
+class Augmentation(Transforms):
     """Changes with their strengths; movements first, in one interpolation, then colours.
 
     What comes in from outside an image is its reflection.
@@ -48,22 +48,22 @@ class Augmentation(Steps):
 
     Examples
     --------
-    >>> str(Augmentation.parse("shift:0.10, colour:0.2"))
-    'shift:0.1,colour:0.2'
+    >>> str(Augmentation.parse("shift:0.10, color:0.2"))
+    'shift:0.1,color:0.2'
     """
 
     rows = AUGMENTATIONS
     what = "augmentation"
 
     def apply(
-        self, x: Tensor, draws: Draws, masks: Tensor | None = None
+        self, x: Tensor, rng: Rng, masks: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Change images, and move their masks with them.
 
         Parameters
         ----------
         x : (N, C, H, W) float32 in [0, 1]
-        draws : Draws
+        rng : Rng
         masks : (N, H, W) int64, optional
 
         Returns
@@ -72,21 +72,21 @@ class Augmentation(Steps):
             Of the same shapes.
         """
         strengths = dict(self.steps)
-        chance = 2 * draws.uniform((len(x), 7)) - 1  # in [-1, 1), however many are needed
-        if strengths.keys() & {"shift", "zoom", "turn"}:
+        chance = 2 * rng.uniform((len(x), 7)) - 1  # in [-1, 1), however many are needed
+        if strengths.keys() & {"shift", "zoom", "rotate"}:
             grid = _grid(x, strengths, chance)
             x = _sampled(x, grid, "bilinear")
             if masks is not None:
                 masks = _sampled(masks[:, None].float(), grid, "nearest")[:, 0].long()
-        if "colour" in strengths:
-            x = _recoloured(x, strengths["colour"], chance[:, 4:])
+        if "color" in strengths:
+            x = _recoloured(x, strengths["color"], chance[:, 4:])
         return x, masks
 
 
 def _grid(x: Tensor, strengths: dict[str, float], chance: NDArray[np.float32]) -> Tensor:
     """Say for each pixel of the result where it comes from: (N, H, W, 2) in [-1, 1]."""
     size = 1 - strengths.get("zoom", 0.0) * (chance[:, 2] + 1) / 2  # of the window
-    angle = np.deg2rad(strengths.get("turn", 0.0) * chance[:, 3])
+    angle = np.deg2rad(strengths.get("rotate", 0.0) * chance[:, 3])
     room = (1 - size)[:, None] + 2 * strengths.get("shift", 0.0)
     ratio = x.shape[3] / x.shape[2]  # the coordinates of either side go from -1 to 1
     cosine, sine = size * np.cos(angle), size * np.sin(angle)

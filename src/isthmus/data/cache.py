@@ -14,10 +14,10 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from isthmus.data.decoding import Block, blocks, prepare, size_of
+from isthmus.data.decode import Block, decode_blocks, format_size, warm_up
+from isthmus.data.manifest import Manifest
 from isthmus.data.samples import VOID, Origin, Samples
-from isthmus.data.sources import Found
-from isthmus.errors import SettingsError, SourceError
+from isthmus.errors import OptionError, SourceError
 from isthmus.files import fingerprint, write_bytes
 
 FORMAT = 3  # of the cached files; raise it when the same source would give other samples
@@ -45,12 +45,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ISTHMUS_CACHE") or platformdirs.user_cache_dir("isthmus"))
 
 
-def kept(
+def open_or_decode(
     origin: Origin,
     files: Sequence[Any],
-    read: Callable[[], Found],
+    read: Callable[[], Manifest],
     *,
-    mirrors: bool = False,
+    allows_flip: bool = False,
     track: Track = untracked,
 ) -> Samples:
     """Open the samples kept for an origin and its files; read and decode them first if needed.
@@ -62,7 +62,7 @@ def kept(
         One says what each of the source's files is, so that others are not mistaken for them.
     read : callable
         Finds what the source holds.
-    mirrors : bool
+    allows_flip : bool
         See `Samples`.
     track : Track
     """
@@ -70,7 +70,7 @@ def kept(
     folder = cache_folder() / "samples" / key
     about = _about(folder)
     if about is None:
-        prepare(len(files))
+        warm_up(len(files))
         about = _keep(read(), origin, folder, track)
     samples = Samples(
         # Copy-on-write: torch wants writable memory, and nothing may write to the cache.
@@ -81,7 +81,7 @@ def kept(
         None if about["splits"] is None else np.array(about["splits"], np.uint8),
         origin,
         tuple((name, reason) for name, reason in about["skipped"]),
-        mirrors,
+        allows_flip,
         np.load(folder / MASKS, "c") if about["masks"] else None,
     )
     vars(samples)["fingerprint"] = about["fingerprint"]  # known: spares a pass over the pixels
@@ -105,7 +105,7 @@ def clear() -> int:
     return size
 
 
-def _keep(found: Found, origin: Origin, folder: Path, track: Track) -> dict[str, Any]:
+def _keep(found: Manifest, origin: Origin, folder: Path, track: Track) -> dict[str, Any]:
     """Decode what was found into a new folder of the cache, whole or not at all."""
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -143,15 +143,15 @@ def _described(samples: Samples) -> dict[str, Any]:
     }
 
 
-def _store_array(found: Found, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
+def _store_array(found: Manifest, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
     """Write an array of samples."""
     wanted = origin.preprocessing
     shape: tuple[int, ...] = values.shape[1:]
     if len(shape) == 2 and (wanted.crop or wanted.size or wanted.channels):
-        raise SettingsError(
+        raise OptionError(
             f"{origin.source} holds signals, which have no pixels to crop, resize or recolour."
         )
-    fits = len(shape) == 2 or not wanted.changes((shape[0], shape[1], shape[2]))
+    fits = len(shape) == 2 or not wanted.would_change((shape[0], shape[1], shape[2]))
     with (folder / VALUES).open("wb") as file:
         for start in range(0, len(values), 4096):
             block = values[start : start + 4096]
@@ -162,7 +162,7 @@ def _store_array(found: Found, values: NDArray[Any], origin: Origin, folder: Pat
     return _stored(found, origin, folder, shape, {})
 
 
-def _store_pictures(found: Found, origin: Origin, folder: Path, track: Track) -> Samples:
+def _store_pictures(found: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
     """Decode and write pictures and their masks."""
     name = origin.source
     with (folder / VALUES).open("w+b") as values, ExitStack() as stack:
@@ -170,7 +170,7 @@ def _store_pictures(found: Found, origin: Origin, folder: Path, track: Track) ->
         if found.masks is not None:
             masks = stack.enter_context((folder / MASKS).open("w+b"))
         writing = Writing(found, name, values, masks)
-        decoded = stack.enter_context(closing(blocks(found, origin.preprocessing)))
+        decoded = stack.enter_context(closing(decode_blocks(found, origin.preprocessing)))
         for _ in track(writing.walk(decoded), len(found.names), f"Reading {name}"):
             pass
         if masks is not None:
@@ -180,7 +180,7 @@ def _store_pictures(found: Found, origin: Origin, folder: Path, track: Track) ->
 
 
 def _stored(
-    found: Found, origin: Origin, folder: Path, shape: tuple[int, ...], broken: dict[int, str]
+    found: Manifest, origin: Origin, folder: Path, shape: tuple[int, ...], broken: dict[int, str]
 ) -> Samples:
     """Open what has just been written."""
     good = np.array([i for i in range(len(found.names)) if i not in broken], np.int64)
@@ -214,7 +214,7 @@ class Writing:
     """
 
     def __init__(
-        self, found: Found, name: str, values: BinaryIO, masks: BinaryIO | None = None
+        self, found: Manifest, name: str, values: BinaryIO, masks: BinaryIO | None = None
     ) -> None:
         self.found, self.name, self.values, self.masks = found, name, values, masks
         self.shape: tuple[int, ...] = ()
@@ -268,7 +268,7 @@ class Writing:
         if shape[:2] != self.shape[:2]:
             raise SourceError(
                 f"the pictures of {self.name} differ in size: {self._first} is "
-                f"{size_of(self.shape)} but {self._name(block)} is {size_of(shape)}; "
+                f"{format_size(self.shape)} but {self._name(block)} is {format_size(shape)}; "
                 "give a size to bring all to."
             )
         if shape[2] > self.shape[2]:
@@ -291,14 +291,14 @@ class Writing:
         return self.found.names[self._done + position]
 
 
-def refuse_too_many(broken: dict[int, str], found: Found, name: str, done: int) -> None:
+def refuse_too_many(broken: dict[int, str], found: Manifest, name: str, done: int) -> None:
     """Stop once more than a tenth of all pictures are known to be broken.
 
     Parameters
     ----------
     broken : dict
         From the position of a picture to the reason.
-    found : Found
+    found : Manifest
     name : str
         Of the source.
     done : int

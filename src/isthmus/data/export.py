@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.layouts import CLASSES, PARTS
+from isthmus.data.readers.layouts import CLASSES, PARTS
 from isthmus.data.samples import Samples
-from isthmus.errors import SettingsError
-from isthmus.files import replacing, write_bytes
+from isthmus.errors import OptionError
+from isthmus.files import atomic_write, write_bytes
 
 FOLDERS = ("train", "validation", "test")
 NOWHERE = {"/", ".."}  # parts of names that lead out of the folder
@@ -45,26 +45,26 @@ def export(samples: Samples, out: Path) -> None:
 
 def _write_arrays(samples: Samples, out: Path) -> None:
     if samples.masks is not None:
-        raise SettingsError(f"masks go into a folder; give a name that does not end so, not {out}.")
+        raise OptionError(f"masks go into a folder; give a name that does not end so, not {out}.")
     arrays: dict[str, Any] = {"signals" if samples.is_signal else "images": samples.values}
     if samples.labels is not None:
         arrays["labels"] = samples.labels
         arrays["class_names"] = np.array(samples.class_names, np.str_)
-    with replacing(out) as file:
+    with atomic_write(out) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 def _write_pictures(samples: Samples, out: Path) -> None:
     out = out.resolve()
     if samples.is_signal:
-        raise SettingsError(f"signals are no pictures; give a name that ends in .npz, not {out}.")
+        raise OptionError(f"signals are no pictures; give a name that ends in .npz, not {out}.")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise SettingsError(f"{out} exists already and is not empty; choose another folder.")
+        raise OptionError(f"{out} exists already and is not empty; choose another folder.")
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         for file, pixels in _pictures(samples):
             if (partial / file).exists():
-                raise SettingsError(f"two samples would be called {file}; give them other names.")
+                raise OptionError(f"two samples would be called {file}; give them other names.")
             write_bytes(partial / file, _png(pixels))
         if samples.masks is not None:
             write_bytes(partial / CLASSES, "\n".join(samples.class_names).encode())

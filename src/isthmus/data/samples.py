@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.preprocessing import Preprocessing
-from isthmus.errors import SettingsError, SourceError
-from isthmus.files import build, fingerprint
+from isthmus.data.preprocess import Preprocessing
+from isthmus.errors import SourceError
+from isthmus.files import fingerprint, from_json
 
 SPLITS = ("train", "validation", "test")
 VOID = 255  # in a mask: a pixel that counts nowhere
@@ -37,8 +37,8 @@ class Origin:
     @classmethod
     def build(cls, content: dict[str, Any]) -> "Origin":
         """Make it from the JSON object that `files.plain` made of one."""
-        preprocessing = build(Preprocessing, content["preprocessing"])
-        return build(cls, {**content, "preprocessing": preprocessing})
+        preprocessing = from_json(Preprocessing, content["preprocessing"])
+        return from_json(cls, {**content, "preprocessing": preprocessing})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,7 +61,7 @@ class Samples:
         Where they come from and how, so that they can be loaded again.
     skipped : tuple of (name, reason)
         Files that could not be decoded.
-    mirrors : bool
+    allows_flip : bool
         Whether a mirrored sample is as likely as the sample, as with photographs.
     masks : (N, H, W) uint8, optional
         Index of each pixel's class in `class_names`, or 255 (void) for a pixel that counts
@@ -81,7 +81,7 @@ class Samples:
     splits: NDArray[np.uint8] | None = None
     origin: Origin = field(default_factory=Origin)
     skipped: tuple[tuple[str, str], ...] = ()
-    mirrors: bool = False
+    allows_flip: bool = False
     masks: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
@@ -186,48 +186,3 @@ class Samples:
             if wrong.any():
                 culprit = self.names[start + int(wrong.argmax())]
                 raise SourceError(f"signal {culprit} of {name} holds NaN or infinity; repair it.")
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Indices of the samples to train on, to choose by and to report on, each int64 (n,)."""
-
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
-
-
-def divide(samples: Samples, seed: int = 0, validation: float = 0.1, test: float = 0.1) -> Split:
-    """Divide samples at random into training, validation and test parts.
-
-    What the source says itself is kept: its own test part is used for testing only and its own
-    validation part for validation only; what is missing is drawn from its training part.
-
-    Parameters
-    ----------
-    samples : Samples
-    seed : int
-    validation, test : float
-        Fractions of the part that is drawn from, in (0, 1); at least one sample each.
-
-    Raises
-    ------
-    SettingsError
-        If a fraction is outside its range or leaves nothing to train on.
-    """
-    for name, fraction in (("validation", validation), ("test", test)):
-        if not 0 < fraction < 1:
-            raise SettingsError(f"{name} must be a fraction between 0 and 1, not {fraction:g}.")
-    own = samples.splits if samples.splits is not None else np.zeros(len(samples), np.uint8)
-    pool, *held_out = (np.flatnonzero(own == part) for part in range(3))
-    pool = np.random.default_rng([seed, 0]).permutation(pool)
-    wanted = [max(1, round(fraction * len(pool))) for fraction in (validation, test)]
-    for part, count in enumerate(wanted):
-        if len(held_out[part]) == 0:
-            held_out[part], pool = pool[:count], pool[count:]
-    if len(pool) == 0:
-        raise SettingsError(
-            f"{len(samples)} samples are too few to divide into training, validation and test "
-            "parts; give at least 3, or smaller fractions."
-        )
-    return Split(*(np.sort(part).astype(np.int64) for part in (pool, *held_out)))

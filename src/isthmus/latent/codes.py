@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import SourceError
-from isthmus.files import plain, reading, replacing
-from isthmus.trained import CODE, Trained
+from isthmus.files import atomic_write, reporting_damage, to_json
+from isthmus.inference import CODE, TrainedModel
 
 FORMAT = 1  # of the file; raise it when an older program could misread it
 ALIGNED = 64  # bytes: where the numbers begin in the file is a multiple of it
@@ -68,7 +68,7 @@ class Codes:
             labels=None if self.labels is None else self.labels[indices],
         )
 
-    def check(self, trained: Trained) -> None:
+    def check(self, model: TrainedModel) -> None:
         """Refuse codes that another model made.
 
         Raises
@@ -76,23 +76,23 @@ class Codes:
         ModelError
         """
         again = "make them again with isthmus encode"
-        trained.check(self.model, "these codes were made by", again)
+        model.check(self.model, "these codes were made by", again)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all: z, names, labels, class_names, about."""
-        with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
+        with atomic_write(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
             with _member(archive, self.z.shape) as member:
                 member.write(np.ascontiguousarray(self.z, np.float32).data)
             _describe(archive, self)
 
     @classmethod
-    def load(cls, path: str | Path, trained: Trained | None = None) -> "Codes":
+    def load(cls, path: str | Path, model: TrainedModel | None = None) -> "Codes":
         """Open a file that `save` or `encode` wrote; z is memory-mapped.
 
         Parameters
         ----------
         path : path
-        trained : Trained, optional
+        model : TrainedModel, optional
             The model that must have made them.
 
         Raises
@@ -105,7 +105,7 @@ class Codes:
         path = Path(path)
         if not path.exists():
             raise SourceError(f"there are no codes at {path}; isthmus encode makes them.")
-        with reading(path, SourceError), path.open("rb") as file, np.load(file) as parts:
+        with reporting_damage(path, SourceError), path.open("rb") as file, np.load(file) as parts:
             about = json.loads(str(parts["about"]))
             _refuse_other_format(about["format"])
             labels = parts.get("labels")
@@ -120,13 +120,13 @@ class Codes:
                 about["data"],
                 Origin.build(about["origin"]),
             )
-        if trained is not None:
-            codes.check(trained)
+        if model is not None:
+            codes.check(model)
         return codes
 
 
 def encode(
-    trained: Trained,
+    model: TrainedModel,
     samples: Samples,
     layer: str = CODE,
     *,
@@ -137,10 +137,10 @@ def encode(
 
     Parameters
     ----------
-    trained : Trained
+    model : TrainedModel
     samples : Samples
     layer : str
-        "code", or a name of `Trained.layers`, for what leaves that layer.
+        "code", or a name of `TrainedModel.layers`, for what leaves that layer.
     out : path, optional
         An .npz file to write batch by batch; what is returned is memory-mapped from it, so neither
         the samples nor the codes need to fit into memory. By default all stays in memory.
@@ -152,7 +152,7 @@ def encode(
     IsthmusError
         If the samples do not fit the model, there is no such layer, or `out` cannot be written.
     """
-    shape = (trained.spec.code_size,) if layer == CODE else trained.layer(layer).shape
+    shape = (model.config.code_size,) if layer == CODE else model.layer(layer).shape
     codes = Codes(
         np.empty((0, math.prod(shape)), np.float32),
         samples.names,
@@ -160,16 +160,16 @@ def encode(
         samples.class_names if samples.labels is not None else (),
         layer,
         shape,
-        trained.fingerprint,
+        model.fingerprint,
         samples.fingerprint,
         samples.origin,
     )
-    total = math.ceil(len(samples) / trained.batch)
-    batches = track(trained.features(samples, layer), total, "Encoding")
+    total = math.ceil(len(samples) / model.batch)
+    batches = track(model.features(samples, layer), total, "Encoding")
     parts = (batch.flatten(1).cpu().numpy() for batch in batches)
     if out is None:
         return replace(codes, z=np.concatenate(list(parts)))
-    with replacing(Path(out)) as file, zipfile.ZipFile(file, "w") as archive:
+    with atomic_write(Path(out)) as file, zipfile.ZipFile(file, "w") as archive:
         with _member(archive, (len(samples), math.prod(shape))) as member:
             for part in parts:
                 member.write(np.ascontiguousarray(part).data)
@@ -196,7 +196,7 @@ def _describe(archive: zipfile.ZipFile, codes: Codes) -> None:
         "shape": codes.shape,
         "model": codes.model,
         "data": codes.data,
-        "origin": plain(codes.origin),
+        "origin": to_json(codes.origin),
     }
     arrays = {
         "names": np.array(list(codes.names), np.str_),

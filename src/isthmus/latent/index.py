@@ -8,20 +8,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.items import Names
 from isthmus.data.samples import Origin
-from isthmus.errors import ModelError, SettingsError, choices
-from isthmus.files import plain
+from isthmus.errors import ModelError, OptionError, list_names
+from isthmus.files import to_json
+from isthmus.inference import TrainedModel
 from isthmus.latent import index_files
 from isthmus.latent.codes import Codes
-from isthmus.latent.distances import METRICS, distances_of, vectors_of
-from isthmus.latent.hits import Hits
-from isthmus.latent.names import Names
-from isthmus.latent.vectors import Vectors
-from isthmus.trained import Trained
+from isthmus.latent.vectors import METRICS, Vectors, to_distances, to_vectors
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The k nearest samples of each of n queries, nearest first.
+
+    Parameters
+    ----------
+    names : list of n lists of k str
+    labels : list of n lists of k str or None, optional
+        Their classes, None where a sample has none; None if no sample of the index has.
+    distances : (n, k) float32
+        Euclidean distances, or 1 - cos in [0, 2].
+    """
+
+    names: list[list[str]]
+    labels: list[list[str | None]] | None
+    distances: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def rows(self, query: int = 0) -> list[dict[str, Any]]:
+        """Return what was found for one query as JSON objects: name, label, distance."""
+        names = self.names[query]
+        labels = self.labels[query] if self.labels is not None else [None] * len(names)
+        distances = self.distances[query].tolist()
+        return [
+            {"name": name, "label": label, "distance": distance}
+            for name, label, distance in zip(names, labels, distances, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
-class Source:
+class IndexSource:
     """What an index was made of, so that it can be made again.
 
     Parameters
@@ -71,7 +100,7 @@ class Index:
     metric: str
     layer: str
     model: str
-    sources: list[Source]
+    sources: list[IndexSource]
     removed: set[str]
 
     def __repr__(self) -> str:
@@ -114,7 +143,7 @@ class Index:
             If a code holds NaN, or is all zeros with "cosine".
         """
         if metric not in METRICS:
-            raise SettingsError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
+            raise OptionError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
         _refuse_repeated(codes)
         return cls(
             Vectors.build(_compared(codes, metric)),
@@ -124,7 +153,7 @@ class Index:
             metric,
             codes.layer,
             codes.model,
-            [Source(codes.origin, codes.data)],
+            [IndexSource(codes.origin, codes.data)],
             set(),
         )
 
@@ -141,11 +170,11 @@ class Index:
         self._check(codes)
         class_names = tuple(dict.fromkeys([*self.class_names, *codes.class_names]))
         self.vectors = self.vectors.add(_compared(codes, self.metric))
-        self.names = self.names.joined(codes.names)
+        self.names = self.names.append(codes.names)
         self.labels = np.concatenate([self.labels, _labels(codes, class_names)])
         self.class_names = class_names
         self.removed.difference_update(codes.names)
-        source = Source(codes.origin, codes.data)
+        source = IndexSource(codes.origin, codes.data)
         if source not in self.sources:
             self.sources.append(source)
 
@@ -160,13 +189,15 @@ class Index:
         gone = np.zeros(len(self), np.bool_)
         gone[self._rows(names)] = True
         if gone.all():
-            raise SettingsError("an index cannot be empty; keep a sample, or delete its folder.")
+            raise OptionError("an index cannot be empty; keep a sample, or delete its folder.")
         self.vectors.remove(gone)
-        self.names = self.names.kept(~gone)
+        self.names = self.names.select(~gone)
         self.labels = self.labels[~gone]
         self.removed.update(names)
 
-    def search(self, z: NDArray[np.float32], k: int = 5, *, label: str | None = None) -> Hits:
+    def search(
+        self, z: NDArray[np.float32], k: int = 5, *, label: str | None = None
+    ) -> SearchResult:
         """Find the samples whose codes are nearest.
 
         Parameters
@@ -188,9 +219,9 @@ class Index:
         self._check_k(k, len(self) if among is None else int(among.sum()), label)
         if z.ndim != 2 or z.shape[1] != self.size:
             raise ModelError(f"this index holds codes (N, {self.size}), not {z.shape}.")
-        return self._hits(vectors_of(z, self.metric, "code {} to search for".format), k, among)
+        return self._hits(to_vectors(z, self.metric, "code {} to search for".format), k, among)
 
-    def like(self, name: str, k: int = 5, *, label: str | None = None) -> Hits:
+    def search_by_name(self, name: str, k: int = 5, *, label: str | None = None) -> SearchResult:
         """Find, exactly, the other samples most similar to one of the index.
 
         Parameters
@@ -225,7 +256,7 @@ class Index:
             "size": self.size,
             "layer": self.layer,
             "model": self.model,
-            "sources": plain(self.sources),
+            "sources": to_json(self.sources),
             "removed": sorted(self.removed),
         }
         arrays: index_files.Arrays = {
@@ -237,13 +268,13 @@ class Index:
         index_files.write(Path(folder), about, self.vectors, arrays)
 
     @classmethod
-    def open(cls, folder: str | Path, trained: Trained | None = None) -> "Index":
+    def open(cls, folder: str | Path, model: TrainedModel | None = None) -> "Index":
         """Open an index that `save` wrote, by memory map.
 
         Parameters
         ----------
         folder : path
-        trained : Trained, optional
+        model : TrainedModel, optional
             The model that must have made its codes.
 
         Raises
@@ -264,29 +295,31 @@ class Index:
                 about["metric"],
                 about["layer"],
                 about["model"],
-                recorded(about),
+                recorded_sources(about),
                 set(about["removed"]),
             )
-        if trained is not None:
+        if model is not None:
             again = "make it again with isthmus index"
-            trained.check(index.model, f"the index at {folder} was made by", again)
+            model.check(index.model, f"the index at {folder} was made by", again)
         return index
 
-    def _hits(self, vectors: NDArray[np.float32], k: int, among: NDArray[np.bool_] | None) -> Hits:
+    def _hits(
+        self, vectors: NDArray[np.float32], k: int, among: NDArray[np.bool_] | None
+    ) -> SearchResult:
         distances, rows = self.vectors.search(vectors, k, among)
-        distances = distances_of(distances, self.metric)
+        distances = to_distances(distances, self.metric)
         names = [[self.names[row] for row in found] for found in rows.tolist()]
         if not self.class_names:
-            return Hits(names, None, distances)
+            return SearchResult(names, None, distances)
         classes = [*self.class_names, None]  # the last for those of -1
         labels = [[classes[label] for label in found] for found in self.labels[rows].tolist()]
-        return Hits(names, labels, distances)
+        return SearchResult(names, labels, distances)
 
     def _rows(self, names: Sequence[str]) -> NDArray[np.int64]:
         rows = self.names.rows(names)
         if (rows < 0).any():
             missing = names[int((rows < 0).argmax())]
-            raise SettingsError(f"there is no sample called {missing!r} in the index.")
+            raise OptionError(f"there is no sample called {missing!r} in the index.")
         return rows
 
     def _of(self, label: str) -> NDArray[np.bool_]:
@@ -295,8 +328,8 @@ class Index:
             among: NDArray[np.bool_] = self.labels == self.class_names.index(label)
             return among
         if not self.class_names:
-            raise SettingsError(f"there is no class {label!r}; the index knows no classes.")
-        raise SettingsError(f"there is no class {label!r}; there are {choices(self.class_names)}.")
+            raise OptionError(f"there is no class {label!r}; the index knows no classes.")
+        raise OptionError(f"there is no class {label!r}; there are {list_names(self.class_names)}.")
 
     def _check(self, codes: Codes) -> None:
         if codes.model != self.model:
@@ -313,20 +346,20 @@ class Index:
         there = self.names.rows(codes.names) >= 0
         if there.any():
             name = codes.names[int(there.argmax())]
-            raise SettingsError(f"{name} is in the index already; remove it before adding it.")
+            raise OptionError(f"{name} is in the index already; remove it before adding it.")
 
     @staticmethod
     def _check_k(k: int, count: int, label: str | None) -> None:
         if not 1 <= k <= count:
             where = "in the index" if label is None else f"of class {label!r}"
-            raise SettingsError(
+            raise OptionError(
                 f"k must be from 1 to {count:,}, the number of samples to find {where}, not {k:,}."
             )
 
 
-def recorded(about: dict[str, Any]) -> list[Source]:
+def recorded_sources(about: dict[str, Any]) -> list[IndexSource]:
     """Return the sources that index.json names."""
-    return [Source(Origin.build(of["origin"]), of["data"]) for of in about["sources"]]
+    return [IndexSource(Origin.build(of["origin"]), of["data"]) for of in about["sources"]]
 
 
 def _labels(codes: Codes, class_names: Sequence[str]) -> NDArray[np.int64]:
@@ -342,13 +375,13 @@ def _refuse_repeated(codes: Codes) -> None:
     seen: set[str] = set()
     for name in codes.names:
         if name in seen:
-            raise SettingsError(f"two of the codes are called {name}; give each its own name.")
+            raise OptionError(f"two of the codes are called {name}; give each its own name.")
         seen.add(name)
 
 
 def _compared(codes: Codes, metric: str) -> NDArray[np.float32]:
     if codes.z.ndim != 2 or 0 in codes.z.shape:
-        raise SettingsError(f"there are no codes to search in {codes.z.shape}; give at least one.")
+        raise OptionError(f"there are no codes to search in {codes.z.shape}; give at least one.")
     if len(codes.names) != len(codes):
-        raise SettingsError(f"{len(codes):,} codes came with {len(codes.names):,} names.")
-    return vectors_of(codes.z, metric, lambda row: f"the code of {codes.names[row]}")
+        raise OptionError(f"{len(codes):,} codes came with {len(codes.names):,} names.")
+    return to_vectors(codes.z, metric, lambda row: f"the code of {codes.names[row]}")

@@ -24,8 +24,8 @@ from typing import Any, BinaryIO
 import filelock
 import numpy as np
 
-from isthmus.errors import RunError, reason
-from isthmus.files import DAMAGE, replacing, write_json
+from isthmus.errors import RunError, first_sentence
+from isthmus.files import DAMAGE, atomic_write, write_json
 from isthmus.latent.vectors import Vectors
 
 FORMAT = 1  # of the folder; raise it when an older program could misread it
@@ -117,7 +117,7 @@ def undamaged(folder: Path) -> Iterator[None]:
         yield
     except DAMAGE as error:
         raise RunError(
-            f"the index at {folder} is damaged ({reason(error)}); make it again with isthmus index."
+            f"the index at {folder} is damaged ({first_sentence(error)}); make it again with isthmus index."
         ) from error
 
 
@@ -141,7 +141,7 @@ def _verified(folder: Path, about: dict[str, Any], suffix: str) -> Path:
 
 def _written(path: Path, write: Callable[[BinaryIO], None]) -> dict[str, tuple[int, int]]:
     """Write a file; return, by its name, its size in bytes and its checksum."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         write(file)
     return {path.name: (path.stat().st_size, _checksum(path))}
 
@@ -177,4 +177,4 @@ def _locked(folder: Path) -> Iterator[None]:
             f"{folder} is being written by another process; try again when it has ended."
         ) from None
     except OSError as error:
-        raise RunError(f"{folder} cannot be written: {reason(error)}.") from error
+        raise RunError(f"{folder} cannot be written: {first_sentence(error)}.") from error

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Origin, Samples
-from isthmus.errors import ModelError, SettingsError, SourceError
-from isthmus.files import plain, reading, replacing
+from isthmus.errors import ModelError, OptionError, SourceError
+from isthmus.files import atomic_write, reporting_damage, to_json
+from isthmus.inference import CODE, TrainedModel
 from isthmus.latent.codes import Codes
-from isthmus.latent.distances import vectors_of
-from isthmus.latent.neighbourhoods import (
+from isthmus.latent.neighbors import (
     LARGEST,
     continuity,
-    drawn,
     knn_accuracy,
+    sample_indices,
     trustworthiness,
 )
 from isthmus.latent.projections import METHODS, Parts, Projection
-from isthmus.trained import CODE, Trained
+from isthmus.latent.vectors import to_vectors
 
 FORMAT = 1  # of the file; raise it when an older program could misread it
 NUMBERS = 2**26  # numbers that a map is fitted on, or pixels that it is compared with, at most
@@ -82,7 +82,7 @@ class Map:
         shares = self.parts.get("explained")
         return None if shares is None else (float(shares[0]), float(shares[1]))
 
-    def place(self, codes: Codes) -> NDArray[np.float32]:
+    def transform(self, codes: Codes) -> NDArray[np.float32]:
         """Find the positions of more codes on this map, each for itself.
 
         Returns
@@ -102,11 +102,11 @@ class Map:
             )
         return _placed(METHODS[self.method], self.parts, _checked(codes))
 
-    def placing(self, codes: Codes) -> "Map":
+    def with_codes(self, codes: Codes) -> "Map":
         """Return this map with these codes placed on it, in place of its own; see `place`."""
         return replace(
             self,
-            xy=self.place(codes),
+            xy=self.transform(codes),
             names=codes.names,
             labels=codes.labels,
             class_names=codes.class_names,
@@ -115,14 +115,14 @@ class Map:
             origin=codes.origin,
         )
 
-    def check(self, trained: Trained) -> None:
+    def check(self, model: TrainedModel) -> None:
         """Refuse a map of another model's codes.
 
         Raises
         ------
         ModelError
         """
-        trained.check(self.model, "this map was drawn for", "draw it again with isthmus map")
+        model.check(self.model, "this map was drawn for", "draw it again with isthmus map")
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all."""
@@ -132,7 +132,7 @@ class Map:
             "layer": self.layer,
             "model": self.model,
             "data": self.data,
-            "origin": plain(self.origin),
+            "origin": to_json(self.origin),
             "seed": self.seed,
         }
         arrays = {
@@ -144,17 +144,17 @@ class Map:
         } | {f"part {name}": array for name, array in self.parts.items()}
         if self.labels is not None:
             arrays["labels"] = self.labels
-        with replacing(Path(path)) as file:
+        with atomic_write(Path(path)) as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
-    def load(cls, path: str | Path, trained: Trained | None = None) -> "Map":
+    def load(cls, path: str | Path, model: TrainedModel | None = None) -> "Map":
         """Open a file that `save` wrote.
 
         Parameters
         ----------
         path : path
-        trained : Trained, optional
+        model : TrainedModel, optional
             The model whose codes it must show.
 
         Raises
@@ -167,10 +167,10 @@ class Map:
         path = Path(path)
         if not path.exists():
             raise SourceError(f"there is no map at {path}; isthmus map draws one.")
-        with reading(path, SourceError), path.open("rb") as file, np.load(file) as arrays:
+        with reporting_damage(path, SourceError), path.open("rb") as file, np.load(file) as arrays:
             loaded = cls._of(arrays)
-        if trained is not None:
-            loaded.check(trained)
+        if model is not None:
+            loaded.check(model)
         return loaded
 
     @classmethod
@@ -196,12 +196,12 @@ class Map:
         )
 
 
-def draw_map(
+def fit_map(
     codes: Codes,
     method: str = "tsne",
     *,
     seed: int = 0,
-    largest: int = 20_000,
+    max_samples: int = 20_000,
     track: Track = untracked,
 ) -> Map:
     """Draw codes in two dimensions.
@@ -215,7 +215,7 @@ def draw_map(
     method : str
         A name of `METHODS`.
     seed : int
-    largest : int
+    max_samples : int
         Different codes to fit the map on; of more, or of very long ones, as many as that are
         drawn by the seed, and the others are placed.
     track : callable
@@ -231,17 +231,17 @@ def draw_map(
     Examples
     --------
     >>> z = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    >>> draw_map(Codes(z, [str(i) for i in range(50)]), "pca").xy.shape
+    >>> fit_map(Codes(z, [str(i) for i in range(50)]), "pca").xy.shape
     (50, 2)
     """
     require_method(method)
-    if largest < 1 or not 0 <= seed < 2**32:
-        raise SettingsError(
+    if max_samples < 1 or not 0 <= seed < 2**32:
+        raise OptionError(
             f"a map is fitted on at least 1 code, with a seed from 0 to 4294967295, not on "
-            f"{largest} with {seed}."
+            f"{max_samples} with {seed}."
         )
     z = _checked(codes)
-    chosen = _chosen(z, seed, min(largest, max(1, NUMBERS // z.shape[1])))
+    chosen = _chosen(z, seed, min(max_samples, max(1, NUMBERS // z.shape[1])))
     parts = METHODS[method].fit(np.ascontiguousarray(z[chosen]), seed, track)
     fitted = np.full(len(z), not parts)
     fitted[chosen] = True
@@ -264,17 +264,17 @@ def draw_map(
 def require_method(method: str) -> None:
     """Refuse a method that is none of `METHODS`."""
     if method not in METHODS:
-        raise SettingsError(f"there is no map {method!r}; there are {', '.join(METHODS)}.")
+        raise OptionError(f"there is no map {method!r}; there are {', '.join(METHODS)}.")
 
 
-def quality(
-    drawing: Map, codes: Codes, samples: Samples | None = None, *, k: int = 10, seed: int = 0
+def map_quality(
+    fitted_map: Map, codes: Codes, samples: Samples | None = None, *, k: int = 10, seed: int = 0
 ) -> dict[str, Any]:
     """Measure what a map keeps of its codes, beside a map of the raw pixels by PCA.
 
     Parameters
     ----------
-    drawing : Map
+    fitted_map : Map
     codes : Codes
         That it was drawn from.
     samples : Samples, optional
@@ -299,24 +299,26 @@ def quality(
         If map, codes and samples do not belong together.
     """
     belong = ("model", "layer", "data")
-    if len(codes) != len(drawing) or any(getattr(codes, b) != getattr(drawing, b) for b in belong):
+    if len(codes) != len(fitted_map) or any(
+        getattr(codes, b) != getattr(fitted_map, b) for b in belong
+    ):
         raise ModelError("this map was drawn from other codes; draw it again with isthmus map.")
     if samples is not None and samples.fingerprint != codes.data:
         raise ModelError("these codes were made of other samples; make them again.")
     size = 1 if samples is None else int(np.prod(samples.shape))
-    chosen = drawn(len(codes), seed, min(LARGEST, max(1, NUMBERS // size)))
+    chosen = sample_indices(len(codes), seed, min(LARGEST, max(1, NUMBERS // size)))
     k = min(k, (len(chosen) - 1) // 2)
     labels = None if codes.labels is None else codes.labels[chosen]
     figures: dict[str, Any] = {
-        "method": drawing.method,
-        "n": len(drawing),
-        "fitted": int(drawing.fitted.sum()),
+        "method": fitted_map.method,
+        "n": len(fitted_map),
+        "fitted": int(fitted_map.fitted.sum()),
         "measured": len(chosen),
         "neighbours": k,
-        **_figures(codes.z[chosen], drawing.xy[chosen], labels, k),
+        **_figures(codes.z[chosen], fitted_map.xy[chosen], labels, k),
     }
-    if drawing.explained is not None:
-        figures["explained_variance"] = list(drawing.explained)
+    if fitted_map.explained is not None:
+        figures["explained_variance"] = list(fitted_map.explained)
     if samples is not None:
         # As they are: no figure changes when all pixels are scaled alike, as a model's input is.
         pixels = samples.values[chosen].reshape(len(chosen), -1).astype(np.float32)
@@ -346,11 +348,11 @@ def _figures(
 def _checked(codes: Codes) -> NDArray[np.float32]:
     """Return codes that are numbers, at least one."""
     if codes.z.size == 0:
-        raise SettingsError("there are no codes to draw.")
-    return vectors_of(codes.z, "euclidean", lambda row: f"the code of {codes.names[row]}")
+        raise OptionError("there are no codes to draw.")
+    return to_vectors(codes.z, "euclidean", lambda row: f"the code of {codes.names[row]}")
 
 
-def _chosen(z: NDArray[np.float32], seed: int, largest: int) -> NDArray[np.int64]:
+def _chosen(z: NDArray[np.float32], seed: int, max_samples: int) -> NDArray[np.int64]:
     """Return the rows of at most `largest` different codes, in an order of the codes' own.
 
     The order is that of a hash of each code, so that neither what is drawn nor how it is sorted
@@ -361,7 +363,7 @@ def _chosen(z: NDArray[np.float32], seed: int, largest: int) -> NDArray[np.int64
     digests = np.frombuffer(b"".join(hashes), np.uint64)
     order = digests.argsort(kind="stable")
     different = np.diff(digests[order], prepend=0) != 0
-    chosen: NDArray[np.int64] = order[different.cumsum() <= largest]
+    chosen: NDArray[np.int64] = order[different.cumsum() <= max_samples]
     return chosen
 
 
@@ -371,5 +373,8 @@ def _placed(
     starts = range(0, len(z), BLOCK)
     blocks: Iterable[int] = track(starts, len(starts), "Placing") if len(starts) > 1 else starts
     return np.concatenate(
-        [projection.place(parts, z[start : start + BLOCK]).astype(np.float32) for start in blocks]
+        [
+            projection.transform(parts, z[start : start + BLOCK]).astype(np.float32)
+            for start in blocks
+        ]
     )

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.errors import SettingsError
-from isthmus.latent.neighbourhoods import nearest, others
+from isthmus.errors import OptionError
+from isthmus.latent.neighbors import nearest_neighbors, other_neighbors
 
 PLANE = 3  # so few codes lie in a plane, which PCA shows as it is
 
@@ -34,12 +34,12 @@ class Projection:
     ----------
     fit : callable
         Makes parts of codes (N, D) float32, equal ones next to each other, by a seed.
-    place : callable
+    transform : callable
         Makes positions (M, 2) of parts and codes (M, D), each for itself.
     """
 
     fit: Callable[[NDArray[np.float32], int, Track], Parts]
-    place: Callable[[Parts, NDArray[np.float32]], NDArray[Any]]
+    transform: Callable[[Parts, NDArray[np.float32]], NDArray[Any]]
 
 
 def _fit_pca(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
@@ -77,7 +77,7 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
         return _learnt(z, start)
     threads = torch.get_num_threads()
     perplexity = min(PERPLEXITY, (len(z) - 1) / 3)
-    distances, indices = others(z, min(3 * PERPLEXITY, len(z) - 1))
+    distances, indices = other_neighbors(z, min(3 * PERPLEXITY, len(z) - 1))
     neighbours = PrecomputedNeighbors(indices, distances)
     embedding = TSNE(n_jobs=threads, random_state=seed).prepare_initial(
         affinities=PerplexityBasedNN(None, perplexity, knn_index=neighbours, n_jobs=threads),
@@ -96,7 +96,7 @@ def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
         try:
             from umap import UMAP
         except ImportError:
-            raise SettingsError(
+            raise OptionError(
                 "UMAP is not installed; install isthmus[umap], or take tsne."
             ) from None
     from threadpoolctl import threadpool_limits
@@ -106,7 +106,7 @@ def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
     if len(z) <= PLANE:
         return _learnt(z, start)
     k = min(UMAP_NEIGHBOURS, len(z) - 1)
-    distances, indices = nearest(z, z, k)
+    distances, indices = nearest_neighbors(z, z, k)
     umap = UMAP(
         k,
         init=start,
@@ -148,7 +148,7 @@ def _start(z: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
 def _learnt(z: NDArray[np.float32], xy: NDArray[Any]) -> Parts:
     """Return what `_beside` needs: codes, their points, and how far apart points are."""
     xy = xy.astype(np.float32)
-    spacing = np.median(others(xy, 1)[0]) if len(xy) > 1 else 0.0
+    spacing = np.median(other_neighbors(xy, 1)[0]) if len(xy) > 1 else 0.0
     return {"z": z, "xy": xy, "spacing": np.array(spacing)}
 
 
@@ -163,7 +163,7 @@ def _beside(parts: Parts, z: NDArray[np.float32]) -> NDArray[np.float64]:
     neighbours, a mean two to four below; and it serves every method.
     """
     fitted = parts["xy"].astype(np.float64)
-    distances, near = nearest(z, parts["z"], min(BESIDE, len(fitted)))
+    distances, near = nearest_neighbors(z, parts["z"], min(BESIDE, len(fitted)))
     ratio = np.divide(distances[:, :1], distances, out=np.ones_like(distances), where=distances > 0)
     weights = np.square(ratio)[..., None]
     at = fitted[near]
@@ -177,7 +177,7 @@ def _beside(parts: Parts, z: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _fit_code(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
     if z.shape[1] != 2:
-        raise SettingsError(
+        raise OptionError(
             f"only codes of 2 numbers can be drawn as they are, not of {z.shape[1]:,}; take pca, "
             "tsne or umap."
         )

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from isthmus.models.blocks import (
+from isthmus.models.layers import (
     Autoencoder,
     Unpatch,
-    between,
-    cropped,
     dense_layers,
     lecun_normal,
     no_bias,
+    with_crop,
+    with_padding,
 )
 
 CONVOLUTIONS: dict[int, tuple[Any, Any]] = {
@@ -132,7 +132,9 @@ def conv(
         nn.GELU(),
         *up,
     ]
-    autoencoder = Autoencoder(between(shape, natural, encoder), cropped(shape, natural, decoder))
+    autoencoder = Autoencoder(
+        with_padding(shape, natural, encoder), with_crop(shape, natural, decoder)
+    )
     return autoencoder.apply(lecun_normal)
 
 
@@ -174,7 +176,7 @@ def conv_pool(shape: Sequence[int], code_size: int | None = None) -> Autoencoder
     if code_size != flat:
         encoder = [*encoder, nn.Linear(flat, code_size)]
         decoder = [nn.Linear(code_size, flat), *decoder]
-    return Autoencoder(between(shape, natural, encoder), cropped(shape, natural, decoder))
+    return Autoencoder(with_padding(shape, natural, encoder), with_crop(shape, natural, decoder))
 
 
 def conv_pool_code(shape: Sequence[int]) -> int:
@@ -223,7 +225,7 @@ def conv_bn_2d(shape: Sequence[int], code_size: int) -> Autoencoder:
         _norm2d(112),
         nn.Conv2d(112, channels, 1),
     ]
-    return Autoencoder(between(shape, natural, encoder), cropped(shape, natural, decoder))
+    return Autoencoder(with_padding(shape, natural, encoder), with_crop(shape, natural, decoder))
 
 
 def conv_transpose(shape: Sequence[int], code_size: int) -> Autoencoder:
@@ -243,8 +245,8 @@ def conv_transpose(shape: Sequence[int], code_size: int) -> Autoencoder:
         wider = nn.ConvTranspose2d(inner, outer, 3, stride=2, padding=1, output_padding=1)
         decoder = [nn.ELU(), wider, *decoder]
     return Autoencoder(
-        between(shape, natural, [*encoder, nn.Flatten(), nn.Linear(flat, code_size)]),
-        cropped(
+        with_padding(shape, natural, [*encoder, nn.Flatten(), nn.Linear(flat, code_size)]),
+        with_crop(
             shape,
             natural,
             # The first ELU of `decoder` follows the dense layer: reshaping does not mind.

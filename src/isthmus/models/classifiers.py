@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.models.autoencoders import conv
-from isthmus.models.blocks import (
+from isthmus.models.layers import (
     Autoencoder,
     Classifier,
     Residual,
-    Standardise,
-    between,
+    Standardize,
     he_normal,
-    scaled,
+    scale_channels,
+    with_padding,
 )
 
 COARSEST = 7  # places a side at which `cnn` stops halving
@@ -121,13 +121,13 @@ def alexnet(
         Share of the two dense layers' features that is left out in training.
     """
     channels, *sides = shape
-    a, b, c, d, e = (scaled(count, width) for count in (96, 256, 384, 384, 256))
+    a, b, c, d, e = (scale_channels(count, width) for count in (96, 256, 384, 384, 256))
     first, natural, sides = _first_convolution(channels, a, sides)
     for _ in range(3):
         sides = [(side - 3) // 2 + 1 for side in sides]
     norm1, norm2 = ([ResponseNorm()] if lrn else [] for _ in range(2))
     layers: list[nn.Module] = [
-        Standardise(),
+        Standardize(),
         first,
         nn.ReLU(),
         *norm1,
@@ -150,7 +150,7 @@ def alexnet(
         nn.Linear(code_size, code_size),
         nn.ReLU(),
     ]
-    encoder = between(shape, natural, layers).apply(he_normal)
+    encoder = with_padding(shape, natural, layers).apply(he_normal)
     return Classifier(encoder, _head(code_size, classes, dropout))
 
 

@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from isthmus.errors import ModelError
-from isthmus.files import reading
-from isthmus.models.blocks import Network, Segmenter, Standardise, he_normal, scaled
+from isthmus.files import reporting_damage
+from isthmus.models.layers import Network, Segmenter, Standardize, he_normal, scale_channels
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 STEP = 32  # places of the image a side for one of the coarsest map
@@ -33,7 +33,7 @@ class Pyramid(nn.Module):
 
     def __init__(self, features: nn.Sequential, fc6: nn.Module, fc7: nn.Module) -> None:
         super().__init__()
-        self.standardise = Standardise()
+        self.standardise = Standardize()
         self.features = features
         self.fc6 = fc6
         self.fc7 = fc7
@@ -138,7 +138,7 @@ def fcn8s(
 
 def fcn_code(shape: Sequence[int], *, width: float = 1.0, **others: Any) -> int:
     """Return the usual number of channels of fc6 and fc7: 4096 at full width."""
-    return scaled(DENSE_WIDTH, width)
+    return scale_channels(DENSE_WIDTH, width)
 
 
 def bilinear(channels: int, factor: int) -> nn.ConvTranspose2d:
@@ -164,7 +164,7 @@ def vgg16(channels: int, width: float = 1.0, batch_norm: bool = False) -> nn.Seq
     layers: list[nn.Module] = []
     inner = channels
     for stage in VGG16:
-        for outer in (scaled(count, width) for count in stage):
+        for outer in (scale_channels(count, width) for count in stage):
             layers += _convolution(inner, outer, 3, batch_norm)
             inner = outer
         layers.append(nn.MaxPool2d(2))
@@ -214,7 +214,7 @@ def _fcn(
     batch_norm: bool,
     dropout: float,
 ) -> Segmenter:
-    fourth, third = (scaled(count, width) for count in (512, 256))
+    fourth, third = (scale_channels(count, width) for count in (512, 256))
     dense = [
         nn.Sequential(*_convolution(inner, code_size, kernel, batch_norm), nn.Dropout(dropout))
         for inner, kernel in ((fourth, 7), (code_size, 1))
@@ -235,7 +235,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"there is no file {file}; give one with the weights of a VGG-16, .pth or .safetensors."
         )
-    with reading(file, ModelError):
+    with reporting_damage(file, ModelError):
         try:
             weights = _parsed(file)
         except (IndexError, SafetensorError) as error:  # what the parsers raise beside the usual

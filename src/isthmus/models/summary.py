@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from isthmus.models.blocks import parameters
-from isthmus.models.spec import Spec
+from isthmus.models.config import ModelConfig
+from isthmus.models.layers import parameters
 
 FOLDED = (nn.ReLU, nn.ELU, nn.SELU, nn.GELU)  # shown with the layer that they follow
 
@@ -43,18 +43,18 @@ class Layer:
     output: str
 
 
-def summarise(spec: Spec) -> list[Layer]:
+def summarize(model_config: ModelConfig) -> list[Layer]:
     """List the layers of a model in the order in which a sample passes them.
 
     Nothing is computed or allocated: shapes are found on torch's meta device.
     """
     with torch.device("meta"):
-        module = spec.build().eval()
+        module = model_config.build().eval()
         layers: list[Layer] = []
         for name, part in module.named_modules():
             if not list(part.children()):
                 part.register_forward_hook(_recorder(name, layers))
-        module(torch.empty(1, *spec.shape))
+        module(torch.empty(1, *model_config.shape))
     return layers
 
 

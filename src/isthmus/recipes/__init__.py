@@ -4,9 +4,11 @@
 commands, so that both cannot differ.
 """
 
-from isthmus.errors import SettingsError
+from isthmus.errors import OptionError
 from isthmus.recipes import clothes, digits, faces, photographs, signals
-from isthmus.recipes.recipe import Figure, Recipe, Step
+from isthmus.recipes.recipe import Metric as Metric
+from isthmus.recipes.recipe import Recipe as Recipe
+from isthmus.recipes.recipe import Step as Step
 
 __all__ = ["RECIPES", "Figure", "Recipe", "Step", "recipe_row"]
 
@@ -37,5 +39,5 @@ RECIPES: dict[str, Recipe] = {
 def recipe_row(name: str) -> Recipe:
     """Return the row of `RECIPES`, or say which there are."""
     if name not in RECIPES:
-        raise SettingsError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
+        raise OptionError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
     return RECIPES[name]

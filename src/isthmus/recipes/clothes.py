@@ -1,7 +1,7 @@
 """Recipes on Fashion-MNIST."""
 
-from isthmus.recipes.recipe import Figure, Recipe, Step
-from isthmus.recipes.steps import COURSE, draw_map, evaluate, predict, put_aside, rows, share, train
+from isthmus.recipes.recipe import Metric, Recipe, Step
+from isthmus.recipes.steps import COURSE, evaluate, fit_map, predict, put_aside, rows, share, train
 
 FEW_WIDE = "--limit 1000 --epochs 5 --batch-size 16 --size 14"  # its running means need steps
 WIDE = "--model conv-bn-2d --batch-size 100 --optimizer adam --lr 0.001 --schedule constant"
@@ -39,14 +39,14 @@ FASHION_2D = Recipe(
             "denoiser",
             corrupt="gaussian:0.5",
         ),
-        draw_map(
+        fit_map(
             "conv-bn-2d",
             "--method code",
             "code",
             "Test images at the two numbers of their codes, wide model.",
         ),
-        draw_map("conv", "--method code", "code-conv", "The same in the code of ours."),
-        draw_map(
+        fit_map("conv", "--method code", "code-conv", "The same in the code of ours."),
+        fit_map(
             "conv-bn-2d",
             "--layer encoder.4 --method pca",
             "convolution",
@@ -59,15 +59,15 @@ FASHION_2D = Recipe(
         ),
     ),
     (
-        Figure(TEST.format("conv-bn-2d"), "conv-bn-2d.test.bce", "0.3296 after 3 hours", COURSE),
-        Figure(TEST.format("conv, ours"), "conv.test.bce"),
-        Figure(
+        Metric(TEST.format("conv-bn-2d"), "conv-bn-2d.test.bce", "0.3296 after 3 hours", COURSE),
+        Metric(TEST.format("conv, ours"), "conv.test.bce"),
+        Metric(
             "… from noisy images, conv-bn-2d as a denoiser",
             "denoiser.test.bce",
             "0.3440",
             COURSE,
         ),
-        Figure("cross-entropy of PCA with 2", "conv-bn-2d.baselines.pca.bce"),
+        Metric("cross-entropy of PCA with 2", "conv-bn-2d.baselines.pca.bce"),
         share("told right by the 10 nearest in the code, conv-bn-2d", "code.knn_10"),
         share("… conv, ours", "code-conv.knn_10"),
         share("… two principal components of the pixels", "pixels.knn_10"),
@@ -82,11 +82,11 @@ FASHION_CNN = Recipe(
     "The list of results kept beside Fashion-MNIST has a convolutional network of that size. "
     "Clothing may be mirrored, so half of it is, others in each epoch.",
     (
-        train("fashion-mnist", "cnn-tiny", "--task classify --model cnn-tiny --mirror"),
+        train("fashion-mnist", "cnn-tiny", "--task classify --model cnn-tiny --flip"),
         evaluate("cnn-tiny"),
         put_aside("cnn-tiny", 1_000),
         predict("cnn-tiny", "Test images, what the network sees in each, and how sure it is."),
-        draw_map(
+        fit_map(
             "cnn-tiny",
             "--method tsne --seed 0",
             "map",
@@ -101,7 +101,7 @@ FASHION_CNN = Recipe(
             "the data set's own list",
         ),
         share("… logistic regression on the pixels", "cnn-tiny.baselines.pixels.logistic"),
-        Figure(
+        Metric(
             "parameters",
             "cnn-tiny.model.parameters",
             "fewer than 100,000",

@@ -1,13 +1,13 @@
 """Recipes on handwritten digits."""
 
-from isthmus.recipes.recipe import Figure, Recipe, Step
+from isthmus.recipes.recipe import Metric, Recipe, Step
 from isthmus.recipes.steps import (
     BLOG,
     COURSE,
     decibels,
-    draw_map,
     error,
     evaluate,
+    fit_map,
     put_aside,
     rows,
     share,
@@ -35,7 +35,7 @@ MNIST_CONV = Recipe(
             caption="Test digits, their codes and what comes back.",
         ),
         rows("both", "Test digits through this model and through ours.", "conv-pool", "conv"),
-        draw_map(
+        fit_map(
             "conv-pool",
             "--method tsne --seed 0",
             "map",
@@ -43,8 +43,8 @@ MNIST_CONV = Recipe(
         ),
     ),
     (
-        Figure("cross-entropy on the test part", "conv-pool.test.bce", "0.094", BLOG),
-        Figure("… conv, ours", "conv.test.bce"),
+        Metric("cross-entropy on the test part", "conv-pool.test.bce", "0.094", BLOG),
+        Metric("… conv, ours", "conv.test.bce"),
         error("squared error on the test part", "conv-pool.test.mse"),
         error("… conv, ours", "conv.test.mse"),
         error("… PCA with as many numbers", "conv-pool.baselines.pca.mse"),
@@ -105,7 +105,7 @@ MNIST_DENOISE = Recipe(
         decibels("… through that by Adadelta", "adadelta.test.psnr"),
         decibels("… through conv, ours", "conv.test.psnr"),
         decibels("… through a median of 3 × 3, twice", "denoiser.baselines.median-twice.psnr"),
-        Figure("cross-entropy of the denoiser", "denoiser.test.bce"),
+        Metric("cross-entropy of the denoiser", "denoiser.test.bce"),
     ),
     needs=("mnist",),
 )
@@ -138,7 +138,7 @@ DIGITS_DENSE = Recipe(
             "denoiser",
             corrupt="gaussian:0.2",
         ),
-        draw_map(
+        fit_map(
             "dense",
             "--layer decoder.3 --method tsne --seed 0",
             "map",
@@ -146,18 +146,18 @@ DIGITS_DENSE = Recipe(
         ),
     ),
     (
-        Figure(
+        Metric(
             "cross-entropy on the test part",
             "dense.test.bce",
             "pictures and curves only",
             "tutorial, Keras",
         ),
-        Figure("… conv, ours, with a code of 30 too", "conv.test.bce"),
+        Metric("… conv, ours, with a code of 30 too", "conv.test.bce"),
         error("squared error on the test part", "dense.test.mse"),
         error("… conv, ours", "conv.test.mse"),
         error("… PCA with 30", "dense.baselines.pca.mse"),
-        Figure("cross-entropy of the denoiser, from noisy digits", "denoiser.test.bce"),
-        Figure("… of the model without noise, from the same", "denoiser.baselines.plain.bce"),
+        Metric("cross-entropy of the denoiser, from noisy digits", "denoiser.test.bce"),
+        Metric("… of the model without noise, from the same", "denoiser.baselines.plain.bce"),
     ),
     files=("digit-recognizer/train.csv.gz", "digit-recognizer/train.csv"),
     by_hand="download train.csv of Kaggle's competition digit-recognizer and put it there",
@@ -180,8 +180,8 @@ DIGITS_PCA = Recipe(
         ),
     ),
     (
-        Figure(AXIS.format("first"), "map.explained_variance.0", "0.1489", COURSE),
-        Figure(AXIS.format("second"), "map.explained_variance.1", "0.1362", COURSE),
+        Metric(AXIS.format("first"), "map.explained_variance.0", "0.1489", COURSE),
+        Metric(AXIS.format("second"), "map.explained_variance.1", "0.1362", COURSE),
         share("digits told right by the 10 nearest on the map", "map.knn_10"),
     ),
 )

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.data.datasets import DATASETS, data_folder
+from isthmus.data.catalog import DATASETS, data_folder
 from isthmus.errors import SourceError
 
 
@@ -52,7 +52,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """A row of a recipe's table: a figure of ours beside that of the literature.
 
     Parameters
@@ -98,7 +98,7 @@ class Recipe:
     about: str
     story: str
     steps: tuple[Step, ...]
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[Metric, ...] = ()
     needs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     by_hand: str = ""
@@ -125,7 +125,7 @@ class Recipe:
             If a set or the file is not on this machine, with the way to get it.
         """
         for name in self.needs:
-            DATASETS[name].located()
+            DATASETS[name].locate()
         if self.file is not None and not self.file.exists():
             raise SourceError(f"{self.file} is missing; {self.by_hand}.")
 

@@ -1,7 +1,7 @@
 """Recipes on one-dimensional signals."""
 
 from isthmus.recipes.recipe import Recipe, Step
-from isthmus.recipes.steps import COURSE, draw_map, error, evaluate, put_aside, rows, share, train
+from isthmus.recipes.steps import COURSE, error, evaluate, fit_map, put_aside, rows, share, train
 
 NOISE = "gaussian-unclipped:0.2"
 FEW = "--limit 1000 --epochs 6"
@@ -30,9 +30,7 @@ SIGNALS_1D = Recipe(
             "denoiser",
             corrupt=NOISE,
         ),
-        draw_map(
-            "conv1d", "--method tsne --seed 0", "map", "The codes of test waveforms by t-SNE."
-        ),
+        fit_map("conv1d", "--method tsne --seed 0", "map", "The codes of test waveforms by t-SNE."),
     ),
     (
         error("squared error on the test part", "conv1d.test.mse", "pictures only", COURSE),

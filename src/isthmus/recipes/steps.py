@@ -1,6 +1,6 @@
 """Steps and figures that many recipes have."""
 
-from isthmus.recipes.recipe import Figure, Step
+from isthmus.recipes.recipe import Metric, Step
 
 COURSE = "course report"
 BLOG = "Chollet, blog.keras.io, 2016"
@@ -31,7 +31,7 @@ def rows(out: str, caption: str, *runs: str, corrupt: str = "") -> Step:
     return Step(command, caption=caption)
 
 
-def draw_map(name: str, options: str, out: str, caption: str) -> Step:
+def fit_map(name: str, options: str, out: str, caption: str) -> Step:
     """Draw the map of what was put aside, by a run's features."""
     command = f"map {{out}}/{name} {{out}}/test.npz {options} --json --out {{out}}/{out}.png"
     return Step(command, caption=caption, name=out)
@@ -43,16 +43,16 @@ def predict(name: str, caption: str, source: str = "test.npz") -> Step:
     return Step(command, caption=caption)
 
 
-def error(title: str, place: str, reported: str = "", source: str = "") -> Figure:
+def error(title: str, place: str, reported: str = "", source: str = "") -> Metric:
     """Return a figure with five decimals."""
-    return Figure(title, place, reported, source, "{:.5f}")
+    return Metric(title, place, reported, source, "{:.5f}")
 
 
-def share(title: str, place: str, reported: str = "", source: str = "") -> Figure:
+def share(title: str, place: str, reported: str = "", source: str = "") -> Metric:
     """Return a figure in per cent."""
-    return Figure(title, place, reported, source, "{:.1%}")
+    return Metric(title, place, reported, source, "{:.1%}")
 
 
-def decibels(title: str, place: str, reported: str = "", source: str = "") -> Figure:
+def decibels(title: str, place: str, reported: str = "", source: str = "") -> Metric:
     """Return a figure in dB."""
-    return Figure(title, place, reported, source, "{:.2f}")
+    return Metric(title, place, reported, source, "{:.2f}")

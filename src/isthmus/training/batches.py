@@ -2,9 +2,7 @@
 
 import hashlib
 import mmap
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,20 +12,17 @@ from torch import Tensor
 
 from isthmus.data.augmentation import Augmentation
 from isthmus.data.corruption import Corruption
-from isthmus.data.draws import AUGMENT, MIRROR, ORDER, Fresh
-from isthmus.data.preprocessing import Preprocessing
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.random import AUGMENT, FLIP, ORDER, StepRng
 from isthmus.data.samples import Samples
-from isthmus.training.settings import Settings
+from isthmus.runtime import total_memory
+from isthmus.training.config import TrainingConfig
 
 DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
 MEMORY_SHARE = 0.5  # of the memory that a file may take before it is read piece by piece
-MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 
-class Source:
+class SampleTensors:
     """Samples ready to be gathered into inputs x on a device.
 
     Samples that fit are copied to an accelerator once, as they are (uint8); otherwise each batch
@@ -51,7 +46,7 @@ class Source:
         truth: NDArray[np.int64] | NDArray[np.uint8] | None = None,
     ) -> None:
         mapped: Any = getattr(values, "_mmap", None)
-        if hasattr(mapped, "madvise") and values.nbytes > MEMORY_SHARE * memory():
+        if hasattr(mapped, "madvise") and values.nbytes > MEMORY_SHARE * total_memory():
             mapped.madvise(mmap.MADV_RANDOM)  # Windows has none
         self.values = torch.from_numpy(values)
         self.truth = None if truth is None else torch.from_numpy(truth)
@@ -74,15 +69,6 @@ class Source:
         return self.truth.index_select(0, where).to(self.device).long()
 
 
-def memory() -> int:
-    """Return the bytes of memory of this machine or container."""
-    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in MEMORY_LIMITS:
-        text = file.read_text().strip() if file.exists() else "max"
-        sizes += [int(text)] if text.isdigit() else []
-    return min(sizes)
-
-
 class Batches:
     """Batches of the samples at `indices`.
 
@@ -99,7 +85,7 @@ class Batches:
     seed : int
     share : (int, int)
         The number of this process and of all; each takes its share of every batch.
-    mirror : bool
+    flip : bool
         Mirror half of the samples of an epoch from left to right.
     augmentation : Augmentation, optional
         Changes to the samples of an epoch.
@@ -109,12 +95,12 @@ class Batches:
 
     def __init__(
         self,
-        source: Source,
+        source: SampleTensors,
         indices: NDArray[np.int64],
         size: int,
         seed: int = 0,
         share: tuple[int, int] = (0, 1),
-        mirror: bool = False,
+        flip: bool = False,
         augmentation: Augmentation | None = None,
         corruption: Corruption | None = None,
     ) -> None:
@@ -123,7 +109,7 @@ class Batches:
         self.size = size
         self.seed = seed
         self.share = share
-        self.mirror = mirror
+        self.flip = flip
         self.augmentation = augmentation
         self.corruption = corruption
 
@@ -137,23 +123,23 @@ class Batches:
         batch, of which each process takes its share.
         """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
-        mirrored = np.random.default_rng([self.seed, MIRROR, epoch]).random(len(order)) < 0.5
+        flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
         for batch in range(start, len(self)):
             whole = slice(batch * self.size, (batch + 1) * self.size)
             mine = slice(self.share[0], None, self.share[1])
             chosen = order[whole][mine]
             x, truth = self.source.gather(chosen), self.source.target(chosen)
-            if self.mirror:
-                where = torch.from_numpy(np.flatnonzero(mirrored[whole][mine])).to(x.device)
+            if self.flip:
+                where = torch.from_numpy(np.flatnonzero(flipped[whole][mine])).to(x.device)
                 x[where] = x[where].flip(-1)
                 if truth is not None and truth.ndim == 3:
                     truth[where] = truth[where].flip(-1)
-            draws = (self.seed, epoch, batch, self.size, self.share)
+            rng = (self.seed, epoch, batch, self.size, self.share)
             if self.augmentation is not None:
-                x, truth = self._augmented(x, truth, Fresh(*draws, AUGMENT))
+                x, truth = self._augmented(x, truth, StepRng(*rng, AUGMENT))
             target = x if truth is None else truth
             if self.corruption is not None:
-                x = self.corruption.apply(x, Fresh(*draws))
+                x = self.corruption.apply(x, StepRng(*rng))
             yield x, target
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -170,21 +156,24 @@ class Batches:
             yield x, target
 
     def _augmented(
-        self, x: Tensor, truth: Tensor | None, draws: Fresh
+        self, x: Tensor, truth: Tensor | None, rng: StepRng
     ) -> tuple[Tensor, Tensor | None]:
         """Change samples, and masks with them; labels stay."""
         assert self.augmentation is not None
         if truth is not None and truth.ndim == 1:
-            return self.augmentation.apply(x, draws)[0], truth
-        return self.augmentation.apply(x, draws, truth)
+            return self.augmentation.apply(x, rng)[0], truth
+        return self.augmentation.apply(x, rng, truth)
 
 
 def noise_fingerprint(
-    samples: Samples, indices: NDArray[np.int64], preprocessing: Preprocessing, settings: Settings
+    samples: Samples,
+    indices: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    config: TrainingConfig,
 ) -> str:
     """Return 16 hexadecimal digits of the samples at `indices` under their frozen noise."""
-    source = Source(samples.values, preprocessing, torch.device("cpu"))
-    part = Batches(source, indices, 256, settings.seed, corruption=settings.corruption)
+    source = SampleTensors(samples.values, preprocessing, torch.device("cpu"))
+    part = Batches(source, indices, 256, config.seed, corruption=config.corruption)
     digest = hashlib.sha256()
     for x, _ in part.in_order():
         digest.update(x.movedim(1, -1).contiguous().numpy().data)

@@ -11,18 +11,17 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from isthmus.data.draws import DROPOUT
+from isthmus.data.random import DROPOUT
 from isthmus.data.samples import Samples
 from isthmus.errors import TrainingError
-from isthmus.trained import FILE, Trained
-from isthmus.training.batches import Batches, Source
-from isthmus.training.objectives import objective
-from isthmus.training.optimization import SCHEDULES
+from isthmus.inference import FILE, TrainedModel
+from isthmus.training.batches import Batches, SampleTensors
+from isthmus.training.config import make_optimizer
+from isthmus.training.objectives import make_loss
+from isthmus.training.optim import SCHEDULES
 from isthmus.training.run import Run
-from isthmus.training.settings import make_optimizer
-from isthmus.training.start import fresh
-from isthmus.training.tally import Tally
-from isthmus.training.targets import counts, truth_of
+from isthmus.training.targets import Meter, class_counts, required_targets
+from isthmus.training.weights import initialize
 
 LOOK_EVERY = 1.0  # seconds between looks at whether the loss is still a number
 
@@ -89,41 +88,48 @@ class Loop:
     """Model, optimiser, batches and counters of a run in training."""
 
     def __init__(self, run: Run, samples: Samples, fabric: Fabric) -> None:
-        record, split, settings = run.record, run.split(), run.record.settings
-        self.run, self.fabric, self.settings, self.spec = run, fabric, settings, record.spec
-        self.module = fresh(record.spec, settings.seed).to(fabric.device)
-        self.module.encoder.requires_grad_(not settings.freeze)
+        record, split, config = run.record, run.split(), run.record.training_config
+        self.run, self.fabric, self.config, self.model_config = (
+            run,
+            fabric,
+            config,
+            record.model_config,
+        )
+        self.module = initialize(record.model_config, config.seed).to(fabric.device)
+        self.module.encoder.requires_grad_(not config.freeze)
         learning = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(settings, learning)
+        self.optimizer = make_optimizer(config, learning)
         self.state = self._restore()
         self.drops = any(isinstance(part, nn.Dropout) for part in self.module.modules())
         self.history = [line for line in run.history() if line["step"] <= self.state.step]
         # Alone, the module itself: Fabric's wrapper takes as long as a small model's own work.
         self.model = fabric.setup_module(self.module) if fabric.world_size > 1 else self.module
-        truth = truth_of(samples, self.spec.task)
-        source = Source(samples.values, record.preprocessing, fabric.device, truth)
-        size, share = settings.batch_size or 1, (fabric.global_rank, fabric.world_size)
+        truth = required_targets(samples, self.model_config.task)
+        source = SampleTensors(samples.values, record.preprocessing, fabric.device, truth)
+        size, share = config.batch_size or 1, (fabric.global_rank, fabric.world_size)
         self.batches = Batches(
             source,
             split.train,
             size,
-            settings.seed,
+            config.seed,
             share,
-            mirror=bool(settings.mirror),
-            augmentation=settings.augmentation,
-            corruption=settings.corruption,
+            flip=bool(config.flip),
+            augmentation=config.augmentation,
+            corruption=config.corruption,
         )
         self.held_out = Batches(
-            source, split.validation, size, settings.seed, corruption=settings.corruption
+            source, split.validation, size, config.seed, corruption=config.corruption
         )
-        weighted = settings.class_weights and truth is not None
-        frequent = counts(samples, truth, split.train) if weighted and truth is not None else None
-        self.loss = objective(
-            settings.loss or "mse",
-            settings.label_smoothing,
+        weighted = config.class_weights and truth is not None
+        frequent = (
+            class_counts(samples, truth, split.train) if weighted and truth is not None else None
+        )
+        self.loss = make_loss(
+            config.loss or "mse",
+            config.label_smoothing,
             None if frequent is None else torch.from_numpy(frequent).to(fabric.device),
         )
-        self.epochs = settings.epochs or 0
+        self.epochs = config.epochs or 0
         self.steps = self.epochs * len(self.batches)
         self.began = (self.state.seconds, self.state.step)
 
@@ -132,20 +138,20 @@ class Loop:
         per_epoch = len(self.batches)
         while self.state.step < self.steps and not self._over(deadline):
             yield from self._epoch(deadline)
-            validation_loss, tally = self._validate()
+            validation_loss, meter = self._validate()
             self._refuse_not_finite(validation_loss)
-            is_best = self._is_best(tally.error(validation_loss), validation_loss)
+            is_best = self._is_best(meter.error(validation_loss), validation_loss)
             steps_of_epoch = (self.state.step - 1) % per_epoch + 1
             mean_loss = torch.tensor(self.state.loss_sum / steps_of_epoch)
             progress = replace(
-                self._progress(mean_loss, validation_loss, is_best), scores=tally.values()
+                self._progress(mean_loss, validation_loss, is_best), scores=meter.values()
             )
             self._note(progress)
             if self.fabric.is_global_zero:
                 self._save(progress)
             yield progress
             epochs_without_best = (self.state.step - self.state.best_step) / per_epoch
-            if self.settings.patience and epochs_without_best >= self.settings.patience:
+            if self.config.patience and epochs_without_best >= self.config.patience:
                 break
         if self.fabric.is_global_zero:
             self._trained().save(self.run.path / "last.safetensors")
@@ -156,7 +162,7 @@ class Loop:
         epoch, start = divmod(state.step, per_epoch)
         loss_sum = torch.tensor(state.loss_sum if start else 0.0, device=self.fabric.device)
         self.model.train()
-        if self.settings.freeze:
+        if self.config.freeze:
             self.module.encoder.eval()
         mark = looked = time.perf_counter()
         for x, target in self.batches.epoch(epoch, start):
@@ -183,22 +189,22 @@ class Loop:
         state.seconds += time.perf_counter() - mark
         self._refuse_not_finite(state.loss_sum)
 
-    def _validate(self) -> tuple[float, Tally]:
+    def _validate(self) -> tuple[float, Meter]:
         """Return the mean loss over the validation part, and the scores where there are classes."""
         self.model.eval()
-        total, tally = 0.0, Tally(self.spec)
+        total, meter = 0.0, Meter(self.model_config)
         with torch.inference_mode():
             for x, target in self.held_out.in_order():
                 loss, output = self._loss(x, target)
                 total += float(loss) * len(x)
-                tally.add(output, target)
-        return total / len(self.held_out.indices), tally
+                meter.add(output, target)
+        return total / len(self.held_out.indices), meter
 
     def _loss(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return a batch's mean loss and output: the model in the chosen precision, else in 32."""
         with self.fabric.autocast():
             output = self.model(x)
-        return self.loss(output.float(), target, self.spec.activation), output
+        return self.loss(output.float(), target, self.model_config.activation), output
 
     @contextmanager
     def _chance(self) -> Iterator[None]:
@@ -207,7 +213,7 @@ class Loop:
             yield
             return
         device = self.fabric.device
-        where = [self.settings.seed, DROPOUT, self.state.step, self.fabric.global_rank]
+        where = [self.config.seed, DROPOUT, self.state.step, self.fabric.global_rank]
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(int(np.random.SeedSequence(where).generate_state(1)[0]))
             yield
@@ -258,8 +264,8 @@ class Loop:
         checkpoint = self.run.checkpoint()
         if checkpoint is None:
             state = State()
-            if self.settings.encoder_from:  # in model.safetensors, until a best model replaces it
-                self.module.load_state_dict(self.run.trained().module.state_dict())
+            if self.config.encoder_from:  # in model.safetensors, until a best model replaces it
+                self.module.load_state_dict(self.run.model().module.state_dict())
                 if self.fabric.is_global_zero:
                     self._checkpoint(state)
             return state
@@ -275,7 +281,7 @@ class Loop:
     def _lr(self) -> float:
         """Return the learning rate of the next step."""
         done = min(self.state.step, self.steps - 1) / self.steps
-        return (self.settings.lr or 0.0) * SCHEDULES[self.settings.schedule](done)
+        return (self.config.lr or 0.0) * SCHEDULES[self.config.schedule](done)
 
     def _over(self, deadline: float) -> bool:
         """Tell whether time is up; several processes agree on it."""
@@ -291,7 +297,7 @@ class Loop:
         raise TrainingError(
             f"the loss became {loss} in epoch {self._epoch_number()}; {self.run.path} keeps the "
             f"last good weights, {weights}; train again with a lower lr than "
-            f"{self.settings.lr:g}, or with adamw."
+            f"{self.config.lr:g}, or with adamw."
         )
 
     def _epoch_number(self) -> int:
@@ -314,5 +320,5 @@ class Loop:
             is_best=is_best,
         )
 
-    def _trained(self) -> Trained:
-        return Trained(self.spec, self.run.record.preprocessing, self.module)
+    def _trained(self) -> TrainedModel:
+        return TrainedModel(self.model_config, self.run.record.preprocessing, self.module)

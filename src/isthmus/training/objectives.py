@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from isthmus.data.samples import VOID
-from isthmus.models.zoo import ACTIVATIONS, Activation
+from isthmus.models.registry import ACTIVATIONS, Activation
 
 NO_CLASS = -1  # labels of samples have no void
 
@@ -59,7 +59,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def objective(name: str, smoothing: float = 0.0, counts: Tensor | None = None) -> Loss:
+def make_loss(name: str, smoothing: float = 0.0, counts: Tensor | None = None) -> Loss:
     """Return the loss to train by.
 
     Parameters

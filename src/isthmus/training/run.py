@@ -7,7 +7,7 @@ split.npz
 history.jsonl
     A line for every epoch.
 model.safetensors
-    The best weights by validation (see `Settings.patience`), ready to use (`Trained`).
+    The best weights by validation (see `TrainingConfig.patience`), ready to use (`TrainedModel`).
 last.safetensors
     The last weights, once training has ended.
 checkpoint/state.pt
@@ -33,16 +33,17 @@ import numpy as np
 import torch
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.loading import load_as
-from isthmus.data.preprocessing import Preprocessing
-from isthmus.data.samples import Origin, Samples, Split
-from isthmus.errors import IsthmusError, RunError, reason
-from isthmus.files import build, plain, reading, write_bytes, write_json
-from isthmus.models.spec import Spec
-from isthmus.trained import FILE, Trained
-from isthmus.training.settings import Settings
+from isthmus.data.load import load_with
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.samples import Origin, Samples
+from isthmus.data.split import Split
+from isthmus.errors import IsthmusError, RunError, first_sentence
+from isthmus.files import from_json, reporting_damage, to_json, write_bytes, write_json
+from isthmus.inference import FILE, TrainedModel
+from isthmus.models.config import ModelConfig
+from isthmus.training.config import TrainingConfig
 
-FORMAT = 1  # of the run folder; raise it when an older program could misread it
+FORMAT = 2  # of the run folder; raise it when an older program could misread it
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class Record:
 
     Parameters
     ----------
-    spec : Spec
+    model_config : ModelConfig
     preprocessing : Preprocessing
         From the bytes of a file to the model's input, with nothing left open.
-    settings : Settings
+    config : TrainingConfig
         With nothing left open.
     origin : Origin
         What the data was loaded from, and how.
@@ -64,12 +65,12 @@ class Record:
         When, with which versions and on which machine.
     """
 
-    spec: Spec
+    model_config: ModelConfig
     preprocessing: Preprocessing
-    settings: Settings
+    training_config: TrainingConfig
     origin: Origin
     data: dict[str, Any]
-    made: dict[str, Any]
+    environment: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ class Run:
     record: Record
 
     @classmethod
-    def create(cls, path: str | Path, record: Record, split: Split, untrained: Trained) -> "Run":
+    def create(
+        cls, path: str | Path, record: Record, split: Split, untrained: TrainedModel
+    ) -> "Run":
         """Make a run folder, whole or not at all.
 
         Raises
@@ -89,7 +92,7 @@ class Run:
             If there is something at `path` already.
         """
         path = Path(path)
-        refuse_existing(path)
+        require_free(path)
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
             partial.mkdir(parents=True)
@@ -103,7 +106,7 @@ class Run:
             partial.rename(path)
         except (OSError, IsthmusError) as error:
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-            raise RunError(f"{path} cannot be made: {reason(cause)}.") from error
+            raise RunError(f"{path} cannot be made: {first_sentence(cause)}.") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return cls(path, record)
@@ -121,7 +124,7 @@ class Run:
         file = path / "run.json"
         if not file.exists():
             raise RunError(f"{path} is no run folder: it has no run.json.")
-        with reading(file, RunError):
+        with reporting_damage(file, RunError):
             content = json.loads(file.read_text())
             written = content.get("format")
         if written != FORMAT:
@@ -129,15 +132,15 @@ class Run:
                 f"{path} was written in format {written} of the run folder and this Isthmus reads "
                 f"format {FORMAT}; use the version that wrote it."
             )
-        with reading(file, RunError):
+        with reporting_damage(file, RunError):
             content["data"]["fingerprint"]
             record = Record(
-                build(Spec, content["spec"]),
-                build(Preprocessing, content["preprocessing"]),
-                build(Settings, content["settings"]),
+                from_json(ModelConfig, content["model_config"]),
+                from_json(Preprocessing, content["preprocessing"]),
+                from_json(TrainingConfig, content["training_config"]),
                 Origin.build(content["origin"]),
                 content["data"],
-                content["made"],
+                content["environment"],
             )
         return cls(path, record)
 
@@ -159,7 +162,7 @@ class Run:
                 "train into another folder."
             ) from None
         except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {reason(error)}.") from error
+            raise RunError(f"{self.path} cannot be written: {first_sentence(error)}.") from error
         try:
             for abandoned in self.path.rglob(".*.tmp"):  # by a process that was killed
                 abandoned.unlink()
@@ -178,7 +181,7 @@ class Run:
         origin = self.record.origin
         if not origin.source:
             raise RunError(f"{self.path} was trained on an array; give the samples again.")
-        samples = load_as(origin.source, origin.preprocessing, limit=origin.limit, track=track)
+        samples = load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
         self.check(samples)
         return samples
 
@@ -193,19 +196,19 @@ class Run:
     def split(self) -> Split:
         """Return the division of the data, decided when the run was made."""
         file = self.path / "split.npz"
-        with reading(file, RunError), file.open("rb") as opened, np.load(opened) as parts:
+        with reporting_damage(file, RunError), file.open("rb") as opened, np.load(opened) as parts:
             return Split(parts["train"], parts["validation"], parts["test"])
 
-    def trained(self, device: str = "cpu") -> Trained:
+    def model(self, device: str = "cpu") -> TrainedModel:
         """Load the best weights."""
-        return Trained.load(self.path, device)
+        return TrainedModel.load(self.path, device)
 
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of history.jsonl, one for every epoch."""
         file = self.path / "history.jsonl"
         if not file.exists():
             return []
-        with reading(file, RunError):
+        with reporting_damage(file, RunError):
             return [json.loads(line) for line in file.read_text().splitlines()]
 
     def write_history(self, lines: list[dict[str, Any]]) -> None:
@@ -218,7 +221,7 @@ class Run:
         file = self.path / "checkpoint" / "state.pt"
         if not file.exists():
             return None
-        with reading(file, RunError):
+        with reporting_damage(file, RunError):
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
 
@@ -229,22 +232,24 @@ class Run:
         (self.path / "checkpoint").mkdir(exist_ok=True)
         write_bytes(self.path / "checkpoint" / "state.pt", content.getvalue())
 
-    def extended(self, epochs: int | None) -> "Run":
+    def with_epochs(self, epochs: int | None) -> "Run":
         """Return the run with another number of epochs, not yet written."""
-        settings = replace(self.record.settings, epochs=epochs or self.record.settings.epochs)
-        return Run(self.path, replace(self.record, settings=settings))
+        config = replace(
+            self.record.training_config, epochs=epochs or self.record.training_config.epochs
+        )
+        return Run(self.path, replace(self.record, training_config=config))
 
     def write_record(self) -> None:
         """Replace run.json."""
-        write_json(self.path / "run.json", {"format": FORMAT, **plain(self.record)})
+        write_json(self.path / "run.json", {"format": FORMAT, **to_json(self.record)})
 
 
-def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the line of the epoch whose weights were kept."""
     return [line for line in history if line["is_best"]][-1]
 
 
-def refuse_existing(path: Path) -> None:
+def require_free(path: Path) -> None:
     """Refuse a path for a new run unless it is free or an empty folder."""
     if (path / "run.json").exists():
         raise RunError(
@@ -255,7 +260,7 @@ def refuse_existing(path: Path) -> None:
         raise RunError(f"{path} exists already and is not empty; choose another folder.")
 
 
-def circumstances(device: torch.device, precision: str) -> dict[str, Any]:
+def environment(device: torch.device, precision: str) -> dict[str, Any]:
     """Say when, with what and on what a run is made."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -11,21 +11,22 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.preprocessing import Preprocessing
-from isthmus.data.samples import Samples, Split, divide
-from isthmus.errors import SettingsError
-from isthmus.models.blocks import normalises_over_batch
-from isthmus.models.spec import Spec, specify
-from isthmus.models.zoo import Task, model_row
-from isthmus.trained import Trained
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.samples import Samples
+from isthmus.data.split import Split, split_samples
+from isthmus.errors import OptionError
+from isthmus.inference import TrainedModel
+from isthmus.models.config import ModelConfig, configure
+from isthmus.models.layers import has_batch_norm
+from isthmus.models.registry import Task, model_row
+from isthmus.runtime import launch
 from isthmus.training.batches import noise_fingerprint
-from isthmus.training.devices import launch
-from isthmus.training.events import events, no_events, require_tensorboard
+from isthmus.training.config import TrainingConfig
 from isthmus.training.loop import Loop, Progress
-from isthmus.training.run import Record, Run, circumstances
-from isthmus.training.settings import Settings
-from isthmus.training.start import above_encoder, fresh, take_encoder
-from isthmus.training.targets import check_classes, truth_of
+from isthmus.training.run import Record, Run, environment
+from isthmus.training.targets import check_classes, required_targets
+from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
+from isthmus.training.weights import config_on_encoder, initialize, load_encoder
 
 
 def train(
@@ -36,7 +37,7 @@ def train(
     task: Task | None = None,
     code_size: int | None = None,
     options: dict[str, Any] | None = None,
-    settings: Settings | None = None,
+    config: TrainingConfig | None = None,
     max_minutes: float | None = None,
 ) -> Generator[Progress, None, None]:
     """Train a model on samples, into a new run folder.
@@ -59,7 +60,7 @@ def train(
         By default the model's own.
     options : dict, optional
         Of the model, such as {"width": 0.25}; see `Model.options`.
-    settings : Settings, optional
+    config : TrainingConfig, optional
     max_minutes : float, optional
         Stop after as many minutes of training; `resume` can go on.
 
@@ -81,35 +82,35 @@ def train(
     >>> for progress in train(samples, code_size=8, out="runs/digits"):  # doctest: +SKIP
     ...     print(progress.epoch, progress.loss)
     """
-    settings = settings or Settings()
+    config = config or TrainingConfig()
     _refuse_no_time(max_minutes)
-    spec = _specified(samples, model, task, code_size, options, settings)
-    truth = truth_of(samples, spec.task)
-    split = divide(samples, settings.seed, settings.validation, settings.test)
-    if truth is not None and spec.task == "classify":
+    model_config = _specified(samples, model, task, code_size, options, config)
+    truth = required_targets(samples, model_config.task)
+    split = split_samples(samples, config.seed, config.validation, config.test)
+    if truth is not None and model_config.task == "classify":
         check_classes(samples, truth, split)
-    settings = settings.resolved(spec, len(split.train), samples.mirrors)
-    module = fresh(spec, settings.seed)
-    if settings.encoder_from:
-        take_encoder(module, spec, Path(settings.encoder_from))
-    if normalises_over_batch(module) and settings.batch_size == 1:
-        raise SettingsError(
-            f"{spec.model} normalises over the batch; take a batch size of at least 2."
+    config = config.resolve(model_config, len(split.train), samples.allows_flip)
+    module = initialize(model_config, config.seed)
+    if config.encoder_from:
+        load_encoder(module, model_config, Path(config.encoder_from))
+    if has_batch_norm(module) and config.batch_size == 1:
+        raise OptionError(
+            f"{model_config.model} normalises over the batch; take a batch size of at least 2."
         )
-    if settings.tensorboard:
+    if config.tensorboard:
         require_tensorboard()
-    fabric = launch(settings)
+    fabric = launch(config.device, config.precision)
     if fabric.is_global_zero:
         preprocessing = _preprocessing(samples, split)
         record = Record(
-            spec,
+            model_config,
             preprocessing,
-            settings,
+            config,
             samples.origin,
-            _described(samples, split, preprocessing, settings),
-            circumstances(fabric.device, str(fabric.strategy.precision.precision)),
+            _described(samples, split, preprocessing, config),
+            environment(fabric.device, str(fabric.strategy.precision.precision)),
         )
-        Run.create(out, record, split, Trained(spec, preprocessing, module))
+        Run.create(out, record, split, TrainedModel(model_config, preprocessing, module))
     fabric.barrier()
     return _advance(Run.open(out), samples, fabric, max_minutes)
 
@@ -148,12 +149,12 @@ def resume(
         samples = run.samples(track)
     run.check(samples)
     done = run.history()[-1]["epoch"] if run.history() else 0
-    wanted = epochs or run.record.settings.epochs or 0
+    wanted = epochs or run.record.training_config.epochs or 0
     if wanted <= done:
-        raise SettingsError(
+        raise OptionError(
             f"{out} has trained {done:g} of {wanted} epochs; give a larger number to go on."
         )
-    fabric = launch(run.record.settings)
+    fabric = launch(run.record.training_config.device, run.record.training_config.precision)
     return _advance(run, samples, fabric, max_minutes, epochs)
 
 
@@ -166,13 +167,17 @@ def _advance(
 ) -> Generator[Progress, None, None]:
     """Train from the last checkpoint to the last epoch."""
     with run.lock() if fabric.is_global_zero else nullcontext():
-        run = run.extended(epochs)
+        run = run.with_epochs(epochs)
         loop = Loop(run, samples, fabric)
         if epochs and fabric.is_global_zero:
             run.write_record()
         deadline = math.inf if max_minutes is None else loop.state.seconds + 60 * max_minutes
-        watch = run.record.settings.tensorboard and fabric.is_global_zero
-        with events(run.path / "tensorboard", loop.state.step) if watch else no_events() as write:
+        watch = run.record.training_config.tensorboard and fabric.is_global_zero
+        with (
+            event_writer(run.path / "tensorboard", loop.state.step)
+            if watch
+            else no_event_writer() as write
+        ):
             for progress in loop.walk(deadline):
                 if progress.validation_loss is not None:
                     write(loop.history[-1])
@@ -181,7 +186,7 @@ def _advance(
 
 def _refuse_no_time(max_minutes: float | None) -> None:
     if max_minutes is not None and not max_minutes > 0:
-        raise SettingsError(f"max minutes must be above 0, not {max_minutes}.")
+        raise OptionError(f"max minutes must be above 0, not {max_minutes}.")
 
 
 def _specified(
@@ -190,16 +195,18 @@ def _specified(
     task: Task | None,
     code_size: int | None,
     options: dict[str, Any] | None,
-    settings: Settings,
-) -> Spec:
+    config: TrainingConfig,
+) -> ModelConfig:
     """Specify the model; without a name but with an encoder to start from, one upon that."""
     shape, labelled = samples.input_shape, samples.class_names
-    if model is None and task == "classify" and settings.encoder_from:
-        return above_encoder(Path(settings.encoder_from), shape, labelled)
+    if model is None and task == "classify" and config.encoder_from:
+        return config_on_encoder(Path(config.encoder_from), shape, labelled)
     row_task = task or (model_row(model).task if model else "reconstruct")
     if row_task != "reconstruct":
-        truth_of(samples, row_task)  # refuses samples without, before the classes are missed
-    return specify(
+        required_targets(
+            samples, row_task
+        )  # refuses samples without, before the classes are missed
+    return configure(
         model,
         shape,
         code_size,
@@ -220,12 +227,12 @@ def _preprocessing(samples: Samples, split: Split) -> Preprocessing:
         values = samples.values[part]
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     if not low < high:
-        raise SettingsError(f"all signals are constant at {low:g}; there is nothing to learn.")
-    return asked.scaled(low, high)
+        raise OptionError(f"all signals are constant at {low:g}; there is nothing to learn.")
+    return asked.with_range(low, high)
 
 
 def _described(
-    samples: Samples, split: Split, preprocessing: Preprocessing, settings: Settings
+    samples: Samples, split: Split, preprocessing: Preprocessing, config: TrainingConfig
 ) -> dict[str, Any]:
     about = {
         "fingerprint": samples.fingerprint,
@@ -235,9 +242,9 @@ def _described(
         "test": len(split.test),
         "skipped": [list(pair) for pair in samples.skipped],
     }
-    if settings.corruption is not None:
+    if config.corruption is not None:
         about["noise"] = {
-            part: noise_fingerprint(samples, getattr(split, part), preprocessing, settings)
+            part: noise_fingerprint(samples, getattr(split, part), preprocessing, config)
             for part in ("validation", "test")
         }
     return about

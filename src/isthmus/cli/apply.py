@@ -1,0 +1,331 @@
+"""Commands that put a trained model to use: denoise, encode, map, index, search, morph, predict."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli.app import Json, Limit, RunFolder, Source, app, format_skipped
+from isthmus.cli.terminal import print_json, print_result, say, track
+from isthmus.errors import OptionError
+
+if TYPE_CHECKING:
+    from isthmus.data.samples import Samples
+    from isthmus.inference import TrainedModel
+
+Layer = Annotated[
+    str, typer.Option(help="code, or a layer that isthmus summary RUN lists: its features.")
+]
+Label = Annotated[str | None, typer.Option(help="Only samples of this class.")]
+
+
+@app.command()
+def denoise(
+    run: RunFolder,
+    source: Source,
+    out: Annotated[Path, typer.Option(help="Folder to make; files keep their names and sizes.")],
+    as_json: Json = False,
+) -> None:
+    """Send noisy files through a denoiser, into a new folder.
+
+    Example: isthmus denoise runs/denoiser noisy/ --out clean/
+    """
+    from isthmus.denoising import denoise as denoise_files
+    from isthmus.inference import TrainedModel
+    from isthmus.training.run import Run
+
+    model = TrainedModel.load(run)
+    model.reject_task("classify", "segment")
+    if Run.open(run).record.training_config.corrupt is None:
+        say(f"{run} was trained without noise (--corrupt) and does not remove any.")
+    done = denoise_files(model, source, out, track=track)
+    text = f"{out}: {done.count:,} denoised"
+    if done.resized:
+        text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
+    for name, reason in done.skipped[:5]:
+        text += f"\nskipped {name}: {reason}"
+    content = {
+        "out": str(out),
+        "denoised": done.count,
+        "resized": done.resized,
+        "skipped": [list(pair) for pair in done.skipped],
+    }
+    print_result(content, text, as_json)
+
+
+@app.command()
+def encode(
+    run: RunFolder,
+    source: Source,
+    out: Annotated[Path, typer.Option(help="The .npz file to write.")] = Path("codes.npz"),
+    layer: Layer = "code",
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Write the codes of samples, or any layer's features, to a file.
+
+    Example: isthmus encode runs/mine photos/ --out codes.npz
+    """
+    from isthmus.inference import TrainedModel
+    from isthmus.latent.codes import encode as encode_samples
+
+    model = TrainedModel.load(run)
+    samples = model.read(source, limit=limit, track=track)
+    codes = encode_samples(model, samples, layer, out=out, track=track)
+    content = {
+        "codes": str(out),
+        "n": len(codes),
+        "size": codes.z.shape[1],
+        "layer": layer,
+        "shape": list(codes.shape),
+        "model": codes.model,
+        "data": codes.data,
+    }
+    print_result(content, f"{out}: {len(codes):,} × {codes.z.shape[1]:,}, {layer}", as_json)
+
+
+@app.command("map")
+def map_command(
+    run: RunFolder,
+    source: Source,
+    method: Annotated[
+        str, typer.Option(help="pca, tsne, umap, or code for a code of 2 as it is.")
+    ] = "tsne",
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("map.png"),
+    draw: Annotated[
+        str, typer.Option(help="points, thumbnails, or decoded for a code of 2 over a grid.")
+    ] = "points",
+    onto: Annotated[
+        Path | None, typer.Option(help="A map made before (.npz), to place these samples on.")
+    ] = None,
+    max_samples: Annotated[
+        int, typer.Option(help="Fit on at most so many samples and place the others.")
+    ] = 20_000,
+    layer: Layer = "code",
+    seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 0,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Draw samples in two dimensions by their codes, with figures of how far to trust it.
+
+    Example: isthmus map runs/mine photos/ --method tsne --out map.png
+    """
+    from isthmus.inference import TrainedModel
+    from isthmus.reports.gallery.maps import describe_quality, write_map
+
+    model = TrainedModel.load(run)
+    samples = model.read(source, limit=limit, track=track)
+    result = write_map(
+        model,
+        samples,
+        out,
+        folder=run / "maps",
+        method=method,
+        draw=draw,
+        onto=onto,
+        max_samples=max_samples,
+        layer=layer,
+        seed=seed,
+        track=track,
+    )
+    print_result(result, f"{out}: {describe_quality(result)}", as_json)
+
+
+@app.command()
+def index(
+    run: RunFolder,
+    source: Annotated[
+        str | None, typer.Argument(help="What to index; else the run's own data.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="euclidean or cosine; else euclidean.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="A layer that isthmus summary RUN lists; else the code.")
+    ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add the source to the index instead of replacing it.")
+    ] = False,
+    remove: Annotated[
+        list[str] | None, typer.Option(help="Remove a sample by name; may be given repeatedly.")
+    ] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Index the codes of samples, to search among them.
+
+    Example: isthmus index runs/mine photos/
+    """
+    from isthmus.inference import TrainedModel
+    from isthmus.latent.indexing import build_index, update_index
+    from isthmus.training.run import Run
+
+    model, folder = TrainedModel.load(run), run / "index"
+    if source is None and limit is not None:
+        raise OptionError("a limit needs a source; name one to index.")
+    if (add or remove) and (metric or layer):
+        raise OptionError("an index keeps its metric and layer; leave them out, or make it anew.")
+    if remove and source is not None and not add:
+        raise OptionError(f"to put {source} into the index as well, give --add.")
+    samples = None
+    if source is not None:
+        samples = model.read(source, limit=limit, track=track)
+    elif not remove:
+        samples = Run.open(run).samples(track)
+    if add or remove:
+        found = update_index(folder, model, say, add=samples, remove=remove or (), track=track)
+    else:
+        assert samples is not None
+        found = build_index(
+            folder,
+            model,
+            samples,
+            metric=metric or "euclidean",
+            layer=layer or "code",
+            track=track,
+        )
+    content = {
+        "index": str(folder),
+        "n": len(found),
+        "kind": found.kind,
+        "metric": found.metric,
+        "recall_10": found.recall,
+    }
+    how = "exact search" if found.kind == "exact" else f"IVF-flat, recall@10 {found.recall:.3f}"
+    print_result(
+        content, f"{folder}: {len(found):,} codes, {found.metric} distance, {how}", as_json
+    )
+
+
+@app.command()
+def search(
+    run: RunFolder,
+    query: Annotated[str, typer.Argument(help="An image file, or the name of an indexed sample.")],
+    k: Annotated[int, typer.Option("--k", help="How many to find.")] = 5,
+    label: Label = None,
+    out: Annotated[Path | None, typer.Option(help="A picture to write (PNG).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the samples of the index whose codes are nearest to a query's.
+
+    Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
+    """
+    from isthmus.inference import TrainedModel
+    from isthmus.reports.gallery.searches import write_similar
+
+    model = TrainedModel.load(run)
+    found = _opened(run, model)
+    if Path(query).is_file():
+        asked = _only(model, query)
+        features = next(model.features(asked, found.layer)).flatten(1).numpy()
+        hits = found.search(features, k, label=label)
+    else:
+        if not found.has(query):
+            raise OptionError(f"there is no file and no indexed sample called {query!r}.")
+        asked, hits = None, found.search_by_name(query, k, label=label)
+    if out is not None:
+        write_similar(model, found, query, asked, hits, out)
+    rows = hits.rows()
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        print_result(
+            {}, f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip(), False
+        )
+    if out is not None:
+        say(f"{out}")
+
+
+@app.command()
+def morph(
+    run: RunFolder,
+    images: Annotated[
+        list[str], typer.Argument(help="Two images, or four for the corners of a grid; or one.")
+    ],
+    steps: Annotated[int, typer.Option(help="Pictures from one end to the other.")] = 7,
+    path: Annotated[str, typer.Option(help="linear or spherical.")] = "linear",
+    among: Annotated[
+        str | None, typer.Option(help="A labelled source, for --start and --end.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="With one image: go away from the mean of this class …")
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="… towards the mean of this one.")] = None,
+    out: Annotated[Path, typer.Option(help="The strip to write (.png), or film (.gif).")] = Path(
+        "strip.png"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Morph one image into another, through the codes between them.
+
+    Example: isthmus morph runs/mine a.jpg b.jpg --steps 7 --out strip.png
+    """
+    from isthmus.inference import TrainedModel
+    from isthmus.reports.gallery.morphs import write_morph
+
+    model = TrainedModel.load(run)
+    model.reject_task("classify", "segment")
+    classes = None
+    if among is not None and start is not None and end is not None:
+        classes = (model.read(among, track=track), start, end)
+    elif among or start or end:
+        raise OptionError("a direction between classes needs --among, --start and --end.")
+    ends = [_only(model, image) for image in images]
+    write_morph(model, ends, out, steps=steps, path=path, classes=classes)
+    print_result({"picture": str(out), "steps": steps, "path": path}, f"{out}", as_json)
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    sources: Annotated[
+        list[str], typer.Argument(help="Images, folders, archives or data sets, one or more.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="A picture of the answers to write (PNG).")
+    ] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Say the class of each image; or of each pixel, as a picture.
+
+    Example: isthmus predict runs/pets photo.jpg folder/ --json
+    """
+    from isthmus.evaluation.predictions import prediction_rows
+    from isthmus.inference import TrainedModel
+    from isthmus.reports.gallery.answers import answers
+    from isthmus.viz.canvas import require_png, write_png
+
+    model = TrainedModel.load(run)
+    model.reject_task("reconstruct")
+    if out is not None:
+        require_png(out)
+    read = [model.read(source, limit=limit, track=track) for source in sources]
+    for samples in read:
+        if samples.skipped:
+            say(samples.describe() + format_skipped(samples.skipped))
+    rows = [row for samples in read for row in prediction_rows(model, samples)]
+    if out is not None:
+        write_png(out, answers(model, read))
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
+        text = ", ".join(f"{name} {share:.1%}" for name, share in likely)
+        print_result({}, f"{row['name']}: {text}", False)
+    if out is not None:
+        say(f"{out}")
+
+
+def _opened(run: Path, model: "TrainedModel") -> Any:
+    from isthmus.latent.indexing import open_index
+
+    return open_index(run / "index", model, say, track)
+
+
+def _only(model: "TrainedModel", image: str) -> "Samples":
+    """Read one image as the model wants it."""
+    samples = model.read(image, limit=2)
+    if len(samples) > 1:
+        raise OptionError(f"{image} holds several samples; give a single image.")
+    return samples

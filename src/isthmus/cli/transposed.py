@@ -1,0 +1,57 @@
+"""`isthmus transposed`: a layer worked out on a small example."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli.app import Json, app
+from isthmus.cli.terminal import print_result
+from isthmus.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LARGEST = 16  # numbers in a picture that can still be drawn one by one
+
+
+@app.command()
+def transposed(
+    values: Annotated[str, typer.Argument(help='A small picture, row by row: "1 2; 3 4".')],
+    kernel: Annotated[str, typer.Argument(help='A kernel: "1 1; 1 1".')],
+    stride: Annotated[int, typer.Option(help="How far the kernel moves for each number.")] = 1,
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("transposed.png"),
+    as_json: Json = False,
+) -> None:
+    """Work out a transposed convolution, which decoders grow pictures by, number by number.
+
+    Example: isthmus transposed "1 2; 3 4" "1 1; 1 1" --stride 2
+    """
+    from isthmus.viz.canvas import write_png
+    from isthmus.viz.transposed import stamps
+    from isthmus.viz.transposed import transposed as draw
+
+    x, weights = _matrix(values), _matrix(kernel)
+    if stride < 1:
+        raise OptionError(f"the stride must be at least 1, not {stride}.")
+    result = sum(stamps(x, weights, stride)[1:], stamps(x, weights, stride)[0])
+    write_png(out, draw(x, weights, stride))
+    rows = "\n".join("  ".join(f"{value:>5g}" for value in row) for row in result)
+    print_result({"picture": str(out), "result": result.tolist()}, f"{rows}\n{out}", as_json)
+
+
+def _matrix(text: str) -> "NDArray[np.float64]":
+    """Read numbers with spaces between, and rows with semicolons."""
+    import numpy as np
+
+    try:
+        matrix = np.array([[float(cell) for cell in row.split()] for row in text.split(";")])
+    except ValueError:
+        matrix = np.empty(0)
+    if matrix.ndim != 2 or not 0 < matrix.size <= LARGEST:
+        raise OptionError(
+            f"{text!r} is no small picture; give up to {LARGEST} numbers in rows of one length, "
+            'such as "1 2; 3 4".'
+        )
+    return matrix

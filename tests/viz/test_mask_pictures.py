@@ -1,0 +1,159 @@
+"""Pictures of masks: colours that are told apart, errors where they are, void left alone."""
+
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from isthmus import load
+from isthmus.viz.canvas import DISTINCT
+from isthmus.viz.masks import UNCOUNTED, WRONG, colours, errors, overlay, segmentations
+
+Pixels = NDArray[np.uint8]
+STREET = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car"]
+STREET += ["pedestrian", "cyclist"]
+PICTURE = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
+TRUTH = np.array([[0, 1, 1, 255], [0, 0, 1, 255]], np.uint8)
+TAKEN = np.array([[0, 1, 0, 1], [0, 1, 1, 0]], np.uint8)
+
+
+def rgb(colour: str) -> list[int]:
+    return [round(255 * part) for part in to_rgb(colour)]
+
+
+def legend(figure: Figure) -> dict[str, str]:
+    """Return names and colours."""
+    (found,) = figure.legends
+    names = [text.get_text() for text in found.get_texts()]
+    patches = [to_hex(patch.get_facecolor()) for patch in found.get_patches()]
+    return dict(zip(names, patches, strict=True))
+
+
+def shown(figure: Figure) -> list[Pixels]:
+    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+
+
+def test_few_classes_have_the_colours_of_all_pictures() -> None:
+    assert colours(10).dtype == np.uint8
+    assert [to_hex(row / 255) for row in colours(10)] == list(DISTINCT)
+
+
+@pytest.mark.parametrize(("classes", "apart"), [(21, 17.0), (255, 4.0)])
+def test_colours_of_many_classes_are_told_apart(classes: int, apart: float) -> None:
+    palette = colours(classes)
+    assert palette.shape == (classes, 3)
+    np.testing.assert_array_equal(palette[:7], colours(7))  # a class keeps its colour
+    np.testing.assert_array_equal(palette[:15], colours(15))
+    lab = rgb2lab(palette)
+    difference = deltaE_ciede2000(lab[:, None], lab[None])  # type: ignore[no-untyped-call]
+    assert difference[~np.eye(classes, dtype=bool)].min() > apart
+
+
+def test_changing_colours_does_not_change_those_of_others() -> None:
+    for classes in (5, 30):
+        before = colours(classes).copy()
+        colours(classes)[:] = 0
+        np.testing.assert_array_equal(colours(classes), before)
+
+
+def test_an_overlay_blends_colours_and_leaves_void() -> None:
+    blended = overlay(PICTURE, TRUTH, 0.5)
+    assert blended.shape == (2, 4, 3)
+    assert blended.dtype == np.uint8
+    for place in ((0, 0), (1, 2)):
+        expected = (PICTURE[place] + np.array(rgb(DISTINCT[TRUTH[place]]))) / 2
+        np.testing.assert_allclose(blended[place], expected, atol=0.51)
+    np.testing.assert_array_equal(blended[:, 3], PICTURE[:, 3])
+    np.testing.assert_array_equal(overlay(PICTURE, TRUTH, 0), PICTURE)
+    assert overlay(PICTURE, TRUTH, 1)[0, 1].tolist() == rgb(DISTINCT[1])
+    assert PICTURE[0, 0].tolist() == [0, 10, 20]  # untouched
+
+
+def test_a_mask_of_nothing_but_void_changes_nothing() -> None:
+    np.testing.assert_array_equal(overlay(PICTURE, np.full((2, 4), 255, np.uint8)), PICTURE)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_grey_picture_is_coloured_too(channels: int) -> None:
+    grey = PICTURE[..., :channels]
+    blended = overlay(grey, TRUTH, 0.0)
+    np.testing.assert_array_equal(blended, np.repeat(grey[..., :1], 3, axis=2))
+    assert errors(grey, TAKEN, TRUTH).shape == (2, 4, 3)
+
+
+def test_errors_are_red_void_is_grey_and_the_rest_is_pale() -> None:
+    painted = errors(PICTURE, TAKEN, TRUTH)
+    red = (painted == rgb(WRONG)).all(-1)
+    np.testing.assert_array_equal(red, [[0, 0, 1, 0], [0, 1, 0, 0]])
+    np.testing.assert_array_equal((painted == rgb(UNCOUNTED)).all(-1), TRUTH == 255)
+    right = painted[(TAKEN == TRUTH)]
+    assert (np.ptp(right, axis=1) == 0).all()
+    assert right.min() > 120
+    assert len(np.unique(right)) > 1  # the picture is still seen
+
+
+def test_rows_have_picture_truth_prediction_and_errors() -> None:
+    pictures, truths = np.stack([PICTURE, PICTURE]), np.stack([TRUTH, TAKEN])
+    figure = segmentations(pictures, np.stack([TAKEN, TAKEN]), ("ground", "bird"), truths)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["picture", "truth", "prediction", "errors: 33.3%", "", "", "", "errors: 0.0%"]
+    picture, truth, prediction, wrong, *_ = shown(figure)
+    np.testing.assert_array_equal(picture, PICTURE)
+    np.testing.assert_array_equal(truth, overlay(PICTURE, TRUTH))
+    np.testing.assert_array_equal(prediction, overlay(PICTURE, TAKEN))
+    np.testing.assert_array_equal(wrong, errors(PICTURE, TAKEN, TRUTH))
+    assert legend(figure) == {
+        "ground": DISTINCT[0],
+        "bird": DISTINCT[1],
+        "wrong": WRONG,
+        "void": UNCOUNTED,
+    }
+
+
+def test_without_truths_there_is_the_prediction_alone() -> None:
+    figure = segmentations(PICTURE[None], TAKEN[None], ("ground", "bird"))
+    assert [axes.get_title() for axes in figure.axes] == ["picture", "prediction"]
+    assert list(legend(figure)) == ["ground", "bird"]
+
+
+def test_the_legend_names_what_is_seen_and_fits() -> None:
+    digits = load("digits", limit=2).values
+    predictions = (digits[..., 0] // 16 * 2).astype(np.uint8)  # every second of 33 classes
+    names = [f"kind number {i} of many" for i in range(33)]
+    figure = segmentations(digits, predictions, names)
+    seen = np.unique(predictions)
+    palette = colours(33) / 255
+    assert list(legend(figure).values()) == [to_hex(palette[i]) for i in seen]
+    figure.draw_without_rendering()
+    box, (width, height) = figure.legends[0].get_window_extent(), figure.get_size_inches()
+    assert 0 <= box.x0 < box.x1 <= width * figure.dpi
+    assert 0 <= box.y0 < box.y1 <= height * figure.dpi
+    assert box.y1 <= min(axes.get_window_extent().y0 for axes in figure.axes)
+
+
+def test_streets_keep_their_shape_and_colours(require: Callable[[str], Path]) -> None:
+    with tarfile.open(require("camvid") / "camvid.tar") as archive:
+        names = [name for name in archive.getnames() if "/test/" in name][:1]
+        names.append(names[0].replace("/test/", "/testannot/").replace(".jpg", ".png"))
+        files = [archive.extractfile(name) for name in names]
+        contents = [np.array(Image.open(io.BytesIO(file.read()))) for file in files if file]
+    picture, mask = contents
+    truth = np.where(mask == 11, 255, mask).astype(np.uint8)
+    predicted = np.roll(np.minimum(mask, 10), 3, axis=1)
+    figure = segmentations(picture[None], predicted[None], STREET, truth[None])
+    seen = [name for label, name in enumerate(STREET) if (predicted == label).any()]
+    assert list(legend(figure)) == [*seen, "wrong", "void"]
+    share = float(figure.axes[3].get_title().split()[1].rstrip("%")) / 100
+    counted = truth != 255
+    assert share == pytest.approx((predicted != truth)[counted].mean(), abs=5e-4)
+    for axes in figure.axes:
+        box = axes.get_window_extent()
+        assert box.height / box.width == pytest.approx(180 / 240, rel=0.01)
