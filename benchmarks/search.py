@@ -1,7 +1,7 @@
 """How fast similar samples are found among a million codes, and how many of them are missed.
 
 Makes synthetic codes, in clusters and (the hardest case) without any, builds an index, asks for
-the neighbours of codes that are not in it, compares with exact search, and writes all figures
+the neighbors of codes that are not in it, compares with exact search, and writes all figures
 with the machine, the versions, the seed and the date beside them to results/search.json. Each case
 runs in a process of its own, so that its peak of memory (with Python and all libraries) is its own.
 
@@ -31,7 +31,7 @@ from isthmus.latent.index import Index
 
 SIZE = 32
 K = 10
-CLUSTERS = 3000  # centres are standard normal
+CLUSTERS = 3000  # centers are standard normal
 SPREAD = 0.3  # standard deviation of a cluster, in each dimension
 CASES = {"clustered": (CLUSTERS, 10_000), "gaussian": (0, 2000)}  # clusters, queries in a batch
 COMPARED = 1000  # of the queries, with exact search
@@ -40,12 +40,12 @@ MB = 1e6
 
 
 def draw(count: int, clusters: int, seed: int) -> NDArray[np.float32]:
-    """Draw codes (count, SIZE) float32; the same centres for every seed below 1,000."""
+    """Draw codes (count, SIZE) float32; the same centers for every seed below 1,000."""
     random = np.random.default_rng([seed, 1])
     z = random.standard_normal((count, SIZE), np.float32)
     if clusters:
-        centres = np.random.default_rng(seed // 1000).standard_normal((clusters, SIZE), np.float32)
-        z = np.float32(SPREAD) * z + centres[random.integers(clusters, size=count)]
+        centers = np.random.default_rng(seed // 1000).standard_normal((clusters, SIZE), np.float32)
+        z = np.float32(SPREAD) * z + centers[random.integers(clusters, size=count)]
     return z
 
 

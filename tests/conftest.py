@@ -53,7 +53,7 @@ def refused() -> Callable[..., AbstractContextManager[None]]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Make a folder of three pictures of cats and three of dogs, 12 × 10 and in colour."""
+    """Make a folder of three pictures of cats and three of dogs, 12 × 10 and in color."""
     folder = tmp_path / "photos"
     draw = np.random.default_rng(7)
     for name in ("cat", "dog"):

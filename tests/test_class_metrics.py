@@ -178,5 +178,5 @@ def test_calibration_error_agrees_with_torchmetrics(digits: tuple[Tensor, Tensor
     probabilities, labels = digits
     theirs = multiclass_calibration_error(probabilities, labels, 10, n_bins=15)
     ours = metrics.calibration_error(probabilities, labels)
-    assert ours > 0.05  # a strongly regularised classifier is too modest
+    assert ours > 0.05  # a strongly regularized classifier is too modest
     assert ours == pytest.approx(float(theirs), rel=1e-5)

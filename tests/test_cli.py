@@ -267,7 +267,7 @@ def test_the_history_has_a_line_for_every_epoch(run: Path) -> None:
 
 def test_train_says_what_it_reads_and_how_it_goes(model: tuple[Path, Outcome]) -> None:
     _, outcome = model
-    assert "300 images of 8 × 8, grey, 10 classes" in outcome.err
+    assert "300 images of 8 × 8, gray, 10 classes" in outcome.err
     assert "epoch 2/2" in outcome.err
 
 
@@ -331,7 +331,7 @@ def test_preprocessing_options_reach_the_run(
     assert {name: record["preprocessing"][name] for name in expected} == expected
 
 
-def test_rgb_turns_grey_pictures_into_colour(tmp_path: Path) -> None:
+def test_rgb_turns_gray_pictures_into_color(tmp_path: Path) -> None:
     source = pictures(tmp_path / "source", shape=(9, 9))
     done("train", source, "--rgb", "--model", "linear", "--epochs", 1, "--out", tmp_path / "run")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["model_config"]["shape"] == [
@@ -392,7 +392,7 @@ def test_a_csv_trains_as_the_reference_recipe_does(tmp_path: Path) -> None:
     options = ("--model", "dense-selu", "--optimizer", "sgd", "--lr", 1.5, "--epochs", 2)
     done("train", tmp_path / "digits.csv", *options, "--out", tmp_path / "run")
     run = Run.open(tmp_path / "run")
-    assert run.record.data["description"] == "1,797 images of 8 × 8, grey, 10 classes"
+    assert run.record.data["description"] == "1,797 images of 8 × 8, gray, 10 classes"
     assert (run.record.training_config.optimizer, run.record.training_config.lr) == ("sgd", 1.5)
     first, second = (line["validation_loss"] for line in run.history())
     assert second < first < 0.6

@@ -90,7 +90,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a folder of three digits and, beside it, one in colour and of another size."""
+    """Write a folder of three digits and, beside it, one in color and of another size."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "more").mkdir()
     values = load("digits").values[:4, ..., 0]
@@ -139,7 +139,7 @@ def test_the_options_of_a_classifier_reach_the_run(tmp_path: Path) -> None:
     assert config["loss"] == "cross-entropy"
 
 
-def test_alexnet_is_narrowed_and_trained_without_response_normalisation(tmp_path: Path) -> None:
+def test_alexnet_is_narrowed_and_trained_without_response_normalization(tmp_path: Path) -> None:
     out, narrow = tmp_path / "run", ("--model", "alexnet", "--width", 0.05)
     size = ("--size", 16, "--limit", 60, "--epochs", 1)
     done("train", "digits", *narrow, "--no-lrn", *size, "--out", out)
@@ -189,7 +189,7 @@ def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
         ("--model dense --class-weights", "class weights"),
         ("--task classify --label-smoothing 1", "label smoothing must be from 0"),
         ("--task classify --augment spin:3", "no augmentation 'spin'"),
-        ("--task classify --augment turn", "'turn' has no strength"),
+        ("--task classify --augment rotate", "'rotate' has no strength"),
         ("--task classify --loss bce", "take cross-entropy"),
         ("--task classify --freeze", "freeze needs an encoder"),
         ("--task classify --encoder-from nowhere", "no file of weights called nowhere"),
@@ -256,7 +256,7 @@ def test_a_segmenter_says_the_share_of_each_class_and_draws_it(
     lively = [
         np.ptp(half[50:200], axis=2).mean() for half in (drawn[:, :middle], drawn[:, middle:])
     ]
-    assert lively[0] < 1 < 10 < lively[1]  # a grey picture, and colours over it
+    assert lively[0] < 1 < 10 < lively[1]  # a gray picture, and colors over it
 
 
 def test_masks_that_the_model_knows_are_drawn_beside_its_answers(

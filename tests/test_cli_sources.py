@@ -192,8 +192,8 @@ def test_signals_are_no_pictures(tmp_path: Path) -> None:
 
 
 def test_noise_has_the_strength_that_was_asked_for() -> None:
-    grey = np.full((40, 16, 16, 1), 128, np.uint8)
-    samples = load(grey)
+    gray = np.full((40, 16, 16, 1), 128, np.uint8)
+    samples = load(gray)
     found = noisy(samples, Corruption.parse("gaussian:0.1")).astype(float) - 128
     assert found.std() == pytest.approx(25.5, rel=0.03)
     again = noisy(samples, Corruption.parse("gaussian:0.1")).astype(float) - 128

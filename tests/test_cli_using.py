@@ -44,7 +44,7 @@ def plain(runs: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def digit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the first digit as a picture of another size and in colour."""
+    """Write the first digit as a picture of another size and in color."""
     file = tmp_path_factory.mktemp("pictures") / "zero.png"
     pixels = load("digits").values[0, ..., 0]
     Image.fromarray(pixels).resize((24, 24), Image.Resampling.NEAREST).convert("RGB").save(file)

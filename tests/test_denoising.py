@@ -31,14 +31,14 @@ def trained_on(samples: Samples, out: Path, **config: Any) -> TrainedModel:
 
 @pytest.fixture(scope="module")
 def gray(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    """Give a denoiser of digits, 8 × 8 and grey."""
+    """Give a denoiser of digits, 8 × 8 and gray."""
     out = tmp_path_factory.mktemp("runs") / "gray"
     return trained_on(load("digits"), out, epochs=10, corrupt="gaussian:0.3")
 
 
 @pytest.fixture(scope="module")
 def rgb(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    """Give a model of digits, 8 × 8 and in colour."""
+    """Give a model of digits, 8 × 8 and in color."""
     out = tmp_path_factory.mktemp("runs") / "rgb"
     return trained_on(load("digits", channels=3, limit=200), out, epochs=3)
 
@@ -401,7 +401,7 @@ def test_missing_and_unknown_sources_are_said(
 
 
 def test_what_is_written_is_sharp(rgb: TrainedModel) -> None:
-    """A JPEG of ours is near to what was written: quality 95, colour at full resolution."""
+    """A JPEG of ours is near to what was written: quality 95, color at full resolution."""
     draw = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     content = io.BytesIO()
     Image.fromarray(draw).save(content, **denoising.WRITTEN[".jpg"])

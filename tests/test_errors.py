@@ -205,7 +205,7 @@ SETTINGS = {
         ("size of words", "--size axb", "'axb'"),
         ("size of three", "--size 1x2x3", "'1x2x3'"),
         ("crop 0", "--crop 0", "crop must be from 1"),
-        ("background", "--background nowhere", "'nowhere' is no colour"),
+        ("background", "--background nowhere", "'nowhere' is no color"),
         ("limit 0", "--limit 0", "limit must be at least 1, not 0"),
         ("code size 0", "--code-size 0", "code size must be at least 1, not 0"),
         ("epochs 0", "--epochs 0", "epochs must be at least 1, not 0"),
@@ -231,7 +231,7 @@ SETTINGS = {
         ("precision", "--precision 16", "no precision '16'"),
         ("signals' model on images", "--model conv1d", "conv1d takes signals, not images"),
         ("bce without sigmoid", "--model linear --loss bce", "take mse"),
-        ("batch of one to normalise over", "--model conv-bn-2d --batch-size 1", "at least 2"),
+        ("batch of one to normalize over", "--model conv-bn-2d --batch-size 1", "at least 2"),
     )
 } | {
     "images' model on signals": Bad(

@@ -72,7 +72,7 @@ def test_using_a_model_changes_neither_samples_nor_model(run: Run, digits: Sampl
     np.testing.assert_array_equal(digits.values, before)
 
 
-def test_grey_images_may_come_without_their_last_axis(run: Run, digits: Samples) -> None:
+def test_gray_images_may_come_without_their_last_axis(run: Run, digits: Samples) -> None:
     model = run.model()
     np.testing.assert_array_equal(model.encode(digits.values[..., 0]), model.encode(digits.values))
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-NEIGHBOURS = 10
+NEIGHBORS = 10
 QUERIES = 1_000
 
 
@@ -78,7 +78,7 @@ def isthmus_searches(file: Path) -> Job:
     from isthmus.latent.index import Index
 
     codes = _codes(file)
-    return lambda: len(Index.build(codes).search(codes.z[:QUERIES], NEIGHBOURS).distances)
+    return lambda: len(Index.build(codes).search(codes.z[:QUERIES], NEIGHBORS).distances)
 
 
 def sklearn_searches(file: Path) -> Job:
@@ -89,7 +89,7 @@ def sklearn_searches(file: Path) -> Job:
 
     def search() -> int:
         nearest = NearestNeighbors(algorithm="brute").fit(z)
-        return len(nearest.kneighbors(z[:QUERIES], NEIGHBOURS)[0])
+        return len(nearest.kneighbors(z[:QUERIES], NEIGHBORS)[0])
 
     return search
 

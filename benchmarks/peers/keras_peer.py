@@ -42,7 +42,7 @@ def conv_pool(shape):
 
 
 def conv_bn_2d(shape):
-    """Wide convolutions with batch normalisation, a code of 2."""
+    """Wide convolutions with batch normalization, a code of 2."""
     return keras.Sequential(
         [
             keras.Input(shape),

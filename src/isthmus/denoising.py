@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.data.cache import Track, refuse_too_many, untracked
+from isthmus.data.cache import Track, reject_too_many, untracked
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.trees import PICTURE_SUFFIXES
@@ -92,7 +92,7 @@ def denoise(
     """
     out = Path(out)
     name, location, read = locate_source(source)
-    _refuse_taken(out, location)
+    _reject_taken(out, location)
     found = read(location, None)
     if found.values is not None:
         return _array(model, found, name, out, track)
@@ -101,7 +101,7 @@ def denoise(
     return _pictures(model, found, name, out, is_file, track)
 
 
-def _refuse_taken(out: Path, source: Path) -> None:
+def _reject_taken(out: Path, source: Path) -> None:
     try:
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
             raise OptionError(f"{out} lies in {source}, its source; choose another place.")
@@ -180,7 +180,7 @@ def _decoded(
             whole = model.preprocessing.decode(file)
         except SourceError as error:
             broken[i] = first_sentence(error)
-            refuse_too_many(broken, found, name, done=i + 1)
+            reject_too_many(broken, found, name, done=i + 1)
             continue
         yield found.names[i], whole
 

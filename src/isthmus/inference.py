@@ -263,13 +263,13 @@ class TrainedModel:
         array = values.values if isinstance(values, Samples) else values
         channels, *sides = self.config.shape
         if array.shape[1:] == tuple(sides) and channels == 1:
-            array = array[..., None]  # grey images may come without their axis of one
+            array = array[..., None]  # gray images may come without their axis of one
         kind = np.uint8 if len(sides) == 2 else np.float32
         if array.shape[1:] != (*sides, channels) or array.dtype != kind:
             raise ModelError(
                 f"this model takes samples (N, {', '.join(map(str, (*sides, channels)))}) of "
                 f"{kind.__name__}, not {array.shape} of {array.dtype}; TrainedModel.read resizes and "
-                "recolours images."
+                "recolors images."
             )
         for start in range(0, len(array), self.batch):
             block = np.require(array[start : start + self.batch], requirements=["C", "W"])

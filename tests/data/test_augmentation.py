@@ -69,7 +69,7 @@ def test_turning_keeps_the_shapes_of_images_that_are_not_square() -> None:
         assert x[..., 5:16, 13:28].sum() == pytest.approx(25, rel=0.12)
 
 
-def test_colours_change_without_moving_anything(digits: Tensor) -> None:
+def test_colors_change_without_moving_anything(digits: Tensor) -> None:
     rgb = digits.expand(-1, 3, -1, -1) * torch.tensor([1.0, 0.5, 0.25])[:, None, None]
     x, _ = Augmentation.parse("color:0.3").apply(rgb, rng())
     for before, after in zip(rgb, x, strict=True):
@@ -91,7 +91,7 @@ def test_processes_together_see_what_one_does(digits: Tensor) -> None:
 @pytest.mark.parametrize(
     ("text", "culprits"),
     [
-        ("spin:0.1", ("spin", "shift", "colour")),
+        ("spin:0.1", ("spin", "shift", "color")),
         ("shift", ("shift", "kind:strength")),
         ("shift:0.9", ("shift", "0.5", "0.9")),
     ],

@@ -80,7 +80,7 @@ def toy(*files: Remote) -> Dataset:
 
 def test_digits_ship_with_a_dependency_and_need_no_folder(elsewhere: Path) -> None:
     samples = isthmus.load("digits")
-    assert samples.describe() == "1,797 images of 8 × 8, grey, 10 classes"
+    assert samples.describe() == "1,797 images of 8 × 8, gray, 10 classes"
     original = load_digits()
     assert np.array_equal(samples.values[..., 0], np.round(original.images * 255 / 16))
     assert samples.values.max() == 255
@@ -105,7 +105,7 @@ def test_digits_are_limited_and_resized() -> None:
 def test_mnist_is_whole_and_has_its_own_test_part(require: Require) -> None:
     require("mnist")
     samples = isthmus.load("mnist")
-    assert samples.describe() == "70,000 images of 28 × 28, grey, 10 classes"
+    assert samples.describe() == "70,000 images of 28 × 28, gray, 10 classes"
     assert samples.splits is not None
     assert counts(samples.splits) == [60_000, 0, 10_000]
     assert samples.labels is not None
@@ -239,10 +239,10 @@ def test_a_damaged_copy_is_refused(
     content = bytearray(gzip.decompress(file.read_bytes()))
     content[-1] ^= 1
     file.unlink()
-    file.write_bytes(gzip.compress(content))
+    file.write_bytes(gzip.compress(content, mtime=0))
     with refused(SourceError, file, "SHA-256", "isthmus data fetch mnist"):
         isthmus.load("mnist")
-    file.write_bytes(gzip.compress(content)[:2000])
+    file.write_bytes(gzip.compress(content, mtime=0)[:2000])
     with refused(SourceError, file, "cut short or damaged"):
         isthmus.load("mnist")
     file.unlink()
@@ -293,10 +293,10 @@ def test_only_files_that_are_missing_are_fetched(site: tuple[Path, str], elsewhe
 def test_files_packed_again_count_as_published(site: tuple[Path, str], elsewhere: Path) -> None:
     folder, address = site
     content = b"published" * 100
-    (folder / "set.gz").write_bytes(gzip.compress(content, compresslevel=1))
+    (folder / "set.gz").write_bytes(gzip.compress(content, compresslevel=1, mtime=0))
     row = toy(Remote(address + "set.gz", "set.gz", sha256(content)))
     assert fetch(row) == [elsewhere / "toy/set.gz"]
-    (elsewhere / "toy/set.gz").write_bytes(gzip.compress(content, compresslevel=9))
+    (elsewhere / "toy/set.gz").write_bytes(gzip.compress(content, compresslevel=9, mtime=0))
     row.verify()
 
 
@@ -304,8 +304,8 @@ def test_files_packed_again_count_as_published(site: tuple[Path, str], elsewhere
     ("name", "content"),
     [
         ("set.tar", b"something else"),
-        ("set.gz", gzip.compress(b"something else")),
-        ("set.gz", gzip.compress(b"published" * 100)[:-12]),
+        ("set.gz", gzip.compress(b"something else", mtime=0)),
+        ("set.gz", gzip.compress(b"published" * 100, mtime=0)[:-12]),
         ("set.gz", b"<html>Please log in</html>"),
     ],
 )

@@ -19,13 +19,13 @@ KINDS = tuple(CORRUPTIONS)
 
 @pytest.fixture(scope="module")
 def x() -> Tensor:
-    """Give 1,797 digits, of 17 grey values."""
+    """Give 1,797 digits, of 17 gray values."""
     return torch.from_numpy(load("digits").values).permute(0, 3, 1, 2) / 255
 
 
 @pytest.fixture(scope="module")
 def rgb(x: Tensor) -> Tensor:
-    """Give pictures of 16 × 16 in colour: four digits each, others in every channel."""
+    """Give pictures of 16 × 16 in color: four digits each, others in every channel."""
     tiled = x[:1796].view(449, 2, 2, 8, 8).permute(0, 1, 3, 2, 4).reshape(449, 1, 16, 16)
     return torch.cat([tiled, tiled.roll(1, 0), tiled.roll(2, 0)], 1)
 
@@ -83,8 +83,8 @@ def test_salt_and_pepper_come_in_equal_parts_in_all_channels(strength: float, rg
 
 
 @pytest.mark.parametrize("strength", [0.04, 0.25, 0.6])
-def test_an_occluder_is_a_grey_rectangle_of_its_area_anywhere(strength: float, rgb: Tensor) -> None:
-    y = noisy(f"occluded:{strength}", 0.4 * rgb)  # nothing is as grey as it
+def test_an_occluder_is_a_gray_rectangle_of_its_area_anywhere(strength: float, rgb: Tensor) -> None:
+    y = noisy(f"occluded:{strength}", 0.4 * rgb)  # nothing is as gray as it
     hit = (y == 0.5).all(1)
     assert torch.equal(hit, (y == 0.5).any(1))
     assert torch.equal(y, torch.where(hit[:, None], 0.5, 0.4 * rgb))

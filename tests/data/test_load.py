@@ -221,21 +221,21 @@ def test_what_a_mac_adds_to_a_zip_is_passed_over(photos: Path) -> None:
     assert_same(isthmus.load(path), isthmus.load(photos))
 
 
-def test_an_all_grey_folder_has_one_channel(tmp_path: Path) -> None:
+def test_an_all_gray_folder_has_one_channel(tmp_path: Path) -> None:
     pixels = [draw(tmp_path / f"{i}.png", i, (6, 5)) for i in range(4)]
     assert np.array_equal(isthmus.load(tmp_path).values[..., 0], pixels)
 
 
-def test_grey_pictures_before_the_first_in_colour_keep_their_pixels(tmp_path: Path) -> None:
-    # Large, so that turning the earlier ones into colour takes more than one step.
+def test_gray_pictures_before_the_first_in_color_keep_their_pixels(tmp_path: Path) -> None:
+    # Large, so that turning the earlier ones into color takes more than one step.
     grays = [draw(tmp_path / f"{i}.bmp", i, (700, 800)) for i in range(3)]
-    coloured = draw(tmp_path / "3.bmp", 3, (700, 800, 3))
+    colored = draw(tmp_path / "3.bmp", 3, (700, 800, 3))
     last = draw(tmp_path / "4.bmp", 4, (700, 800))
     values = isthmus.load(tmp_path).values
     assert values.shape == (5, 700, 800, 3)
     for found, gray in zip(values[[0, 1, 2, 4]], [*grays, last], strict=True):
         assert np.array_equal(found, gray[..., None].repeat(3, axis=2))
-    assert np.array_equal(values[3], coloured)
+    assert np.array_equal(values[3], colored)
 
 
 def test_progress_is_told_the_number_and_the_source(photos: Path, cache: Path) -> None:
@@ -309,7 +309,7 @@ def test_the_origin_says_what_was_asked_for(photos: Path) -> None:
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder of 300 pictures, more than one process decodes; every tenth is grey."""
+    """Make a folder of 300 pictures, more than one process decodes; every tenth is gray."""
     folder = tmp_path_factory.mktemp("crowd")
     for i in range(300):
         draw(folder / f"{'abc'[i % 3]}/{i:03}.png", i, (6, 5) if i % 10 == 0 else (6, 5, 3))

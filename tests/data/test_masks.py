@@ -26,7 +26,7 @@ SUFFIXES = ["", ".tar", ".tar.gz", ".zip"]
 
 
 def draw(path: Path, seed: int, sides: tuple[int, int] = SIDES) -> Pixels:
-    """Save a picture of three colours of noise."""
+    """Save a picture of three colors of noise."""
     pixels = np.random.default_rng(seed).integers(0, 256, (*sides, 3), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
@@ -390,8 +390,8 @@ def test_a_shape_stays_where_it_is_in_picture_and_mask(
     near = sum(np.abs(np.gradient(outline.astype(float), axis=axis)) for axis in (0, 1)) > 0
     assert all(near[y, x] for y, x in wrong)
     assert len(wrong) <= 0.05 * found.size
-    centre = [np.argwhere(where).mean(axis=0) for where in (white, found == 1)]
-    assert np.abs(centre[0] - centre[1]).max() < 0.51
+    center = [np.argwhere(where).mean(axis=0) for where in (white, found == 1)]
+    assert np.abs(center[0] - center[1]).max() < 0.51
 
 
 def test_a_resized_mask_holds_no_class_in_between(tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ def test_a_broken_picture_or_mask_is_skipped_with_its_counterpart(tmp_path: Path
     assert_holds(samples, {name: pair for name, pair in drawn.items() if name not in skipped})
 
 
-def test_grey_pictures_before_the_first_in_colour_keep_their_masks(tmp_path: Path) -> None:
+def test_gray_pictures_before_the_first_in_color_keep_their_masks(tmp_path: Path) -> None:
     drawn = pairs(tmp_path, SIDE_BY_SIDE["plain"])
     gray = np.random.default_rng(5).integers(0, 256, SIDES, np.uint8)
     Image.fromarray(gray).save(tmp_path / "images/a.png")
@@ -596,7 +596,7 @@ def test_samples_refuse_masks_that_do_not_fit(refused: Refused) -> None:
         named = {"names": list("abc"), "class_names": ("sky", "road"), "masks": masks} | parts
         return isthmus.Samples(values, **named)  # type: ignore[arg-type]
 
-    assert make(masks).describe() == "3 images of 4 × 5, grey, masks of 2 classes"
+    assert make(masks).describe() == "3 images of 4 × 5, gray, masks of 2 classes"
     for wrong in (masks[:2], masks[:, :3], masks.astype(np.int64), masks[..., None]):
         with refused(SourceError, str(wrong.dtype), str(wrong.shape), "(3, 4, 5)"):
             make(wrong)

@@ -33,8 +33,8 @@ def encoded(picture: Image.Image | NDArray[Any], kind: str, **options: Any) -> b
     return file.getvalue()
 
 
-def one_pixel(mode: str, colour: Any) -> Image.Image:
-    return Image.new(mode, (1, 1), colour)
+def one_pixel(mode: str, color: Any) -> Image.Image:
+    return Image.new(mode, (1, 1), color)
 
 
 def big_endian_tiff(values: NDArray[np.uint16]) -> bytes:
@@ -59,17 +59,17 @@ def big_endian_tiff(values: NDArray[np.uint16]) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "options"), [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
 )
-def test_lossless_formats_give_the_exact_colours(kind: str, options: dict[str, Any]) -> None:
+def test_lossless_formats_give_the_exact_colors(kind: str, options: dict[str, Any]) -> None:
     assert np.array_equal(PLAIN.image(encoded(NOISE, kind, **options)), NOISE)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
-def test_grey_pictures_give_one_channel(kind: str) -> None:
+def test_gray_pictures_give_one_channel(kind: str) -> None:
     assert np.array_equal(PLAIN.image(encoded(NOISE[..., 0], kind)), NOISE[..., :1])
 
 
 @pytest.mark.parametrize("shape", [(16, 24, 3), (16, 24)])
-def test_jpeg_gives_nearly_the_colours(shape: tuple[int, ...]) -> None:
+def test_jpeg_gives_nearly_the_colors(shape: tuple[int, ...]) -> None:
     ramp = np.broadcast_to(np.linspace(20, 230, 24).reshape(24, *[1] * (len(shape) - 2)), shape)
     pixels = PLAIN.image(encoded(ramp.astype(np.uint8), "JPEG", quality=95))
     assert pixels.shape == (16, 24, 3 if len(shape) == 3 else 1)
@@ -77,7 +77,7 @@ def test_jpeg_gives_nearly_the_colours(shape: tuple[int, ...]) -> None:
 
 
 def test_of_several_frames_the_first_counts() -> None:
-    frames = [Image.new("RGB", (3, 2), colour) for colour in ("red", "blue", "lime")]
+    frames = [Image.new("RGB", (3, 2), color) for color in ("red", "blue", "lime")]
     for kind in ("GIF", "TIFF", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
         file = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
@@ -132,7 +132,7 @@ def test_half_transparent_pixels_mix_with_the_background() -> None:
     assert black.image(file).tolist() == [[[0, 0, 0]]]
 
 
-def test_transparent_grey_stays_grey_over_grey_only() -> None:
+def test_transparent_gray_stays_gray_over_gray_only() -> None:
     file = encoded(one_pixel("LA", (90, 0)), "PNG")
     assert PLAIN.image(file).tolist() == [[[255]]]
     red = isthmus.Preprocessing(background="red")
@@ -260,14 +260,14 @@ def test_shrinking_averages_rather_than_picks(channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("colour", "gray"), [("red", 76), ("lime", 150), ("blue", 29), ("white", 255)]
+    ("color", "gray"), [("red", 76), ("lime", 150), ("blue", 29), ("white", 255)]
 )
-def test_grey_follows_the_luma_weights(colour: str, gray: int) -> None:
+def test_gray_follows_the_luma_weights(color: str, gray: int) -> None:
     wanted = isthmus.Preprocessing(channels=1)
-    assert wanted.image(encoded(one_pixel("RGB", colour), "PNG")).tolist() == [[[gray]]]
+    assert wanted.image(encoded(one_pixel("RGB", color), "PNG")).tolist() == [[[gray]]]
 
 
-def test_grey_made_rgb_repeats_each_value() -> None:
+def test_gray_made_rgb_repeats_each_value() -> None:
     pixels = isthmus.Preprocessing(channels=3).image(encoded(NOISE[..., 0], "PNG"))
     assert np.array_equal(pixels, NOISE[..., :1].repeat(3, axis=2))
 
@@ -304,7 +304,7 @@ def test_a_damaged_picture_gives_pixels_or_the_one_error(
         ({"size": (8, 9000)}, "8x9000"),
         ({"crop": 0}, "crop must be from 1 to 8192 pixels, not 0"),
         ({"crop": -4}, "-4"),
-        ({"background": "whitish"}, "'whitish' is no colour"),
+        ({"background": "whitish"}, "'whitish' is no color"),
         ({"low": 2.0, "high": 2.0}, "low must be below high, not 2.0 and 2.0"),
     ],
 )

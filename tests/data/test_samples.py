@@ -52,10 +52,10 @@ def test_shapes_as_kept_and_as_a_model_sees_them(samples: isthmus.Samples) -> No
     ("values", "text"),
     [
         (VALUES, "6 images of 4 × 5, RGB"),
-        (VALUES[..., :1], "6 images of 4 × 5, grey"),
+        (VALUES[..., :1], "6 images of 4 × 5, gray"),
         (VALUES[..., :2], "6 images of 4 × 5, 2 channels"),
         (SIGNALS, "4 signals of 30 × 2"),
-        (np.zeros((1234, 1, 1, 1), np.uint8), "1,234 images of 1 × 1, grey"),
+        (np.zeros((1234, 1, 1, 1), np.uint8), "1,234 images of 1 × 1, gray"),
     ],
 )
 def test_describe_says_how_many_and_of_what_shape(values: NDArray[Any], text: str) -> None:

@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 DRAW = np.random.default_rng(1)
 IMAGES: Pixels = DRAW.integers(0, 256, (12, 5, 5), np.uint8)
-COLOURED: Pixels = DRAW.integers(0, 256, (6, 5, 4, 3), np.uint8)
+COLORED: Pixels = DRAW.integers(0, 256, (6, 5, 4, 3), np.uint8)
 LABELS = np.array([7, 0, 3, 7, 0, 3, 7, 0, 3, 7, 0, 3], np.uint8)
 SIGNALS = DRAW.normal(size=(6, 20, 2)).astype(np.float32)
 
@@ -59,7 +59,7 @@ def digits_of(samples: isthmus.Samples) -> list[int]:
     return [int(samples.class_names[label]) for label in samples.labels]
 
 
-def assert_grey(samples: isthmus.Samples, images: Pixels = IMAGES) -> None:
+def assert_gray(samples: isthmus.Samples, images: Pixels = IMAGES) -> None:
     assert samples.values.dtype == np.uint8
     assert np.array_equal(samples.values, images[..., None])
 
@@ -72,7 +72,7 @@ def assert_grey(samples: isthmus.Samples, images: Pixels = IMAGES) -> None:
 def test_csv_with_a_header_and_labels_first(name: str, newline: str, tmp_path: Path) -> None:
     text = rows(LABELS, IMAGES, header=header("label", *[""] * 25)).replace("\n", newline)
     samples = isthmus.load(write(tmp_path / name, text))
-    assert_grey(samples)
+    assert_gray(samples)
     assert samples.class_names == ("0", "3", "7")
     assert digits_of(samples) == LABELS.tolist()
     assert list(samples.names) == [str(i) for i in range(1, 13)]
@@ -83,13 +83,13 @@ def test_csv_labels_may_be_in_any_column_that_says_so(title: str, tmp_path: Path
     left, right = IMAGES.reshape(12, 25)[:, :9], IMAGES.reshape(12, 25)[:, 9:]
     text = rows(left, LABELS, right, header=header(*[""] * 9, title, *[""] * 16))
     samples = isthmus.load(write(tmp_path / "digits.csv", text))
-    assert_grey(samples)
+    assert_gray(samples)
     assert digits_of(samples) == LABELS.tolist()
 
 
 def test_csv_without_a_header_has_labels_first(tmp_path: Path) -> None:
     samples = isthmus.load(write(tmp_path / "digits.csv", rows(LABELS, IMAGES)))
-    assert_grey(samples)
+    assert_gray(samples)
     assert digits_of(samples) == LABELS.tolist()
 
 
@@ -97,7 +97,7 @@ def test_csv_without_a_header_has_labels_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_csv_of_square_rows_has_no_labels(first: str, mark: str, tmp_path: Path) -> None:
     samples = isthmus.load(write(tmp_path / "digits.csv", mark + rows(IMAGES, header=first)))
-    assert_grey(samples)
+    assert_gray(samples)
     assert samples.labels is None
     assert samples.class_names == ()
 
@@ -105,7 +105,7 @@ def test_csv_of_square_rows_has_no_labels(first: str, mark: str, tmp_path: Path)
 def test_csv_limit_spreads_over_the_rows(tmp_path: Path) -> None:
     path = write(tmp_path / "digits.csv", rows(LABELS, IMAGES))
     samples = isthmus.load(path, limit=4)
-    assert_grey(samples, IMAGES[[0, 4, 7, 11]])
+    assert_gray(samples, IMAGES[[0, 4, 7, 11]])
     assert list(samples.names) == ["1", "5", "8", "12"]
     assert digits_of(samples) == LABELS[[0, 4, 7, 11]].tolist()
 
@@ -118,9 +118,9 @@ def test_csv_is_resized_as_asked(tmp_path: Path) -> None:
 def test_the_digit_recognizer_loads(require: Callable[[str], Path]) -> None:
     folder = require("digit-recognizer")
     train = isthmus.load(folder / "train.csv.gz")
-    assert train.describe() == "4,000 images of 28 × 28, grey, 10 classes"
+    assert train.describe() == "4,000 images of 28 × 28, gray, 10 classes"
     test = isthmus.load(folder / "test.csv.gz")
-    assert test.describe() == "1,000 images of 28 × 28, grey"
+    assert test.describe() == "1,000 images of 28 × 28, gray"
     with gzip.open(folder / "test.csv.gz", "rt") as file:
         last = [line for line in file if line.strip()][-1]
     assert test.values[-1].ravel().tolist() == [int(cell) for cell in last.split(",")]
@@ -201,7 +201,7 @@ def idx_folder(folder: Path, suffix: str = "", labels: bool = True) -> Path:
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_an_idx_folder_has_a_training_and_a_test_part(suffix: str, tmp_path: Path) -> None:
     samples = isthmus.load(idx_folder(tmp_path / "digits", suffix))
-    assert_grey(samples)
+    assert_gray(samples)
     assert digits_of(samples) == LABELS.tolist()
     assert samples.splits is not None
     assert samples.splits.tolist() == [0] * 8 + [2] * 4
@@ -218,13 +218,13 @@ def test_a_class_that_one_part_lacks_keeps_the_labels_of_both_right(tmp_path: Pa
 
 def test_idx_packed_beside_unpacked_counts_once(tmp_path: Path) -> None:
     folder = idx_folder(idx_folder(tmp_path / "digits", ".gz"))
-    assert_grey(isthmus.load(folder))
+    assert_gray(isthmus.load(folder))
 
 
 def test_hidden_idx_files_are_passed_over(tmp_path: Path) -> None:
     folder = idx_folder(tmp_path / "digits")
     write(folder / "._train-images-idx3-ubyte", "of a Mac")
-    assert_grey(isthmus.load(folder))
+    assert_gray(isthmus.load(folder))
 
 
 def test_an_idx_folder_without_all_labels_has_none(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_an_idx_folder_without_all_labels_has_none(tmp_path: Path) -> None:
 
 def test_idx_limit_spreads_over_the_parts(tmp_path: Path) -> None:
     samples = isthmus.load(idx_folder(tmp_path / "digits"), limit=4)
-    assert_grey(samples, IMAGES[[0, 4, 7, 11]])
+    assert_gray(samples, IMAGES[[0, 4, 7, 11]])
     assert digits_of(samples) == LABELS[[0, 4, 7, 11]].tolist()
     assert samples.splits is not None
     assert samples.splits.tolist() == [0, 0, 0, 2]
@@ -249,7 +249,7 @@ def test_an_idx_file_finds_its_labels(images: str, labels: str, tmp_path: Path) 
     write(tmp_path / images, idx(IMAGES))
     write(tmp_path / labels, idx(LABELS))
     samples = isthmus.load(tmp_path / images)
-    assert_grey(samples)
+    assert_gray(samples)
     assert digits_of(samples) == LABELS.tolist()
 
 
@@ -257,14 +257,14 @@ def test_an_idx_file_is_limited_with_its_labels(tmp_path: Path) -> None:
     path = write(tmp_path / "some-images-idx3-ubyte", idx(IMAGES))
     write(tmp_path / "some-labels-idx1-ubyte", idx(LABELS))
     samples = isthmus.load(path, limit=4)
-    assert_grey(samples, IMAGES[[0, 4, 7, 11]])
+    assert_gray(samples, IMAGES[[0, 4, 7, 11]])
     assert digits_of(samples) == LABELS[[0, 4, 7, 11]].tolist()
 
 
 @pytest.mark.parametrize("name", ["some-images.idx3-ubyte", "some.idx", "some.idx3.gz"])
 def test_an_idx_file_may_be_alone(name: str, tmp_path: Path) -> None:
     samples = isthmus.load(write(tmp_path / name, idx(IMAGES)))
-    assert_grey(samples)
+    assert_gray(samples)
     assert samples.labels is None
 
 
@@ -279,7 +279,7 @@ def test_new_labels_beside_an_idx_file_are_read(tmp_path: Path) -> None:
     ("values", "code"), [(IMAGES.astype(">i4"), 12), ((IMAGES / 255).astype(">f4"), 13)]
 )
 def test_idx_of_other_numbers_is_read(values: NDArray[Any], code: int, tmp_path: Path) -> None:
-    assert_grey(isthmus.load(write(tmp_path / "some.idx3", idx(values, code))))
+    assert_gray(isthmus.load(write(tmp_path / "some.idx3", idx(values, code))))
 
 
 @pytest.mark.parametrize(
@@ -339,12 +339,12 @@ def test_idx_parts_of_different_sizes_are_refused(tmp_path: Path, refused: Refus
     ("array", "expected"),
     [
         (IMAGES, IMAGES[..., None]),
-        (COLOURED, COLOURED),
+        (COLORED, COLORED),
         (IMAGES > 127, (IMAGES > 127)[..., None] * 255),
         (IMAGES.astype(np.int64), IMAGES[..., None]),
         (IMAGES.astype(np.uint16) * 257, IMAGES[..., None]),
         (IMAGES.astype(">u2") * 257, IMAGES[..., None]),
-        (COLOURED / 255, COLOURED),
+        (COLORED / 255, COLORED),
         (DRAW.random((3, 5, 9)) > 2, np.zeros((3, 5, 9, 1))),
         (np.ones((3, 5, 9)), np.full((3, 5, 9, 1), 255)),
     ],
@@ -383,7 +383,7 @@ def test_names_decide_between_images_and_signals(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", ["labels", "y", "target"])
 def test_npz_with_labels(key: str, label: str, tmp_path: Path) -> None:
     samples = isthmus.load(saved(tmp_path / "a.npz", **{key: IMAGES, label: LABELS}))
-    assert_grey(samples)
+    assert_gray(samples)
     assert samples.class_names == ("0", "3", "7")
     assert digits_of(samples) == LABELS.tolist()
 
@@ -416,7 +416,7 @@ def test_npz_as_keras_saves_it(column: bool, tmp_path: Path) -> None:
         y_test=labels[8:],
     )
     samples = isthmus.load(path)
-    assert_grey(samples)
+    assert_gray(samples)
     assert digits_of(samples) == LABELS.tolist()
     assert samples.splits is not None
     assert samples.splits.tolist() == [0] * 8 + [2] * 4
@@ -432,15 +432,15 @@ def test_npz_as_keras_saves_it_without_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["A.NPY", "a.npz"])
 def test_the_content_decides_what_kind_of_numpy_file_it_is(name: str, tmp_path: Path) -> None:
     saved(tmp_path / "first.npy", IMAGES).rename(tmp_path / name)
-    assert_grey(isthmus.load(tmp_path / name))
+    assert_gray(isthmus.load(tmp_path / name))
 
 
-def test_arrays_are_resized_recoloured_and_limited(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.npy", COLOURED)
-    for source in (COLOURED, path):
+def test_arrays_are_resized_recolored_and_limited(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.npy", COLORED)
+    for source in (COLORED, path):
         samples = isthmus.load(source, crop=4, size=(3, 2), channels=1, limit=3)
         assert samples.values.shape == (3, 3, 2, 1)
-        assert list(samples.names) == (["0", "1", "2"] if source is COLOURED else ["0", "2", "5"])
+        assert list(samples.names) == (["0", "1", "2"] if source is COLORED else ["0", "2", "5"])
 
 
 def test_arrays_with_transparency_are_laid_over_the_background() -> None:
@@ -511,7 +511,7 @@ def test_npz_that_makes_no_samples_is_refused(
         (np.zeros((2, 3, 4, 5, 6)), "(2, 3, 4, 5, 6)"),
         (IMAGES[:0], "holds no samples"),
         (BROKEN_SIGNALS, "signal 4"),
-        (COLOURED / 100, "no pixels"),
+        (COLORED / 100, "no pixels"),
     ],
 )
 def test_arrays_that_make_no_samples_are_refused(

@@ -120,8 +120,8 @@ def test_classes_are_read_from_training_codes_by_test_codes(run: Run, digits: Sa
     split, model = run.split(), run.model()
     assert digits.labels is not None
     train_labels, test_labels = digits.labels[split.train], digits.labels[split.test]
-    neighbours = KNeighborsClassifier(1).fit(model.encode(digits.values[split.train]), train_labels)
-    nearest = neighbours.score(model.encode(digits.values[split.test]), test_labels)
+    neighbors = KNeighborsClassifier(1).fit(model.encode(digits.values[split.train]), train_labels)
+    nearest = neighbors.score(model.encode(digits.values[split.test]), test_labels)
     result = evaluate(run, own=digits)
     assert result["codes"]["knn_4"] == pytest.approx(nearest, abs=0.03)  # 4 of them, not 1
     for described in ("codes", "pca", "pixels"):

@@ -81,7 +81,7 @@ def test_several_processes_answer_as_one() -> None:
     np.testing.assert_array_equal(whole[-50:], FILTERS["nlm"].apply(y[-50:]))
 
 
-def test_the_median_is_that_of_a_place_and_its_neighbours_in_a_channel() -> None:
+def test_the_median_is_that_of_a_place_and_its_neighbors_in_a_channel() -> None:
     x = np.random.default_rng(0).random((2, 2, 6, 5), np.float32)
     z = median(x)
     assert z[1, 0, 3, 2] == np.median(x[1, 0, 2:5, 1:4])

@@ -81,7 +81,7 @@ def test_pca_is_that_of_scikit_learn(codes: Codes) -> None:
 
 
 @pytest.mark.parametrize("method", ["tsne", "umap"])
-def test_neighbours_in_truth_are_neighbours_on_the_map(
+def test_neighbors_in_truth_are_neighbors_on_the_map(
     codes: Codes, drawn: Callable[[str], Map], method: str
 ) -> None:
     fitted_map = drawn(method)
@@ -154,13 +154,13 @@ def test_fitted_codes_keep_their_points_and_new_ones_join_their_like(
     expected = [own[z.tobytes()] for z in codes.z[fitted]]
     np.testing.assert_allclose(fitted_map.xy[fitted], expected, rtol=1e-6)
     assert codes.labels is not None
-    search_by_name = []  # how often the nearest fitted code has the same label, on the map and in truth
+    alike = []  # how often the nearest fitted code has the same label, on the map and in truth
     for points in (fitted_map.xy, codes.z):
         apart = np.linalg.norm(points[placed][:, None] - points[fitted], axis=2)
-        search_by_name.append(
+        alike.append(
             (codes.labels[fitted][apart.argmin(1)] == codes.labels[placed]).mean()
         )
-    assert search_by_name[0] > search_by_name[1] - 0.06
+    assert alike[0] > search_by_name[1] - 0.06
 
 
 def test_a_new_code_between_two_clusters_is_placed_in_one_of_them() -> None:
@@ -391,7 +391,7 @@ def test_quality_is_told_beside_the_raw_pixels(
         "n": COUNT,
         "fitted": FITTED,
         "measured": COUNT,
-        "neighbours": 10,
+        "neighbors": 10,
         "trustworthiness": pytest.approx(trustworthiness(truth, xy, n_neighbors=10)),
         "continuity": pytest.approx(trustworthiness(xy, truth, n_neighbors=10)),
         "knn_1": knn_accuracy(fitted_map.xy, codes.labels, 1),
@@ -410,7 +410,7 @@ def test_quality_is_told_beside_the_raw_pixels(
         "n",
         "fitted",
         "measured",
-        "neighbours",
+        "neighbors",
     }
 
 
@@ -423,7 +423,7 @@ def test_quality_of_pca_says_what_its_axes_show(codes: Codes, drawn: Callable[[s
 def test_quality_of_few_samples_and_without_labels() -> None:
     codes = some(np.random.default_rng(0).normal(size=(8, 3)))
     figures = map_quality(fit_map(codes, "pca"), codes)
-    assert figures["neighbours"] == 3
+    assert figures["neighbors"] == 3
     assert figures["trustworthiness"] > 0.5
     assert figures["knn_1"] is figures["knn_10"] is None
     alone = some(np.ones((1, 3)), np.zeros(1, np.int64))

@@ -1,4 +1,4 @@
-"""Neighbours are exact, and the figures of a map are those of the literature."""
+"""Neighbors are exact, and the figures of a map are those of the literature."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -47,7 +47,7 @@ def test_the_nearest_are_found(high: Points) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 1000])
-def test_neighbours_do_not_depend_on_company_nor_on_where_zero_is(offset: float) -> None:
+def test_neighbors_do_not_depend_on_company_nor_on_where_zero_is(offset: float) -> None:
     count = 8500  # so many that faiss computes dot products, and rounds
     points = np.random.default_rng(0).normal(offset, 1, (count, 16)).astype(np.float32)
     distances, indices = nearest_neighbors(points, points, 5)
@@ -65,7 +65,7 @@ def test_of_equally_near_points_the_first_comes_first() -> None:
     assert indices.tolist() == [[0, 1, 2]]
 
 
-def test_no_point_is_its_own_neighbour_even_among_many_equal_ones() -> None:
+def test_no_point_is_its_own_neighbor_even_among_many_equal_ones() -> None:
     distances, indices = other_neighbors(np.ones((50, 3), np.float32), 4)
     assert (indices != np.arange(50)[:, None]).all()
     assert {len(set(row)) for row in indices.tolist()} == {4}
@@ -105,7 +105,7 @@ def test_equal_points_share_a_rank() -> None:
 
 
 @pytest.mark.parametrize("k", [0, COUNT // 2])
-def test_neighbours_outside_their_range_are_refused(
+def test_neighbors_outside_their_range_are_refused(
     high: Points, low: Points, k: int, refused: Refused
 ) -> None:
     with refused(OptionError, k, COUNT):

@@ -51,7 +51,7 @@ def test_alexnet_gets_thinner_and_smaller() -> None:
     assert layers[-1].shape == (10,)
 
 
-def test_local_responses_are_normalised_as_in_the_paper() -> None:
+def test_local_responses_are_normalized_as_in_the_paper() -> None:
     module = build_model("alexnet", (3, 64, 64), class_names=DIGITS, options={"width": 0.1})
     (first, _) = (part for part in module.modules() if isinstance(part, ResponseNorm))
     a = 30 * torch.rand(2, 9, 3, 4, dtype=torch.double)

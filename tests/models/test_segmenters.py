@@ -98,12 +98,12 @@ def test_skips_join_the_maps_of_their_own_size(name: str) -> None:
         assert difference < 0.15 * wanted[..., inner, inner].std()
 
 
-def test_batch_normalisation_stands_behind_every_convolution_of_vgg16() -> None:
+def test_batch_normalization_stands_behind_every_convolution_of_vgg16() -> None:
     module = fcn(batch_norm=True)
     kinds = [type(part).__name__ for part in module.encoder.modules()]
     assert kinds.count("BatchNorm2d") == kinds.count("Conv2d") == 15
     biases = [name for name, _ in module.encoder.named_parameters() if name.endswith("bias")]
-    assert len(biases) == 15  # those of batch normalisation alone
+    assert len(biases) == 15  # those of batch normalization alone
 
 
 # -- weights of a VGG-16 --------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_dense_layers_become_convolutions(theirs: dict[str, Tensor], tmp_path: P
     assert torch.equal(other.get_parameter("encoder.fc6.0.weight"), before)
 
 
-def test_a_vgg16_with_batch_normalisation_answers_the_same(tmp_path: Path) -> None:
+def test_a_vgg16_with_batch_normalization_answers_the_same(tmp_path: Path) -> None:
     torch.manual_seed(2)
     layers: list[nn.Module] = []
     for layer in vgg16(3, batch_norm=True):  # torchvision's convolutions have a bias there, too
@@ -182,7 +182,7 @@ def test_weights_that_do_not_fit_are_refused(
     torch.save(theirs, file)
     with refused(ModelError, file, "features.0.weight", "(64, 3, 3, 3)", "(6, 3, 3, 3)", "width 1"):
         load_vgg16(fcn(), file)
-    with refused(ModelError, file, "features.1.weight", "batch normalisation"):
+    with refused(ModelError, file, "features.1.weight", "batch normalization"):
         load_vgg16(fcn(width=1.0, batch_norm=True), file)
     with refused(ModelError, "fcn8s"):
         load_vgg16(build_model("cnn-tiny", (3, 40, 40), class_names=CAMVID), file)

@@ -155,7 +155,7 @@ def test_the_page_of_a_classifier_holds_the_figures(classifier: Run, digits: Sam
         f"{test['ece']:.1%} expected calibration error",
         f"{test['cross_entropy']:.4f}",
         f"logistic regression on the raw values {baselines['pixels']['logistic']:.2%}",
-        f"4 nearest neighbours by the raw values {baselines['pixels']['knn_4']:.2%}",
+        f"4 nearest neighbors by the raw values {baselines['pixels']['knn_4']:.2%}",
         f"the most frequent class of training {baselines['majority']:.2%}",
     ):
         assert figure in text

@@ -129,7 +129,7 @@ def test_the_model_that_is_kept_is_the_most_accurate(digits: Samples, tmp_path: 
 
 
 @pytest.mark.parametrize(("model", "lr_scale"), [("cnn-small", 0.2), ("alexnet", 0.1)])
-def test_models_without_batch_normalisation_start_at_a_part_of_the_usual_rate(
+def test_models_without_batch_normalization_start_at_a_part_of_the_usual_rate(
     model: str, lr_scale: float, digits: Samples, tmp_path: Path
 ) -> None:
     def rate(name: str, lr: float | None = None) -> float | None:

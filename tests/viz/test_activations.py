@@ -76,7 +76,7 @@ def test_the_sixteen_channels_that_vary_most_are_drawn_in_their_order() -> None:
     assert "vary" not in drawn([("conv", values[:16])])[0].get_title("left")
 
 
-def test_every_channel_has_its_own_scale_of_grey_or_around_zero() -> None:
+def test_every_channel_has_its_own_scale_of_gray_or_around_zero() -> None:
     slope = np.linspace(0, 1, 30, dtype=np.float32).reshape(5, 6)
     channels = np.stack([slope + 2, 9 * slope - 3, slope - 0.1, -slope, 0 * slope])
     axes = drawn([("conv", channels)])

@@ -1,4 +1,4 @@
-"""Pictures of maps: every point where it is, of a colour and a name of its own."""
+"""Pictures of maps: every point where it is, of a color and a name of its own."""
 
 import io
 from typing import Any
@@ -41,14 +41,14 @@ def mapped(
 
 
 def points(figure: Figure) -> dict[tuple[float, float], tuple[str, bytes]]:
-    """Return the colour and the shape that stands at each place."""
+    """Return the color and the shape that stands at each place."""
     found = {}
     for dots in figure.axes[0].collections:
         assert isinstance(dots, PathCollection)
         shape = np.asarray(dots.get_paths()[0].vertices).round(3).tobytes()
         places = np.asarray(dots.get_offsets())
-        for place, colour in zip(places, np.asarray(dots.get_facecolor()), strict=True):
-            found[float(place[0]), float(place[1])] = (to_hex(colour), shape)
+        for place, color in zip(places, np.asarray(dots.get_facecolor()), strict=True):
+            found[float(place[0]), float(place[1])] = (to_hex(color), shape)
     return found
 
 
@@ -109,7 +109,7 @@ def test_a_class_that_is_everywhere_is_named_in_the_legend_only() -> None:
     assert len(legend(axes)) == 4
 
 
-def test_up_to_forty_classes_differ_by_colour_and_shape() -> None:
+def test_up_to_forty_classes_differ_by_color_and_shape() -> None:
     fitted_map = mapped(400, 40)
     found = points(scatter(fitted_map))
     assert fitted_map.labels is not None
@@ -120,7 +120,7 @@ def test_up_to_forty_classes_differ_by_colour_and_shape() -> None:
     assert len(set.union(*looks)) == 40 == len(DISTINCT) * len(MARKERS)
 
 
-def test_of_more_classes_the_largest_are_coloured_and_the_others_grey_and_said() -> None:
+def test_of_more_classes_the_largest_are_colored_and_the_others_gray_and_said() -> None:
     fitted_map = mapped(600, 60)
     assert fitted_map.labels is not None
     fitted_map.labels[fitted_map.labels == 7] = 41  # the largest
@@ -129,14 +129,14 @@ def test_of_more_classes_the_largest_are_coloured_and_the_others_grey_and_said()
     assert names[0] == "class 41"
     assert (len(names), names[-1]) == (11, "49 other classes")
     found = points(figure)
-    grey = np.array([found[x, y][0] == OTHERS for x, y in fitted_map.xy.tolist()])
+    gray = np.array([found[x, y][0] == OTHERS for x, y in fitted_map.xy.tolist()])
     shown = [int(name.split()[1]) for name in names[:-1]]
-    np.testing.assert_array_equal(grey, ~np.isin(fitted_map.labels, shown))
+    np.testing.assert_array_equal(gray, ~np.isin(fitted_map.labels, shown))
 
 
-def test_samples_without_classes_have_one_colour_and_no_legend() -> None:
+def test_samples_without_classes_have_one_color_and_no_legend() -> None:
     figure = scatter(mapped(50))
-    assert {colour for colour, _ in points(figure).values()} == {DISTINCT[0]}
+    assert {color for color, _ in points(figure).values()} == {DISTINCT[0]}
     assert legend(figure.axes[0]) == []
     assert written(figure.axes[0]) == []
 
@@ -245,9 +245,9 @@ def test_small_pictures_are_framed_by_class() -> None:
 
 
 def painted(z: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Decode a code to a picture 2 × 3 of a colour that says which code it was."""
-    colours = np.stack([100 + 10 * z[:, 0], 100 + 10 * z[:, 1], 0 * z[:, 0]], axis=1)
-    return np.broadcast_to(colours[:, None, None].round(), (len(z), 2, 3, 3)).astype(np.uint8)
+    """Decode a code to a picture 2 × 3 of a color that says which code it was."""
+    colors = np.stack([100 + 10 * z[:, 0], 100 + 10 * z[:, 1], 0 * z[:, 0]], axis=1)
+    return np.broadcast_to(colors[:, None, None].round(), (len(z), 2, 3, 3)).astype(np.uint8)
 
 
 def test_a_grid_shows_at_each_code_what_it_decodes_to() -> None:

@@ -1,4 +1,4 @@
-"""Pictures of masks: colours that are told apart, errors where they are, void left alone."""
+"""Pictures of masks: colors that are told apart, errors where they are, void left alone."""
 
 import io
 import tarfile
@@ -15,7 +15,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from isthmus import load
 from isthmus.viz.canvas import DISTINCT
-from isthmus.viz.masks import UNCOUNTED, WRONG, colours, errors, overlay, segmentations
+from isthmus.viz.masks import UNCOUNTED, WRONG, colors, errors, overlay, segmentations
 
 Pixels = NDArray[np.uint8]
 STREET = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car"]
@@ -25,12 +25,12 @@ TRUTH = np.array([[0, 1, 1, 255], [0, 0, 1, 255]], np.uint8)
 TAKEN = np.array([[0, 1, 0, 1], [0, 1, 1, 0]], np.uint8)
 
 
-def rgb(colour: str) -> list[int]:
-    return [round(255 * part) for part in to_rgb(colour)]
+def rgb(color: str) -> list[int]:
+    return [round(255 * part) for part in to_rgb(color)]
 
 
 def legend(figure: Figure) -> dict[str, str]:
-    """Return names and colours."""
+    """Return names and colors."""
     (found,) = figure.legends
     names = [text.get_text() for text in found.get_texts()]
     patches = [to_hex(patch.get_facecolor()) for patch in found.get_patches()]
@@ -41,30 +41,30 @@ def shown(figure: Figure) -> list[Pixels]:
     return [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
 
 
-def test_few_classes_have_the_colours_of_all_pictures() -> None:
-    assert colours(10).dtype == np.uint8
-    assert [to_hex(row / 255) for row in colours(10)] == list(DISTINCT)
+def test_few_classes_have_the_colors_of_all_pictures() -> None:
+    assert colors(10).dtype == np.uint8
+    assert [to_hex(row / 255) for row in colors(10)] == list(DISTINCT)
 
 
 @pytest.mark.parametrize(("classes", "apart"), [(21, 17.0), (255, 4.0)])
-def test_colours_of_many_classes_are_told_apart(classes: int, apart: float) -> None:
-    palette = colours(classes)
+def test_colors_of_many_classes_are_told_apart(classes: int, apart: float) -> None:
+    palette = colors(classes)
     assert palette.shape == (classes, 3)
-    np.testing.assert_array_equal(palette[:7], colours(7))  # a class keeps its colour
-    np.testing.assert_array_equal(palette[:15], colours(15))
+    np.testing.assert_array_equal(palette[:7], colors(7))  # a class keeps its color
+    np.testing.assert_array_equal(palette[:15], colors(15))
     lab = rgb2lab(palette)
     difference = deltaE_ciede2000(lab[:, None], lab[None])  # type: ignore[no-untyped-call]
     assert difference[~np.eye(classes, dtype=bool)].min() > apart
 
 
-def test_changing_colours_does_not_change_those_of_others() -> None:
+def test_changing_colors_does_not_change_those_of_others() -> None:
     for classes in (5, 30):
-        before = colours(classes).copy()
-        colours(classes)[:] = 0
-        np.testing.assert_array_equal(colours(classes), before)
+        before = colors(classes).copy()
+        colors(classes)[:] = 0
+        np.testing.assert_array_equal(colors(classes), before)
 
 
-def test_an_overlay_blends_colours_and_leaves_void() -> None:
+def test_an_overlay_blends_colors_and_leaves_void() -> None:
     blended = overlay(PICTURE, TRUTH, 0.5)
     assert blended.shape == (2, 4, 3)
     assert blended.dtype == np.uint8
@@ -82,14 +82,14 @@ def test_a_mask_of_nothing_but_void_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_grey_picture_is_coloured_too(channels: int) -> None:
-    grey = PICTURE[..., :channels]
-    blended = overlay(grey, TRUTH, 0.0)
-    np.testing.assert_array_equal(blended, np.repeat(grey[..., :1], 3, axis=2))
-    assert errors(grey, TAKEN, TRUTH).shape == (2, 4, 3)
+def test_a_gray_picture_is_colored_too(channels: int) -> None:
+    gray = PICTURE[..., :channels]
+    blended = overlay(gray, TRUTH, 0.0)
+    np.testing.assert_array_equal(blended, np.repeat(gray[..., :1], 3, axis=2))
+    assert errors(gray, TAKEN, TRUTH).shape == (2, 4, 3)
 
 
-def test_errors_are_red_void_is_grey_and_the_rest_is_pale() -> None:
+def test_errors_are_red_void_is_gray_and_the_rest_is_pale() -> None:
     painted = errors(PICTURE, TAKEN, TRUTH)
     red = (painted == rgb(WRONG)).all(-1)
     np.testing.assert_array_equal(red, [[0, 0, 1, 0], [0, 1, 0, 0]])
@@ -130,7 +130,7 @@ def test_the_legend_names_what_is_seen_and_fits() -> None:
     names = [f"kind number {i} of many" for i in range(33)]
     figure = segmentations(digits, predictions, names)
     seen = np.unique(predictions)
-    palette = colours(33) / 255
+    palette = colors(33) / 255
     assert list(legend(figure).values()) == [to_hex(palette[i]) for i in seen]
     figure.draw_without_rendering()
     box, (width, height) = figure.legends[0].get_window_extent(), figure.get_size_inches()
@@ -139,7 +139,7 @@ def test_the_legend_names_what_is_seen_and_fits() -> None:
     assert box.y1 <= min(axes.get_window_extent().y0 for axes in figure.axes)
 
 
-def test_streets_keep_their_shape_and_colours(require: Callable[[str], Path]) -> None:
+def test_streets_keep_their_shape_and_colors(require: Callable[[str], Path]) -> None:
     with tarfile.open(require("camvid") / "camvid.tar") as archive:
         names = [name for name in archive.getnames() if "/test/" in name][:1]
         names.append(names[0].replace("/test/", "/testannot/").replace(".jpg", ".png"))

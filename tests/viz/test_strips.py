@@ -119,7 +119,7 @@ def test_a_film_of_any_shape_keeps_it(shape: tuple[int, int, int]) -> None:
     factor = pages[0].shape[0] // shape[0]
     expected = slope[..., :1] if shape[2] == 2 else slope[..., :3]
     difference = np.abs(pages[0][::factor, ::factor].astype(int) - expected)
-    assert difference.mean() < 12  # of the 256 colours that a frame may have
+    assert difference.mean() < 12  # of the 256 colors that a frame may have
 
 
 def test_a_film_of_two_frames_and_of_one(frames: Pixels) -> None:
@@ -134,6 +134,6 @@ def test_a_film_of_signals_draws_curves_on_one_scale(waves: NDArray[np.float32])
     heights = []
     for page in pages:
         inside = page[12:-12, 12:-12]
-        coloured = np.flatnonzero((np.ptp(inside.astype(int), -1) > 60).any(1))
-        heights.append(coloured[-1] - coloured[0])
+        colored = np.flatnonzero((np.ptp(inside.astype(int), -1) > 60).any(1))
+        heights.append(colored[-1] - colored[0])
     assert heights[1] == pytest.approx(heights[0] / 3, rel=0.1)

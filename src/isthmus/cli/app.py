@@ -35,10 +35,8 @@ Size = Annotated[
 Crop = Annotated[
     int | None, typer.Option(help="Cut out the central square of so many pixels first.")
 ]
-Gray = Annotated[
-    bool | None, typer.Option("--gray/--rgb", help="Turn images grey, or into colour.")
-]
-Background = Annotated[str, typer.Option(help="Colour behind transparent pixels.")]
+Gray = Annotated[bool | None, typer.Option("--gray/--rgb", help="Turn images gray, or into color.")]
+Background = Annotated[str, typer.Option(help="Color behind transparent pixels.")]
 Limit = Annotated[
     int | None, typer.Option(help="Take at most so many samples, spread over the source.")
 ]

@@ -40,11 +40,11 @@ def train(
         typer.Option(help="Of cnn the first channels, of alexnet and fcn… a factor on all."),
     ] = None,
     lrn: Annotated[
-        bool | None, typer.Option("--lrn/--no-lrn", help="Of alexnet: response normalisation.")
+        bool | None, typer.Option("--lrn/--no-lrn", help="Of alexnet: response normalization.")
     ] = None,
     batch_norm: Annotated[
         bool | None,
-        typer.Option("--batch-norm/--no-batch-norm", help="Of fcn…: batch normalisation."),
+        typer.Option("--batch-norm/--no-batch-norm", help="Of fcn…: batch normalization."),
     ] = None,
     dropout: Annotated[
         float | None, typer.Option(help="Of classifiers and segmenters: share left out.")

@@ -32,7 +32,7 @@ AUGMENTATIONS: dict[str, AugmentationRow] = {
 
 @dataclass(frozen=True)
 class Augmentation(Transforms):
-    """Changes with their strengths; movements first, in one interpolation, then colours.
+    """Changes with their strengths; movements first, in one interpolation, then colors.
 
     What comes in from outside an image is its reflection.
 
@@ -79,7 +79,7 @@ class Augmentation(Transforms):
             if masks is not None:
                 masks = _sampled(masks[:, None].float(), grid, "nearest")[:, 0].long()
         if "color" in strengths:
-            x = _recoloured(x, strengths["color"], chance[:, 4:])
+            x = _recolored(x, strengths["color"], chance[:, 4:])
         return x, masks
 
 
@@ -104,13 +104,13 @@ def _sampled(x: Tensor, grid: Tensor, mode: str) -> Tensor:
     )
 
 
-def _recoloured(x: Tensor, strength: float, chance: NDArray[np.float32]) -> Tensor:
+def _recolored(x: Tensor, strength: float, chance: NDArray[np.float32]) -> Tensor:
     """Multiply brightness, contrast and saturation, each by a factor of its own a sample."""
     factors = torch.from_numpy(1 + strength * chance).to(x.device, x.dtype)
     bright, contrast, saturation = factors.view(len(x), 3, 1, 1, 1).unbind(1)
     x = x * bright
     if x.shape[1] == 3:
-        grey = (x * x.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
-        x = grey + (x - grey) * saturation
+        gray = (x * x.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+        x = gray + (x - gray) * saturation
     mean = x.mean((1, 2, 3), keepdim=True)
     return (mean + (x - mean) * contrast).clamp(0, 1)

@@ -149,7 +149,7 @@ def _store_array(found: Manifest, values: NDArray[Any], origin: Origin, folder: 
     shape: tuple[int, ...] = values.shape[1:]
     if len(shape) == 2 and (wanted.crop or wanted.size or wanted.channels):
         raise OptionError(
-            f"{origin.source} holds signals, which have no pixels to crop, resize or recolour."
+            f"{origin.source} holds signals, which have no pixels to crop, resize or recolor."
         )
     fits = len(shape) == 2 or not wanted.would_change((shape[0], shape[1], shape[2]))
     with (folder / VALUES).open("wb") as file:
@@ -202,8 +202,8 @@ def _stored(
 class Writing:
     """Pictures and masks on their way into files.
 
-    Pictures are written grey for as long as all are grey; the first in colour turns those
-    before it into colour too.
+    Pictures are written gray for as long as all are gray; the first in color turns those
+    before it into color too.
 
     Attributes
     ----------
@@ -256,7 +256,7 @@ class Writing:
     def _note_broken(self, block: Block) -> None:
         for position, reason in block.broken.items():
             self.broken[self._done + position] = reason
-            refuse_too_many(self.broken, self.found, self.name, self._done + position + 1)
+            reject_too_many(self.broken, self.found, self.name, self._done + position + 1)
 
     def _write(self, block: Block) -> None:
         pixels = block.pixels
@@ -273,7 +273,7 @@ class Writing:
             )
         if shape[2] > self.shape[2]:
             self.shape = shape
-            _to_colour(self.values)
+            _to_color(self.values)
         whole = np.broadcast_to(pixels, (len(pixels), *self.shape))
         self.values.write(np.ascontiguousarray(whole).data)
         if self.masks is not None and block.masks is not None and block.seen is not None:
@@ -291,7 +291,7 @@ class Writing:
         return self.found.names[self._done + position]
 
 
-def refuse_too_many(broken: dict[int, str], found: Manifest, name: str, done: int) -> None:
+def reject_too_many(broken: dict[int, str], found: Manifest, name: str, done: int) -> None:
     """Stop once more than a tenth of all pictures are known to be broken.
 
     Parameters
@@ -317,8 +317,8 @@ def refuse_too_many(broken: dict[int, str], found: Manifest, name: str, done: in
     )
 
 
-def _to_colour(file: BinaryIO) -> None:
-    """Repeat each grey value of the file three times, from the end to the start."""
+def _to_color(file: BinaryIO) -> None:
+    """Repeat each gray value of the file three times, from the end to the start."""
     block = 1 << 20
     for start in reversed(range(0, file.tell(), block)):
         file.seek(start)

@@ -270,7 +270,7 @@ DATASETS = {
     for row in (
         Dataset(
             name="digits",
-            about="handwritten digits, 8 × 8, grey",
+            about="handwritten digits, 8 × 8, gray",
             counts="1,797",
             origin="ships with scikit-learn",
             read=_read_digits,
@@ -284,7 +284,7 @@ DATASETS = {
         ),
         Dataset(
             name="mnist",
-            about="handwritten digits, 28 × 28, grey",
+            about="handwritten digits, 28 × 28, gray",
             counts="60,000 + 10,000",
             origin="LeCun, Cortes and Burges",
             files=_idx(
@@ -299,7 +299,7 @@ DATASETS = {
         ),
         Dataset(
             name="fashion-mnist",
-            about="pictures of clothing, 28 × 28, grey",
+            about="pictures of clothing, 28 × 28, gray",
             counts="60,000 + 10,000",
             origin="Zalando Research",
             files=_idx(

@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.data.random import Rng, SampleRng
 from isthmus.data.transforms import Transforms
 
-OCCLUDER = 0.5  # grey, which shows on black and on white
+OCCLUDER = 0.5  # gray, which shows on black and on white
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def salt_pepper(x: Tensor, strength: float, rng: Rng) -> Tensor:
 
 
 def occluded(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Cover a rectangle of `strength` of the area with grey, anywhere; of a signal, a stretch."""
+    """Cover a rectangle of `strength` of the area with gray, anywhere; of a signal, a stretch."""
     axes = x.ndim - 2
     chance = rng.uniform((len(x), 1 + axes))
     # Shares of height and width whose product is the strength, neither of them a mere line.
@@ -81,7 +81,7 @@ CORRUPTIONS: dict[str, CorruptionRow] = {
     "gaussian": CorruptionRow(gaussian, "normal noise of that deviation, clipped to [0, 1]", 10),
     "gaussian-unclipped": CorruptionRow(gaussian_unclipped, "the same, not clipped", 10),
     "masked": CorruptionRow(masked, "that share of the pixels black"),
-    "occluded": CorruptionRow(occluded, "a grey rectangle over that share of the area"),
+    "occluded": CorruptionRow(occluded, "a gray rectangle over that share of the area"),
     "salt-pepper": CorruptionRow(salt_pepper, "that share of the pixels black or white"),
 }
 

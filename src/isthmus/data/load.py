@@ -59,9 +59,9 @@ def load(
     crop : int, optional
         Side of the central square to cut out before resizing.
     channels : int, optional
-        1 for grey, 3 for RGB.
+        1 for gray, 3 for RGB.
     background : str
-        Colour behind transparent pixels.
+        Color behind transparent pixels.
     limit : int, optional
         At most as many samples, spread evenly over the source.
     track : callable
@@ -77,15 +77,15 @@ def load(
         If the source is missing, empty, broken, of an unknown kind, its pictures differ in
         size and none is asked for, or its masks do not fit its pictures or classes.
     SettingsError
-        If a size, crop, colour or limit makes no sense.
+        If a size, crop, color or limit makes no sense.
 
     Examples
     --------
     >>> load("digits")
-    Samples(1,797 images of 8 × 8, grey, 10 classes)
+    Samples(1,797 images of 8 × 8, gray, 10 classes)
     """
     if channels not in (None, 1, 3):
-        raise OptionError(f"channels must be 1 for grey or 3 for RGB, not {channels}.")
+        raise OptionError(f"channels must be 1 for gray or 3 for RGB, not {channels}.")
     if isinstance(size, int):
         size = (size, size)
     wanted = Preprocessing(crop=crop, size=size, channels=channels, background=background)

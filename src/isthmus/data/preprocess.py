@@ -47,9 +47,9 @@ class Preprocessing:
         Height and width after resizing (triangle filter with antialiasing; the whole picture,
         so a picture of another shape is stretched).
     channels : int, optional
-        1 for grey, 3 for RGB; None keeps what the source has.
+        1 for gray, 3 for RGB; None keeps what the source has.
     background : str
-        Colour that shows through transparent pixels; any name or hexadecimal code of CSS.
+        Color that shows through transparent pixels; any name or hexadecimal code of CSS.
     low, high : float
         Values of a sample that become 0 and 1 at the model's input: 0 and 255 for images, the
         smallest and the largest value of the training part for signals.
@@ -57,7 +57,7 @@ class Preprocessing:
     Raises
     ------
     SettingsError
-        If a size, a crop or a colour makes no sense.
+        If a size, a crop or a color makes no sense.
     """
 
     crop: int | None = None
@@ -76,7 +76,7 @@ class Preprocessing:
             ImageColor.getrgb(self.background)
         except ValueError:
             raise OptionError(
-                f"{self.background!r} is no colour; give a name such as white, or #rrggbb."
+                f"{self.background!r} is no color; give a name such as white, or #rrggbb."
             ) from None
         if not self.low < self.high:
             raise OptionError(f"low must be below high, not {self.low} and {self.high}.")
@@ -94,7 +94,7 @@ class Preprocessing:
         Returns
         -------
         (H, W, C) uint8
-            C is `channels`, or 1 for a grey picture and 3 for any other.
+            C is `channels`, or 1 for a gray picture and 3 for any other.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Preprocessing:
             return self.fit(pixels), (pixels.shape[0], pixels.shape[1])
         width, height, _ = shrunk
         if self.channels is not None:
-            pixels = _recoloured(pixels, self.channels, self.background)
+            pixels = _recolored(pixels, self.channels, self.background)
         return _resized(pixels, self.size, self._box(*shrunk)), (height, width)
 
     def mask(self, file: bytes | str) -> NDArray[np.uint8]:
@@ -129,7 +129,7 @@ class Preprocessing:
         return self.fit_mask(self.decode_mask(file))
 
     def decode_mask(self, file: bytes | str) -> NDArray[np.uint8]:
-        """Decode a mask whole: (H, W) uint8, the indices of a palette or the values of grey.
+        """Decode a mask whole: (H, W) uint8, the indices of a palette or the values of gray.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Preprocessing:
         """
         try:
             with _opening(_content(file)) as opened:
-                _refuse_unfit(opened)
+                _reject_unfit(opened)
                 return np.array(opened)
         except UNREADABLE as error:
             raise _complaint(error) from error
@@ -148,7 +148,7 @@ class Preprocessing:
     def fit_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop and resize one mask (H, W) as `fit` does a picture; each pixel keeps one class.
 
-        What is new to a pixel is what the mask says at its centre (nearest neighbour).
+        What is new to a pixel is what the mask says at its center (nearest neighbor).
         """
         mask = self.cropped(mask)
         if self.size is None or mask.shape == self.size:
@@ -165,7 +165,7 @@ class Preprocessing:
         return (left / scale, top / scale, (left + side) / scale, (top + side) / scale)
 
     def decode(self, file: bytes | str) -> NDArray[np.uint8]:
-        """Decode a picture upright and whole: (H, W, 1) uint8 if grey, or else (H, W, 3).
+        """Decode a picture upright and whole: (H, W, 1) uint8 if gray, or else (H, W, 3).
 
         Raises
         ------
@@ -182,10 +182,10 @@ class Preprocessing:
             content = _content(file)
             plain = _plain_jpeg(content)
             if plain is not None:
-                height, width, colours = plain
+                height, width, colors = plain
                 scale = self._scale(width, height) if shrinking else 1
                 sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
-                pixels = simplejpeg.decode_jpeg(content, colours, **sides if scale > 1 else {})
+                pixels = simplejpeg.decode_jpeg(content, colors, **sides if scale > 1 else {})
                 return pixels, (width, height, scale) if scale > 1 else None
             with _opening(content) as opened:
                 return self._opened(opened, shrinking)
@@ -215,10 +215,10 @@ class Preprocessing:
         return max(scale for scale in (1, 2, 4, 8) if scale <= max(1, spare))
 
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Crop, resize and recolour one picture of (H, W, C) uint8."""
+        """Crop, resize and recolor one picture of (H, W, C) uint8."""
         pixels = self.cropped(pixels)
         if self.channels is not None:
-            pixels = _recoloured(pixels, self.channels, self.background)
+            pixels = _recolored(pixels, self.channels, self.background)
         if self.size is not None and pixels.shape[:2] != self.size:
             pixels = _resized(pixels, self.size)
         return pixels
@@ -240,7 +240,7 @@ class Preprocessing:
             fitted = _resized(fitted, sides)
         if sides == whole.shape[:2]:
             return fitted
-        around = _recoloured(whole, fitted.shape[2], self.background).copy()
+        around = _recolored(whole, fitted.shape[2], self.background).copy()
         self.cropped(around)[:] = fitted
         return around
 
@@ -333,21 +333,21 @@ def _content(file: bytes | str) -> bytes:
         return opened.read()
 
 
-def _refuse_unfit(opened: Image.Image) -> None:
+def _reject_unfit(opened: Image.Image) -> None:
     """Refuse a picture that cannot be a mask."""
     if opened.format in LOSSY:
         raise MaskError(f"is a {opened.format}, which does not keep values; save a PNG")
     if opened.mode not in MASK_MODES:
         raise MaskError(
-            f"is of mode {opened.mode}; save a PNG of palette indices (P) or of 8-bit grey "
+            f"is of mode {opened.mode}; save a PNG of palette indices (P) or of 8-bit gray "
             "values (L), one for each class"
         )
 
 
 def _plain_jpeg(content: bytes) -> tuple[int, int, str] | None:
-    """Return height, width and colours of a JPEG that needs no more than decoding.
+    """Return height, width and colors of a JPEG that needs no more than decoding.
 
-    That is one in grey or in the usual colours, whole, and not to be turned as its EXIF says;
+    That is one in gray or in the usual colors, whole, and not to be turned as its EXIF says;
     libjpeg-turbo by simplejpeg takes half the time that it takes by Pillow.
     """
     if not content.startswith(b"\xff\xd8") or b"Exif\0" in content[:EXIF_WITHIN]:
@@ -356,8 +356,8 @@ def _plain_jpeg(content: bytes) -> tuple[int, int, str] | None:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None  # Pillow says what is wrong
-    colours = {"Gray": "GRAY", "YCbCr": "RGB"}.get(space)
-    return None if colours is None else (height, width, colours)
+    colors = {"Gray": "GRAY", "YCbCr": "RGB"}.get(space)
+    return None if colors is None else (height, width, colors)
 
 
 def _eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
@@ -375,10 +375,10 @@ def _eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
 
 
 def _over(picture: Image.Image, background: str, gray: bool) -> Image.Image:
-    """Lay a transparent picture over a colour; grey stays grey over a grey colour."""
-    colour = ImageColor.getrgb(background)[:3]
-    opaque = Image.alpha_composite(Image.new("RGBA", picture.size, (*colour, 255)), picture)
-    return opaque.convert("L" if gray and len(set(colour)) == 1 else "RGB")
+    """Lay a transparent picture over a color; gray stays gray over a gray color."""
+    color = ImageColor.getrgb(background)[:3]
+    opaque = Image.alpha_composite(Image.new("RGBA", picture.size, (*color, 255)), picture)
+    return opaque.convert("L" if gray and len(set(color)) == 1 else "RGB")
 
 
 def _central_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -388,8 +388,8 @@ def _central_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return pixels[top : top + side, left : left + side]
 
 
-def _recoloured(pixels: NDArray[np.uint8], channels: int, background: str) -> NDArray[np.uint8]:
-    """Bring (H, W, C) to `channels`; grey by the luma weights of ITU-R 601."""
+def _recolored(pixels: NDArray[np.uint8], channels: int, background: str) -> NDArray[np.uint8]:
+    """Bring (H, W, C) to `channels`; gray by the luma weights of ITU-R 601."""
     held = pixels.shape[-1]
     if held == channels:
         return pixels
@@ -398,8 +398,8 @@ def _recoloured(pixels: NDArray[np.uint8], channels: int, background: str) -> ND
     picture = Image.fromarray(pixels[..., 0] if held == 1 else pixels)
     if held == 4:
         picture = _over(picture, background, gray=False)
-    recoloured = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
-    return recoloured.reshape(*pixels.shape[:2], channels)
+    recolored = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    return recolored.reshape(*pixels.shape[:2], channels)
 
 
 def _resized(

@@ -100,7 +100,7 @@ class Samples:
                     f"{name} has {len(self.values):,} samples but {len(part):,} {what}."
                 )
         if self.is_signal:
-            self._refuse_not_finite(name)
+            self._reject_not_finite(name)
         if self.masks is not None:
             self._check_masks(self.masks, name)
 
@@ -152,8 +152,8 @@ class Samples:
             text = f"{len(self):,} signals of {self.shape[0]} × {self.shape[1]}"
         else:
             height, width, channels = self.shape
-            colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
-            text = f"{len(self):,} images of {height} × {width}, {colour}"
+            color = {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
+            text = f"{len(self):,} images of {height} × {width}, {color}"
         kind = "masks of " if self.masks is not None else ""
         return text + (f", {kind}{len(self.class_names):,} classes" if self.class_names else "")
 
@@ -180,7 +180,7 @@ class Samples:
                     f"{count} classes; repair it, or set what belongs to no class to {VOID}."
                 )
 
-    def _refuse_not_finite(self, name: str) -> None:
+    def _reject_not_finite(self, name: str) -> None:
         for start in range(0, len(self), 4096):
             wrong = ~np.isfinite(self.values[start : start + 4096]).all(axis=(1, 2))
             if wrong.any():

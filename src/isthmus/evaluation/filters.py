@@ -15,7 +15,7 @@ Array = NDArray[np.float32]
 
 ALONE = 1024  # below as many pictures, starting other processes costs more than it brings
 CHUNK = 256  # pictures filtered by one task
-QUIET = 0.5 / 255  # half a grey value: below it there is no noise to take away
+QUIET = 0.5 / 255  # half a gray value: below it there is no noise to take away
 LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
@@ -51,7 +51,7 @@ def filter_names(shape: Sequence[int]) -> list[str]:
 
 
 def median(x: Array) -> Array:
-    """Take the median of each place and its neighbours, 3 × 3 or 3 of a signal, by channel."""
+    """Take the median of each place and its neighbors, 3 × 3 or 3 of a signal, by channel."""
     from scipy.ndimage import median_filter
 
     filtered: Array = median_filter(x, (1, 1, *(3 for _ in x.shape[2:])))

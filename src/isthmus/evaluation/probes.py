@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from isthmus.data.manifest import evenly_spaced
 from isthmus.latent.neighbors import majority_vote
 
-NEIGHBOURS = 4
+NEIGHBORS = 4
 MOST_CLASSES = 100  # beyond them a logistic regression takes too long to be asked for in passing
 ITERATIONS = 100
 REGRESSED = 20_000  # codes that a logistic regression is fitted on, at most
@@ -33,14 +33,14 @@ def probe(
     -------
     dict
         `knn_4`, by the vote of the 4 nearest codes of `train` (Euclidean, ties to the nearest),
-        and `logistic`, by a multinomial logistic regression on standardised codes (L2 penalty,
+        and `logistic`, by a multinomial logistic regression on standardized codes (L2 penalty,
         C = 1, at most 100 iterations) of at most 20,000 samples, evenly spread; None where there
         are not from 2 to 100 classes.
     """
     import faiss
 
     few = evenly_spaced(len(train), REGRESSED)
-    nearest = faiss.knn(_contiguous(test), _contiguous(train), min(NEIGHBOURS, len(train)))[1]
+    nearest = faiss.knn(_contiguous(test), _contiguous(train), min(NEIGHBORS, len(train)))[1]
     chosen = majority_vote(train_labels[nearest])
     return {
         "knn_4": float((chosen == test_labels).mean()),

@@ -107,7 +107,7 @@ class Codes:
             raise SourceError(f"there are no codes at {path}; isthmus encode makes them.")
         with reporting_damage(path, SourceError), path.open("rb") as file, np.load(file) as parts:
             about = json.loads(str(parts["about"]))
-            _refuse_other_format(about["format"])
+            _reject_other_format(about["format"])
             labels = parts.get("labels")
             codes = cls(
                 _mapped(path, len(parts["names"])),
@@ -210,7 +210,7 @@ def _describe(archive: zipfile.ZipFile, codes: Codes) -> None:
             np.lib.format.write_array(member, array)
 
 
-def _refuse_other_format(written: int) -> None:
+def _reject_other_format(written: int) -> None:
     if written != FORMAT:
         raise SourceError(f"it is of format {written} and this Isthmus reads format {FORMAT}")
 

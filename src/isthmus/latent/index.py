@@ -144,7 +144,7 @@ class Index:
         """
         if metric not in METRICS:
             raise OptionError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
-        _refuse_repeated(codes)
+        _reject_repeated(codes)
         return cls(
             Vectors.build(_compared(codes, metric)),
             Names.of(codes.names),
@@ -342,7 +342,7 @@ class Index:
                 f"these codes are {codes.z.shape} of layer {codes.layer}, but the index holds "
                 f"(N, {self.size}) of layer {self.layer}."
             )
-        _refuse_repeated(codes)
+        _reject_repeated(codes)
         there = self.names.rows(codes.names) >= 0
         if there.any():
             name = codes.names[int(there.argmax())]
@@ -371,7 +371,7 @@ def _labels(codes: Codes, class_names: Sequence[str]) -> NDArray[np.int64]:
     return np.array(moved, np.int64)[codes.labels]
 
 
-def _refuse_repeated(codes: Codes) -> None:
+def _reject_repeated(codes: Codes) -> None:
     seen: set[str] = set()
     for name in codes.names:
         if name in seen:

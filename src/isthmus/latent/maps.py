@@ -280,7 +280,7 @@ def map_quality(
     samples : Samples, optional
         That the codes were made of.
     k : int
-        Neighbours for trustworthiness and continuity; of few samples, fewer.
+        Neighbors for trustworthiness and continuity; of few samples, fewer.
     seed : int
         Draws what is measured on, if there are more than 10,000 samples, or large ones.
 
@@ -288,7 +288,7 @@ def map_quality(
     -------
     dict
         `n` samples, of which the map was fitted on `fitted`, and the figures were `measured` on so
-        many; `neighbours`; `trustworthiness` and `continuity` against the codes; `knn_1` and
+        many; `neighbors`; `trustworthiness` and `continuity` against the codes; `knn_1` and
         `knn_10`, how often a sample's nearest others on the map have its label, or None; for PCA
         `explained_variance`, the share of each axis; with samples the same as `raw_pca` for two
         principal components of their pixels, against the pixels.
@@ -314,7 +314,7 @@ def map_quality(
         "n": len(fitted_map),
         "fitted": int(fitted_map.fitted.sum()),
         "measured": len(chosen),
-        "neighbours": k,
+        "neighbors": k,
         **_figures(codes.z[chosen], fitted_map.xy[chosen], labels, k),
     }
     if fitted_map.explained is not None:

@@ -1,4 +1,4 @@
-"""Who is near whom: exact nearest neighbours, and how well a map keeps them."""
+"""Who is near whom: exact nearest neighbors, and how well a map keeps them."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from isthmus.errors import OptionError
 
 LARGEST = 10_000  # samples a figure is measured on; of more, so many are drawn
-SPARE = 8  # neighbours that are looked for beyond those wanted; see `nearest`
+SPARE = 8  # neighbors that are looked for beyond those wanted; see `nearest`
 ROWS = 512  # of a matrix of distances that are held at once
 NUMBERS = 2**22  # numbers of vectors that are held at once
 
@@ -39,16 +39,16 @@ def nearest_neighbors(
     """
     import faiss
 
-    centre = points.mean(0, dtype=np.float64).astype(np.float32)  # far from 0, rounding is worse
+    center = points.mean(0, dtype=np.float64).astype(np.float32)  # far from 0, rounding is worse
     index = faiss.IndexFlatL2(points.shape[1])
-    index.add(points - centre)
+    index.add(points - center)
     indices = np.empty((len(queries), k), np.int64)
     distances = np.empty((len(queries), k))
     wanted = min(k + SPARE, len(points))
     step = max(1, NUMBERS // points.shape[1])
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
-        _, candidates = index.search(queries[block] - centre, wanted)
+        _, candidates = index.search(queries[block] - center, wanted)
         distances[block], indices[block] = _sorted(queries[block], points, candidates, k)
     return distances, indices
 
@@ -62,7 +62,7 @@ def other_neighbors(points: Points, k: int) -> tuple[NDArray[np.float64], NDArra
 
 
 def trustworthiness(high: Points, low: Points, k: int = 10) -> float:
-    """Tell how far neighbours on a map are neighbours in truth.
+    """Tell how far neighbors on a map are neighbors in truth.
 
     Venna & Kaski, Neighborhood preservation in nonlinear projection methods, ICANN 2001: 1 minus
     the mean number of ranks by which the k nearest on the map miss being the k nearest in truth,
@@ -90,7 +90,7 @@ def trustworthiness(high: Points, low: Points, k: int = 10) -> float:
     count = len(high)
     if not 1 <= k < count / 2:
         raise OptionError(
-            f"neighbours must be at least 1 and fewer than half of the {count:,} samples, not {k}."
+            f"neighbors must be at least 1 and fewer than half of the {count:,} samples, not {k}."
         )
     _, near = other_neighbors(low, k)
     missed = 0
@@ -106,7 +106,7 @@ def trustworthiness(high: Points, low: Points, k: int = 10) -> float:
 
 
 def continuity(high: Points, low: Points, k: int = 10) -> float:
-    """Tell how far neighbours in truth are neighbours on a map; see `trustworthiness`."""
+    """Tell how far neighbors in truth are neighbors on a map; see `trustworthiness`."""
     return trustworthiness(low, high, k)
 
 
@@ -135,7 +135,7 @@ def knn_accuracy(points: Points, labels: NDArray[np.int64], k: int, seed: int = 
     chosen = sample_indices(len(points), seed)
     if not 1 <= k < len(chosen):
         raise OptionError(
-            f"neighbours must be at least 1 and fewer than the {len(chosen):,} samples, not {k}."
+            f"neighbors must be at least 1 and fewer than the {len(chosen):,} samples, not {k}."
         )
     points, labels = points[chosen], labels[chosen]
     return float((majority_vote(labels[other_neighbors(points, k)[1]]) == labels).mean())
@@ -168,25 +168,25 @@ def _distances(points: Points) -> Iterator[tuple[int, NDArray[np.float64]]]:
 
     Each block comes with the number of its first row; it is (n, N) and the caller's to change.
     """
-    centre = points.mean(0, dtype=np.float64)
+    center = points.mean(0, dtype=np.float64)
     for start in range(0, len(points), ROWS):
-        block = points[start : start + ROWS] - centre
+        block = points[start : start + ROWS] - center
         own = np.square(block).sum(1)[:, None]
         distances = np.empty((len(block), len(points)))
         for other in range(0, len(points), ROWS):  # in float64, one block at a time
-            column = points[other : other + ROWS] - centre
+            column = points[other : other + ROWS] - center
             norms = np.square(column).sum(1)
             distances[:, other : other + ROWS] = own + norms - 2 * (block @ column.T)
         yield start, distances
 
 
 def majority_vote(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return what most of k neighbours say, ties to the nearest.
+    """Return what most of k neighbors say, ties to the nearest.
 
     Parameters
     ----------
     labels : (N, k) int64
-        Of the neighbours of N samples, nearest first.
+        Of the neighbors of N samples, nearest first.
 
     Examples
     --------

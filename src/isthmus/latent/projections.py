@@ -15,10 +15,10 @@ from isthmus.latent.neighbors import nearest_neighbors, other_neighbors
 
 PLANE = 3  # so few codes lie in a plane, which PCA shows as it is
 
-PERPLEXITY = 30  # of t-SNE: about how many neighbours count
+PERPLEXITY = 30  # of t-SNE: about how many neighbors count
 EXAGGERATION = 12
 EARLY, STEPS, ITERATIONS = 5, 15, 50  # steps with exaggeration, all steps, iterations of a step
-UMAP_NEIGHBOURS = 15
+UMAP_NEIGHBORS = 15
 
 BESIDE = 5  # fitted codes that decide where a new one is placed
 WEISZFELD = 30  # iterations towards their geometric median
@@ -61,11 +61,11 @@ def _project(parts: Parts, z: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
-    """Fit t-SNE as openTSNE does, from PCA, with exact neighbours.
+    """Fit t-SNE as openTSNE does, from PCA, with exact neighbors.
 
     van der Maaten & Hinton, JMLR 9, 2008; Linderman et al., Nature Methods 16, 2019; Kobak &
     Berens, Nature Communications 10, 2019. Its steps have the same bits with any number of
-    threads, as long as neighbours and start have.
+    threads, as long as neighbors and start have.
     """
     from openTSNE import TSNE
     from openTSNE.affinity import PerplexityBasedNN
@@ -78,9 +78,9 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
     threads = torch.get_num_threads()
     perplexity = min(PERPLEXITY, (len(z) - 1) / 3)
     distances, indices = other_neighbors(z, min(3 * PERPLEXITY, len(z) - 1))
-    neighbours = PrecomputedNeighbors(indices, distances)
+    neighbors = PrecomputedNeighbors(indices, distances)
     embedding = TSNE(n_jobs=threads, random_state=seed).prepare_initial(
-        affinities=PerplexityBasedNN(None, perplexity, knn_index=neighbours, n_jobs=threads),
+        affinities=PerplexityBasedNN(None, perplexity, knn_index=neighbors, n_jobs=threads),
         initialization=1e-4 * start,
     )
     for step in track(range(STEPS), STEPS, "t-SNE"):
@@ -90,7 +90,7 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
 
 
 def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
-    """Fit UMAP from PCA, with exact neighbours; McInnes, Healy & Melville, arXiv:1802.03426."""
+    """Fit UMAP from PCA, with exact neighbors; McInnes, Healy & Melville, arXiv:1802.03426."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what else is not installed
         try:
@@ -105,7 +105,7 @@ def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
     start = _start(z, seed)
     if len(z) <= PLANE:
         return _learnt(z, start)
-    k = min(UMAP_NEIGHBOURS, len(z) - 1)
+    k = min(UMAP_NEIGHBORS, len(z) - 1)
     distances, indices = nearest_neighbors(z, z, k)
     umap = UMAP(
         k,
@@ -160,7 +160,7 @@ def _beside(parts: Parts, z: NDArray[np.float32]) -> NDArray[np.float64]:
     up in the void between two clusters. Points nearer than the map's spacing pull alike, else
     many a code would be placed right on a fitted one. On codes of MNIST and Fashion-MNIST it is
     within half a percentage point of openTSNE's own `transform` in the accuracy of ten nearest
-    neighbours, a mean two to four below; and it serves every method.
+    neighbors, a mean two to four below; and it serves every method.
     """
     fitted = parts["xy"].astype(np.float64)
     distances, near = nearest_neighbors(z, parts["z"], min(BESIDE, len(fitted)))

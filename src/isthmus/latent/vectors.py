@@ -78,8 +78,8 @@ class Vectors:
     """The vectors of an index in faiss, numbered by row, and their Euclidean distances.
 
     Up to `EXACT` vectors, a query is compared with all. Above, they are in inverted lists, one
-    for each centre of k-means, and a query is compared with those in the `nprobe` lists whose
-    centres are nearest (J. Sivic, A. Zisserman: Video Google, ICCV 2003). `nprobe` is doubled
+    for each center of k-means, and a query is compared with those in the `nprobe` lists whose
+    centers are nearest (J. Sivic, A. Zisserman: Video Google, ICCV 2003). `nprobe` is doubled
     until the recall among the ten nearest, measured on vectors of its own, is at least `RECALL`.
 
     Parameters

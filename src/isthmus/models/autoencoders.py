@@ -185,7 +185,7 @@ def conv_pool_code(shape: Sequence[int]) -> int:
 
 
 def conv_bn_2d(shape: Sequence[int], code_size: int) -> Autoencoder:
-    """Wide convolutions with batch normalisation down to a code of two, and back.
+    """Wide convolutions with batch normalization down to a code of two, and back.
 
     Natural sides are 9b - 8, b at least 2: the decoder grows b × b by three twice, and each of
     its two convolutions without padding takes 2 away.
@@ -256,7 +256,7 @@ def conv_transpose(shape: Sequence[int], code_size: int) -> Autoencoder:
 
 
 def _norm1d(features: int) -> nn.Module:
-    """Batch normalisation as Keras sets it, which the presets come from."""
+    """Batch normalization as Keras sets it, which the presets come from."""
     return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)
 
 

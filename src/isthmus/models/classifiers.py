@@ -29,13 +29,13 @@ GROWTH = 8  # times the first width at which `cnn` stops doubling
 class ResponseNorm(nn.Module):
     """Divide each number by the strength of the five channels around it at its place.
 
-    Local response normalisation of Krizhevsky et al. (2012), section 3.3: the number a becomes
+    Local response normalization of Krizhevsky et al. (2012), section 3.3: the number a becomes
     a / (2 + 1e-4 Σ a²)^0.75. The sums are a 1 × 1 convolution, the fastest way to have them;
     torch's own layer moreover takes their mean.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise x (N, C, H, W)."""
+        """Normalize x (N, C, H, W)."""
         near = x.new_ones(x.shape[1], x.shape[1]).tril(2).triu(-2)
         strength = 2 + 1e-4 * functional.conv2d(x.square(), near[:, :, None, None])
         root = strength.rsqrt()
@@ -45,7 +45,7 @@ class ResponseNorm(nn.Module):
 def cnn(
     shape: Sequence[int], code_size: int, classes: int, *, width: int = 32, dropout: float = 0.2
 ) -> Classifier:
-    """Convolutions with batch normalisation and ReLU, max pooling, average pooling at the end.
+    """Convolutions with batch normalization and ReLU, max pooling, average pooling at the end.
 
     A first convolution gives `width` channels. Then, while a side is above 7, pooling halves it, a
     convolution doubles the channels, up to 8 times `width`, and another adds to them what it finds
@@ -100,7 +100,7 @@ def alexnet(
 ) -> Classifier:
     """AlexNet in one tower (Krizhevsky et al., ImageNet Classification with Deep ..., 2012).
 
-    Five convolutions, overlapping max pooling, local response normalisation behind the first two,
+    Five convolutions, overlapping max pooling, local response normalization behind the first two,
     and two dense layers of `code_size`. The two towers of the paper, which split some layers over
     two processors, are one here: 62,378,344 parameters for 1,000 classes at 227 × 227.
 
@@ -116,7 +116,7 @@ def alexnet(
     width : float
         Factor on the channels of all convolutions.
     lrn : bool
-        Whether to normalise local responses.
+        Whether to normalize local responses.
     dropout : float
         Share of the two dense layers' features that is left out in training.
     """
@@ -184,7 +184,7 @@ def _halvings(sides: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    # Batch normalisation subtracts the mean, and with it any bias.
+    # Batch normalization subtracts the mean, and with it any bias.
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 

@@ -68,10 +68,10 @@ class ModelConfig:
         row = model_row(self.model)
         if self.code_size < 1:
             raise OptionError(f"the code size must be at least 1, not {self.code_size}.")
-        _refuse_shape(self.model, self.shape)
-        self._refuse_classes(row)
+        _reject_shape(self.model, self.shape)
+        self._reject_classes(row)
         for name, value in self.options.items():
-            _refuse_option(self.model, name, value)
+            _reject_option(self.model, name, value)
 
     @property
     def task(self) -> Task:
@@ -89,7 +89,7 @@ class ModelConfig:
                 "memory; take a smaller code or smaller samples."
             ) from error
 
-    def _refuse_classes(self, row: ModelRow) -> None:
+    def _reject_classes(self, row: ModelRow) -> None:
         labelled, count = row.task != "reconstruct", len(self.class_names)
         if labelled and count < 2:
             raise OptionError(
@@ -143,11 +143,11 @@ def configure(
         model = _usual_model(task or "reconstruct", shape)
     row = model_row(model)
     if task is not None:
-        _refuse_other_task(model, task)
-    _refuse_shape(model, shape)
+        _reject_other_task(model, task)
+    _reject_shape(model, shape)
     given = {**row.options, **(options or {})}
     for name, value in given.items():
-        _refuse_option(model, name, value)
+        _reject_option(model, name, value)
     code_size = default_code_size(row, shape, given) if code_size is None else code_size
     return ModelConfig(model, tuple(shape), code_size, row.activation, tuple(class_names), given)
 
@@ -190,27 +190,27 @@ def build_model(
 
 def _usual_model(task: Task, shape: Sequence[int]) -> str:
     """Return the model of a task where none is named."""
-    _refuse_unknown(task)
+    _reject_unknown(task)
     kind = KINDS.get(len(shape), "images")
     if (task, kind) not in DEFAULT_MODELS:
         raise ModelError(f"there is no model to {task} {kind}.")
     return DEFAULT_MODELS[task, kind]
 
 
-def _refuse_unknown(task: str) -> None:
+def _reject_unknown(task: str) -> None:
     if task not in TASKS:
         raise OptionError(f"there is no task {task!r}; there are {', '.join(TASKS)}.")
 
 
-def _refuse_other_task(model: str, task: Task) -> None:
+def _reject_other_task(model: str, task: Task) -> None:
     """Refuse a model for a task that is not its own."""
-    _refuse_unknown(task)
+    _reject_unknown(task)
     if MODELS[model].task != task:
         there = ", ".join(models_for(task))
         raise OptionError(f"the model {model} is no {TASKS[task]}; to {task} there are {there}.")
 
 
-def _refuse_shape(model: str, shape: Sequence[int]) -> None:
+def _reject_shape(model: str, shape: Sequence[int]) -> None:
     """Refuse what is no sample, or too small a one for the model."""
     if len(shape) not in KINDS or min(shape) < 1:
         raise OptionError(f"a sample is (C, H, W) or (C, L), not {tuple(shape)}.")
@@ -222,7 +222,7 @@ def _refuse_shape(model: str, shape: Sequence[int]) -> None:
         )
 
 
-def _refuse_option(model: str, name: str, value: Any) -> None:
+def _reject_option(model: str, name: str, value: Any) -> None:
     """Refuse an option that the row does not have, or a value that it cannot take."""
     usual = MODELS[model].options
     if name not in usual:

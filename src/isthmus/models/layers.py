@@ -50,8 +50,8 @@ def fuse(layer: nn.Module, following: nn.Module) -> Step | None:
     return None
 
 
-COLOURS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's means and deviations
-GREY = ((0.449,), (0.226,))
+COLORS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's means and deviations
+GRAY = ((0.449,), (0.226,))
 
 
 class Pad(nn.Module):
@@ -119,15 +119,15 @@ class Residual(nn.Sequential):
 
 
 class Standardize(nn.Module):
-    """Bring photographs about zero: subtract ImageNet's mean colour, divide by its deviation.
+    """Bring photographs about zero: subtract ImageNet's mean color, divide by its deviation.
 
-    It is what networks trained on ImageNet expect. Channels other than RGB are taken as grey.
+    It is what networks trained on ImageNet expect. Channels other than RGB are taken as gray.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn x (N, C, H, W) in [0, 1] into numbers of mean 0 and deviation 1, about."""
-        colours = COLOURS if x.shape[1] == 3 else GREY
-        mean, deviation = (x.new_tensor(values)[:, None, None] for values in colours)
+        colors = COLORS if x.shape[1] == 3 else GRAY
+        mean, deviation = (x.new_tensor(values)[:, None, None] for values in colors)
         return (x - mean) / deviation
 
 
@@ -267,14 +267,14 @@ def scale_channels(count: int, factor: float) -> int:
 
 
 def has_batch_norm(module: nn.Module) -> bool:
-    """Tell whether any part normalises over the batch and so needs two samples to train."""
+    """Tell whether any part normalizes over the batch and so needs two samples to train."""
     return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
 
 
 def parameters(module: nn.Module) -> tuple[int, int]:
     """Count a module's numbers as (trainable, not trainable).
 
-    Not trainable are frozen weights and the running means and variances of batch normalisation.
+    Not trainable are frozen weights and the running means and variances of batch normalization.
     """
     trainable = sum(p.numel() for p in module.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)

@@ -66,8 +66,8 @@ class ModelRow:
     smallest : int
         The smallest side that it takes.
     lr_scale : float
-        Factor on an optimiser's usual learning rate; below 1 for models without batch
-        normalisation that would diverge or stand still at it.
+        Factor on an optimizer's usual learning rate; below 1 for models without batch
+        normalization that would diverge or stand still at it.
     """
 
     build: Callable[..., Network]
@@ -119,7 +119,7 @@ def linear_probe_code(shape: Sequence[int], *, base: str = "conv") -> int:
     return default_code_size(row, shape, row.options)
 
 
-# Trains from nothing on a laptop; VGG-16's own weights need width 1 and no batch normalisation.
+# Trains from nothing on a laptop; VGG-16's own weights need width 1 and no batch normalization.
 SLIM: dict[str, Any] = {"width": 0.25, "batch_norm": True}
 classifier = partial(ModelRow, activation="softmax", task="classify", classes=10)
 segmenter = partial(
@@ -159,7 +159,7 @@ MODELS: dict[str, ModelRow] = {
         conv_pool, "small convolutions, max pooling and upsampling", code_size=conv_pool_code
     ),
     "conv-bn-2d": ModelRow(
-        conv_bn_2d, "wide convolutions, batch normalisation, a code of 2", code_size=2
+        conv_bn_2d, "wide convolutions, batch normalization, a code of 2", code_size=2
     ),
     "conv-transpose": ModelRow(
         conv_transpose,
@@ -175,7 +175,7 @@ MODELS: dict[str, ModelRow] = {
     ),
     "cnn": classifier(
         cnn,
-        "our best classifier: convolutions, batch normalisation, average pooling",
+        "our best classifier: convolutions, batch normalization, average pooling",
         shape=(3, 64, 64),
         code_size=cnn_code,
     ),

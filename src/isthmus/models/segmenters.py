@@ -33,7 +33,7 @@ class Pyramid(nn.Module):
 
     def __init__(self, features: nn.Sequential, fc6: nn.Module, fc7: nn.Module) -> None:
         super().__init__()
-        self.standardise = Standardize()
+        self.standardize = Standardize()
         self.features = features
         self.fc6 = fc6
         self.fc7 = fc7
@@ -41,7 +41,7 @@ class Pyramid(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Turn images (N, C, H, W), sides multiples of 32, into the three maps, finest first."""
         pooled = []
-        x = self.standardise(x)
+        x = self.standardize(x)
         for layer in self.features:
             x = layer(x)
             if isinstance(layer, nn.MaxPool2d):
@@ -102,7 +102,7 @@ def fcn32s(
     width : float
         Factor on the channels of all convolutions of VGG-16.
     batch_norm : bool
-        Whether each convolution is followed by batch normalisation; without learnt weights to
+        Whether each convolution is followed by batch normalization; without learnt weights to
         begin with, the net learns much sooner with it.
     dropout : float
         Share of the features of fc6 and fc7 that is left out in training.
@@ -182,7 +182,7 @@ def load_vgg16(module: Network, file: Path) -> None:
         otherwise they stay as they are.
     file : Path
         A state dictionary in torchvision's layout, as .pth or .safetensors; with batch
-        normalisation if the module has it.
+        normalization if the module has it.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def _fcn(
 
 def _convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool) -> list[nn.Module]:
     """Return a convolution that keeps the sides, with ReLU."""
-    # Batch normalisation subtracts the mean, and with it any bias.
+    # Batch normalization subtracts the mean, and with it any bias.
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=not batch_norm)
     return [convolution, *([nn.BatchNorm2d(outputs)] if batch_norm else []), nn.ReLU()]
 
@@ -260,7 +260,7 @@ def _ours(name: str) -> str:
 
 
 def _fold_biases(given: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Move biases in front of a batch normalisation into the mean that it subtracts."""
+    """Move biases in front of a batch normalization into the mean that it subtracts."""
     for name in [name for name in given if name.startswith("features.") and name not in own]:
         _, place, kind = name.split(".")
         mean = f"features.{int(place) + 1}.running_mean"
@@ -273,7 +273,7 @@ def _fitting(file: Path, name: str, given: Mapping[str, Tensor], shape: torch.Si
     if name not in given:
         raise ModelError(
             f"{file} has no {name}; give a VGG-16 in torchvision's layout, with batch "
-            "normalisation for a model that has it and without for one that has not."
+            "normalization for a model that has it and without for one that has not."
         )
     value = given[name]
     if name.startswith(tuple(DENSE)) and value.numel() == shape.numel():

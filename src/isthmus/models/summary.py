@@ -26,7 +26,7 @@ class Layer:
     shape : tuple of int
         Of its output for one sample.
     trainable, frozen : int
-        Parameters; frozen are also the running statistics of batch normalisation.
+        Parameters; frozen are also the running statistics of batch normalization.
     macs : int
         Multiply-accumulate operations for one sample, of each layer for itself: upsampling that
         is folded into a convolution spares some.

@@ -37,7 +37,7 @@ PETS_CNN = Recipe(
 )
 
 
-AS_WITH = "as with response normalisation"
+AS_WITH = "as with response normalization"
 RUNS = {  # name: options, and what the report finds
     "lrn-constant": ("--lrn --schedule constant", "learns faster than in steps"),
     "lrn-step": ("--lrn --schedule step", "learns slower than at a constant rate"),
@@ -46,9 +46,9 @@ RUNS = {  # name: options, and what the report finds
 }
 ALEXNET_ABLATION = Recipe(
     "alexnet-ablation",
-    "what AlexNet's response normalisation and learning rate in steps are worth",
+    "what AlexNet's response normalization and learning rate in steps are worth",
     "Four AlexNets of a quarter of the width on cats and dogs: with and without response "
-    "normalisation, at a constant rate and at one that falls in steps.",
+    "normalization, at a constant rate and at one that falls in steps.",
     (
         *(
             train("cats-dogs", name, f"{ALEX} {options}", FEW_ALEX)

@@ -58,7 +58,7 @@ def write_comparison(
     """
     if len(runs) < 2:
         raise OptionError("a comparison needs at least two runs.")
-    _refuse_several_tasks(runs)
+    _reject_several_tasks(runs)
     for run in runs:
         if not run.history():
             raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
@@ -86,7 +86,7 @@ def write_comparison(
     return rows
 
 
-def _refuse_several_tasks(runs: Sequence[Run]) -> None:
+def _reject_several_tasks(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs:
         if run.record.model_config.task != first.record.model_config.task:

@@ -161,7 +161,7 @@ def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
     rows = {
         f"this model, {evaluation['model']['name']}": right,
         "logistic regression on the raw values": pixels.get("logistic"),
-        "4 nearest neighbours by the raw values": pixels.get("knn_4"),
+        "4 nearest neighbors by the raw values": pixels.get("knn_4"),
         "the most frequent class of training": baselines["majority"],
     }
     return [(name, value) for name, value in rows.items() if value is not None]

@@ -44,7 +44,7 @@ class TrainingConfig:
     optimizer : str
         A key of `OPTIMIZERS`.
     lr : float, optional
-        Highest learning rate of the schedule; by default the optimiser's usual one, for a few
+        Highest learning rate of the schedule; by default the optimizer's usual one, for a few
         models a part of it (`Model.pace`).
     momentum : float
         Of SGD; the others have their own.
@@ -178,7 +178,7 @@ class TrainingConfig:
         """
         loss = self._loss(model_config)
         if len(model_config.shape) == 2 and (self.flip or self.augmentation):
-            raise OptionError("signals have no left and right; leave mirror and augment out.")
+            raise OptionError("signals have no left and right; leave flip and augment out.")
         if model_config.task == "reconstruct" and (self.label_smoothing or self.class_weights):
             raise OptionError(
                 f"{model_config.model} is an autoencoder and has no classes; leave label smoothing and "
@@ -234,7 +234,7 @@ class TrainingConfig:
 def make_optimizer(
     config: TrainingConfig, parameters: Iterable[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Build the optimiser of resolved settings; momentum is SGD's alone."""
+    """Build the optimizer of resolved settings; momentum is SGD's alone."""
     row = OPTIMIZERS[config.optimizer]
     options = dict(row.options)
     if config.optimizer == "sgd":

@@ -74,7 +74,7 @@ class Progress:
 
 @dataclass
 class State:
-    """The counters that, with weights and optimiser, make up a checkpoint."""
+    """The counters that, with weights and optimizer, make up a checkpoint."""
 
     step: int = 0
     seconds: float = 0.0
@@ -85,7 +85,7 @@ class State:
 
 
 class Loop:
-    """Model, optimiser, batches and counters of a run in training."""
+    """Model, optimizer, batches and counters of a run in training."""
 
     def __init__(self, run: Run, samples: Samples, fabric: Fabric) -> None:
         record, split, config = run.record, run.split(), run.record.training_config
@@ -139,7 +139,7 @@ class Loop:
         while self.state.step < self.steps and not self._over(deadline):
             yield from self._epoch(deadline)
             validation_loss, meter = self._validate()
-            self._refuse_not_finite(validation_loss)
+            self._reject_not_finite(validation_loss)
             is_best = self._is_best(meter.error(validation_loss), validation_loss)
             steps_of_epoch = (self.state.step - 1) % per_epoch + 1
             mean_loss = torch.tensor(self.state.loss_sum / steps_of_epoch)
@@ -177,7 +177,7 @@ class Loop:
             now = time.perf_counter()
             state.seconds += now - mark
             if now - looked > LOOK_EVERY:
-                self._refuse_not_finite(float(loss_sum))
+                self._reject_not_finite(float(loss_sum))
                 looked = now
             if self._over(deadline):
                 break
@@ -187,7 +187,7 @@ class Loop:
         mark = time.perf_counter()
         state.loss_sum = float(loss_sum)  # waits until a GPU has done its work
         state.seconds += time.perf_counter() - mark
-        self._refuse_not_finite(state.loss_sum)
+        self._reject_not_finite(state.loss_sum)
 
     def _validate(self) -> tuple[float, Meter]:
         """Return the mean loss over the validation part, and the scores where there are classes."""
@@ -260,7 +260,7 @@ class Loop:
         )
 
     def _restore(self) -> State:
-        """Take weights, optimiser and counters from the checkpoint, if there is one."""
+        """Take weights, optimizer and counters from the checkpoint, if there is one."""
         checkpoint = self.run.checkpoint()
         if checkpoint is None:
             state = State()
@@ -289,7 +289,7 @@ class Loop:
             return False
         return bool(self.fabric.broadcast(self.state.seconds >= deadline))
 
-    def _refuse_not_finite(self, loss: float) -> None:
+    def _reject_not_finite(self, loss: float) -> None:
         if math.isfinite(loss):
             return
         kept = self.state.best_step / len(self.batches)

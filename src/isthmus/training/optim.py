@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules, by name."""
+"""Optimizers and learning-rate schedules, by name."""
 
 import math
 from collections.abc import Callable

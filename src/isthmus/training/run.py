@@ -11,7 +11,7 @@ model.safetensors
 last.safetensors
     The last weights, once training has ended.
 checkpoint/state.pt
-    What it takes to go on exactly: last weights, optimiser, counters.
+    What it takes to go on exactly: last weights, optimizer, counters.
 """
 
 import io

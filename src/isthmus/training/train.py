@@ -83,7 +83,7 @@ def train(
     ...     print(progress.epoch, progress.loss)
     """
     config = config or TrainingConfig()
-    _refuse_no_time(max_minutes)
+    _reject_no_time(max_minutes)
     model_config = _specified(samples, model, task, code_size, options, config)
     truth = required_targets(samples, model_config.task)
     split = split_samples(samples, config.seed, config.validation, config.test)
@@ -95,7 +95,7 @@ def train(
         load_encoder(module, model_config, Path(config.encoder_from))
     if has_batch_norm(module) and config.batch_size == 1:
         raise OptionError(
-            f"{model_config.model} normalises over the batch; take a batch size of at least 2."
+            f"{model_config.model} normalizes over the batch; take a batch size of at least 2."
         )
     if config.tensorboard:
         require_tensorboard()
@@ -143,7 +143,7 @@ def resume(
     IsthmusError
         If there is no run, its data has changed, or it has as many epochs already.
     """
-    _refuse_no_time(max_minutes)
+    _reject_no_time(max_minutes)
     run = Run.open(out)
     if samples is None:
         samples = run.samples(track)
@@ -184,7 +184,7 @@ def _advance(
                 yield progress
 
 
-def _refuse_no_time(max_minutes: float | None) -> None:
+def _reject_no_time(max_minutes: float | None) -> None:
     if max_minutes is not None and not max_minutes > 0:
         raise OptionError(f"max minutes must be above 0, not {max_minutes}.")
 

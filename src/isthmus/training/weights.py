@@ -29,7 +29,7 @@ def config_on_encoder(
         If there is no such model, or it takes samples of another shape.
     """
     learnt = TrainedModel.load(source).config
-    _refuse_shape(source, learnt, shape)
+    _reject_shape(source, learnt, shape)
     if learnt.task == "reconstruct":
         return configure(
             "encoder",
@@ -64,7 +64,7 @@ def load_encoder(module: Network, model_config: ModelConfig, source: Path) -> No
         load_vgg16(module, source)
         return
     learnt = TrainedModel.load(source)
-    _refuse_shape(source, learnt.config, model_config.shape)
+    _reject_shape(source, learnt.config, model_config.shape)
     given, own = learnt.module.encoder.state_dict(), module.encoder.state_dict()
     shapes = [{name: tensor.shape for name, tensor in state.items()} for state in (given, own)]
     if shapes[0] != shapes[1]:
@@ -76,12 +76,12 @@ def load_encoder(module: Network, model_config: ModelConfig, source: Path) -> No
     module.encoder.load_state_dict(given)
 
 
-def _refuse_shape(source: Path, learnt: ModelConfig, shape: tuple[int, ...]) -> None:
+def _reject_shape(source: Path, learnt: ModelConfig, shape: tuple[int, ...]) -> None:
     if learnt.shape != tuple(shape):
         height, width = learnt.shape[1], learnt.shape[-1]
         raise OptionError(
             f"{source} was trained on samples of {_sides(learnt.shape)}, not {_sides(shape)}; "
-            f"give the same size ({height}x{width}) and colours."
+            f"give the same size ({height}x{width}) and colors."
         )
 
 

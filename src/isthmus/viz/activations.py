@@ -30,7 +30,7 @@ def layers(
 ) -> "Figure":
     """Draw a sample, what each layer makes of it, and what comes back (if so), row by row.
 
-    Of a layer of many channels, the 16 that vary most are drawn, each on a scale of its own: grey
+    Of a layer of many channels, the 16 that vary most are drawn, each on a scale of its own: gray
     from its least to its greatest value, or blue below zero and red above where it has both. A
     dense layer is a strip of cells, all on one scale.
 

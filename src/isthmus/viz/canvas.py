@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#1c2733"
-# Told apart by colour-blind readers: Petroff, Accessible Color Sequences for Data
+# Told apart by color-blind readers: Petroff, Accessible Color Sequences for Data
 # Visualization, 2021.
 DISTINCT = (
     "#3f90da",

@@ -43,10 +43,10 @@ class Bins(Protocol):
 
 
 def confusion(matrix: NDArray[np.int64], class_names: Sequence[str], title: str = "") -> "Figure":
-    """Draw a confusion matrix, each row coloured by its shares, with the recall at its right.
+    """Draw a confusion matrix, each row colored by its shares, with the recall at its right.
 
     Up to 20 classes, the cells have their counts; of more than 100, every second is named, or
-    third, and so on. The colours follow the square roots of the shares, so that rare mistakes
+    third, and so on. The colors follow the square roots of the shares, so that rare mistakes
     are seen.
 
     Parameters
@@ -221,9 +221,9 @@ def _add_recall(axes: "Axes", recall: NDArray[np.float64], step: int, points: fl
 
 def _write_counts(axes: "Axes", matrix: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
     for (row, column), number in np.ndenumerate(matrix):
-        colour = "white" if shares[row, column] > 0.3 else INK if number else "#c8ced6"
+        color = "white" if shares[row, column] > 0.3 else INK if number else "#c8ced6"
         text = _compact(int(number))
-        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=colour)
+        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=color)
 
 
 def _compact(number: int) -> str:

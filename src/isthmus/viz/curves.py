@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, VALIDATION = "#0072b2", "#d55e00"  # told apart by colour-blind readers (Okabe and Ito)
+TRAIN, VALIDATION = "#0072b2", "#d55e00"  # told apart by color-blind readers (Okabe and Ito)
 LOSSES = {"bce": "binary cross-entropy", "mse": "mean squared error"}
 # Segmenters have both, and are chosen by the first.
 QUALITIES = {"validation_iou": "mean IoU", "validation_accuracy": "accuracy"}
@@ -35,11 +35,11 @@ def curves(history: History, loss: str) -> "Figure":
     quality = _quality(history)
     figure = blank_figure(10.4 if quality else 7.2, 3.4)
     axes = figure.add_subplot(1, 2 if quality else 1, 1)
-    for key, title, colour in (
+    for key, title, color in (
         ("loss", "training", TRAIN),
         ("validation_loss", "validation", VALIDATION),
     ):
-        _draw(axes, history, key, color=colour, label=title)
+        _draw(axes, history, key, color=color, label=title)
     best = min(history, key=lambda line: (-line.get(quality, 0), line["validation_loss"]))
     which = f"at the best {QUALITIES[quality]}" if quality else "best"
     _ring(axes, best, "validation_loss", f"{which}: {best['validation_loss']:.4f}")
@@ -97,13 +97,13 @@ def _shared_quality(histories: Mapping[str, History]) -> str:
 
 
 def _side_by_side(histories: Mapping[str, History], key: str) -> tuple["Figure", "Axes"]:
-    """Draw one figure of several histories, each in a colour and style of its own."""
+    """Draw one figure of several histories, each in a color and style of its own."""
     figure = blank_figure(7.2, 3.4)
     axes = figure.add_subplot()
     for number, (name, history) in enumerate(histories.items()):
-        colour = DISTINCT[number % len(DISTINCT)]
+        color = DISTINCT[number % len(DISTINCT)]
         style = STYLES[number // len(DISTINCT) % len(STYLES)]
-        _draw(axes, history, key, color=colour, linestyle=style, label=name)
+        _draw(axes, history, key, color=color, linestyle=style, label=name)
     return figure, axes
 
 

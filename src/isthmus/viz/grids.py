@@ -29,7 +29,7 @@ def reconstruction_grid(
     ----------
     originals, reconstructions, noisy : (N, H, W, C) uint8 or (N, L, C) float32
     codes : (N, D) float32
-        Drawn as a small picture on one colour scale for all columns, blue below zero and red
+        Drawn as a small picture on one color scale for all columns, blue below zero and red
         above.
     names : sequence of str
         Above the columns.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
-MARKERS = ("o", "^", "s", "D")  # with the ten colours, 40 classes are told apart
+MARKERS = ("o", "^", "s", "D")  # with the ten colors, 40 classes are told apart
 OTHERS = "#d3d9e0"
 QUIET = "#5b6673"
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
@@ -58,16 +58,16 @@ class Group:
     """Samples that look alike on a map, most often those of a class."""
 
     name: str
-    colour: str
+    color: str
     marker: str
     indices: NDArray[np.int64]
 
 
 def scatter(fitted_map: Drawn, title: str = "") -> "Figure":
-    """Draw a map as points, coloured by class.
+    """Draw a map as points, colored by class.
 
-    Up to 40 classes are told apart, by ten colours and four shapes, in a legend and by their names
-    at their medians. Of more, the ten with most samples are, and the others grey.
+    Up to 40 classes are told apart, by ten colors and four shapes, in a legend and by their names
+    at their medians. Of more, the ten with most samples are, and the others gray.
 
     Parameters
     ----------
@@ -81,20 +81,20 @@ def scatter(fitted_map: Drawn, title: str = "") -> "Figure":
     count = len(fitted_map.xy)
     size = float(np.clip(400 / np.sqrt(max(1, count)), 1.2, 40))
     opacity = float(np.clip(6 / max(1, count) ** 0.25, 0.35, 0.9))
-    colours = np.empty(count, object)
+    colors = np.empty(count, object)
     for group in groups:
-        colours[group.indices] = group.colour
+        colors[group.indices] = group.color
     for marker in dict.fromkeys(group.marker for group in groups):
-        for grey in (True, False):  # below the others
+        for gray in (True, False):  # below the others
             parts = [
-                g.indices for g in groups if g.marker == marker and (g.colour == OTHERS) == grey
+                g.indices for g in groups if g.marker == marker and (g.color == OTHERS) == gray
             ]
             if parts:  # in one lot and mixed, so that no class lies on top of all others
                 mixed = np.random.default_rng(0).permutation(np.concatenate(parts))
                 axes.scatter(
                     fitted_map.xy[mixed, 0],
                     fitted_map.xy[mixed, 1],
-                    c=colours[mixed].tolist(),
+                    c=colors[mixed].tolist(),
                     s=size,
                     marker=marker,
                     alpha=opacity,
@@ -129,13 +129,13 @@ def thumbnails(fitted_map: Drawn, images: NDArray[Any], title: str = "") -> "Fig
     groups = _groups(fitted_map)
     caption = f"{_caption(fitted_map)} Pictures of {len(kept):,}."
     figure, axes = _framed(fitted_map, title, groups, 8.0, caption)
-    colours = {int(i): group.colour for group in groups for i in group.indices}
+    colors = {int(i): group.color for group in groups for i in group.indices}
     for index in kept:
         left, bottom = fitted_map.xy[index] - box / 2
         extent = (left, left + box[0], bottom, bottom + box[1])
         _paint(axes, images[index], extent)
         if fitted_map.labels is not None:
-            _frame(axes, extent, colours[index])
+            _frame(axes, extent, colors[index])
     reach = (THUMBNAILS + 2) / 2 * side
     axes.set_xlim(middle[0] - reach, middle[0] + reach)
     axes.set_ylim(middle[1] - reach, middle[1] + reach)
@@ -186,7 +186,7 @@ def decoded_grid(
 
 
 def _groups(fitted_map: Drawn) -> list[Group]:
-    """Divide samples by class, and give each class a colour and a shape."""
+    """Divide samples by class, and give each class a color and a shape."""
     labels = fitted_map.labels
     if labels is None:
         return [Group("", DISTINCT[0], MARKERS[0], np.arange(len(fitted_map.xy)))]
@@ -273,7 +273,7 @@ def _add_legend(axes: "Axes", groups: Sequence[Group], columns: int) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=g.colour, marker=g.marker, linestyle="", label=shorten(g.name, 20))
+        Line2D([], [], color=g.color, marker=g.marker, linestyle="", label=shorten(g.name, 20))
         for g in groups
     ]
     axes.legend(
@@ -298,7 +298,7 @@ def _name_groups(axes: "Axes", xy: NDArray[np.float32], groups: Sequence[Group])
     from matplotlib.patheffects import withStroke
 
     whole = GATHERED * _spread(xy)
-    named = [g for g in groups if g.name and g.colour != OTHERS and _spread(xy[g.indices]) <= whole]
+    named = [g for g in groups if g.name and g.color != OTHERS and _spread(xy[g.indices]) <= whole]
     medians = [np.median(xy[group.indices], axis=0) for group in named]
     axes.apply_aspect()
     taken: list[Bbox] = []
@@ -344,12 +344,12 @@ def _apart(xy: NDArray[np.float32], box: NDArray[np.float64]) -> list[int]:
     return list(kept.values())
 
 
-def _frame(axes: "Axes", extent: tuple[float, float, float, float], colour: str) -> None:
+def _frame(axes: "Axes", extent: tuple[float, float, float, float], color: str) -> None:
     from matplotlib.patches import Rectangle
 
     left, right, bottom, top = extent
     axes.add_patch(
-        Rectangle((left, bottom), right - left, top - bottom, fill=False, ec=colour, lw=1.6)
+        Rectangle((left, bottom), right - left, top - bottom, fill=False, ec=color, lw=1.6)
     )
 
 

@@ -62,7 +62,7 @@ def segmentations(
 
 
 def overlay(picture: Pixels, mask: Pixels, alpha: float = OPACITY) -> Pixels:
-    """Blend the colours of classes over a picture; void is left as it is.
+    """Blend the colors of classes over a picture; void is left as it is.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def overlay(picture: Pixels, mask: Pixels, alpha: float = OPACITY) -> Pixels:
     mask : (H, W) uint8
         Class of each pixel; 255 is void.
     alpha : float
-        Share of the class colours, in [0, 1].
+        Share of the class colors, in [0, 1].
 
     Returns
     -------
@@ -80,13 +80,13 @@ def overlay(picture: Pixels, mask: Pixels, alpha: float = OPACITY) -> Pixels:
     above = np.zeros((VOID + 1, 3), np.uint8)
     kept = mask != VOID
     classes = int(mask[kept].max(initial=0)) + 1
-    above[:classes] = colours(classes)
+    above[:classes] = colors(classes)
     blended = np.rint(alpha * above[mask].astype(np.float32) + (1 - alpha) * below)
     return np.where(kept[..., None], blended.astype(np.uint8), below)
 
 
 def errors(picture: Pixels, prediction: Pixels, truth: Pixels) -> Pixels:
-    """Paint wrong pixels red and void ones grey over a pale picture.
+    """Paint wrong pixels red and void ones gray over a pale picture.
 
     Parameters
     ----------
@@ -98,33 +98,33 @@ def errors(picture: Pixels, prediction: Pixels, truth: Pixels) -> Pixels:
     -------
     (H, W, 3) uint8
     """
-    grey = _rgb(picture).mean(2, keepdims=True)
-    painted = np.repeat(np.rint(255 - (255 - grey) * 0.4).astype(np.uint8), 3, axis=2)
+    gray = _rgb(picture).mean(2, keepdims=True)
+    painted = np.repeat(np.rint(255 - (255 - gray) * 0.4).astype(np.uint8), 3, axis=2)
     painted[prediction != truth] = _bytes(WRONG)
     painted[truth == VOID] = _bytes(UNCOUNTED)
     return painted
 
 
-def colours(classes: int) -> Pixels:
-    """Return colours that are told apart, (classes, 3) uint8; those of fewer are their first.
+def colors(classes: int) -> Pixels:
+    """Return colors that are told apart, (classes, 3) uint8; those of fewer are their first.
 
-    The first ten are `DISTINCT`. Each further one is, among the colours neither pale, dark nor
-    grey, the one farthest from all before it: Glasbey, van der Heijden, Toh and Gray, Colour
+    The first ten are `DISTINCT`. Each further one is, among the colors neither pale, dark nor
+    gray, the one farthest from all before it: Glasbey, van der Heijden, Toh and Gray, Color
     Displays for Categorical Images, Color Research and Application 32, 2007, here with the
-    colour difference CIEDE2000.
+    color difference CIEDE2000.
 
     Parameters
     ----------
     classes : int
         Up to 255.
     """
-    first = np.array([_bytes(colour) for colour in DISTINCT], np.uint8)
+    first = np.array([_bytes(color) for color in DISTINCT], np.uint8)
     return first[:classes] if classes <= len(first) else _palette()[:classes].copy()
 
 
 @lru_cache(maxsize=1)
 def _palette() -> Pixels:
-    """Return 255 colours (255, 3), the first of them told apart best."""
+    """Return 255 colors (255, 3), the first of them told apart best."""
     from skimage.color import rgb2lab
 
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
@@ -132,8 +132,8 @@ def _palette() -> Pixels:
     lab = rgb2lab(rgb)
     lively = (lab[:, 0] >= 25) & (lab[:, 0] <= 92) & (np.hypot(lab[:, 1], lab[:, 2]) >= 25)
     rgb, lab = rgb[lively], lab[lively]
-    first = np.array([_bytes(colour) for colour in DISTINCT], np.uint8)
-    nearest = np.min([_differences(lab, colour) for colour in rgb2lab(first)], axis=0)
+    first = np.array([_bytes(color) for color in DISTINCT], np.uint8)
+    nearest = np.min([_differences(lab, color) for color in rgb2lab(first)], axis=0)
     further: list[Pixels] = []
     while len(first) + len(further) < VOID:
         farthest = int(nearest.argmax())
@@ -142,11 +142,11 @@ def _palette() -> Pixels:
     return np.concatenate([first, np.stack(further)])
 
 
-def _differences(lab: NDArray[Any], colour: NDArray[Any]) -> NDArray[np.float64]:
-    """Return how far colours (N, 3) are from one, in units of CIEDE2000."""
+def _differences(lab: NDArray[Any], color: NDArray[Any]) -> NDArray[np.float64]:
+    """Return how far colors (N, 3) are from one, in units of CIEDE2000."""
     from skimage.color import deltaE_ciede2000
 
-    return np.asarray(deltaE_ciede2000(lab, colour[None]), np.float64)  # type: ignore[no-untyped-call]
+    return np.asarray(deltaE_ciede2000(lab, color[None]), np.float64)  # type: ignore[no-untyped-call]
 
 
 def _panels(picture: Pixels, prediction: Pixels, truth: Pixels | None) -> dict[str, Pixels]:
@@ -161,9 +161,9 @@ def _panels(picture: Pixels, prediction: Pixels, truth: Pixels | None) -> dict[s
 
 
 def _legend(seen: Sequence[Pixels], class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the names and colours of the classes that are seen, and of errors where they are."""
+    """Return the names and colors of the classes that are seen, and of errors where they are."""
     present = np.unique(np.concatenate([np.unique(masks) for masks in seen]))
-    palette = colours(len(class_names)) / 255
+    palette = colors(len(class_names)) / 255
     legend = {shorten(class_names[label], 20): palette[label] for label in present if label != VOID}
     if len(seen) > 1:
         legend["wrong"] = WRONG
@@ -182,7 +182,7 @@ def _add_legend(figure: "Figure", legend: dict[str, Any], columns: int) -> None:
     from matplotlib.patches import Patch
 
     figure.legend(
-        handles=[Patch(color=colour, label=name) for name, colour in legend.items()],
+        handles=[Patch(color=color, label=name) for name, color in legend.items()],
         loc="lower center",
         borderaxespad=0.3,
         frameon=False,
@@ -195,11 +195,11 @@ def _add_legend(figure: "Figure", legend: dict[str, Any], columns: int) -> None:
 
 
 def _rgb(picture: Pixels) -> Pixels:
-    """Return a picture (H, W, C) in colour, (H, W, 3)."""
-    grey = picture.shape[2] in (1, 2)
-    return np.repeat(picture[..., :1], 3, axis=2) if grey else picture[..., :3]
+    """Return a picture (H, W, C) in color, (H, W, 3)."""
+    gray = picture.shape[2] in (1, 2)
+    return np.repeat(picture[..., :1], 3, axis=2) if gray else picture[..., :3]
 
 
-def _bytes(colour: str) -> tuple[int, ...]:
-    """Return the three bytes of a colour such as "#3f90da"."""
-    return tuple(bytes.fromhex(colour[1:]))
+def _bytes(color: str) -> tuple[int, ...]:
+    """Return the three bytes of a color such as "#3f90da"."""
+    return tuple(bytes.fromhex(color[1:]))

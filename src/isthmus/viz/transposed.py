@@ -17,13 +17,13 @@ Matrix = NDArray[np.float64]
 Row = Sequence[tuple[str, Matrix]]
 CELL, GAP, SIGN = 0.36, 0.3, 0.3  # inches: a number, the space between, and what joins them
 TITLE, MARGIN = 0.26, 0.06
-PALE = "55"  # opacity of a colour behind numbers, in hexadecimal digits
+PALE = "55"  # opacity of a color behind numbers, in hexadecimal digits
 
 
 def stamps(values: Matrix, kernel: Matrix, stride: int = 1) -> list[Matrix]:
     """Return what each number of a picture adds to its transposed convolution.
 
-    Each puts the kernel, times itself, `stride` further than its neighbour; the sum is what
+    Each puts the kernel, times itself, `stride` further than its neighbor; the sum is what
     layers of that name compute without padding (Dumoulin and Visin, arXiv:1603.07285).
 
     Parameters
@@ -58,7 +58,7 @@ def stamps(values: Matrix, kernel: Matrix, stride: int = 1) -> list[Matrix]:
 def transposed(values: Matrix, kernel: Matrix, stride: int = 1) -> "Figure":
     """Draw a picture, the kernel, what each number adds, and the sum; see `stamps`."""
     added = stamps(values, kernel, stride)
-    colours = [DISTINCT[number % len(DISTINCT)] + PALE for number in range(len(added))]
+    colors = [DISTINCT[number % len(DISTINCT)] + PALE for number in range(len(added))]
     result: Matrix = np.sum(added, axis=0)
     above = [("input", values), ("kernel", kernel), ("result", result)]
     titles = [f"{value:g} × kernel" for value in values.flat]
@@ -66,8 +66,8 @@ def transposed(values: Matrix, kernel: Matrix, stride: int = 1) -> "Figure":
     width = max(_breadth(above), _breadth(below)) + 2 * MARGIN
     tall, low = _height(above), _height(below)
     figure = blank_figure(width, tall + GAP + low + 2 * MARGIN)
-    _draw_row(figure, MARGIN, above, ["∗", "="], [colours, [], []])
-    own = [[colour] * result.size for colour in colours]
+    _draw_row(figure, MARGIN, above, ["∗", "="], [colors, [], []])
+    own = [[color] * result.size for color in colors]
     _draw_row(figure, MARGIN + tall + GAP, below, ["+"] * (len(added) - 1), own)
     return figure
 
@@ -87,13 +87,13 @@ def _draw_row(
     top: float,
     row: Row,
     signs: Sequence[str],
-    colours: Sequence[Sequence[str]],
+    colors: Sequence[Sequence[str]],
 ) -> None:
     """Draw matrices next to each other with signs between, `top` inches below the edge."""
     width, height = figure.get_size_inches()
     left = MARGIN
     middle = height - top - TITLE - CELL * row[0][1].shape[0] / 2
-    for number, ((title, matrix), own) in enumerate(zip(row, colours, strict=True)):
+    for number, ((title, matrix), own) in enumerate(zip(row, colors, strict=True)):
         rows, columns = matrix.shape
         bottom = height - top - TITLE - CELL * rows
         place = (left / width, bottom / height, CELL * columns / width, CELL * rows / height)
@@ -105,7 +105,7 @@ def _draw_row(
         left += GAP + SIGN
 
 
-def _draw_matrix(axes: "Axes", title: str, matrix: Matrix, colours: Sequence[str]) -> None:
+def _draw_matrix(axes: "Axes", title: str, matrix: Matrix, colors: Sequence[str]) -> None:
     """Draw numbers in cells; of what one number adds, zeros stay blank."""
     rows, columns = matrix.shape
     axes.set_xlim(0, columns)
@@ -121,14 +121,14 @@ def _draw_matrix(axes: "Axes", title: str, matrix: Matrix, colours: Sequence[str
         row, column = divmod(index, columns)
         if sparse and not value:
             continue
-        if colours:
-            axes.add_patch(_cell(column, row, colours[index]))
+        if colors:
+            axes.add_patch(_cell(column, row, colors[index]))
         axes.text(
             column + 0.5, row + 0.5, f"{value:g}", ha="center", va="center", fontsize=9, color=INK
         )
 
 
-def _cell(left: int, top: int, colour: str) -> "Rectangle":
+def _cell(left: int, top: int, color: str) -> "Rectangle":
     from matplotlib.patches import Rectangle
 
-    return Rectangle((left, top), 1, 1, facecolor=colour, edgecolor="none")
+    return Rectangle((left, top), 1, 1, facecolor=color, edgecolor="none")

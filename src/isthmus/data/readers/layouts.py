@@ -62,7 +62,7 @@ def side_by_side(tree: Tree, limit: int | None) -> Manifest | None:
     masks = _by_key(tree, {name: role for name, role in roles.items() if role and role[0]})
     if not pictures or not masks:
         return None
-    _refuse_unpaired(tree, pictures, masks)
+    _reject_unpaired(tree, pictures, masks)
     pairs = [Pair(name, masks[key], PARTS.get(key[0], 0)) for key, name in pictures.items()]
     return _found(tree, pairs, limit, _class_names(tree, top))
 
@@ -98,8 +98,8 @@ def _voc_below(
         for kind in (VOC_PICTURES, VOC_MASKS)
     )
     lacking = [f"{root}{VOC_PICTURES}/{stem}" for stem in parts if stem not in pictures]
-    _refuse_missing(tree, lacking)
-    _refuse_unpaired(tree, pictures, masks)
+    _reject_missing(tree, lacking)
+    _reject_unpaired(tree, pictures, masks)
     return _found(tree, [Pair(pictures[s], masks[s], parts[s]) for s in sorted(parts)], limit)
 
 
@@ -116,13 +116,13 @@ def cub(tree: Tree, limit: int | None) -> Manifest | None:
             "same pictures."
         )
     parts = {f"{root}images/{path}": 0 if flags[n] == "1" else 2 for n, path in paths.items()}
-    _refuse_missing(tree, sorted(parts.keys() - {*tree.pictures}))
+    _reject_missing(tree, sorted(parts.keys() - {*tree.pictures}))
     parts = dict(sorted(parts.items()))
     masks = _below(tree.pictures, "segmentations")
     if not masks:
         return _species(tree, parts, limit)
     pictures = _below(parts, "images")
-    _refuse_unpaired(tree, pictures, masks)
+    _reject_unpaired(tree, pictures, masks)
     pairs = [Pair(name, masks[key], parts[name]) for key, name in pictures.items()]
     return _found(tree, pairs, limit, CUB_CLASSES, CUB_LEGEND)
 
@@ -234,7 +234,7 @@ def _numbered(tree: Tree, name: str) -> dict[str, str]:
     return {line[0]: line[1] for line in lines}
 
 
-def _refuse_missing(tree: Tree, names: Sequence[str]) -> None:
+def _reject_missing(tree: Tree, names: Sequence[str]) -> None:
     """Refuse lists of pictures that are not there."""
     if names:
         raise SourceError(
@@ -243,7 +243,7 @@ def _refuse_missing(tree: Tree, names: Sequence[str]) -> None:
         )
 
 
-def _refuse_unpaired(tree: Tree, pictures: Mapping[T, str], masks: Mapping[T, str]) -> None:
+def _reject_unpaired(tree: Tree, pictures: Mapping[T, str], masks: Mapping[T, str]) -> None:
     """Refuse pictures and masks that have no counterpart of the same name."""
     for ours, theirs, has, lacks in (
         (pictures, masks, "pictures", "mask"),

@@ -24,7 +24,7 @@ SIGNAL_CHANNELS = 8  # a float array (N, L, C) has at most as many; with more it
 
 
 def read_csv(path: Path, limit: int | None = None) -> Manifest:
-    """Read grey squares, one a row, as Kaggle's digit-recognizer lays them out.
+    """Read gray squares, one a row, as Kaggle's digit-recognizer lays them out.
 
     The header names the columns; a column called label holds the class. Without a header, a
     first column beyond a square number of pixels is the label.
@@ -207,7 +207,7 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
 
     Whole numbers and truth values are images (N, H, W) or (N, H, W, C). Fractions are images if
     called `images` or 4-dimensional, signals if called `signals` or (N, L), and of (N, A, B)
-    signals (N, L, C) up to 8 channels and grey images (N, H, W) above.
+    signals (N, L, C) up to 8 channels and gray images (N, H, W) above.
 
     Raises
     ------

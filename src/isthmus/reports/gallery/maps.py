@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TOLD = {
     "trustworthiness": "trustworthiness",
     "continuity": "continuity",
-    "knn_1": "nearest neighbour on the map of the same class",
+    "knn_1": "nearest neighbor on the map of the same class",
     "knn_10": "the ten nearest on the map vote for the right class",
 }
 
