@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from isthmus import Run, Samples, TrainedModel, load
 from isthmus.data.corruption import Corruption
-from isthmus.reports.gallery.previews import noisy, preview
+from isthmus.reports.pictures import noisy, preview
 from test_cli import done, isthmus
 
 

@@ -33,6 +33,7 @@ PUBLIC = [
     "Progress",
     "Run",
     "Samples",
+    "Session",
     "TrainedModel",
     "TrainingConfig",
     "__version__",

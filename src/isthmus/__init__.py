@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from isthmus.models.summary import summarize as summarize
     from isthmus.reports.comparison import write_comparison as write_comparison
     from isthmus.reports.run import write_report as write_report
+    from isthmus.session import Session as Session
     from isthmus.training.config import TrainingConfig as TrainingConfig
     from isthmus.training.loop import Progress as Progress
     from isthmus.training.run import Run as Run
@@ -52,6 +53,7 @@ _MODULES = {
     "Progress": "training.loop",
     "Run": "training.run",
     "Samples": "data.samples",
+    "Session": "session",
     "TrainedModel": "inference",
     "TrainingConfig": "training.config",
     "build_model": "models.config",

@@ -33,6 +33,10 @@ class TrainingError(IsthmusError):
     """Training that cannot go on, such as a loss that became NaN."""
 
 
+class InterruptionError(IsthmusError):
+    """Work that was stopped on request, such as by `Session.interrupt`."""
+
+
 def first_sentence(error: Exception) -> str:
     r"""Return the first sentence of what a library complains about, to put into one of ours.
 

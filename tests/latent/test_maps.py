@@ -157,10 +157,8 @@ def test_fitted_codes_keep_their_points_and_new_ones_join_their_like(
     alike = []  # how often the nearest fitted code has the same label, on the map and in truth
     for points in (fitted_map.xy, codes.z):
         apart = np.linalg.norm(points[placed][:, None] - points[fitted], axis=2)
-        alike.append(
-            (codes.labels[fitted][apart.argmin(1)] == codes.labels[placed]).mean()
-        )
-    assert alike[0] > search_by_name[1] - 0.06
+        alike.append((codes.labels[fitted][apart.argmin(1)] == codes.labels[placed]).mean())
+    assert alike[0] > alike[1] - 0.06
 
 
 def test_a_new_code_between_two_clusters_is_placed_in_one_of_them() -> None:

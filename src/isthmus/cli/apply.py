@@ -1,7 +1,7 @@
 """Commands that put a trained model to use: denoise, encode, map, index, search, morph, predict."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from isthmus.errors import OptionError
 
 if TYPE_CHECKING:
     from isthmus.data.samples import Samples
-    from isthmus.inference import TrainedModel
+    from isthmus.session import Session
 
 Layer = Annotated[
     str, typer.Option(help="code, or a layer that isthmus summary RUN lists: its features.")
@@ -110,25 +110,28 @@ def map_command(
 
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
     """
-    from isthmus.inference import TrainedModel
-    from isthmus.reports.gallery.maps import describe_quality, write_map
+    from isthmus.files import write_bytes
+    from isthmus.latent.maps import Map
+    from isthmus.reports.pictures import describe_quality, map_picture, require_map_style
+    from isthmus.session import Session
+    from isthmus.viz.canvas import require_png, write_png
 
-    model = TrainedModel.load(run)
-    samples = model.read(source, limit=limit, track=track)
-    result = write_map(
-        model,
-        samples,
-        out,
-        folder=run / "maps",
-        method=method,
-        draw=draw,
-        onto=onto,
-        max_samples=max_samples,
-        layer=layer,
-        seed=seed,
-        track=track,
-    )
-    print_result(result, f"{out}: {describe_quality(result)}", as_json)
+    session = Session(run, track=track)
+    base = None if onto is None else Map.load(onto, session.model)
+    samples = session.read(source, limit)
+    require_map_style(draw, base.method if base else method, samples)
+    require_png(out)
+    codes = session.encode(samples, layer)
+    if base is not None:
+        fitted_map, file = base.with_codes(codes), onto
+    else:
+        fitted_map, file = session.stored_map(codes, method, seed=seed, max_samples=max_samples)
+    write_png(out, map_picture(fitted_map, draw, samples, session.model))
+    table = out.with_suffix(".csv")
+    write_bytes(table, fitted_map.to_csv().encode())
+    result = session.map_quality(fitted_map, codes, samples)
+    paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
+    print_result(result | paths, f"{out}: {describe_quality(result)}", as_json)
 
 
 @app.command()
@@ -208,22 +211,19 @@ def search(
 
     Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
     """
-    from isthmus.inference import TrainedModel
-    from isthmus.reports.gallery.searches import write_similar
+    from isthmus.reports.pictures import search_picture
+    from isthmus.session import Session
+    from isthmus.viz.canvas import require_png, write_png
 
-    model = TrainedModel.load(run)
-    found = _opened(run, model)
-    if Path(query).is_file():
-        asked = _only(model, query)
-        features = next(model.features(asked, found.layer)).flatten(1).numpy()
-        hits = found.search(features, k, label=label)
-    else:
-        if not found.has(query):
-            raise OptionError(f"there is no file and no indexed sample called {query!r}.")
-        asked, hits = None, found.search_by_name(query, k, label=label)
     if out is not None:
-        write_similar(model, found, query, asked, hits, out)
-    rows = hits.rows()
+        require_png(out)
+    session = Session(run, track=track, say=say)
+    sample = _only(session, query) if Path(query).is_file() else None
+    result = session.search(query if sample is None else sample, k, label=label)
+    if out is not None:
+        values = None if sample is None else sample.values[0]
+        write_png(out, search_picture(session, query, values, result))
+    rows = result.rows()
     if as_json:
         print_json(rows)
         return
@@ -259,18 +259,36 @@ def morph(
 
     Example: isthmus morph runs/mine a.jpg b.jpg --steps 7 --out strip.png
     """
-    from isthmus.inference import TrainedModel
-    from isthmus.reports.gallery.morphs import write_morph
+    from isthmus.files import write_bytes
+    from isthmus.reports.pictures import morph_picture
+    from isthmus.session import Session
+    from isthmus.viz.canvas import require_png, write_png
+    from isthmus.viz.strips import gif
 
-    model = TrainedModel.load(run)
-    model.reject_task("classify", "segment")
-    classes = None
-    if among is not None and start is not None and end is not None:
-        classes = (model.read(among, track=track), start, end)
-    elif among or start or end:
+    session = Session(run, track=track)
+    session.model.reject_task("classify", "segment")
+    is_film = out.suffix.lower() == ".gif"
+    if not is_film:
+        require_png(out)
+    if (among, start, end) == (None, None, None):
+        ends = [_only(session, image) for image in images]
+        frames = session.interpolate(ends, steps, path)
+        last = ends[-1].values[0]
+    elif among is None or start is None or end is None:
         raise OptionError("a direction between classes needs --among, --start and --end.")
-    ends = [_only(model, image) for image in images]
-    write_morph(model, ends, out, steps=steps, path=path, classes=classes)
+    elif len(images) != 1 or path != "linear":
+        raise OptionError(
+            f"a morph between classes needs 1 image and the path linear, not {len(images)} and "
+            f"{path}."
+        )
+    else:
+        ends = [_only(session, images[0])]
+        frames = session.traverse(ends[0], session.read(among), (start, end), steps)
+        last = None
+    if is_film and len(ends) != 4:
+        write_bytes(out, gif(frames))
+    else:
+        write_png(out, morph_picture(frames, ends[0].values[0], last, len(ends)))
     print_result({"picture": str(out), "steps": steps, "path": path}, f"{out}", as_json)
 
 
@@ -292,7 +310,7 @@ def predict(
     """
     from isthmus.evaluation.predictions import prediction_rows
     from isthmus.inference import TrainedModel
-    from isthmus.reports.gallery.answers import answers
+    from isthmus.reports.pictures import predictions
     from isthmus.viz.canvas import require_png, write_png
 
     model = TrainedModel.load(run)
@@ -305,7 +323,7 @@ def predict(
             say(samples.describe() + format_skipped(samples.skipped))
     rows = [row for samples in read for row in prediction_rows(model, samples)]
     if out is not None:
-        write_png(out, answers(model, read))
+        write_png(out, predictions(model, read))
     if as_json:
         print_json(rows)
         return
@@ -317,15 +335,9 @@ def predict(
         say(f"{out}")
 
 
-def _opened(run: Path, model: "TrainedModel") -> Any:
-    from isthmus.latent.indexing import open_index
-
-    return open_index(run / "index", model, say, track)
-
-
-def _only(model: "TrainedModel", image: str) -> "Samples":
+def _only(session: "Session", image: str) -> "Samples":
     """Read one image as the model wants it."""
-    samples = model.read(image, limit=2)
+    samples = session.read(image, limit=2)
     if len(samples) > 1:
         raise OptionError(f"{image} holds several samples; give a single image.")
     return samples

@@ -110,7 +110,7 @@ def preview_command(
     from isthmus.data.corruption import Corruption
     from isthmus.data.load import load_with
     from isthmus.inference import TrainedModel
-    from isthmus.reports.gallery.previews import preview
+    from isthmus.reports.pictures import preview
     from isthmus.viz.canvas import require_png, write_png
 
     require_png(out)
@@ -141,17 +141,18 @@ def map_command(
     Example: isthmus data map digits --out digits.png
     """
     from isthmus.data.load import load
-    from isthmus.reports.gallery.maps import describe_quality
-    from isthmus.reports.gallery.previews import write_map_of_values
+    from isthmus.latent.codes import Codes
+    from isthmus.latent.maps import fit_map, map_quality, require_method
+    from isthmus.reports.pictures import describe_quality
+    from isthmus.viz.canvas import require_png, write_png
+    from isthmus.viz.maps import scatter
 
-    result = write_map_of_values(
-        load(source, limit=limit, track=track),
-        out,
-        method=method,
-        max_samples=max_samples,
-        seed=seed,
-        track=track,
-    )
+    require_method(method)
+    require_png(out)
+    codes = Codes.of_values(load(source, limit=limit, track=track))
+    fitted_map = fit_map(codes, method, seed=seed, max_samples=max_samples, track=track)
+    write_png(out, scatter(fitted_map))
+    result = {**map_quality(fitted_map, codes, seed=seed), "picture": str(out)}
     shares = result.get("explained_variance")
     text = f"{out}: {describe_quality(result)}"
     if shares:

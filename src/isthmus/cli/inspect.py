@@ -40,16 +40,14 @@ def evaluate(
 
     Example: isthmus evaluate runs/mine --json
     """
-    from isthmus.evaluation import evaluate
+    from isthmus.session import Session
     from isthmus.training.run import Run
 
-    opened = Run.open(run)
-    samples = opened.model().read(source, limit=limit, track=track) if source else None
+    session = Session(Run.open(run), track=track)
+    samples = session.read(source, limit) if source else None
     if samples is not None and samples.skipped:
         say(samples.describe() + format_skipped(samples.skipped))
-    result = evaluate.evaluate(
-        opened, samples, own=opened.samples(track), plain=Run.open(plain) if plain else None
-    )
+    result = session.evaluate(samples, plain=Run.open(plain) if plain else None)
     if as_json:
         print_json(result)
         return
@@ -68,14 +66,14 @@ def reconstruct(
 
     Example: isthmus reconstruct runs/mine photos/ --out grid.png
     """
-    from isthmus.inference import TrainedModel
-    from isthmus.reports.gallery.samples import reconstructions
+    from isthmus.reports.pictures import reconstructions
+    from isthmus.session import Session
     from isthmus.viz.canvas import write_png
 
-    model = TrainedModel.load(run)
-    model.reject_task("classify", "segment")
-    samples = model.read(source, limit=limit, track=track)
-    write_png(out, reconstructions(model, samples))
+    session = Session(run, track=track)
+    session.model.reject_task("classify", "segment")
+    samples = session.read(source, limit)
+    write_png(out, reconstructions(session, samples))
     print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
 
 
@@ -176,15 +174,14 @@ def activations(
 
     Example: isthmus activations runs/mine image.jpg --out layers.png
     """
-    from isthmus.inference import TrainedModel
-    from isthmus.reports.gallery.samples import activations as draw
+    from isthmus.reports.pictures import activations as draw
+    from isthmus.session import Session
     from isthmus.viz.canvas import write_png
 
-    model = TrainedModel.load(run)
-    samples = model.read(image, limit=1)
-    figure = draw(model, samples.values[0], samples.names[0])
-    write_png(out, figure)
-    print_result({"picture": str(out), "layers": len(model.layers)}, f"{out}", as_json)
+    session = Session(run, track=track)
+    samples = session.read(image, limit=1)
+    write_png(out, draw(session, samples.values[0], samples.names[0]))
+    print_result({"picture": str(out), "layers": len(session.model.layers)}, f"{out}", as_json)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from isthmus.inference import CODE, TrainedModel
 
 FORMAT = 1  # of the file; raise it when an older program could misread it
 ALIGNED = 64  # bytes: where the numbers begin in the file is a multiple of it
+VALUES = "values"  # in place of a layer: the samples as they are
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,6 +67,20 @@ class Codes:
             z=np.asarray(self.z[indices]),
             names=[self.names[i] for i in indices],
             labels=None if self.labels is None else self.labels[indices],
+        )
+
+    @classmethod
+    def of_values(cls, samples: Samples) -> "Codes":
+        """Return the samples' own values, flattened, to compare codes with; no model is used."""
+        return cls(
+            np.asarray(samples.values, np.float32).reshape(len(samples), -1),
+            samples.names,
+            samples.labels,
+            samples.class_names,
+            layer=VALUES,
+            shape=samples.shape,
+            data=samples.fingerprint,
+            origin=samples.origin,
         )
 
     def check(self, model: TrainedModel) -> None:

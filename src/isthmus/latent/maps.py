@@ -1,5 +1,7 @@
 """Maps: codes drawn in two dimensions, on which new codes can be placed."""
 
+import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -123,6 +125,16 @@ class Map:
         ModelError
         """
         model.check(self.model, "this map was drawn for", "draw it again with isthmus map")
+
+    def to_csv(self) -> str:
+        """Return a table: name, label, x, y, and whether the map was fitted on the sample."""
+        file = io.StringIO()
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["name", "label", "x", "y", "fitted"])
+        for i, name in enumerate(self.names):
+            label = "" if self.labels is None else self.class_names[self.labels[i]]
+            rows.writerow([name, label, *self.xy[i].tolist(), int(self.fitted[i])])
+        return file.getvalue()
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all."""

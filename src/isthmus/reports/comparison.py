@@ -8,12 +8,10 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
-from isthmus.evaluation.evaluate import evaluate
 from isthmus.files import write_bytes
-from isthmus.reports.gallery.maps import describe_quality, map_of
-from isthmus.reports.gallery.samples import corrupt_samples
 from isthmus.reports.page import embedded, render
-from isthmus.reports.run import MAPPED, shown_indices
+from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
+from isthmus.session import Session
 from isthmus.training.run import Run, best_epoch
 from isthmus.viz.curves import accuracy_curves, validation_curves
 from isthmus.viz.grids import rows_of_samples
@@ -48,7 +46,7 @@ def write_comparison(
     Returns
     -------
     list of dict
-        A row of figures for every run, as the page's table has it.
+        A row of values for every run, as the page's table has it.
 
     Raises
     ------
@@ -62,9 +60,10 @@ def write_comparison(
     for run in runs:
         if not run.history():
             raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
-    data = samples or [run.samples(track) for run in runs]
-    named, task = _named(runs), runs[0].record.model_config.task
-    rows = [_row(*pair, own) for pair, own in zip(named.items(), data, strict=True)]
+    given: Sequence[Samples | None] = samples or [None] * len(runs)
+    sessions = [Session(run, own, track=track) for run, own in zip(runs, given, strict=True)]
+    named, task = dict(zip(_names(runs), sessions, strict=True)), runs[0].record.model_config.task
+    rows = [_row(name, session) for name, session in named.items()]
     alike = len({run.record.data["fingerprint"] for run in runs}) == 1
     page = render(
         "compare.html.jinja",
@@ -78,8 +77,8 @@ def write_comparison(
         ],
         task=task,
         curves=embedded(_curves(named)),
-        grids=[embedded(figure) for figure in _grids(named, data, alike)],
-        maps=_maps(named, data, method),
+        grids=[embedded(figure) for figure in _grids(named, alike)],
+        maps=_maps(named, method),
         version=runs[0].record.environment["isthmus"],
     )
     write_bytes(out, page)
@@ -96,32 +95,35 @@ def _reject_several_tasks(runs: Sequence[Run]) -> None:
             )
 
 
-def _curves(named: dict[str, Run]) -> "Figure":
-    """Draw the losses of the validation parts; where there are classes, accuracy or mean IoU."""
-    histories = {name: run.history() for name, run in named.items()}
-    if next(iter(named.values())).record.model_config.task != "reconstruct":
+def _curves(named: dict[str, Session]) -> "Figure":
+    """Draw the validation losses; with classes, accuracy or mean IoU."""
+    histories = {name: session.run.history() for name, session in named.items()}
+    if _task(named) != "reconstruct":
         return accuracy_curves(histories)
+    losses = {name: session.run.record.training_config.loss for name, session in named.items()}
     return validation_curves(
-        {
-            f"{name} ({named[name].record.training_config.loss})": lines
-            for name, lines in histories.items()
-        }
+        {f"{name} ({losses[name]})": lines for name, lines in histories.items()}
     )
 
 
-def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Name runs by their folders, and number them where two are called the same."""
+def _task(named: dict[str, Session]) -> str:
+    return next(iter(named.values())).run.record.model_config.task
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Return the names of the runs' folders, numbered where two are the same."""
     names = [run.path.resolve().name for run in runs]
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
-    return dict(zip(names, runs, strict=True))
+    return names
 
 
-def _row(name: str, run: Run, own: Samples) -> dict[str, Any]:
-    """Return the figures of one run, flat."""
-    evaluation, record = evaluate(run, own=own), run.record
-    best = best_epoch(run.history())
-    measured = _reconstructing if record.model_config.task == "reconstruct" else _answering
+def _row(name: str, session: Session) -> dict[str, Any]:
+    """Return the values of one run, flat."""
+    evaluation, record = session.evaluate(), session.run.record
+    best = best_epoch(session.run.history())
+    is_autoencoder = record.model_config.task == "reconstruct"
+    results = _reconstruction_results if is_autoencoder else _prediction_results
     return {
         "run": name,
         "model": record.model_config.model,
@@ -133,12 +135,12 @@ def _row(name: str, run: Run, own: Samples) -> dict[str, Any]:
         "seconds": evaluation["training"]["seconds"],
         "loss": record.training_config.loss,
         "validation_loss": best["validation_loss"],
-        **measured(evaluation),
+        **results(evaluation),
     }
 
 
-def _reconstructing(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of an autoencoder and its baselines."""
+def _reconstruction_results(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics of an autoencoder and its baselines."""
     codes = evaluation.get("codes", {})
     return {
         **{name: evaluation["test"][name] for name in ("mse", "psnr", "ssim", "bce")},
@@ -152,15 +154,15 @@ def _reconstructing(evaluation: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answering(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of a classifier or segmenter and its baselines."""
+def _prediction_results(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a classifier or segmenter and its baselines."""
     test, pixels = evaluation["test"], evaluation["baselines"].get("pixels")
     if pixels is None:
-        figures = {name: test[name] for name in ("mean_iou", "pixel_accuracy")}
+        results = {name: test[name] for name in ("mean_iou", "pixel_accuracy")}
     else:
-        figures = {name: test.get(name) for name in ("accuracy", "top_5", "ece", "cross_entropy")}
-        figures |= {f"{name}_of_pixels": pixels[name] for name in ("knn_4", "logistic")}
-    return {**figures, "majority": evaluation["baselines"]["majority"]}
+        results = {name: test.get(name) for name in ("accuracy", "top_5", "ece", "cross_entropy")}
+        results |= {f"{name}_of_pixels": pixels[name] for name in ("knn_4", "logistic")}
+    return {**results, "majority": evaluation["baselines"]["majority"]}
 
 
 def _lead(runs: Sequence[Run], alike: bool) -> str:
@@ -172,44 +174,41 @@ def _lead(runs: Sequence[Run], alike: bool) -> str:
     )
 
 
-def _grids(named: dict[str, Run], data: Sequence[Samples], alike: bool) -> list["Figure"]:
-    """Draw the same samples through all runs, or of different data each run's own.
+def _grids(named: dict[str, Session], alike: bool) -> list["Figure"]:
+    """Draw the same samples through all runs; of different data, each run's own.
 
-    Nothing comes back from classifiers and segmenters.
+    Classifiers and segmenters reconstruct nothing.
     """
-    if next(iter(named.values())).record.model_config.task != "reconstruct":
+    if _task(named) != "reconstruct":
         return []
     if not alike:
-        return [_through({name: named[name]}, own) for name, own in zip(named, data, strict=True)]
-    return [_through(named, data[0])]
+        return [_through({name: session}) for name, session in named.items()]
+    return [_through(named)]
 
 
-def _through(named: dict[str, Run], own: Samples) -> "Figure":
-    """Draw test samples of the first run, and what each run makes of them."""
-    indices = shown_indices(next(iter(named.values())), own)
-    shown = own.take(indices)
-    rows = [("original", shown.values)]
-    for name, run in named.items():
-        model, config = run.model(), run.record.training_config
-        seen = shown.values
-        if config.corruption is not None:
-            seen = corrupt_samples(model, shown, config.corruption, config.seed, indices)
-            rows.append((config.corrupt or "", seen))
-        rows.append((name, model.reconstruct(seen)))
+def _through(named: dict[str, Session]) -> "Figure":
+    """Draw test samples of the first run, and their reconstructions by each run."""
+    first = next(iter(named.values()))
+    indices = example_indices(first)
+    examples = first.samples.take(indices)
+    rows = [("original", examples.values)]
+    for name, session in named.items():
+        seen = session.add_noise(examples, indices)
+        if (corrupt := session.run.record.training_config.corrupt) is not None:
+            rows.append((corrupt, seen))
+        rows.append((name, session.reconstruct(seen)))
     return rows_of_samples(rows)
 
 
-def _maps(
-    named: dict[str, Run], data: Sequence[Samples], method: str
-) -> list[tuple[str, str, str]]:
-    """Draw a map for each run; the features of segmenters are of pixels and have none."""
+def _maps(named: dict[str, Session], method: str) -> list[tuple[str, str, str]]:
+    """Draw a map for each run; the features of segmenters belong to pixels, not to samples."""
     maps = []
-    for (name, run), own in zip(named.items(), data, strict=True):
-        if run.record.model_config.task != "segment":
-            test = run.split().test
-            shown = own.take(test[evenly_spaced(len(test), MAPPED)])
-            figure, quality = map_of(run.model(), shown, method)
-            maps.append((name, embedded(figure), describe_quality(quality)))
+    for name, session in named.items():
+        if session.run.record.model_config.task != "segment":
+            test = session.split.test
+            indices = test[evenly_spaced(len(test), MAX_MAPPED)]
+            figure, note = map_section(session, indices, method)
+            maps.append((name, embedded(figure), note))
     return maps
 
 

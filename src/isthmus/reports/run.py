@@ -1,38 +1,47 @@
-"""One self-contained HTML page about a run."""
+"""The report: one self-contained HTML page about a run."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from isthmus import metrics
 from isthmus.data.cache import Track, untracked
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import RunError
-from isthmus.evaluation.evaluate import evaluate
 from isthmus.evaluation.filters import FILTERS
+from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.files import write_bytes
+from isthmus.models.registry import Task
 from isthmus.models.summary import summarize
-from isthmus.reports.gallery.answers import classified, segmented
-from isthmus.reports.gallery.maps import describe_quality, map_of
-from isthmus.reports.gallery.morphs import morphs
-from isthmus.reports.gallery.samples import corrupt_samples, reconstructions
-from isthmus.reports.gallery.searches import nearest
 from isthmus.reports.page import embedded, render
+from isthmus.reports.pictures import (
+    describe_quality,
+    morphs,
+    nearest_training_samples,
+    overlays,
+    reconstructions,
+)
+from isthmus.session import Session
 from isthmus.training.run import Run, best_epoch
-from isthmus.viz.classes import confusion
+from isthmus.viz.classes import confusion, mistakes, reliability
 from isthmus.viz.curves import curves
+from isthmus.viz.maps import scatter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = 10  # columns of the picture of reconstructions
-MAPPED = 2_000  # test samples on the map, at most
-SEARCHES, MORPHS = 10, 5
-OVERLAID = 6  # test images beside their masks
-SEARCHED = 20_000  # training samples that are searched, at most
+MAX_EXAMPLES = 10  # columns of the picture of reconstructions
+MAX_MAPPED = 2_000  # test samples on the map
+MAX_QUERIES, MORPHS = 10, 5
+MAX_SEARCHED = 20_000  # training samples
+MAX_OVERLAYS = 6  # test images with their masks
+MAX_MISTAKES = 16
 
 BASELINES = {
     "pca": "PCA with {components:,} components",
@@ -51,7 +60,7 @@ def write_report(
     out: Path | None = None,
     track: Track = untracked,
 ) -> Path:
-    """Write the report of a run.
+    """Write the report of a run; see `render_report`.
 
     Parameters
     ----------
@@ -75,16 +84,27 @@ def write_report(
     IsthmusError
         If the run has no epoch yet, or its data is gone or has changed.
     """
-    history = run.history()
+    out = out or run.path / "report.html"
+    write_bytes(out, render_report(Session(run, samples, track=track), plain=plain))
+    return out
+
+
+def render_report(session: Session, *, plain: Run | None = None) -> bytes:
+    """Return the report of a run as one self-contained HTML page.
+
+    Raises
+    ------
+    IsthmusError
+        If the run has no epoch yet, or its data is gone or has changed.
+    """
+    run, history = session.run, session.run.history()
     if not history:
         raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
-    samples = samples or run.samples(track)
-    evaluation = evaluate(run, own=samples, plain=plain)
+    evaluation = session.evaluate(plain=plain)
     record, layers = run.record, summarize(run.record.model_config)
-    about = _autoencoder if record.model_config.task == "reconstruct" else _answering
-    template, content = about(run, samples, evaluation)
-    page = render(
-        template,
+    sections = SECTIONS[record.model_config.task]
+    return render(
+        "autoencoder.html.jinja" if sections is _autoencoder else "labels.html.jinja",
         title=run.path.resolve().name,
         evaluation=evaluation,
         best=best_epoch(history),
@@ -95,62 +115,99 @@ def write_report(
         record=record,
         training_config=asdict(record.training_config),
         preprocessing=asdict(record.preprocessing),
-        **content,
+        **sections(session, evaluation),
     )
-    out = out or run.path / "report.html"
-    write_bytes(out, page)
-    return out
 
 
-def shown_indices(run: Run, samples: Samples) -> NDArray[np.int64]:
-    """Return test samples to show, spread evenly, over the classes too where they are few."""
-    test = run.split().test
-    if samples.labels is None or not 1 < len(samples.class_names) <= SHOWN:
-        return test[evenly_spaced(len(test), SHOWN)]
-    each = SHOWN // len(samples.class_names)
+def example_indices(session: Session) -> NDArray[np.int64]:
+    """Return test samples to show, spread evenly, also over the classes where they are few."""
+    samples, test = session.samples, session.split.test
+    if samples.labels is None or not 1 < len(samples.class_names) <= MAX_EXAMPLES:
+        return test[evenly_spaced(len(test), MAX_EXAMPLES)]
+    per_class = MAX_EXAMPLES // len(samples.class_names)
     labels = samples.labels[test]
     classes = [test[labels == label] for label in range(len(samples.class_names))]
-    return np.concatenate([members[evenly_spaced(len(members), each)] for members in classes])
+    return np.concatenate([rows[evenly_spaced(len(rows), per_class)] for rows in classes])
 
 
-def _autoencoder(
-    run: Run, samples: Samples, evaluation: dict[str, Any]
-) -> tuple[str, dict[str, Any]]:
-    """Return the template about an autoencoder and what it is filled with."""
-    return "report.html.jinja", {
+def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the sections about an autoencoder: reconstructions, map, searches and morphs."""
+    test, train = session.split.test, session.split.train
+    mapped = test[evenly_spaced(len(test), MAX_MAPPED)]
+    queries = test[evenly_spaced(len(test), MAX_QUERIES)]
+    pool = train[evenly_spaced(len(train), MAX_SEARCHED)]
+    figure, note = map_section(session, mapped)
+    return {
         "compared": compare_reconstructions(evaluation),
         "verdict": _verdict(evaluation),
-        "grid": embedded(_grid(run, samples)),
-        **_latent(run, samples),
-    }
-
-
-def _answering(
-    run: Run, samples: Samples, evaluation: dict[str, Any]
-) -> tuple[str, dict[str, Any]]:
-    """Return the template about a classifier or segmenter and what it is filled with."""
-    model, test = run.model(), run.split().test
-    result, masks = evaluation["test"], model.config.task == "segment"
-    rows = compare_predictions(evaluation)
-    content: dict[str, Any] = {
-        "masks": masks,
-        "compared": rows,
-        "verdict": prediction_verdict(rows, "pixels" if masks else "samples"),
-    }
-    if masks:
-        shown = samples.take(test[evenly_spaced(len(test), OVERLAID)])
-        names, matrix = model.config.class_names, np.array(result["confusion"])
-        content["overlays"] = embedded(segmented(model, shown))
-        content["confusion"] = embedded(confusion(matrix, names))
-        return "answers.html.jinja", content
-    figures = classified(model, samples.take(test), result["confusion"])
-    figure, quality = map_of(model, samples.take(test[evenly_spaced(len(test), MAPPED)]))
-    content |= {name: embedded(drawn) for name, drawn in figures.items()}
-    return "answers.html.jinja", {
-        **content,
+        "grid": embedded(_examples(session)),
         "map": embedded(figure),
-        "map_note": describe_quality(quality),
+        "map_note": note,
+        "searches": embedded(nearest_training_samples(session, queries, pool)),
+        "morphs": embedded(morphs(session, mapped, MORPHS)),
     }
+
+
+def _classifier(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the sections about a classifier: confusion, calibration, mistakes and map."""
+    model, test = session.model, session.samples.take(session.split.test)
+    names, labels = model.config.class_names, targets_in_model_classes(model, test)
+    probabilities = model.probabilities(test)
+    rows = compare_predictions(evaluation)
+    mapped = session.split.test
+    figure, note = map_section(session, mapped[evenly_spaced(len(mapped), MAX_MAPPED)])
+    bins = metrics.reliability(torch.from_numpy(probabilities), torch.from_numpy(labels))
+    return {
+        "masks": False,
+        "compared": rows,
+        "verdict": prediction_verdict(rows, "samples"),
+        "confusion": embedded(confusion(np.array(evaluation["test"]["confusion"]), names)),
+        "reliability": embedded(reliability(bins)),
+        "mistakes": embedded(mistakes(test.values, probabilities, labels, names, MAX_MISTAKES)),
+        "map": embedded(figure),
+        "map_note": note,
+    }
+
+
+def _segmenter(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the sections about a segmenter: masks over images, and confusion of pixels."""
+    test, rows = session.split.test, compare_predictions(evaluation)
+    examples = session.samples.take(test[evenly_spaced(len(test), MAX_OVERLAYS)])
+    matrix = np.array(evaluation["test"]["confusion"])
+    return {
+        "masks": True,
+        "compared": rows,
+        "verdict": prediction_verdict(rows, "pixels"),
+        "overlays": embedded(overlays(session.model, examples)),
+        "confusion": embedded(confusion(matrix, session.model.config.class_names)),
+    }
+
+
+SECTIONS: dict[Task, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
+    "reconstruct": _autoencoder,
+    "classify": _classifier,
+    "segment": _segmenter,
+}
+
+
+def map_section(
+    session: Session, indices: NDArray[np.int64], method: str = "tsne"
+) -> tuple["Figure", str]:
+    """Draw a map of samples of the run, and say how far to trust it."""
+    codes = session.codes(indices)
+    fitted_map = session.map(codes, method)
+    quality = session.map_quality(fitted_map, codes, session.samples.take(indices))
+    return scatter(fitted_map), describe_quality(quality)
+
+
+def _examples(session: Session) -> "Figure":
+    """Draw test samples, their codes and reconstructions, named by class where there is one."""
+    indices = example_indices(session)
+    examples = session.samples.take(indices)
+    if examples.labels is not None:
+        names = [examples.class_names[label] for label in examples.labels]
+        examples = Samples(examples.values, names)
+    return reconstructions(session, examples, indices)
 
 
 def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
@@ -179,33 +236,6 @@ def prediction_verdict(rows: list[tuple[str, float]], what: str) -> str:
     return (
         f"{found}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
     )
-
-
-def _grid(run: Run, samples: Samples) -> "Figure":
-    """Draw test samples, their codes and reconstructions, named by class where there is one."""
-    model, config = run.model(), run.record.training_config
-    indices = shown_indices(run, samples)
-    shown, noisy = samples.take(indices), None
-    if config.corruption is not None:
-        noisy = corrupt_samples(model, shown, config.corruption, config.seed, indices)
-    if shown.labels is not None:
-        shown = Samples(shown.values, [shown.class_names[label] for label in shown.labels])
-    return reconstructions(model, shown, noisy)
-
-
-def _latent(run: Run, samples: Samples) -> dict[str, Any]:
-    """Draw a map of test samples, searches for them and morphs between them."""
-    model, split = run.model(), run.split()
-    test = samples.take(split.test[evenly_spaced(len(split.test), MAPPED)])
-    figure, quality = map_of(model, test)
-    queries = samples.take(split.test[evenly_spaced(len(split.test), SEARCHES)])
-    pool = split.train[evenly_spaced(len(split.train), SEARCHED)]
-    return {
-        "map": embedded(figure),
-        "map_note": describe_quality(quality),
-        "searches": embedded(nearest(model, queries, samples.take(pool))),
-        "morphs": embedded(morphs(model, test, MORPHS)),
-    }
 
 
 def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

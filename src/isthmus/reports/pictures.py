@@ -1,0 +1,344 @@
+"""Pictures of a model at work: a session computes, `isthmus.viz` draws.
+
+Every function takes what it shows and returns a matplotlib figure; writing it is up to the caller.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from isthmus.data.corruption import Corruption
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.samples import Samples
+from isthmus.errors import OptionError
+from isthmus.evaluation.predictions import targets_in_model_classes
+from isthmus.inference import TrainedModel
+from isthmus.latent.index import Index, SearchResult
+from isthmus.latent.maps import Map, require_method
+from isthmus.session import Session
+from isthmus.viz import activations as activation_figures
+from isthmus.viz import maps as map_figures
+from isthmus.viz.canvas import short_name
+from isthmus.viz.classes import labelled_samples
+from isthmus.viz.grids import reconstruction_grid, rows_of_samples
+from isthmus.viz.masks import segmentations
+from isthmus.viz.strips import sheet, strip
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_PREDICTIONS, MAX_OVERLAYS = 24, 8  # samples with their class, and images with their masks
+
+QUALITY_WORDS = {
+    "trustworthiness": "trustworthiness",
+    "continuity": "continuity",
+    "knn_1": "nearest neighbor on the map of the same class",
+    "knn_10": "the ten nearest on the map vote for the right class",
+}
+
+
+def reconstructions(
+    session: Session, samples: Samples, indices: NDArray[np.int64] | None = None
+) -> "Figure":
+    """Draw samples, their codes and their reconstructions, row by row.
+
+    Parameters
+    ----------
+    session : Session
+    samples : Samples
+    indices : (n,) int64, optional
+        Of the samples in the run's data: those of a denoiser are then drawn with their noise.
+    """
+    noisy = None
+    if indices is not None and session.run.record.training_config.corruption is not None:
+        noisy = session.add_noise(samples, indices)
+    seen = samples.values if noisy is None else noisy
+    return reconstruction_grid(
+        samples.values,
+        session.model.encode(seen),
+        session.reconstruct(seen),
+        samples.names,
+        noisy,
+    )
+
+
+def activations(session: Session, sample: NDArray[Any], name: str) -> "Figure":
+    """Draw the output of every layer for a sample (H, W, C) or (L, C)."""
+    is_autoencoder = session.model.config.task == "reconstruct"
+    back = session.reconstruct(sample[None])[0] if is_autoencoder else None
+    return activation_figures.layers(name, sample, session.activations(sample), back)
+
+
+# -- maps ---------------------------------------------------------------------------------------
+
+
+def map_picture(fitted_map: Map, style: str, samples: Samples, model: TrainedModel) -> "Figure":
+    """Draw a map in one of `MAP_STYLES`."""
+    return MAP_STYLES[style](fitted_map, samples, model)
+
+
+MAP_STYLES: dict[str, Callable[[Map, Samples, TrainedModel], "Figure"]] = {
+    "points": lambda fitted_map, samples, model: map_figures.scatter(fitted_map),
+    "thumbnails": lambda fitted_map, samples, model: map_figures.thumbnails(
+        fitted_map, samples.values
+    ),
+    "decoded": lambda fitted_map, samples, model: map_figures.decoded_grid(
+        model.decode, fitted_map.xy
+    ),
+}
+
+
+def require_map_style(style: str, method: str, samples: Samples) -> None:
+    """Reject a style that could only be rejected after long work.
+
+    Raises
+    ------
+    OptionError
+        If there is no such style or method, or the style does not fit the method or the samples.
+    """
+    require_method(method)
+    if style not in MAP_STYLES:
+        raise OptionError(
+            f"there is no way {style!r} to draw a map; there are {', '.join(MAP_STYLES)}."
+        )
+    if style == "decoded" and method != "code":
+        raise OptionError("only a code of 2, drawn as it is, is decoded over a grid; take code.")
+    if style != "points" and samples.is_signal:
+        raise OptionError(f"signals are no pictures to draw as {style}; take points.")
+
+
+def describe_quality(quality: dict[str, Any]) -> str:
+    """Say in one sentence how far to trust a map, from its `map_quality`."""
+    text = f"{quality['n']:,} samples"
+    if quality["fitted"] < quality["n"]:
+        text += f"; the map was fitted on {quality['fitted']:,}, the others were placed on it"
+    compared = quality.get("raw_pca", {})
+    if compared:
+        text += " (in brackets, two principal components of the raw values)"
+    named = []
+    for name, words in QUALITY_WORDS.items():
+        if quality[name] is not None:
+            other = f" ({compared[name]:.3f})" if compared.get(name) is not None else ""
+            named.append(f"{words} {quality[name]:.3f}{other}")
+    return f"{text}: {', '.join(named)}." if named else f"{text}."
+
+
+# -- search -------------------------------------------------------------------------------------
+
+
+def search_picture(
+    session: Session, query: str, sample: NDArray[Any] | None, result: SearchResult
+) -> "Figure":
+    """Draw a query and what the run's index found for it.
+
+    Parameters
+    ----------
+    session : Session
+    query : str
+        Its name.
+    sample : (H, W, C) or (L, C), optional
+        The query; by default the sample of that name in the index.
+    result : SearchResult
+        Of the one query.
+    """
+    found = session.indexed_values(result.names[0])
+    first = session.indexed_values([query])[0] if sample is None else sample
+    return neighbors(first[None], result, [found], [query])
+
+
+def nearest_training_samples(
+    session: Session, queries: NDArray[np.int64], pool: NDArray[np.int64], k: int = 8
+) -> "Figure":
+    """Draw samples of the run and those of a pool with the nearest codes.
+
+    Parameters
+    ----------
+    session : Session
+    queries, pool : (n,) and (m,) int64
+        Indices of the run's samples.
+    k : int
+    """
+    samples = session.samples
+    result = Index.build(session.codes(pool)).search(session.codes(queries).z, min(k, len(pool)))
+    row_of = {samples.names[i]: i for i in pool}
+    found = [samples.values[[row_of[name] for name in names]] for names in result.names]
+    labels = samples.labels
+    titles = [""] * len(queries)
+    if labels is not None:
+        titles = [samples.class_names[label] for label in labels[queries]]
+    return neighbors(samples.values[queries], result, found, titles)
+
+
+def neighbors(
+    queries: NDArray[Any], result: SearchResult, found: Sequence[NDArray[Any]], names: Sequence[str]
+) -> "Figure":
+    """Draw queries and what was found for each, nearest first, a row for each query.
+
+    Parameters
+    ----------
+    queries : (n, H, W, C) uint8 or (n, L, C) float32
+    result : SearchResult
+        Of the n queries.
+    found : n arrays (k, H, W, C) or (k, L, C)
+        The samples that were found.
+    names : n str
+        Of the queries.
+    """
+    rows, captions = [], []
+    for number, (query, name, values) in enumerate(zip(queries, names, found, strict=True)):
+        rows.append((name, np.concatenate([query[None], values])))
+        captions.append(["query", *map(_caption, result.rows(number))])
+    return rows_of_samples(rows, captions)
+
+
+def _caption(row: dict[str, Any]) -> str:
+    return f"{short_name(row['label'] or row['name'])}\n{row['distance']:.3g}"
+
+
+# -- morphs -------------------------------------------------------------------------------------
+
+
+def morph_picture(
+    frames: NDArray[Any], first: NDArray[Any], last: NDArray[Any] | None, ends: int
+) -> "Figure":
+    """Draw a morph: a strip between samples, or a square sheet between four.
+
+    Parameters
+    ----------
+    frames : (n, H, W, C) uint8 or (n, L, C) float32
+        As `Session.interpolate` or `Session.traverse` returns them.
+    first, last : (H, W, C) or (L, C)
+        The samples at the ends of a strip; None where there is none.
+    ends : int
+        How many samples the morph was made of.
+    """
+    if ends == 4:
+        side = round(len(frames) ** 0.5)
+        return sheet(frames, side, side)
+    return strip(first, last, frames)
+
+
+def morphs(session: Session, indices: NDArray[np.int64], count: int, steps: int = 9) -> "Figure":
+    """Draw `count` morphs between pairs of the run's samples that are spread over the indices.
+
+    With labels, the ends of a morph are of different classes where possible.
+    """
+    samples, rows = session.samples.take(indices), []
+    codes = session.codes(indices).z
+    for start, end in _pairs(samples, count):
+        frames = session.interpolate([codes[start], codes[end]], steps)
+        first, last = samples.values[[start]], samples.values[[end]]
+        rows.append(("", np.concatenate([first, frames, last])))
+    return rows_of_samples(rows)
+
+
+def _pairs(samples: Samples, count: int) -> list[tuple[int, int]]:
+    """Return pairs of rows, always the same ones."""
+    order = np.random.default_rng(0).permutation(len(samples))
+    pairs: list[tuple[int, int]] = []
+    for start, end in zip(order[::2], order[1::2], strict=False):
+        same = samples.labels is not None and samples.labels[start] == samples.labels[end]
+        if not same or len(samples.class_names) < 2:
+            pairs.append((int(start), int(end)))
+    return pairs[:count] or [(0, len(samples) - 1)]
+
+
+# -- predictions --------------------------------------------------------------------------------
+
+
+def predictions(model: TrainedModel, sources: Sequence[Samples]) -> "Figure":
+    """Draw samples with the class that each gets, or images with the classes over them.
+
+    The first 24 samples of all sources; of images with masks the first 8 of the first source.
+    Where a sample has a label that the model knows, and gets another, the picture says so.
+    """
+    if model.config.task == "segment" and sources[0].masks is not None:
+        return overlays(model, sources[0].take(np.arange(min(MAX_OVERLAYS, len(sources[0])))))
+    values = np.concatenate([samples.values[:MAX_PREDICTIONS] for samples in sources])
+    values = values[:MAX_PREDICTIONS]
+    if model.config.task == "segment":
+        names = [name for samples in sources for name in samples.names[:MAX_OVERLAYS]]
+        return overlays(model, Samples(values[:MAX_OVERLAYS], names[:MAX_OVERLAYS]))
+    known = model.config.class_names
+    labels = [label for samples in sources for label in _known_labels(samples, known)]
+    titles = []
+    for row, label in zip(model.probabilities(values), labels, strict=False):
+        answer = known[row.argmax()]
+        is_wrong = label not in (None, answer)
+        titles.append(f"{answer} {row.max():.0%}" + (f"\nis {label}" if is_wrong else ""))
+    return labelled_samples(list(values), titles)
+
+
+def overlays(model: TrainedModel, samples: Samples) -> "Figure":
+    """Draw images with their predicted masks, and next to these the true ones where known."""
+    known = set(model.config.class_names)
+    has_truth = samples.masks is not None and known.issuperset(samples.class_names)
+    predicted = np.asarray(model.predict(samples), np.uint8)
+    masks = targets_in_model_classes(model, samples) if has_truth else None
+    return segmentations(samples.values, predicted, model.config.class_names, masks)
+
+
+def _known_labels(samples: Samples, known: Sequence[str]) -> list[str | None]:
+    """Return the labels of the first samples, None where the model knows no such class."""
+    count = min(MAX_PREDICTIONS, len(samples))
+    if samples.labels is None:
+        return [None] * count
+    names = [samples.class_names[label] for label in samples.labels[:count]]
+    return [name if name in known else None for name in names]
+
+
+# -- sources before training --------------------------------------------------------------------
+
+
+def noisy(samples: Samples, corruption: Corruption, seed: int = 0) -> NDArray[Any]:
+    """Return the values of samples with noise added, in the same kind and shape.
+
+    Parameters
+    ----------
+    samples : Samples
+    corruption : Corruption
+        Its strengths are in the range of pixels, of signals in that of all samples.
+    seed : int
+
+    Returns
+    -------
+    (N, H, W, C) uint8 or (N, L, C) float32
+    """
+    scale = Preprocessing()
+    if samples.is_signal:
+        scale = scale.with_range(float(samples.values.min()), float(samples.values.max()))
+    x = scale.to_input(torch.from_numpy(np.array(samples.values)))
+    return scale.from_output(corruption.frozen(x, seed, np.arange(len(samples)))).numpy()
+
+
+def preview(
+    samples: Samples,
+    corruptions: Sequence[Corruption] = (),
+    models: Sequence[tuple[str, TrainedModel]] = (),
+    seed: int = 0,
+) -> "Figure":
+    """Draw samples, below them each kind of noise, and the output of each model for them.
+
+    Parameters
+    ----------
+    samples : Samples
+    corruptions : sequence of Corruption
+    models : sequence of (name, TrainedModel)
+        Autoencoders; without noise they get the samples as they are.
+    seed : int
+        Decides the noise.
+    """
+    rows = [("original", np.asarray(samples.values))]
+    inputs = [(_short(corruption), noisy(samples, corruption, seed)) for corruption in corruptions]
+    for title, values in inputs or rows[:1]:
+        rows += [(title, values)] if corruptions else []
+        rows += [(name, model.reconstruct(values)) for name, model in models]
+    return rows_of_samples(rows)
+
+
+def _short(corruption: Corruption) -> str:
+    """Name noise in the few letters that fit at the left of a row."""
+    return str(corruption).replace("gaussian-unclipped", "unclipped")

@@ -1,0 +1,462 @@
+"""`Session`: a run in use, with its model, samples, codes, maps and index each loaded once.
+
+The command line, the reports and every other program that asks a run more than one question go
+through a session. It answers by image, by name or by code, returns arrays and numbers, and writes
+nothing but what it is asked to keep.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.load import load_with
+from isthmus.data.samples import Samples
+from isthmus.data.split import Split
+from isthmus.errors import InterruptionError, OptionError, SourceError
+from isthmus.evaluation.evaluate import evaluate
+from isthmus.files import fingerprint
+from isthmus.inference import CODE, TrainedModel
+from isthmus.latent.codes import Codes, encode
+from isthmus.latent.index import Index, SearchResult
+from isthmus.latent.indexing import open_index
+from isthmus.latent.interpolation import (
+    class_direction,
+    interpolate,
+    interpolate_grid,
+    traverse,
+)
+from isthmus.latent.maps import Map, fit_map, map_quality
+from isthmus.training.run import Run
+
+T = TypeVar("T")
+Query = str | Path | Samples | NDArray[Any]
+
+MAX_ENTRIES = 32  # codes and maps of other sources that are kept in memory
+
+
+class Session:
+    """A run in use.
+
+    Everything is loaded when it is first needed and then kept. All methods may be called from
+    several threads at once: what two of them need is computed once, and the second one waits.
+    `interrupt` stops what is being computed at the next batch.
+
+    Parameters
+    ----------
+    run : path or Run
+        A run folder, a run, or the file of a model's weights (then without what needs the run:
+        its samples, split and index).
+    samples : Samples, optional
+        The run's own samples; needed for a run on an array, otherwise loaded again.
+    track : callable
+        Shows progress.
+    say : callable
+        Receives one sentence where something was repaired, such as an index that was built again.
+
+    Examples
+    --------
+    >>> session = Session("runs/mine")  # doctest: +SKIP
+    >>> session.search("photos/cat.jpg", k=5).names  # doctest: +SKIP
+    >>> session.interpolate(["photos/cat.jpg", "photos/dog.jpg"], steps=9)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        run: str | Path | Run,
+        samples: Samples | None = None,
+        *,
+        track: Track = untracked,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._source = run
+        self._samples = samples
+        self._track = track
+        self._say = say
+        self._memo = _Memo(MAX_ENTRIES)
+        self._interrupts = 0
+
+    # -- what the run holds ---------------------------------------------------------------------
+
+    @property
+    def run(self) -> Run:
+        """The run folder."""
+        source = self._source
+        return (
+            source if isinstance(source, Run) else self._memo.get("run", lambda: Run.open(source))
+        )
+
+    @property
+    def model(self) -> TrainedModel:
+        """The model with its best weights."""
+        return self._memo.get("model", self._load_model)
+
+    @property
+    def samples(self) -> Samples:
+        """The samples that the run was trained, validated and tested on."""
+        return self._memo.get("samples", self._load_samples)
+
+    @property
+    def split(self) -> Split:
+        """Which of these samples are for training, for validation and for testing."""
+        return self._memo.get("split", self.run.split)
+
+    @property
+    def index(self) -> Index:
+        """The run's index, opened once; build it with `isthmus index`."""
+        return self._memo.get("index", self._open_index)
+
+    def codes(self, indices: NDArray[np.int64] | None = None) -> Codes:
+        """Return codes of the run's own samples; each sample is encoded once.
+
+        Parameters
+        ----------
+        indices : (n,) int64, optional
+            By default those of all samples.
+        """
+        if indices is None:
+            indices = np.arange(len(self.samples))
+        return self._memo.get("own codes", lambda: _OwnCodes(self.model, self.samples)).take(
+            indices, self._interruptible()
+        )
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def read(self, source: str | Path, limit: int | None = None) -> Samples:
+        """Load a source as the model wants it."""
+        return self.model.read(source, limit=limit, track=self._interruptible())
+
+    def encode(self, samples: Samples, layer: str = CODE) -> Codes:
+        """Return the codes of samples, or the features of another layer."""
+        key = ("codes", samples.fingerprint, layer)
+        return self._memo.get(
+            key, lambda: encode(self.model, samples, layer, track=self._interruptible())
+        )
+
+    def reconstruct(self, samples: Samples | NDArray[Any]) -> NDArray[Any]:
+        """Return samples after encoding and decoding, in the kind and shape of the samples."""
+        return self.model.reconstruct(samples)
+
+    def add_noise(self, samples: Samples, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Return samples with the noise that the run's samples of these indices always get.
+
+        Returns
+        -------
+        (n, H, W, C) uint8 or (n, L, C) float32
+            The samples as they are, if the run was trained without noise.
+        """
+        config, model = self.run.record.training_config, self.model
+        if config.corruption is None:
+            return np.asarray(samples.values)
+        parts, start = [], 0
+        for x in model.inputs(samples):
+            noisy = config.corruption.frozen(x, config.seed, indices[start : start + len(x)])
+            parts.append(model.preprocessing.from_output(noisy).cpu().numpy())
+            start += len(x)
+        return np.concatenate(parts)
+
+    def map(
+        self, codes: Codes, method: str = "tsne", *, seed: int = 0, max_samples: int = 20_000
+    ) -> Map:
+        """Fit a two-dimensional map of codes; see `isthmus.fit_map`."""
+        key = ("map", codes.data, codes.layer, len(codes), method, seed, max_samples)
+        return self._memo.get(
+            key,
+            lambda: fit_map(
+                codes, method, seed=seed, max_samples=max_samples, track=self._interruptible()
+            ),
+        )
+
+    def stored_map(
+        self, codes: Codes, method: str = "tsne", *, seed: int = 0, max_samples: int = 20_000
+    ) -> tuple[Map, Path]:
+        """Do as `map` does, and keep the map in the run folder, where it is found the next time.
+
+        Returns
+        -------
+        Map, Path
+            The path is that of the map's file.
+        """
+        key = fingerprint(codes.model, codes.data, codes.layer, max_samples, seed)
+        file = self._path / "maps" / f"{method}-{key}.npz"
+        if file.exists():
+            with suppress(SourceError):  # a damaged one is fitted again
+                return Map.load(file), file
+        fitted_map = self.map(codes, method, seed=seed, max_samples=max_samples)
+        fitted_map.save(file)
+        return fitted_map, file
+
+    def map_quality(
+        self, fitted_map: Map, codes: Codes, samples: Samples | None = None
+    ) -> dict[str, Any]:
+        """Measure how much of the codes a map keeps; see `isthmus.latent.maps.map_quality`."""
+        return map_quality(fitted_map, codes, samples)
+
+    def search(self, query: Query, k: int = 5, *, label: str | None = None) -> SearchResult:
+        """Find the samples of the index that are most similar to a query.
+
+        Parameters
+        ----------
+        query : str, Path, Samples or array
+            The path of an image, the name of a sample in the index (which is then left out of
+            the result), samples, an image (H, W, C) uint8 or codes (n, D) float32.
+        k : int
+        label : str, optional
+            Search only samples of this class.
+
+        Raises
+        ------
+        OptionError
+            If there is no such file or sample, or k or the class makes no sense.
+        """
+        if isinstance(query, str) and not Path(query).is_file():
+            if not self.index.has(query):
+                raise OptionError(f"there is no file and no indexed sample called {query!r}.")
+            return self.index.search_by_name(query, k, label=label)
+        return self.index.search(self._features(query, self.index.layer), k, label=label)
+
+    def indexed_values(self, names: Sequence[str]) -> NDArray[Any]:
+        """Return the values of samples in the index, by name, from the sources it was made of.
+
+        Returns
+        -------
+        (n, H, W, C) uint8 or (n, L, C) float32
+
+        Raises
+        ------
+        OptionError
+            If the index was made of an array.
+        SourceError
+            If a source is gone.
+        """
+        places = self._memo.get("indexed", self._load_indexed)
+        return np.stack([samples.values[row] for samples, row in map(places.__getitem__, names)])
+
+    def interpolate(
+        self, ends: Sequence[Query], steps: int = 7, path: str = "linear"
+    ) -> NDArray[Any]:
+        """Decode the way between two samples, or the grid between four.
+
+        Parameters
+        ----------
+        ends : sequence of str, Path, Samples or array
+            Two or four: images, names of samples of the run, or codes (D,).
+        steps : int
+        path : str
+            "linear" or "spherical".
+
+        Returns
+        -------
+        (steps, H, W, C) uint8 or (steps, L, C) float32
+            Of four ends (steps · steps, …), row by row.
+        """
+        if len(ends) not in (2, 4):
+            raise OptionError(f"a morph needs 2 or 4 images here, not {len(ends)}.")
+        z = [self.code(end) for end in ends]
+        if len(z) == 2:
+            return self.model.decode(interpolate(z[0], z[1], steps, path))
+        grid = interpolate_grid(z[0], z[1], z[2], z[3], steps, steps, path)
+        return self.model.decode(grid.reshape(steps * steps, -1))
+
+    def traverse(
+        self, start: Query, samples: Samples, classes: tuple[str, str], steps: int = 7
+    ) -> NDArray[Any]:
+        """Decode the way from a sample in the direction from one class to another.
+
+        Parameters
+        ----------
+        start : str, Path, Samples or array
+        samples : Samples
+            With labels; the direction leads from the mean code of one class to that of another.
+        classes : (str, str)
+        steps : int
+
+        Returns
+        -------
+        (steps, H, W, C) uint8 or (steps, L, C) float32
+        """
+        direction = class_direction(self.encode(samples), *classes)
+        return self.model.decode(traverse(self.code(start), direction, steps))
+
+    def code(self, query: Query) -> NDArray[np.float32]:
+        """Return the code (D,) of one image, of a sample of the run by its name, or as given."""
+        features = self._features(query, CODE)
+        if len(features) != 1:
+            raise OptionError(f"{query} holds several samples; give a single image.")
+        code: NDArray[np.float32] = features[0]
+        return code
+
+    def activations(self, sample: NDArray[Any]) -> list[tuple[str, NDArray[np.float32]]]:
+        """Return the output of every layer for one sample (H, W, C) or (L, C).
+
+        Returns
+        -------
+        list of (str, array)
+            The layer's name, kind and shape, and its output (C, H, W), (C, L) or (D,).
+        """
+        maps = []
+        for layer in self.model.layers:
+            shape = " × ".join(map(str, layer.shape))
+            (features,) = self.model.features(sample[None], layer.name)
+            output = features[0].float().numpy()
+            output = output.ravel() if output.size == len(output) else output  # no map at all
+            maps.append((f"{layer.name} · {layer.kind} · {shape}", output))
+        return maps
+
+    def evaluate(
+        self, samples: Samples | None = None, *, plain: Run | None = None
+    ) -> dict[str, Any]:
+        """Measure the model on data that it was not trained on; see `isthmus.evaluate`."""
+        return evaluate(self.run, samples, own=self.samples, plain=plain)
+
+    def interrupt(self) -> None:
+        """Stop everything that this session is computing now, at the next batch.
+
+        The calls that are stopped raise `InterruptionError`; later calls compute again.
+        """
+        self._interrupts += 1
+
+    # -- how it is loaded -----------------------------------------------------------------------
+
+    @cached_property
+    def _path(self) -> Path:
+        source = self._source
+        return source.path if isinstance(source, Run) else Path(source)
+
+    def _load_model(self) -> TrainedModel:
+        if isinstance(self._source, Run):
+            return self._source.model()
+        return TrainedModel.load(self._source)
+
+    def _load_samples(self) -> Samples:
+        if self._samples is None:
+            return self.run.samples(self._interruptible())
+        self.run.check(self._samples)
+        return self._samples
+
+    def _open_index(self) -> Index:
+        return open_index(self._path / "index", self.model, self._say, self._interruptible())
+
+    def _load_indexed(self) -> dict[str, tuple[Samples, int]]:
+        """Load the sources of the index: from each name to its samples and its row in them."""
+        places: dict[str, tuple[Samples, int]] = {}
+        for source in self.index.sources:
+            origin = source.origin
+            if not origin.source:
+                raise OptionError("the index was made of an array; search without a picture.")
+            samples = load_with(origin.source, origin.preprocessing, limit=origin.limit)
+            for row, name in enumerate(samples.names):
+                places.setdefault(name, (samples, row))
+        return places
+
+    def _features(self, query: Query, layer: str) -> NDArray[np.float32]:
+        """Return the features (n, D) of what is asked about."""
+        if isinstance(query, np.ndarray) and query.dtype != np.uint8 and query.ndim < 3:
+            return np.atleast_2d(query).astype(np.float32)  # a code already
+        if isinstance(query, str | Path):
+            query = self._find(query)
+        if isinstance(query, np.ndarray):
+            query = query if query.ndim == 4 else query[None]
+        return np.concatenate(
+            [batch.flatten(1).cpu().numpy() for batch in self.model.features(query, layer)]
+        )
+
+    def _find(self, query: str | Path) -> Samples:
+        """Read an image file, or take the run's own sample of that name."""
+        if isinstance(query, Path) or Path(query).exists():
+            return self.model.read(query, limit=2)
+        rows = self._memo.get("rows", lambda: {n: i for i, n in enumerate(self.samples.names)})
+        if query not in rows:
+            raise OptionError(f"there is no file and no sample of the run called {query!r}.")
+        return self.samples.take(np.array([rows[query]]))
+
+    def _interruptible(self) -> Track:
+        """Return the session's progress, which raises once the session is interrupted."""
+        before = self._interrupts
+
+        def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
+            for item in self._track(items, total, title):
+                if self._interrupts != before:
+                    raise InterruptionError(f"{title.lower()} was interrupted.")
+                yield item
+
+        return track
+
+
+class _Memo:
+    """Values by key, each computed once, also if several threads ask for it at the same time.
+
+    A computation that fails is forgotten, so that the next call tries again. Of the keys that are
+    tuples (codes and maps of other sources) the least recently used are dropped.
+    """
+
+    def __init__(self, max_entries: int) -> None:
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Hashable, Future[Any]] = OrderedDict()
+        self._max_entries = max_entries
+
+    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the value of a key; compute it, or wait for the thread that does."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if is_new := entry is None:
+                entry = self._entries[key] = Future()
+                self._drop_oldest()
+            self._entries.move_to_end(key)
+        if is_new:
+            try:
+                entry.set_result(compute())
+            except BaseException as error:
+                with self._lock:
+                    self._entries.pop(key, None)
+                entry.set_exception(error)
+        result: T = entry.result()
+        return result
+
+    def _drop_oldest(self) -> None:
+        others = [key for key in self._entries if isinstance(key, tuple)]
+        for key in others[: -self._max_entries]:
+            del self._entries[key]
+
+
+class _OwnCodes:
+    """Codes of the run's own samples, of which only those that are asked for are computed.
+
+    A report needs the codes of the test split and of some training samples: on a large set, a
+    fraction of all.
+    """
+
+    def __init__(self, model: TrainedModel, samples: Samples) -> None:
+        self._model, self._samples = model, samples
+        self._z = np.zeros((len(samples), model.config.code_size), np.float32)
+        self._is_known = np.zeros(len(samples), np.bool_)
+        self._lock = threading.Lock()
+
+    def take(self, indices: NDArray[np.int64], track: Track) -> Codes:
+        """Return the codes at `indices`, and encode those that are missing."""
+        with self._lock:
+            missing = np.unique(indices[~self._is_known[indices]])
+            if len(missing):
+                whole = len(missing) == len(self._samples)
+                samples = self._samples if whole else self._samples.take(missing)
+                self._z[missing] = encode(self._model, samples, track=track).z
+                self._is_known[missing] = True
+        chosen = self._samples.take(indices)
+        return Codes(
+            self._z[indices],
+            chosen.names,
+            chosen.labels,
+            chosen.class_names if chosen.labels is not None else (),
+            shape=(self._z.shape[1],),
+            model=self._model.fingerprint,
+            data=chosen.fingerprint,
+            origin=chosen.origin,
+        )
