@@ -1,4 +1,4 @@
-"""Commands that put a trained model to use: denoise, encode, map, index, search, morph, predict."""
+"""Commands that use a trained model: denoise, encode, map, index, search, morph, predict."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from isthmus.session import Session
 
 Layer = Annotated[
-    str, typer.Option(help="code, or a layer that isthmus summary RUN lists: its features.")
+    str, typer.Option(help="code, or the name of a layer as isthmus summary RUN lists it.")
 ]
-Label = Annotated[str | None, typer.Option(help="Only samples of this class.")]
+Label = Annotated[str | None, typer.Option(help="Search only samples of this class.")]
 
 
 @app.command()
 def denoise(
     run: RunFolder,
     source: Source,
-    out: Annotated[Path, typer.Option(help="Folder to make; files keep their names and sizes.")],
+    out: Annotated[Path, typer.Option(help="Folder to create; files keep their names and sizes.")],
     as_json: Json = False,
 ) -> None:
-    """Send noisy files through a denoiser, into a new folder.
+    """Remove noise from files and write the results into a new folder.
 
     Example: isthmus denoise runs/denoiser noisy/ --out clean/
     """
@@ -89,24 +89,25 @@ def map_command(
     run: RunFolder,
     source: Source,
     method: Annotated[
-        str, typer.Option(help="pca, tsne, umap, or code for a code of 2 as it is.")
+        str, typer.Option(help="pca, tsne, umap, or code to use a code of 2 directly.")
     ] = "tsne",
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("map.png"),
     draw: Annotated[
-        str, typer.Option(help="points, thumbnails, or decoded for a code of 2 over a grid.")
+        str, typer.Option(help="points, thumbnails, or decoded: a code of 2 decoded over a grid.")
     ] = "points",
     onto: Annotated[
-        Path | None, typer.Option(help="A map made before (.npz), to place these samples on.")
+        Path | None, typer.Option(help="An existing map (.npz) to place these samples on.")
     ] = None,
     max_samples: Annotated[
-        int, typer.Option(help="Fit on at most so many samples and place the others.")
+        int,
+        typer.Option(help="Maximum number of samples to fit on; the others are placed on the map."),
     ] = 20_000,
     layer: Layer = "code",
-    seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Draw samples in two dimensions by their codes, with figures of how far to trust it.
+    """Draw a map: samples in two dimensions by their codes, with measures of its quality.
 
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
     """
@@ -239,23 +240,29 @@ def search(
 def morph(
     run: RunFolder,
     images: Annotated[
-        list[str], typer.Argument(help="Two images, or four for the corners of a grid; or one.")
+        list[str],
+        typer.Argument(
+            help="Two images, four for the corners of a grid, or one with --start and --end."
+        ),
     ],
-    steps: Annotated[int, typer.Option(help="Pictures from one end to the other.")] = 7,
-    path: Annotated[str, typer.Option(help="linear or spherical.")] = "linear",
+    steps: Annotated[int, typer.Option(help="Number of pictures from one end to the other.")] = 7,
+    path: Annotated[str, typer.Option(help="linear or spherical interpolation.")] = "linear",
     among: Annotated[
         str | None, typer.Option(help="A labelled source, for --start and --end.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help="With one image: go away from the mean of this class …")
+        str | None,
+        typer.Option(help="With one image: move away from the mean code of this class …"),
     ] = None,
-    end: Annotated[str | None, typer.Option(help="… towards the mean of this one.")] = None,
-    out: Annotated[Path, typer.Option(help="The strip to write (.png), or film (.gif).")] = Path(
-        "strip.png"
-    ),
+    end: Annotated[
+        str | None, typer.Option(help="… and towards the mean code of this one.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="The strip (.png) or animation (.gif) to write.")
+    ] = Path("strip.png"),
     as_json: Json = False,
 ) -> None:
-    """Morph one image into another, through the codes between them.
+    """Morph one image into another by interpolating between their codes.
 
     Example: isthmus morph runs/mine a.jpg b.jpg --steps 7 --out strip.png
     """
@@ -299,12 +306,12 @@ def predict(
         list[str], typer.Argument(help="Images, folders, archives or data sets, one or more.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="A picture of the answers to write (PNG).")
+        Path | None, typer.Option(help="A picture of the predictions to write (PNG).")
     ] = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Say the class of each image; or of each pixel, as a picture.
+    """Predict the class of each image, or of each pixel.
 
     Example: isthmus predict runs/pets photo.jpg folder/ --json
     """

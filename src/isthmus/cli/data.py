@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 data_app = typer.Typer(
-    help="The named data sets: what, how many, where from, present or not.\n\n"
+    help="The named data sets: contents, size, origin, and whether they are on this machine.\n\n"
     "Example: isthmus data",
     invoke_without_command=True,
 )
@@ -73,7 +73,7 @@ def fetch(name: Annotated[str, typer.Argument(help="The data set's name.")]) -> 
 
 @data_app.command()
 def clean() -> None:
-    """Delete the cache of decoded samples; it is made again when needed.
+    """Delete the cache of decoded samples; it is rebuilt when needed.
 
     Example: isthmus data clean
     """
@@ -82,10 +82,10 @@ def clean() -> None:
     out_console.print(f"{clear() / 1e6:,.1f} MB freed.")
 
 
-Seed = Annotated[int, typer.Option(help="Decides all that is random.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Noise = Annotated[
     list[str] | None,
-    typer.Option(help="Noise as isthmus train takes it; may be given repeatedly."),
+    typer.Option(help="Noise as for isthmus train; may be given repeatedly."),
 ]
 
 
@@ -95,15 +95,19 @@ def preview_command(
     corrupt: Noise = None,
     through: Annotated[
         list[Path] | None,
-        typer.Option(help="A run whose reconstructions to draw too; may be given repeatedly."),
+        typer.Option(
+            help="A run whose reconstructions are drawn as well; may be given repeatedly."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("preview.png"),
-    limit: Annotated[int, typer.Option(help="At most so many columns, spread evenly.")] = 10,
+    limit: Annotated[
+        int, typer.Option(help="Maximum number of samples, spread evenly over the source.")
+    ] = 10,
     size: Size = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Draw samples of a source, the same under noise, and what runs make of it.
+    """Draw samples of a source, with noise, and as runs reconstruct them.
 
     Example: isthmus data preview mnist --corrupt gaussian:0.1 --corrupt gaussian:0.5
     """
@@ -130,13 +134,14 @@ def map_command(
     method: Annotated[str, typer.Option(help="pca, tsne or umap.")] = "pca",
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("map.png"),
     max_samples: Annotated[
-        int, typer.Option(help="Fit on at most so many samples and place the others.")
+        int,
+        typer.Option(help="Maximum number of samples to fit on; the others are placed on the map."),
     ] = 20_000,
     seed: Seed = 0,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Draw samples in two dimensions by their raw values, with no model between.
+    """Draw a map of samples by their raw values, without a model.
 
     Example: isthmus data map digits --out digits.png
     """
@@ -163,61 +168,67 @@ def map_command(
 @data_app.command("export")
 def export_command(
     source: Annotated[
-        str, typer.Argument(help="As isthmus train takes it, or a run folder: the run's own data.")
+        str,
+        typer.Argument(
+            help="A source as for isthmus train, or a run folder for the run's own data."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="An .npz file, or a folder of pictures to make.")],
-    part: Annotated[str | None, typer.Option(help="train, validation or test; else all.")] = None,
+    out: Annotated[Path, typer.Option(help="An .npz file, or a folder of pictures to create.")],
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test; by default all samples.")
+    ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="The sample of this name; may be given repeatedly.")
+        list[str] | None,
+        typer.Option(help="Only the sample of this name; may be given repeatedly."),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(help="At most so many of them, spread evenly.")
+        int | None, typer.Option(help="Maximum number of samples, spread evenly.")
     ] = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Write samples to a file or as pictures, such as the test part of a run.
+    """Write samples to a file or as pictures, such as the test split of a run.
 
-    Example: isthmus data export runs/mine --part test --out test.npz
+    Example: isthmus data export runs/mine --split test --out test.npz
     """
     from isthmus.data.export import export
 
-    samples = _chosen(_read(source, part, limit), tuple(only or ()), count)
+    samples = _chosen(_read(source, split, limit), tuple(only or ()), count)
     export(samples, out)
     print_result(
         {"out": str(out), "samples": len(samples)}, f"{out}: {samples.describe()}", as_json
     )
 
 
-def _read(source: str, part: str | None, limit: int | None) -> "Samples":
-    """Read a source, or the data of a run, or a part of it."""
+def _read(source: str, split: str | None, limit: int | None) -> "Samples":
+    """Read a source or the data of a run, or one split of it."""
     from isthmus.data.load import load
     from isthmus.data.samples import SPLITS
     from isthmus.training.run import Run
 
-    if part is not None and part not in SPLITS:
-        raise OptionError(f"there is no part {part!r}; there are {', '.join(SPLITS)}.")
+    if split is not None and split not in SPLITS:
+        raise OptionError(f"there is no split {split!r}; there are {', '.join(SPLITS)}.")
     if not (Path(source) / "run.json").is_file():
         samples = load(source, limit=limit, track=track)
-        return samples if part is None else _own_part(samples, source, part)
+        return samples if split is None else _own_split(samples, source, split)
     if limit is not None:
         raise OptionError("a run has its own data; leave the limit out, or give a count.")
     run = Run.open(source)
     samples = run.samples(track)
-    return samples if part is None else samples.take(getattr(run.split(), part))
+    return samples if split is None else samples.take(getattr(run.split(), split))
 
 
-def _own_part(samples: "Samples", source: str, part: str) -> "Samples":
-    """Return a part as the source itself divides its samples."""
+def _own_split(samples: "Samples", source: str, split: str) -> "Samples":
+    """Return one split of a source that defines splits itself."""
     import numpy as np
 
     from isthmus.data.samples import SPLITS
 
     if samples.splits is None:
-        raise OptionError(f"{source} has no parts of its own; give a run that divided it.")
-    indices = np.flatnonzero(samples.splits == SPLITS.index(part))
+        raise OptionError(f"{source} defines no splits; give a run on it instead.")
+    indices = np.flatnonzero(samples.splits == SPLITS.index(split))
     if len(indices) == 0:
-        raise OptionError(f"{source} has no {part} part; choose another.")
+        raise OptionError(f"{source} has no {split} split; choose another.")
     return samples.take(indices)
 
 

@@ -82,7 +82,7 @@ def segmenting(
         (
             *(train(source, model, f"--model {model} {options}", quick) for model in models),
             *(evaluate(model) for model in models),
-            Step("data export {out}/fcn8s --part test --count 3 --out {out}/test"),
+            Step("data export {out}/fcn8s --split test --count 3 --out {out}/test"),
             *(
                 predict(model, f"Test images and what {model} sees in them.", "test")
                 for model in models

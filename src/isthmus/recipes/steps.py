@@ -19,7 +19,7 @@ def evaluate(name: str, options: str = "") -> Step:
 
 def put_aside(name: str, count: int) -> Step:
     """Put test samples of a run aside; quick, at most 300."""
-    command = f"data export {{out}}/{name} --part test --count {count} --out {{out}}/test.npz"
+    command = f"data export {{out}}/{name} --split test --count {count} --out {{out}}/test.npz"
     return Step(command, "--count 300" if count > 300 else "")
 
 
