@@ -146,7 +146,7 @@ def test_a_source_with_splits_of_its_own_needs_no_run(tmp_path: Path) -> None:
     assert np.array_equal(load(out).values[..., 0], x[5:])
     outcome = isthmus("data", "export", source, "--split", "validation", "--out", out)
     assert outcome.code == 2
-    assert "no validation part" in outcome.err
+    assert "no validation split" in outcome.err
 
 
 @pytest.mark.parametrize(
