@@ -207,7 +207,8 @@ class Session:
         ----------
         query : str, Path, Samples or array
             The path of an image, the name of a sample in the index (which is then left out of
-            the result), samples, an image (H, W, C) uint8 or codes (n, D) float32.
+            the result), samples, images (H, W, C) or (n, H, W, C) uint8, signals (n, L, C)
+            float32, or codes (D,) or (n, D) float32.
         k : int
         label : str, optional
             Search only samples of this class.
