@@ -104,7 +104,7 @@ def test_an_index_of_another_model_is_made_again(folder: Path, said: list[str]) 
     index = open_index(folder, other, said.append)
     (line,) = said
     assert "by another model, or before this one was trained further; it was made again" in line
-    assert index.model == other.fingerprint
+    assert index.model_fingerprint == other.fingerprint
     assert set(index.names) == HELD
     open_index(folder, other, said.append)
     assert len(said) == 1
@@ -190,7 +190,7 @@ def test_without_index_json_nothing_can_be_done(
         open_index(folder, model, said.append)
     with refused(RunError, folder, "is damaged", "isthmus index"):
         rebuild_index(folder, model)
-    (folder / "index.json").write_text('{"format": 1, "token": "0123abcd"}')
+    (folder / "index.json").write_text('{"format": 2, "token": "0123abcd"}')
     with refused(RunError, folder, "is damaged"):
         open_index(folder, model, said.append)
 

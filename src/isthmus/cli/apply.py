@@ -78,8 +78,8 @@ def encode(
         "size": codes.z.shape[1],
         "layer": layer,
         "shape": list(codes.shape),
-        "model": codes.model,
-        "data": codes.data,
+        "model_fingerprint": codes.model_fingerprint,
+        "data_fingerprint": codes.items.fingerprint,
     }
     print_result(content, f"{out}: {len(codes):,} × {codes.z.shape[1]:,}, {layer}", as_json)
 
@@ -223,7 +223,7 @@ def search(
         asked, hits = None, found.search_by_name(query, k, label=label)
     if out is not None:
         write_similar(model, found, query, asked, hits, out)
-    rows = hits.rows()
+    rows = hits.matches()
     if as_json:
         print_json(rows)
         return

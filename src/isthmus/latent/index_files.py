@@ -24,11 +24,12 @@ from typing import Any, BinaryIO
 import filelock
 import numpy as np
 
+from isthmus.data.items import Items
 from isthmus.errors import RunError, first_sentence
 from isthmus.files import DAMAGE, atomic_write, write_json
 from isthmus.latent.vectors import Vectors
 
-FORMAT = 1  # of the folder; raise it when an older program could misread it
+FORMAT = 2  # of the folder; raise it when an older program could misread it
 FILE = "index.json"
 WAIT = 60  # seconds for another process to finish writing
 BLOCK = 2**24  # bytes that are read at once
@@ -36,10 +37,8 @@ OURS = re.compile(
     r"(?P<token>[0-9a-f]{8})\.(faiss|npz)|\.(index\.json|[0-9a-f]{8}\.(faiss|npz))\.\w+\.tmp"
 )
 
-Arrays = dict[str, Any]  # of numpy
 
-
-def write(folder: Path, about: dict[str, Any], vectors: Vectors, arrays: Arrays) -> None:
+def write(folder: Path, about: dict[str, Any], vectors: Vectors, items: Items) -> None:
     """Replace the index in a folder, or make it, whole or not at all.
 
     Raises
@@ -53,7 +52,10 @@ def write(folder: Path, about: dict[str, Any], vectors: Vectors, arrays: Arrays)
         try:
             token = uuid.uuid4().hex[:8]
             large = _written(folder / f"{token}.faiss", vectors.write)
-            large |= _written(folder / f"{token}.npz", lambda file: np.savez(file, **arrays))
+            large |= _written(
+                folder / f"{token}.npz",
+                lambda file: np.savez(file, allow_pickle=False, **items.to_arrays()),
+            )
             search = {key: getattr(vectors, key) for key in ("kind", "nprobe", "recall")}
             content = {"format": FORMAT, **about, **search, "token": token}
             write_json(folder / FILE, {**content, "files": large})
@@ -61,8 +63,8 @@ def write(folder: Path, about: dict[str, Any], vectors: Vectors, arrays: Arrays)
             _sweep(folder)
 
 
-def read(folder: Path) -> tuple[dict[str, Any], Vectors, Arrays]:
-    """Open the index in a folder: what index.json says, the vectors and the arrays.
+def read(folder: Path) -> tuple[dict[str, Any], Vectors, Items]:
+    """Open the index in a folder: what index.json says, the vectors and the items.
 
     Raises
     ------
@@ -72,21 +74,21 @@ def read(folder: Path) -> tuple[dict[str, Any], Vectors, Arrays]:
     about = describe(folder)
     while True:
         try:
-            return about, _vectors(folder, about), read_arrays(folder, about)
+            return about, _vectors(folder, about), read_items(folder, about)
         except RunError:
             before, about = about, describe(folder)
             if about == before:  # else another process has replaced it in between
                 raise
 
 
-def read_arrays(folder: Path, about: dict[str, Any]) -> Arrays:
-    """Read the arrays alone of what index.json is about."""
+def read_items(folder: Path, about: dict[str, Any]) -> Items:
+    """Read the items alone."""
     with (
         undamaged(folder),
         _verified(folder, about, ".npz").open("rb") as file,
-        np.load(file) as parts,
+        np.load(file) as arrays,
     ):
-        return dict(parts)
+        return Items.from_arrays(arrays)
 
 
 def describe(folder: Path) -> dict[str, Any]:

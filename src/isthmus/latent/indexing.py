@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.items import Names
+from isthmus.data.items import Items, Names
 from isthmus.data.load import load_with
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, RunError, SourceError, first_sentence
 from isthmus.inference import CODE, TrainedModel
 from isthmus.latent.codes import encode
 from isthmus.latent.index import Index, IndexSource, recorded_sources
-from isthmus.latent.index_files import describe, read_arrays, undamaged
+from isthmus.latent.index_files import describe, read_items, undamaged
 
 
 def open_index(
@@ -119,12 +119,12 @@ def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untrac
             "array; build it anew from that."
         )
     left_out = Names.of(removed)
-    held = _names(folder)
+    held = _items(folder)
     parts = []
     for origin in dict.fromkeys(source.origin for source in sources):
         samples = _loaded(folder, origin, track)
         rows = left_out.rows(samples.names) < 0
-        if held and {samples.fingerprint} == {s.data for s in sources if s.origin == origin}:
+        if held and {samples.fingerprint} == {s.fingerprint for s in sources if s.origin == origin}:
             rows = held.rows(samples.names) >= 0
         parts.append(encode(model, samples, layer, track=track).take(np.flatnonzero(rows)))
     first, *others = [part for part in parts if len(part)] or parts
@@ -141,7 +141,7 @@ def _changed(folder: Path, sources: list[IndexSource], track: Track) -> str:
     for source in sources:
         if source.origin.source:  # an array cannot be looked at again
             samples = _loaded(folder, source.origin, track)
-            if samples.fingerprint != source.data:
+            if samples.fingerprint != source.fingerprint:
                 return f"was made before {source.origin.source} changed"
     return ""
 
@@ -157,10 +157,9 @@ def _loaded(folder: Path, origin: Origin, track: Track) -> Samples:
         ) from error
 
 
-def _names(folder: Path) -> Names | None:
-    """Return the names that the index holds, if they can still be read."""
+def _items(folder: Path) -> Items | None:
+    """Return the items that the index holds, if they can still be read."""
     try:
-        arrays = read_arrays(folder, describe(folder))
-        return Names(arrays["text"], arrays["ends"])
-    except (RunError, KeyError):
+        return read_items(folder, describe(folder))
+    except RunError:
         return None

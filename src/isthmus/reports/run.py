@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.items import Items
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import RunError
@@ -189,7 +190,7 @@ def _grid(run: Run, samples: Samples) -> "Figure":
     if config.corruption is not None:
         noisy = corrupt_samples(model, shown, config.corruption, config.seed, indices)
     if shown.labels is not None:
-        shown = Samples(shown.values, [shown.class_names[label] for label in shown.labels])
+        shown = Samples(shown.values, Items([shown.class_names[label] for label in shown.labels]))
     return reconstructions(model, shown, noisy)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from isthmus import metrics
+from isthmus.data.items import Items
 from isthmus.data.samples import Samples
 from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.inference import TrainedModel
@@ -67,7 +68,7 @@ def answers(model: TrainedModel, read: Sequence[Samples]) -> "Figure":
     few = np.concatenate([samples.values[:GRID] for samples in read])[:GRID]
     names = [name for samples in read for name in samples.names[:GRID]][:GRID]
     if model.config.task == "segment":
-        return segmented(model, Samples(few[:OVERLAID], names[:OVERLAID]))
+        return segmented(model, Samples(few[:OVERLAID], Items(names[:OVERLAID])))
     known = model.config.class_names
     truths = [label for samples in read for label in _labels(samples, known)][:GRID]
     titles = []

@@ -150,7 +150,9 @@ def _kept_map(
 
 
 def _key(codes: Codes, max_samples: int, seed: int) -> str:
-    return fingerprint(codes.model, codes.data, codes.layer, max_samples, seed)
+    return fingerprint(
+        codes.model_fingerprint, codes.items.fingerprint, codes.layer, max_samples, seed
+    )
 
 
 def _table(fitted_map: Map) -> str:
@@ -158,7 +160,9 @@ def _table(fitted_map: Map) -> str:
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow(["name", "label", "x", "y", "fitted"])
+    labels = fitted_map.items.label_names()
     for i, name in enumerate(fitted_map.names):
-        label = "" if fitted_map.labels is None else fitted_map.class_names[fitted_map.labels[i]]
-        rows.writerow([name, label, *fitted_map.xy[i].tolist(), int(fitted_map.fitted[i])])
+        rows.writerow(
+            [name, labels[i] or "", *fitted_map.xy[i].tolist(), int(fitted_map.fitted[i])]
+        )
     return file.getvalue()

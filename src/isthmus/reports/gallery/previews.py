@@ -1,6 +1,7 @@
 """Samples before training: under noise, through models, and on a map of their raw values."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,12 +109,9 @@ def write_map_of_values(
     require_png(out)
     codes = Codes(
         np.asarray(samples.values, np.float32).reshape(len(samples), -1),
-        samples.names,
-        samples.labels,
-        samples.class_names,
+        replace(samples.items, fingerprint=samples.fingerprint),
         layer=VALUES,
         shape=samples.shape,
-        data=samples.fingerprint,
         origin=samples.origin,
     )
     fitted_map = fit_map(codes, method, seed=seed, max_samples=max_samples, track=track)

@@ -24,8 +24,7 @@ def nearest(model: TrainedModel, queries: Samples, pool: Samples, k: int = 8) ->
     """Draw, for each query, the samples of a pool with the nearest codes."""
     index = Index.build(encode(model, pool))
     hits = index.search(model.encode(queries), min(k, len(pool)))
-    place = {name: i for i, name in enumerate(pool.names)}
-    found = [pool.values[[place[name] for name in names]] for names in hits.names]
+    found = [pool.values[rows] for rows in hits.rows]
     return similar(queries.values, hits, found, _classes(queries))
 
 
@@ -79,7 +78,7 @@ def similar(
     """
     rows, captions = [], []
     for number, (query, name, values) in enumerate(zip(queries, names, found, strict=True)):
-        hit = hits.rows(number)
+        hit = hits.matches(number)
         rows.append((name, np.concatenate([query[None], values])))
         captions.append(["query", *map(_caption, hit)])
     return rows_of_samples(rows, captions)
