@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,7 @@ def codes(model: TrainedModel, digits: Samples) -> Codes:
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the index be of each kind."""
     if request.param == "ivf":
-        monkeypatch.setattr(vectors, "EXACT", 100)
+        monkeypatch.setattr(vectors, "MAX_EXACT", 100)
     return str(request.param)
 
 
@@ -89,7 +90,8 @@ def agrees(index: Index, codes: Codes, metric: str, k: int = 10) -> float:
     queries = codes.z[:: max(1, len(codes) // 100)] + np.float32(0.01)
     hits = index.search(queries, k)
     truth = measured(codes.z, queries, metric)
-    rows = np.array([[index.names.index(name) for name in names] for names in hits.names])
+    rows = hits.rows
+    assert hits.names == [[codes.names[row] for row in found] for found in rows]
     assert [len(set(names)) for names in hits.names] == [k] * len(queries)
     # What it says of each is true, and the nearest comes first.
     np.testing.assert_allclose(
@@ -114,7 +116,7 @@ def test_it_finds_what_brute_force_finds(codes: Codes, kind: str, metric: str) -
 def test_probing_some_lists_is_enough_and_its_recall_is_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(vectors, "EXACT", 1000)
+    monkeypatch.setattr(vectors, "MAX_EXACT", 1000)
     codes = drawn(5000, 8)
     index = Index.build(codes)
     assert 1 < index.vectors.nprobe < index.vectors.lists == 71
@@ -139,7 +141,7 @@ def test_any_codes_are_found_in_the_order_of_their_distances(
 ) -> None:
     z[~z.any(axis=1)] = 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "EXACT", exact)
+        patch.setattr(vectors, "MAX_EXACT", exact)
         index = Index.build(Codes(z, Items([str(i) for i in range(30)])), metric)
         hits = index.search(z, k)
     assert np.isfinite(hits.distances).all()
@@ -193,7 +195,7 @@ def test_after_any_changes_it_holds_what_it_should(steps: list[tuple[str, int]])
     rows = list(range(30))
     fresh, draw = 30, np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(vectors, "EXACT", 60)
+        patch.setattr(vectors, "MAX_EXACT", 60)
         index = Index.build(pool.take(np.array(rows)))
         for step, count in steps:
             if step == "add":
@@ -222,10 +224,10 @@ def test_after_any_changes_it_holds_what_it_should(steps: list[tuple[str, int]])
 
 
 def test_lists_may_run_empty(codes: Codes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "EXACT", 100)
+    monkeypatch.setattr(vectors, "MAX_EXACT", 100)
     index = Index.build(codes)
-    _, rows, _ = next(index.vectors._inverted_lists())
-    gone = sorted(rows.tolist())
+    _, lists = index.vectors.index.quantizer.search(codes.z, 1)  # which list has which code
+    gone = np.flatnonzero(lists == lists[0]).tolist()
     index.remove([codes.names[row] for row in gone])
     index.remove(index.names[:1])
     index.save(tmp_path)
@@ -238,7 +240,7 @@ def test_lists_may_run_empty(codes: Codes, tmp_path: Path, monkeypatch: pytest.M
 def test_an_exact_index_that_grows_beyond_the_limit_gets_lists(
     codes: Codes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "EXACT", 500)
+    monkeypatch.setattr(vectors, "MAX_EXACT", 500)
     index = Index.build(codes.take(np.arange(500)))
     assert (index.kind, index.recall) == ("exact", 1.0)
     index.add(codes.take(np.arange(500, 700)))
@@ -247,7 +249,7 @@ def test_an_exact_index_that_grows_beyond_the_limit_gets_lists(
 
 
 def test_recall_is_measured_again_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "EXACT", 1000)
+    monkeypatch.setattr(vectors, "MAX_EXACT", 1000)
     index = Index.build(drawn(3000))
     nprobe = index.vectors.nprobe
     far = drawn(3000, seed=1, prefix="far")
@@ -336,6 +338,26 @@ def test_codes_of_other_classes_and_of_none_join(codes: Codes) -> None:
     labels = [label for (label,) in hits.labels]
     assert labels == [None] * 5 + ["dog", "cat", "dog", "cat", "cat", "bird", "cat"]
     assert hits.matches(3)[0]["label"] is None
+
+
+def test_eight_threads_can_search_one_index(codes: Codes, kind: str, tmp_path: Path) -> None:
+    Index.build(codes).save(tmp_path)
+
+    def answers(index: Index, i: int) -> tuple[Any, ...]:
+        by_code = index.search(codes.z[i : i + 3], 7)
+        of_class = index.search(codes.z[i : i + 1], 5, label="3")
+        by_name = index.search_by_name(codes.names[i], 4)  # makes faiss find vectors by row
+        return by_code.rows.tolist(), by_code.names, of_class.labels, by_name.rows.tolist()
+
+    expected = [answers(Index.open(tmp_path), i) for i in range(0, 80, 2)]
+    index, start = Index.open(tmp_path), threading.Barrier(8)
+
+    def ask(thread: int) -> list[tuple[Any, ...]]:
+        start.wait()
+        return [answers(index, i) for i in range(0, 80, 2)]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, range(8))) == [expected] * 8
 
 
 # On disk
