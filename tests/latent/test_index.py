@@ -497,8 +497,8 @@ def test_two_writers_do_not_mix(codes: Codes, tmp_path: Path) -> None:
 def test_a_folder_that_another_process_writes_to_is_refused(
     codes: Codes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
-    monkeypatch.setattr(index_files, "WAIT", 0.01)
-    with index_files._locked(tmp_path), refused(RunError, tmp_path, "by another process"):
+    monkeypatch.setattr(index_files, "LOCK_TIMEOUT", 0.01)
+    with index_files._lock(tmp_path), refused(RunError, tmp_path, "by another process"):
         Index.build(codes).save(tmp_path)
 
 

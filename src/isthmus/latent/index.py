@@ -254,7 +254,7 @@ class Index(HasItems):
 
     def save(self, folder: str | Path) -> None:
         """Write the index to a folder, in place of an older one, whole or not at all."""
-        about = {
+        metadata = {
             "metric": self.metric,
             "count": len(self),
             "size": self.size,
@@ -263,7 +263,7 @@ class Index(HasItems):
             "sources": to_json(self.sources),
             "removed": sorted(self.removed),
         }
-        index_files.write(Path(folder), about, self.vectors, self.items)
+        index_files.write(Path(folder), metadata, self.vectors, self.items)
 
     @classmethod
     def open(cls, folder: str | Path, model: TrainedModel | None = None) -> "Index":
@@ -283,16 +283,16 @@ class Index(HasItems):
             If another model made its codes.
         """
         folder = Path(folder)
-        about, vectors, items = index_files.read(folder)
-        with index_files.undamaged(folder):
+        metadata, vectors, items = index_files.read(folder)
+        with index_files.reporting_damaged_index(folder):
             index = cls(
                 vectors,
                 items,
-                about["metric"],
-                about["layer"],
-                about["model_fingerprint"],
-                recorded_sources(about),
-                set(about["removed"]),
+                metadata["metric"],
+                metadata["layer"],
+                metadata["model_fingerprint"],
+                recorded_sources(metadata),
+                set(metadata["removed"]),
             )
         if model is not None:
             again = "make it again with isthmus index"
@@ -347,9 +347,11 @@ class Index(HasItems):
             )
 
 
-def recorded_sources(about: dict[str, Any]) -> list[IndexSource]:
+def recorded_sources(metadata: dict[str, Any]) -> list[IndexSource]:
     """Return the sources that index.json names."""
-    return [IndexSource(Origin.build(of["origin"]), of["fingerprint"]) for of in about["sources"]]
+    return [
+        IndexSource(Origin.build(of["origin"]), of["fingerprint"]) for of in metadata["sources"]
+    ]
 
 
 def _reject_repeated(codes: Codes) -> None:
