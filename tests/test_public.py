@@ -26,6 +26,7 @@ PUBLIC = [
     "DATASETS",
     "Index",
     "IsthmusError",
+    "Items",
     "MODELS",
     "Map",
     "ModelConfig",

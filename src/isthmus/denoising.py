@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isthmus.data.cache import Track, reject_too_many, untracked
+from isthmus.data.items import Items
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.trees import PICTURE_SUFFIXES
@@ -115,7 +116,7 @@ def _array(model: TrainedModel, found: Manifest, name: str, out: Path, track: Tr
     """Send an array through the model, into one .npy file, batch by batch."""
     if out.suffix.lower() != ".npy":
         raise OptionError(f"{name} holds an array; give a file to write that ends in .npy.")
-    samples = Samples(np.asarray(found.values), found.names, origin=Origin(name))
+    samples = Samples(np.asarray(found.values), Items(found.names), origin=Origin(name))
     starts = range(0, len(samples), model.batch)
     shape = (len(samples), *samples.shape[:-1], model.config.shape[0])
     kind = np.lib.format.dtype_to_descr(samples.values.dtype)

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -167,7 +168,7 @@ class Session:
         self, codes: Codes, method: str = "tsne", *, seed: int = 0, max_samples: int = 20_000
     ) -> Map:
         """Fit a two-dimensional map of codes; see `isthmus.fit_map`."""
-        key = ("map", codes.data, codes.layer, len(codes), method, seed, max_samples)
+        key = ("map", codes.items.fingerprint, codes.layer, len(codes), method, seed, max_samples)
         return self._memo.get(
             key,
             lambda: fit_map(
@@ -185,7 +186,9 @@ class Session:
         Map, Path
             The path is that of the map's file.
         """
-        key = fingerprint(codes.model, codes.data, codes.layer, max_samples, seed)
+        key = fingerprint(
+            codes.model_fingerprint, codes.items.fingerprint, codes.layer, max_samples, seed
+        )
         file = self._path / "maps" / f"{method}-{key}.npz"
         if file.exists():
             with suppress(SourceError):  # a damaged one is fitted again
@@ -453,11 +456,8 @@ class _OwnCodes:
         chosen = self._samples.take(indices)
         return Codes(
             self._z[indices],
-            chosen.names,
-            chosen.labels,
-            chosen.class_names if chosen.labels is not None else (),
+            replace(chosen.items, fingerprint=chosen.fingerprint),
             shape=(self._z.shape[1],),
-            model=self._model.fingerprint,
-            data=chosen.fingerprint,
+            model_fingerprint=self._model.fingerprint,
             origin=chosen.origin,
         )

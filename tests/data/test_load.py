@@ -262,7 +262,7 @@ def test_a_second_load_reads_no_picture(suffix: str, photos: Path) -> None:
 def test_the_kept_fingerprint_is_that_of_the_content(photos: Path) -> None:
     isthmus.load(photos)
     kept = isthmus.load(photos)
-    fresh = isthmus.Samples(np.array(kept.values), kept.names, kept.labels, kept.class_names)
+    fresh = isthmus.Samples(np.array(kept.values), kept.items)
     assert kept.fingerprint == fresh.fingerprint
 
 

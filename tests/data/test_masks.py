@@ -593,7 +593,8 @@ def test_samples_refuse_masks_that_do_not_fit(refused: Refused) -> None:
     masks = np.array([[[0, 1, 255, 0, 1]] * 4] * 3, np.uint8)
 
     def make(masks: NDArray[np.generic], **parts: object) -> isthmus.Samples:
-        named = {"names": list("abc"), "class_names": ("sky", "road"), "masks": masks} | parts
+        items = isthmus.Items(list("abc"), class_names=("sky", "road"))
+        named = {"items": items, "masks": masks} | parts
         return isthmus.Samples(values, **named)  # type: ignore[arg-type]
 
     assert make(masks).describe() == "3 images of 4 × 5, gray, masks of 2 classes"
@@ -601,7 +602,8 @@ def test_samples_refuse_masks_that_do_not_fit(refused: Refused) -> None:
         with refused(SourceError, str(wrong.dtype), str(wrong.shape), "(3, 4, 5)"):
             make(wrong)
     with refused(SourceError, "labels and masks"):
-        make(masks, labels=np.zeros(3, np.int64))
+        items = isthmus.Items(list("abc"), np.zeros(3, np.int64), ("sky", "road"))
+        make(masks, items=items)
     beyond = masks.copy()
     beyond[1, 2, 3] = 2
     with refused(SourceError, "mask of b", "class 2", "2 classes"):
@@ -616,5 +618,5 @@ def test_taken_masks_and_fingerprints(plain: Path) -> None:
     taken_masks = masks_of(taken)
     taken_masks[0, 5, 5] = 255 if taken_masks[0, 5, 5] != 255 else 0
     assert taken.fingerprint != samples.take(np.array([2, 0])).fingerprint
-    bare = isthmus.Samples(samples.values, samples.names, class_names=samples.class_names)
+    bare = isthmus.Samples(samples.values, samples.items)
     assert bare.fingerprint != samples.fingerprint

@@ -23,6 +23,7 @@ from isthmus import (
     resume,
     train,
 )
+from isthmus.data.items import Items
 from isthmus.errors import IsthmusError, ModelError, OptionError
 from isthmus.models.layers import Classifier
 from isthmus.training.objectives import make_loss
@@ -42,7 +43,7 @@ def strokes(digits: Samples) -> Samples:
     values = load("digits", limit=300, size=32).values
     masks = np.where(values[..., 0] > 150, 1, 0).astype(np.uint8)
     masks[(values[..., 0] > 100) & (values[..., 0] < 180)] = 255
-    return Samples(values, digits.names, class_names=("paper", "pen"), masks=masks)
+    return Samples(values, Items(digits.names, class_names=("paper", "pen")), masks=masks)
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +198,7 @@ def test_rare_classes_weigh_more_if_asked(digits: Samples, tmp_path: Path) -> No
     parts = np.concatenate([np.arange(24) % 3, np.arange(6) % 3]).astype(np.uint8)
     two = Samples(
         digits.values[chosen],
-        [digits.names[i] for i in chosen],
-        digits.labels[chosen],
-        ("zero", "one"),
+        Items([digits.names[i] for i in chosen], digits.labels[chosen], ("zero", "one")),
         splits=parts,
     )
     chances = []
@@ -245,7 +244,7 @@ def test_what_lacks_labels_or_classes_is_refused(
     with refused(OptionError, "no masks", "masks/a.png"):
         train(digits, "fcn8s", out=out)
     assert digits.labels is not None
-    emptied = replace(digits, class_names=(*digits.class_names, "ten"))
+    emptied = replace(digits, items=replace(digits.items, class_names=(*digits.class_names, "ten")))
     with refused(OptionError, "class ten", "no sample"):
         classify(emptied)
     unseen = replace(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isthmus import load
+from isthmus.data.items import Items
 from isthmus.errors import OptionError
 from isthmus.latent.maps import Map
 from isthmus.viz.canvas import DISTINCT, to_png
@@ -32,9 +33,11 @@ def mapped(
     return Map(
         method,
         xy,
-        [f"{i}.png" for i in range(count)],
-        labels if classes else None,
-        tuple(f"class {i}" for i in range(classes)),
+        Items(
+            [f"{i}.png" for i in range(count)],
+            labels if classes else None,
+            tuple(f"class {i}" for i in range(classes)),
+        ),
         np.arange(count) < (count if fitted is None else fitted),
         **others,
     )
@@ -164,7 +167,7 @@ def test_axes_are_named(method: str, names: tuple[str, str]) -> None:
 
 
 def test_principal_components_say_what_they_explain() -> None:
-    fitted_map = mapped(50, method="pca", parts={"explained": np.array([0.345, 0.1])})
+    fitted_map = mapped(50, method="pca", params={"explained": np.array([0.345, 0.1])})
     (axes,) = scatter(fitted_map).axes
     assert axes.get_xlabel() == "first principal component (34.5% of the variance)"
     assert axes.get_ylabel() == "second principal component (10.0% of the variance)"

@@ -15,6 +15,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from isthmus.data.decode import Block, decode_blocks, format_size, warm_up
+from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest
 from isthmus.data.samples import VOID, Origin, Samples
 from isthmus.errors import OptionError, SourceError
@@ -75,9 +76,7 @@ def open_or_decode(
     samples = Samples(
         # Copy-on-write: torch wants writable memory, and nothing may write to the cache.
         np.memmap(folder / VALUES, about["dtype"], "c", shape=tuple(about["shape"])),
-        about["names"],
-        None if about["labels"] is None else np.array(about["labels"], np.int64),
-        tuple(about["class_names"]),
+        Items.from_json({**about, "fingerprint": ""}),
         None if about["splits"] is None else np.array(about["splits"], np.uint8),
         origin,
         tuple((name, reason) for name, reason in about["skipped"]),
@@ -133,9 +132,7 @@ def _described(samples: Samples) -> dict[str, Any]:
     return {
         "dtype": str(samples.values.dtype),
         "shape": samples.values.shape,
-        "names": samples.names,
-        "labels": None if samples.labels is None else samples.labels.tolist(),
-        "class_names": samples.class_names,
+        **samples.items.to_json(),
         "splits": None if samples.splits is None else samples.splits.tolist(),
         "skipped": samples.skipped,
         "masks": samples.masks is not None,
@@ -189,9 +186,7 @@ def _stored(
     kind = np.dtype(np.uint8 if len(shape) == 3 else np.float32)
     return Samples(
         np.memmap(folder / VALUES, kind, "r", shape=(len(good), *shape)),
-        [found.names[i] for i in good],
-        None if found.labels is None else found.labels[good],
-        found.class_names,
+        Items(found.names, found.labels, found.class_names).take(good),
         None if found.splits is None else found.splits[good],
         origin,
         tuple((found.names[i], reason) for i, reason in broken.items()),

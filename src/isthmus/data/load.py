@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, open_or_decode, untracked
 from isthmus.data.catalog import DATASETS, Dataset
+from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
@@ -218,4 +219,4 @@ def _from_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int |
     if values.dtype == np.uint8 and preprocessing.would_change(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
     origin = Origin("", preprocessing, limit)
-    return Samples(values, [str(i) for i in range(len(values))], origin=origin)
+    return Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)

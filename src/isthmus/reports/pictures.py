@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from isthmus.data.corruption import Corruption
+from isthmus.data.items import Items
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
@@ -163,12 +164,8 @@ def nearest_training_samples(
     """
     samples = session.samples
     result = Index.build(session.codes(pool)).search(session.codes(queries).z, min(k, len(pool)))
-    row_of = {samples.names[i]: i for i in pool}
-    found = [samples.values[[row_of[name] for name in names]] for names in result.names]
-    labels = samples.labels
-    titles = [""] * len(queries)
-    if labels is not None:
-        titles = [samples.class_names[label] for label in labels[queries]]
+    found = [samples.values[pool[rows]] for rows in result.rows]
+    titles = [name or "" for name in samples.items.take(queries).label_names()]
     return neighbors(samples.values[queries], result, found, titles)
 
 
@@ -190,7 +187,7 @@ def neighbors(
     rows, captions = [], []
     for number, (query, name, values) in enumerate(zip(queries, names, found, strict=True)):
         rows.append((name, np.concatenate([query[None], values])))
-        captions.append(["query", *map(_caption, result.rows(number))])
+        captions.append(["query", *map(_caption, result.matches(number))])
     return rows_of_samples(rows, captions)
 
 
@@ -261,7 +258,7 @@ def predictions(model: TrainedModel, sources: Sequence[Samples]) -> "Figure":
     values = values[:MAX_PREDICTIONS]
     if model.config.task == "segment":
         names = [name for samples in sources for name in samples.names[:MAX_OVERLAYS]]
-        return overlays(model, Samples(values[:MAX_OVERLAYS], names[:MAX_OVERLAYS]))
+        return overlays(model, Samples(values[:MAX_OVERLAYS], Items(names[:MAX_OVERLAYS])))
     known = model.config.class_names
     labels = [label for samples in sources for label in _known_labels(samples, known)]
     titles = []
@@ -284,9 +281,7 @@ def overlays(model: TrainedModel, samples: Samples) -> "Figure":
 def _known_labels(samples: Samples, known: Sequence[str]) -> list[str | None]:
     """Return the labels of the first samples, None where the model knows no such class."""
     count = min(MAX_PREDICTIONS, len(samples))
-    if samples.labels is None:
-        return [None] * count
-    names = [samples.class_names[label] for label in samples.labels[:count]]
+    names = samples.items.take(np.arange(count)).label_names()
     return [name if name in known else None for name in names]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus import metrics
 from isthmus.data.cache import Track, untracked
+from isthmus.data.items import Items
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import RunError
@@ -205,8 +206,8 @@ def _examples(session: Session) -> "Figure":
     indices = example_indices(session)
     examples = session.samples.take(indices)
     if examples.labels is not None:
-        names = [examples.class_names[label] for label in examples.labels]
-        examples = Samples(examples.values, names)
+        names = [name or "" for name in examples.items.label_names()]
+        examples = Samples(examples.values, Items(names))
     return reconstructions(session, examples, indices)
 
 
