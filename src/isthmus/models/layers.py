@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from isthmus.models.upsampling import folds, upsampled_convolution
+from isthmus.models.upsampling import can_fold, convolve_upsampled
 
 Step = Callable[[Tensor], Tensor]
 RISING = (nn.ReLU, nn.ELU, nn.SELU)  # f(a) ≤ f(b) for a < b
@@ -44,9 +44,9 @@ def fuse(layer: nn.Module, following: nn.Module) -> Step | None:
         return None
     if isinstance(layer, RISING) and isinstance(following, nn.MaxPool2d):
         return lambda x: cast("Tensor", layer(following(x)))
-    if isinstance(following, nn.Conv2d) and folds(layer, following):
+    if isinstance(following, nn.Conv2d) and can_fold(layer, following):
         scale = int(cast("float", layer.scale_factor))
-        return partial(upsampled_convolution, convolution=following, scale=scale)
+        return partial(convolve_upsampled, convolution=following, scale=scale)
     return None
 
 
