@@ -116,14 +116,14 @@ def _array(model: TrainedModel, found: Manifest, name: str, out: Path, track: Tr
     if out.suffix.lower() != ".npy":
         raise OptionError(f"{name} holds an array; give a file to write that ends in .npy.")
     samples = Samples(np.asarray(found.values), found.names, origin=Origin(name))
-    starts = range(0, len(samples), model.batch)
+    starts = range(0, len(samples), model.batch_size)
     shape = (len(samples), *samples.shape[:-1], model.config.shape[0])
     kind = np.lib.format.dtype_to_descr(samples.values.dtype)
     with atomic_write(out) as file:
         header = {"descr": kind, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         for start in track(starts, len(starts), "Denoising"):
-            block = samples.values[start : start + model.batch]
+            block = samples.values[start : start + model.batch_size]
             file.write(np.ascontiguousarray(_through(model, block)).data)
     resized = not samples.is_signal and _is_resized(model, samples.values[0])
     return Denoised(len(samples), len(samples) if resized else 0)
@@ -156,7 +156,7 @@ def _pictures(
     decoded = _decoded(model, found, name, broken, track)
     try:
         with ThreadPoolExecutor(WRITERS) as writers:
-            for batch in _batches(decoded, model.batch):
+            for batch in _batches(decoded, model.batch_size):
                 wholes = [whole for _, whole in batch]
                 places = [out if is_file else out / picture for picture, _ in batch]
                 written += places

@@ -35,7 +35,7 @@ def denoise(
     from isthmus.training.run import Run
 
     model = TrainedModel.load(run)
-    model.reject_task("classify", "segment")
+    model.require_task("reconstruct")
     if Run.open(run).record.training_config.corrupt is None:
         say(f"{run} was trained without noise (--corrupt) and does not remove any.")
     done = denoise_files(model, source, out, track=track)
@@ -263,7 +263,7 @@ def morph(
     from isthmus.reports.gallery.morphs import write_morph
 
     model = TrainedModel.load(run)
-    model.reject_task("classify", "segment")
+    model.require_task("reconstruct")
     classes = None
     if among is not None and start is not None and end is not None:
         classes = (model.read(among, track=track), start, end)
@@ -296,7 +296,7 @@ def predict(
     from isthmus.viz.canvas import require_png, write_png
 
     model = TrainedModel.load(run)
-    model.reject_task("reconstruct")
+    model.require_task("classify", "segment")
     if out is not None:
         require_png(out)
     read = [model.read(source, limit=limit, track=track) for source in sources]

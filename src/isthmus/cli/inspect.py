@@ -73,7 +73,7 @@ def reconstruct(
     from isthmus.viz.canvas import write_png
 
     model = TrainedModel.load(run)
-    model.reject_task("classify", "segment")
+    model.require_task("reconstruct")
     samples = model.read(source, limit=limit, track=track)
     write_png(out, reconstructions(model, samples))
     print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)

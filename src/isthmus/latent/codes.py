@@ -76,7 +76,7 @@ class Codes:
         ModelError
         """
         again = "make them again with isthmus encode"
-        model.check(self.model, "these codes were made by", again)
+        model.check_fingerprint(self.model, "these codes were made by", again)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all: z, names, labels, class_names, about."""
@@ -164,7 +164,7 @@ def encode(
         samples.fingerprint,
         samples.origin,
     )
-    total = math.ceil(len(samples) / model.batch)
+    total = math.ceil(len(samples) / model.batch_size)
     batches = track(model.features(samples, layer), total, "Encoding")
     parts = (batch.flatten(1).cpu().numpy() for batch in batches)
     if out is None:

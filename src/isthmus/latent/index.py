@@ -300,7 +300,7 @@ class Index:
             )
         if model is not None:
             again = "make it again with isthmus index"
-            model.check(index.model, f"the index at {folder} was made by", again)
+            model.check_fingerprint(index.model, f"the index at {folder} was made by", again)
         return index
 
     def _hits(

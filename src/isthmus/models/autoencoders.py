@@ -18,9 +18,9 @@ from isthmus.models.layers import (
     Unpatch,
     dense_layers,
     lecun_normal,
-    no_bias,
     with_crop,
     with_padding,
+    zero_bias,
 )
 
 CONVOLUTIONS: dict[int, tuple[Any, Any]] = {
@@ -55,7 +55,7 @@ def dense(
         ),
     )
     if activation is nn.SELU:  # as Klambauer et al. want it (Self-Normalizing Networks, 2017)
-        autoencoder.apply(lecun_normal).apply(no_bias)
+        autoencoder.apply(lecun_normal).apply(zero_bias)
     return autoencoder
 
 

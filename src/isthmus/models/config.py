@@ -1,9 +1,12 @@
 """`ModelConfig`: everything needed to build a model again."""
 
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from isthmus.errors import ModelError, OptionError
 from isthmus.models.layers import Network
@@ -28,6 +31,7 @@ OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # by name or ty
     "int": ("a whole number above 0", lambda value: type(value) is int and value > 0),
     "float": ("a number above 0", lambda value: _is_number(value) and 0 < value < math.inf),
 }
+META_LOCK = threading.Lock()
 LATER = {"later": True}  # a field that files of the first version do not have
 
 
@@ -88,6 +92,13 @@ class ModelConfig:
                 f"the model {self.model} with a code of {self.code_size:,} does not fit into the "
                 "memory; take a smaller code or smaller samples."
             ) from error
+
+    def build_on_meta(self) -> Network:
+        """Build the module on torch's meta device: shapes without memory or random numbers."""
+        # torch also notes the current device for the whole process. Two threads that enter and
+        # leave at the same time could leave it at "meta".
+        with META_LOCK, torch.device("meta"):
+            return self.build()
 
     def _reject_classes(self, row: ModelRow) -> None:
         labelled, count = row.task != "reconstruct", len(self.class_names)

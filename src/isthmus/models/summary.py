@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.models.config import ModelConfig
-from isthmus.models.layers import parameters
+from isthmus.models.layers import count_parameters
 
 FOLDED = (nn.ReLU, nn.ELU, nn.SELU, nn.GELU)  # shown with the layer that they follow
 
@@ -48,13 +48,13 @@ def summarize(model_config: ModelConfig) -> list[Layer]:
 
     Nothing is computed or allocated: shapes are found on torch's meta device.
     """
-    with torch.device("meta"):
-        module = model_config.build().eval()
-        layers: list[Layer] = []
-        for name, part in module.named_modules():
-            if not list(part.children()):
-                part.register_forward_hook(_recorder(name, layers))
-        module(torch.empty(1, *model_config.shape))
+    module = model_config.build_on_meta().eval()
+    layers: list[Layer] = []
+    for name, part in module.named_modules():
+        if not list(part.children()):
+            part.register_forward_hook(_recorder(name, layers))
+    with torch.inference_mode():
+        module(torch.empty(1, *model_config.shape, device="meta"))
     return layers
 
 
@@ -70,7 +70,7 @@ def _recorder(
                 name,
                 type(part).__name__,
                 tuple(output.shape[1:]),
-                *parameters(part),
+                *count_parameters(part),
                 _macs(part, inputs[0], output),
                 name,
             )

@@ -44,10 +44,10 @@ def corrupt_samples(
 def activations(model: TrainedModel, sample: NDArray[Any], name: str) -> "Figure":
     """Draw what every layer makes of a sample (H, W, C) or (L, C)."""
     maps = []
+    outputs = model.activations(sample[None])
     for layer in model.layers:
         shape = " × ".join(map(str, layer.shape))
-        (features,) = model.features(sample[None], layer.name)
-        seen = features[0].float().numpy()
+        seen = outputs[layer.name][0]
         seen = seen.ravel() if seen.size == len(seen) else seen  # one number a channel is no map
         maps.append((f"{layer.name} · {layer.kind} · {shape}", seen))
     back = model.reconstruct(sample[None])[0] if model.config.task == "reconstruct" else None
