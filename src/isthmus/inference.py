@@ -403,11 +403,7 @@ class TrainedModel:
     def _computing(self) -> Iterator[None]:
         """Compute without gradients and in the chosen precision; torch keeps both per thread."""
         narrow = self.precision == "bf16"
-        # Autocast caches cast weights, for all threads at once. Without that cache, a thread that
-        # trains the same weights never gets one that was cast here, in inference mode.
-        autocast = torch.autocast(
-            self._device.type, torch.bfloat16, enabled=narrow, cache_enabled=False
-        )
+        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=narrow)
         with torch.inference_mode(), autocast:
             yield
 

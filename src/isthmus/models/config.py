@@ -1,7 +1,6 @@
 """`ModelConfig`: everything needed to build a model again."""
 
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +30,6 @@ OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # by name or ty
     "int": ("a whole number above 0", lambda value: type(value) is int and value > 0),
     "float": ("a number above 0", lambda value: _is_number(value) and 0 < value < math.inf),
 }
-META_LOCK = threading.Lock()
 LATER = {"later": True}  # a field that files of the first version do not have
 
 
@@ -95,9 +93,7 @@ class ModelConfig:
 
     def build_on_meta(self) -> Network:
         """Build the module on torch's meta device: shapes without memory or random numbers."""
-        # torch also notes the current device for the whole process. Two threads that enter and
-        # leave at the same time could leave it at "meta".
-        with META_LOCK, torch.device("meta"):
+        with torch.device("meta"):
             return self.build()
 
     def _reject_classes(self, row: ModelRow) -> None:
