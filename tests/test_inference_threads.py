@@ -4,6 +4,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def calls(model: TrainedModel) -> list[Call]:
         own = [lambda m: m.decode(z), lambda m: m.reconstruct(images(7, 1))]
     return [
         *own,
-        *(lambda m, name=name, i=i: join(m.features(images(7, i), name)) for i, name in enumerate(names)),
+        *(partial(features, name=name, seed=seed) for seed, name in enumerate(names)),
         lambda m: join(m.features(images(5, 3))),
         lambda m: m.encode(images(7, 4)),
         lambda m: list(m.activations(images(5, 5)).values()),
@@ -64,6 +65,14 @@ def calls(model: TrainedModel) -> list[Call]:
         lambda m: m.to_bytes(),
         lambda m: TrainedModel.from_bytes(m.to_bytes()).encode(images(3, 9)),
     ]  # fmt: skip
+
+
+def call_with(model: TrainedModel) -> Callable[[tuple[int, Call]], Any]:
+    return lambda job: job[1](model)
+
+
+def features(model: TrainedModel, name: str, seed: int) -> NDArray[Any]:
+    return join(model.features(images(7, seed), name))
 
 
 def join(batches: Iterable[torch.Tensor]) -> NDArray[Any]:
@@ -87,10 +96,10 @@ def test_threads_that_share_a_model_get_their_own_answers(name: str) -> None:
     for seed in range(ROUNDS):
         shared = TrainedModel(model.config, model.preprocessing, model.module)  # nothing cached yet
         jobs = list(enumerate(calls(model))) * 2
-        np.random.default_rng(seed).shuffle(jobs)  # type: ignore[arg-type]
+        np.random.default_rng(seed).shuffle(jobs)
         start = threading.Barrier(THREADS)
         with ThreadPoolExecutor(THREADS, initializer=start.wait) as pool:
-            answers = list(pool.map(lambda job: job[1](shared), jobs))
+            answers = list(pool.map(call_with(shared), jobs))
         for (place, _), answer in zip(jobs, answers, strict=True):
             assert_same(answer, expected[place], f"{name}, call {place}")
     for part in model.module.modules():
@@ -101,7 +110,7 @@ def test_threads_of_two_precisions_get_their_own_answers() -> None:
     exact = untrained("conv-pool")
     rough = TrainedModel(exact.config, exact.preprocessing, exact.module, "bf16")
     expected = [model.encode(images(9, 0)) for model in (exact, rough)]
-    assert not np.array_equal(*expected)
+    assert not np.array_equal(expected[0], expected[1])
     with ThreadPoolExecutor(THREADS) as pool:
         answers = pool.map(lambda i: (exact, rough)[i % 2].encode(images(9, 0)), range(40))
         for i, answer in enumerate(answers):

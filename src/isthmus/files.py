@@ -105,7 +105,7 @@ def to_json(content: Any) -> Any:
         return {
             field.name: to_json(value)
             for field, value in values
-            if value or "later" not in field.metadata
+            if value or "omit_empty" not in field.metadata
         }
     if isinstance(content, dict):
         return {str(key): to_json(value) for key, value in content.items()}

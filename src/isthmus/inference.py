@@ -341,8 +341,8 @@ class TrainedModel:
         if array.shape[1:] != (*sides, channels) or array.dtype != kind:
             raise ModelError(
                 f"this model takes samples (N, {', '.join(map(str, (*sides, channels)))}) of "
-                f"{kind.__name__}, not {array.shape} of {array.dtype}; TrainedModel.read resizes and "
-                "recolors images."
+                f"{kind.__name__}, not {array.shape} of {array.dtype}; TrainedModel.read resizes "
+                "and recolors images."
             )
         for start in range(0, len(array), self.batch_size):
             block = np.require(array[start : start + self.batch_size], requirements=["C", "W"])

@@ -1,4 +1,4 @@
-"""This process and its machine: threads, memory, devices and precision.
+"""The process and its machine: threads, memory, devices and precision.
 
 torch and Lightning are imported inside the functions that need them: using a trained model needs no
 Lightning, and asking for the memory needs neither.

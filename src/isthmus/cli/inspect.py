@@ -101,7 +101,7 @@ def summary(
     from isthmus.training.run import Run
 
     if model is None:
-        rows = {name: row.about for name, row in MODELS.items()}
+        rows = {name: row.description for name, row in MODELS.items()}
         if as_json:
             print_json(rows)
             return

@@ -122,7 +122,8 @@ class Map:
         ------
         ModelError
         """
-        model.check_fingerprint(self.model, "this map was drawn for", "draw it again with isthmus map")
+        remedy = "draw it again with isthmus map"
+        model.check_fingerprint(self.model, "this map was drawn for", remedy)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all."""
