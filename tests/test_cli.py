@@ -529,7 +529,7 @@ def test_reconstruct_takes_a_weights_file_alone(run: Path, tmp_path: Path) -> No
 
 def test_summary_without_a_model_lists_all() -> None:
     assert json.loads(done("summary", "--json").out) == {
-        name: row.about for name, row in MODELS.items()
+        name: row.description for name, row in MODELS.items()
     }
     out = done("summary").out
     assert [name for name in MODELS if name not in out] == []

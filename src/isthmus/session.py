@@ -306,14 +306,13 @@ class Session:
         list of (str, array)
             The layer's name, kind and shape, and its output (C, H, W), (C, L) or (D,).
         """
-        maps = []
+        outputs, titled = self.model.activations(sample[None]), []
         for layer in self.model.layers:
             shape = " × ".join(map(str, layer.shape))
-            (features,) = self.model.features(sample[None], layer.name)
-            output = features[0].float().numpy()
+            output = outputs[layer.name][0]
             output = output.ravel() if output.size == len(output) else output  # no map at all
-            maps.append((f"{layer.name} · {layer.kind} · {shape}", output))
-        return maps
+            titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
+        return titled
 
     def evaluate(
         self, samples: Samples | None = None, *, plain: Run | None = None

@@ -35,7 +35,7 @@ def denoise(
     from isthmus.training.run import Run
 
     model = TrainedModel.load(run)
-    model.reject_task("classify", "segment")
+    model.require_task("reconstruct")
     if Run.open(run).record.training_config.corrupt is None:
         say(f"{run} was trained without noise (--corrupt) and does not remove any.")
     done = denoise_files(model, source, out, track=track)
@@ -282,7 +282,7 @@ def morph(
     from isthmus.viz.strips import gif
 
     session = Session(run, track=track)
-    session.model.reject_task("classify", "segment")
+    session.model.require_task("reconstruct")
     is_film = out.suffix.lower() == ".gif"
     if not is_film:
         require_png(out)
@@ -330,7 +330,7 @@ def predict(
     from isthmus.viz.canvas import require_png, write_png
 
     model = TrainedModel.load(run)
-    model.reject_task("reconstruct")
+    model.require_task("classify", "segment")
     if out is not None:
         require_png(out)
     read = [model.read(source, limit=limit, track=track) for source in sources]

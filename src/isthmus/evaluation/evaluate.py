@@ -22,7 +22,7 @@ from isthmus.evaluation.predictions import (
 )
 from isthmus.evaluation.probes import probe
 from isthmus.inference import TrainedModel
-from isthmus.models.layers import parameters
+from isthmus.models.layers import count_parameters
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.run import Run
 from isthmus.training.targets import class_counts
@@ -287,7 +287,7 @@ def _cost(run: Run, model: TrainedModel) -> dict[str, Any]:
     history = run.history()
     last = history[-1] if history else {"seconds": 0.0, "epoch": 0, "step": 0}
     seen = last["step"] * (run.record.training_config.batch_size or 0)
-    trainable, frozen = parameters(model.module)
+    trainable, frozen = count_parameters(model.module)
     return {
         "training": {
             "seconds": last["seconds"],

@@ -77,7 +77,7 @@ class Codes(HasItems):
         ModelError
         """
         again = "make them again with isthmus encode"
-        model.check(self.model_fingerprint, "these codes were made by", again)
+        model.check_fingerprint(self.model_fingerprint, "these codes were made by", again)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all: z, names, labels, class_names, about."""
@@ -161,7 +161,7 @@ def encode(
         model.fingerprint,
         samples.origin,
     )
-    total = math.ceil(len(samples) / model.batch)
+    total = math.ceil(len(samples) / model.batch_size)
     batches = track(model.features(samples, layer), total, "Encoding")
     parts = (batch.flatten(1).cpu().numpy() for batch in batches)
     if out is None:

@@ -296,7 +296,9 @@ class Index(HasItems):
             )
         if model is not None:
             again = "make it again with isthmus index"
-            model.check(index.model_fingerprint, f"the index at {folder} was made by", again)
+            model.check_fingerprint(
+                index.model_fingerprint, f"the index at {folder} was made by", again
+            )
         return index
 
     def _search(

@@ -116,7 +116,7 @@ class Map(HasItems):
         ------
         ModelError
         """
-        model.check(
+        model.check_fingerprint(
             self.model_fingerprint, "this map was drawn for", "draw it again with isthmus map"
         )
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from isthmus.data.random import DROPOUT
 from isthmus.data.samples import Samples
 from isthmus.errors import TrainingError
-from isthmus.inference import FILE, TrainedModel
+from isthmus.inference import MODEL_FILE, TrainedModel
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.config import make_optimizer
 from isthmus.training.objectives import make_loss
@@ -245,7 +245,7 @@ class Loop:
     def _save(self, progress: Progress) -> None:
         """Write best weights, history and checkpoint, the last of which makes them count."""
         if progress.is_best:
-            self._trained().save(self.run.path / FILE)
+            self._trained().save(self.run.path / MODEL_FILE)
         self.run.write_history(self.history)
         self._checkpoint(self.state)
 

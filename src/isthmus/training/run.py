@@ -39,7 +39,7 @@ from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.errors import IsthmusError, RunError, first_sentence
 from isthmus.files import from_json, reporting_damage, to_json, write_bytes, write_json
-from isthmus.inference import FILE, TrainedModel
+from isthmus.inference import MODEL_FILE, TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
 
@@ -102,7 +102,7 @@ class Run:
                 parts, train=split.train, validation=split.validation, test=split.test
             )
             write_bytes(partial / "split.npz", parts.getvalue())
-            untrained.save(partial / FILE)
+            untrained.save(partial / MODEL_FILE)
             partial.rename(path)
         except (OSError, IsthmusError) as error:
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
