@@ -260,7 +260,7 @@ def test_settings_that_do_not_go_with_the_task_are_refused(
     digits: Samples, autoencoder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     def begin(model: str, **config: object) -> None:
-        train(digits, model, out=tmp_path / "run", config=TrainingConfig(**config))  # type: ignore[arg-type]
+        next(train(digits, model, out=tmp_path / "run", config=TrainingConfig(**config)))  # type: ignore[arg-type]
 
     cases: list[tuple[type[IsthmusError], str, dict[str, object], tuple[str, ...]]] = [
         (OptionError, "cnn-small", {"loss": "mse"}, ("mse", "cnn-small", "cross-entropy")),

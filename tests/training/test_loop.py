@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -29,6 +29,7 @@ from isthmus.data.corruption import Corruption
 from isthmus.data.random import SampleRng
 from isthmus.errors import OptionError, RunError, TrainingError
 from isthmus.training.optim import OPTIMIZERS, SCHEDULES
+from isthmus.training.train import Training
 
 QUICK = TrainingConfig(epochs=4, batch_size=32)
 
@@ -42,7 +43,7 @@ def finish(steps: Iterator[Progress]) -> list[Progress]:
     return [progress for progress in steps if progress.validation_loss is not None]
 
 
-def stop_after(steps: Generator[Progress, None, None], epoch: int) -> None:
+def stop_after(steps: Training, epoch: int) -> None:
     for progress in steps:
         if progress.validation_loss is not None and progress.epoch == epoch:
             break
@@ -262,7 +263,7 @@ def test_two_cannot_train_one_run(digits: Samples, tmp_path: Path) -> None:
 def test_changed_data_is_refused(digits: Samples, tmp_path: Path) -> None:
     finish(train(digits, out=tmp_path / "run", config=replace(QUICK, epochs=1)))
     with pytest.raises(RunError, match="not the data"):
-        resume(tmp_path / "run", load("digits", limit=200), epochs=2)
+        next(resume(tmp_path / "run", load("digits", limit=200), epochs=2))
 
 
 def test_arrays_train_and_must_be_given_again(tmp_path: Path) -> None:

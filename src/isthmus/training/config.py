@@ -41,6 +41,7 @@ TRAINING = {"panel": "Training"}
 NOISE = {"panel": "Noise and augmentation"}
 LABELS = {"panel": "Labels"}
 OUTPUT = {"panel": "Output"}
+KIND_AND_STRENGTH = {"metavar": "<kind:strength>"}
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,8 @@ class TrainingConfig:
     device: str = field(default="auto", metadata=TRAINING)
     precision: str = field(default="auto", metadata=TRAINING)
     flip: bool | None = field(default=None, metadata=NOISE)
-    corrupt: str | None = field(default=None, metadata=NOISE)
-    augment: str | None = field(default=None, metadata=NOISE)
+    corrupt: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})
+    augment: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})
     label_smoothing: float = field(default=0.0, metadata=LABELS)
     class_weights: bool = field(default=False, metadata=LABELS)
     tensorboard: bool = field(default=False, metadata=OUTPUT)
