@@ -85,8 +85,9 @@ def signals(folder: Path) -> Samples:
 def forget_pages(samples: Samples) -> None:
     """Unload what making the samples has read; they stay mapped."""
     for array in (samples.values, samples.masks):
-        if array is not None:
-            array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        if isinstance(array, np.memmap):
+            file: mmap.mmap = vars(array)["_mmap"]
+            file.madvise(mmap.MADV_DONTNEED)
 
 
 @pytest.mark.skipif(not SMAPS.exists(), reason="only Linux says which pages were touched")
@@ -220,6 +221,20 @@ def test_a_run_is_trained_by_one_at_a_time_and_free_when_its_training_is_dropped
         assert next(resume(run)).step == 1
     finally:
         gc.enable()
+
+
+def test_a_run_in_memory_is_saved_into_a_folder_that_resumes(
+    digits: Samples, tmp_path: Path
+) -> None:
+    memory = finish(train(digits, "dense", config=QUICK))
+    memory.save(tmp_path / "run")
+    with pytest.raises(RunError, match="is a run already"):
+        memory.save(tmp_path / "run")
+    folder = finish(resume(Run.open(tmp_path / "run"), epochs=3))
+    finish(resume(memory, epochs=3))
+    assert folder.path == tmp_path / "run"
+    assert folder.store.read("last.safetensors") == memory.store.read("last.safetensors")
+    assert folder.store.read("split.npz") == memory.store.read("split.npz")
 
 
 def test_what_needs_a_folder_says_so(digits: Samples) -> None:

@@ -29,7 +29,11 @@ def expand_options(command: Callable[..., None]) -> Callable[..., None]:
         With the signature that typer reads: the other parameters, then an option for each field.
     """
     hints = get_type_hints(command, include_extras=True)
-    kinds = {name: kind for name, kind in hints.items() if dataclasses.is_dataclass(kind)}
+    kinds: dict[str, type[Any]] = {
+        name: kind
+        for name, kind in hints.items()
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    }
     plain = [one for one in inspect.signature(command).parameters.values() if one.name not in kinds]
     expanded = [option for kind in kinds.values() for option in _options(kind)]
 

@@ -82,7 +82,8 @@ class TrainingConfig:
         Stop after so many epochs without a better one: by validation loss, with labels by
         accuracy, with masks by mean IoU. By default never stop early.
     seed : int
-        Seed of the split, the first weights, the order of samples, noise and augmentation.
+        Seed of all that is random: the split, the first weights, the order of samples, noise,
+        augmentation and dropout.
     device : str
         One of auto, cpu, cuda and mps.
     precision : str
@@ -283,4 +284,5 @@ def _default_batch_size(shape: tuple[int, ...], count: int) -> int:
     largest = min(
         count // MIN_STEPS_PER_EPOCH, MAX_BATCH_NUMBERS // math.prod(shape), MAX_BATCH_SIZE
     )
-    return min(max(2 ** int(math.log2(max(largest, 1))), MIN_BATCH_SIZE), count)
+    power_of_two: int = 2 ** int(math.log2(max(largest, 1)))
+    return min(max(power_of_two, MIN_BATCH_SIZE), count)

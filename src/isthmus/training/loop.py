@@ -150,6 +150,11 @@ class Loop:
         if self.config.freeze:
             self.module.encoder.eval()  # its batch normalization keeps its statistics too
         mark = checked = time.perf_counter()
+        # Where a step's time goes, on 2 cores in bfloat16: of `conv-bn-2d` 53% convolutions, 21%
+        # batch normalization, 12% ReLU and pooling, 8% copies; of `conv` two thirds convolutions
+        # and matrices, 14% GELU, 10% copies into bfloat16, 4% the optimizer; of `dense-selu` at a
+        # batch of 32 (0.6 ms) 45% backward, 20% matrices, the rest calls of some 10 µs each. So
+        # what this loop adds to a step matters: it is kept to a few such calls.
         for x, targets in self.batches.epoch(epoch, start):
             self._set_lr()
             with self._seeded_dropout():

@@ -50,6 +50,7 @@ from isthmus.training.store import FolderStore, MemoryStore, Store
 FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
 RECORD, SPLIT, HISTORY = "run.json", "split.npz", "history.jsonl"
 LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
+FILES = (RECORD, SPLIT, HISTORY, FILE, LAST_MODEL, CHECKPOINT)
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,20 @@ class Run:
             If the run is in memory.
         """
         if not isinstance(self.store, FolderStore):
-            raise RunError(f"{self.name} has no folder; give train an out to keep it in one.")
+            raise RunError(f"{self.name} has no folder; save it into one with Run.save.")
         return self.store.path
+
+    def save(self, path: str | Path) -> "Run":
+        """Copy the run into a new folder, whole or not at all, and return that run.
+
+        Raises
+        ------
+        RunError
+            If there is something at `path` already.
+        """
+        contents = {file: self.store.read(file) for file in FILES}
+        files = {file: content for file, content in contents.items() if content is not None}
+        return replace(self, store=FolderStore.create(Path(path), files))
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep everybody else from training this run.
