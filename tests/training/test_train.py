@@ -184,6 +184,9 @@ def test_a_run_in_memory_is_evaluated_on_the_samples_it_holds(tmp_path: Path) ->
     assert measured[0]["test"] == measured[1]["test"] == measured[2]["test"]
     assert measured[0]["baselines"] == measured[2]["baselines"]
     assert [progress.epoch for progress in resume(memory, epochs=3)][-1] == 3
+    assert memory.reload().record.training_config.epochs == 3
+    with pytest.raises(OptionError, match="3 of 3 epochs"):
+        resume(memory)
     with pytest.raises(RunError, match="give the samples again"):
         resume(folder.path, epochs=3)
 

@@ -207,8 +207,8 @@ class Loop:
     def _seeded_dropout(self) -> Iterator[None]:
         """Let dropout follow from seed, step and rank, and leave torch's random numbers alone.
 
-        torch's generator has a state, and dropout of a model is drawn layer by layer from it; a
-        seed of its own for every step makes it a function of the counters, as all else is.
+        torch draws dropout from a generator that has a state. Seeding it in every step makes
+        dropout a function of the counters, like noise and augmentation.
         """
         if not self.has_dropout:
             yield

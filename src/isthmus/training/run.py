@@ -127,20 +127,28 @@ class Run:
         RunError
             If there is none, or another version of Isthmus wrote it.
         """
-        store = FolderStore(Path(path))
-        with reporting_damage(store.path / RECORD, RunError):
+        return cls._read(FolderStore(Path(path)))
+
+    def reload(self) -> "Run":
+        """Return this run with its record as it is written now: resuming may have changed it."""
+        return replace(self._read(self.store), loaded=self.loaded)
+
+    @classmethod
+    def _read(cls, store: Store) -> "Run":
+        file = Path(store.name, RECORD)
+        with reporting_damage(file, RunError):
             text = store.read(RECORD)
         if text is None:
-            raise RunError(f"{path} is no run folder: it has no run.json.")
-        with reporting_damage(store.path / RECORD, RunError):
+            raise RunError(f"{store.name} is no run folder: it has no run.json.")
+        with reporting_damage(file, RunError):
             content = json.loads(text)
             written = content.get("format")
         if written != FORMAT:
             raise RunError(
-                f"{path} was written in format {written} of the run folder and this Isthmus reads "
-                f"format {FORMAT}; use the version that wrote it."
+                f"{store.name} was written in format {written} of the run folder and this Isthmus "
+                f"reads format {FORMAT}; use the version that wrote it."
             )
-        with reporting_damage(store.path / RECORD, RunError):
+        with reporting_damage(file, RunError):
             content["data"]["fingerprint"]
             record = Record(
                 from_json(ModelConfig, content["model_config"]),

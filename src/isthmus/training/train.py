@@ -76,8 +76,9 @@ class Training(Iterator[Progress]):
 class _Session:
     """What a `Training` walks through.
 
-    Apart from it, as a generator that knew its `Training` would make a cycle with it: a training
-    that is dropped would keep its run locked until Python's collector looks for cycles.
+    It is an object of its own so that the generator does not refer to its `Training`: that would
+    be a cycle, and a training that is dropped would keep its run locked until Python's garbage
+    collector finds it.
     """
 
     source: "_NewRun | _OldRun"
@@ -220,7 +221,7 @@ def resume(
         step: if its data has changed, or somebody else trains it now.
     """
     _reject_no_time(max_minutes)
-    run = run if isinstance(run, Run) else Run.open(run)
+    run = run.reload() if isinstance(run, Run) else Run.open(run)
     history, config = run.history(), run.record.training_config
     epochs_done = history[-1]["epoch"] if history else 0
     epochs_wanted = epochs or config.epochs or 0
@@ -257,15 +258,10 @@ class _NewRun:
         return Run.open(self.path), self.samples
 
     def _create(self, fabric: Fabric) -> Run:
-        samples, split, model_config, config = (
-            self.samples,
-            self.split,
-            self.model_config,
-            self.config,
-        )
+        samples, model_config, config = self.samples, self.model_config, self.config
         if model_config.task == "segment" and samples.masks is not None:
             reject_single_class(samples, samples.masks)
-        preprocessing = _complete_preprocessing(samples, split)
+        preprocessing = _complete_preprocessing(samples, self.split)
         module = initialize(model_config, config.seed)
         if config.encoder_from:
             load_encoder(module, model_config, Path(config.encoder_from))
@@ -274,11 +270,11 @@ class _NewRun:
             preprocessing,
             config,
             samples.origin,
-            _describe_data(samples, split, preprocessing, config),
+            _describe_data(samples, self.split, preprocessing, config),
             describe_environment(fabric.device, str(fabric.strategy.precision.precision)),
         )
         untrained = TrainedModel(model_config, preprocessing, module)
-        return Run.create(self.path, record, split, untrained)
+        return Run.create(self.path, record, self.split, untrained)
 
 
 @dataclass(frozen=True)
@@ -289,6 +285,7 @@ class _OldRun:
     samples: Samples | None
 
     def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
+        """Find the samples, and refuse those of another run."""
         samples = self.run.samples() if self.samples is None else self.samples
         self.run.check(samples)
         return self.run, samples
@@ -318,7 +315,7 @@ def _configure(
     options: dict[str, Any] | None,
     config: TrainingConfig,
 ) -> ModelConfig:
-    """Configure the model; without a name but with an encoder to start from, one on that."""
+    """Configure the model, or without a name and with an encoder to start from, one on that."""
     shape, class_names = samples.input_shape, samples.class_names
     row_task = task or (model_row(model).task if model else "reconstruct")
     # Before the config is made: "has no labels" helps more than "needs the names of classes".
