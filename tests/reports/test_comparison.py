@@ -106,6 +106,6 @@ def test_runs_of_several_tasks_are_refused(
 def test_a_run_without_an_epoch_is_refused(
     classifiers: list[Run], digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
-    train(digits, "cnn-small", out=tmp_path / "new", config=TrainingConfig(epochs=2))
+    next(train(digits, "cnn-small", out=tmp_path / "new", config=TrainingConfig(epochs=2)))
     with refused(RunError, tmp_path / "new", "isthmus resume"):
         write_comparison([classifiers[0], Run.open(tmp_path / "new")], tmp_path / "page.html")

@@ -100,7 +100,7 @@ def test_names_are_escaped(page: Page) -> None:
 
 
 def test_a_run_without_an_epoch_has_no_report(digits: Samples, tmp_path: Path) -> None:
-    train(digits, "dense", out=tmp_path / "run", config=TrainingConfig(epochs=3))
+    next(train(digits, "dense", out=tmp_path / "run", config=TrainingConfig(epochs=3)))
     with pytest.raises(RunError, match="no whole epoch"):
         write_report(Run.open(tmp_path / "run"), digits)
 

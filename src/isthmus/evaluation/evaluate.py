@@ -267,7 +267,7 @@ def _check_noise(run: Run, own: Samples) -> None:
     found = noise_fingerprint(own, run.split().test, record.preprocessing, record.training_config)
     if found != record.data["noise"]["test"]:
         raise RunError(
-            f"the noise on the test part of {run.path} does not come out as it did when the run "
+            f"the noise on the test part of {run.name} does not come out as it did when the run "
             "was made; use the versions that run.json names."
         )
 
@@ -277,7 +277,7 @@ def _check_plain(run: Run, plain: Run) -> None:
     same = plain.record.data["fingerprint"] == run.record.data["fingerprint"]
     if not same or not np.array_equal(plain.split().test, run.split().test):
         raise RunError(
-            f"{plain.path} was trained on other data than {run.path}, or divided it otherwise; "
+            f"{plain.name} was trained on other data than {run.name}, or divided it otherwise; "
             "train it with the same source and seed."
         )
 
