@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from isthmus import load
-from isthmus.evaluation.filters import TV_BLOCK, FILTERS, filter_names, median, noise_level
+from isthmus.evaluation.filters import FILTERS, TV_BLOCK, filter_names, median, noise_level
 
 Array = NDArray[np.float32]
 IMAGES = filter_names((1, 28, 28))

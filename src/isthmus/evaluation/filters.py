@@ -20,7 +20,9 @@ Array = NDArray[np.float32]
 MIN_NOISE = 0.5 / 255  # half a gray value: images with less noise are returned as they are
 LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
-TV_BLOCK = 2**16  # pixels that are iterated on at once, so that all arrays fit the processor's cache
+TV_BLOCK = (
+    2**16
+)  # pixels that are iterated on at once, so that all arrays fit the processor's cache
 TV_STEP = 0.25  # of the descent: 1 / (2 · dimensions), the largest that converges
 TV_TOLERANCE = 2e-4  # stop when the cost falls by less than this share of the first cost
 TV_ITERATIONS = 200  # at most
