@@ -11,8 +11,8 @@ from sklearn.metrics import classification_report, confusion_matrix, log_loss, t
 from isthmus import Preprocessing, Samples, TrainedModel, configure, load
 from isthmus.data.items import Items
 from isthmus.errors import OptionError
+from isthmus.evaluation.baselines import majority_accuracy
 from isthmus.evaluation.predictions import (
-    majority_accuracy,
     most_confident_mistakes,
     prediction_rows,
     score_predictions,

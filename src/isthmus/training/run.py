@@ -164,6 +164,11 @@ class Run:
         return self.store.name
 
     @property
+    def has_folder(self) -> bool:
+        """Whether the run is kept in a folder rather than in memory."""
+        return isinstance(self.store, FolderStore)
+
+    @property
     def path(self) -> Path:
         """The run folder.
 
