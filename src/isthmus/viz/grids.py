@@ -7,11 +7,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.viz.canvas import INK, blank_figure, draw_sample, short_name
+from isthmus.viz.canvas import INK, SMALL, TEXT, short_name
+from isthmus.viz.mosaic import (
+    Box,
+    Mosaic,
+    resize,
+    size_of_cells,
+    size_within,
+    to_colors,
+    to_grid,
+)
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+# Pixels, of which a figure has 150 to an inch.
+SIDE = 160  # of a picture, or of the nearest whole multiple of its own size
+GAP = 8  # between pictures
+TITLE_WIDTH = 190  # for the titles of rows, at the left
+NAMES_HEIGHT = 34  # for the names of columns, at the top
+CAPTION_LINE = 20  # for each line below a picture
+MAX_WRITTEN = 3  # numbers of a code up to which they are written into its cells
 
 
 def reconstruction_grid(
@@ -23,7 +39,7 @@ def reconstruction_grid(
 ) -> "Figure":
     """Draw samples in columns; in rows the original, the code and the reconstruction.
 
-    Of a denoiser, the noisy input stands below the original.
+    The noisy input of a denoiser is below the original.
 
     Parameters
     ----------
@@ -34,41 +50,24 @@ def reconstruction_grid(
     names : sequence of str
         Above the columns.
     """
-    columns = len(originals)
-    picture = 1.0 if originals.ndim == 3 else originals.shape[1] / originals.shape[2]
-    rows, code_columns = _code_shape(codes.shape[1])
-    contents = {"original": originals}
-    if noisy is not None:
-        contents["noisy"] = noisy
-    contents |= {f"code of {codes.shape[1]:,}": codes, "reconstruction": reconstructions}
-    heights = [min(1.0, rows / code_columns) if c is codes else picture for c in contents.values()]
-    left, top = 1.25, 0.3  # inches for the titles of rows and columns
-    width, height = left + 1.05 * columns, top + 1.12 * sum(heights)
-    figure = blank_figure(width, height)
-    grid = figure.add_gridspec(
-        len(contents),
-        columns,
-        height_ratios=heights,
-        left=left / width,
-        right=0.995,
-        bottom=0.02,
-        top=1 - top / height,
-        wspace=0.06,
-        hspace=0.08,
-    )
-    scale = float(np.abs(codes).max()) or 1.0
-    for row, (title, content) in enumerate(contents.items()):
-        for column in range(columns):
-            axes = figure.add_subplot(grid[row, column])
-            if content is codes:
-                _draw_code(axes, content[column], (rows, code_columns), scale)
-            else:
-                draw_sample(axes, content[column])
-            if row == 0 and names:
-                axes.set_title(short_name(names[column]), fontsize=7, color=INK, pad=3)
-            if column == 0:
-                _title_row(axes, title)
-    return figure
+    inputs = [] if noisy is None else [("noisy", noisy)]
+    above = [("original", originals), *inputs]
+    below = [("reconstruction", reconstructions)]
+    rows, columns = _code_shape(codes.shape[1])
+    code_size = size_of_cells(rows, columns, SIDE)
+    sizes = [size_within(values[0], SIDE) for _, values in above + below]
+    pitch = max(SIDE, code_size[0], *(width for width, _ in sizes)) + GAP
+    height = NAMES_HEIGHT + sum(tall + GAP for _, tall in [*sizes, code_size])
+    mosaic = Mosaic(TITLE_WIDTH + pitch * len(originals), height)
+    for column, name in enumerate(names):
+        middle = TITLE_WIDTH + (column + 0.5) * pitch - GAP / 2
+        mosaic.write(middle, NAMES_HEIGHT - 8, short_name(name), SMALL)
+    top = NAMES_HEIGHT
+    for title, values in above:
+        top = _draw_row(mosaic, top, pitch, title, values)
+    top = _draw_codes(mosaic, top, pitch, codes, code_size)
+    _draw_row(mosaic, top, pitch, *below[0])
+    return mosaic.to_figure()
 
 
 def rows_of_samples(
@@ -84,60 +83,63 @@ def rows_of_samples(
     captions : sequence of sequences of str
         Below the samples of each row.
     """
-    columns = max(len(values) for _, values in rows)
-    first = rows[0][1]
-    picture = 1.0 if first.ndim == 3 else first.shape[1] / first.shape[2]
-    left, room = 1.25, 0.3 if captions else 0.06  # inches for titles and captions
-    width, height = left + 1.05 * columns, len(rows) * (1.05 * picture + room) + 0.05
-    figure = blank_figure(width, height)
-    grid = figure.add_gridspec(
-        len(rows),
-        columns,
-        left=left / width,
-        right=0.995,
-        bottom=room / height,
-        top=1 - 0.05 / height,
-        wspace=0.06,
-        hspace=(room + 0.02) / picture,
-    )
-    for row, (title, values) in enumerate(rows):
-        for column, sample in enumerate(values):
-            axes = figure.add_subplot(grid[row, column])
-            draw_sample(axes, sample)
-            if captions:
-                axes.set_xlabel(captions[row][column], fontsize=6.5, color=INK, labelpad=2)
-            if column == 0:
-                _title_row(axes, short_name(title, 14))
-    return figure
+    sizes = [size_within(values[0], SIDE) for _, values in rows]
+    lines = max((text.count("\n") + 1 for row in captions for text in row), default=0)
+    below = GAP + lines * CAPTION_LINE
+    pitch = max(SIDE, *(width for width, _ in sizes)) + GAP
+    width = TITLE_WIDTH + pitch * max(len(values) for _, values in rows)
+    mosaic = Mosaic(width, GAP + sum(tall + below for _, tall in sizes))
+    top = GAP
+    for number, (title, values) in enumerate(rows):
+        bottom = _draw_row(mosaic, top, pitch, short_name(title, 14), values)
+        for column, text in enumerate(captions[number] if captions else ()):
+            middle = TITLE_WIDTH + (column + 0.5) * pitch - GAP / 2
+            mosaic.write(middle, bottom - GAP + 5, text, SMALL, va="top")
+        top = bottom - GAP + below
+    return mosaic.to_figure()
 
 
-def _title_row(axes: "Axes", title: str) -> None:
-    axes.set_ylabel(title, rotation=0, ha="right", va="center", labelpad=6, fontsize=8.5, color=INK)
+def _draw_row(mosaic: Mosaic, top: int, pitch: int, title: str, values: NDArray[Any]) -> int:
+    """Draw samples next to each other; return the top of the next row."""
+    width, height = size_within(values[0], SIDE)
+    for column, sample in enumerate(values):
+        mosaic.place(sample, _cell(column, top, pitch, width, height))
+    _write_title(mosaic, top + height / 2, title)
+    return top + height + GAP
 
 
-def _draw_code(
-    axes: "Axes", code: NDArray[np.float32], shape: tuple[int, int], scale: float
-) -> None:
-    cells = np.full(math.prod(shape), np.nan, np.float32)
-    cells[: len(code)] = code
-    axes.imshow(
-        cells.reshape(shape), cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="nearest"
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_color("#c8ced6")
-    if len(code) <= 3:
-        for column, value in enumerate(code):
-            dark = abs(value) > 0.6 * scale
-            axes.text(
-                column,
-                0,
-                f"{value:.1f}",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if dark else INK,
-            )
+def _draw_codes(
+    mosaic: Mosaic, top: int, pitch: int, codes: NDArray[np.float32], size: tuple[int, int]
+) -> int:
+    """Draw codes (N, D) as cells; return the top of the next row."""
+    scale = float(np.abs(codes).max()) or 1.0
+    for column, code in enumerate(codes):
+        box = _cell(column, top, pitch, *size)
+        cells = to_colors(to_grid(code, _code_shape(len(code))[1]), -scale, scale, "RdBu_r")
+        mosaic.paste(resize(cells, box.width, box.height), box.left, box.top)
+        mosaic.frame(box)
+        if len(code) <= MAX_WRITTEN:
+            _write_numbers(mosaic, box, code, scale)
+    _write_title(mosaic, top + size[1] / 2, f"code of {codes.shape[1]:,}")
+    return top + size[1] + GAP
+
+
+def _cell(column: int, top: int, pitch: int, width: int, height: int) -> Box:
+    """Return where the picture of a column is, in the middle of its room."""
+    return Box(TITLE_WIDTH + column * pitch + (pitch - GAP - width) // 2, top, width, height)
+
+
+def _write_title(mosaic: Mosaic, middle: float, title: str) -> None:
+    mosaic.write(TITLE_WIDTH - 12, middle, title, TEXT, ha="right", va="center")
+
+
+def _write_numbers(mosaic: Mosaic, box: Box, code: NDArray[np.float32], scale: float) -> None:
+    """Write the numbers of a code into its cells."""
+    for number, value in enumerate(code):
+        x = box.left + (number + 0.5) * box.width / len(code)
+        color = "white" if abs(value) > 0.6 * scale else INK  # the ends of the scale are dark
+        y = box.top + box.height / 2
+        mosaic.write(x, y, f"{value:.1f}", SMALL, color, va="center")
 
 
 def _code_shape(size: int) -> tuple[int, int]:

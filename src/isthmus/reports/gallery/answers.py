@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from isthmus import metrics
 from isthmus.data.samples import Samples
-from isthmus.evaluation.predictions import targets_in_model_classes
+from isthmus.evaluation.predictions import most_confident_mistakes, targets_in_model_classes
 from isthmus.inference import TrainedModel
 from isthmus.viz import classes as class_figures
+from isthmus.viz.canvas import shorten
 from isthmus.viz.masks import segmentations
 
 if TYPE_CHECKING:
@@ -40,10 +42,15 @@ def classified(
     labels, names = targets_in_model_classes(model, samples), model.config.class_names
     probabilities = model.probabilities(samples)
     bins = metrics.reliability(torch.from_numpy(probabilities), torch.from_numpy(labels))
+    chosen = most_confident_mistakes(probabilities, labels, MISTAKES)
+    titles = [_title(probabilities[i], names, names[labels[i]]) for i in chosen]
+    none = f"No mistakes among {len(labels):,} samples."
     return {
         "confusion": class_figures.confusion(np.array(matrix), names),
         "reliability": class_figures.reliability(bins),
-        "mistakes": class_figures.mistakes(samples.values, probabilities, labels, names, MISTAKES),
+        "mistakes": class_figures.labelled_samples(
+            [samples.values[i] for i in chosen], titles, empty=none
+        ),
     }
 
 
@@ -70,12 +77,18 @@ def answers(model: TrainedModel, read: Sequence[Samples]) -> "Figure":
         return segmented(model, Samples(few[:OVERLAID], names[:OVERLAID]))
     known = model.config.class_names
     truths = [label for samples in read for label in _labels(samples, known)][:GRID]
-    titles = []
-    for row, truth in zip(model.probabilities(few), truths, strict=True):
-        answer = known[row.argmax()]
-        is_wrong = truth not in (None, answer)
-        titles.append(f"{answer} {row.max():.0%}" + (f"\nis {truth}" if is_wrong else ""))
+    titles = [
+        _title(row, known, truth)
+        for row, truth in zip(model.probabilities(few), truths, strict=True)
+    ]
     return class_figures.labelled_samples(list(few), titles)
+
+
+def _title(probabilities: NDArray[np.float32], known: Sequence[str], truth: str | None) -> str:
+    """Name the most probable class of a sample and, if it is another one, the true class."""
+    answer = known[probabilities.argmax()]
+    text = f"{shorten(answer, 14)} {probabilities.max():.0%}"
+    return text if truth in (None, answer) else f"{text}\nis {shorten(str(truth), 14)}"
 
 
 def _labels(samples: Samples, known: Sequence[str]) -> list[str | None]:
