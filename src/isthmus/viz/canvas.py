@@ -67,9 +67,9 @@ SCRIPT_FONTS = (
 )
 REPLACEMENT = "\N{WHITE SQUARE}"  # for a character that no font has
 
-# Level 6, the default, takes twice the time of level 3 and saves 4 to 14% (measured on the
-# pictures of a report).
-PNG_COMPRESSION = 3
+# Of faces, level 6 (the default) takes 144 ms and 590 KiB, level 4 57 ms and 610 KiB; of digits,
+# level 3 takes 68 KiB, and level 4 as level 6 29 KiB.
+PNG_COMPRESSION = 4
 
 
 def blank_figure(width: float, height: float) -> "Figure":

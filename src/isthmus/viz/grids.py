@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.viz.canvas import INK, SMALL, TEXT, short_name
+from isthmus.viz.canvas import INK, SMALL, TEXT, short_name, text_width
 from isthmus.viz.mosaic import (
     Box,
     Mosaic,
-    resize,
     size_of_cells,
     size_within,
     to_colors,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Pixels, of which a figure has 150 to an inch.
 SIDE = 160  # of a picture, or of the nearest whole multiple of its own size
 GAP = 8  # between pictures
-TITLE_WIDTH = 190  # for the titles of rows, at the left
+LETTER, TITLE_GAP = 12, 12  # of a row's title: room for a letter, and between it and the pictures
 NAMES_HEIGHT = 34  # for the names of columns, at the top
 CAPTION_LINE = 20  # for each line below a picture
 MAX_WRITTEN = 3  # numbers of a code up to which they are written into its cells
@@ -50,23 +50,22 @@ def reconstruction_grid(
     names : sequence of str
         Above the columns.
     """
-    inputs = [] if noisy is None else [("noisy", noisy)]
-    above = [("original", originals), *inputs]
-    below = [("reconstruction", reconstructions)]
-    rows, columns = _code_shape(codes.shape[1])
-    code_size = size_of_cells(rows, columns, SIDE)
-    sizes = [size_within(values[0], SIDE) for _, values in above + below]
-    pitch = max(SIDE, code_size[0], *(width for width, _ in sizes)) + GAP
-    height = NAMES_HEIGHT + sum(tall + GAP for _, tall in [*sizes, code_size])
-    mosaic = Mosaic(TITLE_WIDTH + pitch * len(originals), height)
-    for column, name in enumerate(names):
-        middle = TITLE_WIDTH + (column + 0.5) * pitch - GAP / 2
-        mosaic.write(middle, NAMES_HEIGHT - 8, short_name(name), SMALL)
+    samples = [("original", originals)]
+    samples += [] if noisy is None else [("noisy", noisy)]
+    samples += [("reconstruction", reconstructions)]
+    code_title = f"code of {codes.shape[1]:,}"
+    code_size = size_of_cells(*_code_shape(codes.shape[1]), SIDE)
+    sizes = [code_size, *(size_within(values[0], SIDE) for _, values in samples)]
+    columns = _lay_out([code_title, *(title for title, _ in samples)], sizes)
+    height = NAMES_HEIGHT + sum(tall + GAP for _, tall in sizes)
+    mosaic = Mosaic(columns.left + columns.pitch * len(originals), height)
+    for number, name in enumerate(names):
+        mosaic.write(columns.middle(number), NAMES_HEIGHT - 8, short_name(name), SMALL)
     top = NAMES_HEIGHT
-    for title, values in above:
-        top = _draw_row(mosaic, top, pitch, title, values)
-    top = _draw_codes(mosaic, top, pitch, codes, code_size)
-    _draw_row(mosaic, top, pitch, *below[0])
+    for title, values in samples[:-1]:
+        top = _draw_row(mosaic, top, columns, title, values)
+    top = _draw_codes(mosaic, top, columns, code_title, codes)
+    _draw_row(mosaic, top, columns, *samples[-1])
     return mosaic.to_figure()
 
 
@@ -83,54 +82,76 @@ def rows_of_samples(
     captions : sequence of sequences of str
         Below the samples of each row.
     """
+    titles = [short_name(title, 14) for title, _ in rows]
     sizes = [size_within(values[0], SIDE) for _, values in rows]
+    columns = _lay_out(titles, sizes)
     lines = max((text.count("\n") + 1 for row in captions for text in row), default=0)
     below = GAP + lines * CAPTION_LINE
-    pitch = max(SIDE, *(width for width, _ in sizes)) + GAP
-    width = TITLE_WIDTH + pitch * max(len(values) for _, values in rows)
+    width = columns.left + columns.pitch * max(len(values) for _, values in rows)
     mosaic = Mosaic(width, GAP + sum(tall + below for _, tall in sizes))
     top = GAP
-    for number, (title, values) in enumerate(rows):
-        bottom = _draw_row(mosaic, top, pitch, short_name(title, 14), values)
+    for number, (title, (_, values)) in enumerate(zip(titles, rows, strict=True)):
+        bottom = _draw_row(mosaic, top, columns, title, values)
         for column, text in enumerate(captions[number] if captions else ()):
-            middle = TITLE_WIDTH + (column + 0.5) * pitch - GAP / 2
-            mosaic.write(middle, bottom - GAP + 5, text, SMALL, va="top")
+            mosaic.write(columns.middle(column), bottom - GAP + 5, text, SMALL, va="top")
         top = bottom - GAP + below
     return mosaic.to_figure()
 
 
-def _draw_row(mosaic: Mosaic, top: int, pitch: int, title: str, values: NDArray[Any]) -> int:
+@dataclass(frozen=True)
+class Columns:
+    """Where columns are, in pixels: the left edge of the first, and the distance of two."""
+
+    left: int
+    pitch: int
+
+    def middle(self, column: int) -> float:
+        """Return the middle of a column."""
+        return self.left + column * self.pitch + (self.pitch - GAP) / 2
+
+    def box(self, column: int, top: int, width: int, height: int) -> Box:
+        """Return a box in the middle of a column."""
+        left = self.left + column * self.pitch + (self.pitch - GAP - width) // 2
+        return Box(left, top, width, height)
+
+
+def _lay_out(titles: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Columns:
+    """Make room for the titles of rows and for the widest picture."""
+    longest = max(map(text_width, titles))
+    left = GAP + (TITLE_GAP + LETTER * longest if longest else 0)
+    return Columns(left, max(SIDE, *(width for width, _ in sizes)) + GAP)
+
+
+def _draw_row(mosaic: Mosaic, top: int, columns: Columns, title: str, values: NDArray[Any]) -> int:
     """Draw samples next to each other; return the top of the next row."""
     width, height = size_within(values[0], SIDE)
     for column, sample in enumerate(values):
-        mosaic.place(sample, _cell(column, top, pitch, width, height))
-    _write_title(mosaic, top + height / 2, title)
+        mosaic.place(sample, columns.box(column, top, width, height))
+    _write_title(mosaic, columns, top + height / 2, title)
     return top + height + GAP
 
 
 def _draw_codes(
-    mosaic: Mosaic, top: int, pitch: int, codes: NDArray[np.float32], size: tuple[int, int]
+    mosaic: Mosaic, top: int, columns: Columns, title: str, codes: NDArray[np.float32]
 ) -> int:
     """Draw codes (N, D) as cells; return the top of the next row."""
+    shape = _code_shape(codes.shape[1])
+    width, height = size_of_cells(*shape, SIDE)
     scale = float(np.abs(codes).max()) or 1.0
     for column, code in enumerate(codes):
-        box = _cell(column, top, pitch, *size)
-        cells = to_colors(to_grid(code, _code_shape(len(code))[1]), -scale, scale, "RdBu_r")
-        mosaic.paste(resize(cells, box.width, box.height), box.left, box.top)
+        box = columns.box(column, top, width, height)
+        cells = to_colors(to_grid(code, shape[1]), -scale, scale, "RdBu_r")
+        mosaic.place(cells, box)
         mosaic.frame(box)
         if len(code) <= MAX_WRITTEN:
             _write_numbers(mosaic, box, code, scale)
-    _write_title(mosaic, top + size[1] / 2, f"code of {codes.shape[1]:,}")
-    return top + size[1] + GAP
+    _write_title(mosaic, columns, top + height / 2, title)
+    return top + height + GAP
 
 
-def _cell(column: int, top: int, pitch: int, width: int, height: int) -> Box:
-    """Return where the picture of a column is, in the middle of its room."""
-    return Box(TITLE_WIDTH + column * pitch + (pitch - GAP - width) // 2, top, width, height)
-
-
-def _write_title(mosaic: Mosaic, middle: float, title: str) -> None:
-    mosaic.write(TITLE_WIDTH - 12, middle, title, TEXT, ha="right", va="center")
+def _write_title(mosaic: Mosaic, columns: Columns, middle: float, title: str) -> None:
+    """Write the title of a row at the left of its first picture."""
+    mosaic.write(columns.left - TITLE_GAP, middle, title, TEXT, ha="right", va="center")
 
 
 def _write_numbers(mosaic: Mosaic, box: Box, code: NDArray[np.float32], scale: float) -> None:
@@ -150,7 +171,7 @@ def _code_shape(size: int) -> tuple[int, int]:
     >>> _code_shape(32), _code_shape(2), _code_shape(128)
     ((4, 8), (1, 2), (8, 16))
     """
-    if size <= 3:
+    if size <= MAX_WRITTEN:
         return 1, size
     columns = math.ceil(math.sqrt(size))
     divisors = [count for count in range(columns, 3 * columns) if size % count == 0]

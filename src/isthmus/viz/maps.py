@@ -149,7 +149,7 @@ def thumbnails(fitted_map: MapLike, images: NDArray[Any], title: str = "") -> "F
         _paste_framed(canvas, pixels, left, top, frames.get(index, "#ffffff"))
     reach = side / 2 * scale
     left, right, bottom, top = (*(middle[0] + (-reach, reach)), *(middle[1] + (-reach, reach)))
-    _show(axes, canvas, (left, right, bottom, top))
+    _fill(axes, canvas, (left, right, bottom, top))
     return figure
 
 
@@ -188,7 +188,7 @@ def decoded_grid(
     height, width = canvas.shape[:2]
     figure, axes = _blank_axes(width / DPI, height / DPI, title)
     half = (high - low) / max(1, side - 1) / 2  # the middle of a picture is where its code is
-    _show(axes, canvas, (low[0] - half[0], high[0] + half[0], low[1] - half[1], high[1] + half[1]))
+    _fill(axes, canvas, (low[0] - half[0], high[0] + half[0], low[1] - half[1], high[1] + half[1]))
     for axis, number in ((axes.xaxis, "first"), (axes.yaxis, "second")):
         axis.set_label_text(_axis_name("code", number, None), **text_style(LABEL))
     return figure
@@ -388,9 +388,12 @@ def _tile(images: NDArray[np.uint8], side: int) -> Pixels:
     return resize(canvas, *size_of_cells(*canvas.shape[:2], round(GRID_SIDE * DPI)))
 
 
-def _show(axes: "Axes", canvas: Pixels, extent: tuple[float, float, float, float]) -> None:
-    """Fill axes with pixels, one for each pixel of the PNG file."""
-    axes.imshow(canvas, extent=extent, aspect="auto", interpolation="nearest")
+def _fill(axes: "Axes", canvas: Pixels, extent: tuple[float, float, float, float]) -> None:
+    """Fill axes with pixels; `extent` is their left, right, bottom and top in data units."""
+    from isthmus.viz.artist import PixelCanvas
+
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+    axes.add_artist(PixelCanvas(canvas))
 
 
 def _require_images(images: NDArray[Any]) -> None:
