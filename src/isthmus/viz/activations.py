@@ -35,7 +35,7 @@ MAX_CELL, MIN_CELL_HEIGHT = 37, 4  # of one number of a dense layer
 MIN_SIDE = 6  # of a channel that is very wide or very tall
 
 # Numbers in a row of a dense layer: 64, in layers of more than 128 twice as many, and more where
-# there would be more than 8 rows.
+# there would be more than 8 rows, up to one for each pixel.
 CELLS, MAX_ROWS = 64, 8
 # The least value, as a share of the greatest, from which a channel is drawn as signed. GELU and
 # SiLU go a little below zero (to -0.17 and -0.28); their channels are gray like those of ReLU.
@@ -101,9 +101,8 @@ def _dense_strip(title: str, values: NDArray[np.float32]) -> Strip:
     rows, columns = cells.shape
     scale = float(np.abs(values).max()) or 1.0
     side = min(WIDTH // columns, MAX_CELL)
-    width = columns * side or WIDTH  # more columns than pixels are averaged
-    height = rows * max(side, MIN_CELL_HEIGHT)
-    return Strip(title, [to_colors(cells, -scale, scale, "RdBu_r")], width, height)
+    picture = to_colors(cells, -scale, scale, "RdBu_r")
+    return Strip(title, [picture], columns * side, rows * max(side, MIN_CELL_HEIGHT))
 
 
 def _channels_strip(title: str, values: NDArray[np.float32]) -> Strip:
@@ -139,10 +138,11 @@ def _columns(size: int) -> int:
 
     Examples
     --------
-    >>> _columns(2), _columns(32), _columns(128), _columns(4096)
-    (2, 32, 64, 512)
+    >>> _columns(2), _columns(32), _columns(128), _columns(4096), _columns(90_000)
+    (2, 32, 64, 512, 1584)
     """
-    return max(min(size, CELLS), min(math.ceil(size / 2), 2 * CELLS), math.ceil(size / MAX_ROWS))
+    few = max(min(size, CELLS), min(math.ceil(size / 2), 2 * CELLS))
+    return min(max(few, math.ceil(size / MAX_ROWS)), WIDTH)
 
 
 def _draw(mosaic: Mosaic, top: int, strip: Strip) -> None:

@@ -1,8 +1,8 @@
 """The style of all pictures (colors, sizes, fonts), blank figures, and PNG files."""
 
 import io
-import unicodedata
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,15 +170,10 @@ def shorten(text: str, length: int = 16) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def text_width(text: str) -> int:
-    """Return how wide a text is, in letters; Chinese, Japanese and Korean ones count twice.
-
-    Examples
-    --------
-    >>> text_width("cat"), text_width("\N{CJK UNIFIED IDEOGRAPH-732B}")
-    (3, 2)
-    """
-    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+def text_width(lines: Iterable[str], size: float) -> int:
+    """Return the width of the widest of some texts, in pixels of the PNG file."""
+    text = blank_figure(1, 1).text(0, 0, printable("\n".join(lines)), **text_style(size))
+    return math.ceil(text.get_window_extent().width)
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus.viz.canvas import (
     BORDER,
     DISTINCT,
+    DPI,
     HEADING,
     INK,
     LABEL,
@@ -82,7 +83,7 @@ def confusion(matrix: NDArray[np.int64], class_names: Sequence[str], title: str 
     step = math.ceil(classes / MAX_NAMED)
     points = min(TEXT, 72 * 0.85 * side / classes * step)
     names = [shorten(name) for name in class_names]
-    figure, axes = _matrix_axes(side, max(map(text_width, names)) * points / 120)
+    figure, axes = _matrix_axes(side, text_width(names, points) / DPI)
     scale = PowerNorm(0.5, 0, 1)
     axes.imshow(shares, cmap="Blues", norm=scale, interpolation="nearest", aspect="auto")
     axes.set_title(printable(title), pad=18, **text_style(HEADING))
@@ -113,8 +114,8 @@ def reliability(bins: ReliabilityBins, title: str = "") -> "Figure":
     count = np.asarray(bins.count)
     middles, width = _bars(len(count))
     lower.bar(middles, count / max(1, count.sum()), width, color=DISTINCT[8], **BARS)
-    lower.set_ylabel("samples")
-    lower.set_xlabel("confidence")
+    lower.set_ylabel("samples", **text_style(LABEL))
+    lower.set_xlabel("confidence", **text_style(LABEL))
     lower.set_xlim(0, 1)
     for axis in (upper.yaxis, lower.yaxis, lower.xaxis):
         axis.set_major_formatter("{x:.0%}")
@@ -178,7 +179,7 @@ def _draw_gaps(axes: "Axes", bins: ReliabilityBins) -> None:
     paint: dict[str, Any] = {"color": DISTINCT[2], "alpha": 0.35, **BARS}
     axes.bar(middles, gap, width, accuracy, **paint)
     axes.plot((0, 1), (0, 1), "--", color=QUIET, linewidth=1)
-    axes.set_ylabel("accuracy")
+    axes.set_ylabel("accuracy", **text_style(LABEL))
     axes.set_ylim(0, 1)
     axes.text(0.04, 0.76, f"ECE {bins.error:.1%}", fontsize=10, color=INK, weight="bold")
     names = ("accuracy", "gap to confidence")

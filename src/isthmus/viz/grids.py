@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Pixels, of which a figure has 150 to an inch.
 SIDE = 160  # of a picture, or of the nearest whole multiple of its own size
 GAP = 8  # between pictures
-LETTER, TITLE_GAP = 12, 12  # of a row's title: room for a letter, and between it and the pictures
+TITLE_GAP = 12  # between the title of a row and its first picture
 NAMES_HEIGHT = 34  # for the names of columns, at the top
 CAPTION_LINE = 20  # for each line below a picture
 MAX_WRITTEN = 3  # numbers of a code up to which they are written into its cells
@@ -117,8 +117,7 @@ class Columns:
 
 def _lay_out(titles: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Columns:
     """Make room for the titles of rows and for the widest picture."""
-    longest = max(map(text_width, titles))
-    left = GAP + (TITLE_GAP + LETTER * longest if longest else 0)
+    left = GAP + (TITLE_GAP + text_width(titles, TEXT) if any(titles) else 0)
     return Columns(left, max(SIDE, *(width for width, _ in sizes)) + GAP)
 
 

@@ -240,8 +240,8 @@ def _map_axes(
 ) -> tuple["Figure", "Axes"]:
     """Return square axes of `side` inches with names, a caption, and a legend of the classes."""
     columns = 0 if fitted_map.labels is None else -(-len(groups) // LEGEND_ROWS)
-    longest = max((text_width(shorten(group.name, 20)) for group in groups), default=0)
-    figure, axes = _blank_axes(side, side, title, 0.2 + columns * (0.35 + 0.085 * longest))
+    longest = text_width((shorten(group.name, 20) for group in groups), TEXT) / DPI
+    figure, axes = _blank_axes(side, side, title, 0.2 + columns * (0.35 + longest))
     shares = fitted_map.explained or (None, None)
     for axis, number, share in zip(
         (axes.xaxis, axes.yaxis), ("first", "second"), shares, strict=True

@@ -18,10 +18,10 @@ ERROR_COLOR, VOID_COLOR = "#e6002b", "#3d4650"
 MASK_OPACITY = 0.75  # of masks over pictures
 
 # Pixels, of which a figure has 150 to an inch.
-SIDE = 345  # of a picture, or of the nearest whole multiple of its own size
+SIDE = 300  # of a picture, or of the nearest whole multiple of its own size
 MIN_PITCH = 150  # so that titles do not overlap above narrow pictures
 GAP, TITLE_HEIGHT = 9, 36
-LEGEND_LINE, SWATCH, LETTER = 29, 24, 12  # a line of the legend, a color, a letter of a name
+LEGEND_LINE, SWATCH = 29, 24  # a line of the legend, and a color in it
 
 
 def segmentations(
@@ -45,15 +45,13 @@ def segmentations(
     rows = [_panels(*parts) for parts in zip(pictures, predictions, each, strict=True)]
     width, height = size_within(pictures[0], SIDE)
     pitch, row_height = max(width + GAP, MIN_PITCH), height + TITLE_HEIGHT
-    legend = _legend_entries(
-        [predictions] if truths is None else [predictions, truths], class_names
-    )
-    columns = _legend_columns(legend, len(rows[0]) * pitch)
+    masks = [predictions] if truths is None else [predictions, truths]
+    legend = _legend_entries(masks, class_names)
+    entry = SWATCH + 3 * GAP + text_width(legend, TEXT)  # the same for all, to align the columns
+    outer = max(len(rows[0]) * pitch, entry)
+    columns = min(len(legend), outer // entry)
     lines = -(-len(legend) // columns)
-    mosaic = Mosaic(
-        GAP + max(len(rows[0]) * pitch, _entry_width(legend)),
-        len(rows) * row_height + lines * LEGEND_LINE + 3 * GAP,
-    )
+    mosaic = Mosaic(GAP + outer, len(rows) * row_height + lines * LEGEND_LINE + 3 * GAP)
     for row, panels in enumerate(rows):
         top = row * row_height + TITLE_HEIGHT
         for column, (title, panel) in enumerate(panels.items()):
@@ -61,7 +59,10 @@ def segmentations(
             mosaic.place(panel, Box(left, top, width, height))
             if row == 0 or title.startswith("errors"):
                 mosaic.write(left + width / 2, top - 7, title, TEXT)
-    _draw_legend(mosaic, legend, columns, len(rows) * row_height + 2 * GAP)
+    for number, (name, color) in enumerate(legend.items()):
+        line, column = divmod(number, columns)
+        top = len(rows) * row_height + 2 * GAP + line * LEGEND_LINE
+        _draw_legend_entry(mosaic, GAP + column * entry, top, name, color)
     return mosaic.to_figure()
 
 
@@ -177,21 +178,7 @@ def _legend_entries(masks: Sequence[Pixels], class_names: Sequence[str]) -> dict
     return legend
 
 
-def _entry_width(legend: dict[str, Pixels]) -> int:
-    """Return the width of the longest entry of a legend, the same for all columns."""
-    return SWATCH + 3 * GAP + LETTER * max(map(text_width, legend))
-
-
-def _legend_columns(legend: dict[str, Pixels], width: int) -> int:
-    """Return how many entries of a legend are next to each other."""
-    return max(1, min(len(legend), width // _entry_width(legend)))
-
-
-def _draw_legend(mosaic: Mosaic, legend: dict[str, Pixels], columns: int, top: int) -> None:
-    """Draw a colored field and a name for each class, row by row."""
-    pitch = _entry_width(legend)
-    for number, (name, color) in enumerate(legend.items()):
-        row, column = divmod(number, columns)
-        left, y = GAP + column * pitch, top + row * LEGEND_LINE
-        mosaic.paste(np.broadcast_to(color, (SWATCH * 3 // 4, SWATCH, 3)), left, y)
-        mosaic.write(left + SWATCH + GAP, y + SWATCH * 3 / 8, name, TEXT, ha="left", va="center")
+def _draw_legend_entry(mosaic: Mosaic, left: int, top: int, name: str, color: Pixels) -> None:
+    """Draw a colored field and a name."""
+    mosaic.paste(np.broadcast_to(color, (SWATCH * 3 // 4, SWATCH, 3)), left, top)
+    mosaic.write(left + SWATCH + GAP, top + SWATCH * 3 / 8, name, TEXT, ha="left", va="center")

@@ -91,7 +91,7 @@ class Mosaic:
         """
         self.frame(box)
         low, high = limits or value_range([signal])
-        x = np.linspace(box.left, box.left + box.width, len(signal))
+        x = np.linspace(box.left + 2, box.left + box.width - 2, len(signal))  # clear of the frame
         y = box.top + box.height * (high - signal.astype(np.float64)) / (high - low)
         for channel in range(signal.shape[1]):
             self._curves.append(np.stack([x, y[:, channel]], axis=1))
