@@ -15,14 +15,17 @@ from isthmus.data.items import Items
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
-from isthmus.evaluation.predictions import targets_in_model_classes
+from isthmus.evaluation.predictions import (
+    ClassPredictions,
+    targets_in_model_classes,
+)
 from isthmus.inference import TrainedModel
 from isthmus.latent.index import Index, SearchResult
 from isthmus.latent.maps import Map, require_method
 from isthmus.session import Session
 from isthmus.viz import activations as activation_figures
 from isthmus.viz import maps as map_figures
-from isthmus.viz.canvas import short_name
+from isthmus.viz.canvas import short_name, shorten
 from isthmus.viz.classes import labelled_samples
 from isthmus.viz.grids import reconstruction_grid, rows_of_samples
 from isthmus.viz.masks import segmentations
@@ -261,12 +264,40 @@ def predictions(model: TrainedModel, sources: Sequence[Samples]) -> "Figure":
         return overlays(model, Samples(values[:MAX_OVERLAYS], Items(names[:MAX_OVERLAYS])))
     known = model.config.class_names
     labels = [label for samples in sources for label in _known_labels(samples, known)]
-    titles = []
-    for row, label in zip(model.probabilities(values), labels, strict=False):
-        answer = known[row.argmax()]
-        is_wrong = label not in (None, answer)
-        titles.append(f"{answer} {row.max():.0%}" + (f"\nis {label}" if is_wrong else ""))
+    titles = [
+        _title(row, known, label)
+        for row, label in zip(model.probabilities(values), labels, strict=False)
+    ]
     return labelled_samples(list(values), titles)
+
+
+def mistakes(samples: Samples, predictions: ClassPredictions, limit: int) -> "Figure":
+    """Draw the samples that got a wrong class, the most confident predictions first.
+
+    Parameters
+    ----------
+    samples : Samples
+    predictions : ClassPredictions
+        For these samples, with targets.
+    limit : int
+        Maximum number of samples.
+    """
+    assert predictions.targets is not None
+    known, chosen = predictions.class_names, predictions.mistakes(limit)
+    titles = [
+        _title(predictions.probabilities[i], known, known[predictions.targets[i]]) for i in chosen
+    ]
+    nothing = f"No mistakes among {len(samples):,} samples."
+    return labelled_samples([samples.values[i] for i in chosen], titles, empty=nothing)
+
+
+def _title(
+    probabilities: NDArray[np.float32], class_names: Sequence[str], label: str | None
+) -> str:
+    """Name the most probable class of a sample and, if it is another one, the true class."""
+    predicted = class_names[int(probabilities.argmax())]
+    text = f"{shorten(predicted, 14)} {probabilities.max():.0%}"
+    return text if label in (None, predicted) else f"{text}\nis {shorten(str(label), 14)}"
 
 
 def overlays(model: TrainedModel, samples: Samples) -> "Figure":
