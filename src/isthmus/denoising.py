@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.data.cache import Track, reject_too_many, untracked
+from isthmus.data.cache import Track, untracked
+from isthmus.data.decode import reject_too_many
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.trees import PICTURE_SUFFIXES

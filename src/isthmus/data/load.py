@@ -215,7 +215,7 @@ def _identity(location: Path) -> list[Any]:
 def _from_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
     values = sample_array(values, "x", "the array")
     values = values[evenly_spaced(len(values), limit)] if limit else values
-    if values.dtype == np.uint8 and preprocessing.would_change(values.shape[1:]):
+    if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
     origin = Origin("", preprocessing, limit)
     return Samples(values, [str(i) for i in range(len(values))], origin=origin)

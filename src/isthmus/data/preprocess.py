@@ -5,6 +5,7 @@ is the one place that decides how a file becomes an array and an array becomes a
 """
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +86,14 @@ class Preprocessing:
         """Return a copy that maps `low` to 0 and `high` to 1."""
         return replace(self, low=float(low), high=float(high))
 
+    def resolve(self, shape: tuple[int, ...]) -> "Preprocessing":
+        """Return a copy that names the size and channels that it gave: those of `shape` (H, W, C).
+
+        It gives the same pixels, and the right ones for any other picture, as a model needs them.
+        """
+        height, width, channels = shape
+        return replace(self, size=(height, width), channels=channels)
+
     def image(self, file: bytes | str) -> NDArray[np.uint8]:
         """Decode a picture, given as the content or the path of its file, and `fit` it.
 
@@ -101,9 +110,9 @@ class Preprocessing:
         SourceError
             With the reason, if the file is no picture or a broken one.
         """
-        return self.image_and_size(file)[0]
+        return self.decode_and_fit(file)[0]
 
-    def image_and_size(self, file: bytes | str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    def decode_and_fit(self, file: bytes | str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """Do as `image` does, and tell the height and width of the whole picture, upright."""
         pixels, shrunk = self._decoded(file, shrinking=True)
         if shrunk is None or self.size is None:
@@ -244,8 +253,8 @@ class Preprocessing:
         self.cropped(around)[:] = fitted
         return around
 
-    def would_change(self, shape: tuple[int, ...]) -> bool:
-        """Tell whether `fit` would alter pictures of this (H, W, C)."""
+    def changes_shape(self, shape: tuple[int, ...]) -> bool:
+        """Return whether `fit` changes the shape (H, W, C) of a picture, and so the picture."""
         height, width, channels = shape
         return (
             (self.crop is not None and (height, width) != (self.crop, self.crop))
@@ -316,13 +325,40 @@ def _complaint(error: Exception) -> SourceError:
     return SourceError(str(error) or type(error).__name__)
 
 
+class _IgnoredWarnings:
+    """Ignores all warnings while at least one thread is in it.
+
+    The filters of `warnings` belong to the process: threads that each save and restore them, as
+    `catch_warnings` does, restore each other's and leave the wrong ones behind. So the first
+    thread in saves them, and the last one out restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._saved = warnings.catch_warnings(action="ignore")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._threads:
+                self._saved = warnings.catch_warnings(action="ignore")
+                self._saved.__enter__()
+            self._threads += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                self._saved.__exit__(None, None, None)
+
+
+_ignored_warnings = _IgnoredWarnings()
+
+
 @contextmanager
 def _opening(content: bytes) -> Iterator[Image.Image]:
-    """Open a picture by Pillow."""
-    with (
-        warnings.catch_warnings(action="ignore"),
-        Image.open(io.BytesIO(content)) as opened,
-    ):
+    """Open a picture with Pillow, whose warnings tell a user nothing that an error would not."""
+    with _ignored_warnings, Image.open(io.BytesIO(content)) as opened:
         yield opened
 
 

@@ -220,8 +220,7 @@ def _preprocessing(samples: Samples, split: Split) -> Preprocessing:
     """Leave nothing open: the size and channels that came out, the range of signals."""
     asked = samples.origin.preprocessing
     if not samples.is_signal:
-        height, width, channels = samples.shape
-        return replace(asked, size=(height, width), channels=channels)
+        return asked.resolve(samples.shape)
     low, high = math.inf, -math.inf
     for part in np.array_split(split.train, len(split.train) // 4096 + 1):
         values = samples.values[part]
