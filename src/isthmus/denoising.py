@@ -136,12 +136,12 @@ def _through(model: TrainedModel, wholes: Sequence[NDArray[Any]] | NDArray[Any])
         return model.reconstruct(np.array(wholes))  # torch wants to be able to write
     wanted = model.preprocessing
     fitted = model.reconstruct(np.stack([wanted.fit(whole) for whole in wholes]))
-    return [wanted.put_back(one, whole) for one, whole in zip(fitted, wholes, strict=True)]
+    return [wanted.undo_fit(one, whole) for one, whole in zip(fitted, wholes, strict=True)]
 
 
 def _is_resized(model: TrainedModel, whole: NDArray[np.uint8]) -> bool:
     wanted = model.preprocessing
-    return wanted.cropped(whole).shape[:2] != wanted.size
+    return wanted.apply_crop(whole).shape[:2] != wanted.size
 
 
 def _pictures(

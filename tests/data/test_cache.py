@@ -202,7 +202,7 @@ def test_large_photographs_are_the_same_when_a_run_names_their_size(
     for options in ({}, {"crop": 100}, {"size": 20}, {"size": 20, "crop": 100}, {"size": 240}):
         asked = isthmus.load(tmp_path, **options)  # type: ignore[arg-type]
         wanted = asked.origin.preprocessing.resolve(asked.shape)
-        values = [wanted.image(str(path)) for path in sorted(tmp_path.glob("*.jpg"))]
+        values = [wanted.decode_and_fit(str(path)) for path in sorted(tmp_path.glob("*.jpg"))]
         assert np.array_equal(asked.values, values), options
 
 
@@ -267,7 +267,7 @@ def test_single_pictures_leave_nothing_in_the_cache(tmp_path: Path, cache: Path)
     queries = [draw(tmp_path / f"{i}.png", i, (9, 7, 3)) for i in range(200)]
     for query in queries:
         pixels = trained.read(query).values
-        assert np.array_equal(pixels[0], trained.preprocessing.image(str(query)))
+        assert np.array_equal(pixels[0], trained.preprocessing.decode_and_fit(str(query)))
     gray = isthmus.load(draw(tmp_path / "gray.PNG", 1, (5, 4)), channels=3, size=8)
     assert gray.shape == (8, 8, 3)
     assert gray.origin.source == str(tmp_path / "gray.PNG")
@@ -364,7 +364,9 @@ def test_threads_load_several_sources_at_the_same_time(tmp_path: Path, cache: Pa
         loaded = list(pool.map(isthmus.load, sources))
     for source, samples in zip(sources, loaded, strict=True):
         alone = [
-            isthmus.Preprocessing().image(str(source / f"{i:02}.png")) for i in range(80) if i != 40
+            isthmus.Preprocessing().decode_and_fit(str(source / f"{i:02}.png"))
+            for i in range(80)
+            if i != 40
         ]
         assert np.array_equal(samples.values, alone)
         assert [name for name, _ in samples.skipped] == ["40.png"]

@@ -128,9 +128,7 @@ def _key(origin: Origin, files: Sequence[Any]) -> str:
 
     `low` and `high` scale samples on their way into a model, long after they are cached.
     """
-    preprocessing = replace(
-        origin.preprocessing, low=Preprocessing.low, high=Preprocessing.high
-    )
+    preprocessing = replace(origin.preprocessing, low=Preprocessing.low, high=Preprocessing.high)
     content = json.dumps(files).encode()
     return fingerprint(FORMAT, replace(origin, preprocessing=preprocessing), content)
 
@@ -292,9 +290,7 @@ def _describe(samples: Samples) -> dict[str, Any]:
     }
 
 
-def _store_array(
-    manifest: Manifest, values: NDArray[Any], origin: Origin, folder: Path
-) -> Samples:
+def _store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
     """Fit and write an array of samples, a part at a time."""
     preprocessing = origin.preprocessing
     shape: tuple[int, ...] = values.shape[1:]

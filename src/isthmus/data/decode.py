@@ -105,7 +105,7 @@ class Decoder:
     def _decode_or_explain(self, task: DecodeTask) -> Decoded | str:
         """Decode a picture and its mask, or return the reason why they cannot be."""
         try:
-            pixels, sides = self.preprocessing.decode_and_fit(_require_content(task.picture))
+            pixels, sides = self.preprocessing.decode_and_measure(_require_content(task.picture))
         except SourceError as error:
             return first_sentence(error)
         if task.mask is None:
@@ -143,9 +143,7 @@ class Decoder:
         return Decoded(pixels, self.preprocessing.fit_mask(mask), values)
 
 
-def decode_blocks(
-    manifest: Manifest, preprocessing: Preprocessing
-) -> Generator[Block, None, None]:
+def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator[Block, None, None]:
     """Decode all pictures and masks of a source, in their order.
 
     The calling thread reads the files of an archive, one after the other, while the others

@@ -237,7 +237,7 @@ def _list_identities(location: Path) -> list[Any]:
 
 def _load_picture(path: Path, origin: Origin) -> Samples:
     try:
-        pixels = origin.preprocessing.image(str(path))
+        pixels = origin.preprocessing.decode_and_fit(str(path))
     except SourceError as error:
         raise SourceError(
             f"{path} cannot be decoded ({first_sentence(error)}); give another picture."

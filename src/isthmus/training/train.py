@@ -3,7 +3,6 @@
 import math
 from collections.abc import Generator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
