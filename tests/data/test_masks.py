@@ -566,7 +566,7 @@ def test_listed_pictures_without_masks(tmp_path: Path, fails: Callable[..., None
 def test_two_sets_in_the_layout_of_voc(tmp_path: Path, fails: Callable[..., None]) -> None:
     voc(tmp_path / "set")
     voc(tmp_path / "set/more")
-    fails("several sets", VOC, f"more/{VOC}")
+    fails("several data sets", VOC, f"more/{VOC}")
 
 
 def test_birds_without_their_masks(tmp_path: Path, fails: Callable[..., None]) -> None:

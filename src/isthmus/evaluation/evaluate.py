@@ -145,7 +145,7 @@ class _Inputs:
         for x in self.model.inputs(self.values):
             part = self.indices[start : start + len(x)]
             start += len(x)
-            yield self.corruption.frozen(x, self.seed, part) if self.corruption else x, x
+            yield self.corruption.apply_fixed(x, self.seed, part) if self.corruption else x, x
 
 
 def _test_part(

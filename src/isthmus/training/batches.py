@@ -152,7 +152,7 @@ class Batches:
             x, truth = self.source.gather(chosen), self.source.target(chosen)
             target = x if truth is None else truth
             if self.corruption is not None:
-                x = self.corruption.frozen(x, self.seed, chosen)
+                x = self.corruption.apply_fixed(x, self.seed, chosen)
             yield x, target
 
     def _augmented(

@@ -35,7 +35,7 @@ def corrupt_samples(
     """Return samples under the noise that is frozen for their indices, of the same kind."""
     parts, start = [], 0
     for x in model.inputs(samples):
-        noisy = corruption.frozen(x, seed, indices[start : start + len(x)])
+        noisy = corruption.apply_fixed(x, seed, indices[start : start + len(x)])
         parts.append(model.preprocessing.from_output(noisy).cpu().numpy())
         start += len(x)
     return np.concatenate(parts)
