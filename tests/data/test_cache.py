@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
@@ -23,7 +24,7 @@ import isthmus
 from isthmus.cli import main
 from isthmus.data import cache as cache_module
 from isthmus.data.cache import clear
-from isthmus.data.decode import Block
+from isthmus.data.decode import Block, decode_blocks
 from isthmus.data.load import load_with
 
 Pixels = NDArray[np.uint8]
@@ -60,7 +61,7 @@ def command(*arguments: object) -> str:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Give a list that receives the number of samples whenever some are decoded or stored."""
     counts: list[int] = []
-    decode_blocks, store_array = cache_module.decode_blocks, cache_module._store_array
+    store_array = cache_module._store_array
 
     def count_blocks(*arguments: Any) -> Iterator[Block]:
         for block in decode_blocks(*arguments):
@@ -199,8 +200,15 @@ def test_large_photographs_are_the_same_when_a_run_names_their_size(
         small = np.random.default_rng(i).integers(0, 256, (12, 16, 3), np.uint8)
         picture = Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC)
         (picture.convert("L") if i == 1 else picture).save(tmp_path / f"{i}.jpg")
-    for options in ({}, {"crop": 100}, {"size": 20}, {"size": 20, "crop": 100}, {"size": 240}):
-        asked = isthmus.load(tmp_path, **options)  # type: ignore[arg-type]
+    choices: list[dict[str, Any]] = [
+        {},
+        {"crop": 100},
+        {"size": 20},
+        {"size": 20, "crop": 100},
+        {"size": 240},
+    ]
+    for options in choices:
+        asked = isthmus.load(tmp_path, **options)
         wanted = asked.origin.preprocessing.resolve(asked.shape)
         values = [wanted.decode_and_fit(str(path)) for path in sorted(tmp_path.glob("*.jpg"))]
         assert np.array_equal(asked.values, values), options
@@ -258,10 +266,9 @@ def test_files_next_to_an_idx_file_do_not_matter(
 
 
 def test_single_pictures_leave_nothing_in_the_cache(tmp_path: Path, cache: Path) -> None:
-    model = "linear"
     run = tmp_path / "run"
-    samples = isthmus.Samples(np.zeros((20, 6, 6, 3), np.uint8), [str(i) for i in range(20)])
-    for _ in isthmus.train(samples, model, out=run, code_size=2):
+    samples = isthmus.load(np.zeros((20, 6, 6, 3), np.uint8))
+    for _ in isthmus.train(samples, "linear", out=run, code_size=2):
         break
     trained = isthmus.TrainedModel.load(run)
     queries = [draw(tmp_path / f"{i}.png", i, (9, 7, 3)) for i in range(200)]
@@ -377,10 +384,11 @@ def test_an_error_lets_those_that_wait_go_on(tmp_path: Path, cache: Path) -> Non
     begun, may_fail = threading.Event(), threading.Event()
 
     def failing(items: Iterable[T], total: int, title: str) -> Iterable[T]:
-        begun.set()
-        may_fail.wait(30)
-        raise KeyboardInterrupt
-        yield
+        for _ in items:
+            begun.set()
+            may_fail.wait(30)
+            raise KeyboardInterrupt
+        return items
 
     def interrupted() -> None:
         with pytest.raises(KeyboardInterrupt):
@@ -394,6 +402,20 @@ def test_an_error_lets_those_that_wait_go_on(tmp_path: Path, cache: Path) -> Non
         first.result()
         assert len(second.result()) == 24
     assert not list(cache.rglob("*.lock"))
+
+
+def test_warnings_of_pictures_are_ignored_in_all_threads(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(200):
+        draw(tmp_path / f"{i:03}.png", i, (6, 5, 3))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # it warns above, and refuses twice that
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        sizes = {"size": 3, "crop": 4, "channels": 1, "limit": 150}
+        loaded = [pool.submit(isthmus.load, tmp_path, **{k: v}) for k, v in sizes.items()]  # type: ignore[arg-type]
+        assert [samples.result().skipped for samples in loaded] == [()] * 4
+    assert warnings.filters == before
 
 
 @pytest.mark.parametrize("make", [signals, photographs])

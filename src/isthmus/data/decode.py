@@ -206,7 +206,7 @@ def _tasks(manifest: Manifest) -> Iterator[DecodeTask]:
 
 
 def _chunks(tasks: Iterable[DecodeTask], count: int) -> Iterator[list[DecodeTask]]:
-    """Collect at most `count` tasks, and of an archive's contents no more than memory should hold."""
+    """Collect at most `count` tasks, and a few megabytes of an archive's contents."""
     chunk: list[DecodeTask] = []
     size = 0
     for task in tasks:

@@ -22,12 +22,12 @@ from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
 from isthmus.data.readers.tables import (
+    as_samples,
     is_idx,
     read_csv,
     read_idx,
     read_idx_folder,
     read_numpy,
-    sample_array,
 )
 from isthmus.data.readers.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, list_files
 from isthmus.data.samples import Origin, Samples
@@ -246,7 +246,7 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
 
 
 def _load_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
-    values = sample_array(values, "x", "the array")
+    values = as_samples(values, "x", "the array")
     values = values[evenly_spaced(len(values), limit)] if limit else values
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
