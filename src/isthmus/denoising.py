@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.data.cache import Track, reject_too_many, untracked
+from isthmus.data.cache import Track, untracked
+from isthmus.data.decode import reject_too_many
 from isthmus.data.items import Items
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
@@ -143,7 +144,7 @@ def _denoise_batch(model: TrainedModel, values: Values) -> Any:
     wholes = [whole[..., None] if whole.ndim == 2 else whole for whole in values]
     fitted = model.reconstruct(np.stack([model.preprocessing.fit(whole) for whole in wholes]))
     pictures = [
-        model.preprocessing.put_back(one, whole) for one, whole in zip(fitted, wholes, strict=True)
+        model.preprocessing.undo_fit(one, whole) for one, whole in zip(fitted, wholes, strict=True)
     ]
     return np.stack(pictures) if isinstance(values, np.ndarray) else pictures
 
@@ -227,7 +228,7 @@ def _group(decoded: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
 
 
 def _is_resized(model: TrainedModel, whole: NDArray[np.uint8]) -> bool:
-    return model.preprocessing.cropped(whole).shape[:2] != model.preprocessing.size
+    return model.preprocessing.apply_crop(whole).shape[:2] != model.preprocessing.size
 
 
 def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -159,7 +159,7 @@ class Session:
             return np.asarray(samples.values)
         parts, start = [], 0
         for x in model.inputs(samples):
-            noisy = config.corruption.frozen(x, config.seed, indices[start : start + len(x)])
+            noisy = config.corruption.apply_fixed(x, config.seed, indices[start : start + len(x)])
             parts.append(model.preprocessing.from_output(noisy).cpu().numpy())
             start += len(x)
         return np.concatenate(parts)

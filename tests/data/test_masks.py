@@ -189,7 +189,7 @@ def voc(folder: Path) -> dict[str, tuple[Pixels, Pixels]]:
         draw(folder / name, seed)
         mask = annotate(folder / f"{VOC}SegmentationClass/{stem}.png", mask_of(seed), "P")
         annotate(folder / f"{VOC}SegmentationObject/{stem}.png", mask_of(seed + 50), "P")
-        drawn[name] = (isthmus.Preprocessing().image(str(folder / name)), mask)
+        drawn[name] = (isthmus.Preprocessing().decode_and_fit(str(folder / name)), mask)
     draw(folder / f"{VOC}JPEGImages/2007_x.jpg", 99)
     lists = folder / f"{VOC}ImageSets/Segmentation"
     lists.mkdir(parents=True)
@@ -229,7 +229,7 @@ def cub(folder: Path, masks: str = "") -> dict[str, tuple[Pixels, Pixels]]:
         )
         if masks:
             annotate(folder / f"{masks}segmentations/{stem}.png", votes)
-        pixels = isthmus.Preprocessing().image(str(folder / name))
+        pixels = isthmus.Preprocessing().decode_and_fit(str(folder / name))
         drawn[name] = (pixels, (votes > 127).astype(np.uint8))
         lines["images.txt"] += f"{number + 1} {stem}.jpg\n"
         lines["train_test_split.txt"] += f"{number + 1} {(number + 1) % 2}\n"
@@ -331,7 +331,7 @@ def test_camvid_is_the_same_as_its_files(camvid: isthmus.Samples, require: Requi
             assert np.array_equal(mask, np.where(original == 11, 255, original))
             content = tar.extractfile(f"camvid/{name}")
             assert content is not None
-            assert np.array_equal(pixels, isthmus.Preprocessing().image(content.read()))
+            assert np.array_equal(pixels, isthmus.Preprocessing().decode_and_fit(content.read()))
 
 
 def test_camvid_with_other_values_than_its_classes_is_refused(
@@ -364,8 +364,8 @@ def test_a_mask_is_cropped_and_keeps_its_values(mode: str, tmp_path: Path) -> No
     mask = annotate(tmp_path / "mask.png", mask_of(1, classes=255, sides=(9, 14)), mode)
     preprocessing = isthmus.Preprocessing(crop=5)
     for file in (str(tmp_path / "mask.png"), (tmp_path / "mask.png").read_bytes()):
-        assert np.array_equal(preprocessing.mask(file), mask[2:7, 4:9])
-        assert np.array_equal(isthmus.Preprocessing().mask(file), mask)
+        assert np.array_equal(preprocessing.decode_and_fit_mask(file), mask[2:7, 4:9])
+        assert np.array_equal(isthmus.Preprocessing().decode_and_fit_mask(file), mask)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
@@ -566,7 +566,7 @@ def test_listed_pictures_without_masks(tmp_path: Path, fails: Callable[..., None
 def test_two_sets_in_the_layout_of_voc(tmp_path: Path, fails: Callable[..., None]) -> None:
     voc(tmp_path / "set")
     voc(tmp_path / "set/more")
-    fails("several sets", VOC, f"more/{VOC}")
+    fails("several data sets", VOC, f"more/{VOC}")
 
 
 def test_birds_without_their_masks(tmp_path: Path, fails: Callable[..., None]) -> None:

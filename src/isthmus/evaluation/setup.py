@@ -100,7 +100,7 @@ class EvaluationSetup:
             self._check_recorded_noise()
         seed, start, digest = self.run.record.training_config.seed, 0, hashlib.sha256()
         for x in self.model.inputs(self.test):
-            noisy = self.corruption.frozen(x, seed, self.indices[start : start + len(x)])
+            noisy = self.corruption.apply_fixed(x, seed, self.indices[start : start + len(x)])
             digest.update(noisy.movedim(1, -1).contiguous().numpy().data)
             start += len(x)
             yield noisy, x

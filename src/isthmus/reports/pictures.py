@@ -337,7 +337,7 @@ def noisy(samples: Samples, corruption: Corruption, seed: int = 0) -> NDArray[An
     if samples.is_signal:
         scale = scale.with_range(float(samples.values.min()), float(samples.values.max()))
     x = scale.to_input(torch.from_numpy(np.array(samples.values)))
-    return scale.from_output(corruption.frozen(x, seed, np.arange(len(samples)))).numpy()
+    return scale.from_output(corruption.apply_fixed(x, seed, np.arange(len(samples)))).numpy()
 
 
 def preview(

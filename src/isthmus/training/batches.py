@@ -159,7 +159,7 @@ class Batches:
             x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
             clean = x
             if self.corruption is not None:
-                x = self.corruption.frozen(x, self.seed, indices)
+                x = self.corruption.apply_fixed(x, self.seed, indices)
             yield x, clean if targets is None else targets
 
     def _augment(

@@ -341,8 +341,7 @@ def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
     """
     preprocessing = samples.origin.preprocessing
     if not samples.is_signal:
-        height, width, channels = samples.shape
-        return replace(preprocessing, size=(height, width), channels=channels)
+        return preprocessing.resolve(samples.shape)
     low, high = math.inf, -math.inf
     for indices in np.array_split(split.train, len(split.train) // READ_AT_ONCE + 1):
         values = samples.values[indices]
