@@ -243,7 +243,7 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
         raise SourceError(
             f"{path} cannot be decoded ({first_sentence(error)}); give another picture."
         ) from error
-    return Samples(pixels[None], [path.name], origin=origin)
+    return Samples(pixels[None], Items([path.name]), origin=origin)
 
 
 def _load_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
