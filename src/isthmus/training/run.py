@@ -193,7 +193,7 @@ class Run:
         """
         contents = {file: self.store.read(file) for file in FILES}
         files = {file: content for file, content in contents.items() if content is not None}
-        return replace(self, store=FolderStore.create(Path(path), files))
+        return replace(self._read(FolderStore.create(Path(path), files)), loaded=self.loaded)
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep everybody else from training this run.
