@@ -141,7 +141,7 @@ def train(
         config=config,
         max_minutes=output.max_minutes,
     )
-    follow(training, output.as_json)
+    follow(training, out, output.as_json)
 
 
 @app.command()
@@ -155,9 +155,7 @@ def resume(
 
     Example: isthmus resume runs/mine --epochs 40
     """
-    from isthmus.training.run import Run
     from isthmus.training.train import resume as go_on
 
-    opened = Run.open(run)
-    training = go_on(opened, opened.samples(track), epochs=epochs, max_minutes=max_minutes)
-    follow(training, as_json)
+    training = go_on(run, epochs=epochs, max_minutes=max_minutes, track=track)
+    follow(training, run, as_json)

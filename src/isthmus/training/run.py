@@ -164,9 +164,9 @@ class Run:
         return self.store.name
 
     @property
-    def has_folder(self) -> bool:
-        """Whether the run is kept in a folder rather than in memory."""
-        return isinstance(self.store, FolderStore)
+    def is_in_memory(self) -> bool:
+        """Whether the run has no folder."""
+        return not isinstance(self.store, FolderStore)
 
     @property
     def path(self) -> Path:
@@ -191,7 +191,7 @@ class Run:
         """
         contents = {file: self.store.read(file) for file in FILES}
         files = {file: content for file, content in contents.items() if content is not None}
-        return replace(self, store=FolderStore.create(Path(path), files))
+        return replace(self._read(FolderStore.create(Path(path), files)), loaded=self.loaded)
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep everybody else from training this run.
@@ -291,9 +291,34 @@ class Run:
         return reporting_damage(Path(self.name, file), RunError)
 
 
+def is_run(path: str | Path) -> bool:
+    """Return whether there is a run folder at a path."""
+    return (Path(path) / RECORD).is_file()
+
+
 def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the line of the epoch that the best weights are from."""
     return [line for line in history if line["is_best"]][-1]
+
+
+def summarize_training(run: Run) -> dict[str, Any]:
+    """Return how long a run was trained, and its best epoch.
+
+    Returns
+    -------
+    dict
+        `run`, its name; `epochs` and `seconds` of training; `best`, with the `epoch` that the best
+        weights are from and all that was measured on the validation split then.
+    """
+    history = run.history()
+    best = best_epoch(history)
+    metrics = {name: best[name] for name in best if name.startswith("validation_")}
+    return {
+        "run": run.name,
+        "epochs": history[-1]["epoch"],
+        "seconds": history[-1]["seconds"],
+        "best": {"epoch": best["epoch"], **metrics},
+    }
 
 
 def describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
