@@ -224,7 +224,7 @@ def fit_map(
     Examples
     --------
     >>> z = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    >>> fit_map(Codes(z, [str(i) for i in range(50)]), "pca").xy.shape
+    >>> fit_map(Codes(z, Items([str(i) for i in range(50)])), "pca").xy.shape
     (50, 2)
     """
     require_method(method)
@@ -294,14 +294,7 @@ def map_quality(
     ModelError
         If map, codes and samples do not belong together.
     """
-    identities = [
-        (len(of), of.model_fingerprint, of.layer, of.items.fingerprint)
-        for of in (codes, fitted_map)
-    ]
-    if identities[0] != identities[1]:
-        raise ModelError("this map was drawn from other codes; draw it again with isthmus map.")
-    if samples is not None and samples.fingerprint != codes.items.fingerprint:
-        raise ModelError("these codes were made of other samples; make them again.")
+    _require_related(fitted_map, codes, samples)
     size = 1 if samples is None else int(np.prod(samples.shape))
     chosen = sample_indices(len(codes), seed, min(MAX_MEASURED, max(1, MAX_NUMBERS // size)))
     k = min(k, (len(chosen) - 1) // 2)
@@ -317,13 +310,33 @@ def map_quality(
     if fitted_map.explained is not None:
         quality["explained_variance"] = list(fitted_map.explained)
     if samples is not None:
-        # Not scaled as the input of a model is: no metric depends on the scale of all pixels.
         pixels = samples.values[chosen].reshape(len(chosen), -1).astype(np.float32)
-        params = METHODS["pca"].fit(pixels, seed, untracked)
-        xy = _transform(METHODS["pca"], params, pixels)
-        explained = {"explained_variance": params["explained"].tolist()}
-        quality["raw_pca"] = _measure(pixels, xy, labels, k) | explained
+        quality["raw_pca"] = _measure_pca(pixels, labels, k)
     return quality
+
+
+def _require_related(fitted_map: Map, codes: Codes, samples: Samples | None) -> None:
+    """Refuse a map of other codes, or codes of other samples."""
+    of_codes, of_map = (
+        (len(one), one.model_fingerprint, one.layer, one.items.fingerprint)
+        for one in (codes, fitted_map)
+    )
+    if of_codes != of_map:
+        raise ModelError("this map was drawn from other codes; draw it again with isthmus map.")
+    if samples is not None and samples.fingerprint != codes.items.fingerprint:
+        raise ModelError("these codes were made of other samples; make them again.")
+
+
+def _measure_pca(
+    pixels: NDArray[np.float32], labels: NDArray[np.int64] | None, k: int
+) -> dict[str, Any]:
+    """Return the metrics of PCA of raw pixels, whose scale does not matter: (n, D) in [0, 255]."""
+    params = METHODS["pca"].fit(pixels, 0, untracked)
+    xy = _transform(METHODS["pca"], params, pixels)
+    return {
+        **_measure(pixels, xy, labels, k),
+        "explained_variance": params["explained"].tolist(),
+    }
 
 
 def _measure(
