@@ -57,10 +57,10 @@ def isthmus_maps(file: Path) -> Job:
     """Draw a map by t-SNE."""
     import openTSNE  # noqa: F401 - imported when needed, and not what is measured
 
-    from isthmus.latent.maps import draw_map
+    from isthmus.latent.maps import fit_map
 
     codes = _codes(file)
-    return lambda: len(draw_map(codes, "tsne", seed=0).xy)
+    return lambda: len(fit_map(codes, "tsne", seed=0).xy)
 
 
 def sklearn_maps(file: Path) -> Job:
