@@ -1,4 +1,4 @@
-"""`TrainedModel`: what is saved is all that is needed, and answers do not depend on company."""
+"""`TrainedModel`: its file is all that is needed, and a sample's answer depends on no other."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import safetensors
 from PIL import Image
 
 from isthmus import Run, Samples, TrainedModel, TrainingConfig, load, train
-from isthmus.errors import ModelError
+from isthmus.errors import ModelError, OptionError
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,28 @@ def test_a_file_that_is_no_model_is_refused(content: bytes, tmp_path: Path) -> N
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match="is damaged and cannot be read"):
         TrainedModel.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_bytes_that_are_no_model_are_refused(content: bytes) -> None:
+    with pytest.raises(ModelError, match="the content of the model is damaged and cannot be read"):
+        TrainedModel.from_bytes(content)
+
+
+def test_a_task_that_the_model_does_not_have_is_refused(run: Run, digits: Samples) -> None:
+    model = run.model()
+    model.require_task("reconstruct", "segment")
+    for call in (model.predict, model.probabilities):
+        with pytest.raises(ModelError, match="is an autoencoder; this needs a classifier or a seg"):
+            call(digits)
+
+
+def test_a_layer_that_the_model_does_not_have_is_refused(run: Run, digits: Samples) -> None:
+    model = run.model()
+    with pytest.raises(OptionError, match=r"no layer 'encoder\.99'; there are code, encoder"):
+        model.features(digits, "encoder.99")
+    with pytest.raises(OptionError, match=r"no layer 'x'"):
+        model.activations(digits, ["encoder.1", "x"])
 
 
 def test_a_file_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
