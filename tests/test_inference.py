@@ -42,7 +42,7 @@ def test_reconstruct_is_decode_after_encode(run: Run, digits: Samples) -> None:
     np.testing.assert_array_equal(model.decode(z), model.reconstruct(digits))
 
 
-def test_a_code_does_not_depend_on_its_company(run: Run, digits: Samples) -> None:
+def test_a_code_does_not_depend_on_its_batch(run: Run, digits: Samples) -> None:
     model = run.model()
     z = model.encode(digits)
     alone = np.concatenate([model.encode(digits.values[i : i + 1]) for i in range(5)])
@@ -89,9 +89,9 @@ def test_the_weights_file_alone_is_enough(run: Run, digits: Samples, tmp_path: P
 
 def test_preprocessing_travels_with_the_weights(run: Run, digits: Samples, tmp_path: Path) -> None:
     with safetensors.safe_open(run.path / "model.safetensors", "np") as file:
-        about = json.loads(file.metadata()["isthmus"])
-    assert about["preprocessing"]["size"] == [8, 8]
-    assert about["preprocessing"]["channels"] == 1
+        metadata = json.loads(file.metadata()["isthmus"])
+    assert metadata["preprocessing"]["size"] == [8, 8]
+    assert metadata["preprocessing"]["channels"] == 1
     large = Image.fromarray(digits.values[0, ..., 0]).resize((40, 40), Image.Resampling.NEAREST)
     large.convert("RGB").save(tmp_path / "digit.png")
     read = run.model().read(tmp_path / "digit.png")
@@ -154,6 +154,6 @@ def test_a_file_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
         TrainedModel.load(tmp_path)
 
 
-def test_a_missing_model_is_said(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no model\.safetensors"):
         TrainedModel.load(tmp_path)

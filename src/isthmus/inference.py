@@ -41,16 +41,17 @@ Precision = Literal["32", "bf16"]
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A model config, its preprocessing and its weights; nothing else decides what it answers.
+    """A model config, its preprocessing and its weights; its answers depend on nothing else.
 
-    Every model can `encode`; autoencoders also `decode` and `reconstruct`, classifiers and
-    segmenters also `predict` and return `probabilities`.
+    Every model can `encode`. Autoencoders can also `decode` and `reconstruct`; classifiers and
+    segmenters can also `predict` and return `probabilities`.
 
     All methods take samples in the layout of `Samples`: images (N, H, W, C) uint8 or signals
     (N, L, C) float32, of the shape that the model was trained on. They work in batches and pass
     these through `track`, which may show progress or stop the work by an exception.
 
-    Threads may share a model: no method changes it or waits for another one.
+    Threads may share a model, as no method changes it. What is computed once (`layers`,
+    `fingerprint`, `batch_size`) may at worst be computed twice, with the same result.
 
     Examples
     --------
