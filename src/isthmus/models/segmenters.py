@@ -45,7 +45,7 @@ class Pyramid(nn.Module):
         x = self.standardize(x)
         for layer in self.features:
             x = layer(x)
-            if isinstance(layer, nn.MaxPool2d):
+            if isinstance(layer, nn.MaxPool2d):  # the position depends on batch normalization
                 pooled.append(x)
         return [*pooled[2:4], self.fc7(self.fc6(x))]
 
