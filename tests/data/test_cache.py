@@ -412,8 +412,8 @@ def test_warnings_of_pictures_are_ignored_in_all_threads(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # it warns above, and refuses twice that
     before = list(warnings.filters)
     with ThreadPoolExecutor(4) as pool:
-        sizes = {"size": 3, "crop": 4, "channels": 1, "limit": 150}
-        loaded = [pool.submit(isthmus.load, tmp_path, **{k: v}) for k, v in sizes.items()]  # type: ignore[arg-type]
+        choices: list[dict[str, Any]] = [{"size": 3}, {"crop": 4}, {"channels": 1}, {"limit": 150}]
+        loaded = [pool.submit(isthmus.load, tmp_path, **options) for options in choices]
         assert [samples.result().skipped for samples in loaded] == [()] * 4
     assert warnings.filters == before
 
