@@ -12,7 +12,12 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import RunError
 from isthmus.evaluation.evaluate import evaluate
-from isthmus.evaluation.filters import FILTERS
+from isthmus.evaluation.summaries import (
+    compare_predictions,
+    compare_reconstructions,
+    prediction_verdict,
+    reconstruction_verdict,
+)
 from isthmus.files import write_bytes
 from isthmus.models.summary import summarize
 from isthmus.reports.gallery.answers import classified, segmented
@@ -33,14 +38,6 @@ MAPPED = 2_000  # test samples on the map, at most
 SEARCHES, MORPHS = 10, 5
 OVERLAID = 6  # test images beside their masks
 SEARCHED = 20_000  # training samples that are searched, at most
-
-BASELINES = {
-    "pca": "PCA with {components:,} components",
-    "mean": "the mean training sample",
-    "noisy": "the noisy input itself",
-    **{name: f"filter: {row.about}" for name, row in FILTERS.items()},
-    "plain": "the same without noise in training",
-}
 
 
 def write_report(
@@ -119,7 +116,7 @@ def _autoencoder(
     """Return the template about an autoencoder and what it is filled with."""
     return "report.html.jinja", {
         "compared": compare_reconstructions(evaluation),
-        "verdict": _verdict(evaluation),
+        "verdict": reconstruction_verdict(evaluation),
         "grid": embedded(_grid(run, samples)),
         **_latent(run, samples),
     }
@@ -153,34 +150,6 @@ def _answering(
     }
 
 
-def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
-    """Name a classifier or segmenter and its baselines, each with the share that is right."""
-    test, baselines = evaluation["test"], evaluation["baselines"]
-    pixels = baselines.get("pixels", {})
-    right = test["pixel_accuracy" if "pixel_accuracy" in test else "accuracy"]
-    rows = {
-        f"this model, {evaluation['model']['name']}": right,
-        "logistic regression on the raw values": pixels.get("logistic"),
-        "4 nearest neighbors by the raw values": pixels.get("knn_4"),
-        "the most frequent class of training": baselines["majority"],
-    }
-    return [(name, value) for name, value in rows.items() if value is not None]
-
-
-def prediction_verdict(rows: list[tuple[str, float]], what: str) -> str:
-    """Say in one sentence whether the model is better than what is simple."""
-    (_, ours), *others = rows
-    name, best = max(others, key=lambda row: row[1])
-    found = f"It finds the class of {ours:.1%} of the test {what}"
-    if ours > best:
-        return f"{found}; the best baseline, {name}, of {best:.1%}."
-    if ours == best:
-        return f"{found}; a baseline, {name}, of as many."
-    return (
-        f"{found}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
-    )
-
-
 def _grid(run: Run, samples: Samples) -> "Figure":
     """Draw test samples, their codes and reconstructions, named by class where there is one."""
     model, config = run.model(), run.record.training_config
@@ -206,29 +175,3 @@ def _latent(run: Run, samples: Samples) -> dict[str, Any]:
         "searches": embedded(nearest(model, queries, samples.take(pool))),
         "morphs": embedded(morphs(model, test, MORPHS)),
     }
-
-
-def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Name an autoencoder and its baselines, best first behind it, each with its figures."""
-    model = evaluation["model"]
-    rows = dict(evaluation["baselines"])
-    if "noisy" in evaluation:
-        rows["noisy"] = evaluation["noisy"]
-    named = [(BASELINES[name].format(**row), row) for name, row in rows.items()]
-    first = (f"this model, {model['name']}, code of {model['code_size']:,}", evaluation["test"])
-    return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
-
-
-def _verdict(evaluation: dict[str, Any]) -> str:
-    """Say in one sentence how the model compares with PCA."""
-    mse, pca = evaluation["test"]["mse"], evaluation["baselines"]["pca"]["mse"]
-    components = evaluation["baselines"]["pca"]["components"]
-    if mse < pca:
-        return (
-            f"Its error is {1 - mse / pca:.0%} lower than that of PCA with {components:,} "
-            "components."
-        )
-    return (
-        f"PCA with {components:,} components does better: its error is {1 - pca / mse:.0%} lower. "
-        "Train longer, or try another model."
-    )
