@@ -57,7 +57,7 @@ def belongings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder that holds what the commands of the pages name."""
     folder = tmp_path_factory.mktemp("belongings")
     photographs = dict(zip(("temple", "flower"), load_sample_images().images, strict=True))
-    for name in ("photos", "other-photos", "labelled", "more-photos", "scans"):
+    for name in ("photos", "other-photos", "labeled", "more-photos", "scans"):
         for kind, photograph in photographs.items():
             write_cuttings(folder / name / kind, photograph, start=len(name))
     write_cuttings(folder / "folder", photographs["flower"], start=2, count=3)
