@@ -1,9 +1,9 @@
 """How fast similar samples are found among a million codes, and how many of them are missed.
 
-Makes synthetic codes, in clusters and (the hardest case) without any, builds an index, asks for
-the neighbors of codes that are not in it, compares with exact search, and writes all figures
-with the machine, the versions, the seed and the date beside them to results/search.json. Each case
-runs in a process of its own, so that its peak of memory (with Python and all libraries) is its own.
+Draws synthetic codes, in clusters and (the hardest case) without any, builds an index, searches for
+the neighbors of codes that are not in it, compares with exact search, and writes all results, with
+the machine, the versions, the seed and the date, to results/search.json. Each case runs in its own
+process, because the peak of memory is that of a process (with Python and all libraries).
 
     python benchmarks/search.py [--runs 1] [--count 1000000]
 """
@@ -41,16 +41,16 @@ MB = 1e6
 
 def draw(count: int, clusters: int, seed: int) -> NDArray[np.float32]:
     """Draw codes (count, SIZE) float32; the same centers for every seed below 1,000."""
-    random = np.random.default_rng([seed, 1])
-    z = random.standard_normal((count, SIZE), np.float32)
+    rng = np.random.default_rng([seed, 1])
+    z = rng.standard_normal((count, SIZE), np.float32)
     if clusters:
         centers = np.random.default_rng(seed // 1000).standard_normal((clusters, SIZE), np.float32)
-        z = np.float32(SPREAD) * z + centers[random.integers(clusters, size=count)]
+        z = np.float32(SPREAD) * z + centers[rng.integers(clusters, size=count)]
     return z
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return how many seconds some work takes, and what comes of it."""
+    """Return how many seconds some work takes, and its result."""
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
@@ -111,7 +111,7 @@ def measure(name: str, count: int, run: int) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Say when, with what and on what this runs."""
+    """Return the date, the machine and the versions of a measurement."""
     import faiss
 
     return {
@@ -123,11 +123,11 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "threads": faiss.omp_get_max_threads(),
-        "load_before": os.getloadavg()[0],  # what others ask of the cores meanwhile
+        "load_before": os.getloadavg()[0],  # what else uses the cores meanwhile
     }
 
 
-def tell(name: str, run: dict[str, Any]) -> None:
+def print_run(name: str, run: dict[str, Any]) -> None:
     """Print a run for people."""
     print(
         f"{name}, seed {run['seed']}: built in {run['build_seconds']:.1f} s, recall@10 "
@@ -142,7 +142,7 @@ def tell(name: str, run: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure all cases, or, in a process made for it, one."""
+    """Measure all cases, or one case in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--count", type=int, default=1_000_000)
@@ -152,15 +152,15 @@ def main() -> None:
         name, run = options.alone
         print(json.dumps(measure(name, options.count, int(run))))
         return
-    results: dict[str, Any] = {"count": options.count, "size": SIZE, "made": environment()}
+    results: dict[str, Any] = {"count": options.count, "size": SIZE, "environment": environment()}
     for name, (clusters, _) in CASES.items():
         runs = []
         for run in range(options.runs):
             command = [sys.executable, __file__, "--alone", name, str(run)]
             command += ["--count", str(options.count)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-            runs.append(json.loads(done.stdout))
-            tell(name, runs[-1])
+            completed = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+            runs.append(json.loads(completed.stdout))
+            print_run(name, runs[-1])
         results[name] = {"clusters": clusters, "spread": SPREAD if clusters else 1, "runs": runs}
     file = Path(__file__).parent / "results" / "search.json"
     file.parent.mkdir(exist_ok=True)
