@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_report
+from isthmus.data.items import Items
 from isthmus.errors import RunError
 from isthmus.reports.run import prediction_verdict
 from isthmus.viz.canvas import to_png
@@ -99,7 +100,7 @@ def test_names_are_escaped(page: Page) -> None:
 
 
 def test_a_run_without_an_epoch_has_no_report(digits: Samples, tmp_path: Path) -> None:
-    train(digits, "dense", out=tmp_path / "run", config=TrainingConfig(epochs=3))
+    next(train(digits, "dense", out=tmp_path / "run", config=TrainingConfig(epochs=3)))
     with pytest.raises(RunError, match="no whole epoch"):
         write_report(Run.open(tmp_path / "run"), digits)
 
@@ -182,7 +183,7 @@ def test_the_page_of_a_segmenter_has_sections_and_figures(tmp_path: Path) -> Non
     masks = np.digitize(values[..., 0], (80, 170)).astype(np.uint8)
     masks[:, 0] = 255
     names = ("paper", "edge <of it>", "pen")
-    samples = Samples(values, list(map(str, range(60))), class_names=names, masks=masks)
+    samples = Samples(values, Items(list(map(str, range(60))), class_names=names), masks=masks)
     options = {"width": 0.05, "batch_norm": True}
     config = TrainingConfig(epochs=2)
     list(train(samples, "fcn8s", out=tmp_path / "run", options=options, config=config))

@@ -35,7 +35,7 @@ def denoise(
     from isthmus.training.run import Run
 
     model = TrainedModel.load(run)
-    model.reject_task("classify", "segment")
+    model.require_task("reconstruct")
     if Run.open(run).record.training_config.corrupt is None:
         say(f"{run} was trained without noise (--corrupt) and does not remove any.")
     done = denoise_files(model, source, out, track=track)
@@ -78,8 +78,8 @@ def encode(
         "size": codes.z.shape[1],
         "layer": layer,
         "shape": list(codes.shape),
-        "model": codes.model,
-        "data": codes.data,
+        "model_fingerprint": codes.model_fingerprint,
+        "data_fingerprint": codes.items.fingerprint,
     }
     print_result(content, f"{out}: {len(codes):,} × {codes.z.shape[1]:,}, {layer}", as_json)
 
@@ -151,6 +151,10 @@ def index(
     remove: Annotated[
         list[str] | None, typer.Option(help="Remove a sample by name; may be given repeatedly.")
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say whether index, model and sources belong together."),
+    ] = False,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -159,10 +163,15 @@ def index(
     Example: isthmus index runs/mine photos/
     """
     from isthmus.inference import TrainedModel
-    from isthmus.latent.indexing import build_index, update_index
+    from isthmus.latent.indexing import build_index, check_index, update_index
     from isthmus.training.run import Run
 
     model, folder = TrainedModel.load(run), run / "index"
+    if check:
+        if source or metric or layer or add or remove or limit:
+            raise OptionError("--check only looks at the index; give no other option.")
+        _print_check(folder, check_index(folder, model, track), as_json)
+        return
     if source is None and limit is not None:
         raise OptionError("a limit needs a source; name one to index.")
     if (add or remove) and (metric or layer):
@@ -224,7 +233,7 @@ def search(
     if out is not None:
         values = None if sample is None else sample.values[0]
         write_png(out, search_picture(session, query, values, result))
-    rows = result.rows()
+    rows = result.matches()
     if as_json:
         print_json(rows)
         return
@@ -273,7 +282,7 @@ def morph(
     from isthmus.viz.strips import gif
 
     session = Session(run, track=track)
-    session.model.reject_task("classify", "segment")
+    session.model.require_task("reconstruct")
     is_film = out.suffix.lower() == ".gif"
     if not is_film:
         require_png(out)
@@ -321,7 +330,7 @@ def predict(
     from isthmus.viz.canvas import require_png, write_png
 
     model = TrainedModel.load(run)
-    model.reject_task("reconstruct")
+    model.require_task("classify", "segment")
     if out is not None:
         require_png(out)
     read = [model.read(source, limit=limit, track=track) for source in sources]
@@ -340,6 +349,14 @@ def predict(
         print_result({}, f"{row['name']}: {text}", False)
     if out is not None:
         say(f"{out}")
+
+
+def _print_check(folder: Path, reason: str | None, as_json: bool) -> None:
+    """Print whether an index still belongs to its model and sources."""
+    text = f"the index at {folder} belongs to this model and to its sources."
+    if reason:
+        text = f"the index at {folder} {reason}; make it again with isthmus index."
+    print_result({"index": str(folder), "current": reason is None, "reason": reason}, text, as_json)
 
 
 def _only(session: "Session", image: str) -> "Samples":

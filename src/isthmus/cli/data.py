@@ -32,10 +32,10 @@ def data(context: typer.Context, as_json: Json = False) -> None:
     rows = [
         {
             "name": row.name,
-            "about": row.about,
+            "about": row.description,
             "samples": row.counts,
             "origin": row.origin,
-            "present": row.present,
+            "present": row.is_present,
         }
         for row in DATASETS.values()
     ]

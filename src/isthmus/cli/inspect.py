@@ -75,7 +75,7 @@ def reconstruct(
     from isthmus.viz.canvas import write_png
 
     session = Session(run, track=track)
-    session.model.reject_task("classify", "segment")
+    session.model.require_task("reconstruct")
     samples = session.read(source, limit)
     write_png(out, reconstructions(session, samples))
     print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
@@ -104,7 +104,7 @@ def summary(
     from isthmus.training.run import Run
 
     if model is None:
-        rows = {name: row.about for name, row in MODELS.items()}
+        rows = {name: row.description for name, row in MODELS.items()}
         if as_json:
             print_json(rows)
             return

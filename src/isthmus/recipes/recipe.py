@@ -112,7 +112,7 @@ class Recipe:
     @property
     def missing(self) -> tuple[str, ...]:
         """The data that is not on this machine."""
-        sets = [name for name in self.needs if not DATASETS[name].present]
+        sets = [name for name in self.needs if not DATASETS[name].is_present]
         gone = self.file is not None and not self.file.exists()
         return (*sets, *self.files[:1]) if gone else tuple(sets)
 

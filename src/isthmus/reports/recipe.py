@@ -13,7 +13,8 @@ from isthmus.errors import RunError
 from isthmus.files import reporting_damage, write_bytes, write_json
 from isthmus.recipes import Metric, Recipe, Step
 from isthmus.reports.page import embedded, render
-from isthmus.training.run import Run, best_epoch, require_free
+from isthmus.training.run import Run, best_epoch
+from isthmus.training.store import require_free
 from isthmus.viz.curves import accuracy_curves, curves, validation_curves
 
 FILE = "recipe.json"  # in the folder of a recipe: which it is
