@@ -53,14 +53,15 @@ def ssim(y: Tensor, x: Tensor) -> Tensor:
     if not has_ssim(tuple(x.shape[1:])):
         raise ValueError(f"SSIM needs images of at least 6 × 6 pixels, not {tuple(x.shape[2:])}.")
     local = _local_means(torch.cat((y, x, y * y, x * x, y * x)))
-    mean_y, mean_x, mean_yy, mean_xx, mean_yx = local.split(len(x))
+    mean_y, mean_x, mean_yy, mean_xx, mean_yx = local.chunk(5)
     squares = mean_y.square() + mean_x.square()
     product = mean_y * mean_x
     # Rounding can leave the variance of a flat region slightly below zero.
     variances = (mean_yy - mean_y.square()).clamp(min=0) + (mean_xx - mean_x.square()).clamp(min=0)
     luminance = (2 * product + SSIM_C1) / (squares + SSIM_C1)
     structure = (2 * (mean_yx - product) + SSIM_C2) / (variances + SSIM_C2)
-    return (luminance * structure).flatten(1).mean(1)
+    values: Tensor = (luminance * structure).flatten(1).mean(1)
+    return values
 
 
 def _local_means(images: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Classic filters remove noise, and each image's result does not depend on the batch."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -88,8 +90,9 @@ def test_total_variation_agrees_with_scikit_image(channels: int, clean: Array) -
     from skimage.restoration import denoise_tv_chambolle
 
     y = noisy(np.concatenate([np.roll(clean, i, 0) for i in range(channels)], 1), 0.4)
+    chambolle: Callable[..., Array] = denoise_tv_chambolle
     expected = [
-        denoise_tv_chambolle(image, weight=0.75 * float(level), channel_axis=0)
+        chambolle(image, weight=0.75 * float(level), channel_axis=0)
         for image, level in zip(y, noise_level(y), strict=True)
     ]
     errors = np.abs(FILTERS["tv"].apply(y) - np.stack(expected).clip(0, 1)).max((2, 3))

@@ -32,9 +32,8 @@ def denoiser(digits: Samples, tmp_path: Path, cache: Path) -> Run:
 
 
 def trained(samples: Samples, out: Path, **settings: Any) -> Run:
-    config = TrainingConfig(
-        **{"epochs": 1, "corrupt": "gaussian:0.5", "precision": "32"} | settings
-    )
+    defaults: dict[str, Any] = {"epochs": 1, "corrupt": "gaussian:0.5", "precision": "32"}
+    config = TrainingConfig(**{**defaults, **settings})
     list(train(samples, "linear", out=out, code_size=8, config=config))
     return Run.open(out)
 

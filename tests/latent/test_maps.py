@@ -157,7 +157,9 @@ def test_fitted_codes_keep_their_points_and_new_ones_join_their_like(
     alike = []  # how often the nearest fitted code has the same label, on the map and in truth
     for points in (fitted_map.xy, codes.z):
         apart = np.linalg.norm(points[placed][:, None] - points[fitted], axis=2)
-        alike.append((codes.labels[fitted][apart.argmin(1)] == codes.labels[placed]).mean())
+        alike.append(
+            (codes.labels[fitted][apart.argmin(1)] == codes.labels[placed]).mean()
+        )
     assert alike[0] > search_by_name[1] - 0.06
 
 

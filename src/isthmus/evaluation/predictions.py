@@ -44,7 +44,8 @@ class ClassPredictions:
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each sample, (N,) int64."""
-        return self.probabilities.argmax(1)
+        classes: NDArray[np.int64] = self.probabilities.argmax(1)
+        return classes
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:

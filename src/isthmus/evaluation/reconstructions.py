@@ -57,7 +57,7 @@ def model_method(model: TrainedModel) -> Method:
 
     def reconstruct(inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode():
-            output = torch.cat([model.module(part) for part in inputs.split(model.batch)])
+            output = torch.cat([model.module(part) for part in torch.split(inputs, model.batch)])
         has_logits = model.config.activation == "sigmoid"
         return model.activate(output), output if has_logits else None
 
