@@ -32,9 +32,8 @@ def denoiser(digits: Samples, tmp_path: Path, cache: Path) -> Run:
 
 
 def trained(samples: Samples, out: Path, **settings: Any) -> Run:
-    config = TrainingConfig(
-        **{"epochs": 1, "corrupt": "gaussian:0.5", "precision": "32"} | settings
-    )
+    defaults: dict[str, Any] = {"epochs": 1, "corrupt": "gaussian:0.5", "precision": "32"}
+    config = TrainingConfig(**{**defaults, **settings})
     list(train(samples, "linear", out=out, code_size=8, config=config))
     return Run.open(out)
 
@@ -43,9 +42,9 @@ def trained(samples: Samples, out: Path, **settings: Any) -> Run:
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Count what is drawn, fitted and filtered."""
     counts = {"noisy samples": 0, "PCA": 0, "filtered batches": 0}
-    draw_noise, fit_pca, median = Corruption.frozen, baselines.fit_pca, FILTERS["median"]
+    draw_noise, fit_pca, median = Corruption.apply_fixed, baselines.fit_pca, FILTERS["median"]
 
-    def frozen(self: Corruption, x: Any, *rest: Any) -> Any:
+    def apply_fixed(self: Corruption, x: Any, *rest: Any) -> Any:
         counts["noisy samples"] += len(x)
         return draw_noise(self, x, *rest)
 
@@ -57,7 +56,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         counts["filtered batches"] += 1
         return median.apply(x)
 
-    monkeypatch.setattr(Corruption, "frozen", frozen)
+    monkeypatch.setattr(Corruption, "apply_fixed", apply_fixed)
     monkeypatch.setattr(baselines, "fit_pca", fit)
     monkeypatch.setitem(FILTERS, "median", replace(median, apply=filtered))
     return counts
