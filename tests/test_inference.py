@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors
+import torch
 from PIL import Image
 
 from isthmus import Run, Samples, TrainedModel, TrainingConfig, load, train
@@ -129,6 +131,15 @@ def test_a_file_that_is_no_model_is_refused(content: bytes, tmp_path: Path) -> N
 def test_bytes_that_are_no_model_are_refused(content: bytes) -> None:
     with pytest.raises(ModelError, match="the content of the model is damaged and cannot be read"):
         TrainedModel.from_bytes(content)
+
+
+def test_a_missing_device_is_not_called_damage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such device")
+
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(RuntimeError, match="no such device"):
+        TrainedModel.load(run.path)
 
 
 def test_a_task_that_the_model_does_not_have_is_refused(run: Run, digits: Samples) -> None:

@@ -93,7 +93,8 @@ class TrainedModel:
         if not file.exists():
             raise ModelError(f"{path} holds no trained model: there is no {file.name}.")
         with reporting_damage(file, ModelError):
-            return cls._from_bytes(file.read_bytes(), device, precision)
+            parts = _parse(file.read_bytes())
+        return cls._on_device(*parts, device, precision)
 
     @classmethod
     def from_bytes(
@@ -107,17 +108,19 @@ class TrainedModel:
             If the content cannot be read.
         """
         with reporting_damage("the content of the model", ModelError):
-            return cls._from_bytes(content, device, precision)
+            parts = _parse(content)
+        return cls._on_device(*parts, device, precision)
 
     @classmethod
-    def _from_bytes(cls, content: bytes, device: str, precision: Precision) -> "TrainedModel":
+    def _on_device(
+        cls,
+        config: ModelConfig,
+        preprocessing: Preprocessing,
+        module: Network,
+        device: str,
+        precision: Precision,
+    ) -> "TrainedModel":
         configure_process()
-        metadata = json.loads(_header(content)["isthmus"])
-        config = from_json(ModelConfig, metadata["config"])
-        module = config.build_on_meta()  # draws no first weights only to replace them
-        # The tensors of the file become the weights, because there is no memory to copy them to.
-        module.load_state_dict(safetensors.torch.load(content), assign=True)
-        preprocessing = from_json(Preprocessing, metadata["preprocessing"])
         return cls(config, preprocessing, channels_last(module).to(device).eval(), precision)
 
     def save(self, path: str | Path) -> None:
@@ -426,6 +429,16 @@ class TrainedModel:
     @property
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+
+def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:
+    """Return what `TrainedModel.to_bytes` has put into the content."""
+    metadata = json.loads(_header(content)["isthmus"])
+    config = from_json(ModelConfig, metadata["config"])
+    module = config.build_on_meta()  # draws no first weights only to replace them
+    # The tensors of the file become the weights, because there is no memory to copy them to.
+    module.load_state_dict(safetensors.torch.load(content), assign=True)
+    return config, from_json(Preprocessing, metadata["preprocessing"]), module
 
 
 def _header(content: bytes) -> dict[str, str]:
