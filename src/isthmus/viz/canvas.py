@@ -2,8 +2,10 @@
 
 import io
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,13 +163,25 @@ def require_png(path: Path) -> None:
 
 
 def short_name(name: str, length: int = 16) -> str:
-    """Return the last part of a path, cut to `length` characters."""
+    """Return the last part of a path, cut to `length` letters; see `shorten`."""
     return shorten(name.rsplit("/", 1)[-1], length)
 
 
 def shorten(text: str, length: int = 16) -> str:
-    """Return a text, such as the name of a class, cut to `length` characters."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    """Return a text, such as the name of a class, cut to `length` letters.
+
+    Chinese, Japanese and Korean letters count twice, as they are twice as wide.
+
+    Examples
+    --------
+    >>> shorten("Adrien_Brody_0001", 12)
+    'Adrien_Brod…'
+    """
+    widths = [2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text]
+    if sum(widths) <= length:
+        return text
+    fitting = sum(total < length for total in accumulate(widths))
+    return f"{text[:fitting]}…"
 
 
 def text_width(lines: Iterable[str], size: float) -> int:

@@ -130,7 +130,7 @@ def thumbnails(fitted_map: MapLike, images: NDArray[Any], title: str = "") -> "F
     """
     _require_images(images)
     side = round(THUMBNAIL_MAP_SIDE * DPI)
-    width, height = size_of_cells(*images.shape[1:3], side // (THUMBNAILS + 2))
+    width, height = size_of_cells(images.shape[1:3], side // (THUMBNAILS + 2))
     low, high = fitted_map.xy.min(0), fitted_map.xy.max(0)
     middle, extent = (low + high) / 2, float((high - low).max()) or float(THUMBNAILS)
     scale = extent / (side - max(width, height) - 4 * FRAME_WIDTH)  # units of the map per pixel
@@ -148,8 +148,8 @@ def thumbnails(fitted_map: MapLike, images: NDArray[Any], title: str = "") -> "F
         left, top = corners[index].tolist()
         _paste_framed(canvas, pixels, left, top, frames.get(index, "#ffffff"))
     reach = side / 2 * scale
-    left, right, bottom, top = (*(middle[0] + (-reach, reach)), *(middle[1] + (-reach, reach)))
-    _fill(axes, canvas, (left, right, bottom, top))
+    x, y = middle.tolist()
+    _fill(axes, canvas, (x - reach, x + reach, y - reach, y + reach))
     return figure
 
 
@@ -385,7 +385,7 @@ def _tile(images: NDArray[np.uint8], side: int) -> Pixels:
     _, height, width, channels = images.shape
     rows = images.reshape(side, side, height, width, channels).swapaxes(1, 2)
     canvas = to_rgb(rows.reshape(side * height, side * width, channels))
-    return resize(canvas, *size_of_cells(*canvas.shape[:2], round(GRID_SIDE * DPI)))
+    return resize(canvas, *size_of_cells(canvas.shape[:2], round(GRID_SIDE * DPI)))
 
 
 def _fill(axes: "Axes", canvas: Pixels, extent: tuple[float, float, float, float]) -> None:

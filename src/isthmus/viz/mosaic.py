@@ -149,11 +149,12 @@ def size_within(sample: NDArray[Any], side: int) -> tuple[int, int]:
     """
     if sample.ndim == 2:
         return side, round(side * SIGNAL_ASPECT)
-    return size_of_cells(sample.shape[0], sample.shape[1], side)
+    return size_of_cells(sample.shape[:2], side)
 
 
-def size_of_cells(rows: int, columns: int, side: int) -> tuple[int, int]:
-    """Return the width and height at which an array of cells is drawn; see `size_within`."""
+def size_of_cells(shape: Sequence[int], side: int) -> tuple[int, int]:
+    """Return the width and height at which rows and columns are drawn; see `size_within`."""
+    rows, columns = shape
     longest = max(rows, columns)
     if longest > MAX_ENLARGED * side:
         return max(1, round(columns * side / longest)), max(1, round(rows * side / longest))

@@ -86,7 +86,7 @@ def answers(model: TrainedModel, read: Sequence[Samples]) -> "Figure":
 
 def _title(probabilities: NDArray[np.float32], known: Sequence[str], truth: str | None) -> str:
     """Name the most probable class of a sample and, if it is another one, the true class."""
-    answer = known[probabilities.argmax()]
+    answer = known[int(probabilities.argmax())]
     text = f"{shorten(answer, 14)} {probabilities.max():.0%}"
     return text if truth in (None, answer) else f"{text}\nis {shorten(str(truth), 14)}"
 
