@@ -100,7 +100,7 @@ def cells(picture: Pixels, box: Box, rows: int, columns: int) -> NDArray[np.int6
     """Return the colors (rows, columns, 3) in the middles of the cells of a box."""
     y = box.top + (np.arange(rows) + 0.5) * box.height / rows
     x = box.left + (np.arange(columns) + 0.5) * box.width / columns
-    return picture[y.astype(int)][:, x.astype(int)].astype(np.int64)
+    return np.asarray(picture[y.astype(int)][:, x.astype(int)], np.int64)
 
 
 def curve(picture: Pixels, box: Box, color: str) -> NDArray[np.float64]:
@@ -109,7 +109,7 @@ def curve(picture: Pixels, box: Box, color: str) -> NDArray[np.float64]:
     near = np.abs(picture[top:bottom, left:right].astype(int) - rgb(color)).max(-1) < 40
     with np.errstate(invalid="ignore"):
         rows = (near * np.arange(bottom - top)[:, None]).sum(0) / near.sum(0)
-    return bottom - top - 0.5 - rows
+    return np.asarray(bottom - top - 0.5 - rows, np.float64)
 
 
 def rgb(color: str) -> tuple[int, ...]:

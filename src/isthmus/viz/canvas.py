@@ -129,8 +129,9 @@ def to_pixels(figure: "Figure", dpi: int = DPI) -> NDArray[np.uint8]:
 
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def to_png(figure: "Figure", dpi: int = DPI) -> bytes:

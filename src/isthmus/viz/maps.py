@@ -98,7 +98,7 @@ def scatter(fitted_map: MapLike, title: str = "") -> "Figure":
     axes.margins(0.04)
     axes.set_aspect("equal", adjustable="datalim")
     count = len(fitted_map.xy)
-    style = {
+    style: dict[str, Any] = {
         "s": float(np.clip(400 / np.sqrt(max(1, count)), 1.2, 40)),
         "alpha": float(np.clip(6 / max(1, count) ** 0.25, 0.35, 0.9)),
         "linewidths": 0,
