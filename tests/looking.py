@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isthmus.viz.canvas import BORDER, to_pixels
 
 Pixels = NDArray[np.uint8]
-MAX_FACTOR = 100  # by which samples are enlarged
+MAX_FACTOR = 200  # by which samples are enlarged
 
 
 class Box(NamedTuple):
