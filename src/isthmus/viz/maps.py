@@ -131,24 +131,22 @@ def thumbnails(fitted_map: MapLike, images: NDArray[Any], title: str = "") -> "F
     _require_images(images)
     side = round(THUMBNAIL_MAP_SIDE * DPI)
     width, height = size_of_cells(images.shape[1:3], side // (THUMBNAILS + 2))
+    room = np.array([width, height]) + 2 * FRAME_WIDTH
     low, high = fitted_map.xy.min(0), fitted_map.xy.max(0)
     middle, extent = (low + high) / 2, float((high - low).max()) or float(THUMBNAILS)
-    scale = extent / (side - max(width, height) - 4 * FRAME_WIDTH)  # units of the map per pixel
-    room = np.array([width, height]) + 2 * FRAME_WIDTH
+    scale = extent / (side - room.max() - 2 * FRAME_WIDTH)  # units of the map per pixel
     chosen = _without_overlap(fitted_map.xy, (room + 1) * scale)
     groups = _groups(fitted_map)
     caption = f"{_caption(fitted_map)} Pictures of {len(chosen):,}."
     figure, axes = _map_axes(fitted_map, title, groups, THUMBNAIL_MAP_SIDE, caption)
-    framed = fitted_map.labels is not None
-    frames = {i: group.color for group in groups for i in group.indices.tolist()} if framed else {}
+    frames = {} if fitted_map.labels is None else _colors(groups)
     canvas = np.full((side, side, 3), 255, np.uint8)
     corners = np.rint((fitted_map.xy - middle) / scale * (1, -1) + side / 2 - room / 2).astype(int)
     for index in chosen:
         pixels = resize(to_rgb(images[index]), width, height)
         left, top = corners[index].tolist()
         _paste_framed(canvas, pixels, left, top, frames.get(index, "#ffffff"))
-    reach = side / 2 * scale
-    x, y = middle.tolist()
+    (x, y), reach = middle.tolist(), side / 2 * scale
     _fill(axes, canvas, (x - reach, x + reach, y - reach, y + reach))
     return figure
 
@@ -368,6 +366,11 @@ def _without_overlap(xy: NDArray[np.float32], box: NDArray[np.float64]) -> list[
         if all(n is None or (np.abs(xy[n] - xy[index]) >= box).any() for n in near):
             chosen[column, row] = index
     return list(chosen.values())
+
+
+def _colors(groups: Sequence[Group]) -> dict[int, str]:
+    """Return the color of each sample."""
+    return {index: group.color for group in groups for index in group.indices.tolist()}
 
 
 def _paste_framed(canvas: Pixels, pixels: Pixels, left: int, top: int, color: str) -> None:

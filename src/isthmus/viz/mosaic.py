@@ -187,7 +187,8 @@ def to_rgb(image: NDArray[Any]) -> Pixels:
 
 def to_colors(values: NDArray[Any], low: float, high: float, colormap: str) -> Pixels:
     """Return values (H, W) as the colors (H, W, 3) of a Matplotlib colormap; NaN is white."""
-    scaled = (values - low) * (256 / ((high - low) or 1.0))
+    with np.errstate(invalid="ignore"):  # a model that has diverged has infinite values
+        scaled = (values.astype(np.float64) - low) * (256 / ((high - low) or 1.0))
     index = np.clip(np.nan_to_num(scaled), 0, 255).astype(np.uint8)
     return np.where(np.isnan(values)[..., None], np.uint8(255), _table(colormap)[index])
 
