@@ -25,7 +25,9 @@ def nearest(model: TrainedModel, queries: Samples, pool: Samples, k: int = 8) ->
     index = Index.build(encode(model, pool))
     hits = index.search(model.encode(queries), min(k, len(pool)))
     found = [pool.values[rows] for rows in hits.rows]
-    return similar(queries.values, hits, found, _classes(queries))
+    return similar(
+        queries.values, hits, found, [label or "" for label in queries.items.label_names()]
+    )
 
 
 def write_similar(
@@ -101,10 +103,3 @@ def _stored(index: Index, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 def _caption(hit: dict[str, Any]) -> str:
     return f"{short_name(hit['label'] or hit['name'])}\n{hit['distance']:.3g}"
-
-
-def _classes(samples: Samples) -> list[str]:
-    """Return the class of each sample, or nothing."""
-    if samples.labels is None:
-        return [""] * len(samples)
-    return [samples.class_names[label] for label in samples.labels]
