@@ -53,7 +53,7 @@ def structure(root: Path) -> dict[str, Any]:
     functions = [node for file in files for node in _functions(file)]
     lengths = [(node.end_lineno or 0) - node.lineno + 1 for node in functions]
     contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
-    lines, comments = _lines(files)
+    lines, code, comments = _lines(files)
     longest = max(functions, key=_parameter_count)
     return {
         "rooms": len(rooms),
@@ -61,7 +61,8 @@ def structure(root: Path) -> dict[str, Any]:
         "arrows": len(_arrows(package, files)),
         "files": len(files),
         "lines": lines,
-        "comment_share": round(comments / lines, 4),
+        "lines_of_code": code,
+        "comment_share_of_code": round(comments / code, 4),
         "function_lines_median": statistics.median(lengths),
         "function_lines_90th_percentile": statistics.quantiles(lengths, n=10)[-1],
         "longest_parameter_list": _parameter_count(longest),
@@ -98,16 +99,26 @@ def _arrows(package: Path, files: list[Path]) -> set[tuple[str, str]]:
     return {(a, b) for a, b in arrows if a != b and a not in ("__init__", "__main__")}
 
 
-def _lines(files: list[Path]) -> tuple[int, int]:
-    """Return the number of lines that are not blank, and of those that carry a comment."""
-    lines = comments = 0
+def _lines(files: list[Path]) -> tuple[int, int, int]:
+    """Count lines that are not blank, those of them outside docstrings, and comments."""
+    lines = code = comments = 0
     for file in files:
-        lines += sum(bool(line.strip()) for line in file.read_text().splitlines())
+        text = file.read_text()
+        count = sum(bool(line.strip()) for line in text.splitlines())
+        lines += count
+        code += count - sum(map(_docstring_lines, ast.walk(ast.parse(text))))
         with file.open("rb") as opened:
             comments += sum(
                 token.type == tokenize.COMMENT for token in tokenize.tokenize(opened.readline)
             )
-    return lines, comments
+    return lines, code, comments
+
+
+def _docstring_lines(node: ast.AST) -> int:
+    """Return how many lines that are not blank the docstring of a node has."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    text = ast.get_docstring(node, clean=False) if isinstance(node, kinds) else None
+    return sum(bool(line.strip()) for line in text.splitlines()) if text else 0
 
 
 def costs(root: Path, folder: Path) -> dict[str, Any]:
