@@ -1,8 +1,8 @@
-"""How good runs get, in how much training time, and what their codes are worth: `make quality`.
+"""How good runs get, in how much training time, and how good their codes are: `make quality`.
 
-Trains each case on a set that is present, measures it once on its test part, and writes all
-figures with the machine, the versions and the seeds beside them to results/quality.json. A case
-that is not said to be otherwise has the defaults of the command line.
+Trains each case whose data set is present, measures it once on its test split, and writes all
+results to results/quality.json, with the machine, the versions and the seeds. A case has the
+defaults of the command line, except for what its row says.
 
     python benchmarks/quality.py [--seeds 3] [--only fashion-2d mnist-32] [--group denoise]
 """
@@ -31,21 +31,21 @@ def measure(case: dict[str, Any], seed: int) -> dict[str, Any]:
     config = {"seed": seed, **case.get("settings", {})}
     with tempfile.TemporaryDirectory() as folder:
         if "labels" in case:
-            return few_labels(case, samples, seed, Path(folder))
-        run = model(case, samples, config, Path(folder) / "run")
+            return measure_few_labels(case, samples, seed, Path(folder))
+        run = train_model(case, samples, config, Path(folder) / "run")
         plain = None
         if case.get("plain"):
             clean = {name: value for name, value in config.items() if name != "corrupt"}
-            plain = model(case, samples, clean, Path(folder) / "plain")
-        return judged(case, run, plain, samples)
+            plain = train_model(case, samples, clean, Path(folder) / "plain")
+        return measure_run(case, run, plain, samples)
 
 
-def judged(
+def measure_run(
     case: dict[str, Any], run: isthmus.Run, plain: isthmus.Run | None, samples: isthmus.Samples
 ) -> dict[str, Any]:
-    """Measure a trained run on its test part."""
+    """Measure a trained run on its test split, without results of earlier evaluations."""
     seed = run.record.training_config.seed
-    result = {"seed": seed, **evaluate(run, own=samples, plain=plain)}
+    result = {"seed": seed, **evaluate(run, own=samples, plain=plain, cache=False)}
     if "map" in case:
         test = samples.take(run.split().test)
         codes = encode(run.model(), test)
@@ -58,14 +58,15 @@ def judged(
     return {**result, "made": run.record.environment}
 
 
-def few_labels(
+def measure_few_labels(
     case: dict[str, Any], samples: isthmus.Samples, seed: int, folder: Path
 ) -> dict[str, Any]:
-    """Train classifiers on a few labels of each class, upon an encoder that saw all images or not.
+    """Train classifiers on a few labels of each class, with and without a pretrained encoder.
 
-    A fifth of the labels is to choose by. The encoder has never seen a test image.
+    The encoder was trained on all images but those of the test split. A fifth of the labels
+    chooses the best epoch.
     """
-    encoder = model(case, samples, {"seed": seed, **SHORT}, folder / "all")
+    encoder = train_model(case, samples, {"seed": seed, **SHORT}, folder / "all")
     job = {
         "task": "classify",
         "model": "encoder",
@@ -79,17 +80,17 @@ def few_labels(
     }
     result: dict[str, Any] = {"seed": seed, "made": encoder.record.environment}
     for count in case["labels"]:
-        few = labelled(samples, count, seed)
+        few = draw_labels(samples, count, seed)
         for way, config in ways.items():
             chosen = {"seed": seed, "validation": 0.2, **config}
-            run = model(job, few, chosen, folder / f"{way} {count}")
-            result[f"{way}, {count}"] = evaluate(run, own=few)["test"]["accuracy"]
+            run = train_model(job, few, chosen, folder / f"{way} {count}")
+            result[f"{way}, {count}"] = evaluate(run, own=few, cache=False)["test"]["accuracy"]
     return result
 
 
-def labelled(samples: isthmus.Samples, count: int, seed: int) -> isthmus.Samples:
-    """Return so many training samples of each class, drawn by the seed, and the test part."""
-    draw, pool, labels = (
+def draw_labels(samples: isthmus.Samples, count: int, seed: int) -> isthmus.Samples:
+    """Return `count` training samples of each class, drawn by the seed, and the test split."""
+    rng, pool, labels = (
         np.random.default_rng(seed),
         split_samples(samples, seed).train,
         samples.labels,
@@ -97,11 +98,11 @@ def labelled(samples: isthmus.Samples, count: int, seed: int) -> isthmus.Samples
     assert labels is not None
     assert samples.splits is not None
     classes = [pool[labels[pool] == label] for label in range(len(samples.class_names))]
-    chosen = [draw.choice(members, count, replace=False) for members in classes]
+    chosen = [rng.choice(members, count, replace=False) for members in classes]
     return samples.take(np.concatenate([*chosen, np.flatnonzero(samples.splits == 2)]))
 
 
-def model(
+def train_model(
     case: dict[str, Any], samples: isthmus.Samples, config: dict[str, Any], out: Path
 ) -> isthmus.Run:
     """Train one model."""
@@ -120,14 +121,14 @@ def model(
     return isthmus.Run.open(out)
 
 
-def told(run: dict[str, Any]) -> str:
-    """Say in one line what came out."""
+def format_line(run: dict[str, Any]) -> str:
+    """Summarize the results of one run in one line."""
     if "test" not in run:
         ways = {name: value for name, value in run.items() if isinstance(value, float)}
         return f"\r  seed {run['seed']}: " + ", ".join(f"{n} {v:.4f}" for n, v in ways.items())
     if "history" in run:
-        figures = ("accuracy", "ece", "pixel_accuracy", "mean_iou")
-        found = [f"{name} {run['test'][name]:.4f}" for name in figures if name in run["test"]]
+        names = ("accuracy", "ece", "pixel_accuracy", "mean_iou")
+        found = [f"{name} {run['test'][name]:.4f}" for name in names if name in run["test"]]
         seconds = run["training"]["seconds"]
         return f"\r  seed {run['seed']}: {', '.join(found)} after {seconds:.0f} s of training"
     test, pca = run["test"], run["baselines"]["pca"]["mse"]
@@ -163,7 +164,7 @@ def main() -> None:
         results[name] = {**case, "runs": []}
         for seed in range(options.seeds):
             results[name]["runs"].append(measure(case, seed))
-            print(told(results[name]["runs"][-1]))
+            print(format_line(results[name]["runs"][-1]))
         options.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
