@@ -2,7 +2,7 @@
 
 Everything is measured on samples that were not trained on, in one pass: each batch gets its frozen
 noise once and goes through the model and all baselines. Of an MNIST denoiser (`--limit 20000`)
-half of the CPU time is spent on baselines, so their results are kept and shared between runs.
+more than half of the CPU time is spent on baselines, so their results are kept and shared between runs.
 """
 
 from pathlib import Path
