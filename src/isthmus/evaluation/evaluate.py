@@ -1,8 +1,8 @@
 """How good a trained model is, compared with baselines that anybody can have.
 
 Everything is measured on samples that were not trained on, in one pass: each batch gets its frozen
-noise once and goes through the model and all baselines. Of an MNIST denoiser (`--limit 20000`)
-more than half of the CPU time is spent on baselines, so their results are kept and shared between runs.
+noise once and goes through the model and all baselines. For an MNIST denoiser (`--limit 20000`)
+baselines take more than half of the CPU time, so their results are kept and shared between runs.
 """
 
 from pathlib import Path
