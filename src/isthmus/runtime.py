@@ -5,15 +5,12 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import joblib
 import torch
+from lightning_fabric import Fabric
 
 from isthmus.errors import OptionError
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 KEPT = 2**30  # bytes; what is freed below that stays with the process
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -36,11 +33,8 @@ def configure_process() -> None:
             mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
-def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
+def launch(device: str = "auto", precision: str = "auto") -> Fabric:
     """Choose device and precision, and join the other processes that torchrun started."""
-    # Takes 1.3 CPU seconds to import (it loads torch._dynamo), and only training needs it.
-    from lightning_fabric import Fabric
-
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     available = {
