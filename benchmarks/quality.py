@@ -45,7 +45,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Measure a trained run on its test split."""
     seed = run.record.training_config.seed
-    result = {"seed": seed, **evaluate(run, own=samples, plain=plain)}
+    result = {"seed": seed, **evaluate(run, own=samples, plain=plain, cache=False)}
     if "map" in case:
         test = samples.take(run.split().test)
         codes = encode(run.model(), test)
@@ -84,7 +84,7 @@ def measure_few_labels(
         for method, config in methods.items():
             full_config = {"seed": seed, "validation": 0.2, **config}
             run = train_model(classifier, few, full_config, folder / f"{method} {count}")
-            result[f"{method}, {count}"] = evaluate(run, own=few)["test"]["accuracy"]
+            result[f"{method}, {count}"] = evaluate(run, own=few, cache=False)["test"]["accuracy"]
     return result
 
 

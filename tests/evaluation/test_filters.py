@@ -1,6 +1,6 @@
 """Classic filters remove noise, and each image's result does not depend on the batch."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 
 from isthmus import load
 from isthmus.evaluation.filters import FILTERS, TV_BLOCK, filter_names, median, noise_level
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Array = NDArray[np.float32]
 IMAGES = filter_names((1, 28, 28))
@@ -93,7 +90,7 @@ def test_total_variation_agrees_with_scikit_image(channels: int, clean: Array) -
     from skimage.restoration import denoise_tv_chambolle
 
     y = noisy(np.concatenate([np.roll(clean, i, 0) for i in range(channels)], 1), 0.4)
-    chambolle: Callable[..., Any] = denoise_tv_chambolle
+    chambolle: Any = denoise_tv_chambolle
     expected = [
         chambolle(image, weight=0.75 * float(level), channel_axis=0)
         for image, level in zip(y, noise_level(y), strict=True)

@@ -136,7 +136,7 @@ class EvaluationSetup:
     def _check_noise(self, drawn: str) -> None:
         if drawn != self.run.record.data["noise"]["test"]:
             raise RunError(
-                f"the noise on the test part of {self.run.name} is not the noise that the run "
+                f"the noise on the test split of {self.run.name} is not the noise that the run "
                 "recorded; use the versions that run.json names."
             )
 
@@ -167,7 +167,7 @@ def plan_evaluation(run: Run, data: Samples, samples: Samples | None) -> Evaluat
     elif samples.origin.source and samples.origin.source == data.origin.source:
         raise OptionError(
             f"{data.origin.source} is what the run was trained on; leave the source out to measure "
-            "on its test part."
+            "on its test split."
         )
     return EvaluationSetup(run, model, data, split.train, samples, np.arange(len(samples)), False)
 
