@@ -28,11 +28,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_part_of_a_run_is_what_it_held_out(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "test.npz"
-    result = json.loads(done("data", "export", run, "--part", "test", "--out", out, "--json").out)
+    result = json.loads(done("data", "export", run, "--split", "test", "--out", out, "--json").out)
     opened = Run.open(run)
     held_out = opened.samples().take(opened.split().test)
     written = load(out)
-    assert result == {"out": str(out), "samples": len(held_out)}
+    assert result == {
+        "out": str(out),
+        "samples": len(held_out),
+        "description": held_out.describe(),
+    }
     assert np.array_equal(written.values, held_out.values)
     assert np.array_equal(np.asarray(written.labels), np.asarray(held_out.labels))
     assert written.class_names == held_out.class_names
@@ -130,7 +134,7 @@ def test_masks_come_back_with_their_pictures_parts_and_classes(
 
 def test_a_count_is_spread_over_the_part(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "few.npz"
-    done("data", "export", run, "--part", "train", "--count", 5, "--out", out)
+    done("data", "export", run, "--split", "train", "--count", 5, "--out", out)
     opened = Run.open(run)
     train = opened.samples().take(opened.split().train)
     few = load(out)
@@ -142,18 +146,18 @@ def test_a_source_with_parts_of_its_own_needs_no_run(tmp_path: Path) -> None:
     source, out = tmp_path / "parts.npz", tmp_path / "test.npz"
     x = np.arange(7 * 16, dtype=np.uint8).reshape(7, 4, 4)
     np.savez(source, x_train=x[:5], x_test=x[5:])
-    done("data", "export", source, "--part", "test", "--out", out)
+    done("data", "export", source, "--split", "test", "--out", out)
     assert np.array_equal(load(out).values[..., 0], x[5:])
-    outcome = isthmus("data", "export", source, "--part", "validation", "--out", out)
+    outcome = isthmus("data", "export", source, "--split", "validation", "--out", out)
     assert outcome.code == 2
-    assert "no validation part" in outcome.err
+    assert "no validation split" in outcome.err
 
 
 @pytest.mark.parametrize(
     ("options", "culprit"),
     [
-        (("digits", "--part", "test"), "parts of its own"),
-        (("digits", "--part", "tests"), "train, validation, test"),
+        (("digits", "--split", "test"), "comes without splits"),
+        (("digits", "--split", "tests"), "train, validation, test"),
         (("digits", "--only", "Nobody"), "'Nobody'"),
         (("digits", "--count", 0), "count"),
         (("nowhere",), "nowhere"),

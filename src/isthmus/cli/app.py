@@ -102,14 +102,6 @@ def _whole_numbers(text: str) -> list[int]:
         raise OptionError(f"{text!r} should be whole numbers with x between, as 48x64.") from None
 
 
-def format_skipped(broken: tuple[tuple[str, str], ...]) -> str:
-    """Say how many files were skipped, if any."""
-    if not broken:
-        return ""
-    name, reason = broken[0]
-    return f"; {len(broken):,} skipped as broken, such as {name} ({reason})"
-
-
 def format_number(value: Any) -> str:
     """Write a figure for people."""
     if isinstance(value, int | float):

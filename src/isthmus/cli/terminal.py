@@ -96,8 +96,11 @@ class Download:
         """End a file."""
 
 
-def follow(steps: "Generator[Progress, None, None]", out: Path, as_json: bool) -> None:
-    """Show training while it goes on; at the end say what came of it."""
+def show_training(steps: "Generator[Progress, None, None]", out: Path) -> "Progress | None":
+    """Show training until its end and return the last epoch's progress.
+
+    After the first Ctrl-C the program ends with exit code 130 at the next step.
+    """
     last, stopped = None, False
     with _interruptible() as interrupted:
         for progress in _shown(steps):
@@ -109,24 +112,22 @@ def follow(steps: "Generator[Progress, None, None]", out: Path, as_json: bool) -
         steps.close()
         say(f"Stopped; isthmus resume {out} goes on from the last whole epoch.")
         sys.exit(130)
+    return last
+
+
+def follow(steps: "Generator[Progress, None, None]", out: Path, as_json: bool) -> None:
+    """Show training until its end and print what it came to."""
+    last = show_training(steps, out)
     if is_quiet or last is None:
         return
-    from isthmus.training.run import Run, best_epoch
+    from isthmus.training.run import Run, summarize_training
 
-    history = Run.open(out).history()
-    best = best_epoch(history)
-    figures = {name: best[name] for name in best if name.startswith("validation_")}
-    content = {
-        "run": str(out),
-        "epochs": history[-1]["epoch"],
-        "seconds": history[-1]["seconds"],
-        "best": {"epoch": best["epoch"], **figures},
-    }
+    content = summarize_training(Run.open(out))
+    best = content["best"]
+    scores = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
     text = (
         f"{out}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best in "
-        f"epoch {best['epoch']:g}: "
-        + ", ".join(f"{name.replace('_', ' ')} {value:.5g}" for name, value in figures.items())
-        + "."
+        f"epoch {best['epoch']:g}: {', '.join(scores)}."
     )
     if last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} goes on."

@@ -17,7 +17,6 @@ from isthmus.cli.app import (
     Size,
     Source,
     app,
-    format_skipped,
     make_preprocessing,
     model_options,
     parse_task,
@@ -126,6 +125,7 @@ def train(
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.load import load_with
+    from isthmus.reports.outputs import describe_samples
     from isthmus.training import run
     from isthmus.training.config import TrainingConfig
     from isthmus.training.train import train as begin
@@ -160,7 +160,7 @@ def train(
     if not is_quiet:
         run.require_free(out)  # before anything is read, which may take long
     samples = load_with(source, wanted, limit=limit, track=track)
-    say(samples.describe() + format_skipped(samples.skipped))
+    say(describe_samples(samples))
     steps = begin(
         samples,
         model,

@@ -244,9 +244,34 @@ class Run:
         write_json(self.path / "run.json", {"format": FORMAT, **to_json(self.record)})
 
 
+def is_run(path: str | Path) -> bool:
+    """Return whether there is a run folder at a path."""
+    return (Path(path) / "run.json").is_file()
+
+
 def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the line of the epoch whose weights were kept."""
     return [line for line in history if line["is_best"]][-1]
+
+
+def summarize_training(run: Run) -> dict[str, Any]:
+    """Return what `isthmus train` prints: how long a run was trained, and its best epoch.
+
+    Returns
+    -------
+    dict
+        `run`, its path; `epochs` and `seconds` of training; `best`, with the `epoch` whose weights
+        were kept and all that was measured on the validation split then.
+    """
+    history = run.history()
+    best = best_epoch(history)
+    scores = {name: best[name] for name in best if name.startswith("validation_")}
+    return {
+        "run": str(run.path),
+        "epochs": history[-1]["epoch"],
+        "seconds": history[-1]["seconds"],
+        "best": {"epoch": best["epoch"], **scores},
+    }
 
 
 def require_free(path: Path) -> None:
