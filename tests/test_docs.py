@@ -41,7 +41,7 @@ def test_the_readme_counts_every_model_right(name: str) -> None:
 def test_the_guide_to_recipes_has_every_one() -> None:
     table, _, _ = GUIDE.partition("## What came of them")
     rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", table, flags=re.MULTILINE)
-    assert dict(rows) == {recipe.name: recipe.about for recipe in RECIPES.values()}
+    assert dict(rows) == {recipe.name: recipe.description for recipe in RECIPES.values()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

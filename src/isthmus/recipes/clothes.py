@@ -1,12 +1,12 @@
 """Recipes on Fashion-MNIST."""
 
 from isthmus.recipes.recipe import Metric, Recipe, accuracy
-from isthmus.recipes.shared import COURSE, FEW, TEST, export_test
+from isthmus.recipes.shared import COURSE, FEW, TEST, Options, export_test
 from isthmus.recipes.steps import Evaluate, Map, MapSamples, Predict, Preview, Train
 
 # The means that batch normalization keeps of the wide model need many steps: small batches.
-FEW_WIDE = {"limit": 1000, "epochs": 5, "batch_size": 16, "size": 14}
-WIDE = {
+FEW_WIDE: Options = {"limit": 1000, "epochs": 5, "batch_size": 16, "size": 14}
+WIDE: Options = {
     "model": "conv-bn-2d",
     "batch_size": 100,
     "optimizer": "adam",

@@ -1,11 +1,11 @@
 """Recipes on handwritten digits."""
 
 from isthmus.recipes.recipe import Metric, Recipe, accuracy, mse, psnr
-from isthmus.recipes.shared import BLOG, COURSE, FEW, TEST, export_test
+from isthmus.recipes.shared import BLOG, COURSE, FEW, TEST, Options, export_test
 from isthmus.recipes.step import DataFile
 from isthmus.recipes.steps import Evaluate, Map, MapSamples, Preview, Reconstruct, Train
 
-POOL = {
+POOL: Options = {
     "model": "conv-pool",
     "batch_size": 128,
     "optimizer": "adam",
@@ -13,7 +13,7 @@ POOL = {
     "loss": "bce",
     "quick": FEW,
 }
-SELU = {
+SELU: Options = {
     "model": "dense-selu",
     "epochs": 30,
     "batch_size": 32,

@@ -1,7 +1,7 @@
 """Recipes on Labeled Faces in the Wild."""
 
 from isthmus.recipes.recipe import Recipe, mse
-from isthmus.recipes.shared import COURSE, TEST, export_test
+from isthmus.recipes.shared import COURSE, TEST, Options, export_test
 from isthmus.recipes.steps import (
     BuildIndex,
     Evaluate,
@@ -13,16 +13,16 @@ from isthmus.recipes.steps import (
     Transposed,
 )
 
-FEW_FACES = {"limit": 240, "epochs": 5, "batch_size": 8}
-ADAMAX = {
+FEW_FACES: Options = {"limit": 240, "epochs": 5, "batch_size": 8}
+ADAMAX: Options = {
     "epochs": 25,
     "batch_size": 32,
     "optimizer": "adamax",
     "schedule": "constant",
     "quick": FEW_FACES,
 }
-LINEAR = {"model": "linear", "code_size": 32, **ADAMAX}
-DEEP = {"model": "conv-transpose", **ADAMAX}
+LINEAR: Options = {"model": "linear", "code_size": 32, **ADAMAX}
+DEEP: Options = {"model": "conv-transpose", **ADAMAX}
 
 
 FACES_LINEAR = Recipe(
@@ -152,7 +152,9 @@ FACES_DENOISE = Recipe(
 )
 
 
-EVERY_16TH = {"limit": 828}  # of the faces; those that are searched and morphed are among them
+EVERY_16TH: Options = {
+    "limit": 828
+}  # of the faces; those that are searched and morphed are among them
 OWN_MODEL = (
     Train("lfw", code_size=32, out="conv", quick={**EVERY_16TH, "epochs": 8}),
     Evaluate("conv"),

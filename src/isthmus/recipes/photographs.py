@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from isthmus.recipes.recipe import PERCENT, Metric, Recipe, accuracy
-from isthmus.recipes.shared import BLOG, COURSE, TEST, export_test
+from isthmus.recipes.shared import BLOG, COURSE, TEST, Options, export_test
 from isthmus.recipes.steps import Evaluate, Export, Predict, Train
 
-PETS = {"task": "classify", "size": 64, "limit": 4000}
-FEW_PETS = {"limit": 600, "epochs": 10, "size": 32}
+PETS: Options = {"task": "classify", "size": 64, "limit": 4000}
+FEW_PETS: Options = {"limit": 600, "epochs": 10, "size": 32}
 
 
 PETS_CNN = Recipe(
@@ -43,7 +43,7 @@ PETS_CNN = Recipe(
 )
 
 
-ALEXNET = {
+ALEXNET: Options = {
     "task": "classify",
     "model": "alexnet",
     "width": 0.25,
@@ -82,7 +82,7 @@ ALEXNET_ABLATION = Recipe(
 )
 
 
-FCN = {
+FCN: Options = {
     "task": "segment",
     "batch_size": 8,
     "quick": {"limit": 80, "epochs": 6, "size": (48, 64), "width": 0.1, "batch_size": 4},

@@ -1,11 +1,11 @@
 """Recipes on one-dimensional signals."""
 
 from isthmus.recipes.recipe import Recipe, accuracy, mse
-from isthmus.recipes.shared import COURSE, TEST, export_test
+from isthmus.recipes.shared import COURSE, TEST, Options, export_test
 from isthmus.recipes.steps import Evaluate, Map, Preview, Train
 
 NOISE = "gaussian-unclipped:0.2"
-CONV1D = {"code_size": 16, "epochs": 60, "quick": {"limit": 1000, "epochs": 6}}
+CONV1D: Options = {"code_size": 16, "epochs": 60, "quick": {"limit": 1000, "epochs": 6}}
 SIGNALS_1D = Recipe(
     "signals-1d",
     "waveforms reconstructed, denoised and mapped by a one-dimensional autoencoder",
