@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test check bench quality docs clean
+.PHONY: demo test quick check bench quality docs clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -11,15 +11,21 @@ demo: .venv/done
 	$(BIN)/isthmus report $(DEMO)
 	@echo "Open $(DEMO)/report.html in a browser."
 
+# Tests of one file share what they train, so a worker keeps neighboring tests until others are idle.
+TESTS := $(BIN)/pytest --numprocesses 2 --dist worksteal
+
 test: .venv/dev
-	$(BIN)/pytest
+	$(TESTS)
+
+quick: .venv/dev
+	$(TESTS) -m "not slow"
 
 check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(TESTS)
 
 bench: .venv/dev .venv-peers/done
 	$(BIN)/python benchmarks/speed.py --peers .venv-peers/bin/python

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.items import Items
 from isthmus.latent.codes import Codes
 from isthmus.latent.index import Index
 
@@ -69,7 +70,7 @@ def measure(name: str, count: int, run: int) -> dict[str, Any]:
     clusters, asked = CASES[name]
     z, queries = draw(count, clusters, 2 * run), draw(asked, clusters, 2 * run + 1)
     labels = np.random.default_rng(run).integers(10, size=count)
-    codes = Codes(z, [f"{i:07}.png" for i in range(count)], labels, tuple("0123456789"))
+    codes = Codes(z, Items([f"{i:07}.png" for i in range(count)], labels, tuple("0123456789")))
     before = peak()
     built, index = timed(lambda: Index.build(codes))
     batch, hits = timed(lambda: index.search(queries, K))
@@ -81,7 +82,7 @@ def measure(name: str, count: int, run: int) -> dict[str, Any]:
         disk = sum(file.stat().st_size for file in Path(folder).iterdir())
         opened, again = timed(lambda: Index.open(folder))
         answers = again.search(queries, K)
-        added, _ = timed(lambda: again.add(Codes(queries[:1], ["one more"])))
+        added, _ = timed(lambda: again.add(Codes(queries[:1], Items(["one more"]))))
         removed, _ = timed(lambda: again.remove(["one more"]))
     single, _ = timed(lambda: [index.search(queries[i : i + 1], K) for i in range(SINGLE)])
     of_class, _ = timed(lambda: index.search(queries[:SINGLE], K, label="7"))
@@ -100,7 +101,7 @@ def measure(name: str, count: int, run: int) -> dict[str, Any]:
         "open_seconds": opened,
         "add_one_seconds": added,
         "remove_one_seconds": removed,
-        "same_when_opened": hits.names == answers.names
+        "same_when_opened": bool((hits.rows == answers.rows).all())
         and bool((hits.distances == answers.distances).all()),
         "codes_mb": z.nbytes / MB,
         "disk_mb": disk / MB,

@@ -1,6 +1,7 @@
 """The command line: what each command takes, writes and prints."""
 
 import base64
+import dataclasses
 import io
 import json
 import os
@@ -26,9 +27,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from isthmus.cli import app, main
+from isthmus.cli.options import parameter_docs
 from isthmus.data.catalog import DATASETS
 from isthmus.data.load import load
 from isthmus.models.registry import MODELS
+from isthmus.training.config import TrainingConfig
 from isthmus.training.run import Run
 
 TINY = ("--epochs", 2, "--code-size", 4, "--limit", 300)
@@ -197,6 +200,26 @@ def test_the_help_is_printed(path: tuple[str, ...]) -> None:
 def test_every_option_and_argument_has_help(path: tuple[str, ...]) -> None:
     for parameter in COMMANDS[path].params:
         assert parameter.help, f"{' '.join(path)} {parameter.name}"
+
+
+def test_the_help_of_train_is_grouped_and_is_the_documentation_of_the_config() -> None:
+    options = {option.name: option for option in COMMANDS["isthmus", "train"].params}
+    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+    documented = parameter_docs(TrainingConfig)
+    assert list(documented) == list(fields)
+    for name, field in fields.items():
+        assert options[name].help == documented[name]
+        assert options[name].rich_help_panel == field.metadata["panel"]
+        assert options[name].default == field.default
+    panels = [option.rich_help_panel for name, option in options.items() if name != "source"]
+    assert set(panels) == {
+        "Data",
+        "Model",
+        "Training",
+        "Noise and augmentation",
+        "Labels",
+        "Output",
+    }
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -529,7 +552,7 @@ def test_reconstruct_takes_a_weights_file_alone(run: Path, tmp_path: Path) -> No
 
 def test_summary_without_a_model_lists_all() -> None:
     assert json.loads(done("summary", "--json").out) == {
-        name: row.about for name, row in MODELS.items()
+        name: row.description for name, row in MODELS.items()
     }
     out = done("summary").out
     assert [name for name in MODELS if name not in out] == []

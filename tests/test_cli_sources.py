@@ -26,17 +26,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # -- export ---------------------------------------------------------------------------------
 
 
-def test_the_part_of_a_run_is_what_it_held_out(run: Path, tmp_path: Path) -> None:
+def test_the_split_of_a_run_is_what_it_held_out(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "test.npz"
     result = json.loads(done("data", "export", run, "--split", "test", "--out", out, "--json").out)
     opened = Run.open(run)
     held_out = opened.samples().take(opened.split().test)
     written = load(out)
-    assert result == {
-        "out": str(out),
-        "samples": len(held_out),
-        "description": held_out.describe(),
-    }
+    assert result == {"out": str(out), "samples": len(held_out)}
     assert np.array_equal(written.values, held_out.values)
     assert np.array_equal(np.asarray(written.labels), np.asarray(held_out.labels))
     assert written.class_names == held_out.class_names
@@ -132,7 +128,7 @@ def test_masks_come_back_with_their_pictures_parts_and_classes(
     assert "folder" in outcome.err
 
 
-def test_a_count_is_spread_over_the_part(run: Path, tmp_path: Path) -> None:
+def test_a_count_is_spread_over_the_split(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "few.npz"
     done("data", "export", run, "--split", "train", "--count", 5, "--out", out)
     opened = Run.open(run)
@@ -142,7 +138,7 @@ def test_a_count_is_spread_over_the_part(run: Path, tmp_path: Path) -> None:
     assert np.array_equal(few.values[[0, -1]], train.values[[0, -1]])
 
 
-def test_a_source_with_parts_of_its_own_needs_no_run(tmp_path: Path) -> None:
+def test_a_source_with_splits_of_its_own_needs_no_run(tmp_path: Path) -> None:
     source, out = tmp_path / "parts.npz", tmp_path / "test.npz"
     x = np.arange(7 * 16, dtype=np.uint8).reshape(7, 4, 4)
     np.savez(source, x_train=x[:5], x_test=x[5:])
@@ -156,7 +152,7 @@ def test_a_source_with_parts_of_its_own_needs_no_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "culprit"),
     [
-        (("digits", "--split", "test"), "comes without splits"),
+        (("digits", "--split", "test"), "defines no splits"),
         (("digits", "--split", "tests"), "train, validation, test"),
         (("digits", "--only", "Nobody"), "'Nobody'"),
         (("digits", "--count", 0), "count"),

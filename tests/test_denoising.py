@@ -3,7 +3,7 @@
 import io
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from PIL import Image, JpegImagePlugin
 
 from isthmus import Run, Samples, denoising, load, train
 from isthmus.data.readers.trees import PICTURE_SUFFIXES
-from isthmus.denoising import Denoised, denoise
+from isthmus.denoising import Denoised, denoise, denoise_values
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.inference import TrainedModel
 from isthmus.training.config import TrainingConfig
@@ -217,6 +217,25 @@ def test_a_single_picture_becomes_a_file_or_lies_in_a_folder(
         np.testing.assert_array_equal(pixels(tmp_path / expected), answer)
 
 
+def test_arrays_in_memory_come_back_in_their_sizes(
+    gray: TrainedModel, cropping: TrainedModel, waves: TrainedModel, digits: Samples
+) -> None:
+    expected = gray.reconstruct(digits)
+    for values in (digits.values, digits.values[..., 0], list(digits.values)):
+        clean = denoise_values(gray, values)
+        assert isinstance(clean, list) == isinstance(values, list)
+        np.testing.assert_array_equal(np.stack(clean), expected)
+    sizes = [(16, 24), (8, 8), (5, 9)]
+    pictures = [np.asarray(digit(digits, size, i))[..., None] for i, size in enumerate(sizes)]
+    for picture, clean in zip(pictures, denoise_values(gray, pictures), strict=True):
+        answer = gray.reconstruct(gray.preprocessing.fit(picture)[None])[0]
+        np.testing.assert_array_equal(clean, resized(answer, picture.shape[:2]))
+    for picture, clean in zip(pictures, denoise_values(cropping, pictures), strict=True):
+        assert clean.shape == picture.shape
+    many = signals(700)  # more than a batch
+    np.testing.assert_array_equal(denoise_values(waves, many), waves.reconstruct(many))
+
+
 @pytest.mark.parametrize("kind", ["npy", "npz"])
 def test_arrays_become_one_file_in_their_order_and_size(
     kind: str, gray: TrainedModel, digits: Samples, tmp_path: Path
@@ -290,12 +309,36 @@ def test_many_broken_pictures_stop_it_and_leave_nothing(
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(denoising, "HELD", 500)  # bytes: some files are written before
+    monkeypatch.setattr(denoising, "MAX_BATCH_BYTES", 500)  # bytes: some files are written before
     for i in range(5):
         (folder / f"broken{i}.png").write_bytes(b"no picture")
     (tmp_path / "results").mkdir()
     with refused(SourceError, folder, "5 of", "broken0.png"):
         denoise(gray, folder, tmp_path / "results" / "clean")
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_work_that_is_stopped_leaves_nothing(
+    gray: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(denoising, "MAX_BATCH_BYTES", 500)  # some files are written before
+
+    def stopping(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
+        for place, item in enumerate(items):
+            if place == 30:
+                written.extend(files(tmp_path / "results"))
+                raise KeyboardInterrupt
+            yield item
+
+    written: list[str] = []
+    (tmp_path / "results").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        denoise(gray, folder, tmp_path / "results" / "clean", track=stopping)
+    assert written
+    assert list((tmp_path / "results").iterdir()) == []
+    np.save(tmp_path / "many.npy", np.zeros((20_000, 8, 8), np.uint8))
+    with pytest.raises(KeyboardInterrupt):
+        denoise(gray, tmp_path / "many.npy", tmp_path / "results" / "clean.npy", track=stopping)
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -312,7 +355,7 @@ def test_memory_bounds_the_batch_and_changes_nothing(
     gray: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denoise(gray, folder, tmp_path / "at-once")
-    monkeypatch.setattr(denoising, "HELD", 3 * 64)
+    monkeypatch.setattr(denoising, "MAX_BATCH_BYTES", 3 * 64)
     denoise(gray, folder, tmp_path / "in-parts")
     for name in files(folder):
         one, other = pixels(tmp_path / "at-once" / name), pixels(tmp_path / "in-parts" / name)
@@ -404,7 +447,7 @@ def test_what_is_written_is_sharp(rgb: TrainedModel) -> None:
     """A JPEG of ours is near to what was written: quality 95, color at full resolution."""
     draw = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     content = io.BytesIO()
-    Image.fromarray(draw).save(content, **denoising.WRITTEN[".jpg"])
+    Image.fromarray(draw).save(content, **denoising.SAVE_OPTIONS[".jpg"])
     with Image.open(content) as picture:
         assert np.abs(np.asarray(picture).astype(int) - draw).mean() < 6
-    assert set(denoising.WRITTEN) == set(PICTURE_SUFFIXES)
+    assert set(denoising.SAVE_OPTIONS) == set(PICTURE_SUFFIXES)

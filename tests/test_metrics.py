@@ -53,6 +53,20 @@ def test_ssim_falls_with_noise_and_with_blur(x: torch.Tensor) -> None:
     assert (metrics.ssim(blurred, x) < metrics.ssim(noisy(x), x)).all()
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 6, 17), (3, 40, 9)])
+def test_ssim_agrees_with_torchmetrics(shape: tuple[int, ...]) -> None:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    draws = torch.Generator().manual_seed(0)
+    clean = torch.rand(4, *shape, generator=draws, dtype=torch.float64)
+    y = noisy(clean)
+    expected = structural_similarity_index_measure(y, clean, reduction="none", data_range=1.0)
+    torch.testing.assert_close(metrics.ssim(y, clean), expected, rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        metrics.ssim(y.float(), clean.float()).double(), expected, rtol=1e-5, atol=0
+    )
+
+
 @pytest.mark.parametrize(
     ("shape", "has"), [((1, 6, 6), True), ((3, 5, 90), False), ((1, 128), False)]
 )

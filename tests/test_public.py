@@ -26,6 +26,7 @@ PUBLIC = [
     "DATASETS",
     "Index",
     "IsthmusError",
+    "Items",
     "MODELS",
     "Map",
     "ModelConfig",
@@ -106,7 +107,7 @@ def test_every_public_method_has_a_docstring(name: str) -> None:
 def test_every_row_of_a_table_says_what_it_is(name: str) -> None:
     table = getattr(package, name)
     assert len(table) > 1
-    assert [key for key, row in table.items() if not row.about] == []
+    assert [key for key, row in table.items() if not row.description] == []
 
 
 def test_every_error_is_one_kind_of_error() -> None:

@@ -95,10 +95,11 @@ def sklearn_searches(file: Path) -> Job:
 
 
 def _codes(file: Path) -> Any:
+    from isthmus.data.items import Items
     from isthmus.latent.codes import Codes
 
     z = np.load(file)
-    return Codes(z, [str(i) for i in range(len(z))])
+    return Codes(z, Items([str(i) for i in range(len(z))]))
 
 
 JOBS: dict[str, dict[str, Callable[[Path], Job]]] = {

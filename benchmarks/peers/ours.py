@@ -29,7 +29,7 @@ def main() -> None:
     samples = isthmus.load(np.concatenate([values, values[:2]]))
     splits = np.zeros(len(samples), np.uint8)
     splits[-2:] = 1, 2
-    samples = isthmus.Samples(samples.values, samples.names, splits=splits)
+    samples = isthmus.Samples(samples.values, isthmus.Items(samples.names), splits=splits)
     optimizer, lr = OPTIMIZERS.get(name, ("adam", None))
     config = isthmus.TrainingConfig(
         epochs=2,

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
+    from isthmus.data.items import Items as Items
     from isthmus.data.load import load as load
     from isthmus.data.preprocess import Preprocessing as Preprocessing
     from isthmus.data.samples import Samples as Samples
@@ -46,6 +47,7 @@ _MODULES = {
     "DATASETS": "data.catalog",
     "Index": "latent.index",
     "IsthmusError": "errors",
+    "Items": "data.items",
     "MODELS": "models.registry",
     "Map": "latent.maps",
     "ModelConfig": "models.config",

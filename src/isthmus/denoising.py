@@ -1,4 +1,4 @@
-"""`denoise`: noisy files in, clean files out."""
+"""`denoise_values`: noisy arrays in, clean arrays out; `denoise`: the same for files."""
 
 import io
 from collections import deque
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.data.cache import Track, reject_too_many, untracked
+from isthmus.data.cache import Track, untracked
+from isthmus.data.decode import reject_too_many
+from isthmus.data.items import Items
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.trees import PICTURE_SUFFIXES
@@ -22,11 +24,12 @@ from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError, f
 from isthmus.files import atomic_write, write_bytes
 from isthmus.inference import TrainedModel
 
+Values = NDArray[Any] | Sequence[NDArray[np.uint8]]
 Picture = tuple[str, NDArray[np.uint8]]  # its name and all its pixels (H, W, C)
 
-HELD = 2**26  # bytes of whole pictures that are held at once
-WRITERS = 8  # threads: most of a small file's time is the wait until the disk has it
-WRITTEN: dict[str, dict[str, Any]] = {
+MAX_BATCH_BYTES = 2**26  # of whole pictures in memory; photographs are far larger than the input
+WRITER_THREADS = 8  # most of the time of a small file is the wait until the disk has it
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, by suffix: as little loss as possible
     ".bmp": {"format": "BMP"},
     ".gif": {"format": "GIF"},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
@@ -40,14 +43,14 @@ WRITTEN: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Denoised:
-    """What `denoise` has done.
+    """What `denoise` has written.
 
     Parameters
     ----------
     count : int
         Samples written.
     resized : int
-        Those of another size than the model's, which lost detail on the way there and back.
+        Those of another size than the model's, which lost detail by being resized twice.
     skipped : tuple of (name, reason)
         Pictures that could not be decoded.
     """
@@ -57,51 +60,190 @@ class Denoised:
     skipped: tuple[tuple[str, str], ...] = ()
 
 
-def denoise(
-    model: TrainedModel, source: str | Path, out: str | Path, *, track: Track = untracked
-) -> Denoised:
-    """Send a source through a model and write what comes out, in the source's own sizes.
-
-    Pictures become pictures of the same names, sizes and formats, upright, with the model's
-    channels of 8 bits; of an animation, the first picture. Where the model crops, what is around
-    the central square stays as it is. Arrays become one .npy file, images (N, H, W, C) uint8 or
-    signals (N, L, C) float32.
+def denoise_values(model: TrainedModel, values: Values, *, track: Track = untracked) -> Any:
+    """Send samples of any size through a model; they come back in their own sizes.
 
     Parameters
     ----------
     model : TrainedModel
-        Any autoencoder, as a rule one that was trained on noisy inputs.
+        An autoencoder, usually one that was trained on noisy inputs.
+    values : array or sequence of arrays
+        Images (N, H, W, C) uint8, or a sequence of (H, W, C) uint8 of different sizes; signals
+        (N, L, C) float32 of the model's length.
+    track : callable
+        Shows progress.
+
+    Returns
+    -------
+    array or list of arrays
+        As `values`, with the model's channels. If the model crops, pixels around the central square
+        keep their values.
+
+    Raises
+    ------
+    ModelError
+        If the model is no autoencoder, or signals are not of its shape.
+    """
+    starts = range(0, len(values), model.batch_size)
+    batches = [
+        _denoise_batch(model, values[start : start + model.batch_size])
+        for start in track(starts, len(starts), "Denoising")
+    ]
+    if isinstance(values, np.ndarray):
+        return np.concatenate(batches)
+    return [picture for batch in batches for picture in batch]
+
+
+def denoise(
+    model: TrainedModel, source: str | Path, out: str | Path, *, track: Track = untracked
+) -> Denoised:
+    """Send a source through a model and write the result in the sizes of the source.
+
+    Pictures become pictures of the same names, sizes and formats, upright, with the model's
+    channels of 8 bits; of an animation only the first picture is written. Arrays become one .npy
+    file, images (N, H, W, C) uint8 or signals (N, L, C) float32. See `denoise_values`.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        An autoencoder, usually one that was trained on noisy inputs.
     source : path or str
-        As `load` takes it.
+        As for `load`.
     out : path
-        The folder to make for pictures (of a single one, perhaps the file), the .npy file for
-        arrays. Nothing is overwritten.
+        For pictures a new folder (for a single one also a file), for arrays a .npy file. Nothing is
+        overwritten.
     track : callable
         Shows progress.
 
     Raises
     ------
-    SettingsError
+    OptionError
         If `out` exists and is no empty folder, lies in the source, or has no fitting name.
     SourceError
         If the source cannot be read, or more than a tenth of its pictures are broken.
     ModelError
         If the samples do not fit the model.
     IsthmusError
-        If a file cannot be written. After any error what was written before is removed.
+        If a file cannot be written. After any error, files that were already written are removed.
     """
     out = Path(out)
     name, location, read = locate_source(source)
-    _reject_taken(out, location)
-    found = read(location, None)
-    if found.values is not None:
-        return _array(model, found, name, out, track)
+    _reject_existing(out, location)
+    manifest = read(location, None)
+    if manifest.values is not None:
+        return _denoise_array(model, manifest, name, out, track)
     is_single = location.is_file() and location.suffix.lower() in PICTURE_SUFFIXES
     is_file = is_single and out.suffix.lower() in PICTURE_SUFFIXES and not out.exists()
-    return _pictures(model, found, name, out, is_file, track)
+    return _denoise_pictures(model, manifest, name, out, is_file, track)
 
 
-def _reject_taken(out: Path, source: Path) -> None:
+def _denoise_batch(model: TrainedModel, values: Values) -> Any:
+    """Send one batch through the model and back to the sizes and positions of its samples."""
+    if values[0].dtype != np.uint8:
+        return model.reconstruct(np.array(values))  # a copy, because torch wants writable memory
+    wholes = [whole[..., None] if whole.ndim == 2 else whole for whole in values]
+    fitted = model.reconstruct(np.stack([model.preprocessing.fit(whole) for whole in wholes]))
+    pictures = [
+        model.preprocessing.undo_fit(one, whole) for one, whole in zip(fitted, wholes, strict=True)
+    ]
+    return np.stack(pictures) if isinstance(values, np.ndarray) else pictures
+
+
+def _denoise_array(
+    model: TrainedModel, manifest: Manifest, name: str, out: Path, track: Track
+) -> Denoised:
+    """Write an array to one .npy file, batch by batch: it may be larger than memory."""
+    if out.suffix.lower() != ".npy":
+        raise OptionError(f"{name} holds an array; give a file to write that ends in .npy.")
+    samples = Samples(np.asarray(manifest.values), Items(manifest.names), origin=Origin(name))
+    starts = range(0, len(samples), model.batch_size)
+    header = {
+        "descr": np.lib.format.dtype_to_descr(samples.values.dtype),
+        "fortran_order": False,
+        "shape": (len(samples), *samples.shape[:-1], model.config.shape[0]),
+    }
+    with atomic_write(out) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in track(starts, len(starts), "Denoising"):
+            batch = _denoise_batch(model, samples.values[start : start + model.batch_size])
+            file.write(np.ascontiguousarray(batch).data)
+    resized = not samples.is_signal and _is_resized(model, samples.values[0])
+    return Denoised(len(samples), len(samples) if resized else 0)
+
+
+def _denoise_pictures(
+    model: TrainedModel, manifest: Manifest, name: str, out: Path, is_file: bool, track: Track
+) -> Denoised:
+    """Write each picture to a file of the folder `out`, or to `out` itself."""
+    if model.config.shape[0] not in (1, 3) or len(model.config.shape) == 2:
+        shape = ", ".join(map(str, (*model.config.shape[1:], model.config.shape[0])))
+        raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
+    broken: dict[int, str] = {}
+    written: list[Path] = []
+    resized = 0
+    decoded = _decode(model, manifest, name, broken, track)
+    try:
+        with ThreadPoolExecutor(WRITER_THREADS) as writers:
+            for batch in _group(decoded, model.batch_size):
+                wholes = [whole for _, whole in batch]
+                paths = [out if is_file else out / picture for picture, _ in batch]
+                written += paths
+                deque(writers.map(_write_picture, paths, _denoise_batch(model, wholes)), 0)
+                resized += sum(_is_resized(model, whole) for whole in wholes)
+    except BaseException:  # also if `track` or Ctrl-C stops the work
+        _remove(written, out)
+        raise
+    skipped = tuple((manifest.names[i], why) for i, why in broken.items())
+    return Denoised(len(written), resized, skipped)
+
+
+def _decode(
+    model: TrainedModel, manifest: Manifest, name: str, broken: dict[int, str], track: Track
+) -> Iterator[Picture]:
+    """Yield names and whole pictures; note broken ones with their reasons."""
+    for i, file in enumerate(track(manifest.files, len(manifest.names), "Denoising")):
+        try:
+            if isinstance(file, SourceError):
+                raise file
+            whole = model.preprocessing.decode(file)
+        except SourceError as error:
+            broken[i] = first_sentence(error)
+            reject_too_many(broken, manifest, name, done=i + 1)
+            continue
+        yield manifest.names[i], whole
+
+
+def _group(decoded: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    """Collect at most `size` pictures, and at most `MAX_BATCH_BYTES` of them plus one."""
+    batch: list[Picture] = []
+    collected = 0
+    for picture, whole in decoded:
+        batch.append((picture, whole))
+        collected += whole.nbytes
+        if len(batch) == size or collected > MAX_BATCH_BYTES:
+            yield batch
+            batch, collected = [], 0
+    if batch:
+        yield batch
+
+
+def _is_resized(model: TrainedModel, whole: NDArray[np.uint8]) -> bool:
+    return model.preprocessing.apply_crop(whole).shape[:2] != model.preprocessing.size
+
+
+def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a picture (H, W, 1) or (H, W, 3) in the format of its suffix."""
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    content = io.BytesIO()
+    try:
+        picture.save(content, **SAVE_OPTIONS[path.suffix.lower()])
+    except (OSError, ValueError) as error:
+        raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
+    write_bytes(path, content.getvalue())
+
+
+def _reject_existing(out: Path, source: Path) -> None:
+    """Refuse to write over anything, or into the source."""
     try:
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
             raise OptionError(f"{out} lies in {source}, its source; choose another place.")
@@ -111,111 +253,12 @@ def _reject_taken(out: Path, source: Path) -> None:
         raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
 
 
-def _array(model: TrainedModel, found: Manifest, name: str, out: Path, track: Track) -> Denoised:
-    """Send an array through the model, into one .npy file, batch by batch."""
-    if out.suffix.lower() != ".npy":
-        raise OptionError(f"{name} holds an array; give a file to write that ends in .npy.")
-    samples = Samples(np.asarray(found.values), found.names, origin=Origin(name))
-    starts = range(0, len(samples), model.batch)
-    shape = (len(samples), *samples.shape[:-1], model.config.shape[0])
-    kind = np.lib.format.dtype_to_descr(samples.values.dtype)
-    with atomic_write(out) as file:
-        header = {"descr": kind, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in track(starts, len(starts), "Denoising"):
-            block = samples.values[start : start + model.batch]
-            file.write(np.ascontiguousarray(_through(model, block)).data)
-    resized = not samples.is_signal and _is_resized(model, samples.values[0])
-    return Denoised(len(samples), len(samples) if resized else 0)
-
-
-def _through(model: TrainedModel, wholes: Sequence[NDArray[Any]] | NDArray[Any]) -> Any:
-    """Send whole samples through the model and back to their sizes and places."""
-    if wholes[0].ndim == 2:
-        return model.reconstruct(np.array(wholes))  # torch wants to be able to write
-    wanted = model.preprocessing
-    fitted = model.reconstruct(np.stack([wanted.fit(whole) for whole in wholes]))
-    return [wanted.put_back(one, whole) for one, whole in zip(fitted, wholes, strict=True)]
-
-
-def _is_resized(model: TrainedModel, whole: NDArray[np.uint8]) -> bool:
-    wanted = model.preprocessing
-    return wanted.cropped(whole).shape[:2] != wanted.size
-
-
-def _pictures(
-    model: TrainedModel, found: Manifest, name: str, out: Path, is_file: bool, track: Track
-) -> Denoised:
-    """Send pictures through the model, into a file each: of the folder `out`, or `out` itself."""
-    if model.config.shape[0] not in (1, 3) or len(model.config.shape) == 2:
-        shape = ", ".join(map(str, (*model.config.shape[1:], model.config.shape[0])))
-        raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
-    broken: dict[int, str] = {}
-    written: list[Path] = []
-    resized = 0
-    decoded = _decoded(model, found, name, broken, track)
-    try:
-        with ThreadPoolExecutor(WRITERS) as writers:
-            for batch in _batches(decoded, model.batch):
-                wholes = [whole for _, whole in batch]
-                places = [out if is_file else out / picture for picture, _ in batch]
-                written += places
-                deque(writers.map(_write, places, _through(model, wholes)), 0)
-                resized += sum(_is_resized(model, whole) for whole in wholes)
-    except IsthmusError:
-        _remove(written, out)
-        raise
-    skipped = tuple((found.names[i], why) for i, why in broken.items())
-    return Denoised(len(written), resized, skipped)
-
-
-def _decoded(
-    model: TrainedModel, found: Manifest, name: str, broken: dict[int, str], track: Track
-) -> Iterator[Picture]:
-    """Yield names and whole pictures, and note broken ones with reasons."""
-    for i, file in enumerate(track(found.files, len(found.names), "Denoising")):
-        try:
-            if isinstance(file, SourceError):
-                raise file
-            whole = model.preprocessing.decode(file)
-        except SourceError as error:
-            broken[i] = first_sentence(error)
-            reject_too_many(broken, found, name, done=i + 1)
-            continue
-        yield found.names[i], whole
-
-
-def _batches(decoded: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    """Collect at most `size` pictures, and no more than memory should hold."""
-    batch: list[Picture] = []
-    held = 0
-    for picture, whole in decoded:
-        batch.append((picture, whole))
-        held += whole.nbytes
-        if len(batch) == size or held > HELD:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
-
-
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write a picture (H, W, 1) or (H, W, 3) in the format of its name."""
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    content = io.BytesIO()
-    try:
-        picture.save(content, **WRITTEN[path.suffix.lower()])
-    except (OSError, ValueError) as error:
-        raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
-    write_bytes(path, content.getvalue())
-
-
 def _remove(written: list[Path], out: Path) -> None:
-    """Remove files again, and the folders that were made for them."""
+    """Remove files, and the folders that were made for them."""
     folders = {folder for file in written for folder in file.parents if folder.is_relative_to(out)}
     for file in written:
-        with suppress(OSError):  # its folder could not be made
+        with suppress(OSError):  # it was not written yet
             file.unlink()
     for folder in sorted(folders, reverse=True):
-        with suppress(OSError):  # the same, or another has put something there
+        with suppress(OSError):  # it was not made, or another program has put a file there
             folder.rmdir()

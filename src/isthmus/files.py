@@ -63,7 +63,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def reporting_damage(path: Path, kind: type[IsthmusError]) -> Iterator[None]:
+def reporting_damage(path: Path | str, kind: type[IsthmusError]) -> Iterator[None]:
     """Say in one sentence, as an error of `kind`, that a file that we wrote is damaged.
 
     Whatever its parser stumbles over means the same: some other program, a disk or a hand has
@@ -105,7 +105,7 @@ def to_json(content: Any) -> Any:
         return {
             field.name: to_json(value)
             for field, value in values
-            if value or "later" not in field.metadata
+            if value or "omit_empty" not in field.metadata
         }
     if isinstance(content, dict):
         return {str(key): to_json(value) for key, value in content.items()}

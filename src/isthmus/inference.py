@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +23,17 @@ from isthmus.errors import ModelError, OptionError
 from isthmus.files import fingerprint, from_json, reporting_damage, to_json, write_bytes
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Autoencoder, Network, channels_last
+from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS, TASKS, Task
 from isthmus.models.summary import Layer, summarize
 from isthmus.runtime import configure_process
 
-FILE = "model.safetensors"
+MODEL_FILE = "model.safetensors"
 CODE = "code"  # the name of the bottleneck among the layers
-BATCH_NUMBERS = 2**22  # that the widest layer gives for a batch, about: more leave the cache
-BATCH_LARGEST = 512
+# A batch whose widest layer has about 2**22 numbers (16 MB in float32) still fits the cache of a
+# processor. Larger batches are slower, because each layer reads its input back from memory.
+MAX_BATCH_VALUES = 2**22
+MAX_BATCH_SIZE = 512
 
 Values = NDArray[Any] | Samples
 Precision = Literal["32", "bf16"]
@@ -37,13 +41,16 @@ Precision = Literal["32", "bf16"]
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A model, its spec and its preprocessing; nothing else decides what it answers.
+    """A model config, its preprocessing and its weights; nothing else decides what it answers.
 
-    `encode` goes with every model, `decode` and `reconstruct` with autoencoders, `predict` and
-    `probabilities` with classifiers and segmenters.
+    Every model can `encode`; autoencoders also `decode` and `reconstruct`, classifiers and
+    segmenters also `predict` and return `probabilities`.
 
-    All methods take samples as `Samples` holds them, images (N, H, W, C) uint8 or signals
-    (N, L, C) float32, of the shape that the model was trained on, and work in batches.
+    All methods take samples in the layout of `Samples`: images (N, H, W, C) uint8 or signals
+    (N, L, C) float32, of the shape that the model was trained on. They work in batches and pass
+    these through `track`, which may show progress or stop the work by an exception.
+
+    Threads may share a model: no method changes it or waits for another one.
 
     Examples
     --------
@@ -55,6 +62,8 @@ class TrainedModel:
     preprocessing: Preprocessing
     module: Network
     precision: Precision = "32"
+
+    # -- files ------------------------------------------------------------------------------
 
     @classmethod
     def load(
@@ -68,66 +77,94 @@ class TrainedModel:
         device : str
             A device of torch.
         precision : str
-            "32", or "bf16" to compute in bfloat16: up to twice as fast on processors that have it,
-            with two to three correct digits.
+            "32", or "bf16" to compute in bfloat16: up to twice as fast on processors that support
+            it, with two to three correct digits.
 
         Raises
         ------
         ModelError
-            If there is none, or it cannot be read.
+            If there is no model, or it cannot be read.
         """
-        configure_process()
         path = Path(path)
         if not path.exists():
             raise ModelError(f"there is no run folder and no file of weights called {path}.")
-        file = path / FILE if path.is_dir() else path
+        file = path / MODEL_FILE if path.is_dir() else path
         if not file.exists():
             raise ModelError(f"{path} holds no trained model: there is no {file.name}.")
         with reporting_damage(file, ModelError):
-            content = file.read_bytes()
-            about = json.loads(_metadata(content)["isthmus"])
-            config = from_json(ModelConfig, about["config"])
-            with torch.device("meta"):  # draws no first weights, only to replace them
-                module = config.build()
-            module.load_state_dict(safetensors.torch.load(content), assign=True)
-            module = channels_last(module)
-            preprocessing = from_json(Preprocessing, about["preprocessing"])
-        return cls(config, preprocessing, module.to(device).eval(), precision)
+            return cls._from_bytes(file.read_bytes(), device, precision)
+
+    @classmethod
+    def from_bytes(
+        cls, content: bytes, device: str = "cpu", precision: Precision = "32"
+    ) -> "TrainedModel":
+        """Return the model that `to_bytes` made the content of; see `load`.
+
+        Raises
+        ------
+        ModelError
+            If the content cannot be read.
+        """
+        with reporting_damage("the content of the model", ModelError):
+            return cls._from_bytes(content, device, precision)
+
+    @classmethod
+    def _from_bytes(cls, content: bytes, device: str, precision: Precision) -> "TrainedModel":
+        configure_process()
+        metadata = json.loads(_header(content)["isthmus"])
+        config = from_json(ModelConfig, metadata["config"])
+        module = config.build_on_meta()  # draws no first weights only to replace them
+        module.load_state_dict(safetensors.torch.load(content), assign=True)
+        preprocessing = from_json(Preprocessing, metadata["preprocessing"])
+        return cls(config, preprocessing, channels_last(module).to(device).eval(), precision)
 
     def save(self, path: str | Path) -> None:
-        """Write spec, preprocessing and weights to one .safetensors file, whole or not at all."""
-        about = {"config": to_json(self.config), "preprocessing": to_json(self.preprocessing)}
+        """Write `to_bytes` to a .safetensors file, whole or not at all."""
+        write_bytes(Path(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return config, preprocessing and weights as the content of a .safetensors file."""
+        metadata = {"config": to_json(self.config), "preprocessing": to_json(self.preprocessing)}
         weights = {name: tensor.cpu().contiguous() for name, tensor in self._state.items()}
-        write_bytes(Path(path), safetensors.torch.save(weights, {"isthmus": json.dumps(about)}))
+        return safetensors.torch.save(weights, {"isthmus": json.dumps(metadata)})
 
     def read(
         self, source: str | Path, *, limit: int | None = None, track: Track = untracked
     ) -> Samples:
-        """Load a source as this model wants it; see `isthmus.load`."""
+        """Load a source with this model's preprocessing; see `isthmus.load`."""
         return load_with(source, self.preprocessing, limit=limit, track=track)
 
-    def encode(self, values: Values) -> NDArray[np.float32]:
+    # -- codes and layers -------------------------------------------------------------------
+
+    def encode(self, values: Values, *, track: Track = untracked) -> NDArray[np.float32]:
         """Turn samples into codes; of a classifier or segmenter, the features before its head.
 
         Returns
         -------
         z : (N, D) float32
         """
-        return _joined(self.features(values))
+        return self._collect(self.features(values), len(values), "Encoding", track)
 
-    def decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
-        """Turn codes (N, D) into samples: (N, H, W, C) uint8 or (N, L, C) float32."""
+    def decode(self, z: NDArray[np.float32], *, track: Track = untracked) -> NDArray[Any]:
+        """Turn codes (N, D) into samples: (N, H, W, C) uint8 or (N, L, C) float32.
+
+        Raises
+        ------
+        ModelError
+            If the model is no autoencoder, or the codes are not of its size.
+        """
         module = self._autoencoder()
         if z.ndim != 2 or z.shape[1] != self.config.code_size:
             raise ModelError(f"codes are (N, {self.config.code_size}), not {z.shape}.")
         codes = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
-        return _joined(
-            self.preprocessing.from_output(self.activate(self._run(module.decode, part)))
-            for part in torch.split(codes, self.batch)
+        batches = (
+            self._to_samples(self._run(module.decode, part))
+            for part in torch.split(codes, self.batch_size)
         )
+        return self._collect(batches, len(z), "Decoding", track)
 
     def features(self, values: Values, layer: str = CODE) -> Iterator[Tensor]:
-        """Yield batches of what leaves a layer, behind its activation: (n, *shape) float32.
+        """Yield batches of the output of a layer, after its activation: (n, *shape) float32.
 
         Parameters
         ----------
@@ -137,21 +174,40 @@ class TrainedModel:
 
         Raises
         ------
-        SettingsError
+        OptionError
             If there is no such layer.
         """
         if layer == CODE:
-            for x in self.inputs(values):
-                yield self._run(self.module.encode, x)
-            return
-        part = self.module.get_submodule(self.layer(layer).output)
-        caught: list[Tensor] = []
-        hook = part.register_forward_hook(lambda part, x, output: caught.append(output))
-        try:
-            for _ in self.outputs(values):
-                yield caught.pop().float()
-        finally:
-            hook.remove()
+            return (self._run(self.module.encode, x) for x in self.inputs(values))
+        return (outputs[layer] for outputs in self._layer_outputs(values, [layer]))
+
+    def activations(
+        self, values: Values, layers: Sequence[str] | None = None, *, track: Track = untracked
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the outputs of several layers, after their activations, from one pass.
+
+        Parameters
+        ----------
+        values : array or Samples
+        layers : sequence of str, optional
+            Names of `layers`; by default all.
+
+        Returns
+        -------
+        dict
+            Layer name: (N, *shape) float32.
+
+        Raises
+        ------
+        OptionError
+            If there is no such layer.
+        """
+        names = [layer.name for layer in self.layers] if layers is None else list(layers)
+        passes = track(self._layer_outputs(values, names), self._batches(len(values)), "Encoding")
+        batches = [
+            {name: output.cpu().numpy() for name, output in outputs.items()} for outputs in passes
+        ]
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
 
     @cached_property
     def layers(self) -> list[Layer]:
@@ -159,29 +215,38 @@ class TrainedModel:
         return summarize(self.config)
 
     def layer(self, name: str) -> Layer:
-        """Return the layer of that name, or say which there are."""
+        """Return the layer of that name.
+
+        Raises
+        ------
+        OptionError
+            If there is none; the message lists the names.
+        """
         for layer in self.layers:
             if layer.name == name:
                 return layer
         names = ", ".join([CODE, *(layer.name for layer in self.layers)])
         raise OptionError(f"there is no layer {name!r}; there are {names}.")
 
+    # -- identity ---------------------------------------------------------------------------
+
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits of the spec, the preprocessing and all weights."""
+        """16 hexadecimal digits of the config, the preprocessing and all weights."""
         weights = (tensor.cpu().contiguous().numpy() for tensor in self._state.values())
         parts = (np.atleast_1d(array).data for array in weights)
         return fingerprint(self.config, self.preprocessing, *parts)
 
-    def check(self, model: str, what: str, again: str) -> None:
-        """Refuse what another model made.
+    def check_fingerprint(self, model: str, what: str, remedy: str) -> None:
+        """Refuse what was made by another model.
 
         Parameters
         ----------
         model : str
             The fingerprint of the model that made it.
-        what, again : str
-            What it is, such as "this map was drawn for", and the way to another.
+        what, remedy : str
+            The beginning and the end of the message: what it is, such as "this map was drawn for",
+            and how to get a new one.
 
         Raises
         ------
@@ -189,37 +254,62 @@ class TrainedModel:
         """
         if model != self.fingerprint:
             raise ModelError(
-                f"{what} another model, or before this one was trained further; {again}."
+                f"{what} another model, or before this one was trained further; {remedy}."
             )
 
-    def reconstruct(self, values: Values) -> NDArray[Any]:
-        """Send samples through the code and back, to samples of the same kind."""
-        self._autoencoder()
-        return _joined(
-            self.preprocessing.from_output(self.activate(output))
-            for _, output in self.outputs(values)
-        )
+    def require_task(self, *tasks: Task) -> None:
+        """Refuse what only models of these tasks can do.
 
-    def predict(self, values: Values) -> NDArray[np.int64] | NDArray[np.uint8]:
-        """Return the likeliest class of each sample, or of each pixel.
+        Raises
+        ------
+        ModelError
+            If the model has another task.
+        """
+        if self.config.task not in tasks:
+            wanted = " or ".join(_with_article(TASKS[task]) for task in tasks)
+            raise ModelError(
+                f"this model, {self.config.model}, is {_with_article(TASKS[self.config.task])}; "
+                f"this needs {wanted}."
+            )
+
+    # -- answers ----------------------------------------------------------------------------
+
+    def reconstruct(self, values: Values, *, track: Track = untracked) -> NDArray[Any]:
+        """Encode and decode samples; returns samples of the same kind.
+
+        Raises
+        ------
+        ModelError
+            If the model is no autoencoder.
+        """
+        self.require_task("reconstruct")
+        batches = (self._to_samples(output) for _, output in self.outputs(values))
+        return self._collect(batches, len(values), "Reconstructing", track)
+
+    def predict(
+        self, values: Values, *, track: Track = untracked
+    ) -> NDArray[np.int64] | NDArray[np.uint8]:
+        """Return the most probable class of each sample, or of each pixel.
+
+        These are exactly `probabilities(values).argmax(-1)`: where both are needed, one pass is
+        enough.
 
         Returns
         -------
         (N,) int64 or (N, H, W) uint8
-            Indices of the spec's class names.
+            Indices of the config's class names.
 
         Raises
         ------
         ModelError
             If the model is an autoencoder.
         """
-        self.reject_task("reconstruct")
-        likeliest = (output.argmax(1) for _, output in self.outputs(values))
         kind = torch.int64 if self.config.task == "classify" else torch.uint8
-        return _joined(classes.to(kind) for classes in likeliest)
+        batches = (probabilities.argmax(1).to(kind) for probabilities in self._classify(values))
+        return self._collect(batches, len(values), "Predicting", track)
 
-    def probabilities(self, values: Values) -> NDArray[np.float32]:
-        """Return how likely each class is, for each sample or each pixel.
+    def probabilities(self, values: Values, *, track: Track = untracked) -> NDArray[np.float32]:
+        """Return the probability of each class, for each sample or each pixel.
 
         Returns
         -------
@@ -230,30 +320,13 @@ class TrainedModel:
         ModelError
             If the model is an autoencoder.
         """
-        self.reject_task("reconstruct")
-        return _joined(self.activate(output).movedim(1, -1) for _, output in self.outputs(values))
+        batches = (probabilities.movedim(1, -1) for probabilities in self._classify(values))
+        return self._collect(batches, len(values), "Predicting", track)
 
-    def reject_task(self, *tasks: Task) -> None:
-        """Refuse to be asked for what a model of these tasks does not do.
-
-        Raises
-        ------
-        ModelError
-        """
-        if self.config.task in tasks:
-            wanted = [name for task, name in TASKS.items() if task not in tasks]
-            raise ModelError(
-                f"this model, {self.config.model}, is {_a(TASKS[self.config.task])}; this needs "
-                f"{' or '.join(map(_a, wanted))}."
-            )
-
-    def _autoencoder(self) -> Autoencoder:
-        self.reject_task("classify", "segment")
-        assert isinstance(self.module, Autoencoder)
-        return self.module
+    # -- batches ----------------------------------------------------------------------------
 
     def inputs(self, values: Values) -> Iterator[Tensor]:
-        """Yield batches x, as the model takes them.
+        """Yield batches x as the module takes them.
 
         Raises
         ------
@@ -268,16 +341,16 @@ class TrainedModel:
         if array.shape[1:] != (*sides, channels) or array.dtype != kind:
             raise ModelError(
                 f"this model takes samples (N, {', '.join(map(str, (*sides, channels)))}) of "
-                f"{kind.__name__}, not {array.shape} of {array.dtype}; TrainedModel.read resizes and "
-                "recolors images."
+                f"{kind.__name__}, not {array.shape} of {array.dtype}; TrainedModel.read resizes "
+                "and recolors images."
             )
-        for start in range(0, len(array), self.batch):
-            block = np.require(array[start : start + self.batch], requirements=["C", "W"])
+        for start in range(0, len(array), self.batch_size):
+            block = np.require(array[start : start + self.batch_size], requirements=["C", "W"])
             batch = torch.from_numpy(block).to(self._device)
             yield self.preprocessing.to_input(batch)
 
     def outputs(self, values: Values) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches x with the decoder's output for them, before the activation."""
+        """Yield batches x with the module's output for them, before the output activation."""
         for x in self.inputs(values):
             yield x, self._run(self.module, x)
 
@@ -285,14 +358,62 @@ class TrainedModel:
         """Apply the output activation."""
         return ACTIVATIONS[self.config.activation](output)
 
+    @cached_property
+    def batch_size(self) -> int:
+        """How many samples pass the model at once: a power of two."""
+        widest = max(math.prod(layer.shape) for layer in self.layers)
+        fitting: int = 2 ** round(math.log2(max(1, MAX_BATCH_VALUES / widest)))
+        return min(fitting, MAX_BATCH_SIZE)
+
+    def _batches(self, count: int) -> int:
+        return math.ceil(count / self.batch_size)
+
+    def _collect(
+        self, batches: Iterable[Tensor], count: int, title: str, track: Track
+    ) -> NDArray[Any]:
+        """Compute the batches of `count` samples and join them."""
+        parts = [batch.cpu().numpy() for batch in track(batches, self._batches(count), title)]
+        return np.concatenate(parts)
+
+    def _classify(self, values: Values) -> Iterator[Tensor]:
+        """Yield batches of probabilities (n, K) or (n, K, H, W)."""
+        self.require_task("classify", "segment")
+        return (self.activate(output) for _, output in self.outputs(values))
+
+    def _layer_outputs(self, values: Values, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+        """Yield, for each batch, the outputs of layers by name."""
+        sources = {self.layer(name).output: name for name in names}
+        in_order = [layer.output for layer in self.layers if layer.output in sources]
+        return self._record(Recorder(self.module, in_order), values, sources)
+
+    def _record(
+        self, recorder: Recorder, values: Values, names: dict[str, str]
+    ) -> Iterator[dict[str, Tensor]]:
+        for x in self.inputs(values):
+            with self._computing():
+                outputs = recorder(x)
+            yield {names[module]: output for module, output in outputs.items()}
+
     def _run(self, part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """Compute a part of the module in the chosen precision."""
-        narrow = self.precision == "bf16"
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=narrow),
-        ):
+        """Compute a part of the module."""
+        with self._computing():
             return part(x).float()
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Compute without gradients and in the chosen precision; torch keeps both per thread."""
+        narrow = self.precision == "bf16"
+        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=narrow)
+        with torch.inference_mode(), autocast:
+            yield
+
+    def _to_samples(self, output: Tensor) -> Tensor:
+        return self.preprocessing.from_output(self.activate(output))
+
+    def _autoencoder(self) -> Autoencoder:
+        self.require_task("reconstruct")
+        assert isinstance(self.module, Autoencoder)
+        return self.module
 
     @property
     def _state(self) -> dict[str, Tensor]:
@@ -302,25 +423,13 @@ class TrainedModel:
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
 
-    @cached_property
-    def batch(self) -> int:
-        """How many samples go through the model at once."""
-        widest = max(math.prod(layer.shape) for layer in self.layers)
-        fitting: int = 2 ** round(math.log2(max(1, BATCH_NUMBERS / widest)))
-        return min(fitting, BATCH_LARGEST)
 
-
-def _metadata(content: bytes) -> dict[str, str]:
+def _header(content: bytes) -> dict[str, str]:
     """Return the metadata in the header of a .safetensors file: its length, then JSON."""
     length = int.from_bytes(content[:8], "little")
     metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
     return metadata
 
 
-def _a(noun: str) -> str:
+def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-
-
-def _joined(batches: Iterator[Tensor]) -> NDArray[Any]:
-    with torch.inference_mode():
-        return np.concatenate([batch.cpu().numpy() for batch in batches])

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -171,7 +172,7 @@ class Session:
             return np.asarray(samples.values)
         parts, start = [], 0
         for x in model.inputs(samples):
-            noisy = config.corruption.frozen(x, config.seed, indices[start : start + len(x)])
+            noisy = config.corruption.apply_fixed(x, config.seed, indices[start : start + len(x)])
             parts.append(model.preprocessing.from_output(noisy).cpu().numpy())
             start += len(x)
         return np.concatenate(parts)
@@ -180,7 +181,7 @@ class Session:
         self, codes: Codes, method: str = "tsne", *, seed: int = 0, max_samples: int = 20_000
     ) -> Map:
         """Fit a two-dimensional map of codes; see `isthmus.fit_map`."""
-        key = ("map", codes.data, codes.layer, len(codes), method, seed, max_samples)
+        key = ("map", codes.items.fingerprint, codes.layer, len(codes), method, seed, max_samples)
         return self._memo.get(
             key,
             lambda: fit_map(
@@ -198,7 +199,9 @@ class Session:
         Map, Path
             The path is that of the map's file.
         """
-        key = fingerprint(codes.model, codes.data, codes.layer, max_samples, seed)
+        key = fingerprint(
+            codes.model_fingerprint, codes.items.fingerprint, codes.layer, max_samples, seed
+        )
         file = self._path / "maps" / f"{method}-{key}.npz"
         if file.exists():
             with suppress(SourceError):  # a damaged one is fitted again
@@ -220,7 +223,8 @@ class Session:
         ----------
         query : str, Path, Samples or array
             The path of an image, the name of a sample in the index (which is then left out of
-            the result), samples, an image (H, W, C) uint8 or codes (n, D) float32.
+            the result), samples, images (H, W, C) or (n, H, W, C) uint8, signals (n, L, C)
+            float32, or codes (D,) or (n, D) float32.
         k : int
         label : str, optional
             Search only samples of this class.
@@ -315,14 +319,13 @@ class Session:
         list of (str, array)
             The layer's name, kind and shape, and its output (C, H, W), (C, L) or (D,).
         """
-        maps = []
+        outputs, titled = self.model.activations(sample[None]), []
         for layer in self.model.layers:
             shape = " × ".join(map(str, layer.shape))
-            (features,) = self.model.features(sample[None], layer.name)
-            output = features[0].float().numpy()
+            output = outputs[layer.name][0]
             output = output.ravel() if output.size == len(output) else output  # no map at all
-            maps.append((f"{layer.name} · {layer.kind} · {shape}", output))
-        return maps
+            titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
+        return titled
 
     def evaluate(
         self, samples: Samples | None = None, *, plain: Run | None = None
@@ -508,11 +511,8 @@ class _OwnCodes:
         chosen = self._samples.take(indices)
         return Codes(
             self._z[indices],
-            chosen.names,
-            chosen.labels,
-            chosen.class_names if chosen.labels is not None else (),
+            replace(chosen.items, fingerprint=chosen.fingerprint),
             shape=(self._z.shape[1],),
-            model=self._model.fingerprint,
-            data=chosen.fingerprint,
+            model_fingerprint=self._model.fingerprint,
             origin=chosen.origin,
         )

@@ -28,7 +28,7 @@ def digits() -> Tensor:
 
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_each_kind_changes_images_and_others_each_time(kind: str, digits: Tensor) -> None:
-    change = Augmentation(((kind, AUGMENTATIONS[kind].strongest / 2),))
+    change = Augmentation(((kind, AUGMENTATIONS[kind].max_strength / 2),))
     first, again, other = (change.apply(digits, rng(n))[0] for n in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

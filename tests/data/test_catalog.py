@@ -72,7 +72,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], str]]:
 
 
 def toy(*files: Remote) -> Dataset:
-    return Dataset(name="toy", about="", counts="", origin="", files=files)
+    return Dataset(name="toy", description="", counts="", origin="", files=files)
 
 
 # What the sets hold
@@ -189,7 +189,7 @@ def test_the_real_files_hold_what_was_published(require: Require) -> None:
     for name in ("mnist", "fashion-mnist"):
         require(name)
         row = isthmus.DATASETS[name]
-        assert row.present
+        assert row.is_present
         row.verify()
 
 
@@ -202,14 +202,14 @@ def test_the_real_files_hold_what_was_published(require: Require) -> None:
 def test_a_set_that_is_not_there_says_how_to_fetch_it(
     name: str, elsewhere: Path, refused: Refused
 ) -> None:
-    assert not isthmus.DATASETS[name].present
+    assert not isthmus.DATASETS[name].is_present
     with refused(SourceError, name, elsewhere / name, f"isthmus data fetch {name}"):
         isthmus.load(name)
 
 
 def test_a_set_that_cannot_be_fetched_says_where_it_is(elsewhere: Path, refused: Refused) -> None:
     row = isthmus.DATASETS["camvid"]
-    assert not row.present
+    assert not row.is_present
     for attempt in (lambda: isthmus.load("camvid"), lambda: fetch(row)):
         with refused(SourceError, "https://github.com/", "CamVid", elsewhere / "camvid"):
             attempt()
@@ -220,7 +220,7 @@ def test_the_birds_need_both_of_their_archives(elsewhere: Path) -> None:
     (elsewhere / "cub200").mkdir(parents=True)
     for file, present in zip(row.files, (False, True), strict=True):
         (elsewhere / "cub200" / file.name).write_bytes(b"")
-        assert row.present == present
+        assert row.is_present == present
 
 
 def linked(folder: Path, real: Path) -> Path:
@@ -246,7 +246,7 @@ def test_a_damaged_copy_is_refused(
     with refused(SourceError, file, "cut short or damaged"):
         isthmus.load("mnist")
     file.unlink()
-    assert not isthmus.DATASETS["mnist"].present
+    assert not isthmus.DATASETS["mnist"].is_present
 
 
 # Fetching
@@ -261,10 +261,10 @@ def test_the_real_mnist_is_fetched_and_loads(
     row = replace(
         mnist, files=tuple(replace(file, url=address + file.name) for file in mnist.files)
     )
-    before = row.present
+    before = row.is_present
     fetched = fetch(row)
     assert fetched == [elsewhere / "mnist" / file.name for file in mnist.files]
-    assert (before, row.present) == (False, True)
+    assert (before, row.is_present) == (False, True)
     assert all(file.read_bytes() == (real / file.name).read_bytes() for file in fetched)
     assert fetch(row) == []
     assert isthmus.load("mnist", limit=7).values.shape == (7, 28, 28, 1)
@@ -318,7 +318,7 @@ def test_wrong_content_is_deleted_and_refused(
     with refused(SourceError, address + name, "was deleted"):
         fetch(row)
     assert list((elsewhere / "toy").iterdir()) == []
-    assert not row.present
+    assert not row.is_present
 
 
 @pytest.mark.parametrize("path", ["nothing/here.tar", ""])

@@ -217,8 +217,8 @@ def test_an_unknown_kind_is_told_all_that_there_are(refused: Refused) -> None:
 def test_a_strength_out_of_its_range_is_refused(kind: str, strength: str, refused: Refused) -> None:
     with refused(OptionError, kind, strength):
         Corruption.parse(f"{kind}:{strength}")
-    strongest = CORRUPTIONS[kind].strongest
-    assert Corruption(((kind, strongest),)).steps[0][1] == strongest
+    max_strength = CORRUPTIONS[kind].max_strength
+    assert Corruption(((kind, max_strength),)).steps[0][1] == max_strength
 
 
 def test_a_share_is_at_most_all(refused: Refused) -> None:

@@ -113,7 +113,7 @@ def test_class_folders_become_labels(photos: Path) -> None:
     assert samples.shape == (12, 10, 3)
     assert samples.splits is None
     for name, pixels in zip(samples.names, samples.values, strict=True):
-        assert np.array_equal(pixels, isthmus.Preprocessing().image(str(photos / name)))
+        assert np.array_equal(pixels, isthmus.Preprocessing().decode_and_fit(str(photos / name)))
 
 
 def test_a_path_may_be_text_or_path(photos: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_second_load_reads_no_picture(suffix: str, photos: Path) -> None:
 def test_the_kept_fingerprint_is_that_of_the_content(photos: Path) -> None:
     isthmus.load(photos)
     kept = isthmus.load(photos)
-    fresh = isthmus.Samples(np.array(kept.values), kept.names, kept.labels, kept.class_names)
+    fresh = isthmus.Samples(np.array(kept.values), kept.items)
     assert kept.fingerprint == fresh.fingerprint
 
 
@@ -322,7 +322,9 @@ def test_many_pictures_give_the_same_as_one_by_one_and_in_order(suffix: str, cro
     names = [file.relative_to(crowd).as_posix() for file in files_below(crowd)]
     alone = isthmus.Preprocessing(channels=3)
     assert list(samples.names) == names
-    assert np.array_equal(samples.values, [alone.image(str(crowd / name)) for name in names])
+    assert np.array_equal(
+        samples.values, [alone.decode_and_fit(str(crowd / name)) for name in names]
+    )
 
 
 def test_among_many_pictures_those_broken_in_a_zip_are_skipped(crowd: Path) -> None:

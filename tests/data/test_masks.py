@@ -189,7 +189,7 @@ def voc(folder: Path) -> dict[str, tuple[Pixels, Pixels]]:
         draw(folder / name, seed)
         mask = annotate(folder / f"{VOC}SegmentationClass/{stem}.png", mask_of(seed), "P")
         annotate(folder / f"{VOC}SegmentationObject/{stem}.png", mask_of(seed + 50), "P")
-        drawn[name] = (isthmus.Preprocessing().image(str(folder / name)), mask)
+        drawn[name] = (isthmus.Preprocessing().decode_and_fit(str(folder / name)), mask)
     draw(folder / f"{VOC}JPEGImages/2007_x.jpg", 99)
     lists = folder / f"{VOC}ImageSets/Segmentation"
     lists.mkdir(parents=True)
@@ -229,7 +229,7 @@ def cub(folder: Path, masks: str = "") -> dict[str, tuple[Pixels, Pixels]]:
         )
         if masks:
             annotate(folder / f"{masks}segmentations/{stem}.png", votes)
-        pixels = isthmus.Preprocessing().image(str(folder / name))
+        pixels = isthmus.Preprocessing().decode_and_fit(str(folder / name))
         drawn[name] = (pixels, (votes > 127).astype(np.uint8))
         lines["images.txt"] += f"{number + 1} {stem}.jpg\n"
         lines["train_test_split.txt"] += f"{number + 1} {(number + 1) % 2}\n"
@@ -331,7 +331,7 @@ def test_camvid_is_the_same_as_its_files(camvid: isthmus.Samples, require: Requi
             assert np.array_equal(mask, np.where(original == 11, 255, original))
             content = tar.extractfile(f"camvid/{name}")
             assert content is not None
-            assert np.array_equal(pixels, isthmus.Preprocessing().image(content.read()))
+            assert np.array_equal(pixels, isthmus.Preprocessing().decode_and_fit(content.read()))
 
 
 def test_camvid_with_other_values_than_its_classes_is_refused(
@@ -364,8 +364,8 @@ def test_a_mask_is_cropped_and_keeps_its_values(mode: str, tmp_path: Path) -> No
     mask = annotate(tmp_path / "mask.png", mask_of(1, classes=255, sides=(9, 14)), mode)
     preprocessing = isthmus.Preprocessing(crop=5)
     for file in (str(tmp_path / "mask.png"), (tmp_path / "mask.png").read_bytes()):
-        assert np.array_equal(preprocessing.mask(file), mask[2:7, 4:9])
-        assert np.array_equal(isthmus.Preprocessing().mask(file), mask)
+        assert np.array_equal(preprocessing.decode_and_fit_mask(file), mask[2:7, 4:9])
+        assert np.array_equal(isthmus.Preprocessing().decode_and_fit_mask(file), mask)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
@@ -566,7 +566,7 @@ def test_listed_pictures_without_masks(tmp_path: Path, fails: Callable[..., None
 def test_two_sets_in_the_layout_of_voc(tmp_path: Path, fails: Callable[..., None]) -> None:
     voc(tmp_path / "set")
     voc(tmp_path / "set/more")
-    fails("several sets", VOC, f"more/{VOC}")
+    fails("several data sets", VOC, f"more/{VOC}")
 
 
 def test_birds_without_their_masks(tmp_path: Path, fails: Callable[..., None]) -> None:
@@ -593,7 +593,8 @@ def test_samples_refuse_masks_that_do_not_fit(refused: Refused) -> None:
     masks = np.array([[[0, 1, 255, 0, 1]] * 4] * 3, np.uint8)
 
     def make(masks: NDArray[np.generic], **parts: object) -> isthmus.Samples:
-        named = {"names": list("abc"), "class_names": ("sky", "road"), "masks": masks} | parts
+        items = isthmus.Items(list("abc"), class_names=("sky", "road"))
+        named = {"items": items, "masks": masks} | parts
         return isthmus.Samples(values, **named)  # type: ignore[arg-type]
 
     assert make(masks).describe() == "3 images of 4 × 5, gray, masks of 2 classes"
@@ -601,7 +602,8 @@ def test_samples_refuse_masks_that_do_not_fit(refused: Refused) -> None:
         with refused(SourceError, str(wrong.dtype), str(wrong.shape), "(3, 4, 5)"):
             make(wrong)
     with refused(SourceError, "labels and masks"):
-        make(masks, labels=np.zeros(3, np.int64))
+        items = isthmus.Items(list("abc"), np.zeros(3, np.int64), ("sky", "road"))
+        make(masks, items=items)
     beyond = masks.copy()
     beyond[1, 2, 3] = 2
     with refused(SourceError, "mask of b", "class 2", "2 classes"):
@@ -616,5 +618,5 @@ def test_taken_masks_and_fingerprints(plain: Path) -> None:
     taken_masks = masks_of(taken)
     taken_masks[0, 5, 5] = 255 if taken_masks[0, 5, 5] != 255 else 0
     assert taken.fingerprint != samples.take(np.array([2, 0])).fingerprint
-    bare = isthmus.Samples(samples.values, samples.names, class_names=samples.class_names)
+    bare = isthmus.Samples(samples.values, samples.items)
     assert bare.fingerprint != samples.fingerprint

@@ -60,18 +60,18 @@ def big_endian_tiff(values: NDArray[np.uint16]) -> bytes:
     ("kind", "options"), [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
 )
 def test_lossless_formats_give_the_exact_colors(kind: str, options: dict[str, Any]) -> None:
-    assert np.array_equal(PLAIN.image(encoded(NOISE, kind, **options)), NOISE)
+    assert np.array_equal(PLAIN.decode_and_fit(encoded(NOISE, kind, **options)), NOISE)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
 def test_gray_pictures_give_one_channel(kind: str) -> None:
-    assert np.array_equal(PLAIN.image(encoded(NOISE[..., 0], kind)), NOISE[..., :1])
+    assert np.array_equal(PLAIN.decode_and_fit(encoded(NOISE[..., 0], kind)), NOISE[..., :1])
 
 
 @pytest.mark.parametrize("shape", [(16, 24, 3), (16, 24)])
 def test_jpeg_gives_nearly_the_colors(shape: tuple[int, ...]) -> None:
     ramp = np.broadcast_to(np.linspace(20, 230, 24).reshape(24, *[1] * (len(shape) - 2)), shape)
-    pixels = PLAIN.image(encoded(ramp.astype(np.uint8), "JPEG", quality=95))
+    pixels = PLAIN.decode_and_fit(encoded(ramp.astype(np.uint8), "JPEG", quality=95))
     assert pixels.shape == (16, 24, 3 if len(shape) == 3 else 1)
     assert np.abs(pixels.reshape(shape) - ramp).max() < 6
 
@@ -81,17 +81,17 @@ def test_of_several_frames_the_first_counts() -> None:
     for kind in ("GIF", "TIFF", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
         file = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-        assert (PLAIN.image(file) == (255, 0, 0)).all(), kind
+        assert (PLAIN.decode_and_fit(file) == (255, 0, 0)).all(), kind
 
 
 def test_one_bit_pictures_become_black_and_white() -> None:
     bits = NOISE[..., 0] > 127
-    assert np.array_equal(PLAIN.image(encoded(bits, "PNG"))[..., 0], bits * 255)
+    assert np.array_equal(PLAIN.decode_and_fit(encoded(bits, "PNG"))[..., 0], bits * 255)
 
 
 def test_cmyk_becomes_rgb() -> None:
     inks = np.array([[[0, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255]]], np.uint8)
-    pixels = PLAIN.image(encoded(Image.fromarray(inks, "CMYK"), "TIFF"))
+    pixels = PLAIN.decode_and_fit(encoded(Image.fromarray(inks, "CMYK"), "TIFF"))
     assert pixels.tolist() == [[[255, 255, 255], [255, 0, 0], [0, 0, 0]]]
 
 
@@ -99,7 +99,7 @@ def test_palette_becomes_rgb() -> None:
     picture = Image.fromarray(NOISE).quantize(16)
     for kind in ("PNG", "GIF", "BMP"):
         assert np.array_equal(
-            PLAIN.image(encoded(picture, kind)), np.asarray(picture.convert("RGB"))
+            PLAIN.decode_and_fit(encoded(picture, kind)), np.asarray(picture.convert("RGB"))
         ), kind
 
 
@@ -122,28 +122,28 @@ def test_transparent_pixels_show_the_background(
         encoded(palette, "PNG", transparency=b"\xff\x00"),
         encoded(palette, "GIF", transparency=1),
     ):
-        assert wanted.image(file).tolist() == [[[200, 100, 50], list(expected)]]
+        assert wanted.decode_and_fit(file).tolist() == [[[200, 100, 50], list(expected)]]
 
 
 def test_half_transparent_pixels_mix_with_the_background() -> None:
     file = encoded(one_pixel("RGBA", (0, 0, 0, 128)), "PNG")
-    assert PLAIN.image(file).tolist() == [[[127, 127, 127]]]
+    assert PLAIN.decode_and_fit(file).tolist() == [[[127, 127, 127]]]
     black = isthmus.Preprocessing(background="black")
-    assert black.image(file).tolist() == [[[0, 0, 0]]]
+    assert black.decode_and_fit(file).tolist() == [[[0, 0, 0]]]
 
 
 def test_transparent_gray_stays_gray_over_gray_only() -> None:
     file = encoded(one_pixel("LA", (90, 0)), "PNG")
-    assert PLAIN.image(file).tolist() == [[[255]]]
+    assert PLAIN.decode_and_fit(file).tolist() == [[[255]]]
     red = isthmus.Preprocessing(background="red")
-    assert red.image(file).tolist() == [[[255, 0, 0]]]
+    assert red.decode_and_fit(file).tolist() == [[[255, 0, 0]]]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "big-endian TIFF"])
 def test_sixteen_bits_are_scaled_not_clipped(kind: str) -> None:
     values = np.linspace(0, 65535, 60).astype(np.uint16).reshape(6, 10)
     big = kind == "big-endian TIFF"
-    pixels = PLAIN.image(big_endian_tiff(values) if big else encoded(values, kind))
+    pixels = PLAIN.decode_and_fit(big_endian_tiff(values) if big else encoded(values, kind))
     assert np.array_equal(pixels[..., 0], np.round(values / 257))
 
 
@@ -152,14 +152,14 @@ def test_dark_sixteen_bits_are_scaled_too() -> None:
         encoded(np.full((2, 2), 200, np.uint16), "PNG"),
         big_endian_tiff(np.full((2, 2), 200, np.uint16)),
     ):
-        assert (PLAIN.image(file) == 1).all()
+        assert (PLAIN.decode_and_fit(file) == 1).all()
 
 
 def test_floating_point_tiff_is_taken_from_0_to_1(refused: Refused) -> None:
     values = np.array([[0, 0.5, 1]], np.float32)
-    assert PLAIN.image(encoded(values, "TIFF")).ravel().tolist() == [0, 128, 255]
+    assert PLAIN.decode_and_fit(encoded(values, "TIFF")).ravel().tolist() == [0, 128, 255]
     with refused(SourceError, "0 to 2"):
-        PLAIN.image(encoded(values * 2, "TIFF"))
+        PLAIN.decode_and_fit(encoded(values * 2, "TIFF"))
 
 
 @pytest.mark.parametrize(
@@ -178,23 +178,23 @@ def test_floating_point_tiff_is_taken_from_0_to_1(refused: Refused) -> None:
 def test_exif_orientation_is_applied(orientation: int, turned: Pixels) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert np.array_equal(PLAIN.image(encoded(NOISE, "PNG", exif=exif)), turned)
-    assert PLAIN.image(encoded(NOISE, "JPEG", exif=exif)).shape == turned.shape
+    assert np.array_equal(PLAIN.decode_and_fit(encoded(NOISE, "PNG", exif=exif)), turned)
+    assert PLAIN.decode_and_fit(encoded(NOISE, "JPEG", exif=exif)).shape == turned.shape
 
 
 def test_a_path_gives_the_same_as_its_content(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(encoded(NOISE, "PNG"))
-    assert np.array_equal(PLAIN.image(str(path)), NOISE)
+    assert np.array_equal(PLAIN.decode_and_fit(str(path)), NOISE)
 
 
 def test_crop_is_the_central_square() -> None:
-    cropped = isthmus.Preprocessing(crop=5).image(encoded(NOISE, "PNG"))
+    cropped = isthmus.Preprocessing(crop=5).decode_and_fit(encoded(NOISE, "PNG"))
     assert np.array_equal(cropped, NOISE[2:7, 4:9])
 
 
 def test_crop_of_a_smaller_picture_is_its_largest_square() -> None:
-    cropped = isthmus.Preprocessing(crop=12).image(encoded(NOISE, "PNG"))
+    cropped = isthmus.Preprocessing(crop=12).decode_and_fit(encoded(NOISE, "PNG"))
     assert np.array_equal(cropped, NOISE[:, 2:11])
 
 
@@ -202,9 +202,9 @@ def test_crop_comes_before_resizing() -> None:
     bordered = np.full_like(NOISE, 255)
     bordered[2:7, 4:9] = NOISE[2:7, 4:9]
     wanted = isthmus.Preprocessing(crop=5, size=(3, 3))
-    outcome = wanted.image(encoded(NOISE, "PNG"))
+    outcome = wanted.decode_and_fit(encoded(NOISE, "PNG"))
     assert outcome.shape == (3, 3, 3)
-    assert np.array_equal(outcome, wanted.image(encoded(bordered, "PNG")))
+    assert np.array_equal(outcome, wanted.decode_and_fit(encoded(bordered, "PNG")))
 
 
 @pytest.mark.parametrize(("crop", "box"), [(None, (0, 9, 0, 14)), (5, (2, 7, 4, 9))])
@@ -213,8 +213,8 @@ def test_a_fitted_picture_is_put_back_where_it_was(
 ) -> None:
     top, bottom, left, right = box
     wanted = isthmus.Preprocessing(crop=crop)
-    assert np.array_equal(wanted.cropped(NOISE), NOISE[top:bottom, left:right])
-    back = wanted.put_back(255 - wanted.fit(NOISE), NOISE)
+    assert np.array_equal(wanted.apply_crop(NOISE), NOISE[top:bottom, left:right])
+    back = wanted.undo_fit(255 - wanted.fit(NOISE), NOISE)
     expected = NOISE.copy()
     expected[top:bottom, left:right] = 255 - NOISE[top:bottom, left:right]
     assert np.array_equal(back, expected)
@@ -223,7 +223,7 @@ def test_a_fitted_picture_is_put_back_where_it_was(
 def test_a_picture_put_back_has_its_size_and_the_channels_of_what_was_fitted() -> None:
     wanted = isthmus.Preprocessing(crop=5, size=(3, 4), channels=1)
     before = NOISE.copy()
-    back = wanted.put_back(np.full((3, 4, 1), 77, np.uint8), NOISE)
+    back = wanted.undo_fit(np.full((3, 4, 1), 77, np.uint8), NOISE)
     assert back.shape == (9, 14, 1)
     assert (back[2:7, 4:9] == 77).all()
     gray = isthmus.Preprocessing(channels=1).fit(NOISE)
@@ -245,7 +245,7 @@ def test_size_is_a_side_or_height_and_width(
 def test_resizing_stretches_the_whole_picture() -> None:
     halves = np.zeros((20, 40), np.uint8)
     halves[:, 20:] = 255
-    outcome = isthmus.Preprocessing(size=(8, 4)).image(encoded(halves, "PNG"))
+    outcome = isthmus.Preprocessing(size=(8, 4)).decode_and_fit(encoded(halves, "PNG"))
     assert outcome.shape == (8, 4, 1)
     assert outcome[:, 0].max() == 0
     assert outcome[:, -1].min() == 255
@@ -255,7 +255,7 @@ def test_resizing_stretches_the_whole_picture() -> None:
 def test_shrinking_averages_rather_than_picks(channels: int) -> None:
     board = np.indices((32, 32)).sum(0) % 2 * np.uint8(255)
     wanted = isthmus.Preprocessing(size=(4, 4), channels=channels)
-    outcome = wanted.image(encoded(board.astype(np.uint8), "PNG"))
+    outcome = wanted.decode_and_fit(encoded(board.astype(np.uint8), "PNG"))
     assert 120 < outcome.min() <= outcome.max() < 136
 
 
@@ -264,11 +264,11 @@ def test_shrinking_averages_rather_than_picks(channels: int) -> None:
 )
 def test_gray_follows_the_luma_weights(color: str, gray: int) -> None:
     wanted = isthmus.Preprocessing(channels=1)
-    assert wanted.image(encoded(one_pixel("RGB", color), "PNG")).tolist() == [[[gray]]]
+    assert wanted.decode_and_fit(encoded(one_pixel("RGB", color), "PNG")).tolist() == [[[gray]]]
 
 
 def test_gray_made_rgb_repeats_each_value() -> None:
-    pixels = isthmus.Preprocessing(channels=3).image(encoded(NOISE[..., 0], "PNG"))
+    pixels = isthmus.Preprocessing(channels=3).decode_and_fit(encoded(NOISE[..., 0], "PNG"))
     assert np.array_equal(pixels, NOISE[..., :1].repeat(3, axis=2))
 
 
@@ -276,13 +276,13 @@ def test_gray_made_rgb_repeats_each_value() -> None:
 def test_a_picture_cut_short_is_refused(kind: str) -> None:
     file = encoded(NOISE, kind)
     with pytest.raises(SourceError, match=r"\w{3}"):
-        PLAIN.image(file[: len(file) // 2])
+        PLAIN.decode_and_fit(file[: len(file) // 2])
 
 
 @pytest.mark.parametrize("file", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_picture_is_refused(file: bytes) -> None:
     with pytest.raises(SourceError, match="not an image"):
-        PLAIN.image(file)
+        PLAIN.decode_and_fit(file)
 
 
 @given(position=st.integers(0, 300), byte=st.integers(0, 255), kind=st.sampled_from(["PNG", "GIF"]))
@@ -292,7 +292,7 @@ def test_a_damaged_picture_gives_pixels_or_the_one_error(
     file = bytearray(encoded(NOISE, kind))
     file[position % len(file)] = byte
     with suppress(SourceError):
-        pixels = PLAIN.image(bytes(file))
+        pixels = PLAIN.decode_and_fit(bytes(file))
         assert pixels.dtype == np.uint8
         assert pixels.shape[2] in (1, 3)
 
@@ -377,7 +377,7 @@ def test_a_jpeg_decoded_smaller_comes_out_as_from_its_whole(
     exif[0x0112] = orientation
     picture.save(tmp_path / "wave.jpg", quality=95, exif=exif)
     wanted = isthmus.Preprocessing(crop=crop, size=size)
-    smaller = wanted.image(str(tmp_path / "wave.jpg")).astype(int)
+    smaller = wanted.decode_and_fit(str(tmp_path / "wave.jpg")).astype(int)
     whole = wanted.fit(wanted.decode(str(tmp_path / "wave.jpg"))).astype(int)
     assert smaller.shape == (*size, 3)
     assert np.abs(smaller - whole).mean() < 1.5

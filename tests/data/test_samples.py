@@ -25,9 +25,7 @@ SIGNALS = np.random.default_rng(3).normal(size=(4, 30, 2)).astype(np.float32)
 def samples() -> isthmus.Samples:
     return isthmus.Samples(
         VALUES.copy(),
-        names=list("abcdef"),
-        labels=np.array([0, 1, 1, 0, 1, 0]),
-        class_names=("ant", "bee"),
+        isthmus.Items(list("abcdef"), np.array([0, 1, 1, 0, 1, 0]), ("ant", "bee")),
         splits=np.array([0, 0, 0, 0, 2, 2], np.uint8),
     )
 
@@ -36,7 +34,7 @@ def of_parts(splits: list[int] | None, count: int = 0) -> isthmus.Samples:
     count = len(splits) if splits is not None else count
     return isthmus.Samples(
         np.zeros((count, 1, 1, 1), np.uint8),
-        names=[str(i) for i in range(count)],
+        isthmus.Items([str(i) for i in range(count)]),
         splits=None if splits is None else np.array(splits, np.uint8),
     )
 
@@ -110,15 +108,15 @@ def altered_value(samples: isthmus.Samples) -> isthmus.Samples:
 
 
 def altered_label(samples: isthmus.Samples) -> isthmus.Samples:
-    return replace(samples, labels=np.array([0, 1, 1, 0, 1, 1]))
+    return replace(samples, items=replace(samples.items, labels=np.array([0, 1, 1, 0, 1, 1])))
 
 
 ALTERED: list[Callable[[isthmus.Samples], isthmus.Samples]] = [
     altered_value,
     altered_label,
-    lambda samples: replace(samples, labels=None),
-    lambda samples: replace(samples, names=list("abcdeg")),
-    lambda samples: replace(samples, class_names=("ant", "bug")),
+    lambda samples: replace(samples, items=replace(samples.items, labels=None)),
+    lambda samples: replace(samples, items=replace(samples.items, names=list("abcdeg"))),
+    lambda samples: replace(samples, items=replace(samples.items, class_names=("ant", "bug"))),
     lambda samples: replace(samples, values=samples.values.reshape(6, 5, 4, 3)),
     lambda samples: samples.take(np.array([0, 1, 2, 3, 5, 4])),
     lambda samples: samples.take(np.arange(5)),
@@ -134,11 +132,21 @@ def test_the_fingerprint_follows_the_content(
 
 def test_the_fingerprint_is_of_the_content_alone(samples: isthmus.Samples) -> None:
     assert len(samples.fingerprint) == 16
-    strided = replace(samples, values=np.asfortranarray(VALUES), names=tuple("abcdef"))
+    strided = replace(samples, values=np.asfortranarray(VALUES))
     elsewhere = replace(
         samples, origin=isthmus.load("digits").origin, splits=None, skipped=(("g", "broken"),)
     )
     assert strided.fingerprint == elsewhere.fingerprint == samples.fingerprint
+
+
+def test_the_fingerprint_keeps_its_value() -> None:
+    # Runs and indexes store it: another value would make all of them stale.
+    assert isthmus.load("digits").take(np.arange(7)).fingerprint == "51cb5eabb6caea9b"
+
+
+def test_the_fingerprint_is_computed_on_demand(samples: isthmus.Samples) -> None:
+    assert samples.items.fingerprint == ""
+    assert "fingerprint" not in vars(samples)
 
 
 def test_samples_survive_pickling(samples: isthmus.Samples) -> None:
@@ -150,8 +158,8 @@ def test_samples_survive_pickling(samples: isthmus.Samples) -> None:
 @pytest.mark.parametrize(
     ("changes", "culprits"),
     [
-        ({"names": ["a"]}, ["6 samples", "1 names"]),
-        ({"labels": np.zeros(5, np.int64)}, ["6 samples", "5 labels"]),
+        ({"items": isthmus.Items(["a"])}, ["6 samples", "1 names"]),
+        ({"items": isthmus.Items(list("abcdef"), np.full(6, -1))}, ["a of", "no class"]),
         ({"splits": np.zeros(7, np.uint8)}, ["6 samples", "7 splits"]),
         ({"values": VALUES / 255}, ["float64 (6, 4, 5, 3)"]),
         ({"values": VALUES[..., 0]}, ["uint8 (6, 4, 5)"]),
@@ -170,7 +178,7 @@ def test_a_signal_that_is_not_finite_is_refused_by_name(wrong: float, refused: R
     values = np.zeros((5000, 3, 1), np.float32)
     values[4500, 1] = wrong
     with refused(SourceError, "signal s4500", "NaN or infinity"):
-        isthmus.Samples(values, [f"s{i}" for i in range(5000)])
+        isthmus.Samples(values, isthmus.Items([f"s{i}" for i in range(5000)]))
 
 
 FRACTIONS = st.floats(0.01, 0.45)

@@ -156,7 +156,7 @@ LABELLED = header("label", *[""] * 25)
         ("1,2,3,4\n5,6,-1,8\n", ["row 2 of the data", "the pixel -1"]),
         ("1,2,3,4\n5,6,0.5,8\n", ["row 2 of the data", "the pixel 0.5"]),
         ("1,2,3,4\n5,nan,7,8\n", ["row 2 of the data", "the pixel nan"]),
-        ("label,a,b,c,d\n0.5,1,2,3,4\n", ["labels that are no whole numbers"]),
+        ("label,a,b,c,d\n0.5,1,2,3,4\n", ["labels that are not whole numbers"]),
         (",".join(["label", *["p"] * 783]) + "\n" + ",".join("1" * 784) + "\n", ["783", "27×27"]),
     ],
 )
@@ -480,7 +480,7 @@ BROKEN_SIGNALS[4, 3, 1] = np.nan
         ({"images": IMAGES[:, :0]}, ["holds no samples"]),
         ({"images": IMAGES, "labels": LABELS[:5]}, ["12 samples", "labels of shape (5,)"]),
         ({"images": IMAGES, "labels": np.eye(12)}, ["labels of shape (12, 12)"]),
-        ({"images": IMAGES, "labels": LABELS / 2}, ["labels that are no whole numbers"]),
+        ({"images": IMAGES, "labels": LABELS / 2}, ["labels that are not whole numbers"]),
         ({"images": IMAGES, "labels": LABELS, "class_names": ["a", "b"]}, ["its 2 class_names"]),
         ({"images": IMAGES, "labels": ["a"] * 12, "class_names": ["a"]}, ["its 1 class_names"]),
         ({"x_train": IMAGES, "x_test": IMAGES[:, :4]}, ["x_train of (12, 5, 5", "(12, 4, 5"]),

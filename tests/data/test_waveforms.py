@@ -15,7 +15,7 @@ def samples() -> Samples:
 
 
 def test_they_are_signals_with_classes(samples: Samples) -> None:
-    assert DATASETS["waveforms"].present
+    assert DATASETS["waveforms"].is_present
     assert samples.values.shape == (COUNT, LENGTH, 1)
     assert samples.is_signal
     assert samples.class_names == CLASSES

@@ -9,6 +9,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, train
+from isthmus.data.items import Items
 from isthmus.errors import OptionError, RunError
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -96,7 +97,7 @@ def test_a_part_of_the_runs_own_data_may_have_been_trained_on(
 def test_a_source_with_a_test_part_is_measured_on_that(run: Run, digits: Samples) -> None:
     splits = np.zeros(100, np.uint8)
     splits[:7] = 2
-    part = Samples(digits.values[:100], digits.names[:100], splits=splits)
+    part = Samples(digits.values[:100], Items(digits.names[:100]), splits=splits)
     assert evaluate(run, part, own=digits)["test"]["n"] == 7
 
 
@@ -237,8 +238,8 @@ def test_a_classifier_is_measured_on_another_order_of_classes(
     part = digits.take(np.arange(100))
     assert part.labels is not None
     names = digits.class_names
-    same = Samples(part.values, part.names, part.labels, names)
-    turned = Samples(part.values, part.names, 9 - part.labels, names[::-1])
+    same = Samples(part.values, Items(part.names, part.labels, names))
+    turned = Samples(part.values, Items(part.names, 9 - part.labels, names[::-1]))
     results = [evaluate(classifier, samples, own=digits) for samples in (same, turned)]
     assert results[0] == results[1]
     assert results[0]["test"]["n"] == 100
@@ -251,6 +252,7 @@ def test_a_classifier_is_not_measured_on_what_it_does_not_know(
     part = digits.take(np.arange(20))
     names = (*digits.class_names[:9], "nine")
     with refused(OptionError, "the class nine", "does not know"):
-        evaluate(classifier, Samples(part.values, part.names, part.labels, names), own=digits)
+        other = Samples(part.values, Items(part.names, part.labels, names))
+        evaluate(classifier, other, own=digits)
     with refused(OptionError, "no labels"):
         evaluate(classifier, load(part.values), own=digits)

@@ -9,9 +9,10 @@ import pytest
 from sklearn.metrics import classification_report, confusion_matrix, log_loss, top_k_accuracy_score
 
 from isthmus import Preprocessing, Samples, TrainedModel, configure, load
+from isthmus.data.items import Items
 from isthmus.errors import OptionError
+from isthmus.evaluation.baselines import majority_accuracy
 from isthmus.evaluation.predictions import (
-    majority_accuracy,
     most_confident_mistakes,
     prediction_rows,
     score_predictions,
@@ -57,7 +58,7 @@ def scenes() -> Samples:
     values = load("digits", limit=12, size=32).values
     masks = np.digitize(values[..., 0], (80, 170)).astype(np.uint8)
     masks[:, :4] = 255
-    return Samples(values, list("abcdefghijkl"), class_names=SCENE, masks=masks)
+    return Samples(values, Items(list("abcdefghijkl"), class_names=SCENE), masks=masks)
 
 
 # -- classifiers ----------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def test_a_classifier_is_judged_as_scikit_learn_judges_it(
 
 def test_few_classes_have_no_top_five(digits: Samples) -> None:
     assert digits.labels is not None
-    two = replace(digits, labels=digits.labels % 2, class_names=("even", "odd"))
+    two = replace(digits, items=Items(digits.names, digits.labels % 2, ("even", "odd")))
     assert "top_5" not in score_predictions(untrained("cnn-small", 8, ("even", "odd")), two)
 
 
@@ -151,7 +152,7 @@ def test_answers_of_a_segmenter_are_shares_of_the_classes_it_sees(
 
 def test_classes_are_found_by_name_in_any_order(classifier: TrainedModel, digits: Samples) -> None:
     assert digits.labels is not None
-    turned = replace(digits, labels=9 - digits.labels, class_names=DIGITS[::-1])
+    turned = replace(digits, items=Items(digits.names, 9 - digits.labels, DIGITS[::-1]))
     assert np.array_equal(targets_in_model_classes(classifier, turned), digits.labels)
     assert targets_in_model_classes(classifier, turned).dtype == np.int64
     assert score_predictions(classifier, turned) == score_predictions(classifier, digits)
@@ -162,7 +163,8 @@ def test_classes_of_masks_are_found_by_name_and_void_stays(
 ) -> None:
     assert scenes.masks is not None
     turned = np.where(scenes.masks == 255, 255, 2 - scenes.masks).astype(np.uint8)
-    three = replace(scenes, masks=turned, class_names=("edge", "pen", "paper"))
+    items = Items(scenes.names, class_names=("edge", "pen", "paper"))
+    three = replace(scenes, masks=turned, items=items)
     assert np.array_equal(targets_in_model_classes(segmenter, three), scenes.masks)
     assert targets_in_model_classes(segmenter, three).dtype == np.uint8
     assert score_predictions(segmenter, three) == score_predictions(segmenter, scenes)
@@ -179,7 +181,7 @@ def test_without_a_truth_that_fits_nothing_is_judged(
         score_predictions(classifier, load(digits.values))
     with refused(OptionError, "the array", "no masks", "isthmus predict"):
         score_predictions(segmenter, load(scenes.values))
-    other = replace(digits, class_names=(*DIGITS[:9], "nine"))
+    other = replace(digits, items=replace(digits.items, class_names=(*DIGITS[:9], "nine")))
     with refused(OptionError, "the class nine", "0, 1, 2"):
         score_predictions(classifier, other)
 

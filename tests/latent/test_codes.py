@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from isthmus import Run, Samples, TrainedModel, TrainingConfig, load, resume, train
+from isthmus.data.items import Items
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.latent.codes import Codes, encode
 
@@ -52,7 +53,10 @@ def test_codes_are_what_the_model_encodes_with_all_that_is_known(
     np.testing.assert_array_equal(codes.labels, digits.labels)
     assert codes.class_names == digits.class_names
     assert (codes.layer, codes.shape) == ("code", (8,))
-    assert (codes.model, codes.data) == (model.fingerprint, digits.fingerprint)
+    assert (codes.model_fingerprint, codes.items.fingerprint) == (
+        model.fingerprint,
+        digits.fingerprint,
+    )
     assert codes.origin == digits.origin
     assert repr(codes) == "Codes(600 of 8, layer code)"
 
@@ -106,8 +110,8 @@ def test_what_was_saved_comes_back(codes: Codes, tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.z, codes.z)
     assert isinstance(back.z, np.memmap)
     assert back.z.offset % 64 == 0
-    assert replace(back, z=codes.z, labels=codes.labels) != back  # arrays are not compared
-    for name in ("layer", "shape", "model", "data", "origin", "class_names"):
+    assert replace(back, z=codes.z) != back  # arrays are not compared
+    for name in ("layer", "shape", "model_fingerprint", "origin", "class_names"):
         assert getattr(back, name) == getattr(codes, name)
     assert list(back.names) == list(codes.names)
     assert back.labels is not None
@@ -117,7 +121,7 @@ def test_what_was_saved_comes_back(codes: Codes, tmp_path: Path) -> None:
 
 def test_codes_need_no_labels_and_take_any_name_and_number(tmp_path: Path) -> None:
     z = np.array([[1.5, -2.0], [np.pi, 1e-9]])  # float64, and no array of torch
-    Codes(z[:, ::-1], ["Zoë/猫.png", "a b"]).save(tmp_path / "codes.npz")
+    Codes(z[:, ::-1], Items(["Zoë/猫.png", "a b"])).save(tmp_path / "codes.npz")
     back = Codes.load(tmp_path / "codes.npz")
     np.testing.assert_array_equal(back.z, z[:, ::-1].astype(np.float32))
     assert list(back.names) == ["Zoë/猫.png", "a b"]
@@ -129,9 +133,9 @@ def test_numpy_alone_reads_the_file(codes: Codes, tmp_path: Path) -> None:
     codes.save(tmp_path / "codes.npz")
     with np.load(tmp_path / "codes.npz", allow_pickle=False) as parts:
         np.testing.assert_array_equal(parts["z"], codes.z)
-        assert parts["names"].tolist() == list(codes.names)
+        assert parts["names"].tobytes().decode() == "".join(codes.names)
         about = json.loads(str(parts["about"]))
-    assert about["model"] == codes.model
+    assert about["model_fingerprint"] == codes.model_fingerprint
     assert about["origin"]["source"] == "digits"
 
 
@@ -151,7 +155,8 @@ def test_some_can_be_taken_in_any_order(codes: Codes) -> None:
     assert few.labels.tolist() == codes.labels[[5, 0, 5]].tolist()
     few.z[:] = 0
     assert codes.z[5].any()
-    assert replace(codes, labels=None).take(np.array([1])).labels is None
+    bare = replace(codes, items=Items(codes.names))
+    assert bare.take(np.array([1])).labels is None
 
 
 def test_progress_is_told_in_batches(model: TrainedModel, digits: Samples) -> None:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from isthmus import Samples, TrainedModel, load
+from isthmus.data.items import Items
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import IsthmusError, ModelError, OptionError, RunError
 from isthmus.latent import index_files, vectors
@@ -51,7 +53,7 @@ def codes(model: TrainedModel, digits: Samples) -> Codes:
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the index be of each kind."""
     if request.param == "ivf":
-        monkeypatch.setattr(vectors, "EXACT", 100)
+        monkeypatch.setattr(vectors, "MAX_EXACT", 100)
     return str(request.param)
 
 
@@ -66,7 +68,11 @@ def untrained(seed: int) -> TrainedModel:
 
 def drawn(count: int, size: int = 6, seed: int = 0, prefix: str = "") -> Codes:
     z = np.random.default_rng(seed).standard_normal((count, size), np.float32)
-    return Codes(z, [f"{prefix}{i}" for i in range(count)])
+    return Codes(z, Items([f"{prefix}{i}" for i in range(count)]))
+
+
+def labelled(codes: Codes, labels: NDArray[np.int64] | None, class_names: tuple[str, ...]) -> Codes:
+    return replace(codes, items=Items(codes.names, labels, class_names))
 
 
 def measured(z: NDArray[Any], queries: NDArray[Any], metric: str) -> NDArray[np.float64]:
@@ -84,7 +90,8 @@ def agrees(index: Index, codes: Codes, metric: str, k: int = 10) -> float:
     queries = codes.z[:: max(1, len(codes) // 100)] + np.float32(0.01)
     hits = index.search(queries, k)
     truth = measured(codes.z, queries, metric)
-    rows = np.array([[index.names.index(name) for name in names] for names in hits.names])
+    rows = hits.rows
+    assert hits.names == [[codes.names[row] for row in found] for found in rows]
     assert [len(set(names)) for names in hits.names] == [k] * len(queries)
     # What it says of each is true, and the nearest comes first.
     np.testing.assert_allclose(
@@ -109,7 +116,7 @@ def test_it_finds_what_brute_force_finds(codes: Codes, kind: str, metric: str) -
 def test_probing_some_lists_is_enough_and_its_recall_is_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(vectors, "EXACT", 1000)
+    monkeypatch.setattr(vectors, "MAX_EXACT", 1000)
     codes = drawn(5000, 8)
     index = Index.build(codes)
     assert 1 < index.vectors.nprobe < index.vectors.lists == 71
@@ -134,8 +141,8 @@ def test_any_codes_are_found_in_the_order_of_their_distances(
 ) -> None:
     z[~z.any(axis=1)] = 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "EXACT", exact)
-        index = Index.build(Codes(z, [str(i) for i in range(30)]), metric)
+        patch.setattr(vectors, "MAX_EXACT", exact)
+        index = Index.build(Codes(z, Items([str(i) for i in range(30)])), metric)
         hits = index.search(z, k)
     assert np.isfinite(hits.distances).all()
     truth = np.sort(measured(z, z, metric), axis=1)[:, :k]
@@ -184,11 +191,11 @@ def test_adding_and_removing_is_as_if_it_had_been_built_so(
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "save"]), st.integers(1, 40))))
 def test_after_any_changes_it_holds_what_it_should(steps: list[tuple[str, int]]) -> None:
-    pool = replace(drawn(2000, 4), labels=np.arange(2000) % 3, class_names=("a", "b", "c"))
+    pool = labelled(drawn(2000, 4), np.arange(2000) % 3, ("a", "b", "c"))
     rows = list(range(30))
     fresh, draw = 30, np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(vectors, "EXACT", 60)
+        patch.setattr(vectors, "MAX_EXACT", 60)
         index = Index.build(pool.take(np.array(rows)))
         for step, count in steps:
             if step == "add":
@@ -217,10 +224,10 @@ def test_after_any_changes_it_holds_what_it_should(steps: list[tuple[str, int]])
 
 
 def test_lists_may_run_empty(codes: Codes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "EXACT", 100)
+    monkeypatch.setattr(vectors, "MAX_EXACT", 100)
     index = Index.build(codes)
-    _, rows, _ = next(index.vectors._inverted_lists())
-    gone = sorted(rows.tolist())
+    _, lists = index.vectors.index.quantizer.search(codes.z, 1)  # which list has which code
+    gone = np.flatnonzero(lists == lists[0]).tolist()
     index.remove([codes.names[row] for row in gone])
     index.remove(index.names[:1])
     index.save(tmp_path)
@@ -233,7 +240,7 @@ def test_lists_may_run_empty(codes: Codes, tmp_path: Path, monkeypatch: pytest.M
 def test_an_exact_index_that_grows_beyond_the_limit_gets_lists(
     codes: Codes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "EXACT", 500)
+    monkeypatch.setattr(vectors, "MAX_EXACT", 500)
     index = Index.build(codes.take(np.arange(500)))
     assert (index.kind, index.recall) == ("exact", 1.0)
     index.add(codes.take(np.arange(500, 700)))
@@ -242,7 +249,7 @@ def test_an_exact_index_that_grows_beyond_the_limit_gets_lists(
 
 
 def test_recall_is_measured_again_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "EXACT", 1000)
+    monkeypatch.setattr(vectors, "MAX_EXACT", 1000)
     index = Index.build(drawn(3000))
     nprobe = index.vectors.nprobe
     far = drawn(3000, seed=1, prefix="far")
@@ -258,7 +265,7 @@ def test_a_class_is_searched_exactly_even_where_few_of_it_are(kind: str) -> None
     z = drawn(1000).z
     labels = np.zeros(1000, np.int64)
     labels[[3, 500, 999]] = 1
-    codes = Codes(z, [str(i) for i in range(1000)], labels, ("many", "few"))
+    codes = Codes(z, Items([str(i) for i in range(1000)], labels, ("many", "few")))
     index = Index.build(codes)
     for label, members in (("few", np.flatnonzero(labels)), ("many", np.flatnonzero(labels == 0))):
         hits = index.search(z[:50], 3, label=label)
@@ -289,7 +296,7 @@ def test_similar_to_a_sample_are_others(codes: Codes, kind: str) -> None:
 
 
 def test_a_sample_is_left_out_even_among_its_equals(kind: str) -> None:
-    index = Index.build(Codes(np.ones((200, 2), np.float32), [str(i) for i in range(200)]))
+    index = Index.build(Codes(np.ones((200, 2), np.float32), Items([str(i) for i in range(200)])))
     hits = index.search_by_name("7", 199)
     assert sorted(map(int, hits.names[0])) == [i for i in range(200) if i != 7]
     np.testing.assert_array_equal(hits.distances, 0)
@@ -305,31 +312,52 @@ def test_most_of_the_nearest_digits_are_of_the_same_class(codes: Codes) -> None:
 
 def test_hits_are_rows_for_a_machine(codes: Codes) -> None:
     hits = Index.build(codes).search(codes.z[:2], 2)
-    rows = json.loads(json.dumps(hits.rows(1)))
+    rows = json.loads(json.dumps(hits.matches(1)))
     assert [row["name"] for row in rows] == hits.names[1]
     assert hits.labels is not None
     label = hits.labels[1][0]
     assert rows[0] == {"name": codes.names[1], "label": label, "distance": 0.0}
     unlabelled = Index.build(drawn(5)).search(drawn(5).z, 2)
     assert unlabelled.labels is None
-    assert [row["label"] for row in unlabelled.rows()] == [None, None]
+    assert [row["label"] for row in unlabelled.matches()] == [None, None]
 
 
 def test_codes_of_other_classes_and_of_none_join(codes: Codes) -> None:
-    index = Index.build(replace(codes, labels=None, class_names=()).take(np.arange(5)))
+    index = Index.build(labelled(codes, None, ()).take(np.arange(5)))
     with pytest.raises(OptionError, match="the index knows no classes"):
         index.search(codes.z[:1], 1, label="cat")
-    pets = replace(codes, class_names=("cat", "dog"), labels=np.arange(700) % 2)
+    pets = labelled(codes, np.arange(700) % 2, ("cat", "dog"))
     index.add(pets.take(np.arange(5, 9)))
-    birds = replace(codes, class_names=("bird", "cat"), labels=np.arange(700) % 2)
+    birds = labelled(codes, np.arange(700) % 2, ("bird", "cat"))
     index.add(birds.take(np.arange(9, 12)))
     assert index.class_names == ("cat", "dog", "bird")
+    assert index.labels is not None
     assert index.labels.tolist() == [-1] * 5 + [1, 0, 1, 0] + [0, 2, 0]
     hits = index.search(codes.z[:12], 1)
     assert hits.labels is not None
     labels = [label for (label,) in hits.labels]
     assert labels == [None] * 5 + ["dog", "cat", "dog", "cat", "cat", "bird", "cat"]
-    assert hits.rows(3)[0]["label"] is None
+    assert hits.matches(3)[0]["label"] is None
+
+
+def test_eight_threads_can_search_one_index(codes: Codes, kind: str, tmp_path: Path) -> None:
+    Index.build(codes).save(tmp_path)
+
+    def answers(index: Index, i: int) -> tuple[Any, ...]:
+        by_code = index.search(codes.z[i : i + 3], 7)
+        of_class = index.search(codes.z[i : i + 1], 5, label="3")
+        by_name = index.search_by_name(codes.names[i], 4)  # makes faiss find vectors by row
+        return by_code.rows.tolist(), by_code.names, of_class.labels, by_name.rows.tolist()
+
+    expected = [answers(Index.open(tmp_path), i) for i in range(0, 80, 2)]
+    index, start = Index.open(tmp_path), threading.Barrier(8)
+
+    def ask(thread: int) -> list[tuple[Any, ...]]:
+        start.wait()
+        return [answers(index, i) for i in range(0, 80, 2)]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, range(8))) == [expected] * 8
 
 
 # On disk
@@ -354,9 +382,10 @@ def test_it_answers_the_same_when_opened(
         index.search_by_name(codes.names[0]).names,
         index.search_by_name(codes.names[0]).labels,
     )
-    for name in ("kind", "recall", "metric", "layer", "model", "class_names", "sources", "removed"):
+    for name in ("kind", "recall", "metric", "layer", "model_fingerprint", "sources", "removed"):
         assert getattr(again, name) == getattr(index, name)
-    assert list(again.names) == list(index.names)
+    assert (again.names, again.class_names) == (index.names, index.class_names)
+    assert again.items.fingerprint == index.items.fingerprint
     np.testing.assert_array_equal(again.labels, index.labels)
     assert again.sources[0].origin == codes.origin
     assert repr(again) == repr(index)
@@ -385,7 +414,7 @@ def test_index_json_says_what_it_holds(codes: Codes, kind: str, tmp_path: Path) 
     index = Index.build(codes)
     index.save(tmp_path)
     about = json.loads((tmp_path / "index.json").read_text())
-    assert about["format"] == 1
+    assert about["format"] == 2
     assert (about["metric"], about["kind"], about["count"], about["size"]) == (
         "euclidean",
         kind,
@@ -393,8 +422,9 @@ def test_index_json_says_what_it_holds(codes: Codes, kind: str, tmp_path: Path) 
         6,
     )
     assert (about["recall"], about["nprobe"]) == (index.recall, index.vectors.nprobe)
-    assert (about["layer"], about["model"], about["removed"]) == ("code", codes.model, [])
-    assert about["sources"][0]["data"] == codes.data
+    assert (about["layer"], about["removed"]) == ("code", [])
+    assert about["model_fingerprint"] == codes.model_fingerprint
+    assert about["sources"][0]["fingerprint"] == codes.items.fingerprint
     assert about["sources"][0]["origin"]["source"] == "digits"
     assert sorted(about["files"]) == [f"{about['token']}{s}" for s in (".faiss", ".npz")]
 
@@ -467,8 +497,8 @@ def test_two_writers_do_not_mix(codes: Codes, tmp_path: Path) -> None:
 def test_a_folder_that_another_process_writes_to_is_refused(
     codes: Codes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
-    monkeypatch.setattr(index_files, "WAIT", 0.01)
-    with index_files._locked(tmp_path), refused(RunError, tmp_path, "by another process"):
+    monkeypatch.setattr(index_files, "LOCK_TIMEOUT", 0.01)
+    with index_files._lock(tmp_path), refused(RunError, tmp_path, "by another process"):
         Index.build(codes).save(tmp_path)
 
 
@@ -521,7 +551,7 @@ def test_damaged_files_are_refused_and_do_not_end_the_process(
     damages = {name: damage(content) for name, damage in DAMAGE.items()}
     if file == "index.json":  # a text whose bits may change without its getting wrong
         damages = {name: damages[name] for name in ("empty", "truncated", "zeros", "text")}
-        damages |= {"a list": b"[]", "nothing in it": b"{}", "format only": b'{"format": 1}'}
+        damages |= {"a list": b"[]", "nothing in it": b"{}", "format only": b'{"format": 2}'}
         wrong = content.replace(b'"files": {', b'"files": {"../x": [1, 2],')
         damages["other files"] = wrong.replace(b".faiss", b".fiass")
     for name, damaged in damages.items():
@@ -560,8 +590,8 @@ def test_a_file_that_is_gone_is_damage(
 def test_another_format_is_refused(codes: Codes, tmp_path: Path, refused: Refused) -> None:
     Index.build(codes).save(tmp_path)
     file = tmp_path / "index.json"
-    file.write_text(file.read_text().replace('"format": 1', '"format": 2'))
-    with refused(RunError, tmp_path, "format 2", "reads format 1"):
+    file.write_text(file.read_text().replace('"format": 2', '"format": 3'))
+    with refused(RunError, tmp_path, "format 3", "reads format 2"):
         Index.open(tmp_path)
 
 
@@ -610,7 +640,7 @@ def test_k_beyond_a_class_is_refused(codes: Codes, refused: Refused) -> None:
 def test_an_unknown_class_is_refused_with_the_known(codes: Codes, refused: Refused) -> None:
     with refused(OptionError, "'cat'", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9."):
         Index.build(codes).search(codes.z[:1], 1, label="cat")
-    many = replace(codes, class_names=tuple(f"c{i}" for i in range(1500)))
+    many = labelled(codes, codes.labels, tuple(f"c{i}" for i in range(1500)))
     with refused(OptionError, "c0, c1, ", "c11 and 1,488 more."):
         Index.build(many).search(codes.z[:1], 1, label="cat")
 
@@ -672,7 +702,7 @@ def test_nothing_is_refused(codes: Codes, refused: Refused) -> None:
     with refused(OptionError, "there are no codes"):
         Index.build(codes).add(nothing)
     with refused(OptionError, "700 codes came with 3 names"):
-        Index.build(replace(codes, names=["a", "b", "c"]))
+        Index.build(replace(codes, items=Items(["a", "b", "c"])))
 
 
 def test_names_must_differ(codes: Codes, refused: Refused) -> None:
@@ -691,7 +721,7 @@ def test_codes_of_another_model_or_layer_do_not_join(codes: Codes, refused: Refu
     index = Index.build(codes.take(np.arange(5)))
     more = codes.take(np.arange(5, 9))
     with refused(ModelError, "by another model"):
-        index.add(replace(more, model="0123456789abcdef"))
+        index.add(replace(more, model_fingerprint="0123456789abcdef"))
     with refused(ModelError, "(4, 6) of layer block 1", "(N, 6) of layer code"):
         index.add(replace(more, layer="block 1"))
     with refused(ModelError, "(4, 5)", "(N, 6)"):
@@ -717,7 +747,7 @@ def test_only_what_is_there_can_be_removed_or_asked_for(codes: Codes, refused: R
 
 def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:
     names = [os.fsdecode(b"caf\xe9.png"), "", "日本\n語.png", "a\0b", "a"]
-    Index.build(Codes(np.eye(5, dtype=np.float32), names)).save(tmp_path)
+    Index.build(Codes(np.eye(5, dtype=np.float32), Items(names))).save(tmp_path)
     index = Index.open(tmp_path)
     assert list(index.names) == names
     assert index.search(np.eye(5, dtype=np.float32), 1).names == [[name] for name in names]

@@ -1,5 +1,6 @@
 """An index follows its model and its sources, or says why it cannot."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import IsthmusError, RunError, SourceError
 from isthmus.latent.codes import encode
 from isthmus.latent.index import Index
-from isthmus.latent.indexing import open_index, rebuild_index
+from isthmus.latent.indexing import check_index, open_index, rebuild_index, update_index
 from isthmus.models.config import ModelConfig
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -104,25 +105,72 @@ def test_an_index_of_another_model_is_made_again(folder: Path, said: list[str]) 
     index = open_index(folder, other, said.append)
     (line,) = said
     assert "by another model, or before this one was trained further; it was made again" in line
-    assert index.model == other.fingerprint
+    assert index.model_fingerprint == other.fingerprint
     assert set(index.names) == HELD
     open_index(folder, other, said.append)
     assert len(said) == 1
 
 
-def test_an_index_of_a_source_that_changed_is_made_again(
+def test_an_index_is_opened_without_its_sources(
+    folder: Path,
+    model: TrainedModel,
+    pictures: Path,
+    photos: Path,
+    cache: Path,
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("isthmus.latent.indexing.load_with", None)
+    z = encode(model, model.read(pictures)).z
+    before = open_index(folder, model, said.append).search(z, 3)
+    for gone in (photos, cache):
+        shutil.rmtree(gone)
+    pictures.unlink()
+    after = open_index(folder, model, said.append).search(z, 3)
+    np.testing.assert_array_equal(after.rows, before.rows)
+    assert said == []
+
+
+def test_a_check_says_what_no_longer_belongs_together(
+    folder: Path, model: TrainedModel, pictures: Path, photos: Path, said: list[str]
+) -> None:
+    assert check_index(folder, model) is None
+    assert check_index(folder, untrained(1)) == (
+        "was made by another model, or before this one was trained further"
+    )
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    draw(pictures, 40, seed=1)
+    assert check_index(folder, model) == f"was made before {pictures} changed"
+    draw(pictures, 40)
+    assert check_index(folder, model) is None  # new times, but the same content
+    shutil.rmtree(photos)
+    reason = check_index(folder, model)
+    assert reason is not None
+    assert reason.startswith(f"was made of {photos}, which cannot be read any more (")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    damage(folder, "faiss")
+    assert check_index(folder, model) == "was damaged"
+
+
+def test_a_check_needs_an_index(model: TrainedModel, tmp_path: Path, refused: Refused) -> None:
+    with refused(RunError, "there is no index at", tmp_path):
+        check_index(tmp_path, model)
+
+
+def test_an_index_of_a_source_that_changed_is_made_again_when_it_is_updated(
     folder: Path, model: TrainedModel, pictures: Path, said: list[str]
 ) -> None:
     draw(pictures, 50, seed=1)
-    index = open_index(folder, model, said.append)
+    index = update_index(folder, model, said.append)
     why = f"was made before {pictures} changed; it was made again, of 53 samples"
     assert said == [f"the index at {folder} {why}."]
     assert set(index.names) == (HELD | set(map(str, range(40, 50))))
     z = encode(model, model.read(pictures)).z
     assert index.search(z[5:6], 1).names == [["5"]]
     np.testing.assert_allclose(index.search(z[5:6], 1).distances, 0, atol=1e-6)
-    open_index(folder, model, said.append)
+    update_index(folder, model, said.append)
     assert len(said) == 1
+    assert check_index(folder, model) is None
 
 
 def test_what_was_never_in_it_stays_out(
@@ -160,9 +208,10 @@ def test_a_source_that_is_gone_is_said(
     folder: Path, model: TrainedModel, pictures: Path, said: list[str], refused: Refused
 ) -> None:
     pictures.unlink()
-    for other in (model, untrained(1)):
-        with refused(SourceError, folder, pictures, "put it back", "isthmus index"):
-            open_index(folder, other, said.append)
+    with refused(SourceError, folder, pictures, "put it back", "isthmus index"):
+        open_index(folder, untrained(1), said.append)
+    with refused(SourceError, folder, pictures, "put it back", "isthmus index"):
+        update_index(folder, model, said.append, remove=["1"])
     assert len(Index.open(folder, model)) == 43
     assert said == []
 
@@ -190,7 +239,7 @@ def test_without_index_json_nothing_can_be_done(
         open_index(folder, model, said.append)
     with refused(RunError, folder, "is damaged", "isthmus index"):
         rebuild_index(folder, model)
-    (folder / "index.json").write_text('{"format": 1, "token": "0123abcd"}')
+    (folder / "index.json").write_text('{"format": 2, "token": "0123abcd"}')
     with refused(RunError, folder, "is damaged"):
         open_index(folder, model, said.append)
 

@@ -28,7 +28,7 @@ def codes() -> Codes:
     """Give the pixels of digits as codes of 64."""
     digits = load("digits", limit=300)
     z = digits.values.reshape(300, 64).astype(np.float32)
-    return Codes(z, digits.names, digits.labels, digits.class_names)
+    return Codes(z, digits.items)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -137,13 +137,14 @@ def test_a_class_that_is_none_or_has_no_mean_is_refused(codes: Codes, refused: R
     with refused(OptionError, "'3'", "itself"):
         class_direction(codes, "3", "3")
     with refused(OptionError, "no classes"):
-        class_direction(replace(codes, labels=None), "3", "8")
+        class_direction(replace(codes, items=replace(codes.items, labels=None)), "3", "8")
     assert codes.labels is not None
     labels = np.full(300, 3)
     labels[17] = 8
     for name, count in (("8", "one sample"), ("9", "no sample")):
         with refused(OptionError, repr(name), count, "2"):
-            class_direction(replace(codes, labels=labels), "3", name)
-    many = replace(codes, class_names=tuple(f"person {i}" for i in range(5000)))
+            class_direction(replace(codes, items=replace(codes.items, labels=labels)), "3", name)
+    people = tuple(f"person {i}" for i in range(5000))
+    many = replace(codes, items=replace(codes.items, class_names=people))
     with refused(OptionError, "person 0, ", "and 4,988 more"):
         class_direction(many, "nobody", "person 3")

@@ -17,6 +17,7 @@ from sklearn.manifold import trustworthiness
 from threadpoolctl import threadpool_limits
 
 from isthmus import Preprocessing, Samples, TrainedModel, configure, load
+from isthmus.data.items import Items
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import Map, fit_map, map_quality
@@ -39,11 +40,8 @@ def codes(digits: Samples) -> Codes:
     """Give the pixels of digits, no two of them alike."""
     return Codes(
         digits.values.reshape(COUNT, -1).astype(np.float32) / np.float32(255),
-        digits.names,
-        digits.labels,
-        digits.class_names,
-        model="0123",
-        data=digits.fingerprint,
+        replace(digits.items, fingerprint=digits.fingerprint),
+        model_fingerprint="0123",
         origin=digits.origin,
     )
 
@@ -63,7 +61,8 @@ def drawn(codes: Codes) -> Callable[[str], Map]:
 
 def some(z: Any, labels: NDArray[np.int64] | None = None) -> Codes:
     z = np.asarray(z, np.float32)
-    return Codes(z, [f"{i}.png" for i in range(len(z))], labels)
+    names = [f"{i}.png" for i in range(len(z))]
+    return Codes(z, Items(names, labels, () if labels is None else ("a", "b", "c")))
 
 
 def shuffled(count: int) -> NDArray[np.int64]:
@@ -149,7 +148,8 @@ def test_fitted_codes_keep_their_points_and_new_ones_join_their_like(
     fitted_map = drawn(method)
     fitted, placed = fitted_map.fitted, ~fitted_map.fitted
     own = {
-        z.tobytes(): xy for z, xy in zip(fitted_map.parts["z"], fitted_map.parts["xy"], strict=True)
+        z.tobytes(): xy
+        for z, xy in zip(fitted_map.params["z"], fitted_map.params["xy"], strict=True)
     }
     expected = [own[z.tobytes()] for z in codes.z[fitted]]
     np.testing.assert_allclose(fitted_map.xy[fitted], expected, rtol=1e-6)
@@ -191,7 +191,7 @@ def test_zero_has_no_sign() -> None:
     z[:, 0] = 0
     fitted_map = fit_map(some(np.concatenate([z, z * np.array([-1, 1, 1])])), "tsne")
     np.testing.assert_array_equal(fitted_map.xy[:20], fitted_map.xy[20:])
-    assert len(fitted_map.parts["z"]) == 20
+    assert len(fitted_map.params["z"]) == 20
 
 
 @pytest.mark.parametrize("method", LEARNING)
@@ -287,7 +287,15 @@ def test_what_is_saved_is_all_that_is_needed(
     again = Map.load(tmp_path / "map.npz")
     for name in ("xy", "labels", "fitted"):
         np.testing.assert_array_equal(getattr(again, name), getattr(fitted_map, name))
-    for name in ("method", "class_names", "layer", "model", "data", "origin", "seed", "explained"):
+    for name in (
+        "method",
+        "class_names",
+        "layer",
+        "model_fingerprint",
+        "origin",
+        "seed",
+        "explained",
+    ):
         assert getattr(again, name) == getattr(fitted_map, name)
     assert list(again.names) == list(fitted_map.names)
     np.testing.assert_array_equal(again.transform(codes), fitted_map.xy)
@@ -309,7 +317,7 @@ def test_the_map_of_another_model_is_refused(
         TrainedModel(model_config, Preprocessing(), model_config.build())
         for model_config in (configure("dense", (1, 8, 8), size) for size in (4, 5))
     )
-    fit_map(replace(codes, model=first.fingerprint), "pca").save(tmp_path / "map.npz")
+    fit_map(replace(codes, model_fingerprint=first.fingerprint), "pca").save(tmp_path / "map.npz")
     assert len(Map.load(tmp_path / "map.npz", first)) == COUNT
     with refused(ModelError, "another model", "isthmus map"):
         Map.load(tmp_path / "map.npz", second)
@@ -318,7 +326,7 @@ def test_the_map_of_another_model_is_refused(
 def test_codes_of_another_model_or_layer_are_not_placed(
     codes: Codes, drawn: Callable[[str], Map], refused: Refused
 ) -> None:
-    for other in (replace(codes, model="4567"), replace(codes, layer="encoder.1")):
+    for other in (replace(codes, model_fingerprint="4567"), replace(codes, layer="encoder.1")):
         with refused(ModelError, "another model or layer"):
             drawn("pca").transform(other)
 
@@ -326,10 +334,11 @@ def test_codes_of_another_model_or_layer_are_not_placed(
 def test_a_map_takes_other_codes_in_place_of_its_own(
     codes: Codes, drawn: Callable[[str], Map], tmp_path: Path
 ) -> None:
-    few = replace(codes.take(np.arange(7)), data="89ab")
+    few = codes.take(np.arange(7))
+    few = replace(few, items=replace(few.items, fingerprint="89ab"))
     other = drawn("tsne").with_codes(few)
     np.testing.assert_allclose(other.xy, drawn("tsne").xy[:7], rtol=1e-5)
-    assert (len(other), other.data) == (7, "89ab")
+    assert (len(other), other.items.fingerprint) == (7, "89ab")
     assert not other.fitted.any()
     other.save(tmp_path / "map.npz")
     np.testing.assert_array_equal(Map.load(tmp_path / "map.npz").transform(few), other.xy)
@@ -357,7 +366,7 @@ def test_what_another_version_wrote_is_said(tmp_path: Path, refused: Refused) ->
     fit_map(some(np.eye(4)), "pca").save(path)
     with np.load(path) as arrays:
         parts = dict(arrays)
-    parts["about"] = np.array(str(parts["about"]).replace('"format": 1', '"format": 2'))
+    parts["about"] = np.array(str(parts["about"]).replace('"format": 2', '"format": 3'))
     np.savez(path, allow_pickle=False, **parts)
     with refused(SourceError, path, "another version"):
         Map.load(path)
@@ -443,7 +452,7 @@ def test_quality_of_what_does_not_belong_together_is_refused(
     codes: Codes, digits: Samples, drawn: Callable[[str], Map], refused: Refused
 ) -> None:
     with refused(ModelError, "other codes"):
-        map_quality(drawn("pca"), replace(codes, model="4567"))
+        map_quality(drawn("pca"), replace(codes, model_fingerprint="4567"))
     with refused(ModelError, "other codes"):
         map_quality(drawn("pca"), codes.take(np.arange(10)))
     with refused(ModelError, "other samples"):

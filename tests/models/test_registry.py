@@ -26,8 +26,8 @@ COUNTED = {  # parameters, of which not trainable, as the reports count them
 }
 AUTOENCODERS = {name: row for name, row in MODELS.items() if row.task == "reconstruct"}
 LABELLED = {name: row for name, row in MODELS.items() if row.task != "reconstruct"}
-IMAGES = sorted(name for name, row in AUTOENCODERS.items() if "images" in row.takes)
-SIGNALS = sorted(name for name, row in AUTOENCODERS.items() if "signals" in row.takes)
+IMAGES = sorted(name for name, row in AUTOENCODERS.items() if "images" in row.kinds)
+SIGNALS = sorted(name for name, row in AUTOENCODERS.items() if "signals" in row.kinds)
 FEW = ("sky", "road", "tree")
 
 sides = st.one_of(st.integers(1, 40), st.integers(1, 512), st.sampled_from([1, 27, 28, 29, 512]))
@@ -85,7 +85,7 @@ def test_every_weight_of_a_labelled_model_learns_from_its_labels(
     name: str, shape: tuple[int, ...] | None
 ) -> None:
     torch.manual_seed(0)
-    if shape is None or "images" not in MODELS[name].takes:
+    if shape is None or "images" not in MODELS[name].kinds:
         shape = MODELS[name].shape
     module = slim(name, shape)
     x = torch.rand(2, *shape)
@@ -163,7 +163,7 @@ def test_the_code_of_conv_pool_is_what_its_convolutions_leave() -> None:
 
 @pytest.mark.parametrize("name", LABELLED)
 def test_a_labelled_model_gives_logits_features_and_probabilities(name: str) -> None:
-    shape = (3, 37, 50) if "images" in MODELS[name].takes else (1, 64)
+    shape = (3, 37, 50) if "images" in MODELS[name].kinds else (1, 64)
     model_config = configure(name, shape, class_names=FEW)
     with torch.device("meta"):
         module = model_config.build().eval()

@@ -1,12 +1,17 @@
 """Two layers computed in one step do what they do one after the other."""
 
+import copy
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from isthmus import MODELS, build_model
+from isthmus.models import upsampling
 from isthmus.models.layers import FusedSequential, channels_last
-from isthmus.models.upsampling import upsampled_convolution
+from isthmus.models.upsampling import convolve_upsampled
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -17,7 +22,7 @@ def test_it_equals_the_two_layers(scale: int, padding: int, kernel: int) -> None
     convolution = nn.Conv2d(3, 5, kernel, padding=padding).double()
     x = torch.randn(2, 3, 4, 7, dtype=torch.double)
     expected = convolution(nn.Upsample(scale_factor=scale)(x))
-    assert torch.allclose(upsampled_convolution(x, convolution, scale), expected, atol=1e-12)
+    assert torch.allclose(convolve_upsampled(x, convolution, scale), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,67 @@ def test_shapes_found_without_data_spoil_nothing() -> None:
         ).shape
     x = torch.rand(1, 2, 4, 4)
     assert FusedSequential(upsampled, convolution)(x).shape == shape
+
+
+# -- whatever mode the first call runs in, later calls are right ------------------------------
+
+UPSAMPLED = ("conv-pool", "conv-bn-2d", "conv-transpose")
+
+
+def export(module: nn.Module, x: Tensor) -> None:
+    torch.export.export(module.eval(), (x,))
+
+
+def compute_on_meta(module: nn.Module, x: Tensor) -> None:
+    with torch.device("meta"):
+        copy.deepcopy(module).to("meta")(torch.empty(x.shape))
+
+
+def compute_in_inference_mode(module: nn.Module, x: Tensor) -> None:
+    with torch.inference_mode():
+        module.eval()(x)
+
+
+@pytest.fixture
+def empty_caches() -> None:
+    """Let the next call be the first one of the process."""
+    upsampling._taps.cache_clear()
+    upsampling._phase_groups.cache_clear()
+
+
+@pytest.mark.usefixtures("empty_caches")
+@pytest.mark.parametrize("name", UPSAMPLED)
+@pytest.mark.parametrize("first", [export, compute_on_meta, compute_in_inference_mode])
+def test_the_mode_of_the_first_call_does_not_leak(
+    name: str, first: Callable[[nn.Module, Tensor], None]
+) -> None:
+    shape = MODELS[name].shape
+    torch.manual_seed(0)
+    module = build_model(name, shape)
+    plain = copy.deepcopy(module).eval()
+    for part in plain.modules():
+        part.register_forward_hook(lambda part, x, output: None)  # then nothing is folded
+    x = torch.rand(2, *shape)
+    first(module, x)
+    expected = plain(x)
+    with ThreadPoolExecutor(1) as other_thread:
+        answers = [module.eval()(x), other_thread.submit(module, x).result()]
+    for y in answers:
+        assert type(y) is Tensor
+        torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-5)
+    module.train()(x).square().mean().backward()
+    for key, weight in module.named_parameters():
+        assert weight.grad is not None, key
+        assert type(weight.grad) is Tensor, key
+        assert weight.grad.isfinite().all(), key
+
+
+@pytest.mark.parametrize("name", UPSAMPLED)
+def test_an_exported_model_answers_the_same(name: str) -> None:
+    shape = MODELS[name].shape
+    module, x = build_model(name, shape).eval(), torch.rand(2, *shape)
+    exported = torch.export.export(module, (x,)).module()
+    torch.testing.assert_close(exported(x), module(x), rtol=1e-4, atol=1e-5)
 
 
 def test_what_falls_is_not_pooled_first() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_comparison
+from isthmus.data.items import Items
 from isthmus.errors import OptionError, RunError
 from test_cli import Page
 
@@ -28,7 +29,7 @@ def digits() -> Samples:
 def strokes(digits: Samples) -> Samples:
     values = load("digits", limit=60, size=32).values
     masks = (values[..., 0] > 150).astype(np.uint8)
-    return Samples(values, digits.names[:60], class_names=("paper", "pen"), masks=masks)
+    return Samples(values, Items(digits.names[:60], class_names=("paper", "pen")), masks=masks)
 
 
 def trained_on(samples: Samples, model: str, out: Path, epochs: int = 2, **options: object) -> Run:
@@ -64,7 +65,7 @@ def test_runs_of_few_and_of_many_classes_share_a_table(
     classifiers: list[Run], digits: Samples, folder: Path, tmp_path: Path
 ) -> None:
     assert digits.labels is not None
-    two = Samples(digits.values, digits.names, digits.labels % 2, ("even", "odd"))
+    two = Samples(digits.values, Items(digits.names, digits.labels % 2, ("even", "odd")))
     parity = trained_on(two, "cnn-small", folder / "parity")
     runs, out = [parity, classifiers[0]], tmp_path / "page.html"
     rows = write_comparison(runs, out, samples=[two, digits])
@@ -105,6 +106,6 @@ def test_runs_of_several_tasks_are_refused(
 def test_a_run_without_an_epoch_is_refused(
     classifiers: list[Run], digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
-    train(digits, "cnn-small", out=tmp_path / "new", config=TrainingConfig(epochs=2))
+    next(train(digits, "cnn-small", out=tmp_path / "new", config=TrainingConfig(epochs=2)))
     with refused(RunError, tmp_path / "new", "isthmus resume"):
         write_comparison([classifiers[0], Run.open(tmp_path / "new")], tmp_path / "page.html")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_report
+from isthmus.data.items import Items
 from isthmus.errors import RunError
 from isthmus.reports.run import prediction_verdict
 from isthmus.viz.canvas import to_png
@@ -99,7 +100,7 @@ def test_names_are_escaped(page: Page) -> None:
 
 
 def test_a_run_without_an_epoch_has_no_report(digits: Samples, tmp_path: Path) -> None:
-    train(digits, "dense", out=tmp_path / "run", config=TrainingConfig(epochs=3))
+    next(train(digits, "dense", out=tmp_path / "run", config=TrainingConfig(epochs=3)))
     with pytest.raises(RunError, match="no whole epoch"):
         write_report(Run.open(tmp_path / "run"), digits)
 
@@ -135,8 +136,8 @@ def classifier(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run
 def test_the_page_of_a_classifier_has_its_sections(classifier: Run, digits: Samples) -> None:
     page = Page(write_report(classifier, digits).read_text())
     for title in (
-        *("The most confident mistakes", "Beside the baselines", "Class by class"),
-        *("How far its confidence can be trusted", "A map of what it sees", "Training"),
+        *("Most confident mistakes", "Compared with baselines", "Results by class"),
+        *("Calibration", "Map of the features", "Training"),
     ):
         assert title in page.text
     pictures = pictures_of(page)  # mistakes, confusion, reliability, map, curves
@@ -149,16 +150,16 @@ def test_the_page_of_a_classifier_holds_the_figures(classifier: Run, digits: Sam
     text = Page(write_report(classifier, digits).read_text()).text
     result = evaluate(classifier, own=digits)
     test, baselines = result["test"], result["baselines"]
-    for figure in (
-        f"{test['accuracy']:.2%} right",
-        f"{test['top_5']:.2%} among the likeliest five",
+    for value in (
+        f"{test['accuracy']:.2%} correct",
+        f"{test['top_5']:.2%} top-5 accuracy",
         f"{test['ece']:.1%} expected calibration error",
         f"{test['cross_entropy']:.4f}",
         f"logistic regression on the raw values {baselines['pixels']['logistic']:.2%}",
         f"4 nearest neighbors by the raw values {baselines['pixels']['knn_4']:.2%}",
         f"the most frequent class of training {baselines['majority']:.2%}",
     ):
-        assert figure in text
+        assert value in text
     for name, row in test["classes"].items():
         precision = "–" if row["precision"] is None else f"{row['precision']:.1%}"
         assert f"{name} {row['n']} {row['recall']:.1%} {precision}" in text
@@ -182,7 +183,7 @@ def test_the_page_of_a_segmenter_has_sections_and_figures(tmp_path: Path) -> Non
     masks = np.digitize(values[..., 0], (80, 170)).astype(np.uint8)
     masks[:, 0] = 255
     names = ("paper", "edge <of it>", "pen")
-    samples = Samples(values, list(map(str, range(60))), class_names=names, masks=masks)
+    samples = Samples(values, Items(list(map(str, range(60))), class_names=names), masks=masks)
     options = {"width": 0.05, "batch_norm": True}
     config = TrainingConfig(epochs=2)
     list(train(samples, "fcn8s", out=tmp_path / "run", options=options, config=config))
@@ -191,11 +192,11 @@ def test_the_page_of_a_segmenter_has_sections_and_figures(tmp_path: Path) -> Non
     result = evaluate(run, own=samples)
     test = result["test"]
     for text in (
-        *("Truth and answer", "Beside the baselines", "Class by class", "Training"),
+        *("Ground truth and prediction", "Compared with baselines", "Results by class", "Training"),
         f"{test['mean_iou']:.1%} mean intersection over union",
-        f"{test['pixel_accuracy']:.1%} of the pixels right",
+        f"{test['pixel_accuracy']:.1%} of the pixels correct",
         f"the most frequent class of training {result['baselines']['majority']:.2%}",
-        "void pixels count nowhere",
+        "void pixels are ignored",
     ):
         assert text in page.text
     for name, row in test["classes"].items():
@@ -204,7 +205,7 @@ def test_the_page_of_a_segmenter_has_sections_and_figures(tmp_path: Path) -> Non
     assert overlays.height > overlays.width  # six rows of four
     assert np.ptp(np.asarray(overlays.convert("RGB")).astype(int), axis=2).max() > 100
     assert confusion.width > 300
-    assert "How far its confidence" not in page.text
+    assert "Calibration" not in page.text
 
 
 @pytest.mark.parametrize(("columns", "code"), [(1, 2), (10, 32), (3, 128), (2, 7), (2, 500)])

@@ -23,6 +23,7 @@ from isthmus import (
     resume,
     train,
 )
+from isthmus.data.items import Items
 from isthmus.errors import IsthmusError, ModelError, OptionError
 from isthmus.models.layers import Classifier
 from isthmus.training.objectives import make_loss
@@ -42,7 +43,7 @@ def strokes(digits: Samples) -> Samples:
     values = load("digits", limit=300, size=32).values
     masks = np.where(values[..., 0] > 150, 1, 0).astype(np.uint8)
     masks[(values[..., 0] > 100) & (values[..., 0] < 180)] = 255
-    return Samples(values, digits.names, class_names=("paper", "pen"), masks=masks)
+    return Samples(values, Items(digits.names, class_names=("paper", "pen")), masks=masks)
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +198,7 @@ def test_rare_classes_weigh_more_if_asked(digits: Samples, tmp_path: Path) -> No
     parts = np.concatenate([np.arange(24) % 3, np.arange(6) % 3]).astype(np.uint8)
     two = Samples(
         digits.values[chosen],
-        [digits.names[i] for i in chosen],
-        digits.labels[chosen],
-        ("zero", "one"),
+        Items([digits.names[i] for i in chosen], digits.labels[chosen], ("zero", "one")),
         splits=parts,
     )
     chances = []
@@ -213,15 +212,15 @@ def test_rare_classes_weigh_more_if_asked(digits: Samples, tmp_path: Path) -> No
 
 def test_the_loss_is_what_it_says() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [1.0, 4.0, 0.0]])
-    truth = torch.tensor([0, 1, 1])
+    targets = torch.tensor([0, 1, 1])
     log = logits.log_softmax(1)
-    own = log[torch.arange(3), truth]
-    smooth = make_loss("cross-entropy", smoothing=0.3)(logits, truth, "softmax")
+    own = log[torch.arange(3), targets]
+    smooth = make_loss("cross-entropy", smoothing=0.3)(logits, targets, "softmax")
     assert smooth.item() == pytest.approx(-(0.7 * own + 0.3 * log.mean(1)).mean().item(), rel=1e-5)
     weights = torch.tensor([20 / 20, 20 / 80, 0.0])  # the median count is 20
     weighted = make_loss("cross-entropy", counts=torch.tensor([20, 80, 0]))
-    expected = -(weights[truth] * own).sum() / weights[truth].sum()
-    assert weighted(logits, truth, "softmax").item() == pytest.approx(expected.item(), rel=1e-5)
+    expected = -(weights[targets] * own).sum() / weights[targets].sum()
+    assert weighted(logits, targets, "softmax").item() == pytest.approx(expected.item(), rel=1e-5)
     masks = torch.tensor([[[0, 255]], [[255, 255]], [[1, 1]]])
     maps = logits[:, :, None, None].expand(3, 3, 1, 2)
     void = make_loss("cross-entropy")(maps, masks, "softmax")
@@ -245,7 +244,7 @@ def test_what_lacks_labels_or_classes_is_refused(
     with refused(OptionError, "no masks", "masks/a.png"):
         train(digits, "fcn8s", out=out)
     assert digits.labels is not None
-    emptied = replace(digits, class_names=(*digits.class_names, "ten"))
+    emptied = replace(digits, items=replace(digits.items, class_names=(*digits.class_names, "ten")))
     with refused(OptionError, "class ten", "no sample"):
         classify(emptied)
     unseen = replace(
@@ -260,7 +259,7 @@ def test_settings_that_do_not_go_with_the_task_are_refused(
     digits: Samples, autoencoder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     def begin(model: str, **config: object) -> None:
-        train(digits, model, out=tmp_path / "run", config=TrainingConfig(**config))  # type: ignore[arg-type]
+        next(train(digits, model, out=tmp_path / "run", config=TrainingConfig(**config)))  # type: ignore[arg-type]
 
     cases: list[tuple[type[IsthmusError], str, dict[str, object], tuple[str, ...]]] = [
         (OptionError, "cnn-small", {"loss": "mse"}, ("mse", "cnn-small", "cross-entropy")),

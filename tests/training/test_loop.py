@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -29,6 +29,7 @@ from isthmus.data.corruption import Corruption
 from isthmus.data.random import SampleRng
 from isthmus.errors import OptionError, RunError, TrainingError
 from isthmus.training.optim import OPTIMIZERS, SCHEDULES
+from isthmus.training.train import Training
 
 QUICK = TrainingConfig(epochs=4, batch_size=32)
 
@@ -42,7 +43,7 @@ def finish(steps: Iterator[Progress]) -> list[Progress]:
     return [progress for progress in steps if progress.validation_loss is not None]
 
 
-def stop_after(steps: Generator[Progress, None, None], epoch: int) -> None:
+def stop_after(steps: Training, epoch: int) -> None:
     for progress in steps:
         if progress.validation_loss is not None and progress.epoch == epoch:
             break
@@ -123,12 +124,12 @@ def test_a_run_says_its_noise_and_what_it_made_of_the_samples(
     record, split = Run.open(tmp_path / "noisy").record, Run.open(tmp_path / "noisy").split()
     assert record.training_config.corrupt == "gaussian:0.5,masked:0.1"
     assert set(record.data["noise"]) == {"validation", "test"}
-    for part, told in record.data["noise"].items():
+    for part, expected in record.data["noise"].items():
         indices = getattr(split, part)
         x = record.preprocessing.to_input(torch.from_numpy(digits.values[indices]))
         y = Corruption.parse("gaussian:0.5,masked:0.1").apply(x, SampleRng(3, indices))
         seen = y.permute(0, 2, 3, 1).contiguous().numpy()
-        assert hashlib.sha256(seen.tobytes()).hexdigest()[:16] == told
+        assert hashlib.sha256(seen.tobytes()).hexdigest()[:16] == expected
     clean = Run.open(tmp_path / "clean").record
     assert clean.training_config.corrupt is None
     assert "noise" not in clean.data
@@ -262,7 +263,7 @@ def test_two_cannot_train_one_run(digits: Samples, tmp_path: Path) -> None:
 def test_changed_data_is_refused(digits: Samples, tmp_path: Path) -> None:
     finish(train(digits, out=tmp_path / "run", config=replace(QUICK, epochs=1)))
     with pytest.raises(RunError, match="not the data"):
-        resume(tmp_path / "run", load("digits", limit=200), epochs=2)
+        next(resume(tmp_path / "run", load("digits", limit=200), epochs=2))
 
 
 def test_arrays_train_and_must_be_given_again(tmp_path: Path) -> None:
@@ -298,9 +299,9 @@ def test_event_files_tell_the_history(digits: Samples, tmp_path: Path) -> None:
     finish(resume(tmp_path / "run"))
     events = EventAccumulator(str(tmp_path / "run/tensorboard"))
     events.Reload()
-    told = [event.value for event in events.Scalars("loss/validation")]
+    expected = [event.value for event in events.Scalars("loss/validation")]
     history = [line["validation_loss"] for line in Run.open(tmp_path / "run").history()]
-    assert told == pytest.approx(history)
+    assert expected == pytest.approx(history)
 
 
 def test_several_processes_train_one_run(tmp_path: Path) -> None:

@@ -1,16 +1,28 @@
-"""What layers see: every layer a row, its liveliest channels, each on its own scale."""
+"""What layers compute: every layer a row, the channels that vary most, each on its own scale."""
 
 import io
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
+from looking import (
+    Box,
+    Pixels,
+    assert_nothing_is_cut_off,
+    cells,
+    curve,
+    frames,
+    in_color,
+    texts,
+    words,
+)
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from isthmus import Samples, TrainedModel, TrainingConfig, load, train
 from isthmus.viz.activations import layers
-from isthmus.viz.canvas import to_png
+from isthmus.viz.canvas import INK, to_pixels, to_png
 
 Values = NDArray[np.float32]
 
@@ -29,21 +41,26 @@ def model(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> TrainedM
     return TrainedModel.load(out)
 
 
-def shown(axes: Axes) -> NDArray[np.float64]:
-    return np.ma.filled(np.ma.asarray(axes.images[0].get_array(), np.float64), np.nan)
+def rows(picture: Pixels) -> list[list[Box]]:
+    """Return the frames of a picture, row by row."""
+    found: dict[float, list[Box]] = {}
+    for box in frames(picture):
+        found.setdefault(box.top, []).append(box)
+    return [found[top] for top in sorted(found)]
 
 
-def scale(axes: Axes) -> tuple[float, float, str]:
-    low, high = axes.images[0].get_clim()
-    assert low is not None
-    assert high is not None
-    return low, high, axes.images[0].get_cmap().name
-
-
-def drawn(maps: list[tuple[str, Values]]) -> list[Axes]:
-    """Return the axes of the layers, without those of the sample and the reconstruction."""
+def drawn(maps: list[tuple[str, Values]]) -> tuple[Figure, Pixels, list[list[Box]]]:
+    """Draw layers; return the frames of each, without the sample and the reconstruction."""
     digit = np.zeros((8, 8, 1), np.uint8)
-    return layers("digit", digit, maps, digit).axes[1:-1]
+    figure = layers("digit", digit, maps, digit)
+    picture = to_pixels(figure)
+    return figure, picture, rows(picture)[1:-1]
+
+
+def colored(values: Values, low: float, high: float, colormap: str) -> NDArray[np.int64]:
+    """Return what Matplotlib makes of values."""
+    shares = (np.float64(values) - low) / ((high - low) or 1)
+    return colormaps[colormap](shares, bytes=True)[..., :3].astype(np.int64)
 
 
 def test_a_model_is_drawn_layer_by_layer(model: TrainedModel, digits: Samples) -> None:
@@ -52,77 +69,88 @@ def test_a_model_is_drawn_layer_by_layer(model: TrainedModel, digits: Samples) -
         (layer.name, next(model.features(one, layer.name))[0].numpy()) for layer in model.layers
     ]
     figure = layers("digits/one.png", one[0], maps, back[0])
-    titles = [axes.get_title("left") for axes in figure.axes]
-    heads = [title.split(" · ")[0] for title in titles if title]
+    heads = [text.split(" · ")[0] for text in words(figure) if not text.isdigit()]
     assert heads == ["one.png", *(layer.name for layer in model.layers), "reconstruction"]
-    np.testing.assert_array_equal(shown(figure.axes[0]), one[0, ..., 0])
-    np.testing.assert_array_equal(shown(figure.axes[-1]), back[0, ..., 0])
-    tops = [axes.get_position().y1 for axes in figure.axes]
-    assert tops == sorted(tops, reverse=True)
-    corners = [axes.get_position() for axes in figure.axes]
-    assert all(0 <= place.x0 < place.x1 <= 1 and 0 <= place.y0 < place.y1 <= 1 for place in corners)
+    picture = to_pixels(figure)
+    boxes = rows(picture)
+    assert len(boxes) == len(maps) + 2
+    for box, image in ((boxes[0][0], one[0]), (boxes[-1][0], back[0])):
+        np.testing.assert_array_equal(cells(picture, box, 8, 8), in_color(image))
+    for (_, values), row in zip(maps, boxes[1:-1], strict=True):
+        assert len(row) == (1 if values.ndim == 1 else min(16, len(values)))
+    assert_nothing_is_cut_off(figure)
 
 
 def test_the_sixteen_channels_that_vary_most_are_drawn_in_their_order() -> None:
     rng = np.random.default_rng(0)
-    liveliness = rng.permutation(40).astype(np.float32)
-    values = liveliness[:, None, None] * rng.choice([-1, 1], (40, 6, 6)).astype(np.float32)
-    axes = drawn([("conv", values)])
-    chosen = np.flatnonzero(liveliness >= 24)
-    assert [int(one.get_xlabel()) for one in axes] == chosen.tolist()
-    for one, channel in zip(axes, chosen, strict=True):
-        np.testing.assert_array_equal(shown(one), values[channel])
-    assert axes[0].get_title("left") == "conv · the 16 that vary most"
-    assert "vary" not in drawn([("conv", values[:16])])[0].get_title("left")
+    variation = rng.permutation(40).astype(np.float32)
+    values = variation[:, None, None] * rng.choice([-1, 1], (40, 6, 6)).astype(np.float32)
+    figure, picture, (boxes,) = drawn([("conv", values)])
+    chosen = np.flatnonzero(variation >= 24)
+    indices = [(text, place) for text, place in texts(figure) if text.isdigit()]
+    assert [int(text) for text, _ in indices] == chosen.tolist()
+    for box, channel, (_, place) in zip(boxes, chosen, indices, strict=True):
+        expected = colored(values[channel], -variation[channel], variation[channel], "RdBu_r")
+        np.testing.assert_array_equal(cells(picture, box, 6, 6), expected)
+        assert place.top > box.bottom
+        assert place.middle[0] == pytest.approx(box.middle[0], abs=1.5)
+    assert "conv · the 16 that vary most" in words(figure)
+    assert "conv" in words(drawn([("conv", values[:16])])[0])
 
 
 def test_every_channel_has_its_own_scale_of_gray_or_around_zero() -> None:
     slope = np.linspace(0, 1, 30, dtype=np.float32).reshape(5, 6)
     channels = np.stack([slope + 2, 9 * slope - 3, slope - 0.1, -slope, 0 * slope])
-    axes = drawn([("conv", channels)])
-    found = [scale(one) for one in axes]
-    expected = [
+    _, picture, (boxes,) = drawn([("conv", channels)])
+    scales = [
         (2, 3, "gray"),
         (-6, 6, "RdBu_r"),
         (-0.1, 0.9, "gray"),  # a little below zero, as after GELU
         (-1, 1, "RdBu_r"),
         (0, 0, "gray"),
     ]
-    for (low, high, name), (low_expected, high_expected, name_expected) in zip(
-        found, expected, strict=True
-    ):
-        assert name == name_expected
-        assert low == pytest.approx(low_expected)
-        assert high == pytest.approx(high_expected)
+    for box, channel, (low, high, name) in zip(boxes, channels, scales, strict=True):
+        expected = colored(channel, low, high, name)
+        assert np.abs(cells(picture, box, 5, 6) - expected).max() <= 6  # a step of the colormap
 
 
 @pytest.mark.parametrize(
     ("size", "shape"),
-    [(2, (1, 2)), (50, (1, 50)), (128, (2, 64)), (500, (4, 128)), (9999, (8, 1250))],
+    [
+        (2, (1, 2)),
+        (50, (1, 50)),
+        (128, (2, 64)),
+        (500, (4, 128)),
+        (9999, (8, 1250)),
+        (40_000, (26, 1584)),
+    ],
 )
 def test_a_dense_layer_is_a_compact_strip_around_zero(size: int, shape: tuple[int, int]) -> None:
     values = np.random.default_rng(0).normal(size=size).astype(np.float32)
-    (axes,) = drawn([("dense", values)])
-    cells = shown(axes)
-    assert cells.shape == shape
-    np.testing.assert_array_equal(cells.ravel()[:size], values)
-    assert np.isnan(cells.ravel()[size:]).all()
-    low, high, name = scale(axes)
-    assert (-low, high, name) == (high, np.abs(values).max(), "RdBu_r")
-    assert axes.get_position().height < 0.5
+    _, picture, ((box,),) = drawn([("dense", values)])
+    shown = cells(picture, box, *shape).reshape(-1, 3)
+    scale = float(np.abs(values).max())
+    assert np.abs(shown[:size] - colored(values, -scale, scale, "RdBu_r")).max() <= 6
+    assert (shown[size:] == 255).all()
+    assert box.height < 0.25 * picture.shape[0]
 
 
 def test_channels_of_signals_are_curves() -> None:
-    values = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
+    values = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32).cumsum(1)
     signal = np.zeros((30, 2), np.float32)
-    axes = layers("wave", signal, [("conv", values)], signal).axes
-    assert [len(one.lines) for one in axes] == [2, *[1] * 16, 2]
-    chosen = [int(one.get_xlabel()) for one in axes[1:-1]]
-    for one, channel in zip(axes[1:-1], chosen, strict=True):
-        np.testing.assert_array_equal(np.asarray(one.lines[0].get_ydata()), values[channel])
+    figure = layers("wave", signal, [("conv", values)], signal)
+    picture = to_pixels(figure)
+    first, boxes, last = rows(picture)
+    assert (len(first), len(boxes), len(last)) == (1, 16, 1)
+    chosen = [int(text) for text in words(figure) if text.isdigit()]
+    for box, channel in zip(boxes, chosen, strict=True):
+        heights = curve(picture, box, INK)
+        expected = np.interp(np.linspace(0, 29, len(heights)), np.arange(30), values[channel])
+        seen = np.isfinite(heights)
+        assert np.corrcoef(heights[seen], expected[seen])[0, 1] > 0.97
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 300), (3, 200, 2), (1, 1, 1), (1,), (2, 1)])
+@pytest.mark.parametrize("shape", [(1, 1, 300), (3, 200, 2), (1, 1, 1), (1,), (2, 1), (90_000,)])
 def test_odd_shapes_can_be_drawn(shape: tuple[int, ...]) -> None:
     wide = np.zeros((4, 90, 3), np.uint8)
     content = to_png(layers("odd", wide, [("layer", np.zeros(shape, np.float32))], wide))

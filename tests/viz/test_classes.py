@@ -1,18 +1,19 @@
-"""Pictures of classes: every count in its cell, every name whole, the surest mistakes first."""
+"""Pictures of classes: every count in its cell, every name whole, every sample below its title."""
 
 from itertools import pairwise
 
+import looking
 import numpy as np
 import pytest
 import torch
+from looking import find, frames, noise, words
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from isthmus import load
 from isthmus.metrics import reliability as compare
-from isthmus.viz.classes import confusion, labelled_samples, mistakes, reliability
+from isthmus.viz.canvas import to_pixels
+from isthmus.viz.classes import confusion, labelled_samples, reliability
 
 NAMES = ("cat", "dog", "horse")
 MATRIX = np.array([[12_345, 5, 0], [1, 3, 0], [0, 0, 0]])
@@ -93,47 +94,31 @@ def test_a_reliability_diagram_has_accuracies_gaps_counts_and_the_error() -> Non
     assert_nothing_is_cut_off(figure)
 
 
-def shown(figure: Figure) -> list[NDArray[np.uint8]]:
-    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
-
-
-def test_mistakes_are_the_surest_first() -> None:
-    samples = load("digits", limit=5).values
-    probabilities = np.array(
-        [[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.3, 0.7], [0.02, 0.98]], np.float32
-    )
-    labels = np.array([0, 1, 1, 0, 1])
-    figure = mistakes(samples, probabilities, labels, ("cat", "dog"))
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["cat 80%\nis dog", "dog 70%\nis cat", "cat 60%\nis dog"]
-    for picture, index in zip(shown(figure), (2, 3, 1), strict=True):
-        np.testing.assert_array_equal(picture, samples[index, ..., 0])
-    assert len(mistakes(samples, probabilities, labels, ("cat", "dog"), count=2).axes) == 2
-
-
-def test_no_mistakes_are_said_to_be_none() -> None:
-    samples = load("digits", limit=3).values
-    figure = mistakes(samples, np.eye(3, dtype=np.float32), np.arange(3), NAMES)
-    assert [text.get_text() for text in figure.texts] == ["No mistakes among 3 samples."]
-
-
-def test_samples_stand_row_by_row_below_their_titles() -> None:
-    samples = load("digits", limit=5).values
+@pytest.mark.parametrize("shape", [(8, 8, 1), (60, 40, 3)])
+def test_samples_are_row_by_row_below_their_titles(shape: tuple[int, int, int]) -> None:
+    samples = noise(5, *shape)
     titles = ["lieutenant-col… 100%\nis cat", *"abcd"]
     figure = labelled_samples(list(samples), titles, columns=3)
-    assert [axes.get_title() for axes in figure.axes] == titles
-    for picture, sample in zip(shown(figure), samples, strict=True):
-        np.testing.assert_array_equal(picture, sample[..., 0])
-    places = [axes.get_position() for axes in figure.axes]
-    assert places[0].y0 == places[2].y0 > places[3].y1
-    assert places[0].x0 == places[3].x0 < places[1].x0
-    assert_nothing_is_cut_off(figure)
-    first = figure.axes[3].title.get_window_extent()
-    assert first.y1 < figure.axes[0].get_window_extent().y0
+    picture = to_pixels(figure)
+    boxes = [find(picture, sample) for sample in samples]
+    assert boxes[0].top == boxes[2].top < boxes[0].bottom < boxes[3].top
+    assert boxes[0].left == boxes[3].left < boxes[0].right < boxes[1].left
+    places = dict(looking.texts(figure))
+    for box, title in zip(boxes, titles, strict=True):
+        assert 0 < box.top - places[title].bottom < 12
+        assert places[title].middle[0] == pytest.approx(box.middle[0], abs=1.5)
+    assert places["c"].top > boxes[0].bottom
+    looking.assert_nothing_is_cut_off(figure)
+
+
+def test_no_samples_are_a_sentence() -> None:
+    figure = labelled_samples([], [], empty="No mistakes among 3 samples.")
+    assert words(figure) == ["No mistakes among 3 samples."]
+    looking.assert_nothing_is_cut_off(figure)
 
 
 def test_signals_are_samples_too() -> None:
     waves = np.sin(np.linspace(0, 6, 50, dtype=np.float32))[None, :, None].repeat(2, 0)
-    figure = mistakes(waves, np.array([[0.9, 0.1]] * 2, np.float32), np.array([1, 1]), NAMES)
-    assert all(len(axes.lines) == 1 for axes in figure.axes)
-    assert_nothing_is_cut_off(figure)
+    figure = labelled_samples(list(waves), ["cat 90%\nis dog"] * 2)
+    assert len(frames(to_pixels(figure))) == 2
+    looking.assert_nothing_is_cut_off(figure)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from looking import find_all, noise, rgb
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
@@ -13,11 +14,11 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus import load
+from isthmus.data.items import Items
 from isthmus.errors import OptionError
 from isthmus.latent.maps import Map
-from isthmus.viz.canvas import DISTINCT, to_png
-from isthmus.viz.maps import MARKERS, OTHERS, decoded_grid, scatter, thumbnails
+from isthmus.viz.canvas import DISTINCT, to_pixels, to_png
+from isthmus.viz.maps import MARKERS, OTHERS_COLOR, decoded_grid, scatter, thumbnails
 
 DRAW = np.random.default_rng(0)
 
@@ -32,9 +33,11 @@ def mapped(
     return Map(
         method,
         xy,
-        [f"{i}.png" for i in range(count)],
-        labels if classes else None,
-        tuple(f"class {i}" for i in range(classes)),
+        Items(
+            [f"{i}.png" for i in range(count)],
+            labels if classes else None,
+            tuple(f"class {i}" for i in range(classes)),
+        ),
         np.arange(count) < (count if fitted is None else fitted),
         **others,
     )
@@ -129,7 +132,7 @@ def test_of_more_classes_the_largest_are_colored_and_the_others_gray_and_said() 
     assert names[0] == "class 41"
     assert (len(names), names[-1]) == (11, "49 other classes")
     found = points(figure)
-    gray = np.array([found[x, y][0] == OTHERS for x, y in fitted_map.xy.tolist()])
+    gray = np.array([found[x, y][0] == OTHERS_COLOR for x, y in fitted_map.xy.tolist()])
     shown = [int(name.split()[1]) for name in names[:-1]]
     np.testing.assert_array_equal(gray, ~np.isin(fitted_map.labels, shown))
 
@@ -164,7 +167,7 @@ def test_axes_are_named(method: str, names: tuple[str, str]) -> None:
 
 
 def test_principal_components_say_what_they_explain() -> None:
-    fitted_map = mapped(50, method="pca", parts={"explained": np.array([0.345, 0.1])})
+    fitted_map = mapped(50, method="pca", params={"explained": np.array([0.345, 0.1])})
     (axes,) = scatter(fitted_map).axes
     assert axes.get_xlabel() == "first principal component (34.5% of the variance)"
     assert axes.get_ylabel() == "second principal component (10.0% of the variance)"
@@ -209,39 +212,52 @@ def test_nothing_is_cut_off() -> None:
         assert box.y1 <= height, part
 
 
-def test_small_pictures_stand_at_their_points_and_apart() -> None:
-    digits = load("digits", limit=300)
-    fitted_map = mapped(300, 3)
-    fitted_map.xy[:] = DRAW.normal(size=(300, 2))
-    figure = thumbnails(fitted_map, digits.values)
-    (axes,) = figure.axes
-    shown = axes.images
-    assert 20 < len(shown) < 300
-    assert caption(figure).endswith(f"Pictures of {len(shown)}.")
-    boxes = np.array([image.get_extent() for image in shown])
-    middles = np.stack([boxes[:, :2].mean(1), boxes[:, 2:].mean(1)], axis=1)
-    for image, middle in zip(shown, middles, strict=True):
-        index = int(np.linalg.norm(fitted_map.xy - middle, axis=1).argmin())
-        np.testing.assert_allclose(fitted_map.xy[index], middle, atol=1e-3)
-        np.testing.assert_array_equal(np.asarray(image.get_array()), digits.values[index, ..., 0])
-    side = boxes[0, 1] - boxes[0, 0]
-    apart = np.abs(middles[:, None] - middles).max(2) + 10 * side * np.eye(len(middles))
-    assert apart.min() >= side
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
-    assert left < boxes[:, 0].min()
-    assert right > boxes[:, 1].max()
-    assert bottom < boxes[:, 2].min()
-    assert top > boxes[:, 3].max()
+def at_points(figure: Figure, xy: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return where points of a map are in the picture, in pixels from the top left."""
+    figure.draw_without_rendering()
+    places = figure.axes[0].transData.transform(xy)
+    return np.stack([places[:, 0], figure.bbox.height - places[:, 1]], axis=1)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (20, 30, 3)])
+def test_small_pictures_are_at_their_points_and_apart(shape: tuple[int, int, int]) -> None:
+    images = noise(150, *shape)
+    fitted_map = mapped(150, 3)
+    fitted_map.xy[:] = DRAW.normal(size=(150, 2))
+    figure = thumbnails(fitted_map, images)
+    picture = to_pixels(figure)
+    places = at_points(figure, fitted_map.xy)
+    found = [(i, find_all(picture, image)) for i, image in enumerate(images)]
+    boxes = {i: places[0] for i, places in found if places}
+    assert 20 < len(boxes) < 150
+    assert caption(figure).endswith(f"Pictures of {len(boxes)}.")
+    for index, box in boxes.items():
+        assert np.abs(places[index] - box.middle).max() <= 1.5  # pixels
+    shown = list(boxes.values())
+    assert not any(a.overlaps(b) for i, a in enumerate(shown) for b in shown[:i])
+    area = figure.axes[0].get_window_extent()
+    assert area.x0 < min(box.left for box in shown)
+    assert area.x1 > max(box.right for box in shown)
+    assert figure.bbox.height - area.y1 < min(box.top for box in shown)
+    assert figure.bbox.height - area.y0 > max(box.bottom for box in shown)
 
 
 def test_small_pictures_are_framed_by_class() -> None:
+    images = noise(40, 5, 5, 1)
     fitted_map = mapped(40, 2)
-    (axes,) = thumbnails(fitted_map, np.zeros((40, 5, 5, 1), np.uint8)).axes
-    assert {to_hex(patch.get_edgecolor()) for patch in axes.patches} == set(DISTINCT[:2])
-    assert len(axes.patches) == len(axes.images)
-    (axes,) = thumbnails(mapped(40), np.zeros((40, 5, 5, 1), np.uint8)).axes
-    assert len(axes.patches) == 0
+    assert fitted_map.labels is not None
+    picture = to_pixels(thumbnails(fitted_map, images))
+    colors = set()
+    for image, label in zip(images, fitted_map.labels, strict=True):
+        for box in find_all(picture, image):
+            left, top, right, bottom = map(int, box)
+            around = picture[[top - 2, bottom + 1]][:, left - 2 : right + 2]
+            assert (around == rgb(DISTINCT[label])).all()
+            colors.add(int(label))
+    assert colors == {0, 1}
+    plain = to_pixels(thumbnails(mapped(40), images))
+    left, top, *_ = map(int, next(box for image in images for box in find_all(plain, image)))
+    assert (plain[top - 2, left] == 255).all()
 
 
 def painted(z: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -253,17 +269,20 @@ def painted(z: NDArray[np.float32]) -> NDArray[np.uint8]:
 def test_a_grid_shows_at_each_code_what_it_decodes_to() -> None:
     z = np.stack([np.linspace(-4, 4, 99), np.linspace(0, 10, 99)], axis=1).astype(np.float32)
     z = np.concatenate([z, z, [[900, -900]]]).astype(np.float32)  # one code is far out
-    (axes,) = decoded_grid(painted, z, side=5).axes
-    (image,) = axes.images
-    canvas = np.asarray(image.get_array())
-    assert canvas.shape == (10, 15, 3)
-    left, right, bottom, top = image.get_extent()
+    figure = decoded_grid(painted, z, side=5)
+    (axes,) = figure.axes
+    picture = to_pixels(figure)
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
     for across, up in ((0.1, 0.1), (0.9, 0.1), (0.5, 0.5), (0.3, 0.9)):  # middles of pictures
         code = np.array(
             [[left + across * (right - left), bottom + up * (top - bottom)]], np.float32
         )
-        shown = canvas[int((1 - up) * 10), int(across * 15)]
-        np.testing.assert_allclose(shown, painted(code)[0, 0, 0], atol=1)
+        x, y = at_points(figure, code)[0].astype(int)
+        np.testing.assert_allclose(picture[y, x], painted(code)[0, 0, 0], atol=1)
+    area = axes.get_window_extent()
+    assert area.width % (5 * 3) == pytest.approx(0, abs=0.01)  # 5 pictures of 2 × 3
+    assert area.height % (5 * 2) == pytest.approx(0, abs=0.01)
     assert -6 < left < -4 < 4 < right < 6
     assert -2 < bottom < 0 < 10 < top < 12
     assert (axes.get_xlabel(), axes.get_ylabel()) == (
@@ -274,8 +293,9 @@ def test_a_grid_shows_at_each_code_what_it_decodes_to() -> None:
 
 
 def test_a_grid_over_equal_codes_is_drawn_around_them() -> None:
-    (axes,) = decoded_grid(painted, np.full((3, 2), 2, np.float32), side=3).axes
-    assert np.asarray(axes.images[0].get_array())[3, 4].tolist() == [120, 120, 0]
+    figure = decoded_grid(painted, np.full((3, 2), 2, np.float32), side=3)
+    x, y = at_points(figure, np.array([[2, 2]], np.float32))[0].astype(int)
+    assert to_pixels(figure)[y, x].tolist() == [120, 120, 0]
 
 
 def test_what_is_no_picture_is_refused() -> None:

@@ -4,20 +4,19 @@ import io
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from looking import curve, find, frames, noise, rgb, texts, words
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from isthmus import load
-from isthmus.viz.canvas import to_png
-from isthmus.viz.strips import FILM, FRAME, HOLD, gif, sheet, strip
+from isthmus.viz.canvas import DISTINCT, to_pixels
+from isthmus.viz.strips import END_TIME, FILM_SIDE, FRAME_TIME, gif, sheet, strip
 
 Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def frames() -> Pixels:
+def digits() -> Pixels:
     """Give six digits (6, 8, 8, 1)."""
     return load("digits", limit=6).values
 
@@ -27,10 +26,6 @@ def waves() -> NDArray[np.float32]:
     """Give four signals (4, 50, 2)."""
     t, pitch = np.linspace(0, 6, 50)[:, None], np.array([1, 1.5, 2, 3])[:, None, None]
     return np.concatenate([np.sin(pitch * t), 3 * np.cos(pitch * t)], -1).astype(np.float32)
-
-
-def shown(axes: Axes) -> Pixels:
-    return np.asarray(axes.images[0].get_array())
 
 
 def film(content: bytes) -> tuple[list[Pixels], list[int]]:
@@ -43,69 +38,84 @@ def film(content: bytes) -> tuple[list[Pixels], list[int]]:
     return [pixels for pixels, _ in pages], [duration for _, duration in pages]
 
 
-def size(figure: Figure) -> tuple[int, int]:
-    with Image.open(io.BytesIO(to_png(figure, 50))) as picture:
-        return picture.size
-
-
-def test_a_strip_leads_from_one_original_to_the_other(frames: Pixels) -> None:
-    figure = strip(frames[0], frames[5], frames[1:5])
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["original", "0%", "33%", "67%", "100%", "original"]
-    for axes, frame in zip(figure.axes, frames, strict=True):
-        np.testing.assert_array_equal(shown(axes), frame[..., 0])
-    lefts = [axes.get_position().x0 for axes in figure.axes]
-    gaps = np.diff(lefts)
-    assert (gaps > 0).all()
+@pytest.mark.parametrize("shape", [(8, 8, 1), (64, 40, 3), (100, 100, 3)])
+def test_a_strip_leads_from_one_original_to_the_other(shape: tuple[int, int, int]) -> None:
+    samples = noise(6, *shape)
+    figure = strip(samples[0], samples[5], samples[1:5])
+    assert words(figure) == ["original", "0%", "33%", "67%", "100%", "original"]
+    picture = to_pixels(figure)
+    boxes = [find(picture, sample) for sample in samples]
+    gaps = np.diff([box.left for box in boxes])
+    assert (gaps > boxes[0].width).all()
     assert gaps[1:4] == pytest.approx(gaps[1])
-    assert min(gaps[[0, 4]]) > gaps[1]  # the originals stand apart
-    width, height = size(figure)
-    assert width > 5 * height
+    assert min(gaps[[0, 4]]) > gaps[1]  # the originals are apart
+    for box, (_, place) in zip(boxes, texts(figure), strict=True):
+        assert place.middle[0] == pytest.approx(box.middle[0], abs=1.5)
+        assert place.bottom < box.top
+    assert picture.shape[1] > 3 * picture.shape[0]
 
 
-def test_a_strip_into_a_direction_has_one_original(frames: Pixels) -> None:
-    titles = [axes.get_title() for axes in strip(frames[0], None, frames[1:4]).axes]
-    assert titles == ["original", "0%", "50%", "100%"]
+def test_a_strip_into_a_direction_has_one_original(digits: Pixels) -> None:
+    figure = strip(digits[0], None, digits[1:4])
+    assert words(figure) == ["original", "0%", "50%", "100%"]
+    picture = to_pixels(figure)
+    lefts = [find(picture, digit).left for digit in digits[:4]]
+    assert lefts == sorted(lefts)
+
+
+def heights(picture: Pixels, channel: int) -> NDArray[np.float64]:
+    """Return the range of the curves of a channel, frame by frame."""
+    drawn = [curve(picture, box, DISTINCT[channel]) for box in frames(picture)]
+    return np.array([np.nanmax(one) - np.nanmin(one) for one in drawn])
 
 
 def test_all_signals_of_a_strip_have_one_scale(waves: NDArray[np.float32]) -> None:
-    figure = strip(waves[0], waves[3], waves)
-    assert len({axes.get_ylim() for axes in figure.axes}) == 1
-    low, high = figure.axes[0].get_ylim()
-    assert low < waves.min()
-    assert high > waves.max()
-    for axes, signal in zip(figure.axes[1:-1], waves, strict=True):
-        drawn = np.stack([np.asarray(line.get_ydata()) for line in axes.lines], 1)
-        np.testing.assert_array_equal(drawn, signal)
+    signals = waves * np.array([1, 0.75, 0.5, 0.25], np.float32)[:, None, None]
+    picture = to_pixels(strip(signals[0], signals[3], signals))
+    boxes = frames(picture)
+    assert len(boxes) == 6
+    order = [0, 0, 1, 2, 3, 3]
+    expected = np.ptp(signals[order, :, 1], axis=1)
+    shown = heights(picture, 1)
+    assert shown / shown[0] == pytest.approx(expected / expected[0], abs=0.05)
+    low, high = rgb(DISTINCT[1]), boxes[0]
+    edges = [picture[int(high.top) : int(high.top) + 2], picture[int(high.bottom) - 2 :]]
+    assert not any((edge[:, :150] == low).all(-1).any() for edge in edges)  # with a margin
+    for box, index in zip(boxes, order, strict=True):
+        drawn = curve(picture, box, DISTINCT[1])
+        there = np.isfinite(drawn)
+        values = np.interp(np.linspace(0, 49, len(drawn)), np.arange(50), signals[index, :, 1])
+        assert np.corrcoef(drawn[there], values[there])[0, 1] > 0.98
 
 
-def test_a_sheet_is_filled_row_by_row(frames: Pixels) -> None:
-    figure = sheet(frames, 2, 3)
-    assert len(figure.axes) == 6
-    for axes, frame in zip(figure.axes, frames, strict=True):
-        np.testing.assert_array_equal(shown(axes), frame[..., 0])
-    places = [axes.get_position() for axes in figure.axes]
-    assert [place.x0 for place in places] == pytest.approx([0, 1 / 3, 2 / 3] * 2)
-    assert places[0].y0 == places[2].y0 > places[3].y0 == places[5].y0
-    assert size(figure) == (157, 105)
+@pytest.mark.parametrize("shape", [(8, 8, 1), (30, 20, 3)])
+def test_a_sheet_is_filled_row_by_row(shape: tuple[int, int, int]) -> None:
+    samples = noise(6, *shape)
+    picture = to_pixels(sheet(samples, 2, 3))
+    boxes = [find(picture, sample) for sample in samples]
+    assert [box.left for box in boxes[:3]] == [box.left for box in boxes[3:]]
+    assert boxes[0].right < boxes[1].left < boxes[1].right < boxes[2].left
+    assert boxes[0].top == boxes[2].top < boxes[0].bottom < boxes[3].top == boxes[5].top
+    assert picture.shape[0] / picture.shape[1] == pytest.approx(2 / 3 * shape[0] / shape[1], 0.05)
 
 
 def test_a_sheet_of_signals_has_one_scale(waves: NDArray[np.float32]) -> None:
-    figure = sheet(waves, 2, 2)
-    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    signals = waves * np.array([1, 0.75, 0.5, 0.25], np.float32)[:, None, None]
+    shown = heights(to_pixels(sheet(signals, 2, 2)), 1)
+    assert shown / shown[0] == pytest.approx([1, 0.75, 0.5, 0.25], abs=0.05)
 
 
-def test_a_film_goes_there_and_back_for_ever(frames: Pixels) -> None:
-    pages, times = film(gif(frames))
+def test_a_film_goes_there_and_back_for_ever(digits: Pixels) -> None:
+    pages, times = film(gif(digits))
     assert len(pages) == 10
     order = [0, 1, 2, 3, 4, 5, 4, 3, 2, 1]
     for page, number in zip(pages, order, strict=True):
         side = page.shape[0]
         assert page.shape == (side, side, 3)
-        assert side >= FILM
-        large = frames[number].repeat(side // 8, 0).repeat(side // 8, 1)
+        assert side >= FILM_SIDE
+        large = digits[number].repeat(side // 8, 0).repeat(side // 8, 1)
         np.testing.assert_array_equal(page, np.broadcast_to(large, page.shape))
-    assert times == [HOLD, *[FRAME] * 4, HOLD, *[FRAME] * 4]
+    assert times == [END_TIME, *[FRAME_TIME] * 4, END_TIME, *[FRAME_TIME] * 4]
 
 
 @pytest.mark.parametrize("shape", [(32, 20, 3), (12, 300, 3), (9, 9, 4), (9, 9, 2)])
@@ -115,22 +125,22 @@ def test_a_film_of_any_shape_keeps_it(shape: tuple[int, int, int]) -> None:
     assert len(pages) == 4
     for page in pages:
         assert page.shape[0] * shape[1] == page.shape[1] * shape[0]
-        assert FILM <= max(page.shape[:2]) < FILM + 32
+        assert FILM_SIDE <= max(page.shape[:2]) < FILM_SIDE + 32
     factor = pages[0].shape[0] // shape[0]
     expected = slope[..., :1] if shape[2] == 2 else slope[..., :3]
     difference = np.abs(pages[0][::factor, ::factor].astype(int) - expected)
     assert difference.mean() < 12  # of the 256 colors that a frame may have
 
 
-def test_a_film_of_two_frames_and_of_one(frames: Pixels) -> None:
-    assert len(film(gif(frames[:2]))[0]) == 2
-    assert gif(frames[:1])[:3] == b"GIF"
+def test_a_film_of_two_frames_and_of_one(digits: Pixels) -> None:
+    assert len(film(gif(digits[:2]))[0]) == 2
+    assert gif(digits[:1])[:3] == b"GIF"
 
 
 def test_a_film_of_signals_draws_curves_on_one_scale(waves: NDArray[np.float32]) -> None:
     pages, _ = film(gif(np.stack([waves[0], waves[0] / 3])))
     assert pages[0].shape == pages[1].shape
-    assert max(pages[0].shape) >= FILM
+    assert max(pages[0].shape) >= FILM_SIDE
     heights = []
     for page in pages:
         inside = page[12:-12, 12:-12]

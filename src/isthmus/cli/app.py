@@ -1,4 +1,4 @@
-"""The application and what its commands share: options, and how texts become settings."""
+"""The application and what its commands share: options, and how their texts are parsed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,15 +32,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Size = Annotated[
     str | None, typer.Option(help="Resize to a square of so many pixels, or to HEIGHTxWIDTH.")
 ]
-Crop = Annotated[
-    int | None, typer.Option(help="Cut out the central square of so many pixels first.")
-]
-Gray = Annotated[bool | None, typer.Option("--gray/--rgb", help="Turn images gray, or into color.")]
-Background = Annotated[str, typer.Option(help="Color behind transparent pixels.")]
 Limit = Annotated[
     int | None, typer.Option(help="Take at most so many samples, spread over the source.")
 ]
-CodeSize = Annotated[int | None, typer.Option(help="Numbers in the code; else the model's own.")]
+CodeSize = Annotated[
+    int | None, typer.Option(help="Numbers in the code; by default the model's own.")
+]
 MaxMinutes = Annotated[
     float | None, typer.Option(help="Stop after so many minutes of training; resume goes on.")
 ]
@@ -49,7 +46,7 @@ MaxMinutes = Annotated[
 def make_preprocessing(
     size: str | None, crop: int | None, gray: bool | None, background: str
 ) -> "Preprocessing":
-    """Say what pictures go through, from the options of a command."""
+    """Return the preprocessing of images that the options of a command ask for."""
     from isthmus.data.preprocess import Preprocessing
 
     channels = None if gray is None else 1 if gray else 3
@@ -57,18 +54,21 @@ def make_preprocessing(
 
 
 def model_options(width: str | None, **others: bool | float | None) -> dict[str, Any]:
-    """Gather the options of a model that were given; a width may be a whole number or a factor."""
-    given: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
+    """Return the options of a model that were given.
+
+    A width is a whole number of channels for some models and a factor for others.
+    """
+    options: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
     if width is not None:
         try:
-            given["width"] = int(width) if width.isdigit() else float(width)
+            options["width"] = int(width) if width.isdigit() else float(width)
         except ValueError:
             raise OptionError(f"width is a number, such as 32 or 0.25, not {width!r}.") from None
-    return given
+    return options
 
 
 def parse_task(name: str | None) -> "Task | None":
-    """Return a task by its name, or say which there are."""
+    """Return a task by its name, or raise an OptionError that lists the tasks."""
     from isthmus.models.registry import TASKS
 
     for task in TASKS:
@@ -80,7 +80,7 @@ def parse_task(name: str | None) -> "Task | None":
 
 
 def _sides(size: str | None) -> tuple[int, int] | None:
-    """Read 64 or 48x64."""
+    """Parse 64 or 48x64 as (height, width)."""
     if size is None:
         return None
     sides = _whole_numbers(size)
@@ -90,7 +90,7 @@ def _sides(size: str | None) -> tuple[int, int] | None:
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """Read 28x28x1 as (1, 28, 28), the order of models."""
+    """Parse 28x28x1 as (1, 28, 28): models have the channels first."""
     *sides, channels = _whole_numbers(text)
     return (channels, *sides)
 
@@ -102,8 +102,16 @@ def _whole_numbers(text: str) -> list[int]:
         raise OptionError(f"{text!r} should be whole numbers with x between, as 48x64.") from None
 
 
+def format_skipped(skipped: tuple[tuple[str, str], ...]) -> str:
+    """Return how many files were skipped and one reason, or nothing if there are none."""
+    if not skipped:
+        return ""
+    name, reason = skipped[0]
+    return f"; {len(skipped):,} skipped as broken, such as {name} ({reason})"
+
+
 def format_number(value: Any) -> str:
-    """Write a figure for people."""
+    """Format a number for people, and None as a dash."""
     if isinstance(value, int | float):
         return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
     return "–" if value is None else str(value)

@@ -1,28 +1,32 @@
-"""Commands that put a trained model to use: denoise, encode, map, index, search, morph, predict."""
+"""Commands that use a trained model: denoise, encode, map, index, search, morph, predict."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli.app import Json, Limit, RunFolder, Source, app
+from isthmus.cli.app import Json, Limit, RunFolder, Source, app, format_skipped
 from isthmus.cli.terminal import print_json, print_result, say, track
 from isthmus.errors import OptionError
 
+if TYPE_CHECKING:
+    from isthmus.data.samples import Samples
+    from isthmus.session import Session
+
 Layer = Annotated[
-    str, typer.Option(help="code, or a layer that isthmus summary RUN lists: its features.")
+    str, typer.Option(help="code, or the name of a layer as isthmus summary RUN lists it.")
 ]
-Label = Annotated[str | None, typer.Option(help="Only samples of this class.")]
+Label = Annotated[str | None, typer.Option(help="Search only samples of this class.")]
 
 
 @app.command()
 def denoise(
     run: RunFolder,
     source: Source,
-    out: Annotated[Path, typer.Option(help="Folder to make; files keep their names and sizes.")],
+    out: Annotated[Path, typer.Option(help="Folder to create; files keep their names and sizes.")],
     as_json: Json = False,
 ) -> None:
-    """Send noisy files through a denoiser, into a new folder.
+    """Remove noise from files and write the results into a new folder.
 
     Example: isthmus denoise runs/denoiser noisy/ --out clean/
     """
@@ -31,7 +35,7 @@ def denoise(
     from isthmus.training.run import Run
 
     model = TrainedModel.load(run)
-    model.reject_task("classify", "segment")
+    model.require_task("reconstruct")
     if Run.open(run).record.training_config.corrupt is None:
         say(f"{run} was trained without noise (--corrupt) and does not remove any.")
     done = denoise_files(model, source, out, track=track)
@@ -74,8 +78,8 @@ def encode(
         "size": codes.z.shape[1],
         "layer": layer,
         "shape": list(codes.shape),
-        "model": codes.model,
-        "data": codes.data,
+        "model_fingerprint": codes.model_fingerprint,
+        "data_fingerprint": codes.items.fingerprint,
     }
     print_result(content, f"{out}: {len(codes):,} × {codes.z.shape[1]:,}, {layer}", as_json)
 
@@ -85,44 +89,50 @@ def map_command(
     run: RunFolder,
     source: Source,
     method: Annotated[
-        str, typer.Option(help="pca, tsne, umap, or code for a code of 2 as it is.")
+        str, typer.Option(help="pca, tsne, umap, or code to use a code of 2 directly.")
     ] = "tsne",
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("map.png"),
     draw: Annotated[
-        str, typer.Option(help="points, thumbnails, or decoded for a code of 2 over a grid.")
+        str, typer.Option(help="points, thumbnails, or decoded: a code of 2 decoded over a grid.")
     ] = "points",
     onto: Annotated[
-        Path | None, typer.Option(help="A map made before (.npz), to place these samples on.")
+        Path | None, typer.Option(help="An existing map (.npz) to place these samples on.")
     ] = None,
     max_samples: Annotated[
-        int, typer.Option(help="Fit on at most so many samples and place the others.")
+        int,
+        typer.Option(help="Maximum number of samples to fit on; the others are placed on the map."),
     ] = 20_000,
     layer: Layer = "code",
-    seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Draw samples in two dimensions by their codes, with figures of how far to trust it.
+    """Draw a map: samples in two dimensions by their codes, with measures of its quality.
 
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
     """
-    from isthmus.reports.outputs import write_map
-    from isthmus.reports.pictures import describe_quality
+    from isthmus.files import write_bytes
+    from isthmus.latent.maps import Map
+    from isthmus.reports.pictures import describe_quality, map_picture, require_map_style
     from isthmus.session import Session
+    from isthmus.viz.canvas import require_png, write_png
 
-    result = write_map(
-        Session(run, track=track),
-        source,
-        out,
-        method=method,
-        style=draw,
-        onto=onto,
-        max_samples=max_samples,
-        layer=layer,
-        seed=seed,
-        limit=limit,
-    )
-    print_result(result, f"{out}: {describe_quality(result)}", as_json)
+    session = Session(run, track=track)
+    base = None if onto is None else Map.load(onto, session.model)
+    samples = session.read(source, limit)
+    require_map_style(draw, base.method if base else method, samples)
+    require_png(out)
+    codes = session.encode(samples, layer)
+    if base is not None:
+        fitted_map, file = base.with_codes(codes), onto
+    else:
+        fitted_map, file = session.stored_map(codes, method, seed=seed, max_samples=max_samples)
+    write_png(out, map_picture(fitted_map, draw, samples, session.model))
+    table = out.with_suffix(".csv")
+    write_bytes(table, fitted_map.to_csv().encode())
+    result = session.map_quality(fitted_map, codes, samples)
+    paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
+    print_result(result | paths, f"{out}: {describe_quality(result)}", as_json)
 
 
 @app.command()
@@ -141,6 +151,10 @@ def index(
     remove: Annotated[
         list[str] | None, typer.Option(help="Remove a sample by name; may be given repeatedly.")
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say whether index, model and sources belong together."),
+    ] = False,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -149,11 +163,15 @@ def index(
     Example: isthmus index runs/mine photos/
     """
     from isthmus.inference import TrainedModel
-    from isthmus.latent.indexing import build_index, update_index
-    from isthmus.reports.outputs import describe_index
+    from isthmus.latent.indexing import build_index, check_index, update_index
     from isthmus.training.run import Run
 
     model, folder = TrainedModel.load(run), run / "index"
+    if check:
+        if source or metric or layer or add or remove or limit:
+            raise OptionError("--check only looks at the index; give no other option.")
+        _print_check(folder, check_index(folder, model, track), as_json)
+        return
     if source is None and limit is not None:
         raise OptionError("a limit needs a source; name one to index.")
     if (add or remove) and (metric or layer):
@@ -177,9 +195,17 @@ def index(
             layer=layer or "code",
             track=track,
         )
+    content = {
+        "index": str(folder),
+        "n": len(found),
+        "kind": found.kind,
+        "metric": found.metric,
+        "recall_10": found.recall,
+    }
     how = "exact search" if found.kind == "exact" else f"IVF-flat, recall@10 {found.recall:.3f}"
-    text = f"{folder}: {len(found):,} codes, {found.metric} distance, {how}"
-    print_result(describe_index(folder, found), text, as_json)
+    print_result(
+        content, f"{folder}: {len(found):,} codes, {found.metric} distance, {how}", as_json
+    )
 
 
 @app.command()
@@ -195,10 +221,19 @@ def search(
 
     Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
     """
-    from isthmus.reports.outputs import write_search
+    from isthmus.reports.pictures import search_picture
     from isthmus.session import Session
+    from isthmus.viz.canvas import require_png, write_png
 
-    rows = write_search(Session(run, track=track, say=say), query, out, k=k, label=label)
+    if out is not None:
+        require_png(out)
+    session = Session(run, track=track, say=say)
+    sample = _only(session, query) if Path(query).is_file() else None
+    result = session.search(query if sample is None else sample, k, label=label)
+    if out is not None:
+        values = None if sample is None else sample.values[0]
+        write_png(out, search_picture(session, query, values, result))
+    rows = result.matches()
     if as_json:
         print_json(rows)
         return
@@ -214,40 +249,63 @@ def search(
 def morph(
     run: RunFolder,
     images: Annotated[
-        list[str], typer.Argument(help="Two images, or four for the corners of a grid; or one.")
+        list[str],
+        typer.Argument(
+            help="Two images, four for the corners of a grid, or one with --start and --end."
+        ),
     ],
-    steps: Annotated[int, typer.Option(help="Pictures from one end to the other.")] = 7,
-    path: Annotated[str, typer.Option(help="linear or spherical.")] = "linear",
+    steps: Annotated[int, typer.Option(help="Number of pictures from one end to the other.")] = 7,
+    path: Annotated[str, typer.Option(help="linear or spherical interpolation.")] = "linear",
     among: Annotated[
         str | None, typer.Option(help="A labelled source, for --start and --end.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help="With one image: go away from the mean of this class …")
+        str | None,
+        typer.Option(help="With one image: move away from the mean code of this class …"),
     ] = None,
-    end: Annotated[str | None, typer.Option(help="… towards the mean of this one.")] = None,
-    out: Annotated[Path, typer.Option(help="The strip to write (.png), or film (.gif).")] = Path(
-        "strip.png"
-    ),
+    end: Annotated[
+        str | None, typer.Option(help="… and towards the mean code of this one.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="The strip (.png) or animation (.gif) to write.")
+    ] = Path("strip.png"),
     as_json: Json = False,
 ) -> None:
-    """Morph one image into another, through the codes between them.
+    """Morph one image into another by interpolating between their codes.
 
     Example: isthmus morph runs/mine a.jpg b.jpg --steps 7 --out strip.png
     """
-    from isthmus.reports.outputs import write_morph
+    from isthmus.files import write_bytes
+    from isthmus.reports.pictures import morph_picture
     from isthmus.session import Session
+    from isthmus.viz.canvas import require_png, write_png
+    from isthmus.viz.strips import gif
 
-    result = write_morph(
-        Session(run, track=track),
-        images,
-        out,
-        steps=steps,
-        path=path,
-        among=among,
-        start=start,
-        end=end,
-    )
-    print_result(result, f"{out}", as_json)
+    session = Session(run, track=track)
+    session.model.require_task("reconstruct")
+    is_film = out.suffix.lower() == ".gif"
+    if not is_film:
+        require_png(out)
+    if (among, start, end) == (None, None, None):
+        ends = [_only(session, image) for image in images]
+        frames = session.interpolate(ends, steps, path)
+        last = ends[-1].values[0]
+    elif among is None or start is None or end is None:
+        raise OptionError("a direction between classes needs --among, --start and --end.")
+    elif len(images) != 1 or path != "linear":
+        raise OptionError(
+            f"a morph between classes needs 1 image and the path linear, not {len(images)} and "
+            f"{path}."
+        )
+    else:
+        ends = [_only(session, images[0])]
+        frames = session.traverse(ends[0], session.read(among), (start, end), steps)
+        last = None
+    if is_film and len(ends) != 4:
+        write_bytes(out, gif(frames))
+    else:
+        write_png(out, morph_picture(frames, ends[0].values[0], last, len(ends)))
+    print_result({"picture": str(out), "steps": steps, "path": path}, f"{out}", as_json)
 
 
 @app.command()
@@ -257,28 +315,31 @@ def predict(
         list[str], typer.Argument(help="Images, folders, archives or data sets, one or more.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="A picture of the answers to write (PNG).")
+        Path | None, typer.Option(help="A picture of the predictions to write (PNG).")
     ] = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Say the class of each image; or of each pixel, as a picture.
+    """Predict the class of each image, or of each pixel.
 
     Example: isthmus predict runs/pets photo.jpg folder/ --json
     """
+    from isthmus.evaluation.predictions import prediction_rows
     from isthmus.inference import TrainedModel
-    from isthmus.reports.outputs import describe_samples, write_predictions
-    from isthmus.viz.canvas import require_png
+    from isthmus.reports.pictures import predictions
+    from isthmus.viz.canvas import require_png, write_png
 
     model = TrainedModel.load(run)
-    model.reject_task("reconstruct")
+    model.require_task("classify", "segment")
     if out is not None:
-        require_png(out)  # before anything is read
+        require_png(out)
     read = [model.read(source, limit=limit, track=track) for source in sources]
     for samples in read:
         if samples.skipped:
-            say(describe_samples(samples))
-    rows = write_predictions(model, read, out)
+            say(samples.describe() + format_skipped(samples.skipped))
+    rows = [row for samples in read for row in prediction_rows(model, samples)]
+    if out is not None:
+        write_png(out, predictions(model, read))
     if as_json:
         print_json(rows)
         return
@@ -288,3 +349,19 @@ def predict(
         print_result({}, f"{row['name']}: {text}", False)
     if out is not None:
         say(f"{out}")
+
+
+def _print_check(folder: Path, reason: str | None, as_json: bool) -> None:
+    """Print whether an index still belongs to its model and sources."""
+    text = f"the index at {folder} belongs to this model and to its sources."
+    if reason:
+        text = f"the index at {folder} {reason}; make it again with isthmus index."
+    print_result({"index": str(folder), "current": reason is None, "reason": reason}, text, as_json)
+
+
+def _only(session: "Session", image: str) -> "Samples":
+    """Read one image as the model wants it."""
+    samples = session.read(image, limit=2)
+    if len(samples) > 1:
+        raise OptionError(f"{image} holds several samples; give a single image.")
+    return samples

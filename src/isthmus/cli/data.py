@@ -1,7 +1,7 @@
 """`isthmus data`: the named data sets and the cache."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -10,8 +10,12 @@ from isthmus.cli.app import Json, Limit, Size, Source, app, make_preprocessing
 from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
 from isthmus.errors import OptionError
 
+if TYPE_CHECKING:
+    from isthmus.data.samples import Samples
+
+
 data_app = typer.Typer(
-    help="The named data sets: what, how many, where from, present or not.\n\n"
+    help="The named data sets: contents, size, origin, and whether they are on this machine.\n\n"
     "Example: isthmus data",
     invoke_without_command=True,
 )
@@ -28,10 +32,10 @@ def data(context: typer.Context, as_json: Json = False) -> None:
     rows = [
         {
             "name": row.name,
-            "about": row.about,
+            "about": row.description,
             "samples": row.counts,
             "origin": row.origin,
-            "present": row.present,
+            "present": row.is_present,
         }
         for row in DATASETS.values()
     ]
@@ -69,7 +73,7 @@ def fetch(name: Annotated[str, typer.Argument(help="The data set's name.")]) -> 
 
 @data_app.command()
 def clean() -> None:
-    """Delete the cache of decoded samples; it is made again when needed.
+    """Delete the cache of decoded samples; it is rebuilt when needed.
 
     Example: isthmus data clean
     """
@@ -78,10 +82,10 @@ def clean() -> None:
     out_console.print(f"{clear() / 1e6:,.1f} MB freed.")
 
 
-Seed = Annotated[int, typer.Option(help="Decides all that is random.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Noise = Annotated[
     list[str] | None,
-    typer.Option(help="Noise as isthmus train takes it; may be given repeatedly."),
+    typer.Option(help="Noise as for isthmus train; may be given repeatedly."),
 ]
 
 
@@ -91,32 +95,37 @@ def preview_command(
     corrupt: Noise = None,
     through: Annotated[
         list[Path] | None,
-        typer.Option(help="A run whose reconstructions to draw too; may be given repeatedly."),
+        typer.Option(
+            help="A run whose reconstructions are drawn as well; may be given repeatedly."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("preview.png"),
-    limit: Annotated[int, typer.Option(help="At most so many columns, spread evenly.")] = 10,
+    limit: Annotated[
+        int, typer.Option(help="Maximum number of samples, spread evenly over the source.")
+    ] = 10,
     size: Size = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Draw samples of a source, the same under noise, and what runs make of it.
+    """Draw samples of a source, with noise, and as runs reconstruct them.
 
     Example: isthmus data preview mnist --corrupt gaussian:0.1 --corrupt gaussian:0.5
     """
+    from isthmus.data.corruption import Corruption
+    from isthmus.data.load import load_with
     from isthmus.inference import TrainedModel
-    from isthmus.reports.outputs import write_preview
+    from isthmus.reports.pictures import preview
+    from isthmus.viz.canvas import require_png, write_png
 
-    result = write_preview(
-        source,
-        out,
-        corrupt=corrupt or (),
-        models=[(run.resolve().name, TrainedModel.load(run)) for run in through or ()],
-        limit=limit,
-        size=make_preprocessing(size, None, None, "white").size,
-        seed=seed,
-        track=track,
-    )
-    print_result(result, f"{out}", as_json)
+    require_png(out)
+    noise = [Corruption.parse(text) for text in corrupt or ()]
+    models = [(run.resolve().name, TrainedModel.load(run)) for run in through or ()]
+    wanted = models[0][1].preprocessing if models else make_preprocessing(size, None, None, "white")
+    if models and size:
+        raise OptionError("a run decides the size of its images; leave the size out.")
+    samples = load_with(source, wanted, limit=limit, track=track)
+    write_png(out, preview(samples, noise, models, seed))
+    print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
 
 
 @data_app.command("map")
@@ -125,22 +134,30 @@ def map_command(
     method: Annotated[str, typer.Option(help="pca, tsne or umap.")] = "pca",
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("map.png"),
     max_samples: Annotated[
-        int, typer.Option(help="Fit on at most so many samples and place the others.")
+        int,
+        typer.Option(help="Maximum number of samples to fit on; the others are placed on the map."),
     ] = 20_000,
     seed: Seed = 0,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Draw samples in two dimensions by their raw values, with no model between.
+    """Draw a map of samples by their raw values, without a model.
 
     Example: isthmus data map digits --out digits.png
     """
-    from isthmus.reports.outputs import write_source_map
+    from isthmus.data.load import load
+    from isthmus.latent.codes import Codes
+    from isthmus.latent.maps import fit_map, map_quality, require_method
     from isthmus.reports.pictures import describe_quality
+    from isthmus.viz.canvas import require_png, write_png
+    from isthmus.viz.maps import scatter
 
-    result = write_source_map(
-        source, out, method=method, max_samples=max_samples, seed=seed, limit=limit, track=track
-    )
+    require_method(method)
+    require_png(out)
+    codes = Codes.of_values(load(source, limit=limit, track=track))
+    fitted_map = fit_map(codes, method, seed=seed, max_samples=max_samples, track=track)
+    write_png(out, scatter(fitted_map))
+    result = {**map_quality(fitted_map, codes, seed=seed), "picture": str(out)}
     shares = result.get("explained_variance")
     text = f"{out}: {describe_quality(result)}"
     if shares:
@@ -151,15 +168,21 @@ def map_command(
 @data_app.command("export")
 def export_command(
     source: Annotated[
-        str, typer.Argument(help="As isthmus train takes it, or a run folder: the run's own data.")
+        str,
+        typer.Argument(
+            help="A source as for isthmus train, or a run folder for the run's own data."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="An .npz file, or a folder of pictures to make.")],
-    split: Annotated[str | None, typer.Option(help="train, validation or test; else all.")] = None,
+    out: Annotated[Path, typer.Option(help="An .npz file, or a folder of pictures to create.")],
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test; by default all samples.")
+    ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="The sample of this name; may be given repeatedly.")
+        list[str] | None,
+        typer.Option(help="Only the sample of this name; may be given repeatedly."),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(help="At most so many of them, spread evenly.")
+        int | None, typer.Option(help="Maximum number of samples, spread evenly.")
     ] = None,
     limit: Limit = None,
     as_json: Json = False,
@@ -168,17 +191,60 @@ def export_command(
 
     Example: isthmus data export runs/mine --split test --out test.npz
     """
-    from isthmus.reports.outputs import write_export
-    from isthmus.session import Session
-    from isthmus.training.run import is_run
+    from isthmus.data.export import export
 
-    result = write_export(
-        Session(source, track=track) if is_run(source) else source,
-        out,
-        split=split,
-        only=only or (),
-        count=count,
-        limit=limit,
-        track=track,
+    samples = _chosen(_read(source, split, limit), tuple(only or ()), count)
+    export(samples, out)
+    print_result(
+        {"out": str(out), "samples": len(samples)}, f"{out}: {samples.describe()}", as_json
     )
-    print_result(result, f"{out}: {result['description']}", as_json)
+
+
+def _read(source: str, split: str | None, limit: int | None) -> "Samples":
+    """Read a source or the data of a run, or one split of it."""
+    from isthmus.data.load import load
+    from isthmus.data.samples import SPLITS
+    from isthmus.training.run import Run
+
+    if split is not None and split not in SPLITS:
+        raise OptionError(f"there is no split {split!r}; there are {', '.join(SPLITS)}.")
+    if not (Path(source) / "run.json").is_file():
+        samples = load(source, limit=limit, track=track)
+        return samples if split is None else _own_split(samples, source, split)
+    if limit is not None:
+        raise OptionError("a run has its own data; leave the limit out, or give a count.")
+    run = Run.open(source)
+    samples = run.samples(track)
+    return samples if split is None else samples.take(getattr(run.split(), split))
+
+
+def _own_split(samples: "Samples", source: str, split: str) -> "Samples":
+    """Return one split of a source that defines splits itself."""
+    import numpy as np
+
+    from isthmus.data.samples import SPLITS
+
+    if samples.splits is None:
+        raise OptionError(f"{source} defines no splits; give a run on it instead.")
+    indices = np.flatnonzero(samples.splits == SPLITS.index(split))
+    if len(indices) == 0:
+        raise OptionError(f"{source} has no {split} split; choose another.")
+    return samples.take(indices)
+
+
+def _chosen(samples: "Samples", only: tuple[str, ...], count: int | None) -> "Samples":
+    """Return the samples of these names, if any are given, and at most so many."""
+    import numpy as np
+
+    from isthmus.data.manifest import evenly_spaced
+
+    if count is not None and count < 1:
+        raise OptionError(f"the count must be at least 1, not {count}.")
+    places = {name: i for i, name in enumerate(samples.names)} if only else {}
+    for name in only:
+        if name not in places:
+            raise OptionError(
+                f"there is no sample {name!r}; names are such as {samples.names[0]!r}."
+            )
+    indices = np.array([places[name] for name in only] or range(len(samples)), np.int64)
+    return samples.take(indices[evenly_spaced(len(indices), count)])

@@ -1,4 +1,4 @@
-"""Commands that look at runs: evaluate, reconstruct, summary, report, activations, compare."""
+"""Commands about runs: evaluate, reconstruct, summary, report, activations, compare."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from isthmus.cli.app import (
     Source,
     app,
     format_number,
+    format_skipped,
     parse_shape,
 )
 from isthmus.cli.tables import make_table, show_evaluation
@@ -21,7 +22,9 @@ from isthmus.cli.terminal import out_console, print_json, print_result, say, tra
 
 Plain = Annotated[
     Path | None,
-    typer.Option(help="Of a denoiser: a run on the same data without noise, to compare with."),
+    typer.Option(
+        help="For a denoiser: a run trained on the same data without noise, for comparison."
+    ),
 ]
 
 
@@ -29,24 +32,23 @@ Plain = Annotated[
 def evaluate(
     run: RunFolder,
     source: Annotated[
-        str | None, typer.Argument(help="Another source; else the run's own test part.")
+        str | None, typer.Argument(help="Another source; by default the run's own test split.")
     ] = None,
     limit: Limit = None,
     plain: Plain = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run on data that it was not trained on, beside the baselines.
+    """Measure a run on data that it was not trained on, compared with baselines.
 
     Example: isthmus evaluate runs/mine --json
     """
-    from isthmus.reports.outputs import describe_samples
     from isthmus.session import Session
     from isthmus.training.run import Run
 
     session = Session(Run.open(run), track=track)
     samples = session.read(source, limit) if source else None
     if samples is not None and samples.skipped:
-        say(describe_samples(samples))
+        say(samples.describe() + format_skipped(samples.skipped))
     result = session.evaluate(samples, plain=Run.open(plain) if plain else None)
     if as_json:
         print_json(result)
@@ -59,32 +61,39 @@ def reconstruct(
     run: RunFolder,
     source: Source,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("grid.png"),
-    limit: Annotated[int, typer.Option(help="At most so many columns, spread evenly.")] = 10,
+    limit: Annotated[
+        int, typer.Option(help="Maximum number of samples, spread evenly over the source.")
+    ] = 10,
     as_json: Json = False,
 ) -> None:
-    """Draw samples, their codes and what comes back, row by row.
+    """Draw samples, their codes and their reconstructions.
 
     Example: isthmus reconstruct runs/mine photos/ --out grid.png
     """
-    from isthmus.reports.outputs import write_reconstructions
+    from isthmus.reports.pictures import reconstructions
     from isthmus.session import Session
+    from isthmus.viz.canvas import write_png
 
-    result = write_reconstructions(Session(run, track=track), source, out, limit=limit)
-    print_result(result, f"{out}", as_json)
+    session = Session(run, track=track)
+    session.model.require_task("reconstruct")
+    samples = session.read(source, limit)
+    write_png(out, reconstructions(session, samples))
+    print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
 
 
 @app.command()
 def summary(
     model: Annotated[
-        str | None, typer.Argument(help="A model's name, or a run folder; else all models.")
+        str | None, typer.Argument(help="A model's name, or a run folder; by default all models.")
     ] = None,
     shape: Annotated[
-        str | None, typer.Option(help="Of a sample, HEIGHTxWIDTHxCHANNELS or LENGTHxCHANNELS.")
+        str | None,
+        typer.Option(help="Shape of a sample: HEIGHTxWIDTHxCHANNELS or LENGTHxCHANNELS."),
     ] = None,
     code_size: CodeSize = None,
     as_json: Json = False,
 ) -> None:
-    """List a model's layers, output shapes, parameters and multiplications; or the models.
+    """List a model's layers, output shapes, parameters and multiplications, or all models.
 
     Example: isthmus summary conv-bn-2d
     """
@@ -95,7 +104,7 @@ def summary(
     from isthmus.training.run import Run
 
     if model is None:
-        rows = {name: row.about for name, row in MODELS.items()}
+        rows = {name: row.description for name, row in MODELS.items()}
         if as_json:
             print_json(rows)
             return
@@ -142,7 +151,10 @@ def summary(
 @app.command("report")
 def report_command(
     run: RunFolder,
-    out: Annotated[Path | None, typer.Option(help="The page; else report.html in the run.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page to write; by default report.html in the run folder."),
+    ] = None,
     plain: Plain = None,
     as_json: Json = False,
 ) -> None:
@@ -166,7 +178,7 @@ def activations(
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("layers.png"),
     as_json: Json = False,
 ) -> None:
-    """Draw what each layer sees of an image.
+    """Draw the output of every layer for an image.
 
     Example: isthmus activations runs/mine image.jpg --out layers.png
     """
@@ -184,10 +196,10 @@ def activations(
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
-    method: Annotated[str, typer.Option(help="Of the maps: pca, tsne or umap.")] = "pca",
+    method: Annotated[str, typer.Option(help="Method of the maps: pca, tsne or umap.")] = "pca",
     as_json: Json = False,
 ) -> None:
-    """Put runs of one task side by side: one table, one page of curves, baselines and maps.
+    """Compare runs of one task: one table, and one page of curves, baselines and maps.
 
     Example: isthmus compare runs/a runs/b --out compare.html
     """

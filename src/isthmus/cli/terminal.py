@@ -1,28 +1,36 @@
-"""What the command line shows: progress bars, results for people, JSON for machines."""
+"""What the command line shows: progress bars, results for people, JSON for machines.
+
+Results are printed on standard output; whatever else there is to say, on standard error. So the
+output of a command with `--json` is JSON and nothing else.
+"""
 
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
 if TYPE_CHECKING:
     from isthmus.training.loop import Progress
+    from isthmus.training.train import Training
 
 T = TypeVar("T")
 
+SECONDS_BETWEEN_DRAWS = 0.2  # of the training bar; drawing reads the loss, which waits for a GPU
+LINES_WITHOUT_TERMINAL = 10  # about so many of all epochs are reported where there is no bar
+
 out_console = Console()
 console = Console(stderr=True)
-is_quiet = os.environ.get("RANK", "0") != "0"  # of several processes, the first one speaks
+is_quiet = os.environ.get("RANK", "0") != "0"  # of several processes, only the first one speaks
 
 
 def say(text: str) -> None:
-    """Tell people something on standard error, once."""
+    """Print something for people on standard error; of several processes, once."""
     if not is_quiet:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -41,28 +49,29 @@ def print_json(content: Any) -> None:
 
 
 def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
-    """Show a bar while walking through items, where there is a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    """Walk through items under a bar with rate and time to go, if there is a terminal."""
+    from rich import progress
+
+    class RateColumn(progress.ProgressColumn):
+        """Items a second."""
+
+        def render(self, task: progress.Task) -> str:
+            return f"{task.speed:,.0f}/s" if task.speed else ""
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        RateColumn(),
+        progress.TimeRemainingColumn(),
     )
     hidden = is_quiet or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with progress.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         yield from bar.track(items, total=total, description=title)
 
 
 class Download:
-    """A progress bar in the shape that pooch wants: total, update, reset, close."""
+    """A progress bar with the interface that pooch expects: total, update, reset, close."""
 
     def __init__(self) -> None:
         from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
@@ -89,54 +98,61 @@ class Download:
         self._bar.update(self._task, total=self.total or None, advance=count)
 
     def reset(self) -> None:
-        """Begin a file."""
+        """Start with a new file."""
         self._bar.reset(self._task)
 
     def close(self) -> None:
-        """End a file."""
+        """Do nothing at the end of a file: the bar goes when all files are here."""
 
 
-def show_training(steps: "Generator[Progress, None, None]", out: Path) -> "Progress | None":
-    """Show training until its end and return the last epoch's progress.
+def follow(training: "Training", as_json: bool) -> None:
+    """Show a training while it runs, and print its result at the end.
 
-    After the first Ctrl-C the program ends with exit code 130 at the next step.
+    The first Ctrl-C stops it after the current step and exits with code 130; the second one stops
+    it at once.
     """
-    last, stopped = None, False
-    with _interruptible() as interrupted:
-        for progress in _shown(steps):
+    last, is_stopped = None, False
+    with _noting_interrupt() as is_interrupted:
+        for progress in _show(training):
             last = progress if progress.validation_loss is not None else last
-            stopped = interrupted() and progress.step < progress.steps
-            if stopped:
+            is_stopped = is_interrupted() and progress.step < progress.steps
+            if is_stopped:
                 break
-    if stopped:
-        steps.close()
-        say(f"Stopped; isthmus resume {out} goes on from the last whole epoch.")
+    if is_stopped:
+        training.close()
+        say(f"Stopped; isthmus resume {training.run.path} goes on from the last whole epoch.")
         sys.exit(130)
-    return last
+    if not is_quiet and last is not None:
+        _print_trained(training, last, as_json)
 
 
-def follow(steps: "Generator[Progress, None, None]", out: Path, as_json: bool) -> None:
-    """Show training until its end and print what it came to."""
-    last = show_training(steps, out)
-    if is_quiet or last is None:
-        return
-    from isthmus.training.run import Run, summarize_training
+def _print_trained(training: "Training", last: "Progress", as_json: bool) -> None:
+    """Print how long a training took, its best epoch, and what to do next."""
+    from isthmus.training.run import best_epoch
 
-    content = summarize_training(Run.open(out))
-    best = content["best"]
-    scores = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
+    run, history = training.run.path, training.run.history()
+    best = best_epoch(history)
+    metrics = {name: best[name] for name in best if name.startswith("validation_")}
+    content = {
+        "run": str(run),
+        "epochs": history[-1]["epoch"],
+        "seconds": history[-1]["seconds"],
+        "best": {"epoch": best["epoch"], **metrics},
+    }
     text = (
-        f"{out}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best in "
-        f"epoch {best['epoch']:g}: {', '.join(scores)}."
+        f"{run}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best in "
+        f"epoch {best['epoch']:g}: "
+        + ", ".join(f"{name.replace('_', ' ')} {value:.5g}" for name, value in metrics.items())
+        + "."
     )
     if last.step < last.steps:
-        text += f"\nStopped early; isthmus resume {out} goes on."
-    print_result(content, text + f"\nNext: isthmus report {out}", as_json)
+        text += f"\nStopped early; isthmus resume {run} goes on."
+    print_result(content, text + f"\nNext: isthmus report {run}", as_json)
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a question to ask between steps; the second stops at once."""
+def _noting_interrupt() -> Iterator[Callable[[], bool]]:
+    """Give a function that returns whether Ctrl-C was pressed; a second one acts as usual."""
     seen = False
 
     def note(*_: object) -> None:
@@ -151,61 +167,60 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _shown(steps: "Iterator[Progress]") -> "Iterator[Progress]":
-    """Draw a bar with rate and time to go; without a terminal, a line now and then."""
+def _show(training: "Training") -> "Iterator[Progress]":
+    """Draw a bar with rate and time to go; without a terminal, print a line now and then."""
     if is_quiet:
-        yield from steps
+        yield from training
     elif console.is_terminal:
-        yield from _bar(steps)
+        yield from _draw_bar(training)
     else:
-        for progress in steps:
-            every = max(1, progress.epochs // 10)
+        for progress in training:
+            every = max(1, progress.epochs // LINES_WITHOUT_TERMINAL)
             if progress.validation_loss is not None and (
                 progress.epoch % every == 0 or progress.step == progress.steps
             ):
-                say(_line(progress))
+                say(_describe_epoch(progress))
             yield progress
 
 
-def _bar(steps: "Iterator[Progress]") -> "Iterator[Progress]":
-    from time import monotonic
-
+def _draw_bar(training: "Training") -> "Iterator[Progress]":
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[metrics]}"),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", figures="")
-        drawn, validation = 0.0, ""
-        for progress in steps:
+        task = bar.add_task("starting", total=None, metrics="")
+        drawn_at, validation = 0.0, ""
+        for progress in training:
             if progress.validation_loss is not None:
-                validation = f", validation {_validation(progress)}"
-            if (now := monotonic()) - drawn > 0.2:
-                drawn = now
+                validation = f", validation {_describe_validation(progress)}"
+            if (now := time.monotonic()) - drawn_at > SECONDS_BETWEEN_DRAWS:
+                drawn_at = now
                 bar.update(
                     task,
                     total=progress.steps,
                     completed=progress.step,
                     description=f"epoch {progress.epoch}/{progress.epochs}",
-                    figures=f"{progress.images_per_second:,.0f}/s, loss {progress.loss:.4f}"
+                    metrics=f"{progress.images_per_second:,.0f}/s, loss {progress.loss:.4f}"
                     + validation,
                 )
             yield progress
 
 
-def _line(progress: "Progress") -> str:
+def _describe_epoch(progress: "Progress") -> str:
     return (
         f"epoch {progress.epoch}/{progress.epochs}: loss {progress.loss:.4f}, validation "
-        f"{_validation(progress)}, {progress.images_per_second:,.0f}/s, {progress.seconds:.1f} s"
+        f"{_describe_validation(progress)}, {progress.images_per_second:,.0f}/s, "
+        f"{progress.seconds:.1f} s"
     )
 
 
-def _validation(progress: "Progress") -> str:
-    """Write the loss of the validation part, and its scores if there are classes."""
+def _describe_validation(progress: "Progress") -> str:
+    """Format the loss on the validation split, and the scores if there are classes."""
     scores = [f"{name} {value:.2%}" for name, value in progress.scores.items()]
     return ", ".join([f"{progress.validation_loss:.4f}", *scores])

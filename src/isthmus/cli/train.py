@@ -1,15 +1,13 @@
 """`isthmus train` and `isthmus resume`."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli.app import (
-    Background,
     CodeSize,
-    Crop,
-    Gray,
     Json,
     Limit,
     MaxMinutes,
@@ -17,106 +15,105 @@ from isthmus.cli.app import (
     Size,
     Source,
     app,
+    format_skipped,
     make_preprocessing,
     model_options,
     parse_task,
 )
+from isthmus.cli.options import expand_options
 from isthmus.cli.terminal import follow, is_quiet, say, track
+from isthmus.training.config import DATA, MODEL, OUTPUT, TrainingConfig
+
+if TYPE_CHECKING:
+    from isthmus.data.preprocess import Preprocessing
+
+Gray = Annotated[bool | None, typer.Option("--gray/--rgb", help="Turn images gray, or into color.")]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What to read of the source, and how.
+
+    Parameters
+    ----------
+    crop : int, optional
+        Cut out the central square of so many pixels first.
+    background : str
+        Color behind transparent pixels.
+    """
+
+    size: Size = field(default=None, metadata=DATA)
+    crop: int | None = field(default=None, metadata=DATA)
+    gray: Gray = field(default=None, metadata=DATA)
+    background: str = field(default="white", metadata=DATA)
+    limit: Limit = field(default=None, metadata=DATA)
+
+    @property
+    def preprocessing(self) -> "Preprocessing":
+        """What images are to go through."""
+        return make_preprocessing(self.size, self.crop, self.gray, self.background)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What to train.
+
+    Parameters
+    ----------
+    task : str, optional
+        reconstruct, classify or segment; by default the model's.
+    model : str, optional
+        conv, dense, cnn, alexnet, fcn8s, … (isthmus summary lists them); by default chosen by the
+        task.
+    width : str, optional
+        Channels of the first layer of cnn; of alexnet and fcn… a factor on all channels.
+    lrn : bool, optional
+        Local response normalization of alexnet.
+    batch_norm : bool, optional
+        Batch normalization of fcn….
+    dropout : float, optional
+        Share that dropout leaves out, of classifiers and segmenters.
+    """
+
+    task: str | None = field(default=None, metadata=MODEL)
+    model: str | None = field(default=None, metadata=MODEL)
+    code_size: CodeSize = field(default=None, metadata=MODEL)
+    width: str | None = field(default=None, metadata=MODEL)
+    lrn: bool | None = field(default=None, metadata=MODEL)
+    batch_norm: bool | None = field(default=None, metadata=MODEL)
+    dropout: float | None = field(default=None, metadata=MODEL)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the model's row that were given."""
+        return model_options(
+            width=self.width, lrn=self.lrn, batch_norm=self.batch_norm, dropout=self.dropout
+        )
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where to write, and for how long.
+
+    Parameters
+    ----------
+    out : path, optional
+        The run folder to make; by default runs/SOURCE.
+    """
+
+    out: Path | None = field(default=None, metadata=OUTPUT)
+    max_minutes: MaxMinutes = field(default=None, metadata=OUTPUT)
+    as_json: Json = field(default=False, metadata=OUTPUT)
 
 
 @app.command()
+@expand_options
 def train(
     source: Source,
-    out: Annotated[Path | None, typer.Option(help="Run folder; else runs/SOURCE.")] = None,
-    task: Annotated[
-        str | None, typer.Option(help="reconstruct, classify or segment; else the model's.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="conv, dense, cnn, alexnet, fcn8s, … (isthmus summary).")
-    ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option(help="Of cnn the first channels, of alexnet and fcn… a factor on all."),
-    ] = None,
-    lrn: Annotated[
-        bool | None, typer.Option("--lrn/--no-lrn", help="Of alexnet: response normalization.")
-    ] = None,
-    batch_norm: Annotated[
-        bool | None,
-        typer.Option("--batch-norm/--no-batch-norm", help="Of fcn…: batch normalization."),
-    ] = None,
-    dropout: Annotated[
-        float | None, typer.Option(help="Of classifiers and segmenters: share left out.")
-    ] = None,
-    code_size: CodeSize = None,
-    size: Size = None,
-    crop: Crop = None,
-    gray: Gray = None,
-    background: Background = "white",
-    limit: Limit = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Else as many as see 1.6 million samples, 10 to 30 (100 with labels)."),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Else by the number of samples.")] = None,
-    optimizer: Annotated[str, typer.Option(help="adamw, adam, adamax, sgd or adadelta.")] = "adamw",
-    lr: Annotated[float | None, typer.Option(help="Learning rate; else the optimizer's.")] = None,
-    momentum: Annotated[float, typer.Option(help="Of sgd.")] = 0.0,
-    weight_decay: Annotated[float | None, typer.Option(help="Else the optimizer's.")] = None,
-    schedule: Annotated[
-        str, typer.Option(help="one-cycle, constant, cosine or step.")
-    ] = "one-cycle",
-    loss: Annotated[
-        str | None, typer.Option(help="bce, mse or cross-entropy; else by the model.")
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(help="Mirror half of the images, others each epoch; else by the data set."),
-    ] = None,
-    corrupt: Annotated[
-        str | None,
-        typer.Option(
-            help="Train a denoiser: kind:strength, of gaussian, gaussian-unclipped, masked, "
-            "occluded and salt-pepper; several with commas between."
-        ),
-    ] = None,
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            help="Change images each epoch: shift:0.1, zoom:0.3, rotate:10, color:0.2, with commas "
-            "between, or none; else by the task."
-        ),
-    ] = None,
-    label_smoothing: Annotated[
-        float, typer.Option(help="Share of each label that all classes divide.")
-    ] = 0.0,
-    class_weights: Annotated[
-        bool, typer.Option("--class-weights", help="Weigh rare classes more.")
-    ] = False,
-    encoder_from: Annotated[
-        str | None,
-        typer.Option(
-            help="Start with the encoder of this run, or with a file of VGG-16's weights."
-        ),
-    ] = None,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Leave that encoder as it is.")] = False,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many epochs without a better one.")
-    ] = None,
-    max_minutes: MaxMinutes = None,
-    validation: Annotated[
-        float, typer.Option(help="Share to choose by, where the source has none.")
-    ] = 0.1,
-    test: Annotated[
-        float, typer.Option(help="Share to report on, where the source has none.")
-    ] = 0.1,
-    seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, 32 or bf16.")] = "auto",
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write event files for TensorBoard.")
-    ] = False,
-    as_json: Json = False,
+    data: DataOptions,
+    model: ModelOptions,
+    config: TrainingConfig,
+    output: OutputOptions,
 ) -> None:
     """Train an autoencoder on any source; or a classifier, or a segmenter.
 
@@ -125,53 +122,26 @@ def train(
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.load import load_with
-    from isthmus.reports.outputs import describe_samples
-    from isthmus.training import run
-    from isthmus.training.config import TrainingConfig
+    from isthmus.training.store import require_free
     from isthmus.training.train import train as begin
 
-    wanted, asked = make_preprocessing(size, crop, gray, background), parse_task(task)
-    given = model_options(width=width, lrn=lrn, batch_norm=batch_norm, dropout=dropout)
-    config = TrainingConfig(
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        loss=loss,
-        flip=flip,
-        corrupt=corrupt,
-        augment=augment,
-        label_smoothing=label_smoothing,
-        class_weights=class_weights,
-        encoder_from=encoder_from,
-        freeze=freeze,
-        patience=patience,
-        validation=validation,
-        test=test,
-        seed=seed,
-        device=device,
-        precision=precision,
-        tensorboard=tensorboard,
-    )
-    out = out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
+    preprocessing, task, options = data.preprocessing, parse_task(model.task), model.options
+    out = output.out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
     if not is_quiet:
-        run.require_free(out)  # before anything is read, which may take long
-    samples = load_with(source, wanted, limit=limit, track=track)
-    say(describe_samples(samples))
-    steps = begin(
+        require_free(out)  # before anything is read, which may take long
+    samples = load_with(source, preprocessing, limit=data.limit, track=track)
+    say(samples.describe() + format_skipped(samples.skipped))
+    training = begin(
         samples,
-        model,
+        model.model,
         out=out,
-        task=asked,
-        code_size=code_size,
-        options=given,
+        task=task,
+        code_size=model.code_size,
+        options=options,
         config=config,
-        max_minutes=max_minutes,
+        max_minutes=output.max_minutes,
     )
-    follow(steps, out, as_json)
+    follow(training, output.as_json)
 
 
 @app.command()
@@ -185,7 +155,9 @@ def resume(
 
     Example: isthmus resume runs/mine --epochs 40
     """
+    from isthmus.training.run import Run
     from isthmus.training.train import resume as go_on
 
-    steps = go_on(run, epochs=epochs, max_minutes=max_minutes, track=track)
-    follow(steps, run, as_json)
+    opened = Run.open(run)
+    training = go_on(opened, opened.samples(track), epochs=epochs, max_minutes=max_minutes)
+    follow(training, as_json)

@@ -1,4 +1,8 @@
-"""Training images changed a little, otherwise each time, so that fewer labels teach as much."""
+"""`Augmentation`: random changes of training images, so that fewer labels teach as much.
+
+All movements of an image are one affine interpolation: interpolating several times would blur
+it. Its mask moves with it, to the nearest pixel, as a mean of classes is no class.
+"""
 
 from dataclasses import dataclass
 
@@ -16,25 +20,25 @@ LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 @dataclass(frozen=True)
 class AugmentationRow:
-    """A row of `AUGMENTATIONS`: one line for people, and the largest strength that makes sense."""
+    """A row of `AUGMENTATIONS`: one line for people, and the largest strength that is allowed."""
 
-    about: str
-    strongest: float
+    description: str
+    max_strength: float
 
 
 AUGMENTATIONS: dict[str, AugmentationRow] = {
-    "shift": AugmentationRow("moved by up to that share of its sides", 0.5),
-    "zoom": AugmentationRow("a window that lacks up to that share of the sides, enlarged", 0.9),
-    "rotate": AugmentationRow("turned by up to so many degrees", 180),
+    "shift": AugmentationRow("moved by up to that share of the sides", 0.5),
+    "zoom": AugmentationRow("a window smaller by up to that share of the sides, enlarged", 0.9),
+    "rotate": AugmentationRow("rotated by up to so many degrees", 180),
     "color": AugmentationRow("brightness, contrast and saturation times 1 ± that", 1),
 }
 
 
 @dataclass(frozen=True)
 class Augmentation(Transforms):
-    """Changes with their strengths; movements first, in one interpolation, then colors.
+    """Augmentations with their strengths; movements are applied first, then colors.
 
-    What comes in from outside an image is its reflection.
+    What moves in from outside an image is its reflection.
 
     Parameters
     ----------
@@ -43,7 +47,7 @@ class Augmentation(Transforms):
 
     Raises
     ------
-    SettingsError
+    OptionError
         If a kind is unknown or its strength outside its range.
 
     Examples
@@ -53,7 +57,7 @@ class Augmentation(Transforms):
     """
 
     rows = AUGMENTATIONS
-    what = "augmentation"
+    noun = "augmentation"
 
     def apply(
         self, x: Tensor, rng: Rng, masks: Tensor | None = None
@@ -72,23 +76,24 @@ class Augmentation(Transforms):
             Of the same shapes.
         """
         strengths = dict(self.steps)
-        chance = 2 * rng.uniform((len(x), 7)) - 1  # in [-1, 1), however many are needed
+        chance = 2 * rng.uniform((len(x), 7)) - 1
+        # All of [-1, 1) are drawn in any case: leaving out one kind must not change the others.
         if strengths.keys() & {"shift", "zoom", "rotate"}:
-            grid = _grid(x, strengths, chance)
-            x = _sampled(x, grid, "bilinear")
+            grid = _build_grid(x, strengths, chance)
+            x = _sample(x, grid, "bilinear")
             if masks is not None:
-                masks = _sampled(masks[:, None].float(), grid, "nearest")[:, 0].long()
+                masks = _sample(masks[:, None].float(), grid, "nearest")[:, 0].long()
         if "color" in strengths:
-            x = _recolored(x, strengths["color"], chance[:, 4:])
+            x = _change_color(x, strengths["color"], chance[:, 4:])
         return x, masks
 
 
-def _grid(x: Tensor, strengths: dict[str, float], chance: NDArray[np.float32]) -> Tensor:
-    """Say for each pixel of the result where it comes from: (N, H, W, 2) in [-1, 1]."""
+def _build_grid(x: Tensor, strengths: dict[str, float], chance: NDArray[np.float32]) -> Tensor:
+    """Return for each pixel of the result where it comes from: (N, H, W, 2) in [-1, 1]."""
     size = 1 - strengths.get("zoom", 0.0) * (chance[:, 2] + 1) / 2  # of the window
     angle = np.deg2rad(strengths.get("rotate", 0.0) * chance[:, 3])
     room = (1 - size)[:, None] + 2 * strengths.get("shift", 0.0)
-    ratio = x.shape[3] / x.shape[2]  # the coordinates of either side go from -1 to 1
+    ratio = x.shape[3] / x.shape[2]  # coordinates run from -1 to 1 along both sides
     cosine, sine = size * np.cos(angle), size * np.sin(angle)
     rows = [[cosine, -sine / ratio], [sine * ratio, cosine]]
     matrices = np.concatenate(
@@ -98,14 +103,14 @@ def _grid(x: Tensor, strengths: dict[str, float], chance: NDArray[np.float32]) -
     return functional.affine_grid(theta, [len(x), 1, *x.shape[2:]], align_corners=False)
 
 
-def _sampled(x: Tensor, grid: Tensor, mode: str) -> Tensor:
+def _sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
     return functional.grid_sample(
         x, grid, mode=mode, padding_mode="reflection", align_corners=False
     )
 
 
-def _recolored(x: Tensor, strength: float, chance: NDArray[np.float32]) -> Tensor:
-    """Multiply brightness, contrast and saturation, each by a factor of its own a sample."""
+def _change_color(x: Tensor, strength: float, chance: NDArray[np.float32]) -> Tensor:
+    """Multiply brightness, contrast and saturation by three random factors for each sample."""
     factors = torch.from_numpy(1 + strength * chance).to(x.device, x.dtype)
     bright, contrast, saturation = factors.view(len(x), 3, 1, 1, 1).unbind(1)
     x = x * bright

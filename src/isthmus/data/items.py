@@ -1,18 +1,193 @@
-"""`Names`: a million names in the memory of their letters."""
+"""`Items`: who the samples, codes, points of a map or rows of an index are."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from isthmus.errors import SourceError
+
+NO_CLASS = -1  # in `Items.labels`: this item has no class, while others have one
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Items:
+    """Names and labels of N items, which samples, their codes, a map and an index share.
+
+    Parameters
+    ----------
+    names : sequence of N str
+        Kept as `Names`.
+    labels : (N,) int64, optional
+        Index of each item's class in `class_names`, -1 for an item without a class. None if no
+        item has one. Only an index of several sources mixes items with and without a class.
+    class_names : tuple of str
+    fingerprint : str
+        Of the samples that these items name (see `Samples.fingerprint`), or of those they were
+        taken from; empty where it is not known or there are several. `Samples` leaves it empty
+        and computes it on demand, because it costs a pass over all pixels.
+
+    Raises
+    ------
+    SourceError
+        If there are not as many labels as names, or a label has no class name.
+
+    Examples
+    --------
+    >>> items = Items(["a.png", "b.png"], np.array([1, 0]), ("cat", "dog"))
+    >>> items.label_names()
+    ['dog', 'cat']
+    """
+
+    names: Sequence[str]
+    labels: NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", Names.of(self.names))
+        if self.labels is None or not (len(self.labels) or len(self)):
+            return
+        if len(self.labels) != len(self):
+            raise SourceError(
+                f"{len(self):,} names came with {len(self.labels):,} labels; give one for each."
+            )
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < NO_CLASS or high >= len(self.class_names):
+            raise SourceError(
+                f"labels are {low} to {high}, but there are {len(self.class_names):,} class names; "
+                "give a name for each class."
+            )
+
+    def __repr__(self) -> str:
+        return f"Items({len(self):,} of {len(self.class_names):,} classes)"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, indices: NDArray[np.int64]) -> "Items":
+        """Return the items at `indices`, in that order."""
+        labels = None if self.labels is None else self.labels[indices]
+        return replace(self, names=[self.names[i] for i in indices.tolist()], labels=labels)
+
+    def select(self, mask: NDArray[np.bool_]) -> "Items":
+        """Return the items of a mask (N,)."""
+        labels = None if self.labels is None else self.labels[mask]
+        return replace(self, names=Names.of(self.names).select(mask), labels=labels)
+
+    def append(self, other: "Items") -> "Items":
+        """Return these items and others behind them; classes of the same name become one."""
+        class_names = tuple(dict.fromkeys([*self.class_names, *other.class_names]))
+        labels = None
+        if self.labels is not None or other.labels is not None:
+            labels = np.concatenate([items._labels_in(class_names) for items in (self, other)])
+        names = Names.of(self.names).append(other.names)
+        same = self.fingerprint == other.fingerprint
+        return Items(names, labels, class_names, self.fingerprint if same else "")
+
+    def rows(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the row of each of the names, -1 where there is none: (n,) int64."""
+        return Names.of(self.names).rows(names)
+
+    def label_names(self) -> list[str | None]:
+        """Return the name of each item's class, None for an item without one."""
+        if self.labels is None:
+            return [None] * len(self)
+        classes = [*self.class_names, None]  # NO_CLASS, -1, finds the last
+        return [classes[label] for label in self.labels.tolist()]
+
+    def first_repeated(self) -> str | None:
+        """Return the first name that was there before, if any."""
+        seen: set[str] = set()
+        for name in self.names:
+            if name in seen:
+                return name
+            seen.add(name)
+        return None
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return arrays for an .npz file, from which `from_arrays` makes the items again.
+
+        The names are one array of bytes: NumPy's own text arrays give each name the room of the
+        longest, four bytes a letter.
+        """
+        names = Names.of(self.names)
+        arrays: dict[str, NDArray[Any]] = {
+            "names": names.text,
+            "name_ends": names.ends,
+            "class_names": np.array(self.class_names, np.str_),
+            "fingerprint": np.array(self.fingerprint),
+        }
+        return arrays if self.labels is None else {**arrays, "labels": self.labels}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Items":
+        """Make items of what `to_arrays` returned."""
+        return cls(
+            Names(arrays["names"], arrays["name_ends"]),
+            arrays.get("labels"),
+            tuple(arrays["class_names"].tolist()),
+            str(arrays["fingerprint"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object, from which `from_json` makes the items again."""
+        return {
+            "names": list(self.names),
+            "labels": None if self.labels is None else self.labels.tolist(),
+            "class_names": list(self.class_names),
+            "fingerprint": self.fingerprint,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Items":
+        """Make items of what `to_json` returned."""
+        labels = content["labels"]
+        return cls(
+            content["names"],
+            None if labels is None else np.array(labels, np.int64),
+            tuple(content["class_names"]),
+            content["fingerprint"],
+        )
+
+    def _labels_in(self, class_names: tuple[str, ...]) -> NDArray[np.int64]:
+        """Return the labels as indices of other class names, which include these."""
+        if self.labels is None:
+            return np.full(len(self), NO_CLASS, np.int64)
+        numbers = {name: number for number, name in enumerate(class_names)}
+        moved = [*(numbers[name] for name in self.class_names), NO_CLASS]
+        return np.array(moved, np.int64)[self.labels]
+
+
+class HasItems:
+    """An object that has `items`, and reads their names, labels and class names from them."""
+
+    items: Items
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the N items."""
+        return self.items.names
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Index of each item's class in `class_names`: (N,) int64; None if no item has one."""
+        return self.items.labels
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.items.class_names
 
 
 class Names(Sequence[str]):
     """Names in one array of bytes, found by number or by name.
 
     A list of a million names takes some hundred megabytes and a dictionary twice that; this takes
-    their letters and 8 bytes each, and 16 more once a name is looked up.
+    their letters and 8 bytes each, and 16 more once a name is looked up. It compares as a list.
 
     Parameters
     ----------
@@ -34,14 +209,27 @@ class Names(Sequence[str]):
 
     @classmethod
     def of(cls, names: Iterable[str]) -> "Names":
-        """Store names."""
-        # A name of a file need not be proper text; so that it comes back, its bytes pass.
+        """Store names; `Names` are returned as they are."""
+        if isinstance(names, Names):
+            return names
+        # On Linux, file names are bytes and need not be valid text; Python writes such bytes as
+        # lone surrogates, which plain UTF-8 refuses.
         parts = [name.encode("utf-8", "surrogatepass") for name in names]
         lengths = np.fromiter(map(len, parts), np.int64, len(parts))
         return cls(np.frombuffer(b"".join(parts), np.uint8), np.cumsum(lengths))
 
     def __len__(self) -> int:
         return len(self.ends)
+
+    def __repr__(self) -> str:
+        return f"Names({list(self)})" if len(self) < 10 else f"Names({len(self):,})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the hashes: Python salts them differently in each process.
+        return Names, (self.text, self.ends)
 
     @overload
     def __getitem__(self, row: int) -> str: ...
@@ -73,7 +261,7 @@ class Names(Sequence[str]):
         return Names(np.concatenate([self.text, more.text]), ends)
 
     def select(self, mask: NDArray[np.bool_]) -> "Names":
-        """Return those of a mask (N,)."""
+        """Return the names of a mask (N,)."""
         lengths = np.diff(self.ends, prepend=0)
         return Names(self.text[np.repeat(mask, lengths)], np.cumsum(lengths[mask]))
 

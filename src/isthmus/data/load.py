@@ -1,8 +1,9 @@
-"""`load`: the one verb that turns any source into `Samples`.
+"""`load`: turns any source into `Samples`.
 
-A source is read and decoded once. What comes out is kept in the cache as a memory-mapped file,
-under a key of everything that went in, so that the next start takes no time and a set may be
-larger than the memory.
+A source is decoded once and then opened from the cache (see `isthmus.data.cache`). Two kinds
+bypass it: arrays, which are in memory already, and single pictures, which a user asks a model
+about. Decoding one takes a millisecond or two, less than a cache entry costs, and nobody would
+ever delete that entry.
 """
 
 import os
@@ -17,20 +18,21 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, open_or_decode, untracked
 from isthmus.data.catalog import DATASETS, Dataset
+from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
 from isthmus.data.readers.tables import (
+    as_samples,
     is_idx,
     read_csv,
     read_idx,
     read_idx_folder,
     read_numpy,
-    sample_array,
 )
 from isthmus.data.readers.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, list_files
 from isthmus.data.samples import Origin, Samples
-from isthmus.errors import OptionError, SourceError
+from isthmus.errors import OptionError, SourceError, first_sentence
 
 Reader = Callable[[Path, int | None], Manifest]
 
@@ -53,15 +55,15 @@ def load(
         The name of a data set (`isthmus.DATASETS`), a folder of pictures with or without class
         folders, a picture, a tar or zip archive, a CSV, an IDX, a .npy or a .npz file; or an
         array: images (N, H, W) or (N, H, W, C), signals (N, L, C) float. Folders and archives
-        with masks are known by their layouts; see `isthmus.data.layouts`.
+        with masks are recognized by their layout; see `isthmus.data.readers.layouts`.
     size : int or (int, int), optional
-        Side, or height and width, to resize to.
+        Side, or height and width, in pixels to resize to.
     crop : int, optional
-        Side of the central square to cut out before resizing.
+        Side in pixels of the central square to cut out before resizing.
     channels : int, optional
         1 for gray, 3 for RGB.
     background : str
-        Color behind transparent pixels.
+        Color behind transparent pixels, as a CSS name or #rrggbb.
     limit : int, optional
         At most as many samples, spread evenly over the source.
     track : callable
@@ -74,10 +76,10 @@ def load(
     Raises
     ------
     SourceError
-        If the source is missing, empty, broken, of an unknown kind, its pictures differ in
-        size and none is asked for, or its masks do not fit its pictures or classes.
-    SettingsError
-        If a size, crop, color or limit makes no sense.
+        If the source is missing, empty, broken or of an unknown kind, its pictures differ in
+        size and no size is given, or its masks do not fit its pictures or classes.
+    OptionError
+        If a size, crop, color or limit is out of range.
 
     Examples
     --------
@@ -88,8 +90,8 @@ def load(
         raise OptionError(f"channels must be 1 for gray or 3 for RGB, not {channels}.")
     if isinstance(size, int):
         size = (size, size)
-    wanted = Preprocessing(crop=crop, size=size, channels=channels, background=background)
-    return load_with(source, wanted, limit=limit, track=track)
+    preprocessing = Preprocessing(crop=crop, size=size, channels=channels, background=background)
+    return load_with(source, preprocessing, limit=limit, track=track)
 
 
 def load_with(
@@ -99,23 +101,26 @@ def load_with(
     limit: int | None = None,
     track: Track = untracked,
 ) -> Samples:
-    """Do as `load` does, with a `Preprocessing` (such as a trained model's) made before."""
+    """Load a source with a given `Preprocessing`, such as a trained model's; see `load`."""
     if limit is not None and limit < 1:
         raise OptionError(f"limit must be at least 1, not {limit}.")
     if isinstance(source, np.ndarray):
-        return _from_array(source, preprocessing, limit)
-    dataset, name, location = _located(source)
+        return _load_array(source, preprocessing, limit)
+    dataset, name, location = _locate(source)
     if dataset is not None:
         preprocessing = replace(
             preprocessing,
             crop=preprocessing.crop or dataset.crop,
             size=preprocessing.size or dataset.size,
         )
-    ships = dataset is not None and dataset.read is not None
     origin = Origin(name, preprocessing, limit)
-    files = [] if ships else _identity(location)
+    if dataset is None and is_picture(location):
+        return _load_picture(location, origin)
+    needs_no_file = dataset is not None and dataset.read is not None
+    files = [] if needs_no_file else _list_identities(location)
+    # A folder is listed once for the key and for the reader: with a million files it takes seconds.
     names = [file[0] for file in files[1:]] if files and location.is_dir() else None
-    read = _reader(dataset, location, names)
+    read = _choose_reader(dataset, location, names)
     allows_flip = dataset is not None and dataset.allows_flip
     return open_or_decode(
         origin, files, lambda: read(location, limit), allows_flip=allows_flip, track=track
@@ -123,19 +128,25 @@ def load_with(
 
 
 def locate_source(source: str | Path) -> tuple[str, Path, Reader]:
-    """Return the name of a source, the place of its files and what reads them.
+    """Return the name of a source, the path of its files and the function that reads them.
 
     Raises
     ------
     SourceError
         If it is missing or of no known kind.
     """
-    dataset, name, location = _located(source)
-    return name, location, _reader(dataset, location)
+    dataset, name, location = _locate(source)
+    return name, location, _choose_reader(dataset, location)
 
 
 def reader_for(path: Path, names: Sequence[str] | None = None) -> Reader:
-    """Return the function that reads `path`; of a folder, whose files may be known already.
+    """Return the function that reads `path`.
+
+    Parameters
+    ----------
+    path : Path
+    names : sequence of str, optional
+        The files of a folder, where they have been listed already.
 
     Raises
     ------
@@ -163,8 +174,13 @@ def reader_for(path: Path, names: Sequence[str] | None = None) -> Reader:
     )
 
 
-def _located(source: str | Path) -> tuple[Dataset | None, str, Path]:
-    """Return the row of a named set, the name of a source, and the place of its files."""
+def is_picture(path: Path) -> bool:
+    """Return whether a path is that of a single picture, by its suffix."""
+    return path.name.lower().endswith(PICTURE_SUFFIXES) and path.is_file()
+
+
+def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
+    """Return the row of a named set, the name of a source, and the path of its files."""
     dataset = DATASETS.get(str(source))
     if dataset is not None:
         return dataset, dataset.name, dataset.locate()
@@ -178,19 +194,21 @@ def _located(source: str | Path) -> tuple[Dataset | None, str, Path]:
     return None, str(location), location
 
 
-def _reader(dataset: Dataset | None, location: Path, names: Sequence[str] | None = None) -> Reader:
-    """Return what reads a source; of a named set, only after holding it against its checksums."""
+def _choose_reader(
+    dataset: Dataset | None, location: Path, names: Sequence[str] | None = None
+) -> Reader:
+    """Return the function that reads a source; that of a named set verifies its checksums first."""
     if dataset is not None and dataset.read is not None:
         return dataset.read
     read = reader_for(location, names)
     if dataset is None:
         return read
 
-    def verified(path: Path, limit: int | None) -> Manifest:
+    def verify_and_read(path: Path, limit: int | None) -> Manifest:
         dataset.verify()
         return dataset.complete(read(path, limit))
 
-    return verified
+    return verify_and_read
 
 
 def _exists(path: Path) -> bool:
@@ -200,11 +218,17 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _identity(location: Path) -> list[Any]:
-    """Say what the files of a source are without reading them: names, sizes and times."""
+def _list_identities(location: Path) -> list[Any]:
+    """List what identifies the content of a source's files without reading it.
+
+    That is their names, sizes and times, as of make and rsync: reading a large set only to hash
+    it would take as long as opening it from the cache is meant to save.
+    """
     if location.is_dir():
         return [str(location.resolve()), *list_files(location)]
-    companions = sorted(location.parent.iterdir()) if is_idx(location) else [location]
+    # The labels of an IDX file are in a file of their own, next to it.
+    siblings = location.parent.iterdir() if is_idx(location) else ()
+    companions = sorted(filter(is_idx, siblings)) or [location]
     return [
         (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
         for file in companions
@@ -212,10 +236,20 @@ def _identity(location: Path) -> list[Any]:
     ]
 
 
-def _from_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
-    values = sample_array(values, "x", "the array")
+def _load_picture(path: Path, origin: Origin) -> Samples:
+    try:
+        pixels = origin.preprocessing.decode_and_fit(str(path))
+    except SourceError as error:
+        raise SourceError(
+            f"{path} cannot be decoded ({first_sentence(error)}); give another picture."
+        ) from error
+    return Samples(pixels[None], Items([path.name]), origin=origin)
+
+
+def _load_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
+    values = as_samples(values, "x", "the array")
     values = values[evenly_spaced(len(values), limit)] if limit else values
-    if values.dtype == np.uint8 and preprocessing.would_change(values.shape[1:]):
+    if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
     origin = Origin("", preprocessing, limit)
-    return Samples(values, [str(i) for i in range(len(values))], origin=origin)
+    return Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)

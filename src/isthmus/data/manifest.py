@@ -1,4 +1,8 @@
-"""What a source holds before any pixel is decoded, in the same words for every kind of source."""
+"""`Manifest`: what a source holds, in the same form for every kind of source.
+
+Readers list and decide (names, labels, splits, which mask belongs to which picture) and decode
+nothing. So a new kind of source is one function that returns a `Manifest`.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,34 +14,37 @@ from numpy.typing import NDArray
 
 from isthmus.errors import SourceError
 
-Content = str | bytes | SourceError  # the path of a file, its content, or why there is none
+Content = str | bytes | SourceError  # the path of a file, its content, or why it has none
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """What a source holds.
+    """The samples of a source, not yet decoded.
 
-    Either `values` is given, an array of all samples, or `files`, which goes through the
-    pictures in the order of `names` as paths or contents (or the reason why there is none) and
-    can be walked once.
+    A source holds either an array of all samples (`values`) or pictures (`files`).
 
     Parameters
     ----------
-    names : sequence of str
-        Of the samples.
-    values : array, optional
-    files : iterable
+    names : sequence of N str
+        Names of the samples, unique within the source.
+    values : (N, H, W, C) uint8 or (N, L, C) float32, optional
+        All samples, if the source is an array.
+    files : iterable of N contents
+        The pictures in the order of `names`, each as a path, as bytes, or as the reason why it
+        cannot be read. An archive is read while this is iterated, so that happens only once.
     labels : (N,) int64, optional
-        Classes of whole samples.
+        Index of each sample's class in `class_names`.
     class_names : tuple of str
-        Of the labels or, with masks, of the pixels; empty where the masks alone tell how many
-        there are.
+        Names of the samples' classes or, with masks, of the pixels'; empty if only the masks
+        tell how many classes there are.
     splits : (N,) uint8, optional
-    masks : iterable, optional
-        Goes through the masks as `files` through the pictures: for each pixel a value.
-    mask_names : sequence of str
+        Index in `SPLITS` of the split that the source itself assigns to each sample.
+    masks : iterable of N contents, optional
+        The masks, as `files` are the pictures.
+    mask_names : sequence of N str
+        Names of the masks, for messages.
     legend : 256 bytes, optional
-        The class that each value of a mask stands for, if not its own number; 255 for void.
+        The class that each value of a mask stands for, if not itself; 255 for void.
     """
 
     names: Sequence[str]
@@ -52,7 +59,9 @@ class Manifest:
 
 
 def evenly_spaced(count: int, limit: int | None) -> NDArray[np.int64]:
-    """Return at most `limit` indices below `count`, spread evenly so that no class is lost.
+    """Return at most `limit` indices below `count`, evenly spaced.
+
+    Samples are usually sorted by class: the first `limit` would be those of the first class.
 
     Examples
     --------
@@ -67,7 +76,12 @@ def evenly_spaced(count: int, limit: int | None) -> NDArray[np.int64]:
 def encode_labels(
     labels: NDArray[Any] | None, path: Path
 ) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
-    """Turn labels of any kind into class names, sorted, and their indices.
+    """Turn labels of any type into sorted class names and their indices.
+
+    Raises
+    ------
+    SourceError
+        If labels are fractions, as of a regression target.
 
     Examples
     --------
@@ -78,7 +92,7 @@ def encode_labels(
         return (), None
     if labels.dtype.kind == "f":
         if not (labels == np.floor(labels)).all():
-            raise SourceError(f"{path} has labels that are no whole numbers.")
+            raise SourceError(f"{path} has labels that are not whole numbers; give classes.")
         labels = labels.astype(np.int64)
-    kinds, indices = np.unique(labels, return_inverse=True)
-    return tuple(map(str, kinds.tolist())), indices.astype(np.int64)
+    classes, indices = np.unique(labels, return_inverse=True)
+    return tuple(map(str, classes.tolist())), indices.astype(np.int64)

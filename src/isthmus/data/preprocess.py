@@ -1,10 +1,11 @@
-"""From the bytes of a picture to the input of a model, as one object.
+"""`Preprocessing`: from the bytes of a picture to the input of a model, and back.
 
-A model is only as good as the pixels it is given: `Preprocessing` is saved with the weights and
-is the one place that decides how a file becomes an array and an array becomes a batch.
+A model is only right about pixels prepared as its training data was. So `Preprocessing` is saved
+with the weights, and nothing else decides how a file becomes an array and an array a batch.
 """
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,17 +22,17 @@ from isthmus.errors import OptionError, SourceError
 if TYPE_CHECKING:
     import torch
 
-SPARE = 2.0  # how many times larger than needed a JPEG is decoded at least
-EXIF_WITHIN = 2**16  # bytes from the beginning of a JPEG, where EXIF stands if there is any
+MIN_OVERSAMPLING = 2.0  # a JPEG is decoded at this many times the sides it is resized to, or more
+EXIF_SEARCH_BYTES = 2**16  # at the start of a JPEG, where its EXIF is if it has any
 MASK_MODES = ("P", "L")  # one number a pixel, kept as it is
-LOSSY = ("JPEG", "WEBP")  # formats that change a number or two
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+LOSSY_FORMATS = ("JPEG", "WEBP")  # they change values, and a mask's values are classes
+DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 class MaskError(SourceError):
-    """A readable picture that cannot be a mask; the message goes on after its name."""
+    """A readable picture that cannot be a mask; the message continues its name."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +42,23 @@ class Preprocessing:
     Parameters
     ----------
     crop : int, optional
-        Side of the central square that is cut out first; a smaller picture gives the largest
-        square it has.
+        Side in pixels of the central square that is cut out first. Of a smaller picture, it is
+        the largest square that fits.
     size : (int, int), optional
-        Height and width after resizing (triangle filter with antialiasing; the whole picture,
-        so a picture of another shape is stretched).
+        Height and width in pixels after resizing, by a triangle filter with antialiasing. The
+        aspect ratio is not kept.
     channels : int, optional
         1 for gray, 3 for RGB; None keeps what the source has.
     background : str
-        Color that shows through transparent pixels; any name or hexadecimal code of CSS.
+        Color behind transparent pixels, as a CSS name or #rrggbb.
     low, high : float
         Values of a sample that become 0 and 1 at the model's input: 0 and 255 for images, the
-        smallest and the largest value of the training part for signals.
+        smallest and the largest value of the training split for signals.
 
     Raises
     ------
-    SettingsError
-        If a size, a crop or a color makes no sense.
+    OptionError
+        If a size or crop is out of range, a color is unknown, or `low` is not below `high`.
     """
 
     crop: int | None = None
@@ -85,11 +86,21 @@ class Preprocessing:
         """Return a copy that maps `low` to 0 and `high` to 1."""
         return replace(self, low=float(low), high=float(high))
 
-    def image(self, file: bytes | str) -> NDArray[np.uint8]:
+    def resolve(self, shape: tuple[int, ...]) -> "Preprocessing":
+        """Return a copy that names the size and channels that it gave: those of `shape` (H, W, C).
+
+        It gives the same pixels for the same source, and pictures of that shape for any other,
+        as a model needs them.
+        """
+        height, width, channels = shape
+        return replace(self, size=(height, width), channels=channels)
+
+    def decode_and_fit(self, file: bytes | str) -> NDArray[np.uint8]:
         """Decode a picture, given as the content or the path of its file, and `fit` it.
 
-        A JPEG that is to be made much smaller is decoded at a half, a quarter or an eighth of its
-        sides, as its blocks allow, still at least twice as large as it will be.
+        A JPEG that will be much smaller is decoded at a half, a quarter or an eighth of its
+        sides, which libjpeg does several times faster than in full. What is decoded remains at
+        least twice as large as the result, so that resizing still averages over enough pixels.
 
         Returns
         -------
@@ -99,32 +110,32 @@ class Preprocessing:
         Raises
         ------
         SourceError
-            With the reason, if the file is no picture or a broken one.
+            With the reason, if the file is broken or no picture.
         """
-        return self.image_and_size(file)[0]
+        return self.decode_and_measure(file)[0]
 
-    def image_and_size(self, file: bytes | str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Do as `image` does, and tell the height and width of the whole picture, upright."""
-        pixels, shrunk = self._decoded(file, shrinking=True)
-        if shrunk is None or self.size is None:
+    def decode_and_measure(self, file: bytes | str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Do as `decode_and_fit`, and also return the height and width of the whole picture."""
+        pixels, reduced = self._decode(file, may_reduce=True)
+        if reduced is None or self.size is None:
             return self.fit(pixels), (pixels.shape[0], pixels.shape[1])
-        width, height, _ = shrunk
+        width, height, _ = reduced
         if self.channels is not None:
-            pixels = _recolored(pixels, self.channels, self.background)
-        return _resized(pixels, self.size, self._box(*shrunk)), (height, width)
+            pixels = _recolor(pixels, self.channels, self.background)
+        return _resize(pixels, self.size, self._box(*reduced)), (height, width)
 
-    def mask(self, file: bytes | str) -> NDArray[np.uint8]:
+    def decode_and_fit_mask(self, file: bytes | str) -> NDArray[np.uint8]:
         """Decode a mask, given as the content or the path of its file, and `fit_mask` it.
 
         Returns
         -------
         (H, W) uint8
-            The numbers of the file, of the same part of the scene as the pixels of `image`.
+            The values of the file, for the same part of the scene as the pixels of its picture.
 
         Raises
         ------
         SourceError
-            With the reason, if the file is no mask or a broken one.
+            With the reason, if the file is broken or no mask.
         """
         return self.fit_mask(self.decode_mask(file))
 
@@ -134,30 +145,33 @@ class Preprocessing:
         Raises
         ------
         MaskError
-            If it is a picture, but one that cannot tell a class for each pixel.
+            If it is a picture that does not hold a class for each pixel.
         SourceError
-            With the reason, if the file is no picture or a broken one.
+            With the reason, if the file is broken or no picture.
         """
         try:
-            with _opening(_content(file)) as opened:
-                _reject_unfit(opened)
-                return np.array(opened)
-        except UNREADABLE as error:
-            raise _complaint(error) from error
+            with _open_picture(_read_content(file)) as picture:
+                _reject_no_mask(picture)
+                return np.array(picture)
+        except DECODE_ERRORS as error:
+            raise _explain(error) from error
 
     def fit_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Crop and resize one mask (H, W) as `fit` does a picture; each pixel keeps one class.
+        """Crop and resize one mask (H, W) as `fit` does a picture.
 
-        What is new to a pixel is what the mask says at its center (nearest neighbor).
+        A mean of classes is no class, so each pixel takes the class at its center.
         """
-        mask = self.cropped(mask)
+        mask = self.apply_crop(mask)
         if self.size is None or mask.shape == self.size:
             return mask
         height, width = self.size
         return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
     def _box(self, width: int, height: int, scale: int) -> tuple[float, float, float, float]:
-        """Return what `fit` looks at of a picture of those sides that was decoded smaller."""
+        """Return the part that `fit` uses, of a picture of those sides decoded at a reduced scale.
+
+        It is (left, top, right, bottom) in pixels of what was decoded, fractions included.
+        """
         if self.crop is None:
             return (0, 0, width / scale, height / scale)
         side = min(self.crop, width, height)
@@ -170,82 +184,86 @@ class Preprocessing:
         Raises
         ------
         SourceError
-            With the reason, if the file is no picture or a broken one.
+            With the reason, if the file is broken or no picture.
         """
-        return self._decoded(file, shrinking=False)[0]
+        return self._decode(file, may_reduce=False)[0]
 
-    def _decoded(
-        self, file: bytes | str, shrinking: bool
+    def _decode(
+        self, file: bytes | str, may_reduce: bool
     ) -> tuple[NDArray[np.uint8], tuple[int, int, int] | None]:
-        """Decode a picture; if it came out smaller, tell its width, height and how many times."""
+        """Decode a picture; if at a reduced scale, also return its width, height and the divisor.
+
+        Plain JPEGs are decoded by simplejpeg, in half the time that Pillow needs with the same
+        libjpeg-turbo; all others by Pillow.
+        """
         try:
-            content = _content(file)
-            plain = _plain_jpeg(content)
+            content = _read_content(file)
+            plain = _inspect_plain_jpeg(content)
             if plain is not None:
                 height, width, colors = plain
-                scale = self._scale(width, height) if shrinking else 1
+                scale = self._reduction(width, height) if may_reduce else 1
                 sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
                 pixels = simplejpeg.decode_jpeg(content, colors, **sides if scale > 1 else {})
                 return pixels, (width, height, scale) if scale > 1 else None
-            with _opening(content) as opened:
-                return self._opened(opened, shrinking)
-        except UNREADABLE as error:
-            raise _complaint(error) from error
+            with _open_picture(content) as picture:
+                return self._decode_opened(picture, may_reduce)
+        except DECODE_ERRORS as error:
+            raise _explain(error) from error
 
-    def _opened(
-        self, opened: Image.Image, shrinking: bool
+    def _decode_opened(
+        self, picture: Image.Image, may_reduce: bool
     ) -> tuple[NDArray[np.uint8], tuple[int, int, int] | None]:
-        """Decode what Pillow has opened; see `_decoded`."""
-        width, height = opened.size
-        if shrinking and opened.format == "JPEG":
-            scale = self._scale(width, height)
-            opened.draft(None, (-(-width // scale), -(-height // scale)))
-        scale = round(width / opened.width)  # its last pixel may be a part of one
-        upright = ImageOps.exif_transpose(opened)
-        if upright.size != opened.size:
+        """Decode a picture that Pillow has opened; see `_decode`."""
+        width, height = picture.size
+        if may_reduce and picture.format == "JPEG":
+            scale = self._reduction(width, height)
+            picture.draft(None, (-(-width // scale), -(-height // scale)))
+        scale = round(width / picture.width)  # rounded: the last pixel may stand for fewer
+        upright = ImageOps.exif_transpose(picture)
+        if upright.size != picture.size:
             width, height = height, width
-        pixels = _eight_bits(upright, self.background)
+        pixels = _to_eight_bits(upright, self.background)
         return pixels, (width, height, scale) if scale > 1 else None
 
-    def _scale(self, width: int, height: int) -> int:
-        """Return how many times smaller a JPEG of these sides can be decoded: 1, 2, 4 or 8."""
+    def _reduction(self, width: int, height: int) -> int:
+        """Return by how much the sides of a JPEG can be divided when decoding: 1, 2, 4 or 8."""
         if self.size is None:
             return 1
-        spare = min(width, height, self.crop or width) / (SPARE * max(self.size))
-        return max(scale for scale in (1, 2, 4, 8) if scale <= max(1, spare))
+        largest = min(width, height, self.crop or width) / (MIN_OVERSAMPLING * max(self.size))
+        return max(divisor for divisor in (1, 2, 4, 8) if divisor <= max(1, largest))
 
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop, resize and recolor one picture of (H, W, C) uint8."""
-        pixels = self.cropped(pixels)
+        pixels = self.apply_crop(pixels)
         if self.channels is not None:
-            pixels = _recolored(pixels, self.channels, self.background)
+            pixels = _recolor(pixels, self.channels, self.background)
         if self.size is not None and pixels.shape[:2] != self.size:
-            pixels = _resized(pixels, self.size)
+            pixels = _resize(pixels, self.size)
         return pixels
 
-    def cropped(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return what `fit` looks at of a picture (H, W, C) or mask, as a view."""
+    def apply_crop(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the part of a picture (H, W, C) or mask (H, W) that `fit` uses, as a view."""
         return pixels if self.crop is None else _central_square(pixels, self.crop)
 
-    def put_back(self, fitted: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring a fitted picture to its size and place in the whole one that it was made from.
+    def undo_fit(self, fitted: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bring a fitted picture to its size and place in the whole one that it came from.
 
         Returns
         -------
         (H, W, C) uint8
-            Of the height and width of `whole` and the channels of `fitted`.
+            Height and width are those of `whole`, channels those of `fitted`.
         """
-        sides = self.cropped(whole).shape[:2]
+        sides = self.apply_crop(whole).shape[:2]
         if fitted.shape[:2] != sides:
-            fitted = _resized(fitted, sides)
+            fitted = _resize(fitted, sides)
         if sides == whole.shape[:2]:
             return fitted
-        around = _recolored(whole, fitted.shape[2], self.background).copy()
-        self.cropped(around)[:] = fitted
-        return around
+        result = _recolor(whole, fitted.shape[2], self.background).copy()
+        self.apply_crop(result)[:] = fitted
+        return result
 
-    def would_change(self, shape: tuple[int, ...]) -> bool:
-        """Tell whether `fit` would alter pictures of this (H, W, C)."""
+    def changes_shape(self, shape: tuple[int, ...]) -> bool:
+        """Return whether `fit` may change pictures of this shape (H, W, C)."""
         height, width, channels = shape
         return (
             (self.crop is not None and (height, width) != (self.crop, self.crop))
@@ -256,6 +274,9 @@ class Preprocessing:
     def to_input(self, values: "torch.Tensor") -> "torch.Tensor":
         """Scale samples to a model's input.
 
+        Channels-last in memory is how samples are stored already, and what convolutions on a CPU
+        are fastest with, so no pixel is moved.
+
         Parameters
         ----------
         values : (N, H, W, C) uint8 or (N, L, C) float32
@@ -264,8 +285,8 @@ class Preprocessing:
         Returns
         -------
         x : (N, C, H, W) or (N, C, L) float32
-            In [0, 1] for images (and channels-last in memory); signals may leave that range
-            where they leave the range of the training part.
+            In [0, 1] for images, channels-last in memory. Signals leave that range where they
+            leave the range of the training split.
         """
         import torch
 
@@ -282,15 +303,21 @@ class Preprocessing:
 
 
 def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Bring numbers of any type to eight bits, without clipping.
+    """Convert numbers of any type to eight bits, without clipping.
 
-    Unsigned 16-bit numbers are divided by 257, truth values become 0 and 255, fractions in
-    [0, 1] are multiplied by 255.
+    Unsigned 16-bit integers are divided by 257, booleans become 0 and 255, fractions in [0, 1]
+    are multiplied by 255.
+
+    Parameters
+    ----------
+    values : array
+    name : str
+        What holds the numbers, for the message.
 
     Raises
     ------
     SourceError
-        If the numbers fit none of these, naming `name` and their range.
+        If the numbers are in none of these ranges.
     """
     if values.dtype == np.uint8:
         return values
@@ -309,58 +336,84 @@ def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     )
 
 
-def _complaint(error: Exception) -> SourceError:
-    """Say what a decoder complains about."""
+def _explain(error: Exception) -> SourceError:
+    """Turn an error of a decoder into one of ours."""
     if isinstance(error, UnidentifiedImageError):
         return SourceError("not an image that Pillow can read")
     return SourceError(str(error) or type(error).__name__)
 
 
+class _IgnoredWarnings:
+    """Ignores all warnings while at least one thread is in it.
+
+    The filters of `warnings` belong to the process: threads that each save and restore them, as
+    `catch_warnings` does, restore each other's and leave the wrong ones behind. So the first
+    thread in saves them, and the last one out restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._saved = warnings.catch_warnings(action="ignore")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._threads:
+                self._saved = warnings.catch_warnings(action="ignore")
+                self._saved.__enter__()
+            self._threads += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                self._saved.__exit__(None, None, None)
+
+
+_ignored_warnings = _IgnoredWarnings()
+
+
 @contextmanager
-def _opening(content: bytes) -> Iterator[Image.Image]:
-    """Open a picture by Pillow."""
-    with (
-        warnings.catch_warnings(action="ignore"),
-        Image.open(io.BytesIO(content)) as opened,
-    ):
-        yield opened
+def _open_picture(content: bytes) -> Iterator[Image.Image]:
+    """Open a picture with Pillow, whose warnings tell a user nothing that an error would not."""
+    with _ignored_warnings, Image.open(io.BytesIO(content)) as picture:
+        yield picture
 
 
-def _content(file: bytes | str) -> bytes:
+def _read_content(file: bytes | str) -> bytes:
     if isinstance(file, bytes):
         return file
     with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - a Path takes twice as long
         return opened.read()
 
 
-def _reject_unfit(opened: Image.Image) -> None:
+def _reject_no_mask(picture: Image.Image) -> None:
     """Refuse a picture that cannot be a mask."""
-    if opened.format in LOSSY:
-        raise MaskError(f"is a {opened.format}, which does not keep values; save a PNG")
-    if opened.mode not in MASK_MODES:
+    if picture.format in LOSSY_FORMATS:
+        raise MaskError(f"is a {picture.format}, which does not keep values; save a PNG")
+    if picture.mode not in MASK_MODES:
         raise MaskError(
-            f"is of mode {opened.mode}; save a PNG of palette indices (P) or of 8-bit gray "
+            f"is of mode {picture.mode}; save a PNG of palette indices (P) or of 8-bit gray "
             "values (L), one for each class"
         )
 
 
-def _plain_jpeg(content: bytes) -> tuple[int, int, str] | None:
-    """Return height, width and colors of a JPEG that needs no more than decoding.
+def _inspect_plain_jpeg(content: bytes) -> tuple[int, int, str] | None:
+    """Return height, width and colors of a JPEG that simplejpeg can decode alone.
 
-    That is one in gray or in the usual colors, whole, and not to be turned as its EXIF says;
-    libjpeg-turbo by simplejpeg takes half the time that it takes by Pillow.
+    It is gray or in the usual color space, and has no EXIF, which may ask for a rotation.
     """
-    if not content.startswith(b"\xff\xd8") or b"Exif\0" in content[:EXIF_WITHIN]:
+    if not content.startswith(b"\xff\xd8") or b"Exif\0" in content[:EXIF_SEARCH_BYTES]:
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
-        return None  # Pillow says what is wrong
+        return None  # Pillow reports what is wrong
     colors = {"Gray": "GRAY", "YCbCr": "RGB"}.get(space)
     return None if colors is None else (height, width, colors)
 
 
-def _eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
+def _to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
     """Return a decoded picture as (H, W, 1) or (H, W, 3) uint8."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         values = np.asarray(picture)
@@ -368,14 +421,14 @@ def _eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
             values = values.astype(np.uint16)  # 16-bit files of some formats open as 32-bit
         return as_pixels(values, "it")[..., None]
     if picture.mode in ALPHA_MODES or "transparency" in picture.info:
-        picture = _over(picture.convert("RGBA"), background, gray=picture.mode in GRAY_MODES)
+        picture = _composite(picture.convert("RGBA"), background, gray=picture.mode in GRAY_MODES)
     target = "L" if picture.mode in GRAY_MODES else "RGB"
     pixels = np.asarray(picture.convert(target))
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def _over(picture: Image.Image, background: str, gray: bool) -> Image.Image:
-    """Lay a transparent picture over a color; gray stays gray over a gray color."""
+def _composite(picture: Image.Image, background: str, gray: bool) -> Image.Image:
+    """Put a transparent picture on a background color; gray stays gray on gray."""
     color = ImageColor.getrgb(background)[:3]
     opaque = Image.alpha_composite(Image.new("RGBA", picture.size, (*color, 255)), picture)
     return opaque.convert("L" if gray and len(set(color)) == 1 else "RGB")
@@ -388,36 +441,38 @@ def _central_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return pixels[top : top + side, left : left + side]
 
 
-def _recolored(pixels: NDArray[np.uint8], channels: int, background: str) -> NDArray[np.uint8]:
-    """Bring (H, W, C) to `channels`; gray by the luma weights of ITU-R 601."""
-    held = pixels.shape[-1]
-    if held == channels:
+def _recolor(pixels: NDArray[np.uint8], channels: int, background: str) -> NDArray[np.uint8]:
+    """Convert (H, W, C) to `channels`; to gray by the luma weights of ITU-R BT.601."""
+    current = pixels.shape[-1]
+    if current == channels:
         return pixels
-    if held not in (1, 3, 4) or channels not in (1, 3):
-        raise SourceError(f"pictures of {held} channels cannot become pictures of {channels}.")
-    picture = Image.fromarray(pixels[..., 0] if held == 1 else pixels)
-    if held == 4:
-        picture = _over(picture, background, gray=False)
+    if current not in (1, 3, 4) or channels not in (1, 3):
+        raise SourceError(f"pictures of {current} channels cannot become pictures of {channels}.")
+    picture = Image.fromarray(pixels[..., 0] if current == 1 else pixels)
+    if current == 4:
+        picture = _composite(picture, background, gray=False)
     recolored = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     return recolored.reshape(*pixels.shape[:2], channels)
 
 
-def _resized(
+def _resize(
     pixels: NDArray[np.uint8],
     size: tuple[int, int],
-    part: tuple[float, float, float, float] | None = None,
+    box: tuple[float, float, float, float] | None = None,
 ) -> NDArray[np.uint8]:
-    """Bring (H, W, C), or a part of it (left, top, right, bottom), to a height and width."""
-    sides = (size[1], size[0])  # Pillow says width first
+    """Resize (H, W, C), or a box in it (left, top, right, bottom), to a height and width."""
+    sides = (size[1], size[0])  # Pillow wants the width first
     if pixels.shape[-1] == 3:
-        return _plane(pixels, sides, part)
+        return _resize_channels(pixels, sides, box)
     planes = np.moveaxis(pixels, -1, 0)
-    return np.stack([_plane(np.ascontiguousarray(of), sides, part) for of in planes], axis=-1)
+    return np.stack(
+        [_resize_channels(np.ascontiguousarray(plane), sides, box) for plane in planes], axis=-1
+    )
 
 
-def _plane(
+def _resize_channels(
     pixels: NDArray[np.uint8],
     sides: tuple[int, int],
-    part: tuple[float, float, float, float] | None,
+    box: tuple[float, float, float, float] | None,
 ) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.BILINEAR, part))
+    return np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.BILINEAR, box))

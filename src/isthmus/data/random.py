@@ -1,4 +1,10 @@
-"""Random numbers by counter, drawn by NumPy: the same on every machine and after every resume."""
+"""Random numbers by counter: the same on every machine and after every resume.
+
+A generator is seeded with what its numbers are for (seed, stream, epoch, step, or index of the
+sample) instead of being advanced from state to state. So a checkpoint stores no state, resuming
+is exact to the bit, and several processes draw what one would. NumPy draws, not torch, because
+torch's numbers differ between devices.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,27 +12,35 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# Streams of random numbers, so that none follows from another. The division of samples has 0.
+# Streams keep numbers for different purposes independent. Stream 0 is for splitting samples.
 ORDER, FLIP, NOISE, FIXED_NOISE, DROPOUT, AUGMENT = 1, 2, 3, 4, 5, 6
 
 
 class Rng(Protocol):
-    """Random numbers for a batch; the first side of a shape is always that of the batch."""
+    """Random numbers for a batch; the first side of a shape is the size of the batch."""
 
     def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """Draw from the normal distribution of mean 0 and deviation 1."""
+        """Draw float32 from the normal distribution of mean 0 and standard deviation 1."""
         ...
 
     def uniform(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """Draw evenly from [0, 1)."""
+        """Draw float32 from the uniform distribution on [0, 1)."""
         ...
 
 
 class StepRng:
-    """Draws for a batch of training: others in every step of every epoch.
+    """Draws for a training batch; they differ in every step of every epoch.
 
-    They are drawn for the whole batch of `size` samples. Of several processes, each takes those
-    from its own number `share[0]` on, every `share[1]`-th: together they see what one would.
+    Parameters
+    ----------
+    seed, epoch, batch : int
+    size : int
+        Samples in the batch, over all processes. Each process draws for all of them and takes
+        its own, so that together they see what a single one would.
+    share : (int, int)
+        Index of this process, and the number of processes: it takes every such sample.
+    stream : int
+        Purpose of the numbers; see the constants of this module.
     """
 
     def __init__(
@@ -40,19 +54,23 @@ class StepRng:
     ) -> None:
         self._rng = np.random.default_rng([seed, stream, epoch, batch])
         self._size = size
-        self._mine = slice(share[0], None, share[1])
+        self._own = slice(share[0], None, share[1])
 
     def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
         """See `Rng`."""
-        return self._rng.standard_normal((self._size, *shape[1:]), np.float32)[self._mine]
+        return self._rng.standard_normal((self._size, *shape[1:]), np.float32)[self._own]
 
     def uniform(self, shape: Sequence[int]) -> NDArray[np.float32]:
         """See `Rng`."""
-        return self._rng.random((self._size, *shape[1:]), np.float32)[self._mine]
+        return self._rng.random((self._size, *shape[1:]), np.float32)[self._own]
 
 
 class SampleRng:
-    """Draws that belong to samples: always the same for the sample of an index."""
+    """Draws that belong to samples: always the same for the sample of an index.
+
+    Validation and test noise is drawn so. It does not depend on the batch size, and a model is
+    always measured on the same noisy samples.
+    """
 
     def __init__(self, seed: int, indices: NDArray[np.int64]) -> None:
         self._rngs = [np.random.default_rng([seed, FIXED_NOISE, int(index)]) for index in indices]

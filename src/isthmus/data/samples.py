@@ -1,7 +1,6 @@
-"""`Samples`: N images or signals of one shape, with their names, labels and origin."""
+"""`Samples`: N images or signals of one shape, with their items and origin."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.items import HasItems, Items
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import SourceError
 from isthmus.files import fingerprint, from_json
@@ -42,19 +42,16 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Samples:
+class Samples(HasItems):
     """N samples of one shape, in memory or memory-mapped.
 
     Parameters
     ----------
     values : (N, H, W, C) uint8 or (N, L, C) float32
         Images, or signals of L steps and C channels.
-    names : sequence of N str
-        Where each sample came from, unique within the source.
-    labels : (N,) int64, optional
-        Index of each sample's class in `class_names`.
-    class_names : tuple of str
-        Of the samples, or with masks of their pixels.
+    items : Items
+        Names, which say where each sample came from and are unique within the source; labels, of
+        all samples or None; class names, of the samples or, with masks, of their pixels.
     splits : (N,) uint8, optional
         The source's own division: index of each sample's part in `SPLITS`.
     origin : Origin
@@ -75,9 +72,7 @@ class Samples:
     """
 
     values: NDArray[Any]
-    names: Sequence[str]
-    labels: NDArray[np.int64] | None = None
-    class_names: tuple[str, ...] = ()
+    items: Items
     splits: NDArray[np.uint8] | None = None
     origin: Origin = field(default_factory=Origin)
     skipped: tuple[tuple[str, str], ...] = ()
@@ -94,11 +89,14 @@ class Samples:
             )
         if 0 in self.values.shape:
             raise SourceError(f"{name} holds no samples: its shape is {self.values.shape}.")
-        for what, part in (("names", self.names), ("labels", self.labels), ("splits", self.splits)):
+        for what, part in (("names", self.names), ("splits", self.splits)):
             if part is not None and len(part) != len(self.values):
                 raise SourceError(
                     f"{name} has {len(self.values):,} samples but {len(part):,} {what}."
                 )
+        if self.labels is not None and self.labels.min() < 0:
+            culprit = self.names[int(self.labels.argmin())]
+            raise SourceError(f"{culprit} of {name} has no class; label all samples, or none.")
         if self.is_signal:
             self._reject_not_finite(name)
         if self.masks is not None:
@@ -140,8 +138,7 @@ class Samples:
         return replace(
             self,
             values=np.asarray(self.values[indices]),
-            names=[self.names[i] for i in indices],
-            labels=None if self.labels is None else self.labels[indices],
+            items=self.items.take(indices),
             splits=None if self.splits is None else self.splits[indices],
             masks=None if self.masks is None else np.asarray(self.masks[indices]),
         )

@@ -1,4 +1,4 @@
-"""A data set split into training, validation and test samples."""
+"""`Split`: which samples a model is trained on, chosen by and reported on."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,17 @@ from isthmus.errors import OptionError
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Indices of the samples to train on, to choose by and to report on, each int64 (n,)."""
+    """Indices of the training, validation and test samples.
+
+    Parameters
+    ----------
+    train : (n,) int64
+        Samples that the weights are fitted to.
+    validation : (n,) int64
+        Samples by which the best epoch is chosen.
+    test : (n,) int64
+        Samples that only the final metrics are computed on.
+    """
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -21,36 +31,42 @@ class Split:
 def split_samples(
     samples: Samples, seed: int = 0, validation: float = 0.1, test: float = 0.1
 ) -> Split:
-    """Divide samples at random into training, validation and test parts.
+    """Split samples at random into training, validation and test samples.
 
-    What the source says itself is kept: its own test part is used for testing only and its own
-    validation part for validation only; what is missing is drawn from its training part.
+    Splits that the source has are kept: its own test split is used for testing only and its own
+    validation split for validation only. A missing one is drawn from its training split, so that
+    published test samples are never trained on.
 
     Parameters
     ----------
     samples : Samples
     seed : int
     validation, test : float
-        Fractions of the part that is drawn from, in (0, 1); at least one sample each.
+        Fractions of the samples that are drawn from, in (0, 1); at least one sample each.
+
+    Returns
+    -------
+    Split
+        The same for the same samples, seed and fractions.
 
     Raises
     ------
-    SettingsError
-        If a fraction is outside its range or leaves nothing to train on.
+    OptionError
+        If a fraction is out of range or leaves nothing to train on.
     """
     for name, fraction in (("validation", validation), ("test", test)):
         if not 0 < fraction < 1:
             raise OptionError(f"{name} must be a fraction between 0 and 1, not {fraction:g}.")
     own = samples.splits if samples.splits is not None else np.zeros(len(samples), np.uint8)
-    pool, *held_out = (np.flatnonzero(own == part) for part in range(3))
+    pool, *held_out = (np.flatnonzero(own == split) for split in range(3))
     pool = np.random.default_rng([seed, 0]).permutation(pool)
-    wanted = [max(1, round(fraction * len(pool))) for fraction in (validation, test)]
-    for part, count in enumerate(wanted):
-        if len(held_out[part]) == 0:
-            held_out[part], pool = pool[:count], pool[count:]
+    counts = [max(1, round(fraction * len(pool))) for fraction in (validation, test)]
+    for split, count in enumerate(counts):
+        if len(held_out[split]) == 0:
+            held_out[split], pool = pool[:count], pool[count:]
     if len(pool) == 0:
         raise OptionError(
-            f"{len(samples)} samples are too few to divide into training, validation and test "
-            "parts; give at least 3, or smaller fractions."
+            f"{len(samples)} samples are too few for a training, a validation and a test split; "
+            "give at least 3, or smaller fractions."
         )
-    return Split(*(np.sort(part).astype(np.int64) for part in (pool, *held_out)))
+    return Split(*(np.sort(split).astype(np.int64) for split in (pool, *held_out)))

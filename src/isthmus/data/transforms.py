@@ -1,4 +1,7 @@
-"""Steps with strengths, as users write them: `kind:strength`, several with commas between."""
+"""`Transforms`: kinds of changes with their strengths, written as `kind:strength,…`.
+
+Noise and augmentation share this syntax and its checks; they differ in their tables.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +11,19 @@ from isthmus.errors import OptionError
 
 
 class TransformRow(Protocol):
-    """What a table of kinds must say of each."""
+    """What each row of a table of transforms has."""
 
     @property
-    def strongest(self) -> float:
-        """The largest strength that makes sense."""
+    def max_strength(self) -> float:
+        """The largest strength that is allowed."""
         ...
 
 
 @dataclass(frozen=True)
 class Transforms:
-    """Kinds with their strengths, one after the other.
+    """Transforms with their strengths, in the order in which they are applied.
 
-    A subclass says which kinds there are (`rows`) and what they are kinds of (`what`).
+    A subclass sets `rows`, its table of kinds, and `noun`, what a kind is called in messages.
 
     Parameters
     ----------
@@ -28,40 +31,40 @@ class Transforms:
 
     Raises
     ------
-    SettingsError
+    OptionError
         If a kind is unknown or its strength outside its range.
     """
 
     steps: tuple[tuple[str, float], ...]
 
     rows: ClassVar[Mapping[str, TransformRow]]
-    what: ClassVar[str]
+    noun: ClassVar[str]
 
     def __post_init__(self) -> None:
         for kind, strength in self.steps:
-            strongest = self._row(kind).strongest
-            if not 0 < strength <= strongest:
+            max_strength = self._row(kind).max_strength
+            if not 0 < strength <= max_strength:
                 raise OptionError(
-                    f"the strength of {kind} must be above 0 and at most {strongest:g}, not "
+                    f"the strength of {kind} must be above 0 and at most {max_strength:g}, not "
                     f"{strength:.15g}."
                 )
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `kind:strength`, several with commas between.
+        """Parse `kind:strength`, several separated by commas.
 
         Raises
         ------
-        SettingsError
+        OptionError
             If a kind is unknown, or its strength missing or outside its range.
         """
-        return cls(tuple(cls._step(part.strip()) for part in text.split(",")))
+        return cls(tuple(cls._parse_step(part.strip()) for part in text.split(",")))
 
     def __str__(self) -> str:
         return ",".join(f"{kind}:{strength:.15g}" for kind, strength in self.steps)
 
     @classmethod
-    def _step(cls, text: str) -> tuple[str, float]:
+    def _parse_step(cls, text: str) -> tuple[str, float]:
         kind, _, number = text.partition(":")
         row = cls._row(kind)
         try:
@@ -69,11 +72,11 @@ class Transforms:
         except ValueError:
             raise OptionError(
                 f"{text!r} has no strength; write kind:strength, as in "
-                f"{kind}:{row.strongest / 2:g}."
+                f"{kind}:{row.max_strength / 2:g}."
             ) from None
 
     @classmethod
     def _row(cls, kind: str) -> TransformRow:
         if kind not in cls.rows:
-            raise OptionError(f"there is no {cls.what} {kind!r}; there are {', '.join(cls.rows)}.")
+            raise OptionError(f"there is no {cls.noun} {kind!r}; there are {', '.join(cls.rows)}.")
         return cls.rows[kind]

@@ -1,39 +1,26 @@
-"""What a trained model is worth, in figures, beside baselines that anybody can have."""
+"""How good a trained model is, compared with baselines that anybody can have."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from isthmus import metrics
-from isthmus.data.corruption import Corruption
+from isthmus.data.cache import cache_folder
 from isthmus.data.samples import Samples
-from isthmus.errors import OptionError, RunError
-from isthmus.evaluation.filters import FILTERS, filter_names
-from isthmus.evaluation.predictions import (
-    majority_accuracy,
-    score_predictions,
-    targets_in_model_classes,
-)
+from isthmus.errors import RunError
+from isthmus.evaluation.baselines import baseline_groups, class_baselines
+from isthmus.evaluation.filters import Array
+from isthmus.evaluation.predictions import score_predictions
 from isthmus.evaluation.probes import probe
+from isthmus.evaluation.reconstructions import Scores, model_method, score_reconstructions
+from isthmus.evaluation.results import Key, Result, read_or_compute, read_result, write_result
+from isthmus.evaluation.setup import EvaluationSetup, flatten, plan_evaluation
+from isthmus.files import fingerprint
 from isthmus.inference import TrainedModel
-from isthmus.models.layers import parameters
-from isthmus.training.batches import noise_fingerprint
+from isthmus.models.layers import count_parameters
 from isthmus.training.run import Run
-from isthmus.training.targets import class_counts
 
-EXACT_PCA = 4096  # numbers a sample up to which all components of PCA are computed exactly
-FEW, MANY = 64, 1024  # components of samples of many numbers that Lanczos' method finds sooner
-PCA_NUMBERS = 2**26  # numbers that PCA is fitted on at most (256 MiB), else samples are drawn
-PIXEL_NUMBERS = 2**24  # numbers that classifiers of raw pixels are fitted on at most
-PROBED = 10_000  # test samples whose classes are asked for, at most
-
-Answers = Iterator[tuple[Tensor, Tensor, Tensor | None]]  # output y, clean x, logits if there are
+FILE = "evaluation.json"
 
 
 def evaluate(
@@ -42,6 +29,7 @@ def evaluate(
     *,
     own: Samples | None = None,
     plain: Run | None = None,
+    cache: bool = True,
 ) -> dict[str, Any]:
     """Measure a run's model on data that it was not trained on.
 
@@ -49,32 +37,38 @@ def evaluate(
     ----------
     run : Run
     samples : Samples, optional
-        What to measure on: their own test part if they have one, otherwise all. By default the
-        test part of the run's data.
+        What to measure on: their test split if they have one, otherwise all. By default the test
+        split of the run's data.
     own : Samples, optional
         The run's data, if it is at hand; otherwise it is loaded again.
     plain : Run, optional
         For a denoiser: a run on the same data without noise, to compare with.
+    cache : bool
+        Read and write results on the run's own test split: `evaluation.json` in the run folder,
+        and in the cache the baselines, which runs on the same data share. They are computed again
+        if the weights, the data, the split or the noise are others. Results on other samples are
+        never kept.
 
     Returns
     -------
     dict
         "test" has `n` and the means over test samples and pixels, in the [0, 1] range of pixels,
-        of `bce` (nats), `mse`, `psnr` (dB) and `ssim` (None where there is none); "baselines" the
-        same of PCA with as many components as the code has numbers and of the mean sample, both
-        fitted on the training part; "training" and "model" what it took.
+        of `bce` (nats), `mse`, `psnr` (dB) and `ssim` (None if there is none); "baselines" the
+        same of PCA with as many components as the code has numbers ("pca", with `components`) and
+        of the mean sample ("mean"), both fitted on the training split. "training" has `seconds`,
+        `epochs` and `images_per_second`, "model" its `name`, `code_size` and `parameters`.
 
-        Of a denoiser, all are measured from noisy inputs against clean targets. "noisy" has the
-        same figures of the noisy inputs themselves, "noise" its kind and fingerprint, and the
-        "baselines" are also filters (`FILTERS`) and the `plain` run.
+        For a denoiser, all are measured from noisy inputs against clean targets. "noisy" has the
+        same metrics of the noisy inputs themselves, "noise" its kind and fingerprints, and the
+        "baselines" include filters (`FILTERS`) and the `plain` run.
 
-        Of a classifier or segmenter, "test" is what `predictions.judged` returns, and "baselines"
-        are the most frequent training class (`majority_accuracy`) and, for samples with labels, simple
-        classifiers of raw pixels (`pixels`, see `probe`).
+        For a classifier or segmenter, "test" is what `score_predictions` returns, and "baselines"
+        what `class_baselines` returns.
 
-        Where an autoencoder's samples have labels, "codes" says how well simple classifiers read
-        them from the codes of clean samples (see `probe`), and "pca" and "pixels" from PCA with
-        as many components and from the raw pixels, all fitted on the training part.
+        If an autoencoder's samples have labels, "codes" has the accuracies `knn_4` and `logistic`
+        of simple classifiers of the codes of clean samples (see `probe`), and "pca" and "pixels"
+        those of PCA with as many components and of the raw pixels, all fitted on the training
+        split.
 
     Raises
     ------
@@ -84,210 +78,116 @@ def evaluate(
     """
     own = own or run.samples()
     run.check(own)
-    split, model, config = run.split(), run.model(), run.record.training_config
-    test, indices = _test_part(own, samples, split.test)
-    if model.config.task != "reconstruct":
-        return _labelled(run, model, own, test)
-    inputs = _Inputs(model, test.values, config.corruption, config.seed, indices)
-    fitted = own.take(_thinned(split.train, PCA_NUMBERS // math.prod(own.shape)))
-    pixels = _flat(model, fitted.values)
-    pca = _pca(pixels, model.config.code_size)
-    result: dict[str, Any] = {
-        "test": {"n": len(test), **_means(_answers(model, inputs))},
-        "baselines": {
-            "pca": {**_means(_pca_answers(pca, inputs)), "components": int(pca.n_components_)},
-            "mean": _means(_mean_answers(pixels, inputs)),
-        },
-        **_cost(run, model),
+    if plain is not None:
+        _check_plain(run, plain)
+    setup = plan_evaluation(run, own, samples)
+    folder = cache_folder() / "baselines" if cache and setup.is_own_test else None
+    file = run.path / FILE if folder and run.has_folder else None
+    key = setup.key(model=setup.model.fingerprint)
+    result = read_or_compute(file, key, lambda: measure(setup, folder))
+    if plain is not None and setup.corruption is not None:
+        result["baselines"]["plain"] = _measure_plain(setup, plain, folder)
+    return {**result, **_cost(run, setup.model)}
+
+
+def measure(setup: EvaluationSetup, folder: Path | None = None) -> Result:
+    """Measure a model and its baselines, without what training it cost.
+
+    Parameters
+    ----------
+    setup : EvaluationSetup
+    folder : Path, optional
+        Where to read and write the results of baselines; by default all are computed and nothing
+        is written.
+    """
+    if setup.model.config.task == "reconstruct":
+        return _measure_autoencoder(setup, folder)
+    key = setup.key(baseline=setup.model.config.task)
+    return {
+        "test": score_predictions(setup.model, setup.test),
+        "baselines": read_or_compute(_file(folder, key), key, lambda: class_baselines(setup)),
     }
-    if config.corruption is not None:
-        _check_noise(run, own)
-        result["noisy"] = _means((noisy, x, None) for noisy, x in inputs)
-        result["noise"] = {"corrupt": config.corrupt, **run.record.data["noise"]}
-        for name in filter_names(model.config.shape):
-            result["baselines"][name] = _means(_filter_answers(FILTERS[name].apply, inputs))
-        if plain is not None:
-            _check_plain(run, plain)
-            result["baselines"]["plain"] = _means(_answers(plain.model(), inputs))
-    if test.labels is not None and test.class_names == own.class_names:
-        result |= _probes(model, fitted, pixels, test, pca)
+
+
+def _measure_autoencoder(setup: EvaluationSetup, folder: Path | None) -> Result:
+    """Measure an autoencoder, and in the same pass the baselines that are not in the folder."""
+    results, missing = {}, []
+    methods = {"test": model_method(setup.model)}
+    for group in baseline_groups(setup):
+        result = read_result(_file(folder, group.key), group.key)
+        if result is None:
+            missing.append(group)
+            methods |= group.methods
+        else:
+            results[group.name] = result
+    scores = score_reconstructions(setup.batches(), methods)
+    for group in missing:
+        result = {"scores": {name: scores[name] for name in group.methods}}
+        if setup.has_labels:
+            train, test = setup.pixels, flatten(setup.model, setup.probed)
+            result["classes"] = _probe(setup, group.represent(train), group.represent(test))
+        write_result(_file(folder, group.key), group.key, result)
+        results[group.name] = result
+    return _autoencoder_result(setup, scores["test"], results["pca"], results["pixels"])
+
+
+def _autoencoder_result(
+    setup: EvaluationSetup, scores: Scores, pca: Result, pixels: Result
+) -> Result:
+    """Arrange what was measured."""
+    components = {"components": setup.components}
+    baselines = {"pca": {**pca["scores"]["pca"], **components}, **pixels["scores"]}
+    result: Result = {"test": {"n": len(setup.test), **scores}, "baselines": baselines}
+    if setup.corruption is not None:
+        record = setup.run.record
+        result["noisy"] = baselines.pop("noisy")
+        result["noise"] = {"corrupt": record.training_config.corrupt, **record.data["noise"]}
+    if setup.has_labels:
+        model = setup.model
+        result["codes"] = _probe(setup, model.encode(setup.fitted), model.encode(setup.probed))
+        result |= {"pca": pca["classes"], "pixels": pixels["classes"]}
     return result
 
 
-def _labelled(run: Run, model: TrainedModel, own: Samples, test: Samples) -> dict[str, Any]:
-    """Measure a classifier or segmenter."""
-    truth, learnt = targets_in_model_classes(model, test), targets_in_model_classes(model, own)
-    train = run.split().train
-    baselines: dict[str, Any] = {
-        "majority": majority_accuracy(truth, class_counts(own, learnt, train))
-    }
-    if model.config.task == "classify":
-        fitted = own.take(_thinned(train, PIXEL_NUMBERS // math.prod(own.shape)))
-        tried = test.take(_thinned(np.arange(len(test)), PROBED))
-        pixels = (_flat(model, part.values) for part in (fitted, tried))
-        labels = (targets_in_model_classes(model, part) for part in (fitted, tried))
-        baselines["pixels"] = probe(next(pixels), next(labels), next(pixels), next(labels))
-    return {"test": score_predictions(model, test), "baselines": baselines, **_cost(run, model)}
+def _probe(setup: EvaluationSetup, train: Array, test: Array) -> Scores:
+    """Measure how well the classes are predicted from representations of the samples."""
+    train_labels, test_labels = setup.fitted.labels, setup.probed.labels
+    assert train_labels is not None
+    assert test_labels is not None
+    return probe(train, train_labels, test, test_labels)
 
 
-@dataclass(frozen=True, eq=False)
-class _Inputs:
-    """Test samples as the model is given them: batches (noisy or clean x, clean x)."""
+def _measure_plain(setup: EvaluationSetup, plain: Run, folder: Path | None) -> Scores:
+    """Measure a run that was trained without noise on the inputs of a denoiser."""
+    model = plain.model()
+    key = setup.key(baseline="plain", model=model.fingerprint)
 
-    model: TrainedModel
-    values: NDArray[Any]
-    corruption: Corruption | None
-    seed: int
-    indices: NDArray[np.int64]
+    def compute() -> Scores:
+        return score_reconstructions(setup.batches(), {"plain": model_method(model)})["plain"]
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        start = 0
-        for x in self.model.inputs(self.values):
-            part = self.indices[start : start + len(x)]
-            start += len(x)
-            yield self.corruption.frozen(x, self.seed, part) if self.corruption else x, x
+    return read_or_compute(_file(folder, key), key, compute)
 
 
-def _test_part(
-    own: Samples, samples: Samples | None, test: NDArray[np.int64]
-) -> tuple[Samples, NDArray[np.int64]]:
-    """Return what to measure on, and the indices that freeze its noise.
-
-    Never anything that was trained on, as far as can be told.
-    """
-    if samples is None or samples.fingerprint == own.fingerprint:
-        return own.take(test), test
-    if samples.splits is not None and (samples.splits == 2).any():
-        samples = samples.take(np.flatnonzero(samples.splits == 2))
-    elif samples.origin.source and samples.origin.source == own.origin.source:
-        raise OptionError(
-            f"{own.origin.source} is what the run was trained on; leave the source out to measure "
-            "on its test part."
-        )
-    return samples, np.arange(len(samples))
-
-
-# -- answers to the inputs ------------------------------------------------------------------
-
-
-def _answers(model: TrainedModel, inputs: _Inputs) -> Answers:
-    for noisy, x in inputs:
-        with torch.inference_mode():
-            output = model.module(noisy)
-        y = model.activate(output)
-        yield y, x, output if model.config.activation == "sigmoid" else None
-
-
-def _pca_answers(pca: Any, inputs: _Inputs) -> Answers:
-    for noisy, x in inputs:
-        y = pca.inverse_transform(pca.transform(noisy.flatten(1).numpy()))
-        yield torch.from_numpy(y).view(x.shape), x, None
-
-
-def _mean_answers(pixels: NDArray[np.float32], inputs: _Inputs) -> Answers:
-    mean = torch.from_numpy(pixels.mean(0, dtype=np.float64).astype(np.float32))
-    for _, x in inputs:
-        yield mean.expand(len(x), -1).reshape(x.shape), x, None
-
-
-def _filter_answers(
-    apply: Callable[[NDArray[np.float32]], NDArray[np.float32]], inputs: _Inputs
-) -> Answers:
-    for noisy, x in inputs:
-        yield torch.from_numpy(apply(noisy.contiguous().numpy())), x, None
-
-
-def _means(answers: Iterable[tuple[Tensor, Tensor, Tensor | None]]) -> dict[str, float | None]:
-    """Return the means of all metrics over the samples that were answered."""
-    per_sample: dict[str, list[Tensor]] = {"bce": [], "mse": [], "psnr": [], "ssim": []}
-    for y, x, logits in answers:
-        bce = metrics.bce(y, x) if logits is None else metrics.bce_of_logits(logits, x)
-        per_sample["bce"].append(bce)
-        per_sample["mse"].append(metrics.mse(y, x))
-        per_sample["psnr"].append(metrics.psnr(y, x))
-        if metrics.has_ssim(tuple(x.shape[1:])):
-            per_sample["ssim"].append(metrics.ssim(y, x))
-    return {
-        name: float(torch.cat(values).double().mean()) if values else None
-        for name, values in per_sample.items()
-    }
-
-
-# -- baselines and probes -------------------------------------------------------------------
-
-
-def _flat(model: TrainedModel, values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return samples as the model is given them, flattened to (N, numbers)."""
-    return np.concatenate([x.flatten(1).cpu().numpy() for x in model.inputs(values)])
-
-
-def _pca(pixels: NDArray[np.float32], components: int) -> Any:
-    from sklearn.decomposition import PCA
-
-    components, size = min(components, *pixels.shape), pixels.shape[1]
-    solver = "covariance_eigh" if size <= EXACT_PCA else "randomized"
-    if components <= FEW and size > MANY and components < len(pixels):
-        solver = "arpack"
-    if len(pixels) <= size <= EXACT_PCA:
-        solver = "full"  # of the samples' own matrix, which is smaller
-    return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
-
-
-def _probes(
-    model: TrainedModel, fitted: Samples, pixels: NDArray[np.float32], test: Samples, pca: Any
-) -> dict[str, Any]:
-    """Measure how well classes are read from codes, from PCA and from pixels."""
-    test = test.take(_thinned(np.arange(len(test)), PROBED))
-    test_pixels = _flat(model, test.values)
-    described = {
-        "codes": (model.encode(fitted), model.encode(test)),
-        "pca": (pca.transform(pixels), pca.transform(test_pixels)),
-        "pixels": (pixels, test_pixels),
-    }
-    assert fitted.labels is not None
-    assert test.labels is not None
-    return {
-        name: probe(train, fitted.labels, tried, test.labels)
-        for name, (train, tried) in described.items()
-    }
-
-
-def _thinned(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Return at most so many of the indices, drawn at random but always the same."""
-    count = min(len(indices), most)
-    return np.sort(np.random.default_rng(0).choice(indices, count, replace=False))
-
-
-# -- the run --------------------------------------------------------------------------------
-
-
-def _check_noise(run: Run, own: Samples) -> None:
-    """Refuse to measure on other noise than the run was made with."""
-    record = run.record
-    found = noise_fingerprint(own, run.split().test, record.preprocessing, record.training_config)
-    if found != record.data["noise"]["test"]:
-        raise RunError(
-            f"the noise on the test part of {run.path} does not come out as it did when the run "
-            "was made; use the versions that run.json names."
-        )
+def _file(folder: Path | None, key: Key) -> Path | None:
+    return folder / f"{fingerprint(key)}.json" if folder else None
 
 
 def _check_plain(run: Run, plain: Run) -> None:
-    """Refuse a run to compare with that may have been trained on this one's test part."""
+    """Reject a run that may have been trained on this one's test split."""
     same = plain.record.data["fingerprint"] == run.record.data["fingerprint"]
     if not same or not np.array_equal(plain.split().test, run.split().test):
         raise RunError(
-            f"{plain.path} was trained on other data than {run.path}, or divided it otherwise; "
+            f"{plain.name} was trained on other data than {run.name}, or on another split of it; "
             "train it with the same source and seed."
         )
 
 
-def _cost(run: Run, model: TrainedModel) -> dict[str, Any]:
-    """Return what training took and how large the model is."""
+def _cost(run: Run, model: TrainedModel) -> Result:
+    """Return the cost of training so far, which is never kept, and the size of the model."""
     history = run.history()
     last = history[-1] if history else {"seconds": 0.0, "epoch": 0, "step": 0}
     seen = last["step"] * (run.record.training_config.batch_size or 0)
-    trainable, frozen = parameters(model.module)
+    trainable, frozen = count_parameters(model.module)
     return {
         "training": {
             "seconds": last["seconds"],

@@ -1,6 +1,11 @@
-"""What classifiers and segmenters answer, and how right they are."""
+"""What classifiers and segmenters predict, and how right they are.
 
-from collections.abc import Iterator, Sequence
+`predict_samples` runs the model once; metrics, rows and pictures follow from what it returns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,11 +18,179 @@ from isthmus.data.samples import VOID, Samples
 from isthmus.errors import OptionError
 from isthmus.inference import TrainedModel
 
-TOP = 5
+TOP = 5  # classes among which `top_5` looks for the true one
+MIN_PROBABILITY = 1e-12  # of the true class in the cross-entropy, which would be infinite for 0
+
+
+@dataclass(frozen=True, eq=False)
+class ClassPredictions:
+    """What a classifier predicts for samples.
+
+    Parameters
+    ----------
+    names : sequence of N str
+        Of the samples.
+    class_names : tuple of K str
+    probabilities : (N, K) float32
+    targets : (N,) int64, optional
+        The true classes, needed for everything that says what is right.
+    """
+
+    names: Sequence[str]
+    class_names: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    targets: NDArray[np.int64] | None = None
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class of each sample, (N,) int64."""
+        predicted: NDArray[np.int64] = self.probabilities.argmax(1)
+        return predicted
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        """How many samples of each true class (rows) have each predicted class, (K, K) int64."""
+        predicted = torch.from_numpy(self.predicted)
+        return metrics.confusion(predicted, self._targets, len(self.class_names)).numpy()
+
+    @cached_property
+    def reliability(self) -> metrics.Reliability:
+        """How often predictions are right, by their confidence."""
+        return metrics.reliability(torch.from_numpy(self.probabilities), self._targets)
+
+    def scores(self) -> dict[str, Any]:
+        """Return the metrics; see `score_predictions`."""
+        matrix, labels = torch.from_numpy(self.confusion), self._targets
+        probabilities = torch.from_numpy(self.probabilities)
+        has_top = len(self.class_names) > TOP
+        return {
+            "n": len(labels),
+            "accuracy": metrics.accuracy(matrix),
+            **({"top_5": metrics.top_k(probabilities, labels, TOP)} if has_top else {}),
+            "ece": self.reliability.error,
+            "cross_entropy": _cross_entropy(probabilities, labels),
+            "classes": {
+                name: {"n": n, "recall": recall, "precision": precision}
+                for name, n, recall, precision in zip(
+                    self.class_names,
+                    matrix.sum(1).tolist(),
+                    _json_numbers(metrics.recall(matrix)),
+                    _json_numbers(metrics.precision(matrix)),
+                    strict=True,
+                )
+            },
+            "confusion": matrix.tolist(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a JSON object for each sample; see `prediction_rows`."""
+        rows = [shares_by_class(self.class_names, row) for row in self.probabilities]
+        firsts = [next(iter(row)) for row in rows]
+        return [
+            {"name": name, "class": first, "probability": row[first], "probabilities": row}
+            for name, first, row in zip(self.names, firsts, rows, strict=True)
+        ]
+
+    def mistakes(self, limit: int) -> NDArray[np.int64]:
+        """Return the samples with a wrong class, see `most_confident_mistakes`."""
+        return most_confident_mistakes(self.probabilities, self._targets.numpy(), limit)
+
+    @property
+    def _targets(self) -> Tensor:
+        assert self.targets is not None, "these predictions have no targets to compare with"
+        return torch.from_numpy(self.targets)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPredictions:
+    """What a segmenter predicts for images, counted: the masks themselves may not fit memory.
+
+    Parameters
+    ----------
+    names : sequence of N str
+        Of the images.
+    class_names : tuple of K str
+    shares : (N, K) float64
+        The share of the pixels of each image that each class has.
+    confusion : (K, K) int64, optional
+        How many pixels of each true class (rows) have each predicted class, without void.
+    """
+
+    names: Sequence[str]
+    class_names: tuple[str, ...]
+    shares: NDArray[np.float64]
+    confusion: NDArray[np.int64] | None = None
+
+    def scores(self) -> dict[str, Any]:
+        """Return the metrics; see `score_predictions`."""
+        assert self.confusion is not None, "these predictions have no targets to compare with"
+        matrix = torch.from_numpy(self.confusion)
+        pixels = max(1, int(matrix.sum()))
+        return {
+            "n": len(self.names),
+            "pixel_accuracy": metrics.accuracy(matrix),
+            "mean_iou": metrics.mean_iou(matrix),
+            "classes": {
+                name: {"share": count / pixels, "iou": iou}
+                for name, count, iou in zip(
+                    self.class_names,
+                    matrix.sum(1).tolist(),
+                    _json_numbers(metrics.iou(matrix)),
+                    strict=True,
+                )
+            },
+            "confusion": matrix.tolist(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a JSON object for each image; see `prediction_rows`."""
+        rows = []
+        for name, image in zip(self.names, self.shares, strict=True):
+            shares = shares_by_class(self.class_names, image)
+            present = {one: share for one, share in shares.items() if share > 0}
+            rows.append({"name": name, "shares": present})
+        return rows
+
+
+Predictions = ClassPredictions | MaskPredictions
+
+
+def predict_samples(
+    model: TrainedModel, samples: Samples, targets: NDArray[Any] | None = None
+) -> Predictions:
+    """Run a classifier or segmenter over samples, once.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    samples : Samples
+    targets : (N,) int64 or (N, H, W) uint8, optional
+        True classes as `targets_in_model_classes` returns them; without them there are no scores.
+
+    Raises
+    ------
+    ModelError
+        If the model is an autoencoder, or the samples do not fit it.
+    """
+    classes = model.config.class_names
+    if model.config.task == "classify":
+        return ClassPredictions(samples.names, classes, model.probabilities(samples), targets)
+    model.require_task("classify", "segment")
+    shares, start = [], 0
+    confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
+    for _, output in model.outputs(samples):
+        predicted = output.argmax(1).cpu()
+        shares += [_class_shares(mask, len(classes)) for mask in predicted]
+        if targets is not None:
+            part = np.ascontiguousarray(targets[start : start + len(predicted)])
+            confusion += metrics.confusion(predicted, torch.from_numpy(part), len(classes), VOID)
+        start += len(predicted)
+    known = None if targets is None else confusion.numpy()
+    return MaskPredictions(samples.names, classes, np.stack(shares), known)
 
 
 def score_predictions(model: TrainedModel, samples: Samples) -> dict[str, Any]:
-    """Compare a model's answers with labels or masks.
+    """Compare a model's predictions with labels or masks.
 
     Parameters
     ----------
@@ -29,21 +202,32 @@ def score_predictions(model: TrainedModel, samples: Samples) -> dict[str, Any]:
     Returns
     -------
     dict
-        Of a classifier `n`, `accuracy`, `top_5` (where there are more than 5 classes), `ece` (the
-        expected calibration error), `cross_entropy` (nats), `classes` with each one's `n`,
-        `recall` and `precision`, and `confusion`, rows truth. Of a segmenter `n`,
-        `pixel_accuracy`, `mean_iou` over the classes that are present, `classes` with each one's
-        `share` of the pixels and `iou`, and `confusion` of pixels; void counts nowhere.
+        For a classifier `n`, `accuracy`, `top_5` (with more than 5 classes), `ece` (the expected
+        calibration error), `cross_entropy` (nats), `classes` with the `n`, `recall` and
+        `precision` of each one, and `confusion`, whose rows are true classes. For a segmenter `n`,
+        `pixel_accuracy`, `mean_iou` over the classes that are present, `classes` with the `share`
+        of the pixels and the `iou` of each one, and `confusion` of pixels; void does not count. A
+        quotient with the denominator 0 is None.
 
     Raises
     ------
-    IsthmusError
-        If the samples have no labels or masks, or of a class that the model does not know.
+    OptionError
+        If the samples have no labels or masks, or have a class that the model does not know.
     """
-    truth = targets_in_model_classes(model, samples)
-    if model.config.task == "classify":
-        return _classifier(model, samples, truth)
-    return _segmenter(model, samples, truth)
+    return predict_samples(model, samples, targets_in_model_classes(model, samples)).scores()
+
+
+def prediction_rows(model: TrainedModel, samples: Samples) -> list[dict[str, Any]]:
+    """Return what a model predicts for each sample, as JSON objects.
+
+    Returns
+    -------
+    list of dict
+        For a classifier `name`, `class`, `probability` and the `probabilities` of all classes; for
+        a segmenter `name` and the `shares` of the pixels of the classes that are present. The
+        largest comes first.
+    """
+    return predict_samples(model, samples).rows()
 
 
 def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[Any]:
@@ -51,8 +235,8 @@ def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[A
 
     Raises
     ------
-    SettingsError
-        If there are none, or a class that the model does not know.
+    OptionError
+        If the samples have none, or have a class that the model does not know.
     """
     known, name = model.config.class_names, samples.origin.source or "the array"
     truth = samples.labels if model.config.task == "classify" else samples.masks
@@ -67,7 +251,7 @@ def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[A
             f"{name} has the class {unknown[0]}, which the model does not know; it knows "
             f"{', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
         )
-    places = np.full(VOID + 1, VOID, np.int64)
+    places = np.full(VOID + 1, VOID, np.int64)  # void stays void
     if model.config.task == "classify":
         places = np.zeros(len(samples.class_names), np.int64)
     for i, one in enumerate(samples.class_names):
@@ -75,55 +259,14 @@ def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[A
     return places[truth].astype(truth.dtype)
 
 
-def prediction_rows(model: TrainedModel, samples: Samples) -> list[dict[str, Any]]:
-    """Return what a model answers to each sample, as JSON objects.
-
-    Returns
-    -------
-    list of dict
-        Of a classifier `name`, `class`, `probability` and the `probabilities` of all classes; of a
-        segmenter `name` and the `shares` of the pixels that each class has, those it has at all.
-    """
-    classes = model.config.class_names
-    if model.config.task == "classify":
-        rows = [shares_by_class(classes, row) for row in model.probabilities(samples)]
-        return [
-            {"name": name, "class": first, "probability": row[first], "probabilities": row}
-            for name, row in zip(samples.names, rows, strict=True)
-            for first in [next(iter(row))]
-        ]
-    answers = []
-    for name, mask in zip(samples.names, model.predict(samples), strict=True):
-        shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
-        present = {
-            one: share for one, share in shares_by_class(classes, shares).items() if share > 0
-        }
-        answers.append({"name": name, "shares": present})
-    return answers
-
-
-def majority_accuracy(truth: NDArray[Any], counts: NDArray[np.int64]) -> float:
-    """Return the accuracy of always answering the class that is most frequent in training.
-
-    Parameters
-    ----------
-    truth : (N,) or (N, H, W)
-        Of the test part; void counts nowhere.
-    counts : (K,) int64
-        Samples or pixels of each class in training.
-    """
-    valid = truth[truth != VOID] if truth.dtype == np.uint8 else truth
-    return float((valid == counts.argmax()).mean())
-
-
 def most_confident_mistakes(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], most: int
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], limit: int
 ) -> NDArray[np.int64]:
-    """Return the samples that got a wrong class, the most confident first, at most so many."""
+    """Return at most `limit` samples with a wrong class, the most confident ones first."""
     predicted = probabilities.argmax(1)
     wrong = np.flatnonzero(predicted != labels)
     order = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
-    return wrong[order[:most]]
+    return wrong[order[:limit]]
 
 
 def shares_by_class(class_names: Sequence[str], shares: NDArray[Any]) -> dict[str, float]:
@@ -132,62 +275,18 @@ def shares_by_class(class_names: Sequence[str], shares: NDArray[Any]) -> dict[st
     return {class_names[i]: round(float(shares[i]), 6) for i in order}
 
 
-def _classifier(model: TrainedModel, samples: Samples, truth: NDArray[np.int64]) -> dict[str, Any]:
-    names, labels = model.config.class_names, torch.from_numpy(truth)
-    probabilities = torch.from_numpy(model.probabilities(samples))
-    matrix = metrics.confusion(probabilities.argmax(1), labels, len(names))
-    likely = probabilities[torch.arange(len(labels)), labels].double().clamp(min=1e-12)
-    return {
-        "n": len(samples),
-        "accuracy": metrics.accuracy(matrix),
-        **({"top_5": metrics.top_k(probabilities, labels, TOP)} if len(names) > TOP else {}),
-        "ece": metrics.calibration_error(probabilities, labels),
-        "cross_entropy": float(-likely.log().mean()),
-        "classes": {
-            name: {"n": n, "recall": found, "precision": right}
-            for name, n, found, right in zip(
-                names,
-                matrix.sum(1).tolist(),
-                _figures(metrics.recall(matrix)),
-                _figures(metrics.precision(matrix)),
-                strict=True,
-            )
-        },
-        "confusion": matrix.tolist(),
-    }
+def _cross_entropy(probabilities: Tensor, labels: Tensor) -> float:
+    """Return the mean cross-entropy in nats."""
+    likely = probabilities[torch.arange(len(labels)), labels].double()
+    return float(-likely.clamp(min=MIN_PROBABILITY).log().mean())
 
 
-def _segmenter(model: TrainedModel, samples: Samples, truth: NDArray[np.uint8]) -> dict[str, Any]:
-    names = model.config.class_names
-    matrix = torch.zeros(len(names), len(names), dtype=torch.int64)
-    for predicted, masks in _beside(model, samples, truth):
-        matrix += metrics.confusion(predicted, masks, len(names), VOID)
-    pixels = max(1, int(matrix.sum()))
-    return {
-        "n": len(samples),
-        "pixel_accuracy": metrics.accuracy(matrix),
-        "mean_iou": metrics.mean_iou(matrix),
-        "classes": {
-            name: {"share": count / pixels, "iou": iou}
-            for name, count, iou in zip(
-                names, matrix.sum(1).tolist(), _figures(metrics.iou(matrix)), strict=True
-            )
-        },
-        "confusion": matrix.tolist(),
-    }
+def _class_shares(mask: Tensor, classes: int) -> NDArray[np.float64]:
+    """Return the share of the pixels of a mask (H, W) that each class has, (K,)."""
+    counts = np.bincount(mask.numpy().ravel(), minlength=classes)
+    return counts / mask.numel()
 
 
-def _beside(
-    model: TrainedModel, samples: Samples, truth: NDArray[np.uint8]
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches of predicted classes and masks, both (n, H, W)."""
-    start = 0
-    for _, output in model.outputs(samples):
-        masks = torch.from_numpy(np.ascontiguousarray(truth[start : start + len(output)]))
-        start += len(output)
-        yield output.argmax(1).cpu(), masks
-
-
-def _figures(values: Tensor) -> list[float | None]:
-    """Return numbers for JSON, None where there is nothing to divide by."""
+def _json_numbers(values: Tensor) -> list[float | None]:
+    """Return numbers for JSON, None for NaN, which divisions by zero give."""
     return [None if value != value else value for value in values.tolist()]

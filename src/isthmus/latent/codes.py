@@ -3,7 +3,6 @@
 import json
 import math
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import SourceError
 from isthmus.files import atomic_write, reporting_damage, to_json
@@ -23,35 +23,29 @@ VALUES = "values"  # in place of a layer: the samples as they are
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Codes:
+class Codes(HasItems):
     """N codes, or features of another layer, flattened.
 
     Parameters
     ----------
     z : (N, D) float32
         In memory or memory-mapped.
-    names : sequence of N str
-    labels : (N,) int64, optional
-        Index of each sample's class in `class_names`.
-    class_names : tuple of str
+    items : Items
+        Names, labels and class names of the samples, and their fingerprint.
     layer : str
         "code", or the name of the layer.
     shape : tuple of int
         Of one sample's features before they were flattened.
-    model, data : str
-        Fingerprints of the model and of the samples.
+    model_fingerprint : str
     origin : Origin
         Where the samples came from, so that they can be loaded again.
     """
 
     z: NDArray[np.float32]
-    names: Sequence[str]
-    labels: NDArray[np.int64] | None = None
-    class_names: tuple[str, ...] = ()
+    items: Items
     layer: str = CODE
     shape: tuple[int, ...] = ()
-    model: str = ""
-    data: str = ""
+    model_fingerprint: str = ""
     origin: Origin = field(default_factory=Origin)
 
     def __repr__(self) -> str:
@@ -62,24 +56,16 @@ class Codes:
 
     def take(self, indices: NDArray[np.int64]) -> "Codes":
         """Return the codes at `indices`, copied, in that order."""
-        return replace(
-            self,
-            z=np.asarray(self.z[indices]),
-            names=[self.names[i] for i in indices],
-            labels=None if self.labels is None else self.labels[indices],
-        )
+        return replace(self, z=np.asarray(self.z[indices]), items=self.items.take(indices))
 
     @classmethod
     def of_values(cls, samples: Samples) -> "Codes":
         """Return the samples' own values, flattened, to compare codes with; no model is used."""
         return cls(
             np.asarray(samples.values, np.float32).reshape(len(samples), -1),
-            samples.names,
-            samples.labels,
-            samples.class_names,
+            replace(samples.items, fingerprint=samples.fingerprint),
             layer=VALUES,
             shape=samples.shape,
-            data=samples.fingerprint,
             origin=samples.origin,
         )
 
@@ -91,7 +77,7 @@ class Codes:
         ModelError
         """
         again = "make them again with isthmus encode"
-        model.check(self.model, "these codes were made by", again)
+        model.check_fingerprint(self.model_fingerprint, "these codes were made by", again)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all: z, names, labels, class_names, about."""
@@ -123,16 +109,13 @@ class Codes:
         with reporting_damage(path, SourceError), path.open("rb") as file, np.load(file) as parts:
             about = json.loads(str(parts["about"]))
             _reject_other_format(about["format"])
-            labels = parts.get("labels")
+            items = Items.from_arrays(parts)
             codes = cls(
-                _mapped(path, len(parts["names"])),
-                parts["names"].tolist(),
-                labels,
-                tuple(parts["class_names"].tolist()),
+                _mapped(path, len(items)),
+                items,
                 about["layer"],
                 tuple(about["shape"]),
-                about["model"],
-                about["data"],
+                about["model_fingerprint"],
                 Origin.build(about["origin"]),
             )
         if model is not None:
@@ -168,18 +151,17 @@ def encode(
         If the samples do not fit the model, there is no such layer, or `out` cannot be written.
     """
     shape = (model.config.code_size,) if layer == CODE else model.layer(layer).shape
+    classes = samples.class_names if samples.labels is not None else ()
+    items = replace(samples.items, class_names=classes, fingerprint=samples.fingerprint)
     codes = Codes(
         np.empty((0, math.prod(shape)), np.float32),
-        samples.names,
-        samples.labels,
-        samples.class_names if samples.labels is not None else (),
+        items,
         layer,
         shape,
         model.fingerprint,
-        samples.fingerprint,
         samples.origin,
     )
-    total = math.ceil(len(samples) / model.batch)
+    total = math.ceil(len(samples) / model.batch_size)
     batches = track(model.features(samples, layer), total, "Encoding")
     parts = (batch.flatten(1).cpu().numpy() for batch in batches)
     if out is None:
@@ -209,17 +191,10 @@ def _describe(archive: zipfile.ZipFile, codes: Codes) -> None:
         "format": FORMAT,
         "layer": codes.layer,
         "shape": codes.shape,
-        "model": codes.model,
-        "data": codes.data,
+        "model_fingerprint": codes.model_fingerprint,
         "origin": to_json(codes.origin),
     }
-    arrays = {
-        "names": np.array(list(codes.names), np.str_),
-        "class_names": np.array(codes.class_names, np.str_),
-        "about": np.array(json.dumps(about)),
-    }
-    if codes.labels is not None:
-        arrays["labels"] = codes.labels
+    arrays = {**codes.items.to_arrays(), "about": np.array(json.dumps(about))}
     for name, array in arrays.items():
         with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
             np.lib.format.write_array(member, array)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.items import Names
+from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin
 from isthmus.errors import ModelError, OptionError, list_names
 from isthmus.files import to_json
@@ -24,25 +25,39 @@ class SearchResult:
 
     Parameters
     ----------
-    names : list of n lists of k str
-    labels : list of n lists of k str or None, optional
-        Their classes, None where a sample has none; None if no sample of the index has.
+    rows : (n, k) int64
+        Of the index at the time of the search; they find samples, labels or codes that are kept
+        in the same order.
     distances : (n, k) float32
         Euclidean distances, or 1 - cos in [0, 2].
+    items : Items
+        Of the whole index.
     """
 
-    names: list[list[str]]
-    labels: list[list[str | None]] | None
+    rows: NDArray[np.int64]
     distances: NDArray[np.float32]
+    items: Items
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.rows)
 
-    def rows(self, query: int = 0) -> list[dict[str, Any]]:
+    @cached_property
+    def names(self) -> list[list[str]]:
+        """Names of what was found: n lists of k."""
+        names = self.items.names
+        return [[names[row] for row in found] for found in self.rows.tolist()]
+
+    @cached_property
+    def labels(self) -> list[list[str | None]] | None:
+        """Class names of what was found, None for a sample without one; None if none has one."""
+        if self.items.labels is None:
+            return None
+        return [self.items.take(found).label_names() for found in self.rows]
+
+    def matches(self, query: int = 0) -> list[dict[str, Any]]:
         """Return what was found for one query as JSON objects: name, label, distance."""
-        names = self.names[query]
+        names, distances = self.names[query], self.distances[query].tolist()
         labels = self.labels[query] if self.labels is not None else [None] * len(names)
-        distances = self.distances[query].tolist()
         return [
             {"name": name, "label": label, "distance": distance}
             for name, label, distance in zip(names, labels, distances, strict=True)
@@ -56,16 +71,16 @@ class IndexSource:
     Parameters
     ----------
     origin : Origin
-    data : str
-        Fingerprint of the samples.
+    fingerprint : str
+        Of the samples.
     """
 
     origin: Origin
-    data: str
+    fingerprint: str
 
 
 @dataclass(eq=False, repr=False)
-class Index:
+class Index(HasItems):
     """Codes that can be searched for those most similar to others.
 
     Made by `build` or `open`. Samples can be added and removed without building it anew; `save`
@@ -74,32 +89,27 @@ class Index:
     Parameters
     ----------
     vectors : Vectors
-    names : Names
-        Of the N samples, all different.
-    labels : (N,) int64
-        Index of each sample's class in `class_names`, -1 where it has none.
-    class_names : tuple of str
+    items : Items
+        Of the N samples; all names differ.
     metric : str
         Of `METRICS`.
-    layer, model : str
-        Which layer of which model (its fingerprint) made the codes.
-    sources : list of Source
+    layer, model_fingerprint : str
+        Which layer of which model made the codes.
+    sources : list of IndexSource
     removed : set of str
         Names that the sources have and the index no longer has.
 
     Examples
     --------
-    >>> index = Index.build(Codes.load("runs/mnist/codes.npz"))  # doctest: +SKIP
-    >>> index.like("test/7/0001.png", k=3).rows()  # doctest: +SKIP
+    >>> index = Index.build(Codes.load("runs/mnist/codes.npy"))  # doctest: +SKIP
+    >>> index.search_by_name("test/7/0001.png", k=3).matches()  # doctest: +SKIP
     """
 
     vectors: Vectors
-    names: Names
-    labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
+    items: Items
     metric: str
     layer: str
-    model: str
+    model_fingerprint: str
     sources: list[IndexSource]
     removed: set[str]
 
@@ -147,13 +157,11 @@ class Index:
         _reject_repeated(codes)
         return cls(
             Vectors.build(_compared(codes, metric)),
-            Names.of(codes.names),
-            _labels(codes, codes.class_names),
-            codes.class_names,
+            codes.items,
             metric,
             codes.layer,
-            codes.model,
-            [IndexSource(codes.origin, codes.data)],
+            codes.model_fingerprint,
+            [IndexSource(codes.origin, codes.items.fingerprint)],
             set(),
         )
 
@@ -168,13 +176,10 @@ class Index:
             If another model or layer made them, or one holds NaN, or is all zeros with "cosine".
         """
         self._check(codes)
-        class_names = tuple(dict.fromkeys([*self.class_names, *codes.class_names]))
         self.vectors = self.vectors.add(_compared(codes, self.metric))
-        self.names = self.names.append(codes.names)
-        self.labels = np.concatenate([self.labels, _labels(codes, class_names)])
-        self.class_names = class_names
+        self.items = self.items.append(codes.items)
         self.removed.difference_update(codes.names)
-        source = IndexSource(codes.origin, codes.data)
+        source = IndexSource(codes.origin, codes.items.fingerprint)
         if source not in self.sources:
             self.sources.append(source)
 
@@ -191,8 +196,7 @@ class Index:
         if gone.all():
             raise OptionError("an index cannot be empty; keep a sample, or delete its folder.")
         self.vectors.remove(gone)
-        self.names = self.names.select(~gone)
-        self.labels = self.labels[~gone]
+        self.items = self.items.select(~gone)
         self.removed.update(names)
 
     def search(
@@ -219,7 +223,7 @@ class Index:
         self._check_k(k, len(self) if among is None else int(among.sum()), label)
         if z.ndim != 2 or z.shape[1] != self.size:
             raise ModelError(f"this index holds codes (N, {self.size}), not {z.shape}.")
-        return self._hits(to_vectors(z, self.metric, "code {} to search for".format), k, among)
+        return self._search(to_vectors(z, self.metric, "code {} to search for".format), k, among)
 
     def search_by_name(self, name: str, k: int = 5, *, label: str | None = None) -> SearchResult:
         """Find, exactly, the other samples most similar to one of the index.
@@ -242,30 +246,24 @@ class Index:
         among = np.ones(len(self), np.bool_) if label is None else self._of(label)
         among[row] = False
         self._check_k(k, int(among.sum()), label)
-        return self._hits(self.vectors.at(row), k, among)
+        return self._search(self.vectors.at(row), k, among)
 
     def has(self, name: str) -> bool:
         """Tell whether there is a sample of that name."""
-        return bool(self.names.rows([name])[0] >= 0)
+        return bool(self.items.rows([name])[0] >= 0)
 
     def save(self, folder: str | Path) -> None:
         """Write the index to a folder, in place of an older one, whole or not at all."""
-        about = {
+        metadata = {
             "metric": self.metric,
             "count": len(self),
             "size": self.size,
             "layer": self.layer,
-            "model": self.model,
+            "model_fingerprint": self.model_fingerprint,
             "sources": to_json(self.sources),
             "removed": sorted(self.removed),
         }
-        arrays: index_files.Arrays = {
-            "text": self.names.text,
-            "ends": self.names.ends,
-            "labels": self.labels,
-            "class_names": np.array(self.class_names, np.str_),
-        }
-        index_files.write(Path(folder), about, self.vectors, arrays)
+        index_files.write(Path(folder), metadata, self.vectors, self.items)
 
     @classmethod
     def open(cls, folder: str | Path, model: TrainedModel | None = None) -> "Index":
@@ -285,38 +283,32 @@ class Index:
             If another model made its codes.
         """
         folder = Path(folder)
-        about, vectors, arrays = index_files.read(folder)
-        with index_files.undamaged(folder):
+        metadata, vectors, items = index_files.read(folder)
+        with index_files.reporting_damaged_index(folder):
             index = cls(
                 vectors,
-                Names(arrays["text"], arrays["ends"]),
-                arrays["labels"],
-                tuple(arrays["class_names"].tolist()),
-                about["metric"],
-                about["layer"],
-                about["model"],
-                recorded_sources(about),
-                set(about["removed"]),
+                items,
+                metadata["metric"],
+                metadata["layer"],
+                metadata["model_fingerprint"],
+                recorded_sources(metadata),
+                set(metadata["removed"]),
             )
         if model is not None:
             again = "make it again with isthmus index"
-            model.check(index.model, f"the index at {folder} was made by", again)
+            model.check_fingerprint(
+                index.model_fingerprint, f"the index at {folder} was made by", again
+            )
         return index
 
-    def _hits(
+    def _search(
         self, vectors: NDArray[np.float32], k: int, among: NDArray[np.bool_] | None
     ) -> SearchResult:
         distances, rows = self.vectors.search(vectors, k, among)
-        distances = to_distances(distances, self.metric)
-        names = [[self.names[row] for row in found] for found in rows.tolist()]
-        if not self.class_names:
-            return SearchResult(names, None, distances)
-        classes = [*self.class_names, None]  # the last for those of -1
-        labels = [[classes[label] for label in found] for found in self.labels[rows].tolist()]
-        return SearchResult(names, labels, distances)
+        return SearchResult(rows, to_distances(distances, self.metric), self.items)
 
     def _rows(self, names: Sequence[str]) -> NDArray[np.int64]:
-        rows = self.names.rows(names)
+        rows = self.items.rows(names)
         if (rows < 0).any():
             missing = names[int((rows < 0).argmax())]
             raise OptionError(f"there is no sample called {missing!r} in the index.")
@@ -324,7 +316,7 @@ class Index:
 
     def _of(self, label: str) -> NDArray[np.bool_]:
         """Return which samples are of a class: (N,) bool."""
-        if label in self.class_names:
+        if label in self.class_names and self.labels is not None:
             among: NDArray[np.bool_] = self.labels == self.class_names.index(label)
             return among
         if not self.class_names:
@@ -332,7 +324,7 @@ class Index:
         raise OptionError(f"there is no class {label!r}; there are {list_names(self.class_names)}.")
 
     def _check(self, codes: Codes) -> None:
-        if codes.model != self.model:
+        if codes.model_fingerprint != self.model_fingerprint:
             raise ModelError(
                 "these codes were made by another model than those of the index, or after it was "
                 "trained further; make the index again with isthmus index."
@@ -343,9 +335,9 @@ class Index:
                 f"(N, {self.size}) of layer {self.layer}."
             )
         _reject_repeated(codes)
-        there = self.names.rows(codes.names) >= 0
-        if there.any():
-            name = codes.names[int(there.argmax())]
+        repeated = np.flatnonzero(self.items.rows(codes.names) >= 0)
+        if len(repeated):
+            name = codes.names[repeated[0]]
             raise OptionError(f"{name} is in the index already; remove it before adding it.")
 
     @staticmethod
@@ -357,26 +349,17 @@ class Index:
             )
 
 
-def recorded_sources(about: dict[str, Any]) -> list[IndexSource]:
+def recorded_sources(metadata: dict[str, Any]) -> list[IndexSource]:
     """Return the sources that index.json names."""
-    return [IndexSource(Origin.build(of["origin"]), of["data"]) for of in about["sources"]]
-
-
-def _labels(codes: Codes, class_names: Sequence[str]) -> NDArray[np.int64]:
-    """Return the labels of codes as indices of `class_names`, -1 for none."""
-    if codes.labels is None:
-        return np.full(len(codes), -1, np.int64)
-    numbers = {name: number for number, name in enumerate(class_names)}
-    moved = [*(numbers[name] for name in codes.class_names), -1]
-    return np.array(moved, np.int64)[codes.labels]
+    return [
+        IndexSource(Origin.build(of["origin"]), of["fingerprint"]) for of in metadata["sources"]
+    ]
 
 
 def _reject_repeated(codes: Codes) -> None:
-    seen: set[str] = set()
-    for name in codes.names:
-        if name in seen:
-            raise OptionError(f"two of the codes are called {name}; give each its own name.")
-        seen.add(name)
+    name = codes.items.first_repeated()
+    if name is not None:
+        raise OptionError(f"two of the codes are called {name}; give each its own name.")
 
 
 def _compared(codes: Codes, metric: str) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Make an index again when its model or its sources are no longer what they were."""
+"""Make, open, change and check the index of a model."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,49 +6,65 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.items import Names
+from isthmus.data.items import Items, Names
 from isthmus.data.load import load_with
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, RunError, SourceError, first_sentence
 from isthmus.inference import CODE, TrainedModel
 from isthmus.latent.codes import encode
 from isthmus.latent.index import Index, IndexSource, recorded_sources
-from isthmus.latent.index_files import describe, read_arrays, undamaged
+from isthmus.latent.index_files import read_items, read_metadata, reporting_damaged_index
 
 
 def open_index(
     folder: str | Path, model: TrainedModel, say: Callable[[str], None], track: Track = untracked
 ) -> Index:
-    """Open an index; make it again first if it is damaged, or of another model or other data.
+    """Open an index; build it again first if it is damaged or of another model.
+
+    Its sources are not looked at, unless it has to be built again: a search must not cost a walk
+    over a folder of a million files. `check_index` and `update_index` notice that one changed.
 
     Parameters
     ----------
     folder : path
     model : TrainedModel
     say : callable
-        Told in one sentence if the index was made again, and why.
+        Gets one sentence if the index was built again: that it was, and why.
     track : callable
         Shows progress.
 
     Raises
     ------
     IsthmusError
-        If there is no index, or it has to be made again and cannot be.
+        If there is no index, or it has to be built again and cannot be.
     """
-    folder = Path(folder)
-    try:
-        index = Index.open(folder, model)
-        why = _changed(folder, index.sources, track)
-    except ModelError:
-        why = "was made by another model, or before this one was trained further"
-    except RunError:
-        describe(folder)  # without index.json, nothing can be done
-        why = "was damaged"
-    if not why:
-        return index
-    index = rebuild_index(folder, model, track)
-    say(f"the index at {folder} {why}; it was made again, of {len(index):,} samples.")
-    return index
+    index, why = _open(Path(folder), model)
+    return index or _rebuild(Path(folder), model, why, say, track)
+
+
+def check_index(folder: str | Path, model: TrainedModel, track: Track = untracked) -> str | None:
+    """Return why an index, its model and its sources no longer belong together, or None.
+
+    Parameters
+    ----------
+    folder : path
+    model : TrainedModel
+    track : callable
+        Shows progress: a source whose files changed is decoded to compare its content.
+
+    Returns
+    -------
+    str or None
+        What to say of the index, such as "was damaged"; None if nothing changed. Arrays that were
+        indexed cannot be looked at again and count as unchanged.
+
+    Raises
+    ------
+    RunError
+        If there is no index, or its index.json is damaged.
+    """
+    index, why = _open(Path(folder), model)
+    return why if index is None else _find_change(index.sources, track)
 
 
 def build_index(
@@ -81,14 +97,21 @@ def update_index(
     remove: Sequence[str] = (),
     track: Track = untracked,
 ) -> Index:
-    """Open an index (see `open_index`), remove samples by name, add others, and save it.
+    """Open an index, remove samples by name, add others, and save it.
+
+    The index is built again first if it is damaged, of another model, or made before one of its
+    sources changed.
 
     Raises
     ------
     IsthmusError
         If there is no index, no such name, or one is there already.
     """
+    folder = Path(folder)
     index = open_index(folder, model, say, track)
+    why = _find_change(index.sources, track)
+    if why:
+        index = _rebuild(folder, model, why, say, track)
     if remove:
         index.remove(remove)
     if add is not None:
@@ -98,10 +121,10 @@ def update_index(
 
 
 def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untracked) -> Index:
-    """Make an index again from what it was made of, and save it.
+    """Build an index again from its sources, and save it.
 
-    What was removed from it stays out. Where a source is what it was, what the index left out of
-    it stays out too.
+    Samples that were removed from it stay out. Of a source that has not changed, samples that
+    were never in the index stay out too.
 
     Raises
     ------
@@ -109,24 +132,28 @@ def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untrac
         If there is no index, or some of its codes came from an array or a source that is gone.
     """
     folder = Path(folder)
-    about = describe(folder)
-    with undamaged(folder):
-        sources = recorded_sources(about)
-        metric, layer, removed = str(about["metric"]), str(about["layer"]), set(about["removed"])
+    metadata = read_metadata(folder)
+    with reporting_damaged_index(folder):
+        sources = recorded_sources(metadata)
+        metric, layer, removed = (
+            str(metadata["metric"]),
+            str(metadata["layer"]),
+            set(metadata["removed"]),
+        )
     if not all(source.origin.source for source in sources):
         raise RunError(
             f"the index at {folder} cannot be made again, because some of its codes came from an "
-            "array; build it anew from that."
+            "array; build it from that."
         )
-    left_out = Names.of(removed)
-    held = _names(folder)
+    removed_names, items = Names.of(removed), _read_items(folder)
     parts = []
     for origin in dict.fromkeys(source.origin for source in sources):
-        samples = _loaded(folder, origin, track)
-        rows = left_out.rows(samples.names) < 0
-        if held and {samples.fingerprint} == {s.data for s in sources if s.origin == origin}:
-            rows = held.rows(samples.names) >= 0
-        parts.append(encode(model, samples, layer, track=track).take(np.flatnonzero(rows)))
+        samples = _load_source(folder, origin, track)
+        chosen = removed_names.rows(samples.names) < 0
+        before = {source.fingerprint for source in sources if source.origin == origin}
+        if items is not None and before == {samples.fingerprint}:
+            chosen = items.rows(samples.names) >= 0
+        parts.append(encode(model, samples, layer, track=track).take(np.flatnonzero(chosen)))
     first, *others = [part for part in parts if len(part)] or parts
     index = Index.build(first, metric)
     for part in others:
@@ -136,31 +163,61 @@ def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untrac
     return index
 
 
-def _changed(folder: Path, sources: list[IndexSource], track: Track) -> str:
+def _open(folder: Path, model: TrainedModel) -> tuple[Index | None, str]:
+    """Open an index; else return None and what is wrong with it."""
+    try:
+        return Index.open(folder, model), ""
+    except ModelError:
+        return None, "was made by another model, or before this one was trained further"
+    except RunError:
+        read_metadata(
+            folder
+        )  # raises if index.json is missing or damaged: then nothing can be done
+        return None, "was damaged"
+
+
+def _rebuild(
+    folder: Path, model: TrainedModel, why: str, say: Callable[[str], None], track: Track
+) -> Index:
+    index = rebuild_index(folder, model, track)
+    say(f"the index at {folder} {why}; it was made again, of {len(index):,} samples.")
+    return index
+
+
+def _find_change(sources: list[IndexSource], track: Track) -> str | None:
     """Say which source is not what it was when the index was made, if one is."""
-    for source in sources:
-        if source.origin.source:  # an array cannot be looked at again
-            samples = _loaded(folder, source.origin, track)
-            if samples.fingerprint != source.data:
-                return f"was made before {source.origin.source} changed"
-    return ""
+    for origin, before in ((source.origin, source.fingerprint) for source in sources):
+        if not origin.source:  # an array cannot be looked at again
+            continue
+        try:
+            samples = load_with(
+                origin.source, origin.preprocessing, limit=origin.limit, track=track
+            )
+        except SourceError as error:
+            return _unreadable(origin, error)
+        if samples.fingerprint != before:
+            return f"was made before {origin.source} changed"
+    return None
 
 
-def _loaded(folder: Path, origin: Origin, track: Track) -> Samples:
+def _load_source(folder: Path, origin: Origin, track: Track) -> Samples:
     try:
         return load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
     except SourceError as error:
-        why = first_sentence(error).split(";")[0]
         raise SourceError(
-            f"the index at {folder} was made of {origin.source}, which cannot be read any more "
-            f"({why}); put it back, or make another index with isthmus index."
+            f"the index at {folder} {_unreadable(origin, error)}; put it back, or make another "
+            "index with isthmus index."
         ) from error
 
 
-def _names(folder: Path) -> Names | None:
-    """Return the names that the index holds, if they can still be read."""
+def _unreadable(origin: Origin, error: SourceError) -> str:
+    why = first_sentence(error).split(";")[0]
+    return f"was made of {origin.source}, which cannot be read any more ({why})"
+
+
+def _read_items(folder: Path) -> Items | None:
+    """Return the items that the index holds, if they can still be read."""
     try:
-        arrays = read_arrays(folder, describe(folder))
-        return Names(arrays["text"], arrays["ends"])
-    except (RunError, KeyError):
+        return read_items(folder, read_metadata(folder))
+    except RunError:
         return None

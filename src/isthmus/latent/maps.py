@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, OptionError, SourceError
 from isthmus.files import atomic_write, reporting_damage, to_json
@@ -25,16 +25,17 @@ from isthmus.latent.neighbors import (
     sample_indices,
     trustworthiness,
 )
-from isthmus.latent.projections import METHODS, Parts, Projection
+from isthmus.latent.projections import METHODS, Params, Projection
 from isthmus.latent.vectors import to_vectors
 
-FORMAT = 1  # of the file; raise it when an older program could misread it
+FORMAT = 2  # of the file; raise it when an older program could misread it
+PARAM = "param "  # before the name of a parameter in the file
 NUMBERS = 2**26  # numbers that a map is fitted on, or pixels that it is compared with, at most
 BLOCK = 2**15  # codes that are placed at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Map:
+class Map(HasItems):
     """N codes as points in two dimensions, and what it takes to place more.
 
     Parameters
@@ -42,35 +43,29 @@ class Map:
     method : str
         A name of `METHODS`.
     xy : (N, 2) float32
-    names : sequence of N str
-    labels : (N,) int64, optional
-        Index of each sample's class in `class_names`.
-    class_names : tuple of str
+    items : Items
+        Names, labels and class names of the samples, and their fingerprint.
     fitted : (N,) bool
         Which samples the map was fitted on; the others were placed. All, where nothing is learnt.
     layer : str
         The layer that the codes left.
-    model, data : str
-        Fingerprints of the model and of the samples.
+    model_fingerprint : str
     origin : Origin
         Where the samples came from.
     seed : int
-    parts : dict of arrays
-        What the method has learnt.
+    params : dict of arrays
+        What the method has learnt; see `Projection`.
     """
 
     method: str
     xy: NDArray[np.float32]
-    names: Sequence[str]
-    labels: NDArray[np.int64] | None
-    class_names: tuple[str, ...]
+    items: Items
     fitted: NDArray[np.bool_]
     layer: str = CODE
-    model: str = ""
-    data: str = ""
+    model_fingerprint: str = ""
     origin: Origin = field(default_factory=Origin)
     seed: int = 0
-    parts: Parts = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Map({self.method} of {len(self):,}, layer {self.layer})"
@@ -81,7 +76,7 @@ class Map:
     @property
     def explained(self) -> tuple[float, float] | None:
         """The share of the codes' variance that each axis shows, for PCA."""
-        shares = self.parts.get("explained")
+        shares = self.params.get("explained")
         return None if shares is None else (float(shares[0]), float(shares[1]))
 
     def transform(self, codes: Codes) -> NDArray[np.float32]:
@@ -97,23 +92,20 @@ class Map:
         ModelError
             If the codes are of another model or layer than the map's, or hold NaN.
         """
-        if (codes.model, codes.layer) != (self.model, self.layer):
+        if (codes.model_fingerprint, codes.layer) != (self.model_fingerprint, self.layer):
             raise ModelError(
                 "these codes are of another model or layer than this map; draw theirs with "
                 "isthmus map."
             )
-        return _placed(METHODS[self.method], self.parts, _checked(codes))
+        return _placed(METHODS[self.method], self.params, _checked(codes))
 
     def with_codes(self, codes: Codes) -> "Map":
         """Return this map with these codes placed on it, in place of its own; see `place`."""
         return replace(
             self,
             xy=self.transform(codes),
-            names=codes.names,
-            labels=codes.labels,
-            class_names=codes.class_names,
+            items=codes.items,
             fitted=np.zeros(len(codes), np.bool_),
-            data=codes.data,
             origin=codes.origin,
         )
 
@@ -124,16 +116,18 @@ class Map:
         ------
         ModelError
         """
-        model.check(self.model, "this map was drawn for", "draw it again with isthmus map")
+        model.check_fingerprint(
+            self.model_fingerprint, "this map was drawn for", "draw it again with isthmus map"
+        )
 
     def to_csv(self) -> str:
         """Return a table: name, label, x, y, and whether the map was fitted on the sample."""
         file = io.StringIO()
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["name", "label", "x", "y", "fitted"])
+        labels = self.items.label_names()
         for i, name in enumerate(self.names):
-            label = "" if self.labels is None else self.class_names[self.labels[i]]
-            rows.writerow([name, label, *self.xy[i].tolist(), int(self.fitted[i])])
+            rows.writerow([name, labels[i] or "", *self.xy[i].tolist(), int(self.fitted[i])])
         return file.getvalue()
 
     def save(self, path: str | Path) -> None:
@@ -142,20 +136,17 @@ class Map:
             "format": FORMAT,
             "method": self.method,
             "layer": self.layer,
-            "model": self.model,
-            "data": self.data,
+            "model_fingerprint": self.model_fingerprint,
             "origin": to_json(self.origin),
             "seed": self.seed,
         }
         arrays = {
             "xy": self.xy,
-            "names": np.array(list(self.names), np.str_),
-            "class_names": np.array(self.class_names, np.str_),
             "fitted": self.fitted,
             "about": np.array(json.dumps(about)),
-        } | {f"part {name}": array for name, array in self.parts.items()}
-        if self.labels is not None:
-            arrays["labels"] = self.labels
+            **self.items.to_arrays(),
+            **{f"{PARAM}{name}": array for name, array in self.params.items()},
+        }
         with atomic_write(Path(path)) as file:
             np.savez(file, allow_pickle=False, **arrays)
 
@@ -191,20 +182,16 @@ class Map:
         about = json.loads(str(arrays["about"]))
         if about["format"] != FORMAT or about["method"] not in METHODS:
             raise SourceError("another version of isthmus wrote it")
-        prefix = "part "
         return cls(
             about["method"],
             arrays["xy"],
-            arrays["names"].tolist(),
-            arrays.get("labels"),
-            tuple(arrays["class_names"].tolist()),
+            Items.from_arrays(arrays),
             arrays["fitted"],
             about["layer"],
-            about["model"],
-            about["data"],
+            about["model_fingerprint"],
             Origin.build(about["origin"]),
             about["seed"],
-            {n.removeprefix(prefix): arrays[n] for n in arrays if n.startswith(prefix)},
+            {n.removeprefix(PARAM): arrays[n] for n in arrays if n.startswith(PARAM)},
         )
 
 
@@ -254,22 +241,19 @@ def fit_map(
         )
     z = _checked(codes)
     chosen = _chosen(z, seed, min(max_samples, max(1, NUMBERS // z.shape[1])))
-    parts = METHODS[method].fit(np.ascontiguousarray(z[chosen]), seed, track)
-    fitted = np.full(len(z), not parts)
+    params = METHODS[method].fit(np.ascontiguousarray(z[chosen]), seed, track)
+    fitted = np.full(len(z), not params)
     fitted[chosen] = True
     return Map(
         method,
-        _placed(METHODS[method], parts, z, track),
-        codes.names,
-        codes.labels,
-        codes.class_names,
+        _placed(METHODS[method], params, z, track),
+        codes.items,
         fitted,
         codes.layer,
-        codes.model,
-        codes.data,
+        codes.model_fingerprint,
         codes.origin,
         seed,
-        parts,
+        params,
     )
 
 
@@ -310,12 +294,13 @@ def map_quality(
     ModelError
         If map, codes and samples do not belong together.
     """
-    belong = ("model", "layer", "data")
-    if len(codes) != len(fitted_map) or any(
-        getattr(codes, b) != getattr(fitted_map, b) for b in belong
-    ):
+    identities = [
+        (len(of), of.model_fingerprint, of.layer, of.items.fingerprint)
+        for of in (codes, fitted_map)
+    ]
+    if identities[0] != identities[1]:
         raise ModelError("this map was drawn from other codes; draw it again with isthmus map.")
-    if samples is not None and samples.fingerprint != codes.data:
+    if samples is not None and samples.fingerprint != codes.items.fingerprint:
         raise ModelError("these codes were made of other samples; make them again.")
     size = 1 if samples is None else int(np.prod(samples.shape))
     chosen = sample_indices(len(codes), seed, min(LARGEST, max(1, NUMBERS // size)))
@@ -334,9 +319,9 @@ def map_quality(
     if samples is not None:
         # As they are: no figure changes when all pixels are scaled alike, as a model's input is.
         pixels = samples.values[chosen].reshape(len(chosen), -1).astype(np.float32)
-        parts = METHODS["pca"].fit(pixels, seed, untracked)
-        xy = _placed(METHODS["pca"], parts, pixels)
-        explained = {"explained_variance": parts["explained"].tolist()}
+        params = METHODS["pca"].fit(pixels, seed, untracked)
+        xy = _placed(METHODS["pca"], params, pixels)
+        explained = {"explained_variance": params["explained"].tolist()}
         figures["raw_pca"] = _figures(pixels, xy, labels, k) | explained
     return figures
 
@@ -380,13 +365,13 @@ def _chosen(z: NDArray[np.float32], seed: int, max_samples: int) -> NDArray[np.i
 
 
 def _placed(
-    projection: Projection, parts: Parts, z: NDArray[np.float32], track: Track = untracked
+    projection: Projection, params: Params, z: NDArray[np.float32], track: Track = untracked
 ) -> NDArray[np.float32]:
     starts = range(0, len(z), BLOCK)
-    blocks: Iterable[int] = track(starts, len(starts), "Placing") if len(starts) > 1 else starts
+    blocks = track(starts, len(starts), "Placing") if len(starts) > 1 else starts
     return np.concatenate(
         [
-            projection.transform(parts, z[start : start + BLOCK]).astype(np.float32)
+            projection.transform(params, z[start : start + BLOCK]).astype(np.float32)
             for start in blocks
         ]
     )

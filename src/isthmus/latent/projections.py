@@ -23,7 +23,7 @@ UMAP_NEIGHBORS = 15
 BESIDE = 5  # fitted codes that decide where a new one is placed
 WEISZFELD = 30  # iterations towards their geometric median
 
-Parts = dict[str, NDArray[Any]]
+Params = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Projection:
         Makes positions (M, 2) of parts and codes (M, D), each for itself.
     """
 
-    fit: Callable[[NDArray[np.float32], int, Track], Parts]
-    transform: Callable[[Parts, NDArray[np.float32]], NDArray[Any]]
+    fit: Callable[[NDArray[np.float32], int, Track], Params]
+    transform: Callable[[Params, NDArray[np.float32]], NDArray[Any]]
 
 
-def _fit_pca(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
+def _fit_pca(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     """Find the two directions of the largest variance; of less than two, the others are zero."""
     from sklearn.decomposition import PCA
 
@@ -55,12 +55,12 @@ def _fit_pca(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
     return {"mean": mean, "components": components, "explained": np.array(explained)}
 
 
-def _project(parts: Parts, z: NDArray[np.float32]) -> NDArray[np.float64]:
-    xy: NDArray[np.float64] = (z.astype(np.float64) - parts["mean"]) @ parts["components"].T
+def _project(params: Params, z: NDArray[np.float32]) -> NDArray[np.float64]:
+    xy: NDArray[np.float64] = (z.astype(np.float64) - params["mean"]) @ params["components"].T
     return xy
 
 
-def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
+def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     """Fit t-SNE as openTSNE does, from PCA, with exact neighbors.
 
     van der Maaten & Hinton, JMLR 9, 2008; Linderman et al., Nature Methods 16, 2019; Kobak &
@@ -89,7 +89,7 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
     return _learnt(z, np.asarray(embedding))
 
 
-def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
+def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     """Fit UMAP from PCA, with exact neighbors; McInnes, Healy & Melville, arXiv:1802.03426."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what else is not installed
@@ -145,14 +145,14 @@ def _start(z: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     return xy
 
 
-def _learnt(z: NDArray[np.float32], xy: NDArray[Any]) -> Parts:
+def _learnt(z: NDArray[np.float32], xy: NDArray[Any]) -> Params:
     """Return what `_beside` needs: codes, their points, and how far apart points are."""
     xy = xy.astype(np.float32)
     spacing = np.median(other_neighbors(xy, 1)[0]) if len(xy) > 1 else 0.0
     return {"z": z, "xy": xy, "spacing": np.array(spacing)}
 
 
-def _beside(parts: Parts, z: NDArray[np.float32]) -> NDArray[np.float64]:
+def _beside(params: Params, z: NDArray[np.float32]) -> NDArray[np.float64]:
     """Place codes where the nearest fitted ones are.
 
     That is their geometric median, weighted by the inverse squares of the codes' distances, by
@@ -162,20 +162,20 @@ def _beside(parts: Parts, z: NDArray[np.float32]) -> NDArray[np.float64]:
     within half a percentage point of openTSNE's own `transform` in the accuracy of ten nearest
     neighbors, a mean two to four below; and it serves every method.
     """
-    fitted = parts["xy"].astype(np.float64)
-    distances, near = nearest_neighbors(z, parts["z"], min(BESIDE, len(fitted)))
+    fitted = params["xy"].astype(np.float64)
+    distances, near = nearest_neighbors(z, params["z"], min(BESIDE, len(fitted)))
     ratio = np.divide(distances[:, :1], distances, out=np.ones_like(distances), where=distances > 0)
     weights = np.square(ratio)[..., None]
     at = fitted[near]
     xy: NDArray[np.float64] = (weights * at).sum(1) / weights.sum(1)
     for _ in range(WEISZFELD):
         apart = np.linalg.norm(at - xy[:, None], axis=2, keepdims=True)
-        pull = weights / np.maximum(apart, float(parts["spacing"]) or 1.0)
+        pull = weights / np.maximum(apart, float(params["spacing"]) or 1.0)
         xy = (pull * at).sum(1) / pull.sum(1)
     return xy
 
 
-def _fit_code(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
+def _fit_code(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     if z.shape[1] != 2:
         raise OptionError(
             f"only codes of 2 numbers can be drawn as they are, not of {z.shape[1]:,}; take pca, "
@@ -184,7 +184,7 @@ def _fit_code(z: NDArray[np.float32], seed: int, track: Track) -> Parts:
     return {}
 
 
-def _as_it_is(parts: Parts, z: NDArray[np.float32]) -> NDArray[np.float32]:
+def _as_it_is(params: Params, z: NDArray[np.float32]) -> NDArray[np.float32]:
     return z
 
 

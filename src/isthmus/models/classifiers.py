@@ -1,7 +1,7 @@
-"""The classifiers, each a function from shape, code size and number of classes to a module.
+"""The classifiers: functions from shape, code size and number of classes to a module.
 
 Shapes are those of one image x: (C, H, W). The code size is the number of features that `encode`
-gives. Where pooling does not divide a side, the rest of the border is left out.
+returns. If pooling does not divide a side, the remaining border is dropped.
 """
 
 import math
@@ -22,23 +22,23 @@ from isthmus.models.layers import (
     with_padding,
 )
 
-COARSEST = 7  # places a side at which `cnn` stops halving
-GROWTH = 8  # times the first width at which `cnn` stops doubling
+MAX_LAST_SIDE = 7  # `cnn` halves the sides until they are at most this
+MAX_GROWTH = 8  # `cnn` doubles the channels up to this many times the first
 
 
 class ResponseNorm(nn.Module):
-    """Divide each number by the strength of the five channels around it at its place.
+    """Divide each number by the strength of the five channels around it in the same pixel.
 
     Local response normalization of Krizhevsky et al. (2012), section 3.3: the number a becomes
-    a / (2 + 1e-4 Σ a²)^0.75. The sums are a 1 × 1 convolution, the fastest way to have them;
-    torch's own layer moreover takes their mean.
+    a / (2 + 1e-4 Σ a²)^0.75. A 1 × 1 convolution with a band matrix is the fastest way to get the
+    sums. `nn.LocalResponseNorm` divides by the mean of the squares instead of their sum.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize x (N, C, H, W)."""
-        near = x.new_ones(x.shape[1], x.shape[1]).tril(2).triu(-2)
-        strength = 2 + 1e-4 * functional.conv2d(x.square(), near[:, :, None, None])
-        root = strength.rsqrt()
+        band = x.new_ones(x.shape[1], x.shape[1]).tril(2).triu(-2)
+        strength = 2 + 1e-4 * functional.conv2d(x.square(), band[:, :, None, None])
+        root = strength.rsqrt()  # two square roots are faster than a power of -0.75
         return x * root * root.sqrt()
 
 
@@ -47,17 +47,17 @@ def cnn(
 ) -> Classifier:
     """Convolutions with batch normalization and ReLU, max pooling, average pooling at the end.
 
-    A first convolution gives `width` channels. Then, while a side is above 7, pooling halves it, a
-    convolution doubles the channels, up to 8 times `width`, and another adds to them what it finds
-    (He et al., Deep Residual Learning, 2016). The last has `code_size` channels, whose means over
-    all places are the features (Lin et al., Network in Network, 2014). Channels that are multiples
-    of 16 are fastest.
+    The first convolution has `width` channels. Then, while a side is above 7, pooling halves it, a
+    convolution doubles the channels (up to 8 times `width`), and a second one adds its output to
+    its input (He et al., Deep Residual Learning, 2016). The last stage has `code_size` channels,
+    whose spatial means are the features (Lin et al., Network in Network, 2014). Multiples of 16
+    channels are fastest.
     """
     return Classifier(_cnn_encoder(shape, code_size, width), _head(code_size, classes, dropout))
 
 
 def cnn_autoencoder(shape: Sequence[int], code_size: int, *, width: int = 32) -> Autoencoder:
-    """Give the encoder of `cnn` the decoder of `conv`.
+    """Combine the encoder of `cnn` with the decoder of `conv`.
 
     The encoder's parameters have the names and shapes of those of a `cnn` of the same shape, code
     size and width, so that learnt weights fit.
@@ -65,8 +65,8 @@ def cnn_autoencoder(shape: Sequence[int], code_size: int, *, width: int = 32) ->
     return Autoencoder(_cnn_encoder(shape, code_size, width), conv(shape, code_size).decoder)
 
 
-def cnn_code(shape: Sequence[int], *, width: int = 32, **others: Any) -> int:
-    """Return the number of channels that `cnn` has at its end."""
+def cnn_code_size(shape: Sequence[int], *, width: int = 32, **others: Any) -> int:
+    """Return the number of channels of the last stage of `cnn`."""
     return _cnn_widths(shape, width)[-1]
 
 
@@ -100,14 +100,15 @@ def alexnet(
 ) -> Classifier:
     """AlexNet in one tower (Krizhevsky et al., ImageNet Classification with Deep ..., 2012).
 
-    Five convolutions, overlapping max pooling, local response normalization behind the first two,
-    and two dense layers of `code_size`. The two towers of the paper, which split some layers over
-    two processors, are one here: 62,378,344 parameters for 1,000 classes at 227 × 227.
+    Five convolutions, overlapping max pooling, local response normalization after the first two,
+    and two dense layers of `code_size`. The paper splits some layers into two towers for two GPUs;
+    here there is one: 62,378,344 parameters for 1,000 classes at 227 × 227.
 
-    The first convolution is 11 × 11 by steps of 4, for which the input is padded (by its border)
-    from 224 to 227 and likewise from other sides. Where the smaller side is below 128, it is
-    5 × 5 by 2; below 64, 3 × 3 by 1: so the last map is never empty, from sides of 16 on. Weights
-    start as He et al. (2015) advise for ReLU, not with the paper's deviation of 0.01 everywhere.
+    The first convolution is 11 × 11 with stride 4, for which the input is padded (by its border)
+    from 224 to 227, and likewise from other sides. If the smaller side is below 128, it is 5 × 5
+    with stride 2; below 64, 3 × 3 with stride 1. So the last map is never empty from sides of 16
+    on. First weights are those of He et al. (2015) for ReLU, not the paper's deviation of 0.01
+    everywhere.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def alexnet(
     lrn : bool
         Whether to normalize local responses.
     dropout : float
-        Share of the two dense layers' features that is left out in training.
+        Share of the two dense layers' features that is dropped in training.
     """
     channels, *sides = shape
     a, b, c, d, e = (scale_channels(count, width) for count in (96, 256, 384, 384, 256))
@@ -170,21 +171,21 @@ def _cnn_encoder(shape: Sequence[int], code_size: int, width: int) -> nn.Module:
 def _cnn_widths(shape: Sequence[int], width: int) -> list[int]:
     """Return the channels of each stage."""
     stages = 1 + len(_halvings(shape[1:]))
-    return [width * min(2**stage, GROWTH) for stage in range(stages)]
+    return [width * min(2**stage, MAX_GROWTH) for stage in range(stages)]
 
 
 def _halvings(sides: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the steps of each pooling: 2 along a side that is still above `COARSEST`, else 1."""
+    """Return the steps of each pooling: 2 along a side above `MAX_LAST_SIDE`, else 1."""
     halvings = []
-    while max(sides) > COARSEST:
-        steps = tuple(2 if side > COARSEST else 1 for side in sides)
+    while max(sides) > MAX_LAST_SIDE:
+        steps = tuple(2 if side > MAX_LAST_SIDE else 1 for side in sides)
         sides = [side // step for side, step in zip(sides, steps, strict=True)]
         halvings.append(steps)
     return halvings
 
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    # Batch normalization subtracts the mean, and with it any bias.
+    # Without a bias: batch normalization subtracts the mean, and with it any bias.
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
@@ -196,7 +197,7 @@ def _head(code_size: int, classes: int, dropout: float) -> nn.Module:
 def _first_convolution(
     channels: int, outputs: int, sides: Sequence[int]
 ) -> tuple[nn.Module, list[int], list[int]]:
-    """Return AlexNet's first layer, the sides that it wants and those of what it gives."""
+    """Return AlexNet's first layer, the sides of its input and those of its output."""
     if min(sides) >= 128:
         natural = [11 + 4 * math.ceil((side - 11) / 4) for side in sides]
         after = [(side - 11) // 4 + 1 for side in natural]

@@ -1,9 +1,11 @@
-"""`ModelConfig`: everything needed to build a model again."""
+"""`ModelConfig`: a model with all its choices made, and the functions that fill it in."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from isthmus.errors import ModelError, OptionError
 from isthmus.models.layers import Network
@@ -21,14 +23,15 @@ from isthmus.models.registry import (
     require_kind,
 )
 
-OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # by name or type of the default
+# What an option may be, by its name or else by the type of its default.
+OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dropout": ("a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1),
     "base": ("the name of an autoencoder", lambda value: value in models_for("reconstruct")),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
     "int": ("a whole number above 0", lambda value: type(value) is int and value > 0),
     "float": ("a number above 0", lambda value: _is_number(value) and 0 < value < math.inf),
 }
-LATER = {"later": True}  # a field that files of the first version do not have
+OMIT_EMPTY = {"omit_empty": True}  # see `files.to_json`
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,12 @@ class ModelConfig:
     class_names : tuple of str
         Two or more for a classifier or a segmenter, none for an autoencoder.
     options : dict
-        Of the model's row, such as {"width": 32}; see `Model.options`.
+        Of the model's row, such as {"width": 32}; see `ModelRow.options`.
 
     Raises
     ------
-    SettingsError
-        If the model, the shape, the code size, the classes or an option is none.
+    OptionError
+        If the model, the shape, the code size, the classes or an option is invalid.
     ModelError
         If the model does not take samples of that shape.
     """
@@ -61,8 +64,8 @@ class ModelConfig:
     shape: tuple[int, ...]
     code_size: int
     activation: Activation
-    class_names: tuple[str, ...] = field(default=(), metadata=LATER)
-    options: dict[str, Any] = field(default_factory=dict, hash=False, metadata=LATER)
+    class_names: tuple[str, ...] = field(default=(), metadata=OMIT_EMPTY)
+    options: dict[str, Any] = field(default_factory=dict, hash=False, metadata=OMIT_EMPTY)
 
     def __post_init__(self) -> None:
         row = model_row(self.model)
@@ -79,29 +82,34 @@ class ModelConfig:
         return MODELS[self.model].task
 
     def build(self) -> Network:
-        """Build the module, with fresh weights from torch's global random numbers."""
+        """Build the module; its first weights come from torch's global random numbers."""
         classes = (len(self.class_names),) if self.class_names else ()
         try:
             return MODELS[self.model].build(self.shape, self.code_size, *classes, **self.options)
         except RuntimeError as error:
             raise ModelError(
-                f"the model {self.model} with a code of {self.code_size:,} does not fit into the "
+                f"the model {self.model} with a code of {self.code_size:,} does not fit into "
                 "memory; take a smaller code or smaller samples."
             ) from error
 
+    def build_on_meta(self) -> Network:
+        """Build the module on torch's meta device: shapes without memory or random numbers."""
+        with torch.device("meta"):
+            return self.build()
+
     def _reject_classes(self, row: ModelRow) -> None:
-        labelled, count = row.task != "reconstruct", len(self.class_names)
-        if labelled and count < 2:
+        has_classes, count = row.task != "reconstruct", len(self.class_names)
+        if has_classes and count < 2:
             raise OptionError(
                 f"the model {self.model} is a {TASKS[row.task]} and needs the names of two or "
                 f"more classes, not {count}."
             )
-        if not labelled and count:
+        if not has_classes and count:
             raise OptionError(
                 f"the model {self.model} is an autoencoder and has no classes; for classes there "
                 f"are {', '.join([*models_for('classify'), *models_for('segment')])}."
             )
-        if labelled != (self.activation == "softmax"):
+        if has_classes != (self.activation == "softmax"):
             raise OptionError(
                 f"the model {self.model} has the activation {row.activation}, "
                 f"not {self.activation}."
@@ -117,7 +125,7 @@ def configure(
     class_names: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> ModelConfig:
-    """Fill in what is left open.
+    """Return a model config with the model's defaults for whatever is left out.
 
     Parameters
     ----------
@@ -136,11 +144,11 @@ def configure(
 
     Raises
     ------
-    SettingsError, ModelError
-        As `ModelConfig`, and if the model is one of another task.
+    OptionError, ModelError
+        As `ModelConfig`, and if the model has another task.
     """
     if model is None:
-        model = _usual_model(task or "reconstruct", shape)
+        model = _default_model(task or "reconstruct", shape)
     row = model_row(model)
     if task is not None:
         _reject_other_task(model, task)
@@ -188,8 +196,8 @@ def build_model(
     return configure(model, shape, code_size, class_names=class_names, options=options).build()
 
 
-def _usual_model(task: Task, shape: Sequence[int]) -> str:
-    """Return the model of a task where none is named."""
+def _default_model(task: Task, shape: Sequence[int]) -> str:
+    """Return the model of a task for samples of a shape."""
     _reject_unknown(task)
     kind = KINDS.get(len(shape), "images")
     if (task, kind) not in DEFAULT_MODELS:
@@ -203,7 +211,7 @@ def _reject_unknown(task: str) -> None:
 
 
 def _reject_other_task(model: str, task: Task) -> None:
-    """Refuse a model for a task that is not its own."""
+    """Refuse a model of another task."""
     _reject_unknown(task)
     if MODELS[model].task != task:
         there = ", ".join(models_for(task))
@@ -211,27 +219,27 @@ def _reject_other_task(model: str, task: Task) -> None:
 
 
 def _reject_shape(model: str, shape: Sequence[int]) -> None:
-    """Refuse what is no sample, or too small a one for the model."""
+    """Refuse a shape that no sample has, or one too small for the model."""
     if len(shape) not in KINDS or min(shape) < 1:
         raise OptionError(f"a sample is (C, H, W) or (C, L), not {tuple(shape)}.")
     require_kind(model, shape)
-    if min(shape[1:]) < MODELS[model].smallest:
+    if min(shape[1:]) < MODELS[model].min_side:
         raise ModelError(
-            f"the model {model} takes sides of at least {MODELS[model].smallest}, not "
+            f"the model {model} takes sides of at least {MODELS[model].min_side}, not "
             f"{' × '.join(map(str, shape[1:]))}."
         )
 
 
 def _reject_option(model: str, name: str, value: Any) -> None:
-    """Refuse an option that the row does not have, or a value that it cannot take."""
-    usual = MODELS[model].options
-    if name not in usual:
-        there = f"there are {', '.join(usual)}" if usual else "it has none"
+    """Refuse an unknown option, or an invalid value of a known one."""
+    defaults = MODELS[model].options
+    if name not in defaults:
+        there = f"there are {', '.join(defaults)}" if defaults else "it has none"
         raise OptionError(f"the model {model} has no option {name!r}; {there}.")
-    row = name if name in OPTION_VALUES else type(usual[name]).__name__
-    words, fits = OPTION_VALUES[row]
-    if not fits(value):
-        raise OptionError(f"the option {name} of {model} is {words}, not {value!r}.")
+    row = name if name in OPTION_VALUES else type(defaults[name]).__name__
+    description, is_valid = OPTION_VALUES[row]
+    if not is_valid(value):
+        raise OptionError(f"the option {name} of {model} is {description}, not {value!r}.")
 
 
 def _is_number(value: Any) -> bool:

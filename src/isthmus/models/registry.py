@@ -1,4 +1,8 @@
-"""The table of models: a variant is a row."""
+"""The table of models: a variant is a row, not a class.
+
+A builder is a function from a sample's shape and a code size to a module. A preset with other
+options is one more line, and the message about an unknown name lists the rows.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +18,14 @@ from isthmus.models.autoencoders import (
     conv,
     conv_bn_2d,
     conv_pool,
-    conv_pool_code,
+    conv_pool_code_size,
     conv_transpose,
     dense,
     linear,
 )
-from isthmus.models.classifiers import alexnet, cnn, cnn_autoencoder, cnn_code, cnn_small
+from isthmus.models.classifiers import alexnet, cnn, cnn_autoencoder, cnn_code_size, cnn_small
 from isthmus.models.layers import Autoencoder, Classifier, Network
-from isthmus.models.segmenters import fcn8s, fcn16s, fcn32s, fcn_code
+from isthmus.models.segmenters import fcn, fcn_code_size
 
 Activation = Literal["sigmoid", "identity", "softmax"]
 Kind = Literal["images", "signals"]
@@ -32,7 +36,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax": partial(torch.softmax, dim=1),
 }
 KINDS: dict[int, Kind] = {3: "images", 2: "signals"}
-TASKS: dict[Task, str] = {  # task: its models in words
+TASKS: dict[Task, str] = {  # task: what its models are called
     "reconstruct": "autoencoder",
     "classify": "classifier",
     "segment": "segmenter",
@@ -46,117 +50,122 @@ class ModelRow:
     Parameters
     ----------
     build : callable
-        From the shape of one sample x and the code size to the module; for classifiers and
-        segmenters from shape, code size and number of classes. Its keyword-only parameters are
-        the row's options.
-    about : str
+        Takes the shape of one sample x and the code size, for classifiers and segmenters also the
+        number of classes, and returns the module. Its keyword-only parameters are the row's
+        options.
+    description : str
         One line for people.
     shape : tuple of int
-        The sample shape that the row was made for: (C, H, W), or (C, L) for signals.
+        The sample shape that the row is meant for: (C, H, W), or (C, L) for signals.
     code_size : int or callable
-        Unless the user asks for another; a callable computes it from the shape and the options.
+        The default; a callable computes it from the shape and the options.
     activation : str
         What follows the output; a key of `ACTIVATIONS`.
-    takes : tuple of str
-        "images", "signals" or both.
+    kinds : tuple of str
+        The kinds of samples: "images", "signals" or both.
     task : str
         "reconstruct", "classify" or "segment".
     classes : int
-        The number of classes that the row was made for; 0 for autoencoders.
-    smallest : int
-        The smallest side that it takes.
+        The number of classes that the row is meant for; 0 for autoencoders.
+    min_side : int
+        The smallest side that a sample may have.
     lr_scale : float
-        Factor on an optimizer's usual learning rate; below 1 for models without batch
-        normalization that would diverge or stand still at it.
+        Factor on an optimizer's default learning rate; below 1 for models without batch
+        normalization, which would diverge or stop learning at the default.
     """
 
     build: Callable[..., Network]
-    about: str
+    description: str
     shape: tuple[int, ...] = (1, 28, 28)
     code_size: int | Callable[..., int] = 32
     activation: Activation = "sigmoid"
-    takes: tuple[Kind, ...] = ("images",)
+    kinds: tuple[Kind, ...] = ("images",)
     task: Task = "reconstruct"
     classes: int = 0
-    smallest: int = 1
+    min_side: int = 1
     lr_scale: float = 1.0
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names for as many classes as the row was made for, to look at it without data."""
+        """Placeholder names for the row's number of classes, to build the model without data."""
         return tuple(map(str, range(self.classes)))
 
     @property
     def options(self) -> dict[str, Any]:
         """The options with their defaults: the builder's keyword-only parameters."""
-        function, given = self.build, {}
+        # The signature of a partial would also list keywords that are no options, such as the
+        # `hidden` of `dense-selu`.
+        function, preset = self.build, {}
         if isinstance(self.build, partial):
-            function, given = self.build.func, self.build.keywords
+            function, preset = self.build.func, self.build.keywords
         parameters = inspect.signature(function).parameters.values()
         keywords = [one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
-        return {one.name: given.get(one.name, one.default) for one in keywords}
+        return {one.name: preset.get(one.name, one.default) for one in keywords}
 
 
 def linear_probe(
     shape: Sequence[int], code_size: int, classes: int, *, base: str = "conv"
 ) -> Classifier:
-    """Put one linear layer behind the encoder of an autoencoder.
+    """Return the encoder of an autoencoder followed by one linear layer.
 
-    The parameters of the encoder have the names that they have in the autoencoder, so that
-    learnt weights fit.
+    The parameters of the encoder have the same names as in the autoencoder, so that learnt weights
+    fit.
     """
     row = model_row(base)
     require_kind(base, shape)
     autoencoder = row.build(shape, code_size)
     if not isinstance(autoencoder, Autoencoder):
-        raise OptionError(f"the model {base} is no autoencoder, whose encoder could be taken.")
+        raise OptionError(f"the model {base} is no autoencoder; give base the name of one.")
     return Classifier(autoencoder.encoder, nn.Linear(code_size, classes))
 
 
-def linear_probe_code(shape: Sequence[int], *, base: str = "conv") -> int:
+def linear_probe_code_size(shape: Sequence[int], *, base: str = "conv") -> int:
     """Return the code size that the autoencoder has by default."""
     row = model_row(base)
     return default_code_size(row, shape, row.options)
 
 
-# Trains from nothing on a laptop; VGG-16's own weights need width 1 and no batch normalization.
+# A slim VGG-16 trains from random weights on a laptop. Weights of a trained one (`load_vgg16`) need
+# width 1, and batch normalization only if they have it.
 SLIM: dict[str, Any] = {"width": 0.25, "batch_norm": True}
 classifier = partial(ModelRow, activation="softmax", task="classify", classes=10)
 segmenter = partial(
     ModelRow,
     shape=(3, 224, 224),
-    code_size=fcn_code,
+    code_size=fcn_code_size,
     activation="softmax",
     task="segment",
     classes=21,
 )
 
 MODELS: dict[str, ModelRow] = {
+    # The parameters of `conv` were chosen on validation data of Fashion-MNIST (code of 2) and LFW
+    # (code of 32); see its docstring. The other autoencoders rebuild presets of the literature.
     "conv": ModelRow(conv, "our best for images: strided convolutions, GELU, linear code"),
     "conv1d": ModelRow(
         conv,
         "the same for signals",
         shape=(1, 128),
         activation="identity",
-        takes=("signals",),
+        kinds=("signals",),
     ),
     "linear": ModelRow(
         linear,
         "one matrix each way; learns what PCA finds",
         activation="identity",
-        takes=("images", "signals"),
+        kinds=("images", "signals"),
     ),
     "dense": ModelRow(
-        dense, "fully connected, 512-128 each way, GELU", takes=("images", "signals")
+        dense, "fully connected, 512-128 each way, GELU", kinds=("images", "signals")
     ),
     "dense-selu": ModelRow(
         partial(dense, hidden=(100,), activation=nn.SELU, code_activation=nn.SELU),
         "fully connected, 100 each way, SELU",
         code_size=30,
-        takes=("images", "signals"),
+        kinds=("images", "signals"),
     ),
     "conv-pool": ModelRow(
-        conv_pool, "small convolutions, max pooling and upsampling", code_size=conv_pool_code
+        conv_pool, "small convolutions, max pooling and upsampling", code_size=conv_pool_code_size
     ),
     "conv-bn-2d": ModelRow(
         conv_bn_2d, "wide convolutions, batch normalization, a code of 2", code_size=2
@@ -171,24 +180,24 @@ MODELS: dict[str, ModelRow] = {
         cnn_autoencoder,
         "the encoder of `cnn` and a decoder, to learn from images without labels",
         shape=(3, 64, 64),
-        code_size=cnn_code,
+        code_size=cnn_code_size,
     ),
     "cnn": classifier(
         cnn,
         "our best classifier: convolutions, batch normalization, average pooling",
         shape=(3, 64, 64),
-        code_size=cnn_code,
+        code_size=cnn_code_size,
     ),
     "cnn-tiny": classifier(
         partial(cnn, width=16),
         "the same with fewer than 100,000 parameters",
-        code_size=cnn_code,
+        code_size=cnn_code_size,
     ),
     "cnn-small": classifier(
         cnn_small,
         "two convolutions and a dense layer",
         code_size=128,
-        smallest=4,
+        min_side=4,
         lr_scale=0.2,
     ),
     "alexnet": classifier(
@@ -197,29 +206,29 @@ MODELS: dict[str, ModelRow] = {
         shape=(3, 227, 227),
         code_size=4096,
         classes=1000,
-        smallest=16,
+        min_side=16,
         lr_scale=0.1,
     ),
     "encoder": classifier(
         linear_probe,
         "the encoder of an autoencoder and one linear layer",
-        code_size=linear_probe_code,
-        takes=("images", "signals"),
+        code_size=linear_probe_code_size,
+        kinds=("images", "signals"),
     ),
     "encoder1d": classifier(
         partial(linear_probe, base="conv1d"),
         "the same for signals",
         shape=(1, 128),
-        code_size=linear_probe_code,
-        takes=("signals",),
+        code_size=linear_probe_code_size,
+        kinds=("signals",),
     ),
     "fcn32s": segmenter(
-        partial(fcn32s, **SLIM), "FCN-32s on a slim VGG-16, Long et al. 2015: no skips"
+        partial(fcn, 0, **SLIM), "FCN-32s on a slim VGG-16, Long et al. 2015: no skips"
     ),
-    "fcn16s": segmenter(partial(fcn16s, **SLIM), "FCN-16s: one skip, from pool4"),
-    "fcn8s": segmenter(partial(fcn8s, **SLIM), "FCN-8s: two skips, from pool4 and pool3"),
+    "fcn16s": segmenter(partial(fcn, 1, **SLIM), "FCN-16s: one skip, from pool4"),
+    "fcn8s": segmenter(partial(fcn, 2, **SLIM), "FCN-8s: two skips, from pool4 and pool3"),
 }
-DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # the model where none is named
+DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # used if no model is given
     ("reconstruct", "images"): "conv",
     ("reconstruct", "signals"): "conv1d",
     ("classify", "images"): "cnn",
@@ -229,30 +238,30 @@ DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # the model where none is name
 
 
 def model_row(name: str) -> ModelRow:
-    """Return the row of `MODELS`, or say which there are."""
+    """Return the row of `MODELS`; an error lists the names."""
     if name not in MODELS:
         raise OptionError(f"there is no model {name!r}; there are {', '.join(MODELS)}.")
     return MODELS[name]
 
 
 def models_for(task: Task, kind: Kind | None = None) -> list[str]:
-    """List the models of a task, and of a kind of samples."""
+    """List the models of a task, for one kind of samples if given."""
     rows = [(name, row) for name, row in MODELS.items() if row.task == task]
-    return [name for name, row in rows if kind is None or kind in row.takes]
+    return [name for name, row in rows if kind is None or kind in row.kinds]
 
 
 def default_code_size(row: ModelRow, shape: Sequence[int], options: Mapping[str, Any]) -> int:
-    """Return the code size of a row where none is asked for."""
+    """Return the code size of a row for a shape and options."""
     return row.code_size(shape, **options) if callable(row.code_size) else row.code_size
 
 
 def require_kind(model: str, shape: Sequence[int]) -> None:
-    """Refuse samples that the model does not take."""
+    """Refuse images for a model of signals, and the reverse."""
     row, kind = MODELS[model], KINDS[len(shape)]
-    if kind in row.takes:
+    if kind in row.kinds:
         return
     others = models_for(row.task, kind)
     raise ModelError(
-        f"the model {model} takes {' and '.join(row.takes)}, not {kind}; "
+        f"the model {model} takes {' and '.join(row.kinds)}, not {kind}; "
         f"for {kind} there {'are ' + ', '.join(others) if others else 'is none'}."
     )

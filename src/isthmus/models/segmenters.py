@@ -1,4 +1,4 @@
-"""The segmenters, each a function from shape, code size and number of classes to a module.
+"""The segmenters: functions from shape, code size and number of classes to a module.
 
 Fully convolutional networks of Long, Shelhamer and Darrell, Fully Convolutional Networks for
 Semantic Segmentation, 2015, on the VGG-16 of Simonyan and Zisserman, Very Deep Convolutional
@@ -19,16 +19,17 @@ from isthmus.files import reporting_damage
 from isthmus.models.layers import Network, Segmenter, Standardize, he_normal, scale_channels
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-STEP = 32  # places of the image a side for one of the coarsest map
-DENSE = {"fc6.0.": "classifier.0.", "fc7.0.": "classifier.3."}  # ours: torchvision's
+STEP = 32  # pixels of the image along a side for one of the coarsest map
+DENSE = {"fc6.0.": "classifier.0.", "fc7.0.": "classifier.3."}  # our name: torchvision's
 DENSE_WIDTH = 4096  # channels of VGG-16's dense layers
 
 
 class Pyramid(nn.Module):
-    """VGG-16 as an encoder to three maps: behind the third and fourth pooling, and behind fc7.
+    """VGG-16 as an encoder to three maps: after the third and fourth pooling, and after fc7.
 
     They have an eighth, a sixteenth and a thirty-second of the image's sides. The dense layers
-    fc6 and fc7 are convolutions. `features` has the layout of torchvision's VGG-16.
+    fc6 and fc7 are convolutions, so that images of any size pass. `features` has the layout of
+    torchvision's VGG-16, so that its weights fit; see `load_vgg16`.
     """
 
     def __init__(self, features: nn.Sequential, fc6: nn.Module, fc7: nn.Module) -> None:
@@ -52,8 +53,8 @@ class Pyramid(nn.Module):
 class Skips(nn.Module):
     """Score each map by a 1 × 1 convolution; upsample the coarser scores and add the finer.
 
-    Scores start at zero, as in the paper: the finer maps then join in as far as they help. The
-    upsampling starts as bilinear interpolation; the last one stays so.
+    Scores start at zero, as in the paper: training then adds the finer maps as far as they help.
+    The upsampling starts as bilinear interpolation; that of the sum keeps it.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ class Skips(nn.Module):
         return logits
 
 
-def fcn32s(
+def fcn(
+    skips: int,
     shape: Sequence[int],
     code_size: int,
     classes: int,
@@ -91,10 +93,13 @@ def fcn32s(
     batch_norm: bool = False,
     dropout: float = 0.5,
 ) -> Segmenter:
-    """FCN-32s: the coarsest map alone, upsampled 32 times.
+    """Build FCN-32s, FCN-16s or FCN-8s.
 
     Parameters
     ----------
+    skips : int
+        0 for FCN-32s, the coarsest map alone, upsampled 32 times; 1 for FCN-16s, which adds scores
+        of the fourth pooling; 2 for FCN-8s, which also adds those of the third.
     shape : (C, H, W)
     code_size : int
         Channels of fc6 and fc7.
@@ -102,56 +107,36 @@ def fcn32s(
     width : float
         Factor on the channels of all convolutions of VGG-16.
     batch_norm : bool
-        Whether each convolution is followed by batch normalization; without learnt weights to
-        begin with, the net learns much sooner with it.
+        Whether batch normalization follows each convolution; from random weights the network learns
+        much faster with it.
     dropout : float
-        Share of the features of fc6 and fc7 that is left out in training.
+        Share of the features of fc6 and fc7 that is dropped in training.
     """
-    return _fcn(shape, code_size, classes, 0, width, batch_norm, dropout)
+    fourth, third = (scale_channels(count, width) for count in (512, 256))
+    dense = [
+        nn.Sequential(*_convolution(inner, code_size, kernel, batch_norm), nn.Dropout(dropout))
+        for inner, kernel in ((fourth, 7), (code_size, 1))
+    ]
+    encoder = Pyramid(vgg16(shape[0], width, batch_norm), *dense).apply(he_normal)
+    return Segmenter(encoder, Skips([code_size, fourth, third][: 1 + skips], classes), STEP)
 
 
-def fcn16s(
-    shape: Sequence[int],
-    code_size: int,
-    classes: int,
-    *,
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float = 0.5,
-) -> Segmenter:
-    """FCN-16s: scores of the fourth pooling are added; parameters as of `fcn32s`."""
-    return _fcn(shape, code_size, classes, 1, width, batch_norm, dropout)
-
-
-def fcn8s(
-    shape: Sequence[int],
-    code_size: int,
-    classes: int,
-    *,
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float = 0.5,
-) -> Segmenter:
-    """FCN-8s: scores of the fourth and third pooling are added; parameters as of `fcn32s`."""
-    return _fcn(shape, code_size, classes, 2, width, batch_norm, dropout)
-
-
-def fcn_code(shape: Sequence[int], *, width: float = 1.0, **others: Any) -> int:
-    """Return the usual number of channels of fc6 and fc7: 4096 at full width."""
+def fcn_code_size(shape: Sequence[int], *, width: float = 1.0, **others: Any) -> int:
+    """Return the default number of channels of fc6 and fc7: 4096 at full width."""
     return scale_channels(DENSE_WIDTH, width)
 
 
 def bilinear(channels: int, factor: int) -> nn.ConvTranspose2d:
     """Return an upsampling by an even factor that starts as bilinear interpolation.
 
-    Each output is the mean of the inputs around it, by their nearness, so that a transposed
-    convolution of twice the factor a side does it; around the image are zeros.
+    Each output is the mean of the inputs around it, weighted by nearness. A transposed convolution
+    whose kernel has twice the factor a side computes that; outside of the image are zeros.
     """
     layer = nn.ConvTranspose2d(
         channels, channels, 2 * factor, factor, padding=factor // 2, bias=False
     )
-    places = torch.arange(2 * factor) - factor + 0.5
-    nearness = 1 - places.abs() / factor
+    offsets = torch.arange(2 * factor) - factor + 0.5
+    nearness = 1 - offsets.abs() / factor
     with torch.no_grad():
         layer.weight.zero_()
         for channel in range(channels):
@@ -172,7 +157,7 @@ def vgg16(channels: int, width: float = 1.0, batch_norm: bool = False) -> nn.Seq
 
 
 def load_vgg16(module: Network, file: Path) -> None:
-    """Take over the weights of a VGG-16 that was trained elsewhere, such as on ImageNet.
+    """Copy the weights of a VGG-16 that was trained elsewhere, such as on ImageNet, into a model.
 
     Parameters
     ----------
@@ -187,45 +172,27 @@ def load_vgg16(module: Network, file: Path) -> None:
     Raises
     ------
     ModelError
-        If the module is another, or the file absent, damaged or of other shapes. The module is
-        then as it was.
+        If the module is of another row, or the file is missing, damaged or of other shapes. The
+        module then stays as it is.
     """
     if not isinstance(module.encoder, Pyramid):
         raise ModelError("only fcn32s, fcn16s and fcn8s take the weights of a VGG-16.")
     own = module.encoder.state_dict()
-    given = {_ours(name): value for name, value in _read_weights(file).items()}
-    _fold_biases(given, own)
-    dense = len(given.get("fc6.0.weight", ())) == len(own["fc6.0.weight"])
-    taken = ("features.", *DENSE) if dense else ("features.",)
+    weights = {_rename(name): value for name, value in _read_weights(file).items()}
+    _fold_biases(weights, own)
+    has_dense = len(weights.get("fc6.0.weight", ())) == len(own["fc6.0.weight"])
+    prefixes = ("features.", *DENSE) if has_dense else ("features.",)
     learnt = {
-        name: _fitting(file, name, given, value.shape)
+        name: _take_weight(file, name, weights, value.shape)
         for name, value in own.items()
-        if name.startswith(taken)
+        if name.startswith(prefixes)
     }
     module.encoder.load_state_dict(learnt, strict=False)
 
 
-def _fcn(
-    shape: Sequence[int],
-    code_size: int,
-    classes: int,
-    skips: int,
-    width: float,
-    batch_norm: bool,
-    dropout: float,
-) -> Segmenter:
-    fourth, third = (scale_channels(count, width) for count in (512, 256))
-    dense = [
-        nn.Sequential(*_convolution(inner, code_size, kernel, batch_norm), nn.Dropout(dropout))
-        for inner, kernel in ((fourth, 7), (code_size, 1))
-    ]
-    encoder = Pyramid(vgg16(shape[0], width, batch_norm), *dense).apply(he_normal)
-    return Segmenter(encoder, Skips([code_size, fourth, third][: 1 + skips], classes), STEP)
-
-
 def _convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool) -> list[nn.Module]:
     """Return a convolution that keeps the sides, with ReLU."""
-    # Batch normalization subtracts the mean, and with it any bias.
+    # Without a bias before batch normalization, which subtracts the mean and with it any bias.
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=not batch_norm)
     return [convolution, *([nn.BatchNorm2d(outputs)] if batch_norm else []), nn.ReLU()]
 
@@ -237,45 +204,48 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
         )
     with reporting_damage(file, ModelError):
         try:
-            weights = _parsed(file)
-        except (IndexError, SafetensorError) as error:  # what the parsers raise beside the usual
+            weights = _parse(file)
+        except (IndexError, SafetensorError) as error:  # the parsers raise these, too
             raise ValueError(error) from error
     if not (isinstance(weights, dict) and all(map(torch.is_tensor, weights.values()))):
         raise ModelError(f"{file} holds no weights by name; save the state dictionary of a VGG-16.")
     return weights
 
 
-def _parsed(file: Path) -> Any:
+def _parse(file: Path) -> Any:
     if file.suffix == ".safetensors":
         return safetensors.torch.load_file(file)
     return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def _ours(name: str) -> str:
-    """Return our name of a weight of torchvision's VGG-16."""
+def _rename(name: str) -> str:
+    """Return our name for a weight of torchvision's VGG-16."""
     for ours, theirs in DENSE.items():
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     return name
 
 
-def _fold_biases(given: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Move biases in front of a batch normalization into the mean that it subtracts."""
-    for name in [name for name in given if name.startswith("features.") and name not in own]:
-        _, place, kind = name.split(".")
-        mean = f"features.{int(place) + 1}.running_mean"
-        if kind == "bias" and mean in given:
-            given[mean] = given[mean] - given[name]
+def _fold_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Move biases before a batch normalization into the mean that it subtracts.
+
+    torchvision's convolutions have a bias there, ours have none.
+    """
+    for name in [name for name in weights if name.startswith("features.") and name not in own]:
+        _, index, kind = name.split(".")
+        mean = f"features.{int(index) + 1}.running_mean"
+        if kind == "bias" and mean in weights:
+            weights[mean] = weights[mean] - weights[name]
 
 
-def _fitting(file: Path, name: str, given: Mapping[str, Tensor], shape: torch.Size) -> Tensor:
-    """Return a weight of the file in the module's shape, or say that it does not fit."""
-    if name not in given:
+def _take_weight(file: Path, name: str, weights: Mapping[str, Tensor], shape: torch.Size) -> Tensor:
+    """Return a weight of the file in the module's shape; raise if it does not fit."""
+    if name not in weights:
         raise ModelError(
             f"{file} has no {name}; give a VGG-16 in torchvision's layout, with batch "
-            "normalization for a model that has it and without for one that has not."
+            "normalization if and only if the model has it."
         )
-    value = given[name]
+    value = weights[name]
     if name.startswith(tuple(DENSE)) and value.numel() == shape.numel():
         return value.reshape(shape)  # a dense layer's matrix becomes a convolution
     if value.shape != shape:

@@ -1,4 +1,4 @@
-"""What a model is made of: layers, output shapes, parameters, multiplications."""
+"""`summarize`: the layers of a model with their output shapes, parameters and multiplications."""
 
 import math
 from collections.abc import Callable
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.models.config import ModelConfig
-from isthmus.models.layers import parameters
+from isthmus.models.layers import count_parameters
 
-FOLDED = (nn.ReLU, nn.ELU, nn.SELU, nn.GELU)  # shown with the layer that they follow
+ACTIVATIONS = (nn.ReLU, nn.ELU, nn.SELU, nn.GELU)  # listed with the layer that they follow
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class Layer:
     name : str
         The module's name, such as encoder.0.
     kind : str
-        Its class, with the activation that follows.
+        The module's class and that of the activation that follows, such as "Conv2d + ReLU".
     shape : tuple of int
         Of its output for one sample.
     trainable, frozen : int
-        Parameters; frozen are also the running statistics of batch normalization.
+        Parameters; the running statistics of batch normalization count as frozen.
     macs : int
-        Multiply-accumulate operations for one sample, of each layer for itself: upsampling that
-        is folded into a convolution spares some.
+        Multiply-accumulate operations for one sample if each layer is computed separately, as the
+        literature counts them. `FusedSequential` needs fewer.
     output : str
-        The module that the output comes out of: the activation that follows, if any.
+        The name of the module that returns the output: the activation that follows, if any.
     """
 
     name: str
@@ -46,15 +46,15 @@ class Layer:
 def summarize(model_config: ModelConfig) -> list[Layer]:
     """List the layers of a model in the order in which a sample passes them.
 
-    Nothing is computed or allocated: shapes are found on torch's meta device.
+    Nothing is computed or allocated: the shapes come from a pass on torch's meta device.
     """
-    with torch.device("meta"):
-        module = model_config.build().eval()
-        layers: list[Layer] = []
-        for name, part in module.named_modules():
-            if not list(part.children()):
-                part.register_forward_hook(_recorder(name, layers))
-        module(torch.empty(1, *model_config.shape))
+    module = model_config.build_on_meta().eval()
+    layers: list[Layer] = []
+    for name, part in module.named_modules():
+        if not list(part.children()):
+            part.register_forward_hook(_recorder(name, layers))
+    with torch.inference_mode():
+        module(torch.empty(1, *model_config.shape, device="meta"))
     return layers
 
 
@@ -62,15 +62,15 @@ def _recorder(
     name: str, layers: list[Layer]
 ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def record(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(part, FOLDED) and layers:
-            layers[-1] = _followed(layers[-1], part, name)
+        if isinstance(part, ACTIVATIONS) and layers:
+            layers[-1] = _with_activation(layers[-1], part, name)
             return
         layers.append(
             Layer(
                 name,
                 type(part).__name__,
                 tuple(output.shape[1:]),
-                *parameters(part),
+                *count_parameters(part),
                 _macs(part, inputs[0], output),
                 name,
             )
@@ -79,12 +79,12 @@ def _recorder(
     return record
 
 
-def _followed(layer: Layer, activation: nn.Module, name: str) -> Layer:
+def _with_activation(layer: Layer, activation: nn.Module, name: str) -> Layer:
     return replace(layer, kind=f"{layer.kind} + {type(activation).__name__}", output=name)
 
 
 def _macs(part: nn.Module, x: Tensor, y: Tensor) -> int:
-    """Count multiplications by weights: each weight works once for each place it is put at."""
+    """Count multiplications: each weight is used once for each position of its kernel."""
     if isinstance(part, nn.Linear):
         return part.weight.numel()
     if isinstance(part, nn.Conv1d | nn.Conv2d):

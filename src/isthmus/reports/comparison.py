@@ -1,4 +1,4 @@
-"""Several runs side by side: one table, one page."""
+"""The comparison of several runs: one table, one page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def write_comparison(
     method: str = "pca",
     track: Track = untracked,
 ) -> list[dict[str, Any]]:
-    """Write a page that puts runs side by side.
+    """Write a page that compares runs.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def write_comparison(
     Returns
     -------
     list of dict
-        A row of values for every run, as the page's table has it.
+        A row of values for every run, as in the page's table; see `compare`.
 
     Raises
     ------
@@ -54,35 +54,53 @@ def write_comparison(
         If there are fewer than two runs, they are of several tasks, one has no epoch yet, or its
         data is gone or has changed.
     """
-    if len(runs) < 2:
+    own: Sequence[Samples | None] = samples or [None] * len(runs)
+    sessions = [Session(run, one, track=track) for run, one in zip(runs, own, strict=True)]
+    rows = compare(sessions)
+    write_bytes(out, render_comparison(sessions, rows, method))
+    return rows
+
+
+def compare(sessions: Sequence[Session]) -> list[dict[str, Any]]:
+    """Return a row of values for every run: model, data, training, metrics and baselines.
+
+    Raises
+    ------
+    IsthmusError
+        See `write_comparison`.
+    """
+    if len(sessions) < 2:
         raise OptionError("a comparison needs at least two runs.")
-    _reject_several_tasks(runs)
-    for run in runs:
-        if not run.history():
-            raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
-    given: Sequence[Samples | None] = samples or [None] * len(runs)
-    sessions = [Session(run, own, track=track) for run, own in zip(runs, given, strict=True)]
-    named, task = dict(zip(_names(runs), sessions, strict=True)), runs[0].record.model_config.task
-    rows = [_row(name, session) for name, session in named.items()]
-    alike = len({run.record.data["fingerprint"] for run in runs}) == 1
-    page = render(
+    _reject_several_tasks([session.run for session in sessions])
+    for session in sessions:
+        if not session.run.history():
+            path = session.run.path
+            raise RunError(f"{path} has no whole epoch yet; isthmus resume {path} goes on.")
+    return [_row(name, session) for name, session in _named(sessions).items()]
+
+
+def render_comparison(
+    sessions: Sequence[Session], rows: Sequence[dict[str, Any]], method: str = "pca"
+) -> bytes:
+    """Return the page that shows the rows of `compare`, with curves, examples and maps."""
+    named, records = _named(sessions), [session.run.record for session in sessions]
+    same_data = len({record.data["fingerprint"] for record in records}) == 1
+    return render(
         "compare.html.jinja",
-        title=" · ".join(row["run"] for row in rows),
-        lead=_lead(runs, alike),
+        title=" · ".join(named),
+        lead=_lead(sessions, same_data),
         rows=rows,
         table=[
             (name.replace("_", " "), [_text(row[name]) for row in rows])
             for name in rows[0]
             if name != "run"
         ],
-        task=task,
+        task=_task(named),
         curves=embedded(_curves(named)),
-        grids=[embedded(figure) for figure in _grids(named, alike)],
+        grids=[embedded(figure) for figure in _grids(named, same_data)],
         maps=_maps(named, method),
-        version=runs[0].record.environment["isthmus"],
+        version=records[0].environment["isthmus"],
     )
-    write_bytes(out, page)
-    return rows
 
 
 def _reject_several_tasks(runs: Sequence[Run]) -> None:
@@ -110,12 +128,12 @@ def _task(named: dict[str, Session]) -> str:
     return next(iter(named.values())).run.record.model_config.task
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the names of the runs' folders, numbered where two are the same."""
-    names = [run.path.resolve().name for run in runs]
+def _named(sessions: Sequence[Session]) -> dict[str, Session]:
+    """Name runs by their folders, with a number where two have the same name."""
+    names = [session.run.path.resolve().name for session in sessions]
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
-    return names
+    return dict(zip(names, sessions, strict=True))
 
 
 def _row(name: str, session: Session) -> dict[str, Any]:
@@ -165,23 +183,24 @@ def _prediction_results(evaluation: dict[str, Any]) -> dict[str, Any]:
     return {**results, "majority": evaluation["baselines"]["majority"]}
 
 
-def _lead(runs: Sequence[Run], alike: bool) -> str:
-    if alike:
-        return f"{len(runs)} runs on the same data: {runs[0].record.data['description']}."
+def _lead(sessions: Sequence[Session], same_data: bool) -> str:
+    if same_data:
+        description = sessions[0].run.record.data["description"]
+        return f"{len(sessions)} runs on the same data: {description}."
     return (
-        f"{len(runs)} runs on different data, each measured on its own: their figures do not say "
+        f"{len(sessions)} runs on different data, each measured on its own: the numbers do not say "
         "which model is better."
     )
 
 
-def _grids(named: dict[str, Session], alike: bool) -> list["Figure"]:
+def _grids(named: dict[str, Session], same_data: bool) -> list["Figure"]:
     """Draw the same samples through all runs; of different data, each run's own.
 
     Classifiers and segmenters reconstruct nothing.
     """
     if _task(named) != "reconstruct":
         return []
-    if not alike:
+    if not same_data:
         return [_through({name: session}) for name, session in named.items()]
     return [_through(named)]
 

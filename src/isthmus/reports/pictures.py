@@ -11,17 +11,21 @@ import torch
 from numpy.typing import NDArray
 
 from isthmus.data.corruption import Corruption
+from isthmus.data.items import Items
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
-from isthmus.evaluation.predictions import targets_in_model_classes
+from isthmus.evaluation.predictions import (
+    ClassPredictions,
+    targets_in_model_classes,
+)
 from isthmus.inference import TrainedModel
 from isthmus.latent.index import Index, SearchResult
 from isthmus.latent.maps import Map, require_method
 from isthmus.session import Session
 from isthmus.viz import activations as activation_figures
 from isthmus.viz import maps as map_figures
-from isthmus.viz.canvas import short_name
+from isthmus.viz.canvas import short_name, shorten
 from isthmus.viz.classes import labelled_samples
 from isthmus.viz.grids import reconstruction_grid, rows_of_samples
 from isthmus.viz.masks import segmentations
@@ -163,12 +167,8 @@ def nearest_training_samples(
     """
     samples = session.samples
     result = Index.build(session.codes(pool)).search(session.codes(queries).z, min(k, len(pool)))
-    row_of = {samples.names[i]: i for i in pool}
-    found = [samples.values[[row_of[name] for name in names]] for names in result.names]
-    labels = samples.labels
-    titles = [""] * len(queries)
-    if labels is not None:
-        titles = [samples.class_names[label] for label in labels[queries]]
+    found = [samples.values[pool[rows]] for rows in result.rows]
+    titles = [name or "" for name in samples.items.take(queries).label_names()]
     return neighbors(samples.values[queries], result, found, titles)
 
 
@@ -190,7 +190,7 @@ def neighbors(
     rows, captions = [], []
     for number, (query, name, values) in enumerate(zip(queries, names, found, strict=True)):
         rows.append((name, np.concatenate([query[None], values])))
-        captions.append(["query", *map(_caption, result.rows(number))])
+        captions.append(["query", *map(_caption, result.matches(number))])
     return rows_of_samples(rows, captions)
 
 
@@ -261,15 +261,43 @@ def predictions(model: TrainedModel, sources: Sequence[Samples]) -> "Figure":
     values = values[:MAX_PREDICTIONS]
     if model.config.task == "segment":
         names = [name for samples in sources for name in samples.names[:MAX_OVERLAYS]]
-        return overlays(model, Samples(values[:MAX_OVERLAYS], names[:MAX_OVERLAYS]))
+        return overlays(model, Samples(values[:MAX_OVERLAYS], Items(names[:MAX_OVERLAYS])))
     known = model.config.class_names
     labels = [label for samples in sources for label in _known_labels(samples, known)]
-    titles = []
-    for row, label in zip(model.probabilities(values), labels, strict=False):
-        answer = known[row.argmax()]
-        is_wrong = label not in (None, answer)
-        titles.append(f"{answer} {row.max():.0%}" + (f"\nis {label}" if is_wrong else ""))
+    titles = [
+        _title(row, known, label)
+        for row, label in zip(model.probabilities(values), labels, strict=False)
+    ]
     return labelled_samples(list(values), titles)
+
+
+def mistakes(samples: Samples, predictions: ClassPredictions, limit: int) -> "Figure":
+    """Draw the samples that got a wrong class, the most confident predictions first.
+
+    Parameters
+    ----------
+    samples : Samples
+    predictions : ClassPredictions
+        For these samples, with targets.
+    limit : int
+        Maximum number of samples.
+    """
+    assert predictions.targets is not None
+    known, chosen = predictions.class_names, predictions.mistakes(limit)
+    titles = [
+        _title(predictions.probabilities[i], known, known[predictions.targets[i]]) for i in chosen
+    ]
+    nothing = f"No mistakes among {len(samples):,} samples."
+    return labelled_samples([samples.values[i] for i in chosen], titles, empty=nothing)
+
+
+def _title(
+    probabilities: NDArray[np.float32], class_names: Sequence[str], label: str | None
+) -> str:
+    """Name the most probable class of a sample and, if it is another one, the true class."""
+    predicted = class_names[int(probabilities.argmax())]
+    text = f"{shorten(predicted, 14)} {probabilities.max():.0%}"
+    return text if label in (None, predicted) else f"{text}\nis {shorten(str(label), 14)}"
 
 
 def overlays(model: TrainedModel, samples: Samples) -> "Figure":
@@ -284,9 +312,7 @@ def overlays(model: TrainedModel, samples: Samples) -> "Figure":
 def _known_labels(samples: Samples, known: Sequence[str]) -> list[str | None]:
     """Return the labels of the first samples, None where the model knows no such class."""
     count = min(MAX_PREDICTIONS, len(samples))
-    if samples.labels is None:
-        return [None] * count
-    names = [samples.class_names[label] for label in samples.labels[:count]]
+    names = samples.items.take(np.arange(count)).label_names()
     return [name if name in known else None for name in names]
 
 
@@ -311,7 +337,7 @@ def noisy(samples: Samples, corruption: Corruption, seed: int = 0) -> NDArray[An
     if samples.is_signal:
         scale = scale.with_range(float(samples.values.min()), float(samples.values.max()))
     x = scale.to_input(torch.from_numpy(np.array(samples.values)))
-    return scale.from_output(corruption.frozen(x, seed, np.arange(len(samples)))).numpy()
+    return scale.from_output(corruption.apply_fixed(x, seed, np.arange(len(samples)))).numpy()
 
 
 def preview(

@@ -6,22 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from isthmus import metrics
 from isthmus.data.cache import Track, untracked
+from isthmus.data.items import Items
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import RunError
 from isthmus.evaluation.filters import FILTERS
-from isthmus.evaluation.predictions import targets_in_model_classes
+from isthmus.evaluation.predictions import (
+    ClassPredictions,
+    predict_samples,
+    targets_in_model_classes,
+)
 from isthmus.files import write_bytes
 from isthmus.models.registry import Task
 from isthmus.models.summary import summarize
 from isthmus.reports.page import embedded, render
 from isthmus.reports.pictures import (
     describe_quality,
+    mistakes,
     morphs,
     nearest_training_samples,
     overlays,
@@ -29,7 +33,7 @@ from isthmus.reports.pictures import (
 )
 from isthmus.session import Session
 from isthmus.training.run import Run, best_epoch
-from isthmus.viz.classes import confusion, mistakes, reliability
+from isthmus.viz.classes import confusion, reliability
 from isthmus.viz.curves import curves
 from isthmus.viz.maps import scatter
 
@@ -150,20 +154,20 @@ def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]
 
 def _classifier(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
     """Return the sections about a classifier: confusion, calibration, mistakes and map."""
-    model, test = session.model, session.samples.take(session.split.test)
-    names, labels = model.config.class_names, targets_in_model_classes(model, test)
-    probabilities = model.probabilities(test)
+    test = session.split.test
+    samples = session.samples.take(test)
+    targets = targets_in_model_classes(session.model, samples)
+    predictions = predict_samples(session.model, samples, targets)
+    assert isinstance(predictions, ClassPredictions)
     rows = compare_predictions(evaluation)
-    mapped = session.split.test
-    figure, note = map_section(session, mapped[evenly_spaced(len(mapped), MAX_MAPPED)])
-    bins = metrics.reliability(torch.from_numpy(probabilities), torch.from_numpy(labels))
+    figure, note = map_section(session, test[evenly_spaced(len(test), MAX_MAPPED)])
     return {
         "masks": False,
         "compared": rows,
         "verdict": prediction_verdict(rows, "samples"),
-        "confusion": embedded(confusion(np.array(evaluation["test"]["confusion"]), names)),
-        "reliability": embedded(reliability(bins)),
-        "mistakes": embedded(mistakes(test.values, probabilities, labels, names, MAX_MISTAKES)),
+        "confusion": embedded(confusion(predictions.confusion, predictions.class_names)),
+        "reliability": embedded(reliability(predictions.reliability)),
+        "mistakes": embedded(mistakes(samples, predictions, MAX_MISTAKES)),
         "map": embedded(figure),
         "map_note": note,
     }
@@ -205,8 +209,8 @@ def _examples(session: Session) -> "Figure":
     indices = example_indices(session)
     examples = session.samples.take(indices)
     if examples.labels is not None:
-        names = [examples.class_names[label] for label in examples.labels]
-        examples = Samples(examples.values, names)
+        names = [name or "" for name in examples.items.label_names()]
+        examples = Samples(examples.values, Items(names))
     return reconstructions(session, examples, indices)
 
 

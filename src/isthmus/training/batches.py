@@ -1,7 +1,14 @@
-"""Batches by counter: samples, order and noise follow from seed, epoch and step alone."""
+"""Batches by counter: samples, order and noise follow from seed, epoch and step alone.
+
+A data loader with workers has a state: a queue, and random numbers in every worker. Here a batch
+is a function of (seed, epoch, step), so a checkpoint needs no state of the data, a run can be
+resumed in the middle of an epoch to the bit, and several processes see together what one would.
+There are no workers because there is nothing left for them to do: samples are decoded before.
+"""
 
 import hashlib
 import mmap
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,24 +24,22 @@ from isthmus.data.random import AUGMENT, FLIP, ORDER, StepRng
 from isthmus.data.samples import Samples
 from isthmus.runtime import total_memory
 from isthmus.training.config import TrainingConfig
+from isthmus.training.targets import Targets
 
-DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
-MEMORY_SHARE = 0.5  # of the memory that a file may take before it is read piece by piece
+MAX_DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
+MAX_MEMORY_SHARE = 0.5  # of the memory that a file may take and still be read ahead
+NOISE_BATCH_SIZE = 256  # for the fingerprint of noise, which does not depend on it
 
 
 class SampleTensors:
-    """Samples ready to be gathered into inputs x on a device.
-
-    Samples that fit are copied to an accelerator once, as they are (uint8); otherwise each batch
-    is gathered from memory, or from the memory-mapped file, and sent. Of a file that memory
-    cannot hold, only what is asked for is read: reading ahead would push out what is needed next.
+    """Samples and their targets as tensors, ready to be gathered into batches on a device.
 
     Parameters
     ----------
     values : (N, H, W, C) uint8 or (N, L, C) float32
     preprocessing : Preprocessing
     device : torch.device
-    truth : (N,) int64 or (N, H, W) uint8, optional
+    targets : (N,) int64 or (N, H, W) uint8, optional
         Labels or masks, where they are the target; otherwise the samples themselves are.
     """
 
@@ -43,59 +48,62 @@ class SampleTensors:
         values: NDArray[np.generic],
         preprocessing: Preprocessing,
         device: torch.device,
-        truth: NDArray[np.int64] | NDArray[np.uint8] | None = None,
+        targets: Targets | None = None,
     ) -> None:
-        mapped: Any = getattr(values, "_mmap", None)
-        if hasattr(mapped, "madvise") and values.nbytes > MEMORY_SHARE * total_memory():
-            mapped.madvise(mmap.MADV_RANDOM)  # Windows has none
+        _disable_read_ahead(values)
+        # On a CPU the memory-mapped file itself is the tensor: nothing is copied.
         self.values = torch.from_numpy(values)
-        self.truth = None if truth is None else torch.from_numpy(truth)
+        self.targets = None if targets is None else torch.from_numpy(targets)
         self.preprocessing = preprocessing
         self.device = device
-        if device.type == "cuda" and values.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info()[0]:
+        # Samples that fit go to the device once, as uint8: a quarter of their size as float32,
+        # and no transfer in any step.
+        if device.type == "cuda" and values.nbytes < (
+            MAX_DEVICE_SHARE * torch.cuda.mem_get_info()[0]
+        ):
             self.values = self.values.to(device)
-            self.truth = None if self.truth is None else self.truth.to(device)
+            self.targets = None if self.targets is None else self.targets.to(device)
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the samples at `indices` as x (n, C, H, W) or (n, C, L) float32."""
-        where = torch.from_numpy(np.ascontiguousarray(indices)).to(self.values.device)
-        return self.preprocessing.to_input(self.values.index_select(0, where).to(self.device))
+        return self.preprocessing.to_input(self._select(self.values, indices))
 
-    def target(self, indices: NDArray[np.int64]) -> Tensor | None:
+    def gather_targets(self, indices: NDArray[np.int64]) -> Tensor | None:
         """Return labels (n,) or masks (n, H, W) int64, where those are the target."""
-        if self.truth is None:
-            return None
-        where = torch.from_numpy(np.ascontiguousarray(indices)).to(self.truth.device)
-        return self.truth.index_select(0, where).to(self.device).long()
+        return None if self.targets is None else self._select(self.targets, indices).long()
+
+    def _select(self, tensor: Tensor, indices: NDArray[np.int64]) -> Tensor:
+        rows = torch.from_numpy(np.ascontiguousarray(indices)).to(tensor.device)
+        return tensor.index_select(0, rows).to(self.device)
 
 
 class Batches:
     """Batches of the samples at `indices`.
 
     All are of one size: an epoch leaves out the few samples beyond a whole number of batches,
-    other ones each time.
+    different ones each time.
 
     Parameters
     ----------
-    source : Source
+    tensors : SampleTensors
     indices : (n,) int64
-        Which samples to draw from.
+        Samples to draw from.
     size : int
-        Of a batch, over all processes.
+        Samples in a batch, of all processes together.
     seed : int
     share : (int, int)
-        The number of this process and of all; each takes its share of every batch.
+        The rank of this process and the number of processes; each takes its share of every batch.
     flip : bool
         Mirror half of the samples of an epoch from left to right.
     augmentation : Augmentation, optional
-        Changes to the samples of an epoch.
+        Random changes to the samples of an epoch.
     corruption : Corruption, optional
         Noise on the inputs; the targets stay clean.
     """
 
     def __init__(
         self,
-        source: SampleTensors,
+        tensors: SampleTensors,
         indices: NDArray[np.int64],
         size: int,
         seed: int = 0,
@@ -104,7 +112,7 @@ class Batches:
         augmentation: Augmentation | None = None,
         corruption: Corruption | None = None,
     ) -> None:
-        self.source = source
+        self.tensors = tensors
         self.indices = indices
         self.size = size
         self.seed = seed
@@ -117,52 +125,51 @@ class Batches:
         return len(self.indices) // self.size
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inputs and targets of an epoch (counted from 0), from the batch `start` on.
+        """Yield the inputs and targets of an epoch (counted from 0), from batch `start` on.
 
-        Targets are labels, masks, or the samples before noise. Chance is drawn for the whole
-        batch, of which each process takes its share.
+        Targets are labels, masks, or the samples before noise. Random numbers are drawn for the
+        whole batch, of which each process takes its share: so the result depends neither on the
+        number of processes nor on the batch that an epoch is entered at.
         """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
-        flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
+        is_flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
+        own = slice(self.share[0], None, self.share[1])
         for batch in range(start, len(self)):
             whole = slice(batch * self.size, (batch + 1) * self.size)
-            mine = slice(self.share[0], None, self.share[1])
-            chosen = order[whole][mine]
-            x, truth = self.source.gather(chosen), self.source.target(chosen)
+            indices = order[whole][own]
+            x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
             if self.flip:
-                where = torch.from_numpy(np.flatnonzero(flipped[whole][mine])).to(x.device)
-                x[where] = x[where].flip(-1)
-                if truth is not None and truth.ndim == 3:
-                    truth[where] = truth[where].flip(-1)
-            rng = (self.seed, epoch, batch, self.size, self.share)
+                _flip(x, targets, is_flipped[whole][own])
+            counters = (self.seed, epoch, batch, self.size, self.share)
             if self.augmentation is not None:
-                x, truth = self._augmented(x, truth, StepRng(*rng, AUGMENT))
-            target = x if truth is None else truth
+                x, targets = self._augment(x, targets, StepRng(*counters, AUGMENT))
+            clean = x
             if self.corruption is not None:
-                x = self.corruption.apply(x, StepRng(*rng))
-            yield x, target
+                x = self.corruption.apply(x, StepRng(*counters))
+            yield x, clean if targets is None else targets
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets of all samples once, in their order, the last batch shorter.
 
-        Nothing is augmented, and noise is frozen: always the same for a sample.
+        Nothing is augmented, and noise is frozen: always the same for a sample, so that epochs
+        and models are compared on the same inputs.
         """
         for start in range(0, len(self.indices), self.size):
-            chosen = self.indices[start : start + self.size]
-            x, truth = self.source.gather(chosen), self.source.target(chosen)
-            target = x if truth is None else truth
+            indices = self.indices[start : start + self.size]
+            x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
+            clean = x
             if self.corruption is not None:
-                x = self.corruption.frozen(x, self.seed, chosen)
-            yield x, target
+                x = self.corruption.apply_fixed(x, self.seed, indices)
+            yield x, clean if targets is None else targets
 
-    def _augmented(
-        self, x: Tensor, truth: Tensor | None, rng: StepRng
+    def _augment(
+        self, x: Tensor, targets: Tensor | None, rng: StepRng
     ) -> tuple[Tensor, Tensor | None]:
         """Change samples, and masks with them; labels stay."""
         assert self.augmentation is not None
-        if truth is not None and truth.ndim == 1:
-            return self.augmentation.apply(x, rng)[0], truth
-        return self.augmentation.apply(x, rng, truth)
+        if targets is not None and targets.ndim == 1:
+            return self.augmentation.apply(x, rng)[0], targets
+        return self.augmentation.apply(x, rng, targets)
 
 
 def noise_fingerprint(
@@ -171,10 +178,36 @@ def noise_fingerprint(
     preprocessing: Preprocessing,
     config: TrainingConfig,
 ) -> str:
-    """Return 16 hexadecimal digits of the samples at `indices` under their frozen noise."""
-    source = SampleTensors(samples.values, preprocessing, torch.device("cpu"))
-    part = Batches(source, indices, 256, config.seed, corruption=config.corruption)
+    """Return 16 hexadecimal digits of the samples at `indices` with their frozen noise.
+
+    A run records them, so that noise which another version of NumPy draws differently is noticed
+    before anything is measured on it.
+    """
+    tensors = SampleTensors(samples.values, preprocessing, torch.device("cpu"))
+    batches = Batches(tensors, indices, NOISE_BATCH_SIZE, config.seed, corruption=config.corruption)
     digest = hashlib.sha256()
-    for x, _ in part.in_order():
+    for x, _ in batches.in_order():
         digest.update(x.movedim(1, -1).contiguous().numpy().data)
     return digest.hexdigest()[:16]
+
+
+def _flip(x: Tensor, targets: Tensor | None, is_flipped: NDArray[np.bool_]) -> None:
+    """Mirror some samples in place, and their masks with them."""
+    rows = torch.from_numpy(np.flatnonzero(is_flipped)).to(x.device)
+    x[rows] = x[rows].flip(-1)
+    if targets is not None and targets.ndim == 3:
+        targets[rows] = targets[rows].flip(-1)
+
+
+def _disable_read_ahead(values: NDArray[np.generic]) -> None:
+    """Let the system read only what is asked for of a file that memory cannot hold.
+
+    By default it reads the pages around a sample too. In random order those are not needed soon,
+    and they push out what is: without read-ahead, random batches from a file of twice the memory
+    came sixty times faster. A file that fits is read ahead, as all of it will be needed.
+    """
+    file: Any = getattr(values, "_mmap", None)
+    if file is None or sys.platform == "win32":  # which has no madvise
+        return
+    if values.nbytes > MAX_MEMORY_SHARE * total_memory():
+        file.madvise(mmap.MADV_RANDOM)

@@ -1,133 +1,142 @@
-"""How to train: frozen, checked when made, filled in once the data is known."""
+"""How to train: frozen, checked when made, completed once the data is known.
+
+The docstring of `TrainingConfig` is also the help of `isthmus train`, and the fields' metadata say
+in which panel of the help an option stands. So this file must import quickly: torch and the tables
+that need it are imported where they are used.
+"""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from isthmus.data.augmentation import Augmentation
-from isthmus.data.corruption import Corruption
 from isthmus.errors import OptionError
-from isthmus.models.config import ModelConfig
-from isthmus.models.registry import MODELS
-from isthmus.training.objectives import LOSSES
-from isthmus.training.optim import OPTIMIZERS, SCHEDULES
+
+if TYPE_CHECKING:
+    from isthmus.data.augmentation import Augmentation
+    from isthmus.data.corruption import Corruption
+    from isthmus.models.config import ModelConfig
+    from isthmus.models.registry import Task
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
-IMAGES_SEEN = 1_600_000  # by default: few epochs of a large set, many of a small one
-EPOCHS = (10, 30)
-EPOCHS_LABELLED = 100  # at most, as augmented samples do not repeat
-BATCH = (32, 256)
-BATCH_NUMBERS = 2**22  # numbers in a batch at most, unless the user says otherwise
-STEPS_PER_EPOCH = 64  # at least, unless the user says otherwise
-PHOTOGRAPHS = {  # changes to photographs with labels or masks, unless the user says otherwise
+
+# Defaults that depend on the data. A large set needs few epochs and a small one many, so what is
+# constant is the number of samples seen. Batches of at most 256 keep enough steps an epoch for the
+# optimizer; a limit on their numbers keeps the activations of large images within memory.
+DEFAULT_SAMPLES_SEEN = 1_600_000
+MIN_EPOCHS, MAX_EPOCHS = 10, 30
+MAX_EPOCHS_LABELLED = 100  # augmented samples do not repeat, so more epochs still help
+MIN_BATCH_SIZE, MAX_BATCH_SIZE = 32, 256
+MAX_BATCH_NUMBERS = 2**22
+MIN_STEPS_PER_EPOCH = 64
+DEFAULT_AUGMENTATION = {  # of photographs: of images that may be flipped
     "classify": "shift:0.1,zoom:0.3,color:0.2",
     "segment": "zoom:0.3,color:0.2",
 }
 
+# Panels of the help, as metadata of fields.
+DATA = {"panel": "Data"}
+MODEL = {"panel": "Model"}
+TRAINING = {"panel": "Training"}
+NOISE = {"panel": "Noise and augmentation"}
+LABELS = {"panel": "Labels"}
+OUTPUT = {"panel": "Output"}
+KIND_AND_STRENGTH = {"metavar": "<kind:strength>"}
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a model is trained. What is None is chosen by `resolved`.
+    """How a model is trained; `resolve` chooses what is None.
 
     Parameters
     ----------
+    validation : float
+        Fraction of the data to choose the best epoch by, where the source has no validation split.
+    test : float
+        Fraction of the data to report on, where the source has no test split.
+    encoder_from : str, optional
+        Start with the encoder of this run; of a segmenter also with a file of VGG-16's weights.
+    freeze : bool
+        Keep that encoder as it is and train only the rest.
     epochs : int, optional
-        By default as many as make 1.6 million samples seen, from 10 to 30, or 100 with
-        labels or masks.
+        Passes over the training samples; by default as many as see 1.6 million samples, from 10
+        to 30, with labels or masks to 100.
     batch_size : int, optional
-        By default a power of two from 32 to 256 that leaves 64 steps an epoch and fits in memory.
+        Samples in a batch, of all processes together; by default a power of two from 32 to 256
+        that leaves 64 steps an epoch and fits in memory.
     optimizer : str
-        A key of `OPTIMIZERS`.
+        One of adamw, adam, adamax, sgd and adadelta.
     lr : float, optional
         Highest learning rate of the schedule; by default the optimizer's usual one, for a few
-        models a part of it (`Model.pace`).
+        models a part of it.
     momentum : float
-        Of SGD; the others have their own.
-    weight_decay : float
-        Decoupled for AdamW, an L2 penalty for the others.
+        Momentum of sgd, from 0 to below 1; the other optimizers have their own.
+    weight_decay : float, optional
+        Decoupled for adamw, an L2 penalty for the others; by default the optimizer's usual one.
     schedule : str
-        A key of `SCHEDULES`.
+        Schedule of the learning rate: one-cycle, constant, cosine or step.
     loss : str, optional
-        A key of `LOSSES`; by default "bce" after a sigmoid, "cross-entropy" where there are
-        classes, and "mse" otherwise.
-    flip : bool, optional
-        Mirror half of the training images from left to right, other ones each epoch; by default
-        where the data set says that mirrored samples are as likely.
-    corrupt : str, optional
-        Noise to undo, as `Corruption.parse` reads it, such as "gaussian:0.5": fresh on the inputs
-        of every epoch, frozen on those of the validation and the test part.
-    augment : str, optional
-        Changes to the images of every epoch, as `Augmentation.parse` reads them, such as
-        "shift:0.1,color:0.2"; "none" for none. By default photographs with classes are changed
-        and all else is not.
-    label_smoothing : float
-        The share of each label that all classes divide among them.
-    class_weights : bool
-        Weigh classes in the loss by the inverse of how frequent they are.
-    encoder_from : str, optional
-        A run whose encoder to start with, or for a segmenter a file of VGG-16's weights.
-    freeze : bool
-        Leave that encoder as it is and train the rest.
+        One of bce, mse and cross-entropy; by default bce after a sigmoid, cross-entropy where
+        there are classes, and mse otherwise.
     patience : int, optional
-        Stop after as many epochs without a better one by validation: of its loss, with labels of
-        the accuracy, with masks of the mean IoU. None never stops early.
-    validation, test : float
-        Fractions of the data to hold out where the source has no such part itself.
+        Stop after so many epochs without a better one: by validation loss, with labels by
+        accuracy, with masks by mean IoU. By default never stop early.
     seed : int
-        Decides the division of the data, the first weights, the order of samples.
+        Seed of all that is random: the split, the first weights, the order of samples, noise,
+        augmentation and dropout.
     device : str
-        One of `DEVICES`.
+        One of auto, cpu, cuda and mps.
     precision : str
-        One of `PRECISIONS`; "auto" is bfloat16 where the processor computes in it.
+        One of auto, 32 and bf16; auto is bfloat16 where the processor computes in it.
+    flip : bool, optional
+        Mirror half of the training images from left to right, another half each epoch; by default
+        where the data set allows it.
+    corrupt : str, optional
+        Train a denoiser with this noise on its inputs, as kind:strength, of gaussian,
+        gaussian-unclipped, masked, occluded and salt-pepper; several with commas between. Noise
+        is new in every epoch of training, and always the same for validation and test.
+    augment : str, optional
+        Change the training images at random each epoch, as kind:strength: shift:0.1, zoom:0.3,
+        rotate:10, color:0.2; several with commas between, or none. By default photographs with
+        labels or masks are changed and all else is not.
+    label_smoothing : float
+        Share of each label that is spread over all classes, from 0 to below 1.
+    class_weights : bool
+        Weigh classes in the loss by the inverse of their frequency.
     tensorboard : bool
         Write event files for TensorBoard too.
 
     Raises
     ------
-    SettingsError
+    OptionError
         If a value is outside its range or a name is unknown.
     """
 
-    epochs: int | None = None
-    batch_size: int | None = None
-    optimizer: str = "adamw"
-    lr: float | None = None
-    momentum: float = 0.0
-    weight_decay: float | None = None
-    schedule: str = "one-cycle"
-    loss: str | None = None
-    flip: bool | None = None
-    corrupt: str | None = None
-    augment: str | None = None
-    label_smoothing: float = 0.0
-    class_weights: bool = False
-    encoder_from: str | None = None
-    freeze: bool = False
-    patience: int | None = None
-    validation: float = 0.1
-    test: float = 0.1
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"
-    tensorboard: bool = False
+    validation: float = field(default=0.1, metadata=DATA)
+    test: float = field(default=0.1, metadata=DATA)
+    encoder_from: str | None = field(default=None, metadata=MODEL)
+    freeze: bool = field(default=False, metadata=MODEL)
+    epochs: int | None = field(default=None, metadata=TRAINING)
+    batch_size: int | None = field(default=None, metadata=TRAINING)
+    optimizer: str = field(default="adamw", metadata=TRAINING)
+    lr: float | None = field(default=None, metadata=TRAINING)
+    momentum: float = field(default=0.0, metadata=TRAINING)
+    weight_decay: float | None = field(default=None, metadata=TRAINING)
+    schedule: str = field(default="one-cycle", metadata=TRAINING)
+    loss: str | None = field(default=None, metadata=TRAINING)
+    patience: int | None = field(default=None, metadata=TRAINING)
+    seed: int = field(default=0, metadata=TRAINING)
+    device: str = field(default="auto", metadata=TRAINING)
+    precision: str = field(default="auto", metadata=TRAINING)
+    flip: bool | None = field(default=None, metadata=NOISE)
+    corrupt: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})
+    augment: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})
+    label_smoothing: float = field(default=0.0, metadata=LABELS)
+    class_weights: bool = field(default=False, metadata=LABELS)
+    tensorboard: bool = field(default=False, metadata=OUTPUT)
 
     def __post_init__(self) -> None:
-        tables: dict[str, Any] = {
-            "optimizer": OPTIMIZERS,
-            "schedule": SCHEDULES,
-            "loss": LOSSES,
-            "device": DEVICES,
-            "precision": PRECISIONS,
-        }
-        for name, table in tables.items():
-            value = getattr(self, name)
-            if value is not None and value not in table:
-                raise OptionError(f"there is no {name} {value!r}; there are {', '.join(table)}.")
+        self._reject_unknown_names()
         for name, low, high in (
             ("epochs", 1, math.inf),
             ("batch_size", 1, math.inf),
@@ -141,88 +150,110 @@ class TrainingConfig:
             if value is not None and not low <= value <= high:
                 limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
                 raise OptionError(f"{name.replace('_', ' ')} must be {limit}, not {value}.")
-        _ = self.corruption, self.augmentation  # refuse what cannot be read
+        _ = self.corruption, self.augmentation  # raise if they cannot be parsed
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise OptionError(f"lr must be a number above 0, not {self.lr}.")
         if self.freeze and not self.encoder_from:
             raise OptionError("freeze needs an encoder to keep as it is; give encoder from too.")
 
     @property
-    def corruption(self) -> Corruption | None:
+    def corruption(self) -> "Corruption | None":
         """The noise on the inputs, if any."""
+        from isthmus.data.corruption import Corruption
+
         return Corruption.parse(self.corrupt) if self.corrupt else None
 
     @property
-    def augmentation(self) -> Augmentation | None:
-        """The changes to images, if any."""
+    def augmentation(self) -> "Augmentation | None":
+        """The random changes to training images, if any."""
+        from isthmus.data.augmentation import Augmentation
+
         return Augmentation.parse(self.augment) if self.augment not in (None, "none") else None
 
     def resolve(
-        self, model_config: ModelConfig, count: int, allows_flip: bool = False
+        self, model_config: "ModelConfig", count: int, allows_flip: bool = False
     ) -> "TrainingConfig":
-        """Fill in what was left open.
+        """Return a copy with every default chosen for a model and its data.
 
         Parameters
         ----------
         model_config : ModelConfig
             The model to train.
         count : int
-            Samples to train on.
+            Number of samples to train on.
         allows_flip : bool
-            Whether mirrored samples are as likely; see `Samples`.
+            Whether a mirrored sample is as likely as the sample; see `Samples`.
 
         Raises
         ------
-        SettingsError
-            If the loss does not go with the model's output, or a batch would exceed the samples.
+        OptionError
+            If a setting does not fit the model's task or output, or a batch would exceed the
+            samples.
         """
+        from isthmus.models.registry import MODELS
+        from isthmus.training.optim import OPTIMIZERS
+
         loss = self._loss(model_config)
-        if len(model_config.shape) == 2 and (self.flip or self.augmentation):
-            raise OptionError("signals have no left and right; leave flip and augment out.")
-        if model_config.task == "reconstruct" and (self.label_smoothing or self.class_weights):
-            raise OptionError(
-                f"{model_config.model} is an autoencoder and has no classes; leave label smoothing and "
-                "class weights out."
-            )
-        if model_config.task != "reconstruct" and self.corrupt:
-            raise OptionError(
-                f"{model_config.model} is no autoencoder and undoes no noise; leave corrupt out, or give "
-                "augment."
-            )
-        photographs = allows_flip and model_config.task != "reconstruct" and not self.freeze
+        self._reject_other_tasks(model_config)
         if self.batch_size is not None and self.batch_size > count:
             raise OptionError(
                 f"a batch of {self.batch_size:,} exceeds the {count:,} samples to train on; "
                 "take a smaller batch size."
             )
-        most = EPOCHS[1] if model_config.task == "reconstruct" else EPOCHS_LABELLED
-        epochs = min(max(math.ceil(IMAGES_SEEN / count), EPOCHS[0]), most)
-        batch = min(
-            count // STEPS_PER_EPOCH, BATCH_NUMBERS // math.prod(model_config.shape), BATCH[1]
-        )
-        batch = min(max(2 ** int(math.log2(max(batch, 1))), BATCH[0]), count)
-        usual = OPTIMIZERS[self.optimizer]
+        optimizer = OPTIMIZERS[self.optimizer]
+        lr = optimizer.lr * MODELS[model_config.model].lr_scale
         return replace(
             self,
-            epochs=self.epochs or epochs,
-            batch_size=self.batch_size or batch,
-            lr=usual.lr * MODELS[model_config.model].lr_scale if self.lr is None else self.lr,
-            weight_decay=(usual.weight_decay if self.weight_decay is None else self.weight_decay),
+            epochs=self.epochs or _default_epochs(model_config.task, count),
+            batch_size=self.batch_size or _default_batch_size(model_config.shape, count),
+            lr=lr if self.lr is None else self.lr,
+            weight_decay=optimizer.weight_decay if self.weight_decay is None else self.weight_decay,
             loss=loss,
             flip=allows_flip if self.flip is None else self.flip,
             corrupt=str(self.corruption) if self.corruption else None,
-            augment=self.augment or (PHOTOGRAPHS[model_config.task] if photographs else "none"),
+            augment=self.augment or self._default_augment(model_config.task, allows_flip),
         )
 
-    def _loss(self, model_config: ModelConfig) -> str:
-        """Return the loss, if it goes with the model's output."""
-        usual = {"sigmoid": "bce", "softmax": "cross-entropy", "identity": "mse"}
-        loss = self.loss or usual[model_config.activation]
+    def _reject_unknown_names(self) -> None:
+        from isthmus.training.objectives import LOSSES
+        from isthmus.training.optim import OPTIMIZERS, SCHEDULES
+
+        tables: dict[str, Any] = {
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "loss": LOSSES,
+            "device": DEVICES,
+            "precision": PRECISIONS,
+        }
+        for name, table in tables.items():
+            value = getattr(self, name)
+            if value is not None and value not in table:
+                raise OptionError(f"there is no {name} {value!r}; there are {', '.join(table)}.")
+
+    def _reject_other_tasks(self, model_config: "ModelConfig") -> None:
+        """Refuse settings that mean nothing to a model of this task, or to signals."""
+        if len(model_config.shape) == 2 and (self.flip or self.augmentation):
+            raise OptionError("signals have no left and right; leave flip and augment out.")
+        if model_config.task == "reconstruct" and (self.label_smoothing or self.class_weights):
+            raise OptionError(
+                f"{model_config.model} is an autoencoder and has no classes; leave label smoothing "
+                "and class weights out."
+            )
+        if model_config.task != "reconstruct" and self.corrupt:
+            raise OptionError(
+                f"{model_config.model} is no autoencoder and undoes no noise; leave corrupt out, "
+                "or give augment."
+            )
+
+    def _loss(self, model_config: "ModelConfig") -> str:
+        """Return the loss, if it fits the model's output."""
+        defaults = {"sigmoid": "bce", "softmax": "cross-entropy", "identity": "mse"}
+        default = defaults[model_config.activation]
+        loss = self.loss or default
         if (loss == "cross-entropy") != (model_config.activation == "softmax"):
             raise OptionError(
                 f"the loss {loss} does not go with {model_config.model}, whose answer is "
-                f"{'a class' if model_config.class_names else 'a sample'}; take "
-                f"{usual[model_config.activation]}."
+                f"{'a class' if model_config.class_names else 'a sample'}; take {default}."
             )
         if loss == "bce" and model_config.activation != "sigmoid":
             raise OptionError(
@@ -230,13 +261,28 @@ class TrainingConfig:
             )
         return loss
 
+    def _default_augment(self, task: "Task", allows_flip: bool) -> str:
+        """Return the changes to photographs with labels or masks, and "none" for all else.
 
-def make_optimizer(
-    config: TrainingConfig, parameters: Iterable[nn.Parameter]
-) -> torch.optim.Optimizer:
-    """Build the optimizer of resolved settings; momentum is SGD's alone."""
-    row = OPTIMIZERS[config.optimizer]
-    options = dict(row.options)
-    if config.optimizer == "sgd":
-        options["momentum"] = config.momentum
-    return row.build(list(parameters), lr=config.lr, weight_decay=config.weight_decay, **options)
+        A set that may be flipped is taken for one of photographs: digits and letters are not, and
+        a zoom or another color can turn one into another. A frozen encoder is left its images as
+        they are, as it has learnt them.
+        """
+        if task == "reconstruct" or not allows_flip or self.freeze:
+            return "none"
+        return DEFAULT_AUGMENTATION[task]
+
+
+def _default_epochs(task: "Task", count: int) -> int:
+    """Return as many epochs as see `DEFAULT_SAMPLES_SEEN` samples, within limits."""
+    most = MAX_EPOCHS if task == "reconstruct" else MAX_EPOCHS_LABELLED
+    return min(max(math.ceil(DEFAULT_SAMPLES_SEEN / count), MIN_EPOCHS), most)
+
+
+def _default_batch_size(shape: tuple[int, ...], count: int) -> int:
+    """Return a power of two, within limits and at most as many as there are samples."""
+    largest = min(
+        count // MIN_STEPS_PER_EPOCH, MAX_BATCH_NUMBERS // math.prod(shape), MAX_BATCH_SIZE
+    )
+    power_of_two: int = 2 ** int(math.log2(max(largest, 1)))
+    return min(max(power_of_two, MIN_BATCH_SIZE), count)

@@ -1,16 +1,31 @@
 """Optimizers and learning-rate schedules, by name."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
+
+from isthmus.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
 class OptimizerRow:
-    """A row of `OPTIMIZERS`: what builds it, and its usual learning rate and weight decay."""
+    """A row of `OPTIMIZERS`.
+
+    Parameters
+    ----------
+    build : callable
+        The class of torch.
+    lr : float
+        Default of the highest learning rate; a model scales it by its `lr_scale`.
+    weight_decay : float
+        Default.
+    options : tuple of (name, value)
+        Further arguments of the class.
+    """
 
     build: Callable[..., torch.optim.Optimizer]
     lr: float
@@ -18,8 +33,12 @@ class OptimizerRow:
     options: tuple[tuple[str, Any], ...] = ()
 
 
+# One call updates all parameters: a small model's step is mostly calls of some 10 µs each.
 FUSED = (("fused", True),)
 
+# AdamW was chosen on validation data of LFW at a code of 32: forgetting squared gradients faster
+# (beta2 0.95 instead of 0.999), at a higher rate and with real weight decay, took the MSE of `conv`
+# from 0.0061 to 0.0043 in 9 epochs, and 30 epochs became better than 80 had been.
 OPTIMIZERS: dict[str, OptimizerRow] = {
     "adamw": OptimizerRow(
         torch.optim.AdamW, lr=5e-3, weight_decay=0.1, options=(*FUSED, ("betas", (0.9, 0.95)))
@@ -31,34 +50,46 @@ OPTIMIZERS: dict[str, OptimizerRow] = {
 }
 
 
-def one_cycle(done: float) -> float:
+def make_optimizer(
+    config: TrainingConfig, parameters: Iterable[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """Build the optimizer of a resolved config; momentum is an argument of SGD only."""
+    row = OPTIMIZERS[config.optimizer]
+    options = dict(row.options)
+    if config.optimizer == "sgd":
+        options["momentum"] = config.momentum
+    return row.build(list(parameters), lr=config.lr, weight_decay=config.weight_decay, **options)
+
+
+def one_cycle(progress: float) -> float:
     """Rise along a cosine for 30% of the steps, then fall along one to nearly nothing.
 
     Smith and Topin, Super-Convergence, 2018.
     """
-    warm = 0.3
-    if done < warm:
-        return 0.04 + 0.96 * (0.5 - 0.5 * math.cos(math.pi * done / warm))
-    return cosine((done - warm) / (1 - warm))
+    warmup = 0.3
+    if progress < warmup:
+        return 0.04 + 0.96 * (0.5 - 0.5 * math.cos(math.pi * progress / warmup))
+    return cosine((progress - warmup) / (1 - warmup))
 
 
-def constant(done: float) -> float:
-    """Stay."""
+def constant(progress: float) -> float:
+    """Keep the highest rate."""
     return 1.0
 
 
-def cosine(done: float) -> float:
+def cosine(progress: float) -> float:
     """Fall along half a cosine to nearly nothing (Loshchilov and Hutter, SGDR, 2017)."""
-    return 1e-4 + (1 - 1e-4) * (0.5 + 0.5 * math.cos(math.pi * done))
+    return 1e-4 + (1 - 1e-4) * (0.5 + 0.5 * math.cos(math.pi * progress))
 
 
-def step(done: float) -> float:
+def step(progress: float) -> float:
     """Divide by ten after half and again after three quarters of the steps."""
-    return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
+    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
 
 
-# From the share of all steps done, in [0, 1), to the share of the highest learning rate. They
-# depend on nothing else, so a run that was stopped goes on as if it had not been.
+# From the share of all steps that are done, in [0, 1), to the share of the highest learning rate.
+# Functions, not torch's schedulers with a state: a resumed run needs the number of its step only,
+# and a run that is made longer follows the rest of the stretched schedule.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "one-cycle": one_cycle,
     "constant": constant,

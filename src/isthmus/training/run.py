@@ -1,34 +1,35 @@
-"""The run folder: all that training leaves, each file whole or absent.
+"""A run: all that training leaves, in a folder or in memory.
 
-run.json
-    What was asked for: spec, preprocessing, settings, data, versions, machine.
-split.npz
-    Indices of the training, validation and test parts.
-history.jsonl
-    A line for every epoch.
-model.safetensors
-    The best weights by validation (see `TrainingConfig.patience`), ready to use (`TrainedModel`).
-last.safetensors
-    The last weights, once training has ended.
-checkpoint/state.pt
-    What it takes to go on exactly: last weights, optimizer, counters.
+=====================  =============================================================================
+run.json               what was asked for and on what: the `Record`, and the format's version
+split.npz              indices of the training, validation and test samples, decided once
+history.jsonl          a line for every epoch
+model.safetensors      the best weights by validation (see `Meter.error`), a file of `TrainedModel`
+last.safetensors       the last weights, once training has ended
+checkpoint/state.pt    what resuming needs: last weights, optimizer, counters
+tensorboard/           event files, if asked for
+=====================  =============================================================================
+
+What is derived from a run (codes, maps, an index, report.html) may lie in its folder too; it
+carries the fingerprints of model and data, and can be deleted.
+
+A file is whole or absent. An epoch is written as best weights, history, checkpoint: the checkpoint
+comes last and makes the epoch count, so a process that is killed between two of them trains that
+epoch again, to the same files.
 """
 
 import io
 import json
 import os
 import platform
-import shutil
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import torch
 
@@ -37,13 +38,17 @@ from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
-from isthmus.errors import IsthmusError, RunError, first_sentence
-from isthmus.files import from_json, reporting_damage, to_json, write_bytes, write_json
-from isthmus.inference import FILE, TrainedModel
+from isthmus.errors import RunError
+from isthmus.files import from_json, reporting_damage, to_json
+from isthmus.inference import MODEL_FILE, TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
+from isthmus.training.store import FolderStore, MemoryStore, Store
 
-FORMAT = 2  # of the run folder; raise it when an older program could misread it
+FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
+RECORD, SPLIT, HISTORY = "run.json", "split.npz", "history.jsonl"
+LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
+FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT)
 
 
 @dataclass(frozen=True)
@@ -54,14 +59,15 @@ class Record:
     ----------
     model_config : ModelConfig
     preprocessing : Preprocessing
-        From the bytes of a file to the model's input, with nothing left open.
-    config : TrainingConfig
-        With nothing left open.
+        From the bytes of a file to the model's input, with every default chosen.
+    training_config : TrainingConfig
+        With every default chosen.
     origin : Origin
         What the data was loaded from, and how.
     data : dict
-        The data's fingerprint, description and number of samples in each part.
-    made : dict
+        The data's fingerprint, description and number of samples in each split, and the
+        fingerprint of a denoiser's noise.
+    environment : dict
         When, with which versions and on which machine.
     """
 
@@ -72,44 +78,43 @@ class Record:
     data: dict[str, Any]
     environment: dict[str, Any]
 
+    def to_bytes(self) -> bytes:
+        """Return the content of run.json."""
+        content = {"format": FORMAT, **to_json(self)}
+        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that exists, and its record."""
+    """A run that exists: its record, split, history, checkpoint and model.
 
-    path: Path
+    `Run.open` gives one of a folder; `train` and `resume` leave theirs in `Training.run`, also
+    one that lives in memory only.
+    """
+
+    store: Store
     record: Record
+    loaded: Samples | None = field(default=None, repr=False)  # spares `samples` to load them again
 
     @classmethod
     def create(
-        cls, path: str | Path, record: Record, split: Split, untrained: TrainedModel
+        cls, path: Path | None, record: Record, split: Split, untrained: TrainedModel
     ) -> "Run":
-        """Make a run folder, whole or not at all.
+        """Make a run in a new folder, whole or not at all, or in memory.
 
         Raises
         ------
         RunError
             If there is something at `path` already.
         """
-        path = Path(path)
-        require_free(path)
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            partial.mkdir(parents=True)
-            cls(partial, record).write_record()
-            parts = io.BytesIO()
-            np.savez_compressed(
-                parts, train=split.train, validation=split.validation, test=split.test
-            )
-            write_bytes(partial / "split.npz", parts.getvalue())
-            untrained.save(partial / FILE)
-            partial.rename(path)
-        except (OSError, IsthmusError) as error:
-            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-            raise RunError(f"{path} cannot be made: {first_sentence(cause)}.") from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return cls(path, record)
+        arrays = io.BytesIO()
+        np.savez_compressed(arrays, train=split.train, validation=split.validation, test=split.test)
+        files = {
+            RECORD: record.to_bytes(),
+            SPLIT: arrays.getvalue(),
+            MODEL_FILE: untrained.to_bytes(),
+        }
+        return cls(FolderStore.create(path, files) if path else MemoryStore(files), record)
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
@@ -120,17 +125,26 @@ class Run:
         RunError
             If there is none, or another version of Isthmus wrote it.
         """
-        path = Path(path)
-        file = path / "run.json"
-        if not file.exists():
-            raise RunError(f"{path} is no run folder: it has no run.json.")
+        return cls._read(FolderStore(Path(path)))
+
+    def reload(self) -> "Run":
+        """Return this run with its record as it is written now: resuming may have changed it."""
+        return replace(self._read(self.store), loaded=self.loaded)
+
+    @classmethod
+    def _read(cls, store: Store) -> "Run":
+        file = Path(store.name, RECORD)
         with reporting_damage(file, RunError):
-            content = json.loads(file.read_text())
+            text = store.read(RECORD)
+        if text is None:
+            raise RunError(f"{store.name} is no run folder: it has no run.json.")
+        with reporting_damage(file, RunError):
+            content = json.loads(text)
             written = content.get("format")
         if written != FORMAT:
             raise RunError(
-                f"{path} was written in format {written} of the run folder and this Isthmus reads "
-                f"format {FORMAT}; use the version that wrote it."
+                f"{store.name} was written in format {written} of the run folder and this Isthmus "
+                f"reads format {FORMAT}; use the version that wrote it."
             )
         with reporting_damage(file, RunError):
             content["data"]["fingerprint"]
@@ -142,151 +156,148 @@ class Run:
                 content["data"],
                 content["environment"],
             )
-        return cls(path, record)
+        return cls(store, record)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep every other process from writing to this run.
+    @property
+    def name(self) -> str:
+        """What messages call this run: its path, or "the run in memory"."""
+        return self.store.name
+
+    @property
+    def has_folder(self) -> bool:
+        """Whether the run is kept in a folder rather than in memory."""
+        return isinstance(self.store, FolderStore)
+
+    @property
+    def path(self) -> Path:
+        """The run folder.
 
         Raises
         ------
         RunError
-            If another one does so now.
+            If the run is in memory.
         """
-        lock = filelock.FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise RunError(
-                f"{self.path} is in use by another process that trains it; wait for its end, or "
-                "train into another folder."
-            ) from None
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {first_sentence(error)}.") from error
-        try:
-            for abandoned in self.path.rglob(".*.tmp"):  # by a process that was killed
-                abandoned.unlink()
-            yield
-        finally:
-            lock.release()
+        if not isinstance(self.store, FolderStore):
+            raise RunError(f"{self.name} has no folder; save it into one with Run.save.")
+        return self.store.path
+
+    def save(self, path: str | Path) -> "Run":
+        """Copy the run into a new folder, whole or not at all, and return that run.
+
+        Raises
+        ------
+        RunError
+            If there is something at `path` already.
+        """
+        contents = {file: self.store.read(file) for file in FILES}
+        files = {file: content for file, content in contents.items() if content is not None}
+        return replace(self, store=FolderStore.create(Path(path), files))
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep everybody else from training this run.
+
+        Raises
+        ------
+        RunError
+            If somebody does so now.
+        """
+        return self.store.lock()
 
     def samples(self, track: Track = untracked) -> Samples:
-        """Load the data of the run again.
+        """Return the data of the run; it is loaded again unless the run was trained just now.
 
         Raises
         ------
         RunError
             If it came from an array, or is not what it was.
         """
+        if self.loaded is not None:
+            return self.loaded
         origin = self.record.origin
         if not origin.source:
-            raise RunError(f"{self.path} was trained on an array; give the samples again.")
+            raise RunError(f"{self.name} was trained on an array; give the samples again.")
         samples = load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
         self.check(samples)
         return samples
 
     def check(self, samples: Samples) -> None:
-        """Refuse samples that are not those the run was trained on."""
+        """Raise a RunError if samples are not those that the run was trained on."""
         if samples.fingerprint != self.record.data["fingerprint"]:
             raise RunError(
-                f"{self.record.origin.source or 'the array'} is not the data that {self.path} was "
+                f"{self.record.origin.source or 'the array'} is not the data that {self.name} was "
                 "trained on; it has changed since, so train a new run."
             )
 
     def split(self) -> Split:
-        """Return the division of the data, decided when the run was made."""
-        file = self.path / "split.npz"
-        with reporting_damage(file, RunError), file.open("rb") as opened, np.load(opened) as parts:
-            return Split(parts["train"], parts["validation"], parts["test"])
+        """Return the split of the data, which was decided when the run was made."""
+        with self._reporting_damage(SPLIT), np.load(io.BytesIO(self._require(SPLIT))) as arrays:
+            return Split(arrays["train"], arrays["validation"], arrays["test"])
 
     def model(self, device: str = "cpu") -> TrainedModel:
-        """Load the best weights."""
-        return TrainedModel.load(self.path, device)
+        """Load the best weights so far; before the first epoch, those it started with."""
+        if isinstance(self.store, FolderStore):
+            return TrainedModel.load(self.path, device)
+        with self._reporting_damage(MODEL_FILE):
+            return TrainedModel.from_bytes(self._require(MODEL_FILE), device)
+
+    def write_model(self, model: TrainedModel, file: str = MODEL_FILE) -> None:
+        """Replace the best weights, or those of another file."""
+        self.store.write(file, model.to_bytes())
 
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of history.jsonl, one for every epoch."""
-        file = self.path / "history.jsonl"
-        if not file.exists():
-            return []
-        with reporting_damage(file, RunError):
-            return [json.loads(line) for line in file.read_text().splitlines()]
+        with self._reporting_damage(HISTORY):
+            content = self.store.read(HISTORY) or b""
+            return [json.loads(line) for line in content.splitlines()]
 
     def write_history(self, lines: list[dict[str, Any]]) -> None:
-        """Replace history.jsonl."""
-        content = "".join(json.dumps(line) + "\n" for line in lines)
-        write_bytes(self.path / "history.jsonl", content.encode())
+        """Replace the history."""
+        self.store.write(HISTORY, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """Return the state at the last checkpoint, if there is one."""
-        file = self.path / "checkpoint" / "state.pt"
-        if not file.exists():
-            return None
-        with reporting_damage(file, RunError):
-            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        """Return the state at the last checkpoint, or None before the first."""
+        with self._reporting_damage(CHECKPOINT):
+            content = self.store.read(CHECKPOINT)
+            if content is None:
+                return None
+            state: dict[str, Any] = torch.load(
+                io.BytesIO(content), map_location="cpu", weights_only=True
+            )
         return state
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint."""
         content = io.BytesIO()
         torch.save(state, content)
-        (self.path / "checkpoint").mkdir(exist_ok=True)
-        write_bytes(self.path / "checkpoint" / "state.pt", content.getvalue())
+        self.store.write(CHECKPOINT, content.getvalue())
 
     def with_epochs(self, epochs: int | None) -> "Run":
-        """Return the run with another number of epochs, not yet written."""
-        config = replace(
-            self.record.training_config, epochs=epochs or self.record.training_config.epochs
-        )
-        return Run(self.path, replace(self.record, training_config=config))
+        """Return the run with another number of epochs, which is not written yet."""
+        config = self.record.training_config
+        config = replace(config, epochs=epochs or config.epochs)
+        return replace(self, record=replace(self.record, training_config=config))
 
     def write_record(self) -> None:
         """Replace run.json."""
-        write_json(self.path / "run.json", {"format": FORMAT, **to_json(self.record)})
+        self.store.write(RECORD, self.record.to_bytes())
 
+    def _require(self, file: str) -> bytes:
+        content = self.store.read(file)
+        if content is None:
+            raise RunError("it is missing.")
+        return content
 
-def is_run(path: str | Path) -> bool:
-    """Return whether there is a run folder at a path."""
-    return (Path(path) / "run.json").is_file()
+    def _reporting_damage(self, file: str) -> AbstractContextManager[None]:
+        return reporting_damage(Path(self.name, file), RunError)
 
 
 def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the line of the epoch whose weights were kept."""
+    """Return the line of the epoch that the best weights are from."""
     return [line for line in history if line["is_best"]][-1]
 
 
-def summarize_training(run: Run) -> dict[str, Any]:
-    """Return what `isthmus train` prints: how long a run was trained, and its best epoch.
-
-    Returns
-    -------
-    dict
-        `run`, its path; `epochs` and `seconds` of training; `best`, with the `epoch` whose weights
-        were kept and all that was measured on the validation split then.
-    """
-    history = run.history()
-    best = best_epoch(history)
-    scores = {name: best[name] for name in best if name.startswith("validation_")}
-    return {
-        "run": str(run.path),
-        "epochs": history[-1]["epoch"],
-        "seconds": history[-1]["seconds"],
-        "best": {"epoch": best["epoch"], **scores},
-    }
-
-
-def require_free(path: Path) -> None:
-    """Refuse a path for a new run unless it is free or an empty folder."""
-    if (path / "run.json").exists():
-        raise RunError(
-            f"{path} is a run already; choose another folder, or go on with it by isthmus resume "
-            f"{path}."
-        )
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise RunError(f"{path} exists already and is not empty; choose another folder.")
-
-
-def environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """Say when, with what and on what a run is made."""
+def describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
+    """Return when, with which versions and on which machine a run is made."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "isthmus": version("isthmus"),

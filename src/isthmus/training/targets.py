@@ -1,4 +1,4 @@
-"""What a model is to answer: labels or masks, and whether the samples have them."""
+"""What a model is to answer: labels or masks, whether samples have them, and how many it gets."""
 
 import math
 
@@ -15,29 +15,38 @@ from isthmus.models.config import ModelConfig
 from isthmus.models.registry import Task
 
 Targets = NDArray[np.int64] | NDArray[np.uint8]
+COUNTED_AT_ONCE = 1024  # targets; masks may be memory-mapped and larger than the memory
 
 
 def required_targets(samples: Samples, task: Task) -> Targets | None:
-    """Return the labels (N,) or masks (N, H, W) that a task needs; nothing to reconstruct.
+    """Return the labels (N,) or masks (N, H, W) that a task needs, and None to reconstruct.
 
     Raises
     ------
-    SettingsError
-        If the samples have none, or of a single class.
+    OptionError
+        If the samples have none.
     """
     if task == "reconstruct":
         return None
-    name = samples.origin.source or "the array"
-    truth = samples.labels if task == "classify" else samples.masks
-    if truth is None:
-        raise OptionError(f"{name} has no {_lacking(samples, task)}")
-    present = [samples.class_names[i] for i in np.flatnonzero(class_counts(samples, truth))]
+    targets = samples.labels if task == "classify" else samples.masks
+    if targets is None:
+        raise OptionError(f"{_name(samples)} has no {_describe_lack(samples, task)}")
+    return targets
+
+
+def reject_single_class(samples: Samples, targets: Targets) -> None:
+    """Refuse targets of one class; this reads all of them, which takes a while with masks.
+
+    Raises
+    ------
+    OptionError
+    """
+    present = [samples.class_names[i] for i in np.flatnonzero(class_counts(samples, targets))]
     if len(present) < 2:
         raise OptionError(
-            f"all of {name} is of one class, {''.join(present) or 'void'}; give samples of two or "
-            "more classes."
+            f"all of {_name(samples)} is of one class, {''.join(present) or 'void'}; give samples "
+            "of two or more classes."
         )
-    return truth
 
 
 def check_classes(samples: Samples, labels: Targets, split: Split) -> None:
@@ -45,11 +54,11 @@ def check_classes(samples: Samples, labels: Targets, split: Split) -> None:
 
     Raises
     ------
-    SettingsError
+    OptionError
         If a class has no sample at all, or none to train on.
     """
-    trained_on = class_counts(samples, labels, split.train)
-    for i in np.flatnonzero(trained_on == 0):
+    counts = class_counts(samples, labels, split.train)
+    for i in np.flatnonzero(counts == 0):
         name, others = samples.class_names[i], int((labels == i).sum())
         raise OptionError(
             f"the class {name} has no sample to train on"
@@ -59,19 +68,28 @@ def check_classes(samples: Samples, labels: Targets, split: Split) -> None:
 
 
 def class_counts(
-    samples: Samples, truth: Targets, indices: NDArray[np.int64] | None = None
+    samples: Samples, targets: Targets, indices: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Count the samples or pixels of each class, void left out: (K,)."""
+    """Count the samples or pixels of each class, without void.
+
+    Returns
+    -------
+    (K,) int64
+    """
     total = np.zeros(VOID + 1 + len(samples.class_names), np.int64)
-    indices = np.arange(len(truth)) if indices is None else indices
-    for part in np.array_split(indices, len(indices) // 1024 + 1):
-        total += np.bincount(truth[part].ravel(), minlength=len(total))
-    if truth.dtype == np.uint8:
+    indices = np.arange(len(targets)) if indices is None else indices
+    for block in np.array_split(indices, len(indices) // COUNTED_AT_ONCE + 1):
+        total += np.bincount(targets[block].ravel(), minlength=len(total))
+    if targets.dtype == np.uint8:
         total[VOID] = 0
     return total[: len(samples.class_names)]
 
 
-def _lacking(samples: Samples, task: Task) -> str:
+def _name(samples: Samples) -> str:
+    return samples.origin.source or "the array"
+
+
+def _describe_lack(samples: Samples, task: Task) -> str:
     """Say what is missing and how to give it."""
     if task == "segment":
         return (
@@ -79,18 +97,22 @@ def _lacking(samples: Samples, task: Task) -> str:
             "the class of each pixel as its value."
         )
     names = list(samples.names)
-    within = [name for name in names if "/" in name]
-    if 0 < len(within) < len(names):
+    in_folders = [name for name in names if "/" in name]
+    if 0 < len(in_folders) < len(names):
         outside = next(name for name in names if "/" not in name)
         return (
-            f"labels for {len(names) - len(within):,} of its {len(names):,} images, such as "
+            f"labels for {len(names) - len(in_folders):,} of its {len(names):,} images, such as "
             f"{outside}; put each into the folder of its class."
         )
     return "labels; put the images of each class into a folder of its own, or give a CSV."
 
 
 class Meter:
-    """What comes out over batches; nothing for autoencoders, which have their loss."""
+    """Scores over the batches of a validation split; none for autoencoders, which have a loss.
+
+    The confusion matrix is summed rather than scores of batches averaged: the last batch is
+    shorter, and a mean IoU over batches is not that of all pixels.
+    """
 
     def __init__(self, model_config: ModelConfig) -> None:
         self.task = model_config.task
@@ -98,11 +120,11 @@ class Meter:
         self.void = VOID if model_config.task == "segment" else None
         self.confusion = torch.zeros(self.classes, self.classes, dtype=torch.int64)
 
-    def add(self, output: Tensor, truth: Tensor) -> None:
-        """Count a batch of logits (N, K) or (N, K, H, W) beside labels or masks."""
+    def add(self, output: Tensor, targets: Tensor) -> None:
+        """Count a batch: logits (N, K) or (N, K, H, W), and labels (N,) or masks (N, H, W)."""
         if self.task != "reconstruct":
             predicted = output.argmax(1)
-            self.confusion += confusion(predicted, truth, self.classes, self.void).cpu()
+            self.confusion += confusion(predicted, targets, self.classes, self.void).cpu()
 
     def values(self) -> dict[str, float]:
         """Return the `accuracy` over samples or pixels, and for masks the mean `iou`."""
@@ -111,10 +133,15 @@ class Meter:
         values = {"accuracy": accuracy(self.confusion)}
         if self.task == "segment":
             iou = mean_iou(self.confusion)
-            values["iou"] = 0.0 if math.isnan(iou) else iou  # all is void
+            values["iou"] = 0.0 if math.isnan(iou) else iou  # all pixels are void
         return values
 
     def error(self, loss: float) -> float:
-        """Return what to choose a model by, the lower the better."""
+        """Return what to choose a model by, less is better.
+
+        That is the loss of an autoencoder, one minus the accuracy of a classifier and one minus
+        the mean IoU of a segmenter: what people will judge it by. A classifier's loss rises again
+        while its accuracy still does, when it becomes too sure of its few mistakes.
+        """
         values = self.values()
         return 1 - list(values.values())[-1] if values else loss

@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.errors import OptionError
 
-SHOWN = {
+SCALARS = {  # title in TensorBoard: key of a line of the history
     "loss/train": "loss",
     "loss/validation": "validation_loss",
     "lr": "lr",
@@ -16,7 +16,7 @@ SHOWN = {
 
 
 def require_tensorboard() -> None:
-    """Refuse early where TensorBoard is missing."""
+    """Raise an OptionError where TensorBoard is missing, before any time is spent on training."""
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError:
@@ -27,13 +27,17 @@ def require_tensorboard() -> None:
 
 @contextmanager
 def event_writer(folder: Path, step: int) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Give a function that writes a line of the history; events beyond `step` count no more."""
+    """Give a function that writes a line of the history.
+
+    Events after `step` are hidden: a killed process may have written some that are not in the
+    checkpoint, and training writes them again.
+    """
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(folder, purge_step=step + 1) as writer:
 
         def write(line: dict[str, Any]) -> None:
-            for title, key in SHOWN.items():
+            for title, key in SCALARS.items():
                 writer.add_scalar(title, line[key], line["step"])
             writer.flush()
 

@@ -1,20 +1,20 @@
-"""`train` and `resume`: a run begins, or goes on, and yields `Progress` while it works."""
+"""`train` and `resume`: a run begins or goes on, and yields `Progress` while it does."""
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 
-from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, RunError
 from isthmus.inference import TrainedModel
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import has_batch_norm
@@ -23,27 +23,110 @@ from isthmus.runtime import launch
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
 from isthmus.training.loop import Loop, Progress
-from isthmus.training.run import Record, Run, environment
-from isthmus.training.targets import check_classes, required_targets
+from isthmus.training.run import Record, Run, describe_environment
+from isthmus.training.store import require_free
+from isthmus.training.targets import check_classes, reject_single_class, required_targets
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
 from isthmus.training.weights import config_on_encoder, initialize, load_encoder
+
+READ_AT_ONCE = 4096  # signals, to find their range
+
+
+class Training(Iterator[Progress]):
+    """A training: walk through it, and it yields `Progress` after every step.
+
+    Nothing is computed, read or written before the first step. It may be left at any time;
+    `resume` goes on from the last whole epoch. A training that is left frees its run when it is
+    closed or forgotten.
+
+    Examples
+    --------
+    >>> training = train(load("digits"), "dense", code_size=8)  # doctest: +SKIP
+    >>> for progress in training:  # doctest: +SKIP
+    ...     print(progress.epoch, progress.loss)
+    >>> evaluate(training.run)["test"]["mse"]  # doctest: +SKIP
+    """
+
+    def __init__(self, session: "_Session") -> None:
+        self._session = session
+        self._steps = session.walk()
+
+    def __next__(self) -> Progress:
+        return next(self._steps)
+
+    def close(self) -> None:
+        """Stop training and free the run for others."""
+        self._steps.close()
+
+    @property
+    def run(self) -> Run:
+        """The run, which exists from the first step on.
+
+        Raises
+        ------
+        RunError
+            Before the first step of a new run.
+        """
+        if self._session.run is None:
+            raise RunError("there is no run before the first step; walk through the training.")
+        return self._session.run
+
+
+@dataclass
+class _Session:
+    """What a `Training` walks through.
+
+    It is an object of its own so that the generator does not refer to its `Training`: that would
+    be a cycle, and a training that is dropped would keep its run locked until Python's garbage
+    collector finds it.
+    """
+
+    source: "_NewRun | _OldRun"
+    device: str
+    precision: str
+    max_minutes: float | None
+    epochs: int | None = None
+    run: Run | None = None
+
+    def walk(self) -> Generator[Progress, None, None]:
+        """Train from the last checkpoint to the last epoch."""
+        fabric = launch(self.device, self.precision)
+        run, samples = self.source.begin(fabric)
+        self.run = run = replace(run.with_epochs(self.epochs), loaded=samples)
+        is_first = fabric.is_global_zero  # of several processes, it alone writes
+        with run.lock() if is_first else nullcontext():
+            loop = Loop(run, samples, fabric)
+            if self.epochs and is_first:
+                run.write_record()
+            deadline = math.inf
+            if self.max_minutes is not None:
+                deadline = loop.state.seconds + 60 * self.max_minutes
+            with (
+                event_writer(run.path / "tensorboard", loop.state.step)
+                if run.record.training_config.tensorboard and is_first
+                else no_event_writer() as write_events
+            ):
+                for progress in loop.walk(deadline):
+                    if progress.validation_loss is not None:
+                        write_events(loop.history[-1])
+                    yield progress
 
 
 def train(
     samples: Samples,
     model: str | None = None,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     task: Task | None = None,
     code_size: int | None = None,
     options: dict[str, Any] | None = None,
     config: TrainingConfig | None = None,
     max_minutes: float | None = None,
-) -> Generator[Progress, None, None]:
-    """Train a model on samples, into a new run folder.
+) -> Training:
+    """Train a model on samples, into a new run.
 
-    Nothing is computed until the iterator is walked through; it may be left at any time, and
-    `resume` goes on from the last whole epoch.
+    The call checks names, options and the shape of the samples. All else happens at the first
+    step: pixels are read, noise is hashed, weights are drawn and the run is made.
 
     Parameters
     ----------
@@ -51,30 +134,32 @@ def train(
     model : str, optional
         A key of `MODELS`; by default "conv" for images and "conv1d" for signals, "cnn" to
         classify and "fcn8s" to segment.
-    out : path
-        The run folder to make.
+    out : path, optional
+        The run folder to make; without, the run lives in memory.
     task : str, optional
         "reconstruct", "classify" (needs labels) or "segment" (needs masks); by default the
         model's.
     code_size : int, optional
         By default the model's own.
     options : dict, optional
-        Of the model, such as {"width": 0.25}; see `Model.options`.
+        Options of the model, such as {"width": 0.25}; see `ModelRow.options`.
     config : TrainingConfig, optional
     max_minutes : float, optional
-        Stop after as many minutes of training; `resume` can go on.
+        Stop after so many minutes of training; `resume` can go on.
 
     Returns
     -------
-    generator of Progress
-        One after every step, and with a validation loss after every epoch.
+    Training
+        An iterator of `Progress`: one after every step, and with a validation loss after every
+        epoch. Its `run` is what was trained.
 
     Raises
     ------
     IsthmusError
-        If the model does not fit the samples, a setting makes no sense or `out` exists.
+        If the model does not fit the samples, a setting makes no sense or `out` exists. At the
+        first step: if the encoder to start from does not fit, or the data cannot be learnt from.
     TrainingError
-        While walking: if the loss becomes NaN or infinite. The best weights so far are kept.
+        Later: if the loss becomes NaN or infinite. The best weights so far are kept.
 
     Examples
     --------
@@ -84,104 +169,126 @@ def train(
     """
     config = config or TrainingConfig()
     _reject_no_time(max_minutes)
-    model_config = _specified(samples, model, task, code_size, options, config)
-    truth = required_targets(samples, model_config.task)
-    split = split_samples(samples, config.seed, config.validation, config.test)
-    if truth is not None and model_config.task == "classify":
-        check_classes(samples, truth, split)
-    config = config.resolve(model_config, len(split.train), samples.allows_flip)
-    module = initialize(model_config, config.seed)
-    if config.encoder_from:
-        load_encoder(module, model_config, Path(config.encoder_from))
-    if has_batch_norm(module) and config.batch_size == 1:
+    path = None if out is None else Path(out)
+    if path is not None:
+        require_free(path)
+    elif config.tensorboard:
         raise OptionError(
-            f"{model_config.model} normalizes over the batch; take a batch size of at least 2."
+            "event files of TensorBoard need a run folder; give out, or leave it out."
         )
+    model_config = _configure(samples, model, task, code_size, options, config)
+    split = split_samples(samples, config.seed, config.validation, config.test)
+    if model_config.task == "classify" and samples.labels is not None:
+        check_classes(samples, samples.labels, split)
+    config = config.resolve(model_config, len(split.train), samples.allows_flip)
+    _reject_batch_of_one(model_config, config)
     if config.tensorboard:
         require_tensorboard()
-    fabric = launch(config.device, config.precision)
-    if fabric.is_global_zero:
-        preprocessing = _preprocessing(samples, split)
+    new_run = _NewRun(samples, split, model_config, config, path)
+    return Training(_Session(new_run, config.device, config.precision, max_minutes))
+
+
+def resume(
+    run: Run | str | Path,
+    samples: Samples | None = None,
+    *,
+    epochs: int | None = None,
+    max_minutes: float | None = None,
+) -> Training:
+    """Go on with a run from its last checkpoint, exactly as if it had not stopped.
+
+    Parameters
+    ----------
+    run : Run or path
+        A run, or its folder.
+    samples : Samples, optional
+        Needed for a folder of a run on an array; otherwise the run's data is loaded again, at the
+        first step.
+    epochs : int, optional
+        Epochs in all; more than planned stretch the schedule, whose remaining part is followed.
+    max_minutes : float, optional
+        Stop after so many more minutes of training.
+
+    Returns
+    -------
+    Training
+        As of `train`.
+
+    Raises
+    ------
+    IsthmusError
+        If there is no run, its data is missing or it has as many epochs already. At the first
+        step: if its data has changed, or somebody else trains it now.
+    """
+    _reject_no_time(max_minutes)
+    run = run.reload() if isinstance(run, Run) else Run.open(run)
+    history, config = run.history(), run.record.training_config
+    epochs_done = history[-1]["epoch"] if history else 0
+    epochs_wanted = epochs or config.epochs or 0
+    if epochs_wanted <= epochs_done:
+        raise OptionError(
+            f"{run.name} has trained {epochs_done:g} of {epochs_wanted} epochs; give a larger "
+            "number to go on."
+        )
+    if samples is None and not run.record.origin.source:
+        samples = run.samples()  # says that they must be given, unless the run has them
+    old_run = _OldRun(run, samples)
+    return Training(_Session(old_run, config.device, config.precision, max_minutes, epochs))
+
+
+@dataclass(frozen=True)
+class _NewRun:
+    """A run to be made at the first step."""
+
+    samples: Samples
+    split: Split
+    model_config: ModelConfig
+    config: TrainingConfig
+    path: Path | None
+
+    def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
+        """Make the run; of several processes, the first one makes it and the others wait."""
+        if self.path is None:
+            if fabric.world_size > 1:
+                raise OptionError("several processes share their run by its folder; give out.")
+            return self._create(fabric), self.samples
+        if fabric.is_global_zero:
+            self._create(fabric)
+        fabric.barrier()
+        return Run.open(self.path), self.samples
+
+    def _create(self, fabric: Fabric) -> Run:
+        samples, model_config, config = self.samples, self.model_config, self.config
+        if model_config.task == "segment" and samples.masks is not None:
+            reject_single_class(samples, samples.masks)
+        preprocessing = _complete_preprocessing(samples, self.split)
+        module = initialize(model_config, config.seed)
+        if config.encoder_from:
+            load_encoder(module, model_config, Path(config.encoder_from))
         record = Record(
             model_config,
             preprocessing,
             config,
             samples.origin,
-            _described(samples, split, preprocessing, config),
-            environment(fabric.device, str(fabric.strategy.precision.precision)),
+            _describe_data(samples, self.split, preprocessing, config),
+            describe_environment(fabric.device, str(fabric.strategy.precision.precision)),
         )
-        Run.create(out, record, split, TrainedModel(model_config, preprocessing, module))
-    fabric.barrier()
-    return _advance(Run.open(out), samples, fabric, max_minutes)
+        untrained = TrainedModel(model_config, preprocessing, module)
+        return Run.create(self.path, record, self.split, untrained)
 
 
-def resume(
-    out: str | Path,
-    samples: Samples | None = None,
-    *,
-    epochs: int | None = None,
-    max_minutes: float | None = None,
-    track: Track = untracked,
-) -> Generator[Progress, None, None]:
-    """Go on with a run from its last checkpoint, exactly as if it had not stopped.
+@dataclass(frozen=True)
+class _OldRun:
+    """A run to go on with; its data is found and checked at the first step."""
 
-    Parameters
-    ----------
-    out : path
-        The run folder.
-    samples : Samples, optional
-        Needed for a run on an array; otherwise the run's data is loaded again.
-    epochs : int, optional
-        Epochs in all; more than planned stretch the schedule, whose remaining part is followed.
-    max_minutes : float, optional
-        Stop after as many more minutes of training.
-    track : callable
-        Shows progress of loading.
+    run: Run
+    samples: Samples | None
 
-    Raises
-    ------
-    IsthmusError
-        If there is no run, its data has changed, or it has as many epochs already.
-    """
-    _reject_no_time(max_minutes)
-    run = Run.open(out)
-    if samples is None:
-        samples = run.samples(track)
-    run.check(samples)
-    done = run.history()[-1]["epoch"] if run.history() else 0
-    wanted = epochs or run.record.training_config.epochs or 0
-    if wanted <= done:
-        raise OptionError(
-            f"{out} has trained {done:g} of {wanted} epochs; give a larger number to go on."
-        )
-    fabric = launch(run.record.training_config.device, run.record.training_config.precision)
-    return _advance(run, samples, fabric, max_minutes, epochs)
-
-
-def _advance(
-    run: Run,
-    samples: Samples,
-    fabric: Fabric,
-    max_minutes: float | None,
-    epochs: int | None = None,
-) -> Generator[Progress, None, None]:
-    """Train from the last checkpoint to the last epoch."""
-    with run.lock() if fabric.is_global_zero else nullcontext():
-        run = run.with_epochs(epochs)
-        loop = Loop(run, samples, fabric)
-        if epochs and fabric.is_global_zero:
-            run.write_record()
-        deadline = math.inf if max_minutes is None else loop.state.seconds + 60 * max_minutes
-        watch = run.record.training_config.tensorboard and fabric.is_global_zero
-        with (
-            event_writer(run.path / "tensorboard", loop.state.step)
-            if watch
-            else no_event_writer() as write
-        ):
-            for progress in loop.walk(deadline):
-                if progress.validation_loss is not None:
-                    write(loop.history[-1])
-                yield progress
+    def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
+        """Find the samples, and refuse those of another run."""
+        samples = self.run.samples() if self.samples is None else self.samples
+        self.run.check(samples)
+        return self.run, samples
 
 
 def _reject_no_time(max_minutes: float | None) -> None:
@@ -189,7 +296,18 @@ def _reject_no_time(max_minutes: float | None) -> None:
         raise OptionError(f"max minutes must be above 0, not {max_minutes}.")
 
 
-def _specified(
+def _reject_batch_of_one(model_config: ModelConfig, config: TrainingConfig) -> None:
+    if config.batch_size != 1:
+        return
+    with torch.device("meta"):  # shapes without weights
+        module = model_config.build()
+    if has_batch_norm(module):
+        raise OptionError(
+            f"{model_config.model} normalizes over the batch; take a batch size of at least 2."
+        )
+
+
+def _configure(
     samples: Samples,
     model: str | None,
     task: Task | None,
@@ -197,44 +315,47 @@ def _specified(
     options: dict[str, Any] | None,
     config: TrainingConfig,
 ) -> ModelConfig:
-    """Specify the model; without a name but with an encoder to start from, one upon that."""
-    shape, labelled = samples.input_shape, samples.class_names
-    if model is None and task == "classify" and config.encoder_from:
-        return config_on_encoder(Path(config.encoder_from), shape, labelled)
+    """Configure the model, or without a name and with an encoder to start from, one on that."""
+    shape, class_names = samples.input_shape, samples.class_names
     row_task = task or (model_row(model).task if model else "reconstruct")
-    if row_task != "reconstruct":
-        required_targets(
-            samples, row_task
-        )  # refuses samples without, before the classes are missed
+    # Before the config is made: "has no labels" helps more than "needs the names of classes".
+    targets = required_targets(samples, row_task)
+    if row_task == "classify" and targets is not None:
+        reject_single_class(samples, targets)
+    if model is None and row_task == "classify" and config.encoder_from:
+        return config_on_encoder(Path(config.encoder_from), shape, class_names)
     return configure(
         model,
         shape,
         code_size,
         task=task,
-        class_names=labelled if row_task != "reconstruct" else (),
+        class_names=() if targets is None else class_names,
         options=options,
     )
 
 
-def _preprocessing(samples: Samples, split: Split) -> Preprocessing:
-    """Leave nothing open: the size and channels that came out, the range of signals."""
-    asked = samples.origin.preprocessing
+def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
+    """Choose what was left open: the size and channels that came out, the range of signals.
+
+    The range is that of the training samples: a model must not know those it is tested on.
+    """
+    preprocessing = samples.origin.preprocessing
     if not samples.is_signal:
-        height, width, channels = samples.shape
-        return replace(asked, size=(height, width), channels=channels)
+        return preprocessing.resolve(samples.shape)
     low, high = math.inf, -math.inf
-    for part in np.array_split(split.train, len(split.train) // 4096 + 1):
-        values = samples.values[part]
+    for indices in np.array_split(split.train, len(split.train) // READ_AT_ONCE + 1):
+        values = samples.values[indices]
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     if not low < high:
         raise OptionError(f"all signals are constant at {low:g}; there is nothing to learn.")
-    return asked.with_range(low, high)
+    return preprocessing.with_range(low, high)
 
 
-def _described(
+def _describe_data(
     samples: Samples, split: Split, preprocessing: Preprocessing, config: TrainingConfig
 ) -> dict[str, Any]:
-    about = {
+    """Return what run.json says of the data, and of its noise."""
+    description = {
         "fingerprint": samples.fingerprint,
         "description": samples.describe(),
         "train": len(split.train),
@@ -243,8 +364,8 @@ def _described(
         "skipped": [list(pair) for pair in samples.skipped],
     }
     if config.corruption is not None:
-        about["noise"] = {
-            part: noise_fingerprint(samples, getattr(split, part), preprocessing, config)
-            for part in ("validation", "test")
+        description["noise"] = {
+            name: noise_fingerprint(samples, getattr(split, name), preprocessing, config)
+            for name in ("validation", "test")
         }
-    return about
+    return description

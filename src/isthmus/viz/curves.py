@@ -1,20 +1,32 @@
-"""Pictures of how training went."""
+"""Pictures of training: losses, and accuracy or IoU, by epoch."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isthmus.viz.canvas import DISTINCT, blank_figure
+from isthmus.viz.canvas import (
+    DISTINCT,
+    INK,
+    LABEL,
+    TEXT,
+    TRAINING,
+    VALIDATION,
+    add_legend,
+    blank_figure,
+    printable,
+    text_style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, VALIDATION = "#0072b2", "#d55e00"  # told apart by color-blind readers (Okabe and Ito)
 LOSSES = {"bce": "binary cross-entropy", "mse": "mean squared error"}
-# Segmenters have both, and are chosen by the first.
+# Segmenters have both; their best epoch is that of the highest mean IoU.
 QUALITIES = {"validation_iou": "mean IoU", "validation_accuracy": "accuracy"}
-STYLES = ("-", "--", ":")
+LINE_STYLES = ("-", "--", ":")  # with the ten colors, 30 runs are told apart
+PANEL_WIDTH, QUALITY_PANEL_WIDTH, HEIGHT = 7.2, 5.2, 3.4  # inches
+LEFT, RIGHT, BOTTOM, TOP = 0.8, 0.2, 0.55, 0.15  # inches around the axes of a panel
 
 History = Sequence[dict[str, Any]]
 
@@ -22,8 +34,8 @@ History = Sequence[dict[str, Any]]
 def curves(history: History, loss: str) -> "Figure":
     """Draw the losses of training and validation by epoch, and the best epoch.
 
-    Where the lines carry the mean IoU or the accuracy of the validation part, it stands beside,
-    and the best epoch is that of the highest.
+    If the lines have the mean IoU or the accuracy on the validation split, it is drawn in a second
+    panel, and the best epoch is that of its highest value.
 
     Parameters
     ----------
@@ -33,18 +45,19 @@ def curves(history: History, loss: str) -> "Figure":
         Name of the loss.
     """
     quality = _quality(history)
-    figure = blank_figure(10.4 if quality else 7.2, 3.4)
-    axes = figure.add_subplot(1, 2 if quality else 1, 1)
+    panel = QUALITY_PANEL_WIDTH if quality else PANEL_WIDTH
+    figure = blank_figure(panel * (2 if quality else 1), HEIGHT)
+    axes = _add_panel(figure, 0, panel)
     for key, title, color in (
-        ("loss", "training", TRAIN),
+        ("loss", "training", TRAINING),
         ("validation_loss", "validation", VALIDATION),
     ):
         _draw(axes, history, key, color=color, label=title)
     best = min(history, key=lambda line: (-line.get(quality, 0), line["validation_loss"]))
     which = f"at the best {QUALITIES[quality]}" if quality else "best"
-    _ring(axes, best, "validation_loss", f"{which}: {best['validation_loss']:.4f}")
+    _mark_epoch(axes, best, "validation_loss", f"{which}: {best['validation_loss']:.4f}")
     _scale(axes, [line[key] for line in history for key in ("loss", "validation_loss")])
-    _finish(figure, axes, LOSSES.get(loss, loss))
+    _finish(axes, LOSSES.get(loss, loss))
     if quality:
         _add_quality(figure, history, quality, best)
     return figure
@@ -58,9 +71,9 @@ def validation_curves(histories: Mapping[str, History]) -> "Figure":
     histories : mapping
         From a run's name to the lines of its history.
     """
-    figure, axes = _side_by_side(histories, "validation_loss")
+    figure, axes = _compare(histories, "validation_loss")
     _scale(axes, [line["validation_loss"] for history in histories.values() for line in history])
-    _finish(figure, axes, "validation loss")
+    _finish(axes, "validation loss")
     return figure
 
 
@@ -70,22 +83,22 @@ def accuracy_curves(histories: Mapping[str, History]) -> "Figure":
     Parameters
     ----------
     histories : mapping
-        From a run's name to the lines of its history, which carry the same of `QUALITIES`.
+        From a run's name to the lines of its history, all with the same of `QUALITIES`.
 
     Raises
     ------
     ValueError
-        If no one of `QUALITIES` is in all histories.
+        If none of `QUALITIES` is in all histories.
     """
     key = _shared_quality(histories)
-    figure, axes = _side_by_side(histories, key)
+    figure, axes = _compare(histories, key)
     _percent(axes)
-    _finish(figure, axes, f"validation {QUALITIES[key]}")
+    _finish(axes, f"validation {QUALITIES[key]}")
     return figure
 
 
 def _quality(history: History) -> str:
-    """Return which of `QUALITIES` the lines carry, or an empty string."""
+    """Return which of `QUALITIES` the lines have, or an empty string."""
     return next((key for key in QUALITIES if any(key in line for line in history)), "")
 
 
@@ -96,28 +109,37 @@ def _shared_quality(histories: Mapping[str, History]) -> str:
     return found.pop()
 
 
-def _side_by_side(histories: Mapping[str, History], key: str) -> tuple["Figure", "Axes"]:
-    """Draw one figure of several histories, each in a color and style of its own."""
-    figure = blank_figure(7.2, 3.4)
-    axes = figure.add_subplot()
+def _compare(histories: Mapping[str, History], key: str) -> tuple["Figure", "Axes"]:
+    """Draw one value of several histories, each in a color and style of its own."""
+    figure = blank_figure(PANEL_WIDTH, HEIGHT)
+    axes = _add_panel(figure, 0, PANEL_WIDTH)
     for number, (name, history) in enumerate(histories.items()):
         color = DISTINCT[number % len(DISTINCT)]
-        style = STYLES[number // len(DISTINCT) % len(STYLES)]
+        style = LINE_STYLES[number // len(DISTINCT) % len(LINE_STYLES)]
         _draw(axes, history, key, color=color, linestyle=style, label=name)
     return figure, axes
 
 
 def _add_quality(figure: "Figure", history: History, key: str, best: dict[str, Any]) -> None:
     """Draw accuracy or IoU in a second panel, and the best epoch."""
-    axes = figure.add_subplot(1, 2, 2)
+    axes = _add_panel(figure, 1, QUALITY_PANEL_WIDTH)
     _draw(axes, history, key, color=VALIDATION, label="validation")
-    _ring(axes, best, key, f"best: {best[key]:.1%}")
+    _mark_epoch(axes, best, key, f"best: {best[key]:.1%}")
     _percent(axes)
-    _finish(figure, axes, QUALITIES[key])
+    _finish(axes, QUALITIES[key])
+
+
+def _add_panel(figure: "Figure", number: int, width: float) -> "Axes":
+    """Add axes to a figure of panels of so many inches, counted from the left."""
+    # Fixed margins: the tight layout would draw all text twice to measure it.
+    total, height = figure.get_size_inches()
+    left = (number * width + LEFT) / total
+    place = (width - LEFT - RIGHT) / total, (height - BOTTOM - TOP) / height
+    return figure.add_axes((left, BOTTOM / height, *place))
 
 
 def _draw(axes: "Axes", history: History, key: str, **style: Any) -> None:
-    """Draw one figure by epoch; few epochs as points too."""
+    """Draw one value by epoch; few epochs as points too."""
     axes.plot(
         [line["epoch"] for line in history],
         [line.get(key, math.nan) for line in history],
@@ -127,8 +149,8 @@ def _draw(axes: "Axes", history: History, key: str, **style: Any) -> None:
     )
 
 
-def _ring(axes: "Axes", line: dict[str, Any], key: str, title: str) -> None:
-    """Mark an epoch."""
+def _mark_epoch(axes: "Axes", line: dict[str, Any], key: str, title: str) -> None:
+    """Draw a ring around the value of an epoch."""
     axes.plot(
         line["epoch"],
         line[key],
@@ -141,22 +163,30 @@ def _ring(axes: "Axes", line: dict[str, Any], key: str, title: str) -> None:
 
 
 def _scale(axes: "Axes", losses: Sequence[float]) -> None:
+    """Take a logarithmic scale for losses that span more than a factor of four."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     if max(losses) > 4 * min(losses) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        # Plain numbers: the default labels are formulas, and their parser is slow and shared by
+        # all threads.
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _percent(axes: "Axes") -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
 
 
-def _finish(figure: "Figure", axes: "Axes", title: str) -> None:
+def _finish(axes: "Axes", title: str) -> None:
     """Name the axes, and draw what all curves share."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlabel("epoch")
+    axes.set_xlabel("epoch", **text_style(LABEL))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel(title)
+    axes.set_ylabel(printable(title), **text_style(LABEL))
+    axes.tick_params(labelsize=TEXT, labelcolor=INK, which="both")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.set_layout_engine("tight")
+    add_legend(axes, axes.lines, [str(line.get_label()) for line in axes.lines], fontsize=LABEL)

@@ -2,16 +2,32 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.viz.canvas import INK, blank_figure, draw_sample, short_name
+from isthmus.viz.canvas import INK, SMALL, TEXT, short_name, text_width
+from isthmus.viz.mosaic import (
+    Box,
+    Mosaic,
+    size_of_cells,
+    size_within,
+    to_colors,
+    to_grid,
+)
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+# Pixels, of which a figure has 150 to an inch.
+SIDE = 160  # of a picture, or of the nearest whole multiple of its own size
+GAP = 8  # between pictures
+TITLE_GAP = 12  # between the title of a row and its first picture
+NAMES_HEIGHT = 34  # for the names of columns, at the top
+CAPTION_LINE = 20  # for each line below a picture
+MAX_WRITTEN = 3  # numbers of a code up to which they are written into its cells
 
 
 def reconstruction_grid(
@@ -23,7 +39,7 @@ def reconstruction_grid(
 ) -> "Figure":
     """Draw samples in columns; in rows the original, the code and the reconstruction.
 
-    Of a denoiser, the noisy input stands below the original.
+    The noisy input of a denoiser is below the original.
 
     Parameters
     ----------
@@ -34,41 +50,23 @@ def reconstruction_grid(
     names : sequence of str
         Above the columns.
     """
-    columns = len(originals)
-    picture = 1.0 if originals.ndim == 3 else originals.shape[1] / originals.shape[2]
-    rows, code_columns = _code_shape(codes.shape[1])
-    contents = {"original": originals}
-    if noisy is not None:
-        contents["noisy"] = noisy
-    contents |= {f"code of {codes.shape[1]:,}": codes, "reconstruction": reconstructions}
-    heights = [min(1.0, rows / code_columns) if c is codes else picture for c in contents.values()]
-    left, top = 1.25, 0.3  # inches for the titles of rows and columns
-    width, height = left + 1.05 * columns, top + 1.12 * sum(heights)
-    figure = blank_figure(width, height)
-    grid = figure.add_gridspec(
-        len(contents),
-        columns,
-        height_ratios=heights,
-        left=left / width,
-        right=0.995,
-        bottom=0.02,
-        top=1 - top / height,
-        wspace=0.06,
-        hspace=0.08,
-    )
-    scale = float(np.abs(codes).max()) or 1.0
-    for row, (title, content) in enumerate(contents.items()):
-        for column in range(columns):
-            axes = figure.add_subplot(grid[row, column])
-            if content is codes:
-                _draw_code(axes, content[column], (rows, code_columns), scale)
-            else:
-                draw_sample(axes, content[column])
-            if row == 0 and names:
-                axes.set_title(short_name(names[column]), fontsize=7, color=INK, pad=3)
-            if column == 0:
-                _title_row(axes, title)
-    return figure
+    samples = [("original", originals)]
+    samples += [] if noisy is None else [("noisy", noisy)]
+    samples += [("reconstruction", reconstructions)]
+    code_title = f"code of {codes.shape[1]:,}"
+    code_size = size_of_cells(*_code_shape(codes.shape[1]), SIDE)
+    sizes = [code_size, *(size_within(values[0], SIDE) for _, values in samples)]
+    columns = _lay_out([code_title, *(title for title, _ in samples)], sizes)
+    height = NAMES_HEIGHT + sum(tall + GAP for _, tall in sizes)
+    mosaic = Mosaic(columns.left + columns.pitch * len(originals), height)
+    for number, name in enumerate(names):
+        mosaic.write(columns.middle(number), NAMES_HEIGHT - 8, short_name(name), SMALL)
+    top = NAMES_HEIGHT
+    for title, values in samples[:-1]:
+        top = _draw_row(mosaic, top, columns, title, values)
+    top = _draw_codes(mosaic, top, columns, code_title, codes)
+    _draw_row(mosaic, top, columns, *samples[-1])
+    return mosaic.to_figure()
 
 
 def rows_of_samples(
@@ -84,60 +82,84 @@ def rows_of_samples(
     captions : sequence of sequences of str
         Below the samples of each row.
     """
-    columns = max(len(values) for _, values in rows)
-    first = rows[0][1]
-    picture = 1.0 if first.ndim == 3 else first.shape[1] / first.shape[2]
-    left, room = 1.25, 0.3 if captions else 0.06  # inches for titles and captions
-    width, height = left + 1.05 * columns, len(rows) * (1.05 * picture + room) + 0.05
-    figure = blank_figure(width, height)
-    grid = figure.add_gridspec(
-        len(rows),
-        columns,
-        left=left / width,
-        right=0.995,
-        bottom=room / height,
-        top=1 - 0.05 / height,
-        wspace=0.06,
-        hspace=(room + 0.02) / picture,
-    )
-    for row, (title, values) in enumerate(rows):
-        for column, sample in enumerate(values):
-            axes = figure.add_subplot(grid[row, column])
-            draw_sample(axes, sample)
-            if captions:
-                axes.set_xlabel(captions[row][column], fontsize=6.5, color=INK, labelpad=2)
-            if column == 0:
-                _title_row(axes, short_name(title, 14))
-    return figure
+    titles = [short_name(title, 14) for title, _ in rows]
+    sizes = [size_within(values[0], SIDE) for _, values in rows]
+    columns = _lay_out(titles, sizes)
+    lines = max((text.count("\n") + 1 for row in captions for text in row), default=0)
+    below = GAP + lines * CAPTION_LINE
+    width = columns.left + columns.pitch * max(len(values) for _, values in rows)
+    mosaic = Mosaic(width, GAP + sum(tall + below for _, tall in sizes))
+    top = GAP
+    for number, (title, (_, values)) in enumerate(zip(titles, rows, strict=True)):
+        bottom = _draw_row(mosaic, top, columns, title, values)
+        for column, text in enumerate(captions[number] if captions else ()):
+            mosaic.write(columns.middle(column), bottom - GAP + 5, text, SMALL, va="top")
+        top = bottom - GAP + below
+    return mosaic.to_figure()
 
 
-def _title_row(axes: "Axes", title: str) -> None:
-    axes.set_ylabel(title, rotation=0, ha="right", va="center", labelpad=6, fontsize=8.5, color=INK)
+@dataclass(frozen=True)
+class Columns:
+    """Where columns are, in pixels: the left edge of the first, and the distance of two."""
+
+    left: int
+    pitch: int
+
+    def middle(self, column: int) -> float:
+        """Return the middle of a column."""
+        return self.left + column * self.pitch + (self.pitch - GAP) / 2
+
+    def box(self, column: int, top: int, width: int, height: int) -> Box:
+        """Return a box in the middle of a column."""
+        left = self.left + column * self.pitch + (self.pitch - GAP - width) // 2
+        return Box(left, top, width, height)
 
 
-def _draw_code(
-    axes: "Axes", code: NDArray[np.float32], shape: tuple[int, int], scale: float
-) -> None:
-    cells = np.full(math.prod(shape), np.nan, np.float32)
-    cells[: len(code)] = code
-    axes.imshow(
-        cells.reshape(shape), cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="nearest"
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_color("#c8ced6")
-    if len(code) <= 3:
-        for column, value in enumerate(code):
-            dark = abs(value) > 0.6 * scale
-            axes.text(
-                column,
-                0,
-                f"{value:.1f}",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if dark else INK,
-            )
+def _lay_out(titles: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Columns:
+    """Make room for the titles of rows and for the widest picture."""
+    left = GAP + (TITLE_GAP + text_width(titles, TEXT) if any(titles) else 0)
+    return Columns(left, max(SIDE, *(width for width, _ in sizes)) + GAP)
+
+
+def _draw_row(mosaic: Mosaic, top: int, columns: Columns, title: str, values: NDArray[Any]) -> int:
+    """Draw samples next to each other; return the top of the next row."""
+    width, height = size_within(values[0], SIDE)
+    for column, sample in enumerate(values):
+        mosaic.place(sample, columns.box(column, top, width, height))
+    _write_title(mosaic, columns, top + height / 2, title)
+    return top + height + GAP
+
+
+def _draw_codes(
+    mosaic: Mosaic, top: int, columns: Columns, title: str, codes: NDArray[np.float32]
+) -> int:
+    """Draw codes (N, D) as cells; return the top of the next row."""
+    shape = _code_shape(codes.shape[1])
+    width, height = size_of_cells(*shape, SIDE)
+    scale = float(np.abs(codes).max()) or 1.0
+    for column, code in enumerate(codes):
+        box = columns.box(column, top, width, height)
+        cells = to_colors(to_grid(code, shape[1]), -scale, scale, "RdBu_r")
+        mosaic.place(cells, box)
+        mosaic.frame(box)
+        if len(code) <= MAX_WRITTEN:
+            _write_numbers(mosaic, box, code, scale)
+    _write_title(mosaic, columns, top + height / 2, title)
+    return top + height + GAP
+
+
+def _write_title(mosaic: Mosaic, columns: Columns, middle: float, title: str) -> None:
+    """Write the title of a row at the left of its first picture."""
+    mosaic.write(columns.left - TITLE_GAP, middle, title, TEXT, ha="right", va="center")
+
+
+def _write_numbers(mosaic: Mosaic, box: Box, code: NDArray[np.float32], scale: float) -> None:
+    """Write the numbers of a code into its cells."""
+    for number, value in enumerate(code):
+        x = box.left + (number + 0.5) * box.width / len(code)
+        color = "white" if abs(value) > 0.6 * scale else INK  # the ends of the scale are dark
+        y = box.top + box.height / 2
+        mosaic.write(x, y, f"{value:.1f}", SMALL, color, va="center")
 
 
 def _code_shape(size: int) -> tuple[int, int]:
@@ -148,7 +170,7 @@ def _code_shape(size: int) -> tuple[int, int]:
     >>> _code_shape(32), _code_shape(2), _code_shape(128)
     ((4, 8), (1, 2), (8, 16))
     """
-    if size <= 3:
+    if size <= MAX_WRITTEN:
         return 1, size
     columns = math.ceil(math.sqrt(size))
     divisors = [count for count in range(columns, 3 * columns) if size % count == 0]

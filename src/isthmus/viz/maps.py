@@ -1,6 +1,6 @@
-"""Pictures of maps: points, small pictures in their places, and what lies between them."""
+"""Pictures of maps: points, thumbnails at their points, and grids of decoded codes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -8,7 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import OptionError
-from isthmus.viz.canvas import DISTINCT, INK, blank_figure, shorten
+from isthmus.viz.canvas import (
+    BORDER,
+    DISTINCT,
+    DPI,
+    HEADING,
+    LABEL,
+    QUIET,
+    SMALL,
+    TEXT,
+    add_legend,
+    blank_figure,
+    printable,
+    shorten,
+    text_style,
+    text_width,
+)
+from isthmus.viz.mosaic import Pixels, bytes_of, resize, size_of_cells, to_rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,21 +32,24 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 MARKERS = ("o", "^", "s", "D")  # with the ten colors, 40 classes are told apart
-OTHERS = "#d3d9e0"
-QUIET = "#5b6673"
+OTHERS_COLOR = "#d3d9e0"  # of the classes that have no color of their own
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 LEGEND_ROWS = 20
-GATHERED = 0.75  # spread of a class, in that of all samples, up to which its name has a place
-THUMBNAILS = 26  # that would stand next to each other across a map
+# Spread of a class, as a share of that of all samples, up to which its name is written at its
+# median; above, the median says nothing about where its samples are.
+MAX_NAMED_SPREAD = 0.75
+MAP_SIDE, THUMBNAIL_MAP_SIDE, GRID_SIDE = 5.8, 8.0, 6.6  # inches of the axes
 LEFT, BOTTOM, TOP = 0.7, 0.8, 0.4  # inches around the axes
+THUMBNAILS = 26  # that fit next to each other across a map
+FRAME_WIDTH = 3  # pixels of the frame of a thumbnail
 
 
-class Drawn(Protocol):
+class MapLike(Protocol):
     """What a picture needs to know of a map of N samples; see `isthmus.latent.maps.Map`."""
 
     @property
     def method(self) -> str:
-        """How the map was made."""
+        """A key of `isthmus.latent.maps.METHODS`."""
 
     @property
     def xy(self) -> NDArray[np.float32]:
@@ -46,7 +65,7 @@ class Drawn(Protocol):
 
     @property
     def fitted(self) -> NDArray[np.bool_]:
-        """Which samples the map was fitted on (N,); the others were placed."""
+        """Which samples the map was fitted on (N,); the others were added afterwards."""
 
     @property
     def explained(self) -> tuple[float, float] | None:
@@ -63,7 +82,7 @@ class Group:
     indices: NDArray[np.int64]
 
 
-def scatter(fitted_map: Drawn, title: str = "") -> "Figure":
+def scatter(fitted_map: MapLike, title: str = "") -> "Figure":
     """Draw a map as points, colored by class.
 
     Up to 40 classes are told apart, by ten colors and four shapes, in a legend and by their names
@@ -71,74 +90,66 @@ def scatter(fitted_map: Drawn, title: str = "") -> "Figure":
 
     Parameters
     ----------
-    fitted_map : Drawn
+    fitted_map : MapLike
     title : str
     """
     groups = _groups(fitted_map)
-    figure, axes = _framed(fitted_map, title, groups, 5.8, _caption(fitted_map))
+    figure, axes = _map_axes(fitted_map, title, groups, MAP_SIDE, _caption(fitted_map))
     axes.margins(0.04)
     axes.set_aspect("equal", adjustable="datalim")
     count = len(fitted_map.xy)
-    size = float(np.clip(400 / np.sqrt(max(1, count)), 1.2, 40))
-    opacity = float(np.clip(6 / max(1, count) ** 0.25, 0.35, 0.9))
-    colors = np.empty(count, object)
+    style = {
+        "s": float(np.clip(400 / np.sqrt(max(1, count)), 1.2, 40)),
+        "alpha": float(np.clip(6 / max(1, count) ** 0.25, 0.35, 0.9)),
+        "linewidths": 0,
+    }
+    colors = np.zeros((count, 3))
     for group in groups:
-        colors[group.indices] = group.color
-    for marker in dict.fromkeys(group.marker for group in groups):
-        for gray in (True, False):  # below the others
-            parts = [
-                g.indices for g in groups if g.marker == marker and (g.color == OTHERS) == gray
-            ]
-            if parts:  # in one lot and mixed, so that no class lies on top of all others
-                mixed = np.random.default_rng(0).permutation(np.concatenate(parts))
-                axes.scatter(
-                    fitted_map.xy[mixed, 0],
-                    fitted_map.xy[mixed, 1],
-                    c=colors[mixed].tolist(),
-                    s=size,
-                    marker=marker,
-                    alpha=opacity,
-                    linewidths=0,
-                    rasterized=True,
-                )
+        colors[group.indices] = np.array(bytes_of(group.color)) / 255
+    for marker, indices in _layers(groups):
+        x, y = fitted_map.xy[indices].T
+        axes.scatter(x, y, c=colors[indices], marker=marker, **style)
     _name_groups(axes, fitted_map.xy, groups)
     return figure
 
 
-def thumbnails(fitted_map: Drawn, images: NDArray[Any], title: str = "") -> "Figure":
+def thumbnails(fitted_map: MapLike, images: NDArray[Any], title: str = "") -> "Figure":
     """Draw a map with small pictures of the samples, where they do not overlap.
 
     Parameters
     ----------
-    fitted_map : Drawn
+    fitted_map : MapLike
     images : (N, H, W, C) uint8
         In memory or memory-mapped; only those that are drawn are read.
     title : str
 
     Raises
     ------
-    SettingsError
+    OptionError
         If these are no images.
     """
     _require_images(images)
-    height, width = images.shape[1:3]
-    middle = (fitted_map.xy.min(0) + fitted_map.xy.max(0)) / 2
-    side = float(np.ptp(fitted_map.xy, axis=0).max()) / THUMBNAILS or 1.0
-    box = side * np.array([width, height]) / max(height, width)
-    kept = _apart(fitted_map.xy, 1.08 * box)
+    side = round(THUMBNAIL_MAP_SIDE * DPI)
+    width, height = size_of_cells(*images.shape[1:3], side // (THUMBNAILS + 2))
+    low, high = fitted_map.xy.min(0), fitted_map.xy.max(0)
+    middle, extent = (low + high) / 2, float((high - low).max()) or float(THUMBNAILS)
+    scale = extent / (side - max(width, height) - 4 * FRAME_WIDTH)  # units of the map per pixel
+    room = np.array([width, height]) + 2 * FRAME_WIDTH
+    chosen = _without_overlap(fitted_map.xy, (room + 1) * scale)
     groups = _groups(fitted_map)
-    caption = f"{_caption(fitted_map)} Pictures of {len(kept):,}."
-    figure, axes = _framed(fitted_map, title, groups, 8.0, caption)
-    colors = {int(i): group.color for group in groups for i in group.indices}
-    for index in kept:
-        left, bottom = fitted_map.xy[index] - box / 2
-        extent = (left, left + box[0], bottom, bottom + box[1])
-        _paint(axes, images[index], extent)
-        if fitted_map.labels is not None:
-            _frame(axes, extent, colors[index])
-    reach = (THUMBNAILS + 2) / 2 * side
-    axes.set_xlim(middle[0] - reach, middle[0] + reach)
-    axes.set_ylim(middle[1] - reach, middle[1] + reach)
+    caption = f"{_caption(fitted_map)} Pictures of {len(chosen):,}."
+    figure, axes = _map_axes(fitted_map, title, groups, THUMBNAIL_MAP_SIDE, caption)
+    framed = fitted_map.labels is not None
+    frames = {i: group.color for group in groups for i in group.indices.tolist()} if framed else {}
+    canvas = np.full((side, side, 3), 255, np.uint8)
+    corners = np.rint((fitted_map.xy - middle) / scale * (1, -1) + side / 2 - room / 2).astype(int)
+    for index in chosen:
+        pixels = resize(to_rgb(images[index]), width, height)
+        left, top = corners[index].tolist()
+        _paste_framed(canvas, pixels, left, top, frames.get(index, "#ffffff"))
+    reach = side / 2 * scale
+    left, right, bottom, top = (*(middle[0] + (-reach, reach)), *(middle[1] + (-reach, reach)))
+    _fill(axes, canvas, (left, right, bottom, top))
     return figure
 
 
@@ -162,7 +173,7 @@ def decoded_grid(
 
     Raises
     ------
-    SettingsError
+    OptionError
         If the codes are not of two numbers, or what is decoded are no images.
     """
     if z.ndim != 2 or z.shape[1] != 2:
@@ -173,20 +184,18 @@ def decoded_grid(
     points = np.stack(np.meshgrid(across, up[::-1]), axis=-1)  # pictures go from the top down
     images = decode(points.reshape(-1, 2).astype(np.float32))
     _require_images(images)
-    _, height, width, channels = images.shape
-    rows = images.reshape(side, side, height, width, channels).swapaxes(1, 2)
-    canvas = rows.reshape(side * height, side * width, channels)
-    figure, axes = _room(6.6, 6.6 * height / width, title)
+    canvas = _tile(images, side)
+    height, width = canvas.shape[:2]
+    figure, axes = _blank_axes(width / DPI, height / DPI, title)
     half = (high - low) / max(1, side - 1) / 2  # the middle of a picture is where its code is
-    extent = (low[0] - half[0], high[0] + half[0], low[1] - half[1], high[1] + half[1])
-    _paint(axes, canvas, extent)
+    _fill(axes, canvas, (low[0] - half[0], high[0] + half[0], low[1] - half[1], high[1] + half[1]))
     for axis, number in ((axes.xaxis, "first"), (axes.yaxis, "second")):
-        axis.set_label_text(_axis_name("code", number, None), color=INK, fontsize=9)
+        axis.set_label_text(_axis_name("code", number, None), **text_style(LABEL))
     return figure
 
 
-def _groups(fitted_map: Drawn) -> list[Group]:
-    """Divide samples by class, and give each class a color and a shape."""
+def _groups(fitted_map: MapLike) -> list[Group]:
+    """Group samples by class, and give each class a color and a shape."""
     labels = fitted_map.labels
     if labels is None:
         return [Group("", DISTINCT[0], MARKERS[0], np.arange(len(fitted_map.xy)))]
@@ -208,41 +217,43 @@ def _groups(fitted_map: Drawn) -> list[Group]:
     others = np.flatnonzero(~np.isin(labels, shown))
     if len(others):
         count = len(np.unique(labels[others]))
-        groups.append(Group(f"{count:,} other classes", OTHERS, MARKERS[0], others))
+        groups.append(Group(f"{count:,} other classes", OTHERS_COLOR, MARKERS[0], others))
     return groups
 
 
-def _room(across: float, up: float, title: str, right: float = 0.2) -> tuple["Figure", "Axes"]:
+def _blank_axes(
+    across: float, up: float, title: str, right: float = 0.2
+) -> tuple["Figure", "Axes"]:
     """Return axes of so many inches with room around them."""
     width, height = LEFT + across + right, BOTTOM + up + TOP
     figure = blank_figure(width, height)
     place = (LEFT / width, BOTTOM / height, across / width, up / height)
     axes = figure.add_axes(place)
-    axes.spines[:].set_color("#c8ced6")
-    axes.tick_params(labelsize=8, colors=QUIET)
-    axes.set_title(title, fontsize=11, color=INK)
+    axes.spines[:].set_color(BORDER)
+    axes.tick_params(labelsize=TEXT, colors=QUIET)
+    axes.set_title(printable(title), **text_style(HEADING))
     return figure, axes
 
 
-def _framed(
-    fitted_map: Drawn, title: str, groups: Sequence[Group], side: float, caption: str
+def _map_axes(
+    fitted_map: MapLike, title: str, groups: Sequence[Group], side: float, caption: str
 ) -> tuple["Figure", "Axes"]:
     """Return square axes of `side` inches with names, a caption, and a legend of the classes."""
     columns = 0 if fitted_map.labels is None else -(-len(groups) // LEGEND_ROWS)
-    longest = max((len(shorten(group.name, 20)) for group in groups), default=0)
-    figure, axes = _room(side, side, title, 0.2 + columns * (0.35 + 0.085 * longest))
+    longest = text_width((shorten(group.name, 20) for group in groups), TEXT) / DPI
+    figure, axes = _blank_axes(side, side, title, 0.2 + columns * (0.35 + longest))
     shares = fitted_map.explained or (None, None)
     for axis, number, share in zip(
         (axes.xaxis, axes.yaxis), ("first", "second"), shares, strict=True
     ):
-        axis.set_label_text(_axis_name(fitted_map.method, number, share), color=INK, fontsize=9)
+        axis.set_label_text(_axis_name(fitted_map.method, number, share), **text_style(LABEL))
     if fitted_map.method in ("tsne", "umap"):  # their units mean nothing
         axes.set_xticks([])
         axes.set_yticks([])
     width, height = figure.get_size_inches()
-    figure.text(LEFT / width, 0.15 / height, caption, fontsize=8, color=QUIET)
+    figure.text(LEFT / width, 0.15 / height, caption, **text_style(TEXT, QUIET))
     if columns:
-        _add_legend(axes, groups, columns)
+        _add_group_legend(axes, groups, columns)
     return figure, axes
 
 
@@ -255,7 +266,7 @@ def _axis_name(method: str, number: str, share: float | None) -> str:
     return f"{METHODS.get(method, method)}, {number} axis"
 
 
-def _caption(fitted_map: Drawn) -> str:
+def _caption(fitted_map: MapLike) -> str:
     count, fitted = len(fitted_map.xy), int(fitted_map.fitted.sum())
     samples = f"{count:,} samples" if count > 1 else "1 sample"
     if fitted_map.method == "code":
@@ -269,36 +280,36 @@ def _caption(fitted_map: Drawn) -> str:
     return f"{text}."
 
 
-def _add_legend(axes: "Axes", groups: Sequence[Group], columns: int) -> None:
+def _add_group_legend(axes: "Axes", groups: Sequence[Group], columns: int) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=g.color, marker=g.marker, linestyle="", label=shorten(g.name, 20))
-        for g in groups
+        Line2D([], [], color=group.color, marker=group.marker, linestyle="") for group in groups
     ]
-    axes.legend(
-        handles=handles,
+    add_legend(
+        axes,
+        handles,
+        [shorten(group.name, 20) for group in groups],
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),
         borderaxespad=0,
-        frameon=False,
-        fontsize=8,
+        fontsize=TEXT,
         ncols=columns,
         handletextpad=0.2,
         columnspacing=0.8,
-        labelcolor=INK,
     )
 
 
 def _name_groups(axes: "Axes", xy: NDArray[np.float32], groups: Sequence[Group]) -> None:
     """Write the names of classes at their medians, lower where they would overlap.
 
-    A class that is spread over the whole map has no place, and is named in the legend only.
+    A class that is spread over the whole map is named in the legend only.
     """
     from matplotlib.patheffects import withStroke
 
-    whole = GATHERED * _spread(xy)
-    named = [g for g in groups if g.name and g.color != OTHERS and _spread(xy[g.indices]) <= whole]
+    most = MAX_NAMED_SPREAD * _spread(xy)
+    own = [group for group in groups if group.name and group.color != OTHERS_COLOR]
+    named = [group for group in own if _spread(xy[group.indices]) <= most]
     medians = [np.median(xy[group.indices], axis=0) for group in named]
     axes.apply_aspect()
     taken: list[Bbox] = []
@@ -306,14 +317,13 @@ def _name_groups(axes: "Axes", xy: NDArray[np.float32], groups: Sequence[Group])
         text = axes.text(
             medians[index][0],
             medians[index][1],
-            shorten(named[index].name),
-            ha="center",
-            va="center",
-            fontsize=9 if len(named) <= 20 else 7,
-            color=INK,
+            printable(shorten(named[index].name)),
+            horizontalalignment="center",
+            verticalalignment="center",
+            **text_style(LABEL if len(named) <= 20 else SMALL),
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )
-        box = _lowered(text.get_window_extent(), taken)
+        box = _move_down(text.get_window_extent(), taken)
         x, y = axes.transData.inverted().transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
         text.set_position((float(x), float(y)))
         taken.append(box)
@@ -324,40 +334,66 @@ def _spread(xy: NDArray[np.float32]) -> float:
     return float(np.median(np.linalg.norm(xy - np.median(xy, axis=0), axis=1)))
 
 
-def _lowered(box: "Bbox", taken: Sequence["Bbox"]) -> "Bbox":
+def _move_down(box: "Bbox", taken: Sequence["Bbox"]) -> "Bbox":
     """Move a box down until it overlaps none of the others."""
     while under := [other for other in taken if box.overlaps(other)]:
         box = box.translated(0, min(other.y0 for other in under) - box.y1 - 1)
     return box
 
 
-def _apart(xy: NDArray[np.float32], box: NDArray[np.float64]) -> list[int]:
+def _layers(groups: Sequence[Group]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield the marker and the samples of each layer of points, from the bottom.
+
+    One call of Matplotlib draws points of one marker. The samples of all its classes are mixed,
+    so that no class lies on top of all others; gray ones are below.
+    """
+    for marker in dict.fromkeys(group.marker for group in groups):
+        same = [group for group in groups if group.marker == marker]
+        for is_gray in (True, False):
+            parts = [g.indices for g in same if (g.color == OTHERS_COLOR) == is_gray]
+            if parts:
+                yield marker, np.random.default_rng(0).permutation(np.concatenate(parts))
+
+
+def _without_overlap(xy: NDArray[np.float32], box: NDArray[np.float64]) -> list[int]:
     """Choose points around which boxes of that width and height do not overlap."""
+    # In cells as large as a box there is one point at most, and only the eight cells around it
+    # can have a point that is too near.
     cells = np.floor((xy - xy.min(0)) / box).astype(int).tolist()
-    kept: dict[tuple[int, int], int] = {}
+    chosen: dict[tuple[int, int], int] = {}
     around = [(across, up) for across in (-1, 0, 1) for up in (-1, 0, 1)]
     for index in np.random.default_rng(0).permutation(len(xy)).tolist():
         column, row = cells[index]
-        near = [kept.get((column + across, row + up)) for across, up in around]
+        near = [chosen.get((column + across, row + up)) for across, up in around]
         if all(n is None or (np.abs(xy[n] - xy[index]) >= box).any() for n in near):
-            kept[column, row] = index
-    return list(kept.values())
+            chosen[column, row] = index
+    return list(chosen.values())
 
 
-def _frame(axes: "Axes", extent: tuple[float, float, float, float], color: str) -> None:
-    from matplotlib.patches import Rectangle
-
-    left, right, bottom, top = extent
-    axes.add_patch(
-        Rectangle((left, bottom), right - left, top - bottom, fill=False, ec=color, lw=1.6)
+def _paste_framed(canvas: Pixels, pixels: Pixels, left: int, top: int, color: str) -> None:
+    """Put a picture in a frame on a canvas, its top left corner at the frame's."""
+    height, width = pixels.shape[:2]
+    bottom, right = top + height + 2 * FRAME_WIDTH, left + width + 2 * FRAME_WIDTH
+    canvas[top:bottom, left:right] = bytes_of(color)
+    canvas[top + FRAME_WIDTH : bottom - FRAME_WIDTH, left + FRAME_WIDTH : right - FRAME_WIDTH] = (
+        pixels
     )
 
 
-def _paint(
-    axes: "Axes", image: NDArray[np.uint8], extent: tuple[float, float, float, float]
-) -> None:
-    shown = image[..., 0] if image.shape[-1] in (1, 2) else image[..., :3]
-    axes.imshow(shown, extent=extent, aspect="auto", cmap="gray", vmin=0, vmax=255)
+def _tile(images: NDArray[np.uint8], side: int) -> Pixels:
+    """Put pictures (side², H, W, C) in rows without gaps, in the size of `GRID_SIDE`."""
+    _, height, width, channels = images.shape
+    rows = images.reshape(side, side, height, width, channels).swapaxes(1, 2)
+    canvas = to_rgb(rows.reshape(side * height, side * width, channels))
+    return resize(canvas, *size_of_cells(*canvas.shape[:2], round(GRID_SIDE * DPI)))
+
+
+def _fill(axes: "Axes", canvas: Pixels, extent: tuple[float, float, float, float]) -> None:
+    """Fill axes with pixels; `extent` is their left, right, bottom and top in data units."""
+    from isthmus.viz.artist import PixelCanvas
+
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+    axes.add_artist(PixelCanvas(canvas))
 
 
 def _require_images(images: NDArray[Any]) -> None:

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.viz.canvas import DISTINCT, INK, blank_figure, draw_sample, shorten
+from isthmus.viz.canvas import DISTINCT, TEXT, shorten, text_width
+from isthmus.viz.mosaic import Box, Mosaic, Pixels, bytes_of, size_within, to_rgb
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VOID = 255
-WRONG, UNCOUNTED = "#e6002b", "#3d4650"
-WIDE = 2.3  # inches of a picture
-LEFT, TOP, GAP, LINE = 0.06, 0.26, 0.06, 0.19  # inches around pictures, and of a legend's line
-OPACITY = 0.75  # of masks over pictures
+ERROR_COLOR, VOID_COLOR = "#e6002b", "#3d4650"
+MASK_OPACITY = 0.75  # of masks over pictures
 
-Pixels = NDArray[np.uint8]
+# Pixels, of which a figure has 150 to an inch.
+SIDE = 300  # of a picture, or of the nearest whole multiple of its own size
+MIN_PITCH = 150  # so that titles do not overlap above narrow pictures
+GAP, TITLE_HEIGHT = 9, 36
+LEGEND_LINE, SWATCH = 29, 24  # a line of the legend, and a color in it
 
 
 def segmentations(
@@ -40,28 +43,30 @@ def segmentations(
     """
     each = [None] * len(pictures) if truths is None else truths
     rows = [_panels(*parts) for parts in zip(pictures, predictions, each, strict=True)]
-    columns, tall = len(rows[0]), WIDE * pictures.shape[1] / pictures.shape[2]
-    seen = [predictions] if truths is None else [predictions, truths]
-    legend = _legend(seen, class_names)
-    across = _across(legend, columns * WIDE)
-    lines = -(-len(legend) // across)
-    width = LEFT + columns * (WIDE + GAP)
-    height = len(rows) * (tall + TOP) + lines * LINE + 0.2
-    figure = blank_figure(width, height)
+    width, height = size_within(pictures[0], SIDE)
+    pitch, row_height = max(width + GAP, MIN_PITCH), height + TITLE_HEIGHT
+    masks = [predictions] if truths is None else [predictions, truths]
+    legend = _legend_entries(masks, class_names)
+    entry = SWATCH + 3 * GAP + text_width(legend, TEXT)  # the same for all, to align the columns
+    outer = max(len(rows[0]) * pitch, entry)
+    columns = min(len(legend), outer // entry)
+    lines = -(-len(legend) // columns)
+    mosaic = Mosaic(GAP + outer, len(rows) * row_height + lines * LEGEND_LINE + 3 * GAP)
     for row, panels in enumerate(rows):
-        bottom = height - (row + 1) * (tall + TOP)
+        top = row * row_height + TITLE_HEIGHT
         for column, (title, panel) in enumerate(panels.items()):
-            left = LEFT + column * (WIDE + GAP)
-            place = (left / width, bottom / height, WIDE / width, tall / height)
-            axes = figure.add_axes(place)
-            draw_sample(axes, panel)
+            left = GAP + column * pitch + (pitch - GAP - width) // 2
+            mosaic.place(panel, Box(left, top, width, height))
             if row == 0 or title.startswith("errors"):
-                axes.set_title(title, fontsize=8, color=INK, pad=3)
-    _add_legend(figure, legend, across)
-    return figure
+                mosaic.write(left + width / 2, top - 7, title, TEXT)
+    for number, (name, color) in enumerate(legend.items()):
+        line, column = divmod(number, columns)
+        top = len(rows) * row_height + 2 * GAP + line * LEGEND_LINE
+        _draw_legend_entry(mosaic, GAP + column * entry, top, name, color)
+    return mosaic.to_figure()
 
 
-def overlay(picture: Pixels, mask: Pixels, alpha: float = OPACITY) -> Pixels:
+def overlay(picture: Pixels, mask: Pixels, alpha: float = MASK_OPACITY) -> Pixels:
     """Blend the colors of classes over a picture; void is left as it is.
 
     Parameters
@@ -76,13 +81,13 @@ def overlay(picture: Pixels, mask: Pixels, alpha: float = OPACITY) -> Pixels:
     -------
     (H, W, 3) uint8
     """
-    below = _rgb(picture)
+    below = to_rgb(picture)
     above = np.zeros((VOID + 1, 3), np.uint8)
-    kept = mask != VOID
-    classes = int(mask[kept].max(initial=0)) + 1
+    counted = mask != VOID
+    classes = int(mask[counted].max(initial=0)) + 1
     above[:classes] = colors(classes)
     blended = np.rint(alpha * above[mask].astype(np.float32) + (1 - alpha) * below)
-    return np.where(kept[..., None], blended.astype(np.uint8), below)
+    return np.where(counted[..., None], blended.astype(np.uint8), below)
 
 
 def errors(picture: Pixels, prediction: Pixels, truth: Pixels) -> Pixels:
@@ -98,10 +103,10 @@ def errors(picture: Pixels, prediction: Pixels, truth: Pixels) -> Pixels:
     -------
     (H, W, 3) uint8
     """
-    gray = _rgb(picture).mean(2, keepdims=True)
+    gray = to_rgb(picture).mean(2, keepdims=True)
     painted = np.repeat(np.rint(255 - (255 - gray) * 0.4).astype(np.uint8), 3, axis=2)
-    painted[prediction != truth] = _bytes(WRONG)
-    painted[truth == VOID] = _bytes(UNCOUNTED)
+    painted[prediction != truth] = bytes_of(ERROR_COLOR)
+    painted[truth == VOID] = bytes_of(VOID_COLOR)
     return painted
 
 
@@ -118,7 +123,7 @@ def colors(classes: int) -> Pixels:
     classes : int
         Up to 255.
     """
-    first = np.array([_bytes(color) for color in DISTINCT], np.uint8)
+    first = np.array([bytes_of(color) for color in DISTINCT], np.uint8)
     return first[:classes] if classes <= len(first) else _palette()[:classes].copy()
 
 
@@ -130,9 +135,10 @@ def _palette() -> Pixels:
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     rgb = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3)
     lab = rgb2lab(rgb)
-    lively = (lab[:, 0] >= 25) & (lab[:, 0] <= 92) & (np.hypot(lab[:, 1], lab[:, 2]) >= 25)
-    rgb, lab = rgb[lively], lab[lively]
-    first = np.array([_bytes(color) for color in DISTINCT], np.uint8)
+    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
+    vivid = (lightness >= 25) & (lightness <= 92) & (chroma >= 25)
+    rgb, lab = rgb[vivid], lab[vivid]
+    first = np.array([bytes_of(color) for color in DISTINCT], np.uint8)
     nearest = np.min([_differences(lab, color) for color in rgb2lab(first)], axis=0)
     further: list[Pixels] = []
     while len(first) + len(further) < VOID:
@@ -150,7 +156,7 @@ def _differences(lab: NDArray[Any], color: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _panels(picture: Pixels, prediction: Pixels, truth: Pixels | None) -> dict[str, Pixels]:
-    """Return what stands in a row, each with its title."""
+    """Return the pictures of a row, each with its title."""
     predicted = {"prediction": overlay(picture, prediction)}
     if truth is None:
         return {"picture": picture, **predicted}
@@ -160,46 +166,19 @@ def _panels(picture: Pixels, prediction: Pixels, truth: Pixels | None) -> dict[s
     return {"picture": picture, "truth": overlay(picture, truth), **predicted, **painted}
 
 
-def _legend(seen: Sequence[Pixels], class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the names and colors of the classes that are seen, and of errors where they are."""
-    present = np.unique(np.concatenate([np.unique(masks) for masks in seen]))
-    palette = colors(len(class_names)) / 255
+def _legend_entries(masks: Sequence[Pixels], class_names: Sequence[str]) -> dict[str, Pixels]:
+    """Return the names and colors of the classes in masks, and of errors if there are truths."""
+    present = np.unique(np.concatenate([np.unique(some) for some in masks]))
+    palette = colors(len(class_names))
     legend = {shorten(class_names[label], 20): palette[label] for label in present if label != VOID}
-    if len(seen) > 1:
-        legend["wrong"] = WRONG
+    if len(masks) > 1:
+        legend["wrong"] = np.array(bytes_of(ERROR_COLOR), np.uint8)
     if VOID in present:
-        legend["void"] = UNCOUNTED
+        legend["void"] = np.array(bytes_of(VOID_COLOR), np.uint8)
     return legend
 
 
-def _across(legend: dict[str, Any], width: float) -> int:
-    """Return how many entries of a legend stand side by side in so many inches."""
-    longest = max(map(len, legend))
-    return max(1, min(len(legend), int(width / (0.35 + 0.075 * longest))))
-
-
-def _add_legend(figure: "Figure", legend: dict[str, Any], columns: int) -> None:
-    from matplotlib.patches import Patch
-
-    figure.legend(
-        handles=[Patch(color=color, label=name) for name, color in legend.items()],
-        loc="lower center",
-        borderaxespad=0.3,
-        frameon=False,
-        fontsize=8,
-        ncols=columns,
-        handlelength=1.2,
-        columnspacing=1.0,
-        labelcolor=INK,
-    )
-
-
-def _rgb(picture: Pixels) -> Pixels:
-    """Return a picture (H, W, C) in color, (H, W, 3)."""
-    gray = picture.shape[2] in (1, 2)
-    return np.repeat(picture[..., :1], 3, axis=2) if gray else picture[..., :3]
-
-
-def _bytes(color: str) -> tuple[int, ...]:
-    """Return the three bytes of a color such as "#3f90da"."""
-    return tuple(bytes.fromhex(color[1:]))
+def _draw_legend_entry(mosaic: Mosaic, left: int, top: int, name: str, color: Pixels) -> None:
+    """Draw a colored field and a name."""
+    mosaic.paste(np.broadcast_to(color, (SWATCH * 3 // 4, SWATCH, 3)), left, top)
+    mosaic.write(left + SWATCH + GAP, top + SWATCH * 3 / 8, name, TEXT, ha="left", va="center")

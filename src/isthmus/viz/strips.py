@@ -1,4 +1,4 @@
-"""Pictures of ways through the space of codes: strips, sheets and films."""
+"""Pictures of paths between codes: strips, sheets and films."""
 
 import io
 import math
@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.viz.canvas import INK, blank_figure, draw_sample, to_png
+from isthmus.viz.canvas import SMALL, to_pixels
+from isthmus.viz.mosaic import Box, Mosaic, size_within, to_rgb, value_range
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL import Image
 
-CELL = 1.05  # inches of a sample in width
-GAP = 0.14  # inches between what is real and what is made up
-FILM = 288  # pixels of a film in height or width, at least
-FRAME, HOLD = 90, 700  # milliseconds that a frame of a film is shown, and either end
+# Pixels, of which a figure has 150 to an inch.
+SIDE = 160  # of a sample, or of the nearest whole multiple of its own size
+GAP = 6  # between frames
+WIDE_GAP = 21  # between an original and what the model makes
+TITLE_HEIGHT = 36
+MIN_PITCH = 80  # so that titles do not overlap above narrow samples
+FILM_SIDE = 288  # of the longer side of a film, at least
+CURVES_WIDTH = 480  # of a film of signals
+
+FRAME_TIME, END_TIME = 90, 700  # milliseconds for which a film shows a frame, and its two ends
 
 
 def strip(a: NDArray[Any], b: NDArray[Any] | None, frames: NDArray[Any]) -> "Figure":
@@ -26,24 +32,24 @@ def strip(a: NDArray[Any], b: NDArray[Any] | None, frames: NDArray[Any]) -> "Fig
     Parameters
     ----------
     a, b : (H, W, C) uint8 or (L, C) float32
-        The originals; None for b where the way leads to no sample.
+        The originals; None for b where the path leads to no sample.
     frames : (N, H, W, C) uint8 or (N, L, C) float32
-        What the codes from that of a to the last become.
+        What is decoded along the path, from the code of a to the last.
     """
     samples = [a, *frames] if b is None else [a, *frames, b]
     shares = np.linspace(0, 100, len(frames))
     titles = ["original", *(f"{share:.0f}%" for share in shares), "original"][: len(samples)]
-    top, cell = 0.24, CELL * _aspect(a)
-    width, height = CELL * len(samples) + (1 + (b is not None)) * GAP + 0.04, top + cell + 0.04
-    figure = blank_figure(width, height)
-    limits = _limits(samples)
+    width, height = size_within(a, SIDE)
+    pitch = max(width + GAP, MIN_PITCH)
+    extra = WIDE_GAP * (1 + (b is not None))
+    mosaic = Mosaic(GAP + pitch * len(samples) + extra, TITLE_HEIGHT + height + GAP)
+    limits = value_range(samples)
     for i, (sample, title) in enumerate(zip(samples, titles, strict=True)):
-        left = 0.04 + i * CELL + GAP * ((i > 0) + (i > len(frames)))
-        place = (left / width, 0.04 / height, (CELL - 0.04) / width, cell / height)
-        axes = figure.add_axes(place)
-        _draw(axes, sample, limits)
-        axes.set_title(title, fontsize=7, color=INK, pad=3)
-    return figure
+        left = GAP + i * pitch + WIDE_GAP * ((i > 0) + (i > len(frames)))
+        left += (pitch - GAP - width) // 2
+        mosaic.place(sample, Box(left, TITLE_HEIGHT, width, height), limits)
+        mosaic.write(left + width / 2, TITLE_HEIGHT - 8, title, SMALL)
+    return mosaic.to_figure()
 
 
 def sheet(frames: NDArray[Any], rows: int, columns: int) -> "Figure":
@@ -55,30 +61,32 @@ def sheet(frames: NDArray[Any], rows: int, columns: int) -> "Figure":
         Row by row.
     rows, columns : int
     """
-    cell = CELL * _aspect(frames[0])
-    figure = blank_figure(CELL * columns, cell * rows)
-    limits = _limits(frames)
+    width, height = size_within(frames[0], SIDE)
+    mosaic = Mosaic(columns * (width + GAP), rows * (height + GAP))
+    limits = value_range(frames)
     for i, frame in enumerate(frames):
         row, column = divmod(i, columns)
-        place = (column / columns, 1 - (row + 1) / rows, 0.97 / columns, 0.97 / rows)
-        _draw(figure.add_axes(place), frame, limits)
-    return figure
+        left, top = column * (width + GAP) + GAP // 2, row * (height + GAP) + GAP // 2
+        mosaic.place(frame, Box(left, top, width, height), limits)
+    return mosaic.to_figure()
 
 
 def gif(frames: NDArray[Any]) -> bytes:
-    """Return a film that goes there and back without end, as the content of a GIF file.
+    """Return a film that runs to the last frame and back without end, as a GIF file.
 
-    Images are enlarged by a whole number, pixel by pixel, until small ones can be seen; signals are
-    drawn as curves.
+    Images are enlarged by a whole factor until small ones can be seen; signals are drawn as
+    curves.
 
     Parameters
     ----------
     frames : (N, H, W, C) uint8 or (N, L, C) float32
     """
-    shown = [_curve(frame, _limits(frames)) for frame in frames] if frames.ndim == 3 else frames
-    pictures = [_enlarged(frame) for frame in shown]
+    limits = value_range(frames)
+    images = [_draw_curves(frame, limits) for frame in frames] if frames.ndim == 3 else frames
+    pictures = [_enlarge(image) for image in images]
     film = [*pictures, *pictures[-2:0:-1]]
-    times = [HOLD if i in (0, len(pictures) - 1) else FRAME for i in range(len(film))]
+    ends = (0, len(pictures) - 1)
+    times = [END_TIME if i in ends else FRAME_TIME for i in range(len(film))]
     content = io.BytesIO()
     film[0].save(
         content,
@@ -92,39 +100,18 @@ def gif(frames: NDArray[Any]) -> bytes:
     return content.getvalue()
 
 
-def _aspect(sample: NDArray[Any]) -> float:
-    """Return height by width of a sample as it is drawn."""
-    return 0.75 if sample.ndim == 2 else sample.shape[0] / sample.shape[1]
-
-
-def _limits(samples: "list[NDArray[Any]] | NDArray[Any]") -> tuple[float, float]:
-    """Return the range that all signals are drawn in, with a margin."""
-    low = min(float(sample.min()) for sample in samples)
-    high = max(float(sample.max()) for sample in samples)
-    margin = 0.06 * (high - low) or 0.5
-    return low - margin, high + margin
-
-
-def _draw(axes: "Axes", sample: NDArray[Any], limits: tuple[float, float]) -> None:
-    draw_sample(axes, sample)
-    if sample.ndim == 2:
-        axes.set_ylim(limits)
-
-
-def _curve(signal: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
+def _draw_curves(signal: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
     """Draw a signal (L, C) as a picture (H, W, 3)."""
+    width, height = size_within(signal, CURVES_WIDTH)
+    mosaic = Mosaic(width + 2 * GAP, height + 2 * GAP)
+    mosaic.place(signal, Box(GAP, GAP, width, height), limits)
+    return to_pixels(mosaic.to_figure())
+
+
+def _enlarge(image: NDArray[np.uint8]) -> "Image.Image":
+    """Return a picture of an image (H, W, C); a gray one stays gray, for all 256 levels."""
     from PIL import Image
 
-    figure = blank_figure(4.8, 4.8 * _aspect(signal))
-    _draw(figure.add_axes((0.02, 0.02, 0.96, 0.96)), signal, limits)
-    with Image.open(io.BytesIO(to_png(figure, 100))) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def _enlarged(frame: NDArray[np.uint8]) -> "Image.Image":
-    """Return a picture of a frame (H, W, C), of which 1 or 3 channels are shown."""
-    from PIL import Image
-
-    shown = frame[..., 0] if frame.shape[2] in (1, 2) else frame[..., :3]
-    factor = math.ceil(FILM / max(shown.shape[:2]))
-    return Image.fromarray(np.ascontiguousarray(shown.repeat(factor, 0).repeat(factor, 1)))
+    pixels = image[..., 0] if image.shape[2] in (1, 2) else to_rgb(image)
+    factor = math.ceil(FILM_SIDE / max(pixels.shape[:2]))
+    return Image.fromarray(np.ascontiguousarray(pixels.repeat(factor, 0).repeat(factor, 1)))

@@ -1,1 +1,1 @@
-"""Readers: one for each kind of source."""
+"""Readers: each turns one kind of source into a `Manifest`."""

@@ -1,4 +1,4 @@
-"""Tables and arrays: CSV, IDX and NumPy files."""
+"""Readers of tables and arrays: CSV, IDX and NumPy files."""
 
 import codecs
 import csv
@@ -17,23 +17,24 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
 from isthmus.data.preprocess import as_pixels
+from isthmus.data.samples import SPLITS
 from isthmus.errors import SourceError, first_sentence
 
-IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-SIGNAL_CHANNELS = 8  # a float array (N, L, C) has at most as many; with more it is (N, H, W)
+IDX_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+MAX_SIGNAL_CHANNELS = 8  # of a float array (N, L, C); with more it is taken as (N, H, W)
 
 
 def read_csv(path: Path, limit: int | None = None) -> Manifest:
-    """Read gray squares, one a row, as Kaggle's digit-recognizer lays them out.
+    """Read square gray images, one a row, in the layout of Kaggle's digit-recognizer.
 
-    The header names the columns; a column called label holds the class. Without a header, a
-    first column beyond a square number of pixels is the label.
+    A header names the columns; one called label, class or target holds the class. Without a
+    header, the first column is the label unless all columns together are a square number.
 
     Raises
     ------
     SourceError
-        If a row is longer or shorter than the others, a value is no whole number from 0 to 255,
-        or the pixels of a row make no square.
+        If rows differ in length, a value is not a whole number from 0 to 255, or the pixels of a
+        row make no square.
     """
     header = _csv_header(path)
     table = _csv_table(path, skip=1 if header else 0)
@@ -62,7 +63,7 @@ def read_csv(path: Path, limit: int | None = None) -> Manifest:
 
 
 def _csv_header(path: Path) -> list[str]:
-    """Return the names in the first line, or nothing if it holds numbers."""
+    """Return the names in the first line, or none if it holds numbers."""
     try:
         with _open(path) as file:
             first = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
@@ -88,18 +89,18 @@ def _csv_table(path: Path, skip: int) -> NDArray[np.float32]:
                 comments=None,
             )
     except ValueError as error:
-        raise SourceError(f"{path}: {_csv_complaint(str(error), skip)}.") from error
+        raise SourceError(f"{path}: {_explain_csv_error(str(error), skip)}.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{path} is no readable CSV file: {error}.") from error
 
 
-def _csv_complaint(message: str, skip: int) -> str:
-    """Say NumPy's complaint with the line of the file, counted from 1."""
-    if found := re.search(r"columns changed from (\d+) to (\d+) at row (\d+)", message):
-        expected, got, row = map(int, found.groups())
+def _explain_csv_error(message: str, skip: int) -> str:
+    """Translate an error of `np.loadtxt` and name the line of the file, counted from 1."""
+    if match := re.search(r"columns changed from (\d+) to (\d+) at row (\d+)", message):
+        expected, got, row = map(int, match.groups())
         return f"line {row + skip} has {got:,} values where {expected:,} are expected"
-    if found := re.search(r"string '(.*)' to \w+ at row (\d+), column (\d+)", message):
-        text, row, column = found[1], int(found[2]), int(found[3])
+    if match := re.search(r"string '(.*)' to \w+ at row (\d+), column (\d+)", message):
+        text, row, column = match[1], int(match[2]), int(match[3])
         return f"line {row + skip + 1}, column {column}, holds {text!r}, which is no number"
     return message.rstrip(".")
 
@@ -107,7 +108,7 @@ def _csv_complaint(message: str, skip: int) -> str:
 def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
     """Read a folder of IDX files: train-… for training, t10k-… or test-… for testing.
 
-    Where a file lies there packed and unpacked, the unpacked one is read.
+    Of a file that is there compressed and uncompressed, the uncompressed one is read.
     """
     files = {file.name for file in path.iterdir() if is_idx(file) and "image" in file.name}
     images = [
@@ -117,21 +118,21 @@ def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
         raise SourceError(f"{path} holds IDX files, but none with image in its name.")
     parts = [(0 if file.name.startswith("train") else 2, read_idx(file)) for file in images]
     parts.sort(key=lambda part: part[0])
-    splits = np.concatenate([np.full(len(found.names), part, np.uint8) for part, found in parts])
-    names = [
-        f"{('train', '', 'test')[part]}/{name}" for part, found in parts for name in found.names
-    ]
-    arrays = [found.values for _, found in parts if found.values is not None]
+    splits = np.concatenate([np.full(len(part.names), split, np.uint8) for split, part in parts])
+    names = [f"{SPLITS[split]}/{name}" for split, part in parts for name in part.names]
+    arrays = [part.values for _, part in parts if part.values is not None]
     if len({array.shape[1:] for array in arrays}) > 1:
-        raise SourceError(f"{path} holds images of different sizes in its IDX files.")
+        raise SourceError(
+            f"{path} holds IDX files of images of different sizes; move one of them away."
+        )
     values = np.concatenate(arrays)
     labels = [
-        np.array(found.class_names, np.int64)[found.labels]
-        for _, found in parts
-        if found.labels is not None
+        np.array(part.class_names, np.int64)[part.labels]
+        for _, part in parts
+        if part.labels is not None
     ]
-    complete = len(labels) == len(parts)
-    classes, indices = encode_labels(np.concatenate(labels) if complete else None, path)
+    is_labeled = len(labels) == len(parts)
+    classes, indices = encode_labels(np.concatenate(labels) if is_labeled else None, path)
     rows = evenly_spaced(len(values), limit)
     return Manifest(
         [names[row] for row in rows],
@@ -143,7 +144,7 @@ def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
 
 
 def read_idx(path: Path, limit: int | None = None) -> Manifest:
-    """Read an IDX file of images, and the labels of the file named like it if there is one.
+    """Read an IDX file of images, and its labels from the file of the same name, if there is one.
 
     The format is LeCun's: two zero bytes, the type, the number of dimensions, the dimensions as
     big-endian 32-bit numbers, then the values.
@@ -174,11 +175,11 @@ def _idx_array(path: Path) -> NDArray[Any]:
             content = file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{path} is cut short or damaged: {error}.") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_TYPES:
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_DTYPES:
         raise SourceError(f"{path} is no IDX file.")
     start = 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
-    kind = np.dtype(IDX_TYPES[content[2]])
+    kind = np.dtype(IDX_DTYPES[content[2]])
     expected = start + kind.itemsize * math.prod(shape)
     if len(content) != expected:
         raise SourceError(
@@ -189,7 +190,7 @@ def _idx_array(path: Path) -> NDArray[Any]:
 
 
 def is_idx(path: Path) -> bool:
-    """Tell by its name whether a file is of LeCun's format."""
+    """Return whether a file is of LeCun's IDX format, by its name."""
     name = path.name.lower()
     known = re.search(r"[-.]idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$", name)
     return known is not None and not name.startswith(".")
@@ -203,10 +204,11 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
     """Read images or signals from .npy or .npz.
 
     An .npz holds `images` or `signals` (or `x`, `data`, or a single array) and perhaps `labels`
-    (or `y`) and `class_names`; or, as Keras saves sets, `x_train`, `y_train`, `x_test`, `y_test`.
+    (or `y`) and `class_names`; or `x_train`, `y_train`, `x_test` and `y_test`, as Keras saves
+    data sets.
 
-    Whole numbers and truth values are images (N, H, W) or (N, H, W, C). Fractions are images if
-    called `images` or 4-dimensional, signals if called `signals` or (N, L), and of (N, A, B)
+    Integers and booleans are images (N, H, W) or (N, H, W, C). Fractions are images if called
+    `images` or 4-dimensional, and signals if called `signals` or (N, L). Fractions (N, A, B) are
     signals (N, L, C) up to 8 channels and gray images (N, H, W) above.
 
     Raises
@@ -215,23 +217,22 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
         If there is no array of samples.
     """
     try:
-        arrays = dict(_arrays(path))
+        arrays = dict(_read_arrays(path))
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise SourceError(f"{path} is no readable NumPy file: {first_sentence(error)}.") from error
     if "x_train" in arrays and "x_test" in arrays:
-        return _numpy_parts(path, arrays, limit)
-    single = [key for key, array in arrays.items() if array.ndim > 1]
-    known = ("images", "signals", "x", "X", "data")
-    keys = [key for key in arrays if key in known]
-    if not keys and len(single) == 1:
-        keys = single
+        return _read_keras(path, arrays, limit)
+    keys = [key for key in arrays if key in ("images", "signals", "x", "X", "data")]
+    candidates = [key for key, array in arrays.items() if array.ndim > 1]
+    if not keys and len(candidates) == 1:
+        keys = candidates
     if not keys:
-        held = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
+        content = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
         raise SourceError(
-            f"{path} has no array of images or signals (it holds {held}); "
+            f"{path} has no array of images or signals (it holds {content}); "
             "save one as images (N, H, W, C) or signals (N, L, C)."
         )
-    values = sample_array(arrays[keys[0]], keys[0], path)
+    values = as_samples(arrays[keys[0]], keys[0], path)
     given = next((arrays[key] for key in ("labels", "y", "target") if key in arrays), None)
     if given is not None and given.shape != (len(values),):
         raise SourceError(
@@ -252,9 +253,9 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
     return Manifest([str(row) for row in rows], values, labels=labels, class_names=classes)
 
 
-def _arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
+def _read_arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     with path.open("rb") as file:
-        if file.read(2) != b"PK":  # of zip, whatever the name says
+        if file.read(2) != b"PK":  # not a zip file and so not .npz, whatever the name says
             yield "x", np.load(path, mmap_mode="r", allow_pickle=False)
             return
         file.seek(0)
@@ -263,29 +264,29 @@ def _arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
                 yield key, arrays[key]
 
 
-def _numpy_parts(path: Path, arrays: dict[str, NDArray[Any]], limit: int | None) -> Manifest:
-    images = [sample_array(arrays[f"x_{part}"], f"x_{part}", path) for part in ("train", "test")]
+def _read_keras(path: Path, arrays: dict[str, NDArray[Any]], limit: int | None) -> Manifest:
+    images = [as_samples(arrays[f"x_{split}"], f"x_{split}", path) for split in ("train", "test")]
     if images[0].shape[1:] != images[1].shape[1:]:
         raise SourceError(
             f"{path} has x_train of {images[0].shape} but x_test of {images[1].shape}; "
             "give samples of one shape."
         )
     values = np.concatenate(images)
-    splits = np.repeat(np.array([0, 2], np.uint8), [len(part) for part in images])
+    splits = np.repeat(np.array([0, 2], np.uint8), [len(x) for x in images])
     names = [
-        f"{part}/{i}"
-        for part, x in zip(("train", "test"), images, strict=True)
+        f"{split}/{i}"
+        for split, x in zip(("train", "test"), images, strict=True)
         for i in range(len(x))
     ]
     rows = evenly_spaced(len(values), limit)
     labels = None
     if "y_train" in arrays and "y_test" in arrays:
-        given = [arrays[f"y_{part}"].ravel() for part in ("train", "test")]
-        for part, x, y in zip(("train", "test"), images, given, strict=True):
+        given = [arrays[f"y_{split}"].ravel() for split in ("train", "test")]
+        for split, x, y in zip(("train", "test"), images, given, strict=True):
             if len(x) != len(y):
                 raise SourceError(
-                    f"{path} has {len(x):,} samples in x_{part} but {len(y):,} labels in "
-                    f"y_{part}; give one label a sample."
+                    f"{path} has {len(x):,} samples in x_{split} but {len(y):,} labels in "
+                    f"y_{split}; give one label a sample."
                 )
         labels = np.concatenate(given)[rows]
     classes, indices = encode_labels(labels, path)
@@ -298,13 +299,27 @@ def _numpy_parts(path: Path, arrays: dict[str, NDArray[Any]], limit: int | None)
     )
 
 
-def sample_array(array: NDArray[Any], key: str, path: Path | str) -> NDArray[Any]:
-    """Return images as (N, H, W, C) uint8 or signals as (N, L, C) float32."""
-    fractions = array.dtype.kind == "f"
+def as_samples(array: NDArray[Any], key: str, path: Path | str) -> NDArray[Any]:
+    """Return an array as images (N, H, W, C) uint8 or as signals (N, L, C) float32.
+
+    Parameters
+    ----------
+    array : array
+    key : str
+        Its name, which may say what it holds; see `read_numpy`.
+    path : Path or str
+        Where it comes from, for messages.
+
+    Raises
+    ------
+    SourceError
+        If its type or shape is that of neither.
+    """
+    is_fractional = array.dtype.kind == "f"
     is_signal = key == "signals" or (
-        fractions
+        is_fractional
         and key != "images"
-        and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= SIGNAL_CHANNELS))
+        and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= MAX_SIGNAL_CHANNELS))
     )
     if array.dtype.kind not in "fiub" or array.ndim not in ((2, 3) if is_signal else (3, 4)):
         raise SourceError(

@@ -1,4 +1,8 @@
-"""Trees of files, in folders and in archives: their names, and how to get at their contents."""
+"""`Tree`: the files of a folder or an archive, by name, and how to read their contents.
+
+All readers of pictures work on trees, so that every layout is recognized in archives as well and
+no archive is ever unpacked to the disk.
+"""
 
 import bz2
 import gzip
@@ -20,7 +24,7 @@ PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 ARCHIVE_SUFFIXES = (".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tgz", ".zip")
 BROKEN_TAR = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error)
 BROKEN_ZIP = (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError)
-LISTS = (  # small texts that say what pictures are
+LISTS = (  # small text files that say which picture is what
     "images.txt",
     "classes.txt",
     "train_test_split.txt",
@@ -38,42 +42,42 @@ class Tree:
     path : Path
         The folder or archive.
     names : sequence of str
-        Of all files, with /, sorted.
+        Names of all files, with /, sorted.
     contents : callable
-        Gives the files of some names in that order, each as a path, its content, or the reason
-        why there is none.
-    text : callable
-        Gives the content of a file whose name ends as one of `LISTS`.
+        Takes names and yields the files in that order, each as a path, as bytes, or as the
+        reason why it cannot be read.
+    read_list : callable
+        Returns the content of a file whose name ends in one of `LISTS`.
     top : str
-        Folder that holds all pictures; names are told from there on.
+        Deepest folder that holds all pictures; displayed names start below it.
     """
 
     path: Path
     names: Sequence[str]
     contents: Callable[[Sequence[str]], Iterable[Content]]
-    text: Callable[[str], bytes]
+    read_list: Callable[[str], bytes]
     top: str = ""
 
     @cached_property
     def pictures(self) -> list[str]:
-        """Names of the files that are pictures by their suffixes."""
+        """Names of the files that are pictures, by their suffixes."""
         return [name for name in self.names if name.lower().endswith(PICTURE_SUFFIXES)]
 
     def display_name(self, name: str) -> str:
-        """Return a name as people are told it: from the top on."""
+        """Return the name that samples and messages show: the path below `top`."""
         if not self.top and not name.startswith(("/", "./")):
-            return name  # of most folders; a path takes long for what nothing changes
-        return relative(name).relative_to(self.top).as_posix()
+            return name  # the usual case, a hundred times faster than through a path
+        return make_relative(name).relative_to(self.top).as_posix()
 
 
-def relative(name: str) -> PurePosixPath:
-    """Take a name as one within its tree, whatever it begins with."""
+def make_relative(name: str) -> PurePosixPath:
+    """Return a name as a path within its tree; members of archives may start with / or ./."""
     return PurePosixPath(name.lstrip("/"))
 
 
-def common_top(names: Sequence[str]) -> str:
+def find_top(names: Sequence[str]) -> str:
     """Return the deepest folder that holds all files."""
-    return os.path.commonpath([relative(name).parent for name in names]) if names else ""
+    return os.path.commonpath([make_relative(name).parent for name in names]) if names else ""
 
 
 def list_files(folder: Path) -> list[tuple[str, int, int]]:
@@ -81,16 +85,16 @@ def list_files(folder: Path) -> list[tuple[str, int, int]]:
 
     Hidden files and folders are left out.
     """
-    found = []
+    files = []
     for name, entry in _entries(folder):
         with suppress(OSError):  # a dangling link is no file
             status = entry.stat()
-            found.append((name, status.st_size, status.st_mtime_ns))
-    return sorted(found)
+            files.append((name, status.st_size, status.st_mtime_ns))
+    return sorted(files)
 
 
 def folder_tree(path: Path, names: Sequence[str] | None = None) -> Tree:
-    """Return the tree of a folder, as deep as it is, with names that a walk has told before."""
+    """Return the tree of a folder; `names` are all its files, if they are known already."""
     return Tree(
         path,
         [name for name, _, _ in list_files(path)] if names is None else names,
@@ -111,41 +115,45 @@ def archive_tree(path: Path) -> Tree:
         tree = _zip_tree(path) if path.name.lower().endswith(".zip") else _tar_tree(path)
     except (*BROKEN_TAR, *BROKEN_ZIP) as error:
         raise SourceError(f"{path} is no readable archive: {first_sentence(error)}.") from error
-    return replace(tree, top=common_top(tree.pictures))
+    return replace(tree, top=find_top(tree.pictures))
 
 
-def joined_tree(path: Path, trees: Sequence[Tree]) -> Tree:
-    """Return one tree of several, as if all were unpacked into one folder."""
+def join_trees(path: Path, trees: Sequence[Tree]) -> Tree:
+    """Return one tree of several, as if all archives were unpacked into one folder."""
     owners = {name: tree for tree in trees for name in tree.names}
 
     def contents(names: Sequence[str]) -> Iterator[Content]:
-        parts = {
+        streams = {
             tree: iter(tree.contents([name for name in names if owners[name] is tree]))
             for tree in trees
         }
         for name in names:
-            yield next(parts[owners[name]])
+            yield next(streams[owners[name]])
 
-    joined = Tree(path, sorted(owners), contents, lambda name: owners[name].text(name))
-    return replace(joined, top=common_top(joined.pictures))
+    joined = Tree(path, sorted(owners), contents, lambda name: owners[name].read_list(name))
+    return replace(joined, top=find_top(joined.pictures))
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Walk through all files that are not hidden, with their relative names."""
-    waiting = [("", str(folder))]
-    while waiting:
-        above, place = waiting.pop()
-        with suppress(OSError), os.scandir(place) as entries:
+    """Yield all files that are not hidden, with their relative names.
+
+    `os.scandir` reads names and kinds together, several times as fast as `Path.rglob`.
+    """
+    remaining = [("", str(folder))]
+    while remaining:
+        prefix, path = remaining.pop()
+        with suppress(OSError), os.scandir(path) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir():
-                    waiting.append((f"{above}{entry.name}/", entry.path))
+                    remaining.append((f"{prefix}{entry.name}/", entry.path))
                 else:
-                    yield above + entry.name, entry
+                    yield prefix + entry.name, entry
 
 
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
+    """Return whether a name is hidden, or what macOS adds to an archive."""
     return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
 
 
@@ -153,12 +161,12 @@ def _zip_tree(path: Path) -> Tree:
     with zipfile.ZipFile(path) as archive:
         members = [member.filename for member in archive.infolist() if not member.is_dir()]
 
-    def text(name: str) -> bytes:
+    def read_list(name: str) -> bytes:
         with zipfile.ZipFile(path) as archive:
             return archive.read(name)
 
-    names = sorted(name for name in members if not _hidden(name))
-    return Tree(path, names, lambda chosen: _zip_contents(path, chosen), text)
+    names = sorted(name for name in members if not _is_hidden(name))
+    return Tree(path, names, lambda chosen: _zip_contents(path, chosen), read_list)
 
 
 def _zip_contents(path: Path, names: Sequence[str]) -> Iterator[Content]:
@@ -166,42 +174,45 @@ def _zip_contents(path: Path, names: Sequence[str]) -> Iterator[Content]:
         for name in names:
             try:
                 yield archive.read(name)
-            except BROKEN_ZIP as error:  # RuntimeError: encrypted, or packed in an unknown way
+            except BROKEN_ZIP as error:  # RuntimeError: encrypted, or an unknown compression
                 yield SourceError(str(error))
 
 
 def _tar_tree(path: Path) -> Tree:
-    names, texts = [], {}
+    names, lists = [], {}
     with tarfile.open(path) as archive:
         for member in archive:
             name = PurePosixPath(member.name).as_posix()
-            if member.isfile() and not _hidden(name):
+            if member.isfile() and not _is_hidden(name):
                 names.append(name)
-                if name.endswith(LISTS):  # now: of a compressed tar, later means once more
-                    texts[name] = _member(archive, member)
-    return Tree(path, sorted(names), lambda chosen: _tar_contents(path, chosen), texts.__getitem__)
+                if name.endswith(LISTS):  # now, as later a compressed tar is unpacked again
+                    lists[name] = _read_member(archive, member)
+    return Tree(path, sorted(names), lambda chosen: _tar_contents(path, chosen), lists.__getitem__)
 
 
 def _tar_contents(path: Path, names: Sequence[str]) -> Iterator[bytes]:
-    """Yield members in the order of `names`, which for a compressed tar costs a second list."""
+    """Yield members in the order of `names`.
+
+    A compressed tar is read from start to end, and members wait in memory for their turn.
+    """
     with tarfile.open(path) as archive:
         members = {PurePosixPath(m.name).as_posix(): m for m in archive if m.isfile()}
         if not isinstance(archive.fileobj, gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile):
             for name in names:
-                yield _member(archive, members[name])
+                yield _read_member(archive, members[name])
             return
-        # A compressed archive can only be read forwards: seeking back would unpack it again.
+        # Seeking back in a compressed archive would unpack it again from the start.
         wanted = set(names)
         forwards = sorted(wanted, key=lambda name: members[name].offset_data)
-        held = {}
+        waiting = {}
         position = 0
         for name in forwards:
-            held[name] = _member(archive, members[name])
-            while position < len(names) and names[position] in held:
-                yield held.pop(names[position])
+            waiting[name] = _read_member(archive, members[name])
+            while position < len(names) and names[position] in waiting:
+                yield waiting.pop(names[position])
                 position += 1
 
 
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = archive.extractfile(member)
     return file.read() if file is not None else b""

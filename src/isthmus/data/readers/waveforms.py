@@ -1,4 +1,4 @@
-"""Waveforms made by a seeded generator, so that signals can be tried without any file."""
+"""The data set `waveforms`: a seeded generator, so that signals can be tried without any file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,45 +25,45 @@ CLASSES = (*SHAPES, *(f"double {name}" for name in SHAPES))
 
 
 def read_waveforms(path: Path, limit: int | None) -> Manifest:
-    """Make waveforms of eight classes: four shapes, single or the sum of two.
+    """Generate waveforms of eight classes: four shapes, single or the mean of two.
 
-    Frequencies, phases and heights differ from sample to sample, and noise lies on all. A sample
-    follows from its number alone, so that a limit takes a part and changes none.
+    Frequencies, phases and amplitudes are random, and noise is added. A sample depends on its
+    number alone, so a limit changes no sample.
 
     Parameters
     ----------
     path : Path
-        Of no meaning: nothing is read.
+        Not used.
     limit : int, optional
-        At most as many, spread over all 4,000.
+        At most as many samples, evenly spaced among all 4,000.
 
     Returns
     -------
     Manifest
-        Signals (N, 128, 1) float32, of about -1 to 1, and their labels.
+        Signals (N, 128, 1) float32, from about -1 to 1, and their labels.
     """
     rows = evenly_spaced(COUNT, limit)
-    made = [_waveform(int(row)) for row in rows]
+    waveforms = [_generate(int(row)) for row in rows]
     return Manifest(
         [str(row) for row in rows],
-        np.stack([signal for signal, _ in made]).astype(np.float32)[..., None],
-        labels=np.array([label for _, label in made], np.int64),
+        np.stack([signal for signal, _ in waveforms]).astype(np.float32)[..., None],
+        labels=np.array([label for _, label in waveforms], np.int64),
         class_names=CLASSES,
     )
 
 
-def _waveform(number: int) -> tuple[NDArray[np.float64], int]:
-    """Return the sample of that number, (128,), and its class."""
-    draw = np.random.default_rng([SEED, number])
-    label = int(draw.integers(len(CLASSES)))
+def _generate(number: int) -> tuple[NDArray[np.float64], int]:
+    """Return the sample of a number, (128,), and its class."""
+    rng = np.random.default_rng([SEED, number])
+    label = int(rng.integers(len(CLASSES)))
     shape = list(SHAPES.values())[label % len(SHAPES)]
     count = 1 + label // len(SHAPES)
-    waves = [shape(_time(draw)) for _ in range(count)]
-    height = draw.uniform(0.5, 1.0)
-    signal = height * np.mean(waves, axis=0) + draw.normal(0, NOISE, LENGTH)
+    waves = [shape(_draw_time(rng)) for _ in range(count)]
+    amplitude = rng.uniform(0.5, 1.0)
+    signal = amplitude * np.mean(waves, axis=0) + rng.normal(0, NOISE, LENGTH)
     return signal, label
 
 
-def _time(draw: np.random.Generator) -> NDArray[np.float64]:
-    """Return the time of each step in cycles, of a frequency and phase that are drawn."""
-    return draw.uniform() + draw.uniform(*CYCLES) * np.arange(LENGTH) / LENGTH
+def _draw_time(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the time of each step in cycles, for a random phase and frequency."""
+    return rng.uniform() + rng.uniform(*CYCLES) * np.arange(LENGTH) / LENGTH

@@ -1,0 +1,136 @@
+"""`SampleWriter`: decoded pictures and masks, streamed into the files of a cache entry."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from isthmus.data.decode import Block, format_size, reject_too_many
+from isthmus.data.manifest import Manifest
+from isthmus.data.samples import VOID
+from isthmus.errors import SourceError
+
+COLOR_BLOCK_BYTES = 1 << 20  # gray values that become color at a time
+
+
+class SampleWriter:
+    """Writes blocks of pictures to one file and their masks to another.
+
+    A set may be larger than memory and nobody knows its shape before the first picture is
+    decoded, so nothing is collected: what is decoded is written at once. Pictures are written
+    gray as long as all of them are; the first one in color turns those before it into color.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    source : str
+        Name of the source, for messages.
+    values : binary file
+        Receives the raw pixels (N, H, W, C), without a header.
+    masks : binary file, optional
+        Receives the masks (N, H, W) as .npy.
+
+    Attributes
+    ----------
+    shape : (H, W, C)
+        Shape of the pictures so far.
+    broken : dict
+        Reasons by the position of a picture.
+    """
+
+    def __init__(
+        self, manifest: Manifest, source: str, values: BinaryIO, masks: BinaryIO | None = None
+    ) -> None:
+        self.manifest, self.source, self.values, self.masks = manifest, source, values, masks
+        self.shape: tuple[int, ...] = ()
+        self.broken: dict[int, str] = {}
+        self._first_name = ""
+        self._done = 0
+        self._mask_values = np.zeros(256, np.bool_)
+
+    def write(self, blocks: Iterable[Block]) -> Iterator[int]:
+        """Write blocks and yield the position of each picture.
+
+        Raises
+        ------
+        SourceError
+            If too many pictures are broken, or two differ in size.
+        """
+        for block in blocks:
+            self._note_broken(block)
+            if len(block.pixels):
+                self._write_block(block)
+            yield from range(self._done, self._done + len(block))
+            self._done += len(block)
+
+    def mask_classes(self) -> tuple[str, ...]:
+        """Return numbers as names for as many classes as the masks hold.
+
+        Raises
+        ------
+        SourceError
+            If the masks hold no value but 0 and void, as tools write them that draw in white.
+        """
+        values = np.flatnonzero(self._mask_values)
+        if VOID in values and set(values) <= {0, VOID}:
+            raise SourceError(
+                f"the masks of {self.source} hold only {' and '.join(map(str, values))}, and "
+                f"{VOID} stands for pixels of no class; write 0 and 1 for two classes."
+            )
+        return tuple(str(value) for value in range(1 + int(values[values != VOID].max(initial=0))))
+
+    def finish_masks(self, file: BinaryIO) -> None:
+        """Write the number of masks into the header of their file, once it is known."""
+        file.seek(0)
+        self._write_header(file, self._done - len(self.broken))
+
+    def _note_broken(self, block: Block) -> None:
+        for position, reason in block.broken.items():
+            self.broken[self._done + position] = reason
+            reject_too_many(self.broken, self.manifest, self.source, self._done + position + 1)
+
+    def _write_block(self, block: Block) -> None:
+        pixels = block.pixels
+        shape: tuple[int, ...] = pixels.shape[1:]
+        if not self.shape:
+            self.shape, self._first_name = shape, self._name(block)
+            if self.masks is not None:
+                self._write_header(self.masks, 0)
+        if shape[:2] != self.shape[:2]:
+            raise SourceError(
+                f"the pictures of {self.source} differ in size: {self._first_name} is "
+                f"{format_size(self.shape)} but {self._name(block)} is {format_size(shape)}; "
+                "give a size to resize all of them to."
+            )
+        if shape[2] > self.shape[2]:
+            self.shape = shape
+            _turn_to_color(self.values)
+        pixels = np.broadcast_to(pixels, (len(pixels), *self.shape))  # gray among color
+        self.values.write(np.ascontiguousarray(pixels).data)
+        if self.masks is not None and block.masks is not None and block.mask_values is not None:
+            self.masks.write(block.masks.data)
+            self._mask_values |= block.mask_values
+
+    def _write_header(self, file: BinaryIO, count: int) -> None:
+        """Write the header of an .npy file; NumPy pads it so that any count has room."""
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape[:2])}
+        np.lib.format.write_array_header_1_0(file, header)
+
+    def _name(self, block: Block) -> str:
+        """Return the name of the first picture in a block that could be decoded."""
+        position = next(i for i in range(len(block)) if i not in block.broken)
+        return self.manifest.names[self._done + position]
+
+
+def _turn_to_color(file: BinaryIO) -> None:
+    """Repeat each gray value of the file three times.
+
+    It works from the end to the start, so that no value is overwritten before it is read.
+    """
+    for start in reversed(range(0, file.tell(), COLOR_BLOCK_BYTES)):
+        file.seek(start)
+        gray = np.frombuffer(file.read(COLOR_BLOCK_BYTES), np.uint8)
+        file.seek(3 * start)
+        file.write(gray.repeat(3).tobytes())
+    file.seek(0, os.SEEK_END)

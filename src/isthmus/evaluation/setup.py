@@ -1,0 +1,183 @@
+"""`EvaluationSetup`: which model is measured on which data."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isthmus.data.corruption import Corruption
+from isthmus.data.samples import Samples
+from isthmus.errors import OptionError, RunError
+from isthmus.files import fingerprint
+from isthmus.inference import TrainedModel
+from isthmus.training.batches import noise_fingerprint
+from isthmus.training.run import Run
+
+FORMAT = 1  # of kept results; raise it when the same model and data would give other numbers
+MAX_PCA_NUMBERS = 2**26  # of training samples (256 MiB); of more, samples are drawn
+MAX_PROBED = 10_000  # test samples whose classes are predicted from codes
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationSetup:
+    """A model, the data that it was trained on, and test samples that it has not seen.
+
+    Parameters
+    ----------
+    run : Run
+    model : TrainedModel
+    data : Samples
+        The data of the run.
+    train : (n,) int64
+        Which of them the model was trained on, and baselines are fitted on.
+    test : Samples
+        What is measured.
+    indices : (m,) int64
+        The index of each test sample, from which its noise follows.
+    is_own_test : bool
+        Whether `test` is the test split of the run's data.
+    """
+
+    run: Run
+    model: TrainedModel
+    data: Samples
+    train: NDArray[np.int64]
+    test: Samples
+    indices: NDArray[np.int64]
+    is_own_test: bool
+
+    @property
+    def corruption(self) -> Corruption | None:
+        """The noise on the inputs, if the model was trained on noise."""
+        return self.run.record.training_config.corruption
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the test samples have labels of the classes of the training data."""
+        return self.test.labels is not None and self.test.class_names == self.data.class_names
+
+    @property
+    def components(self) -> int:
+        """The components of PCA: the code size, or fewer if the data has no more."""
+        numbers = math.prod(self.data.shape)
+        samples = min(len(self.train), MAX_PCA_NUMBERS // numbers)
+        return min(self.model.config.code_size, samples, numbers)
+
+    @cached_property
+    def fitted(self) -> Samples:
+        """Training samples that PCA, the mean and classifiers of codes are fitted on."""
+        limit = MAX_PCA_NUMBERS // math.prod(self.data.shape)
+        return self.data.take(draw(self.train, limit))
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float32]:
+        """The fitted samples (n, numbers), as the model sees them."""
+        return flatten(self.model, self.fitted)
+
+    @cached_property
+    def probed(self) -> Samples:
+        """Test samples whose classes are predicted from codes."""
+        return self.test.take(draw(np.arange(len(self.test)), MAX_PROBED))
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs, with their frozen noise if there is any, and the clean samples.
+
+        Raises
+        ------
+        RunError
+            After the last batch, if the noise is not the noise that the run recorded.
+        """
+        if self.corruption is None:
+            yield from ((x, x) for x in self.model.inputs(self.test))
+            return
+        if not self.is_own_test:
+            self._check_recorded_noise()
+        seed, start, digest = self.run.record.training_config.seed, 0, hashlib.sha256()
+        for x in self.model.inputs(self.test):
+            noisy = self.corruption.apply_fixed(x, seed, self.indices[start : start + len(x)])
+            digest.update(noisy.movedim(1, -1).contiguous().numpy().data)
+            start += len(x)
+            yield noisy, x
+        if self.is_own_test:
+            self._check_noise(digest.hexdigest()[:16])
+
+    def key(self, **more: Any) -> dict[str, Any]:
+        """Return what the results of baselines depend on, and what is added to it, as JSON."""
+        preprocessing, config = self.model.preprocessing, self.run.record.training_config
+        return {
+            "format": FORMAT,
+            "data": self.data.fingerprint,
+            "train": fingerprint(np.ascontiguousarray(self.train).data),
+            "test": fingerprint(np.ascontiguousarray(self.indices).data),
+            "range": [preprocessing.low, preprocessing.high],
+            "noise": None if self.corruption is None else [config.corrupt, config.seed],
+            "recorded_noise": self.run.record.data.get("noise", {}).get("test"),
+            **more,
+        }
+
+    def _check_recorded_noise(self) -> None:
+        """Draw the noise of the run's own test split, where the test samples are others.
+
+        Nothing is recorded about the noise on another source.
+        """
+        record = self.run.record
+        self._check_noise(
+            noise_fingerprint(
+                self.data, self.run.split().test, record.preprocessing, record.training_config
+            )
+        )
+
+    def _check_noise(self, drawn: str) -> None:
+        if drawn != self.run.record.data["noise"]["test"]:
+            raise RunError(
+                f"the noise on the test part of {self.run.name} is not the noise that the run "
+                "recorded; use the versions that run.json names."
+            )
+
+
+def plan_evaluation(run: Run, data: Samples, samples: Samples | None) -> EvaluationSetup:
+    """Decide what to measure a run on: never on samples that it is known to have trained on.
+
+    Parameters
+    ----------
+    run : Run
+    data : Samples
+        The data of the run.
+    samples : Samples, optional
+        Another source: its test split if it has one, otherwise all of it.
+
+    Raises
+    ------
+    OptionError
+        If the samples are a part of the run's data that it may have been trained on.
+    """
+    split, model = run.split(), run.model()
+    if samples is None or samples.fingerprint == data.fingerprint:
+        return EvaluationSetup(
+            run, model, data, split.train, data.take(split.test), split.test, True
+        )
+    if samples.splits is not None and (samples.splits == 2).any():
+        samples = samples.take(np.flatnonzero(samples.splits == 2))
+    elif samples.origin.source and samples.origin.source == data.origin.source:
+        raise OptionError(
+            f"{data.origin.source} is what the run was trained on; leave the source out to measure "
+            "on its test part."
+        )
+    return EvaluationSetup(run, model, data, split.train, samples, np.arange(len(samples)), False)
+
+
+def draw(indices: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Return at most `limit` of the indices: drawn at random, but always the same ones."""
+    count = min(len(indices), limit)
+    return np.sort(np.random.default_rng(0).choice(indices, count, replace=False))
+
+
+def flatten(model: TrainedModel, samples: Samples) -> NDArray[np.float32]:
+    """Return samples as the model sees them, flattened to (N, numbers)."""
+    return np.concatenate([x.flatten(1).cpu().numpy() for x in model.inputs(samples)])

@@ -1,0 +1,150 @@
+"""Where a run keeps its files: in a folder, or in memory."""
+
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import filelock
+
+from isthmus.errors import IsthmusError, RunError, first_sentence
+from isthmus.files import write_bytes
+
+
+class Store(Protocol):
+    """A few named files, each whole or absent."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    def read(self, file: str) -> bytes | None:
+        """Return the content of a file, or None if there is none."""
+        ...
+
+    def write(self, file: str, content: bytes) -> None:
+        """Write or replace a file, whole or not at all."""
+        ...
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep everybody else from training this run; raises a RunError if somebody does."""
+        ...
+
+
+class MemoryStore:
+    """Files as bytes in memory.
+
+    Bytes, not the objects that they are read as: a model that is read never shares its weights
+    with the one in training, and resuming reads the same checkpoint as from a folder.
+    """
+
+    name = "the run in memory"
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = dict(files)
+        self._lock = threading.Lock()
+
+    def read(self, file: str) -> bytes | None:
+        """See `Store`."""
+        return self._files.get(file)
+
+    def write(self, file: str, content: bytes) -> None:
+        """See `Store`."""
+        self._files[file] = content
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """See `Store`."""
+        if not self._lock.acquire(blocking=False):
+            raise RunError(f"{self.name} is in training already; wait for its end.")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+class FolderStore:
+    """Files of a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, files: Mapping[str, bytes]) -> "FolderStore":
+        """Make a folder with its first files, whole or not at all.
+
+        The files are written to a folder of a temporary name, which is renamed at the end: so
+        whatever has the name of a run can be opened.
+
+        Raises
+        ------
+        RunError
+            If there is something at `path` already, or the folder cannot be made.
+        """
+        require_free(path)
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            partial.mkdir(parents=True)
+            for name, content in files.items():
+                write_bytes(partial / name, content)
+            partial.rename(path)
+        except (OSError, IsthmusError) as error:
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise RunError(f"{path} cannot be made: {first_sentence(cause)}.") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        """See `Store`."""
+        return str(self.path)
+
+    def read(self, file: str) -> bytes | None:
+        """See `Store`."""
+        path = self.path / file
+        return path.read_bytes() if path.exists() else None
+
+    def write(self, file: str, content: bytes) -> None:
+        """See `Store`."""
+        write_bytes(self.path / file, content)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """See `Store`; the system frees the lock of a process that is killed."""
+        lock = filelock.FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise RunError(
+                f"{self.path} is in use by another process that trains it; wait for its end, or "
+                "train into another folder."
+            ) from None
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {first_sentence(error)}.") from error
+        try:
+            for abandoned in self.path.rglob(".*.tmp"):  # by a process that was killed
+                abandoned.unlink()
+            yield
+        finally:
+            lock.release()
+
+
+def require_free(path: Path) -> None:
+    """Refuse a path for a new run unless it is free or an empty folder.
+
+    Raises
+    ------
+    RunError
+    """
+    if (path / "run.json").exists():
+        raise RunError(
+            f"{path} is a run already; choose another folder, or go on with it by isthmus resume "
+            f"{path}."
+        )
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise RunError(f"{path} exists already and is not empty; choose another folder.")

@@ -1,0 +1,52 @@
+"""What is imported, and what this process and its machine are asked for."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from isthmus import runtime
+from isthmus.errors import OptionError
+
+LISTING = "import sys, isthmus.{}; print(*sys.modules)"
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("runtime", ("torch", "lightning_fabric", "numpy")), ("inference", ("lightning_fabric",))],
+)
+def test_light_callers_import_nothing_heavy(module: str, heavy: tuple[str, ...]) -> None:
+    listed = subprocess.run(
+        [sys.executable, "-c", LISTING.format(module)], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert [name for name in heavy if name in listed] == []
+
+
+def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = runtime.total_memory()
+    assert whole > 2**28
+    for content, expected in (("max\n", whole), ("1048576\n", 2**20)):
+        (tmp_path / "memory.max").write_text(content)
+        monkeypatch.setattr(runtime, "MEMORY_LIMITS", (tmp_path / "memory.max", tmp_path / "none"))
+        assert runtime.total_memory() == expected
+
+
+def test_threads_may_configure_the_process_at_once() -> None:
+    runtime.configure_process.cache_clear()
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: runtime.configure_process(), range(32)))
+    assert torch.get_num_threads() <= before
+
+
+def test_a_device_that_is_not_there_is_refused(
+    refused: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with refused(OptionError, "cuda", "auto"):
+        runtime.launch("cuda")

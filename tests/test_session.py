@@ -1,0 +1,216 @@
+"""A session: one run, asked many questions, by several threads, each thing loaded once."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus import Index, Run, Samples, Session, TrainingConfig, encode, load, train
+from isthmus.errors import InterruptionError, IsthmusError, OptionError, RunError
+
+T = TypeVar("T")
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train an autoencoder on digits, and index them."""
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    config = TrainingConfig(epochs=2, corrupt="gaussian:0.2")
+    list(train(load("digits", limit=400), "dense", code_size=6, out=out, config=config))
+    run = Run.open(out)
+    Index.build(encode(run.model(), run.samples())).save(out / "index")
+    return out
+
+
+@pytest.fixture
+def session(folder: Path) -> Session:
+    return Session(folder)
+
+
+@pytest.fixture
+def image(session: Session, tmp_path: Path) -> Path:
+    """Write the run's seventh sample as a picture."""
+    path = tmp_path / "seven.png"
+    Image.fromarray(session.samples.values[7, ..., 0]).save(path)
+    return path
+
+
+def test_an_image_a_name_and_a_code_get_the_same_answer(session: Session, image: Path) -> None:
+    name = session.samples.names[7]
+    code = session.code(image)
+    np.testing.assert_array_equal(session.code(name), code)
+    np.testing.assert_array_equal(session.code(code), code)
+    np.testing.assert_allclose(code, session.model.encode(session.samples)[7], atol=1e-6)
+    by_image, by_code = session.search(image, 4), session.search(code[None], 4)
+    assert by_image.names == by_code.names
+    assert by_image.names[0][0] == name
+    assert session.search(name, 3).names[0] == by_image.names[0][1:]
+
+
+def test_what_was_found_can_be_shown(session: Session) -> None:
+    names = session.search(session.samples.names[3], 5).names[0]
+    rows = [list(session.samples.names).index(name) for name in names]
+    np.testing.assert_array_equal(session.indexed_values(names), session.samples.values[rows])
+
+
+def test_a_morph_begins_and_ends_at_its_samples(session: Session, image: Path) -> None:
+    frames = session.interpolate([image, session.samples.names[12]], steps=5)
+    ends = session.reconstruct(session.samples.take(np.array([7, 12])))
+    assert frames.shape == (5, 8, 8, 1)
+    np.testing.assert_array_equal(frames[[0, -1]], ends)
+    grid = session.interpolate([session.samples.names[i] for i in range(4)], steps=3)
+    assert grid.shape == (9, 8, 8, 1)
+
+
+def test_a_direction_between_classes_starts_at_its_sample(session: Session, image: Path) -> None:
+    frames = session.traverse(image, session.samples, ("3", "8"), steps=4)
+    first = session.reconstruct(session.samples.take(np.array([7])))
+    assert frames.shape == (4, 8, 8, 1)
+    np.testing.assert_array_equal(frames[:1], first)
+
+
+def test_every_layer_is_seen(session: Session) -> None:
+    outputs = session.activations(session.samples.values[0])
+    assert [title.split(" · ")[0] for title, _ in outputs] == [
+        layer.name for layer in session.model.layers
+    ]
+    expected = next(session.model.features(session.samples.values[:1], "encoder.1"))
+    np.testing.assert_allclose(outputs[1][1], expected[0].numpy(), atol=1e-6)
+
+
+def test_each_sample_is_encoded_once(folder: Path) -> None:
+    encoded: list[int] = []
+
+    def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
+        for item in items:
+            encoded.append(len(item)) if title == "Encoding" else None  # type: ignore[arg-type]
+            yield item
+
+    session = Session(folder, track=track)
+    first = session.codes(np.array([3, 1, 2]))
+    second = session.codes(np.array([2, 3, 4]))
+    assert sum(encoded) == 4
+    whole = session.codes()
+    assert sum(encoded) == len(session.samples)
+    np.testing.assert_array_equal(whole.z[[3, 1, 2]], first.z)
+    np.testing.assert_array_equal(whole.z[[2, 3, 4]], second.z)
+    np.testing.assert_allclose(whole.z, session.model.encode(session.samples), atol=1e-6)
+    assert list(first.names) == [session.samples.names[i] for i in (3, 1, 2)]
+
+
+def test_all_is_loaded_once_also_by_eight_threads(folder: Path) -> None:
+    session = Session(folder)
+    parts: list[Callable[[], object]] = [
+        lambda: session.model,
+        lambda: session.samples,
+        lambda: session.index,
+        lambda: session.run,
+        lambda: session.map(session.codes(), "pca"),
+        lambda: session.encode(session.samples),
+    ]
+    with ThreadPoolExecutor(8) as threads:
+        for part in parts:
+            found = list(threads.map(lambda _, part=part: id(part()), range(16)))
+            assert len(set(found)) == 1
+
+
+def test_eight_threads_get_the_answers_of_one(folder: Path, image: Path) -> None:
+    session, alone = Session(folder), Session(folder)
+    sample = alone.samples.values[5]
+    questions: list[Callable[[Session], Any]] = [
+        lambda s: s.search(image, 5).distances,
+        lambda s: s.interpolate([image, alone.samples.names[1]], 4),
+        lambda s: s.codes(np.arange(0, 400, 7)).z,
+        lambda s: s.map(s.codes(np.arange(100)), "pca").xy,
+        lambda s: s.reconstruct(alone.samples),
+        lambda s: s.add_noise(alone.samples, np.arange(400)),
+        *(
+            lambda s, layer=layer: s.encode(alone.samples, layer).z
+            for layer in ("encoder.1", "encoder.3", "decoder.2")
+        ),
+        lambda s: np.concatenate([values.ravel() for _, values in s.activations(sample)]),
+    ]
+    expected = [question(alone) for question in questions]
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda question: question(session), questions))
+        for answer, value in zip(answers, expected, strict=True):
+            np.testing.assert_allclose(answer, value, atol=1e-5)
+
+
+def test_an_interrupted_call_stops_and_the_next_one_computes(folder: Path) -> None:
+    session = Session(folder, track=lambda items, total, title: interrupting(items))
+
+    def interrupting(items: Iterable[T]) -> Iterable[T]:
+        for item in items:
+            if is_interrupted:
+                session.interrupt()
+            yield item
+
+    is_interrupted = True
+    with pytest.raises(InterruptionError, match="interrupted"):
+        session.codes()
+    is_interrupted = False
+    np.testing.assert_allclose(session.codes().z, session.model.encode(session.samples), atol=1e-6)
+
+
+def test_a_map_is_kept_in_the_run_folder_and_found_again(folder: Path) -> None:
+    first, file = Session(folder).stored_map(Session(folder).codes(), "pca")
+    written = file.stat().st_mtime_ns
+    again, same = Session(folder).stored_map(Session(folder).codes(), "pca")
+    assert same == file
+    assert file.parent == folder / "maps"
+    assert file.stat().st_mtime_ns == written
+    np.testing.assert_array_equal(first.xy, again.xy)
+    file.write_bytes(b"damaged")
+    again, _ = Session(folder).stored_map(Session(folder).codes(), "pca")
+    np.testing.assert_array_equal(again.xy, first.xy)
+
+
+def test_noise_is_that_of_the_sample(session: Session) -> None:
+    few = session.samples.take(np.array([8, 2]))
+    noisy = session.add_noise(few, np.array([8, 2]))
+    whole = session.add_noise(session.samples, np.arange(len(session.samples)))
+    np.testing.assert_array_equal(noisy, whole[[8, 2]])
+    assert (noisy != few.values).any()
+
+
+@pytest.mark.parametrize(
+    ("question", "error", "culprit"),
+    [
+        (lambda s: s.search("nothing.png"), OptionError, "'nothing.png'"),
+        (lambda s: s.code("nothing.png"), OptionError, "'nothing.png'"),
+        (lambda s: s.interpolate(["0", "1", "2"]), OptionError, "2 or 4"),
+        (lambda s: s.search("0", 1000), OptionError, "399"),
+    ],
+)
+def test_bad_questions_are_one_sentence(
+    session: Session,
+    question: Callable[[Session], Any],
+    error: type[IsthmusError],
+    culprit: str,
+    refused: Refused,
+) -> None:
+    with refused(error, culprit):
+        question(session)
+
+
+def test_other_samples_than_the_run_s_are_rejected(folder: Path, refused: Refused) -> None:
+    with refused(RunError, str(folder)):
+        Session(folder, load("digits", limit=300)).samples  # noqa: B018
+
+
+def test_the_samples_of_a_run_on_an_array_are_given(tmp_path: Path) -> None:
+    samples: Samples = load(load("digits", limit=100).values)
+    list(
+        train(samples, "linear", code_size=3, out=tmp_path / "run", config=TrainingConfig(epochs=1))
+    )
+    with pytest.raises(RunError, match="array"):
+        Session(tmp_path / "run").samples  # noqa: B018
+    assert len(Session(tmp_path / "run", samples).codes()) == 100
