@@ -66,7 +66,7 @@ EVERYTHING = (  # a step of each class
     steps.Morph("small", ("files/9/9.png", "files/8/18.png"), steps=3, out="morph.png"),
     steps.Predict("classes", TEST, out="predictions.png"),
 )
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "data export": outputs.write_export,
     "data map": outputs.write_source_map,
     "data preview": outputs.write_preview,

@@ -443,7 +443,7 @@ def read_split(
     if name is None:
         return samples
     if samples.splits is None:
-        raise OptionError(f"{source} comes without splits; give a run that was trained on it.")
+        raise OptionError(f"{source} defines no splits; give a run on it instead.")
     indices = np.flatnonzero(samples.splits == SPLITS.index(name))
     if len(indices) == 0:
         raise OptionError(f"{source} has no {name} split; choose another.")

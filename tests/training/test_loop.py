@@ -299,9 +299,9 @@ def test_event_files_tell_the_history(digits: Samples, tmp_path: Path) -> None:
     finish(resume(tmp_path / "run"))
     events = EventAccumulator(str(tmp_path / "run/tensorboard"))
     events.Reload()
-    expected = [event.value for event in events.Scalars("loss/validation")]
+    written = [event.value for event in events.Scalars("loss/validation")]
     history = [line["validation_loss"] for line in Run.open(tmp_path / "run").history()]
-    assert expected == pytest.approx(history)
+    assert written == pytest.approx(history)
 
 
 def test_several_processes_train_one_run(tmp_path: Path) -> None:

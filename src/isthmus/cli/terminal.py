@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
@@ -105,8 +107,8 @@ class Download:
         """Do nothing at the end of a file: the bar goes when all files are here."""
 
 
-def follow(training: "Training", as_json: bool) -> None:
-    """Show a training while it runs, and print its result at the end.
+def show_training(training: "Training", out: Path) -> "Progress | None":
+    """Show a training until its end, and return the progress of its last epoch.
 
     The first Ctrl-C stops it after the current step and exits with code 130; the second one stops
     it at once.
@@ -120,34 +122,28 @@ def follow(training: "Training", as_json: bool) -> None:
                 break
     if is_stopped:
         training.close()
-        say(f"Stopped; isthmus resume {training.run.path} goes on from the last whole epoch.")
+        say(f"Stopped; isthmus resume {out} goes on from the last whole epoch.")
         sys.exit(130)
-    if not is_quiet and last is not None:
-        _print_trained(training, last, as_json)
+    return last
 
 
-def _print_trained(training: "Training", last: "Progress", as_json: bool) -> None:
-    """Print how long a training took, its best epoch, and what to do next."""
-    from isthmus.training.run import best_epoch
+def follow(training: "Training", out: Path, as_json: bool) -> None:
+    """Show a training until its end, and print its result and what to do next."""
+    last = show_training(training, out)
+    if is_quiet or last is None:
+        return
+    from isthmus.training.run import summarize_training
 
-    run, history = training.run.path, training.run.history()
-    best = best_epoch(history)
-    metrics = {name: best[name] for name in best if name.startswith("validation_")}
-    content = {
-        "run": str(run),
-        "epochs": history[-1]["epoch"],
-        "seconds": history[-1]["seconds"],
-        "best": {"epoch": best["epoch"], **metrics},
-    }
+    content = summarize_training(training.run)
+    best = content["best"]
+    metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
     text = (
-        f"{run}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best in "
-        f"epoch {best['epoch']:g}: "
-        + ", ".join(f"{name.replace('_', ' ')} {value:.5g}" for name, value in metrics.items())
-        + "."
+        f"{out}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best in "
+        f"epoch {best['epoch']:g}: {', '.join(metrics)}."
     )
     if last.step < last.steps:
-        text += f"\nStopped early; isthmus resume {run} goes on."
-    print_result(content, text + f"\nNext: isthmus report {run}", as_json)
+        text += f"\nStopped early; isthmus resume {out} goes on."
+    print_result(content, text + f"\nNext: isthmus report {out}", as_json)
 
 
 @contextmanager
@@ -187,6 +183,9 @@ def _draw_bar(training: "Training") -> "Iterator[Progress]":
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
+    first = next(training, None)  # before the bar: loading the data may draw one of its own
+    if first is None:
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -194,20 +193,19 @@ def _draw_bar(training: "Training") -> "Iterator[Progress]":
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=None, metrics="")
+        task = bar.add_task("", total=first.steps, metrics="")
         drawn_at, validation = 0.0, ""
-        for progress in training:
+        for progress in chain([first], training):
             if progress.validation_loss is not None:
                 validation = f", validation {_describe_validation(progress)}"
             if (now := time.monotonic()) - drawn_at > SECONDS_BETWEEN_DRAWS:
                 drawn_at = now
+                rate = f"{progress.images_per_second:,.0f}/s, loss {progress.loss:.4f}"
                 bar.update(
                     task,
-                    total=progress.steps,
                     completed=progress.step,
                     description=f"epoch {progress.epoch}/{progress.epochs}",
-                    metrics=f"{progress.images_per_second:,.0f}/s, loss {progress.loss:.4f}"
-                    + validation,
+                    metrics=rate + validation,
                 )
             yield progress
 

@@ -15,7 +15,6 @@ from isthmus.cli.app import (
     Size,
     Source,
     app,
-    format_skipped,
     make_preprocessing,
     model_options,
     parse_task,
@@ -122,6 +121,7 @@ def train(
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.load import load_with
+    from isthmus.reports.outputs import describe_samples
     from isthmus.training.store import require_free
     from isthmus.training.train import train as begin
 
@@ -130,7 +130,7 @@ def train(
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
     samples = load_with(source, preprocessing, limit=data.limit, track=track)
-    say(samples.describe() + format_skipped(samples.skipped))
+    say(describe_samples(samples))
     training = begin(
         samples,
         model.model,
@@ -141,7 +141,7 @@ def train(
         config=config,
         max_minutes=output.max_minutes,
     )
-    follow(training, output.as_json)
+    follow(training, out, output.as_json)
 
 
 @app.command()
@@ -155,9 +155,7 @@ def resume(
 
     Example: isthmus resume runs/mine --epochs 40
     """
-    from isthmus.training.run import Run
     from isthmus.training.train import resume as go_on
 
-    opened = Run.open(run)
-    training = go_on(opened, opened.samples(track), epochs=epochs, max_minutes=max_minutes)
-    follow(training, as_json)
+    training = go_on(run, epochs=epochs, max_minutes=max_minutes, track=track)
+    follow(training, run, as_json)

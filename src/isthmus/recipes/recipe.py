@@ -77,7 +77,7 @@ class Recipe:
     @property
     def missing(self) -> tuple[str, ...]:
         """The data that is not on this machine."""
-        names = tuple(name for name in self.needs if not DATASETS[name].present)
+        names = tuple(name for name in self.needs if not DATASETS[name].is_present)
         is_missing = self.file is not None and not self.file.path.exists()
         return (*names, self.file.names[0]) if self.file and is_missing else names
 

@@ -15,7 +15,8 @@ from isthmus.recipes.step import Step
 from isthmus.recipes.steps import Train
 from isthmus.recipes.workspace import Follow, Workspace, train_silently
 from isthmus.reports.recipe import RecipeContent, write_recipe_page
-from isthmus.training.run import Run, require_free
+from isthmus.training.run import Run
+from isthmus.training.store import require_free
 
 FILE = "recipe.json"  # in the folder of a recipe: which one it is
 PAGE = "recipe.html"

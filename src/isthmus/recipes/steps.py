@@ -50,13 +50,13 @@ class Train(Step):
     def execute(self, workspace: Workspace) -> dict[str, Any]:
         """Train, and return `summarize_training`."""
         from isthmus.training.config import TrainingConfig
-        from isthmus.training.run import Run, summarize_training
+        from isthmus.training.run import summarize_training
         from isthmus.training.train import train
 
         given = self.options()
         names = {one.name for one in fields(TrainingConfig)}
         samples = workspace.load(str(self.source), self.size, self.limit)
-        steps = train(
+        training = train(
             samples,
             self.model,
             out=self.out,
@@ -65,9 +65,9 @@ class Train(Step):
             options={name: given[name] for name in MODEL_OPTIONS if name in given},
             config=TrainingConfig(**{name: given[name] for name in names & given.keys()}),
         )
-        workspace.follow(steps, Path(self.out))
+        workspace.follow(training, Path(self.out))
         workspace.add_run(self.out, samples)
-        return summarize_training(Run.open(self.out))
+        return summarize_training(training.run)
 
     def is_finished(self) -> bool:
         """Return whether the run has all its epochs."""

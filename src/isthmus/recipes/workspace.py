@@ -1,7 +1,7 @@
 """What the steps of a recipe share: sessions, samples, and how progress is shown."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +10,14 @@ from isthmus.data.cache import Track, untracked
 if TYPE_CHECKING:
     from isthmus.data.samples import Samples
     from isthmus.session import Session
-    from isthmus.training.loop import Progress
+    from isthmus.training.train import Training
 
-# Trains until the iterator ends, and shows it: called with the iterator and the run folder.
-Follow = Callable[[Generator["Progress", None, None], Path], Any]
+Follow = Callable[["Training", Path], Any]  # walks through a training into a run folder
 
 
-def train_silently(steps: "Generator[Progress, None, None]", out: Path) -> None:
+def train_silently(training: "Training", out: Path) -> None:
     """Train until the end without showing anything."""
-    deque(steps, 0)
+    deque(training, 0)
 
 
 class Workspace:

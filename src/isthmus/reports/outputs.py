@@ -25,6 +25,7 @@ from isthmus.inference import CODE, TrainedModel
 from isthmus.latent.codes import Codes
 from isthmus.latent.index import Index
 from isthmus.latent.maps import Map, fit_map, map_quality, require_method
+from isthmus.models.transposed import contributions
 from isthmus.reports.pictures import (
     map_picture,
     morph_picture,
@@ -38,7 +39,7 @@ from isthmus.session import Session, read_split
 from isthmus.viz.canvas import require_png, write_png
 from isthmus.viz.maps import scatter
 from isthmus.viz.strips import gif
-from isthmus.viz.transposed import stamps, transposed
+from isthmus.viz.transposed import transposed
 
 # -- sources ------------------------------------------------------------------------------------
 
@@ -159,7 +160,7 @@ def write_reconstructions(
     session: Session, source: str | Path, out: Path, *, limit: int = 10
 ) -> dict[str, Any]:
     """Draw samples, their codes and their reconstructions, row by row."""
-    session.model.reject_task("classify", "segment")
+    session.model.require_task("reconstruct")
     require_png(out)
     samples = session.read(source, limit)
     write_png(out, reconstructions(session, samples))
@@ -250,7 +251,7 @@ def write_search(
     Returns
     -------
     list of dict
-        As `SearchResult.rows` returns them.
+        As `SearchResult.matches` returns them.
     """
     if out is not None:
         require_png(out)
@@ -259,7 +260,7 @@ def write_search(
     if out is not None:
         values = None if sample is None else sample.values[0]
         write_png(out, search_picture(session, query, values, result))
-    return result.rows()
+    return result.matches()
 
 
 def write_morph(
@@ -291,7 +292,7 @@ def write_morph(
         A labeled source whose classes `start` and `end` give the direction.
     start, end : str, optional
     """
-    session.model.reject_task("classify", "segment")
+    session.model.require_task("reconstruct")
     is_film = out.suffix.lower() == ".gif"
     if not is_film:
         require_png(out)
@@ -327,7 +328,7 @@ def write_predictions(
     list of dict
         As `prediction_rows` returns them.
     """
-    model.reject_task("reconstruct")
+    model.require_task("classify", "segment")
     if out is not None:
         require_png(out)
     rows = [row for samples in sources for row in prediction_rows(model, samples)]
@@ -351,6 +352,6 @@ def write_transposed(
     """
     if stride < 1:
         raise OptionError(f"the stride must be at least 1, not {stride}.")
-    result = np.sum(stamps(values, kernel, stride), axis=0)
-    write_png(out, transposed(values, kernel, stride))
-    return {"picture": str(out), "result": result.tolist()}
+    added = contributions(values, kernel, stride)
+    write_png(out, transposed(values, kernel, added))
+    return {"picture": str(out), "result": added.sum(0).tolist()}

@@ -291,9 +291,34 @@ class Run:
         return reporting_damage(Path(self.name, file), RunError)
 
 
+def is_run(path: str | Path) -> bool:
+    """Return whether there is a run folder at a path."""
+    return (Path(path) / RECORD).is_file()
+
+
 def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the line of the epoch that the best weights are from."""
     return [line for line in history if line["is_best"]][-1]
+
+
+def summarize_training(run: Run) -> dict[str, Any]:
+    """Return how long a run was trained, and its best epoch.
+
+    Returns
+    -------
+    dict
+        `run`, its name; `epochs` and `seconds` of training; `best`, with the `epoch` that the best
+        weights are from and all that was measured on the validation split then.
+    """
+    history = run.history()
+    best = best_epoch(history)
+    metrics = {name: best[name] for name in best if name.startswith("validation_")}
+    return {
+        "run": run.name,
+        "epochs": history[-1]["epoch"],
+        "seconds": history[-1]["seconds"],
+        "best": {"epoch": best["epoch"], **metrics},
+    }
 
 
 def describe_environment(device: torch.device, precision: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
@@ -194,6 +195,7 @@ def resume(
     *,
     epochs: int | None = None,
     max_minutes: float | None = None,
+    track: Track = untracked,
 ) -> Training:
     """Go on with a run from its last checkpoint, exactly as if it had not stopped.
 
@@ -208,6 +210,8 @@ def resume(
         Epochs in all; more than planned stretch the schedule, whose remaining part is followed.
     max_minutes : float, optional
         Stop after so many more minutes of training.
+    track : callable
+        Shows progress of loading the data.
 
     Returns
     -------
@@ -232,7 +236,7 @@ def resume(
         )
     if samples is None and not run.record.origin.source:
         samples = run.samples()  # says that they must be given, unless the run has them
-    old_run = _OldRun(run, samples)
+    old_run = _OldRun(run, samples, track)
     return Training(_Session(old_run, config.device, config.precision, max_minutes, epochs))
 
 
@@ -283,10 +287,11 @@ class _OldRun:
 
     run: Run
     samples: Samples | None
+    track: Track
 
     def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
         """Find the samples, and refuse those of another run."""
-        samples = self.run.samples() if self.samples is None else self.samples
+        samples = self.run.samples(self.track) if self.samples is None else self.samples
         self.run.check(samples)
         return self.run, samples
 
