@@ -66,6 +66,7 @@ EVERYTHING = (  # a step of each class
     steps.Morph("small", ("files/9/9.png", "files/8/18.png"), steps=3, out="morph.png"),
     steps.Predict("classes", TEST, out="predictions.png"),
 )
+COMMANDS: Any = typer.main.get_command(app)
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "data export": outputs.write_export,
     "data map": outputs.write_source_map,
@@ -112,20 +113,22 @@ def shown(*arguments: object) -> list[str]:
 
 def parse(line: str) -> Any:
     """Let the command line read a command, without executing it."""
-    group: Any = typer.main.get_command(app)
+    group = COMMANDS
     arguments = shlex.split(line)[1:]
     while hasattr(group, "commands"):
         group = group.commands[arguments.pop(0)]
     return group.make_context(line, arguments)
 
 
+FEW = {"camvid": 24, "lfw": 240}  # samples; of faces more, as almost each is of another person
+
+
 def lessened(step: Step) -> Step:
     """Return a step whose quick run is one epoch on a few samples."""
     if not isinstance(step, steps.Train):
         return step
-    few = {"camvid": 24, "lfw": 240}.get(str(step.source), 120)  # faces: more than classes
-    quick = {**step.quick, "limit": few, "epochs": 1, "batch_size": 8}
-    return replace(step, quick=quick)
+    few = FEW.get(str(step.source), 120)
+    return replace(step, quick={**step.quick, "limit": few, "epochs": 1, "batch_size": few // 6})
 
 
 # -- a step is a command and a call ---------------------------------------------------------------
@@ -160,7 +163,7 @@ def comparable(result: Any, folder: Path) -> Any:
 
 @pytest.mark.parametrize("command", FUNCTIONS)
 def test_defaults_of_a_command_are_those_of_its_function(command: str) -> None:
-    group: Any = typer.main.get_command(app)
+    group = COMMANDS
     for word in command.split():
         group = group.commands[word]
     typed = inspect.signature(group.callback.__wrapped__).parameters

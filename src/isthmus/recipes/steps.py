@@ -66,8 +66,7 @@ class Train(Step):
             config=TrainingConfig(**{name: given[name] for name in names & given.keys()}),
         )
         workspace.follow(training, Path(self.out))
-        workspace.add_run(self.out, samples)
-        return summarize_training(training.run)
+        return summarize_training(workspace.session(training.run).run)
 
     def is_finished(self) -> bool:
         """Return whether the run has all its epochs."""
@@ -77,11 +76,14 @@ class Train(Step):
         history = run.history()
         return bool(history) and history[-1]["epoch"] >= (run.record.training_config.epochs or 0)
 
-    def resume(self, workspace: Workspace) -> None:
-        """Continue a run that was stopped."""
+    def resume(self, workspace: Workspace) -> dict[str, Any]:
+        """Continue a run that was stopped, and return `summarize_training`."""
+        from isthmus.training.run import summarize_training
         from isthmus.training.train import resume
 
-        workspace.follow(resume(self.out, track=workspace.track), Path(self.out))
+        training = resume(self.out, track=workspace.track)
+        workspace.follow(training, Path(self.out))
+        return summarize_training(workspace.session(training.run).run)
 
 
 @dataclass(frozen=True)

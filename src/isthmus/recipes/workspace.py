@@ -10,6 +10,7 @@ from isthmus.data.cache import Track, untracked
 if TYPE_CHECKING:
     from isthmus.data.samples import Samples
     from isthmus.session import Session
+    from isthmus.training.run import Run
     from isthmus.training.train import Training
 
 Follow = Callable[["Training", Path], Any]  # walks through a training into a run folder
@@ -54,14 +55,14 @@ class Workspace:
             self.say(describe_samples(self._samples[key]))
         return self._samples[key]
 
-    def session(self, run: str) -> "Session":
-        """Return the session of a run folder; the run has to be trained to its end."""
-        if run not in self._sessions:
-            self.add_run(run)
-        return self._sessions[run]
+    def session(self, run: "str | Run") -> "Session":
+        """Return the session of a trained run: a run folder, or the run of a training that ended.
 
-    def add_run(self, run: str, samples: "Samples | None" = None) -> None:
-        """Make the session of a run, with its samples where they are loaded already."""
+        The latter brings the samples that it was trained on.
+        """
         from isthmus.session import Session
 
-        self._sessions[run] = Session(run, samples, track=self.track, say=self.say)
+        key = run if isinstance(run, str) else run.name
+        if key not in self._sessions:
+            self._sessions[key] = Session(run, track=self.track, say=self.say)
+        return self._sessions[key]
