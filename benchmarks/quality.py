@@ -1,8 +1,8 @@
-"""How good runs get, in how much training time, and what their codes are worth: `make quality`.
+"""How good runs get, in how much training time, and what their codes hold: `make quality`.
 
-Trains each case on a set that is present, measures it once on its test part, and writes all
-figures with the machine, the versions and the seeds beside them to results/quality.json. A case
-that is not said to be otherwise has the defaults of the command line.
+Trains each case on a data set that is present, measures it once on its test split, and writes all
+metrics, with the machine, the versions and the seeds, to results/quality.json. What a case does
+not set has the default of the command line.
 
     python benchmarks/quality.py [--seeds 3] [--only fashion-2d mnist-32] [--group denoise]
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import CASES, GROUPS, SHORT
+from cases import CASES, GROUPS, TEN_EPOCHS
 
 import isthmus
 from isthmus.data.split import split_samples
@@ -28,22 +28,22 @@ RESULTS = Path(__file__).parent / "results" / "quality.json"
 def measure(case: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train one case with one seed and evaluate it."""
     samples = isthmus.load(case["source"], size=case.get("size"), limit=case.get("limit"))
-    config = {"seed": seed, **case.get("settings", {})}
+    config = {"seed": seed, **case.get("training_config", {})}
     with tempfile.TemporaryDirectory() as folder:
         if "labels" in case:
-            return few_labels(case, samples, seed, Path(folder))
-        run = model(case, samples, config, Path(folder) / "run")
+            return measure_few_labels(case, samples, seed, Path(folder))
+        run = train_model(case, samples, config, Path(folder) / "run")
         plain = None
         if case.get("plain"):
             clean = {name: value for name, value in config.items() if name != "corrupt"}
-            plain = model(case, samples, clean, Path(folder) / "plain")
-        return judged(case, run, plain, samples)
+            plain = train_model(case, samples, clean, Path(folder) / "plain")
+        return evaluate_run(case, run, plain, samples)
 
 
-def judged(
+def evaluate_run(
     case: dict[str, Any], run: isthmus.Run, plain: isthmus.Run | None, samples: isthmus.Samples
 ) -> dict[str, Any]:
-    """Measure a trained run on its test part."""
+    """Measure a trained run on its test split."""
     seed = run.record.training_config.seed
     result = {"seed": seed, **evaluate(run, own=samples, plain=plain)}
     if "map" in case:
@@ -55,57 +55,55 @@ def judged(
             {name: value for name, value in line.items() if name == "epoch" or "loss" in name}
             for line in run.history()
         ]
-    return {**result, "made": run.record.environment}
+    return {**result, "environment": run.record.environment}
 
 
-def few_labels(
+def measure_few_labels(
     case: dict[str, Any], samples: isthmus.Samples, seed: int, folder: Path
 ) -> dict[str, Any]:
-    """Train classifiers on a few labels of each class, upon an encoder that saw all images or not.
+    """Train classifiers on a few labels of each class, with and without a pretrained encoder.
 
-    A fifth of the labels is to choose by. The encoder has never seen a test image.
+    The encoder is trained without labels and never sees a test image. A fifth of the labels is the
+    validation split.
     """
-    encoder = model(case, samples, {"seed": seed, **SHORT}, folder / "all")
-    job = {
+    encoder = train_model(case, samples, {"seed": seed, **TEN_EPOCHS}, folder / "all")
+    classifier = {
         "task": "classify",
         "model": "encoder",
         "options": {"base": encoder.record.model_config.model},
         "code_size": case["code_size"],
     }
-    ways: dict[str, dict[str, Any]] = {
+    methods: dict[str, dict[str, Any]] = {
         "probe": {"encoder_from": str(encoder.path), "freeze": True, "lr": 0.03},
         "fine-tuned": {"encoder_from": str(encoder.path), "lr": 1e-3},
-        "from nothing": {},
+        "from scratch": {},
     }
-    result: dict[str, Any] = {"seed": seed, "made": encoder.record.environment}
+    result: dict[str, Any] = {"seed": seed, "environment": encoder.record.environment}
     for count in case["labels"]:
-        few = labelled(samples, count, seed)
-        for way, config in ways.items():
-            chosen = {"seed": seed, "validation": 0.2, **config}
-            run = model(job, few, chosen, folder / f"{way} {count}")
-            result[f"{way}, {count}"] = evaluate(run, own=few)["test"]["accuracy"]
+        few = take_labels(samples, count, seed)
+        for method, config in methods.items():
+            full_config = {"seed": seed, "validation": 0.2, **config}
+            run = train_model(classifier, few, full_config, folder / f"{method} {count}")
+            result[f"{method}, {count}"] = evaluate(run, own=few)["test"]["accuracy"]
     return result
 
 
-def labelled(samples: isthmus.Samples, count: int, seed: int) -> isthmus.Samples:
-    """Return so many training samples of each class, drawn by the seed, and the test part."""
-    draw, pool, labels = (
-        np.random.default_rng(seed),
-        split_samples(samples, seed).train,
-        samples.labels,
-    )
+def take_labels(samples: isthmus.Samples, count: int, seed: int) -> isthmus.Samples:
+    """Return `count` training samples of each class, drawn by the seed, and the test split."""
+    rng = np.random.default_rng(seed)
+    pool, labels = split_samples(samples, seed).train, samples.labels
     assert labels is not None
     assert samples.splits is not None
     classes = [pool[labels[pool] == label] for label in range(len(samples.class_names))]
-    chosen = [draw.choice(members, count, replace=False) for members in classes]
+    chosen = [rng.choice(members, count, replace=False) for members in classes]
     return samples.take(np.concatenate([*chosen, np.flatnonzero(samples.splits == 2)]))
 
 
-def model(
+def train_model(
     case: dict[str, Any], samples: isthmus.Samples, config: dict[str, Any], out: Path
 ) -> isthmus.Run:
     """Train one model."""
-    steps = isthmus.train(
+    training = isthmus.train(
         samples,
         case.get("model"),
         out=out,
@@ -114,22 +112,22 @@ def model(
         options=case.get("options"),
         config=isthmus.TrainingConfig(**config),
     )
-    for progress in steps:
+    for progress in training:
         if progress.validation_loss is not None:
             print(f"\r  epoch {progress.epoch}/{progress.epochs}", end="", flush=True)
     return isthmus.Run.open(out)
 
 
-def told(run: dict[str, Any]) -> str:
-    """Say in one line what came out."""
+def describe(run: dict[str, Any]) -> str:
+    """Describe a result in one line."""
     if "test" not in run:
-        ways = {name: value for name, value in run.items() if isinstance(value, float)}
-        return f"\r  seed {run['seed']}: " + ", ".join(f"{n} {v:.4f}" for n, v in ways.items())
+        methods = {name: value for name, value in run.items() if isinstance(value, float)}
+        return f"\r  seed {run['seed']}: " + ", ".join(f"{n} {v:.4f}" for n, v in methods.items())
     if "history" in run:
-        figures = ("accuracy", "ece", "pixel_accuracy", "mean_iou")
-        found = [f"{name} {run['test'][name]:.4f}" for name in figures if name in run["test"]]
+        names = ("accuracy", "ece", "pixel_accuracy", "mean_iou")
+        values = [f"{name} {run['test'][name]:.4f}" for name in names if name in run["test"]]
         seconds = run["training"]["seconds"]
-        return f"\r  seed {run['seed']}: {', '.join(found)} after {seconds:.0f} s of training"
+        return f"\r  seed {run['seed']}: {', '.join(values)} after {seconds:.0f} s of training"
     test, pca = run["test"], run["baselines"]["pca"]["mse"]
     line = (
         f"\r  seed {run['seed']}: bce {test['bce']:.4f}, mse {test['mse']:.5f} (PCA {pca:.5f}), "
@@ -163,7 +161,7 @@ def main() -> None:
         results[name] = {**case, "runs": []}
         for seed in range(options.seeds):
             results[name]["runs"].append(measure(case, seed))
-            print(told(results[name]["runs"][-1]))
+            print(describe(results[name]["runs"][-1]))
         options.out.write_text(json.dumps(results, indent=1) + "\n")
 
 

@@ -1,9 +1,9 @@
 """How fast similar samples are found among a million codes, and how many of them are missed.
 
-Makes synthetic codes, in clusters and (the hardest case) without any, builds an index, asks for
-the neighbors of codes that are not in it, compares with exact search, and writes all figures
-with the machine, the versions, the seed and the date beside them to results/search.json. Each case
-runs in a process of its own, so that its peak of memory (with Python and all libraries) is its own.
+Draws synthetic codes, in clusters and (the hardest case) without any, builds an index, searches
+for the neighbors of codes that are not in it, compares them with exact search, and writes all
+results with the machine, the versions, the seed and the date to results/search.json. Each case
+runs in its own process, so that its peak memory (with Python and all libraries) is its own.
 
     python benchmarks/search.py [--runs 1] [--count 1000000]
 """
@@ -40,24 +40,24 @@ SINGLE = 100  # of them, one at a time
 MB = 1e6
 
 
-def draw(count: int, clusters: int, seed: int) -> NDArray[np.float32]:
+def draw_codes(count: int, clusters: int, seed: int) -> NDArray[np.float32]:
     """Draw codes (count, SIZE) float32; the same centers for every seed below 1,000."""
-    random = np.random.default_rng([seed, 1])
-    z = random.standard_normal((count, SIZE), np.float32)
+    rng = np.random.default_rng([seed, 1])
+    z = rng.standard_normal((count, SIZE), np.float32)
     if clusters:
         centers = np.random.default_rng(seed // 1000).standard_normal((clusters, SIZE), np.float32)
-        z = np.float32(SPREAD) * z + centers[random.integers(clusters, size=count)]
+        z = np.float32(SPREAD) * z + centers[rng.integers(clusters, size=count)]
     return z
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return how many seconds some work takes, and what comes of it."""
+def measure_time(function: Callable[[], Any]) -> tuple[float, Any]:
+    """Return how many seconds a function takes, and its result."""
     start = time.perf_counter()
-    result = work()
+    result = function()
     return time.perf_counter() - start, result
 
 
-def peak() -> float:
+def peak_memory() -> float:
     """Return the largest resident memory of this process so far, in MB."""
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / MB
@@ -67,42 +67,47 @@ def measure(name: str, count: int, run: int) -> dict[str, Any]:
     """Measure one case in this process."""
     import faiss
 
-    clusters, asked = CASES[name]
-    z, queries = draw(count, clusters, 2 * run), draw(asked, clusters, 2 * run + 1)
+    clusters, query_count = CASES[name]
+    z, queries = (
+        draw_codes(count, clusters, 2 * run),
+        draw_codes(query_count, clusters, 2 * run + 1),
+    )
     labels = np.random.default_rng(run).integers(10, size=count)
     codes = Codes(z, Items([f"{i:07}.png" for i in range(count)], labels, tuple("0123456789")))
-    before = peak()
-    built, index = timed(lambda: Index.build(codes))
-    batch, hits = timed(lambda: index.search(queries, K))
-    after = peak()
+    before = peak_memory()
+    build_seconds, index = measure_time(lambda: Index.build(codes))
+    batch_seconds, result = measure_time(lambda: index.search(queries, K))
+    after = peak_memory()
     truth, _ = faiss.knn(queries[:COMPARED], z, K)
     limit = np.sqrt(truth[:, -1:]) * (1 + 1e-5)
     with tempfile.TemporaryDirectory() as folder:
-        saved, _ = timed(lambda: index.save(folder))
+        save_seconds, _ = measure_time(lambda: index.save(folder))
         disk = sum(file.stat().st_size for file in Path(folder).iterdir())
-        opened, again = timed(lambda: Index.open(folder))
-        answers = again.search(queries, K)
-        added, _ = timed(lambda: again.add(Codes(queries[:1], Items(["one more"]))))
-        removed, _ = timed(lambda: again.remove(["one more"]))
-    single, _ = timed(lambda: [index.search(queries[i : i + 1], K) for i in range(SINGLE)])
-    of_class, _ = timed(lambda: index.search(queries[:SINGLE], K, label="7"))
+        open_seconds, opened = measure_time(lambda: Index.open(folder))
+        opened_result = opened.search(queries, K)
+        add_seconds, _ = measure_time(lambda: opened.add(Codes(queries[:1], Items(["one more"]))))
+        remove_seconds, _ = measure_time(lambda: opened.remove(["one more"]))
+    single_seconds, _ = measure_time(
+        lambda: [index.search(queries[i : i + 1], K) for i in range(SINGLE)]
+    )
+    class_seconds, _ = measure_time(lambda: index.search(queries[:SINGLE], K, label="7"))
     return {
         "seed": 2 * run,
-        "recall_10": float((hits.distances[:COMPARED] <= limit).mean()),
+        "recall_10": float((result.distances[:COMPARED] <= limit).mean()),
         "recall_10_stored": index.recall,
         "kind": index.kind,
         "lists": index.vectors.lists,
         "nprobe": index.vectors.nprobe,
-        "build_seconds": built,
-        "queries_per_second": asked / batch,
-        "milliseconds_alone": 1000 * single / SINGLE,
-        "milliseconds_within_class": 1000 * of_class / SINGLE,
-        "save_seconds": saved,
-        "open_seconds": opened,
-        "add_one_seconds": added,
-        "remove_one_seconds": removed,
-        "same_when_opened": bool((hits.rows == answers.rows).all())
-        and bool((hits.distances == answers.distances).all()),
+        "build_seconds": build_seconds,
+        "queries_per_second": query_count / batch_seconds,
+        "milliseconds_alone": 1000 * single_seconds / SINGLE,
+        "milliseconds_within_class": 1000 * class_seconds / SINGLE,
+        "save_seconds": save_seconds,
+        "open_seconds": open_seconds,
+        "add_one_seconds": add_seconds,
+        "remove_one_seconds": remove_seconds,
+        "same_when_opened": bool((result.rows == opened_result.rows).all())
+        and bool((result.distances == opened_result.distances).all()),
         "codes_mb": z.nbytes / MB,
         "disk_mb": disk / MB,
         "peak_mb": after,
@@ -112,7 +117,7 @@ def measure(name: str, count: int, run: int) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Say when, with what and on what this runs."""
+    """Return the date, the versions and the machine."""
     import faiss
 
     return {
@@ -124,11 +129,11 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "threads": faiss.omp_get_max_threads(),
-        "load_before": os.getloadavg()[0],  # what others ask of the cores meanwhile
+        "load_before": os.getloadavg()[0],  # of other processes, which slow this down
     }
 
 
-def tell(name: str, run: dict[str, Any]) -> None:
+def print_run(name: str, run: dict[str, Any]) -> None:
     """Print a run for people."""
     print(
         f"{name}, seed {run['seed']}: built in {run['build_seconds']:.1f} s, recall@10 "
@@ -143,7 +148,7 @@ def tell(name: str, run: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure all cases, or, in a process made for it, one."""
+    """Measure all cases, each in a process that gets its name by --alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--count", type=int, default=1_000_000)
@@ -161,7 +166,7 @@ def main() -> None:
             command += ["--count", str(options.count)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
             runs.append(json.loads(done.stdout))
-            tell(name, runs[-1])
+            print_run(name, runs[-1])
         results[name] = {"clusters": clusters, "spread": SPREAD if clusters else 1, "runs": runs}
     file = Path(__file__).parent / "results" / "search.json"
     file.parent.mkdir(exist_ok=True)

@@ -1,8 +1,8 @@
-"""How fast Isthmus is beside what people use today: `make bench`.
+"""How fast Isthmus is, compared with what people use today: `make bench`.
 
-Each case runs in processes of their own, alternately with its peers, several times; ratios are of
-medians, and their spread is that of the pairs. Results go to results/speed.json with the machine,
-the versions and the date.
+Each case alternates with its peers several times, each in a process of its own. Ratios are those of
+the medians, and their spread is that of the pairs. Results are written to results/speed.json with
+the machine, the versions and the date.
 
     python benchmarks/speed.py --peers PYTHON [--only conv-pool reading] [--runs 3]
 
@@ -53,8 +53,8 @@ Result = dict[str, Any]
 Side = Callable[[], Result]
 
 
-def measured(command: list[str]) -> Result:
-    """Run a command that prints a line of JSON last."""
+def run_json(command: list[str]) -> Result:
+    """Run a command and return the JSON object in the last line that it prints."""
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: Result = json.loads(done.stdout.strip().splitlines()[-1])
     return result
@@ -68,7 +68,7 @@ def model_case(name: str, peers: str | None, folder: Path) -> dict[str, Side]:
     job = [name, str(batch), str(file)]
 
     def side(python: str, script: str, *more: str) -> Side:
-        return lambda: measured([python, str(HERE / "peers" / script), *job, *more])
+        return lambda: run_json([python, str(HERE / "peers" / script), *job, *more])
 
     sides = {f"isthmus {p}": side(sys.executable, "ours.py", p) for p in PRECISIONS}
     sides["pytorch"] = side(sys.executable, "torch_peer.py")
@@ -78,7 +78,7 @@ def model_case(name: str, peers: str | None, folder: Path) -> dict[str, Side]:
 
 
 def job_case(name: str, folder: Path) -> dict[str, Side]:
-    """Return the sides of reading 13,233 JPEGs of 130 × 130 to 32 × 32, a map, or a search."""
+    """Return the sides of a job: read 13,233 JPEGs at 32 × 32, fit a map, or search."""
     if name == "reading":
         archive = isthmus.DATASETS["lfw"].locate()
         subprocess.run(["tar", "xf", str(archive), "-C", str(folder)], check=True)
@@ -88,13 +88,13 @@ def job_case(name: str, folder: Path) -> dict[str, Side]:
         np.save(path, components(CODES[name]))
 
     def side(who: str) -> Side:
-        return lambda: measured([sys.executable, str(HERE / "peers/jobs.py"), name, who, str(path)])
+        return lambda: run_json([sys.executable, str(HERE / "peers/jobs.py"), name, who, str(path)])
 
     return {who: side(who) for who in ("isthmus", JOBS[name])}
 
 
 def components(count: int) -> NDArray[np.float32]:
-    """Return the first 32 principal components of so many digits of MNIST."""
+    """Return the first 32 principal components of `count` digits of MNIST."""
     from sklearn.decomposition import PCA
 
     pixels = isthmus.load("mnist").values[:count].reshape(count, -1).astype(np.float32)
@@ -102,20 +102,22 @@ def components(count: int) -> NDArray[np.float32]:
 
 
 def start_case(peers: str | None) -> dict[str, Side]:
-    """Return the sides of being there: the help of the command line, the packages imported."""
+    """Return the sides of starting: the help of the command line, and importing packages."""
     ours = Path(sys.executable).with_name("isthmus")
     sides = {
-        "isthmus help": started([str(ours), "--help"]),
-        "isthmus load": started([sys.executable, "-c", "import isthmus; isthmus.load('digits')"]),
-        "pytorch": started([sys.executable, "-c", "import torch"]),
+        "isthmus help": time_start([str(ours), "--help"]),
+        "isthmus load": time_start(
+            [sys.executable, "-c", "import isthmus; isthmus.load('digits')"]
+        ),
+        "pytorch": time_start([sys.executable, "-c", "import torch"]),
     }
     if peers is not None:
-        sides["keras"] = started([peers, "-c", "import keras"])
+        sides["keras"] = time_start([peers, "-c", "import keras"])
     return sides
 
 
-def started(command: list[str]) -> Side:
-    """Return a side that runs a command to its end."""
+def time_start(command: list[str]) -> Side:
+    """Return a side that runs a command and times it as a whole."""
 
     def run() -> Result:
         began = time.perf_counter()
@@ -125,8 +127,8 @@ def started(command: list[str]) -> Side:
     return run
 
 
-def alternated(sides: dict[str, Side], runs: int) -> dict[str, list[Result]]:
-    """Run the sides one after the other, again and again."""
+def alternate(sides: dict[str, Side], runs: int) -> dict[str, list[Result]]:
+    """Run the sides in turns, so that a busy moment of the machine affects all of them."""
     results: dict[str, list[Result]] = {name: [] for name in sides}
     for _ in range(runs):
         for name, side in sides.items():
@@ -134,7 +136,7 @@ def alternated(sides: dict[str, Side], runs: int) -> dict[str, list[Result]]:
     return results
 
 
-def compared(results: dict[str, list[Result]], what: str) -> dict[str, Any]:
+def compare(results: dict[str, list[Result]], what: str) -> dict[str, Any]:
     """Return medians, and the ratios of ours to each peer with their spread over pairs."""
     rates = {name: [run[what] for run in runs] for name, runs in results.items()}
     table: dict[str, Any] = {
@@ -149,7 +151,7 @@ def compared(results: dict[str, list[Result]], what: str) -> dict[str, Any]:
 
 
 def environment(runs: int) -> dict[str, Any]:
-    """Say when, with what and on what this was measured."""
+    """Return the date, the machine and the versions of a measurement."""
     cpu = Path("/proc/cpuinfo")
     names = [line for line in cpu.read_text().splitlines() if "model name" in line]
     return {
@@ -177,28 +179,28 @@ def main() -> None:
     written = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in options.only or CASES:
         with tempfile.TemporaryDirectory() as folder:
-            tried: tuple[str, ...] = ("rate",)
+            metrics: tuple[str, ...] = ("rate",)
             if name in MODELS:
-                sides, tried = model_case(name, options.peers, Path(folder)), ("train", "infer")
+                sides, metrics = model_case(name, options.peers, Path(folder)), ("train", "infer")
             elif name in JOBS:
                 sides = job_case(name, Path(folder))
             else:
                 sides = start_case(options.peers)
-            made = environment(options.runs)
-            results = alternated(sides, options.runs)
-        tables = {what: compared(results, what) for what in tried}
+            conditions = environment(options.runs)
+            results = alternate(sides, options.runs)
+        tables = {what: compare(results, what) for what in metrics}
         memory = {
             side: max((run["peak_mb"] or 0 for run in runs), default=0)
             for side, runs in results.items()
         }
-        written[name] = {**tables, "peak_mb": memory, "made": made}
+        written[name] = {**tables, "peak_mb": memory, "environment": conditions}
         for what, table in tables.items():
-            print(f"{name}, {what}: " + told(table), flush=True)
+            print(f"{name}, {what}: " + describe(table), flush=True)
         RESULTS.write_text(json.dumps(written, indent=1) + "\n")
 
 
-def told(table: dict[str, Any]) -> str:
-    """Say in one line what was measured."""
+def describe(table: dict[str, Any]) -> str:
+    """Describe a comparison in one line."""
     rates = ", ".join(
         f"{name} {rate:,.4g}/s" if rate < 100 else f"{name} {rate:,.0f}/s"
         for name, rate in table["per_second"].items()

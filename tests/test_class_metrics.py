@@ -1,4 +1,4 @@
-"""Figures about predicted classes: by hand, and against scikit-learn and torchmetrics."""
+"""Metrics of predicted classes: by hand, and against scikit-learn and torchmetrics."""
 
 import io
 import math
@@ -18,7 +18,7 @@ from isthmus import load, metrics
 
 # Three classes; the last is never true, and predicted once.
 TRUTH = torch.tensor([0, 0, 0, 0, 1, 1])
-TAKEN = torch.tensor([0, 0, 1, 2, 1, 1])
+PREDICTED = torch.tensor([0, 0, 1, 2, 1, 1])
 MATRIX = torch.tensor([[2, 1, 1], [0, 2, 0], [0, 0, 0]])
 
 
@@ -36,12 +36,12 @@ def digits() -> tuple[Tensor, Tensor]:
 
 
 def test_a_confusion_counts_truth_in_rows_and_predictions_in_columns() -> None:
-    matrix = metrics.confusion(TAKEN, TRUTH, 3)
+    matrix = metrics.confusion(PREDICTED, TRUTH, 3)
     assert matrix.dtype == torch.int64
     assert matrix.tolist() == MATRIX.tolist()
 
 
-def test_figures_follow_from_the_confusion() -> None:
+def test_metrics_follow_from_the_confusion() -> None:
     assert metrics.accuracy(MATRIX) == pytest.approx(4 / 6)
     assert metrics.recall(MATRIX).tolist() == pytest.approx([0.5, 1, math.nan], nan_ok=True)
     assert metrics.precision(MATRIX).tolist() == pytest.approx([1, 2 / 3, 0])
@@ -55,14 +55,14 @@ def test_mean_iou_is_over_the_classes_that_are_true_somewhere() -> None:
     assert math.isnan(metrics.iou(nowhere)[3])
 
 
-def test_figures_of_nothing_are_nan() -> None:
+def test_metrics_of_nothing_are_nan() -> None:
     empty = metrics.confusion(torch.zeros(0, dtype=torch.int64), torch.zeros(0).long(), 3)
     assert empty.tolist() == [[0] * 3] * 3
     assert math.isnan(metrics.accuracy(empty))
     assert math.isnan(metrics.mean_iou(empty))
 
 
-def test_void_counts_nowhere_whatever_is_predicted_there() -> None:
+def test_void_is_not_counted_whatever_is_predicted_there() -> None:
     masks = torch.tensor([[[0, 1], [255, 255]]], dtype=torch.uint8)
     predicted = torch.tensor([[[0, 0], [0, 1]]])
     assert metrics.confusion(predicted, masks, 2, void=255).tolist() == [[1, 0], [1, 0]]
@@ -71,7 +71,7 @@ def test_void_counts_nowhere_whatever_is_predicted_there() -> None:
     assert metrics.confusion(predicted, first, 2, void=0).tolist() == [[0, 0], [2, 0]]
 
 
-def test_without_a_void_class_255_is_one_like_others() -> None:
+def test_without_a_void_class_255_is_a_class_like_any_other() -> None:
     labels = torch.tensor([255, 255, 0])
     matrix = metrics.confusion(labels, labels, 300)
     assert matrix[255, 255] == 2
@@ -80,7 +80,7 @@ def test_without_a_void_class_255_is_one_like_others() -> None:
 
 @pytest.mark.parametrize("void", [None, 255])
 @pytest.mark.parametrize(("predicted", "label"), [(3, 0), (-1, 1), (0, 3), (0, -1)])
-def test_a_class_that_there_is_not_is_refused(predicted: int, label: int, void: int | None) -> None:
+def test_an_unknown_class_is_refused(predicted: int, label: int, void: int | None) -> None:
     with pytest.raises(ValueError, match="not all in 0 to 2"):
         metrics.confusion(torch.tensor([predicted]), torch.tensor([label]), 3, void)
 
@@ -100,7 +100,7 @@ def test_confusions_of_batches_add_up(digits: tuple[Tensor, Tensor]) -> None:
     assert torch.equal(torch.stack(parts).sum(0), metrics.confusion(predicted, labels, 10))
 
 
-def test_figures_agree_with_scikit_learn(digits: tuple[Tensor, Tensor]) -> None:
+def test_metrics_agree_with_scikit_learn(digits: tuple[Tensor, Tensor]) -> None:
     probabilities, labels = digits
     predicted = probabilities.argmax(1)
     matrix = metrics.confusion(predicted, labels, 10)

@@ -342,10 +342,10 @@ def test_what_only_autoencoders_do_is_refused(
 
 
 def test_features_of_a_classifier_are_encoded_and_mapped(classifier: Path, tmp_path: Path) -> None:
-    told = answer("encode", classifier, *DIGITS, "--out", tmp_path / "codes.npz")
+    told = answer("encode", classifier, *DIGITS, "--out", tmp_path / "codes.npy")
     model = TrainedModel.load(classifier)
     assert (told["n"], told["size"]) == (300, model.config.code_size)
-    codes = Codes.load(tmp_path / "codes.npz", model)
+    codes = Codes.load(tmp_path / "codes.npy", model)
     assert np.allclose(codes.z, model.encode(load("digits", limit=300)), atol=1e-5)
     drawn = answer("map", classifier, *DIGITS, "--method", "pca", "--out", tmp_path / "map.png")
     assert drawn["knn_10"] > drawn["raw_pca"]["knn_10"] - 0.2

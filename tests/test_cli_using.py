@@ -90,22 +90,22 @@ def test_denoise_says_when_the_run_never_saw_noise(
 
 
 def test_encode_writes_codes_of_any_layer(plain: Path, tmp_path: Path) -> None:
-    told = answer("encode", plain, "digits", "--out", tmp_path / "codes.npz")
+    told = answer("encode", plain, "digits", "--out", tmp_path / "codes.npy")
     model, digits = TrainedModel.load(plain), load("digits")
     assert told["n"] == len(digits)
-    codes = Codes.load(tmp_path / "codes.npz", model)
+    codes = Codes.load(tmp_path / "codes.npy", model)
     assert np.allclose(codes.z, model.encode(digits), atol=1e-5)
     layer = model.layers[1].name
-    told = answer("encode", plain, "digits", "--out", tmp_path / "f.npz", "--layer", layer)
+    told = answer("encode", plain, "digits", "--out", tmp_path / "f.npy", "--layer", layer)
     assert told["shape"] == list(model.layers[1].shape)
-    assert told["size"] == np.load(tmp_path / "f.npz")["z"].shape[1]
+    assert told["size"] == np.load(tmp_path / "f.npy").shape[1]
 
 
 def test_an_unknown_layer_is_answered_by_the_names(plain: Path, tmp_path: Path) -> None:
-    outcome = isthmus("encode", plain, "digits", "--layer", "no", "--out", tmp_path / "codes.npz")
+    outcome = isthmus("encode", plain, "digits", "--layer", "no", "--out", tmp_path / "codes.npy")
     assert outcome.code == 2
     assert all(layer.name in outcome.err for layer in TrainedModel.load(plain).layers)
-    assert not (tmp_path / "codes.npz").exists()
+    assert not (tmp_path / "codes.npy").exists()
 
 
 # -- map ------------------------------------------------------------------------------------
@@ -196,6 +196,7 @@ def test_the_index_grows_and_shrinks(indexed: Path, digit: Path) -> None:
         (("--limit", 5), "source"),
         (("--remove", "5", "--metric", "cosine"), "metric"),
         (("digits", "--add", "--layer", "encoder.1"), "layer"),
+        (("--check", "--remove", "5"), "--check"),
     ],
 )
 def test_options_that_would_have_no_effect_are_refused(
@@ -219,6 +220,27 @@ def test_a_damaged_index_is_made_again_and_said(indexed: Path, digit: Path) -> N
     outcome = done("search", indexed, digit, "--json")
     assert json.loads(outcome.out) == before
     assert "made again" in outcome.err
+
+
+def test_a_search_looks_at_no_source_and_a_check_does(
+    plain: Path, digit: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(plain, tmp_path / "run"))
+    source = tmp_path / "pictures"
+    source.mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(digit, source / name)
+    done("index", run, source)
+    index = run / "index"
+    assert f"{index} belongs to this model and to its sources." in done("index", run, "--check").out
+    assert answer("index", run, "--check") == {"index": str(index), "current": True, "reason": None}
+    (source / "b.png").unlink()
+    reason = f"was made before {source} changed"
+    assert answer("index", run, "--check")["reason"] == reason
+    shutil.rmtree(source)
+    assert "cannot be read any more" in done("index", run, "--check").out
+    outcome = done("search", run, "a.png", "--k", 1)
+    assert (outcome.out.split()[1], outcome.err) == ("b.png", "")
 
 
 def test_a_query_that_is_nowhere_is_said(indexed: Path) -> None:

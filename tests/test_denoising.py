@@ -115,7 +115,7 @@ def test_a_folder_keeps_its_names_and_gets_what_the_model_answers(
     assert {name: (folder / name).read_bytes() for name in files(folder)} == before
 
 
-def test_noise_goes_and_the_digits_stay(
+def test_noise_is_removed_and_the_digits_stay(
     gray: TrainedModel, digits: Samples, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).normal(0, 0.3 * 255, digits.values.shape)
@@ -183,7 +183,7 @@ def test_every_format_stays_what_it_is(
     assert np.abs(shown.astype(int) - expected).mean() <= (2 if lossy else 0)
 
 
-def test_around_the_square_that_is_cropped_nothing_changes(
+def test_nothing_changes_around_the_cropped_square(
     cropping: TrainedModel, digits: Samples, tmp_path: Path
 ) -> None:
     (tmp_path / "noisy").mkdir()
@@ -342,7 +342,7 @@ def test_work_that_is_stopped_leaves_nothing(
     assert list((tmp_path / "results").iterdir()) == []
 
 
-def test_a_single_broken_picture_is_said(
+def test_a_single_broken_picture_is_refused(
     gray: TrainedModel, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "noisy.png").write_bytes(b"no picture")
@@ -362,22 +362,22 @@ def test_memory_bounds_the_batch_and_changes_nothing(
         assert np.abs(one.astype(int) - other).max() <= 1  # sums in another order
 
 
-def test_progress_is_told_picture_by_picture(
+def test_progress_is_reported_picture_by_picture(
     gray: TrainedModel, folder: Path, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int, str]] = []
+    reports: list[tuple[int, int, str]] = []
 
     def track(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
         everything = list(items)
-        told.append((len(everything), total, title))
+        reports.append((len(everything), total, title))
         return everything
 
     denoise(gray, folder, tmp_path / "clean", track=track)
-    assert told == [(40, 40, "Denoising")]
+    assert reports == [(40, 40, "Denoising")]
 
 
 @pytest.mark.parametrize("taken", ["file.png", "folder", "noisy", "noisy/clean", "noisy/0"])
-def test_what_is_there_is_never_touched(
+def test_nothing_is_overwritten(
     taken: str, gray: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "file.png").write_bytes(b"mine")
@@ -410,7 +410,7 @@ def test_an_array_needs_the_name_of_a_file(
     assert files(tmp_path) == ["noisy.npy"]
 
 
-def test_a_place_that_cannot_be_made_is_said(
+def test_a_folder_that_cannot_be_made_is_refused(
     gray: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -433,7 +433,7 @@ def test_samples_of_another_kind_are_refused(
     assert not [name for name in files(tmp_path) if "clean" in name]
 
 
-def test_missing_and_unknown_sources_are_said(
+def test_missing_and_unknown_sources_are_refused(
     gray: TrainedModel, tmp_path: Path, refused: Refused
 ) -> None:
     with refused(SourceError, "nowhere"):
@@ -443,8 +443,8 @@ def test_missing_and_unknown_sources_are_said(
         denoise(gray, tmp_path / "empty", tmp_path / "clean")
 
 
-def test_what_is_written_is_sharp(rgb: TrainedModel) -> None:
-    """A JPEG of ours is near to what was written: quality 95, color at full resolution."""
+def test_written_jpegs_are_near_to_the_original(rgb: TrainedModel) -> None:
+    """JPEGs are saved at quality 95, with color at full resolution."""
     draw = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     content = io.BytesIO()
     Image.fromarray(draw).save(content, **denoising.SAVE_OPTIONS[".jpg"])

@@ -29,7 +29,7 @@ class Tree:
     named: dict[str, Leaf]
 
 
-def _held(folder: Path) -> list[str]:
+def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -39,14 +39,14 @@ def _write_half(path: Path, error: BaseException) -> None:
         raise error
 
 
-# -- replacing, write_bytes, write_json -----------------------------------------------------
+# -- atomic_write, write_bytes, write_json -----------------------------------------------------
 
 
 def test_written_bytes_are_the_whole_file(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a", b"first and long")
     write_bytes(tmp_path / "a", b"second")
     assert (tmp_path / "a").read_bytes() == b"second"
-    assert _held(tmp_path) == ["a"]
+    assert _names(tmp_path) == ["a"]
 
 
 def test_the_old_file_stands_until_the_new_one_is_complete(tmp_path: Path) -> None:
@@ -66,13 +66,13 @@ def test_an_exception_while_writing_leaves_the_old_file(
     with pytest.raises(error):
         _write_half(tmp_path / "a", error())
     assert (tmp_path / "a").read_bytes() == b"old"
-    assert _held(tmp_path) == ["a"]
+    assert _names(tmp_path) == ["a"]
 
 
 def test_an_exception_while_writing_a_new_file_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stop"):
         _write_half(tmp_path / "a", ValueError("stop"))
-    assert _held(tmp_path) == []
+    assert _names(tmp_path) == []
 
 
 def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
@@ -84,14 +84,14 @@ def test_an_error_of_the_disk_is_one_sentence_that_names_the_file(tmp_path: Path
     (tmp_path / "file").touch()
     with pytest.raises(IsthmusError, match=r"file/a cannot be written: .*\.$"):
         write_bytes(tmp_path / "file" / "a", b"content")
-    assert _held(tmp_path) == ["file"]
+    assert _names(tmp_path) == ["file"]
 
 
 def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(IsthmusError, match="cannot be written"):
         write_bytes(tmp_path / "a", b"content")
-    assert _held(tmp_path) == ["a"]
+    assert _names(tmp_path) == ["a"]
     assert (tmp_path / "a").is_dir()
 
 
@@ -100,7 +100,7 @@ def test_content_that_json_cannot_say_leaves_the_old_file(tmp_path: Path) -> Non
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"a": object()})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
-    assert _held(tmp_path) == ["a.json"]
+    assert _names(tmp_path) == ["a.json"]
 
 
 def test_json_is_readable_by_people_and_machines(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_json_is_readable_by_people_and_machines(tmp_path: Path) -> None:
     assert text.endswith("}\n")
 
 
-# -- plain and build ------------------------------------------------------------------------
+# -- to_json and from_json ------------------------------------------------------------------
 
 
 def test_nested_dataclasses_become_plain() -> None:

@@ -1,4 +1,4 @@
-"""README and guides do what they say: every block of code is executed, page by page, in order."""
+"""README and guides are true: every code block is executed, page by page, in order."""
 
 import importlib.util
 import io
@@ -30,7 +30,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CONFIGURATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
-# Sets that are large, or not here, by small sources of the same kind; and less of everything.
+# A page names real data sets and full trainings. The test takes small sources of the same kind and
+# fewer epochs, because it proves that the commands work together, not how good a model gets.
 STAND_INS = {
     "mnist": "digits",
     "fashion-mnist": "digits",
@@ -39,59 +40,59 @@ STAND_INS = {
     "camvid": "streets/",
     "mnist-denoise": "digits-pca",
 }
-LESS = {
+SMALLER = {  # options that are added to a command
     "train": "--epochs 1 --limit 60 --max-minutes 9",
     "resume": "--epochs 2",
     "map": "--limit 99",
 }
-SLIM = "--width 0.05"  # of segmenters
+NARROW = "--width 0.05"  # of segmenters
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
-# -- what the pages take for granted ----------------------------------------------------------
+# -- files that the pages name -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def belongings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder that holds what the commands of the pages name."""
-    folder = tmp_path_factory.mktemp("belongings")
+def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with the images, tables and the run that the commands of the pages name."""
+    folder = tmp_path_factory.mktemp("examples")
     photographs = dict(zip(("temple", "flower"), load_sample_images().images, strict=True))
-    for name in ("photos", "other-photos", "labelled", "more-photos", "scans"):
+    for name in ("photos", "other-photos", "labeled", "more-photos", "scans"):
         for kind, photograph in photographs.items():
-            write_cuttings(folder / name / kind, photograph, start=len(name))
-    write_cuttings(folder / "folder", photographs["flower"], start=2, count=3)
-    write_cuttings(folder / "streets", photographs["temple"], masks=True)
+            write_crops(folder / name / kind, photograph, start=len(name))
+    write_crops(folder / "folder", photographs["flower"], start=2, count=3)
+    write_crops(folder / "streets", photographs["temple"], masks=True)
     for i, name in enumerate(("a", "b", "c", "d", "query", "photo", "frame")):
-        cut(photographs["flower"], 7 * i).save(folder / f"{name}.jpg")
+        crop(photographs["flower"], 7 * i).save(folder / f"{name}.jpg")
     write_digits(folder)
-    other = ("--size", 64, *LESS["train"].split(), "--out", folder / "runs/other")
+    other = ("--size", 64, *SMALLER["train"].split(), "--out", folder / "runs/other")
     done("train", folder / "photos", "--model", "linear", *other)
     return folder
 
 
-def write_cuttings(
+def write_crops(
     folder: Path, photograph: np.ndarray, start: int = 0, count: int = 30, masks: bool = False
 ) -> None:
-    """Write small pictures cut out of a photograph; with masks of dark and bright."""
+    """Write small crops of a photograph, optionally with masks of dark and bright pixels."""
     parts = ("images", "masks") if masks else ("",)
     for part in parts:
         (folder / part).mkdir(parents=True, exist_ok=True)
     for i in range(start, start + count):
-        picture = cut(photograph, i)
+        picture = crop(photograph, i)
         picture.save(folder / parts[0] / f"{i:03}.jpg")
         if masks:
             bright = (np.asarray(picture.convert("L")) > 128).astype(np.uint8)
             Image.fromarray(bright).save(folder / "masks" / f"{i:03}.png")
 
 
-def cut(photograph: np.ndarray, i: int) -> Image.Image:
+def crop(photograph: np.ndarray, i: int) -> Image.Image:
     top, left = 37 * i % 380, 53 * i % 590
     return Image.fromarray(photograph[top : top + 40, left : left + 48])
 
 
 def write_digits(folder: Path) -> None:
-    """Write digits as noisy pictures, as single ones, and as a CSV of labels and pixels."""
+    """Write digits as noisy images, as single images, and as a CSV of labels and pixels."""
     digits = load("digits", limit=100)
     assert digits.labels is not None
     pixels = digits.values[..., 0]
@@ -107,11 +108,13 @@ def write_digits(folder: Path) -> None:
 
 
 @pytest.fixture
-def place(belongings: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a folder with links to the belongings, as the working directory, and an own cache."""
+def workspace(
+    example_files: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Make a folder with links to the example files the working directory, with its own cache."""
     (tmp_path / "runs").mkdir()
-    for thing in (*belongings.glob("[!r]*"), belongings / "runs/other"):
-        (tmp_path / thing.relative_to(belongings)).symlink_to(thing)
+    for path in (*example_files.glob("[!r]*"), example_files / "runs/other"):
+        (tmp_path / path.relative_to(example_files)).symlink_to(path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     return tmp_path
@@ -121,19 +124,19 @@ def place(belongings: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.Mon
 
 
 @every_page
-def test_every_block_runs(page: Path, place: Path) -> None:
+def test_every_block_runs(page: Path, workspace: Path) -> None:
     names: dict[str, Any] = {}
     printed = ""
     for language, code in BLOCK.findall(page.read_text(encoding="utf-8")):
-        if language == "text":  # what the block before it prints
-            lines = [shape_of(line) for line in code.splitlines()]
-            assert [line for line in lines if line not in shape_of(printed)] == []
+        if language == "text":  # the output of the block before it
+            lines = [mask_numbers(line) for line in code.splitlines()]
+            assert [line for line in lines if line not in mask_numbers(printed)] == []
         else:
             printed = RUN[language](code, names)
 
 
 def run_python(code: str, names: dict[str, Any]) -> str:
-    """Run Python after what was run with these names before; return what it prints."""
+    """Run Python code with the names that earlier blocks defined; return what it prints."""
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(compile(code, "block", "exec"), names)
@@ -141,7 +144,7 @@ def run_python(code: str, names: dict[str, Any]) -> str:
 
 
 def run_lines(code: str, names: dict[str, Any]) -> str:
-    """Run the lines of a shell; return what they print."""
+    """Run shell lines; return what they print."""
     return "".join(run(line) for line in code.splitlines() if line.split("#")[0].strip())
 
 
@@ -149,7 +152,7 @@ RUN = {"python": run_python, "bash": run_lines, "": run_lines}
 
 
 def run(line: str) -> str:
-    """Run a line of a shell, or look whether it could be run; return what it prints."""
+    """Run a shell line of ours and check others; return what it prints."""
     program, *arguments = shlex.split(line, comments=True)
     if program != "isthmus":
         PROGRAMS[program](arguments)
@@ -157,29 +160,29 @@ def run(line: str) -> str:
     if arguments[:2] == ["data", "fetch"]:
         assert arguments[2] in DATASETS
         return ""
-    printed = done(*lessened(arguments)).out
+    printed = done(*shrink(arguments)).out
     if "--out" in arguments:
         assert Path(arguments[arguments.index("--out") + 1]).exists(), line
     return printed
 
 
-def lessened(arguments: list[str]) -> list[str]:
-    """Put stand-ins for what is large, and less of what takes long."""
+def shrink(arguments: list[str]) -> list[str]:
+    """Replace large data sets by stand-ins, and add options that make a command quick."""
     command, *others = arguments
-    less = LESS.get(command, "").split()
+    smaller = SMALLER.get(command, "").split()
     if arguments[:2] == ["recipe", "run"] and "--quick" not in others:
-        less += ["--quick"]
+        smaller += ["--quick"]
     if "segment" in others or any(name.startswith("fcn") for name in others):
-        less += SLIM.split() if command == "train" else []
-    return [command, *(STAND_INS.get(name, name) for name in others), *less]
+        smaller += NARROW.split() if command == "train" else []
+    return [command, *(STAND_INS.get(name, name) for name in others), *smaller]
 
 
-def shape_of(text: str) -> str:
-    """Return a text without what differs from run to run: figures and spaces."""
+def mask_numbers(text: str) -> str:
+    """Return a text without what differs from run to run: numbers and spaces."""
     return " ".join(re.sub(r"\d[\d.,]*", "0", text).split())
 
 
-# -- programs that are not ours: what they are asked for is there -------------------------------
+# -- programs that are not ours: their arguments are checked, but they are not run -------------
 
 
 def pip(arguments: list[str]) -> None:
@@ -222,7 +225,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
 
 
 def parse(arguments: list[str]) -> None:
-    """Read a command line of ours without running it; of a bare command, only its name."""
+    """Parse a command line of ours without running it; of a bare command, only its name."""
     command: Any = typer.main.get_command(app)
     while arguments and arguments[0] in getattr(command, "commands", {}):
         command, arguments = command.commands[arguments[0]], arguments[1:]
@@ -231,14 +234,14 @@ def parse(arguments: list[str]) -> None:
         command.make_context(command.name, list(arguments))
 
 
-def spans(page: Path) -> list[str]:
-    """Return what a page sets in type of code within its sentences and tables."""
+def code_spans(page: Path) -> list[str]:
+    """Return the inline code of a page, from its sentences and tables."""
     return re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
 
 
 @every_page
 def test_commands_within_sentences_parse(page: Path) -> None:
-    for span in spans(page):
+    for span in code_spans(page):
         if span.startswith("isthmus ") and "…" not in span:
             parse(shlex.split(span)[1:])
 
@@ -247,19 +250,25 @@ def test_commands_within_sentences_parse(page: Path) -> None:
 def test_options_within_sentences_exist(page: Path) -> None:
     commands = [typer.main.get_command(app)]
     known = {"--help"}
-    for command in commands:  # grows while it is walked through
+    for command in commands:  # grows while it is iterated over
         commands += getattr(command, "commands", {}).values()
         known |= {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
-    ours = [span for span in spans(page) if span.startswith(("--", "isthmus "))]
+    ours = [span for span in code_spans(page) if span.startswith(("--", "isthmus "))]
     named = {name for span in ours for name in re.findall(r"(?<!\S)--[a-z][\w-]*", span)}
     assert named - known == set()
 
 
 @every_page
-def test_settings_within_sentences_can_be_made(page: Path) -> None:
-    for span in spans(page):
-        if span.startswith("Settings(") and "…" not in span:
+def test_training_configs_within_sentences_are_valid(page: Path) -> None:
+    for span in code_spans(page):
+        if span.startswith("TrainingConfig(") and "…" not in span:
             eval(span, {"TrainingConfig": package.TrainingConfig})
+
+
+@every_page
+def test_python_names_within_sentences_exist(page: Path) -> None:
+    names = {name for span in code_spans(page) for name in re.findall(r"\bisthmus\.(\w+)", span)}
+    assert names <= set(package.__all__)
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
@@ -276,17 +285,17 @@ def test_the_page_of_the_python_api_has_every_public_name() -> None:
 # -- the site ---------------------------------------------------------------------------------
 
 
-class Fetched(HTMLParser):
-    """Collects what a browser fetches by itself to show a page."""
+class Resources(HTMLParser):
+    """Collects the addresses that a browser loads to show a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.places: list[str] = []
+        self.addresses: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs)
-        self.places.append((named.get("href") if tag == "link" else named.get("src")) or "")
+        self.addresses.append((named.get("href") if tag == "link" else named.get("src")) or "")
 
 
 def test_the_site_is_built_strictly_and_fetches_nothing(tmp_path: Path) -> None:
@@ -299,7 +308,7 @@ def test_the_site_is_built_strictly_and_fetches_nothing(tmp_path: Path) -> None:
     pages = list(tmp_path.glob("*.html"))
     assert len(pages) >= len(GUIDES)
     for page in pages:
-        places = Fetched(page.read_text(encoding="utf-8")).places
-        assert [place for place in places if "//" in place] == [], page.name
+        addresses = Resources(page.read_text(encoding="utf-8")).addresses
+        assert [address for address in addresses if "//" in address] == [], page.name
     for style in tmp_path.rglob("*.css"):
         assert not re.search(r"url\([\"']?(https?:)?//", style.read_text(encoding="utf-8"))

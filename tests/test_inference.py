@@ -1,15 +1,17 @@
-"""`TrainedModel`: what is saved is all that is needed, and answers do not depend on company."""
+"""`TrainedModel`: its file is all that is needed, and a sample's answer depends on no other."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors
+import torch
 from PIL import Image
 
 from isthmus import Run, Samples, TrainedModel, TrainingConfig, load, train
-from isthmus.errors import ModelError
+from isthmus.errors import ModelError, OptionError
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_reconstruct_is_decode_after_encode(run: Run, digits: Samples) -> None:
     np.testing.assert_array_equal(model.decode(z), model.reconstruct(digits))
 
 
-def test_a_code_does_not_depend_on_its_company(run: Run, digits: Samples) -> None:
+def test_a_code_does_not_depend_on_its_batch(run: Run, digits: Samples) -> None:
     model = run.model()
     z = model.encode(digits)
     alone = np.concatenate([model.encode(digits.values[i : i + 1]) for i in range(5)])
@@ -89,9 +91,9 @@ def test_the_weights_file_alone_is_enough(run: Run, digits: Samples, tmp_path: P
 
 def test_preprocessing_travels_with_the_weights(run: Run, digits: Samples, tmp_path: Path) -> None:
     with safetensors.safe_open(run.path / "model.safetensors", "np") as file:
-        about = json.loads(file.metadata()["isthmus"])
-    assert about["preprocessing"]["size"] == [8, 8]
-    assert about["preprocessing"]["channels"] == 1
+        metadata = json.loads(file.metadata()["isthmus"])
+    assert metadata["preprocessing"]["size"] == [8, 8]
+    assert metadata["preprocessing"]["channels"] == 1
     large = Image.fromarray(digits.values[0, ..., 0]).resize((40, 40), Image.Resampling.NEAREST)
     large.convert("RGB").save(tmp_path / "digit.png")
     read = run.model().read(tmp_path / "digit.png")
@@ -125,6 +127,37 @@ def test_a_file_that_is_no_model_is_refused(content: bytes, tmp_path: Path) -> N
         TrainedModel.load(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_bytes_that_are_no_model_are_refused(content: bytes) -> None:
+    with pytest.raises(ModelError, match="the content of the model is damaged and cannot be read"):
+        TrainedModel.from_bytes(content)
+
+
+def test_a_missing_device_is_not_called_damage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such device")
+
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(RuntimeError, match="no such device"):
+        TrainedModel.load(run.path)
+
+
+def test_a_task_that_the_model_does_not_have_is_refused(run: Run, digits: Samples) -> None:
+    model = run.model()
+    model.require_task("reconstruct", "segment")
+    for call in (model.predict, model.probabilities):
+        with pytest.raises(ModelError, match="is an autoencoder; this needs a classifier or a seg"):
+            call(digits)
+
+
+def test_a_layer_that_the_model_does_not_have_is_refused(run: Run, digits: Samples) -> None:
+    model = run.model()
+    with pytest.raises(OptionError, match=r"no layer 'encoder\.99'; there are code, encoder"):
+        model.features(digits, "encoder.99")
+    with pytest.raises(OptionError, match=r"no layer 'x'"):
+        model.activations(digits, ["encoder.1", "x"])
+
+
 def test_a_file_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
     whole = (run.path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
@@ -132,6 +165,6 @@ def test_a_file_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
         TrainedModel.load(tmp_path)
 
 
-def test_a_missing_model_is_said(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no model\.safetensors"):
         TrainedModel.load(tmp_path)

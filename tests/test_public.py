@@ -36,6 +36,7 @@ PUBLIC = [
     "Samples",
     "Session",
     "TrainedModel",
+    "Training",
     "TrainingConfig",
     "__version__",
     "build_model",

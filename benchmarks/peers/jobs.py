@@ -1,4 +1,4 @@
-"""Jobs without training, by Isthmus or as people do them with other libraries.
+"""Jobs without training, with Isthmus or as people do them with other libraries.
 
     python jobs.py JOB SIDE PATH
 
@@ -27,10 +27,9 @@ Job = Callable[[], int]  # returns the number of items
 
 
 def isthmus_reads(folder: Path) -> Job:
-    """Read into a cache that is empty."""
-    import isthmus.data.loading
-
+    """Read into an empty cache."""
     import isthmus.data.cache
+    import isthmus.data.load
 
     def read() -> int:
         with tempfile.TemporaryDirectory() as cache:
@@ -41,7 +40,7 @@ def isthmus_reads(folder: Path) -> Job:
 
 
 def pillow_reads(folder: Path) -> Job:
-    """Read as a loop over the files does."""
+    """Read in a loop over the files."""
 
     def read() -> int:
         pictures = []
@@ -54,17 +53,17 @@ def pillow_reads(folder: Path) -> Job:
 
 
 def isthmus_maps(file: Path) -> Job:
-    """Draw a map by t-SNE."""
+    """Fit a map by t-SNE."""
     import openTSNE  # noqa: F401 - imported when needed, and not what is measured
 
-    from isthmus.latent.maps import draw_map
+    from isthmus.latent.maps import fit_map
 
     codes = _codes(file)
-    return lambda: len(draw_map(codes, "tsne", seed=0).xy)
+    return lambda: len(fit_map(codes, "tsne", seed=0).xy)
 
 
 def sklearn_maps(file: Path) -> Job:
-    """Draw one with the same perplexity and start."""
+    """Fit one with the same perplexity and start."""
     from sklearn.manifold import TSNE
 
     z = np.load(file)
@@ -72,7 +71,7 @@ def sklearn_maps(file: Path) -> Job:
 
 
 def isthmus_searches(file: Path) -> Job:
-    """Index all codes and find the ten nearest for a thousand, exactly."""
+    """Index all codes and find the ten nearest of a thousand, exactly."""
     import faiss  # noqa: F401
 
     from isthmus.latent.index import Index

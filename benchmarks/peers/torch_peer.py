@@ -13,11 +13,10 @@ import time
 
 import numpy as np
 import torch
-from isthmus.models.zoo import MODELS
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from isthmus import build
+from isthmus import MODELS, build_model
 
 OPTIMIZERS = {
     "conv-transpose": torch.optim.Adamax,
@@ -54,7 +53,7 @@ def main():
     values = np.load(file)
     torch.manual_seed(0)
     height, width, channels = values.shape[1:]
-    model = separate(build(name, (channels, height, width)))
+    model = separate(build_model(name, (channels, height, width)))
     optimizer = OPTIMIZERS.get(name, torch.optim.Adam)(model.parameters())
     sigmoid = MODELS[name].activation == "sigmoid"
     loss_of = nn.BCEWithLogitsLoss() if sigmoid else nn.MSELoss()

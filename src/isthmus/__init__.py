@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from isthmus.training.config import TrainingConfig as TrainingConfig
     from isthmus.training.loop import Progress as Progress
     from isthmus.training.run import Run as Run
+    from isthmus.training.train import Training as Training
     from isthmus.training.train import resume as resume
     from isthmus.training.train import train as train
 
@@ -57,6 +58,7 @@ _MODULES = {
     "Samples": "data.samples",
     "Session": "session",
     "TrainedModel": "inference",
+    "Training": "training.train",
     "TrainingConfig": "training.config",
     "build_model": "models.config",
     "configure": "models.config",

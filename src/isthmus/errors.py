@@ -1,36 +1,36 @@
-"""What can go wrong on the user's side, as one small tree.
+"""Errors that the user can correct, as one small tree.
 
-Each message is one plain sentence that names the culprit and the way out. The
-command line prints it without a traceback and exits with code 2.
+Each message is one plain sentence that names the culprit and the way out. The command line prints
+it without a traceback and exits with code 2.
 """
 
 import re
 
-LISTED = 12  # names in a message
+MAX_NAMES = 12  # in a message
 
 
 class IsthmusError(Exception):
-    """Anything that the user can put right."""
+    """Anything that the user can correct."""
 
 
 class SourceError(IsthmusError):
-    """A source of samples that is missing, empty, broken or of the wrong kind."""
+    """A source of samples is missing, empty, broken or of the wrong kind."""
 
 
 class OptionError(IsthmusError):
-    """A setting outside its range, or a name that no table has."""
+    """An option is outside its range, or a name is unknown."""
 
 
 class ModelError(IsthmusError):
-    """A model that does not fit the data, or a weights file that is none."""
+    """A model does not fit the data, or a file holds no model."""
 
 
 class RunError(IsthmusError):
-    """A run folder that exists, is missing, in use, stale or of another version."""
+    """A run folder exists already, or is missing, in use, stale or of another version."""
 
 
 class TrainingError(IsthmusError):
-    """Training that cannot go on, such as a loss that became NaN."""
+    """Training cannot continue, for example because the loss became NaN."""
 
 
 class InterruptionError(IsthmusError):
@@ -38,7 +38,7 @@ class InterruptionError(IsthmusError):
 
 
 def first_sentence(error: Exception) -> str:
-    r"""Return the first sentence of what a library complains about, to put into one of ours.
+    r"""Return the first sentence of a library's error, to be part of one of our messages.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def first_sentence(error: Exception) -> str:
 
 
 def list_names(names: tuple[str, ...]) -> str:
-    """List the names that there are, the first of many.
+    """List names in a message; of many only the first.
 
     Examples
     --------
@@ -60,5 +60,5 @@ def list_names(names: tuple[str, ...]) -> str:
     >>> list_names(tuple(map(str, range(1_012))))
     '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 1,000 more'
     """
-    more = len(names) - LISTED
-    return ", ".join(names[:LISTED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, fingerprints, and JSON to and from dataclasses."""
+"""Files that are written whole or not at all, fingerprints, and dataclasses as JSON."""
 
 import dataclasses
 import hashlib
@@ -18,6 +18,8 @@ from isthmus.errors import IsthmusError, first_sentence
 
 T = TypeVar("T")
 
+# What parsers raise on a file that is not as we wrote it. `RuntimeError` is torch's; `LookupError`
+# and `AttributeError` come from content of another structure.
 DAMAGE = (
     AttributeError,
     EOFError,
@@ -35,24 +37,25 @@ DAMAGE = (
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` once it is complete; its folder is made.
+    """Open a file that replaces `path` once it is complete; missing folders are created.
 
-    The content goes to a temporary name in the same folder, is flushed to the disk and then
-    renamed, so that a reader, a crash or a full disk meets the old file or the new one and
-    never a part.
+    The content is written to a temporary name in the same folder, flushed to the disk and then
+    renamed. A reader, a crash or a full disk therefore finds the old file or the new one, never a
+    part.
 
     Raises
     ------
     IsthmusError
-        If the file cannot be written; what stood at `path` is untouched.
+        If the file cannot be written; `path` is then unchanged.
     """
+    # A name of its own for each writer: two threads or processes may replace the same file.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # else the rename may reach the disk before the content
         temporary.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
@@ -64,10 +67,17 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def reporting_damage(path: Path | str, kind: type[IsthmusError]) -> Iterator[None]:
-    """Say in one sentence, as an error of `kind`, that a file that we wrote is damaged.
+    """Turn any error of a parser into one sentence: a file that we wrote is damaged.
 
-    Whatever its parser stumbles over means the same: some other program, a disk or a hand has
-    changed the file since.
+    The file was correct when it was written, so every error means the same: a program, a disk or a
+    person has changed it since.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file, or what the content is if there is no file.
+    kind : type
+        The error to raise.
     """
     try:
         yield
@@ -83,15 +93,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` (dataclasses included) as indented JSON, whole or not at all."""
+    """Write `content`, which may contain dataclasses, as indented JSON, whole or not at all."""
     write_bytes(path, (json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def to_json(content: Any) -> Any:
-    """Turn dataclasses, also nested ones, into what JSON knows.
+    """Turn dataclasses, also nested ones, into JSON values.
 
-    A field that came later, as its metadata say, is left out where it is empty: so fingerprints
-    of what was there before stay what they were.
+    An empty field with the metadata "omit_empty" is left out. So a dataclass can get a new field
+    without changing the fingerprints of files that were written before.
 
     Examples
     --------
@@ -117,9 +127,9 @@ def to_json(content: Any) -> Any:
 
 
 def from_json(kind: type[T], content: dict[str, Any]) -> T:
-    """Make the dataclass `kind` from the JSON object that `to_json` made of one.
+    """Return a dataclass of type `kind` from the JSON object that `to_json` returned for one.
 
-    Lists become tuples, the only sequence our settings hold.
+    Lists become tuples, the only sequences in these dataclasses.
 
     Raises
     ------
@@ -136,7 +146,7 @@ def from_json(kind: type[T], content: dict[str, Any]) -> T:
 def fingerprint(*parts: Any) -> str:
     """Return 16 hexadecimal digits that change when any part does.
 
-    Parts are bytes, memory views of contiguous arrays, or anything JSON can say.
+    Parts are bytes, memory views of contiguous arrays, or JSON values.
 
     Examples
     --------
@@ -150,13 +160,13 @@ def fingerprint(*parts: Any) -> str:
         if not isinstance(part, bytes | memoryview):
             part = json.dumps(to_json(part)).encode()
         view = memoryview(part)
-        digest.update(view.nbytes.to_bytes(8, "little"))
+        digest.update(view.nbytes.to_bytes(8, "little"))  # ("ab", "c") is not ("a", "bc")
         digest.update(view)
     return digest.hexdigest()[:16]
 
 
 def _flush_folder(folder: Path) -> None:
-    """Flush the folder's entry of a rename; some systems cannot, and need not."""
+    """Flush the folder's entry of a rename; Windows cannot and need not."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -41,16 +41,17 @@ Precision = Literal["32", "bf16"]
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A model config, its preprocessing and its weights; nothing else decides what it answers.
+    """A model config, its preprocessing and its weights; its answers depend on nothing else.
 
-    Every model can `encode`; autoencoders also `decode` and `reconstruct`, classifiers and
-    segmenters also `predict` and return `probabilities`.
+    Every model can `encode`. Autoencoders can also `decode` and `reconstruct`; classifiers and
+    segmenters can also `predict` and return `probabilities`.
 
     All methods take samples in the layout of `Samples`: images (N, H, W, C) uint8 or signals
     (N, L, C) float32, of the shape that the model was trained on. They work in batches and pass
     these through `track`, which may show progress or stop the work by an exception.
 
-    Threads may share a model: no method changes it or waits for another one.
+    Threads may share a model, as no method changes it. What is computed once (`layers`,
+    `fingerprint`, `batch_size`) may at worst be computed twice, with the same result.
 
     Examples
     --------
@@ -92,7 +93,8 @@ class TrainedModel:
         if not file.exists():
             raise ModelError(f"{path} holds no trained model: there is no {file.name}.")
         with reporting_damage(file, ModelError):
-            return cls._from_bytes(file.read_bytes(), device, precision)
+            parts = _parse(file.read_bytes())
+        return cls._on_device(*parts, device, precision)
 
     @classmethod
     def from_bytes(
@@ -106,16 +108,19 @@ class TrainedModel:
             If the content cannot be read.
         """
         with reporting_damage("the content of the model", ModelError):
-            return cls._from_bytes(content, device, precision)
+            parts = _parse(content)
+        return cls._on_device(*parts, device, precision)
 
     @classmethod
-    def _from_bytes(cls, content: bytes, device: str, precision: Precision) -> "TrainedModel":
+    def _on_device(
+        cls,
+        config: ModelConfig,
+        preprocessing: Preprocessing,
+        module: Network,
+        device: str,
+        precision: Precision,
+    ) -> "TrainedModel":
         configure_process()
-        metadata = json.loads(_header(content)["isthmus"])
-        config = from_json(ModelConfig, metadata["config"])
-        module = config.build_on_meta()  # draws no first weights only to replace them
-        module.load_state_dict(safetensors.torch.load(content), assign=True)
-        preprocessing = from_json(Preprocessing, metadata["preprocessing"])
         return cls(config, preprocessing, channels_last(module).to(device).eval(), precision)
 
     def save(self, path: str | Path) -> None:
@@ -234,7 +239,7 @@ class TrainedModel:
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the config, the preprocessing and all weights."""
         weights = (tensor.cpu().contiguous().numpy() for tensor in self._state.values())
-        parts = (np.atleast_1d(array).data for array in weights)
+        parts = (np.atleast_1d(array).data for array in weights)  # some buffers are scalars
         return fingerprint(self.config, self.preprocessing, *parts)
 
     def check_fingerprint(self, model: str, what: str, remedy: str) -> None:
@@ -345,6 +350,7 @@ class TrainedModel:
                 "and recolors images."
             )
         for start in range(0, len(array), self.batch_size):
+            # torch wants contiguous, writable memory; only blocks that are not are copied.
             block = np.require(array[start : start + self.batch_size], requirements=["C", "W"])
             batch = torch.from_numpy(block).to(self._device)
             yield self.preprocessing.to_input(batch)
@@ -383,6 +389,7 @@ class TrainedModel:
     def _layer_outputs(self, values: Values, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Yield, for each batch, the outputs of layers by name."""
         sources = {self.layer(name).output: name for name in names}
+        # In the order of the model, so that the pass can end after the last of them.
         in_order = [layer.output for layer in self.layers if layer.output in sources]
         return self._record(Recorder(self.module, in_order), values, sources)
 
@@ -422,6 +429,16 @@ class TrainedModel:
     @property
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+
+def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:
+    """Return what `TrainedModel.to_bytes` has put into the content."""
+    metadata = json.loads(_header(content)["isthmus"])
+    config = from_json(ModelConfig, metadata["config"])
+    module = config.build_on_meta()  # draws no first weights only to replace them
+    # The tensors of the file become the weights, because there is no memory to copy them to.
+    module.load_state_dict(safetensors.torch.load(content), assign=True)
+    return config, from_json(Preprocessing, metadata["preprocessing"]), module
 
 
 def _header(content: bytes) -> dict[str, str]:

@@ -1,7 +1,12 @@
-"""How near reconstructions are to their originals, one figure a sample.
+"""Metrics of reconstructions and of predicted classes.
 
-All take originals x and reconstructions y of the same shape, (N, C, H, W) or (N, C, L), in the
-[0, 1] range of pixels, and return (N,): the mean over a sample's pixels and channels.
+Metrics of reconstructions take outputs y and originals x of the same shape, (N, C, H, W) or
+(N, C, L), in the [0, 1] range of pixels (of signals: the range of the training split), and return
+(N,): the mean over the pixels and channels of each sample. Outputs are not clipped: a model whose
+output is not a sigmoid is measured as it answers.
+
+Metrics of classes follow from a confusion matrix (K, K), rows truth, or from probabilities (N, K).
+A ratio without a denominator, such as the recall of a class that never occurs, is NaN.
 """
 
 from dataclasses import dataclass
@@ -10,45 +15,50 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SMALLEST_MSE = 1e-10  # PSNR is cut at 100 dB, so that a perfect sample leaves the mean finite
-SMALLEST_PROBABILITY = 1e-7
+MIN_MSE = 1e-10  # PSNR is at most 100 dB, so that a perfect sample leaves the mean finite
+MIN_PROBABILITY = 1e-7
+MIN_SSIM_SIDE = 6  # the window reaches 5 pixels to each side; reflection needs one pixel more
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # the paper's K1 and K2, for pixels in [0, 1]
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # pixels
 
+# -- reconstructions ------------------------------------------------------------------------
+
 
 def mse(y: Tensor, x: Tensor) -> Tensor:
-    """Mean squared error."""
+    """Return the mean squared error, (N,)."""
     return (y - x).square().flatten(1).mean(1)
 
 
 def psnr(y: Tensor, x: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in decibels, of a peak of 1, at most 100."""
-    return -10 * mse(y, x).clamp(min=SMALLEST_MSE).log10()
+    """Return the peak signal-to-noise ratio in decibels for a peak of 1, (N,), at most 100."""
+    return -10 * mse(y, x).clamp(min=MIN_MSE).log10()
 
 
 def bce(y: Tensor, x: Tensor) -> Tensor:
-    """Binary cross-entropy in nats of outputs y in [0, 1], which are kept 1e-7 from 0 and 1."""
-    y = y.clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    """Return the binary cross-entropy in nats of outputs in [0, 1], (N,).
+
+    Outputs are clipped to [1e-7, 1 - 1e-7] and targets to [0, 1].
+    """
+    y = y.clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return functional.binary_cross_entropy(y, x.clamp(0, 1), reduction="none").flatten(1).mean(1)
 
 
 def bce_of_logits(logits: Tensor, x: Tensor) -> Tensor:
-    """Binary cross-entropy in nats of outputs before their sigmoid."""
+    """Return the binary cross-entropy in nats of outputs before their sigmoid, (N,)."""
     losses = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
     return losses.flatten(1).mean(1)
 
 
 def ssim(y: Tensor, x: Tensor) -> Tensor:
-    """Structural similarity, 1 for equal images; images of at least 6 × 6 pixels only.
+    """Return the structural similarity of images of at least 6 × 6 pixels, (N,); 1 if equal.
 
     Wang et al., IEEE Transactions on Image Processing 13, 2004, equation 13: Gaussian window of
-    11 pixels and σ = 1.5, the images continued by reflection, the mean over all pixels and
-    channels.
+    11 pixels and σ = 1.5, images continued by reflection, mean over all pixels and channels.
 
     Raises
     ------
     ValueError
-        If these are no images or smaller ones; see `has_ssim`.
+        If these are no images, or smaller ones; see `has_ssim`.
     """
     if not has_ssim(tuple(x.shape[1:])):
         raise ValueError(f"SSIM needs images of at least 6 × 6 pixels, not {tuple(x.shape[2:])}.")
@@ -88,12 +98,15 @@ def _window_matrix(side: int) -> Tensor:
 
 
 def has_ssim(shape: tuple[int, ...]) -> bool:
-    """Tell whether samples of this shape, (C, H, W) or (C, L), have a structural similarity."""
-    return len(shape) == 3 and min(shape[1:]) >= 6
+    """Return whether samples of this shape, (C, H, W) or (C, L), have a structural similarity."""
+    return len(shape) == 3 and min(shape[1:]) >= MIN_SSIM_SIDE
+
+
+# -- classes --------------------------------------------------------------------------------
 
 
 def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None = None) -> Tensor:
-    """Count how often each class was taken for each.
+    """Count how often each class was predicted for each true class.
 
     Parameters
     ----------
@@ -101,12 +114,12 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
         Classes from 0 to `classes` - 1.
     classes : int
     void : int, optional
-        A label that counts nowhere, of masks 255.
+        A label that is not counted; 255 in masks.
 
     Returns
     -------
     (K, K) int64
-        On the device of the labels.
+        Rows truth, columns predictions; on the device of the labels.
 
     Raises
     ------
@@ -119,7 +132,7 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
     rows = labels.long()
     _require_classes(predicted, classes)
     _require_classes(rows if void is None else torch.where(labels == void, 0, rows), classes)
-    if void is not None:  # counted in a row of its own, ten times faster than a selection
+    if void is not None:  # counted in a row of its own, ten times faster than selecting the others
         rows = torch.where(labels == void, classes, rows)
     cells = (rows * classes + predicted.long()).flatten()
     counts = torch.bincount(cells, minlength=(classes + 1) * classes)
@@ -127,12 +140,12 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
 
 
 def accuracy(matrix: Tensor) -> float:
-    """Return the share of samples, or of pixels, whose class was found."""
+    """Return the share of samples, or of pixels, whose predicted class is right."""
     return (matrix.diagonal().sum().double() / matrix.sum()).item()
 
 
 def recall(matrix: Tensor) -> Tensor:
-    """Return the share of each true class that was found, (K,) float64."""
+    """Return the share of each true class that was predicted right, (K,) float64."""
     return matrix.diagonal().double() / matrix.sum(1)
 
 
@@ -142,18 +155,19 @@ def precision(matrix: Tensor) -> Tensor:
 
 
 def iou(matrix: Tensor) -> Tensor:
-    """Return intersection over union of each class, (K,) float64.
+    """Return the intersection over union of each class, (K,) float64.
 
-    It is 0 for a class that was only predicted, NaN for one neither true nor predicted.
+    It is 0 for a class that was only predicted, NaN for one that is neither true nor predicted.
     """
-    found = matrix.diagonal()
-    return found.double() / (matrix.sum(0) + matrix.sum(1) - found)
+    right = matrix.diagonal()
+    return right.double() / (matrix.sum(0) + matrix.sum(1) - right)
 
 
 def mean_iou(matrix: Tensor) -> float:
-    """Return the mean intersection over union of the classes that are present in the truth.
+    """Return the mean intersection over union of the classes that occur in the truth.
 
-    A class that was only predicted counts by what it took from the others, not by a 0 of its own.
+    A class that was only predicted has no 0 of its own in the mean: its pixels already lower the
+    values of the true classes.
     """
     return iou(matrix)[matrix.sum(1) > 0].mean().item()
 
@@ -161,17 +175,20 @@ def mean_iou(matrix: Tensor) -> float:
 def top_k(probabilities: Tensor, labels: Tensor, k: int) -> float:
     """Return the share of samples whose class is among the k most probable.
 
-    Of equal probabilities that of the lower class comes first, as in argmax.
+    Of equal probabilities, the lower class comes first, as in argmax.
 
     Parameters
     ----------
     probabilities : (N, K) float
     labels : (N,) int64
     k : int
-        Above the number of classes it is that number.
+        At most the number of classes counts.
     """
     order = probabilities.argsort(dim=1, descending=True, stable=True)
     return (order[:, :k] == labels[:, None]).any(1).double().mean().item()
+
+
+# -- calibration ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +214,7 @@ class Reliability:
 
 
 def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliability:
-    """Compare how sure predictions are with how often they are right.
+    """Compare how confident predictions are with how often they are right.
 
     Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equations 1 and 2: bin m of M
     holds the confidences in ((m - 1) / M, m / M].
@@ -223,7 +240,7 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
 
 
 def _require_classes(values: Tensor, classes: int) -> None:
-    """Refuse classes that would be counted as others."""
+    """Refuse classes that would be counted as other ones."""
     if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < classes:
         raise ValueError(
             f"classes of {values.min()} to {values.max()} are not all in 0 to {classes - 1}."

@@ -216,19 +216,17 @@ def test_large_photographs_are_the_same_when_a_run_names_their_size(
 
 def test_what_differs_is_cached_apart(tmp_path: Path, cache: Path) -> None:
     gray, folder = gray_pictures(tmp_path / "gray"), photographs(tmp_path / "photographs")
-    fingerprints = {
-        isthmus.load(source, **options).fingerprint
-        for source, options in (
-            (gray, {}),
-            (gray, {"channels": 3}),
-            (gray, {"crop": 6}),
-            (gray, {"size": 6}),
-            (gray, {"limit": 6}),
-            (folder, {}),
-            (folder, {"channels": 1}),
-        )
-    }
-    assert len(fingerprints) == len(entries(cache)) == 7
+    requests: list[tuple[Path, dict[str, Any]]] = [
+        (gray, {}),
+        (gray, {"channels": 3}),
+        (gray, {"crop": 6}),
+        (gray, {"size": 6}),
+        (gray, {"limit": 6}),
+        (folder, {}),
+        (folder, {"channels": 1}),
+    ]
+    contents = {isthmus.load(source, **options).fingerprint for source, options in requests}
+    assert len(contents) == len(entries(cache)) == 7
 
 
 def test_an_alias_whose_entry_is_gone_is_decoded_again(tmp_path: Path, cache: Path) -> None:
@@ -412,8 +410,8 @@ def test_warnings_of_pictures_are_ignored_in_all_threads(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # it warns above, and refuses twice that
     before = list(warnings.filters)
     with ThreadPoolExecutor(4) as pool:
-        sizes = {"size": 3, "crop": 4, "channels": 1, "limit": 150}
-        loaded = [pool.submit(isthmus.load, tmp_path, **{k: v}) for k, v in sizes.items()]  # type: ignore[arg-type]
+        choices: list[dict[str, Any]] = [{"size": 3}, {"crop": 4}, {"channels": 1}, {"limit": 150}]
+        loaded = [pool.submit(isthmus.load, tmp_path, **options) for options in choices]
         assert [samples.result().skipped for samples in loaded] == [()] * 4
     assert warnings.filters == before
 

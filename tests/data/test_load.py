@@ -7,6 +7,7 @@ import lzma
 import os
 import re
 import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
@@ -214,6 +215,18 @@ def test_members_with_and_without_a_leading_slash_go_together(suffix: str, photo
         with (photos / "dog" / "0.png").open("rb") as content:
             tar.addfile(member, content)
     assert set(isthmus.load(plain).names) >= {"dog/0.png", "dog/1.png", "hen/0.png"}
+
+
+@pytest.mark.skipif(not shutil.which("tar"), reason="needs tar")
+def test_members_stored_without_their_holes_are_read_whole(photos: Path) -> None:
+    with (photos / "cat/0.png").open("ab") as file:
+        file.truncate(1 << 20)
+    path = photos.parent / "packed.tar"
+    subprocess.run(["tar", "--sparse", "-cf", path, "cat", "dog"], cwd=photos, check=True)
+    with tarfile.open(path) as archive:
+        if not any(member.issparse() for member in archive):
+            pytest.skip("the file system has no holes")
+    assert_same(isthmus.load(path), isthmus.load(photos))
 
 
 def test_what_a_mac_adds_to_a_zip_is_passed_over(photos: Path) -> None:

@@ -1,7 +1,7 @@
 """`Codes`: what the model says, in order, in one file that is mapped and refused when stale."""
 
 import json
-import zipfile
+import shutil
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -78,7 +78,7 @@ def test_an_unknown_layer_is_refused_and_leaves_nothing(
     model: TrainedModel, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
     with refused(OptionError, "middle", "code", *(layer.name for layer in model.layers)):
-        encode(model, digits, "middle", out=tmp_path / "codes.npz")
+        encode(model, digits, "middle", out=tmp_path / "codes.npy")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,7 +86,7 @@ def test_samples_that_do_not_fit_are_refused_and_leave_nothing(
     model: TrainedModel, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="takes samples"):
-        encode(model, load(np.zeros((3, 9, 9), np.uint8)), out=tmp_path / "codes.npz")
+        encode(model, load(np.zeros((3, 9, 9), np.uint8)), out=tmp_path / "codes.npy")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -95,18 +95,18 @@ def test_a_file_written_in_batches_is_the_one_written_at_once(
     layer: str, model: TrainedModel, digits: Samples, tmp_path: Path
 ) -> None:
     at_once = encode(model, digits, layer)
-    at_once.save(tmp_path / "at-once.npz")
-    streamed = encode(model, digits, layer, out=tmp_path / "streamed.npz")
+    at_once.save(tmp_path / "at-once.npy")
+    streamed = encode(model, digits, layer, out=tmp_path / "streamed.npy")
     assert isinstance(streamed.z, np.memmap)
     np.testing.assert_array_equal(streamed.z, at_once.z)
-    with np.load(tmp_path / "streamed.npz") as one, np.load(tmp_path / "at-once.npz") as other:
-        assert one.files == other.files
-        assert all(np.array_equal(one[key], other[key]) for key in one.files)
+    for suffix in (".npy", ".json"):
+        one, other = ((tmp_path / name).with_suffix(suffix) for name in ("streamed", "at-once"))
+        assert one.read_bytes() == other.read_bytes()
 
 
 def test_what_was_saved_comes_back(codes: Codes, tmp_path: Path) -> None:
-    codes.save(tmp_path / "codes.npz")
-    back = Codes.load(tmp_path / "codes.npz")
+    codes.save(tmp_path / "codes.npy")
+    back = Codes.load(tmp_path / "codes.npy")
     np.testing.assert_array_equal(back.z, codes.z)
     assert isinstance(back.z, np.memmap)
     assert back.z.offset % 64 == 0
@@ -116,13 +116,13 @@ def test_what_was_saved_comes_back(codes: Codes, tmp_path: Path) -> None:
     assert list(back.names) == list(codes.names)
     assert back.labels is not None
     np.testing.assert_array_equal(back.labels, codes.labels)
-    assert [file.name for file in tmp_path.iterdir()] == ["codes.npz"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["codes.json", "codes.npy"]
 
 
 def test_codes_need_no_labels_and_take_any_name_and_number(tmp_path: Path) -> None:
     z = np.array([[1.5, -2.0], [np.pi, 1e-9]])  # float64, and no array of torch
-    Codes(z[:, ::-1], Items(["Zoë/猫.png", "a b"])).save(tmp_path / "codes.npz")
-    back = Codes.load(tmp_path / "codes.npz")
+    Codes(z[:, ::-1], Items(["Zoë/猫.png", "a b"])).save(tmp_path / "codes.npy")
+    back = Codes.load(tmp_path / "codes.npy")
     np.testing.assert_array_equal(back.z, z[:, ::-1].astype(np.float32))
     assert list(back.names) == ["Zoë/猫.png", "a b"]
     assert back.labels is None
@@ -130,20 +130,19 @@ def test_codes_need_no_labels_and_take_any_name_and_number(tmp_path: Path) -> No
 
 
 def test_numpy_alone_reads_the_file(codes: Codes, tmp_path: Path) -> None:
-    codes.save(tmp_path / "codes.npz")
-    with np.load(tmp_path / "codes.npz", allow_pickle=False) as parts:
-        np.testing.assert_array_equal(parts["z"], codes.z)
-        assert parts["names"].tobytes().decode() == "".join(codes.names)
-        about = json.loads(str(parts["about"]))
-    assert about["model_fingerprint"] == codes.model_fingerprint
-    assert about["origin"]["source"] == "digits"
+    codes.save(tmp_path / "codes.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), codes.z)
+    metadata = json.loads((tmp_path / "codes.json").read_text())
+    assert metadata["items"]["names"] == list(codes.names)
+    assert metadata["model_fingerprint"] == codes.model_fingerprint
+    assert metadata["origin"]["source"] == "digits"
 
 
 def test_writing_to_mapped_codes_leaves_the_file(codes: Codes, tmp_path: Path) -> None:
-    codes.save(tmp_path / "codes.npz")
-    before = (tmp_path / "codes.npz").read_bytes()
-    Codes.load(tmp_path / "codes.npz").z[:] = 0
-    assert (tmp_path / "codes.npz").read_bytes() == before
+    codes.save(tmp_path / "codes.npy")
+    before = (tmp_path / "codes.npy").read_bytes()
+    Codes.load(tmp_path / "codes.npy").z[:] = 0
+    assert (tmp_path / "codes.npy").read_bytes() == before
 
 
 def test_some_can_be_taken_in_any_order(codes: Codes) -> None:
@@ -174,83 +173,137 @@ def test_progress_is_told_in_batches(model: TrainedModel, digits: Samples) -> No
 def test_codes_of_another_model_are_refused(
     codes: Codes, run: Run, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
-    codes.save(tmp_path / "codes.npz")
+    codes.save(tmp_path / "codes.npy")
     codes.check(run.model())
-    Codes.load(tmp_path / "codes.npz", run.model())
+    Codes.load(tmp_path / "codes.npy", run.model())
     list(
         train(
             digits, "conv-pool", out=tmp_path / "run", code_size=8, config=TrainingConfig(epochs=1)
         )
     )
     model = TrainedModel.load(tmp_path / "run")
-    encode(model, digits, out=tmp_path / "codes.npz")
+    encode(model, digits, out=tmp_path / "codes.npy")
     with refused(ModelError, "another model", "isthmus encode"):
         codes.check(model)
     list(resume(tmp_path / "run", epochs=2))
     with refused(ModelError, "trained further"):
-        Codes.load(tmp_path / "codes.npz", TrainedModel.load(tmp_path / "run"))
+        Codes.load(tmp_path / "codes.npy", TrainedModel.load(tmp_path / "run"))
 
 
 def test_missing_codes_are_said(tmp_path: Path, refused: Refused) -> None:
-    with refused(SourceError, tmp_path / "codes.npz", "isthmus encode"):
-        Codes.load(tmp_path / "codes.npz")
+    with refused(SourceError, tmp_path / "codes.npy", "isthmus encode"):
+        Codes.load(tmp_path / "codes.npy")
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
-def test_a_file_that_holds_no_codes_is_refused(
-    content: bytes, tmp_path: Path, refused: Refused
+@pytest.mark.parametrize("name", ["codes.npy", "codes.json"])
+def test_one_file_without_the_other_is_no_codes(
+    codes: Codes, name: str, tmp_path: Path, refused: Refused
 ) -> None:
-    (tmp_path / "codes.npz").write_bytes(content)
-    with refused(SourceError, tmp_path / "codes.npz", "damaged"):
-        Codes.load(tmp_path / "codes.npz")
+    codes.save(tmp_path / "codes.npy")
+    (tmp_path / name).unlink()
+    with refused(SourceError, tmp_path / "codes.npy", f"{name} is missing"):
+        Codes.load(tmp_path / "codes.npy")
 
 
-def test_a_file_cut_short_is_refused(codes: Codes, tmp_path: Path, refused: Refused) -> None:
-    codes.save(tmp_path / "codes.npz")
-    whole = (tmp_path / "codes.npz").read_bytes()
-    for length in (100, len(whole) // 2, len(whole) - 1):
-        (tmp_path / "codes.npz").write_bytes(whole[:length])
-        with refused(SourceError, tmp_path / "codes.npz", "damaged"):
-            Codes.load(tmp_path / "codes.npz")
+@pytest.mark.parametrize("content", [b"", b"no array", b"PK\x05\x06" + bytes(18), b"{}", b"[1]"])
+@pytest.mark.parametrize("name", ["codes.npy", "codes.json"])
+def test_a_file_that_holds_no_codes_is_refused(
+    codes: Codes, content: bytes, name: str, tmp_path: Path, refused: Refused
+) -> None:
+    codes.save(tmp_path / "codes.npy")
+    (tmp_path / name).write_bytes(content)
+    with refused(SourceError, tmp_path / name, "damaged"):
+        Codes.load(tmp_path / "codes.npy")
 
 
-def test_a_file_that_another_program_packed_is_refused(
+def test_a_file_cut_short_or_changed_is_refused(
     codes: Codes, tmp_path: Path, refused: Refused
 ) -> None:
-    codes.save(tmp_path / "codes.npz")
-    with np.load(tmp_path / "codes.npz") as parts:
-        np.savez_compressed(tmp_path / "packed.npz", **dict(parts))
-        np.savez(tmp_path / "fewer.npz", **{**parts, "z": parts["z"][:9]})
-        np.savez(tmp_path / "wider.npz", **{**parts, "z": parts["z"].astype(np.float64)})
-    for name in ("packed.npz", "fewer.npz", "wider.npz"):
-        with refused(SourceError, tmp_path / name, "not as isthmus encode writes them"):
-            Codes.load(tmp_path / name)
+    codes.save(tmp_path / "codes.npy")
+    whole = (tmp_path / "codes.npy").read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for content in (whole[:100], whole[:middle], whole[:-1], whole + b"0", flipped):
+        (tmp_path / "codes.npy").write_bytes(content)
+        with refused(SourceError, tmp_path / "codes.npy", "damaged"):
+            Codes.load(tmp_path / "codes.npy")
+
+
+def test_files_of_two_writes_are_refused(codes: Codes, tmp_path: Path, refused: Refused) -> None:
+    large = replace(codes, z=np.tile(codes.z, (1, 1000)))  # 19 MB, of which 4 are compared
+    large.save(tmp_path / "codes.npy")
+    other = replace(large, z=large.z[::-1])
+    other.save(tmp_path / "other.npy")
+    shutil.copy(tmp_path / "other.json", tmp_path / "codes.json")
+    with refused(SourceError, tmp_path / "codes.npy", "not the file that codes.json describes"):
+        Codes.load(tmp_path / "codes.npy")
 
 
 def test_a_file_of_another_format_is_refused(
     codes: Codes, tmp_path: Path, refused: Refused
 ) -> None:
-    codes.save(tmp_path / "codes.npz")
-    with np.load(tmp_path / "codes.npz") as held:
-        parts = dict(held)
-    about = json.loads(str(parts["about"]))
-    parts["about"] = np.array(json.dumps({**about, "format": 99}))
-    np.savez(tmp_path / "codes.npz", **parts)
-    with refused(SourceError, tmp_path / "codes.npz", "format 99"):
-        Codes.load(tmp_path / "codes.npz")
+    codes.save(tmp_path / "codes.npy")
+    file = tmp_path / "codes.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
+    with refused(SourceError, file, "format 99"):
+        Codes.load(tmp_path / "codes.npy")
+
+
+@pytest.mark.parametrize("name", ["codes", "codes.npz", "codes.json", "codes.npy.gz"])
+def test_codes_are_written_to_npy_files_only(
+    codes: Codes,
+    model: TrainedModel,
+    digits: Samples,
+    name: str,
+    tmp_path: Path,
+    refused: Refused,
+) -> None:
+    with refused(OptionError, ".npy", tmp_path / name):
+        codes.save(tmp_path / name)
+    with refused(OptionError, ".npy", tmp_path / name):
+        encode(model, digits, out=tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["codes.npy", "codes.json"])
+@pytest.mark.parametrize("content", [b"of the user", b'{"kind": "other"}', b"[]"])
+def test_files_of_others_are_not_overwritten(
+    codes: Codes, name: str, content: bytes, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with refused(OptionError, tmp_path / name, "choose another name"):
+        codes.save(tmp_path / "codes.npy")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {name: content}
+
+
+def test_codes_can_be_written_again(codes: Codes, tmp_path: Path) -> None:
+    codes.save(tmp_path / "codes.npy")
+    codes.take(np.arange(5)).save(tmp_path / "codes.npy")
+    assert len(Codes.load(tmp_path / "codes.npy")) == 5
+
+
+@pytest.mark.parametrize("step", ["codes.npy", "codes.json"])
+def test_a_write_that_fails_leaves_no_half(
+    codes: Codes, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced = Path.replace
+
+    def replacing(self: Path, target: Path) -> Path:
+        if target.name == step:
+            raise OSError(28, "No space left on device")
+        return replaced(self, target)
+
+    monkeypatch.setattr(Path, "replace", replacing)
+    with pytest.raises(IsthmusError, match="No space left on device"):
+        codes.save(tmp_path / "codes.npy")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_said(
     codes: Codes, model: TrainedModel, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "file").touch()
-    with refused(IsthmusError, tmp_path / "file" / "codes.npz"):
-        codes.save(tmp_path / "file" / "codes.npz")
-    with refused(IsthmusError, tmp_path / "file" / "codes.npz"):
-        encode(model, digits, out=tmp_path / "file" / "codes.npz")
-
-
-def test_the_archive_is_sound(codes: Codes, tmp_path: Path) -> None:
-    codes.save(tmp_path / "codes.npz")
-    with zipfile.ZipFile(tmp_path / "codes.npz") as archive:
-        assert archive.testzip() is None
+    with refused(IsthmusError, tmp_path / "file" / "codes.npy"):
+        codes.save(tmp_path / "file" / "codes.npy")
+    with refused(IsthmusError, tmp_path / "file" / "codes.npy"):
+        encode(model, digits, out=tmp_path / "file" / "codes.npy")

@@ -21,7 +21,7 @@ from isthmus.data.items import Items
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import Map, fit_map, map_quality
-from isthmus.latent.neighbors import LARGEST, knn_accuracy
+from isthmus.latent.neighbors import MAX_MEASURED, knn_accuracy
 from isthmus.latent.projections import METHODS
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -356,7 +356,7 @@ def test_damage_is_said(codes: Codes, tmp_path: Path, refused: Refused) -> None:
         path.write_bytes(damaged)
         with refused(SourceError, path, "damaged"):
             Map.load(path)
-    codes.save(path)  # which is no map
+    np.savez(path, z=codes.z)  # which is no map
     with refused(SourceError, path, "damaged"):
         Map.load(path)
 
@@ -366,7 +366,7 @@ def test_what_another_version_wrote_is_said(tmp_path: Path, refused: Refused) ->
     fit_map(some(np.eye(4)), "pca").save(path)
     with np.load(path) as arrays:
         parts = dict(arrays)
-    parts["about"] = np.array(str(parts["about"]).replace('"format": 2', '"format": 3'))
+    parts["metadata"] = np.array(str(parts["metadata"]).replace('"format": 2', '"format": 3'))
     np.savez(path, allow_pickle=False, **parts)
     with refused(SourceError, path, "another version"):
         Map.load(path)
@@ -439,11 +439,11 @@ def test_quality_of_few_samples_and_without_labels() -> None:
 
 
 def test_quality_of_many_samples_is_measured_on_some() -> None:
-    z = np.random.default_rng(0).normal(size=(LARGEST + 100, 2))
+    z = np.random.default_rng(0).normal(size=(MAX_MEASURED + 100, 2))
     codes = some(z, (z[:, 0] > 0).astype(np.int64))
     fitted_map = fit_map(codes, "code")
     figures = map_quality(fitted_map, codes, k=2)
-    assert (figures["n"], figures["measured"]) == (LARGEST + 100, LARGEST)
+    assert (figures["n"], figures["measured"]) == (MAX_MEASURED + 100, MAX_MEASURED)
     assert figures["trustworthiness"] == figures["continuity"] == 1
     assert figures["knn_1"] > 0.99
 

@@ -13,8 +13,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from isthmus import load
 from isthmus.errors import OptionError
 from isthmus.latent.neighbors import (
-    LARGEST,
-    ROWS,
+    BLOCK_ROWS,
+    MAX_MEASURED,
     continuity,
     knn_accuracy,
     nearest_neighbors,
@@ -26,7 +26,7 @@ from isthmus.latent.neighbors import (
 Refused = Callable[..., AbstractContextManager[None]]
 Points = NDArray[np.float32]
 
-COUNT = ROWS + 88  # more than one block
+COUNT = BLOCK_ROWS + 88  # more than one block
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +142,9 @@ def test_voters_outside_their_range_are_refused(k: int, refused: Refused) -> Non
 
 
 def test_of_many_samples_some_are_drawn_by_the_seed() -> None:
-    count = LARGEST + 500
+    count = MAX_MEASURED + 500
     first = sample_indices(count, 0)
-    assert len(first) == len(set(first.tolist())) == LARGEST
+    assert len(first) == len(set(first.tolist())) == MAX_MEASURED
     np.testing.assert_array_equal(first, sample_indices(count, 0))
     assert not np.array_equal(first, sample_indices(count, 1))
     np.testing.assert_array_equal(sample_indices(50, 0), np.arange(50))

@@ -1,4 +1,4 @@
-"""Every row of the table of models: shapes, code sizes, parameters, gradients, specs."""
+"""Every row of the table of models: shapes, code sizes, parameters, gradients, configs."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from isthmus.models.layers import Autoencoder, Network
 from isthmus.models.registry import ACTIVATIONS, Task
 from isthmus.models.summary import summarize
 
-COUNTED = {  # parameters, of which not trainable, as the reports count them
+PARAMETERS = {  # parameters, of which not trainable, as the reports count them
     "dense-selu": (163_814, 0),
     "conv-pool": (4_385, 0),
     "conv-bn-2d": (306_699, 3_076),
@@ -28,7 +28,7 @@ AUTOENCODERS = {name: row for name, row in MODELS.items() if row.task == "recons
 LABELLED = {name: row for name, row in MODELS.items() if row.task != "reconstruct"}
 IMAGES = sorted(name for name, row in AUTOENCODERS.items() if "images" in row.kinds)
 SIGNALS = sorted(name for name, row in AUTOENCODERS.items() if "signals" in row.kinds)
-FEW = ("sky", "road", "tree")
+CLASSES = ("sky", "road", "tree")
 
 sides = st.one_of(st.integers(1, 40), st.integers(1, 512), st.sampled_from([1, 27, 28, 29, 512]))
 
@@ -103,13 +103,13 @@ def test_every_weight_of_a_labelled_model_learns_from_its_labels(
             assert weight.grad.abs().sum() > 0, key
 
 
-@pytest.mark.parametrize("name", COUNTED)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_presets_count_as_in_the_reports(name: str) -> None:
     layers = summarize(configure(name, MODELS[name].shape))
     trainable, frozen = (
         sum(getattr(layer, key) for layer in layers) for key in ("trainable", "frozen")
     )
-    assert (trainable + frozen, frozen) == COUNTED[name]
+    assert (trainable + frozen, frozen) == PARAMETERS[name]
     module = build_model(name, MODELS[name].shape)
     assert trainable == sum(p.numel() for p in module.parameters())
 
@@ -164,7 +164,7 @@ def test_the_code_of_conv_pool_is_what_its_convolutions_leave() -> None:
 @pytest.mark.parametrize("name", LABELLED)
 def test_a_labelled_model_gives_logits_features_and_probabilities(name: str) -> None:
     shape = (3, 37, 50) if "images" in MODELS[name].kinds else (1, 64)
-    model_config = configure(name, shape, class_names=FEW)
+    model_config = configure(name, shape, class_names=CLASSES)
     with torch.device("meta"):
         module = model_config.build().eval()
         logits = module(torch.empty(2, *shape))
@@ -176,30 +176,30 @@ def test_a_labelled_model_gives_logits_features_and_probabilities(name: str) -> 
 
 def test_an_encoder_for_probing_holds_the_weights_of_its_autoencoder() -> None:
     for base, shape in (("conv", (1, 28, 28)), ("conv1d", (1, 64)), ("conv-pool", (3, 20, 30))):
-        learnt = autoencoder(base, shape)
-        model_config = configure("encoder", shape, class_names=FEW, options={"base": base})
+        learned = autoencoder(base, shape)
+        model_config = configure("encoder", shape, class_names=CLASSES, options={"base": base})
         probe = model_config.build()
-        probe.encoder.load_state_dict(learnt.encoder.state_dict())
+        probe.encoder.load_state_dict(learned.encoder.state_dict())
         x = torch.rand(2, *shape)
         assert model_config.code_size == configure(base, shape).code_size
-        assert torch.equal(probe.encode(x), learnt.encode(x))
+        assert torch.equal(probe.encode(x), learned.encode(x))
         assert sum(p.numel() for p in parts(probe, "head")) == 3 * (model_config.code_size + 1)
 
 
 def test_the_encoder_of_cnn_autoencoder_fits_cnn() -> None:
     options = {"width": 16}
-    learnt = build_model("cnn-autoencoder", (3, 32, 32), options=options)
-    classifier = build_model("cnn", (3, 32, 32), class_names=FEW, options=options)
-    classifier.encoder.load_state_dict(learnt.encoder.state_dict())
+    learned = build_model("cnn-autoencoder", (3, 32, 32), options=options)
+    classifier = build_model("cnn", (3, 32, 32), class_names=CLASSES, options=options)
+    classifier.encoder.load_state_dict(learned.encoder.state_dict())
     x = torch.rand(2, 3, 32, 32)
-    assert torch.equal(classifier.eval().encode(x), learnt.eval().encode(x))
+    assert torch.equal(classifier.eval().encode(x), learned.eval().encode(x))
 
 
-# -- specs ----------------------------------------------------------------------------------
+# -- model configs --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_spec_comes_back_from_json(name: str) -> None:
+def test_a_model_config_comes_back_from_json(name: str) -> None:
     row = MODELS[name]
     model_config = configure(name, row.shape, class_names=row.class_names)
     assert (
@@ -209,7 +209,7 @@ def test_a_spec_comes_back_from_json(name: str) -> None:
     assert model_config.options == row.options
 
 
-def test_specs_of_before_there_were_classes_are_read_and_written_as_they_were() -> None:
+def test_configs_from_before_there_were_classes_are_read_and_written_unchanged() -> None:
     before = {"model": "conv", "shape": [1, 28, 28], "code_size": 32, "activation": "sigmoid"}
     model_config = files.from_json(ModelConfig, before)
     assert model_config == configure("conv", (1, 28, 28))
@@ -218,20 +218,20 @@ def test_specs_of_before_there_were_classes_are_read_and_written_as_they_were() 
 
 
 def test_models_are_chosen_by_their_task() -> None:
-    def chosen(task: Task | None, shape: tuple[int, ...]) -> tuple[str, str]:
+    def choose(task: Task | None, shape: tuple[int, ...]) -> tuple[str, str]:
         labelled = task in ("classify", "segment")
-        model_config = configure(None, shape, task=task, class_names=FEW if labelled else ())
+        model_config = configure(None, shape, task=task, class_names=CLASSES if labelled else ())
         return model_config.model, model_config.task
 
-    assert chosen(None, (1, 28, 28)) == ("conv", "reconstruct")
-    assert chosen("reconstruct", (1, 64)) == ("conv1d", "reconstruct")
-    assert chosen("classify", (3, 64, 64)) == ("cnn", "classify")
-    assert chosen("classify", (1, 64)) == ("encoder1d", "classify")
-    assert chosen("segment", (3, 64, 64)) == ("fcn8s", "segment")
+    assert choose(None, (1, 28, 28)) == ("conv", "reconstruct")
+    assert choose("reconstruct", (1, 64)) == ("conv1d", "reconstruct")
+    assert choose("classify", (3, 64, 64)) == ("cnn", "classify")
+    assert choose("classify", (1, 64)) == ("encoder1d", "classify")
+    assert choose("segment", (3, 64, 64)) == ("fcn8s", "segment")
 
 
 def test_options_change_the_model_and_stay_in_the_spec() -> None:
-    model_config = configure("cnn", (1, 28, 28), class_names=FEW, options={"width": 16})
+    model_config = configure("cnn", (1, 28, 28), class_names=CLASSES, options={"width": 16})
     assert model_config.options == {"width": 16, "dropout": 0.2}
     assert model_config.code_size == 64
     assert [next(iter(model_config.build().parameters())).shape[0]] == [16]
@@ -243,9 +243,14 @@ def test_options_change_the_model_and_stay_in_the_spec() -> None:
     [
         ("cnn", {}, OptionError, ["cnn", "two or more classes, not 0"]),
         ("fcn8s", {"class_names": ["sky"]}, OptionError, ["segmenter", "not 1"]),
-        ("conv", {"class_names": FEW}, OptionError, ["conv", "cnn", "fcn8s"]),
-        ("conv", {"task": "classify", "class_names": FEW}, OptionError, ["cnn-small", "encoder"]),
-        ("cnn", {"task": "segment", "class_names": FEW}, OptionError, ["fcn32s", "fcn8s"]),
+        ("conv", {"class_names": CLASSES}, OptionError, ["conv", "cnn", "fcn8s"]),
+        (
+            "conv",
+            {"task": "classify", "class_names": CLASSES},
+            OptionError,
+            ["cnn-small", "encoder"],
+        ),
+        ("cnn", {"task": "segment", "class_names": CLASSES}, OptionError, ["fcn32s", "fcn8s"]),
         ("cnn", {"task": "sort"}, OptionError, ["'sort'", "reconstruct, classify, segment"]),
         (None, {"task": "sort"}, OptionError, ["'sort'", "reconstruct, classify, segment"]),
         ("cnn", {"task": "reconstruct"}, OptionError, ["autoencoder", "conv-pool"]),
@@ -259,7 +264,7 @@ def test_options_change_the_model_and_stay_in_the_spec() -> None:
         ("encoder", {"options": {"base": "cnn"}}, OptionError, ["an autoencoder", "'cnn'"]),
     ],
 )
-def test_what_does_not_go_together_is_said(
+def test_choices_that_do_not_fit_together_are_refused(
     refused: Any, model: str | None, config: dict[str, Any], error: type[IsthmusError],
     fragments: list[str],
 ) -> None:  # fmt: skip
@@ -269,24 +274,24 @@ def test_what_does_not_go_together_is_said(
 
 def test_samples_that_a_labelled_model_cannot_take_are_refused(refused: Any) -> None:
     with refused(ModelError, "alexnet", "at least 16", "15 × 20"):
-        configure("alexnet", (3, 15, 20), class_names=FEW)
+        configure("alexnet", (3, 15, 20), class_names=CLASSES)
     with refused(ModelError, "cnn takes images", "for signals there are encoder"):
-        configure("cnn", (1, 64), class_names=FEW)
+        configure("cnn", (1, 64), class_names=CLASSES)
     with refused(ModelError, "fcn8s takes images", "for signals there is none"):
-        configure("fcn8s", (1, 64), class_names=FEW)
+        configure("fcn8s", (1, 64), class_names=CLASSES)
     with refused(ModelError, "segment signals"):
-        configure(None, (1, 64), task="segment", class_names=FEW)
+        configure(None, (1, 64), task="segment", class_names=CLASSES)
     with refused(ModelError, "conv takes images", "conv1d"):
-        configure("encoder", (1, 64), class_names=FEW).build()
+        configure("encoder", (1, 64), class_names=CLASSES).build()
     with refused(OptionError, "softmax", "sigmoid"):
         ModelConfig("conv", (1, 28, 28), 2, "softmax")
 
 
 def test_conv_does_not_grow_without_bound() -> None:
     with torch.device("meta"):
-        max_samples = sum(p.numel() for p in build_model("conv", (3, 512, 512), 32).parameters())
+        large = sum(p.numel() for p in build_model("conv", (3, 512, 512), 32).parameters())
         photo = sum(p.numel() for p in build_model("conv", (3, 64, 64), 32).parameters())
-    assert max_samples < 8 * photo < 8 * math.prod((3, 64, 64)) * 3000
+    assert large < 8 * photo < 8 * math.prod((3, 64, 64)) * 3000
 
 
 @pytest.mark.parametrize(
@@ -300,7 +305,7 @@ def test_conv_does_not_grow_without_bound() -> None:
         ("conv-pool", (1, 128), 2, ModelError, "for signals there are conv1d"),
     ],
 )
-def test_what_cannot_be_built_is_said(
+def test_a_model_that_cannot_be_built_is_refused(
     model: str,
     shape: tuple[int, ...],
     code_size: int | None,
@@ -323,7 +328,7 @@ def slim(name: str, shape: tuple[int, ...]) -> Network:
     widths = {int: 4, float: 0.1}
     usual = MODELS[name].options
     options = {"width": widths[type(usual["width"])]} if "width" in usual else {}
-    return build_model(name, shape, 32, class_names=FEW, options=options)
+    return build_model(name, shape, 32, class_names=CLASSES, options=options)
 
 
 def parts(module: nn.Module, name: str) -> list[Tensor]:

@@ -118,7 +118,7 @@ def theirs() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_the_convolutions_of_a_vgg16_are_taken_over(
+def test_the_convolutions_of_a_vgg16_are_copied(
     theirs: dict[str, Tensor], tmp_path: Path, suffix: str
 ) -> None:
     file = tmp_path / f"vgg16{suffix}"
@@ -163,16 +163,16 @@ def test_a_vgg16_with_batch_normalization_answers_the_same(tmp_path: Path) -> No
         if isinstance(layer, nn.Conv2d):
             layer = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
         layers.append(layer)
-    learnt = nn.Sequential(*layers)
-    learnt(torch.rand(2, 3, 64, 64))  # gives running means other than 0
-    state = {f"features.{name}": value for name, value in learnt.state_dict().items()}
+    learned = nn.Sequential(*layers)
+    learned(torch.rand(2, 3, 64, 64))  # gives running means other than 0
+    state = {f"features.{name}": value for name, value in learned.state_dict().items()}
     torch.save(state, tmp_path / "vgg16_bn.pth")
     module = fcn(width=1.0, batch_norm=True)
     load_vgg16(module, tmp_path / "vgg16_bn.pth")
     x = torch.rand(1, 3, 64, 64)
     features = module.encoder.get_submodule("features").eval()
     with torch.inference_mode():
-        assert torch.allclose(features(x), learnt.eval()(x), atol=1e-4)
+        assert torch.allclose(features(x), learned.eval()(x), atol=1e-4)
 
 
 def test_weights_that_do_not_fit_are_refused(
@@ -213,8 +213,8 @@ def test_fcn8s_learns_street_scenes(require: Callable[[str], Path]) -> None:
         optimizer.step()
     counted = masks != 255
     right = float((module(x).argmax(1) == masks)[counted].float().mean())
-    max_samples = float(torch.bincount(masks[counted]).max() / counted.sum())
-    assert right > 0.75 > max_samples
+    majority = float(torch.bincount(masks[counted]).max() / counted.sum())
+    assert right > 0.75 > majority
 
 
 def scenes(folder: Path, count: int) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from PIL import Image
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_report
 from isthmus.data.items import Items
 from isthmus.errors import RunError
-from isthmus.reports.run import prediction_verdict
+from isthmus.evaluation.summaries import prediction_verdict
 from isthmus.viz.canvas import to_png
 from isthmus.viz.grids import reconstruction_grid
 

@@ -4,6 +4,14 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from isthmus import Samples, TrainedModel, TrainingConfig, load, train
+from isthmus.viz.activations import layers
+from isthmus.viz.canvas import INK, to_pixels, to_png
 from looking import (
     Box,
     Pixels,
@@ -15,14 +23,6 @@ from looking import (
     texts,
     words,
 )
-from matplotlib import colormaps
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
-
-from isthmus import Samples, TrainedModel, TrainingConfig, load, train
-from isthmus.viz.activations import layers
-from isthmus.viz.canvas import INK, to_pixels, to_png
 
 Values = NDArray[np.float32]
 
@@ -59,8 +59,8 @@ def drawn(maps: list[tuple[str, Values]]) -> tuple[Figure, Pixels, list[list[Box
 
 def colored(values: Values, low: float, high: float, colormap: str) -> NDArray[np.int64]:
     """Return what Matplotlib makes of values."""
-    shares = (np.float64(values) - low) / ((high - low) or 1)
-    return colormaps[colormap](shares, bytes=True)[..., :3].astype(np.int64)
+    shares = (values.astype(np.float64) - low) / ((high - low) or 1)
+    return np.asarray(colormaps[colormap](shares, bytes=True), np.int64)[..., :3]
 
 
 def test_a_model_is_drawn_layer_by_layer(model: TrainedModel, digits: Samples) -> None:

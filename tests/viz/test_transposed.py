@@ -1,44 +1,17 @@
-"""A transposed convolution worked out: the numbers are those of the layer, and all are drawn."""
+"""A worked transposed convolution: all its numbers are drawn, and the command prints the result."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from looking import assert_nothing_is_cut_off, rgb, texts
-from numpy.typing import NDArray
 from PIL import Image
 
 from isthmus.models.transposed import contributions
 from isthmus.viz.canvas import DISTINCT, to_pixels
 from isthmus.viz.transposed import transposed
+from looking import assert_nothing_is_cut_off, rgb, texts
 from test_cli import done, isthmus
-
-Matrix = NDArray[np.float64]
-
-
-@pytest.mark.parametrize(
-    ("sides", "kernel"), [((2, 2), (2, 2)), ((2, 3), (3, 3)), ((1, 4), (2, 3))]
-)
-@pytest.mark.parametrize("stride", [1, 2, 3])
-def test_the_sum_is_what_the_layer_computes(
-    sides: tuple[int, int], kernel: tuple[int, int], stride: int
-) -> None:
-    draw = np.random.default_rng(0)
-    x, weights = draw.normal(size=sides), draw.normal(size=kernel)
-    expected = torch.conv_transpose2d(
-        torch.from_numpy(x)[None, None], torch.from_numpy(weights)[None, None], stride=stride
-    )
-    np.testing.assert_allclose(
-        np.sum(contributions(x, weights, stride), axis=0), expected[0, 0].numpy()
-    )
-
-
-def test_each_number_adds_the_kernel_times_itself() -> None:
-    first, second = contributions(np.array([[1.0, 2.0]]), np.ones((1, 2)), 2)
-    assert first.tolist() == [[1, 1, 0, 0]]
-    assert second.tolist() == [[0, 0, 2, 2]]
 
 
 @pytest.mark.parametrize("stride", [1, 2])

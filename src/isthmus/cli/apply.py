@@ -53,14 +53,16 @@ def denoise(
 def encode(
     run: RunFolder,
     source: Source,
-    out: Annotated[Path, typer.Option(help="The .npz file to write.")] = Path("codes.npz"),
+    out: Annotated[
+        Path, typer.Option(help="The .npy file to write; a .json file next to it.")
+    ] = Path("codes.npy"),
     layer: Layer = "code",
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Write the codes of samples, or any layer's features, to a file.
 
-    Example: isthmus encode runs/mine photos/ --out codes.npz
+    Example: isthmus encode runs/mine photos/ --out codes.npy
     """
     from isthmus.inference import TrainedModel
     from isthmus.latent.codes import encode as encode_samples

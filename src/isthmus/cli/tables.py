@@ -1,4 +1,4 @@
-"""Results as tables for people."""
+"""Evaluation results as tables in the terminal."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from rich.text import Text
 from isthmus.cli.app import format_number
 from isthmus.cli.terminal import out_console
 
-READ_FROM = {
+REPRESENTATIONS = {
     "codes": "the codes of this model",
     "pca": "PCA with as many components",
     "pixels": "the raw values",
 }
-CONFUSED = 12  # classes up to which a confusion matrix fits a terminal
-LISTED, WORST = 30, 10  # classes up to which all are listed, and of more the worst
+MAX_CONFUSION_CLASSES = 12  # a larger matrix does not fit a terminal of 80 columns
+MAX_LISTED_CLASSES, WORST_CLASSES = 30, 10  # of more classes, only the worst are listed
 ELSEWHERE = "{} {:,} classes {} in --json and in isthmus report."
 
 
@@ -27,17 +27,19 @@ def show_evaluation(result: dict[str, Any]) -> None:
     result : dict
         As `evaluate` returns it.
     """
-    out_console.print(f"{result['test']['n']:,} test samples{_noise(result)}", style="bold")
-    tables = _reconstructing(result) if "mse" in result["test"] else _answering(result)
+    out_console.print(f"{result['test']['n']:,} test samples{_noise_note(result)}", style="bold")
+    tables = (
+        _reconstruction_tables(result) if "mse" in result["test"] else _prediction_tables(result)
+    )
     for table in tables:
         out_console.print(table)
         out_console.print()
-    out_console.print(_cost(result), highlight=False, soft_wrap=True)
+    out_console.print(_cost_line(result), highlight=False, soft_wrap=True)
 
 
-def _reconstructing(result: dict[str, Any]) -> Iterable[Table | str]:
-    """Yield the tables about an autoencoder: errors, and classes read from its codes."""
-    from isthmus.reports.run import compare_reconstructions
+def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
+    """Yield the tables of an autoencoder: errors, and classes predicted from its codes."""
+    from isthmus.evaluation.summaries import compare_reconstructions
 
     names = ("mse", "psnr", "ssim", "bce")
     rows = [
@@ -49,14 +51,14 @@ def _reconstructing(result: dict[str, Any]) -> Iterable[Table | str]:
         probes = ("knn_4", "logistic")
         read = [
             [title, *(_share(result[name][one]) for one in probes)]
-            for name, title in READ_FROM.items()
+            for name, title in REPRESENTATIONS.items()
         ]
-        yield make_table(["classes read right from", "4 nearest", "logistic regression"], read)
+        yield make_table(["classes predicted from", "4 nearest", "logistic regression"], read)
 
 
-def _answering(result: dict[str, Any]) -> Iterable[Table | str]:
-    """Yield the tables about a classifier or segmenter: right in all, and class by class."""
-    from isthmus.reports.run import compare_predictions
+def _prediction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
+    """Yield the tables of a classifier or segmenter: accuracy in all, and by class."""
+    from isthmus.evaluation.summaries import compare_predictions
 
     test, masks = result["test"], "mean_iou" in result["test"]
     right = "pixels right" if masks else "right"
@@ -72,16 +74,16 @@ def _answering(result: dict[str, Any]) -> Iterable[Table | str]:
     if not masks:
         others.append(["cross-entropy", format_number(test["cross_entropy"])])
     yield make_table(None, others)
-    yield from _by_class(test["classes"], "iou" if masks else "recall")
-    yield _confusion(list(test["classes"]), test["confusion"], masks)
+    yield from _class_tables(test["classes"], "iou" if masks else "recall")
+    yield _confusion_table(list(test["classes"]), test["confusion"], masks)
 
 
-def _by_class(classes: dict[str, Any], quality: str) -> Iterable[Table | str]:
-    """Yield a table of the classes, of many the worst."""
+def _class_tables(classes: dict[str, Any], quality: str) -> Iterable[Table | str]:
+    """Yield a table of the classes, or of the worst ones if there are many."""
     shown = list(classes.items())
-    if len(shown) > LISTED:
+    if len(shown) > MAX_LISTED_CLASSES:
         present = [row for row in shown if row[1][quality] is not None]
-        shown = sorted(present, key=lambda row: float(row[1][quality]))[:WORST]
+        shown = sorted(present, key=lambda row: float(row[1][quality]))[:WORST_CLASSES]
     if quality == "iou":
         heads = ["class", "share of pixels", "IoU"]
         rows = [[name, _share(row["share"]), _share(row["iou"])] for name, row in shown]
@@ -96,11 +98,11 @@ def _by_class(classes: dict[str, Any], quality: str) -> Iterable[Table | str]:
         yield ELSEWHERE.format(f"These are the worst {len(shown)}; all", len(classes), "stand")
 
 
-def _confusion(names: Sequence[str], matrix: list[list[int]], masks: bool) -> Table | str:
+def _confusion_table(names: Sequence[str], matrix: list[list[int]], masks: bool) -> Table | str:
     """Return the confusion matrix as a table: samples, or shares of each class's pixels."""
     from isthmus.viz.canvas import short_name
 
-    if len(names) > CONFUSED:
+    if len(names) > MAX_CONFUSION_CLASSES:
         return ELSEWHERE.format("The confusion matrix of", len(names), "stands")
     rows = []
     for name, counts in zip(names, matrix, strict=True):
@@ -110,19 +112,19 @@ def _confusion(names: Sequence[str], matrix: list[list[int]], masks: bool) -> Ta
 
 
 def _cell(count: int, total: int) -> str:
-    """Write a cell of a confusion matrix: its share of a total if there is one, and no zeros."""
+    """Format a cell of a confusion matrix: its share of a total if there is one; no zeros."""
     if not count or not total:
         return f"{count}" if count else "·"
     return f"{count / total:.0%}" if count / total >= 0.005 else "<1%"
 
 
 def make_table(heads: Sequence[str] | None, rows: Iterable[Sequence[str]], gap: int = 2) -> Table:
-    """Lay out texts as they are, the first of a row to the left, the others to the right.
+    """Arrange texts without markup, the first column to the left, the others to the right.
 
     Parameters
     ----------
     heads : sequence of str, optional
-        Of the columns.
+        The titles of the columns.
     rows : iterable of sequences of str
     gap : int
         Spaces between columns.
@@ -141,12 +143,12 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2%}"
 
 
-def _noise(result: dict[str, Any]) -> str:
+def _noise_note(result: dict[str, Any]) -> str:
     return f", made noisy by {result['noise']['corrupt']}" if "noise" in result else ""
 
 
-def _cost(result: dict[str, Any]) -> str:
-    """Say what the model and its training took."""
+def _cost_line(result: dict[str, Any]) -> str:
+    """Say how large the model is and what training it cost."""
     model, training = result["model"], result["training"]
     size = format_number(model["code_size"])
     what = f"a code of {size}" if "mse" in result["test"] else f"{size} features"

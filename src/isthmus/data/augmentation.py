@@ -76,8 +76,8 @@ class Augmentation(Transforms):
             Of the same shapes.
         """
         strengths = dict(self.steps)
-        chance = 2 * rng.uniform((len(x), 7)) - 1
-        # All of [-1, 1) are drawn in any case: leaving out one kind must not change the others.
+        # All seven are drawn in any case, so that leaving out one kind does not change the others.
+        chance = 2 * rng.uniform((len(x), 7)) - 1  # in [-1, 1)
         if strengths.keys() & {"shift", "zoom", "rotate"}:
             grid = _build_grid(x, strengths, chance)
             x = _sample(x, grid, "bilinear")

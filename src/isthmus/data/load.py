@@ -221,8 +221,8 @@ def _exists(path: Path) -> bool:
 def _list_identities(location: Path) -> list[Any]:
     """List what identifies the content of a source's files without reading it.
 
-    That is their names, sizes and times, as of make and rsync: reading a large set only to hash
-    it would take as long as opening it from the cache is meant to save.
+    As make and rsync do, it trusts names, sizes and times: hashing all bytes of a large set would
+    take longer than the cache saves.
     """
     if location.is_dir():
         return [str(location.resolve()), *list_files(location)]

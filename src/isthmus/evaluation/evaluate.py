@@ -82,7 +82,7 @@ def evaluate(
         _check_plain(run, plain)
     setup = plan_evaluation(run, own, samples)
     folder = cache_folder() / "baselines" if cache and setup.is_own_test else None
-    file = run.path / FILE if folder and run.has_folder else None
+    file = run.path / FILE if folder and not run.is_in_memory else None
     key = setup.key(model=setup.model.fingerprint)
     result = read_or_compute(file, key, lambda: measure(setup, folder))
     if plain is not None and setup.corruption is not None:

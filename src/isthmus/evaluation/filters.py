@@ -23,7 +23,7 @@ LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 TV_BLOCK = (
     2**16
 )  # pixels that are iterated on at once, so that all arrays fit the processor's cache
-TV_STEP = 0.25  # of the descent: 1 / (2 · dimensions), the largest that converges
+TV_STEP = 0.25  # of the descent, the largest for which the paper saw convergence
 TV_TOLERANCE = 2e-4  # stop when the cost falls by less than this share of the first cost
 TV_ITERATIONS = 200  # at most
 
@@ -153,8 +153,8 @@ def _minimize_variation(noisy: Array, weights: Array) -> Array:
     Chambolle, An Algorithm for Total Variation Minimization and Applications, Journal of
     Mathematical Imaging and Vision 20, 2004, equation 9, with the steps and the stopping rule of
     scikit-image's `denoise_tv_chambolle`. That takes one image at a time, and most of its time on
-    small images is NumPy's overhead: a batch of 28 × 28 is six times faster. Every image stops by
-    its own cost and then leaves the batch, so its result does not depend on the others.
+    small images is NumPy's overhead: batches of 28 × 28 are five times faster. Every image stops
+    by its own cost and then leaves the batch, so its result does not depend on the others.
     """
     result, active = np.array(noisy), np.arange(len(noisy))
     dual = np.zeros((2, *noisy.shape), np.float32)  # for the vertical and horizontal differences

@@ -1,1 +1,1 @@
-"""What is made of codes: files of them, maps, an index to search, paths between samples."""
+"""Codes and what they are used for: maps, search, interpolation."""

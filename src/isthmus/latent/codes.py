@@ -1,11 +1,12 @@
-"""`Codes`: what a layer makes of samples, with names, labels and where both came from."""
+"""`Codes`: the output of a layer for samples, with their names, labels and origin."""
 
 import json
 import math
-import zipfile
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
-from isthmus.errors import SourceError
-from isthmus.files import atomic_write, reporting_damage, to_json
+from isthmus.errors import OptionError, SourceError
+from isthmus.files import atomic_write, reporting_damage, to_json, write_bytes
 from isthmus.inference import CODE, TrainedModel
 
-FORMAT = 1  # of the file; raise it when an older program could misread it
-ALIGNED = 64  # bytes: where the numbers begin in the file is a multiple of it
+FORMAT = 2  # of the files; raise it when an older program could misread them
+KIND = "isthmus codes"  # by which we know our own JSON file
 VALUES = "values"  # in place of a layer: the samples as they are
+SUFFIX = ".npy"
+CHECKED_BLOCKS, BLOCK_BYTES = 64, 2**16  # of the numbers that the checksum covers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,47 +83,76 @@ class Codes(HasItems):
         model.check_fingerprint(self.model_fingerprint, "these codes were made by", again)
 
     def save(self, path: str | Path) -> None:
-        """Write an .npz file, whole or not at all: z, names, labels, class_names, about."""
-        with atomic_write(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
-            with _member(archive, self.z.shape) as member:
-                member.write(np.ascontiguousarray(self.z, np.float32).data)
-            _describe(archive, self)
-
-    @classmethod
-    def load(cls, path: str | Path, model: TrainedModel | None = None) -> "Codes":
-        """Open a file that `save` or `encode` wrote; z is memory-mapped.
+        """Write z to a .npy file, and all else to a .json file of the same name next to it.
 
         Parameters
         ----------
         path : path
+            Of the .npy file, which `numpy.load` reads.
+
+        Raises
+        ------
+        OptionError
+            If the name does not end in .npy, or the files exist and hold something else.
+        IsthmusError
+            If they cannot be written.
+        """
+        path = require_codes_path(path)
+        _write(path, self, [np.asarray(self.z, np.float32)], self.z.shape)
+
+    @classmethod
+    def load(cls, path: str | Path, model: TrainedModel | None = None) -> "Codes":
+        """Open files that `save` or `encode` wrote; z is memory-mapped.
+
+        Parameters
+        ----------
+        path : path
+            Of the .npy file.
         model : TrainedModel, optional
-            The model that must have made them.
+            The model that must have made the codes.
 
         Raises
         ------
         SourceError
-            If there is none, or it cannot be read.
+            If a file is missing, damaged, or does not belong to the other.
         ModelError
-            If another model made them.
+            If another model made the codes.
         """
         path = Path(path)
-        if not path.exists():
-            raise SourceError(f"there are no codes at {path}; isthmus encode makes them.")
-        with reporting_damage(path, SourceError), path.open("rb") as file, np.load(file) as parts:
-            about = json.loads(str(parts["about"]))
-            _reject_other_format(about["format"])
-            items = Items.from_arrays(parts)
-            codes = cls(
-                _mapped(path, len(items)),
-                items,
-                about["layer"],
-                tuple(about["shape"]),
-                about["model_fingerprint"],
-                Origin.build(about["origin"]),
-            )
+        description = path.with_suffix(".json")
+        for file in (path, description):
+            if not file.exists():
+                raise SourceError(
+                    f"there are no codes at {path}, because {file.name} is missing; "
+                    "isthmus encode makes it."
+                )
+        with reporting_damage(description, SourceError):
+            metadata = json.loads(description.read_bytes())
+            codes = cls._build(metadata)
+        with reporting_damage(path, SourceError):
+            z = np.lib.format.open_memmap(path, mode="c")
+            if metadata["checksum"] != _checksum(path) or z.shape[:1] != (len(codes.items),):
+                raise SourceError(f"it is not the file that {description.name} describes")
+        codes = replace(codes, z=z)
         if model is not None:
             codes.check(model)
         return codes
+
+    @classmethod
+    def _build(cls, metadata: dict[str, Any]) -> "Codes":
+        """Return codes without z from the content of their JSON file."""
+        if metadata["format"] != FORMAT:
+            raise SourceError(
+                f"it is of format {metadata['format']} and this Isthmus reads format {FORMAT}"
+            )
+        return cls(
+            np.empty((0, 0), np.float32),
+            Items.from_json(metadata["items"]),
+            metadata["layer"],
+            tuple(metadata["shape"]),
+            metadata["model_fingerprint"],
+            Origin.build(metadata["origin"]),
+        )
 
 
 def encode(
@@ -138,10 +170,11 @@ def encode(
     model : TrainedModel
     samples : Samples
     layer : str
-        "code", or a name of `TrainedModel.layers`, for what leaves that layer.
+        "code", or a name of `TrainedModel.layers`, for the output of that layer.
     out : path, optional
-        An .npz file to write batch by batch; what is returned is memory-mapped from it, so neither
-        the samples nor the codes need to fit into memory. By default all stays in memory.
+        A .npy file to write batch by batch, with a .json file next to it; see `Codes.save`. The
+        codes that are returned are memory-mapped from it, so that neither the samples nor the
+        codes need to fit into memory. By default all codes stay in memory.
     track : callable
         Shows progress, in batches.
 
@@ -150,71 +183,93 @@ def encode(
     IsthmusError
         If the samples do not fit the model, there is no such layer, or `out` cannot be written.
     """
+    path = None if out is None else require_codes_path(out)
     shape = (model.config.code_size,) if layer == CODE else model.layer(layer).shape
-    classes = samples.class_names if samples.labels is not None else ()
+    classes = samples.class_names if samples.labels is not None else ()  # not those of masks
     items = replace(samples.items, class_names=classes, fingerprint=samples.fingerprint)
-    codes = Codes(
-        np.empty((0, math.prod(shape)), np.float32),
-        items,
-        layer,
-        shape,
-        model.fingerprint,
-        samples.origin,
-    )
-    total = math.ceil(len(samples) / model.batch_size)
-    batches = track(model.features(samples, layer), total, "Encoding")
-    parts = (batch.flatten(1).cpu().numpy() for batch in batches)
-    if out is None:
-        return replace(codes, z=np.concatenate(list(parts)))
-    with atomic_write(Path(out)) as file, zipfile.ZipFile(file, "w") as archive:
-        with _member(archive, (len(samples), math.prod(shape))) as member:
-            for part in parts:
-                member.write(np.ascontiguousarray(part).data)
-        _describe(archive, codes)
-    return Codes.load(out)
+    no_z = np.empty((0, math.prod(shape)), np.float32)
+    codes = Codes(no_z, items, layer, shape, model.fingerprint, samples.origin)
+    batches = math.ceil(len(samples) / model.batch_size)
+    features = track(model.features(samples, layer), batches, "Encoding")
+    blocks = (batch.flatten(1).cpu().numpy() for batch in features)
+    if path is None:
+        return replace(codes, z=np.concatenate(list(blocks)))
+    _write(path, codes, blocks, (len(samples), math.prod(shape)))
+    return Codes.load(path)
 
 
-def _member(archive: zipfile.ZipFile, shape: tuple[int, ...]) -> BinaryIO:
-    """Begin the array z in an archive such that its numbers are aligned for a memory map."""
-    info = zipfile.ZipInfo("z.npy")
-    member = archive.open(info, "w", force_zip64=True)
-    # A local header: 30 bytes, the name, 20 bytes of sizes; then magic, version, length, text.
-    begun = info.header_offset + 30 + len(info.filename) + 20 + 10
-    text = repr({"descr": "<f4", "fortran_order": False, "shape": shape})
-    text += " " * (-(begun + len(text) + 1) % ALIGNED) + "\n"
-    member.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
-    return member  # type: ignore[return-value]
+def require_codes_path(path: str | Path) -> Path:
+    """Return the path of codes to write, if it ends in .npy and no other file is in the way.
+
+    Raises
+    ------
+    OptionError
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise OptionError(f"codes are written to a {SUFFIX} file; {path} has another ending.")
+    description = path.with_suffix(".json")
+    taken = description if description.exists() else path
+    if taken.exists() and not _describes_codes(description):
+        raise OptionError(f"{taken} exists and holds no codes of Isthmus; choose another name.")
+    return path
 
 
-def _describe(archive: zipfile.ZipFile, codes: Codes) -> None:
-    about = {
+def _describes_codes(description: Path) -> bool:
+    """Return whether a JSON file is one that we wrote."""
+    try:
+        content = json.loads(description.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == KIND
+
+
+def _write(
+    path: Path, codes: Codes, blocks: Iterable[NDArray[np.float32]], shape: tuple[int, ...]
+) -> None:
+    """Write blocks of z to a .npy file, and the rest of the codes to the .json file next to it.
+
+    Each file is whole or absent, and the second makes the first count: the old one is deleted
+    before the first is replaced, so that no crash leaves codes with the names of others. The
+    checksum refuses what remains, such as two processes that write to one name.
+    """
+    description = path.with_suffix(".json")
+    # Not `open_memmap`: on a full disk, writing to a memory map ends the process without a word.
+    with atomic_write(path) as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block).data)
+        file.flush()  # what a full disk refuses, it refuses now
+        description.unlink(missing_ok=True)
+    metadata = {
+        "kind": KIND,
         "format": FORMAT,
         "layer": codes.layer,
         "shape": codes.shape,
         "model_fingerprint": codes.model_fingerprint,
         "origin": to_json(codes.origin),
+        "checksum": _checksum(path),
+        "items": codes.items.to_json(),
     }
-    arrays = {**codes.items.to_arrays(), "about": np.array(json.dumps(about))}
-    for name, array in arrays.items():
-        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-            np.lib.format.write_array(member, array)
+    try:
+        write_bytes(description, json.dumps(metadata).encode())
+    except BaseException:
+        path.unlink()
+        raise
 
 
-def _reject_other_format(written: int) -> None:
-    if written != FORMAT:
-        raise SourceError(f"it is of format {written} and this Isthmus reads format {FORMAT}")
+def _checksum(path: Path) -> list[int]:
+    """Return the size of a file and the CRC-32 of blocks that are spread evenly over it.
 
-
-def _mapped(path: Path, count: int) -> NDArray[np.float32]:
-    """Open the array z of an uncompressed .npz file by memory map."""
-    with zipfile.ZipFile(path) as archive, archive.open("z.npy") as member:
-        info = archive.getinfo("z.npy")
-        np.lib.format.read_magic(member)
-        shape, _, kind = np.lib.format.read_array_header_1_0(member)
-        text = member.tell()
+    It tells codes of other samples or another model apart without reading a file that may be
+    larger than memory; up to 4 MB it covers every byte.
+    """
+    size, checksum = path.stat().st_size, 0
+    last = max(0, size - BLOCK_BYTES)
+    starts = np.unique(np.linspace(0, last, CHECKED_BLOCKS, dtype=np.int64))
     with path.open("rb") as file:
-        file.seek(info.header_offset + 26)  # the lengths of name and sizes stand there
-        lengths = np.frombuffer(file.read(4), "<u2")
-    if info.compress_type != zipfile.ZIP_STORED or kind != np.float32 or shape[0] != count:
-        raise SourceError("its codes are not as isthmus encode writes them")
-    return np.memmap(path, kind, "c", info.header_offset + 30 + int(lengths.sum()) + text, shape)
+        for start in starts.tolist():
+            file.seek(start)
+            checksum = zlib.crc32(file.read(BLOCK_BYTES), checksum)
+    return [size, checksum]

@@ -1,4 +1,4 @@
-"""`Index`: the samples most similar to others, by their codes."""
+"""`Index`: nearest neighbors among the codes of samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class IndexSource:
-    """What an index was made of, so that it can be made again.
+    """Where samples of an index came from, so that the index can be built again.
 
     Parameters
     ----------
@@ -81,23 +81,25 @@ class IndexSource:
 
 @dataclass(eq=False, repr=False)
 class Index(HasItems):
-    """Codes that can be searched for those most similar to others.
+    """Codes of N samples that can be searched for the nearest ones.
 
-    Made by `build` or `open`. Samples can be added and removed without building it anew; `save`
-    writes what it then is.
+    Made by `build` or `open`. `add` and `remove` change it in memory, `save` writes it. Any number
+    of threads may search at the same time, as long as no thread changes it.
 
     Parameters
     ----------
     vectors : Vectors
+        The codes, of length 1 for the metric cosine.
     items : Items
-        Of the N samples; all names differ.
+        Of the samples; all names differ.
     metric : str
         Of `METRICS`.
     layer, model_fingerprint : str
         Which layer of which model made the codes.
     sources : list of IndexSource
     removed : set of str
-        Names that the sources have and the index no longer has.
+        Names of samples in the sources that were removed from the index, so that they stay out
+        when it is built again.
 
     Examples
     --------
@@ -121,7 +123,7 @@ class Index(HasItems):
 
     @property
     def size(self) -> int:
-        """D, the numbers of a code."""
+        """D, how many numbers a code has."""
         return self.vectors.size
 
     @property
@@ -131,23 +133,23 @@ class Index(HasItems):
 
     @property
     def recall(self) -> float:
-        """Share of the ten nearest that a search finds, measured on a sample; 1 if exact."""
+        """Share of the ten nearest that a search finds, measured on a sample of it; 1 if exact."""
         return self.vectors.recall
 
     @classmethod
     def build(cls, codes: Codes, metric: str = "euclidean") -> "Index":
-        """Make an index of codes.
+        """Build an index of codes.
 
         Parameters
         ----------
         codes : Codes
-            With names that all differ.
+            All names must differ.
         metric : str
-            "euclidean", or "cosine" for the angle between codes, whatever their length.
+            "euclidean", or "cosine", which compares directions of codes and ignores their length.
 
         Raises
         ------
-        SettingsError
+        OptionError
             If there is no such metric, there are no codes, or two have the same name.
         ModelError
             If a code holds NaN, or is all zeros with "cosine".
@@ -156,7 +158,7 @@ class Index(HasItems):
             raise OptionError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
         _reject_repeated(codes)
         return cls(
-            Vectors.build(_compared(codes, metric)),
+            Vectors.build(_comparable_vectors(codes, metric)),
             codes.items,
             metric,
             codes.layer,
@@ -166,17 +168,17 @@ class Index(HasItems):
         )
 
     def add(self, codes: Codes) -> None:
-        """Add codes, without building the index anew unless it gets too large to be exact.
+        """Add codes. The index is built again only if it becomes too large to be exact.
 
         Raises
         ------
-        SettingsError
-            If there are none, or a name is in the index already.
+        OptionError
+            If there are no codes, or a name is in the index already.
         ModelError
-            If another model or layer made them, or one holds NaN, or is all zeros with "cosine".
+            If another model or layer made them, one holds NaN, or one is all zeros with "cosine".
         """
         self._check(codes)
-        self.vectors = self.vectors.add(_compared(codes, self.metric))
+        self.vectors = self.vectors.add(_comparable_vectors(codes, self.metric))
         self.items = self.items.append(codes.items)
         self.removed.difference_update(codes.names)
         source = IndexSource(codes.origin, codes.items.fingerprint)
@@ -184,19 +186,19 @@ class Index(HasItems):
             self.sources.append(source)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Take samples out, without building the index anew.
+        """Remove samples by name; rows behind them move up.
 
         Raises
         ------
-        SettingsError
-            If a name is not in the index, or none would be left.
+        OptionError
+            If a name is not in the index, or no sample would be left.
         """
-        gone = np.zeros(len(self), np.bool_)
-        gone[self._rows(names)] = True
-        if gone.all():
+        removed = np.zeros(len(self), np.bool_)
+        removed[self._rows(names)] = True
+        if removed.all():
             raise OptionError("an index cannot be empty; keep a sample, or delete its folder.")
-        self.vectors.remove(gone)
-        self.items = self.items.select(~gone)
+        self.vectors.remove(removed)
+        self.items = self.items.select(~removed)
         self.removed.update(names)
 
     def search(
@@ -210,46 +212,46 @@ class Index(HasItems):
         k : int
             How many to find, from 1 to as many as there are.
         label : str, optional
-            The class to find them in. It is then searched exactly, however large the index.
+            Find only samples of this class. The search is then exact, however large the index.
 
         Raises
         ------
-        SettingsError
+        OptionError
             If k is outside its range, or there is no such class.
         ModelError
             If the codes are not of the index's size, one holds NaN, or is all zeros with "cosine".
         """
-        among = None if label is None else self._of(label)
+        among = None if label is None else self._members(label)
         self._check_k(k, len(self) if among is None else int(among.sum()), label)
         if z.ndim != 2 or z.shape[1] != self.size:
             raise ModelError(f"this index holds codes (N, {self.size}), not {z.shape}.")
         return self._search(to_vectors(z, self.metric, "code {} to search for".format), k, among)
 
     def search_by_name(self, name: str, k: int = 5, *, label: str | None = None) -> SearchResult:
-        """Find, exactly, the other samples most similar to one of the index.
+        """Find the other samples most similar to one of the index. The search is exact.
 
         Parameters
         ----------
         name : str
-            Of the sample, which itself is left out.
+            Of the sample, which is not among those found.
         k : int
-            How many to find, from 1 to as many as there are besides it.
+            How many to find, from 1 to the number of other samples.
         label : str, optional
-            The class to find them in.
+            Find only samples of this class.
 
         Raises
         ------
-        SettingsError
+        OptionError
             If there is no such name or class, or k is outside its range.
         """
         row = self._rows([name])
-        among = np.ones(len(self), np.bool_) if label is None else self._of(label)
+        among = np.ones(len(self), np.bool_) if label is None else self._members(label)
         among[row] = False
         self._check_k(k, int(among.sum()), label)
         return self._search(self.vectors.at(row), k, among)
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a sample of that name."""
+        """Return whether there is a sample of that name."""
         return bool(self.items.rows([name])[0] >= 0)
 
     def save(self, folder: str | Path) -> None:
@@ -314,8 +316,8 @@ class Index(HasItems):
             raise OptionError(f"there is no sample called {missing!r} in the index.")
         return rows
 
-    def _of(self, label: str) -> NDArray[np.bool_]:
-        """Return which samples are of a class: (N,) bool."""
+    def _members(self, label: str) -> NDArray[np.bool_]:
+        """Return the samples of a class as a mask (N,)."""
         if label in self.class_names and self.labels is not None:
             among: NDArray[np.bool_] = self.labels == self.class_names.index(label)
             return among
@@ -362,7 +364,7 @@ def _reject_repeated(codes: Codes) -> None:
         raise OptionError(f"two of the codes are called {name}; give each its own name.")
 
 
-def _compared(codes: Codes, metric: str) -> NDArray[np.float32]:
+def _comparable_vectors(codes: Codes, metric: str) -> NDArray[np.float32]:
     if codes.z.ndim != 2 or 0 in codes.z.shape:
         raise OptionError(f"there are no codes to search in {codes.z.shape}; give at least one.")
     if len(codes.names) != len(codes):

@@ -1,9 +1,10 @@
 """Make, open, change and check the index of a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items, Names
@@ -135,25 +136,12 @@ def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untrac
     metadata = read_metadata(folder)
     with reporting_damaged_index(folder):
         sources = recorded_sources(metadata)
-        metric, layer, removed = (
-            str(metadata["metric"]),
-            str(metadata["layer"]),
-            set(metadata["removed"]),
-        )
-    if not all(source.origin.source for source in sources):
-        raise RunError(
-            f"the index at {folder} cannot be made again, because some of its codes came from an "
-            "array; build it from that."
-        )
-    removed_names, items = Names.of(removed), _read_items(folder)
-    parts = []
-    for origin in dict.fromkeys(source.origin for source in sources):
-        samples = _load_source(folder, origin, track)
-        chosen = removed_names.rows(samples.names) < 0
-        before = {source.fingerprint for source in sources if source.origin == origin}
-        if items is not None and before == {samples.fingerprint}:
-            chosen = items.rows(samples.names) >= 0
-        parts.append(encode(model, samples, layer, track=track).take(np.flatnonzero(chosen)))
+        removed = set(metadata["removed"])
+        metric, layer = str(metadata["metric"]), str(metadata["layer"])
+    parts = [
+        encode(model, samples, layer, track=track).take(rows)
+        for samples, rows in _load_again(folder, sources, removed, track)
+    ]
     first, *others = [part for part in parts if len(part)] or parts
     index = Index.build(first, metric)
     for part in others:
@@ -163,6 +151,25 @@ def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untrac
     return index
 
 
+def _load_again(
+    folder: Path, sources: list[IndexSource], removed: set[str], track: Track
+) -> Iterator[tuple[Samples, NDArray[np.int64]]]:
+    """Load the sources of an index; yield their samples with the indices of those to index."""
+    if not all(source.origin.source for source in sources):
+        raise RunError(
+            f"the index at {folder} cannot be made again, because some of its codes came from an "
+            "array; build it from that."
+        )
+    removed_names, items = Names.of(removed), _read_items(folder)
+    for origin in dict.fromkeys(source.origin for source in sources):
+        samples = _load_source(folder, origin, track)
+        chosen = removed_names.rows(samples.names) < 0
+        before = {source.fingerprint for source in sources if source.origin == origin}
+        if items is not None and before == {samples.fingerprint}:
+            chosen = items.rows(samples.names) >= 0
+        yield samples, np.flatnonzero(chosen)
+
+
 def _open(folder: Path, model: TrainedModel) -> tuple[Index | None, str]:
     """Open an index; else return None and what is wrong with it."""
     try:
@@ -170,9 +177,7 @@ def _open(folder: Path, model: TrainedModel) -> tuple[Index | None, str]:
     except ModelError:
         return None, "was made by another model, or before this one was trained further"
     except RunError:
-        read_metadata(
-            folder
-        )  # raises if index.json is missing or damaged: then nothing can be done
+        read_metadata(folder)  # raises if index.json is missing or damaged: nothing helps then
         return None, "was damaged"
 
 

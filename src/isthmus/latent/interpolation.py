@@ -1,4 +1,4 @@
-"""Ways through the space of codes: from one to another, between four, along a difference."""
+"""Interpolation between codes, and directions between classes."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,10 @@ from isthmus.errors import OptionError, list_names
 from isthmus.latent.codes import Codes
 
 Vector = NDArray[np.float32]
-Exact = NDArray[np.float64]
-PathFunction = Callable[
-    [Exact, Exact, Exact], Exact
-]  # from a (D,), b (D,) and shares (n, 1) to (n, D)
+Exact = NDArray[np.float64]  # between the ends, so that even steps stay even
+PathFunction = Callable[[Exact, Exact, Exact], Exact]  # a (D,), b (D,), shares (n, 1) to (n, D)
 
-PARALLEL = 1e-6  # sine of an angle below which a turn has no plane to turn in
+MIN_SINE = 1e-6  # of an angle; below, two codes are parallel and define no plane to rotate in
 
 
 def _linear(a: Exact, b: Exact, t: Exact) -> Exact:
@@ -22,42 +20,46 @@ def _linear(a: Exact, b: Exact, t: Exact) -> Exact:
 
 
 def _spherical(a: Exact, b: Exact, t: Exact) -> Exact:
-    """Turn evenly from a to b (K. Shoemake, SIGGRAPH 1985), the length changing evenly too."""
+    """Rotate from a to b in even steps, and change the length in even steps.
+
+    K. Shoemake: Animating rotation with quaternion curves, SIGGRAPH 1985.
+    """
     lengths = float(np.linalg.norm(a)), float(np.linalg.norm(b))
     if min(lengths) == 0:
         return _linear(a, b, t)
     start, end = a / lengths[0], b / lengths[1]
     angle = np.arccos(np.clip(start @ end, -1, 1))
-    if np.sin(angle) < PARALLEL:
+    if np.sin(angle) < MIN_SINE:
         return _linear(a, b, t)
-    turned: Exact = np.sin((1 - t) * angle) * start + np.sin(t * angle) * end
-    return ((1 - t) * lengths[0] + t * lengths[1]) / np.sin(angle) * turned
+    rotated: Exact = np.sin((1 - t) * angle) * start + np.sin(t * angle) * end
+    return ((1 - t) * lengths[0] + t * lengths[1]) / np.sin(angle) * rotated
 
 
 PATHS: dict[str, PathFunction] = {"linear": _linear, "spherical": _spherical}
 
 
 def interpolate(a: Vector, b: Vector, steps: int, path: str = "linear") -> Vector:
-    """Go from one code to another.
+    """Interpolate between two codes.
 
     Parameters
     ----------
     a, b : (D,) float32
     steps : int
-        At least 2: the first is a, the last b.
+        At least 2, with both ends.
     path : str
-        A key of `PATHS`: "linear", straight and even; or "spherical", along the great circle, which
-        keeps the length of codes where a straight way cuts through the middle. Where there is no
-        such circle, as of codes in one direction, it is straight.
+        A key of `PATHS`: "linear"; or "spherical", along a great circle, which keeps the length of
+        codes where a straight line comes closer to zero. Parallel codes, which define no circle,
+        are interpolated linearly.
 
     Returns
     -------
     (steps, D) float32
+        In even steps; the first is exactly a, the last b.
 
     Raises
     ------
-    SettingsError
-        If there is no such path, or there are less than 2 steps.
+    OptionError
+        If there is no such path, or there are fewer than 2 steps.
 
     Examples
     --------
@@ -77,15 +79,16 @@ def interpolate(a: Vector, b: Vector, steps: int, path: str = "linear") -> Vecto
 def interpolate_grid(
     a: Vector, b: Vector, c: Vector, d: Vector, rows: int, columns: int, path: str = "linear"
 ) -> Vector:
-    """Fill a grid between four codes: a top left, b top right, c bottom left, d bottom right.
+    """Interpolate between four codes at the corners of a grid.
 
     Parameters
     ----------
     a, b, c, d : (D,) float32
+        Top left, top right, bottom left, bottom right.
     rows, columns : int
         At least 2 of each.
     path : str
-        See `between`.
+        See `interpolate`.
 
     Returns
     -------
@@ -93,8 +96,8 @@ def interpolate_grid(
 
     Raises
     ------
-    SettingsError
-        See `between`.
+    OptionError
+        See `interpolate`.
     """
     left, right = interpolate(a, c, rows, path), interpolate(b, d, rows, path)
     return np.stack([interpolate(*ends, columns, path) for ends in zip(left, right, strict=True)])
@@ -105,8 +108,8 @@ def class_direction(codes: Codes, start: str, end: str) -> Vector:
 
     Raises
     ------
-    SettingsError
-        If the codes have no labels, there is no such class, or a class has less than 2 samples.
+    OptionError
+        If the codes have no labels, there is no such class, or a class has fewer than 2 samples.
     """
     if start == end:
         raise OptionError(f"from {start!r} to itself there is no direction; give two classes.")
@@ -115,17 +118,17 @@ def class_direction(codes: Codes, start: str, end: str) -> Vector:
 
 
 def traverse(z: Vector, direction: Vector, steps: int, reach: float = 1.0) -> Vector:
-    """Go from a code into a direction.
+    """Move a code along a direction.
 
     Parameters
     ----------
     z : (D,) float32
     direction : (D,) float32
-        As `class_direction` gives it.
+        Such as `class_direction` returns.
     steps : int
-        At least 2: the first is z, the last the farthest.
+        At least 2: the first is z, the last is z + reach · direction.
     reach : float
-        How often to go the direction's length; below 0 the other way.
+        In lengths of the direction; negative values move the opposite way.
 
     Returns
     -------
@@ -133,8 +136,8 @@ def traverse(z: Vector, direction: Vector, steps: int, reach: float = 1.0) -> Ve
 
     Raises
     ------
-    SettingsError
-        If there are less than 2 steps.
+    OptionError
+        If there are fewer than 2 steps.
     """
     return interpolate(z, z + np.float32(reach) * direction, steps)
 

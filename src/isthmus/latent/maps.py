@@ -1,4 +1,4 @@
-"""Maps: codes drawn in two dimensions, on which new codes can be placed."""
+"""`Map`: codes as points in two dimensions, and new codes among them."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from isthmus.files import atomic_write, reporting_damage, to_json
 from isthmus.inference import CODE, TrainedModel
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (
-    LARGEST,
+    MAX_MEASURED,
     continuity,
     knn_accuracy,
     sample_indices,
@@ -30,31 +30,33 @@ from isthmus.latent.vectors import to_vectors
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 PARAM = "param "  # before the name of a parameter in the file
-NUMBERS = 2**26  # numbers that a map is fitted on, or pixels that it is compared with, at most
-BLOCK = 2**15  # codes that are placed at once
+MAX_NUMBERS = 2**26  # that a map is fitted on, or of pixels that it is compared with
+BLOCK_ROWS = 2**15  # codes that are transformed at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Map(HasItems):
-    """N codes as points in two dimensions, and what it takes to place more.
+    """N codes as points in two dimensions, and the parameters to transform more codes.
 
     Parameters
     ----------
     method : str
-        A name of `METHODS`.
+        A key of `METHODS`.
     xy : (N, 2) float32
+        In the units of the method.
     items : Items
         Names, labels and class names of the samples, and their fingerprint.
     fitted : (N,) bool
-        Which samples the map was fitted on; the others were placed. All, where nothing is learnt.
+        Which samples the map was fitted on; the others were transformed by it. All samples, for
+        a method without parameters.
     layer : str
-        The layer that the codes left.
+        The layer whose output the codes are.
     model_fingerprint : str
     origin : Origin
         Where the samples came from.
     seed : int
     params : dict of arrays
-        What the method has learnt; see `Projection`.
+        What the method has learned; see `Projection`.
     """
 
     method: str
@@ -75,17 +77,19 @@ class Map(HasItems):
 
     @property
     def explained(self) -> tuple[float, float] | None:
-        """The share of the codes' variance that each axis shows, for PCA."""
+        """The share of the codes' variance along each axis, in [0, 1], for PCA; else None."""
         shares = self.params.get("explained")
         return None if shares is None else (float(shares[0]), float(shares[1]))
 
     def transform(self, codes: Codes) -> NDArray[np.float32]:
-        """Find the positions of more codes on this map, each for itself.
+        """Return the positions of more codes on this map.
+
+        The position of a code does not depend on the codes that come with it, and a code that the
+        map was fitted on gets its own point.
 
         Returns
         -------
         xy : (M, 2) float32
-            A code that the map was fitted on is placed where it is.
 
         Raises
         ------
@@ -97,10 +101,10 @@ class Map(HasItems):
                 "these codes are of another model or layer than this map; draw theirs with "
                 "isthmus map."
             )
-        return _placed(METHODS[self.method], self.params, _checked(codes))
+        return _transform(METHODS[self.method], self.params, _require_numbers(codes))
 
     def with_codes(self, codes: Codes) -> "Map":
-        """Return this map with these codes placed on it, in place of its own; see `place`."""
+        """Return this map with other codes in place of its own; see `transform`."""
         return replace(
             self,
             xy=self.transform(codes),
@@ -110,7 +114,7 @@ class Map(HasItems):
         )
 
     def check(self, model: TrainedModel) -> None:
-        """Refuse a map of another model's codes.
+        """Refuse a map of the codes of another model.
 
         Raises
         ------
@@ -132,7 +136,7 @@ class Map(HasItems):
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all."""
-        about = {
+        metadata = {
             "format": FORMAT,
             "method": self.method,
             "layer": self.layer,
@@ -143,7 +147,7 @@ class Map(HasItems):
         arrays = {
             "xy": self.xy,
             "fitted": self.fitted,
-            "about": np.array(json.dumps(about)),
+            "metadata": np.array(json.dumps(metadata)),
             **self.items.to_arrays(),
             **{f"{PARAM}{name}": array for name, array in self.params.items()},
         }
@@ -163,34 +167,34 @@ class Map(HasItems):
         Raises
         ------
         SourceError
-            If there is none, or it cannot be read.
+            If there is no such file, or it cannot be read.
         ModelError
-            If it shows another model's codes.
+            If it shows the codes of another model.
         """
         path = Path(path)
         if not path.exists():
             raise SourceError(f"there is no map at {path}; isthmus map draws one.")
         with reporting_damage(path, SourceError), path.open("rb") as file, np.load(file) as arrays:
-            loaded = cls._of(arrays)
+            loaded = cls._from_arrays(arrays)
         if model is not None:
             loaded.check(model)
         return loaded
 
     @classmethod
-    def _of(cls, arrays: Any) -> "Map":
-        """Make a map of an opened file."""
-        about = json.loads(str(arrays["about"]))
-        if about["format"] != FORMAT or about["method"] not in METHODS:
+    def _from_arrays(cls, arrays: Any) -> "Map":
+        """Return a map from the arrays of its file."""
+        metadata = json.loads(str(arrays["metadata"]))
+        if metadata["format"] != FORMAT or metadata["method"] not in METHODS:
             raise SourceError("another version of isthmus wrote it")
         return cls(
-            about["method"],
+            metadata["method"],
             arrays["xy"],
             Items.from_arrays(arrays),
             arrays["fitted"],
-            about["layer"],
-            about["model_fingerprint"],
-            Origin.build(about["origin"]),
-            about["seed"],
+            metadata["layer"],
+            metadata["model_fingerprint"],
+            Origin.build(metadata["origin"]),
+            metadata["seed"],
             {n.removeprefix(PARAM): arrays[n] for n in arrays if n.startswith(PARAM)},
         )
 
@@ -203,34 +207,36 @@ def fit_map(
     max_samples: int = 20_000,
     track: Track = untracked,
 ) -> Map:
-    """Draw codes in two dimensions.
+    """Fit a map to codes.
 
-    The map depends on the codes and the seed, not on their order or the number of threads, and
-    equal codes share a point.
+    The map depends on the codes and the seed, not on the order of the codes or the number of
+    threads, and equal codes share a point. So neighbors are exact, and the codes are brought into
+    an order of their own before anything is fitted.
 
     Parameters
     ----------
     codes : Codes
     method : str
-        A name of `METHODS`.
+        A key of `METHODS`.
     seed : int
+        From 0 to 2³² - 1.
     max_samples : int
-        Different codes to fit the map on; of more, or of very long ones, as many as that are
-        drawn by the seed, and the others are placed.
+        Fit the map on at most so many different codes, chosen by the seed, or on fewer if codes
+        are very long. The other codes are transformed.
     track : callable
         Shows progress.
 
     Raises
     ------
-    SettingsError
-        If there is no such method, it is not installed, or the codes are not for it.
+    OptionError
+        If there is no such method, it is not installed, or it cannot be used for these codes.
     ModelError
         If a code holds NaN.
 
     Examples
     --------
     >>> z = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    >>> fit_map(Codes(z, [str(i) for i in range(50)]), "pca").xy.shape
+    >>> fit_map(Codes(z, Items([str(i) for i in range(50)])), "pca").xy.shape
     (50, 2)
     """
     require_method(method)
@@ -239,14 +245,14 @@ def fit_map(
             f"a map is fitted on at least 1 code, with a seed from 0 to 4294967295, not on "
             f"{max_samples} with {seed}."
         )
-    z = _checked(codes)
-    chosen = _chosen(z, seed, min(max_samples, max(1, NUMBERS // z.shape[1])))
+    z = _require_numbers(codes)
+    chosen = _choose(z, seed, min(max_samples, max(1, MAX_NUMBERS // z.shape[1])))
     params = METHODS[method].fit(np.ascontiguousarray(z[chosen]), seed, track)
     fitted = np.full(len(z), not params)
     fitted[chosen] = True
     return Map(
         method,
-        _placed(METHODS[method], params, z, track),
+        _transform(METHODS[method], params, z, track),
         codes.items,
         fitted,
         codes.layer,
@@ -258,7 +264,12 @@ def fit_map(
 
 
 def require_method(method: str) -> None:
-    """Refuse a method that is none of `METHODS`."""
+    """Refuse a method that `METHODS` does not have.
+
+    Raises
+    ------
+    OptionError
+    """
     if method not in METHODS:
         raise OptionError(f"there is no map {method!r}; there are {', '.join(METHODS)}.")
 
@@ -266,70 +277,84 @@ def require_method(method: str) -> None:
 def map_quality(
     fitted_map: Map, codes: Codes, samples: Samples | None = None, *, k: int = 10, seed: int = 0
 ) -> dict[str, Any]:
-    """Measure what a map keeps of its codes, beside a map of the raw pixels by PCA.
+    """Measure how well a map keeps the neighbors of its codes, compared with PCA of raw pixels.
 
     Parameters
     ----------
     fitted_map : Map
     codes : Codes
-        That it was drawn from.
+        The codes on the map.
     samples : Samples, optional
-        That the codes were made of.
+        The samples that the codes were made of, for the comparison.
     k : int
-        Neighbors for trustworthiness and continuity; of few samples, fewer.
+        Neighbors for trustworthiness and continuity, at most half of the samples.
     seed : int
-        Draws what is measured on, if there are more than 10,000 samples, or large ones.
+        Chooses the samples to measure on, if there are more than 10,000, or large ones.
 
     Returns
     -------
     dict
-        `n` samples, of which the map was fitted on `fitted`, and the figures were `measured` on so
-        many; `neighbors`; `trustworthiness` and `continuity` against the codes; `knn_1` and
-        `knn_10`, how often a sample's nearest others on the map have its label, or None; for PCA
-        `explained_variance`, the share of each axis; with samples the same as `raw_pca` for two
-        principal components of their pixels, against the pixels.
+        `method`, `n` samples, of which the map was fitted on `fitted`, and `measured` on so many;
+        `neighbors` (k); `trustworthiness` and `continuity` against the codes, in [0, 1]; `knn_1`
+        and `knn_10`, how often the nearest others on the map have a sample's label, in [0, 1]; for
+        PCA `explained_variance`, the share of each axis. With samples, `raw_pca` has the same
+        metrics for the first two principal components of their pixels, against the pixels. Without
+        labels or with too few samples, a metric is None.
 
     Raises
     ------
     ModelError
         If map, codes and samples do not belong together.
     """
-    identities = [
-        (len(of), of.model_fingerprint, of.layer, of.items.fingerprint)
-        for of in (codes, fitted_map)
-    ]
-    if identities[0] != identities[1]:
-        raise ModelError("this map was drawn from other codes; draw it again with isthmus map.")
-    if samples is not None and samples.fingerprint != codes.items.fingerprint:
-        raise ModelError("these codes were made of other samples; make them again.")
+    _require_related(fitted_map, codes, samples)
     size = 1 if samples is None else int(np.prod(samples.shape))
-    chosen = sample_indices(len(codes), seed, min(LARGEST, max(1, NUMBERS // size)))
+    chosen = sample_indices(len(codes), seed, min(MAX_MEASURED, max(1, MAX_NUMBERS // size)))
     k = min(k, (len(chosen) - 1) // 2)
     labels = None if codes.labels is None else codes.labels[chosen]
-    figures: dict[str, Any] = {
+    quality: dict[str, Any] = {
         "method": fitted_map.method,
         "n": len(fitted_map),
         "fitted": int(fitted_map.fitted.sum()),
         "measured": len(chosen),
         "neighbors": k,
-        **_figures(codes.z[chosen], fitted_map.xy[chosen], labels, k),
+        **_measure(codes.z[chosen], fitted_map.xy[chosen], labels, k),
     }
     if fitted_map.explained is not None:
-        figures["explained_variance"] = list(fitted_map.explained)
+        quality["explained_variance"] = list(fitted_map.explained)
     if samples is not None:
-        # As they are: no figure changes when all pixels are scaled alike, as a model's input is.
         pixels = samples.values[chosen].reshape(len(chosen), -1).astype(np.float32)
-        params = METHODS["pca"].fit(pixels, seed, untracked)
-        xy = _placed(METHODS["pca"], params, pixels)
-        explained = {"explained_variance": params["explained"].tolist()}
-        figures["raw_pca"] = _figures(pixels, xy, labels, k) | explained
-    return figures
+        quality["raw_pca"] = _measure_pca(pixels, labels, k)
+    return quality
 
 
-def _figures(
+def _require_related(fitted_map: Map, codes: Codes, samples: Samples | None) -> None:
+    """Refuse a map of other codes, or codes of other samples."""
+    of_codes, of_map = (
+        (len(one), one.model_fingerprint, one.layer, one.items.fingerprint)
+        for one in (codes, fitted_map)
+    )
+    if of_codes != of_map:
+        raise ModelError("this map was drawn from other codes; draw it again with isthmus map.")
+    if samples is not None and samples.fingerprint != codes.items.fingerprint:
+        raise ModelError("these codes were made of other samples; make them again.")
+
+
+def _measure_pca(
+    pixels: NDArray[np.float32], labels: NDArray[np.int64] | None, k: int
+) -> dict[str, Any]:
+    """Return the metrics of PCA of raw pixels, whose scale does not matter: (n, D) in [0, 255]."""
+    params = METHODS["pca"].fit(pixels, 0, untracked)
+    xy = _transform(METHODS["pca"], params, pixels)
+    return {
+        **_measure(pixels, xy, labels, k),
+        "explained_variance": params["explained"].tolist(),
+    }
+
+
+def _measure(
     high: NDArray[np.float32], low: NDArray[np.float32], labels: NDArray[np.int64] | None, k: int
 ) -> dict[str, float | None]:
-    """Return the figures of one map; None where there are no labels or too few samples."""
+    """Return the metrics of one map; None where there are no labels or too few samples."""
     return {
         "trustworthiness": trustworthiness(high, low, k) if k else None,
         "continuity": continuity(high, low, k) if k else None,
@@ -342,18 +367,18 @@ def _figures(
     }
 
 
-def _checked(codes: Codes) -> NDArray[np.float32]:
-    """Return codes that are numbers, at least one."""
+def _require_numbers(codes: Codes) -> NDArray[np.float32]:
+    """Return z, if there are codes and all of them hold numbers."""
     if codes.z.size == 0:
         raise OptionError("there are no codes to draw.")
     return to_vectors(codes.z, "euclidean", lambda row: f"the code of {codes.names[row]}")
 
 
-def _chosen(z: NDArray[np.float32], seed: int, max_samples: int) -> NDArray[np.int64]:
-    """Return the rows of at most `largest` different codes, in an order of the codes' own.
+def _choose(z: NDArray[np.float32], seed: int, max_samples: int) -> NDArray[np.int64]:
+    """Return the rows of at most `max_samples` different codes, ordered by a hash of each code.
 
-    The order is that of a hash of each code, so that neither what is drawn nor how it is sorted
-    depends on the order of the samples; equal codes stand next to each other.
+    By the hash, neither the choice nor its order depends on the order of the samples. Equal codes
+    are next to each other, and all of them are chosen.
     """
     key = str(seed).encode()
     hashes = (blake2b(code + np.float32(0), digest_size=8, key=key).digest() for code in z)  # no -0
@@ -364,14 +389,14 @@ def _chosen(z: NDArray[np.float32], seed: int, max_samples: int) -> NDArray[np.i
     return chosen
 
 
-def _placed(
+def _transform(
     projection: Projection, params: Params, z: NDArray[np.float32], track: Track = untracked
 ) -> NDArray[np.float32]:
-    starts = range(0, len(z), BLOCK)
+    starts = range(0, len(z), BLOCK_ROWS)
     blocks = track(starts, len(starts), "Placing") if len(starts) > 1 else starts
     return np.concatenate(
         [
-            projection.transform(params, z[start : start + BLOCK]).astype(np.float32)
+            projection.transform(params, z[start : start + BLOCK_ROWS]).astype(np.float32)
             for start in blocks
         ]
     )

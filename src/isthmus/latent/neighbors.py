@@ -1,4 +1,4 @@
-"""Who is near whom: exact nearest neighbors, and how well a map keeps them."""
+"""Exact nearest neighbors, and how well a map keeps them."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from isthmus.errors import OptionError
 
-LARGEST = 10_000  # samples a figure is measured on; of more, so many are drawn
-SPARE = 8  # neighbors that are looked for beyond those wanted; see `nearest`
-ROWS = 512  # of a matrix of distances that are held at once
-NUMBERS = 2**22  # numbers of vectors that are held at once
+MAX_MEASURED = 10_000  # samples; trustworthiness of 10,000 × 32 takes 4 s, and grows with N²
+SPARE_CANDIDATES = 8  # beyond the k wanted, because rounding may swap those that are equally near
+BLOCK_ROWS = 512  # of a matrix of distances in memory
+BLOCK_NUMBERS = 2**22  # of vectors in memory
 
 Points = NDArray[np.float32]
 
@@ -20,8 +20,9 @@ def nearest_neighbors(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Find the nearest points by Euclidean distance, exactly.
 
-    The answer for a query does not depend on its company, nor on the number of threads: dot
-    products, whose rounding does, only choose the candidates.
+    The answer for a query does not depend on the other queries or the number of threads. Dot
+    products, whose rounding does, only choose candidates; their distances are then computed from
+    differences in float64.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ def nearest_neighbors(
     distances : (M, k) float64
         Ascending.
     indices : (M, k) int64
-        Of points; of equally near ones, the first comes first.
+        Of points; among equally near points, the first comes first.
     """
     import faiss
 
@@ -44,47 +45,51 @@ def nearest_neighbors(
     index.add(points - center)
     indices = np.empty((len(queries), k), np.int64)
     distances = np.empty((len(queries), k))
-    wanted = min(k + SPARE, len(points))
-    step = max(1, NUMBERS // points.shape[1])
+    wanted = min(k + SPARE_CANDIDATES, len(points))
+    step = max(1, BLOCK_NUMBERS // points.shape[1])
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
         _, candidates = index.search(queries[block] - center, wanted)
-        distances[block], indices[block] = _sorted(queries[block], points, candidates, k)
+        distances[block], indices[block] = _sort_candidates(queries[block], points, candidates, k)
     return distances, indices
 
 
 def other_neighbors(points: Points, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Find the k nearest other points of each of (N, D) points; see `nearest`."""
+    """Find the k nearest other points of each of (N, D) points; see `nearest_neighbors`."""
     distances, indices = nearest_neighbors(points, points, k + 1)
     other = indices != np.arange(len(points))[:, None]
-    other[other.all(1), -1] = False  # so many equal ones that the point itself is not among them
+    # With more than k equal points, the point itself may not be among them: drop the last.
+    other[other.all(1), -1] = False
     return distances[other].reshape(-1, k), indices[other].reshape(-1, k)
 
 
 def trustworthiness(high: Points, low: Points, k: int = 10) -> float:
-    """Tell how far neighbors on a map are neighbors in truth.
+    """Measure how far neighbors on a map are neighbors in the original space.
 
-    Venna & Kaski, Neighborhood preservation in nonlinear projection methods, ICANN 2001: 1 minus
-    the mean number of ranks by which the k nearest on the map miss being the k nearest in truth,
-    in units of the worst case. Points that are equally near share the better rank.
+    J. Venna, S. Kaski: Neighborhood preservation in nonlinear projection methods, ICANN 2001.
+
+        1 - 2 / (N k (2N - 3k - 1)) · Σᵢ Σⱼ max(0, r(i, j) - k)
+
+    over the k nearest j of each i on the map, where r(i, j) is the rank of j among the neighbors
+    of i in the original space. Points that are equally near share the better rank.
 
     Parameters
     ----------
     high : (N, D) float32
-        The truth.
+        Points in the original space.
     low : (N, 2) float32
-        The map.
+        The same points on the map.
     k : int
-        Below N / 2.
+        From 1, below N / 2.
 
     Returns
     -------
     float
-        From 0 to 1, which is best; a random map has about 0.5.
+        In [0, 1], higher is better; a random map has about 0.5.
 
     Raises
     ------
-    SettingsError
+    OptionError
         If k is outside its range.
     """
     count = len(high)
@@ -94,7 +99,7 @@ def trustworthiness(high: Points, low: Points, k: int = 10) -> float:
         )
     _, near = other_neighbors(low, k)
     missed = 0
-    for start, distances in _distances(high):
+    for start, distances in _distance_blocks(high):
         rows = np.arange(len(distances))
         slack = 1e-12 * distances.max(initial=0.0)  # of rounding, between equally near points
         distances[rows, start + rows] = np.inf
@@ -106,30 +111,33 @@ def trustworthiness(high: Points, low: Points, k: int = 10) -> float:
 
 
 def continuity(high: Points, low: Points, k: int = 10) -> float:
-    """Tell how far neighbors in truth are neighbors on a map; see `trustworthiness`."""
+    """Measure how far neighbors in the original space are neighbors on a map.
+
+    This is `trustworthiness` with the two spaces swapped.
+    """
     return trustworthiness(low, high, k)
 
 
 def knn_accuracy(points: Points, labels: NDArray[np.int64], k: int, seed: int = 0) -> float:
-    """Tell how often the k nearest other points outvote a point's label correctly.
+    """Return the accuracy of a k-nearest-neighbors classifier that leaves one point out.
 
     Parameters
     ----------
     points : (N, D) float32
-        Of more than 10,000, so many are drawn by the seed, and vote among themselves.
+        Of more than 10,000 points, as many are chosen by the seed, as queries and as neighbors.
     labels : (N,) int64
     k : int
-        Below N. If labels have equally many votes, that of the nearest counts.
+        From 1, below N. Of labels with equally many votes, that of the nearest point counts.
     seed : int
 
     Returns
     -------
     float
-        Share of points, from 0 to 1.
+        In [0, 1].
 
     Raises
     ------
-    SettingsError
+    OptionError
         If k is outside its range.
     """
     chosen = sample_indices(len(points), seed)
@@ -141,20 +149,20 @@ def knn_accuracy(points: Points, labels: NDArray[np.int64], k: int, seed: int = 
     return float((majority_vote(labels[other_neighbors(points, k)[1]]) == labels).mean())
 
 
-def sample_indices(count: int, seed: int, max_samples: int = LARGEST) -> NDArray[np.int64]:
-    """Return which of `count` samples a figure is measured on, ascending."""
+def sample_indices(count: int, seed: int, max_samples: int = MAX_MEASURED) -> NDArray[np.int64]:
+    """Return the samples, out of `count`, to measure on: ascending indices, chosen by the seed."""
     if count <= max_samples:
         return np.arange(count)
     return np.sort(np.random.default_rng([seed, 2]).choice(count, max_samples, replace=False))
 
 
-def _sorted(
+def _sort_candidates(
     queries: Points, points: Points, candidates: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return distances and indices of the k nearest of each row's candidates."""
     candidates = np.sort(candidates, axis=1)
     distances = np.empty(candidates.shape)
-    step = max(1, NUMBERS // (candidates.shape[1] * points.shape[1]))
+    step = max(1, BLOCK_NUMBERS // (candidates.shape[1] * points.shape[1]))
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
         apart = points[candidates[block]] - queries[block, None]
@@ -163,30 +171,34 @@ def _sorted(
     return np.take_along_axis(distances, order, 1), np.take_along_axis(candidates, order, 1)
 
 
-def _distances(points: Points) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Yield the squared distances of all points to all, row block by row block.
+def _distance_blocks(points: Points) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield the squared distances between all points in blocks of rows.
 
-    Each block comes with the number of its first row; it is (n, N) and the caller's to change.
+    Each block comes with the index of its first row; it is (n, N), and the caller may change it.
     """
-    center = points.mean(0, dtype=np.float64)
-    for start in range(0, len(points), ROWS):
-        block = points[start : start + ROWS] - center
+    center = points.mean(0, dtype=np.float64)  # far from 0, rounding is worse
+    for start in range(0, len(points), BLOCK_ROWS):
+        block = points[start : start + BLOCK_ROWS] - center
         own = np.square(block).sum(1)[:, None]
         distances = np.empty((len(block), len(points)))
-        for other in range(0, len(points), ROWS):  # in float64, one block at a time
-            column = points[other : other + ROWS] - center
+        for other in range(0, len(points), BLOCK_ROWS):  # in float64, one block at a time
+            column = points[other : other + BLOCK_ROWS] - center
             norms = np.square(column).sum(1)
-            distances[:, other : other + ROWS] = own + norms - 2 * (block @ column.T)
+            distances[:, other : other + BLOCK_ROWS] = own + norms - 2 * (block @ column.T)
         yield start, distances
 
 
 def majority_vote(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return what most of k neighbors say, ties to the nearest.
+    """Return the label of most of k neighbors; of equally many votes, the nearest decides.
 
     Parameters
     ----------
     labels : (N, k) int64
         Of the neighbors of N samples, nearest first.
+
+    Returns
+    -------
+    (N,) int64
 
     Examples
     --------

@@ -60,7 +60,7 @@ def cnn_autoencoder(shape: Sequence[int], code_size: int, *, width: int = 32) ->
     """Combine the encoder of `cnn` with the decoder of `conv`.
 
     The encoder's parameters have the names and shapes of those of a `cnn` of the same shape, code
-    size and width, so that learnt weights fit.
+    size and width, so that learned weights fit.
     """
     return Autoencoder(_cnn_encoder(shape, code_size, width), conv(shape, code_size).decoder)
 

@@ -86,7 +86,7 @@ class ModelConfig:
         classes = (len(self.class_names),) if self.class_names else ()
         try:
             return MODELS[self.model].build(self.shape, self.code_size, *classes, **self.options)
-        except RuntimeError as error:
+        except RuntimeError as error:  # of torch's allocator; it has no class of its own on a CPU
             raise ModelError(
                 f"the model {self.model} with a code of {self.code_size:,} does not fit into "
                 "memory; take a smaller code or smaller samples."
@@ -109,6 +109,7 @@ class ModelConfig:
                 f"the model {self.model} is an autoencoder and has no classes; for classes there "
                 f"are {', '.join([*models_for('classify'), *models_for('segment')])}."
             )
+        # The activation comes from a file here, which may have been changed by hand.
         if has_classes != (self.activation == "softmax"):
             raise OptionError(
                 f"the model {self.model} has the activation {row.activation}, "

@@ -108,7 +108,7 @@ def linear_probe(
 ) -> Classifier:
     """Return the encoder of an autoencoder followed by one linear layer.
 
-    The parameters of the encoder have the same names as in the autoencoder, so that learnt weights
+    The parameters of the encoder have the same names as in the autoencoder, so that learned weights
     fit.
     """
     row = model_row(base)

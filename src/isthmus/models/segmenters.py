@@ -45,7 +45,7 @@ class Pyramid(nn.Module):
         x = self.standardize(x)
         for layer in self.features:
             x = layer(x)
-            if isinstance(layer, nn.MaxPool2d):
+            if isinstance(layer, nn.MaxPool2d):  # the position depends on batch normalization
                 pooled.append(x)
         return [*pooled[2:4], self.fc7(self.fc6(x))]
 
@@ -182,12 +182,12 @@ def load_vgg16(module: Network, file: Path) -> None:
     _fold_biases(weights, own)
     has_dense = len(weights.get("fc6.0.weight", ())) == len(own["fc6.0.weight"])
     prefixes = ("features.", *DENSE) if has_dense else ("features.",)
-    learnt = {
+    learned = {
         name: _take_weight(file, name, weights, value.shape)
         for name, value in own.items()
         if name.startswith(prefixes)
     }
-    module.encoder.load_state_dict(learnt, strict=False)
+    module.encoder.load_state_dict(learned, strict=False)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool) -> list[nn.Module]:

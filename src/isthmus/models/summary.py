@@ -62,6 +62,7 @@ def _recorder(
     name: str, layers: list[Layer]
 ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def record(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        # One row for both: activations have no parameters and keep the shape.
         if isinstance(part, ACTIVATIONS) and layers:
             layers[-1] = _with_activation(layers[-1], part, name)
             return

@@ -13,11 +13,16 @@ from isthmus.data.items import Items
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import RunError
-from isthmus.evaluation.filters import FILTERS
 from isthmus.evaluation.predictions import (
     ClassPredictions,
     predict_samples,
     targets_in_model_classes,
+)
+from isthmus.evaluation.summaries import (
+    compare_predictions,
+    compare_reconstructions,
+    prediction_verdict,
+    reconstruction_verdict,
 )
 from isthmus.files import write_bytes
 from isthmus.models.registry import Task
@@ -46,14 +51,6 @@ MAX_QUERIES, MORPHS = 10, 5
 MAX_SEARCHED = 20_000  # training samples
 MAX_OVERLAYS = 6  # test images with their masks
 MAX_MISTAKES = 16
-
-BASELINES = {
-    "pca": "PCA with {components:,} components",
-    "mean": "the mean training sample",
-    "noisy": "the noisy input itself",
-    **{name: f"filter: {row.about}" for name, row in FILTERS.items()},
-    "plain": "the same without noise in training",
-}
 
 
 def write_report(
@@ -143,7 +140,7 @@ def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]
     figure, note = map_section(session, mapped)
     return {
         "compared": compare_reconstructions(evaluation),
-        "verdict": _verdict(evaluation),
+        "verdict": reconstruction_verdict(evaluation),
         "grid": embedded(_examples(session)),
         "map": embedded(figure),
         "map_note": note,
@@ -212,57 +209,3 @@ def _examples(session: Session) -> "Figure":
         names = [name or "" for name in examples.items.label_names()]
         examples = Samples(examples.values, Items(names))
     return reconstructions(session, examples, indices)
-
-
-def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
-    """Name a classifier or segmenter and its baselines, each with the share that is right."""
-    test, baselines = evaluation["test"], evaluation["baselines"]
-    pixels = baselines.get("pixels", {})
-    right = test["pixel_accuracy" if "pixel_accuracy" in test else "accuracy"]
-    rows = {
-        f"this model, {evaluation['model']['name']}": right,
-        "logistic regression on the raw values": pixels.get("logistic"),
-        "4 nearest neighbors by the raw values": pixels.get("knn_4"),
-        "the most frequent class of training": baselines["majority"],
-    }
-    return [(name, value) for name, value in rows.items() if value is not None]
-
-
-def prediction_verdict(rows: list[tuple[str, float]], what: str) -> str:
-    """Say in one sentence whether the model is better than what is simple."""
-    (_, ours), *others = rows
-    name, best = max(others, key=lambda row: row[1])
-    found = f"It finds the class of {ours:.1%} of the test {what}"
-    if ours > best:
-        return f"{found}; the best baseline, {name}, of {best:.1%}."
-    if ours == best:
-        return f"{found}; a baseline, {name}, of as many."
-    return (
-        f"{found}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
-    )
-
-
-def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Name an autoencoder and its baselines, best first behind it, each with its figures."""
-    model = evaluation["model"]
-    rows = dict(evaluation["baselines"])
-    if "noisy" in evaluation:
-        rows["noisy"] = evaluation["noisy"]
-    named = [(BASELINES[name].format(**row), row) for name, row in rows.items()]
-    first = (f"this model, {model['name']}, code of {model['code_size']:,}", evaluation["test"])
-    return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
-
-
-def _verdict(evaluation: dict[str, Any]) -> str:
-    """Say in one sentence how the model compares with PCA."""
-    mse, pca = evaluation["test"]["mse"], evaluation["baselines"]["pca"]["mse"]
-    components = evaluation["baselines"]["pca"]["components"]
-    if mse < pca:
-        return (
-            f"Its error is {1 - mse / pca:.0%} lower than that of PCA with {components:,} "
-            "components."
-        )
-    return (
-        f"PCA with {components:,} components does better: its error is {1 - pca / mse:.0%} lower. "
-        "Train longer, or try another model."
-    )

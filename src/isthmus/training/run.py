@@ -164,9 +164,9 @@ class Run:
         return self.store.name
 
     @property
-    def has_folder(self) -> bool:
-        """Whether the run is kept in a folder rather than in memory."""
-        return isinstance(self.store, FolderStore)
+    def is_in_memory(self) -> bool:
+        """Whether the run has no folder."""
+        return not isinstance(self.store, FolderStore)
 
     @property
     def path(self) -> Path:
@@ -191,7 +191,7 @@ class Run:
         """
         contents = {file: self.store.read(file) for file in FILES}
         files = {file: content for file, content in contents.items() if content is not None}
-        return replace(self, store=FolderStore.create(Path(path), files))
+        return replace(self._read(FolderStore.create(Path(path), files)), loaded=self.loaded)
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep everybody else from training this run.

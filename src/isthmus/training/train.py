@@ -48,9 +48,9 @@ class Training(Iterator[Progress]):
     >>> evaluate(training.run)["test"]["mse"]  # doctest: +SKIP
     """
 
-    def __init__(self, session: "_Session") -> None:
-        self._session = session
-        self._steps = session.walk()
+    def __init__(self, job: "_Job") -> None:
+        self._job = job
+        self._steps = job.walk()
 
     def __next__(self) -> Progress:
         return next(self._steps)
@@ -68,13 +68,13 @@ class Training(Iterator[Progress]):
         RunError
             Before the first step of a new run.
         """
-        if self._session.run is None:
+        if self._job.run is None:
             raise RunError("there is no run before the first step; walk through the training.")
-        return self._session.run
+        return self._job.run
 
 
 @dataclass
-class _Session:
+class _Job:
     """What a `Training` walks through.
 
     It is an object of its own so that the generator does not refer to its `Training`: that would
@@ -186,7 +186,7 @@ def train(
     if config.tensorboard:
         require_tensorboard()
     new_run = _NewRun(samples, split, model_config, config, path)
-    return Training(_Session(new_run, config.device, config.precision, max_minutes))
+    return Training(_Job(new_run, config.device, config.precision, max_minutes))
 
 
 def resume(
@@ -237,7 +237,7 @@ def resume(
     if samples is None and not run.record.origin.source:
         samples = run.samples()  # says that they must be given, unless the run has them
     old_run = _OldRun(run, samples, track)
-    return Training(_Session(old_run, config.device, config.precision, max_minutes, epochs))
+    return Training(_Job(old_run, config.device, config.precision, max_minutes, epochs))
 
 
 @dataclass(frozen=True)

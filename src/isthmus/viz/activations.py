@@ -113,7 +113,7 @@ def _channels_strip(title: str, values: NDArray[np.float32]) -> Strip:
     if values.ndim == 2:
         signals = [values[channel, :, None] for channel in chosen]
         return Strip(title, signals, CHANNEL_SIDE, round(CHANNEL_SIDE * SIGNAL_ASPECT), chosen)
-    width, height = size_of_cells(*values.shape[1:], CHANNEL_SIDE)
+    width, height = size_of_cells(values.shape[1:], CHANNEL_SIDE)
     pictures = [_color_channel(values[channel]) for channel in chosen]
     return Strip(title, pictures, max(width, MIN_SIDE), max(height, MIN_SIDE), chosen)
 

@@ -43,4 +43,5 @@ def _nearest(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
     rows, columns = pixels.shape[:2]
     if (rows, columns) == (height, width):
         return pixels
-    return pixels[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
+    nearest: NDArray[np.uint8] = pixels[np.arange(height) * rows // height]
+    return nearest[:, np.arange(width) * columns // width]

@@ -175,16 +175,16 @@ def _draw_gaps(axes: "Axes", bins: ReliabilityBins) -> None:
     accuracy = np.nan_to_num(np.asarray(bins.accuracy))
     gap = np.nan_to_num(np.asarray(bins.confidence)) - accuracy
     middles, width = _bars(len(gap))
-    axes.bar(middles, accuracy, width, color=DISTINCT[0], **BARS)
+    right = axes.bar(middles, accuracy, width, color=DISTINCT[0], **BARS)
     paint: dict[str, Any] = {"color": DISTINCT[2], "alpha": 0.35, **BARS}
-    axes.bar(middles, gap, width, accuracy, **paint)
+    wrong = axes.bar(middles, gap, width, accuracy, **paint)
     axes.plot((0, 1), (0, 1), "--", color=QUIET, linewidth=1)
     axes.set_ylabel("accuracy", **text_style(LABEL))
     axes.set_ylim(0, 1)
     axes.text(0.04, 0.76, f"ECE {bins.error:.1%}", fontsize=10, color=INK, weight="bold")
     names = ("accuracy", "gap to confidence")
     layout: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
-    add_legend(axes, axes.containers, names, fontsize=TEXT, **layout)
+    add_legend(axes, (right[0], wrong[0]), names, fontsize=TEXT, **layout)
 
 
 def _bars(bins: int) -> tuple[NDArray[np.float64], float]:

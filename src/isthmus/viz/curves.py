@@ -14,6 +14,7 @@ from isthmus.viz.canvas import (
     add_legend,
     blank_figure,
     printable,
+    shorten,
     text_style,
 )
 
@@ -189,4 +190,5 @@ def _finish(axes: "Axes", title: str) -> None:
     axes.tick_params(labelsize=TEXT, labelcolor=INK, which="both")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    add_legend(axes, axes.lines, [str(line.get_label()) for line in axes.lines], fontsize=LABEL)
+    names = [shorten(str(line.get_label()), 40) for line in axes.lines]
+    add_legend(axes, axes.lines, names, fontsize=LABEL)

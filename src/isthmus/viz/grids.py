@@ -54,7 +54,7 @@ def reconstruction_grid(
     samples += [] if noisy is None else [("noisy", noisy)]
     samples += [("reconstruction", reconstructions)]
     code_title = f"code of {codes.shape[1]:,}"
-    code_size = size_of_cells(*_code_shape(codes.shape[1]), SIDE)
+    code_size = size_of_cells(_code_shape(codes.shape[1]), SIDE)
     sizes = [code_size, *(size_within(values[0], SIDE) for _, values in samples)]
     columns = _lay_out([code_title, *(title for title, _ in samples)], sizes)
     height = NAMES_HEIGHT + sum(tall + GAP for _, tall in sizes)
@@ -135,7 +135,7 @@ def _draw_codes(
 ) -> int:
     """Draw codes (N, D) as cells; return the top of the next row."""
     shape = _code_shape(codes.shape[1])
-    width, height = size_of_cells(*shape, SIDE)
+    width, height = size_of_cells(shape, SIDE)
     scale = float(np.abs(codes).max()) or 1.0
     for column, code in enumerate(codes):
         box = columns.box(column, top, width, height)

@@ -98,7 +98,7 @@ def scatter(fitted_map: MapLike, title: str = "") -> "Figure":
     axes.margins(0.04)
     axes.set_aspect("equal", adjustable="datalim")
     count = len(fitted_map.xy)
-    style = {
+    style: dict[str, Any] = {
         "s": float(np.clip(400 / np.sqrt(max(1, count)), 1.2, 40)),
         "alpha": float(np.clip(6 / max(1, count) ** 0.25, 0.35, 0.9)),
         "linewidths": 0,
@@ -130,26 +130,24 @@ def thumbnails(fitted_map: MapLike, images: NDArray[Any], title: str = "") -> "F
     """
     _require_images(images)
     side = round(THUMBNAIL_MAP_SIDE * DPI)
-    width, height = size_of_cells(*images.shape[1:3], side // (THUMBNAILS + 2))
+    width, height = size_of_cells(images.shape[1:3], side // (THUMBNAILS + 2))
+    room = np.array([width, height]) + 2 * FRAME_WIDTH
     low, high = fitted_map.xy.min(0), fitted_map.xy.max(0)
     middle, extent = (low + high) / 2, float((high - low).max()) or float(THUMBNAILS)
-    scale = extent / (side - max(width, height) - 4 * FRAME_WIDTH)  # units of the map per pixel
-    room = np.array([width, height]) + 2 * FRAME_WIDTH
+    scale = extent / (side - room.max() - 2 * FRAME_WIDTH)  # units of the map per pixel
     chosen = _without_overlap(fitted_map.xy, (room + 1) * scale)
     groups = _groups(fitted_map)
     caption = f"{_caption(fitted_map)} Pictures of {len(chosen):,}."
     figure, axes = _map_axes(fitted_map, title, groups, THUMBNAIL_MAP_SIDE, caption)
-    framed = fitted_map.labels is not None
-    frames = {i: group.color for group in groups for i in group.indices.tolist()} if framed else {}
+    frames = {} if fitted_map.labels is None else _colors(groups)
     canvas = np.full((side, side, 3), 255, np.uint8)
     corners = np.rint((fitted_map.xy - middle) / scale * (1, -1) + side / 2 - room / 2).astype(int)
     for index in chosen:
         pixels = resize(to_rgb(images[index]), width, height)
         left, top = corners[index].tolist()
         _paste_framed(canvas, pixels, left, top, frames.get(index, "#ffffff"))
-    reach = side / 2 * scale
-    left, right, bottom, top = (*(middle[0] + (-reach, reach)), *(middle[1] + (-reach, reach)))
-    _fill(axes, canvas, (left, right, bottom, top))
+    (x, y), reach = middle.tolist(), side / 2 * scale
+    _fill(axes, canvas, (x - reach, x + reach, y - reach, y + reach))
     return figure
 
 
@@ -370,6 +368,11 @@ def _without_overlap(xy: NDArray[np.float32], box: NDArray[np.float64]) -> list[
     return list(chosen.values())
 
 
+def _colors(groups: Sequence[Group]) -> dict[int, str]:
+    """Return the color of each sample."""
+    return {index: group.color for group in groups for index in group.indices.tolist()}
+
+
 def _paste_framed(canvas: Pixels, pixels: Pixels, left: int, top: int, color: str) -> None:
     """Put a picture in a frame on a canvas, its top left corner at the frame's."""
     height, width = pixels.shape[:2]
@@ -385,7 +388,7 @@ def _tile(images: NDArray[np.uint8], side: int) -> Pixels:
     _, height, width, channels = images.shape
     rows = images.reshape(side, side, height, width, channels).swapaxes(1, 2)
     canvas = to_rgb(rows.reshape(side * height, side * width, channels))
-    return resize(canvas, *size_of_cells(*canvas.shape[:2], round(GRID_SIDE * DPI)))
+    return resize(canvas, *size_of_cells(canvas.shape[:2], round(GRID_SIDE * DPI)))
 
 
 def _fill(axes: "Axes", canvas: Pixels, extent: tuple[float, float, float, float]) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 SIGNAL_ASPECT = 0.75  # height by width of a signal as it is drawn
-MAX_ENLARGED = 4 / 3  # of the side asked for, at which a picture is still not reduced
+MAX_STRETCH = 2  # of the longer side of a very wide or tall picture, compared with a square one
+MAX_UNREDUCED = 4 / 3  # of the side asked for, up to which a picture keeps its own size
 
 
 class Box(NamedTuple):
@@ -131,8 +132,8 @@ class Mosaic:
 def size_within(sample: NDArray[Any], side: int) -> tuple[int, int]:
     """Return the width and height, in pixels, at which a sample is drawn.
 
-    Images are enlarged by the whole factor that brings their longer side nearest to `side`, so
-    that pixels stay squares. Only those of more than 4/3 of `side` are reduced, to `side`.
+    An image gets about the area of a square of `side` pixels: enlarged by a whole factor, so that
+    its pixels stay squares, or reduced if it is much larger.
 
     Parameters
     ----------
@@ -142,20 +143,26 @@ def size_within(sample: NDArray[Any], side: int) -> tuple[int, int]:
 
     Examples
     --------
-    >>> size_within(np.zeros((28, 14, 1), np.uint8), 160)
-    (84, 168)
-    >>> size_within(np.zeros((500, 1000, 3), np.uint8), 160)
-    (160, 80)
+    >>> size_within(np.zeros((28, 28, 1), np.uint8), 160)
+    (168, 168)
+    >>> size_within(np.zeros((1000, 2000, 3), np.uint8), 160)
+    (226, 113)
     """
     if sample.ndim == 2:
         return side, round(side * SIGNAL_ASPECT)
-    return size_of_cells(sample.shape[0], sample.shape[1], side)
+    ratio = max(sample.shape[:2]) / min(sample.shape[:2])
+    return size_of_cells(sample.shape[:2], round(side * min(math.sqrt(ratio), MAX_STRETCH)))
 
 
-def size_of_cells(rows: int, columns: int, side: int) -> tuple[int, int]:
-    """Return the width and height at which an array of cells is drawn; see `size_within`."""
+def size_of_cells(shape: Sequence[int], side: int) -> tuple[int, int]:
+    """Return the width and height at which rows and columns of cells are drawn.
+
+    The longer side is the multiple of the number of its cells that is nearest to `side`; more
+    than 4/3 of `side` cells are reduced to `side`.
+    """
+    rows, columns = shape
     longest = max(rows, columns)
-    if longest > MAX_ENLARGED * side:
+    if longest > MAX_UNREDUCED * side:
         return max(1, round(columns * side / longest)), max(1, round(rows * side / longest))
     factor = max(1, round(side / longest))
     return columns * factor, rows * factor
@@ -180,7 +187,8 @@ def to_rgb(image: NDArray[Any]) -> Pixels:
 
 def to_colors(values: NDArray[Any], low: float, high: float, colormap: str) -> Pixels:
     """Return values (H, W) as the colors (H, W, 3) of a Matplotlib colormap; NaN is white."""
-    scaled = (values - low) * (256 / ((high - low) or 1.0))
+    with np.errstate(invalid="ignore"):  # a model that has diverged has infinite values
+        scaled = (values.astype(np.float64) - low) * (256 / ((high - low) or 1.0))
     index = np.clip(np.nan_to_num(scaled), 0, 255).astype(np.uint8)
     return np.where(np.isnan(values)[..., None], np.uint8(255), _table(colormap)[index])
 

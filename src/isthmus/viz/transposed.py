@@ -58,7 +58,8 @@ def transposed(values: Matrix, kernel: Matrix, contributions: Matrix) -> "Figure
 
 def _width(row: Sequence[Panel]) -> int:
     """Return the width of matrices with the signs between them."""
-    return CELL * sum(panel.matrix.shape[1] for panel in row) + SIGN_WIDTH * (len(row) - 1)
+    columns: int = sum(panel.matrix.shape[1] for panel in row)
+    return CELL * columns + SIGN_WIDTH * (len(row) - 1)
 
 
 def _height(row: Sequence[Panel]) -> int:

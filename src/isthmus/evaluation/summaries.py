@@ -1,0 +1,93 @@
+"""Results in words: titles, order and verdicts, for the terminal and for reports."""
+
+from typing import Any
+
+from isthmus.evaluation.filters import FILTERS
+
+BASELINE_TITLES = {
+    "pca": "PCA with {components:,} components",
+    "mean": "the mean training sample",
+    "noisy": "the noisy input itself",
+    **{name: f"filter: {row.about}" for name, row in FILTERS.items()},
+    "plain": "the same without noise in training",
+}
+
+
+def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return titles and metrics of an autoencoder and its baselines.
+
+    Parameters
+    ----------
+    evaluation : dict
+        As `evaluate` returns it.
+
+    Returns
+    -------
+    list of (str, dict)
+        The model, then the baselines by rising squared error.
+    """
+    model = evaluation["model"]
+    rows = dict(evaluation["baselines"])
+    if "noisy" in evaluation:
+        rows["noisy"] = evaluation["noisy"]
+    named = [(BASELINE_TITLES[name].format(**row), row) for name, row in rows.items()]
+    first = (f"this model, {model['name']}, code of {model['code_size']:,}", evaluation["test"])
+    return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
+
+
+def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
+    """Return titles and accuracies of a classifier or segmenter and its baselines.
+
+    Parameters
+    ----------
+    evaluation : dict
+        As `evaluate` returns it.
+    """
+    test, baselines = evaluation["test"], evaluation["baselines"]
+    pixels = baselines.get("pixels", {})
+    rows = {
+        f"this model, {evaluation['model']['name']}": (
+            test["pixel_accuracy" if "pixel_accuracy" in test else "accuracy"]
+        ),
+        "logistic regression on the raw values": pixels.get("logistic"),
+        "4 nearest neighbors by the raw values": pixels.get("knn_4"),
+        "the most frequent class of training": baselines["majority"],
+    }
+    return [(name, value) for name, value in rows.items() if value is not None]
+
+
+def reconstruction_verdict(evaluation: dict[str, Any]) -> str:
+    """Say in one sentence how an autoencoder compares with PCA."""
+    mse, pca = evaluation["test"]["mse"], evaluation["baselines"]["pca"]["mse"]
+    components = evaluation["baselines"]["pca"]["components"]
+    if mse < pca:
+        return (
+            f"Its error is {1 - mse / pca:.0%} lower than that of PCA with {components:,} "
+            "components."
+        )
+    return (
+        f"PCA with {components:,} components does better: its error is {1 - pca / mse:.0%} lower. "
+        "Train longer, or try another model."
+    )
+
+
+def prediction_verdict(rows: list[tuple[str, float]], what: str) -> str:
+    """Say in one sentence how a classifier or segmenter compares with the best baseline.
+
+    Parameters
+    ----------
+    rows : list of (str, float)
+        As `compare_predictions` returns them.
+    what : str
+        What is counted: "samples" or "pixels".
+    """
+    (_, accuracy), *others = rows
+    name, best = max(others, key=lambda row: row[1])
+    found = f"It finds the class of {accuracy:.1%} of the test {what}"
+    if accuracy > best:
+        return f"{found}; the best baseline, {name}, of {best:.1%}."
+    if accuracy == best:
+        return f"{found}; a baseline, {name}, of as many."
+    return (
+        f"{found}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
+    )
