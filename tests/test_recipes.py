@@ -17,8 +17,10 @@ import typer
 
 from isthmus import Run, TrainingConfig
 from isthmus.cli import app
+from isthmus.data import load as data_load
 from isthmus.recipes import RECIPES, Metric, Recipe, Step, steps
 from isthmus.recipes.recipe import mse
+from isthmus.recipes.run import run_recipe
 from isthmus.recipes.workspace import Workspace
 from isthmus.reports import outputs
 from test_cli import done, isthmus
@@ -140,9 +142,9 @@ def test_a_command_and_the_functions_it_stands_for_give_the_same(tmp_path: Path)
     workspace = Workspace()
     assert {type(step) for step in EVERYTHING} == set(Step.__subclasses__())
     for step in EVERYTHING:
-        words = step.place(typed).words()
+        words = step.with_folder(typed).to_argv()
         printed = json.loads(done(*words, *([] if "--json" in words else ["--json"])).out)
-        result = step.place(called).execute(workspace)
+        result = step.with_folder(called).execute(workspace)
         assert comparable(json.loads(json.dumps(result)), called) == comparable(printed, typed)
     files = [file.relative_to(called) for file in called.rglob("*") if file.is_file()]
     assert {step.out for step in EVERYTHING if step.out} <= {file.parts[0] for file in files}
@@ -319,6 +321,28 @@ def test_every_seed_is_trained_and_the_page_gives_their_spread(
     runs = [folder / "small", folder / "seed-1" / "small", folder / "seed-2" / "small"]
     assert [Run.open(run).record.training_config.seed for run in runs] == [0, 1, 2]
     assert f"{model['mean']:.4f} ± {model['std']:.4f}" in Page(folder / "recipe.html").text
+
+
+def test_a_library_caller_gets_results_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    loaded, load = [], data_load.open_or_decode
+
+    def counted(origin: Any, *rest: Any, **options: Any) -> Any:
+        loaded.append(origin.source)
+        return load(origin, *rest, **options)
+
+    monkeypatch.setattr(data_load, "open_or_decode", counted)
+    train, evaluate, _ = TINY.steps
+    twice = (train, replace(train, out="other"), evaluate, steps.Evaluate("other"))
+    result = run_recipe(replace(TINY, steps=twice), tmp_path / "tiny", quick=True)
+    assert capfd.readouterr() == ("", "")
+    assert loaded == ["digits"]  # once, for two trainings and two evaluations
+    assert (
+        result.outcomes[0].results["small"]["test"] == result.outcomes[0].results["other"]["test"]
+    )
+    assert result.metrics[0]["values"] == [result.outcomes[0].results["small"]["test"]["mse"]]
+    assert Page(result.page).text.count("--out") == 2
 
 
 def test_a_folder_that_holds_something_is_left_alone(tiny: Recipe, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ class Recipe:
         if self.file is not None and not self.file.path.exists():
             raise SourceError(f"{self.file.path} is missing; {self.file.instructions}.")
 
-    def place(self, folder: Path, quick: bool = False, seed: int = 0) -> list[Step]:
+    def prepare(self, folder: Path, quick: bool = False, seed: int = 0) -> list[Step]:
         """Return the steps as they are executed.
 
         Parameters
@@ -108,8 +108,8 @@ class Recipe:
         steps = [step.shorten() if quick else step for step in self.steps]
         if seed:
             steps = [replace(s, seed=seed) if isinstance(s, Train) else s for s in steps]
-        return [step.place(folder) for step in steps]
+        return [step.with_folder(folder) for step in steps]
 
     def commands(self, folder: Path, quick: bool = False) -> list[str]:
         """Return all steps as commands that people can type."""
-        return [step.line() for step in self.place(folder, quick)]
+        return [step.to_command_line() for step in self.prepare(folder, quick)]

@@ -148,9 +148,9 @@ def _run_seed(
     folder = folder / f"seed-{seed}" if seed else folder
     folder.mkdir(parents=True, exist_ok=True)
     results = {}
-    steps = recipe.place(folder, quick, seed)
+    steps = recipe.prepare(folder, quick, seed)
     for number, step in enumerate(steps, 1):
-        workspace.say(f"[{number}/{len(steps)}] {step.line()}")
+        workspace.say(f"[{number}/{len(steps)}] {step.to_command_line()}")
         result = _finish(step, workspace)
         if step.keeps_result:
             results[step.key] = result
@@ -169,7 +169,7 @@ def _finish(step: Step, workspace: Workspace) -> Any:
         return step.resume(workspace)
     if step.keeps_result:
         return step.execute(workspace)
-    return workspace.say("    is there already.")
+    return workspace.say(f"    {step.out} exists already.")
 
 
 # -- metrics ------------------------------------------------------------------------------------
@@ -222,13 +222,13 @@ def _content(
 ) -> RecipeContent:
     """Gather what the page shows; pictures and curves are those of the first seed."""
     first = outcomes[0].folder
-    steps = recipe.place(first, quick)
+    steps = recipe.prepare(first, quick)
     shortened = list(dict.fromkeys(step.quick_options() for step in recipe.steps if step.quick))
     return RecipeContent(
         title=recipe.name,
         description=recipe.description,
         explanation=recipe.explanation,
-        commands=[step.line() for step in steps],
+        commands=[step.to_command_line() for step in steps],
         metrics=metrics,
         formats=[metric.format for metric in recipe.metrics],
         pictures=[(step.path, step.caption) for step in steps if step.path and step.caption],

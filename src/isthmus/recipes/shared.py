@@ -9,11 +9,7 @@ Options = dict[str, Any]  # fields that several steps of a recipe have in common
 
 COURSE = "course report"
 BLOG = "Chollet, blog.keras.io, 2016"
-FEW: Options = {
-    "limit": 3000,
-    "epochs": 8,
-    "batch_size": 32,
-}  # small images take seconds on one core
+FEW: Options = {"limit": 3000, "epochs": 8, "batch_size": 32}  # seconds on small images
 TEST = Path("test.npz")  # test samples of a run, for pictures and maps
 
 

@@ -34,8 +34,6 @@ class DataFile:
 
 
 Source = str | Path | DataFile  # a data set, a file in the recipe's folder, or a downloaded file
-
-
 SHARED_FIELDS = {"caption", "quick"}  # about a step, and no options of its command
 LOCAL_FIELDS = {"run", "plain", "through", "images", "out"}  # paths in the recipe's folder
 
@@ -72,7 +70,7 @@ class Step(ABC):
     def execute(self, workspace: Workspace) -> Any:
         """Compute what the command computes, and return what it prints with `--json`.
 
-        The step has to be placed in a folder first; see `place`.
+        The step needs the folder of the recipe first; see `with_folder`.
         """
 
     @property
@@ -89,13 +87,13 @@ class Step(ABC):
         """Return the step of a quick run."""
         return replace(self, **self.quick)
 
-    def place(self, folder: Path) -> Self:
+    def with_folder(self, folder: Path) -> Self:
         """Return the step with every path in the folder of a recipe."""
-        placed = {
-            name: _place(value, folder, name in LOCAL_FIELDS)
+        values = {
+            name: _with_folder(value, folder, name in LOCAL_FIELDS)
             for name, value in self._values().items()
         }
-        return replace(self, **placed)
+        return replace(self, **values)
 
     def options(self) -> dict[str, Any]:
         """Return the options that are given, as keyword arguments; `out` is not among them."""
@@ -105,35 +103,35 @@ class Step(ABC):
             if name not in (*self.arguments, "out") and value not in (None, ())
         }
 
-    def words(self) -> list[str]:
+    def to_argv(self) -> list[str]:
         """Return the words of the command as people type them after `isthmus`."""
         words = self.command.split()
         for name in self.arguments:
-            words += _texts(getattr(self, name))
+            words += _to_texts(getattr(self, name))
         for name, value in self.options().items():
-            words += _option(name, value)
+            words += _to_options(name, value)
         if self.out is not None:
             words += ["--out", self.out]
         return [*words, "--json"] if self.keeps_result else words
 
-    def line(self) -> str:
+    def to_command_line(self) -> str:
         """Return the command as people type it."""
-        return f"isthmus {shlex.join(self.words())}"
+        return f"isthmus {shlex.join(self.to_argv())}"
 
     def quick_options(self) -> str:
         """Return the options of a quick run, as people type them."""
-        return shlex.join(word for one in self.quick.items() for word in _option(*one))
+        return shlex.join(word for option in self.quick.items() for word in _to_options(*option))
 
     def _values(self) -> dict[str, Any]:
         """Return the fields that the command knows."""
-        names = [one.name for one in fields(self) if one.name not in SHARED_FIELDS]
+        names = [option.name for option in fields(self) if option.name not in SHARED_FIELDS]
         return {name: getattr(self, name) for name in names}
 
 
-def _place(value: Any, folder: Path, is_local: bool) -> Any:
+def _with_folder(value: Any, folder: Path, is_local: bool) -> Any:
     """Return a value, or each value of a tuple, with its path in a folder if it is one."""
     if isinstance(value, tuple):
-        return tuple(_place(one, folder, is_local) for one in value)
+        return tuple(_with_folder(item, folder, is_local) for item in value)
     if isinstance(value, DataFile):
         return str(value.path)
     if isinstance(value, Path) or (is_local and value is not None):
@@ -141,26 +139,26 @@ def _place(value: Any, folder: Path, is_local: bool) -> Any:
     return value
 
 
-def _option(name: str, value: Any) -> list[str]:
+def _to_options(name: str, value: Any) -> list[str]:
     """Return an option with its value; a flag without one; a tuple of texts as several options."""
     name = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
-    return [word for text in _texts(value) for word in (f"--{name}", text)]
+    return [word for text in _to_texts(value) for word in (f"--{name}", text)]
 
 
-def _texts(value: Any) -> list[str]:
+def _to_texts(value: Any) -> list[str]:
     """Write a value as the command line reads it.
 
     Examples
     --------
-    >>> _texts(("a", "b")), _texts((48, 64)), _texts(((1, 2), (3, 4))), _texts(0.25)
+    >>> _to_texts(("a", "b")), _to_texts((48, 64)), _to_texts(((1, 2), (3, 4))), _to_texts(0.25)
     (['a', 'b'], ['48x64'], ['1 2; 3 4'], ['0.25'])
     """
     if not isinstance(value, tuple):
         return [str(value)]
-    if all(isinstance(one, tuple) for one in value):
+    if all(isinstance(item, tuple) for item in value):
         return ["; ".join(" ".join(map(str, row)) for row in value)]
-    if all(isinstance(one, int) for one in value):
+    if all(isinstance(item, int) for item in value):
         return ["x".join(map(str, value))]
     return list(value)

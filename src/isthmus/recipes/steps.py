@@ -54,7 +54,7 @@ class Train(Step):
         from isthmus.training.train import train
 
         given = self.options()
-        names = {one.name for one in fields(TrainingConfig)}
+        names = {option.name for option in fields(TrainingConfig)}
         samples = workspace.load(str(self.source), self.size, self.limit)
         training = train(
             samples,
