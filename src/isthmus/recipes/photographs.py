@@ -91,7 +91,7 @@ VOC = {"fcn32s": "59.4%", "fcn16s": "62.4%", "fcn8s": "62.7%"}
 LONG = "Long et al. 2015, part of VOC 2011, VGG-16 of ImageNet"
 
 
-def segment(
+def compare_fcns(
     name: str,
     description: str,
     source: str,
@@ -99,7 +99,7 @@ def segment(
     epochs: int | None = None,
     reported: dict[str, str] | None = None,
 ) -> Recipe:
-    """Return the recipe that trains FCNs without, with one and with two skip connections."""
+    """Return the recipe that compares FCNs without, with one and with two skip connections."""
     order = dict.fromkeys(VOC, "32s < 16s < 8s")  # the paper's finding on another data set
     return Recipe(
         name,
@@ -135,7 +135,7 @@ def segment(
     )
 
 
-STREETS_FCN = segment(
+STREETS_FCN = compare_fcns(
     "streets-fcn",
     "street scenes, pixel by pixel, with 0, 1 and 2 skips",
     "camvid",
@@ -143,7 +143,7 @@ STREETS_FCN = segment(
 )
 
 
-VOC_FCN = segment(
+VOC_FCN = compare_fcns(
     "voc-fcn",
     "objects of Pascal VOC 2012, pixel by pixel, with 0, 1 and 2 skips",
     "voc2012",
@@ -151,7 +151,7 @@ VOC_FCN = segment(
 )
 
 
-BIRDS_FCN = segment(
+BIRDS_FCN = compare_fcns(
     "birds-fcn",
     "the birds of CUB-200-2011, pixel by pixel, with 0, 1 and 2 skips",
     "cub200",
