@@ -65,6 +65,21 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
+def require_writable_place(path: Path) -> None:
+    """Reject a path that no file can be written to, before the work that would fill it.
+
+    Raises
+    ------
+    IsthmusError
+        If something above it is not a folder, or it is a folder itself.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise IsthmusError(f"{path} cannot be written: {above} is not a folder.")
+    if path.is_dir():
+        raise IsthmusError(f"{path} cannot be written: it is a folder.")
+
+
 @contextmanager
 def reporting_damage(path: Path | str, kind: type[IsthmusError]) -> Iterator[None]:
     """Turn any error of a parser into one sentence: a file that we wrote is damaged.

@@ -1,7 +1,6 @@
 """Classic filters remove noise, and each image's result does not depend on the batch."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,6 +8,9 @@ from numpy.typing import NDArray
 
 from isthmus import load
 from isthmus.evaluation.filters import FILTERS, TV_BLOCK, filter_names, median, noise_level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Array = NDArray[np.float32]
 IMAGES = filter_names((1, 28, 28))

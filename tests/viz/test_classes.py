@@ -2,18 +2,18 @@
 
 from itertools import pairwise
 
-import looking
 import numpy as np
 import pytest
 import torch
-from looking import find, frames, noise, words
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+import looking
 from isthmus.metrics import reliability as compare
 from isthmus.viz.canvas import to_pixels
 from isthmus.viz.classes import confusion, labelled_samples, reliability
+from looking import find, frames, noise, words
 
 NAMES = ("cat", "dog", "horse")
 MATRIX = np.array([[12_345, 5, 0], [1, 3, 0], [0, 0, 0]])

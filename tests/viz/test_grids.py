@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from looking import Box, assert_nothing_is_cut_off, cells, curve, find, frames, noise, texts, words
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from isthmus.viz.canvas import DISTINCT, to_pixels
 from isthmus.viz.grids import reconstruction_grid, rows_of_samples
+from looking import Box, assert_nothing_is_cut_off, cells, curve, find, frames, noise, texts, words
 
 SHAPES = [(8, 8, 1), (28, 28, 1), (20, 40, 3), (30, 10, 4), (9, 9, 2), (150, 100, 3)]
 

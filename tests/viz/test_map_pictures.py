@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from looking import find_all, noise, rgb
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
@@ -19,6 +18,7 @@ from isthmus.errors import OptionError
 from isthmus.latent.maps import Map
 from isthmus.viz.canvas import DISTINCT, to_pixels, to_png
 from isthmus.viz.maps import MARKERS, OTHERS_COLOR, decoded_grid, scatter, thumbnails
+from looking import find_all, noise, rgb
 
 DRAW = np.random.default_rng(0)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from looking import assert_nothing_is_cut_off, find, find_all, rgb, texts, words
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from isthmus import load
 from isthmus.viz.canvas import DISTINCT, to_pixels
 from isthmus.viz.masks import ERROR_COLOR, VOID_COLOR, colors, errors, overlay, segmentations
+from looking import assert_nothing_is_cut_off, find, find_all, rgb, texts, words
 
 Pixels = NDArray[np.uint8]
 STREET = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car"]

@@ -4,13 +4,13 @@ import io
 
 import numpy as np
 import pytest
-from looking import curve, find, frames, noise, rgb, texts, words
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from isthmus import load
 from isthmus.viz.canvas import DISTINCT, to_pixels
 from isthmus.viz.strips import END_TIME, FILM_SIDE, FRAME_TIME, gif, sheet, strip
+from looking import curve, find, frames, noise, rgb, texts, words
 
 Pixels = NDArray[np.uint8]
 

@@ -169,7 +169,9 @@ def index(
     if source is None and limit is not None:
         raise OptionError("a limit needs a source; name one to index.")
     if (add or remove) and (metric or layer):
-        raise OptionError("an index keeps its metric and layer; leave them out, or make it anew.")
+        raise OptionError(
+            "an index keeps its metric and layer; leave them out, or index the source again."
+        )
     if remove and source is not None and not add:
         raise OptionError(f"to put {source} into the index as well, give --add.")
     samples = None

@@ -2,15 +2,17 @@
 
 libjpeg-turbo, zlib and Pillow's resampling release the interpreter's lock, so threads share the
 work. Of the 157 µs that a 250 × 250 JPEG of LFW takes, decoding (74) and resizing (40) run
-without the lock; the larger a picture, the larger that share. Measured on two cores, in seconds:
+without the lock; the larger a picture, the larger that share. Measured on two cores, in seconds
+(on the busy machine, with seven processes to share the cores, medians of three to five runs):
 
-===============================  ==========  =========  =============
-pictures                         one thread  threads    two processes
-===============================  ==========  =========  =============
-3,000 of cats-dogs to 64 × 64    0.86        0.58       0.67
-13,233 of LFW to 32 × 32         2.54–2.58   2.21–2.46  1.60–1.63
-the same, on a busy machine      4.2–6.4     4.3–4.4    7.1–12.4
-===============================  ==========  =========  =============
+=====================================  ==========  =========  =============
+pictures                               one thread  threads    two processes
+=====================================  ==========  =========  =============
+3,000 of cats-dogs to 64 × 64          0.86        0.58       0.67
+13,233 of LFW to 32 × 32               2.54–2.58   2.21–2.46  1.60–1.63
+13,233 of LFW, busy machine            6.2         5.5        8.5
+701 of CamVid and masks, busy machine  1.0         1.5        3.2
+=====================================  ==========  =========  =============
 
 The processes (loky) had been started before, which takes another 0.3 s of CPU time each. They win
 for many thousands of small pictures on an idle machine only, and by half a second. Threads need

@@ -1,4 +1,4 @@
-"""`Items`: who the samples, codes, points of a map or rows of an index are."""
+"""`Items`: names and labels, for samples, codes, maps and indexes alike."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -79,7 +79,7 @@ class Items:
         return replace(self, names=Names.of(self.names).select(mask), labels=labels)
 
     def append(self, other: "Items") -> "Items":
-        """Return these items and others behind them; classes of the same name become one."""
+        """Return these items followed by others; classes of the same name become one."""
         class_names = tuple(dict.fromkeys([*self.class_names, *other.class_names]))
         labels = None
         if self.labels is not None or other.labels is not None:
@@ -89,7 +89,7 @@ class Items:
         return Items(names, labels, class_names, self.fingerprint if same else "")
 
     def rows(self, names: Sequence[str]) -> NDArray[np.int64]:
-        """Return the row of each of the names, -1 where there is none: (n,) int64."""
+        """Return the row of each of the names, -1 for one that is missing: (n,) int64."""
         return Names.of(self.names).rows(names)
 
     def label_names(self) -> list[str | None]:
@@ -100,7 +100,7 @@ class Items:
         return [classes[label] for label in self.labels.tolist()]
 
     def first_repeated(self) -> str | None:
-        """Return the first name that was there before, if any."""
+        """Return the first name that occurs a second time, if any."""
         seen: set[str] = set()
         for name in self.names:
             if name in seen:
@@ -192,7 +192,7 @@ class Names(Sequence[str]):
     Parameters
     ----------
     text : (B,) uint8
-        All names in UTF-8, one behind the other.
+        All names in UTF-8, one after the other.
     ends : (N,) int64
         Where in `text` each name ends.
 
@@ -249,13 +249,13 @@ class Names(Sequence[str]):
             start = end
 
     def rows(self, names: Sequence[str]) -> NDArray[np.int64]:
-        """Return the row of each of the names, -1 where there is none: (n,) int64."""
+        """Return the row of each of the names, -1 for one that is missing: (n,) int64."""
         starts = np.searchsorted(self._hashed[1], _hashes(names)).tolist()
         found = [self._row(name, start) for name, start in zip(names, starts, strict=True)]
         return np.array(found, np.int64)
 
     def append(self, names: Iterable[str]) -> "Names":
-        """Return these and more names behind them."""
+        """Return these names followed by more."""
         more = Names.of(names)
         ends = np.concatenate([self.ends, more.ends + len(self.text)])
         return Names(np.concatenate([self.text, more.text]), ends)

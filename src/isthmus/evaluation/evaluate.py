@@ -84,10 +84,11 @@ def evaluate(
     folder = cache_folder() / "baselines" if cache and setup.is_own_test else None
     file = run.path / FILE if folder and not run.is_in_memory else None
     key = setup.key(model=setup.model.fingerprint)
+    cost = _cost(run, setup.model)  # first, so that a damaged history stops it before long work
     result = read_or_compute(file, key, lambda: measure(setup, folder))
     if plain is not None and setup.corruption is not None:
         result["baselines"]["plain"] = _measure_plain(setup, plain, folder)
-    return {**result, **_cost(run, setup.model)}
+    return {**result, **cost}
 
 
 def measure(setup: EvaluationSetup, folder: Path | None = None) -> Result:

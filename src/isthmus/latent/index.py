@@ -280,7 +280,7 @@ class Index(HasItems):
         Raises
         ------
         RunError
-            If there is none, or it is damaged.
+            If there is no index, or it is damaged.
         ModelError
             If another model made its codes.
         """

@@ -69,7 +69,7 @@ def read(folder: Path) -> tuple[dict[str, Any], Vectors, Items]:
     Raises
     ------
     RunError
-        If there is none, it is damaged, or another version of Isthmus wrote it.
+        If there is no index, it is damaged, or another version of Isthmus wrote it.
     """
     metadata = read_metadata(folder)
     while True:
@@ -97,7 +97,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     Raises
     ------
     RunError
-        If there is none, it is damaged, or another version of Isthmus wrote it.
+        If there is no index, it is damaged, or another version of Isthmus wrote it.
     """
     if not (folder / FILE).exists():
         raise RunError(f"there is no index at {folder}; isthmus index makes it.")

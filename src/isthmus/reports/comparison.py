@@ -8,7 +8,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
-from isthmus.files import write_bytes
+from isthmus.files import require_writable_place, write_bytes
 from isthmus.reports.page import embedded, render
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.session import Session
@@ -54,6 +54,7 @@ def write_comparison(
         If there are fewer than two runs, they are of several tasks, one has no epoch yet, or its
         data is gone or has changed.
     """
+    require_writable_place(out)
     own: Sequence[Samples | None] = samples or [None] * len(runs)
     sessions = [Session(run, one, track=track) for run, one in zip(runs, own, strict=True)]
     rows = compare(sessions)

@@ -24,7 +24,7 @@ from isthmus.evaluation.summaries import (
     prediction_verdict,
     reconstruction_verdict,
 )
-from isthmus.files import write_bytes
+from isthmus.files import require_writable_place, write_bytes
 from isthmus.models.registry import Task
 from isthmus.models.summary import summarize
 from isthmus.reports.page import embedded, render
@@ -86,6 +86,7 @@ def write_report(
         If the run has no epoch yet, or its data is gone or has changed.
     """
     out = out or run.path / "report.html"
+    require_writable_place(out)
     write_bytes(out, render_report(Session(run, samples, track=track), plain=plain))
     return out
 
