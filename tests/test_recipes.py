@@ -17,7 +17,8 @@ import typer
 
 from isthmus import Run, TrainingConfig
 from isthmus.cli import app
-from isthmus.data import load as data_load
+from isthmus.data.cache import open_or_decode
+from isthmus.data.samples import Origin, Samples
 from isthmus.recipes import RECIPES, Metric, Recipe, Step, steps
 from isthmus.recipes.recipe import mse
 from isthmus.recipes.run import run_recipe
@@ -326,13 +327,13 @@ def test_every_seed_is_trained_and_the_page_gives_their_spread(
 def test_a_library_caller_gets_results_in_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    loaded, load = [], data_load.open_or_decode
+    loaded = []
 
-    def counted(origin: Any, *rest: Any, **options: Any) -> Any:
+    def counted(origin: Origin, *rest: Any, **options: Any) -> Samples:
         loaded.append(origin.source)
-        return load(origin, *rest, **options)
+        return open_or_decode(origin, *rest, **options)
 
-    monkeypatch.setattr(data_load, "open_or_decode", counted)
+    monkeypatch.setattr("isthmus.data.load.open_or_decode", counted)
     train, evaluate, _ = TINY.steps
     twice = (train, replace(train, out="other"), evaluate, steps.Evaluate("other"))
     result = run_recipe(replace(TINY, steps=twice), tmp_path / "tiny", quick=True)
