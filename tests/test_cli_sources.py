@@ -34,7 +34,11 @@ def test_the_split_of_a_run_is_what_it_held_out(run: Path, tmp_path: Path) -> No
     opened = Run.open(run)
     held_out = opened.samples().take(opened.split().test)
     written = load(out)
-    assert result == {"out": str(out), "samples": len(held_out)}
+    assert result == {
+        "out": str(out),
+        "samples": len(held_out),
+        "description": held_out.describe(),
+    }
     assert np.array_equal(written.values, held_out.values)
     assert np.array_equal(np.asarray(written.labels), np.asarray(held_out.labels))
     assert written.class_names == held_out.class_names

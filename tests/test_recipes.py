@@ -1,11 +1,13 @@
-"""Recipes: what is shown is what is run, and a page puts our figures beside those reported."""
+"""Recipes: what is printed is what runs, and a page compares metrics with those reported."""
 
+import inspect
 import json
 import math
 import shlex
 import shutil
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,27 +15,72 @@ from typing import Any
 import pytest
 import typer
 
-from isthmus import Run
+from isthmus import Run, TrainingConfig
 from isthmus.cli import app
-from isthmus.recipes import RECIPES, Metric, Recipe, Step
+from isthmus.data.cache import open_or_decode
+from isthmus.data.samples import Origin, Samples
+from isthmus.recipes import RECIPES, Metric, Recipe, Step, steps
+from isthmus.recipes.recipe import mse
+from isthmus.recipes.run import run_recipe
+from isthmus.recipes.workspace import Workspace
+from isthmus.reports import outputs
 from test_cli import done, isthmus
 
-TRAINED = ("train digits --model dense --limit 200 --epochs 3 --code-size 4 --out {out}/small",)
 TINY = Recipe(
     "tiny",
-    "a recipe to try recipes with",
+    "a recipe to test recipes with",
     "It trains one small model.",
     (
-        Step(*TRAINED, quick="--limit 100 --epochs 1"),
-        Step("evaluate {out}/small --json", name="small"),
-        Step("data preview digits --limit 4 --out {out}/digits.png", caption="Four of the digits."),
+        steps.Train(
+            "digits",
+            model="dense",
+            code_size=4,
+            limit=200,
+            epochs=3,
+            out="small",
+            quick={"limit": 100, "epochs": 1},
+        ),
+        steps.Evaluate("small"),
+        steps.Preview("digits", limit=4, out="digits.png", caption="Four of the digits."),
     ),
     (
         Metric("squared error", "small.test.mse", "0.1", "a <paper>"),
-        Metric("of PCA", "small.baselines.pca.mse"),
+        mse("of PCA", "small.baselines.pca.mse"),
     ),
     needs=("digits",),
 )
+TEST = Path("test.npz")
+EVERYTHING = (  # a step of each class
+    steps.Transposed(((1, 2.5), (3, 4)), ((1, 1), (0, 1)), stride=2, out="transposed.png"),
+    steps.Train("digits", model="dense", code_size=4, limit=200, epochs=1, out="small"),
+    steps.Train("digits", task="classify", size=(16, 16), limit=200, epochs=1, out="classes"),
+    steps.Train("digits", model="dense", limit=200, epochs=1, corrupt="gaussian:0.2", out="noisy"),
+    steps.Evaluate("small"),
+    steps.Evaluate("noisy", plain="small"),
+    steps.Evaluate("classes"),
+    steps.Export(Path("small"), split="test", count=12, out="test.npz"),
+    steps.Export("digits", limit=200, only=("9", "18"), out="files"),
+    steps.Preview(TEST, corrupt=("masked:0.5",), through=("small",), limit=4, out="preview.png"),
+    steps.Reconstruct("small", TEST, limit=4, out="reconstructions.png"),
+    steps.Map("small", TEST, method="pca", layer="code", seed=1, out="map.png"),
+    steps.MapSamples(TEST, method="pca", out="pixels.png"),
+    steps.BuildIndex("small", "digits", limit=200),
+    steps.Search("small", "9", k=3, out="similar.png"),
+    steps.Morph("small", ("files/9/9.png", "files/8/18.png"), steps=3, out="morph.png"),
+    steps.Predict("classes", TEST, out="predictions.png"),
+)
+COMMANDS: Any = typer.main.get_command(app)
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "data export": outputs.write_export,
+    "data map": outputs.write_source_map,
+    "data preview": outputs.write_preview,
+    "map": outputs.write_map,
+    "morph": outputs.write_morph,
+    "reconstruct": outputs.write_reconstructions,
+    "search": outputs.write_search,
+    "train": TrainingConfig,
+    "transposed": outputs.write_transposed,
+}
 
 
 class Page(HTMLParser):
@@ -67,39 +114,106 @@ def shown(*arguments: object) -> list[str]:
     return [line for line in lines if not line.startswith("#")]
 
 
+def parse(line: str) -> Any:
+    """Let the command line read a command, without executing it."""
+    group = COMMANDS
+    arguments = shlex.split(line)[1:]
+    while hasattr(group, "commands"):
+        group = group.commands[arguments.pop(0)]
+    return group.make_context(line, arguments)
+
+
+FEW = {"camvid": 24, "lfw": 240}  # samples; of faces more, as almost each is of another person
+
+
+def lessened(step: Step) -> Step:
+    """Return a step whose quick run is one epoch on a few samples."""
+    if not isinstance(step, steps.Train):
+        return step
+    few = FEW.get(str(step.source), 120)
+    return replace(step, quick={**step.quick, "limit": few, "epochs": 1, "batch_size": few // 6})
+
+
+# -- a step is a command and a call ---------------------------------------------------------------
+
+
+def test_a_command_and_the_functions_it_stands_for_give_the_same(tmp_path: Path) -> None:
+    """Type the commands of every kind of step, and execute the steps: numbers and files agree."""
+    typed, called = tmp_path / "typed", tmp_path / "called"
+    workspace = Workspace()
+    assert {type(step) for step in EVERYTHING} == set(Step.__subclasses__())
+    for step in EVERYTHING:
+        words = step.with_folder(typed).to_argv()
+        printed = json.loads(done(*words, *([] if "--json" in words else ["--json"])).out)
+        result = step.with_folder(called).execute(workspace)
+        assert comparable(json.loads(json.dumps(result)), called) == comparable(printed, typed)
+    files = [file.relative_to(called) for file in called.rglob("*") if file.is_file()]
+    assert {step.out for step in EVERYTHING if step.out} <= {file.parts[0] for file in files}
+    for file in files:
+        if file.suffix in (".png", ".csv", ".safetensors") or file == TEST:
+            assert (called / file).read_bytes() == (typed / file).read_bytes(), file
+
+
+def comparable(result: Any, folder: Path) -> Any:
+    """Return a result without what differs between two runs: its folder, and seconds."""
+    if isinstance(result, dict):
+        timed = ("seconds", "images_per_second")
+        return {k: comparable(v, folder) for k, v in result.items() if k not in timed}
+    if isinstance(result, list):
+        return [comparable(value, folder) for value in result]
+    return result.replace(str(folder), "") if isinstance(result, str) else result
+
+
+@pytest.mark.parametrize("command", FUNCTIONS)
+def test_defaults_of_a_command_are_those_of_its_function(command: str) -> None:
+    group = COMMANDS
+    for word in command.split():
+        group = group.commands[word]
+    typed = inspect.signature(group.callback.__wrapped__).parameters
+    called = inspect.signature(FUNCTIONS[command]).parameters
+    shared = {name for name in typed.keys() & called.keys() if name not in ("out", "track")}
+    shared -= {name for name in shared if called[name].default is inspect.Parameter.empty}
+    assert shared
+    for name in shared:
+        default = called[name].default
+        assert typed[name].default == (None if default == () else default), name
+
+
 # -- every recipe runs ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_runs_quickly_and_leaves_a_page(
-    name: str, tmp_path: Path, require: Callable[[str], Path]
+    name: str, tmp_path: Path, require: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = RECIPES[name]
-    for part in (*recipe.needs, *recipe.files[:1]):
+    whole = RECIPES[name]
+    for part in (*whole.needs, *(whole.file.names[:1] if whole.file else ())):
         if part not in ("digits", "waveforms"):
             require(part.split("/")[0])
+    recipe = replace(whole, steps=tuple(map(lessened, whole.steps)))
+    monkeypatch.setitem(RECIPES, name, recipe)
     folder = tmp_path / name
     outcome = done("recipe", "run", name, "--quick", "--out", folder, "--json")
     result = json.loads(outcome.out)
     page = Page(folder / "recipe.html")
 
     assert result["page"] == str(folder / "recipe.html")
-    assert [row["title"] for row in result["figures"]] == [row.title for row in recipe.figures]
-    assert all(math.isfinite(value) for row in result["figures"] for value in row["ours"])
-    assert all(len(row["ours"]) == 1 for row in result["figures"])
+    assert [row["title"] for row in result["metrics"]] == [row.title for row in recipe.metrics]
+    assert all(math.isfinite(value) for row in result["metrics"] for value in row["values"])
+    assert all(len(row["values"]) == 1 for row in result["metrics"])
     commands = shown(name, "--quick", "--out", folder)
     assert [command for command in commands if command not in page.text] == []
     assert [command for command in commands if command not in outcome.err] == []
 
     captions = [step.caption for step in recipe.steps if step.caption]
     assert "A quick run." in page.text
-    assert [text for text in (recipe.story, *captions) if text not in page.text] == []
+    assert [text for text in (recipe.explanation, *captions) if text not in page.text] == []
     assert [picture["alt"] for picture in page.pictures][: len(captions)] == captions
     assert [link for link in page.links if not link.startswith("data:image/")] == []
     for step in recipe.steps:
-        if step.trains:
-            run = Run.open(step.output(folder) or folder)
-            assert run.history()[-1]["epoch"] == run.record.training_config.epochs
+        if isinstance(step, steps.Train):
+            run = Run.open(folder / step.out)
+            assert run.history()[-1]["epoch"] == run.record.training_config.epochs == 1
             assert run.path.name in page.text
 
 
@@ -110,11 +224,7 @@ def test_every_recipe_runs_quickly_and_leaves_a_page(
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_command_that_is_shown_parses(name: str, options: tuple[str, ...]) -> None:
     for command in shown(name, *options):
-        group: Any = typer.main.get_command(app)
-        arguments = shlex.split(command)[1:]
-        while hasattr(group, "commands"):
-            group = group.commands[arguments.pop(0)]
-        group.make_context(command, arguments)
+        parse(command)
 
 
 def test_quick_options_take_the_place_of_the_commands_own(tiny: Recipe) -> None:
@@ -130,10 +240,11 @@ def test_runs_go_into_a_folder_of_the_recipes_name(tiny: Recipe) -> None:
     assert shown("tiny", "--out", "my runs")[0].endswith("--out 'my runs/small'")
 
 
-def test_show_as_json_tells_the_same(tiny: Recipe) -> None:
-    told = json.loads(done("recipe", "show", "tiny", "--json").out)
-    assert told["commands"] == shown("tiny")
-    assert (told["name"], told["about"], told["story"]) == (tiny.name, tiny.about, tiny.story)
+def test_show_as_json_says_the_same(tiny: Recipe) -> None:
+    content = json.loads(done("recipe", "show", "tiny", "--json").out)
+    assert content["commands"] == shown("tiny")
+    for name in ("name", "description", "explanation"):
+        assert content[name] == getattr(tiny, name)
 
 
 def test_list_names_every_recipe_and_what_it_misses(
@@ -188,13 +299,13 @@ def test_what_is_measured_is_what_the_commands_measure(tiny: Recipe, tmp_path: P
     folder = tmp_path / "tiny"
     result = json.loads(done("recipe", "run", "tiny", "--out", folder, "--json").out)
     measured = json.loads(done("evaluate", folder / "small", "--json").out)
-    ours, pca = result["figures"]
-    assert ours["ours"] == [ours["mean"]] == [measured["test"]["mse"]]
-    assert ours["minutes"] == measured["training"]["seconds"] / 60
+    model, pca = result["metrics"]
+    assert model["values"] == [model["mean"]] == [measured["test"]["mse"]]
+    assert model["minutes"] == measured["training"]["seconds"] / 60
     assert pca["mean"] == measured["baselines"]["pca"]["mse"]
     assert pca["minutes"] is pca["reported"] is None
     page = Page(folder / "recipe.html")
-    assert f"0.1 a <paper> {ours['mean']:.4f}" in page.text
+    assert f"0.1 a <paper> {model['mean']:.4f}" in page.text
     assert "quick" not in page.text
     assert Run.open(folder / "small").record.training_config.epochs == 3
 
@@ -204,13 +315,35 @@ def test_every_seed_is_trained_and_the_page_gives_their_spread(
 ) -> None:
     folder = tmp_path / "tiny"
     arguments = ("run", "tiny", "--quick", "--seeds", 3, "--out", folder, "--json")
-    (ours, _) = json.loads(done("recipe", *arguments).out)["figures"]
-    assert len(set(ours["ours"])) == 3
-    assert ours["mean"] == pytest.approx(statistics.mean(ours["ours"]))
-    assert ours["deviation"] == pytest.approx(statistics.stdev(ours["ours"]))
+    (model, _) = json.loads(done("recipe", *arguments).out)["metrics"]
+    assert len(set(model["values"])) == 3
+    assert model["mean"] == pytest.approx(statistics.mean(model["values"]))
+    assert model["std"] == pytest.approx(statistics.stdev(model["values"]))
     runs = [folder / "small", folder / "seed-1" / "small", folder / "seed-2" / "small"]
     assert [Run.open(run).record.training_config.seed for run in runs] == [0, 1, 2]
-    assert f"{ours['mean']:.4f} ± {ours['deviation']:.4f}" in Page(folder / "recipe.html").text
+    assert f"{model['mean']:.4f} ± {model['std']:.4f}" in Page(folder / "recipe.html").text
+
+
+def test_a_library_caller_gets_results_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    loaded = []
+
+    def counted(origin: Origin, *rest: Any, **options: Any) -> Samples:
+        loaded.append(origin.source)
+        return open_or_decode(origin, *rest, **options)
+
+    monkeypatch.setattr("isthmus.data.load.open_or_decode", counted)
+    train, evaluate, _ = TINY.steps
+    twice = (train, replace(train, out="other"), evaluate, steps.Evaluate("other"))
+    result = run_recipe(replace(TINY, steps=twice), tmp_path / "tiny", quick=True)
+    assert capfd.readouterr() == ("", "")
+    assert loaded == ["digits"]  # once, for two trainings and two evaluations
+    assert (
+        result.outcomes[0].results["small"]["test"] == result.outcomes[0].results["other"]["test"]
+    )
+    assert result.metrics[0]["values"] == [result.outcomes[0].results["small"]["test"]["mse"]]
+    assert Page(result.page).text.count("--out") == 2
 
 
 def test_a_folder_that_holds_something_is_left_alone(tiny: Recipe, tmp_path: Path) -> None:
@@ -221,7 +354,7 @@ def test_a_folder_that_holds_something_is_left_alone(tiny: Recipe, tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
 
 
-def test_a_recipe_that_was_stopped_goes_on(tiny: Recipe, tmp_path: Path) -> None:
+def test_a_recipe_that_was_stopped_continues(tiny: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     whole = json.loads(done("recipe", "run", "tiny", "--out", folder, "--json").out)
     shutil.rmtree(folder / "small")
@@ -232,16 +365,16 @@ def test_a_recipe_that_was_stopped_goes_on(tiny: Recipe, tmp_path: Path) -> None
 
     resumed = json.loads(done("recipe", "run", "tiny", "--out", folder, "--json").out)
     assert Run.open(folder / "small").history()[-1]["epoch"] == 3
-    assert resumed["figures"][0]["ours"] == whole["figures"][0]["ours"]
+    assert resumed["metrics"][0]["values"] == whole["metrics"][0]["values"]
     assert (folder / "recipe.html").exists()
 
 
 @pytest.mark.parametrize(
     ("place", "reached"),
     [
-        ("isthmus.data.loading.load_as", 1),
-        ("isthmus.evaluation.evaluate", 2),
-        ("isthmus.gallery.previews.preview", 3),
+        ("isthmus.data.load.load", 1),
+        ("isthmus.session.evaluate", 2),
+        ("isthmus.reports.outputs.preview", 3),
     ],
 )
 def test_an_interruption_ends_the_recipe_at_any_step(
@@ -257,7 +390,7 @@ def test_an_interruption_ends_the_recipe_at_any_step(
     assert outcome.code == 130
     assert f"[{reached}/3]" in outcome.err
     assert f"[{reached + 1}/3]" not in outcome.err
-    assert "goes on with what is left" in outcome.err
+    assert "continue with what is left" in outcome.err
     assert done("recipe", "run", "tiny", "--out", folder).out.split() == [
         str(folder / "recipe.html")
     ]
@@ -281,7 +414,7 @@ def test_what_has_been_trained_is_not_trained_again(tiny: Recipe, tmp_path: Path
     result = json.loads(done("recipe", "run", "tiny", "--seeds", 2, "--out", folder, "--json").out)
     assert Run.open(folder / "small").record.environment == made
     assert (folder / "digits.png").stat().st_mtime_ns == picture
-    assert len(set(result["figures"][0]["ours"])) == 2
+    assert len(set(result["metrics"][0]["values"])) == 2
 
 
 @pytest.mark.parametrize("options", [("tiny", "--quick"), ("digits-pca",)])
@@ -311,6 +444,6 @@ def test_no_seed_at_all_is_refused(tiny: Recipe, tmp_path: Path) -> None:
 def test_the_digits_show_as_much_variance_as_reported(tmp_path: Path) -> None:
     folder = tmp_path / "pca"
     result = json.loads(done("recipe", "run", "digits-pca", "--out", folder, "--json").out)
-    first, second = (row["mean"] for row in result["figures"][:2])
+    first, second = (row["mean"] for row in result["metrics"][:2])
     assert first == pytest.approx(0.1489, abs=2e-4)
     assert second == pytest.approx(0.1362, abs=2e-4)

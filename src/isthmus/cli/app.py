@@ -102,14 +102,6 @@ def _whole_numbers(text: str) -> list[int]:
         raise OptionError(f"{text!r} should be whole numbers with x between, as 48x64.") from None
 
 
-def format_skipped(skipped: tuple[tuple[str, str], ...]) -> str:
-    """Return how many files were skipped and one reason, or nothing if there are none."""
-    if not skipped:
-        return ""
-    name, reason = skipped[0]
-    return f"; {len(skipped):,} skipped as broken, such as {name} ({reason})"
-
-
 def format_number(value: Any) -> str:
     """Format a number for people, and None as a dash."""
     if isinstance(value, int | float):

@@ -1,17 +1,13 @@
 """Commands that use a trained model: denoise, encode, map, index, search, morph, predict."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from isthmus.cli.app import Json, Limit, RunFolder, Source, app, format_skipped
+from isthmus.cli.app import Json, Limit, RunFolder, Source, app
 from isthmus.cli.terminal import print_json, print_result, say, track
 from isthmus.errors import OptionError
-
-if TYPE_CHECKING:
-    from isthmus.data.samples import Samples
-    from isthmus.session import Session
 
 Layer = Annotated[
     str, typer.Option(help="code, or the name of a layer as isthmus summary RUN lists it.")
@@ -113,28 +109,23 @@ def map_command(
 
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
     """
-    from isthmus.files import write_bytes
-    from isthmus.latent.maps import Map
-    from isthmus.reports.pictures import describe_quality, map_picture, require_map_style
+    from isthmus.reports.outputs import write_map
+    from isthmus.reports.pictures import describe_quality
     from isthmus.session import Session
-    from isthmus.viz.canvas import require_png, write_png
 
-    session = Session(run, track=track)
-    base = None if onto is None else Map.load(onto, session.model)
-    samples = session.read(source, limit)
-    require_map_style(draw, base.method if base else method, samples)
-    require_png(out)
-    codes = session.encode(samples, layer)
-    if base is not None:
-        fitted_map, file = base.with_codes(codes), onto
-    else:
-        fitted_map, file = session.stored_map(codes, method, seed=seed, max_samples=max_samples)
-    write_png(out, map_picture(fitted_map, draw, samples, session.model))
-    table = out.with_suffix(".csv")
-    write_bytes(table, fitted_map.to_csv().encode())
-    result = session.map_quality(fitted_map, codes, samples)
-    paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
-    print_result(result | paths, f"{out}: {describe_quality(result)}", as_json)
+    result = write_map(
+        Session(run, track=track),
+        source,
+        out,
+        method=method,
+        style=draw,
+        onto=onto,
+        max_samples=max_samples,
+        layer=layer,
+        seed=seed,
+        limit=limit,
+    )
+    print_result(result, f"{out}: {describe_quality(result)}", as_json)
 
 
 @app.command()
@@ -166,6 +157,7 @@ def index(
     """
     from isthmus.inference import TrainedModel
     from isthmus.latent.indexing import build_index, check_index, update_index
+    from isthmus.reports.outputs import describe_index
     from isthmus.training.run import Run
 
     model, folder = TrainedModel.load(run), run / "index"
@@ -199,17 +191,9 @@ def index(
             layer=layer or "code",
             track=track,
         )
-    content = {
-        "index": str(folder),
-        "n": len(found),
-        "kind": found.kind,
-        "metric": found.metric,
-        "recall_10": found.recall,
-    }
     how = "exact search" if found.kind == "exact" else f"IVF-flat, recall@10 {found.recall:.3f}"
-    print_result(
-        content, f"{folder}: {len(found):,} codes, {found.metric} distance, {how}", as_json
-    )
+    text = f"{folder}: {len(found):,} codes, {found.metric} distance, {how}"
+    print_result(describe_index(folder, found), text, as_json)
 
 
 @app.command()
@@ -225,19 +209,10 @@ def search(
 
     Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
     """
-    from isthmus.reports.pictures import search_picture
+    from isthmus.reports.outputs import write_search
     from isthmus.session import Session
-    from isthmus.viz.canvas import require_png, write_png
 
-    if out is not None:
-        require_png(out)
-    session = Session(run, track=track, say=say)
-    sample = _only(session, query) if Path(query).is_file() else None
-    result = session.search(query if sample is None else sample, k, label=label)
-    if out is not None:
-        values = None if sample is None else sample.values[0]
-        write_png(out, search_picture(session, query, values, result))
-    rows = result.matches()
+    rows = write_search(Session(run, track=track, say=say), query, out, k=k, label=label)
     if as_json:
         print_json(rows)
         return
@@ -279,37 +254,20 @@ def morph(
 
     Example: isthmus morph runs/mine a.jpg b.jpg --steps 7 --out strip.png
     """
-    from isthmus.files import write_bytes
-    from isthmus.reports.pictures import morph_picture
+    from isthmus.reports.outputs import write_morph
     from isthmus.session import Session
-    from isthmus.viz.canvas import require_png, write_png
-    from isthmus.viz.strips import gif
 
-    session = Session(run, track=track)
-    session.model.require_task("reconstruct")
-    is_film = out.suffix.lower() == ".gif"
-    if not is_film:
-        require_png(out)
-    if (among, start, end) == (None, None, None):
-        ends = [_only(session, image) for image in images]
-        frames = session.interpolate(ends, steps, path)
-        last = ends[-1].values[0]
-    elif among is None or start is None or end is None:
-        raise OptionError("a direction between classes needs --among, --start and --end.")
-    elif len(images) != 1 or path != "linear":
-        raise OptionError(
-            f"a morph between classes needs 1 image and the path linear, not {len(images)} and "
-            f"{path}."
-        )
-    else:
-        ends = [_only(session, images[0])]
-        frames = session.traverse(ends[0], session.read(among), (start, end), steps)
-        last = None
-    if is_film and len(ends) != 4:
-        write_bytes(out, gif(frames))
-    else:
-        write_png(out, morph_picture(frames, ends[0].values[0], last, len(ends)))
-    print_result({"picture": str(out), "steps": steps, "path": path}, f"{out}", as_json)
+    result = write_morph(
+        Session(run, track=track),
+        images,
+        out,
+        steps=steps,
+        path=path,
+        among=among,
+        start=start,
+        end=end,
+    )
+    print_result(result, f"{out}", as_json)
 
 
 @app.command()
@@ -328,22 +286,19 @@ def predict(
 
     Example: isthmus predict runs/pets photo.jpg folder/ --json
     """
-    from isthmus.evaluation.predictions import prediction_rows
     from isthmus.inference import TrainedModel
-    from isthmus.reports.pictures import predictions
-    from isthmus.viz.canvas import require_png, write_png
+    from isthmus.reports.outputs import describe_samples, write_predictions
+    from isthmus.viz.canvas import require_png
 
     model = TrainedModel.load(run)
     model.require_task("classify", "segment")
     if out is not None:
-        require_png(out)
+        require_png(out)  # before anything is read
     read = [model.read(source, limit=limit, track=track) for source in sources]
     for samples in read:
         if samples.skipped:
-            say(samples.describe() + format_skipped(samples.skipped))
-    rows = [row for samples in read for row in prediction_rows(model, samples)]
-    if out is not None:
-        write_png(out, predictions(model, read))
+            say(describe_samples(samples))
+    rows = write_predictions(model, read, out)
     if as_json:
         print_json(rows)
         return
@@ -361,11 +316,3 @@ def _print_check(folder: Path, reason: str | None, as_json: bool) -> None:
     if reason:
         text = f"the index at {folder} {reason}; make it again with isthmus index."
     print_result({"index": str(folder), "current": reason is None, "reason": reason}, text, as_json)
-
-
-def _only(session: "Session", image: str) -> "Samples":
-    """Read one image as the model wants it."""
-    samples = session.read(image, limit=2)
-    if len(samples) > 1:
-        raise OptionError(f"{image} holds several samples; give a single image.")
-    return samples

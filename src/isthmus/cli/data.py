@@ -1,7 +1,7 @@
 """`isthmus data`: the named data sets and the cache."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -9,10 +9,6 @@ from rich.table import Table
 from isthmus.cli.app import Json, Limit, Size, Source, app, make_preprocessing
 from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
 from isthmus.errors import OptionError
-
-if TYPE_CHECKING:
-    from isthmus.data.samples import Samples
-
 
 data_app = typer.Typer(
     help="The named data sets: contents, size, origin, and whether they are on this machine.\n\n"
@@ -111,21 +107,20 @@ def preview_command(
 
     Example: isthmus data preview mnist --corrupt gaussian:0.1 --corrupt gaussian:0.5
     """
-    from isthmus.data.corruption import Corruption
-    from isthmus.data.load import load_with
     from isthmus.inference import TrainedModel
-    from isthmus.reports.pictures import preview
-    from isthmus.viz.canvas import require_png, write_png
+    from isthmus.reports.outputs import write_preview
 
-    require_png(out)
-    noise = [Corruption.parse(text) for text in corrupt or ()]
-    models = [(run.resolve().name, TrainedModel.load(run)) for run in through or ()]
-    wanted = models[0][1].preprocessing if models else make_preprocessing(size, None, None, "white")
-    if models and size:
-        raise OptionError("a run decides the size of its images; leave the size out.")
-    samples = load_with(source, wanted, limit=limit, track=track)
-    write_png(out, preview(samples, noise, models, seed))
-    print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
+    result = write_preview(
+        source,
+        out,
+        corrupt=corrupt or (),
+        models=[(run.resolve().name, TrainedModel.load(run)) for run in through or ()],
+        limit=limit,
+        size=make_preprocessing(size, None, None, "white").size,
+        seed=seed,
+        track=track,
+    )
+    print_result(result, f"{out}", as_json)
 
 
 @data_app.command("map")
@@ -145,19 +140,12 @@ def map_command(
 
     Example: isthmus data map digits --out digits.png
     """
-    from isthmus.data.load import load
-    from isthmus.latent.codes import Codes
-    from isthmus.latent.maps import fit_map, map_quality, require_method
+    from isthmus.reports.outputs import write_source_map
     from isthmus.reports.pictures import describe_quality
-    from isthmus.viz.canvas import require_png, write_png
-    from isthmus.viz.maps import scatter
 
-    require_method(method)
-    require_png(out)
-    codes = Codes.of_values(load(source, limit=limit, track=track))
-    fitted_map = fit_map(codes, method, seed=seed, max_samples=max_samples, track=track)
-    write_png(out, scatter(fitted_map))
-    result = {**map_quality(fitted_map, codes, seed=seed), "picture": str(out)}
+    result = write_source_map(
+        source, out, method=method, max_samples=max_samples, seed=seed, limit=limit, track=track
+    )
     shares = result.get("explained_variance")
     text = f"{out}: {describe_quality(result)}"
     if shares:
@@ -191,60 +179,17 @@ def export_command(
 
     Example: isthmus data export runs/mine --split test --out test.npz
     """
-    from isthmus.data.export import export
+    from isthmus.reports.outputs import write_export
+    from isthmus.session import Session
+    from isthmus.training.run import is_run
 
-    samples = _chosen(_read(source, split, limit), tuple(only or ()), count)
-    export(samples, out)
-    print_result(
-        {"out": str(out), "samples": len(samples)}, f"{out}: {samples.describe()}", as_json
+    result = write_export(
+        Session(source, track=track) if is_run(source) else source,
+        out,
+        split=split,
+        only=only or (),
+        count=count,
+        limit=limit,
+        track=track,
     )
-
-
-def _read(source: str, split: str | None, limit: int | None) -> "Samples":
-    """Read a source or the data of a run, or one split of it."""
-    from isthmus.data.load import load
-    from isthmus.data.samples import SPLITS
-    from isthmus.training.run import Run
-
-    if split is not None and split not in SPLITS:
-        raise OptionError(f"there is no split {split!r}; there are {', '.join(SPLITS)}.")
-    if not (Path(source) / "run.json").is_file():
-        samples = load(source, limit=limit, track=track)
-        return samples if split is None else _own_split(samples, source, split)
-    if limit is not None:
-        raise OptionError("a run has its own data; leave the limit out, or give a count.")
-    run = Run.open(source)
-    samples = run.samples(track)
-    return samples if split is None else samples.take(getattr(run.split(), split))
-
-
-def _own_split(samples: "Samples", source: str, split: str) -> "Samples":
-    """Return one split of a source that defines splits itself."""
-    import numpy as np
-
-    from isthmus.data.samples import SPLITS
-
-    if samples.splits is None:
-        raise OptionError(f"{source} defines no splits; give a run on it instead.")
-    indices = np.flatnonzero(samples.splits == SPLITS.index(split))
-    if len(indices) == 0:
-        raise OptionError(f"{source} has no {split} split; choose another.")
-    return samples.take(indices)
-
-
-def _chosen(samples: "Samples", only: tuple[str, ...], count: int | None) -> "Samples":
-    """Return the samples of these names, if any are given, and at most so many."""
-    import numpy as np
-
-    from isthmus.data.manifest import evenly_spaced
-
-    if count is not None and count < 1:
-        raise OptionError(f"the count must be at least 1, not {count}.")
-    places = {name: i for i, name in enumerate(samples.names)} if only else {}
-    for name in only:
-        if name not in places:
-            raise OptionError(
-                f"there is no sample {name!r}; names are such as {samples.names[0]!r}."
-            )
-    indices = np.array([places[name] for name in only] or range(len(samples)), np.int64)
-    return samples.take(indices[evenly_spaced(len(indices), count)])
+    print_result(result, f"{out}: {result['description']}", as_json)

@@ -14,7 +14,6 @@ from isthmus.cli.app import (
     Source,
     app,
     format_number,
-    format_skipped,
     parse_shape,
 )
 from isthmus.cli.tables import make_table, show_evaluation
@@ -42,13 +41,14 @@ def evaluate(
 
     Example: isthmus evaluate runs/mine --json
     """
+    from isthmus.reports.outputs import describe_samples
     from isthmus.session import Session
     from isthmus.training.run import Run
 
     session = Session(Run.open(run), track=track)
     samples = session.read(source, limit) if source else None
     if samples is not None and samples.skipped:
-        say(samples.describe() + format_skipped(samples.skipped))
+        say(describe_samples(samples))
     result = session.evaluate(samples, plain=Run.open(plain) if plain else None)
     if as_json:
         print_json(result)
@@ -70,15 +70,11 @@ def reconstruct(
 
     Example: isthmus reconstruct runs/mine photos/ --out grid.png
     """
-    from isthmus.reports.pictures import reconstructions
+    from isthmus.reports.outputs import write_reconstructions
     from isthmus.session import Session
-    from isthmus.viz.canvas import write_png
 
-    session = Session(run, track=track)
-    session.model.require_task("reconstruct")
-    samples = session.read(source, limit)
-    write_png(out, reconstructions(session, samples))
-    print_result({"picture": str(out), "samples": len(samples)}, f"{out}", as_json)
+    result = write_reconstructions(Session(run, track=track), source, out, limit=limit)
+    print_result(result, f"{out}", as_json)
 
 
 @app.command()

@@ -1,10 +1,6 @@
-"""`isthmus recipe`: the known experiments, shown as commands and carried out."""
+"""`isthmus recipe`: the known experiments, printed as commands and run."""
 
-import io
-import json
-import shlex
 import textwrap
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +8,10 @@ import typer
 from rich.table import Table
 
 from isthmus.cli.app import Json, app
-from isthmus.cli.terminal import out_console, print_json, print_result, say
-from isthmus.errors import OptionError
+from isthmus.cli.terminal import out_console, print_json, print_result, say, show_training, track
 
 if TYPE_CHECKING:
     from isthmus.recipes import Recipe
-    from isthmus.reports.recipe import Outcome
 
 recipe_app = typer.Typer(
     help="Known experiments, each with what the literature reports.\n\n"
@@ -26,48 +20,46 @@ recipe_app = typer.Typer(
 )
 app.add_typer(recipe_app, name="recipe")
 
-Name = Annotated[str, typer.Argument(help="Of isthmus recipe list.")]
+Name = Annotated[str, typer.Argument(help="A name that isthmus recipe list prints.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to make; else runs/NAME.")]
 Quick = Annotated[bool, typer.Option("--quick", help="In under a minute, on a part of the data.")]
-PAGE = "recipe.html"
 
 
 @recipe_app.command("list")
 def list_command(as_json: Json = False) -> None:
-    """List the recipes, and the data that they need and miss.
+    """List the recipes, and the data that each needs and that is missing.
 
     Example: isthmus recipe list
     """
     from isthmus.recipes import RECIPES
 
     if as_json:
-        print_json([_row(recipe) for recipe in RECIPES.values()])
+        print_json([_summarize(recipe) for recipe in RECIPES.values()])
         return
     table = Table(box=None, header_style="bold")
     table.add_column("name", no_wrap=True)
-    table.add_column("what")
+    table.add_column("description")
     table.add_column("data")
     for recipe in RECIPES.values():
         missing = ", ".join(recipe.missing)
-        table.add_row(recipe.name, recipe.about, f"needs {missing}" if missing else "present")
+        table.add_row(recipe.name, recipe.description, f"needs {missing}" if missing else "present")
     out_console.print(table)
 
 
 @recipe_app.command()
 def show(name: Name, out: Out = None, quick: Quick = False, as_json: Json = False) -> None:
-    """Print what a recipe does, as commands that one could type.
+    """Print what a recipe does, as commands that can be typed.
 
     Example: isthmus recipe show fashion-2d
     """
     from isthmus.recipes import recipe_row
 
     recipe = recipe_row(name)
-    lines = recipe.lines(_folder(recipe, out), quick)
-    if as_json:
-        print_json({**_row(recipe), "story": recipe.story, "commands": lines})
-        return
-    about = [f"# {line}" for line in textwrap.wrap(f"{recipe.about}. {recipe.story}", 97)]
-    print_result({}, "\n".join([*about, *lines]), False)
+    commands = recipe.commands(out or _default_folder(recipe), quick)
+    texts = {"explanation": recipe.explanation, "commands": commands}
+    intro = textwrap.wrap(f"{recipe.description}. {recipe.explanation}", 97)
+    text = "\n".join([*(f"# {line}" for line in intro), *commands])
+    print_result(_summarize(recipe) | texts, text, as_json)
 
 
 @recipe_app.command()
@@ -76,70 +68,39 @@ def run(
     out: Out = None,
     quick: Quick = False,
     seeds: Annotated[
-        int, typer.Option(help="Do all so many times, and give mean and deviation.")
+        int, typer.Option(help="Run everything so many times, and give mean and deviation.")
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Carry out a recipe; it leaves run folders, pictures and a page.
+    """Run a recipe; it leaves run folders, pictures and a page.
 
-    A recipe that was stopped goes on when it is run again: what has been trained stays.
+    A recipe that was stopped continues when it is run again: what is trained is kept.
 
     Example: isthmus recipe run mnist-denoise --quick
     """
-    from isthmus import __version__
     from isthmus.recipes import recipe_row
-    from isthmus.reports.recipe import begin_recipe, measure_recipe, write_recipe_page
+    from isthmus.recipes.run import run_recipe
 
     recipe = recipe_row(name)
-    if seeds < 1:
-        raise OptionError(f"seeds must be at least 1, not {seeds}.")
-    recipe.require_data()
-    folder = _folder(recipe, out)
-    begin_recipe(recipe, folder, quick)
+    folder = out or _default_folder(recipe)
     try:
-        outcomes = [_carried_out(recipe, folder, quick, seed) for seed in range(seeds)]
+        result = run_recipe(
+            recipe, folder, quick=quick, seeds=seeds, track=track, follow=show_training, say=say
+        )
     except (KeyboardInterrupt, SystemExit):
-        say("The same recipe run goes on with what is left.")
+        say("Run the same recipe again to continue with what is left.")
         raise
-    page = folder / PAGE
-    write_recipe_page(recipe, outcomes, page, quick=quick, version=__version__)
-    content = {"page": str(page), "quick": quick, "figures": measure_recipe(recipe, outcomes)}
-    print_result(content, f"{page}", as_json)
+    content = {"page": str(result.page), "quick": quick, "metrics": result.metrics}
+    print_result(content, f"{result.page}", as_json)
 
 
-def _carried_out(recipe: "Recipe", folder: Path, quick: bool, seed: int) -> "Outcome":
-    """Carry out what is left of the steps; every seed but the first has a folder of its own."""
-    from isthmus.reports.recipe import Outcome, remaining_command
-
-    folder = folder / f"seed-{seed}" if seed else folder
-    folder.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = {}
-    commands = recipe.commands(folder, quick, seed)
-    for number, (step, words) in enumerate(zip(recipe.steps, commands, strict=True), 1):
-        say(f"[{number}/{len(commands)}] isthmus {shlex.join(words)}")
-        left = remaining_command(step, words, folder)
-        if not left:
-            say("    is there already.")
-            continue
-        printed = _printed(left)
-        if step.name:
-            results[step.name] = json.loads(printed)
-    return Outcome(folder, results)
+def _default_folder(recipe: "Recipe") -> Path:
+    return Path("runs") / recipe.name
 
 
-def _printed(words: list[str]) -> str:
-    """Carry out a command in this process and return what it prints."""
-    printed = io.StringIO()
-    with redirect_stdout(printed):
-        code = app(words, standalone_mode=False)
-    if code:  # of an interruption
-        raise SystemExit(code)
-    return printed.getvalue()
-
-
-def _folder(recipe: "Recipe", out: Path | None) -> Path:
-    return out or Path("runs") / recipe.name
-
-
-def _row(recipe: "Recipe") -> dict[str, Any]:
-    return {"name": recipe.name, "about": recipe.about, "missing": list(recipe.missing)}
+def _summarize(recipe: "Recipe") -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "missing": list(recipe.missing),
+    }

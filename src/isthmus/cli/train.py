@@ -15,7 +15,6 @@ from isthmus.cli.app import (
     Size,
     Source,
     app,
-    format_skipped,
     make_preprocessing,
     model_options,
     parse_task,
@@ -122,6 +121,7 @@ def train(
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.load import load_with
+    from isthmus.reports.outputs import describe_samples
     from isthmus.training.store import require_free
     from isthmus.training.train import train as begin
 
@@ -130,7 +130,7 @@ def train(
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
     samples = load_with(source, preprocessing, limit=data.limit, track=track)
-    say(samples.describe() + format_skipped(samples.skipped))
+    say(describe_samples(samples))
     training = begin(
         samples,
         model.model,

@@ -28,18 +28,11 @@ def transposed(
 
     Example: isthmus transposed "1 2; 3 4" "1 1; 1 1" --stride 2
     """
-    from isthmus.models.transposed import contributions
-    from isthmus.viz.canvas import write_png
-    from isthmus.viz.transposed import transposed as draw
+    from isthmus.reports.outputs import write_transposed
 
-    x, weights = _matrix(values), _matrix(kernel)
-    if stride < 1:
-        raise OptionError(f"the stride must be at least 1, not {stride}.")
-    added = contributions(x, weights, stride)
-    result = added.sum(0)
-    write_png(out, draw(x, weights, added))
-    rows = "\n".join("  ".join(f"{value:>5g}" for value in row) for row in result)
-    print_result({"picture": str(out), "result": result.tolist()}, f"{rows}\n{out}", as_json)
+    result = write_transposed(_matrix(values), _matrix(kernel), out, stride=stride)
+    rows = "\n".join("  ".join(f"{value:>5g}" for value in row) for row in result["result"])
+    print_result(result, f"{rows}\n{out}", as_json)
 
 
 def _matrix(text: str) -> "NDArray[np.float64]":

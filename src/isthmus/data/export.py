@@ -3,19 +3,40 @@
 import io
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.manifest import evenly_spaced
 from isthmus.data.readers.layouts import CLASSES_FILE, SPLIT_FOLDERS
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError
 from isthmus.files import atomic_write, write_bytes
 
 UNSAFE_PARTS = {"/", ".."}  # parts of names that would lead out of the folder
+
+
+def select(samples: Samples, only: Sequence[str] = (), count: int | None = None) -> Samples:
+    """Return the samples of these names, by default all, and at most `count`, spread evenly.
+
+    Raises
+    ------
+    OptionError
+        If there is no sample of a name, or the count is below 1.
+    """
+    if count is not None and count < 1:
+        raise OptionError(f"the count must be at least 1, not {count}.")
+    row_of = {name: row for row, name in enumerate(samples.names)} if only else {}
+    for name in only:
+        if name not in row_of:
+            raise OptionError(
+                f"there is no sample {name!r}; names are such as {samples.names[0]!r}."
+            )
+    rows = np.array([row_of[name] for name in only] or range(len(samples)), np.int64)
+    return samples.take(rows[evenly_spaced(len(rows), count)])
 
 
 def export(samples: Samples, out: Path) -> None:

@@ -1,16 +1,16 @@
-"""The known experiments: each a row of commands, with what the literature reports.
+"""Known experiments: each a row of steps, with the metrics that the literature reports.
 
-`isthmus recipe show` prints the commands of a row and `isthmus recipe run` carries out these very
-commands, so that both cannot differ.
+A step renders itself as a command, which `isthmus recipe show` prints, and executes itself by
+calling functions, which `isthmus recipe run` does. Both follow from the same fields.
 """
 
 from isthmus.errors import OptionError
 from isthmus.recipes import clothes, digits, faces, photographs, signals
 from isthmus.recipes.recipe import Metric as Metric
 from isthmus.recipes.recipe import Recipe as Recipe
-from isthmus.recipes.recipe import Step as Step
+from isthmus.recipes.step import Step as Step
 
-__all__ = ["RECIPES", "Figure", "Recipe", "Step", "recipe_row"]
+__all__ = ["RECIPES", "Metric", "Recipe", "Step", "recipe_row"]
 
 RECIPES: dict[str, Recipe] = {
     row.name: row
@@ -37,7 +37,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe_row(name: str) -> Recipe:
-    """Return the row of `RECIPES`, or say which there are."""
+    """Return a row of `RECIPES`, or raise an error that lists the names."""
     if name not in RECIPES:
         raise OptionError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
     return RECIPES[name]

@@ -1,76 +1,88 @@
 """Recipes on Fashion-MNIST."""
 
-from isthmus.recipes.recipe import Metric, Recipe, Step
-from isthmus.recipes.steps import COURSE, evaluate, fit_map, predict, put_aside, rows, share, train
+from isthmus.recipes.recipe import Metric, Recipe, accuracy
+from isthmus.recipes.shared import COURSE, FEW, TEST, Options, export_test
+from isthmus.recipes.steps import Evaluate, Map, MapSamples, Predict, Preview, Train
 
-FEW_WIDE = "--limit 1000 --epochs 5 --batch-size 16 --size 14"  # its running means need steps
-WIDE = "--model conv-bn-2d --batch-size 100 --optimizer adam --lr 0.001 --schedule constant"
+# The means that batch normalization keeps of the wide model need many steps: small batches.
+FEW_WIDE: Options = {"limit": 1000, "epochs": 5, "batch_size": 16, "size": 14}
+WIDE: Options = {
+    "model": "conv-bn-2d",
+    "batch_size": 100,
+    "optimizer": "adam",
+    "lr": 0.001,
+    "schedule": "constant",
+    "quick": FEW_WIDE,
+}
 
 
-TEST = "cross-entropy on the test part, {}"
 FASHION_2D = Recipe(
     "fashion-2d",
     "Fashion-MNIST in a code of two numbers: a wide model, ours, and a denoiser",
-    "Every piece of clothing becomes a point of the plane, and is drawn again from its two "
-    "coordinates alone. The wide model is that of the report; ours is the default of Isthmus.",
+    "Every piece of clothing becomes a point in the plane and is reconstructed from its two "
+    "coordinates alone. The wide model is that of the report; conv is the default model of "
+    "Isthmus.",
     (
-        train("fashion-mnist", "conv-bn-2d", f"{WIDE} --epochs 100", FEW_WIDE),
-        train("fashion-mnist", "conv", "--code-size 2", FEW_WIDE),
-        train(
-            "fashion-mnist",
-            "denoiser",
-            f"{WIDE} --epochs 20 --corrupt gaussian:0.5",
-            FEW_WIDE,
+        Train("fashion-mnist", **WIDE, epochs=100, out="conv-bn-2d"),
+        Train("fashion-mnist", code_size=2, out="conv", quick=FEW_WIDE),
+        Train("fashion-mnist", **WIDE, epochs=20, corrupt="gaussian:0.5", out="denoiser"),
+        Evaluate("conv-bn-2d"),
+        Evaluate("conv"),
+        Evaluate("denoiser", plain="conv-bn-2d"),
+        export_test("conv-bn-2d", 500),
+        Preview(
+            TEST,
+            through=("conv-bn-2d", "conv"),
+            out="reconstructions.png",
+            caption="Ten test images and their reconstructions by the wide model and by conv.",
         ),
-        evaluate("conv-bn-2d"),
-        evaluate("conv"),
-        evaluate("denoiser", "--plain {out}/conv-bn-2d "),
-        put_aside("conv-bn-2d", 500),
-        rows(
-            "rebuilt",
-            "Ten test images, through the wide model and through ours.",
+        Preview(
+            TEST,
+            corrupt=("gaussian:0.5",),
+            through=("conv-bn-2d", "denoiser"),
+            out="denoised.png",
+            caption="The same with noise of standard deviation 0.5, and their reconstructions by "
+            "the wide model and by its denoiser.",
+        ),
+        Map(
             "conv-bn-2d",
+            TEST,
+            method="code",
+            out="code.png",
+            caption="Test images at the two numbers of their codes, wide model.",
+        ),
+        Map(
             "conv",
+            TEST,
+            method="code",
+            out="code-conv.png",
+            caption="The same in the code of conv.",
         ),
-        rows(
-            "denoised",
-            "The same under noise of deviation 0.5, through the wide model and its denoiser.",
+        Map(
             "conv-bn-2d",
-            "denoiser",
-            corrupt="gaussian:0.5",
+            TEST,
+            method="pca",
+            layer="encoder.4",
+            out="convolution.png",
+            caption="By the output of the last convolution of the wide model, by PCA.",
         ),
-        fit_map(
-            "conv-bn-2d",
-            "--method code",
-            "code",
-            "Test images at the two numbers of their codes, wide model.",
-        ),
-        fit_map("conv", "--method code", "code-conv", "The same in the code of ours."),
-        fit_map(
-            "conv-bn-2d",
-            "--layer encoder.4 --method pca",
-            "convolution",
-            "By what leaves the last convolution of the wide model, by PCA.",
-        ),
-        Step(
-            "data map {out}/test.npz --method pca --json --out {out}/pixels.png",
-            caption="By their pixels, by PCA.",
-            name="pixels",
-        ),
+        MapSamples(TEST, method="pca", out="pixels.png", caption="By their pixels, by PCA."),
     ),
     (
-        Metric(TEST.format("conv-bn-2d"), "conv-bn-2d.test.bce", "0.3296 after 3 hours", COURSE),
-        Metric(TEST.format("conv, ours"), "conv.test.bce"),
         Metric(
-            "… from noisy images, conv-bn-2d as a denoiser",
-            "denoiser.test.bce",
-            "0.3440",
+            "cross-entropy on the test split, conv-bn-2d",
+            "conv-bn-2d.test.bce",
+            "0.3296 after 3 hours",
             COURSE,
         ),
-        Metric("cross-entropy of PCA with 2", "conv-bn-2d.baselines.pca.bce"),
-        share("told right by the 10 nearest in the code, conv-bn-2d", "code.knn_10"),
-        share("… conv, ours", "code-conv.knn_10"),
-        share("… two principal components of the pixels", "pixels.knn_10"),
+        Metric("… conv (our default)", "conv.test.bce"),
+        Metric(
+            "… conv-bn-2d as a denoiser, from noisy images", "denoiser.test.bce", "0.3440", COURSE
+        ),
+        Metric("… PCA with 2 components", "conv-bn-2d.baselines.pca.bce"),
+        accuracy("accuracy of the 10 nearest neighbors in the code, conv-bn-2d", "code.knn_10"),
+        accuracy("… conv (our default)", "code-conv.knn_10"),
+        accuracy("… two principal components of the pixels", "pixels.knn_10"),
     ),
     needs=("fashion-mnist",),
 )
@@ -78,29 +90,43 @@ FASHION_2D = Recipe(
 
 FASHION_CNN = Recipe(
     "fashion-cnn",
-    "clothing sorted by a network of fewer than 100,000 parameters",
-    "The list of results kept beside Fashion-MNIST has a convolutional network of that size. "
-    "Clothing may be mirrored, so half of it is, others in each epoch.",
+    "clothing classified by a network of fewer than 100,000 parameters",
+    "The benchmark of Fashion-MNIST lists a convolutional network of that size. As mirrored "
+    "clothing is still clothing, half of the images are flipped, other ones in every epoch.",
     (
-        train("fashion-mnist", "cnn-tiny", "--task classify --model cnn-tiny --flip"),
-        evaluate("cnn-tiny"),
-        put_aside("cnn-tiny", 1_000),
-        predict("cnn-tiny", "Test images, what the network sees in each, and how sure it is."),
-        fit_map(
+        Train(
+            "fashion-mnist",
+            task="classify",
+            model="cnn-tiny",
+            flip=True,
+            out="cnn-tiny",
+            quick=FEW,
+        ),
+        Evaluate("cnn-tiny"),
+        export_test("cnn-tiny", 1_000),
+        Predict(
             "cnn-tiny",
-            "--method tsne --seed 0",
-            "map",
-            "Test images by the features before the last layer, by t-SNE.",
+            TEST,
+            out="cnn-tiny.png",
+            caption="Test images with their predicted classes and probabilities.",
+        ),
+        Map(
+            "cnn-tiny",
+            TEST,
+            method="tsne",
+            seed=0,
+            out="map.png",
+            caption="Test images by the features before the last layer, by t-SNE.",
         ),
     ),
     (
-        share(
-            "right on the test part",
+        accuracy(
+            "accuracy on the test split",
             "cnn-tiny.test.accuracy",
             "92.5%",
             "the data set's own list",
         ),
-        share("… logistic regression on the pixels", "cnn-tiny.baselines.pixels.logistic"),
+        accuracy("… logistic regression on the pixels", "cnn-tiny.baselines.pixels.logistic"),
         Metric(
             "parameters",
             "cnn-tiny.model.parameters",

@@ -1,81 +1,115 @@
 """Recipes on Labeled Faces in the Wild."""
 
-from isthmus.recipes.recipe import Recipe, Step
-from isthmus.recipes.steps import COURSE, error, evaluate, put_aside, rows, train
+from isthmus.recipes.recipe import Recipe, mse
+from isthmus.recipes.shared import COURSE, TEST, Options, export_test
+from isthmus.recipes.steps import (
+    BuildIndex,
+    Evaluate,
+    Export,
+    Morph,
+    Preview,
+    Search,
+    Train,
+    Transposed,
+)
 
-FACES = "--optimizer adamax --schedule constant --epochs 25 --batch-size 32"
-DEEP = f"--model conv-transpose {FACES}"
-FEW_FACES = "--limit 240 --epochs 5 --batch-size 8"
-SIZES = (1, 8, 32, 128, 512)
+FEW_FACES: Options = {"limit": 240, "epochs": 5, "batch_size": 8}
+ADAMAX: Options = {
+    "epochs": 25,
+    "batch_size": 32,
+    "optimizer": "adamax",
+    "schedule": "constant",
+    "quick": FEW_FACES,
+}
+LINEAR: Options = {"model": "linear", "code_size": 32, **ADAMAX}
+DEEP: Options = {"model": "conv-transpose", **ADAMAX}
 
 
 FACES_LINEAR = Recipe(
     "faces-linear",
     "a linear autoencoder on faces does what PCA does",
-    "With one matrix each way and the squared error, the best that an autoencoder can learn is "
-    "the plane of PCA. Code of 32, faces of 32 × 32. A constant learning rate stops a little short "
-    "of it; one that falls to nothing, our default, comes closer.",
+    "With one matrix for encoding, one for decoding and the squared error, an autoencoder can "
+    "learn nothing better than the plane of PCA. The code has 32 numbers, the faces 32 × 32 "
+    "pixels. With a constant learning rate training stops a little short of the optimum; with one "
+    "that falls to zero, the default of Isthmus, it comes closer.",
     (
-        train("lfw", "linear", f"--model linear --code-size 32 {FACES}", FEW_FACES),
-        train("lfw", "adamw", "--model linear --code-size 32", FEW_FACES),
-        evaluate("linear"),
-        evaluate("adamw"),
-        put_aside("linear", 10),
-        rows("rebuilt", "Test faces and what 32 numbers keep of them.", "linear", "adamw"),
+        Train("lfw", **LINEAR, out="linear"),
+        Train("lfw", model="linear", code_size=32, out="adamw", quick=FEW_FACES),
+        Evaluate("linear"),
+        Evaluate("adamw"),
+        export_test("linear", 10),
+        Preview(
+            TEST,
+            through=("linear", "adamw"),
+            out="reconstructions.png",
+            caption="Test faces and their reconstructions from 32 numbers.",
+        ),
     ),
     (
-        error("squared error on the test part", "linear.test.mse", "as PCA", COURSE),
-        error("… trained with our defaults", "adamw.test.mse"),
-        error("… of PCA with 32", "linear.baselines.pca.mse"),
-        error("… of the mean face", "linear.baselines.mean.mse"),
+        mse("squared error on the test split", "linear.test.mse", "as PCA", COURSE),
+        mse("… trained with our defaults", "adamw.test.mse"),
+        mse("… PCA with 32 components", "linear.baselines.pca.mse"),
+        mse("… the mean face", "linear.baselines.mean.mse"),
     ),
     needs=("lfw",),
 )
 
 
-BY_SIZE = [f"code-{size}" for size in SIZES]
+SIZES = (1, 8, 32, 128, 512)
+BY_SIZE = tuple(f"code-{size}" for size in SIZES)
 REPORTED = {32: ("aims at 0.0056 in an hour", "course exercise, Keras")}
 FACES_DEEP = Recipe(
     "faces-deep",
     "a deep autoencoder on faces, codes from 1 to 512, and how its decoder grows pictures",
-    "Convolutions and max pooling down to the code, transposed convolutions up again. The more "
-    "numbers in the code, the more of a face comes back. A transposed convolution is no "
-    "mystery: each number of a picture stamps the kernel, times itself, onto the larger one.",
+    "Convolutions and max pooling lead down to the code, transposed convolutions up again. The "
+    "more numbers the code has, the more of a face is reconstructed. A transposed convolution "
+    "multiplies the kernel by each number of its input and adds the products up, shifted by the "
+    "stride.",
     (
-        Step(
-            'transposed "1 2; 3 4" "1 1; 1 1" --stride 2 --out {out}/apart.png',
-            caption="A kernel of 2 × 2 and a stride of 2: stamps side by side.",
+        Transposed(
+            ((1, 2), (3, 4)),
+            ((1, 1), (1, 1)),
+            stride=2,
+            out="apart.png",
+            caption="A kernel of 2 × 2 and a stride of 2: the products lie side by side.",
         ),
-        Step(
-            'transposed "1 2; 3 4" "1 1 1; 1 1 1; 1 1 1" --stride 2 --out {out}/over.png',
-            caption="A kernel of 3 × 3: stamps overlap, and there their numbers are added.",
+        Transposed(
+            ((1, 2), (3, 4)),
+            ((1, 1, 1), (1, 1, 1), (1, 1, 1)),
+            stride=2,
+            out="over.png",
+            caption="A kernel of 3 × 3: the products overlap, and are added where they do.",
         ),
-        *(train("lfw", f"code-{size}", f"{DEEP} --code-size {size}", FEW_FACES) for size in SIZES),
-        train("lfw", "linear", f"--model linear --code-size 32 {FACES}", FEW_FACES),
-        train("lfw", "conv", "--code-size 32", FEW_FACES),
-        *(evaluate(run) for run in (*BY_SIZE, "linear", "conv")),
-        put_aside("code-32", 10),
-        rows("rebuilt", "Test faces through codes of 1 to 512 numbers.", *BY_SIZE),
-        rows(
-            "models",
-            "Through 32 numbers: linear, this model, and ours.",
-            "linear",
-            "code-32",
-            "conv",
+        *(Train("lfw", **DEEP, code_size=size, out=f"code-{size}") for size in SIZES),
+        Train("lfw", **LINEAR, out="linear"),
+        Train("lfw", code_size=32, out="conv", quick=FEW_FACES),
+        *(Evaluate(run) for run in (*BY_SIZE, "linear", "conv")),
+        export_test("code-32", 10),
+        Preview(
+            TEST,
+            through=BY_SIZE,
+            out="reconstructions.png",
+            caption="Test faces and their reconstructions from codes of 1 to 512 numbers.",
+        ),
+        Preview(
+            TEST,
+            through=("linear", "code-32", "conv"),
+            out="models.png",
+            caption="From 32 numbers: the linear model, this model, and conv.",
         ),
     ),
     (
         *(
-            error(
-                f"squared error on the test part, code of {size}",
+            mse(
+                f"squared error on the test split, code of {size}",
                 f"code-{size}.test.mse",
                 *REPORTED.get(size, ()),
             )
             for size in SIZES
         ),
-        error("… linear, code of 32", "linear.test.mse", "as PCA", COURSE),
-        error("… PCA with 32", "linear.baselines.pca.mse"),
-        error("… conv, ours, code of 32", "conv.test.mse"),
+        mse("… linear, code of 32", "linear.test.mse", "as PCA", COURSE),
+        mse("… PCA with 32 components", "linear.baselines.pca.mse"),
+        mse("… conv (our default), code of 32", "conv.test.mse"),
     ),
     needs=("lfw",),
 )
@@ -84,100 +118,120 @@ FACES_DEEP = Recipe(
 FACES_DENOISE = Recipe(
     "faces-denoise",
     "a denoiser of faces, with a code of 512",
-    "Noise of deviation 0.1, fresh in every epoch. With a code as large as 512 a model could "
-    "nearly copy what it sees; the noise keeps it from that.",
+    "Gaussian noise of standard deviation 0.1, other noise in every epoch. With a code as large "
+    "as 512 a model could almost copy its input; the noise prevents that.",
     (
-        Step(
-            "data preview lfw --corrupt gaussian:0.01 --corrupt gaussian:0.1 "
-            "--corrupt gaussian:0.5 --out {out}/noise.png",
-            caption="What noise of three strengths does to faces.",
+        Preview(
+            "lfw",
+            corrupt=("gaussian:0.01", "gaussian:0.1", "gaussian:0.5"),
+            out="noise.png",
+            caption="Faces with noise of three strengths.",
         ),
-        train("lfw", "plain", f"{DEEP} --code-size 512", FEW_FACES),
-        train("lfw", "denoiser", f"{DEEP} --code-size 512 --corrupt gaussian:0.1", FEW_FACES),
-        train("lfw", "conv", "--code-size 512 --corrupt gaussian:0.1", FEW_FACES),
-        evaluate("denoiser", "--plain {out}/plain "),
-        evaluate("conv"),
-        put_aside("denoiser", 10),
-        rows(
-            "denoised",
-            "Test faces under noise of 0.1, through the model without and with noise in training, "
-            "and through ours, with noise.",
-            "plain",
-            "denoiser",
-            "conv",
-            corrupt="gaussian:0.1",
+        Train("lfw", **DEEP, code_size=512, out="plain"),
+        Train("lfw", **DEEP, code_size=512, corrupt="gaussian:0.1", out="denoiser"),
+        Train("lfw", code_size=512, corrupt="gaussian:0.1", out="conv", quick=FEW_FACES),
+        Evaluate("denoiser", plain="plain"),
+        Evaluate("conv"),
+        export_test("denoiser", 10),
+        Preview(
+            TEST,
+            corrupt=("gaussian:0.1",),
+            through=("plain", "denoiser", "conv"),
+            out="denoised.png",
+            caption="Test faces with noise of 0.1, and their reconstructions by the model trained "
+            "without noise, by the denoiser, and by conv trained with noise.",
         ),
     ),
     (
-        error("squared error of the noisy faces", "denoiser.noisy.mse"),
-        error("… through the denoiser", "denoiser.test.mse", "pictures only", COURSE),
-        error("… through the same without noise in training", "denoiser.baselines.plain.mse"),
-        error("… through conv, ours, with noise in training", "conv.test.mse"),
+        mse("squared error of the noisy faces", "denoiser.noisy.mse"),
+        mse("… after the denoiser", "denoiser.test.mse", "pictures only", COURSE),
+        mse("… after the same model trained without noise", "denoiser.baselines.plain.mse"),
+        mse("… after conv (our default) trained with noise", "conv.test.mse"),
     ),
     needs=("lfw",),
 )
 
 
-OWN = (  # quick, on every 16th face: those that are searched and morphed are among them
-    train("lfw", "conv", "--code-size 32", "--limit 828 --epochs 8"),
-    evaluate("conv"),
+EVERY_16TH: Options = {
+    "limit": 828
+}  # of the faces; those that are searched and morphed are among them
+OWN_MODEL = (
+    Train("lfw", code_size=32, out="conv", quick={**EVERY_16TH, "epochs": 8}),
+    Evaluate("conv"),
 )
-OWN_ERROR = error(
-    "squared error on the test part, code of 32", "conv.test.mse", "pictures only", COURSE
+OWN_ERROR = mse(
+    "squared error on the test split, code of 32", "conv.test.mse", "pictures only", COURSE
 )
-ASKED = ("Serena_Williams_0027", "George_W_Bush_0101", "Jennifer_Aniston_0018")
-SEARCHES = tuple(
-    Step(
-        f"search {{out}}/conv {name[:-5]}/{name}.jpg --k 8 --out {{out}}/similar-{number}.png",
-        caption=f"The faces whose codes are nearest to that of {name[:-5].replace('_', ' ')}.",
-    )
-    for number, name in enumerate(ASKED, 1)
-)
+QUERIES = ("Serena_Williams", "George_W_Bush", "Jennifer_Aniston")
 FACES_SEARCH = Recipe(
     "faces-search",
     "faces that look alike, found by their codes",
-    "Pictures are alike if their codes are near. Nobody told the model who is who: it finds "
-    "the same pose, light and smile sooner than the same person.",
+    "Images are similar if their codes are close. The model was trained without names: what it "
+    "finds shares the pose, the light and the smile more often than the person.",
     (
-        *OWN,
-        Step("index {out}/conv lfw", "--limit 828"),
-        *SEARCHES,
+        *OWN_MODEL,
+        BuildIndex("conv", "lfw", quick=EVERY_16TH),
+        *(
+            Search(
+                "conv",
+                f"{name}/{name}_{number}.jpg",
+                k=8,
+                out=f"similar-{row}.png",
+                caption=f"The faces whose codes are nearest to that of {name.replace('_', ' ')}.",
+            )
+            for row, (name, number) in enumerate(
+                zip(QUERIES, ("0027", "0101", "0018"), strict=True), 1
+            )
+        ),
     ),
     (OWN_ERROR,),
     needs=("lfw",),
 )
 
 
-FOUR = (
-    "Serena_Williams_0027",
-    "Jennifer_Aniston_0018",
-    "Tony_Blair_0025",
-    "Andre_Agassi_0026",
+MORPHED = (
+    "Serena_Williams/Serena_Williams_0027",
+    "Jennifer_Aniston/Jennifer_Aniston_0018",
+    "Tony_Blair/Tony_Blair_0025",
+    "Andre_Agassi/Andre_Agassi_0026",
 )
-ONLY = " ".join(f"--only {name[:-5]}/{name}.jpg" for name in FOUR)
-FILES = [f"{{out}}/faces/{name[:-5]}/{name}.png" for name in FOUR]
+FILES = tuple(f"faces/{name}.png" for name in MORPHED)
 FACES_MORPH = Recipe(
     "faces-morph",
     "one face becomes another",
-    "The straight line between two codes, decoded point by point: not two faces faded over "
-    "each other, but faces all along.",
+    "The straight line between two codes, decoded point by point. The frames are no mixture of "
+    "two photographs, but a face each.",
     (
-        *OWN,
-        Step(f"data export lfw {ONLY} --out {{out}}/faces", "--limit 828"),
+        *OWN_MODEL,
+        Export(
+            "lfw",
+            only=tuple(f"{name}.jpg" for name in MORPHED),
+            out="faces",
+            quick=EVERY_16TH,
+        ),
         *(
-            Step(
-                f"morph {{out}}/conv {first} {last} --steps 7 --out {{out}}/strip-{number}.png",
+            Morph(
+                "conv",
+                files,
+                steps=7,
+                out=f"strip-{row}.png",
                 caption="From one face to another; at the ends the photographs themselves.",
             )
-            for number, (first, last) in enumerate((FILES[:2], FILES[2:]), 1)
+            for row, files in enumerate((FILES[:2], FILES[2:]), 1)
         ),
-        Step(
-            f"morph {{out}}/conv {' '.join(FILES)} --steps 7 --out {{out}}/sheet.png",
-            caption="Between four faces, which stand at the corners.",
+        Morph(
+            "conv",
+            FILES,
+            steps=7,
+            out="sheet.png",
+            caption="Between four faces, which are at the corners.",
         ),
-        Step(
-            f"morph {{out}}/conv {FILES[0]} {FILES[2]} --steps 15 --out {{out}}/film.gif",
-            caption="The same as a film.",
+        Morph(
+            "conv",
+            (FILES[0], FILES[2]),
+            steps=15,
+            out="film.gif",
+            caption="A morph as a film.",
         ),
     ),
     (OWN_ERROR,),

@@ -1,122 +1,158 @@
 """Recipes on photographs with labels or masks."""
 
-from isthmus.recipes.recipe import Recipe, Step
-from isthmus.recipes.steps import BLOG, COURSE, evaluate, predict, put_aside, share, train
+from pathlib import Path
 
-PETS = "--task classify --size 64 --limit 4000"
-FEW_PETS = "--limit 600 --epochs 10 --size 32"
-ALEX = (
-    "--task classify --model alexnet --width 0.25 --code-size 512 --size 64 --limit 4000 "
-    "--epochs 40 --optimizer adam --lr 0.0003"
-)
-FEW_ALEX = "--limit 600 --epochs 10 --size 32 --width 0.1 --code-size 64"
+from isthmus.recipes.recipe import PERCENT, Metric, Recipe, accuracy
+from isthmus.recipes.shared import BLOG, COURSE, TEST, Options, export_test
+from isthmus.recipes.steps import Evaluate, Export, Predict, Train
+
+PETS: Options = {"task": "classify", "size": 64, "limit": 4000}
+FEW_PETS: Options = {"limit": 600, "epochs": 10, "size": 32}
 
 
 PETS_CNN = Recipe(
     "pets-cnn",
-    "cats and dogs told apart, from nothing",
-    "Convolutional networks on photographs of 64 × 64, moved, zoomed and tinted a little in "
-    "every epoch; of at most 4,000, some are held out. The blog post trains on 2,000, at 150 "
-    "pixels.",
+    "cats and dogs classified by networks trained from scratch",
+    "Convolutional networks on photographs of 64 × 64 pixels, which are shifted, zoomed and "
+    "tinted a little in every epoch. Of at most 4,000 photographs, some are held out. The blog "
+    "post trains on 2,000, of 150 pixels.",
     (
-        train("cats-dogs", "cnn", f"{PETS} --model cnn", f"{FEW_PETS} --width 16"),
-        train("cats-dogs", "cnn-small", f"{PETS} --model cnn-small", FEW_PETS),
-        evaluate("cnn"),
-        evaluate("cnn-small"),
-        put_aside("cnn", 24),
-        predict("cnn", "Test photographs, what cnn sees in each, and how sure it is."),
+        Train("cats-dogs", **PETS, model="cnn", out="cnn", quick={**FEW_PETS, "width": 16}),
+        Train("cats-dogs", **PETS, model="cnn-small", out="cnn-small", quick=FEW_PETS),
+        Evaluate("cnn"),
+        Evaluate("cnn-small"),
+        export_test("cnn", 24),
+        Predict(
+            "cnn",
+            TEST,
+            out="cnn.png",
+            caption="Test photographs with the classes and probabilities that cnn predicts.",
+        ),
     ),
     (
-        share(
-            "right on the test part, cnn", "cnn.test.accuracy", "79 to 81%, its own network", BLOG
+        accuracy(
+            "accuracy on the test split, cnn",
+            "cnn.test.accuracy",
+            "79 to 81%, its own network",
+            BLOG,
         ),
-        share("… cnn-small", "cnn-small.test.accuracy"),
-        share("… logistic regression on the pixels", "cnn.baselines.pixels.logistic"),
+        accuracy("… cnn-small", "cnn-small.test.accuracy"),
+        accuracy("… logistic regression on the pixels", "cnn.baselines.pixels.logistic"),
     ),
     needs=("cats-dogs",),
 )
 
 
+ALEXNET: Options = {
+    "task": "classify",
+    "model": "alexnet",
+    "width": 0.25,
+    "code_size": 512,
+    "size": 64,
+    "limit": 4000,
+    "epochs": 40,
+    "optimizer": "adam",
+    "lr": 0.0003,
+    "quick": {"limit": 600, "epochs": 10, "size": 32, "width": 0.1, "code_size": 64},
+}
 AS_WITH = "as with response normalization"
-RUNS = {  # name: options, and what the report finds
-    "lrn-constant": ("--lrn --schedule constant", "learns faster than in steps"),
-    "lrn-step": ("--lrn --schedule step", "learns slower than at a constant rate"),
-    "no-lrn-constant": ("--no-lrn --schedule constant", AS_WITH),
-    "no-lrn-step": ("--no-lrn --schedule step", AS_WITH),
+RUNS = {  # run: response normalization, schedule, and what the report finds
+    "lrn-constant": (True, "constant", "learns faster than in steps"),
+    "lrn-step": (True, "step", "learns slower than at a constant rate"),
+    "no-lrn-constant": (False, "constant", AS_WITH),
+    "no-lrn-step": (False, "step", AS_WITH),
 }
 ALEXNET_ABLATION = Recipe(
     "alexnet-ablation",
     "what AlexNet's response normalization and learning rate in steps are worth",
     "Four AlexNets of a quarter of the width on cats and dogs: with and without response "
-    "normalization, at a constant rate and at one that falls in steps.",
+    "normalization, with a constant learning rate and with one that falls in steps.",
     (
         *(
-            train("cats-dogs", name, f"{ALEX} {options}", FEW_ALEX)
-            for name, (options, _) in RUNS.items()
+            Train("cats-dogs", **ALEXNET, lrn=lrn, schedule=schedule, out=run)
+            for run, (lrn, schedule, _) in RUNS.items()
         ),
-        *(evaluate(name) for name in RUNS),
+        *(Evaluate(run) for run in RUNS),
     ),
     tuple(
-        share(f"right on the test part, {name}", f"{name}.test.accuracy", found, COURSE)
-        for name, (_, found) in RUNS.items()
+        accuracy(f"accuracy on the test split, {run}", f"{run}.test.accuracy", finding, COURSE)
+        for run, (_, _, finding) in RUNS.items()
     ),
     needs=("cats-dogs",),
 )
 
 
-def segmenting(
-    name: str, about: str, source: str, options: str = "", *, reported: bool = False
+FCN: Options = {
+    "task": "segment",
+    "batch_size": 8,
+    "quick": {"limit": 80, "epochs": 6, "size": (48, 64), "width": 0.1, "batch_size": 4},
+}
+VOC = {"fcn32s": "59.4%", "fcn16s": "62.4%", "fcn8s": "62.7%"}
+LONG = "Long et al. 2015, part of VOC 2011, VGG-16 of ImageNet"
+
+
+def compare_fcns(
+    name: str,
+    description: str,
+    source: str,
+    *,
+    epochs: int | None = None,
+    reported: dict[str, str] | None = None,
 ) -> Recipe:
-    """Return the recipe that trains FCNs without, with one and with two skips."""
-    models = ("fcn32s", "fcn16s", "fcn8s")
-    voc = {"fcn32s": "59.4%", "fcn16s": "62.4%", "fcn8s": "62.7%"}
-    source_of = "Long et al. 2015, part of VOC 2011, VGG-16 of ImageNet"
-    quick = "--limit 80 --epochs 6 --size 48x64 --width 0.1 --batch-size 4"
-    options = f"--task segment --batch-size 8{options}"
+    """Return the recipe that compares FCNs without, with one and with two skip connections."""
+    order = dict.fromkeys(VOC, "32s < 16s < 8s")  # the paper's finding on another data set
     return Recipe(
         name,
-        about,
-        "Fully convolutional networks give each pixel a class. Without skips they decide once for "
-        "every 32 × 32 pixels and interpolate between; one and two skips bring back finer "
-        "outlines. Ours are slim and start from nothing.",
+        description,
+        "Fully convolutional networks predict a class for each pixel. Without skip connections "
+        "they predict one for every 32 × 32 pixels and interpolate between; with one and two, "
+        "outlines become finer. These networks are narrow and are trained from scratch.",
         (
-            *(train(source, model, f"--model {model} {options}", quick) for model in models),
-            *(evaluate(model) for model in models),
-            Step("data export {out}/fcn8s --split test --count 3 --out {out}/test"),
+            *(Train(source, model=model, epochs=epochs, out=model, **FCN) for model in VOC),
+            *(Evaluate(model) for model in VOC),
+            Export(Path("fcn8s"), split="test", count=3, out="test"),
             *(
-                predict(model, f"Test images and what {model} sees in them.", "test")
-                for model in models
+                Predict(
+                    model,
+                    Path("test"),
+                    out=f"{model}.png",
+                    caption=f"Test images with the masks that {model} predicts.",
+                )
+                for model in VOC
             ),
         ),
         tuple(
-            share(
+            Metric(
                 f"mean intersection over union, {model}",
                 f"{model}.test.mean_iou",
-                voc[model] if reported else "32s < 16s < 8s",
-                source_of if reported else "Long et al. 2015, on Pascal VOC",
+                found,
+                LONG if reported else "Long et al. 2015, on Pascal VOC",
+                PERCENT,
             )
-            for model in models
+            for model, found in (reported or order).items()
         ),
         needs=(source,),
     )
 
 
-STREETS_FCN = segmenting(
+STREETS_FCN = compare_fcns(
     "streets-fcn",
     "street scenes, pixel by pixel, with 0, 1 and 2 skips",
     "camvid",
-    " --epochs 12",
+    epochs=12,
 )
 
 
-VOC_FCN = segmenting(
+VOC_FCN = compare_fcns(
     "voc-fcn",
     "objects of Pascal VOC 2012, pixel by pixel, with 0, 1 and 2 skips",
     "voc2012",
-    reported=True,
+    reported=VOC,
 )
 
 
-BIRDS_FCN = segmenting(
-    "birds-fcn", "the birds of CUB-200-2011, pixel by pixel, with 0, 1 and 2 skips", "cub200"
+BIRDS_FCN = compare_fcns(
+    "birds-fcn",
+    "the birds of CUB-200-2011, pixel by pixel, with 0, 1 and 2 skips",
+    "cub200",
 )

@@ -1,43 +1,53 @@
 """Recipes on one-dimensional signals."""
 
-from isthmus.recipes.recipe import Recipe, Step
-from isthmus.recipes.steps import COURSE, error, evaluate, fit_map, put_aside, rows, share, train
+from isthmus.recipes.recipe import Recipe, accuracy, mse
+from isthmus.recipes.shared import COURSE, TEST, Options, export_test
+from isthmus.recipes.steps import Evaluate, Map, Preview, Train
 
 NOISE = "gaussian-unclipped:0.2"
-FEW = "--limit 1000 --epochs 6"
+CONV1D: Options = {"code_size": 16, "epochs": 60, "quick": {"limit": 1000, "epochs": 6}}
 SIGNALS_1D = Recipe(
     "signals-1d",
-    "waveforms rebuilt, cleaned and mapped by a one-dimensional autoencoder",
-    "Four shapes, single and double, made by a generator: sine, triangle, square and sawtooth "
-    "waves of 128 steps. The model squeezes each into 16 numbers; its denoiser was given them "
-    "under noise. Codes that are near belong to waves that begin alike and repeat as often, sooner "
-    "than to waves of one shape, and so it is on the map.",
+    "waveforms reconstructed, denoised and mapped by a one-dimensional autoencoder",
+    "A generator makes waves of four shapes, single and double: sine, triangle, square and "
+    "sawtooth, of 128 steps each. The model compresses each wave into 16 numbers; its denoiser was "
+    "trained on waves with noise. Waves with similar codes begin in the same way and have the same "
+    "period more often than the same shape, and the map shows that too.",
     (
-        Step(
-            "data preview waveforms --limit 8 --out {out}/waveforms.png",
-            caption="Eight of the waveforms.",
+        Preview("waveforms", limit=8, out="waveforms.png", caption="Eight of the waveforms."),
+        Train("waveforms", **CONV1D, out="conv1d"),
+        Train("waveforms", **CONV1D, corrupt=NOISE, out="denoiser"),
+        Evaluate("conv1d"),
+        Evaluate("denoiser", plain="conv1d"),
+        export_test("conv1d", 400),
+        Preview(
+            TEST,
+            through=("conv1d",),
+            out="reconstructions.png",
+            caption="Test waveforms and their reconstructions.",
         ),
-        train("waveforms", "conv1d", "--code-size 16 --epochs 60", FEW),
-        train("waveforms", "denoiser", f"--code-size 16 --epochs 60 --corrupt {NOISE}", FEW),
-        evaluate("conv1d"),
-        evaluate("denoiser", "--plain {out}/conv1d "),
-        put_aside("conv1d", 400),
-        rows("rebuilt", "Test waveforms and what comes back.", "conv1d"),
-        rows(
-            "denoised",
-            "Under noise, and through both models.",
+        Preview(
+            TEST,
+            corrupt=(NOISE,),
+            through=("conv1d", "denoiser"),
+            out="denoised.png",
+            caption="With noise, and their reconstructions by both models.",
+        ),
+        Map(
             "conv1d",
-            "denoiser",
-            corrupt=NOISE,
+            TEST,
+            method="tsne",
+            seed=0,
+            out="map.png",
+            caption="The codes of test waveforms by t-SNE.",
         ),
-        fit_map("conv1d", "--method tsne --seed 0", "map", "The codes of test waveforms by t-SNE."),
     ),
     (
-        error("squared error on the test part", "conv1d.test.mse", "pictures only", COURSE),
-        error("squared error of PCA with 16", "conv1d.baselines.pca.mse"),
-        error("squared error of the noisy waveforms", "denoiser.noisy.mse"),
-        error("… through the denoiser", "denoiser.test.mse", "pictures only", COURSE),
-        share("classes told right by the 4 nearest codes", "conv1d.codes.knn_4"),
+        mse("squared error on the test split", "conv1d.test.mse", "pictures only", COURSE),
+        mse("… PCA with 16 components", "conv1d.baselines.pca.mse"),
+        mse("squared error of the noisy waveforms", "denoiser.noisy.mse"),
+        mse("… after the denoiser", "denoiser.test.mse", "pictures only", COURSE),
+        accuracy("accuracy of the 4 nearest neighbors in the code", "conv1d.codes.knn_4"),
     ),
     needs=("waveforms",),
 )
