@@ -25,7 +25,7 @@ from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Autoencoder, Network, channels_last
 from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS, TASKS, Task
-from isthmus.models.summary import Layer, summarize
+from isthmus.models.summary import Layer, summarize_network
 from isthmus.runtime import configure_process
 
 MODEL_FILE = "model.safetensors"
@@ -217,7 +217,7 @@ class TrainedModel:
     @cached_property
     def layers(self) -> list[Layer]:
         """The layers in the order in which a sample passes them; see `summarize`."""
-        return summarize(self.config)
+        return summarize_network(self.module, self.config.shape)
 
     def layer(self, name: str) -> Layer:
         """Return the layer of that name.

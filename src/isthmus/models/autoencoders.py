@@ -17,6 +17,7 @@ from isthmus.models.layers import (
     Autoencoder,
     Unpatch,
     dense_layers,
+    is_on_meta,
     lecun_normal,
     with_crop,
     with_padding,
@@ -70,7 +71,8 @@ def linear(shape: Sequence[int], code_size: int) -> Autoencoder:
     # From a projection, training finds directions of little variance many times faster than from
     # two independent matrices: on LFW the error is within 1% of PCA's when it would still be a
     # third above it.
-    nn.init.orthogonal_(encoder.weight)
+    if not is_on_meta(encoder):
+        nn.init.orthogonal_(encoder.weight)
     with torch.no_grad():
         decoder.weight.copy_(encoder.weight.T)
     return Autoencoder(

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from isthmus.models.layers import AnyModule
+
 
 class Recorder:
     """A copy of a network that returns what leaves some of its modules.
@@ -27,7 +29,7 @@ class Recorder:
     """
 
     def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
-        self._network = _copy_modules(network)
+        self._network = copy_modules(network)
         self._outputs: dict[str, Tensor] = {}
         for name in names:
             hook = partial(self._record, name, name == names[-1])
@@ -50,7 +52,7 @@ class _LastRecorded(Exception):  # noqa: N818 - no error: it ends a pass early
     """All wanted outputs are there."""
 
 
-def _copy_modules(network: nn.Module) -> nn.Module:
-    """Copy modules, but share their parameters and buffers."""
+def copy_modules(network: AnyModule) -> AnyModule:
+    """Return a copy of the modules that shares their parameters and buffers."""
     tensors = itertools.chain(network.parameters(), network.buffers())
     return copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})

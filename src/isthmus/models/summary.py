@@ -1,14 +1,15 @@
 """`summarize`: the layers of a model with their output shapes, parameters and multiplications."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from isthmus.models.config import ModelConfig
-from isthmus.models.layers import count_parameters
+from isthmus.models.layers import Network, count_parameters
+from isthmus.models.recorder import copy_modules
 
 ACTIVATIONS = (nn.ReLU, nn.ELU, nn.SELU, nn.GELU)  # listed with the layer that they follow
 
@@ -48,13 +49,30 @@ def summarize(model_config: ModelConfig) -> list[Layer]:
 
     Nothing is computed or allocated: the shapes come from a pass on torch's meta device.
     """
-    module = model_config.build_on_meta().eval()
+    return summarize_network(model_config.build_on_meta().eval(), model_config.shape)
+
+
+def summarize_network(network: Network, shape: Sequence[int]) -> list[Layer]:
+    """List the layers of a network that exists already; see `summarize`.
+
+    A sample of zeros passes the network itself, which takes milliseconds. The meta device would
+    take a second: there torch computes shapes by its Python reference and imports its compiler.
+
+    Parameters
+    ----------
+    network : Network
+        In evaluation mode; it is left as it is.
+    shape : tuple of int
+        Of one sample x: (C, H, W), or (C, L) for signals.
+    """
+    network = copy_modules(network)  # hooks on the network itself would catch other callers
+    device = next(network.parameters()).device
     layers: list[Layer] = []
-    for name, part in module.named_modules():
+    for name, part in network.named_modules():
         if not list(part.children()):
             part.register_forward_hook(_recorder(name, layers))
     with torch.inference_mode():
-        module(torch.empty(1, *model_config.shape, device="meta"))
+        network(torch.zeros(1, *shape, device=device))
     return layers
 
 

@@ -26,7 +26,6 @@ from isthmus.evaluation.summaries import (
 )
 from isthmus.files import require_writable_place, write_bytes
 from isthmus.models.registry import Task
-from isthmus.models.summary import summarize
 from isthmus.reports.page import embedded, render
 from isthmus.reports.pictures import (
     describe_quality,
@@ -103,7 +102,7 @@ def render_report(session: Session, *, plain: Run | None = None) -> bytes:
     if not history:
         raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
     evaluation = session.evaluate(plain=plain)
-    record, layers = run.record, summarize(run.record.model_config)
+    record, layers = run.record, session.model.layers
     sections = SECTIONS[record.model_config.task]
     return render(
         "autoencoder.html.jinja" if sections is _autoencoder else "labels.html.jinja",
