@@ -82,7 +82,7 @@ def denoise_values(model: TrainedModel, values: Values, *, track: Track = untrac
     Raises
     ------
     ModelError
-        If the model is no autoencoder, or signals are not of its shape.
+        If the model is not an autoencoder, or signals are not of its shape.
     """
     starts = range(0, len(values), model.batch_size)
     batches = [
@@ -118,7 +118,8 @@ def denoise(
     Raises
     ------
     OptionError
-        If `out` exists and is no empty folder, lies in the source, or has no fitting name.
+        If `out` exists and is not an empty folder, lies in the source, or has an unsuitable
+        name.
     SourceError
         If the source cannot be read, or more than a tenth of its pictures are broken.
     ModelError
@@ -243,7 +244,7 @@ def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def _reject_existing(out: Path, source: Path) -> None:
-    """Refuse to write over anything, or into the source."""
+    """Reject an output that would overwrite something or lie in the source."""
     try:
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
             raise OptionError(f"{out} lies in {source}, its source; choose another place.")

@@ -155,7 +155,9 @@ def from_json(kind: type[T], content: dict[str, Any]) -> T:
     try:
         return kind(**values)
     except TypeError as error:
-        raise IsthmusError(f"this is no {kind.__name__}: {first_sentence(error)}.") from error
+        raise IsthmusError(
+            f"these are not the fields of {kind.__name__}: {first_sentence(error)}."
+        ) from error
 
 
 def fingerprint(*parts: Any) -> str:

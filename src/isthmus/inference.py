@@ -100,7 +100,7 @@ class TrainedModel:
     def from_bytes(
         cls, content: bytes, device: str = "cpu", precision: Precision = "32"
     ) -> "TrainedModel":
-        """Return the model that `to_bytes` made the content of; see `load`.
+        """Return the model whose `to_bytes` gave this content; see `load`.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class TrainedModel:
         Raises
         ------
         ModelError
-            If the model is no autoencoder, or the codes are not of its size.
+            If the model is not an autoencoder, or the codes are not of its size.
         """
         module = self._autoencoder()
         if z.ndim != 2 or z.shape[1] != self.config.code_size:
@@ -243,7 +243,7 @@ class TrainedModel:
         return fingerprint(self.config, self.preprocessing, *parts)
 
     def check_fingerprint(self, model: str, what: str, remedy: str) -> None:
-        """Refuse what was made by another model.
+        """Reject what was made by another model.
 
         Parameters
         ----------
@@ -263,7 +263,7 @@ class TrainedModel:
             )
 
     def require_task(self, *tasks: Task) -> None:
-        """Refuse what only models of these tasks can do.
+        """Reject what only models of these tasks can do.
 
         Raises
         ------
@@ -285,7 +285,7 @@ class TrainedModel:
         Raises
         ------
         ModelError
-            If the model is no autoencoder.
+            If the model is not an autoencoder.
         """
         self.require_task("reconstruct")
         batches = (self._to_samples(output) for _, output in self.outputs(values))
@@ -409,8 +409,8 @@ class TrainedModel:
     @contextmanager
     def _computing(self) -> Iterator[None]:
         """Compute without gradients and in the chosen precision; torch keeps both per thread."""
-        narrow = self.precision == "bf16"
-        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=narrow)
+        is_bf16 = self.precision == "bf16"
+        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=is_bf16)
         with torch.inference_mode(), autocast:
             yield
 
@@ -432,7 +432,7 @@ class TrainedModel:
 
 
 def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:
-    """Return what `TrainedModel.to_bytes` has put into the content."""
+    """Return config, preprocessing and module from the content that `to_bytes` returned."""
     metadata = json.loads(_header(content)["isthmus"])
     config = from_json(ModelConfig, metadata["config"])
     module = config.build_on_meta()  # draws no first weights only to replace them

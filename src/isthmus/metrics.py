@@ -5,7 +5,8 @@ Metrics of reconstructions take outputs y and originals x of the same shape, (N,
 (N,): the mean over the pixels and channels of each sample. Outputs are not clipped: a model whose
 output is not a sigmoid is measured as it answers.
 
-Metrics of classes follow from a confusion matrix (K, K), rows truth, or from probabilities (N, K).
+Metrics of classes follow from a confusion matrix (K, K), whose rows are the true classes, or from
+probabilities (N, K).
 A ratio without a denominator, such as the recall of a class that never occurs, is NaN.
 """
 
@@ -58,7 +59,7 @@ def ssim(y: Tensor, x: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If these are no images, or smaller ones; see `has_ssim`.
+        If these are not images, or smaller ones; see `has_ssim`.
     """
     if not has_ssim(tuple(x.shape[1:])):
         raise ValueError(f"SSIM needs images of at least 6 × 6 pixels, not {tuple(x.shape[2:])}.")
@@ -119,7 +120,7 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
     Returns
     -------
     (K, K) int64
-        Rows truth, columns predictions; on the device of the labels.
+        Rows are true classes, columns predicted ones; on the device of the labels.
 
     Raises
     ------
@@ -164,7 +165,7 @@ def iou(matrix: Tensor) -> Tensor:
 
 
 def mean_iou(matrix: Tensor) -> float:
-    """Return the mean intersection over union of the classes that occur in the truth.
+    """Return the mean intersection over union of the classes that occur among the labels.
 
     A class that was only predicted has no 0 of its own in the mean: its pixels already lower the
     values of the true classes.
@@ -240,7 +241,7 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
 
 
 def _require_classes(values: Tensor, classes: int) -> None:
-    """Refuse classes that would be counted as other ones."""
+    """Reject classes that would be counted as other ones."""
     if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < classes:
         raise ValueError(
             f"classes of {values.min()} to {values.max()} are not all in 0 to {classes - 1}."

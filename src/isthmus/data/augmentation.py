@@ -1,7 +1,7 @@
 """`Augmentation`: random changes of training images, so that fewer labels teach as much.
 
 All movements of an image are one affine interpolation: interpolating several times would blur
-it. Its mask moves with it, to the nearest pixel, as a mean of classes is no class.
+it. Its mask moves with it, to the nearest pixel: a mean of classes is not a class.
 """
 
 from dataclasses import dataclass

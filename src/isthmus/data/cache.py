@@ -289,7 +289,7 @@ def _describe(samples: Samples) -> dict[str, Any]:
 
 
 def _store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
-    """Fit and write an array of samples, a part at a time."""
+    """Fit and write an array of samples, block by block."""
     preprocessing = origin.preprocessing
     shape: tuple[int, ...] = values.shape[1:]
     if len(shape) == 2 and (preprocessing.crop or preprocessing.size or preprocessing.channels):

@@ -109,7 +109,7 @@ class Items:
         return None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return arrays for an .npz file, from which `from_arrays` makes the items again.
+        """Return arrays for an .npz file, from which `from_arrays` rebuilds the items.
 
         The names are one array of bytes: NumPy's own text arrays give each name the room of the
         longest, four bytes a letter.
@@ -125,7 +125,7 @@ class Items:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Items":
-        """Make items of what `to_arrays` returned."""
+        """Rebuild items from what `to_arrays` returned."""
         return cls(
             Names(arrays["names"], arrays["name_ends"]),
             arrays.get("labels"),
@@ -134,7 +134,7 @@ class Items:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object, from which `from_json` makes the items again."""
+        """Return a JSON object, from which `from_json` rebuilds the items."""
         return {
             "names": list(self.names),
             "labels": None if self.labels is None else self.labels.tolist(),
@@ -144,7 +144,7 @@ class Items:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Items":
-        """Make items of what `to_json` returned."""
+        """Rebuild items from what `to_json` returned."""
         labels = content["labels"]
         return cls(
             content["names"],

@@ -77,7 +77,7 @@ class Preprocessing:
             ImageColor.getrgb(self.background)
         except ValueError:
             raise OptionError(
-                f"{self.background!r} is no color; give a name such as white, or #rrggbb."
+                f"{self.background!r} is not a color; give a name such as white, or #rrggbb."
             ) from None
         if not self.low < self.high:
             raise OptionError(f"low must be below high, not {self.low} and {self.high}.")
@@ -151,7 +151,7 @@ class Preprocessing:
         """
         try:
             with _open_picture(_read_content(file)) as picture:
-                _reject_no_mask(picture)
+                _reject_non_mask(picture)
                 return np.array(picture)
         except DECODE_ERRORS as error:
             raise _explain(error) from error
@@ -159,7 +159,7 @@ class Preprocessing:
     def fit_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop and resize one mask (H, W) as `fit` does a picture.
 
-        A mean of classes is no class, so each pixel takes the class at its center.
+        A mean of classes is not a class, so each pixel takes the class at its center.
         """
         mask = self.apply_crop(mask)
         if self.size is None or mask.shape == self.size:
@@ -331,7 +331,7 @@ def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.round(values * 255.0).astype(np.uint8)
     raise SourceError(
-        f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are no pixels; "
+        f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are not pixels; "
         "give whole numbers from 0 to 255 or fractions from 0 to 1."
     )
 
@@ -387,8 +387,8 @@ def _read_content(file: bytes | str) -> bytes:
         return opened.read()
 
 
-def _reject_no_mask(picture: Image.Image) -> None:
-    """Refuse a picture that cannot be a mask."""
+def _reject_non_mask(picture: Image.Image) -> None:
+    """Reject a picture that cannot be a mask."""
     if picture.format in LOSSY_FORMATS:
         raise MaskError(f"is a {picture.format}, which does not keep values; save a PNG")
     if picture.mode not in MASK_MODES:

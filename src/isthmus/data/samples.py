@@ -36,7 +36,7 @@ class Origin:
 
     @classmethod
     def build(cls, content: dict[str, Any]) -> "Origin":
-        """Make it from the JSON object that `files.plain` made of one."""
+        """Return the origin that `files.to_json` turned into this JSON object."""
         preprocessing = from_json(Preprocessing, content["preprocessing"])
         return from_json(cls, {**content, "preprocessing": preprocessing})
 
@@ -53,7 +53,7 @@ class Samples(HasItems):
         Names, which say where each sample came from and are unique within the source; labels, of
         all samples or None; class names, of the samples or, with masks, of their pixels.
     splits : (N,) uint8, optional
-        The source's own division: index of each sample's part in `SPLITS`.
+        The split that the source itself assigns to each sample: its index in `SPLITS`.
     origin : Origin
         Where they come from and how, so that they can be loaded again.
     skipped : tuple of (name, reason)
@@ -67,8 +67,8 @@ class Samples(HasItems):
     Raises
     ------
     SourceError
-        If the parts do not fit each other, a signal holds NaN or infinity, or a mask holds a
-        class that there is not.
+        If names, splits, labels or masks do not fit the values, a signal holds NaN or infinity,
+        or a mask holds a class that does not exist.
     """
 
     values: NDArray[Any]
@@ -89,10 +89,10 @@ class Samples(HasItems):
             )
         if 0 in self.values.shape:
             raise SourceError(f"{name} holds no samples: its shape is {self.values.shape}.")
-        for what, part in (("names", self.names), ("splits", self.splits)):
-            if part is not None and len(part) != len(self.values):
+        for noun, rows in (("names", self.names), ("splits", self.splits)):
+            if rows is not None and len(rows) != len(self.values):
                 raise SourceError(
-                    f"{name} has {len(self.values):,} samples but {len(part):,} {what}."
+                    f"{name} has {len(self.values):,} samples but {len(rows):,} {noun}."
                 )
         if self.labels is not None and self.labels.min() < 0:
             culprit = self.names[int(self.labels.argmin())]

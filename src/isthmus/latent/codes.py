@@ -19,7 +19,7 @@ from isthmus.files import atomic_write, reporting_damage, to_json, write_bytes
 from isthmus.inference import CODE, TrainedModel
 
 FORMAT = 2  # of the files; raise it when an older program could misread them
-KIND = "isthmus codes"  # by which we know our own JSON file
+KIND = "isthmus codes"  # marks a JSON file as one of ours, which may be replaced
 VALUES = "values"  # in place of a layer: the samples as they are
 SUFFIX = ".npy"
 CHECKED_BLOCKS, BLOCK_BYTES = 64, 2**16  # of the numbers that the checksum covers
@@ -73,7 +73,7 @@ class Codes(HasItems):
         )
 
     def check(self, model: TrainedModel) -> None:
-        """Refuse codes that another model made.
+        """Reject codes that another model made.
 
         Raises
         ------

@@ -190,7 +190,7 @@ def _rebuild(
 
 
 def _find_change(sources: list[IndexSource], track: Track) -> str | None:
-    """Say which source is not what it was when the index was made, if one is."""
+    """Return a phrase about the first source that changed since the index was made, if any."""
     for origin, before in ((source.origin, source.fingerprint) for source in sources):
         if not origin.source:  # an array cannot be looked at again
             continue

@@ -144,7 +144,9 @@ def traverse(z: Vector, direction: Vector, steps: int, reach: float = 1.0) -> Ve
 
 def _mean(codes: Codes, name: str) -> Vector:
     if codes.labels is None:
-        raise OptionError("these codes have no classes to go between; give a labelled source.")
+        raise OptionError(
+            "these codes have no classes to find a direction between; give a labeled source."
+        )
     if name not in codes.class_names:
         raise OptionError(f"there is no class {name!r}; there are {list_names(codes.class_names)}.")
     members = codes.z[codes.labels == codes.class_names.index(name)]

@@ -114,7 +114,7 @@ class Map(HasItems):
         )
 
     def check(self, model: TrainedModel) -> None:
-        """Refuse a map of the codes of another model.
+        """Reject a map of the codes of another model.
 
         Raises
         ------
@@ -264,7 +264,7 @@ def fit_map(
 
 
 def require_method(method: str) -> None:
-    """Refuse a method that `METHODS` does not have.
+    """Reject a method that `METHODS` does not have.
 
     Raises
     ------
@@ -328,7 +328,7 @@ def map_quality(
 
 
 def _require_related(fitted_map: Map, codes: Codes, samples: Samples | None) -> None:
-    """Refuse a map of other codes, or codes of other samples."""
+    """Reject a map of other codes, or codes of other samples."""
     of_codes, of_map = (
         (len(one), one.model_fingerprint, one.layer, one.items.fingerprint)
         for one in (codes, fitted_map)

@@ -158,13 +158,13 @@ def _initial_positions(z: NDArray[np.float32], seed: int) -> NDArray[np.float64]
 
 
 def _anchors(z: NDArray[np.float32], xy: NDArray[Any]) -> Params:
-    """Return the parameters of `_near_anchors`: codes, their points, and the points' spacing."""
+    """Return the parameters of `_project_near_anchors`: codes, points, and the points' spacing."""
     xy = xy.astype(np.float32)
     spacing = np.median(other_neighbors(xy, 1)[0]) if len(xy) > 1 else 0.0
     return {"z": z, "xy": xy, "spacing": np.array(spacing)}
 
 
-def _near_anchors(params: Params, z: NDArray[np.float32]) -> NDArray[np.float64]:
+def _project_near_anchors(params: Params, z: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the weighted geometric median of the points of the nearest fitted codes.
 
     Weights are inverse squares of the distances between codes, and the median is computed by
@@ -204,7 +204,7 @@ def _identity(params: Params, z: NDArray[np.float32]) -> NDArray[np.float32]:
 
 METHODS = {
     "pca": Projection(_fit_pca, _project_pca),
-    "tsne": Projection(_fit_tsne, _near_anchors),
-    "umap": Projection(_fit_umap, _near_anchors),
+    "tsne": Projection(_fit_tsne, _project_near_anchors),
+    "umap": Projection(_fit_umap, _project_near_anchors),
     "code": Projection(_fit_code, _identity),
 }

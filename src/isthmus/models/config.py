@@ -212,15 +212,15 @@ def _reject_unknown(task: str) -> None:
 
 
 def _reject_other_task(model: str, task: Task) -> None:
-    """Refuse a model of another task."""
+    """Reject a model of another task."""
     _reject_unknown(task)
     if MODELS[model].task != task:
         there = ", ".join(models_for(task))
-        raise OptionError(f"the model {model} is no {TASKS[task]}; to {task} there are {there}.")
+        raise OptionError(f"the model {model} does not {task}; to {task} there are {there}.")
 
 
 def _reject_shape(model: str, shape: Sequence[int]) -> None:
-    """Refuse a shape that no sample has, or one too small for the model."""
+    """Reject a shape that no sample has, or one too small for the model."""
     if len(shape) not in KINDS or min(shape) < 1:
         raise OptionError(f"a sample is (C, H, W) or (C, L), not {tuple(shape)}.")
     require_kind(model, shape)
@@ -232,7 +232,7 @@ def _reject_shape(model: str, shape: Sequence[int]) -> None:
 
 
 def _reject_option(model: str, name: str, value: Any) -> None:
-    """Refuse an unknown option, or an invalid value of a known one."""
+    """Reject an unknown option, or an invalid value of a known one."""
     defaults = MODELS[model].options
     if name not in defaults:
         there = f"there are {', '.join(defaults)}" if defaults else "it has none"

@@ -1,4 +1,4 @@
-"""`Recorder`: the outputs of single layers, from a network that others use at the same time."""
+"""`Recorder`: the outputs of single layers of a network that other threads use as well."""
 
 import copy
 import itertools
@@ -49,7 +49,7 @@ class Recorder:
 
 
 class _LastRecorded(Exception):  # noqa: N818 - no error: it ends a pass early
-    """All wanted outputs are there."""
+    """The last of the wanted outputs is recorded."""
 
 
 def copy_modules(network: AnyModule) -> AnyModule:

@@ -70,13 +70,13 @@ def summarize_network(network: Network, shape: Sequence[int]) -> list[Layer]:
     layers: list[Layer] = []
     for name, part in network.named_modules():
         if not list(part.children()):
-            part.register_forward_hook(_recorder(name, layers))
+            part.register_forward_hook(_make_hook(name, layers))
     with torch.inference_mode():
         network(torch.zeros(1, *shape, device=device))
     return layers
 
 
-def _recorder(
+def _make_hook(
     name: str, layers: list[Layer]
 ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def record(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -129,7 +129,7 @@ class Batches:
 
         Targets are labels, masks, or the samples before noise. Random numbers are drawn for the
         whole batch, of which each process takes its share: so the result depends neither on the
-        number of processes nor on the batch that an epoch is entered at.
+        number of processes nor on the batch that an epoch starts from.
         """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
         is_flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
@@ -151,7 +151,7 @@ class Batches:
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets of all samples once, in their order, the last batch shorter.
 
-        Nothing is augmented, and noise is frozen: always the same for a sample, so that epochs
+        Nothing is augmented, and noise is fixed: always the same for a sample, so that epochs
         and models are compared on the same inputs.
         """
         for start in range(0, len(self.indices), self.size):
@@ -178,7 +178,7 @@ def noise_fingerprint(
     preprocessing: Preprocessing,
     config: TrainingConfig,
 ) -> str:
-    """Return 16 hexadecimal digits of the samples at `indices` with their frozen noise.
+    """Return 16 hexadecimal digits of the samples at `indices` with their fixed noise.
 
     A run records them, so that noise which another version of NumPy draws differently is noticed
     before anything is measured on it.

@@ -117,7 +117,7 @@ class Loop:
         self.start = replace(self.state)
 
     def walk(self, deadline: float) -> Iterator[Progress]:
-        """Train until the last step, the deadline (seconds of training) or the end of patience."""
+        """Train until the last step, the deadline (seconds of training) or early stopping."""
         per_epoch = len(self.batches)
         while self.state.step < self.steps and not self._is_over(deadline):
             yield from self._epoch(deadline)
@@ -249,7 +249,7 @@ class Loop:
         return make_loss(self.config.loss or "mse", self.config.label_smoothing, counts)
 
     def _update_best(self, error: float, loss: float) -> bool:
-        """Return whether the model is the best so far, of equal ones the one with less loss."""
+        """Note whether the model is the best so far, by error and then by loss; return it."""
         state = self.state
         if (error, loss) >= (state.best_error, state.best_loss):
             return False

@@ -53,7 +53,7 @@ def cross_entropy(
     targets : (N,) or (N, H, W) int64
         Classes, and 255 (void) in masks.
     activation : str
-        What makes probabilities of logits; always "softmax".
+        The output activation, always "softmax".
     smoothing : float
         Share of each label that is spread over all classes (Szegedy et al., Rethinking the
         Inception Architecture, 2016).

@@ -94,7 +94,8 @@ class Run:
 
     store: Store
     record: Record
-    loaded: Samples | None = field(default=None, repr=False)  # spares `samples` to load them again
+    # What `samples` returns without loading it again.
+    loaded: Samples | None = field(default=None, repr=False)
 
     @classmethod
     def create(
@@ -137,7 +138,7 @@ class Run:
         with reporting_damage(file, RunError):
             text = store.read(RECORD)
         if text is None:
-            raise RunError(f"{store.name} is no run folder: it has no run.json.")
+            raise RunError(f"{store.name} is not a run folder: it has no run.json.")
         with reporting_damage(file, RunError):
             content = json.loads(text)
             written = content.get("format")

@@ -135,7 +135,7 @@ class FolderStore:
 
 
 def require_free(path: Path) -> None:
-    """Refuse a path for a new run unless it is free or an empty folder.
+    """Reject a path for a new run unless it is free or an empty folder.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def require_free(path: Path) -> None:
     """
     if (path / "run.json").exists():
         raise RunError(
-            f"{path} is a run already; choose another folder, or go on with it by isthmus resume "
+            f"{path} is a run already; choose another folder, or continue it with isthmus resume "
             f"{path}."
         )
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):

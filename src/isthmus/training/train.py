@@ -1,4 +1,4 @@
-"""`train` and `resume`: a run begins or goes on, and yields `Progress` while it does."""
+"""`train` and `resume`: start or continue a run, as an iterator of `Progress`."""
 
 import math
 from collections.abc import Generator, Iterator
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
@@ -30,15 +29,15 @@ from isthmus.training.targets import check_classes, reject_single_class, require
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
 from isthmus.training.weights import config_on_encoder, initialize, load_encoder
 
-READ_AT_ONCE = 4096  # signals, to find their range
+BLOCK_SIGNALS = 4096  # read at once to find their range; they may be larger than memory
 
 
 class Training(Iterator[Progress]):
     """A training: walk through it, and it yields `Progress` after every step.
 
     Nothing is computed, read or written before the first step. It may be left at any time;
-    `resume` goes on from the last whole epoch. A training that is left frees its run when it is
-    closed or forgotten.
+    `resume` continues from the last whole epoch. A training that is left frees its run when it is
+    closed or garbage-collected.
 
     Examples
     --------
@@ -94,7 +93,7 @@ class _Job:
         fabric = launch(self.device, self.precision)
         run, samples = self.source.begin(fabric)
         self.run = run = replace(run.with_epochs(self.epochs), loaded=samples)
-        is_first = fabric.is_global_zero  # of several processes, it alone writes
+        is_first = fabric.is_global_zero  # of several processes, only this one writes
         with run.lock() if is_first else nullcontext():
             loop = Loop(run, samples, fabric)
             if self.epochs and is_first:
@@ -146,7 +145,7 @@ def train(
         Options of the model, such as {"width": 0.25}; see `ModelRow.options`.
     config : TrainingConfig, optional
     max_minutes : float, optional
-        Stop after so many minutes of training; `resume` can go on.
+        Stop after so many minutes of training; `resume` continues.
 
     Returns
     -------
@@ -158,7 +157,7 @@ def train(
     ------
     IsthmusError
         If the model does not fit the samples, a setting makes no sense or `out` exists. At the
-        first step: if the encoder to start from does not fit, or the data cannot be learnt from.
+        first step: if the encoder to start from does not fit, or the data cannot be learned from.
     TrainingError
         Later: if the loss becomes NaN or infinite. The best weights so far are kept.
 
@@ -197,7 +196,7 @@ def resume(
     max_minutes: float | None = None,
     track: Track = untracked,
 ) -> Training:
-    """Go on with a run from its last checkpoint, exactly as if it had not stopped.
+    """Continue a run from its last checkpoint, exactly as if it had not stopped.
 
     Parameters
     ----------
@@ -232,7 +231,7 @@ def resume(
     if epochs_wanted <= epochs_done:
         raise OptionError(
             f"{run.name} has trained {epochs_done:g} of {epochs_wanted} epochs; give a larger "
-            "number to go on."
+            "number to continue."
         )
     if samples is None and not run.record.origin.source:
         samples = run.samples()  # says that they must be given, unless the run has them
@@ -242,7 +241,7 @@ def resume(
 
 @dataclass(frozen=True)
 class _NewRun:
-    """A run to be made at the first step."""
+    """A run that is created at the first step."""
 
     samples: Samples
     split: Split
@@ -283,14 +282,14 @@ class _NewRun:
 
 @dataclass(frozen=True)
 class _OldRun:
-    """A run to go on with; its data is found and checked at the first step."""
+    """A run to continue; its data is loaded and checked at the first step."""
 
     run: Run
     samples: Samples | None
     track: Track
 
     def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
-        """Find the samples, and refuse those of another run."""
+        """Load the samples, and reject those of another run."""
         samples = self.run.samples(self.track) if self.samples is None else self.samples
         self.run.check(samples)
         return self.run, samples
@@ -304,9 +303,7 @@ def _reject_no_time(max_minutes: float | None) -> None:
 def _reject_batch_of_one(model_config: ModelConfig, config: TrainingConfig) -> None:
     if config.batch_size != 1:
         return
-    with torch.device("meta"):  # shapes without weights
-        module = model_config.build()
-    if has_batch_norm(module):
+    if has_batch_norm(model_config.build_on_meta()):
         raise OptionError(
             f"{model_config.model} normalizes over the batch; take a batch size of at least 2."
         )
@@ -320,7 +317,7 @@ def _configure(
     options: dict[str, Any] | None,
     config: TrainingConfig,
 ) -> ModelConfig:
-    """Configure the model, or without a name and with an encoder to start from, one on that."""
+    """Configure the model; without a name, a classifier on the encoder to start from if given."""
     shape, class_names = samples.input_shape, samples.class_names
     row_task = task or (model_row(model).task if model else "reconstruct")
     # Before the config is made: "has no labels" helps more than "needs the names of classes".
@@ -348,7 +345,7 @@ def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
     if not samples.is_signal:
         return preprocessing.resolve(samples.shape)
     low, high = math.inf, -math.inf
-    for indices in np.array_split(split.train, len(split.train) // READ_AT_ONCE + 1):
+    for indices in np.array_split(split.train, len(split.train) // BLOCK_SIGNALS + 1):
         values = samples.values[indices]
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     if not low < high:

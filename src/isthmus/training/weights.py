@@ -15,7 +15,7 @@ def initialize(model_config: ModelConfig, seed: int) -> Network:
     """Build a model with weights that follow from the seed.
 
     torch's global random numbers stay as they were, and do not matter: a caller that has drawn
-    some gets the same weights, and goes on with the same numbers afterwards.
+    some gets the same weights, and draws the same numbers afterwards as without this call.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -27,7 +27,8 @@ def config_on_encoder(
 ) -> ModelConfig:
     """Configure a classifier on a trained model's encoder.
 
-    On that of an autoencoder it is a linear layer (`encoder`); a classifier's stays its own model.
+    On the encoder of an autoencoder it is a linear layer (the row `encoder`); on that of a
+    classifier it is the same model.
 
     Raises
     ------

@@ -246,7 +246,7 @@ def _read_numbered(tree: Tree, name: str) -> dict[str, str]:
 
 
 def _reject_missing(tree: Tree, names: Sequence[str]) -> None:
-    """Refuse lists that name pictures which are missing."""
+    """Reject lists that name pictures which are missing."""
     if names:
         raise SourceError(
             f"{len(names):,} pictures that the lists of {tree.path} name are missing, such as "
@@ -255,7 +255,7 @@ def _reject_missing(tree: Tree, names: Sequence[str]) -> None:
 
 
 def _reject_unpaired(tree: Tree, pictures: Mapping[T, str], masks: Mapping[T, str]) -> None:
-    """Refuse pictures and masks that have no counterpart of the same name."""
+    """Reject pictures and masks that have no counterpart of the same name."""
     for files, counterparts, kind, missing in (
         (pictures, masks, "pictures", "mask"),
         (masks, pictures, "masks", "picture"),

@@ -68,7 +68,7 @@ def _csv_header(path: Path) -> list[str]:
         with _open(path) as file:
             first = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} is no readable CSV file: {error}.") from error
+        raise SourceError(f"{path} is not a readable CSV file: {error}.") from error
     if not first:
         raise SourceError(f"{path} is empty.")
     return [] if all(re.fullmatch(r"\s*-?[\d.]+\s*", cell) for cell in first) else first
@@ -91,7 +91,7 @@ def _csv_table(path: Path, skip: int) -> NDArray[np.float32]:
     except ValueError as error:
         raise SourceError(f"{path}: {_explain_csv_error(str(error), skip)}.") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} is no readable CSV file: {error}.") from error
+        raise SourceError(f"{path} is not a readable CSV file: {error}.") from error
 
 
 def _explain_csv_error(message: str, skip: int) -> str:
@@ -101,7 +101,7 @@ def _explain_csv_error(message: str, skip: int) -> str:
         return f"line {row + skip} has {got:,} values where {expected:,} are expected"
     if match := re.search(r"string '(.*)' to \w+ at row (\d+), column (\d+)", message):
         text, row, column = match[1], int(match[2]), int(match[3])
-        return f"line {row + skip + 1}, column {column}, holds {text!r}, which is no number"
+        return f"line {row + skip + 1}, column {column}, holds {text!r}, which is not a number"
     return message.rstrip(".")
 
 
@@ -176,7 +176,7 @@ def _idx_array(path: Path) -> NDArray[Any]:
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{path} is cut short or damaged: {error}.") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_DTYPES:
-        raise SourceError(f"{path} is no IDX file.")
+        raise SourceError(f"{path} is not an IDX file.")
     start = 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
     kind = np.dtype(IDX_DTYPES[content[2]])
@@ -219,7 +219,9 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
     try:
         arrays = dict(_read_arrays(path))
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{path} is no readable NumPy file: {first_sentence(error)}.") from error
+        raise SourceError(
+            f"{path} is not a readable NumPy file: {first_sentence(error)}."
+        ) from error
     if "x_train" in arrays and "x_test" in arrays:
         return _read_keras(path, arrays, limit)
     keys = [key for key in arrays if key in ("images", "signals", "x", "X", "data")]
@@ -245,7 +247,7 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
         classes = tuple(map(str, arrays["class_names"]))
         if not set(given.tolist()) <= set(range(len(classes))):
             raise SourceError(
-                f"{path} has labels that are no indices of its {len(classes):,} class_names; "
+                f"{path} has labels that are not indices of its {len(classes):,} class_names; "
                 "count them from 0."
             )
         labels = given[rows].astype(np.int64)

@@ -88,7 +88,7 @@ def list_files(folder: Path) -> list[tuple[str, int, int]]:
     """
     files = []
     for name, entry in _entries(folder):
-        with suppress(OSError):  # a dangling link is no file
+        with suppress(OSError):  # a dangling link is not a file
             status = entry.stat()
             files.append((name, status.st_size, status.st_mtime_ns))
     return sorted(files)
@@ -115,7 +115,7 @@ def archive_tree(path: Path) -> Tree:
     try:
         tree = _zip_tree(path) if path.name.lower().endswith(".zip") else _tar_tree(path)
     except (*BROKEN_TAR, *BROKEN_ZIP) as error:
-        raise SourceError(f"{path} is no readable archive: {first_sentence(error)}.") from error
+        raise SourceError(f"{path} is not a readable archive: {first_sentence(error)}.") from error
     return replace(tree, top=find_top(tree.pictures))
 
 

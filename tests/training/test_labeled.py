@@ -174,20 +174,20 @@ def test_fine_tuning_starts_from_the_encoder_also_after_a_stop_before_the_first_
         finally:
             if name == "gone":
                 shutil.move(moved, autoencoder)
-        learnt = TrainedModel.load(tmp_path / name).encode(digits)
-        np.testing.assert_allclose(learnt, source.encode(digits), atol=1e-3)
+        learned = TrainedModel.load(tmp_path / name).encode(digits)
+        np.testing.assert_allclose(learned, source.encode(digits), atol=1e-3)
 
 
 def test_a_classifier_of_its_own_takes_over_the_encoder_that_fits_it(
     digits: Samples, tmp_path: Path
 ) -> None:
     options = {"width": 16}
-    learnt = tmp_path / "autoencoder"
+    learned = tmp_path / "autoencoder"
     quick = TrainingConfig(epochs=1)
-    finish(train(digits, "cnn-autoencoder", out=learnt, options=options, config=quick))
-    config = TrainingConfig(epochs=1, encoder_from=str(learnt), freeze=True)
+    finish(train(digits, "cnn-autoencoder", out=learned, options=options, config=quick))
+    config = TrainingConfig(epochs=1, encoder_from=str(learned), freeze=True)
     finish(train(digits, "cnn", out=tmp_path / "cnn", options=options, config=config))
-    features = [TrainedModel.load(run).encode(digits) for run in (learnt, tmp_path / "cnn")]
+    features = [TrainedModel.load(run).encode(digits) for run in (learned, tmp_path / "cnn")]
     np.testing.assert_allclose(features[0], features[1], rtol=1e-6)
 
 
