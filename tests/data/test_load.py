@@ -160,6 +160,13 @@ def test_the_topmost_folder_is_the_class_however_deep_a_picture_lies(tmp_path: P
     assert samples.labels.tolist() == [0, 0, 1]
 
 
+def test_a_link_back_to_a_folder_above_is_not_followed(photos: Path) -> None:
+    before = list(isthmus.load(photos).names)
+    (photos / "cat/again").symlink_to(photos, target_is_directory=True)
+    (photos / "cat/here").symlink_to(photos / "cat", target_is_directory=True)
+    assert list(isthmus.load(photos).names) == before
+
+
 def test_hidden_files_and_other_kinds_are_passed_over(photos: Path) -> None:
     before = list(isthmus.load(photos).names)
     draw(photos / ".thumbnails/cat.png", 0)
