@@ -184,11 +184,13 @@ def _denoise_pictures(
     resized = 0
     decoded = _decode(model, manifest, name, broken, track)
     try:
+        # Whole batches are written before the next is computed, which bounds the memory.
         with ThreadPoolExecutor(WRITER_THREADS) as writers:
             for batch in _group(decoded, model.batch_size):
                 wholes = [whole for _, whole in batch]
                 paths = [out if is_file else out / picture for picture, _ in batch]
-                written += paths
+                written += paths  # before they are: what is half done must be removed, too
+                # The deque of length 0 walks through the results, which raises a writer's error.
                 deque(writers.map(_write_picture, paths, _denoise_batch(model, wholes)), 0)
                 resized += sum(_is_resized(model, whole) for whole in wholes)
     except BaseException:  # also if `track` or Ctrl-C stops the work
@@ -260,6 +262,6 @@ def _remove(written: list[Path], out: Path) -> None:
     for file in written:
         with suppress(OSError):  # it was not written yet
             file.unlink()
-    for folder in sorted(folders, reverse=True):
+    for folder in sorted(folders, reverse=True):  # the inner ones first
         with suppress(OSError):  # it was not made, or another program has put a file there
             folder.rmdir()

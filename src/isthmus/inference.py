@@ -208,6 +208,7 @@ class TrainedModel:
             If there is no such layer.
         """
         names = [layer.name for layer in self.layers] if layers is None else list(layers)
+        # Moved off the device batch by batch: all layers of all samples would not fit there.
         passes = track(self._layer_outputs(values, names), self._batches(len(values)), "Encoding")
         batches = [
             {name: output.cpu().numpy() for name, output in outputs.items()} for outputs in passes
@@ -238,6 +239,7 @@ class TrainedModel:
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the config, the preprocessing and all weights."""
+        # Contiguous, so that it does not depend on the memory layout: `channels_last` changes that.
         weights = (tensor.cpu().contiguous().numpy() for tensor in self._state.values())
         parts = (np.atleast_1d(array).data for array in weights)  # some buffers are scalars
         return fingerprint(self.config, self.preprocessing, *parts)
@@ -388,6 +390,8 @@ class TrainedModel:
 
     def _layer_outputs(self, values: Values, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Yield, for each batch, the outputs of layers by name."""
+        # Checked before the generator is made: a wrong name fails at the call, not at the first
+        # batch. What is recorded of a layer is its activation's output.
         sources = {self.layer(name).output: name for name in names}
         # In the order of the model, so that the pass can end after the last of them.
         in_order = [layer.output for layer in self.layers if layer.output in sources]
@@ -419,7 +423,7 @@ class TrainedModel:
 
     def _autoencoder(self) -> Autoencoder:
         self.require_task("reconstruct")
-        assert isinstance(self.module, Autoencoder)
+        assert isinstance(self.module, Autoencoder)  # for the type checker
         return self.module
 
     @property
@@ -443,6 +447,7 @@ def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:
 
 def _header(content: bytes) -> dict[str, str]:
     """Return the metadata in the header of a .safetensors file: its length, then JSON."""
+    # By hand, as safetensors only gives the metadata of a file that it opens itself.
     length = int.from_bytes(content[:8], "little")
     metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
     return metadata

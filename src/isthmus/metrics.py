@@ -63,6 +63,7 @@ def ssim(y: Tensor, x: Tensor) -> Tensor:
     """
     if not has_ssim(tuple(x.shape[1:])):
         raise ValueError(f"SSIM needs images of at least 6 × 6 pixels, not {tuple(x.shape[2:])}.")
+    # All five images in one call: the two matrix products are then large enough to be fast.
     local = _local_means(torch.cat((y, x, y * y, x * x, y * x)))
     mean_y, mean_x, mean_yy, mean_xx, mean_yx = torch.split(local, len(x))
     squares = mean_y.square() + mean_x.square()
@@ -135,6 +136,7 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
     _require_classes(rows if void is None else torch.where(labels == void, 0, rows), classes)
     if void is not None:  # counted in a row of its own, ten times faster than selecting the others
         rows = torch.where(labels == void, classes, rows)
+    # One number for each pair of classes, so that one `bincount` fills the whole matrix.
     cells = (rows * classes + predicted.long()).flatten()
     counts = torch.bincount(cells, minlength=(classes + 1) * classes)
     return counts.reshape(classes + 1, classes)[:classes]
@@ -142,6 +144,7 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
 
 def accuracy(matrix: Tensor) -> float:
     """Return the share of samples, or of pixels, whose predicted class is right."""
+    # Counts stay whole numbers until here: float32 is exact to 16.7 million, one mask has 32,400.
     return (matrix.diagonal().sum().double() / matrix.sum()).item()
 
 
@@ -210,6 +213,7 @@ class Reliability:
     @property
     def error(self) -> float:
         """The expected calibration error: the mean gap between confidence and accuracy."""
+        # Empty bins are NaN; they count zero times, but NaN times zero would still be NaN.
         gaps = (self.accuracy - self.confidence).abs().nan_to_num()
         return ((self.count * gaps).sum() / self.count.sum()).item()
 
@@ -227,6 +231,7 @@ def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliab
     bins : int
     """
     confidence, predicted = probabilities.double().max(1)
+    # Rounded up, as the paper's bins are open below and closed above.
     index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
     count = torch.bincount(index, minlength=bins)
     right = torch.bincount(index, (predicted == labels).double(), minlength=bins)

@@ -285,9 +285,9 @@ def test_idx_of_other_numbers_is_read(values: NDArray[Any], code: int, tmp_path:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no IDX file"),
-        (b"\1\2\3\4" + bytes(40), "no IDX file"),
-        (b"\0\0\x07\3" + bytes(40), "no IDX file"),
+        (b"", "not an IDX file"),
+        (b"\1\2\3\4" + bytes(40), "not an IDX file"),
+        (b"\0\0\x07\3" + bytes(40), "not an IDX file"),
         (idx(IMAGES)[:-1], "315 bytes where 316 are expected"),
         (idx(IMAGES) + b"\0", "317 bytes where 316 are expected"),
         (idx(IMAGES)[:9], "cut short or damaged"),

@@ -116,6 +116,7 @@ def open_or_decode(
         with _lock(key, origin):
             entry = _find(key)  # another one may have decoded it while this one waited
             if entry is None:
+                # Read only now: to list an archive or parse a CSV may take seconds.
                 entry = _decode(key, origin, files, read(), track)
     return _open(entry, origin, allows_flip)
 
@@ -159,7 +160,7 @@ def _resolved_key(origin: Origin, files: Sequence[Any], shape: tuple[int, ...]) 
 def _find(key: str) -> Entry | None:
     """Return the entry that a key or its alias leads to, if there is one."""
     folder = _samples_folder()
-    with suppress(OSError):
+    with suppress(OSError):  # usually there is no alias
         key = (folder / f"{key}.alias").read_text()
     return _read_entry(folder / key)
 
@@ -221,6 +222,7 @@ def _lock(key: str, origin: Origin) -> Iterator[None]:
     try:
         yield
     finally:
+        # Deleted before the release: after it, the file may already be the lock of another one.
         with suppress(OSError):  # Windows deletes no open file
             file.unlink()
         lock.release()
@@ -242,6 +244,7 @@ def _decode(
 ) -> Entry:
     """Decode a source into a new entry, whole or not at all."""
     folder = _samples_folder()
+    # A name of its own: two requests with one outcome have two locks and may decode together.
     partial = folder / f".{key}.{uuid.uuid4().hex[:8]}.tmp"
     with _reporting_unwritable_cache(origin):
         try:
@@ -255,8 +258,9 @@ def _decode(
             entry_key = _resolved_key(origin, files, samples.shape)
             _publish(partial, folder / entry_key)
         finally:
+            # After an error or Ctrl-C; otherwise the entry has left this place already.
             shutil.rmtree(partial, ignore_errors=True)
-    if entry_key != key:
+    if entry_key != key:  # last, as an alias must not lead to an entry that is not there yet
         write_bytes(folder / f"{key}.alias", entry_key.encode())
     return Entry(folder / entry_key, metadata)
 
@@ -268,6 +272,7 @@ def _publish(partial: Path, entry: Path) -> None:
     lock is held for a request.
     """
     if _read_entry(entry) is None:
+        # Leftovers of an entry that lost files: a folder can only replace an empty one.
         shutil.rmtree(entry, ignore_errors=True)
     try:
         partial.rename(entry)
@@ -310,11 +315,13 @@ def _store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folde
 def _store_pictures(manifest: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
     """Decode and write pictures and their masks."""
     source = origin.source
+    # Open for reading as well: the first picture in color turns the gray ones before it into color.
     with (folder / VALUES_FILE).open("w+b") as values, ExitStack() as stack:
         masks = None
         if manifest.masks is not None:
             masks = stack.enter_context((folder / MASKS_FILE).open("w+b"))
         writer = SampleWriter(manifest, source, values, masks)
+        # Closed also after an error in `write`: otherwise threads would decode on for nobody.
         blocks = stack.enter_context(closing(decode_blocks(manifest, origin.preprocessing)))
         for _ in track(writer.write(blocks), len(manifest.names), f"Reading {source}"):
             pass
@@ -329,6 +336,7 @@ def _check_stored(
     manifest: Manifest, origin: Origin, folder: Path, shape: tuple[int, ...], broken: dict[int, str]
 ) -> Samples:
     """Open what has just been written, by the constructor of `Samples`, which checks it."""
+    # Labels and splits have a row for each name of the source, also of pictures that are broken.
     good = np.array([i for i in range(len(manifest.names)) if i not in broken], np.int64)
     if 0 in (len(good), *shape):
         raise SourceError(f"{origin.source} holds no samples.")

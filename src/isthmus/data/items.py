@@ -268,6 +268,7 @@ class Names(Sequence[str]):
     def _row(self, name: str, start: int) -> int:
         """Return the row of a name, whose hash is at `start` of the sorted ones if it is there."""
         order, hashes = self._hashed
+        # Different names may have the same hash, so that the name itself decides.
         while start < len(order) and hashes[start] == hash(name):
             if self[int(order[start])] == name:
                 return int(order[start])
@@ -278,7 +279,7 @@ class Names(Sequence[str]):
     def _hashed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows in the order of their names' hashes, and these hashes."""
         hashes = _hashes(self)
-        order = np.argsort(hashes, kind="stable")
+        order = np.argsort(hashes, kind="stable")  # stable: of equal names, the first is found
         return order, hashes[order]
 
 

@@ -108,6 +108,7 @@ def load_with(
         return _load_array(source, preprocessing, limit)
     dataset, name, location = _locate(source)
     if dataset is not None:
+        # What the caller asks for goes before the row of the set.
         preprocessing = replace(
             preprocessing,
             crop=preprocessing.crop or dataset.crop,
@@ -248,7 +249,7 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
 
 def _load_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
     values = as_samples(values, "x", "the array")
-    values = values[evenly_spaced(len(values), limit)] if limit else values
+    values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
     origin = Origin("", preprocessing, limit)

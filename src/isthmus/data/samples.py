@@ -129,6 +129,7 @@ class Samples(HasItems):
         """16 hexadecimal digits of the content: values, names, labels, masks and classes."""
         parts = [part for part in (self.values, self.labels, self.masks) if part is not None]
         contents = [np.ascontiguousarray(array).data for array in parts]
+        # Labels and masks would otherwise look alike: both are bytes.
         last = () if self.masks is None else ("masks",)
         names = json.dumps(list(self.names)).encode()
         return fingerprint(self.shape, *contents, names, self.class_names, *last)
@@ -164,6 +165,7 @@ class Samples(HasItems):
         if self.labels is not None:
             raise SourceError(f"{name} has labels and masks; give one of them.")
         count = len(self.class_names)
+        # In blocks: masks may be memory-mapped and larger than memory.
         for start in range(0, len(masks), 256):
             block = masks[start : start + 256]
             if (block + np.uint8(1)).max() > count:  # void wraps to 0: one quick pass

@@ -178,9 +178,10 @@ class Index(HasItems):
             If another model or layer made them, one holds NaN, or one is all zeros with "cosine".
         """
         self._check(codes)
+        # Whatever can fail comes before the items: both must have the same rows.
         self.vectors = self.vectors.add(_comparable_vectors(codes, self.metric))
         self.items = self.items.append(codes.items)
-        self.removed.difference_update(codes.names)
+        self.removed.difference_update(codes.names)  # they are wanted again, also after a rebuild
         source = IndexSource(codes.origin, codes.items.fingerprint)
         if source not in self.sources:
             self.sources.append(source)

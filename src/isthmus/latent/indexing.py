@@ -142,6 +142,7 @@ def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untrac
         encode(model, samples, layer, track=track).take(rows)
         for samples, rows in _load_again(folder, sources, removed, track)
     ]
+    # Sources without a sample left are passed over; if all are, `build` says what is wrong.
     first, *others = [part for part in parts if len(part)] or parts
     index = Index.build(first, metric)
     for part in others:
@@ -161,10 +162,13 @@ def _load_again(
             "array; build it from that."
         )
     removed_names, items = Names.of(removed), _read_items(folder)
+    # A source that was indexed several times, at different states, is loaded once.
     for origin in dict.fromkeys(source.origin for source in sources):
         samples = _load_source(folder, origin, track)
         chosen = removed_names.rows(samples.names) < 0
         before = {source.fingerprint for source in sources if source.origin == origin}
+        # What is missing of an unchanged source was left out on purpose; of a changed one it may be
+        # new, and belongs into the index.
         if items is not None and before == {samples.fingerprint}:
             chosen = items.rows(samples.names) >= 0
         yield samples, np.flatnonzero(chosen)

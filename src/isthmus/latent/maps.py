@@ -30,7 +30,8 @@ from isthmus.latent.vectors import to_vectors
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 PARAM = "param "  # before the name of a parameter in the file
-MAX_NUMBERS = 2**26  # that a map is fitted on, or of pixels that it is compared with
+# Numbers that a map is fitted on, or of the pixels that it is compared with: 256 MB in float32.
+MAX_NUMBERS = 2**26
 BLOCK_ROWS = 2**15  # codes that are transformed at once
 
 
@@ -248,6 +249,7 @@ def fit_map(
     z = _require_numbers(codes)
     chosen = _choose(z, seed, min(max_samples, max(1, MAX_NUMBERS // z.shape[1])))
     params = METHODS[method].fit(np.ascontiguousarray(z[chosen]), seed, track)
+    # A method without parameters treats all codes alike; the others have learned from the chosen.
     fitted = np.full(len(z), not params)
     fitted[chosen] = True
     return Map(
@@ -380,6 +382,8 @@ def _choose(z: NDArray[np.float32], seed: int, max_samples: int) -> NDArray[np.i
     By the hash, neither the choice nor its order depends on the order of the samples. Equal codes
     are next to each other, and all of them are chosen.
     """
+    # Not Python's own hash, which differs from process to process. 8 bytes are enough: among a
+    # million codes, two different ones share a hash with a probability of 3e-8.
     key = str(seed).encode()
     hashes = (blake2b(code + np.float32(0), digest_size=8, key=key).digest() for code in z)  # no -0
     digests = np.frombuffer(b"".join(hashes), np.uint64)

@@ -82,12 +82,13 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     if len(z) <= MAX_PLANAR:
         return _anchors(z, start)
     threads = torch.get_num_threads()
+    # Affinities reach three times the perplexity, and there are only so many neighbors.
     perplexity = min(PERPLEXITY, (len(z) - 1) / 3)
     distances, indices = other_neighbors(z, min(3 * PERPLEXITY, len(z) - 1))
     neighbors = PrecomputedNeighbors(indices, distances)
     embedding = TSNE(n_jobs=threads, random_state=seed).prepare_initial(
         affinities=PerplexityBasedNN(None, perplexity, knn_index=neighbors, n_jobs=threads),
-        initialization=1e-4 * start,
+        initialization=1e-4 * start,  # small, as Kobak and Berens advise: points can still pass
     )
     for step in track(range(ALL_STEPS), ALL_STEPS, "t-SNE"):
         exaggeration = EXAGGERATION if step < EXAGGERATED_STEPS else None
@@ -118,6 +119,7 @@ def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     if len(z) <= MAX_PLANAR:
         return _anchors(z, start)
     k = min(UMAP_NEIGHBORS, len(z) - 1)
+    # UMAP counts a code among its own neighbors, t-SNE does not.
     distances, indices = nearest_neighbors(z, z, k)
     umap = UMAP(
         k,
@@ -178,6 +180,8 @@ def _project_near_anchors(params: Params, z: NDArray[np.float32]) -> NDArray[np.
     """
     fitted = params["xy"].astype(np.float64)
     distances, near = nearest_neighbors(z, params["z"], min(ANCHORS, len(fitted)))
+    # Relative to the nearest code, as inverse squares of small distances could overflow. A code
+    # that equals a fitted one gets all its weight from that one.
     ratio = np.divide(distances[:, :1], distances, out=np.ones_like(distances), where=distances > 0)
     weights = np.square(ratio)[..., None]
     points = fitted[near]

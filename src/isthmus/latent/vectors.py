@@ -119,6 +119,8 @@ class Vectors:
         count, size = vectors.shape
         if count <= MAX_EXACT:
             return cls(_flat(vectors))
+        # √N lists balance the two parts of a search: comparing a query with the centers, and with
+        # the members of a list.
         index = _faiss().IndexIVFFlat(_faiss().IndexFlatL2(size), size, round(math.sqrt(count)))
         index.cp.seed, index.cp.niter = SEED, KMEANS_ITERATIONS
         # No warning about few points: lists of a small index may learn from one.
@@ -186,7 +188,7 @@ class Vectors:
         if self.kind == "exact" and len(self) + len(vectors) > MAX_EXACT:
             stored = self.at(np.arange(len(self)))
             return Vectors.build(np.concatenate([stored, vectors]))
-        if self._mapped:
+        if self._mapped:  # a copy in memory, by way of its bytes: faiss has no other
             self.index = _faiss().deserialize_index(_faiss().serialize_index(self.index))
             self._mapped = False
         self.index.add(vectors)

@@ -28,6 +28,7 @@ OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dropout": ("a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1),
     "base": ("the name of an autoencoder", lambda value: value in models_for("reconstruct")),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
+    # By its type, because True is an instance of int.
     "int": ("a whole number above 0", lambda value: type(value) is int and value > 0),
     "float": ("a number above 0", lambda value: _is_number(value) and 0 < value < math.inf),
 }

@@ -132,17 +132,20 @@ class Batches:
         number of processes nor on the batch that an epoch starts from.
         """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
+        # For the whole epoch at once, so that a batch in the middle needs no replay of the others.
         is_flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
         own = slice(self.share[0], None, self.share[1])
         for batch in range(start, len(self)):
             whole = slice(batch * self.size, (batch + 1) * self.size)
             indices = order[whole][own]
             x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
-            if self.flip:
+            if self.flip:  # in place: gathering has made a copy
                 _flip(x, targets, is_flipped[whole][own])
             counters = (self.seed, epoch, batch, self.size, self.share)
             if self.augmentation is not None:
                 x, targets = self._augment(x, targets, StepRng(*counters, AUGMENT))
+            # After the augmentation, which changes the target too; noise is on the input only. It
+            # returns a new tensor and leaves the clean one as it is.
             clean = x
             if self.corruption is not None:
                 x = self.corruption.apply(x, StepRng(*counters))
@@ -187,6 +190,7 @@ def noise_fingerprint(
     batches = Batches(tensors, indices, NOISE_BATCH_SIZE, config.seed, corruption=config.corruption)
     digest = hashlib.sha256()
     for x, _ in batches.in_order():
+        # In the order of its memory, channels last, so that nothing is moved.
         digest.update(x.movedim(1, -1).contiguous().numpy().data)
     return digest.hexdigest()[:16]
 

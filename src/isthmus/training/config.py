@@ -142,6 +142,7 @@ class TrainingConfig:
             ("batch_size", 1, math.inf),
             ("patience", 1, math.inf),
             ("seed", 0, 2**63 - 1),
+            # "Below 1" as a number that a message can name; nobody wants a value in between.
             ("momentum", 0, 0.9999),
             ("weight_decay", 0, math.inf),
             ("label_smoothing", 0, 0.9999),
@@ -193,6 +194,7 @@ class TrainingConfig:
         from isthmus.models.registry import MODELS
         from isthmus.training.optim import OPTIMIZERS
 
+        # Checks before defaults, so that a message is about what the caller has chosen.
         loss = self._loss(model_config)
         self._reject_other_tasks(model_config)
         if self.batch_size is not None and self.batch_size > count:
@@ -284,5 +286,6 @@ def _default_batch_size(shape: tuple[int, ...], count: int) -> int:
     largest = min(
         count // MIN_STEPS_PER_EPOCH, MAX_BATCH_NUMBERS // math.prod(shape), MAX_BATCH_SIZE
     )
+    # Kernels are tuned for powers of two, and the number stays when a few samples come or go.
     power_of_two: int = 2 ** int(math.log2(max(largest, 1)))
     return min(max(power_of_two, MIN_BATCH_SIZE), count)

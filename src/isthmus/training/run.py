@@ -148,7 +148,7 @@ class Run:
                 f"reads format {FORMAT}; use the version that wrote it."
             )
         with reporting_damage(file, RunError):
-            content["data"]["fingerprint"]
+            content["data"]["fingerprint"]  # every run has one: without it the file is damaged
             record = Record(
                 from_json(ModelConfig, content["model_config"]),
                 from_json(Preprocessing, content["preprocessing"]),
@@ -261,6 +261,7 @@ class Run:
             content = self.store.read(CHECKPOINT)
             if content is None:
                 return None
+            # Weights only: a checkpoint is data, and a pickle could run any code.
             state: dict[str, Any] = torch.load(
                 io.BytesIO(content), map_location="cpu", weights_only=True
             )

@@ -127,6 +127,7 @@ class FolderStore:
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {first_sentence(error)}.") from error
         try:
+            # Safe only under the lock: nobody else writes now.
             for abandoned in self.path.rglob(".*.tmp"):  # by a process that was killed
                 abandoned.unlink()
             yield

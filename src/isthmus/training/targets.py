@@ -76,6 +76,7 @@ def class_counts(
     -------
     (K,) int64
     """
+    # With room for void, however many classes there are; it is dropped at the end.
     total = np.zeros(VOID + 1 + len(samples.class_names), np.int64)
     indices = np.arange(len(targets)) if indices is None else indices
     for block in np.array_split(indices, len(indices) // BLOCK_TARGETS + 1):
@@ -123,7 +124,7 @@ class Meter:
     def add(self, output: Tensor, targets: Tensor) -> None:
         """Count a batch: logits (N, K) or (N, K, H, W), and labels (N,) or masks (N, H, W)."""
         if self.task != "reconstruct":
-            predicted = output.argmax(1)
+            predicted = output.argmax(1)  # of logits: softmax would not change the order
             self.confusion += confusion(predicted, targets, self.classes, self.void).cpu()
 
     def values(self) -> dict[str, float]:

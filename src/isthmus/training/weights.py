@@ -17,7 +17,7 @@ def initialize(model_config: ModelConfig, seed: int) -> Network:
     torch's global random numbers stay as they were, and do not matter: a caller that has drawn
     some gets the same weights, and draws the same numbers afterwards as without this call.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # of the CPU alone, where models are built
         torch.manual_seed(seed)
         return channels_last(model_config.build())
 

@@ -83,10 +83,10 @@ def _csv_table(path: Path, skip: int) -> NDArray[np.float32]:
                 raise SourceError(f"{path} has a header and no rows.")
             return np.loadtxt(
                 chain([first.removeprefix(codecs.BOM_UTF8)], lines),
-                np.float32,
+                np.float32,  # not uint8: labels may be larger, and wrong pixels are named later
                 delimiter=",",
                 ndmin=2,
-                comments=None,
+                comments=None,  # otherwise a # would hide the rest of its line
             )
     except ValueError as error:
         raise SourceError(f"{path}: {_explain_csv_error(str(error), skip)}.") from error
@@ -126,6 +126,7 @@ def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
             f"{path} holds IDX files of images of different sizes; move one of them away."
         )
     values = np.concatenate(arrays)
+    # Each file numbers the classes that occur in it; only their names mean the same in all.
     labels = [
         np.array(part.class_names, np.int64)[part.labels]
         for _, part in parts
@@ -258,6 +259,7 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
 def _read_arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     with path.open("rb") as file:
         if file.read(2) != b"PK":  # not a zip file and so not .npz, whatever the name says
+            # No pickles, here and below: to load one runs the code in it.
             yield "x", np.load(path, mmap_mode="r", allow_pickle=False)
             return
         file.seek(0)
