@@ -133,6 +133,7 @@ class Dataset:
                 f"{self.folder} holds no masks that belong to the pictures of {self.name}; "
                 f"{self._instructions() or 'delete it and fetch it again'}."
             )
+        # A set that numbers its void pixels, such as CamVid by 11, gets them moved to `VOID`.
         legend = manifest.legend
         if self.void is not None:
             legend = bytes(VOID if value == self.void else value for value in range(256))
@@ -162,6 +163,7 @@ class Dataset:
         return f"{self.instructions} into {self.folder}" if self.instructions else ""
 
     def _find_file(self) -> Path | None:
+        # Several files are read as one folder, so all of them must be there.
         fetched = [self.folder / remote.name for remote in self.files]
         if fetched and all(file.exists() for file in fetched):
             return self.folder if len(fetched) > 1 else fetched[0]

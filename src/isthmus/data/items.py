@@ -158,6 +158,7 @@ class Items:
         if self.labels is None:
             return np.full(len(self), NO_CLASS, np.int64)
         numbers = {name: number for number, name in enumerate(class_names)}
+        # NO_CLASS is -1 and so finds the last entry, which is itself.
         moved = [*(numbers[name] for name in self.class_names), NO_CLASS]
         return np.array(moved, np.int64)[self.labels]
 

@@ -97,7 +97,7 @@ class Samples(HasItems):
         if self.labels is not None and self.labels.min() < 0:
             culprit = self.names[int(self.labels.argmin())]
             raise SourceError(f"{culprit} of {name} has no class; label all samples, or none.")
-        if self.is_signal:
+        if self.is_signal:  # images are whole numbers, which cannot be NaN
             self._reject_not_finite(name)
         if self.masks is not None:
             self._check_masks(self.masks, name)
@@ -127,6 +127,7 @@ class Samples(HasItems):
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the content: values, names, labels, masks and classes."""
+        # Buffers of the arrays themselves: `tobytes` would copy a set that may exceed the memory.
         parts = [part for part in (self.values, self.labels, self.masks) if part is not None]
         contents = [np.ascontiguousarray(array).data for array in parts]
         # Labels and masks would otherwise look alike: both are bytes.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items, Names
-from isthmus.data.load import load_with
+from isthmus.data.load import load_origin
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, RunError, SourceError, first_sentence
 from isthmus.inference import CODE, TrainedModel
@@ -199,9 +199,7 @@ def _find_change(sources: list[IndexSource], track: Track) -> str | None:
         if not origin.source:  # an array cannot be looked at again
             continue
         try:
-            samples = load_with(
-                origin.source, origin.preprocessing, limit=origin.limit, track=track
-            )
+            samples = load_origin(origin, track)
         except SourceError as error:
             return _unreadable(origin, error)
         if samples.fingerprint != before:
@@ -211,7 +209,7 @@ def _find_change(sources: list[IndexSource], track: Track) -> str | None:
 
 def _load_source(folder: Path, origin: Origin, track: Track) -> Samples:
     try:
-        return load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
+        return load_origin(origin, track)
     except SourceError as error:
         raise SourceError(
             f"the index at {folder} {_unreadable(origin, error)}; put it back, or make another "

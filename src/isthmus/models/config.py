@@ -155,6 +155,7 @@ def configure(
     if task is not None:
         _reject_other_task(model, task)
     _reject_shape(model, shape)
+    # Defaults are written out: a later change of a default must not change a saved model.
     given = {**row.options, **(options or {})}
     for name, value in given.items():
         _reject_option(model, name, value)

@@ -113,6 +113,7 @@ def linear_probe(
     """
     row = model_row(base)
     require_kind(base, shape)
+    # A builder returns a whole model, of which the decoder is dropped.
     autoencoder = row.build(shape, code_size)
     if not isinstance(autoencoder, Autoencoder):
         raise OptionError(f"the model {base} is not an autoencoder; give base the name of one.")

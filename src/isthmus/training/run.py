@@ -34,7 +34,7 @@ import numpy as np
 import torch
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.load import load_with
+from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
@@ -190,6 +190,7 @@ class Run:
         RunError
             If there is something at `path` already.
         """
+        # Only these: what is derived (maps, an index, a page) can be made again.
         contents = {file: self.store.read(file) for file in FILES}
         files = {file: content for file, content in contents.items() if content is not None}
         return replace(self._read(FolderStore.create(Path(path), files)), loaded=self.loaded)
@@ -217,7 +218,7 @@ class Run:
         origin = self.record.origin
         if not origin.source:
             raise RunError(f"{self.name} was trained on an array; give the samples again.")
-        samples = load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
+        samples = load_origin(origin, track)
         self.check(samples)
         return samples
 
@@ -275,6 +276,7 @@ class Run:
 
     def with_epochs(self, epochs: int | None) -> "Run":
         """Return the run with another number of epochs, which is not written yet."""
+        # Written once the new training holds the lock; until then the old number is true.
         config = self.record.training_config
         config = replace(config, epochs=epochs or config.epochs)
         return replace(self, record=replace(self.record, training_config=config))

@@ -93,6 +93,7 @@ class FolderStore:
                 write_bytes(partial / name, content)
             partial.rename(path)
         except (OSError, IsthmusError) as error:
+            # The system's own words, without the name of a temporary file around them.
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise RunError(f"{path} cannot be made: {first_sentence(cause)}.") from error
         finally:

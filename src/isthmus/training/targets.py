@@ -133,9 +133,10 @@ class Meter:
             return {}
         values = {"accuracy": accuracy(self.confusion)}
         if self.task == "segment":
-            iou = mean_iou(self.confusion)
-            values["iou"] = 0.0 if math.isnan(iou) else iou  # all pixels are void
-        return values
+            values["iou"] = mean_iou(self.confusion)
+        # Where all pixels are void there is nothing to measure. NaN cannot stand in JSON, and no
+        # comparison with it would find the best epoch.
+        return {name: 0.0 if math.isnan(value) else value for name, value in values.items()}
 
     def error(self, loss: float) -> float:
         """Return what to choose a model by, less is better.

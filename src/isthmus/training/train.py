@@ -90,15 +90,18 @@ class _Job:
 
     def walk(self) -> Generator[Progress, None, None]:
         """Train from the last checkpoint to the last epoch."""
-        fabric = launch(self.device, self.precision)
+        fabric = launch(self.device, self.precision)  # first: who writes depends on the rank
         run, samples = self.source.begin(fabric)
         self.run = run = replace(run.with_epochs(self.epochs), loaded=samples)
         is_first = fabric.is_global_zero  # of several processes, only this one writes
         with run.lock() if is_first else nullcontext():
             loop = Loop(run, samples, fabric)
+            # After the checkpoint is read: a damaged run stays as it was.
             if self.epochs and is_first:
                 run.write_record()
             deadline = math.inf
+            # In seconds of training, which a resumed run continues to count; validation and saving
+            # come on top.
             if self.max_minutes is not None:
                 deadline = loop.state.seconds + 60 * self.max_minutes
             with (
@@ -177,6 +180,7 @@ def train(
             "event files of TensorBoard need a run folder; give out, or leave it out."
         )
     model_config = _configure(samples, model, task, code_size, options, config)
+    # The split is needed now, as it says how many samples there are to choose a batch size by.
     split = split_samples(samples, config.seed, config.validation, config.test)
     if model_config.task == "classify" and samples.labels is not None:
         check_classes(samples, samples.labels, split)
@@ -262,6 +266,7 @@ class _NewRun:
 
     def _create(self, fabric: Fabric) -> Run:
         samples, model_config, config = self.samples, self.model_config, self.config
+        # Only now, because it reads every mask.
         if model_config.task == "segment" and samples.masks is not None:
             reject_single_class(samples, samples.masks)
         preprocessing = _complete_preprocessing(samples, self.split)

@@ -69,6 +69,7 @@ def load_encoder(module: Network, model_config: ModelConfig, source: Path) -> No
         return
     trained = TrainedModel.load(source)
     _reject_shape(source, trained.config, model_config.shape)
+    # By names and shapes of weights, not by the model's name: several rows share an encoder.
     weights, own = trained.module.encoder.state_dict(), module.encoder.state_dict()
     shapes = [{name: tensor.shape for name, tensor in state.items()} for state in (weights, own)]
     if shapes[0] != shapes[1]:

@@ -40,6 +40,7 @@ def read_csv(path: Path, limit: int | None = None) -> Manifest:
     table = _csv_table(path, skip=1 if header else 0)
     columns = table.shape[1]
     label = [i for i, name in enumerate(header) if name.lower() in ("label", "class", "target")]
+    # Columns that make a square are all pixels: one more or less would not make another square.
     if not header and math.isqrt(columns) ** 2 != columns:
         label = [0]
     pixels = np.delete(table, label, axis=1) if label else table
@@ -117,7 +118,7 @@ def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
     if not images:
         raise SourceError(f"{path} holds IDX files, but none with image in its name.")
     parts = [(0 if file.name.startswith("train") else 2, read_idx(file)) for file in images]
-    parts.sort(key=lambda part: part[0])
+    parts.sort(key=lambda part: part[0])  # by name, t10k would come before train
     splits = np.concatenate([np.full(len(part.names), split, np.uint8) for split, part in parts])
     names = [f"{SPLITS[split]}/{name}" for split, part in parts for name in part.names]
     arrays = [part.values for _, part in parts if part.values is not None]
@@ -236,24 +237,35 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
             "save one as images (N, H, W, C) or signals (N, L, C)."
         )
     values = as_samples(arrays[keys[0]], keys[0], path)
-    given = next((arrays[key] for key in ("labels", "y", "target") if key in arrays), None)
-    if given is not None and given.shape != (len(values),):
-        raise SourceError(
-            f"{path} has {len(values):,} samples but labels of shape {given.shape}; "
-            "give one label a sample."
-        )
     rows = evenly_spaced(len(values), limit)
-    classes, labels = encode_labels(None if given is None else given[rows], path)
-    if labels is not None and "class_names" in arrays and given is not None:
-        classes = tuple(map(str, arrays["class_names"]))
-        if not set(given.tolist()) <= set(range(len(classes))):
-            raise SourceError(
-                f"{path} has labels that are not indices of its {len(classes):,} class_names; "
-                "count them from 0."
-            )
-        labels = given[rows].astype(np.int64)
+    classes, labels = _take_labels(path, arrays, len(values), rows)
+    # All rows are taken as they are: by index, a memory-mapped file would be read into memory.
     values = values if len(rows) == len(values) else values[rows]
     return Manifest([str(row) for row in rows], values, labels=labels, class_names=classes)
+
+
+def _take_labels(
+    path: Path, arrays: dict[str, NDArray[Any]], count: int, rows: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
+    """Return the class names of an .npz, and the labels of the chosen ones of `count` samples."""
+    labels = next((arrays[key] for key in ("labels", "y", "target") if key in arrays), None)
+    if labels is None:
+        return (), None
+    if labels.shape != (count,):
+        raise SourceError(
+            f"{path} has {count:,} samples but labels of shape {labels.shape}; "
+            "give one label a sample."
+        )
+    classes, indices = encode_labels(labels[rows], path)
+    if "class_names" not in arrays:
+        return classes, indices
+    classes = tuple(map(str, arrays["class_names"]))
+    if not set(labels.tolist()) <= set(range(len(classes))):
+        raise SourceError(
+            f"{path} has labels that are not indices of its {len(classes):,} class_names; "
+            "count them from 0."
+        )
+    return classes, labels[rows].astype(np.int64)
 
 
 def _read_arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
