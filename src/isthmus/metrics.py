@@ -212,7 +212,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean gap between confidence and accuracy."""
+        """The expected calibration error in [0, 1]: the mean gap of confidence and accuracy."""
         # Empty bins are NaN; they count zero times, but NaN times zero would still be NaN.
         gaps = (self.accuracy - self.confidence).abs().nan_to_num()
         return ((self.count * gaps).sum() / self.count.sum()).item()
@@ -221,7 +221,7 @@ class Reliability:
 def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliability:
     """Compare how confident predictions are with how often they are right.
 
-    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equations 1 and 2: bin m of M
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equations 1 to 3: bin m of M
     holds the confidences in ((m - 1) / M, m / M].
 
     Parameters
@@ -238,11 +238,6 @@ def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliab
     return Reliability(
         torch.bincount(index, confidence, minlength=bins) / count, right / count, count
     )
-
-
-def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """Return the expected calibration error in [0, 1]; see `reliability`, equation 3."""
-    return reliability(probabilities, labels, bins).error
 
 
 def _require_classes(values: Tensor, classes: int) -> None:

@@ -110,7 +110,7 @@ def _build_grid(x: Tensor, strengths: dict[str, float], chance: NDArray[np.float
 
 
 def _sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
-    # Black borders, not reflections, would mark training images: the others have none.
+    # Reflected at the border, because only training images would have black corners.
     return functional.grid_sample(
         x, grid, mode=mode, padding_mode="reflection", align_corners=False
     )

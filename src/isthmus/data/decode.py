@@ -111,7 +111,7 @@ class Decoder:
         runs: list[list[Decoded | str]] = []
         shape: tuple[int, ...] = ()
         for decoded in map(self._decode_or_explain, tasks):
-            # A broken picture has no shape: it counts to the block before it.
+            # A broken picture has no shape: it belongs to the block before it.
             if not runs or (not isinstance(decoded, str) and decoded.pixels.shape != shape):
                 runs.append([])
             if not isinstance(decoded, str):
@@ -130,7 +130,7 @@ class Decoder:
         try:
             mask = self.preprocessing.decode_mask(_require_content(task.mask))
         except MaskError as error:
-            # Not skipped as a broken file is: one mask of the wrong kind means that all are.
+            # Not skipped as a broken file is: one mask of the wrong kind is seldom alone.
             raise SourceError(f"the mask {task.mask_name} {error}.") from error
         except SourceError as error:
             return f"its mask {task.mask_name}: {first_sentence(error)}"

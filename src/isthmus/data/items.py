@@ -269,7 +269,7 @@ class Names(Sequence[str]):
     def _row(self, name: str, start: int) -> int:
         """Return the row of a name, whose hash is at `start` of the sorted ones if it is there."""
         order, hashes = self._hashed
-        # Different names may have the same hash, so that the name itself decides.
+        # Different names may have the same hash, so the name itself decides.
         while start < len(order) and hashes[start] == hash(name):
             if self[int(order[start])] == name:
                 return int(order[start])

@@ -108,7 +108,7 @@ def load_with(
         return _load_array(source, preprocessing, limit)
     dataset, name, location = _locate(source)
     if dataset is not None:
-        # What the caller asks for goes before the row of the set.
+        # What the caller asks for takes precedence over the row of the set.
         preprocessing = replace(
             preprocessing,
             crop=preprocessing.crop or dataset.crop,

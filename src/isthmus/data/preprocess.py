@@ -127,21 +127,6 @@ class Preprocessing:
             pixels = _recolor(pixels, self.channels, self.background)
         return _resize(pixels, self.size, self._box(*reduced)), (height, width)
 
-    def decode_and_fit_mask(self, file: bytes | str) -> NDArray[np.uint8]:
-        """Decode a mask, given as the content or the path of its file, and `fit_mask` it.
-
-        Returns
-        -------
-        (H, W) uint8
-            The values of the file, for the same part of the scene as the pixels of its picture.
-
-        Raises
-        ------
-        SourceError
-            With the reason, if the file is broken or no mask.
-        """
-        return self.fit_mask(self.decode_mask(file))
-
     def decode_mask(self, file: bytes | str) -> NDArray[np.uint8]:
         """Decode a mask whole: (H, W) uint8, the indices of a palette or the values of gray.
 

@@ -88,7 +88,7 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     neighbors = PrecomputedNeighbors(indices, distances)
     embedding = TSNE(n_jobs=threads, random_state=seed).prepare_initial(
         affinities=PerplexityBasedNN(None, perplexity, knn_index=neighbors, n_jobs=threads),
-        initialization=1e-4 * start,  # small, as Kobak and Berens advise: points can still pass
+        initialization=1e-4 * start,  # so small that points can still pass each other
     )
     for step in track(range(ALL_STEPS), ALL_STEPS, "t-SNE"):
         exaggeration = EXAGGERATION if step < EXAGGERATED_STEPS else None

@@ -129,7 +129,7 @@ class _Interleave(torch.autograd.Function):
         return y.permute(0, 3, 1, 2)
 
     @staticmethod
-    @once_differentiable  # a second derivative raises an error instead of being silently zero
+    @once_differentiable  # a second derivative raises an error instead of being silently wrong
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         """Gather the gradient of each part; it is zero where the part was dropped."""
         g = gradients[0].permute(0, 2, 3, 1)

@@ -142,7 +142,7 @@ class TrainingConfig:
             ("batch_size", 1, math.inf),
             ("patience", 1, math.inf),
             ("seed", 0, 2**63 - 1),
-            # "Below 1" as a number that a message can name; nobody wants a value in between.
+            # Below 1, as a limit that a message can state.
             ("momentum", 0, 0.9999),
             ("weight_decay", 0, math.inf),
             ("label_smoothing", 0, 0.9999),

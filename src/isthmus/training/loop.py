@@ -187,7 +187,7 @@ class Loop:
         """
         self.model.eval()
         total, meter = 0.0, Meter(self.model_config)
-        # Weighted by the size of a batch, as the last one is shorter; the sum is float64 in Python.
+        # Weighted by the size of a batch, as the last one is shorter. Python adds in float64.
         with torch.inference_mode():
             for x, targets in self.validation_batches.in_order():
                 loss, output = self._loss(x, targets)
