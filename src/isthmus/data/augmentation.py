@@ -27,10 +27,10 @@ class AugmentationRow:
 
 
 AUGMENTATIONS: dict[str, AugmentationRow] = {
-    "shift": AugmentationRow("moved by up to that share of the sides", 0.5),
-    "zoom": AugmentationRow("a window smaller by up to that share of the sides, enlarged", 0.9),
-    "rotate": AugmentationRow("rotated by up to so many degrees", 180),
-    "color": AugmentationRow("brightness, contrast and saturation times 1 ± that", 1),
+    "shift": AugmentationRow("moved by up to this share of the sides", 0.5),
+    "zoom": AugmentationRow("a window smaller by up to this share of the sides, enlarged", 0.9),
+    "rotate": AugmentationRow("rotated by up to this many degrees", 180),
+    "color": AugmentationRow("brightness, contrast and saturation times 1 ± this", 1),
 }
 
 

@@ -82,12 +82,12 @@ def occlude(x: Tensor, strength: float, rng: Rng) -> Tensor:
 # The strength of normal noise is a deviation and not a share, so that it may exceed 1.
 CORRUPTIONS: dict[str, CorruptionRow] = {
     "gaussian": CorruptionRow(
-        add_gaussian, "normal noise of that standard deviation, clipped to [0, 1]", 10
+        add_gaussian, "normal noise of this standard deviation, clipped to [0, 1]", 10
     ),
     "gaussian-unclipped": CorruptionRow(add_gaussian_unclipped, "the same, not clipped", 10),
-    "masked": CorruptionRow(mask_pixels, "that share of the pixels black"),
-    "occluded": CorruptionRow(occlude, "a gray rectangle over that share of the area"),
-    "salt-pepper": CorruptionRow(add_salt_pepper, "that share of the pixels black or white"),
+    "masked": CorruptionRow(mask_pixels, "this share of the pixels black"),
+    "occluded": CorruptionRow(occlude, "a gray rectangle over this share of the area"),
+    "salt-pepper": CorruptionRow(add_salt_pepper, "this share of the pixels black or white"),
 }
 
 

@@ -2,8 +2,8 @@
 
 A generator is seeded with what its numbers are for (seed, stream, epoch, step, or index of the
 sample) instead of being advanced from state to state. So a checkpoint stores no state, resuming
-is exact to the bit, and several processes draw what one would. NumPy draws, not torch, because
-torch's numbers differ between devices.
+is exact to the bit, and several processes draw the numbers of a single one. NumPy draws, not torch,
+because torch's numbers differ between devices.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ class StepRng:
     ----------
     seed, epoch, batch : int
     size : int
-        Samples in the batch, over all processes. Each process draws for all of them and takes
-        its own, so that together they see what a single one would.
+        Samples in the batch, over all processes. Each process draws for all of them and keeps
+        its own numbers, so that together they get those of a single process.
     share : (int, int)
-        Index of this process, and the number of processes: it takes every such sample.
+        Index of this process, and the number of processes n: it takes every n-th sample.
     stream : int
         Purpose of the numbers; see the constants of this module.
     """

@@ -222,7 +222,7 @@ def fit_map(
     seed : int
         From 0 to 2³² - 1.
     max_samples : int
-        Fit the map on at most so many different codes, chosen by the seed, or on fewer if codes
+        Fit the map on at most this many different codes, chosen by the seed, or on fewer if codes
         are very long. The other codes are transformed.
     track : callable
         Shows progress.
@@ -296,12 +296,13 @@ def map_quality(
     Returns
     -------
     dict
-        `method`, `n` samples, of which the map was fitted on `fitted`, and `measured` on so many;
-        `neighbors` (k); `trustworthiness` and `continuity` against the codes, in [0, 1]; `knn_1`
-        and `knn_10`, how often the nearest others on the map have a sample's label, in [0, 1]; for
-        PCA `explained_variance`, the share of each axis. With samples, `raw_pca` has the same
-        metrics for the first two principal components of their pixels, against the pixels. Without
-        labels or with too few samples, a metric is None.
+        `method`; `n` samples, of which the map was fitted on `fitted`; `measured`, the number of
+        samples that the metrics are computed on; `neighbors` (k); `trustworthiness` and
+        `continuity` against the codes, in [0, 1]; `knn_1` and `knn_10`, how often the nearest
+        others on the map have a sample's label, in [0, 1]; for PCA `explained_variance`, the share
+        of each axis. With samples, `raw_pca` has the same metrics for the first two principal
+        components of their pixels, against the pixels. Without labels or with too few samples, a
+        metric is None.
 
     Raises
     ------

@@ -22,7 +22,7 @@ MAX_EXACT = 100_000
 # codes need half of all lists, and search is then slow but right. So the number of lists to
 # probe is not fixed but found for each index, by the recall on queries of its own.
 MIN_RECALL = 0.99
-RECALL_NEIGHBORS = 10  # recall is the share of so many nearest that a search finds
+RECALL_NEIGHBORS = 10  # recall is the share of this many nearest that a search finds
 RECALL_QUERIES = 200  # by which recall is measured
 KMEANS_ITERATIONS = 10  # more neither speed up the search nor raise recall
 MAX_POINTS_PER_LIST = 128  # that k-means learns from

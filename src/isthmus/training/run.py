@@ -211,7 +211,7 @@ class Run:
         Raises
         ------
         RunError
-            If it came from an array, or is not what it was.
+            If it came from an array, or has changed since.
         """
         if self.loaded is not None:
             return self.loaded

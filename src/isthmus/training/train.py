@@ -148,7 +148,7 @@ def train(
         Options of the model, such as {"width": 0.25}; see `ModelRow.options`.
     config : TrainingConfig, optional
     max_minutes : float, optional
-        Stop after so many minutes of training; `resume` continues.
+        Stop after this many minutes of training; `resume` continues.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def resume(
     epochs : int, optional
         Epochs in all; more than planned stretch the schedule, whose remaining part is followed.
     max_minutes : float, optional
-        Stop after so many more minutes of training.
+        Stop after this many more minutes of training.
     track : callable
         Shows progress of loading the data.
 
