@@ -17,6 +17,7 @@ so a changed source has another key and nothing ever has to be invalidated.
 """
 
 import json
+import math
 import os
 import shutil
 import uuid
@@ -160,19 +161,27 @@ def _resolved_key(origin: Origin, files: Sequence[Any], shape: tuple[int, ...]) 
 def _find(key: str) -> Entry | None:
     """Return the entry that a key or its alias leads to, if there is one."""
     folder = _samples_folder()
-    with suppress(OSError):  # usually there is no alias
+    with suppress(OSError, ValueError):  # usually there is no alias
         key = (folder / f"{key}.alias").read_text()
     return _read_entry(folder / key)
 
 
 def _read_entry(folder: Path) -> Entry | None:
-    """Return an entry, or None unless all its files are there; somebody may have deleted some."""
-    if not (folder / METADATA_FILE).exists():
+    """Return an entry, or None unless all its files are there and of their sizes.
+
+    Files are written whole, so one that is missing or cut short was changed by a person, another
+    program or a disk. The entry is then decoded again.
+    """
+    try:
+        metadata: dict[str, Any] = json.loads((folder / METADATA_FILE).read_bytes())
+        shape = metadata["shape"]
+        size = math.prod(shape) * np.dtype(metadata["dtype"]).itemsize
+        is_whole = (folder / VALUES_FILE).stat().st_size == size
+        if metadata["masks"]:  # one byte for each pixel, after a header
+            is_whole &= (folder / MASKS_FILE).stat().st_size > math.prod(shape[:3])
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    metadata: dict[str, Any] = json.loads((folder / METADATA_FILE).read_bytes())
-    names = (VALUES_FILE, MASKS_FILE) if metadata["masks"] else (VALUES_FILE,)
-    is_complete = all((folder / name).exists() for name in names)
-    return Entry(folder, metadata) if is_complete else None
+    return Entry(folder, metadata) if is_whole else None
 
 
 def _open(entry: Entry, origin: Origin, allows_flip: bool) -> Samples:
