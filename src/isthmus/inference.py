@@ -338,7 +338,7 @@ class TrainedModel:
         Raises
         ------
         ModelError
-            If the samples are not of the model's shape.
+            If there are no samples, or they are not of the model's shape.
         """
         array = values.values if isinstance(values, Samples) else values
         channels, *sides = self.config.shape
@@ -351,6 +351,8 @@ class TrainedModel:
                 f"{kind.__name__}, not {array.shape} of {array.dtype}; TrainedModel.read resizes "
                 "and recolors images."
             )
+        if not len(array):
+            raise ModelError("there are no samples to compute; give at least one.")
         for start in range(0, len(array), self.batch_size):
             # torch wants contiguous, writable memory; only blocks that are not are copied.
             block = np.require(array[start : start + self.batch_size], requirements=["C", "W"])
