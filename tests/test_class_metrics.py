@@ -162,7 +162,7 @@ def test_bins_and_calibration_error_by_hand() -> None:
     assert bins.accuracy.tolist() == pytest.approx([1, 2 / 3])
     expected = (1 * 0.5 + 3 * (0.8 - 2 / 3)) / 4
     assert bins.error == pytest.approx(expected)
-    assert metrics.calibration_error(probabilities, labels, bins=2) == pytest.approx(expected)
+    assert metrics.reliability(probabilities, labels, bins=2).error == pytest.approx(expected)
 
 
 def test_an_empty_bin_is_nan_and_changes_nothing() -> None:
@@ -177,6 +177,6 @@ def test_calibration_error_agrees_with_torchmetrics(digits: tuple[Tensor, Tensor
 
     probabilities, labels = digits
     theirs = multiclass_calibration_error(probabilities, labels, 10, n_bins=15)
-    ours = metrics.calibration_error(probabilities, labels)
+    ours = metrics.reliability(probabilities, labels).error
     assert ours > 0.05  # a strongly regularized classifier is too modest
     assert ours == pytest.approx(float(theirs), rel=1e-5)

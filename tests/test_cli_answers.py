@@ -178,7 +178,7 @@ def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
     [
         ("--task clasify", "no task 'clasify'; there are reconstruct, classify, segment"),
         ("--task segment", "digits has no masks"),
-        ("--task classify --model conv", "conv is no classifier"),
+        ("--task classify --model conv", "conv does not classify"),
         ("--task classify --width wide", "'wide'"),
         ("--task classify --width 1.5", "whole number above 0, not 1.5"),
         ("--task classify --dropout 1", "from 0 to below 1, not 1"),

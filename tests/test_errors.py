@@ -205,7 +205,7 @@ SETTINGS = {
         ("size of words", "--size axb", "'axb'"),
         ("size of three", "--size 1x2x3", "'1x2x3'"),
         ("crop 0", "--crop 0", "crop must be from 1"),
-        ("background", "--background nowhere", "'nowhere' is no color"),
+        ("background", "--background nowhere", "'nowhere' is not a color"),
         ("limit 0", "--limit 0", "limit must be at least 1, not 0"),
         ("code size 0", "--code-size 0", "code size must be at least 1, not 0"),
         ("epochs 0", "--epochs 0", "epochs must be at least 1, not 0"),
@@ -277,7 +277,7 @@ PLACES = {
 
 READERS = ("evaluate run", "report run", "resume run --epochs 3")
 BROKEN: dict[str, tuple[str, Callable[[], object], tuple[str, ...]]] = {
-    "no run": ("run is no run folder", lambda: Path("run/run.json").unlink(), READERS),
+    "no run": ("run is not a run folder", lambda: Path("run/run.json").unlink(), READERS),
     "another format": ("format 99", edited("format", to=99), (*READERS, "summary run")),
     "run.json, cut": ("run.json", damaged("run.json"), (*READERS, "summary run")),
     "run.json, a list": ("run.json", damaged("run.json", b"[]"), READERS[:1]),

@@ -115,6 +115,14 @@ def test_samples_of_another_shape_are_refused(run: Run, values: np.ndarray) -> N
         run.model().encode(values)
 
 
+def test_no_samples_at_all_are_refused(run: Run) -> None:
+    nothing = np.zeros((0, 8, 8, 1), np.uint8)
+    model = run.model()
+    for answer in (model.encode, model.reconstruct, model.activations):
+        with pytest.raises(ModelError, match="there are no samples"):
+            answer(nothing)
+
+
 def test_codes_of_another_size_are_refused(run: Run) -> None:
     with pytest.raises(ModelError, match=r"codes are \(N, 8\), not \(3, 7\)"):
         run.model().decode(np.zeros((3, 7), np.float32))

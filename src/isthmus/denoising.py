@@ -82,7 +82,7 @@ def denoise_values(model: TrainedModel, values: Values, *, track: Track = untrac
     Raises
     ------
     ModelError
-        If the model is no autoencoder, or signals are not of its shape.
+        If the model is not an autoencoder, or signals are not of its shape.
     """
     starts = range(0, len(values), model.batch_size)
     batches = [
@@ -118,7 +118,8 @@ def denoise(
     Raises
     ------
     OptionError
-        If `out` exists and is no empty folder, lies in the source, or has no fitting name.
+        If `out` exists and is not an empty folder, lies in the source, or has an unsuitable
+        name.
     SourceError
         If the source cannot be read, or more than a tenth of its pictures are broken.
     ModelError
@@ -183,11 +184,13 @@ def _denoise_pictures(
     resized = 0
     decoded = _decode(model, manifest, name, broken, track)
     try:
+        # Whole batches are written before the next is computed, which bounds the memory.
         with ThreadPoolExecutor(WRITER_THREADS) as writers:
             for batch in _group(decoded, model.batch_size):
                 wholes = [whole for _, whole in batch]
                 paths = [out if is_file else out / picture for picture, _ in batch]
-                written += paths
+                written += paths  # before they are: what is half done must be removed, too
+                # The deque of length 0 walks through the results, which raises a writer's error.
                 deque(writers.map(_write_picture, paths, _denoise_batch(model, wholes)), 0)
                 resized += sum(_is_resized(model, whole) for whole in wholes)
     except BaseException:  # also if `track` or Ctrl-C stops the work
@@ -243,7 +246,7 @@ def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def _reject_existing(out: Path, source: Path) -> None:
-    """Refuse to write over anything, or into the source."""
+    """Reject an output that would overwrite something or lie in the source."""
     try:
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
             raise OptionError(f"{out} lies in {source}, its source; choose another place.")
@@ -259,6 +262,6 @@ def _remove(written: list[Path], out: Path) -> None:
     for file in written:
         with suppress(OSError):  # it was not written yet
             file.unlink()
-    for folder in sorted(folders, reverse=True):
+    for folder in sorted(folders, reverse=True):  # the inner ones first
         with suppress(OSError):  # it was not made, or another program has put a file there
             folder.rmdir()

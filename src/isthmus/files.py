@@ -151,11 +151,14 @@ def from_json(kind: type[T], content: dict[str, Any]) -> T:
     IsthmusError
         If a field is unknown or missing.
     """
+    # Dataclasses that are dictionary keys or compared need tuples, and JSON has only lists.
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
     try:
         return kind(**values)
     except TypeError as error:
-        raise IsthmusError(f"this is no {kind.__name__}: {first_sentence(error)}.") from error
+        raise IsthmusError(
+            f"these are not the fields of {kind.__name__}: {first_sentence(error)}."
+        ) from error
 
 
 def fingerprint(*parts: Any) -> str:
@@ -170,7 +173,7 @@ def fingerprint(*parts: Any) -> str:
     >>> fingerprint("a", 1) == fingerprint("a", 2)
     False
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256()  # fast enough: 1.6 GB/s; and stable across versions of Python
     for part in parts:
         if not isinstance(part, bytes | memoryview):
             part = json.dumps(to_json(part)).encode()

@@ -100,7 +100,7 @@ class TrainedModel:
     def from_bytes(
         cls, content: bytes, device: str = "cpu", precision: Precision = "32"
     ) -> "TrainedModel":
-        """Return the model that `to_bytes` made the content of; see `load`.
+        """Return the model whose `to_bytes` gave this content; see `load`.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class TrainedModel:
         Raises
         ------
         ModelError
-            If the model is no autoencoder, or the codes are not of its size.
+            If the model is not an autoencoder, or the codes are not of its size.
         """
         module = self._autoencoder()
         if z.ndim != 2 or z.shape[1] != self.config.code_size:
@@ -208,6 +208,7 @@ class TrainedModel:
             If there is no such layer.
         """
         names = [layer.name for layer in self.layers] if layers is None else list(layers)
+        # Moved off the device batch by batch: all layers of all samples would not fit there.
         passes = track(self._layer_outputs(values, names), self._batches(len(values)), "Encoding")
         batches = [
             {name: output.cpu().numpy() for name, output in outputs.items()} for outputs in passes
@@ -238,12 +239,13 @@ class TrainedModel:
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the config, the preprocessing and all weights."""
+        # Contiguous, so that it does not depend on the memory layout: `channels_last` changes that.
         weights = (tensor.cpu().contiguous().numpy() for tensor in self._state.values())
         parts = (np.atleast_1d(array).data for array in weights)  # some buffers are scalars
         return fingerprint(self.config, self.preprocessing, *parts)
 
     def check_fingerprint(self, model: str, what: str, remedy: str) -> None:
-        """Refuse what was made by another model.
+        """Reject what was made by another model.
 
         Parameters
         ----------
@@ -263,7 +265,7 @@ class TrainedModel:
             )
 
     def require_task(self, *tasks: Task) -> None:
-        """Refuse what only models of these tasks can do.
+        """Reject what only models of these tasks can do.
 
         Raises
         ------
@@ -285,7 +287,7 @@ class TrainedModel:
         Raises
         ------
         ModelError
-            If the model is no autoencoder.
+            If the model is not an autoencoder.
         """
         self.require_task("reconstruct")
         batches = (self._to_samples(output) for _, output in self.outputs(values))
@@ -336,7 +338,7 @@ class TrainedModel:
         Raises
         ------
         ModelError
-            If the samples are not of the model's shape.
+            If there are no samples, or they are not of the model's shape.
         """
         array = values.values if isinstance(values, Samples) else values
         channels, *sides = self.config.shape
@@ -349,6 +351,8 @@ class TrainedModel:
                 f"{kind.__name__}, not {array.shape} of {array.dtype}; TrainedModel.read resizes "
                 "and recolors images."
             )
+        if not len(array):
+            raise ModelError("there are no samples to compute; give at least one.")
         for start in range(0, len(array), self.batch_size):
             # torch wants contiguous, writable memory; only blocks that are not are copied.
             block = np.require(array[start : start + self.batch_size], requirements=["C", "W"])
@@ -388,6 +392,8 @@ class TrainedModel:
 
     def _layer_outputs(self, values: Values, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Yield, for each batch, the outputs of layers by name."""
+        # Checked before the generator is made: a wrong name fails at the call, not at the first
+        # batch. What is recorded of a layer is its activation's output.
         sources = {self.layer(name).output: name for name in names}
         # In the order of the model, so that the pass can end after the last of them.
         in_order = [layer.output for layer in self.layers if layer.output in sources]
@@ -409,8 +415,8 @@ class TrainedModel:
     @contextmanager
     def _computing(self) -> Iterator[None]:
         """Compute without gradients and in the chosen precision; torch keeps both per thread."""
-        narrow = self.precision == "bf16"
-        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=narrow)
+        is_bf16 = self.precision == "bf16"
+        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=is_bf16)
         with torch.inference_mode(), autocast:
             yield
 
@@ -419,7 +425,7 @@ class TrainedModel:
 
     def _autoencoder(self) -> Autoencoder:
         self.require_task("reconstruct")
-        assert isinstance(self.module, Autoencoder)
+        assert isinstance(self.module, Autoencoder)  # for the type checker
         return self.module
 
     @property
@@ -432,7 +438,7 @@ class TrainedModel:
 
 
 def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:
-    """Return what `TrainedModel.to_bytes` has put into the content."""
+    """Return config, preprocessing and module from the content that `to_bytes` returned."""
     metadata = json.loads(_header(content)["isthmus"])
     config = from_json(ModelConfig, metadata["config"])
     module = config.build_on_meta()  # draws no first weights only to replace them
@@ -443,6 +449,7 @@ def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:
 
 def _header(content: bytes) -> dict[str, str]:
     """Return the metadata in the header of a .safetensors file: its length, then JSON."""
+    # By hand, as safetensors only gives the metadata of a file that it opens itself.
     length = int.from_bytes(content[:8], "little")
     metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
     return metadata

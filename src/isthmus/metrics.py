@@ -5,7 +5,8 @@ Metrics of reconstructions take outputs y and originals x of the same shape, (N,
 (N,): the mean over the pixels and channels of each sample. Outputs are not clipped: a model whose
 output is not a sigmoid is measured as it answers.
 
-Metrics of classes follow from a confusion matrix (K, K), rows truth, or from probabilities (N, K).
+Metrics of classes follow from a confusion matrix (K, K), whose rows are the true classes, or from
+probabilities (N, K).
 A ratio without a denominator, such as the recall of a class that never occurs, is NaN.
 """
 
@@ -58,10 +59,11 @@ def ssim(y: Tensor, x: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If these are no images, or smaller ones; see `has_ssim`.
+        If these are not images, or smaller ones; see `has_ssim`.
     """
     if not has_ssim(tuple(x.shape[1:])):
         raise ValueError(f"SSIM needs images of at least 6 × 6 pixels, not {tuple(x.shape[2:])}.")
+    # All five images in one call: the two matrix products are then large enough to be fast.
     local = _local_means(torch.cat((y, x, y * y, x * x, y * x)))
     mean_y, mean_x, mean_yy, mean_xx, mean_yx = torch.split(local, len(x))
     squares = mean_y.square() + mean_x.square()
@@ -119,7 +121,7 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
     Returns
     -------
     (K, K) int64
-        Rows truth, columns predictions; on the device of the labels.
+        Rows are true classes, columns predicted ones; on the device of the labels.
 
     Raises
     ------
@@ -134,6 +136,7 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
     _require_classes(rows if void is None else torch.where(labels == void, 0, rows), classes)
     if void is not None:  # counted in a row of its own, ten times faster than selecting the others
         rows = torch.where(labels == void, classes, rows)
+    # One number for each pair of classes, so that one `bincount` fills the whole matrix.
     cells = (rows * classes + predicted.long()).flatten()
     counts = torch.bincount(cells, minlength=(classes + 1) * classes)
     return counts.reshape(classes + 1, classes)[:classes]
@@ -141,6 +144,7 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int, void: int | None 
 
 def accuracy(matrix: Tensor) -> float:
     """Return the share of samples, or of pixels, whose predicted class is right."""
+    # Counts stay whole numbers until here: float32 is exact to 16.7 million, one mask has 32,400.
     return (matrix.diagonal().sum().double() / matrix.sum()).item()
 
 
@@ -164,7 +168,7 @@ def iou(matrix: Tensor) -> Tensor:
 
 
 def mean_iou(matrix: Tensor) -> float:
-    """Return the mean intersection over union of the classes that occur in the truth.
+    """Return the mean intersection over union of the classes that occur among the labels.
 
     A class that was only predicted has no 0 of its own in the mean: its pixels already lower the
     values of the true classes.
@@ -208,7 +212,8 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean gap between confidence and accuracy."""
+        """The expected calibration error in [0, 1]: the mean gap of confidence and accuracy."""
+        # Empty bins are NaN; they count zero times, but NaN times zero would still be NaN.
         gaps = (self.accuracy - self.confidence).abs().nan_to_num()
         return ((self.count * gaps).sum() / self.count.sum()).item()
 
@@ -216,7 +221,7 @@ class Reliability:
 def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliability:
     """Compare how confident predictions are with how often they are right.
 
-    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equations 1 and 2: bin m of M
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equations 1 to 3: bin m of M
     holds the confidences in ((m - 1) / M, m / M].
 
     Parameters
@@ -226,6 +231,7 @@ def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliab
     bins : int
     """
     confidence, predicted = probabilities.double().max(1)
+    # Rounded up, as the paper's bins are open below and closed above.
     index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
     count = torch.bincount(index, minlength=bins)
     right = torch.bincount(index, (predicted == labels).double(), minlength=bins)
@@ -234,13 +240,8 @@ def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Reliab
     )
 
 
-def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """Return the expected calibration error in [0, 1]; see `reliability`, equation 3."""
-    return reliability(probabilities, labels, bins).error
-
-
 def _require_classes(values: Tensor, classes: int) -> None:
-    """Refuse classes that would be counted as other ones."""
+    """Reject classes that would be counted as other ones."""
     if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < classes:
         raise ValueError(
             f"classes of {values.min()} to {values.max()} are not all in 0 to {classes - 1}."

@@ -71,6 +71,7 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
 
 def total_memory() -> int:
     """Return the bytes of memory of this machine or container."""
+    # A container sees the whole machine's memory and is killed at a limit of its own.
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in MEMORY_LIMITS:
         text = file.read_text().strip() if file.exists() else "max"
@@ -125,6 +126,7 @@ def _computes_in_bfloat16(device: str) -> bool:
     import torch
 
     if device == "cuda":
+        # Not `is_bf16_supported`, which is also true where it is emulated (before Ampere, 8.0).
         return torch.cuda.get_device_capability() >= (8, 0)
     features = torch.cpu.get_capabilities() if device == "cpu" else {}
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))

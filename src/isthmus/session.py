@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.load import load, load_with
+from isthmus.data.load import load, load_origin
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.data.split import Split
 from isthmus.errors import InterruptionError, OptionError, SourceError
@@ -368,7 +368,7 @@ class Session:
             origin = source.origin
             if not origin.source:
                 raise OptionError("the index was made of an array; search without a picture.")
-            samples = load_with(origin.source, origin.preprocessing, limit=origin.limit)
+            samples = load_origin(origin)
             for row, name in enumerate(samples.names):
                 places.setdefault(name, (samples, row))
         return places

@@ -237,6 +237,19 @@ def test_an_alias_whose_entry_is_gone_is_decoded_again(tmp_path: Path, cache: Pa
     assert len(entries(cache)) == 1
 
 
+@pytest.mark.parametrize("file", ["samples.json", "values.bin"])
+@pytest.mark.parametrize("keep", [0, 100])
+def test_an_entry_that_was_cut_short_is_decoded_again(
+    file: str, keep: int, tmp_path: Path, cache: Path
+) -> None:
+    source = photographs(tmp_path / "source")
+    pixels = np.array(isthmus.load(source).values)  # a copy: the file beneath them is damaged
+    damaged = entries(cache)[0] / file
+    damaged.write_bytes(damaged.read_bytes()[:keep])
+    assert np.array_equal(isthmus.load(source).values, pixels)
+    assert len(entries(cache)) == 1
+
+
 def test_clean_frees_what_the_cache_holds(tmp_path: Path, cache: Path) -> None:
     isthmus.load(photographs(tmp_path / "source"))
     held = sum(path.stat().st_size for path in files_below(cache))

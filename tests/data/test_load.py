@@ -160,6 +160,13 @@ def test_the_topmost_folder_is_the_class_however_deep_a_picture_lies(tmp_path: P
     assert samples.labels.tolist() == [0, 0, 1]
 
 
+def test_a_link_back_to_a_folder_above_is_not_followed(photos: Path) -> None:
+    before = list(isthmus.load(photos).names)
+    (photos / "cat/again").symlink_to(photos, target_is_directory=True)
+    (photos / "cat/here").symlink_to(photos / "cat", target_is_directory=True)
+    assert list(isthmus.load(photos).names) == before
+
+
 def test_hidden_files_and_other_kinds_are_passed_over(photos: Path) -> None:
     before = list(isthmus.load(photos).names)
     draw(photos / ".thumbnails/cat.png", 0)
@@ -514,16 +521,16 @@ def of_texts_only(path: Path) -> None:
         (rubbish, "photo.png", "not an image"),
         (rubbish, "notes.docx", "of no known kind"),
         (rubbish, "photos", "of no known kind"),
-        (rubbish, "photos.tar", "no readable archive"),
-        (rubbish, "photos.tar.gz", "no readable archive"),
-        (rubbish, "photos.zip", "no readable archive"),
-        (nothing, "photos.tar", "no readable archive"),
-        (nothing, "photos.zip", "no readable archive"),
-        (cut_short, "photos.tar", "no readable archive"),
-        (cut_short, "photos.tar.gz", "no readable archive"),
-        (cut_short, "photos.tar.xz", "no readable archive"),
-        (cut_short, "photos.zip", "no readable archive"),
-        (damaged, "photos.tar.xz", "no readable archive"),
+        (rubbish, "photos.tar", "not a readable archive"),
+        (rubbish, "photos.tar.gz", "not a readable archive"),
+        (rubbish, "photos.zip", "not a readable archive"),
+        (nothing, "photos.tar", "not a readable archive"),
+        (nothing, "photos.zip", "not a readable archive"),
+        (cut_short, "photos.tar", "not a readable archive"),
+        (cut_short, "photos.tar.gz", "not a readable archive"),
+        (cut_short, "photos.tar.xz", "not a readable archive"),
+        (cut_short, "photos.zip", "not a readable archive"),
+        (damaged, "photos.tar.xz", "not a readable archive"),
         (of_texts_only, "photos.zip", "holds no pictures among its 1 files"),
     ],
 )

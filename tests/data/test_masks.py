@@ -364,8 +364,10 @@ def test_a_mask_is_cropped_and_keeps_its_values(mode: str, tmp_path: Path) -> No
     mask = annotate(tmp_path / "mask.png", mask_of(1, classes=255, sides=(9, 14)), mode)
     preprocessing = isthmus.Preprocessing(crop=5)
     for file in (str(tmp_path / "mask.png"), (tmp_path / "mask.png").read_bytes()):
-        assert np.array_equal(preprocessing.decode_and_fit_mask(file), mask[2:7, 4:9])
-        assert np.array_equal(isthmus.Preprocessing().decode_and_fit_mask(file), mask)
+        assert np.array_equal(
+            preprocessing.fit_mask(preprocessing.decode_mask(file)), mask[2:7, 4:9]
+        )
+        assert np.array_equal(isthmus.Preprocessing().decode_mask(file), mask)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])

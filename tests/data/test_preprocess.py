@@ -304,7 +304,7 @@ def test_a_damaged_picture_gives_pixels_or_the_one_error(
         ({"size": (8, 9000)}, "8x9000"),
         ({"crop": 0}, "crop must be from 1 to 8192 pixels, not 0"),
         ({"crop": -4}, "-4"),
-        ({"background": "whitish"}, "'whitish' is no color"),
+        ({"background": "whitish"}, "'whitish' is not a color"),
         ({"low": 2.0, "high": 2.0}, "low must be below high, not 2.0 and 2.0"),
     ],
 )

@@ -135,21 +135,21 @@ def test_the_digit_recognizer_is_the_start_of_mnists_test_part(
     assert digits_of(digits) == digits_of(mnist)[:4000]
 
 
-LABELLED = header("label", *[""] * 25)
+LABELED = header("label", *[""] * 25)
 
 
 @pytest.mark.parametrize(
     ("text", "culprits"),
     [
         ("", ["is empty"]),
-        (LABELLED + "\n", ["has a header and no rows"]),
+        (LABELED + "\n", ["has a header and no rows"]),
         ("label\n1\n2\n", ["0 pixels a row"]),
         (rows(LABELS, IMAGES).replace("\n", ",4\n", 1), ["line 2", "26 values", "27"]),
         (
-            rows(LABELS, IMAGES, header=LABELLED) + "1,2,3\n",
+            rows(LABELS, IMAGES, header=LABELED) + "1,2,3\n",
             ["line 14 has 3 values where 26 are expected"],
         ),
-        ("1,2,3,4\n5,six,7,8\n", ["line 2, column 2, holds 'six', which is no number"]),
+        ("1,2,3,4\n5,six,7,8\n", ["line 2, column 2, holds 'six', which is not a number"]),
         ("a,b,c,label\n1,2,3,4\n", ["3 pixels a row", "no square"]),
         ("label,a,b,c,d\n1,2,3,,5\n", ["line 2, column 4, holds ''"]),
         ("1,2,3,4\n5,6,256,8\n", ["row 2 of the data", "the pixel 256"]),
@@ -182,7 +182,7 @@ def test_csv_of_other_bytes_is_refused(
     name: str, content: bytes, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with refused(SourceError, tmp_path / name, "no readable CSV"):
+    with refused(SourceError, tmp_path / name, "not a readable CSV"):
         isthmus.load(tmp_path / name)
 
 
@@ -285,15 +285,15 @@ def test_idx_of_other_numbers_is_read(values: NDArray[Any], code: int, tmp_path:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no IDX file"),
-        (b"\1\2\3\4" + bytes(40), "no IDX file"),
-        (b"\0\0\x07\3" + bytes(40), "no IDX file"),
+        (b"", "not an IDX file"),
+        (b"\1\2\3\4" + bytes(40), "not an IDX file"),
+        (b"\0\0\x07\3" + bytes(40), "not an IDX file"),
         (idx(IMAGES)[:-1], "315 bytes where 316 are expected"),
         (idx(IMAGES) + b"\0", "317 bytes where 316 are expected"),
         (idx(IMAGES)[:9], "cut short or damaged"),
         (idx(LABELS), "1-dimensional"),
         (idx(IMAGES[:0]), "holds no samples"),
-        (idx(IMAGES.astype(">i2") * 2, 11), "no pixels"),
+        (idx(IMAGES.astype(">i2") * 2, 11), "not pixels"),
     ],
 )
 @pytest.mark.parametrize("name", ["some-images-idx3-ubyte", "some-images-idx3-ubyte.gz"])
@@ -469,7 +469,7 @@ BROKEN_SIGNALS[4, 3, 1] = np.nan
         ({"x": BROKEN_SIGNALS}, ["signal 4", "NaN"]),
         ({"x": np.where(np.isnan(BROKEN_SIGNALS), np.inf, 0)}, ["signal 4", "infinity"]),
         ({"images": IMAGES / 100}, ["images", "from 0 to 2.55"]),
-        ({"images": IMAGES / 255 - 0.5}, ["images", "no pixels"]),
+        ({"images": IMAGES / 255 - 0.5}, ["images", "not pixels"]),
         ({"images": IMAGES * np.nan}, ["images", "nan"]),
         ({"images": IMAGES.astype(int) * 2}, ["images", "to 510"]),
         ({"images": IMAGES[0]}, ["images is uint8 (5, 5)"]),
@@ -511,7 +511,7 @@ def test_npz_that_makes_no_samples_is_refused(
         (np.zeros((2, 3, 4, 5, 6)), "(2, 3, 4, 5, 6)"),
         (IMAGES[:0], "holds no samples"),
         (BROKEN_SIGNALS, "signal 4"),
-        (COLORED / 100, "no pixels"),
+        (COLORED / 100, "not pixels"),
     ],
 )
 def test_arrays_that_make_no_samples_are_refused(
@@ -530,18 +530,18 @@ def test_numpy_files_of_other_bytes_are_refused(
     name: str, content: bytes, tmp_path: Path, refused: Refused
 ) -> None:
     path = write(tmp_path / name, content)
-    with refused(SourceError, path, "no readable NumPy file"):
+    with refused(SourceError, path, "not a readable NumPy file"):
         isthmus.load(path)
 
 
 def test_numpy_files_cut_short_are_refused(tmp_path: Path, refused: Refused) -> None:
     for path in (saved(tmp_path / "a.npy", IMAGES), saved(tmp_path / "a.npz", x=IMAGES)):
         path.write_bytes(path.read_bytes()[:-40])
-        with refused(SourceError, path, "no readable NumPy file"):
+        with refused(SourceError, path, "not a readable NumPy file"):
             isthmus.load(path)
 
 
 def test_pickled_objects_are_never_opened(tmp_path: Path, refused: Refused) -> None:
     path = saved(tmp_path / "a.npy", np.array([IMAGES, None], object))
-    with refused(SourceError, path, "no readable NumPy file"):
+    with refused(SourceError, path, "not a readable NumPy file"):
         isthmus.load(path)

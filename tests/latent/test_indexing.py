@@ -120,7 +120,7 @@ def test_an_index_is_opened_without_its_sources(
     said: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("isthmus.latent.indexing.load_with", None)
+    monkeypatch.setattr("isthmus.latent.indexing.load_origin", None)
     z = encode(model, model.read(pictures)).z
     before = open_index(folder, model, said.append).search(z, 3)
     for gone in (photos, cache):

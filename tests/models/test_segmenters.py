@@ -188,7 +188,7 @@ def test_weights_that_do_not_fit_are_refused(
         load_vgg16(build_model("cnn-tiny", (3, 40, 40), class_names=CAMVID), file)
     with refused(ModelError, "nowhere.pth"):
         load_vgg16(fcn(), tmp_path / "nowhere.pth")
-    (tmp_path / "broken.pth").write_bytes(b"this is no file of torch")
+    (tmp_path / "broken.pth").write_bytes(b"this is not a file of torch")
     with refused(ModelError, "broken.pth", "damaged"):
         load_vgg16(fcn(), tmp_path / "broken.pth")
     (tmp_path / "broken.safetensors").write_bytes(b"nor is this")

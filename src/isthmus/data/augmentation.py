@@ -1,7 +1,7 @@
 """`Augmentation`: random changes of training images, so that fewer labels teach as much.
 
 All movements of an image are one affine interpolation: interpolating several times would blur
-it. Its mask moves with it, to the nearest pixel, as a mean of classes is no class.
+it. Its mask moves with it, to the nearest pixel: a mean of classes is not a class.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class AugmentationRow:
 
 
 AUGMENTATIONS: dict[str, AugmentationRow] = {
-    "shift": AugmentationRow("moved by up to that share of the sides", 0.5),
-    "zoom": AugmentationRow("a window smaller by up to that share of the sides, enlarged", 0.9),
-    "rotate": AugmentationRow("rotated by up to so many degrees", 180),
-    "color": AugmentationRow("brightness, contrast and saturation times 1 ± that", 1),
+    "shift": AugmentationRow("moved by up to this share of the sides", 0.5),
+    "zoom": AugmentationRow("a window smaller by up to this share of the sides, enlarged", 0.9),
+    "rotate": AugmentationRow("rotated by up to this many degrees", 180),
+    "color": AugmentationRow("brightness, contrast and saturation times 1 ± this", 1),
 }
 
 
@@ -82,6 +82,7 @@ class Augmentation(Transforms):
             grid = _build_grid(x, strengths, chance)
             x = _sample(x, grid, "bilinear")
             if masks is not None:
+                # `grid_sample` takes fractions only; classes up to 255 stay exact in float32.
                 masks = _sample(masks[:, None].float(), grid, "nearest")[:, 0].long()
         if "color" in strengths:
             x = _change_color(x, strengths["color"], chance[:, 4:])
@@ -90,10 +91,15 @@ class Augmentation(Transforms):
 
 def _build_grid(x: Tensor, strengths: dict[str, float], chance: NDArray[np.float32]) -> Tensor:
     """Return for each pixel of the result where it comes from: (N, H, W, 2) in [-1, 1]."""
+    # NumPy computes the six numbers of each movement: torch's sine differs between devices.
     size = 1 - strengths.get("zoom", 0.0) * (chance[:, 2] + 1) / 2  # of the window
     angle = np.deg2rad(strengths.get("rotate", 0.0) * chance[:, 3])
+    # A side is 2 long in these coordinates: a smaller window has 1 - size to either side, and a
+    # shift is a share of the side.
     room = (1 - size)[:, None] + 2 * strengths.get("shift", 0.0)
-    ratio = x.shape[3] / x.shape[2]  # coordinates run from -1 to 1 along both sides
+    # Coordinates run from -1 to 1 along both sides: without the ratio of the sides, a rotation
+    # would shear images that are not square.
+    ratio = x.shape[3] / x.shape[2]
     cosine, sine = size * np.cos(angle), size * np.sin(angle)
     rows = [[cosine, -sine / ratio], [sine * ratio, cosine]]
     matrices = np.concatenate(
@@ -104,6 +110,7 @@ def _build_grid(x: Tensor, strengths: dict[str, float], chance: NDArray[np.float
 
 
 def _sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
+    # Reflected at the border, because only training images would have black corners.
     return functional.grid_sample(
         x, grid, mode=mode, padding_mode="reflection", align_corners=False
     )
@@ -118,4 +125,5 @@ def _change_color(x: Tensor, strength: float, chance: NDArray[np.float32]) -> Te
         gray = (x * x.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
         x = gray + (x - gray) * saturation
     mean = x.mean((1, 2, 3), keepdim=True)
+    # Clipped once at the end: what one factor moves out of the range, the next may bring back.
     return (mean + (x - mean) * contrast).clamp(0, 1)

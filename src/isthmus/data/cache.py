@@ -17,6 +17,7 @@ so a changed source has another key and nothing ever has to be invalidated.
 """
 
 import json
+import math
 import os
 import shutil
 import uuid
@@ -116,6 +117,7 @@ def open_or_decode(
         with _lock(key, origin):
             entry = _find(key)  # another one may have decoded it while this one waited
             if entry is None:
+                # Read only now: to list an archive or parse a CSV may take seconds.
                 entry = _decode(key, origin, files, read(), track)
     return _open(entry, origin, allows_flip)
 
@@ -159,19 +161,27 @@ def _resolved_key(origin: Origin, files: Sequence[Any], shape: tuple[int, ...]) 
 def _find(key: str) -> Entry | None:
     """Return the entry that a key or its alias leads to, if there is one."""
     folder = _samples_folder()
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # usually there is no alias
         key = (folder / f"{key}.alias").read_text()
     return _read_entry(folder / key)
 
 
 def _read_entry(folder: Path) -> Entry | None:
-    """Return an entry, or None unless all its files are there; somebody may have deleted some."""
-    if not (folder / METADATA_FILE).exists():
+    """Return an entry, or None unless all its files are there and of their sizes.
+
+    Files are written whole, so one that is missing or cut short was changed by a person, another
+    program or a disk. The entry is then decoded again.
+    """
+    try:
+        metadata: dict[str, Any] = json.loads((folder / METADATA_FILE).read_bytes())
+        shape = metadata["shape"]
+        size = math.prod(shape) * np.dtype(metadata["dtype"]).itemsize
+        is_whole = (folder / VALUES_FILE).stat().st_size == size
+        if metadata["masks"]:  # one byte for each pixel, after a header
+            is_whole &= (folder / MASKS_FILE).stat().st_size > math.prod(shape[:3])
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    metadata: dict[str, Any] = json.loads((folder / METADATA_FILE).read_bytes())
-    names = (VALUES_FILE, MASKS_FILE) if metadata["masks"] else (VALUES_FILE,)
-    is_complete = all((folder / name).exists() for name in names)
-    return Entry(folder, metadata) if is_complete else None
+    return Entry(folder, metadata) if is_whole else None
 
 
 def _open(entry: Entry, origin: Origin, allows_flip: bool) -> Samples:
@@ -221,6 +231,7 @@ def _lock(key: str, origin: Origin) -> Iterator[None]:
     try:
         yield
     finally:
+        # Deleted before the release: after it, the file may already be the lock of another one.
         with suppress(OSError):  # Windows deletes no open file
             file.unlink()
         lock.release()
@@ -242,6 +253,7 @@ def _decode(
 ) -> Entry:
     """Decode a source into a new entry, whole or not at all."""
     folder = _samples_folder()
+    # A name of its own: two requests with one outcome have two locks and may decode together.
     partial = folder / f".{key}.{uuid.uuid4().hex[:8]}.tmp"
     with _reporting_unwritable_cache(origin):
         try:
@@ -255,8 +267,9 @@ def _decode(
             entry_key = _resolved_key(origin, files, samples.shape)
             _publish(partial, folder / entry_key)
         finally:
+            # After an error or Ctrl-C; otherwise the entry has left this place already.
             shutil.rmtree(partial, ignore_errors=True)
-    if entry_key != key:
+    if entry_key != key:  # last, as an alias must not lead to an entry that is not there yet
         write_bytes(folder / f"{key}.alias", entry_key.encode())
     return Entry(folder / entry_key, metadata)
 
@@ -268,6 +281,7 @@ def _publish(partial: Path, entry: Path) -> None:
     lock is held for a request.
     """
     if _read_entry(entry) is None:
+        # Leftovers of an entry that lost files: a folder can only replace an empty one.
         shutil.rmtree(entry, ignore_errors=True)
     try:
         partial.rename(entry)
@@ -289,7 +303,7 @@ def _describe(samples: Samples) -> dict[str, Any]:
 
 
 def _store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
-    """Fit and write an array of samples, a part at a time."""
+    """Fit and write an array of samples, block by block."""
     preprocessing = origin.preprocessing
     shape: tuple[int, ...] = values.shape[1:]
     if len(shape) == 2 and (preprocessing.crop or preprocessing.size or preprocessing.channels):
@@ -310,11 +324,13 @@ def _store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folde
 def _store_pictures(manifest: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
     """Decode and write pictures and their masks."""
     source = origin.source
+    # Open for reading as well: the first picture in color turns the gray ones before it into color.
     with (folder / VALUES_FILE).open("w+b") as values, ExitStack() as stack:
         masks = None
         if manifest.masks is not None:
             masks = stack.enter_context((folder / MASKS_FILE).open("w+b"))
         writer = SampleWriter(manifest, source, values, masks)
+        # Closed also after an error in `write`: otherwise threads would decode on for nobody.
         blocks = stack.enter_context(closing(decode_blocks(manifest, origin.preprocessing)))
         for _ in track(writer.write(blocks), len(manifest.names), f"Reading {source}"):
             pass
@@ -329,6 +345,7 @@ def _check_stored(
     manifest: Manifest, origin: Origin, folder: Path, shape: tuple[int, ...], broken: dict[int, str]
 ) -> Samples:
     """Open what has just been written, by the constructor of `Samples`, which checks it."""
+    # Labels and splits have a row for each name of the source, also of pictures that are broken.
     good = np.array([i for i in range(len(manifest.names)) if i not in broken], np.int64)
     if 0 in (len(good), *shape):
         raise SourceError(f"{origin.source} holds no samples.")

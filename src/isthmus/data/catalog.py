@@ -17,6 +17,7 @@ from isthmus.data.readers.waveforms import read_waveforms
 from isthmus.data.samples import VOID
 from isthmus.errors import SourceError, first_sentence
 
+# Mirrors that torchvision (MNIST) and scikit-learn (LFW) use: the original servers are often down.
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 LFW_URL = "https://ndownloader.figshare.com/files/5976018"
@@ -132,6 +133,7 @@ class Dataset:
                 f"{self.folder} holds no masks that belong to the pictures of {self.name}; "
                 f"{self._instructions() or 'delete it and fetch it again'}."
             )
+        # A set that numbers its void pixels, such as CamVid by 11, gets them moved to `VOID`.
         legend = manifest.legend
         if self.void is not None:
             legend = bytes(VOID if value == self.void else value for value in range(256))
@@ -161,6 +163,7 @@ class Dataset:
         return f"{self.instructions} into {self.folder}" if self.instructions else ""
 
     def _find_file(self) -> Path | None:
+        # Several files are read as one folder, so all of them must be there.
         fetched = [self.folder / remote.name for remote in self.files]
         if fetched and all(file.exists() for file in fetched):
             return self.folder if len(fetched) > 1 else fetched[0]
@@ -216,6 +219,7 @@ def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
 
     if not dataset.files and not dataset.is_present:
         dataset.locate()  # raises the error that says how to get it
+    # pooch would print the hash of each file and advise to write it into the code.
     pooch.get_logger().setLevel("ERROR")
     fetched = []
     for remote in () if dataset.is_present else dataset.files:
@@ -224,6 +228,7 @@ def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
             continue
         downloader = pooch.HTTPDownloader(progressbar=progress, timeout=60)
         try:
+            # Without a hash: pooch hashes the file as it is, and ours are of the content of a .gz.
             pooch.retrieve(remote.url, None, remote.name, dataset.folder, downloader=downloader)
         except OSError as error:  # the base of all errors of requests, too
             raise SourceError(
@@ -248,7 +253,7 @@ def _verify_download(file: Path, remote: Remote) -> None:
     if remote.sha256 is None:
         file.with_name(file.name + ".sha256").write_text(f"{actual}  {file.name}\n")
     elif actual != remote.sha256:
-        file.unlink()
+        file.unlink()  # otherwise the next fetch would find it and download nothing
         raise SourceError(
             f"{remote.url} delivered something other than what was published (its SHA-256 "
             "differs); it was deleted; try again later."

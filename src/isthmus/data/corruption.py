@@ -37,28 +37,28 @@ class CorruptionRow:
     max_strength: float = 1.0
 
 
-def gaussian(x: Tensor, strength: float, rng: Rng) -> Tensor:
+def add_gaussian(x: Tensor, strength: float, rng: Rng) -> Tensor:
     """Add normal noise of standard deviation `strength` and clip to [0, 1]."""
-    return gaussian_unclipped(x, strength, rng).clamp_(0, 1)
+    return add_gaussian_unclipped(x, strength, rng).clamp_(0, 1)
 
 
-def gaussian_unclipped(x: Tensor, strength: float, rng: Rng) -> Tensor:
+def add_gaussian_unclipped(x: Tensor, strength: float, rng: Rng) -> Tensor:
     """Add normal noise of standard deviation `strength`."""
     return x + strength * _to_tensor_like(x, rng.normal(_channels_last_shape(x)))
 
 
-def masked(x: Tensor, strength: float, rng: Rng) -> Tensor:
+def mask_pixels(x: Tensor, strength: float, rng: Rng) -> Tensor:
     """Set a share of the pixels to 0, in all channels (Vincent et al., ICML 2008)."""
     return x * (_uniform_per_pixel(x, rng) >= strength)
 
 
-def salt_pepper(x: Tensor, strength: float, rng: Rng) -> Tensor:
+def add_salt_pepper(x: Tensor, strength: float, rng: Rng) -> Tensor:
     """Set a share of the pixels to 0 or 1, with equal probability."""
     chance = _uniform_per_pixel(x, rng)
     return x.masked_fill(chance < strength / 2, 0.0).masked_fill_(chance >= 1 - strength / 2, 1.0)
 
 
-def occluded(x: Tensor, strength: float, rng: Rng) -> Tensor:
+def occlude(x: Tensor, strength: float, rng: Rng) -> Tensor:
     """Cover a share of the area with a gray rectangle, or an interval of a signal."""
     axes = x.ndim - 2
     chance = rng.uniform((len(x), 1 + axes))
@@ -70,6 +70,7 @@ def occluded(x: Tensor, strength: float, rng: Rng) -> Tensor:
     for axis, share in enumerate(shares):
         side = x.shape[2 + axis]
         length = np.maximum(1, np.round(share * side))
+        # Each position at which the rectangle lies within the image is equally likely.
         start = np.floor(chance[:, 1 + axis] * (side - length + 1))
         place = np.arange(side)
         along = (place >= start[:, None]) & (place < (start + length)[:, None])
@@ -78,14 +79,15 @@ def occluded(x: Tensor, strength: float, rng: Rng) -> Tensor:
     return x.masked_fill(inside, OCCLUSION_GRAY)
 
 
+# The strength of normal noise is a deviation and not a share, so that it may exceed 1.
 CORRUPTIONS: dict[str, CorruptionRow] = {
     "gaussian": CorruptionRow(
-        gaussian, "normal noise of that standard deviation, clipped to [0, 1]", 10
+        add_gaussian, "normal noise of this standard deviation, clipped to [0, 1]", 10
     ),
-    "gaussian-unclipped": CorruptionRow(gaussian_unclipped, "the same, not clipped", 10),
-    "masked": CorruptionRow(masked, "that share of the pixels black"),
-    "occluded": CorruptionRow(occluded, "a gray rectangle over that share of the area"),
-    "salt-pepper": CorruptionRow(salt_pepper, "that share of the pixels black or white"),
+    "gaussian-unclipped": CorruptionRow(add_gaussian_unclipped, "the same, not clipped", 10),
+    "masked": CorruptionRow(mask_pixels, "this share of the pixels black"),
+    "occluded": CorruptionRow(occlude, "a gray rectangle over this share of the area"),
+    "salt-pepper": CorruptionRow(add_salt_pepper, "this share of the pixels black or white"),
 }
 
 

@@ -111,6 +111,7 @@ class Decoder:
         runs: list[list[Decoded | str]] = []
         shape: tuple[int, ...] = ()
         for decoded in map(self._decode_or_explain, tasks):
+            # A broken picture has no shape: it belongs to the block before it.
             if not runs or (not isinstance(decoded, str) and decoded.pixels.shape != shape):
                 runs.append([])
             if not isinstance(decoded, str):
@@ -129,6 +130,7 @@ class Decoder:
         try:
             mask = self.preprocessing.decode_mask(_require_content(task.mask))
         except MaskError as error:
+            # Not skipped as a broken file is: one mask of the wrong kind is seldom alone.
             raise SourceError(f"the mask {task.mask_name} {error}.") from error
         except SourceError as error:
             return f"its mask {task.mask_name}: {first_sentence(error)}"
@@ -148,6 +150,7 @@ class Decoder:
             )
         if self.legend is not None:
             mask = np.frombuffer(self.legend, np.uint8)[mask]
+        # Of the whole mask: how many classes there are must not depend on the crop.
         values = np.bincount(mask.ravel(), minlength=256) > 0
         if self.num_classes and values[self.num_classes : VOID].any():
             value = self.num_classes + int(values[self.num_classes :].argmax())
@@ -227,6 +230,7 @@ def _chunks(tasks: Iterable[DecodeTask], count: int) -> Iterator[list[DecodeTask
     size = 0
     for task in tasks:
         chunk.append(task)
+        # Files of a folder are still only paths here; files of an archive are in memory.
         size += len(task.picture) if isinstance(task.picture, bytes) else 0
         if len(chunk) == count or size >= MAX_CHUNK_BYTES:
             yield chunk
@@ -245,6 +249,7 @@ def _decode_in_threads(decoder: Decoder, chunks: Iterable[list[DecodeTask]]) -> 
     try:
         for chunk in chunks:
             pending.append(pool.submit(decoder.decode, chunk))
+            # The oldest first, for the order of the pictures; waiting for it holds back reading.
             if len(pending) >= TASKS_PER_THREAD * threads:
                 yield from pending.popleft().result()
         while pending:

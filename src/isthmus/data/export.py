@@ -80,6 +80,7 @@ def _write_pictures(samples: Samples, out: Path) -> None:
         raise OptionError(f"signals are not pictures; give a name that ends in .npz, not {out}.")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
+    # In the same folder: only within a file system is a rename whole or not at all.
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         for file, pixels in _name_pictures(samples):
@@ -100,6 +101,7 @@ def _name_pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[An
         folders = []
         if samples.splits is not None:
             folders = [SPLITS[samples.splits[i]]]
+            # A name that begins with its split, such as val/cat/1.jpg, would get it twice.
             words = words[words[0] in SPLIT_FOLDERS :]
         if samples.masks is not None:
             file = "-".join(word for word in words if word not in UNSAFE_PARTS | {"images"})
@@ -107,6 +109,7 @@ def _name_pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[An
             yield PurePosixPath(*folders, "masks", file), samples.masks[i, ..., None]
             continue
         if samples.labels is not None:
+            # Without / it stays one folder, and without a dot in front `load` does not skip it.
             folders.append(samples.class_names[samples.labels[i]].replace("/", "-").lstrip("."))
         words = tuple(word for word in words if word not in UNSAFE_PARTS | {*folders})
         yield PurePosixPath(*folders, *words), pixels

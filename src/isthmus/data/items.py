@@ -109,7 +109,7 @@ class Items:
         return None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return arrays for an .npz file, from which `from_arrays` makes the items again.
+        """Return arrays for an .npz file, from which `from_arrays` rebuilds the items.
 
         The names are one array of bytes: NumPy's own text arrays give each name the room of the
         longest, four bytes a letter.
@@ -125,7 +125,7 @@ class Items:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Items":
-        """Make items of what `to_arrays` returned."""
+        """Rebuild items from what `to_arrays` returned."""
         return cls(
             Names(arrays["names"], arrays["name_ends"]),
             arrays.get("labels"),
@@ -134,7 +134,7 @@ class Items:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object, from which `from_json` makes the items again."""
+        """Return a JSON object, from which `from_json` rebuilds the items."""
         return {
             "names": list(self.names),
             "labels": None if self.labels is None else self.labels.tolist(),
@@ -144,7 +144,7 @@ class Items:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Items":
-        """Make items of what `to_json` returned."""
+        """Rebuild items from what `to_json` returned."""
         labels = content["labels"]
         return cls(
             content["names"],
@@ -158,6 +158,7 @@ class Items:
         if self.labels is None:
             return np.full(len(self), NO_CLASS, np.int64)
         numbers = {name: number for number, name in enumerate(class_names)}
+        # NO_CLASS is -1 and so finds the last entry, which is itself.
         moved = [*(numbers[name] for name in self.class_names), NO_CLASS]
         return np.array(moved, np.int64)[self.labels]
 
@@ -268,6 +269,7 @@ class Names(Sequence[str]):
     def _row(self, name: str, start: int) -> int:
         """Return the row of a name, whose hash is at `start` of the sorted ones if it is there."""
         order, hashes = self._hashed
+        # Different names may have the same hash, so the name itself decides.
         while start < len(order) and hashes[start] == hash(name):
             if self[int(order[start])] == name:
                 return int(order[start])
@@ -278,7 +280,7 @@ class Names(Sequence[str]):
     def _hashed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows in the order of their names' hashes, and these hashes."""
         hashes = _hashes(self)
-        order = np.argsort(hashes, kind="stable")
+        order = np.argsort(hashes, kind="stable")  # stable: of equal names, the first is found
         return order, hashes[order]
 
 

@@ -108,6 +108,7 @@ def load_with(
         return _load_array(source, preprocessing, limit)
     dataset, name, location = _locate(source)
     if dataset is not None:
+        # What the caller asks for takes precedence over the row of the set.
         preprocessing = replace(
             preprocessing,
             crop=preprocessing.crop or dataset.crop,
@@ -116,6 +117,7 @@ def load_with(
     origin = Origin(name, preprocessing, limit)
     if dataset is None and is_picture(location):
         return _load_picture(location, origin)
+    # A set without files follows from the code: its name and the cache's format identify it.
     needs_no_file = dataset is not None and dataset.read is not None
     files = [] if needs_no_file else _list_identities(location)
     # A folder is listed once for the key and for the reader: with a million files it takes seconds.
@@ -125,6 +127,11 @@ def load_with(
     return open_or_decode(
         origin, files, lambda: read(location, limit), allows_flip=allows_flip, track=track
     )
+
+
+def load_origin(origin: Origin, track: Track = untracked) -> Samples:
+    """Load again what an origin describes; its source must not be an array."""
+    return load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
 
 
 def locate_source(source: str | Path) -> tuple[str, Path, Reader]:
@@ -248,7 +255,7 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
 
 def _load_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
     values = as_samples(values, "x", "the array")
-    values = values[evenly_spaced(len(values), limit)] if limit else values
+    values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
     origin = Origin("", preprocessing, limit)

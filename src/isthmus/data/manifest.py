@@ -70,6 +70,7 @@ def evenly_spaced(count: int, limit: int | None) -> NDArray[np.int64]:
     """
     if limit is None or limit >= count:
         return np.arange(count)
+    # Not a slice with a step: that has exactly `limit` samples only if the step is whole.
     return np.round(np.linspace(0, count - 1, limit)).astype(np.int64)
 
 
@@ -94,5 +95,6 @@ def encode_labels(
         if not (labels == np.floor(labels)).all():
             raise SourceError(f"{path} has labels that are not whole numbers; give classes.")
         labels = labels.astype(np.int64)
+    # Sorted before they become names: as text, 10 would come before 2.
     classes, indices = np.unique(labels, return_inverse=True)
     return tuple(map(str, classes.tolist())), indices.astype(np.int64)

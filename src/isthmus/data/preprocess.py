@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     import torch
 
 MIN_OVERSAMPLING = 2.0  # a JPEG is decoded at this many times the sides it is resized to, or more
-EXIF_SEARCH_BYTES = 2**16  # at the start of a JPEG, where its EXIF is if it has any
+EXIF_SEARCH_BYTES = 2**16  # at the start of a JPEG, where its EXIF is if it has any; at most 64 KB
 MASK_MODES = ("P", "L")  # one number a pixel, kept as it is
 LOSSY_FORMATS = ("JPEG", "WEBP")  # they change values, and a mask's values are classes
+# What simplejpeg and Pillow raise for broken files; `SyntaxError` comes from Pillow's PNG reader.
 DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
@@ -77,7 +78,7 @@ class Preprocessing:
             ImageColor.getrgb(self.background)
         except ValueError:
             raise OptionError(
-                f"{self.background!r} is no color; give a name such as white, or #rrggbb."
+                f"{self.background!r} is not a color; give a name such as white, or #rrggbb."
             ) from None
         if not self.low < self.high:
             raise OptionError(f"low must be below high, not {self.low} and {self.high}.")
@@ -119,25 +120,12 @@ class Preprocessing:
         pixels, reduced = self._decode(file, may_reduce=True)
         if reduced is None or self.size is None:
             return self.fit(pixels), (pixels.shape[0], pixels.shape[1])
+        # Crop and resize are one step here, because the crop seldom begins at a whole pixel of what
+        # was decoded.
         width, height, _ = reduced
         if self.channels is not None:
             pixels = _recolor(pixels, self.channels, self.background)
         return _resize(pixels, self.size, self._box(*reduced)), (height, width)
-
-    def decode_and_fit_mask(self, file: bytes | str) -> NDArray[np.uint8]:
-        """Decode a mask, given as the content or the path of its file, and `fit_mask` it.
-
-        Returns
-        -------
-        (H, W) uint8
-            The values of the file, for the same part of the scene as the pixels of its picture.
-
-        Raises
-        ------
-        SourceError
-            With the reason, if the file is broken or no mask.
-        """
-        return self.fit_mask(self.decode_mask(file))
 
     def decode_mask(self, file: bytes | str) -> NDArray[np.uint8]:
         """Decode a mask whole: (H, W) uint8, the indices of a palette or the values of gray.
@@ -151,7 +139,7 @@ class Preprocessing:
         """
         try:
             with _open_picture(_read_content(file)) as picture:
-                _reject_no_mask(picture)
+                _reject_non_mask(picture)
                 return np.array(picture)
         except DECODE_ERRORS as error:
             raise _explain(error) from error
@@ -159,7 +147,7 @@ class Preprocessing:
     def fit_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop and resize one mask (H, W) as `fit` does a picture.
 
-        A mean of classes is no class, so each pixel takes the class at its center.
+        A mean of classes is not a class, so each pixel takes the class at its center.
         """
         mask = self.apply_crop(mask)
         if self.size is None or mask.shape == self.size:
@@ -202,6 +190,7 @@ class Preprocessing:
             if plain is not None:
                 height, width, colors = plain
                 scale = self._reduction(width, height) if may_reduce else 1
+                # simplejpeg takes the smallest scale that keeps these sides; libjpeg rounds up.
                 sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
                 pixels = simplejpeg.decode_jpeg(content, colors, **sides if scale > 1 else {})
                 return pixels, (width, height, scale) if scale > 1 else None
@@ -217,10 +206,11 @@ class Preprocessing:
         width, height = picture.size
         if may_reduce and picture.format == "JPEG":
             scale = self._reduction(width, height)
+            # Pillow may choose another scale, so that it is read from the result.
             picture.draft(None, (-(-width // scale), -(-height // scale)))
         scale = round(width / picture.width)  # rounded: the last pixel may stand for fewer
         upright = ImageOps.exif_transpose(picture)
-        if upright.size != picture.size:
+        if upright.size != picture.size:  # turned by a quarter; by a half, sides stay
             width, height = height, width
         pixels = _to_eight_bits(upright, self.background)
         return pixels, (width, height, scale) if scale > 1 else None
@@ -229,6 +219,8 @@ class Preprocessing:
         """Return by how much the sides of a JPEG can be divided when decoding: 1, 2, 4 or 8."""
         if self.size is None:
             return 1
+        # The shortest side that is resized against the longest that results: a picture is reduced
+        # only if both of its sides stay large enough.
         largest = min(width, height, self.crop or width) / (MIN_OVERSAMPLING * max(self.size))
         return max(divisor for divisor in (1, 2, 4, 8) if divisor <= max(1, largest))
 
@@ -258,6 +250,7 @@ class Preprocessing:
             fitted = _resize(fitted, sides)
         if sides == whole.shape[:2]:
             return fitted
+        # A copy, because recoloring returns `whole` itself where there is nothing to do.
         result = _recolor(whole, fitted.shape[2], self.background).copy()
         self.apply_crop(result)[:] = fitted
         return result
@@ -291,6 +284,8 @@ class Preprocessing:
         import torch
 
         last = values.ndim - 1
+        # A copy even of float32, as what follows works in place. Images start at 0: without the
+        # subtraction there is one pass over memory less.
         x = values.permute(0, last, *range(1, last)).to(torch.float32, copy=True)
         return x.sub_(self.low).div_(self.high - self.low) if self.low else x.div_(self.high)
 
@@ -299,6 +294,7 @@ class Preprocessing:
         values = (x * (self.high - self.low) + self.low).permute(0, *range(2, x.ndim), 1)
         if x.ndim == 3:
             return values.contiguous()
+        # `byte` alone cuts off fractions and wraps around beyond 255.
         return values.round().clamp(0, 255).byte().contiguous()
 
 
@@ -324,6 +320,7 @@ def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:  # of either byte order
+        # 257 = 65,535 / 255 keeps white white; a shift by 8 bits would too, but rounds down.
         return np.round(values / 257.0).astype(np.uint8)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if values.dtype.kind in "iu" and low >= 0 and high <= 255:
@@ -331,7 +328,7 @@ def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.round(values * 255.0).astype(np.uint8)
     raise SourceError(
-        f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are no pixels; "
+        f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are not pixels; "
         "give whole numbers from 0 to 255 or fractions from 0 to 1."
     )
 
@@ -387,8 +384,8 @@ def _read_content(file: bytes | str) -> bytes:
         return opened.read()
 
 
-def _reject_no_mask(picture: Image.Image) -> None:
-    """Refuse a picture that cannot be a mask."""
+def _reject_non_mask(picture: Image.Image) -> None:
+    """Reject a picture that cannot be a mask."""
     if picture.format in LOSSY_FORMATS:
         raise MaskError(f"is a {picture.format}, which does not keep values; save a PNG")
     if picture.mode not in MASK_MODES:
@@ -409,6 +406,7 @@ def _inspect_plain_jpeg(content: bytes) -> tuple[int, int, str] | None:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None  # Pillow reports what is wrong
+    # CMYK and YCCK are left to Pillow, which knows that Adobe's programs store them inverted.
     colors = {"Gray": "GRAY", "YCbCr": "RGB"}.get(space)
     return None if colors is None else (height, width, colors)
 
@@ -420,6 +418,7 @@ def _to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
         if values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535:
             values = values.astype(np.uint16)  # 16-bit files of some formats open as 32-bit
         return as_pixels(values, "it")[..., None]
+    # Palettes, and gray or RGB without alpha, may name one color that is transparent.
     if picture.mode in ALPHA_MODES or "transparency" in picture.info:
         picture = _composite(picture.convert("RGBA"), background, gray=picture.mode in GRAY_MODES)
     target = "L" if picture.mode in GRAY_MODES else "RGB"
@@ -464,6 +463,7 @@ def _resize(
     sides = (size[1], size[0])  # Pillow wants the width first
     if pixels.shape[-1] == 3:
         return _resize_channels(pixels, sides, box)
+    # Pillow has no mode for most numbers of channels, and drops the axis of a single one.
     planes = np.moveaxis(pixels, -1, 0)
     return np.stack(
         [_resize_channels(np.ascontiguousarray(plane), sides, box) for plane in planes], axis=-1

@@ -36,7 +36,7 @@ class Origin:
 
     @classmethod
     def build(cls, content: dict[str, Any]) -> "Origin":
-        """Make it from the JSON object that `files.plain` made of one."""
+        """Return the origin that `files.to_json` turned into this JSON object."""
         preprocessing = from_json(Preprocessing, content["preprocessing"])
         return from_json(cls, {**content, "preprocessing": preprocessing})
 
@@ -53,7 +53,7 @@ class Samples(HasItems):
         Names, which say where each sample came from and are unique within the source; labels, of
         all samples or None; class names, of the samples or, with masks, of their pixels.
     splits : (N,) uint8, optional
-        The source's own division: index of each sample's part in `SPLITS`.
+        The split that the source itself assigns to each sample: its index in `SPLITS`.
     origin : Origin
         Where they come from and how, so that they can be loaded again.
     skipped : tuple of (name, reason)
@@ -67,8 +67,8 @@ class Samples(HasItems):
     Raises
     ------
     SourceError
-        If the parts do not fit each other, a signal holds NaN or infinity, or a mask holds a
-        class that there is not.
+        If names, splits, labels or masks do not fit the values, a signal holds NaN or infinity,
+        or a mask holds a class that does not exist.
     """
 
     values: NDArray[Any]
@@ -89,15 +89,15 @@ class Samples(HasItems):
             )
         if 0 in self.values.shape:
             raise SourceError(f"{name} holds no samples: its shape is {self.values.shape}.")
-        for what, part in (("names", self.names), ("splits", self.splits)):
-            if part is not None and len(part) != len(self.values):
+        for noun, rows in (("names", self.names), ("splits", self.splits)):
+            if rows is not None and len(rows) != len(self.values):
                 raise SourceError(
-                    f"{name} has {len(self.values):,} samples but {len(part):,} {what}."
+                    f"{name} has {len(self.values):,} samples but {len(rows):,} {noun}."
                 )
         if self.labels is not None and self.labels.min() < 0:
             culprit = self.names[int(self.labels.argmin())]
             raise SourceError(f"{culprit} of {name} has no class; label all samples, or none.")
-        if self.is_signal:
+        if self.is_signal:  # images are whole numbers, which cannot be NaN
             self._reject_not_finite(name)
         if self.masks is not None:
             self._check_masks(self.masks, name)
@@ -127,8 +127,10 @@ class Samples(HasItems):
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the content: values, names, labels, masks and classes."""
+        # Buffers of the arrays themselves: `tobytes` would copy a set that may exceed the memory.
         parts = [part for part in (self.values, self.labels, self.masks) if part is not None]
         contents = [np.ascontiguousarray(array).data for array in parts]
+        # Labels and masks would otherwise look alike: both are bytes.
         last = () if self.masks is None else ("masks",)
         names = json.dumps(list(self.names)).encode()
         return fingerprint(self.shape, *contents, names, self.class_names, *last)
@@ -164,6 +166,7 @@ class Samples(HasItems):
         if self.labels is not None:
             raise SourceError(f"{name} has labels and masks; give one of them.")
         count = len(self.class_names)
+        # In blocks: masks may be memory-mapped and larger than memory.
         for start in range(0, len(masks), 256):
             block = masks[start : start + 256]
             if (block + np.uint8(1)).max() > count:  # void wraps to 0: one quick pass

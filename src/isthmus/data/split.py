@@ -60,6 +60,7 @@ def split_samples(
     own = samples.splits if samples.splits is not None else np.zeros(len(samples), np.uint8)
     pool, *held_out = (np.flatnonzero(own == split) for split in range(3))
     pool = np.random.default_rng([seed, 0]).permutation(pool)
+    # Fractions of the whole pool: the test split is not smaller for being taken second.
     counts = [max(1, round(fraction * len(pool))) for fraction in (validation, test)]
     for split, count in enumerate(counts):
         if len(held_out[split]) == 0:
@@ -69,4 +70,5 @@ def split_samples(
             f"{len(samples)} samples are too few for a training, a validation and a test split; "
             "give at least 3, or smaller fractions."
         )
+    # Sorted, so that whoever reads a split goes through a memory-mapped file from start to end.
     return Split(*(np.sort(split).astype(np.int64) for split in (pool, *held_out)))

@@ -61,6 +61,7 @@ class Transforms:
         return cls(tuple(cls._parse_step(part.strip()) for part in text.split(",")))
 
     def __str__(self) -> str:
+        # 15 digits give back what a person wrote: 0.1, where 17 give 0.10000000000000001.
         return ",".join(f"{kind}:{strength:.15g}" for kind, strength in self.steps)
 
     @classmethod

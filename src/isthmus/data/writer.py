@@ -96,7 +96,7 @@ class SampleWriter:
         if not self.shape:
             self.shape, self._first_name = shape, self._name(block)
             if self.masks is not None:
-                self._write_header(self.masks, 0)
+                self._write_header(self.masks, 0)  # the count is known at the end only
         if shape[:2] != self.shape[:2]:
             raise SourceError(
                 f"the pictures of {self.source} differ in size: {self._first_name} is "
@@ -104,6 +104,7 @@ class SampleWriter:
                 "give a size to resize all of them to."
             )
         if shape[2] > self.shape[2]:
+            # At most once, as pictures are gray or RGB: all that was written is gray.
             self.shape = shape
             _turn_to_color(self.values)
         pixels = np.broadcast_to(pixels, (len(pixels), *self.shape))  # gray among color

@@ -19,7 +19,7 @@ from isthmus.files import atomic_write, reporting_damage, to_json, write_bytes
 from isthmus.inference import CODE, TrainedModel
 
 FORMAT = 2  # of the files; raise it when an older program could misread them
-KIND = "isthmus codes"  # by which we know our own JSON file
+KIND = "isthmus codes"  # marks a JSON file as one of ours, which may be replaced
 VALUES = "values"  # in place of a layer: the samples as they are
 SUFFIX = ".npy"
 CHECKED_BLOCKS, BLOCK_BYTES = 64, 2**16  # of the numbers that the checksum covers
@@ -73,7 +73,7 @@ class Codes(HasItems):
         )
 
     def check(self, model: TrainedModel) -> None:
-        """Refuse codes that another model made.
+        """Reject codes that another model made.
 
         Raises
         ------
@@ -130,6 +130,7 @@ class Codes(HasItems):
             metadata = json.loads(description.read_bytes())
             codes = cls._build(metadata)
         with reporting_damage(path, SourceError):
+            # Copy-on-write: torch wants writable memory, and nothing may write to the file.
             z = np.lib.format.open_memmap(path, mode="c")
             if metadata["checksum"] != _checksum(path) or z.shape[:1] != (len(codes.items),):
                 raise SourceError(f"it is not the file that {description.name} describes")
@@ -184,6 +185,8 @@ def encode(
         If the samples do not fit the model, there is no such layer, or `out` cannot be written.
     """
     path = None if out is None else require_codes_path(out)
+    # Known before the first batch: the header of the file needs it, and an unknown layer should
+    # fail before any work.
     shape = (model.config.code_size,) if layer == CODE else model.layer(layer).shape
     classes = samples.class_names if samples.labels is not None else ()  # not those of masks
     items = replace(samples.items, class_names=classes, fingerprint=samples.fingerprint)
@@ -255,7 +258,7 @@ def _write(
     try:
         write_bytes(description, json.dumps(metadata).encode())
     except BaseException:
-        path.unlink()
+        path.unlink()  # without its description nothing can read it, and it may be gigabytes
         raise
 
 

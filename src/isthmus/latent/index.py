@@ -178,11 +178,12 @@ class Index(HasItems):
             If another model or layer made them, one holds NaN, or one is all zeros with "cosine".
         """
         self._check(codes)
+        # Whatever can fail comes before the items: both must have the same rows.
         self.vectors = self.vectors.add(_comparable_vectors(codes, self.metric))
         self.items = self.items.append(codes.items)
-        self.removed.difference_update(codes.names)
+        self.removed.difference_update(codes.names)  # they are wanted again, also after a rebuild
         source = IndexSource(codes.origin, codes.items.fingerprint)
-        if source not in self.sources:
+        if source not in self.sources:  # it is there if it was removed and is added again
             self.sources.append(source)
 
     def remove(self, names: Sequence[str]) -> None:
@@ -193,6 +194,7 @@ class Index(HasItems):
         OptionError
             If a name is not in the index, or no sample would be left.
         """
+        # A mask, so that a name that is given twice counts once.
         removed = np.zeros(len(self), np.bool_)
         removed[self._rows(names)] = True
         if removed.all():
@@ -221,6 +223,7 @@ class Index(HasItems):
         ModelError
             If the codes are not of the index's size, one holds NaN, or is all zeros with "cosine".
         """
+        # Among all, `None` keeps a large index fast: a mask makes the search exact.
         among = None if label is None else self._members(label)
         self._check_k(k, len(self) if among is None else int(among.sum()), label)
         if z.ndim != 2 or z.shape[1] != self.size:

@@ -58,9 +58,10 @@ def write(folder: Path, metadata: dict[str, Any], vectors: Vectors, items: Items
             )
             search = {key: getattr(vectors, key) for key in ("kind", "nprobe", "recall")}
             content = {"format": FORMAT, **metadata, **search, "token": token}
+            # Last: until this file is replaced, the older version is the one that counts.
             write_json(folder / FILE, {**content, "files": large})
         finally:
-            _sweep(folder)
+            _sweep(folder)  # after a failure, the new large files are those without an owner
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Vectors, Items]:
@@ -154,6 +155,7 @@ def _write_file(path: Path, write: Callable[[BinaryIO], None]) -> dict[str, tupl
 
 def _checksum(path: Path) -> int:
     """Return the CRC-32 of a file."""
+    # Against accidents, not attacks: SHA-256 would take two and a half times as long.
     checksum = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items, Names
-from isthmus.data.load import load_with
+from isthmus.data.load import load_origin
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, RunError, SourceError, first_sentence
 from isthmus.inference import CODE, TrainedModel
@@ -142,6 +142,7 @@ def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untrac
         encode(model, samples, layer, track=track).take(rows)
         for samples, rows in _load_again(folder, sources, removed, track)
     ]
+    # Sources without a sample left are passed over; if all are, `build` says what is wrong.
     first, *others = [part for part in parts if len(part)] or parts
     index = Index.build(first, metric)
     for part in others:
@@ -161,10 +162,13 @@ def _load_again(
             "array; build it from that."
         )
     removed_names, items = Names.of(removed), _read_items(folder)
+    # A source that was indexed several times, at different states, is loaded once.
     for origin in dict.fromkeys(source.origin for source in sources):
         samples = _load_source(folder, origin, track)
         chosen = removed_names.rows(samples.names) < 0
         before = {source.fingerprint for source in sources if source.origin == origin}
+        # What is missing of an unchanged source was left out on purpose; of a changed one it may be
+        # new, and belongs into the index.
         if items is not None and before == {samples.fingerprint}:
             chosen = items.rows(samples.names) >= 0
         yield samples, np.flatnonzero(chosen)
@@ -190,14 +194,12 @@ def _rebuild(
 
 
 def _find_change(sources: list[IndexSource], track: Track) -> str | None:
-    """Say which source is not what it was when the index was made, if one is."""
+    """Return a phrase about the first source that changed since the index was made, if any."""
     for origin, before in ((source.origin, source.fingerprint) for source in sources):
         if not origin.source:  # an array cannot be looked at again
             continue
         try:
-            samples = load_with(
-                origin.source, origin.preprocessing, limit=origin.limit, track=track
-            )
+            samples = load_origin(origin, track)
         except SourceError as error:
             return _unreadable(origin, error)
         if samples.fingerprint != before:
@@ -207,7 +209,7 @@ def _find_change(sources: list[IndexSource], track: Track) -> str | None:
 
 def _load_source(folder: Path, origin: Origin, track: Track) -> Samples:
     try:
-        return load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
+        return load_origin(origin, track)
     except SourceError as error:
         raise SourceError(
             f"the index at {folder} {_unreadable(origin, error)}; put it back, or make another "

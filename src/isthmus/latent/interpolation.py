@@ -28,7 +28,7 @@ def _spherical(a: Exact, b: Exact, t: Exact) -> Exact:
     if min(lengths) == 0:
         return _linear(a, b, t)
     start, end = a / lengths[0], b / lengths[1]
-    angle = np.arccos(np.clip(start @ end, -1, 1))
+    angle = np.arccos(np.clip(start @ end, -1, 1))  # rounding may leave [-1, 1]
     if np.sin(angle) < MIN_SINE:
         return _linear(a, b, t)
     rotated: Exact = np.sin((1 - t) * angle) * start + np.sin(t * angle) * end
@@ -72,7 +72,7 @@ def interpolate(a: Vector, b: Vector, steps: int, path: str = "linear") -> Vecto
         raise OptionError(f"steps must be at least 2, not {steps}.")
     t = np.linspace(0, 1, steps)[:, None]
     codes = PATHS[path](a.astype(np.float64), b.astype(np.float64), t).astype(np.float32)
-    codes[0], codes[-1] = a, b
+    codes[0], codes[-1] = a, b  # exactly: on the way through float64, `_spherical` rounds
     return codes
 
 
@@ -144,7 +144,9 @@ def traverse(z: Vector, direction: Vector, steps: int, reach: float = 1.0) -> Ve
 
 def _mean(codes: Codes, name: str) -> Vector:
     if codes.labels is None:
-        raise OptionError("these codes have no classes to go between; give a labelled source.")
+        raise OptionError(
+            "these codes have no classes to find a direction between; give a labeled source."
+        )
     if name not in codes.class_names:
         raise OptionError(f"there is no class {name!r}; there are {list_names(codes.class_names)}.")
     members = codes.z[codes.labels == codes.class_names.index(name)]

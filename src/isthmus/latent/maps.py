@@ -30,7 +30,8 @@ from isthmus.latent.vectors import to_vectors
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 PARAM = "param "  # before the name of a parameter in the file
-MAX_NUMBERS = 2**26  # that a map is fitted on, or of pixels that it is compared with
+# Numbers that a map is fitted on, or of the pixels that it is compared with: 256 MB in float32.
+MAX_NUMBERS = 2**26
 BLOCK_ROWS = 2**15  # codes that are transformed at once
 
 
@@ -114,7 +115,7 @@ class Map(HasItems):
         )
 
     def check(self, model: TrainedModel) -> None:
-        """Refuse a map of the codes of another model.
+        """Reject a map of the codes of another model.
 
         Raises
         ------
@@ -221,7 +222,7 @@ def fit_map(
     seed : int
         From 0 to 2³² - 1.
     max_samples : int
-        Fit the map on at most so many different codes, chosen by the seed, or on fewer if codes
+        Fit the map on at most this many different codes, chosen by the seed, or on fewer if codes
         are very long. The other codes are transformed.
     track : callable
         Shows progress.
@@ -248,6 +249,7 @@ def fit_map(
     z = _require_numbers(codes)
     chosen = _choose(z, seed, min(max_samples, max(1, MAX_NUMBERS // z.shape[1])))
     params = METHODS[method].fit(np.ascontiguousarray(z[chosen]), seed, track)
+    # A method without parameters treats all codes alike; the others have learned from the chosen.
     fitted = np.full(len(z), not params)
     fitted[chosen] = True
     return Map(
@@ -264,7 +266,7 @@ def fit_map(
 
 
 def require_method(method: str) -> None:
-    """Refuse a method that `METHODS` does not have.
+    """Reject a method that `METHODS` does not have.
 
     Raises
     ------
@@ -294,12 +296,13 @@ def map_quality(
     Returns
     -------
     dict
-        `method`, `n` samples, of which the map was fitted on `fitted`, and `measured` on so many;
-        `neighbors` (k); `trustworthiness` and `continuity` against the codes, in [0, 1]; `knn_1`
-        and `knn_10`, how often the nearest others on the map have a sample's label, in [0, 1]; for
-        PCA `explained_variance`, the share of each axis. With samples, `raw_pca` has the same
-        metrics for the first two principal components of their pixels, against the pixels. Without
-        labels or with too few samples, a metric is None.
+        `method`; `n` samples, of which the map was fitted on `fitted`; `measured`, the number of
+        samples that the metrics are computed on; `neighbors` (k); `trustworthiness` and
+        `continuity` against the codes, in [0, 1]; `knn_1` and `knn_10`, how often the nearest
+        others on the map have a sample's label, in [0, 1]; for PCA `explained_variance`, the share
+        of each axis. With samples, `raw_pca` has the same metrics for the first two principal
+        components of their pixels, against the pixels. Without labels or with too few samples, a
+        metric is None.
 
     Raises
     ------
@@ -328,7 +331,7 @@ def map_quality(
 
 
 def _require_related(fitted_map: Map, codes: Codes, samples: Samples | None) -> None:
-    """Refuse a map of other codes, or codes of other samples."""
+    """Reject a map of other codes, or codes of other samples."""
     of_codes, of_map = (
         (len(one), one.model_fingerprint, one.layer, one.items.fingerprint)
         for one in (codes, fitted_map)
@@ -380,6 +383,8 @@ def _choose(z: NDArray[np.float32], seed: int, max_samples: int) -> NDArray[np.i
     By the hash, neither the choice nor its order depends on the order of the samples. Equal codes
     are next to each other, and all of them are chosen.
     """
+    # Not Python's own hash, which differs from process to process. 8 bytes are enough: among a
+    # million codes, two different ones share a hash with a probability of 3e-8.
     key = str(seed).encode()
     hashes = (blake2b(code + np.float32(0), digest_size=8, key=key).digest() for code in z)  # no -0
     digests = np.frombuffer(b"".join(hashes), np.uint64)

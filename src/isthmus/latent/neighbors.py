@@ -98,7 +98,7 @@ def trustworthiness(high: Points, low: Points, k: int = 10) -> float:
             f"neighbors must be at least 1 and fewer than half of the {count:,} samples, not {k}."
         )
     _, near = other_neighbors(low, k)
-    missed = 0
+    missed = 0  # a whole number: adding up floats would depend on the size of the blocks
     for start, distances in _distance_blocks(high):
         rows = np.arange(len(distances))
         slack = 1e-12 * distances.max(initial=0.0)  # of rounding, between equally near points
@@ -160,6 +160,7 @@ def _sort_candidates(
     queries: Points, points: Points, candidates: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return distances and indices of the k nearest of each row's candidates."""
+    # By index, so that the stable sort below puts the first of equally near points first.
     candidates = np.sort(candidates, axis=1)
     distances = np.empty(candidates.shape)
     step = max(1, BLOCK_NUMBERS // (candidates.shape[1] * points.shape[1]))
@@ -205,6 +206,7 @@ def majority_vote(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     >>> majority_vote(np.array([[3, 1, 1, 3], [2, 5, 5, 5]])).tolist()
     [3, 5]
     """
+    # How many of the k have the label of each: the first of the largest counts is the nearest one.
     agreeing = (labels[:, :, None] == labels[:, None, :]).sum(2)
     winners: NDArray[np.int64] = labels[np.arange(len(labels)), agreeing.argmax(1)]
     return winners

@@ -82,12 +82,13 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     if len(z) <= MAX_PLANAR:
         return _anchors(z, start)
     threads = torch.get_num_threads()
+    # Affinities reach three times the perplexity, and there are only so many neighbors.
     perplexity = min(PERPLEXITY, (len(z) - 1) / 3)
     distances, indices = other_neighbors(z, min(3 * PERPLEXITY, len(z) - 1))
     neighbors = PrecomputedNeighbors(indices, distances)
     embedding = TSNE(n_jobs=threads, random_state=seed).prepare_initial(
         affinities=PerplexityBasedNN(None, perplexity, knn_index=neighbors, n_jobs=threads),
-        initialization=1e-4 * start,
+        initialization=1e-4 * start,  # so small that points can still pass each other
     )
     for step in track(range(ALL_STEPS), ALL_STEPS, "t-SNE"):
         exaggeration = EXAGGERATION if step < EXAGGERATED_STEPS else None
@@ -118,6 +119,7 @@ def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     if len(z) <= MAX_PLANAR:
         return _anchors(z, start)
     k = min(UMAP_NEIGHBORS, len(z) - 1)
+    # UMAP counts a code among its own neighbors, t-SNE does not.
     distances, indices = nearest_neighbors(z, z, k)
     umap = UMAP(
         k,
@@ -158,13 +160,13 @@ def _initial_positions(z: NDArray[np.float32], seed: int) -> NDArray[np.float64]
 
 
 def _anchors(z: NDArray[np.float32], xy: NDArray[Any]) -> Params:
-    """Return the parameters of `_near_anchors`: codes, their points, and the points' spacing."""
+    """Return the parameters of `_project_near_anchors`: codes, points, and the points' spacing."""
     xy = xy.astype(np.float32)
     spacing = np.median(other_neighbors(xy, 1)[0]) if len(xy) > 1 else 0.0
     return {"z": z, "xy": xy, "spacing": np.array(spacing)}
 
 
-def _near_anchors(params: Params, z: NDArray[np.float32]) -> NDArray[np.float64]:
+def _project_near_anchors(params: Params, z: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the weighted geometric median of the points of the nearest fitted codes.
 
     Weights are inverse squares of the distances between codes, and the median is computed by
@@ -178,6 +180,8 @@ def _near_anchors(params: Params, z: NDArray[np.float32]) -> NDArray[np.float64]
     """
     fitted = params["xy"].astype(np.float64)
     distances, near = nearest_neighbors(z, params["z"], min(ANCHORS, len(fitted)))
+    # Relative to the nearest code, as inverse squares of small distances could overflow. A code
+    # that equals a fitted one gets all its weight from that one.
     ratio = np.divide(distances[:, :1], distances, out=np.ones_like(distances), where=distances > 0)
     weights = np.square(ratio)[..., None]
     points = fitted[near]
@@ -204,7 +208,7 @@ def _identity(params: Params, z: NDArray[np.float32]) -> NDArray[np.float32]:
 
 METHODS = {
     "pca": Projection(_fit_pca, _project_pca),
-    "tsne": Projection(_fit_tsne, _near_anchors),
-    "umap": Projection(_fit_umap, _near_anchors),
+    "tsne": Projection(_fit_tsne, _project_near_anchors),
+    "umap": Projection(_fit_umap, _project_near_anchors),
     "code": Projection(_fit_code, _identity),
 }

@@ -22,10 +22,10 @@ MAX_EXACT = 100_000
 # codes need half of all lists, and search is then slow but right. So the number of lists to
 # probe is not fixed but found for each index, by the recall on queries of its own.
 MIN_RECALL = 0.99
-NEIGHBORS = 10  # recall is counted among so many
-QUERIES = 200  # by which recall is measured
-ITERATIONS = 10  # of k-means; more neither speed up the search nor help recall
-POINTS_PER_LIST = 128  # from which k-means learns
+RECALL_NEIGHBORS = 10  # recall is the share of this many nearest that a search finds
+RECALL_QUERIES = 200  # by which recall is measured
+KMEANS_ITERATIONS = 10  # more neither speed up the search nor raise recall
+MAX_POINTS_PER_LIST = 128  # that k-means learns from
 SEED = 0
 
 Distances = NDArray[np.float32]
@@ -119,10 +119,12 @@ class Vectors:
         count, size = vectors.shape
         if count <= MAX_EXACT:
             return cls(_flat(vectors))
+        # √N lists balance the two parts of a search: comparing a query with the centers, and with
+        # the members of a list.
         index = _faiss().IndexIVFFlat(_faiss().IndexFlatL2(size), size, round(math.sqrt(count)))
-        index.cp.seed, index.cp.niter = SEED, ITERATIONS
+        index.cp.seed, index.cp.niter = SEED, KMEANS_ITERATIONS
         # No warning about few points: lists of a small index may learn from one.
-        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, POINTS_PER_LIST
+        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, MAX_POINTS_PER_LIST
         index.train(vectors)
         index.add(vectors)
         stored = cls(index)
@@ -186,7 +188,7 @@ class Vectors:
         if self.kind == "exact" and len(self) + len(vectors) > MAX_EXACT:
             stored = self.at(np.arange(len(self)))
             return Vectors.build(np.concatenate([stored, vectors]))
-        if self._mapped:
+        if self._mapped:  # a copy in memory, by way of its bytes: faiss has no other
             self.index = _faiss().deserialize_index(_faiss().serialize_index(self.index))
             self._mapped = False
         self.index.add(vectors)
@@ -247,24 +249,24 @@ class Vectors:
         if self.kind == "exact":
             return
         rng = np.random.default_rng(SEED)
-        queries = self.at(rng.choice(len(self), min(QUERIES, len(self)), replace=False))
-        k = min(NEIGHBORS + 1, len(self))  # the first is the vector itself
-        truth, _ = self._probe(queries, k, self.lists)
-        self.recall = self._measure_recall(queries, truth)
+        queries = self.at(rng.choice(len(self), min(RECALL_QUERIES, len(self)), replace=False))
+        k = min(RECALL_NEIGHBORS + 1, len(self))  # the first is the vector itself
+        nearest, _ = self._probe(queries, k, self.lists)
+        self.recall = self._measure_recall(queries, nearest)
         while self.recall < MIN_RECALL and self.nprobe < self.lists:
             self.nprobe = min(2 * self.nprobe, self.lists)
-            self.recall = self._measure_recall(queries, truth)
+            self.recall = self._measure_recall(queries, nearest)
 
-    def _measure_recall(self, queries: NDArray[np.float32], truth: Distances) -> float:
+    def _measure_recall(self, queries: NDArray[np.float32], nearest: Distances) -> float:
         """Return the share of the nearest that is found, given their squared distances (n, k).
 
         By distance, not by row, so that it does not matter which of several equals is found.
         """
-        if truth.shape[1] == 1:
+        if nearest.shape[1] == 1:
             return 1.0
-        found, _ = self._probe(queries, truth.shape[1], self.nprobe)
-        hits = (found <= truth[:, -1:]).sum(axis=1) - 1
-        return float(hits.mean() / (truth.shape[1] - 1))
+        found, _ = self._probe(queries, nearest.shape[1], self.nprobe)
+        hits = (found <= nearest[:, -1:]).sum(axis=1) - 1
+        return float(hits.mean() / (nearest.shape[1] - 1))
 
 
 def _flat(vectors: NDArray[np.float32]) -> Any:

@@ -178,7 +178,7 @@ def conv_pool(shape: Sequence[int], code_size: int | None = None) -> Autoencoder
         nn.Conv2d(8, 8, 3, padding=1),
         nn.ReLU(),
         nn.Upsample(scale_factor=2),
-        nn.Conv2d(8, 16, 3),
+        nn.Conv2d(8, 16, 3),  # without padding, 16 becomes 14: doubled, the 28 of MNIST
         nn.ReLU(),
         nn.Upsample(scale_factor=2),
         nn.Conv2d(16, channels, 3, padding=1),
@@ -252,6 +252,7 @@ def conv_transpose(shape: Sequence[int], code_size: int) -> Autoencoder:
     decoder: list[nn.Module] = []
     for outer, inner in itertools.pairwise(widths):
         encoder += [nn.Conv2d(outer, inner, 3, padding=1), nn.ELU(), nn.MaxPool2d(2)]
+        # `output_padding` doubles a side exactly; without it, 2n - 1 pixels would result.
         wider = nn.ConvTranspose2d(inner, outer, 3, stride=2, padding=1, output_padding=1)
         decoder = [nn.ELU(), wider, *decoder]
     return Autoencoder(

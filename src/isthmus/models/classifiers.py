@@ -36,6 +36,7 @@ class ResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize x (N, C, H, W)."""
+        # Made for each call: a buffer would have to move with the model and count as its weight.
         band = x.new_ones(x.shape[1], x.shape[1]).tril(2).triu(-2)
         strength = 2 + 1e-4 * functional.conv2d(x.square(), band[:, :, None, None])
         root = strength.rsqrt()  # two square roots are faster than a power of -0.75
@@ -124,7 +125,7 @@ def alexnet(
     channels, *sides = shape
     a, b, c, d, e = (scale_channels(count, width) for count in (96, 256, 384, 384, 256))
     first, natural, sides = _first_convolution(channels, a, sides)
-    for _ in range(3):
+    for _ in range(3):  # by each of the three poolings; the convolutions in between keep them
         sides = [(side - 3) // 2 + 1 for side in sides]
     norm1, norm2 = ([ResponseNorm()] if lrn else [] for _ in range(2))
     layers: list[nn.Module] = [
@@ -157,7 +158,7 @@ def alexnet(
 
 def _cnn_encoder(shape: Sequence[int], code_size: int, width: int) -> nn.Module:
     widths = _cnn_widths(shape, width)
-    widths[-1] = code_size
+    widths[-1] = code_size  # the means of the last stage's channels are the code
     layers = _convolution(shape[0], widths[0])
     for inner, outer, steps in zip(widths, widths[1:], _halvings(shape[1:]), strict=False):
         layers += [

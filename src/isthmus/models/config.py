@@ -28,6 +28,7 @@ OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dropout": ("a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1),
     "base": ("the name of an autoencoder", lambda value: value in models_for("reconstruct")),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
+    # By its type, because True is an instance of int.
     "int": ("a whole number above 0", lambda value: type(value) is int and value > 0),
     "float": ("a number above 0", lambda value: _is_number(value) and 0 < value < math.inf),
 }
@@ -154,6 +155,7 @@ def configure(
     if task is not None:
         _reject_other_task(model, task)
     _reject_shape(model, shape)
+    # Defaults are written out: a later change of a default must not change a saved model.
     given = {**row.options, **(options or {})}
     for name, value in given.items():
         _reject_option(model, name, value)
@@ -212,15 +214,15 @@ def _reject_unknown(task: str) -> None:
 
 
 def _reject_other_task(model: str, task: Task) -> None:
-    """Refuse a model of another task."""
+    """Reject a model of another task."""
     _reject_unknown(task)
     if MODELS[model].task != task:
         there = ", ".join(models_for(task))
-        raise OptionError(f"the model {model} is no {TASKS[task]}; to {task} there are {there}.")
+        raise OptionError(f"the model {model} does not {task}; to {task} there are {there}.")
 
 
 def _reject_shape(model: str, shape: Sequence[int]) -> None:
-    """Refuse a shape that no sample has, or one too small for the model."""
+    """Reject a shape that no sample has, or one too small for the model."""
     if len(shape) not in KINDS or min(shape) < 1:
         raise OptionError(f"a sample is (C, H, W) or (C, L), not {tuple(shape)}.")
     require_kind(model, shape)
@@ -232,7 +234,7 @@ def _reject_shape(model: str, shape: Sequence[int]) -> None:
 
 
 def _reject_option(model: str, name: str, value: Any) -> None:
-    """Refuse an unknown option, or an invalid value of a known one."""
+    """Reject an unknown option, or an invalid value of a known one."""
     defaults = MODELS[model].options
     if name not in defaults:
         there = f"there are {', '.join(defaults)}" if defaults else "it has none"

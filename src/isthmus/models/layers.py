@@ -163,7 +163,7 @@ class Pad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad (N, C, *spatial) to (N, C, *sides)."""
-        margins: list[int] = []
+        margins: list[int] = []  # `functional.pad` wants those of the last axis first
         for side, current in zip(reversed(self.sides), reversed(x.shape[2:]), strict=True):
             margins += [(side - current) // 2, (side - current + 1) // 2]
         return functional.pad(x, margins, mode="replicate")
@@ -200,6 +200,7 @@ class Unpatch(nn.Module):
         axes = len(self.steps)
         sides = [side * step for side, step in zip(x.shape[2:], self.steps, strict=True)]
         x = torch.unflatten(x, 1, (-1, *self.steps))
+        # The step of each axis goes behind the side that it belongs to, so that they merge.
         order = [place for axis in range(axes) for place in (2 + axes + axis, 2 + axis)]
         return x.permute(0, 1, *order).reshape(len(x), x.shape[1], *sides)
 
@@ -295,6 +296,7 @@ def lecun_normal(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
         nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight[0].numel()))
     elif isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        # With a stride, an output pixel is reached by only one tap in so many.
         inputs = module.weight[:, 0].numel() / math.prod(module.stride)
         nn.init.normal_(module.weight, std=1 / math.sqrt(inputs))
 

@@ -1,4 +1,4 @@
-"""`Recorder`: the outputs of single layers, from a network that others use at the same time."""
+"""`Recorder`: the outputs of single layers of a network that other threads use as well."""
 
 import copy
 import itertools
@@ -37,6 +37,8 @@ class Recorder:
 
     def __call__(self, x: Tensor) -> dict[str, Tensor]:
         """Return the outputs for a batch x by module name, as float32."""
+        # An exception ends a pass early whatever the network looks like inside; computing the
+        # layers behind the last wanted one would often be most of the work.
         with suppress(_LastRecorded):
             self._network(x)
         outputs, self._outputs = self._outputs, {}
@@ -49,10 +51,11 @@ class Recorder:
 
 
 class _LastRecorded(Exception):  # noqa: N818 - no error: it ends a pass early
-    """All wanted outputs are there."""
+    """The last of the wanted outputs is recorded."""
 
 
 def copy_modules(network: AnyModule) -> AnyModule:
     """Return a copy of the modules that shares their parameters and buffers."""
+    # `deepcopy` takes what its memo holds for copied already.
     tensors = itertools.chain(network.parameters(), network.buffers())
     return copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})

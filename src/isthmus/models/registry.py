@@ -113,9 +113,10 @@ def linear_probe(
     """
     row = model_row(base)
     require_kind(base, shape)
+    # A builder returns a whole model, of which the decoder is dropped.
     autoencoder = row.build(shape, code_size)
     if not isinstance(autoencoder, Autoencoder):
-        raise OptionError(f"the model {base} is no autoencoder; give base the name of one.")
+        raise OptionError(f"the model {base} is not an autoencoder; give base the name of one.")
     return Classifier(autoencoder.encoder, nn.Linear(code_size, classes))
 
 
@@ -256,7 +257,7 @@ def default_code_size(row: ModelRow, shape: Sequence[int], options: Mapping[str,
 
 
 def require_kind(model: str, shape: Sequence[int]) -> None:
-    """Refuse images for a model of signals, and the reverse."""
+    """Reject images for a model of signals, and the reverse."""
     row, kind = MODELS[model], KINDS[len(shape)]
     if kind in row.kinds:
         return

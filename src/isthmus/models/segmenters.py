@@ -68,6 +68,7 @@ class Skips(nn.Module):
         super().__init__()
         self.scores = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in widths)
         self.doublings = nn.ModuleList(bilinear(classes, 2) for _ in widths[1:])
+        # Fixed, as in the paper; the doublings before it may learn.
         self.upsampling = bilinear(classes, STEP // 2 ** (len(widths) - 1)).requires_grad_(False)
         for parameter in self.scores.parameters():
             nn.init.zeros_(parameter)
@@ -77,6 +78,7 @@ class Skips(nn.Module):
         coarsest, *finer = reversed(maps)
         first, *others = self.scores
         total: Tensor = first(coarsest)
+        # Not strict: the encoder returns three maps, of which FCN-32s and FCN-16s use fewer.
         for score, double, features in zip(others, self.doublings, finer, strict=False):
             total = double(total) + score(features)
         logits: Tensor = self.upsampling(total)
@@ -182,6 +184,7 @@ def load_vgg16(module: Network, file: Path) -> None:
     _fold_biases(weights, own)
     has_dense = len(weights.get("fc6.0.weight", ())) == len(own["fc6.0.weight"])
     prefixes = ("features.", *DENSE) if has_dense else ("features.",)
+    # All are checked before one is copied, so that an error leaves the module as it was.
     learned = {
         name: _take_weight(file, name, weights, value.shape)
         for name, value in own.items()

@@ -69,14 +69,14 @@ def summarize_network(network: Network, shape: Sequence[int]) -> list[Layer]:
     device = next(network.parameters()).device
     layers: list[Layer] = []
     for name, part in network.named_modules():
-        if not list(part.children()):
-            part.register_forward_hook(_recorder(name, layers))
+        if not list(part.children()):  # a container has no arithmetic of its own
+            part.register_forward_hook(_make_hook(name, layers))
     with torch.inference_mode():
         network(torch.zeros(1, *shape, device=device))
     return layers
 
 
-def _recorder(
+def _make_hook(
     name: str, layers: list[Layer]
 ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def record(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -108,6 +108,7 @@ def _macs(part: nn.Module, x: Tensor, y: Tensor) -> int:
         return part.weight.numel()
     if isinstance(part, nn.Conv1d | nn.Conv2d):
         return part.weight.numel() * math.prod(y.shape[2:])
+    # The other way around: here each number of the input meets the whole kernel.
     if isinstance(part, nn.ConvTranspose1d | nn.ConvTranspose2d):
         return part.weight.numel() * math.prod(x.shape[2:])
     return 0

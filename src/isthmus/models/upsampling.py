@@ -34,6 +34,8 @@ Taps = tuple[tuple[tuple[float, ...], ...], ...]  # (phase, pixel, tap), of zero
 def can_fold(layer: nn.Module, following: nn.Conv2d) -> bool:
     """Return whether `convolve_upsampled` can compute an upsampling layer and a convolution."""
     return (
+        # Padding as numbers smaller than the kernel; "same" and more padding are left to torch, and
+        # so is all that would need taps of its own.
         isinstance(layer, nn.Upsample)
         and layer.mode == "nearest"
         and isinstance(layer.scale_factor, float)
@@ -65,11 +67,13 @@ def convolve_upsampled(x: Tensor, convolution: nn.Conv2d, scale: int) -> Tensor:
     # add up to scale - 1 large pixels too many, which interleaving drops.
     before = -(-padding // scale)
     sides = [scale * side + 2 * padding - kernel + 1 for side in x.shape[2:]]
+    # How many pixels the last output position reads beyond the small image.
     after = [
         (out - 1 - padding) // scale + _pixels_read(scale - 1, scale, kernel) - side
         for out, side in zip(sides, x.shape[2:], strict=True)
     ]
     x = functional.pad(x, (before, after[1], before, after[0]))
+    # A group of rows and one of columns share a kernel: at most four convolutions in all.
     groups = _phase_groups(scale, kernel)
     taps = [_taps(group, scale, kernel) for group in groups]
     parts = [_convolve_phases(x, convolution, down, across) for down in taps for across in taps]
@@ -81,6 +85,8 @@ def convolve_upsampled(x: Tensor, convolution: nn.Conv2d, scale: int) -> Tensor:
 
 def _convolve_phases(x: Tensor, convolution: nn.Conv2d, down: Taps, across: Taps) -> Tensor:
     """Compute groups of row and column phases as channels: (N, h, w, rows, columns, C')."""
+    # Summed in each pass, not stored: the weights change in training, their gradient flows through
+    # the sum, and for weights it costs little compared with the image.
     rows, columns = (_to_tensor(taps, convolution.weight) for taps in (down, across))
     weight = torch.einsum("rmt,snu,octu->rsocmn", rows, columns, convolution.weight)
     weight = weight.reshape(-1, x.shape[1], rows.shape[1], columns.shape[1])
@@ -113,15 +119,17 @@ class _Interleave(torch.autograd.Function):
         `geometry` is (scale, start, H, W), `first_phases` the first row and column phase of each
         part.
         """
+        # Not zeros: each position belongs to exactly one phase, so all of them are written.
         y = parts[0].new_empty(len(parts[0]), *geometry[2:], parts[0].shape[-1])
         for phase, positions in _paired_views(geometry, first_phases, parts, y):
             positions.copy_(phase)
         ctx.geometry, ctx.first_phases = geometry, first_phases
+        # Shapes are all that the gradient needs: nothing is kept in memory for the backward pass.
         ctx.sizes = [part.shape for part in parts]
         return y.permute(0, 3, 1, 2)
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # a second derivative raises an error instead of being silently wrong
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         """Gather the gradient of each part; it is zero where the part was dropped."""
         g = gradients[0].permute(0, 2, 3, 1)
@@ -145,6 +153,7 @@ def _paired_views(
             for axis, offset in ((1, top + row - start), (2, left + column - start)):
                 dropped = -(offset // scale)  # pixels in front of the first position
                 first = scale * dropped + offset
+                # Rounded up: the last positions of a phase may have no full step behind them.
                 count = -(-(sides[axis - 1] - first) // scale)
                 phase = phase.narrow(axis, dropped, count)
                 positions = _take_every(positions, axis, first, scale)

@@ -129,20 +129,23 @@ class Batches:
 
         Targets are labels, masks, or the samples before noise. Random numbers are drawn for the
         whole batch, of which each process takes its share: so the result depends neither on the
-        number of processes nor on the batch that an epoch is entered at.
+        number of processes nor on the batch that an epoch starts from.
         """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
+        # For the whole epoch at once, so that a batch in the middle needs no replay of the others.
         is_flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
         own = slice(self.share[0], None, self.share[1])
         for batch in range(start, len(self)):
             whole = slice(batch * self.size, (batch + 1) * self.size)
             indices = order[whole][own]
             x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
-            if self.flip:
+            if self.flip:  # in place: gathering has made a copy
                 _flip(x, targets, is_flipped[whole][own])
             counters = (self.seed, epoch, batch, self.size, self.share)
             if self.augmentation is not None:
                 x, targets = self._augment(x, targets, StepRng(*counters, AUGMENT))
+            # After the augmentation, which changes the target too; noise is on the input only. It
+            # returns a new tensor and leaves the clean one as it is.
             clean = x
             if self.corruption is not None:
                 x = self.corruption.apply(x, StepRng(*counters))
@@ -151,7 +154,7 @@ class Batches:
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets of all samples once, in their order, the last batch shorter.
 
-        Nothing is augmented, and noise is frozen: always the same for a sample, so that epochs
+        Nothing is augmented, and noise is fixed: always the same for a sample, so that epochs
         and models are compared on the same inputs.
         """
         for start in range(0, len(self.indices), self.size):
@@ -178,7 +181,7 @@ def noise_fingerprint(
     preprocessing: Preprocessing,
     config: TrainingConfig,
 ) -> str:
-    """Return 16 hexadecimal digits of the samples at `indices` with their frozen noise.
+    """Return 16 hexadecimal digits of the samples at `indices` with their fixed noise.
 
     A run records them, so that noise which another version of NumPy draws differently is noticed
     before anything is measured on it.
@@ -187,6 +190,7 @@ def noise_fingerprint(
     batches = Batches(tensors, indices, NOISE_BATCH_SIZE, config.seed, corruption=config.corruption)
     digest = hashlib.sha256()
     for x, _ in batches.in_order():
+        # In the order of its memory, channels last, so that nothing is moved.
         digest.update(x.movedim(1, -1).contiguous().numpy().data)
     return digest.hexdigest()[:16]
 

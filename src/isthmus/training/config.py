@@ -1,4 +1,4 @@
-"""How to train: frozen, checked when made, completed once the data is known.
+"""`TrainingConfig`: immutable, checked when created, completed once the data is known.
 
 The docstring of `TrainingConfig` is also the help of `isthmus train`, and the fields' metadata say
 in which panel of the help an option stands. So this file must import quickly: torch and the tables
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
 
-# Defaults that depend on the data. A large set needs few epochs and a small one many, so what is
-# constant is the number of samples seen. Batches of at most 256 keep enough steps an epoch for the
+# Defaults that depend on the data. A large set needs few epochs and a small one many, so the
+# number of samples seen is constant. Batches of at most 256 keep enough steps an epoch for the
 # optimizer; a limit on their numbers keeps the activations of large images within memory.
 DEFAULT_SAMPLES_SEEN = 1_600_000
 MIN_EPOCHS, MAX_EPOCHS = 10, 30
-MAX_EPOCHS_LABELLED = 100  # augmented samples do not repeat, so more epochs still help
+MAX_EPOCHS_LABELED = 100  # augmented samples do not repeat, so more epochs still help
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 32, 256
 MAX_BATCH_NUMBERS = 2**22
 MIN_STEPS_PER_EPOCH = 64
@@ -142,6 +142,7 @@ class TrainingConfig:
             ("batch_size", 1, math.inf),
             ("patience", 1, math.inf),
             ("seed", 0, 2**63 - 1),
+            # Below 1, as a limit that a message can state.
             ("momentum", 0, 0.9999),
             ("weight_decay", 0, math.inf),
             ("label_smoothing", 0, 0.9999),
@@ -193,6 +194,7 @@ class TrainingConfig:
         from isthmus.models.registry import MODELS
         from isthmus.training.optim import OPTIMIZERS
 
+        # Checks before defaults, so that a message is about what the caller has chosen.
         loss = self._loss(model_config)
         self._reject_other_tasks(model_config)
         if self.batch_size is not None and self.batch_size > count:
@@ -231,7 +233,7 @@ class TrainingConfig:
                 raise OptionError(f"there is no {name} {value!r}; there are {', '.join(table)}.")
 
     def _reject_other_tasks(self, model_config: "ModelConfig") -> None:
-        """Refuse settings that mean nothing to a model of this task, or to signals."""
+        """Reject settings that mean nothing to a model of this task, or to signals."""
         if len(model_config.shape) == 2 and (self.flip or self.augmentation):
             raise OptionError("signals have no left and right; leave flip and augment out.")
         if model_config.task == "reconstruct" and (self.label_smoothing or self.class_weights):
@@ -241,8 +243,8 @@ class TrainingConfig:
             )
         if model_config.task != "reconstruct" and self.corrupt:
             raise OptionError(
-                f"{model_config.model} is no autoencoder and undoes no noise; leave corrupt out, "
-                "or give augment."
+                f"{model_config.model} is not an autoencoder and removes no noise; leave corrupt "
+                "out, or give augment."
             )
 
     def _loss(self, model_config: "ModelConfig") -> str:
@@ -252,7 +254,7 @@ class TrainingConfig:
         loss = self.loss or default
         if (loss == "cross-entropy") != (model_config.activation == "softmax"):
             raise OptionError(
-                f"the loss {loss} does not go with {model_config.model}, whose answer is "
+                f"the loss {loss} does not fit {model_config.model}, whose output is "
                 f"{'a class' if model_config.class_names else 'a sample'}; take {default}."
             )
         if loss == "bce" and model_config.activation != "sigmoid":
@@ -265,8 +267,8 @@ class TrainingConfig:
         """Return the changes to photographs with labels or masks, and "none" for all else.
 
         A set that may be flipped is taken for one of photographs: digits and letters are not, and
-        a zoom or another color can turn one into another. A frozen encoder is left its images as
-        they are, as it has learnt them.
+        a zoom or another color can turn one into another. A frozen encoder sees its images
+        unchanged, as in its own training.
         """
         if task == "reconstruct" or not allows_flip or self.freeze:
             return "none"
@@ -275,7 +277,7 @@ class TrainingConfig:
 
 def _default_epochs(task: "Task", count: int) -> int:
     """Return as many epochs as see `DEFAULT_SAMPLES_SEEN` samples, within limits."""
-    most = MAX_EPOCHS if task == "reconstruct" else MAX_EPOCHS_LABELLED
+    most = MAX_EPOCHS if task == "reconstruct" else MAX_EPOCHS_LABELED
     return min(max(math.ceil(DEFAULT_SAMPLES_SEEN / count), MIN_EPOCHS), most)
 
 
@@ -284,5 +286,6 @@ def _default_batch_size(shape: tuple[int, ...], count: int) -> int:
     largest = min(
         count // MIN_STEPS_PER_EPOCH, MAX_BATCH_NUMBERS // math.prod(shape), MAX_BATCH_SIZE
     )
+    # Kernels are tuned for powers of two, and the number stays when a few samples come or go.
     power_of_two: int = 2 ** int(math.log2(max(largest, 1)))
     return min(max(power_of_two, MIN_BATCH_SIZE), count)

@@ -98,6 +98,7 @@ class Loop:
     def __init__(self, run: Run, samples: Samples, fabric: Fabric) -> None:
         self.run, self.fabric = run, fabric
         self.config, self.model_config = run.record.training_config, run.record.model_config
+        # Drawn on the CPU and then moved: a GPU would draw other weights for the same seed.
         self.module = initialize(self.model_config, self.config.seed).to(fabric.device)
         self.module.encoder.requires_grad_(not self.config.freeze)
         learning = [weight for weight in self.module.parameters() if weight.requires_grad]
@@ -114,10 +115,10 @@ class Loop:
         self.loss = self._make_loss(samples, targets, split)
         self.epochs = self.config.epochs or 0
         self.steps = self.epochs * len(self.batches)
-        self.start = replace(self.state)
+        self.start = replace(self.state)  # a copy, for the speed since this call
 
     def walk(self, deadline: float) -> Iterator[Progress]:
-        """Train until the last step, the deadline (seconds of training) or the end of patience."""
+        """Train until the last step, the deadline (seconds of training) or early stopping."""
         per_epoch = len(self.batches)
         while self.state.step < self.steps and not self._is_over(deadline):
             yield from self._epoch(deadline)
@@ -186,6 +187,7 @@ class Loop:
         """
         self.model.eval()
         total, meter = 0.0, Meter(self.model_config)
+        # Weighted by the size of a batch, as the last one is shorter. Python adds in float64.
         with torch.inference_mode():
             for x, targets in self.validation_batches.in_order():
                 loss, output = self._loss(x, targets)
@@ -215,6 +217,7 @@ class Loop:
             return
         device = self.fabric.device
         counters = [self.config.seed, DROPOUT, self.state.step, self.fabric.global_rank]
+        # `SeedSequence` mixes the counters into one seed; their sum would repeat between steps.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(int(np.random.SeedSequence(counters).generate_state(1)[0]))
             yield
@@ -249,7 +252,7 @@ class Loop:
         return make_loss(self.config.loss or "mse", self.config.label_smoothing, counts)
 
     def _update_best(self, error: float, loss: float) -> bool:
-        """Return whether the model is the best so far, of equal ones the one with less loss."""
+        """Note whether the model is the best so far, by error and then by loss; return it."""
         state = self.state
         if (error, loss) >= (state.best_error, state.best_loss):
             return False

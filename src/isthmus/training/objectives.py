@@ -53,7 +53,7 @@ def cross_entropy(
     targets : (N,) or (N, H, W) int64
         Classes, and 255 (void) in masks.
     activation : str
-        What makes probabilities of logits; always "softmax".
+        The output activation, always "softmax".
     smoothing : float
         Share of each label that is spread over all classes (Szegedy et al., Rethinking the
         Inception Architecture, 2016).
@@ -90,6 +90,7 @@ def make_loss(name: str, smoothing: float = 0.0, counts: Tensor | None = None) -
         return LOSSES[name]
     weights = None
     if counts is not None:
+        # Of the classes that occur: absent ones would pull the median, and all weights, to 0.
         median = counts[counts > 0].double().median()
         weights = torch.where(counts > 0, median / counts.clamp(min=1), 0.0).float()
     return partial(cross_entropy, smoothing=smoothing, weights=weights)

@@ -67,6 +67,7 @@ def one_cycle(progress: float) -> float:
     Smith and Topin, Super-Convergence, 2018.
     """
     warmup = 0.3
+    # The defaults of torch's OneCycleLR: from a 25th of the highest rate, over 30% of the steps.
     if progress < warmup:
         return 0.04 + 0.96 * (0.5 - 0.5 * math.cos(math.pi * progress / warmup))
     return cosine((progress - warmup) / (1 - warmup))

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.load import load_with
+from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
@@ -94,7 +94,8 @@ class Run:
 
     store: Store
     record: Record
-    loaded: Samples | None = field(default=None, repr=False)  # spares `samples` to load them again
+    # What `samples` returns without loading it again.
+    loaded: Samples | None = field(default=None, repr=False)
 
     @classmethod
     def create(
@@ -137,7 +138,7 @@ class Run:
         with reporting_damage(file, RunError):
             text = store.read(RECORD)
         if text is None:
-            raise RunError(f"{store.name} is no run folder: it has no run.json.")
+            raise RunError(f"{store.name} is not a run folder: it has no run.json.")
         with reporting_damage(file, RunError):
             content = json.loads(text)
             written = content.get("format")
@@ -147,7 +148,7 @@ class Run:
                 f"reads format {FORMAT}; use the version that wrote it."
             )
         with reporting_damage(file, RunError):
-            content["data"]["fingerprint"]
+            content["data"]["fingerprint"]  # every run has one: without it the file is damaged
             record = Record(
                 from_json(ModelConfig, content["model_config"]),
                 from_json(Preprocessing, content["preprocessing"]),
@@ -189,6 +190,7 @@ class Run:
         RunError
             If there is something at `path` already.
         """
+        # Only these: what is derived (maps, an index, a page) can be made again.
         contents = {file: self.store.read(file) for file in FILES}
         files = {file: content for file, content in contents.items() if content is not None}
         return replace(self._read(FolderStore.create(Path(path), files)), loaded=self.loaded)
@@ -209,14 +211,14 @@ class Run:
         Raises
         ------
         RunError
-            If it came from an array, or is not what it was.
+            If it came from an array, or has changed since.
         """
         if self.loaded is not None:
             return self.loaded
         origin = self.record.origin
         if not origin.source:
             raise RunError(f"{self.name} was trained on an array; give the samples again.")
-        samples = load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
+        samples = load_origin(origin, track)
         self.check(samples)
         return samples
 
@@ -260,6 +262,7 @@ class Run:
             content = self.store.read(CHECKPOINT)
             if content is None:
                 return None
+            # Weights only: a checkpoint is data, and a pickle could run any code.
             state: dict[str, Any] = torch.load(
                 io.BytesIO(content), map_location="cpu", weights_only=True
             )
@@ -273,6 +276,7 @@ class Run:
 
     def with_epochs(self, epochs: int | None) -> "Run":
         """Return the run with another number of epochs, which is not written yet."""
+        # Written once the new training holds the lock; until then the old number is true.
         config = self.record.training_config
         config = replace(config, epochs=epochs or config.epochs)
         return replace(self, record=replace(self.record, training_config=config))

@@ -93,6 +93,7 @@ class FolderStore:
                 write_bytes(partial / name, content)
             partial.rename(path)
         except (OSError, IsthmusError) as error:
+            # The system's own words, without the name of a temporary file around them.
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise RunError(f"{path} cannot be made: {first_sentence(cause)}.") from error
         finally:
@@ -127,6 +128,7 @@ class FolderStore:
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {first_sentence(error)}.") from error
         try:
+            # Safe only under the lock: nobody else writes now.
             for abandoned in self.path.rglob(".*.tmp"):  # by a process that was killed
                 abandoned.unlink()
             yield
@@ -135,7 +137,7 @@ class FolderStore:
 
 
 def require_free(path: Path) -> None:
-    """Refuse a path for a new run unless it is free or an empty folder.
+    """Reject a path for a new run unless it is free or an empty folder.
 
     Raises
     ------
@@ -143,7 +145,7 @@ def require_free(path: Path) -> None:
     """
     if (path / "run.json").exists():
         raise RunError(
-            f"{path} is a run already; choose another folder, or go on with it by isthmus resume "
+            f"{path} is a run already; choose another folder, or continue it with isthmus resume "
             f"{path}."
         )
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):

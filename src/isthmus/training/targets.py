@@ -1,4 +1,4 @@
-"""What a model is to answer: labels or masks, whether samples have them, and how many it gets."""
+"""The targets of training: labels or masks, their checks and counts, and scores against them."""
 
 import math
 
@@ -15,7 +15,7 @@ from isthmus.models.config import ModelConfig
 from isthmus.models.registry import Task
 
 Targets = NDArray[np.int64] | NDArray[np.uint8]
-COUNTED_AT_ONCE = 1024  # targets; masks may be memory-mapped and larger than the memory
+BLOCK_TARGETS = 1024  # counted at once; masks may be memory-mapped and larger than memory
 
 
 def required_targets(samples: Samples, task: Task) -> Targets | None:
@@ -35,7 +35,7 @@ def required_targets(samples: Samples, task: Task) -> Targets | None:
 
 
 def reject_single_class(samples: Samples, targets: Targets) -> None:
-    """Refuse targets of one class; this reads all of them, which takes a while with masks.
+    """Reject targets of one class; this reads all of them, which takes a while with masks.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def reject_single_class(samples: Samples, targets: Targets) -> None:
 
 
 def check_classes(samples: Samples, labels: Targets, split: Split) -> None:
-    """Refuse classes of samples that there is nothing to learn from.
+    """Reject classes of samples that there is nothing to learn from.
 
     Raises
     ------
@@ -76,9 +76,10 @@ def class_counts(
     -------
     (K,) int64
     """
+    # With room for void, however many classes there are; it is dropped at the end.
     total = np.zeros(VOID + 1 + len(samples.class_names), np.int64)
     indices = np.arange(len(targets)) if indices is None else indices
-    for block in np.array_split(indices, len(indices) // COUNTED_AT_ONCE + 1):
+    for block in np.array_split(indices, len(indices) // BLOCK_TARGETS + 1):
         total += np.bincount(targets[block].ravel(), minlength=len(total))
     if targets.dtype == np.uint8:
         total[VOID] = 0
@@ -123,7 +124,7 @@ class Meter:
     def add(self, output: Tensor, targets: Tensor) -> None:
         """Count a batch: logits (N, K) or (N, K, H, W), and labels (N,) or masks (N, H, W)."""
         if self.task != "reconstruct":
-            predicted = output.argmax(1)
+            predicted = output.argmax(1)  # of logits: softmax would not change the order
             self.confusion += confusion(predicted, targets, self.classes, self.void).cpu()
 
     def values(self) -> dict[str, float]:
@@ -132,9 +133,10 @@ class Meter:
             return {}
         values = {"accuracy": accuracy(self.confusion)}
         if self.task == "segment":
-            iou = mean_iou(self.confusion)
-            values["iou"] = 0.0 if math.isnan(iou) else iou  # all pixels are void
-        return values
+            values["iou"] = mean_iou(self.confusion)
+        # Where all pixels are void there is nothing to measure. NaN cannot stand in JSON, and no
+        # comparison with it would find the best epoch.
+        return {name: 0.0 if math.isnan(value) else value for name, value in values.items()}
 
     def error(self, loss: float) -> float:
         """Return what to choose a model by, less is better.

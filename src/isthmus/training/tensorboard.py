@@ -39,7 +39,7 @@ def event_writer(folder: Path, step: int) -> Iterator[Callable[[dict[str, Any]],
         def write(line: dict[str, Any]) -> None:
             for title, key in SCALARS.items():
                 writer.add_scalar(title, line[key], line["step"])
-            writer.flush()
+            writer.flush()  # otherwise an epoch would show up to two minutes after its end
 
         yield write
 

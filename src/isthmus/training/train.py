@@ -1,4 +1,4 @@
-"""`train` and `resume`: a run begins or goes on, and yields `Progress` while it does."""
+"""`train` and `resume`: start or continue a run, as an iterator of `Progress`."""
 
 import math
 from collections.abc import Generator, Iterator
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
@@ -30,15 +29,15 @@ from isthmus.training.targets import check_classes, reject_single_class, require
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
 from isthmus.training.weights import config_on_encoder, initialize, load_encoder
 
-READ_AT_ONCE = 4096  # signals, to find their range
+BLOCK_SIGNALS = 4096  # read at once to find their range; they may be larger than memory
 
 
 class Training(Iterator[Progress]):
     """A training: walk through it, and it yields `Progress` after every step.
 
     Nothing is computed, read or written before the first step. It may be left at any time;
-    `resume` goes on from the last whole epoch. A training that is left frees its run when it is
-    closed or forgotten.
+    `resume` continues from the last whole epoch. A training that is left frees its run when it is
+    closed or garbage-collected.
 
     Examples
     --------
@@ -91,15 +90,18 @@ class _Job:
 
     def walk(self) -> Generator[Progress, None, None]:
         """Train from the last checkpoint to the last epoch."""
-        fabric = launch(self.device, self.precision)
+        fabric = launch(self.device, self.precision)  # first: who writes depends on the rank
         run, samples = self.source.begin(fabric)
         self.run = run = replace(run.with_epochs(self.epochs), loaded=samples)
-        is_first = fabric.is_global_zero  # of several processes, it alone writes
+        is_first = fabric.is_global_zero  # of several processes, only this one writes
         with run.lock() if is_first else nullcontext():
             loop = Loop(run, samples, fabric)
+            # After the checkpoint is read: a damaged run stays as it was.
             if self.epochs and is_first:
                 run.write_record()
             deadline = math.inf
+            # In seconds of training, which a resumed run continues to count; validation and saving
+            # come on top.
             if self.max_minutes is not None:
                 deadline = loop.state.seconds + 60 * self.max_minutes
             with (
@@ -146,7 +148,7 @@ def train(
         Options of the model, such as {"width": 0.25}; see `ModelRow.options`.
     config : TrainingConfig, optional
     max_minutes : float, optional
-        Stop after so many minutes of training; `resume` can go on.
+        Stop after this many minutes of training; `resume` continues.
 
     Returns
     -------
@@ -158,7 +160,7 @@ def train(
     ------
     IsthmusError
         If the model does not fit the samples, a setting makes no sense or `out` exists. At the
-        first step: if the encoder to start from does not fit, or the data cannot be learnt from.
+        first step: if the encoder to start from does not fit, or the data cannot be learned from.
     TrainingError
         Later: if the loss becomes NaN or infinite. The best weights so far are kept.
 
@@ -178,6 +180,7 @@ def train(
             "event files of TensorBoard need a run folder; give out, or leave it out."
         )
     model_config = _configure(samples, model, task, code_size, options, config)
+    # The split is needed now, as it says how many samples there are to choose a batch size by.
     split = split_samples(samples, config.seed, config.validation, config.test)
     if model_config.task == "classify" and samples.labels is not None:
         check_classes(samples, samples.labels, split)
@@ -197,7 +200,7 @@ def resume(
     max_minutes: float | None = None,
     track: Track = untracked,
 ) -> Training:
-    """Go on with a run from its last checkpoint, exactly as if it had not stopped.
+    """Continue a run from its last checkpoint, exactly as if it had not stopped.
 
     Parameters
     ----------
@@ -209,7 +212,7 @@ def resume(
     epochs : int, optional
         Epochs in all; more than planned stretch the schedule, whose remaining part is followed.
     max_minutes : float, optional
-        Stop after so many more minutes of training.
+        Stop after this many more minutes of training.
     track : callable
         Shows progress of loading the data.
 
@@ -232,7 +235,7 @@ def resume(
     if epochs_wanted <= epochs_done:
         raise OptionError(
             f"{run.name} has trained {epochs_done:g} of {epochs_wanted} epochs; give a larger "
-            "number to go on."
+            "number to continue."
         )
     if samples is None and not run.record.origin.source:
         samples = run.samples()  # says that they must be given, unless the run has them
@@ -242,7 +245,7 @@ def resume(
 
 @dataclass(frozen=True)
 class _NewRun:
-    """A run to be made at the first step."""
+    """A run that is created at the first step."""
 
     samples: Samples
     split: Split
@@ -263,6 +266,7 @@ class _NewRun:
 
     def _create(self, fabric: Fabric) -> Run:
         samples, model_config, config = self.samples, self.model_config, self.config
+        # Only now, because it reads every mask.
         if model_config.task == "segment" and samples.masks is not None:
             reject_single_class(samples, samples.masks)
         preprocessing = _complete_preprocessing(samples, self.split)
@@ -283,14 +287,14 @@ class _NewRun:
 
 @dataclass(frozen=True)
 class _OldRun:
-    """A run to go on with; its data is found and checked at the first step."""
+    """A run to continue; its data is loaded and checked at the first step."""
 
     run: Run
     samples: Samples | None
     track: Track
 
     def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
-        """Find the samples, and refuse those of another run."""
+        """Load the samples, and reject those of another run."""
         samples = self.run.samples(self.track) if self.samples is None else self.samples
         self.run.check(samples)
         return self.run, samples
@@ -304,9 +308,7 @@ def _reject_no_time(max_minutes: float | None) -> None:
 def _reject_batch_of_one(model_config: ModelConfig, config: TrainingConfig) -> None:
     if config.batch_size != 1:
         return
-    with torch.device("meta"):  # shapes without weights
-        module = model_config.build()
-    if has_batch_norm(module):
+    if has_batch_norm(model_config.build_on_meta()):
         raise OptionError(
             f"{model_config.model} normalizes over the batch; take a batch size of at least 2."
         )
@@ -320,7 +322,7 @@ def _configure(
     options: dict[str, Any] | None,
     config: TrainingConfig,
 ) -> ModelConfig:
-    """Configure the model, or without a name and with an encoder to start from, one on that."""
+    """Configure the model; without a name, a classifier on the encoder to start from if given."""
     shape, class_names = samples.input_shape, samples.class_names
     row_task = task or (model_row(model).task if model else "reconstruct")
     # Before the config is made: "has no labels" helps more than "needs the names of classes".
@@ -348,7 +350,7 @@ def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
     if not samples.is_signal:
         return preprocessing.resolve(samples.shape)
     low, high = math.inf, -math.inf
-    for indices in np.array_split(split.train, len(split.train) // READ_AT_ONCE + 1):
+    for indices in np.array_split(split.train, len(split.train) // BLOCK_SIGNALS + 1):
         values = samples.values[indices]
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     if not low < high:

@@ -15,9 +15,9 @@ def initialize(model_config: ModelConfig, seed: int) -> Network:
     """Build a model with weights that follow from the seed.
 
     torch's global random numbers stay as they were, and do not matter: a caller that has drawn
-    some gets the same weights, and goes on with the same numbers afterwards.
+    some gets the same weights, and draws the same numbers afterwards as without this call.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # of the CPU alone, where models are built
         torch.manual_seed(seed)
         return channels_last(model_config.build())
 
@@ -27,7 +27,8 @@ def config_on_encoder(
 ) -> ModelConfig:
     """Configure a classifier on a trained model's encoder.
 
-    On that of an autoencoder it is a linear layer (`encoder`); a classifier's stays its own model.
+    On the encoder of an autoencoder it is a linear layer (the row `encoder`); on that of a
+    classifier it is the same model.
 
     Raises
     ------
@@ -68,6 +69,7 @@ def load_encoder(module: Network, model_config: ModelConfig, source: Path) -> No
         return
     trained = TrainedModel.load(source)
     _reject_shape(source, trained.config, model_config.shape)
+    # By names and shapes of weights, not by the model's name: several rows share an encoder.
     weights, own = trained.module.encoder.state_dict(), module.encoder.state_dict()
     shapes = [{name: tensor.shape for name, tensor in state.items()} for state in (weights, own)]
     if shapes[0] != shapes[1]:

@@ -46,6 +46,7 @@ def read_folder(
     """
     tree = folder_tree(path, names)
     if not tree.pictures:
+        # Archives next to pictures are left alone: most likely they hold the same pictures.
         archives = [name for name in tree.names if name.lower().endswith(ARCHIVE_SUFFIXES)]
         if archives:
             tree = join_trees(path, [archive_tree(path / name) for name in archives])
@@ -91,6 +92,7 @@ def _read_class_folders(tree: Tree, limit: int | None) -> Manifest:
     files = tree.contents(chosen)
     folders = [name.split("/")[:-1] for name in names]
     splits = None
+    # All names decide, not only the chosen: a limit must not change what a folder means.
     if _has_splits([tree.display_name(name) for name in pictures]):
         splits = np.array([SPLIT_FOLDERS[parts[0].lower()] for parts in folders], np.uint8)
         folders = [parts[1:] for parts in folders]

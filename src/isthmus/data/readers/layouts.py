@@ -137,6 +137,7 @@ def read_cub(tree: Tree, limit: int | None) -> Manifest | None:
     return _read_pairs(tree, pairs, limit, CUB_CLASSES, CUB_LEGEND)
 
 
+# The first layout that recognizes a tree reads it, so the most specific come first.
 LAYOUTS: dict[str, Callable[[Tree, int | None], Manifest | None]] = {
     "Pascal VOC": read_voc,
     "CUB-200-2011": read_cub,
@@ -192,6 +193,7 @@ def _read_pairs(
 
 
 def _is_split(splits: Sequence[int]) -> bool:
+    # Without training samples it is a set of its own, which `split_samples` splits.
     return 0 in splits and len(set(splits)) > 1
 
 
@@ -199,6 +201,7 @@ def _read_class_names(tree: Tree, top: str) -> tuple[str, ...]:
     """Read the list of class names, in the folder that holds all pictures or above it."""
     candidates = (str(folder / CLASSES_FILE) for folder in PurePosixPath(top, "_").parents)
     file = next((name for name in candidates if name in tree.names), None)
+    # Windows editors put a byte order mark in front. An empty line is a class without a name.
     lines = _read_text(tree, file).removeprefix("\ufeff").rstrip().splitlines() if file else []
     return tuple(line.strip() or str(index) for index, line in enumerate(lines))
 
@@ -246,7 +249,7 @@ def _read_numbered(tree: Tree, name: str) -> dict[str, str]:
 
 
 def _reject_missing(tree: Tree, names: Sequence[str]) -> None:
-    """Refuse lists that name pictures which are missing."""
+    """Reject lists that name pictures which are missing."""
     if names:
         raise SourceError(
             f"{len(names):,} pictures that the lists of {tree.path} name are missing, such as "
@@ -255,7 +258,7 @@ def _reject_missing(tree: Tree, names: Sequence[str]) -> None:
 
 
 def _reject_unpaired(tree: Tree, pictures: Mapping[T, str], masks: Mapping[T, str]) -> None:
-    """Refuse pictures and masks that have no counterpart of the same name."""
+    """Reject pictures and masks that have no counterpart of the same name."""
     for files, counterparts, kind, missing in (
         (pictures, masks, "pictures", "mask"),
         (masks, pictures, "masks", "picture"),

@@ -40,6 +40,7 @@ def read_csv(path: Path, limit: int | None = None) -> Manifest:
     table = _csv_table(path, skip=1 if header else 0)
     columns = table.shape[1]
     label = [i for i, name in enumerate(header) if name.lower() in ("label", "class", "target")]
+    # Columns that make a square are all pixels: one more or less would not make another square.
     if not header and math.isqrt(columns) ** 2 != columns:
         label = [0]
     pixels = np.delete(table, label, axis=1) if label else table
@@ -68,7 +69,7 @@ def _csv_header(path: Path) -> list[str]:
         with _open(path) as file:
             first = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} is no readable CSV file: {error}.") from error
+        raise SourceError(f"{path} is not a readable CSV file: {error}.") from error
     if not first:
         raise SourceError(f"{path} is empty.")
     return [] if all(re.fullmatch(r"\s*-?[\d.]+\s*", cell) for cell in first) else first
@@ -83,15 +84,15 @@ def _csv_table(path: Path, skip: int) -> NDArray[np.float32]:
                 raise SourceError(f"{path} has a header and no rows.")
             return np.loadtxt(
                 chain([first.removeprefix(codecs.BOM_UTF8)], lines),
-                np.float32,
+                np.float32,  # not uint8: labels may be larger, and wrong pixels are named later
                 delimiter=",",
                 ndmin=2,
-                comments=None,
+                comments=None,  # otherwise a # would hide the rest of its line
             )
     except ValueError as error:
         raise SourceError(f"{path}: {_explain_csv_error(str(error), skip)}.") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} is no readable CSV file: {error}.") from error
+        raise SourceError(f"{path} is not a readable CSV file: {error}.") from error
 
 
 def _explain_csv_error(message: str, skip: int) -> str:
@@ -101,7 +102,7 @@ def _explain_csv_error(message: str, skip: int) -> str:
         return f"line {row + skip} has {got:,} values where {expected:,} are expected"
     if match := re.search(r"string '(.*)' to \w+ at row (\d+), column (\d+)", message):
         text, row, column = match[1], int(match[2]), int(match[3])
-        return f"line {row + skip + 1}, column {column}, holds {text!r}, which is no number"
+        return f"line {row + skip + 1}, column {column}, holds {text!r}, which is not a number"
     return message.rstrip(".")
 
 
@@ -117,7 +118,7 @@ def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
     if not images:
         raise SourceError(f"{path} holds IDX files, but none with image in its name.")
     parts = [(0 if file.name.startswith("train") else 2, read_idx(file)) for file in images]
-    parts.sort(key=lambda part: part[0])
+    parts.sort(key=lambda part: part[0])  # by name, t10k would come before train
     splits = np.concatenate([np.full(len(part.names), split, np.uint8) for split, part in parts])
     names = [f"{SPLITS[split]}/{name}" for split, part in parts for name in part.names]
     arrays = [part.values for _, part in parts if part.values is not None]
@@ -126,6 +127,7 @@ def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
             f"{path} holds IDX files of images of different sizes; move one of them away."
         )
     values = np.concatenate(arrays)
+    # Each file numbers the classes that occur in it; only their names mean the same in all.
     labels = [
         np.array(part.class_names, np.int64)[part.labels]
         for _, part in parts
@@ -176,7 +178,7 @@ def _idx_array(path: Path) -> NDArray[Any]:
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{path} is cut short or damaged: {error}.") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_DTYPES:
-        raise SourceError(f"{path} is no IDX file.")
+        raise SourceError(f"{path} is not an IDX file.")
     start = 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
     kind = np.dtype(IDX_DTYPES[content[2]])
@@ -219,7 +221,9 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
     try:
         arrays = dict(_read_arrays(path))
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{path} is no readable NumPy file: {first_sentence(error)}.") from error
+        raise SourceError(
+            f"{path} is not a readable NumPy file: {first_sentence(error)}."
+        ) from error
     if "x_train" in arrays and "x_test" in arrays:
         return _read_keras(path, arrays, limit)
     keys = [key for key in arrays if key in ("images", "signals", "x", "X", "data")]
@@ -233,29 +237,41 @@ def read_numpy(path: Path, limit: int | None = None) -> Manifest:
             "save one as images (N, H, W, C) or signals (N, L, C)."
         )
     values = as_samples(arrays[keys[0]], keys[0], path)
-    given = next((arrays[key] for key in ("labels", "y", "target") if key in arrays), None)
-    if given is not None and given.shape != (len(values),):
-        raise SourceError(
-            f"{path} has {len(values):,} samples but labels of shape {given.shape}; "
-            "give one label a sample."
-        )
     rows = evenly_spaced(len(values), limit)
-    classes, labels = encode_labels(None if given is None else given[rows], path)
-    if labels is not None and "class_names" in arrays and given is not None:
-        classes = tuple(map(str, arrays["class_names"]))
-        if not set(given.tolist()) <= set(range(len(classes))):
-            raise SourceError(
-                f"{path} has labels that are no indices of its {len(classes):,} class_names; "
-                "count them from 0."
-            )
-        labels = given[rows].astype(np.int64)
+    classes, labels = _take_labels(path, arrays, len(values), rows)
+    # All rows are taken as they are: by index, a memory-mapped file would be read into memory.
     values = values if len(rows) == len(values) else values[rows]
     return Manifest([str(row) for row in rows], values, labels=labels, class_names=classes)
+
+
+def _take_labels(
+    path: Path, arrays: dict[str, NDArray[Any]], count: int, rows: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
+    """Return the class names of an .npz, and the labels of the chosen ones of `count` samples."""
+    labels = next((arrays[key] for key in ("labels", "y", "target") if key in arrays), None)
+    if labels is None:
+        return (), None
+    if labels.shape != (count,):
+        raise SourceError(
+            f"{path} has {count:,} samples but labels of shape {labels.shape}; "
+            "give one label a sample."
+        )
+    classes, indices = encode_labels(labels[rows], path)
+    if "class_names" not in arrays:
+        return classes, indices
+    classes = tuple(map(str, arrays["class_names"]))
+    if not set(labels.tolist()) <= set(range(len(classes))):
+        raise SourceError(
+            f"{path} has labels that are not indices of its {len(classes):,} class_names; "
+            "count them from 0."
+        )
+    return classes, labels[rows].astype(np.int64)
 
 
 def _read_arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     with path.open("rb") as file:
         if file.read(2) != b"PK":  # not a zip file and so not .npz, whatever the name says
+            # No pickles, here and below: to load one runs the code in it.
             yield "x", np.load(path, mmap_mode="r", allow_pickle=False)
             return
         file.seek(0)

@@ -88,7 +88,7 @@ def list_files(folder: Path) -> list[tuple[str, int, int]]:
     """
     files = []
     for name, entry in _entries(folder):
-        with suppress(OSError):  # a dangling link is no file
+        with suppress(OSError):  # a dangling link is not a file
             status = entry.stat()
             files.append((name, status.st_size, status.st_mtime_ns))
     return sorted(files)
@@ -115,7 +115,7 @@ def archive_tree(path: Path) -> Tree:
     try:
         tree = _zip_tree(path) if path.name.lower().endswith(".zip") else _tar_tree(path)
     except (*BROKEN_TAR, *BROKEN_ZIP) as error:
-        raise SourceError(f"{path} is no readable archive: {first_sentence(error)}.") from error
+        raise SourceError(f"{path} is not a readable archive: {first_sentence(error)}.") from error
     return replace(tree, top=find_top(tree.pictures))
 
 
@@ -124,6 +124,7 @@ def join_trees(path: Path, trees: Sequence[Tree]) -> Tree:
     owners = {name: tree for tree in trees for name in tree.names}
 
     def contents(names: Sequence[str]) -> Iterator[Content]:
+        # One stream for each archive, so that each is opened and read once.
         streams = {
             tree: iter(tree.contents([name for name in names if owners[name] is tree]))
             for tree in trees
@@ -138,17 +139,22 @@ def join_trees(path: Path, trees: Sequence[Tree]) -> Tree:
 def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield all files that are not hidden, with their relative names.
 
-    `os.scandir` tells files from folders without asking for each one, unlike `Path.rglob`.
+    `os.scandir` tells files from folders without asking for each one, unlike `Path.rglob`. Links
+    are followed, except one that leads back to a folder above itself.
     """
-    remaining = [("", str(folder))]
+    remaining: list[tuple[str, str, frozenset[tuple[int, int]]]] = [("", str(folder), frozenset())]
     while remaining:
-        prefix, path = remaining.pop()
+        prefix, path, above = remaining.pop()
         with suppress(OSError), os.scandir(path) as entries:
+            status = os.stat(path)  # noqa: PTH116 - a Path for each folder takes longer
+            identity = status.st_dev, status.st_ino
+            if identity in above:
+                continue
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir():
-                    remaining.append((f"{prefix}{entry.name}/", entry.path))
+                    remaining.append((f"{prefix}{entry.name}/", entry.path, above | {identity}))
                 else:
                     yield prefix + entry.name, entry
 
@@ -188,7 +194,7 @@ def _tar_tree(path: Path) -> Tree:
             if member.isfile() and not _is_hidden(name):
                 names.append(name)
                 ranges[name] = member.offset_data, member.size
-                is_plain = is_plain and not member.issparse()
+                is_plain = is_plain and not member.issparse()  # stored in several pieces
                 if name.endswith(LISTS):  # now, as later a compressed tar is unpacked again
                     lists[name] = _read_member(archive, member)
 
@@ -206,7 +212,7 @@ def _read_ranges(
     To open it by `tarfile` would list all members again: a tenth of the time that it takes to
     load LFW.
     """
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb", buffering=0) as file:  # a buffer would only copy whole members again
         for name in names:
             start, length = ranges[name]
             file.seek(start)

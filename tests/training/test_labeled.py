@@ -24,9 +24,12 @@ from isthmus import (
     train,
 )
 from isthmus.data.items import Items
+from isthmus.data.samples import VOID
 from isthmus.errors import IsthmusError, ModelError, OptionError
+from isthmus.models.config import configure
 from isthmus.models.layers import Classifier
 from isthmus.training.objectives import make_loss
+from isthmus.training.targets import Meter
 
 Refused = Callable[..., AbstractContextManager[None]]
 QUICK = TrainingConfig(epochs=4, batch_size=32, augment="shift:0.1,color:0.2", label_smoothing=0.1)
@@ -174,20 +177,20 @@ def test_fine_tuning_starts_from_the_encoder_also_after_a_stop_before_the_first_
         finally:
             if name == "gone":
                 shutil.move(moved, autoencoder)
-        learnt = TrainedModel.load(tmp_path / name).encode(digits)
-        np.testing.assert_allclose(learnt, source.encode(digits), atol=1e-3)
+        learned = TrainedModel.load(tmp_path / name).encode(digits)
+        np.testing.assert_allclose(learned, source.encode(digits), atol=1e-3)
 
 
 def test_a_classifier_of_its_own_takes_over_the_encoder_that_fits_it(
     digits: Samples, tmp_path: Path
 ) -> None:
     options = {"width": 16}
-    learnt = tmp_path / "autoencoder"
+    learned = tmp_path / "autoencoder"
     quick = TrainingConfig(epochs=1)
-    finish(train(digits, "cnn-autoencoder", out=learnt, options=options, config=quick))
-    config = TrainingConfig(epochs=1, encoder_from=str(learnt), freeze=True)
+    finish(train(digits, "cnn-autoencoder", out=learned, options=options, config=quick))
+    config = TrainingConfig(epochs=1, encoder_from=str(learned), freeze=True)
     finish(train(digits, "cnn", out=tmp_path / "cnn", options=options, config=config))
-    features = [TrainedModel.load(run).encode(digits) for run in (learnt, tmp_path / "cnn")]
+    features = [TrainedModel.load(run).encode(digits) for run in (learned, tmp_path / "cnn")]
     np.testing.assert_allclose(features[0], features[1], rtol=1e-6)
 
 
@@ -302,3 +305,10 @@ def test_dropout_leaves_the_callers_random_numbers_alone(digits: Samples, tmp_pa
     torch.manual_seed(5)
     finish(train(digits, "cnn-small", out=tmp_path / "run", config=replace(QUICK, epochs=1)))
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_scores_of_masks_that_are_all_void_are_zero_and_no_nan() -> None:
+    meter = Meter(configure("fcn8s", (3, 32, 32), class_names=("sky", "road")))
+    meter.add(torch.zeros(1, 2, 4, 4), torch.full((1, 4, 4), VOID))
+    assert meter.values() == {"accuracy": 0.0, "iou": 0.0}
+    assert meter.error(loss=0.5) == 1.0
