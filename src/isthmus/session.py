@@ -6,9 +6,7 @@ nothing but what it is asked to keep.
 """
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -36,12 +34,13 @@ from isthmus.latent.interpolation import (
     traverse,
 )
 from isthmus.latent.maps import Map, fit_map, map_quality
+from isthmus.memo import Memo
 from isthmus.training.run import Run
 
 T = TypeVar("T")
 Query = str | Path | Samples | NDArray[Any]
 
-MAX_ENTRIES = 32  # codes and maps of other sources that are kept in memory
+MAX_ENTRIES = 32  # codes and maps that are kept; the codes of 60,000 samples take 8 MB at 32
 
 
 class Session:
@@ -82,7 +81,7 @@ class Session:
         self._samples = samples
         self._track = track
         self._say = say
-        self._memo = _Memo(MAX_ENTRIES)
+        self._memo = Memo(MAX_ENTRIES)
         self._interrupts = 0
 
     # -- what the run holds ---------------------------------------------------------------------
@@ -331,7 +330,7 @@ class Session:
         self, samples: Samples | None = None, *, plain: Run | None = None
     ) -> dict[str, Any]:
         """Measure the model on data that it was not trained on; see `isthmus.evaluate`."""
-        return evaluate(self.run, samples, own=self.samples, plain=plain)
+        return evaluate(self.run, samples, own=self.samples, plain=plain, model=self.model)
 
     def interrupt(self) -> None:
         """Stop everything that this session is computing now, at the next batch.
@@ -448,42 +447,6 @@ def read_split(
     if len(indices) == 0:
         raise OptionError(f"{source} has no {name} split; choose another.")
     return samples.take(indices)
-
-
-class _Memo:
-    """Values by key, each computed once, also if several threads ask for it at the same time.
-
-    A computation that fails is forgotten, so that the next call tries again. Of the keys that are
-    tuples (codes and maps of other sources) the least recently used are dropped.
-    """
-
-    def __init__(self, max_entries: int) -> None:
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, Future[Any]] = OrderedDict()
-        self._max_entries = max_entries
-
-    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return the value of a key; compute it, or wait for the thread that does."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if is_new := entry is None:
-                entry = self._entries[key] = Future()
-                self._drop_oldest()
-            self._entries.move_to_end(key)
-        if is_new:
-            try:
-                entry.set_result(compute())
-            except BaseException as error:
-                with self._lock:
-                    self._entries.pop(key, None)
-                entry.set_exception(error)
-        result: T = entry.result()
-        return result
-
-    def _drop_oldest(self) -> None:
-        others = [key for key in self._entries if isinstance(key, tuple)]
-        for key in others[: -self._max_entries]:
-            del self._entries[key]
 
 
 class _OwnCodes:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_report
+from isthmus import Run, Samples, TrainedModel, TrainingConfig, evaluate, load, train, write_report
 from isthmus.data.items import Items
 from isthmus.errors import RunError
 from isthmus.evaluation.summaries import prediction_verdict
@@ -220,3 +220,18 @@ def test_the_grid_shows_originals_above_and_reconstructions_below(
     assert (column[: len(column) // 3] < 10).any()  # a black original
     assert (column[-len(column) // 4 :] > 250).all()  # a white reconstruction
     assert not re.search("nan", str(figure.get_size_inches()))
+
+
+def test_a_report_loads_the_model_once(
+    run: Run, digits: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    load_model = Run.model
+
+    def count(run: Run) -> TrainedModel:
+        loaded.append(run)
+        return load_model(run)
+
+    monkeypatch.setattr(Run, "model", count)
+    write_report(run, digits, out=tmp_path / "report.html")
+    assert len(loaded) == 1

@@ -34,6 +34,7 @@ def evaluate(
     *,
     own: Samples | None = None,
     plain: Run | None = None,
+    model: TrainedModel | None = None,
     cache: bool = True,
 ) -> dict[str, Any]:
     """Measure a run's model on data that it was not trained on.
@@ -48,6 +49,8 @@ def evaluate(
         The run's data, if it is at hand; otherwise it is loaded again.
     plain : Run, optional
         For a denoiser: a run on the same data without noise, to compare with.
+    model : TrainedModel, optional
+        The run's model, if it is at hand; otherwise it is loaded again.
     cache : bool
         Read and write results on the run's own test split: `evaluation.json` in the run folder,
         and in the cache the baselines, which runs on the same data share. They are computed again
@@ -85,7 +88,7 @@ def evaluate(
     run.check(own)
     if plain is not None:
         _check_plain(run, plain)
-    setup = plan_evaluation(run, own, samples)
+    setup = plan_evaluation(run, own, samples, model)
     folder = cache_folder() / "baselines" if cache and setup.is_own_test else None
     file = run.path / FILE if folder and not run.is_in_memory else None
     key = setup.key(model=setup.model.fingerprint)

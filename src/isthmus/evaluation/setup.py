@@ -141,7 +141,9 @@ class EvaluationSetup:
             )
 
 
-def plan_evaluation(run: Run, data: Samples, samples: Samples | None) -> EvaluationSetup:
+def plan_evaluation(
+    run: Run, data: Samples, samples: Samples | None, model: TrainedModel | None = None
+) -> EvaluationSetup:
     """Decide what to measure a run on: never on samples that it is known to have trained on.
 
     Parameters
@@ -151,13 +153,15 @@ def plan_evaluation(run: Run, data: Samples, samples: Samples | None) -> Evaluat
         The data of the run.
     samples : Samples, optional
         Another source: its test split if it has one, otherwise all of it.
+    model : TrainedModel, optional
+        The model of the run; by default it is loaded.
 
     Raises
     ------
     OptionError
         If the samples are a part of the run's data that it may have been trained on.
     """
-    split, model = run.split(), run.model()
+    split, model = run.split(), model or run.model()
     if samples is None or samples.fingerprint == data.fingerprint:
         return EvaluationSetup(
             run, model, data, split.train, data.take(split.test), split.test, True
