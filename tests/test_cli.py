@@ -255,11 +255,11 @@ def test_data_as_json_says_which_are_present(
     rows = json.loads(done("data", "--json").out)
     assert [row["name"] for row in rows] == list(DATASETS)
     assert {row["name"] for row in rows if row["present"]} == {"digits", "waveforms"}
-    assert all(row["about"] and row["samples"] and row["origin"] for row in rows)
+    assert all(row["description"] and row["samples"] and row["origin"] for row in rows)
 
 
 def test_fetching_what_is_here_says_so() -> None:
-    assert "here already" in done("data", "fetch", "digits").out
+    assert "on this machine already" in done("data", "fetch", "digits").out
 
 
 def test_cleaning_frees_the_cache_and_the_data_still_loads(
@@ -576,6 +576,12 @@ def test_summary_of_a_run_tells_its_model(run: Path, evaluation: dict[str, Any])
     content = json.loads(done("summary", run, "--json").out)
     assert content["config"] == json.loads((run / "run.json").read_text())["model_config"]
     assert content["parameters"] == evaluation["model"]["parameters"]
+
+
+def test_summary_of_a_run_takes_no_other_shape(run: Path) -> None:
+    outcome = isthmus("summary", run, "--code-size", 5)
+    assert outcome.code == 2
+    assert "leave both options out" in outcome.err
 
 
 def test_summary_takes_a_shape_and_a_code_size() -> None:

@@ -420,8 +420,8 @@ def test_what_many_classes_would_fill_a_terminal_with_is_left_out_and_said(many:
     test, out = answer("evaluate", many)["test"], done("evaluate", many).out
     assert np.shape(test["confusion"]) == (31, 31)
     assert "predicted" not in out
-    assert "The confusion matrix of 31 classes stands in --json" in out
-    assert "all 31 classes stand in --json" in out
+    assert "The confusion matrix is too large for a terminal; --json" in out
+    assert "--json and isthmus report show all 31 classes" in out
     shown = re.findall(r"^(kind\d+) +\d", out, re.MULTILINE)
     recalls = [row["recall"] for row in test["classes"].values() if row["n"]]
     assert len(shown) == min(10, len(recalls)) > 5
@@ -485,7 +485,7 @@ def test_what_has_no_labels_or_masks_is_refused(
     for run, what in ((classifier, "labels"), (segmenter, "masks")):
         outcome = isthmus("evaluate", run, photos / "more")
         assert (outcome.code, outcome.out) == (2, "")
-        assert f"more has no {what} to compare with; isthmus predict needs none." in outcome.err
+        assert f"more has no {what} to compare with; isthmus predict works without." in outcome.err
 
 
 # -- compare --------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ def test_a_search_looks_at_no_source_and_a_check_does(
         shutil.copy(digit, source / name)
     done("index", run, source)
     index = run / "index"
-    assert f"{index} belongs to this model and to its sources." in done("index", run, "--check").out
+    assert f"{index} matches its model and its sources." in done("index", run, "--check").out
     assert answer("index", run, "--check") == {"index": str(index), "current": True, "reason": None}
     (source / "b.png").unlink()
     reason = f"was made before {source} changed"

@@ -1,8 +1,8 @@
 """`Session`: a run in use, with its model, samples, codes, maps and index each loaded once.
 
 The command line, the reports and every other program that asks a run more than one question go
-through a session. It answers by image, by name or by code, returns arrays and numbers, and writes
-nothing but what it is asked to keep.
+through a session. It answers by image, by name or by code and returns arrays and numbers. Only
+`stored_map` writes a file, and an index that has to be built again is saved.
 """
 
 import threading
@@ -82,13 +82,13 @@ class Session:
         self._track = track
         self._say = say
         self._memo = Memo(MAX_ENTRIES)
-        self._interrupts = 0
+        self._interrupts = 0  # a count, not a flag: calls that start later are not stopped
 
     # -- what the run holds ---------------------------------------------------------------------
 
     @property
     def run(self) -> Run:
-        """The run folder."""
+        """The run."""
         source = self._source
         return (
             source if isinstance(source, Run) else self._memo.get("run", lambda: Run.open(source))
@@ -131,11 +131,11 @@ class Session:
     # -- answers --------------------------------------------------------------------------------
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
-        """Load a source as the model wants it."""
+        """Load a source with the preprocessing of the model."""
         return self.model.read(source, limit=limit, track=self._interruptible())
 
     def read_one(self, image: str | Path) -> Samples:
-        """Load a single image as the model wants it.
+        """Load a single image with the preprocessing of the model.
 
         Raises
         ------
@@ -170,6 +170,7 @@ class Session:
         if config.corruption is None:
             return np.asarray(samples.values)
         parts, start = [], 0
+        # Noise depends on the index in the run's data, not on the place in this selection.
         for x in model.inputs(samples):
             noisy = config.corruption.apply_fixed(x, config.seed, indices[start : start + len(x)])
             parts.append(model.preprocessing.from_output(noisy).cpu().numpy())
@@ -191,7 +192,7 @@ class Session:
     def stored_map(
         self, codes: Codes, method: str = "tsne", *, seed: int = 0, max_samples: int = 20_000
     ) -> tuple[Map, Path]:
-        """Do as `map` does, and keep the map in the run folder, where it is found the next time.
+        """Fit a map like `map`, and store it in the run folder; if it is there already, load it.
 
         Returns
         -------
@@ -275,7 +276,9 @@ class Session:
             Of four ends (steps · steps, …), row by row.
         """
         if len(ends) not in (2, 4):
-            raise OptionError(f"a morph needs 2 or 4 images here, not {len(ends)}.")
+            raise OptionError(
+                f"a morph needs 2 or 4 images, not {len(ends)}; from one image it needs two classes."
+            )
         z = [self.code(end) for end in ends]
         if len(z) == 2:
             return self.model.decode(interpolate(z[0], z[1], steps, path))
@@ -322,7 +325,9 @@ class Session:
         for layer in self.model.layers:
             shape = " × ".join(map(str, layer.shape))
             output = outputs[layer.name][0]
-            output = output.ravel() if output.size == len(output) else output  # no map at all
+            # A channel of one pixel is no picture: such layers, as after global pooling, are drawn
+            # like dense ones.
+            output = output.ravel() if output.size == len(output) else output
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
 
@@ -361,7 +366,7 @@ class Session:
         return open_index(self._path / "index", self.model, self._say, self._interruptible())
 
     def _load_indexed(self) -> dict[str, tuple[Samples, int]]:
-        """Load the sources of the index: from each name to its samples and its row in them."""
+        """Load the sources of the index: by name, the samples and the row in them."""
         places: dict[str, tuple[Samples, int]] = {}
         for source in self.index.sources:
             origin = source.origin
@@ -373,7 +378,7 @@ class Session:
         return places
 
     def _features(self, query: Query, layer: str) -> NDArray[np.float32]:
-        """Return the features (n, D) of what is asked about."""
+        """Return the features (n, D) of a query."""
         if isinstance(query, np.ndarray) and query.dtype != np.uint8 and query.ndim < 3:
             return np.atleast_2d(query).astype(np.float32)  # a code already
         if isinstance(query, str | Path):
@@ -450,7 +455,7 @@ def read_split(
 
 
 class _OwnCodes:
-    """Codes of the run's own samples, of which only those that are asked for are computed.
+    """Codes of the run's own samples; only those that are needed are computed.
 
     A report needs the codes of the test split and of some training samples: on a large set, a
     fraction of all.
@@ -467,8 +472,9 @@ class _OwnCodes:
         with self._lock:
             missing = np.unique(indices[~self._is_known[indices]])
             if len(missing):
-                whole = len(missing) == len(self._samples)
-                samples = self._samples if whole else self._samples.take(missing)
+                # Without a copy of all samples, where all are needed.
+                is_all = len(missing) == len(self._samples)
+                samples = self._samples if is_all else self._samples.take(missing)
                 self._z[missing] = encode(self._model, samples, track=track).z
                 self._is_known[missing] = True
         chosen = self._samples.take(indices)

@@ -168,9 +168,15 @@ def test_the_page_of_a_classifier_holds_the_figures(classifier: Run, digits: Sam
 @pytest.mark.parametrize(
     ("ours", "sentence"),
     [
-        (0.75, "finds the class of 75.0% of the test samples; the best baseline, simple, of 50.0%"),
-        (0.50, "finds the class of 50.0% of the test samples; a baseline, simple, of as many"),
-        (0.25, "25.0% of the test samples; a baseline does better: simple, 50.0%. Train longer"),
+        (
+            0.75,
+            "the class of 75.0% of the test samples correctly; the best baseline, simple, reaches",
+        ),
+        (0.50, "50.0% of the test samples correctly, no more than a baseline, simple."),
+        (
+            0.25,
+            "25.0% of the test samples correctly; a baseline does better: simple, 50.0%. Train longer",
+        ),
     ],
 )
 def test_the_verdict_names_the_best_baseline(ours: float, sentence: str) -> None:

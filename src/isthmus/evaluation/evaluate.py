@@ -1,4 +1,4 @@
-"""How good a trained model is, compared with baselines that anybody can have.
+"""The metrics of a trained model, compared with baselines that anybody can have.
 
 Everything is measured on samples that were not trained on, in one pass: each batch gets its frozen
 noise once and goes through the model and all baselines. For an MNIST denoiser (`--limit 20000`)
@@ -43,8 +43,8 @@ def evaluate(
     ----------
     run : Run
     samples : Samples, optional
-        What to measure on: their test split if they have one, otherwise all. By default the test
-        split of the run's data.
+        The samples to measure on: their test split if they have one, otherwise all. By default the
+        test split of the run's data.
     own : Samples, optional
         The run's data, if it is at hand; otherwise it is loaded again.
     plain : Run, optional
@@ -81,8 +81,8 @@ def evaluate(
     Raises
     ------
     IsthmusError
-        If the run's data is gone or has changed, or the samples do not fit the model, or are a
-        part of the run's data that it may have been trained on.
+        If the run's data is gone or has changed, or the samples do not fit the model, or are
+        from the run's data and may have been trained on.
     """
     own = own or run.samples()
     run.check(own)

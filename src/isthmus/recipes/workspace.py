@@ -47,7 +47,7 @@ class Workspace:
     def load(self, source: str, size: int | tuple[int, int] | None, limit: int | None) -> "Samples":
         """Load a source, the same one only once; see `isthmus.load`."""
         from isthmus.data.load import load
-        from isthmus.reports.outputs import describe_samples
+        from isthmus.reports.source_outputs import describe_samples
 
         key = (source, size, limit)
         if key not in self._samples:
