@@ -277,7 +277,7 @@ class Session:
         """
         if len(ends) not in (2, 4):
             raise OptionError(
-                f"a morph needs 2 or 4 images, not {len(ends)}; from one image it needs two classes."
+                f"a morph needs 2 or 4 images, not {len(ends)}; of one it needs two classes."
             )
         z = [self.code(end) for end in ends]
         if len(z) == 2:

@@ -175,7 +175,7 @@ def test_the_page_of_a_classifier_holds_the_figures(classifier: Run, digits: Sam
         (0.50, "50.0% of the test samples correctly, no more than a baseline, simple."),
         (
             0.25,
-            "25.0% of the test samples correctly; a baseline does better: simple, 50.0%. Train longer",
+            "25.0% of the test samples correctly; a baseline does better: simple, 50.0%. Train",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The steps that recipes are made of: one for each command that they use.
+"""The steps of recipes: a class for each command that they use.
 
 Heavy modules are imported when a step is executed, so that recipes are listed at once.
 """
