@@ -451,13 +451,13 @@ def evaluation(model: tuple[Path, Outcome]) -> dict[str, Any]:
 
 
 def test_evaluate_as_json_has_these_keys(evaluation: dict[str, Any]) -> None:
-    labelled = {"codes", "pca", "pixels"}
-    assert evaluation.keys() == {"test", "baselines", "training", "model"} | labelled
+    labeled = {"codes", "pca", "pixels"}
+    assert evaluation.keys() == {"test", "baselines", "training", "model"} | labeled
     assert evaluation["test"].keys() == {"n", "bce", "mse", "psnr", "ssim"}
     assert evaluation["baselines"].keys() == {"pca", "mean"}
     assert evaluation["baselines"]["pca"].keys() == {"components", "bce", "mse", "psnr", "ssim"}
     assert evaluation["baselines"]["mean"].keys() == {"bce", "mse", "psnr", "ssim"}
-    assert all(evaluation[name].keys() == {"knn_4", "logistic"} for name in labelled)
+    assert all(evaluation[name].keys() == {"knn_4", "logistic"} for name in labeled)
     assert evaluation["training"].keys() == {"seconds", "epochs", "images_per_second"}
     assert evaluation["model"].keys() == {"name", "code_size", "parameters"}
     assert evaluation["test"]["n"] == 30

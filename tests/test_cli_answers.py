@@ -278,9 +278,9 @@ def test_the_picture_says_what_a_sample_really_is(classifier: Path, tmp_path: Pa
     model, digits = TrainedModel.load(classifier), load("digits", limit=8)
     assert digits.labels is not None
     predicted = model.predict(digits)
-    labelled = {"right": predicted, "wrong": (predicted + 1) % 10, "unknown": predicted + 100}
+    labeled = {"right": predicted, "wrong": (predicted + 1) % 10, "unknown": predicted + 100}
     pictures = {}
-    for name, labels in labelled.items():
+    for name, labels in labeled.items():
         np.savez(tmp_path / f"{name}.npz", images=digits.values, labels=labels)
         out = tmp_path / f"{name}.png"
         answer("predict", classifier, tmp_path / f"{name}.npz", "--out", out)
@@ -368,7 +368,7 @@ def test_activations_show_every_layer(classifier: Path, photos: Path, tmp_path: 
     assert len(pixels_of(out)) > 40 * told["layers"]
 
 
-def test_summary_of_a_labelled_row_has_its_classes() -> None:
+def test_summary_of_a_labeled_row_has_its_classes() -> None:
     for name, classes in (("alexnet", 1000), ("cnn-tiny", 10), ("fcn8s", 21)):
         content = answer("summary", name)
         assert len(content["config"]["class_names"]) == MODELS[name].classes == classes

@@ -343,5 +343,5 @@ def test_the_report_of_a_denoiser_shows_noise_and_baselines(
     out = tmp_path / "report.html"
     done("report", runs / "denoiser", "--plain", tmp_path / "twin", "--out", out)
     page = out.read_text()
-    for text in ("gaussian:0.4,masked:0.1", "the noisy input itself", "without noise in training"):
+    for text in ("gaussian:0.4,masked:0.1", "the noisy input itself", "trained without noise"):
         assert text in page

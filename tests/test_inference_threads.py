@@ -26,10 +26,10 @@ MODELS = ("conv-pool", "conv", "cnn-tiny", "fcn8s")
 def untrained(name: str, precision: Any = "32") -> TrainedModel:
     """Return a model of 20 × 20 gray images whose first weights are its answers."""
     torch.manual_seed(0)
-    labelled = name in ("cnn-tiny", "fcn8s")
+    labeled = name in ("cnn-tiny", "fcn8s")
     options = {"width": 0.0625, "batch_norm": True} if name == "fcn8s" else {}
     config = configure(
-        name, (1, 20, 20), 16, class_names=("sky", "road", "tree") if labelled else (),
+        name, (1, 20, 20), 16, class_names=("sky", "road", "tree") if labeled else (),
         options=options,
     )  # fmt: skip
     preprocessing = Preprocessing(size=(20, 20), channels=1)

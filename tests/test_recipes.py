@@ -391,7 +391,7 @@ def test_an_interruption_ends_the_recipe_at_any_step(
     assert outcome.code == 130
     assert f"[{reached}/3]" in outcome.err
     assert f"[{reached + 1}/3]" not in outcome.err
-    assert "continue with what is left" in outcome.err
+    assert "the same command continues the recipe" in outcome.err
     assert done("recipe", "run", "tiny", "--out", folder).out.split() == [
         str(folder / "recipe.html")
     ]

@@ -71,7 +71,7 @@ def drawn(count: int, size: int = 6, seed: int = 0, prefix: str = "") -> Codes:
     return Codes(z, Items([f"{prefix}{i}" for i in range(count)]))
 
 
-def labelled(codes: Codes, labels: NDArray[np.int64] | None, class_names: tuple[str, ...]) -> Codes:
+def labeled(codes: Codes, labels: NDArray[np.int64] | None, class_names: tuple[str, ...]) -> Codes:
     return replace(codes, items=Items(codes.names, labels, class_names))
 
 
@@ -191,7 +191,7 @@ def test_adding_and_removing_is_as_if_it_had_been_built_so(
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "save"]), st.integers(1, 40))))
 def test_after_any_changes_it_holds_what_it_should(steps: list[tuple[str, int]]) -> None:
-    pool = labelled(drawn(2000, 4), np.arange(2000) % 3, ("a", "b", "c"))
+    pool = labeled(drawn(2000, 4), np.arange(2000) % 3, ("a", "b", "c"))
     rows = list(range(30))
     fresh, draw = 30, np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
@@ -317,18 +317,18 @@ def test_hits_are_rows_for_a_machine(codes: Codes) -> None:
     assert hits.labels is not None
     label = hits.labels[1][0]
     assert rows[0] == {"name": codes.names[1], "label": label, "distance": 0.0}
-    unlabelled = Index.build(drawn(5)).search(drawn(5).z, 2)
-    assert unlabelled.labels is None
-    assert [row["label"] for row in unlabelled.matches()] == [None, None]
+    unlabeled = Index.build(drawn(5)).search(drawn(5).z, 2)
+    assert unlabeled.labels is None
+    assert [row["label"] for row in unlabeled.matches()] == [None, None]
 
 
 def test_codes_of_other_classes_and_of_none_join(codes: Codes) -> None:
-    index = Index.build(labelled(codes, None, ()).take(np.arange(5)))
+    index = Index.build(labeled(codes, None, ()).take(np.arange(5)))
     with pytest.raises(OptionError, match="the index knows no classes"):
         index.search(codes.z[:1], 1, label="cat")
-    pets = labelled(codes, np.arange(700) % 2, ("cat", "dog"))
+    pets = labeled(codes, np.arange(700) % 2, ("cat", "dog"))
     index.add(pets.take(np.arange(5, 9)))
-    birds = labelled(codes, np.arange(700) % 2, ("bird", "cat"))
+    birds = labeled(codes, np.arange(700) % 2, ("bird", "cat"))
     index.add(birds.take(np.arange(9, 12)))
     assert index.class_names == ("cat", "dog", "bird")
     assert index.labels is not None
@@ -640,7 +640,7 @@ def test_k_beyond_a_class_is_refused(codes: Codes, refused: Refused) -> None:
 def test_an_unknown_class_is_refused_with_the_known(codes: Codes, refused: Refused) -> None:
     with refused(OptionError, "'cat'", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9."):
         Index.build(codes).search(codes.z[:1], 1, label="cat")
-    many = labelled(codes, codes.labels, tuple(f"c{i}" for i in range(1500)))
+    many = labeled(codes, codes.labels, tuple(f"c{i}" for i in range(1500)))
     with refused(OptionError, "c0, c1, ", "c11 and 1,488 more."):
         Index.build(many).search(codes.z[:1], 1, label="cat")
 

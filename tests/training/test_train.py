@@ -63,7 +63,7 @@ def counting_weights() -> Iterator[list[str]]:
         hook.remove()
 
 
-def labelled(folder: Path) -> Samples:
+def labeled(folder: Path) -> Samples:
     values = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 1), np.uint8)
     labels = np.arange(64) % 2
     return Samples(
@@ -97,8 +97,8 @@ def forget_pages(samples: Samples) -> None:
 @pytest.mark.parametrize(
     ("make", "model", "corrupt"),
     [
-        (labelled, "dense", "gaussian:0.5"),
-        (labelled, "cnn-tiny", None),
+        (labeled, "dense", "gaussian:0.5"),
+        (labeled, "cnn-tiny", None),
         (masked, "fcn8s", None),
         (signals, "conv1d", "gaussian:0.1"),
     ],

@@ -76,7 +76,7 @@ def compare(sessions: Sequence[Session]) -> list[dict[str, Any]]:
     for session in sessions:
         if not session.run.history():
             path = session.run.path
-            raise RunError(f"{path} has no whole epoch yet; isthmus resume {path} goes on.")
+            raise RunError(f"{path} has no whole epoch yet; isthmus resume {path} continues.")
     return [_row(name, session) for name, session in _named(sessions).items()]
 
 
@@ -120,6 +120,7 @@ def _curves(named: dict[str, Session]) -> "Figure":
     if _task(named) != "reconstruct":
         return accuracy_curves(histories)
     losses = {name: session.run.record.training_config.loss for name, session in named.items()}
+    # The names carry the losses, as values of different losses cannot be compared.
     return validation_curves(
         {f"{name} ({losses[name]})": lines for name, lines in histories.items()}
     )
@@ -195,28 +196,28 @@ def _lead(sessions: Sequence[Session], same_data: bool) -> str:
 
 
 def _grids(named: dict[str, Session], same_data: bool) -> list["Figure"]:
-    """Draw the same samples through all runs; of different data, each run's own.
+    """Draw reconstructions of the same samples by all runs; of different data, each run's own.
 
-    Classifiers and segmenters reconstruct nothing.
+    There are none of classifiers and segmenters.
     """
     if _task(named) != "reconstruct":
         return []
     if not same_data:
-        return [_through({name: session}) for name, session in named.items()]
-    return [_through(named)]
+        return [_draw_reconstructions({name: session}) for name, session in named.items()]
+    return [_draw_reconstructions(named)]
 
 
-def _through(named: dict[str, Session]) -> "Figure":
+def _draw_reconstructions(named: dict[str, Session]) -> "Figure":
     """Draw test samples of the first run, and their reconstructions by each run."""
     first = next(iter(named.values()))
     indices = example_indices(first)
     examples = first.samples.take(indices)
     rows = [("original", examples.values)]
     for name, session in named.items():
-        seen = session.add_noise(examples, indices)
+        inputs = session.add_noise(examples, indices)
         if (corrupt := session.run.record.training_config.corrupt) is not None:
-            rows.append((corrupt, seen))
-        rows.append((name, session.reconstruct(seen)))
+            rows.append((corrupt, inputs))
+        rows.append((name, session.reconstruct(inputs)))
     return rows_of_samples(rows)
 
 

@@ -78,7 +78,7 @@ def write_map(
     style : str
         A key of `MAP_STYLES`.
     onto : Path, optional
-        A map from before, on which the samples are placed.
+        The file of a stored map, on which the samples are placed.
     max_samples : int
         Fit on at most as many samples and place the others.
     layer : str
@@ -274,7 +274,7 @@ def write_morph(
         Paths: two, four for the corners of a grid, or one together with `among`, `start` and
         `end`.
     out : Path
-        A PNG file, or a GIF file for a film.
+        A PNG file, or a GIF file for an animation.
     steps : int
         Pictures from one end to the other.
     path : str
@@ -284,15 +284,15 @@ def write_morph(
     start, end : str, optional
     """
     session.model.require_task("reconstruct")
-    is_film = out.suffix.lower() == ".gif"
-    if not is_film:
+    is_animation = out.suffix.lower() == ".gif"
+    if not is_animation:
         require_png(out)
     if (among, start, end) == (None, None, None):
         ends = [session.read_one(image) for image in images]
         frames = session.interpolate(ends, steps, path)
         last = ends[-1].values[0]
     elif among is None or start is None or end is None:
-        raise OptionError("a direction between classes needs --among, --start and --end.")
+        raise OptionError("a morph between classes needs all of --among, --start and --end.")
     elif len(images) != 1 or path != "linear":
         raise OptionError(
             f"a morph between classes needs 1 image and the path linear, not {len(images)} and "
@@ -302,7 +302,7 @@ def write_morph(
         ends = [session.read_one(images[0])]
         frames = session.traverse(ends[0], session.read(among), (start, end), steps)
         last = None
-    if is_film and len(ends) != 4:
+    if is_animation and len(ends) != 4:
         write_bytes(out, gif(frames))
     else:
         write_png(out, morph_picture(frames, ends[0].values[0], last, len(ends)))

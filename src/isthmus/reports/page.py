@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **values: Any) -> bytes:
-    """Fill in a template of the package; a value that it misses is an error, not a gap."""
+    """Fill in a template of the package; a missing value is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -12,13 +12,13 @@ from isthmus.reports.page import embedded, render
 from isthmus.training.run import Run, best_epoch
 from isthmus.viz.curves import accuracy_curves, curves, validation_curves
 
-WIDE = 1.3  # width by height from which on a picture fills the width of the page
+MIN_WIDE_RATIO = 1.3  # width by height from which a picture fills the width of the page
 MEDIA_TYPES = {".png": "image/png", ".gif": "image/gif"}
 
 
 @dataclass(frozen=True)
 class RecipeContent:
-    """What the page of a recipe shows.
+    """The content of the page of a recipe.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _is_wide(picture: Path) -> bool:
     from PIL import Image
 
     with Image.open(picture) as image:
-        return image.width > WIDE * image.height
+        return image.width > MIN_WIDE_RATIO * image.height
 
 
 def _data_url(picture: Path) -> str:

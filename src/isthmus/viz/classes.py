@@ -1,4 +1,4 @@
-"""Pictures of what a classifier answers, and of how confident it is."""
+"""Pictures of the predictions of a classifier, and of their confidence."""
 
 import math
 from collections.abc import Sequence
@@ -126,7 +126,7 @@ def reliability(bins: ReliabilityBins, title: str = "") -> "Figure":
     return figure
 
 
-def labelled_samples(
+def labeled_samples(
     samples: Sequence[NDArray[Any]],
     titles: Sequence[str],
     columns: int = 8,

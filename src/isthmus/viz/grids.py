@@ -1,4 +1,4 @@
-"""Pictures of samples and what a model makes of them."""
+"""Pictures of samples in rows and columns, such as reconstructions below originals."""
 
 import math
 from collections.abc import Sequence

@@ -45,7 +45,10 @@ FRAME_WIDTH = 3  # pixels of the frame of a thumbnail
 
 
 class MapLike(Protocol):
-    """What a picture needs to know of a map of N samples; see `isthmus.latent.maps.Map`."""
+    """What a picture needs of a map of N samples; see `isthmus.latent.maps.Map`.
+
+    A protocol, as viz stands next to the modules that compute and imports none of them.
+    """
 
     @property
     def method(self) -> str:
@@ -74,7 +77,7 @@ class MapLike(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Samples that look alike on a map, most often those of a class."""
+    """Samples drawn in the same color and shape, usually those of a class."""
 
     name: str
     color: str
@@ -98,6 +101,7 @@ def scatter(fitted_map: MapLike, title: str = "") -> "Figure":
     axes.margins(0.04)
     axes.set_aspect("equal", adjustable="datalim")
     count = len(fitted_map.xy)
+    # Smaller and paler with more points, so that dense regions do not become one blot.
     style: dict[str, Any] = {
         "s": float(np.clip(400 / np.sqrt(max(1, count)), 1.2, 40)),
         "alpha": float(np.clip(6 / max(1, count) ** 0.25, 0.35, 0.9)),
@@ -157,7 +161,7 @@ def decoded_grid(
     side: int = 20,
     title: str = "",
 ) -> "Figure":
-    """Draw what a decoder makes of a regular grid over codes of two numbers.
+    """Draw the images that a decoder returns for a regular grid of codes of two numbers.
 
     Parameters
     ----------
@@ -175,7 +179,8 @@ def decoded_grid(
         If the codes are not of two numbers, or what is decoded are no images.
     """
     if z.ndim != 2 or z.shape[1] != 2:
-        raise OptionError(f"a grid is drawn over codes of 2 numbers, not over {z.shape}.")
+        raise OptionError(f"a grid needs codes of 2 numbers, not of shape {z.shape}.")
+    # A few codes far away from all others would make the grid coarse where the samples are.
     low, high = np.percentile(z, (1, 99), axis=0)
     low, high = np.where(high > low, (low, high), (low - 1, high + 1))
     across, up = (np.linspace(low[axis], high[axis], side) for axis in (0, 1))
