@@ -400,7 +400,7 @@ class Session:
 
     def _interruptible(self) -> Track:
         """Return the session's progress, which raises once the session is interrupted."""
-        before = self._interrupts
+        before = self._interrupts  # those before this call are not meant for it
 
         def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
             for item in self._track(items, total, title):

@@ -10,6 +10,7 @@ import pytest
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_comparison
 from isthmus.data.items import Items
 from isthmus.errors import OptionError, RunError
+from isthmus.reports.comparison import ROW_TITLES
 from test_cli import Page
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -55,6 +56,8 @@ def test_classifiers_are_compared_by_what_they_get_right(
         assert row["logistic_of_pixels"] == result["baselines"]["pixels"]["logistic"]
         assert row["majority"] == result["baselines"]["majority"]
         assert f"{row['accuracy']:,.4g}" in page.text
+        assert row.keys() - {"run"} <= ROW_TITLES.keys()
+    assert "expected calibration error" in page.text
     assert len(page.links) == 3  # accuracy by epoch, two maps
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
     assert "Maps of the features" in page.text

@@ -139,6 +139,7 @@ def index(
     source: Annotated[
         str | None, typer.Argument(help="What to index; by default the run's own data.")
     ] = None,
+    # None, not the default itself: --add rejects a metric or layer that was given.
     metric: Annotated[
         str | None, typer.Option(help="euclidean or cosine; by default euclidean.")
     ] = None,

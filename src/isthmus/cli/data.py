@@ -113,7 +113,7 @@ def preview_command(
         corrupt=corrupt or (),
         models=[(run.resolve().name, TrainedModel.load(run)) for run in through or ()],
         limit=limit,
-        size=make_preprocessing(size, None, None, "white").size,
+        size=make_preprocessing(size, None, None, "white").size,  # the models decide all else
         seed=seed,
         track=track,
     )

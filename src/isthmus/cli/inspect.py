@@ -178,7 +178,7 @@ def compare(
 
     Example: isthmus compare runs/a runs/b --out compare.html
     """
-    from isthmus.reports.comparison import write_comparison
+    from isthmus.reports.comparison import ROW_TITLES, write_comparison
     from isthmus.training.run import Run
 
     rows = write_comparison([Run.open(run) for run in runs], out, method=method, track=track)
@@ -186,8 +186,6 @@ def compare(
         print_json({"page": str(out), "runs": rows})
         return
     names = [name for name in rows[0] if name != "run"]
-    cells = [
-        [name.replace("_", " "), *(format_number(row[name]) for row in rows)] for name in names
-    ]
+    cells = [[ROW_TITLES[name], *(format_number(row[name]) for row in rows)] for name in names]
     out_console.print(make_table(["", *(row["run"] for row in rows)], cells))
     print_result({}, f"{out}", False)

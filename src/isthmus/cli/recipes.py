@@ -97,7 +97,7 @@ def run(
         result = run_recipe(
             recipe, folder, quick=quick, seeds=seeds, track=track, follow=show_training, say=say
         )
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit):  # the latter after Ctrl-C in a training
         say("Stopped; the same command continues the recipe.")
         raise
     content = {"page": str(result.page), "quick": quick, "metrics": result.metrics}

@@ -141,6 +141,7 @@ def _confusion_table(names: Sequence[str], matrix: list[list[int]], masks: bool)
 
     if len(names) > MAX_CONFUSION_CLASSES:
         return f"The confusion matrix is too large for a terminal; {HINT.format(len(names))}"
+    # Samples are few enough to count; of millions of pixels only shares are readable.
     rows = []
     for name, counts in zip(names, matrix, strict=True):
         total = max(1, sum(counts)) if masks else 0
@@ -166,6 +167,7 @@ def make_table(heads: Sequence[str] | None, rows: Iterable[Sequence[str]], gap: 
     gap : int
         Spaces between columns.
     """
+    # As `Text`, because names may contain brackets, which Rich would read as markup.
     texts = [[Text(text) for text in row] for row in rows]
     table = Table(box=None, show_header=heads is not None, header_style="bold", pad_edge=False)
     table.padding = (0, gap, 0, 0)

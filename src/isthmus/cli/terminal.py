@@ -67,6 +67,7 @@ def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
         RateColumn(),
         progress.TimeRemainingColumn(),
     )
+    # Transient: a bar is of no interest once it is full.
     hidden = is_quiet or not console.is_terminal
     with progress.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         yield from bar.track(items, total=total, description=title)
@@ -123,7 +124,7 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
     if is_stopped:
         training.close()
         say(f"Stopped; isthmus resume {out} continues from the last whole epoch.")
-        sys.exit(130)
+        sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
     return last
 
 
@@ -156,6 +157,8 @@ def _catch_interrupt() -> Iterator[Callable[[], bool]]:
         seen = True
         signal.signal(signal.SIGINT, previous)
 
+    # A KeyboardInterrupt may be raised anywhere, also while a checkpoint is written. A note lets
+    # the current step end, so that nothing is lost but the epoch.
     previous = signal.signal(signal.SIGINT, note)
     try:
         yield lambda: seen

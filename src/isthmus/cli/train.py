@@ -134,6 +134,7 @@ def train(
     out = output.out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
+    # Every process of torchrun reads the samples, memory-mapped from the same cache entry.
     samples = load_with(source, preprocessing, limit=data.limit, track=track)
     say(describe_samples(samples))
     training = start_training(

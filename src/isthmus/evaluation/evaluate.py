@@ -89,12 +89,14 @@ def evaluate(
     if plain is not None:
         _check_plain(run, plain)
     setup = plan_evaluation(run, own, samples, model)
+    # The key has indices into the data of the run, which say nothing of other samples.
     folder = cache_folder() / "baselines" if cache and setup.is_own_test else None
     file = run.path / FILE if folder and not run.is_in_memory else None
     key = setup.key(model=setup.model.fingerprint)
     cost = _cost(run, setup.model)  # first, so that a damaged history stops it before long work
     result = read_or_compute(file, key, lambda: measure(setup, folder))
     if plain is not None and setup.corruption is not None:
+        # Not in the file of the run: another plain run would make it stale.
         result["baselines"]["plain"] = _measure_plain(setup, plain, folder)
     return {**result, **cost}
 
@@ -130,6 +132,7 @@ def _measure_autoencoder(setup: EvaluationSetup, folder: Path | None) -> Result:
             methods |= group.methods
         else:
             results[group.name] = result
+    # All that is missing in one pass, because drawing frozen noise is slow.
     scores = score_reconstructions(setup.batches(), methods)
     for group in missing:
         result = {"scores": {name: scores[name] for name in group.methods}}

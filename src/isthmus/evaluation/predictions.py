@@ -176,6 +176,7 @@ def predict_samples(
     if model.config.task == "classify":
         return ClassPredictions(samples.names, classes, model.probabilities(samples), targets)
     model.require_task("classify", "segment")
+    # Batch by batch: the scores of all pixels for all classes would not fit in memory.
     shares, start = [], 0
     confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     for _, output in model.outputs(samples):
@@ -272,6 +273,7 @@ def most_confident_mistakes(
 def shares_by_class(class_names: Sequence[str], shares: NDArray[Any]) -> dict[str, float]:
     """Return the probabilities or shares (K,) of one sample by class, the largest first."""
     order = np.argsort(-shares, kind="stable")
+    # Six decimals: float32 has about seven, of which the last ones differ between machines.
     return {class_names[i]: round(float(shares[i]), 6) for i in order}
 
 

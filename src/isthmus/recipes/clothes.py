@@ -4,8 +4,8 @@ from isthmus.recipes.recipe import Metric, Recipe, accuracy
 from isthmus.recipes.shared import COURSE_REPORT, QUICK, TEST_FILE, Options, export_test
 from isthmus.recipes.steps import Evaluate, Map, MapSamples, Predict, Preview, Train
 
-# Small batches: the running means of batch normalization need some hundred steps to settle, and a
-# quick run has few.
+# Small batches: the running means of batch normalization need many steps to settle, and a quick
+# run has few.
 QUICK_CONV_BN: Options = {"limit": 1000, "epochs": 5, "batch_size": 16, "size": 14}
 CONV_BN: Options = {
     "model": "conv-bn-2d",

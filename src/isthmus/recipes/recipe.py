@@ -105,6 +105,7 @@ class Recipe:
         seed : int
             Of every training; 0, the default of `train`, is left out.
         """
+        # First shortened, then placed: `quick` has values as they are in the row.
         steps = [step.shorten() if quick else step for step in self.steps]
         if seed:
             steps = [replace(s, seed=seed) if isinstance(s, Train) else s for s in steps]

@@ -95,7 +95,7 @@ def run_recipe(
     folder = Path(folder)
     if seeds < 1:
         raise OptionError(f"seeds must be at least 1, not {seeds}.")
-    recipe.require_data()
+    recipe.require_data()  # not after an hour, when the step comes that needs it
     _prepare_folder(recipe, folder, quick)
     workspace = Workspace(track, follow, say)
     outcomes = [_run_seed(recipe, folder, quick, seed, workspace) for seed in range(seeds)]
@@ -126,6 +126,7 @@ def measure_recipe(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[dict[str
 
 def _prepare_folder(recipe: Recipe, folder: Path, quick: bool) -> None:
     """Create the folder of a recipe; if it exists, require that it holds the same recipe."""
+    # With a placeholder, as the folder may be moved, or be given by another path.
     content = {"recipe": recipe.name, "commands": recipe.commands(Path("{out}"), quick)}
     if not (folder / FILE).exists():
         require_free(folder)
@@ -145,6 +146,7 @@ def _run_seed(
     recipe: Recipe, folder: Path, quick: bool, seed: int, workspace: Workspace
 ) -> Outcome:
     """Execute the steps with one seed, except those that an earlier run has finished."""
+    # The first seed has the folder itself, so that seeds can be added to a recipe later.
     folder = folder / f"seed-{seed}" if seed else folder
     folder.mkdir(parents=True, exist_ok=True)
     results = {}

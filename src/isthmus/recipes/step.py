@@ -112,6 +112,7 @@ class Step(ABC):
             words += _to_options(name, value)
         if self.out is not None:
             words += ["--out", self.out]
+        # The metrics of the page are in this output.
         return [*words, "--json"] if self.keeps_result else words
 
     def to_command_line(self) -> str:

@@ -53,7 +53,7 @@ class Train(Step):
         from isthmus.training.run import summarize_training
         from isthmus.training.train import train
 
-        given = self.options()
+        given = self.options()  # those left out take the defaults of `TrainingConfig` itself
         names = {option.name for option in fields(TrainingConfig)}
         samples = workspace.load(str(self.source), self.size, self.limit)
         training = train(

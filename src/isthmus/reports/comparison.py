@@ -20,6 +20,38 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ROW_TITLES = {
+    "model": "model",
+    "code_size": "code size",
+    "parameters": "parameters",
+    "data": "data",
+    "noise": "noise",
+    "epochs": "epochs",
+    "seconds": "seconds of training",
+    "loss": "loss",
+    "validation_loss": "validation loss",
+    "mse": "mean squared error",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "bce": "binary cross-entropy",
+    "mse_of_pca": "mean squared error of PCA",
+    "mse_of_mean": "mean squared error of the mean sample",
+    "mse_of_noisy": "mean squared error of the noisy input",
+    "accuracy": "accuracy",
+    "top_5": "top-5 accuracy",
+    "ece": "expected calibration error",
+    "cross_entropy": "cross-entropy",
+    "mean_iou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "knn_4": "accuracy, 4 nearest codes",
+    "knn_4_of_pca": "accuracy, 4 nearest by PCA",
+    "knn_4_of_pixels": "accuracy, 4 nearest by the raw values",
+    "logistic": "accuracy, logistic regression on codes",
+    "logistic_of_pixels": "accuracy, logistic regression on the raw values",
+    "majority": "accuracy of the most frequent class",
+}
+
+
 def write_comparison(
     runs: Sequence[Run],
     out: Path,
@@ -54,7 +86,7 @@ def write_comparison(
         If there are fewer than two runs, they are of several tasks, one has no epoch yet, or its
         data is gone or has changed.
     """
-    require_writable_place(out)
+    require_writable_place(out)  # before work that may take minutes
     own: Sequence[Samples | None] = samples or [None] * len(runs)
     sessions = [Session(run, one, track=track) for run, one in zip(runs, own, strict=True)]
     rows = compare(sessions)
@@ -92,7 +124,7 @@ def render_comparison(
         lead=_lead(sessions, same_data),
         rows=rows,
         table=[
-            (name.replace("_", " "), [_text(row[name]) for row in rows])
+            (ROW_TITLES[name], [_text(row[name]) for row in rows])
             for name in rows[0]
             if name != "run"
         ],
@@ -132,6 +164,7 @@ def _task(named: dict[str, Session]) -> str:
 
 def _named(sessions: Sequence[Session]) -> dict[str, Session]:
     """Name runs by their folders, with a number where two have the same name."""
+    # Of the resolved path, as "." and "runs/.." have no name of their own.
     names = [session.run.path.resolve().name for session in sessions]
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
@@ -139,7 +172,7 @@ def _named(sessions: Sequence[Session]) -> dict[str, Session]:
 
 
 def _row(name: str, session: Session) -> dict[str, Any]:
-    """Return the values of one run, flat."""
+    """Return the values of one run, without nesting: a row of a table, also for pandas."""
     evaluation, record = session.evaluate(), session.run.record
     best = best_epoch(session.run.history())
     is_autoencoder = record.model_config.task == "reconstruct"

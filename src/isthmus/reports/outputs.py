@@ -246,6 +246,7 @@ def write_search(
     """
     if out is not None:
         require_png(out)
+    # A file is read here, not by the session, because its picture is drawn next to the results.
     sample = session.read_one(query) if Path(query).is_file() else None
     result = session.search(query if sample is None else sample, k, label=label)
     if out is not None:
@@ -283,7 +284,7 @@ def write_morph(
         A labeled source whose classes `start` and `end` give the direction.
     start, end : str, optional
     """
-    session.model.require_task("reconstruct")
+    session.model.require_task("reconstruct")  # before images are read
     is_animation = out.suffix.lower() == ".gif"
     if not is_animation:
         require_png(out)

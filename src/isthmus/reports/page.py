@@ -15,7 +15,7 @@ def render(template: str, **values: Any) -> bytes:
 
     environment = Environment(
         loader=PackageLoader("isthmus.reports"),
-        autoescape=True,
+        autoescape=True,  # names of files and classes are data, and may look like HTML
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -106,6 +106,7 @@ def _lay_out(pictures: list[tuple[Path, str]]) -> list[tuple[str, str, bool]]:
 
     A narrow picture without a narrow neighbor fills it too, as half of the row would be empty.
     """
+    # The grid has two columns; a run of narrow pictures fills them in pairs.
     files = [file for file, _ in pictures]
     groups = [len(list(group)) for _, group in groupby(files, _is_wide)]
     is_single = [count == 1 for count in groups for _ in range(count)]
@@ -129,6 +130,7 @@ def _data_url(picture: Path) -> str:
 
 def _draw_curves(runs: dict[str, Run]) -> list[tuple[str, str]]:
     """Draw training by epoch: runs with the same loss in one picture, each under a title."""
+    # Values of different losses have no common axis.
     by_loss: dict[str, dict[str, Run]] = {}
     for name, run in runs.items():
         by_loss.setdefault(run.record.training_config.loss or "", {})[name] = run

@@ -64,6 +64,7 @@ def write_preview(
     if models and size:
         raise OptionError("a run decides the size of its images; leave the size out.")
     noise = [Corruption.parse(text) for text in corrupt]
+    # All models see the same samples, so that their reconstructions can be compared.
     preprocessing = models[0][1].preprocessing if models else Preprocessing(size=size)
     samples = load_with(source, preprocessing, limit=limit, track=track)
     write_png(out, preview(samples, noise, models, seed))

@@ -78,10 +78,10 @@ def confusion(matrix: NDArray[np.int64], class_names: Sequence[str], title: str 
 
     classes = len(class_names)
     totals = matrix.sum(1)
-    shares = matrix / np.maximum(totals, 1)[:, None]
+    shares = matrix / np.maximum(totals, 1)[:, None]  # a class without samples has an empty row
     side = min(max(classes * CELL, MIN_MATRIX), MAX_MATRIX)
     step = math.ceil(classes / MAX_NAMED)
-    points = min(TEXT, 72 * 0.85 * side / classes * step)
+    points = min(TEXT, 72 * 0.85 * side / classes * step)  # 85% of a row, at 72 points an inch
     names = [shorten(name) for name in class_names]
     figure, axes = _matrix_axes(side, text_width(names, points) / DPI)
     scale = PowerNorm(0.5, 0, 1)
@@ -173,6 +173,7 @@ def _matrix_axes(side: float, names: float) -> tuple["Figure", "Axes"]:
 def _draw_gaps(axes: "Axes", bins: ReliabilityBins) -> None:
     """Draw the accuracy of each bin, and its difference from the confidence."""
     accuracy = np.nan_to_num(np.asarray(bins.accuracy))
+    # Negative where the model is less confident than it could be; the bar then hangs down.
     gap = np.nan_to_num(np.asarray(bins.confidence)) - accuracy
     middles, width = _bars(len(gap))
     right = axes.bar(middles, accuracy, width, color=DISTINCT[0], **BARS)

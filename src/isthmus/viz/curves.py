@@ -54,6 +54,7 @@ def curves(history: History, loss: str) -> "Figure":
         ("validation_loss", "validation", VALIDATION),
     ):
         _draw(axes, history, key, color=color, label=title)
+    # The rule by which training keeps weights; among equal scores the lower loss.
     best = min(history, key=lambda line: (-line.get(quality, 0), line["validation_loss"]))
     which = f"at the best {QUALITIES[quality]}" if quality else "best"
     _mark_epoch(axes, best, "validation_loss", f"{which}: {best['validation_loss']:.4f}")

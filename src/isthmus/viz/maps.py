@@ -38,6 +38,7 @@ LEGEND_ROWS = 20
 # Spread of a class, as a share of that of all samples, up to which its name is written at its
 # median; above, the median says nothing about where its samples are.
 MAX_NAMED_SPREAD = 0.75
+MIN_NAMED = 3  # samples of a class whose name is written on the map; it would hide fewer
 MAP_SIDE, THUMBNAIL_MAP_SIDE, GRID_SIDE = 5.8, 8.0, 6.6  # inches of the axes
 LEFT, BOTTOM, TOP = 0.7, 0.8, 0.4  # inches around the axes
 THUMBNAILS = 26  # that fit next to each other across a map
@@ -306,15 +307,20 @@ def _add_group_legend(axes: "Axes", groups: Sequence[Group], columns: int) -> No
 def _name_groups(axes: "Axes", xy: NDArray[np.float32], groups: Sequence[Group]) -> None:
     """Write the names of classes at their medians, lower where they would overlap.
 
-    A class that is spread over the whole map is named in the legend only.
+    A class that is spread over the whole map, or has very few samples, is named in the legend
+    only.
     """
     from matplotlib.patheffects import withStroke
 
     most = MAX_NAMED_SPREAD * _spread(xy)
     own = [group for group in groups if group.name and group.color != OTHERS_COLOR]
-    named = [group for group in own if _spread(xy[group.indices]) <= most]
+    named = [
+        group
+        for group in own
+        if len(group.indices) >= MIN_NAMED and _spread(xy[group.indices]) <= most
+    ]
     medians = [np.median(xy[group.indices], axis=0) for group in named]
-    axes.apply_aspect()
+    axes.apply_aspect()  # sets the limits now: text is placed in pixels, which depend on them
     taken: list[Bbox] = []
     for index in sorted(range(len(named)), key=lambda i: -medians[i][1]):  # from the top
         text = axes.text(

@@ -83,7 +83,7 @@ def _draw_matrix(mosaic: Mosaic, left: int, top: int, panel: Panel) -> None:
     for index, value in enumerate(panel.matrix.flat):
         row, column = divmod(index, panel.matrix.shape[1])
         box = Box(left + column * CELL, top + row * CELL, CELL, CELL)
-        if value or not panel.is_sparse:
+        if value or not panel.is_sparse:  # zeros around a product are padding, not results
             if panel.colors:
                 cell = np.broadcast_to(_pale(panel.colors[index]), (CELL, CELL, 3))
                 mosaic.paste(cell, box.left, box.top)
