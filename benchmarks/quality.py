@@ -154,7 +154,7 @@ def main() -> None:
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
     for name in options.only or GROUPS[options.group]:
         case = CASES[name]
-        if not isthmus.DATASETS[case["source"]].present:
+        if not isthmus.DATASETS[case["source"]].is_present:
             print(f"{name}: skipped, {case['source']} is not present")
             continue
         print(name)

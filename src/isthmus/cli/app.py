@@ -31,7 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Size = Annotated[
     str | None,
     typer.Option(
-        help="Resize images: 64 to 64 × 64 pixels, 48x64 to a height of 48; by default not."
+        help="Resize images: 64 for 64 × 64 pixels, 48x64 for a height of 48; by default not."
     ),
 ]
 Limit = Annotated[
@@ -40,7 +40,7 @@ Limit = Annotated[
 ]
 CodeSize = Annotated[
     int | None,
-    typer.Option(help="How many numbers the code has; by default as many as the model's row says."),
+    typer.Option(help="How many numbers the code has; by default the model's own."),
 ]
 MaxMinutes = Annotated[
     float | None,
