@@ -1,4 +1,4 @@
-"""How good runs get, in how much training time, and what their codes hold: `make quality`.
+"""Measure the quality of runs, their training time and their codes: `make quality`.
 
 Trains each case on a data set that is present, measures it once on its test split, and writes all
 metrics, with the machine, the versions and the seeds, to results/quality.json. What a case does

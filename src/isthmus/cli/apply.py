@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli.app import Json, Limit, RunFolder, Source, app
-from isthmus.cli.terminal import print_json, print_result, say, track
+from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 
 if TYPE_CHECKING:
@@ -217,9 +217,7 @@ def search(
         print_json(rows)
         return
     for row in rows:
-        print_result(
-            {}, f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip(), False
-        )
+        print_text(f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip())
     if out is not None:
         say(f"{out}")
 
@@ -309,8 +307,7 @@ def predict(
         return
     for row in rows:
         likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
-        text = ", ".join(f"{name} {share:.1%}" for name, share in likely)
-        print_result({}, f"{row['name']}: {text}", False)
+        print_text(f"{row['name']}: {', '.join(f'{name} {share:.1%}' for name, share in likely)}")
     if out is not None:
         say(f"{out}")
 

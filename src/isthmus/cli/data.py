@@ -22,23 +22,15 @@ def data(context: typer.Context, as_json: Json = False) -> None:
     """List the named data sets."""
     if context.invoked_subcommand is not None:
         return
-    from isthmus.data.catalog import DATASETS, data_folder
+    from isthmus.data.catalog import data_folder
+    from isthmus.reports.source_outputs import describe_datasets
 
-    rows = [
-        {
-            "name": row.name,
-            "description": row.description,
-            "samples": row.counts,
-            "origin": row.origin,
-            "present": row.is_present,
-        }
-        for row in DATASETS.values()
-    ]
+    rows = describe_datasets()
     if as_json:
         print_json(rows)
         return
     table = Table(box=None, header_style="bold")
-    for title in ("name", "description", "samples", "origin", "present"):
+    for title in rows[0]:
         table.add_column(title)
     for row in rows:
         *texts, present = row.values()

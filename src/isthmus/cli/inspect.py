@@ -16,7 +16,7 @@ from isthmus.cli.app import (
     parse_shape,
 )
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
-from isthmus.cli.terminal import out_console, print_json, print_result, say, track
+from isthmus.cli.terminal import out_console, print_json, print_result, print_text, say, track
 
 Plain = Annotated[
     Path | None,
@@ -188,4 +188,4 @@ def compare(
     names = [name for name in rows[0] if name != "run"]
     cells = [[ROW_TITLES[name], *(format_number(row[name]) for row in rows)] for name in names]
     out_console.print(make_table(["", *(row["run"] for row in rows)], cells))
-    print_result({}, f"{out}", False)
+    print_text(f"{out}")

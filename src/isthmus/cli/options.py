@@ -3,7 +3,7 @@
 `isthmus train` has 38 parameters, most of them fields of `TrainingConfig`: each with a name, a
 type, a default and a description, which is all that an option needs. So the command takes
 dataclasses as parameters, and `expand_options` makes an option of every field. The field's metadata
-say in which `panel` of the help it stands, and its `metavar`, if it has one of its own.
+name the `panel` of the help that lists it and, where the default is not clear, the `metavar`.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import typer
 
 
 def expand_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give each field of a command's dataclass parameters an option of its own.
+    """Make an option of each field of a command's dataclass parameters.
 
     Parameters
     ----------

@@ -42,7 +42,12 @@ def print_result(content: dict[str, Any], text: str, as_json: bool) -> None:
     if as_json:
         print_json(content)
     else:
-        out_console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_text(text)
+
+
+def print_text(text: str) -> None:
+    """Print text on standard output as it is: names may contain brackets, which are markup."""
+    out_console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(content: Any) -> None:

@@ -34,7 +34,7 @@ Gray = Annotated[
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What to read of the source, and how.
+    """Options of `isthmus train` on reading the source.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What to train.
+    """Options of `isthmus train` on the model.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where to write, and for how long.
+    """Options of `isthmus train` on the output.
 
     Parameters
     ----------

@@ -46,11 +46,11 @@ def evaluate(
         The samples to measure on: their test split if they have one, otherwise all. By default the
         test split of the run's data.
     own : Samples, optional
-        The run's data, if it is at hand; otherwise it is loaded again.
+        The run's data, if the caller has loaded it; by default it is loaded.
     plain : Run, optional
         For a denoiser: a run on the same data without noise, to compare with.
     model : TrainedModel, optional
-        The run's model, if it is at hand; otherwise it is loaded again.
+        The run's model, if the caller has loaded it; by default it is loaded.
     cache : bool
         Read and write results on the run's own test split: `evaluation.json` in the run folder,
         and in the cache the baselines, which runs on the same data share. They are computed again

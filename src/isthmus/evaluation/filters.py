@@ -59,7 +59,7 @@ def filter_names(shape: Sequence[int]) -> list[str]:
 
 
 def median(x: Array) -> Array:
-    """Take the median of each pixel's neighborhood, per channel: 3 × 3, or 3 in a signal."""
+    """Return the median of each pixel's neighborhood, per channel: 3 × 3, or 3 in a signal."""
     from scipy.ndimage import median_filter
 
     filtered: Array = median_filter(x, (1, 1, *(3 for _ in x.shape[2:])))

@@ -9,7 +9,7 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.files import require_writable_place, write_bytes
-from isthmus.reports.page import embedded, render
+from isthmus.reports.page import render, to_data_url
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.session import Session
 from isthmus.training.run import Run, best_epoch
@@ -129,8 +129,8 @@ def render_comparison(
             if name != "run"
         ],
         task=_task(named),
-        curves=embedded(_curves(named)),
-        grids=[embedded(figure) for figure in _grids(named, same_data)],
+        curves=to_data_url(_curves(named)),
+        grids=[to_data_url(figure) for figure in _grids(named, same_data)],
         maps=_maps(named, method),
         version=records[0].environment["isthmus"],
     )
@@ -262,7 +262,7 @@ def _maps(named: dict[str, Session], method: str) -> list[tuple[str, str, str]]:
             test = session.split.test
             indices = test[evenly_spaced(len(test), MAX_MAPPED)]
             figure, note = map_section(session, indices, method)
-            maps.append((name, embedded(figure), note))
+            maps.append((name, to_data_url(figure), note))
     return maps
 
 

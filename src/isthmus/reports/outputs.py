@@ -195,6 +195,7 @@ def write_index(
         raise OptionError(
             "an index keeps its metric and layer; leave them out, or index the source again."
         )
+    # Without --add a source replaces the index, and there would be nothing to remove from.
     if remove and source is not None and not add:
         raise OptionError(f"to put {source} into the index as well, give --add.")
     samples = None

@@ -23,6 +23,6 @@ def render(template: str, **values: Any) -> bytes:
     return environment.get_template(template).render(**values).encode()
 
 
-def embedded(figure: "Figure") -> str:
-    """Return a figure as a data URL."""
+def to_data_url(figure: "Figure") -> str:
+    """Return a figure as a data URL, so that the page needs no other file."""
     return "data:image/png;base64," + base64.b64encode(to_png(figure)).decode()

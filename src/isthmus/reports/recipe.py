@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus import __version__
 from isthmus.files import write_bytes
-from isthmus.reports.page import embedded, render
+from isthmus.reports.page import render, to_data_url
 from isthmus.training.run import Run, best_epoch
 from isthmus.viz.curves import accuracy_curves, curves, validation_curves
 
@@ -143,9 +143,9 @@ def _draw_curves(runs: dict[str, Run]) -> list[tuple[str, str]]:
 def _draw_group(loss: str, runs: dict[str, Run]) -> str:
     histories = {name: run.history() for name, run in runs.items()}
     if len(runs) == 1:
-        return embedded(curves(next(iter(histories.values())), loss))
+        return to_data_url(curves(next(iter(histories.values())), loss))
     has_classes = next(iter(runs.values())).record.model_config.task != "reconstruct"
-    return embedded((accuracy_curves if has_classes else validation_curves)(histories))
+    return to_data_url((accuracy_curves if has_classes else validation_curves)(histories))
 
 
 def _history(run: Run) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from isthmus.evaluation.summaries import (
 )
 from isthmus.files import require_writable_place, write_bytes
 from isthmus.models.registry import Task
-from isthmus.reports.page import embedded, render
+from isthmus.reports.page import render, to_data_url
 from isthmus.reports.pictures import (
     describe_quality,
     mistakes,
@@ -110,7 +110,7 @@ def render_report(session: Session, *, plain: Run | None = None) -> bytes:
         evaluation=evaluation,
         best=best_epoch(history),
         history=history,
-        curves=embedded(curves(history, record.training_config.loss or "")),
+        curves=to_data_url(curves(history, record.training_config.loss or "")),
         layers=layers,
         macs=sum(layer.macs for layer in layers),
         record=record,
@@ -141,11 +141,11 @@ def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]
     return {
         "compared": compare_reconstructions(evaluation),
         "verdict": reconstruction_verdict(evaluation),
-        "grid": embedded(_examples(session)),
-        "map": embedded(figure),
+        "grid": to_data_url(_examples(session)),
+        "map": to_data_url(figure),
         "map_note": note,
-        "searches": embedded(nearest_training_samples(session, queries, pool)),
-        "morphs": embedded(morphs(session, mapped, MAX_MORPHS)),
+        "searches": to_data_url(nearest_training_samples(session, queries, pool)),
+        "morphs": to_data_url(morphs(session, mapped, MAX_MORPHS)),
     }
 
 
@@ -162,10 +162,10 @@ def _classifier(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
         "masks": False,
         "compared": rows,
         "verdict": prediction_verdict(rows, "samples"),
-        "confusion": embedded(confusion(predictions.confusion, predictions.class_names)),
-        "reliability": embedded(reliability(predictions.reliability)),
-        "mistakes": embedded(mistakes(samples, predictions, MAX_MISTAKES)),
-        "map": embedded(figure),
+        "confusion": to_data_url(confusion(predictions.confusion, predictions.class_names)),
+        "reliability": to_data_url(reliability(predictions.reliability)),
+        "mistakes": to_data_url(mistakes(samples, predictions, MAX_MISTAKES)),
+        "map": to_data_url(figure),
         "map_note": note,
     }
 
@@ -179,8 +179,8 @@ def _segmenter(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
         "masks": True,
         "compared": rows,
         "verdict": prediction_verdict(rows, "pixels"),
-        "overlays": embedded(overlays(session.model, examples)),
-        "confusion": embedded(confusion(matrix, session.model.config.class_names)),
+        "overlays": to_data_url(overlays(session.model, examples)),
+        "confusion": to_data_url(confusion(matrix, session.model.config.class_names)),
     }
 
 

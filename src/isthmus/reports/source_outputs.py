@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import Corruption
 from isthmus.data.export import export, select
 from isthmus.data.load import load, load_with
@@ -18,6 +19,20 @@ from isthmus.reports.pictures import preview
 from isthmus.session import Session, read_split
 from isthmus.viz.canvas import require_png, write_png
 from isthmus.viz.maps import scatter
+
+
+def describe_datasets() -> list[dict[str, Any]]:
+    """Return a JSON object for each row of `DATASETS`, with whether it is on this machine."""
+    return [
+        {
+            "name": row.name,
+            "description": row.description,
+            "samples": row.counts,
+            "origin": row.origin,
+            "present": row.is_present,
+        }
+        for row in DATASETS.values()
+    ]
 
 
 def describe_samples(samples: Samples) -> str:

@@ -165,7 +165,7 @@ def _mark_epoch(axes: "Axes", line: dict[str, Any], key: str, title: str) -> Non
 
 
 def _scale(axes: "Axes", losses: Sequence[float]) -> None:
-    """Take a logarithmic scale for losses that span more than a factor of four."""
+    """Use a logarithmic scale for losses that span more than a factor of four."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     if max(losses) > 4 * min(losses) > 0:

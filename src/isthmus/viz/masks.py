@@ -124,7 +124,7 @@ def colors(classes: int) -> Pixels:
     classes : int
         Up to 255.
     """
-    # The palette takes a third of a second, which pictures of few classes need not wait for.
+    # The palette takes a second, for which pictures of few classes need not wait.
     first = np.array([bytes_of(color) for color in DISTINCT], np.uint8)
     return first[:classes] if classes <= len(first) else _palette()[:classes].copy()
 
