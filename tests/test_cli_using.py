@@ -292,6 +292,12 @@ def test_the_way_between_classes_has_no_path(plain: Path, digit: Path, tmp_path:
     assert "spherical" in outcome.err
 
 
+def test_a_morph_of_one_image_needs_classes(plain: Path, digit: Path, tmp_path: Path) -> None:
+    outcome = isthmus("morph", plain, digit, "--out", tmp_path / "strip.png")
+    assert outcome.code == 2
+    assert "needs --among, --start and --end" in outcome.err
+
+
 def test_three_images_are_no_morph(plain: Path, digit: Path, tmp_path: Path) -> None:
     outcome = isthmus("morph", plain, *[digit] * 3, "--out", tmp_path / "strip.png")
     assert outcome.code == 2

@@ -276,9 +276,7 @@ class Session:
             Of four ends (steps · steps, …), row by row.
         """
         if len(ends) not in (2, 4):
-            raise OptionError(
-                f"a morph needs 2 or 4 images, not {len(ends)}; of one it needs two classes."
-            )
+            raise OptionError(f"a morph needs 2 or 4 images, not {len(ends)}.")
         z = [self.code(end) for end in ends]
         if len(z) == 2:
             return self.model.decode(interpolate(z[0], z[1], steps, path))

@@ -106,6 +106,13 @@ def test_runs_of_several_tasks_are_refused(
     assert not out.exists()
 
 
+def test_an_unknown_map_is_refused_before_any_work(
+    classifiers: list[Run], tmp_path: Path, refused: Refused
+) -> None:
+    with refused(OptionError, "'pcaa'", "tsne"):
+        write_comparison(classifiers, tmp_path / "page.html", method="pcaa")
+
+
 def test_a_run_without_an_epoch_is_refused(
     classifiers: list[Run], digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:

@@ -104,7 +104,9 @@ def _whole_numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.lower().replace("×", "x").split("x")]
     except ValueError:
-        raise OptionError(f"{text!r} should be whole numbers with x between, as 48x64.") from None
+        raise OptionError(
+            f"{text!r} is not a size; give whole numbers with x between them, as in 48x64."
+        ) from None
 
 
 def format_number(value: Any) -> str:

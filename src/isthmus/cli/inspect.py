@@ -162,7 +162,7 @@ def activations(
     from isthmus.viz.canvas import write_png
 
     session = Session(run, track=track)
-    samples = session.read(image, limit=1)
+    samples = session.read_one(image)
     write_png(out, draw(session, samples.values[0], samples.names[0]))
     print_result({"picture": str(out), "layers": len(session.model.layers)}, f"{out}", as_json)
 

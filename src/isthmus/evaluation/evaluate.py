@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus.data.cache import cache_folder
 from isthmus.data.samples import Samples
-from isthmus.errors import RunError
+from isthmus.errors import OptionError, RunError
 from isthmus.evaluation.baselines import BaselineGroup, baseline_groups, class_baselines
 from isthmus.evaluation.filters import Array
 from isthmus.evaluation.predictions import score_predictions
@@ -48,7 +48,7 @@ def evaluate(
     own : Samples, optional
         The run's data, if the caller has loaded it; by default it is loaded.
     plain : Run, optional
-        For a denoiser: a run on the same data without noise, to compare with.
+        For a denoiser only: a run on the same data without noise, to compare with.
     model : TrainedModel, optional
         The run's model, if the caller has loaded it; by default it is loaded.
     cache : bool
@@ -95,7 +95,7 @@ def evaluate(
     key = setup.key(model=setup.model.fingerprint)
     cost = _cost(run, setup.model)  # first, so that a damaged history stops it before long work
     result = read_or_compute(file, key, lambda: measure(setup, folder))
-    if plain is not None and setup.corruption is not None:
+    if plain is not None:
         # Not in the file of the run: another plain run would make it stale.
         result["baselines"]["plain"] = _measure_plain(setup, plain, folder)
     return {**result, **cost}
@@ -186,7 +186,15 @@ def _file(folder: Path | None, key: Key) -> Path | None:
 
 
 def _check_plain(run: Run, plain: Run) -> None:
-    """Reject a run that may have been trained on this one's test split."""
+    """Require a denoiser and a run without noise that has not seen the denoiser's test split."""
+    if run.record.training_config.corruption is None:
+        raise OptionError(
+            f"{run.name} was trained without noise; only a denoiser is compared with a plain run."
+        )
+    if plain.record.training_config.corruption is not None:
+        raise OptionError(
+            f"{plain.name} was trained with noise; compare with a run that was trained without."
+        )
     same = plain.record.data["fingerprint"] == run.record.data["fingerprint"]
     if not same or not np.array_equal(plain.split().test, run.split().test):
         raise RunError(

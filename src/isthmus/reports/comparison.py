@@ -9,6 +9,7 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.files import require_writable_place, write_bytes
+from isthmus.latent.maps import require_method
 from isthmus.reports.page import render, to_data_url
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.session import Session
@@ -86,7 +87,8 @@ def write_comparison(
         If there are fewer than two runs, they are of several tasks, one has no epoch yet, or its
         data is gone or has changed.
     """
-    require_writable_place(out)  # before work that may take minutes
+    require_writable_place(out)  # before work that may take minutes, like the next line
+    require_method(method)
     own: Sequence[Samples | None] = samples or [None] * len(runs)
     sessions = [Session(run, one, track=track) for run, one in zip(runs, own, strict=True)]
     rows = compare(sessions)
@@ -103,7 +105,7 @@ def compare(sessions: Sequence[Session]) -> list[dict[str, Any]]:
         See `write_comparison`.
     """
     if len(sessions) < 2:
-        raise OptionError("a comparison needs at least two runs.")
+        raise OptionError("a comparison needs at least two runs; give another one.")
     _reject_several_tasks([session.run for session in sessions])
     for session in sessions:
         if not session.run.history():

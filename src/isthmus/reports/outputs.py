@@ -290,6 +290,10 @@ def write_morph(
     if not is_animation:
         require_png(out)
     if (among, start, end) == (None, None, None):
+        if len(images) == 1:
+            raise OptionError(
+                "a morph of 1 image needs --among, --start and --end; give these or more images."
+            )
         ends = [session.read_one(image) for image in images]
         frames = session.interpolate(ends, steps, path)
         last = ends[-1].values[0]
