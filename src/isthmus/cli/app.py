@@ -105,7 +105,7 @@ def _whole_numbers(text: str) -> list[int]:
         return [int(part) for part in text.lower().replace("×", "x").split("x")]
     except ValueError:
         raise OptionError(
-            f"{text!r} is not a size; give whole numbers with x between them, as in 48x64."
+            f"{text!r} is not a size; give whole numbers with x between, as in 48x64."
         ) from None
 
 

@@ -172,20 +172,24 @@ def _matrix_axes(side: float, names: float) -> tuple["Figure", "Axes"]:
 
 def _draw_gaps(axes: "Axes", bins: ReliabilityBins) -> None:
     """Draw the accuracy of each bin, and its difference from the confidence."""
+    from matplotlib.patches import Patch
+
     accuracy = np.nan_to_num(np.asarray(bins.accuracy))
     # Negative where the model is less confident than it could be; the bar then hangs down.
     gap = np.nan_to_num(np.asarray(bins.confidence)) - accuracy
     middles, width = _bars(len(gap))
     right = axes.bar(middles, accuracy, width, color=DISTINCT[0], **BARS)
-    paint: dict[str, Any] = {"color": DISTINCT[2], "alpha": 0.35, **BARS}
-    wrong = axes.bar(middles, gap, width, accuracy, **paint)
+    # Hatched, so that it has the color of the legend over the blue bars too.
+    paint: dict[str, Any] = {"facecolor": "none", "edgecolor": DISTINCT[2], "hatch": "////"}
+    outlines = np.where(gap, 0.8, 0)  # none around the gap of an empty bin
+    axes.bar(middles, gap, width, accuracy, linewidth=outlines, **paint)
     axes.plot((0, 1), (0, 1), "--", color=QUIET, linewidth=1)
     axes.set_ylabel("accuracy", **text_style(LABEL))
     axes.set_ylim(0, 1)
     axes.text(0.04, 0.76, f"ECE {bins.error:.1%}", fontsize=10, color=INK, weight="bold")
     names = ("accuracy", "gap to confidence")
     layout: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
-    add_legend(axes, (right[0], wrong[0]), names, fontsize=TEXT, **layout)
+    add_legend(axes, (right[0], Patch(linewidth=0.8, **paint)), names, fontsize=TEXT, **layout)
 
 
 def _bars(bins: int) -> tuple[NDArray[np.float64], float]:
