@@ -203,6 +203,7 @@ class Session:
             codes.model_fingerprint, codes.items.fingerprint, codes.layer, max_samples, seed
         )
         file = self._path / "maps" / f"{method}-{key}.npz"
+        # Seeds, methods and codes are in the name of the file, so that what exists is the same map.
         if file.exists():
             with suppress(SourceError):  # a damaged one is fitted again
                 return Map.load(file), file
@@ -234,6 +235,7 @@ class Session:
         OptionError
             If there is no such file or sample, or k or the class makes no sense.
         """
+        # A file first: names of samples are paths within their source, and look like files.
         if isinstance(query, str) and not Path(query).is_file():
             if not self.index.has(query):
                 raise OptionError(f"there is no file and no indexed sample called {query!r}.")
@@ -377,12 +379,14 @@ class Session:
 
     def _features(self, query: Query, layer: str) -> NDArray[np.float32]:
         """Return the features (n, D) of a query."""
+        # Images are uint8 and signals have three dimensions, so a float array (D,) or (n, D) can
+        # only be codes.
         if isinstance(query, np.ndarray) and query.dtype != np.uint8 and query.ndim < 3:
             return np.atleast_2d(query).astype(np.float32)  # a code already
         if isinstance(query, str | Path):
             query = self._find(query)
-        if isinstance(query, np.ndarray):
-            query = query if query.ndim == 4 else query[None]
+        if isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.ndim == 3:
+            query = query[None]
         return np.concatenate(
             [batch.flatten(1).cpu().numpy() for batch in self.model.features(query, layer)]
         )

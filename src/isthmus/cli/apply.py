@@ -45,7 +45,7 @@ def denoise(
     text = f"{out}: {done.count:,} denoised"
     if done.resized:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
-    for name, reason in done.skipped[:5]:
+    for name, reason in done.skipped[:5]:  # --json has all of them
         text += f"\nskipped {name}: {reason}"
     content = {
         "out": str(out),

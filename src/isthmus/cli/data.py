@@ -20,7 +20,7 @@ app.add_typer(data_app, name="data")
 @data_app.callback()
 def data(context: typer.Context, as_json: Json = False) -> None:
     """List the named data sets."""
-    if context.invoked_subcommand is not None:
+    if context.invoked_subcommand is not None:  # typer calls this before each subcommand too
         return
     from isthmus.data.catalog import data_folder
     from isthmus.reports.source_outputs import describe_datasets

@@ -65,6 +65,7 @@ def show(name: Name, out: Out = None, quick: Quick = False, as_json: Json = Fals
     commands = recipe.commands(out or _default_folder(recipe), quick)
     texts = {"explanation": recipe.explanation, "commands": commands}
     intro = textwrap.wrap(f"{recipe.description}. {recipe.explanation}", 97)
+    # The prose as comments of a shell, so that the output is a script.
     text = "\n".join([*(f"# {line}" for line in intro), *commands])
     print_result(_summarize(recipe) | texts, text, as_json)
 

@@ -31,6 +31,7 @@ def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[
     if "noisy" in evaluation:
         rows["noisy"] = evaluation["noisy"]
     named = [(BASELINE_TITLES[name].format(**row), row) for name, row in rows.items()]
+    # The model first, whatever its rank: readers look for it there.
     first = (f"this model, {model['name']}, code of {model['code_size']:,}", evaluation["test"])
     return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
 

@@ -49,6 +49,7 @@ class Workspace:
         from isthmus.data.load import load
         from isthmus.reports.source_outputs import describe_samples
 
+        # A recipe trains up to seven models on one source; it is decoded and held only once.
         key = (source, size, limit)
         if key not in self._samples:
             self._samples[key] = load(source, size=size, limit=limit, track=self.track)

@@ -90,6 +90,7 @@ def write_map(
     dict
         As `map_quality` returns it, and the paths of `picture`, `coordinates` and `map`.
     """
+    # Loaded first: reading samples takes longer than finding a map of another model.
     base = None if onto is None else Map.load(onto, session.model)
     samples = session.read(source, limit)
     require_map_style(style, base.method if base else method, samples)
@@ -100,6 +101,7 @@ def write_map(
     else:
         fitted_map, file = session.stored_map(codes, method, seed=seed, max_samples=max_samples)
     write_png(out, map_picture(fitted_map, style, samples, session.model))
+    # A picture cannot be searched or plotted again; the table can.
     table = out.with_suffix(".csv")
     write_bytes(table, fitted_map.to_csv().encode())
     paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}

@@ -259,7 +259,7 @@ def predictions(model: TrainedModel, sources: Sequence[Samples]) -> "Figure":
     if model.config.task == "segment" and sources[0].masks is not None:
         return overlays(model, sources[0].take(np.arange(min(MAX_OVERLAYS, len(sources[0])))))
     values = np.concatenate([samples.values[:MAX_PREDICTIONS] for samples in sources])
-    values = values[:MAX_PREDICTIONS]
+    values = values[:MAX_PREDICTIONS]  # the first of each source, then of all: no more is copied
     if model.config.task == "segment":
         names = [name for samples in sources for name in samples.names[:MAX_OVERLAYS]]
         return overlays(model, Samples(values[:MAX_OVERLAYS], Items(names[:MAX_OVERLAYS])))

@@ -145,7 +145,7 @@ def _draw(axes: "Axes", history: History, key: str, **style: Any) -> None:
     axes.plot(
         [line["epoch"] for line in history],
         [line.get(key, math.nan) for line in history],
-        marker="o" if len(history) < 15 else "",
+        marker="o" if len(history) < 15 else "",  # the line of a single epoch has no length
         markersize=3.5,
         **style,
     )
