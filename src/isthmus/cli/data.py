@@ -105,7 +105,7 @@ def preview_command(
         corrupt=corrupt or (),
         models=[(run.resolve().name, TrainedModel.load(run)) for run in through or ()],
         limit=limit,
-        size=make_preprocessing(size, None, None, "white").size,  # the models decide all else
+        size=make_preprocessing(size, None, None, "white").size,
         seed=seed,
         track=track,
     )
