@@ -14,6 +14,31 @@ from isthmus import IsthmusError
 
 DATA = os.environ.get("ISTHMUS_DATA", "")  # before a test sets another
 
+# Files that train many models, start processes or run documentation: most of the time of all
+# tests. `make quick` leaves them out.
+SLOW_FILES = {
+    "test_catalog",
+    "test_cli",
+    "test_cli_answers",
+    "test_cli_using",
+    "test_evaluate",
+    "test_guides",
+    "test_index",
+    "test_inference_threads",
+    "test_labelled",
+    "test_loop",
+    "test_maps",
+    "test_recipes",
+    "test_results",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow files."""
+    for item in items:
+        if item.path.stem in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:

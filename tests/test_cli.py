@@ -795,3 +795,14 @@ def test_a_run_in_training_by_another_process_is_not_resumed(killed: Stopped) ->
     assert killed.refused.code == 2
     assert "in use by another process" in killed.refused.err
     assert killed.refused.out == ""
+
+
+def test_loading_a_model_spares_torch_s_compiler(run: Path) -> None:
+    """Importing torch._dynamo takes a second, and nothing that uses a model needs it."""
+    code = (
+        "import sys; from isthmus import Session; session = Session(sys.argv[1]); "
+        "session.reconstruct(session.samples); session.model.layers; "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr

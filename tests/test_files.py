@@ -1,6 +1,8 @@
 """Files that are whole or absent, fingerprints, and dataclasses as JSON."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +13,15 @@ import pytest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin
 from isthmus.errors import IsthmusError
-from isthmus.files import atomic_write, fingerprint, from_json, to_json, write_bytes, write_json
+from isthmus.files import (
+    atomic_write,
+    fingerprint,
+    from_json,
+    require_writable_place,
+    to_json,
+    write_bytes,
+    write_json,
+)
 from isthmus.models.config import configure
 from isthmus.training.config import TrainingConfig
 
@@ -189,3 +199,15 @@ def test_a_view_of_an_array_counts_as_its_bytes() -> None:
     changed = array.copy()
     changed[2, 3] += 1
     assert fingerprint(changed.data) != fingerprint(array.data)
+
+
+def test_a_place_that_cannot_be_written_is_rejected_before_the_work(
+    tmp_path: Path, refused: Callable[..., AbstractContextManager[None]]
+) -> None:
+    (tmp_path / "a.txt").touch()
+    require_writable_place(tmp_path / "new" / "folder" / "page.html")
+    with refused(IsthmusError, tmp_path / "a.txt" / "page.html", "is not a folder"):
+        require_writable_place(tmp_path / "a.txt" / "page.html")
+    with refused(IsthmusError, tmp_path, "it is a folder"):
+        require_writable_place(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -123,7 +123,6 @@ def workspace(
 # -- blocks -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @every_page
 def test_every_block_runs(page: Path, workspace: Path) -> None:
     names: dict[str, Any] = {}
@@ -299,7 +298,6 @@ class Resources(HTMLParser):
         self.addresses.append((named.get("href") if tag == "link" else named.get("src")) or "")
 
 
-@pytest.mark.slow
 def test_the_site_is_built_strictly_and_fetches_nothing(tmp_path: Path) -> None:
     for module in ("mkdocs", "material", "mkdocstrings_handlers.python"):
         if importlib.util.find_spec(module.split(".")[0]) is None:

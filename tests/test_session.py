@@ -53,6 +53,23 @@ def test_an_image_a_name_and_a_code_get_the_same_answer(session: Session, image:
     assert session.search(name, 3).names[0] == by_image.names[0][1:]
 
 
+def test_an_image_in_memory_is_searched_as_its_file_is(session: Session, image: Path) -> None:
+    pixels = session.samples.values[7]
+    expected = session.search(image, 4)
+    for query in (pixels, pixels[None], session.samples.take(np.array([7]))):
+        assert session.search(query, 4).names == expected.names
+
+
+def test_of_other_sources_only_the_latest_codes_are_kept(session: Session) -> None:
+    first = session.encode(session.samples.take(np.array([0])))
+    for row in range(1, 40):
+        session.encode(session.samples.take(np.array([row])))
+    again = session.encode(session.samples.take(np.array([0])))
+    assert again is not first
+    np.testing.assert_array_equal(again.z, first.z)
+    assert session.encode(session.samples.take(np.array([0]))) is again
+
+
 def test_what_was_found_can_be_shown(session: Session) -> None:
     names = session.search(session.samples.names[3], 5).names[0]
     rows = [list(session.samples.names).index(name) for name in names]
@@ -188,6 +205,7 @@ def test_noise_is_that_of_the_sample(session: Session) -> None:
         (lambda s: s.code("nothing.png"), OptionError, "'nothing.png'"),
         (lambda s: s.interpolate(["0", "1", "2"]), OptionError, "2 or 4"),
         (lambda s: s.search("0", 1000), OptionError, "399"),
+        (lambda s: s.code(s.samples.take(np.arange(2))), OptionError, "several samples"),
     ],
 )
 def test_bad_questions_are_one_sentence(

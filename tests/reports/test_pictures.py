@@ -1,11 +1,17 @@
 """Pictures of predictions: the most confident mistakes, each with its predicted and true class."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import numpy as np
+import pytest
 
 from isthmus.data.items import Items
+from isthmus.data.load import load
 from isthmus.data.samples import Samples
+from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import ClassPredictions
-from isthmus.reports.pictures import mistakes
+from isthmus.reports.pictures import mistakes, require_map_style
 from isthmus.viz.canvas import to_pixels
 from looking import find, find_all, noise, words
 
@@ -38,3 +44,23 @@ def test_without_mistakes_the_picture_says_so() -> None:
     predictions = ClassPredictions(items.names, CLASSES, probabilities, items.labels)
     figure = mistakes(Samples(noise(3, 8, 8, 1), items), predictions, limit=16)
     assert words(figure) == ["No mistakes among 3 samples."]
+
+
+@pytest.mark.parametrize(
+    ("source", "style", "method", "culprits"),
+    [
+        ("digits", "dots", "pca", ("'dots'", "points, thumbnails, decoded")),
+        ("digits", "points", "lda", ("'lda'", "pca")),
+        ("digits", "decoded", "pca", ("code of 2", "code")),
+        ("waveforms", "thumbnails", "pca", ("signals", "thumbnails", "points")),
+    ],
+)
+def test_a_map_that_cannot_be_drawn_is_rejected_before_the_work(
+    source: str,
+    style: str,
+    method: str,
+    culprits: tuple[str, ...],
+    refused: Callable[..., AbstractContextManager[None]],
+) -> None:
+    with refused(OptionError, *culprits):
+        require_map_style(style, method, load(source, limit=5))
