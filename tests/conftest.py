@@ -25,7 +25,7 @@ SLOW_FILES = {
     "test_guides",
     "test_index",
     "test_inference_threads",
-    "test_labelled",
+    "test_labeled",
     "test_loop",
     "test_maps",
     "test_recipes",
