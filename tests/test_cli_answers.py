@@ -227,7 +227,7 @@ def test_predict_takes_pictures_and_folders_together(classifier: Path, photos: P
 def test_predict_prints_a_line_for_each_picture(classifier: Path, photos: Path) -> None:
     (row,) = answer("predict", classifier, photos / "single.png")
     out = done("predict", classifier, photos / "single.png").out
-    assert out.startswith(f"single.png: {row['class']} {row['probability']:.1%}, ")
+    assert out.startswith(f"single.png: {row['class']} ({row['probability']:.1%}), ")
     assert out.count("%") == 3
     assert len(done("predict", classifier, "digits", "--limit", 7).out.splitlines()) == 7
 

@@ -307,7 +307,8 @@ def predict(
         return
     for row in rows:
         likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
-        print_text(f"{row['name']}: {', '.join(f'{name} {share:.1%}' for name, share in likely)}")
+        # In parentheses: of a class "9", "9 4.8%" would be hard to read.
+        print_text(f"{row['name']}: {', '.join(f'{name} ({share:.1%})' for name, share in likely)}")
     if out is not None:
         say(f"{out}")
 
