@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.load import load, load_with
-from isthmus.data.samples import SPLITS, Samples
+from isthmus.data.load import load_with
+from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import InterruptionError, OptionError, SourceError
 from isthmus.evaluation.evaluate import evaluate
@@ -411,49 +411,6 @@ class Session:
                 yield item
 
         return track
-
-
-def read_split(
-    source: str | Path | Session,
-    name: str | None = None,
-    *,
-    limit: int | None = None,
-    track: Track = untracked,
-) -> Samples:
-    """Load the samples of a source or of a run, or one of their splits.
-
-    Parameters
-    ----------
-    source : str, Path or Session
-        A session stands for the samples of its run, which has a split of its own. Of any other
-        source the split is the one that it comes with.
-    name : str, optional
-        "train", "validation" or "test"; by default all samples.
-    limit : int, optional
-        At most as many samples of the source, spread evenly.
-    track : callable
-        Shows progress.
-
-    Raises
-    ------
-    OptionError
-        If there is no such split, or a run is given with a limit.
-    """
-    if name is not None and name not in SPLITS:
-        raise OptionError(f"there is no split {name!r}; there are {', '.join(SPLITS)}.")
-    if isinstance(source, Session):
-        if limit is not None:
-            raise OptionError("a run has its own data; leave the limit out, or give a count.")
-        return source.samples if name is None else source.samples.take(getattr(source.split, name))
-    samples = load(source, limit=limit, track=track)
-    if name is None:
-        return samples
-    if samples.splits is None:
-        raise OptionError(f"{source} defines no splits; give a run on it instead.")
-    indices = np.flatnonzero(samples.splits == SPLITS.index(name))
-    if len(indices) == 0:
-        raise OptionError(f"{source} has no {name} split; choose another.")
-    return samples.take(indices)
 
 
 class _OwnCodes:

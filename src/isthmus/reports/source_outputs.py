@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import Corruption
 from isthmus.data.export import export, select
 from isthmus.data.load import load, load_with
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.samples import Samples
+from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError
 from isthmus.inference import TrainedModel
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import fit_map, map_quality, require_method
 from isthmus.reports.pictures import preview
-from isthmus.session import Session, read_split
+from isthmus.session import Session
 from isthmus.viz.canvas import require_png, write_png
 from isthmus.viz.maps import scatter
 
@@ -140,6 +142,49 @@ def write_export(
     track : callable
         Shows progress.
     """
-    samples = select(read_split(source, split, limit=limit, track=track), only, count)
+    samples = select(_read_split(source, split, limit=limit, track=track), only, count)
     export(samples, out)
     return {"out": str(out), "samples": len(samples), "description": samples.describe()}
+
+
+def _read_split(
+    source: str | Path | Session,
+    name: str | None = None,
+    *,
+    limit: int | None = None,
+    track: Track = untracked,
+) -> Samples:
+    """Load the samples of a source or of a run, or one of their splits.
+
+    Parameters
+    ----------
+    source : str, Path or Session
+        A session stands for the samples of its run, which has a split of its own. Of any other
+        source the split is the one that it comes with.
+    name : str, optional
+        "train", "validation" or "test"; by default all samples.
+    limit : int, optional
+        At most as many samples of the source, spread evenly.
+    track : callable
+        Shows progress.
+
+    Raises
+    ------
+    OptionError
+        If there is no such split, or a run is given with a limit.
+    """
+    if name is not None and name not in SPLITS:
+        raise OptionError(f"there is no split {name!r}; there are {', '.join(SPLITS)}.")
+    if isinstance(source, Session):
+        if limit is not None:
+            raise OptionError("a run has its own data; leave the limit out, or give a count.")
+        return source.samples if name is None else source.samples.take(getattr(source.split, name))
+    samples = load(source, limit=limit, track=track)
+    if name is None:
+        return samples
+    if samples.splits is None:
+        raise OptionError(f"{source} defines no splits; give a run on it instead.")
+    indices = np.flatnonzero(samples.splits == SPLITS.index(name))
+    if len(indices) == 0:
+        raise OptionError(f"{source} has no {name} split; choose another.")
+    return samples.take(indices)
