@@ -81,7 +81,7 @@ def test_every_weight_learns_at_its_own_shape_and_at_an_odd_one(name: str, odd: 
 
 @pytest.mark.parametrize("name", LABELLED)
 @pytest.mark.parametrize("shape", [None, (2, 17, 20)], ids=["own", "odd"])
-def test_every_weight_of_a_labeled_model_learns_from_its_labels(
+def test_every_weight_of_a_labelled_model_learns_from_its_labels(
     name: str, shape: tuple[int, ...] | None
 ) -> None:
     torch.manual_seed(0)
@@ -162,7 +162,7 @@ def test_the_code_of_conv_pool_is_what_its_convolutions_leave() -> None:
 
 
 @pytest.mark.parametrize("name", LABELLED)
-def test_a_labeled_model_gives_logits_features_and_probabilities(name: str) -> None:
+def test_a_labelled_model_gives_logits_features_and_probabilities(name: str) -> None:
     shape = (3, 37, 50) if "images" in MODELS[name].kinds else (1, 64)
     model_config = configure(name, shape, class_names=CLASSES)
     with torch.device("meta"):
@@ -219,8 +219,8 @@ def test_configs_from_before_there_were_classes_are_read_and_written_unchanged()
 
 def test_models_are_chosen_by_their_task() -> None:
     def choose(task: Task | None, shape: tuple[int, ...]) -> tuple[str, str]:
-        labeled = task in ("classify", "segment")
-        model_config = configure(None, shape, task=task, class_names=CLASSES if labeled else ())
+        labelled = task in ("classify", "segment")
+        model_config = configure(None, shape, task=task, class_names=CLASSES if labelled else ())
         return model_config.model, model_config.task
 
     assert choose(None, (1, 28, 28)) == ("conv", "reconstruct")
@@ -272,7 +272,7 @@ def test_choices_that_do_not_fit_together_are_refused(
         configure(model, (3, 64, 64), **config)
 
 
-def test_samples_that_a_labeled_model_cannot_take_are_refused(refused: Any) -> None:
+def test_samples_that_a_labelled_model_cannot_take_are_refused(refused: Any) -> None:
     with refused(ModelError, "alexnet", "at least 16", "15 × 20"):
         configure("alexnet", (3, 15, 20), class_names=CLASSES)
     with refused(ModelError, "cnn takes images", "for signals there are encoder"):
@@ -324,7 +324,7 @@ def autoencoder(name: str, shape: tuple[int, ...], code_size: int | None = None)
 
 
 def slim(name: str, shape: tuple[int, ...]) -> Network:
-    """Build a labeled model with few channels."""
+    """Build a labelled model with few channels."""
     widths = {int: 4, float: 0.1}
     usual = MODELS[name].options
     options = {"width": widths[type(usual["width"])]} if "width" in usual else {}
