@@ -130,7 +130,7 @@ def write_codes(
     track : callable
         Shows progress of encoding.
     """
-    # Not by the session: it would keep the codes, of which a file may exceed the memory.
+    # Not by `session.encode`, which keeps the codes: those of a whole layer may exceed the memory.
     codes = encode(session.model, session.read(source, limit), layer, out=out, track=track)
     return {
         "codes": str(out),
