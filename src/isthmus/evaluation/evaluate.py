@@ -82,7 +82,8 @@ def evaluate(
     ------
     IsthmusError
         If the run's data is gone or has changed, or the samples do not fit the model, or are
-        from the run's data and may have been trained on.
+        from the run's data and may have been trained on, or if `plain` is given and the run is no
+        denoiser.
     """
     own = own or run.samples()
     run.check(own)

@@ -59,11 +59,11 @@ def reconstructions(
     noisy = None
     if indices is not None and session.run.record.training_config.corruption is not None:
         noisy = session.add_noise(samples, indices)
-    seen = samples.values if noisy is None else noisy
+    inputs = samples.values if noisy is None else noisy
     return reconstruction_grid(
         samples.values,
-        session.model.encode(seen),
-        session.reconstruct(seen),
+        session.model.encode(inputs),
+        session.reconstruct(inputs),
         samples.names,
         noisy,
     )

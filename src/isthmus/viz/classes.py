@@ -175,7 +175,7 @@ def _draw_gaps(axes: "Axes", bins: ReliabilityBins) -> None:
     from matplotlib.patches import Patch
 
     accuracy = np.nan_to_num(np.asarray(bins.accuracy))
-    # Negative where the model is less confident than it could be; the bar then hangs down.
+    # Negative where predictions are correct more often than they are confident: the bar hangs.
     gap = np.nan_to_num(np.asarray(bins.confidence)) - accuracy
     middles, width = _bars(len(gap))
     right = axes.bar(middles, accuracy, width, color=DISTINCT[0], **BARS)
