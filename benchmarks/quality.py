@@ -1,4 +1,4 @@
-"""How good runs get, in how much training time, and what their codes hold: `make quality`.
+"""Measure the quality of runs, their training time and their codes: `make quality`.
 
 Trains each case on a data set that is present, measures it once on its test split, and writes all
 metrics, with the machine, the versions and the seeds, to results/quality.json. What a case does
@@ -154,7 +154,7 @@ def main() -> None:
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
     for name in options.only or GROUPS[options.group]:
         case = CASES[name]
-        if not isthmus.DATASETS[case["source"]].present:
+        if not isthmus.DATASETS[case["source"]].is_present:
             print(f"{name}: skipped, {case['source']} is not present")
             continue
         print(name)

@@ -1,4 +1,4 @@
-"""How fast similar samples are found among a million codes, and how many of them are missed.
+"""Measure the speed and the recall of a search among a million codes.
 
 Draws synthetic codes, in clusters and (the hardest case) without any, builds an index, searches
 for the neighbors of codes that are not in it, compares them with exact search, and writes all
@@ -78,8 +78,8 @@ def measure(name: str, count: int, run: int) -> dict[str, Any]:
     build_seconds, index = measure_time(lambda: Index.build(codes))
     batch_seconds, result = measure_time(lambda: index.search(queries, K))
     after = peak_memory()
-    truth, _ = faiss.knn(queries[:COMPARED], z, K)
-    limit = np.sqrt(truth[:, -1:]) * (1 + 1e-5)
+    exact, _ = faiss.knn(queries[:COMPARED], z, K)
+    limit = np.sqrt(exact[:, -1:]) * (1 + 1e-5)
     with tempfile.TemporaryDirectory() as folder:
         save_seconds, _ = measure_time(lambda: index.save(folder))
         disk = sum(file.stat().st_size for file in Path(folder).iterdir())

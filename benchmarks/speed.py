@@ -1,4 +1,4 @@
-"""How fast Isthmus is, compared with what people use today: `make bench`.
+"""Measure the speed of Isthmus, compared with other libraries: `make bench`.
 
 Each case alternates with its peers several times, each in a process of its own. Ratios are those of
 the medians, and their spread is that of the pairs. Results are written to results/speed.json with
@@ -85,7 +85,7 @@ def job_case(name: str, folder: Path) -> dict[str, Side]:
         path = folder / "lfw"
     else:
         path = folder / "codes.npy"
-        np.save(path, components(CODES[name]))
+        np.save(path, principal_components(CODES[name]))
 
     def side(who: str) -> Side:
         return lambda: run_json([sys.executable, str(HERE / "peers/jobs.py"), name, who, str(path)])
@@ -93,7 +93,7 @@ def job_case(name: str, folder: Path) -> dict[str, Side]:
     return {who: side(who) for who in ("isthmus", JOBS[name])}
 
 
-def components(count: int) -> NDArray[np.float32]:
+def principal_components(count: int) -> NDArray[np.float32]:
     """Return the first 32 principal components of `count` digits of MNIST."""
     from sklearn.decomposition import PCA
 

@@ -1,4 +1,4 @@
-"""How large and how tangled the package is, and what its main commands cost, in one table.
+"""Count the size and the imports of the package, and measure what its main commands cost.
 
     python benchmarks/structure.py                       # the checkout that holds this file
     python benchmarks/structure.py --root ../older       # another checkout, such as an earlier one

@@ -255,11 +255,11 @@ def test_data_as_json_says_which_are_present(
     rows = json.loads(done("data", "--json").out)
     assert [row["name"] for row in rows] == list(DATASETS)
     assert {row["name"] for row in rows if row["present"]} == {"digits", "waveforms"}
-    assert all(row["about"] and row["samples"] and row["origin"] for row in rows)
+    assert all(row["description"] and row["samples"] and row["origin"] for row in rows)
 
 
 def test_fetching_what_is_here_says_so() -> None:
-    assert "here already" in done("data", "fetch", "digits").out
+    assert "on this machine already" in done("data", "fetch", "digits").out
 
 
 def test_cleaning_frees_the_cache_and_the_data_still_loads(
@@ -451,13 +451,13 @@ def evaluation(model: tuple[Path, Outcome]) -> dict[str, Any]:
 
 
 def test_evaluate_as_json_has_these_keys(evaluation: dict[str, Any]) -> None:
-    labelled = {"codes", "pca", "pixels"}
-    assert evaluation.keys() == {"test", "baselines", "training", "model"} | labelled
+    labeled = {"codes", "pca", "pixels"}
+    assert evaluation.keys() == {"test", "baselines", "training", "model"} | labeled
     assert evaluation["test"].keys() == {"n", "bce", "mse", "psnr", "ssim"}
     assert evaluation["baselines"].keys() == {"pca", "mean"}
     assert evaluation["baselines"]["pca"].keys() == {"components", "bce", "mse", "psnr", "ssim"}
     assert evaluation["baselines"]["mean"].keys() == {"bce", "mse", "psnr", "ssim"}
-    assert all(evaluation[name].keys() == {"knn_4", "logistic"} for name in labelled)
+    assert all(evaluation[name].keys() == {"knn_4", "logistic"} for name in labeled)
     assert evaluation["training"].keys() == {"seconds", "epochs", "images_per_second"}
     assert evaluation["model"].keys() == {"name", "code_size", "parameters"}
     assert evaluation["test"]["n"] == 30
@@ -576,6 +576,12 @@ def test_summary_of_a_run_tells_its_model(run: Path, evaluation: dict[str, Any])
     content = json.loads(done("summary", run, "--json").out)
     assert content["config"] == json.loads((run / "run.json").read_text())["model_config"]
     assert content["parameters"] == evaluation["model"]["parameters"]
+
+
+def test_summary_of_a_run_takes_no_other_shape(run: Path) -> None:
+    outcome = isthmus("summary", run, "--code-size", 5)
+    assert outcome.code == 2
+    assert "leave both options out" in outcome.err
 
 
 def test_summary_takes_a_shape_and_a_code_size() -> None:

@@ -227,7 +227,7 @@ def test_predict_takes_pictures_and_folders_together(classifier: Path, photos: P
 def test_predict_prints_a_line_for_each_picture(classifier: Path, photos: Path) -> None:
     (row,) = answer("predict", classifier, photos / "single.png")
     out = done("predict", classifier, photos / "single.png").out
-    assert out.startswith(f"single.png: {row['class']} {row['probability']:.1%}, ")
+    assert out.startswith(f"single.png: {row['class']} ({row['probability']:.1%}), ")
     assert out.count("%") == 3
     assert len(done("predict", classifier, "digits", "--limit", 7).out.splitlines()) == 7
 
@@ -278,9 +278,9 @@ def test_the_picture_says_what_a_sample_really_is(classifier: Path, tmp_path: Pa
     model, digits = TrainedModel.load(classifier), load("digits", limit=8)
     assert digits.labels is not None
     predicted = model.predict(digits)
-    labelled = {"right": predicted, "wrong": (predicted + 1) % 10, "unknown": predicted + 100}
+    labeled = {"right": predicted, "wrong": (predicted + 1) % 10, "unknown": predicted + 100}
     pictures = {}
-    for name, labels in labelled.items():
+    for name, labels in labeled.items():
         np.savez(tmp_path / f"{name}.npz", images=digits.values, labels=labels)
         out = tmp_path / f"{name}.png"
         answer("predict", classifier, tmp_path / f"{name}.npz", "--out", out)
@@ -368,7 +368,7 @@ def test_activations_show_every_layer(classifier: Path, photos: Path, tmp_path: 
     assert len(pixels_of(out)) > 40 * told["layers"]
 
 
-def test_summary_of_a_labelled_row_has_its_classes() -> None:
+def test_summary_of_a_labeled_row_has_its_classes() -> None:
     for name, classes in (("alexnet", 1000), ("cnn-tiny", 10), ("fcn8s", 21)):
         content = answer("summary", name)
         assert len(content["config"]["class_names"]) == MODELS[name].classes == classes
@@ -420,8 +420,8 @@ def test_what_many_classes_would_fill_a_terminal_with_is_left_out_and_said(many:
     test, out = answer("evaluate", many)["test"], done("evaluate", many).out
     assert np.shape(test["confusion"]) == (31, 31)
     assert "predicted" not in out
-    assert "The confusion matrix of 31 classes stands in --json" in out
-    assert "all 31 classes stand in --json" in out
+    assert "The confusion matrix is too large for a terminal; --json" in out
+    assert "--json and isthmus report show all 31 classes" in out
     shown = re.findall(r"^(kind\d+) +\d", out, re.MULTILINE)
     recalls = [row["recall"] for row in test["classes"].values() if row["n"]]
     assert len(shown) == min(10, len(recalls)) > 5
@@ -485,7 +485,7 @@ def test_what_has_no_labels_or_masks_is_refused(
     for run, what in ((classifier, "labels"), (segmenter, "masks")):
         outcome = isthmus("evaluate", run, photos / "more")
         assert (outcome.code, outcome.out) == (2, "")
-        assert f"more has no {what} to compare with; isthmus predict needs none." in outcome.err
+        assert f"more has no {what} to compare with; isthmus predict works without." in outcome.err
 
 
 # -- compare --------------------------------------------------------------------------------

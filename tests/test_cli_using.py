@@ -232,7 +232,7 @@ def test_a_search_looks_at_no_source_and_a_check_does(
         shutil.copy(digit, source / name)
     done("index", run, source)
     index = run / "index"
-    assert f"{index} belongs to this model and to its sources." in done("index", run, "--check").out
+    assert f"{index} matches its model and its sources." in done("index", run, "--check").out
     assert answer("index", run, "--check") == {"index": str(index), "current": True, "reason": None}
     (source / "b.png").unlink()
     reason = f"was made before {source} changed"
@@ -292,6 +292,12 @@ def test_the_way_between_classes_has_no_path(plain: Path, digit: Path, tmp_path:
     assert "spherical" in outcome.err
 
 
+def test_a_morph_of_one_image_needs_classes(plain: Path, digit: Path, tmp_path: Path) -> None:
+    outcome = isthmus("morph", plain, digit, "--out", tmp_path / "strip.png")
+    assert outcome.code == 2
+    assert "needs --among, --start and --end" in outcome.err
+
+
 def test_three_images_are_no_morph(plain: Path, digit: Path, tmp_path: Path) -> None:
     outcome = isthmus("morph", plain, *[digit] * 3, "--out", tmp_path / "strip.png")
     assert outcome.code == 2
@@ -343,5 +349,5 @@ def test_the_report_of_a_denoiser_shows_noise_and_baselines(
     out = tmp_path / "report.html"
     done("report", runs / "denoiser", "--plain", tmp_path / "twin", "--out", out)
     page = out.read_text()
-    for text in ("gaussian:0.4,masked:0.1", "the noisy input itself", "without noise in training"):
+    for text in ("gaussian:0.4,masked:0.1", "the noisy input itself", "trained without noise"):
         assert text in page

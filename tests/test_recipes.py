@@ -23,7 +23,7 @@ from isthmus.recipes import RECIPES, Metric, Recipe, Step, steps
 from isthmus.recipes.recipe import mse
 from isthmus.recipes.run import run_recipe
 from isthmus.recipes.workspace import Workspace
-from isthmus.reports import outputs
+from isthmus.reports import outputs, source_outputs
 from test_cli import done, isthmus
 
 TINY = Recipe(
@@ -71,9 +71,10 @@ EVERYTHING = (  # a step of each class
 )
 COMMANDS: Any = typer.main.get_command(app)
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "data export": outputs.write_export,
-    "data map": outputs.write_source_map,
-    "data preview": outputs.write_preview,
+    "data export": source_outputs.write_export,
+    "data map": source_outputs.write_source_map,
+    "data preview": source_outputs.write_preview,
+    "index": outputs.write_index,
     "map": outputs.write_map,
     "morph": outputs.write_morph,
     "reconstruct": outputs.write_reconstructions,
@@ -374,7 +375,7 @@ def test_a_recipe_that_was_stopped_continues(tiny: Recipe, tmp_path: Path) -> No
     [
         ("isthmus.data.load.load", 1),
         ("isthmus.session.evaluate", 2),
-        ("isthmus.reports.outputs.preview", 3),
+        ("isthmus.reports.source_outputs.preview", 3),
     ],
 )
 def test_an_interruption_ends_the_recipe_at_any_step(
@@ -390,7 +391,7 @@ def test_an_interruption_ends_the_recipe_at_any_step(
     assert outcome.code == 130
     assert f"[{reached}/3]" in outcome.err
     assert f"[{reached + 1}/3]" not in outcome.err
-    assert "continue with what is left" in outcome.err
+    assert "the same command continues the recipe" in outcome.err
     assert done("recipe", "run", "tiny", "--out", folder).out.split() == [
         str(folder / "recipe.html")
     ]

@@ -232,3 +232,14 @@ def test_the_samples_of_a_run_on_an_array_are_given(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="array"):
         Session(tmp_path / "run").samples  # noqa: B018
     assert len(Session(tmp_path / "run", samples).codes()) == 100
+
+
+def test_signals_are_searched_like_their_codes(tmp_path: Path) -> None:
+    waves = load("waveforms", limit=60)
+    list(train(waves, code_size=4, out=tmp_path / "run", config=TrainingConfig(epochs=1)))
+    session = Session(tmp_path / "run", waves)
+    codes = session.encode(waves)
+    Index.build(codes).save(tmp_path / "run" / "index")
+    found = session.search(waves.values[:2], k=3)
+    assert found.names == session.search(codes.z[:2], k=3).names
+    assert [names[0] for names in found.names] == list(waves.names[:2])

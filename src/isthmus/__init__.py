@@ -1,4 +1,4 @@
-"""Isthmus trains autoencoders on images and puts what they learnt to use.
+"""Isthmus trains autoencoders on images and puts them to use.
 
 Public names are imported when they are first used, so that `import isthmus` and
 `isthmus --help` load neither NumPy nor torch.

@@ -1,14 +1,12 @@
 """`Session`: a run in use, with its model, samples, codes, maps and index each loaded once.
 
 The command line, the reports and every other program that asks a run more than one question go
-through a session. It answers by image, by name or by code, returns arrays and numbers, and writes
-nothing but what it is asked to keep.
+through a session. It answers by image, by name or by code and returns arrays and numbers. It writes
+files only in `stored_map`, in `evaluate` (the result), and where an index has to be built again.
 """
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -19,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.load import load, load_origin
-from isthmus.data.samples import SPLITS, Samples
+from isthmus.data.load import load_origin
+from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import InterruptionError, OptionError, SourceError
 from isthmus.evaluation.evaluate import evaluate
@@ -36,12 +34,13 @@ from isthmus.latent.interpolation import (
     traverse,
 )
 from isthmus.latent.maps import Map, fit_map, map_quality
+from isthmus.memo import Memo
 from isthmus.training.run import Run
 
 T = TypeVar("T")
 Query = str | Path | Samples | NDArray[Any]
 
-MAX_ENTRIES = 32  # codes and maps of other sources that are kept in memory
+MAX_ENTRIES = 32  # codes and maps that are kept; the codes of 60,000 samples take 8 MB at 32
 
 
 class Session:
@@ -82,14 +81,14 @@ class Session:
         self._samples = samples
         self._track = track
         self._say = say
-        self._memo = _Memo(MAX_ENTRIES)
-        self._interrupts = 0
+        self._memo = Memo(MAX_ENTRIES)
+        self._interrupts = 0  # a count, not a flag: calls that start later are not stopped
 
     # -- what the run holds ---------------------------------------------------------------------
 
     @property
     def run(self) -> Run:
-        """The run folder."""
+        """The run."""
         source = self._source
         return (
             source if isinstance(source, Run) else self._memo.get("run", lambda: Run.open(source))
@@ -132,11 +131,11 @@ class Session:
     # -- answers --------------------------------------------------------------------------------
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
-        """Load a source as the model wants it."""
+        """Load a source with the preprocessing of the model."""
         return self.model.read(source, limit=limit, track=self._interruptible())
 
     def read_one(self, image: str | Path) -> Samples:
-        """Load a single image as the model wants it.
+        """Load a single image with the preprocessing of the model.
 
         Raises
         ------
@@ -171,6 +170,7 @@ class Session:
         if config.corruption is None:
             return np.asarray(samples.values)
         parts, start = [], 0
+        # Noise depends on the index in the run's data, not on the place in this selection.
         for x in model.inputs(samples):
             noisy = config.corruption.apply_fixed(x, config.seed, indices[start : start + len(x)])
             parts.append(model.preprocessing.from_output(noisy).cpu().numpy())
@@ -192,7 +192,7 @@ class Session:
     def stored_map(
         self, codes: Codes, method: str = "tsne", *, seed: int = 0, max_samples: int = 20_000
     ) -> tuple[Map, Path]:
-        """Do as `map` does, and keep the map in the run folder, where it is found the next time.
+        """Fit a map like `map`, and store it in the run folder; if it is there already, load it.
 
         Returns
         -------
@@ -203,6 +203,7 @@ class Session:
             codes.model_fingerprint, codes.items.fingerprint, codes.layer, max_samples, seed
         )
         file = self._path / "maps" / f"{method}-{key}.npz"
+        # Seeds, methods and codes are in the name of the file, so that what exists is the same map.
         if file.exists():
             with suppress(SourceError):  # a damaged one is fitted again
                 return Map.load(file), file
@@ -234,6 +235,7 @@ class Session:
         OptionError
             If there is no such file or sample, or k or the class makes no sense.
         """
+        # A file first: names of samples are paths within their source, and look like files.
         if isinstance(query, str) and not Path(query).is_file():
             if not self.index.has(query):
                 raise OptionError(f"there is no file and no indexed sample called {query!r}.")
@@ -276,7 +278,7 @@ class Session:
             Of four ends (steps · steps, …), row by row.
         """
         if len(ends) not in (2, 4):
-            raise OptionError(f"a morph needs 2 or 4 images here, not {len(ends)}.")
+            raise OptionError(f"a morph needs 2 or 4 images, not {len(ends)}.")
         z = [self.code(end) for end in ends]
         if len(z) == 2:
             return self.model.decode(interpolate(z[0], z[1], steps, path))
@@ -323,7 +325,9 @@ class Session:
         for layer in self.model.layers:
             shape = " × ".join(map(str, layer.shape))
             output = outputs[layer.name][0]
-            output = output.ravel() if output.size == len(output) else output  # no map at all
+            # A channel of one pixel is no picture: such layers, as after global pooling, are drawn
+            # like dense ones.
+            output = output.ravel() if output.size == len(output) else output
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
 
@@ -331,7 +335,7 @@ class Session:
         self, samples: Samples | None = None, *, plain: Run | None = None
     ) -> dict[str, Any]:
         """Measure the model on data that it was not trained on; see `isthmus.evaluate`."""
-        return evaluate(self.run, samples, own=self.samples, plain=plain)
+        return evaluate(self.run, samples, own=self.samples, plain=plain, model=self.model)
 
     def interrupt(self) -> None:
         """Stop everything that this session is computing now, at the next batch.
@@ -362,7 +366,7 @@ class Session:
         return open_index(self._path / "index", self.model, self._say, self._interruptible())
 
     def _load_indexed(self) -> dict[str, tuple[Samples, int]]:
-        """Load the sources of the index: from each name to its samples and its row in them."""
+        """Load the sources of the index: by name, the samples and the row in them."""
         places: dict[str, tuple[Samples, int]] = {}
         for source in self.index.sources:
             origin = source.origin
@@ -374,13 +378,15 @@ class Session:
         return places
 
     def _features(self, query: Query, layer: str) -> NDArray[np.float32]:
-        """Return the features (n, D) of what is asked about."""
+        """Return the features (n, D) of a query."""
+        # Images are uint8 and signals have three dimensions, so a float array (D,) or (n, D) can
+        # only be codes.
         if isinstance(query, np.ndarray) and query.dtype != np.uint8 and query.ndim < 3:
             return np.atleast_2d(query).astype(np.float32)  # a code already
         if isinstance(query, str | Path):
             query = self._find(query)
-        if isinstance(query, np.ndarray):
-            query = query if query.ndim == 4 else query[None]
+        if isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.ndim == 3:
+            query = query[None]
         return np.concatenate(
             [batch.flatten(1).cpu().numpy() for batch in self.model.features(query, layer)]
         )
@@ -396,7 +402,7 @@ class Session:
 
     def _interruptible(self) -> Track:
         """Return the session's progress, which raises once the session is interrupted."""
-        before = self._interrupts
+        before = self._interrupts  # those before this call are not meant for it
 
         def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
             for item in self._track(items, total, title):
@@ -407,87 +413,8 @@ class Session:
         return track
 
 
-def read_split(
-    source: str | Path | Session,
-    name: str | None = None,
-    *,
-    limit: int | None = None,
-    track: Track = untracked,
-) -> Samples:
-    """Load the samples of a source or of a run, or one of their splits.
-
-    Parameters
-    ----------
-    source : str, Path or Session
-        A session stands for the samples of its run, which has a split of its own. Of any other
-        source the split is the one that it comes with.
-    name : str, optional
-        "train", "validation" or "test"; by default all samples.
-    limit : int, optional
-        At most as many samples of the source, spread evenly.
-    track : callable
-        Shows progress.
-
-    Raises
-    ------
-    OptionError
-        If there is no such split, or a run is given with a limit.
-    """
-    if name is not None and name not in SPLITS:
-        raise OptionError(f"there is no split {name!r}; there are {', '.join(SPLITS)}.")
-    if isinstance(source, Session):
-        if limit is not None:
-            raise OptionError("a run has its own data; leave the limit out, or give a count.")
-        return source.samples if name is None else source.samples.take(getattr(source.split, name))
-    samples = load(source, limit=limit, track=track)
-    if name is None:
-        return samples
-    if samples.splits is None:
-        raise OptionError(f"{source} defines no splits; give a run on it instead.")
-    indices = np.flatnonzero(samples.splits == SPLITS.index(name))
-    if len(indices) == 0:
-        raise OptionError(f"{source} has no {name} split; choose another.")
-    return samples.take(indices)
-
-
-class _Memo:
-    """Values by key, each computed once, also if several threads ask for it at the same time.
-
-    A computation that fails is forgotten, so that the next call tries again. Of the keys that are
-    tuples (codes and maps of other sources) the least recently used are dropped.
-    """
-
-    def __init__(self, max_entries: int) -> None:
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, Future[Any]] = OrderedDict()
-        self._max_entries = max_entries
-
-    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return the value of a key; compute it, or wait for the thread that does."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if is_new := entry is None:
-                entry = self._entries[key] = Future()
-                self._drop_oldest()
-            self._entries.move_to_end(key)
-        if is_new:
-            try:
-                entry.set_result(compute())
-            except BaseException as error:
-                with self._lock:
-                    self._entries.pop(key, None)
-                entry.set_exception(error)
-        result: T = entry.result()
-        return result
-
-    def _drop_oldest(self) -> None:
-        others = [key for key in self._entries if isinstance(key, tuple)]
-        for key in others[: -self._max_entries]:
-            del self._entries[key]
-
-
 class _OwnCodes:
-    """Codes of the run's own samples, of which only those that are asked for are computed.
+    """Codes of the run's own samples; only those that are needed are computed.
 
     A report needs the codes of the test split and of some training samples: on a large set, a
     fraction of all.
@@ -504,8 +431,9 @@ class _OwnCodes:
         with self._lock:
             missing = np.unique(indices[~self._is_known[indices]])
             if len(missing):
-                whole = len(missing) == len(self._samples)
-                samples = self._samples if whole else self._samples.take(missing)
+                # Without a copy of all samples, where all are needed.
+                is_all = len(missing) == len(self._samples)
+                samples = self._samples if is_all else self._samples.take(missing)
                 self._z[missing] = encode(self._model, samples, track=track).z
                 self._is_known[missing] = True
         chosen = self._samples.take(indices)

@@ -194,6 +194,15 @@ def test_other_noise_than_recorded_is_refused(
         evaluate(denoiser, own=digits)
 
 
+def test_a_plain_run_is_compared_with_denoisers_only_and_has_no_noise(
+    plain: Run, denoiser: Run, digits: Samples, refused: Refused
+) -> None:
+    with refused(OptionError, plain.path, "only a denoiser"):
+        evaluate(plain, own=digits, plain=plain)
+    with refused(OptionError, denoiser.path, "with noise"):
+        evaluate(denoiser, own=digits, plain=denoiser)
+
+
 def test_a_plain_run_on_another_division_is_refused(
     denoiser: Run, digits: Samples, tmp_path: Path, refused: Refused
 ) -> None:

@@ -147,7 +147,7 @@ def test_answers_of_a_segmenter_are_shares_of_the_classes_it_sees(
         assert list(row["shares"].values()) == sorted(row["shares"].values(), reverse=True)
 
 
-# -- the truth ------------------------------------------------------------------------------
+# -- targets --------------------------------------------------------------------------------
 
 
 def test_classes_are_found_by_name_in_any_order(classifier: TrainedModel, digits: Samples) -> None:

@@ -10,6 +10,7 @@ import pytest
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_comparison
 from isthmus.data.items import Items
 from isthmus.errors import OptionError, RunError
+from isthmus.reports.comparison import ROW_TITLES
 from test_cli import Page
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -55,6 +56,8 @@ def test_classifiers_are_compared_by_what_they_get_right(
         assert row["logistic_of_pixels"] == result["baselines"]["pixels"]["logistic"]
         assert row["majority"] == result["baselines"]["majority"]
         assert f"{row['accuracy']:,.4g}" in page.text
+        assert row.keys() - {"run"} <= ROW_TITLES.keys()
+    assert "expected calibration error" in page.text
     assert len(page.links) == 3  # accuracy by epoch, two maps
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
     assert "Maps of the features" in page.text
@@ -101,6 +104,13 @@ def test_runs_of_several_tasks_are_refused(
     with refused(OptionError, "two runs"):
         write_comparison(runs[:1], out)
     assert not out.exists()
+
+
+def test_an_unknown_map_is_refused_before_any_work(
+    classifiers: list[Run], tmp_path: Path, refused: Refused
+) -> None:
+    with refused(OptionError, "'pcaa'", "tsne"):
+        write_comparison(classifiers, tmp_path / "page.html", method="pcaa")
 
 
 def test_a_run_without_an_epoch_is_refused(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_report
+from isthmus import Run, Samples, TrainedModel, TrainingConfig, evaluate, load, train, write_report
 from isthmus.data.items import Items
 from isthmus.errors import RunError
 from isthmus.evaluation.summaries import prediction_verdict
@@ -168,9 +168,15 @@ def test_the_page_of_a_classifier_holds_the_figures(classifier: Run, digits: Sam
 @pytest.mark.parametrize(
     ("ours", "sentence"),
     [
-        (0.75, "finds the class of 75.0% of the test samples; the best baseline, simple, of 50.0%"),
-        (0.50, "finds the class of 50.0% of the test samples; a baseline, simple, of as many"),
-        (0.25, "25.0% of the test samples; a baseline does better: simple, 50.0%. Train longer"),
+        (
+            0.75,
+            "the class of 75.0% of the test samples correctly; the best baseline, simple, reaches",
+        ),
+        (0.50, "50.0% of the test samples correctly, no more than a baseline, simple."),
+        (
+            0.25,
+            "25.0% of the test samples correctly; a baseline does better: simple, 50.0%. Train",
+        ),
     ],
 )
 def test_the_verdict_names_the_best_baseline(ours: float, sentence: str) -> None:
@@ -220,3 +226,18 @@ def test_the_grid_shows_originals_above_and_reconstructions_below(
     assert (column[: len(column) // 3] < 10).any()  # a black original
     assert (column[-len(column) // 4 :] > 250).all()  # a white reconstruction
     assert not re.search("nan", str(figure.get_size_inches()))
+
+
+def test_a_report_loads_the_model_once(
+    run: Run, digits: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    load_model = Run.model
+
+    def count(run: Run) -> TrainedModel:
+        loaded.append(run)
+        return load_model(run)
+
+    monkeypatch.setattr(Run, "model", count)
+    write_report(run, digits, out=tmp_path / "report.html")
+    assert len(loaded) == 1

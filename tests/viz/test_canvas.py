@@ -67,7 +67,7 @@ def pictures(names: tuple[str, ...]) -> dict[str, Callable[[], Figure]]:
         "rows": lambda: grids.rows_of_samples(
             [(name, images[:1]) for name in names], [[shorten(name)] for name in names]
         ),
-        "samples": lambda: classes.labelled_samples(list(images), [shorten(n) for n in names]),
+        "samples": lambda: classes.labeled_samples(list(images), [shorten(n) for n in names]),
         "confusion": lambda: classes.confusion(np.eye(count, dtype=int), names, names[0]),
         "reliability": lambda: classes.reliability(bins, names[0]),
         "scatter": lambda: maps.scatter(points, names[0]),

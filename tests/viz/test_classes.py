@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import looking
 from isthmus.metrics import reliability as compare
 from isthmus.viz.canvas import to_pixels
-from isthmus.viz.classes import confusion, labelled_samples, reliability
+from isthmus.viz.classes import confusion, labeled_samples, reliability
 from looking import find, frames, noise, words
 
 NAMES = ("cat", "dog", "horse")
@@ -98,7 +98,7 @@ def test_a_reliability_diagram_has_accuracies_gaps_counts_and_the_error() -> Non
 def test_samples_are_row_by_row_below_their_titles(shape: tuple[int, int, int]) -> None:
     samples = noise(5, *shape)
     titles = ["lieutenant-col… 100%\nis cat", *"abcd"]
-    figure = labelled_samples(list(samples), titles, columns=3)
+    figure = labeled_samples(list(samples), titles, columns=3)
     picture = to_pixels(figure)
     boxes = [find(picture, sample) for sample in samples]
     assert boxes[0].top == boxes[2].top < boxes[0].bottom < boxes[3].top
@@ -112,13 +112,13 @@ def test_samples_are_row_by_row_below_their_titles(shape: tuple[int, int, int]) 
 
 
 def test_no_samples_are_a_sentence() -> None:
-    figure = labelled_samples([], [], empty="No mistakes among 3 samples.")
+    figure = labeled_samples([], [], empty="No mistakes among 3 samples.")
     assert words(figure) == ["No mistakes among 3 samples."]
     looking.assert_nothing_is_cut_off(figure)
 
 
 def test_signals_are_samples_too() -> None:
     waves = np.sin(np.linspace(0, 6, 50, dtype=np.float32))[None, :, None].repeat(2, 0)
-    figure = labelled_samples(list(waves), ["cat 90%\nis dog"] * 2)
+    figure = labeled_samples(list(waves), ["cat 90%\nis dog"] * 2)
     assert len(frames(to_pixels(figure))) == 2
     looking.assert_nothing_is_cut_off(figure)

@@ -29,7 +29,7 @@ TAKEN = np.array([[0, 1, 0, 1], [0, 1, 1, 0]], np.uint8)
 def legend(figure: Figure) -> dict[str, tuple[int, ...]]:
     """Return names and colors: what is at the left of each name below the pictures."""
     picture = to_pixels(figure)
-    titles = ("picture", "truth", "prediction", "errors")
+    titles = ("image", "ground truth", "prediction", "errors")
     return {
         name: tuple(picture[int(place.middle[1]), int(place.left) - 15].tolist())
         for name, place in texts(figure)
@@ -39,7 +39,7 @@ def legend(figure: Figure) -> dict[str, tuple[int, ...]]:
 
 def titles(figure: Figure) -> list[str]:
     """Return what is written above the pictures."""
-    known = ("picture", "truth", "prediction", "errors")
+    known = ("image", "ground truth", "prediction", "errors")
     return [text for text in words(figure) if text.startswith(known)]
 
 
@@ -102,13 +102,19 @@ def test_errors_are_red_void_is_gray_and_the_rest_is_pale() -> None:
     assert len(np.unique(right)) > 1  # the picture is still seen
 
 
-def test_rows_have_picture_truth_prediction_and_errors() -> None:
-    pictures, truths = np.stack([PICTURE, PICTURE + 5]), np.stack([TRUTH, TAKEN])
-    figure = segmentations(pictures, np.stack([TAKEN, TAKEN]), ("ground", "bird"), truths)
-    assert titles(figure) == ["picture", "truth", "prediction", "errors: 33.3%", "errors: 0.0%"]
+def test_rows_have_image_ground_truth_prediction_and_errors() -> None:
+    pictures, targets = np.stack([PICTURE, PICTURE + 5]), np.stack([TRUTH, TAKEN])
+    figure = segmentations(pictures, np.stack([TAKEN, TAKEN]), ("ground", "bird"), targets)
+    assert titles(figure) == [
+        "image",
+        "ground truth",
+        "prediction",
+        "errors: 33.3%",
+        "errors: 0.0%",
+    ]
     shown = to_pixels(figure)
     boxes = []
-    for picture, truth in zip(pictures, truths, strict=True):
+    for picture, truth in zip(pictures, targets, strict=True):
         panels = [
             picture,
             overlay(picture, truth),
@@ -130,9 +136,9 @@ def test_rows_have_picture_truth_prediction_and_errors() -> None:
     }
 
 
-def test_without_truths_there_is_the_prediction_alone() -> None:
+def test_without_targets_there_is_the_prediction_alone() -> None:
     figure = segmentations(PICTURE[None], TAKEN[None], ("ground", "bird"))
-    assert titles(figure) == ["picture", "prediction"]
+    assert titles(figure) == ["image", "prediction"]
     assert list(legend(figure)) == ["ground", "bird"]
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageSequence
 
 from isthmus import load
 from isthmus.viz.canvas import DISTINCT, to_pixels
-from isthmus.viz.strips import END_TIME, FILM_SIDE, FRAME_TIME, gif, sheet, strip
+from isthmus.viz.strips import END_TIME, FRAME_TIME, MIN_GIF_SIDE, gif, sheet, strip
 from looking import curve, find, frames, noise, rgb, texts, words
 
 Pixels = NDArray[np.uint8]
@@ -112,7 +112,7 @@ def test_a_film_goes_there_and_back_for_ever(digits: Pixels) -> None:
     for page, number in zip(pages, order, strict=True):
         side = page.shape[0]
         assert page.shape == (side, side, 3)
-        assert side >= FILM_SIDE
+        assert side >= MIN_GIF_SIDE
         large = digits[number].repeat(side // 8, 0).repeat(side // 8, 1)
         np.testing.assert_array_equal(page, np.broadcast_to(large, page.shape))
     assert times == [END_TIME, *[FRAME_TIME] * 4, END_TIME, *[FRAME_TIME] * 4]
@@ -125,7 +125,7 @@ def test_a_film_of_any_shape_keeps_it(shape: tuple[int, int, int]) -> None:
     assert len(pages) == 4
     for page in pages:
         assert page.shape[0] * shape[1] == page.shape[1] * shape[0]
-        assert FILM_SIDE <= max(page.shape[:2]) < FILM_SIDE + 32
+        assert MIN_GIF_SIDE <= max(page.shape[:2]) < MIN_GIF_SIDE + 32
     factor = pages[0].shape[0] // shape[0]
     expected = slope[..., :1] if shape[2] == 2 else slope[..., :3]
     difference = np.abs(pages[0][::factor, ::factor].astype(int) - expected)
@@ -140,7 +140,7 @@ def test_a_film_of_two_frames_and_of_one(digits: Pixels) -> None:
 def test_a_film_of_signals_draws_curves_on_one_scale(waves: NDArray[np.float32]) -> None:
     pages, _ = film(gif(np.stack([waves[0], waves[0] / 3])))
     assert pages[0].shape == pages[1].shape
-    assert max(pages[0].shape) >= FILM_SIDE
+    assert max(pages[0].shape) >= MIN_GIF_SIDE
     heights = []
     for page in pages:
         inside = page[12:-12, 12:-12]

@@ -16,13 +16,12 @@ __all__ = ["app", "apply", "data", "inspect", "main", "recipes", "train", "trans
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(
-        logging.WARNING
-    )  # it tells what run.json says
+    # At the level INFO, Fabric prints the seed and the devices, which run.json records.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     try:
         app(standalone_mode=True)
     except IsthmusError as error:
         console.print(f"isthmus: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except BrokenPipeError:
+    except BrokenPipeError:  # such as of `isthmus data | head`: nobody reads on
         sys.exit(1)

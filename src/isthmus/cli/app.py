@@ -1,4 +1,4 @@
-"""The application and what its commands share: options, and how their texts are parsed."""
+"""The application, and the options that several of its commands have."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,34 +12,39 @@ if TYPE_CHECKING:
     from isthmus.models.registry import Task
 
 app = typer.Typer(
-    help="Train autoencoders on your images and use what they learnt; classifiers and segmenters "
-    "too.",
+    help="Train autoencoders on your images and put them to use; also classifiers and segmenters.",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
+    pretty_exceptions_enable=False,  # a bug should give a plain traceback, without local values
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Source = Annotated[
     str,
     typer.Argument(
-        help="A data set's name, a folder or archive of images, an image, or a CSV, IDX, .npy or "
-        ".npz file."
+        help="The name of a data set, a folder or archive of images, a single image, or a CSV, "
+        "IDX, .npy or .npz file."
     ),
 ]
 RunFolder = Annotated[Path, typer.Argument(help="The run folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Size = Annotated[
-    str | None, typer.Option(help="Resize to a square of so many pixels, or to HEIGHTxWIDTH.")
+    str | None,
+    typer.Option(
+        help="Resize images: 64 for 64 × 64 pixels, 48x64 for a height of 48; by default not."
+    ),
 ]
 Limit = Annotated[
-    int | None, typer.Option(help="Take at most so many samples, spread over the source.")
+    int | None,
+    typer.Option(help="Maximum number of samples to read, spread evenly; by default all."),
 ]
 CodeSize = Annotated[
-    int | None, typer.Option(help="Numbers in the code; by default the model's own.")
+    int | None,
+    typer.Option(help="How many numbers the code has; by default the model's own."),
 ]
 MaxMinutes = Annotated[
-    float | None, typer.Option(help="Stop after so many minutes of training; resume goes on.")
+    float | None,
+    typer.Option(help="Stop after this many minutes of training; isthmus resume continues."),
 ]
 
 
@@ -49,7 +54,7 @@ def make_preprocessing(
     """Return the preprocessing of images that the options of a command ask for."""
     from isthmus.data.preprocess import Preprocessing
 
-    channels = None if gray is None else 1 if gray else 3
+    channels = None if gray is None else 1 if gray else 3  # None keeps those of the source
     return Preprocessing(crop=crop, size=_sides(size), channels=channels, background=background)
 
 
@@ -99,7 +104,9 @@ def _whole_numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.lower().replace("×", "x").split("x")]
     except ValueError:
-        raise OptionError(f"{text!r} should be whole numbers with x between, as 48x64.") from None
+        raise OptionError(
+            f"{text!r} is not a size; give whole numbers with x between, as in 48x64."
+        ) from None
 
 
 def format_number(value: Any) -> str:

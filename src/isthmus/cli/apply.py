@@ -1,25 +1,32 @@
 """Commands that use a trained model: denoise, encode, map, index, search, morph, predict."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isthmus.cli.app import Json, Limit, RunFolder, Source, app
-from isthmus.cli.terminal import print_json, print_result, say, track
+from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 
+if TYPE_CHECKING:
+    from isthmus.session import Session
+
 Layer = Annotated[
-    str, typer.Option(help="code, or the name of a layer as isthmus summary RUN lists it.")
+    str, typer.Option(help="code, or the name of a layer that isthmus summary RUN lists.")
 ]
-Label = Annotated[str | None, typer.Option(help="Search only samples of this class.")]
+Label = Annotated[
+    str | None, typer.Option(help="Search only samples of this class; by default all.")
+]
 
 
 @app.command()
 def denoise(
     run: RunFolder,
     source: Source,
-    out: Annotated[Path, typer.Option(help="Folder to create; files keep their names and sizes.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder to create; files keep their names and sizes.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Remove noise from files and write the results into a new folder.
@@ -38,7 +45,7 @@ def denoise(
     text = f"{out}: {done.count:,} denoised"
     if done.resized:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
-    for name, reason in done.skipped[:5]:
+    for name, reason in done.skipped[:5]:  # --json has all of them
         text += f"\nskipped {name}: {reason}"
     content = {
         "out": str(out),
@@ -54,32 +61,26 @@ def encode(
     run: RunFolder,
     source: Source,
     out: Annotated[
-        Path, typer.Option(help="The .npy file to write; a .json file next to it.")
+        Path,
+        typer.Option(
+            help="The .npy file to write; names and labels go into a .json file next to it."
+        ),
     ] = Path("codes.npy"),
     layer: Layer = "code",
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Write the codes of samples, or any layer's features, to a file.
+    """Write the codes of samples, or the features of any layer, to a file.
 
     Example: isthmus encode runs/mine photos/ --out codes.npy
     """
-    from isthmus.inference import TrainedModel
-    from isthmus.latent.codes import encode as encode_samples
+    from isthmus.reports.outputs import write_codes
+    from isthmus.session import Session
 
-    model = TrainedModel.load(run)
-    samples = model.read(source, limit=limit, track=track)
-    codes = encode_samples(model, samples, layer, out=out, track=track)
-    content = {
-        "codes": str(out),
-        "n": len(codes),
-        "size": codes.z.shape[1],
-        "layer": layer,
-        "shape": list(codes.shape),
-        "model_fingerprint": codes.model_fingerprint,
-        "data_fingerprint": codes.items.fingerprint,
-    }
-    print_result(content, f"{out}: {len(codes):,} × {codes.z.shape[1]:,}, {layer}", as_json)
+    result = write_codes(
+        Session(run, track=track), source, out, layer=layer, limit=limit, track=track
+    )
+    print_result(result, f"{out}: {result['n']:,} × {result['size']:,}, {layer}", as_json)
 
 
 @app.command("map")
@@ -87,11 +88,15 @@ def map_command(
     run: RunFolder,
     source: Source,
     method: Annotated[
-        str, typer.Option(help="pca, tsne, umap, or code to use a code of 2 directly.")
+        str,
+        typer.Option(help="pca, tsne, umap, or code, which draws a code of 2 numbers as it is."),
     ] = "tsne",
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("map.png"),
     draw: Annotated[
-        str, typer.Option(help="points, thumbnails, or decoded: a code of 2 decoded over a grid.")
+        str,
+        typer.Option(
+            help="points, thumbnails, or decoded: images decoded from a grid of codes of 2."
+        ),
     ] = "points",
     onto: Annotated[
         Path | None, typer.Option(help="An existing map (.npz) to place these samples on.")
@@ -132,21 +137,28 @@ def map_command(
 def index(
     run: RunFolder,
     source: Annotated[
-        str | None, typer.Argument(help="What to index; else the run's own data.")
+        str | None, typer.Argument(help="What to index; by default the run's own data.")
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="euclidean or cosine; else euclidean.")] = None,
+    # None, not the default itself: --add rejects a metric or layer that was given.
+    metric: Annotated[
+        str | None, typer.Option(help="euclidean or cosine; by default euclidean.")
+    ] = None,
     layer: Annotated[
-        str | None, typer.Option(help="A layer that isthmus summary RUN lists; else the code.")
+        str | None,
+        typer.Option(help="A layer that isthmus summary RUN lists; by default the code."),
     ] = None,
     add: Annotated[
-        bool, typer.Option("--add", help="Add the source to the index instead of replacing it.")
+        bool,
+        typer.Option("--add", help="Add the source to the index instead of replacing the index."),
     ] = False,
     remove: Annotated[
         list[str] | None, typer.Option(help="Remove a sample by name; may be given repeatedly.")
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Only say whether index, model and sources belong together."),
+        typer.Option(
+            "--check", help="Only check whether the index, the model and the sources still match."
+        ),
     ] = False,
     limit: Limit = None,
     as_json: Json = False,
@@ -155,57 +167,45 @@ def index(
 
     Example: isthmus index runs/mine photos/
     """
-    from isthmus.inference import TrainedModel
-    from isthmus.latent.indexing import build_index, check_index, update_index
-    from isthmus.reports.outputs import describe_index
-    from isthmus.training.run import Run
+    from isthmus.reports.outputs import write_index
+    from isthmus.session import Session
 
-    model, folder = TrainedModel.load(run), run / "index"
+    session, folder = Session(run, track=track, say=say), run / "index"
     if check:
         if source or metric or layer or add or remove or limit:
             raise OptionError("--check only looks at the index; give no other option.")
-        _print_check(folder, check_index(folder, model, track), as_json)
+        _print_check(session, folder, as_json)
         return
-    if source is None and limit is not None:
-        raise OptionError("a limit needs a source; name one to index.")
-    if (add or remove) and (metric or layer):
-        raise OptionError(
-            "an index keeps its metric and layer; leave them out, or index the source again."
-        )
-    if remove and source is not None and not add:
-        raise OptionError(f"to put {source} into the index as well, give --add.")
-    samples = None
-    if source is not None:
-        samples = model.read(source, limit=limit, track=track)
-    elif not remove:
-        samples = Run.open(run).samples(track)
-    if add or remove:
-        found = update_index(folder, model, say, add=samples, remove=remove or (), track=track)
-    else:
-        assert samples is not None
-        found = build_index(
-            folder,
-            model,
-            samples,
-            metric=metric or "euclidean",
-            layer=layer or "code",
-            track=track,
-        )
-    how = "exact search" if found.kind == "exact" else f"IVF-flat, recall@10 {found.recall:.3f}"
-    text = f"{folder}: {len(found):,} codes, {found.metric} distance, {how}"
-    print_result(describe_index(folder, found), text, as_json)
+    result = write_index(
+        session,
+        folder,
+        source,
+        metric=metric,
+        layer=layer,
+        add=add,
+        remove=remove or (),
+        limit=limit,
+        say=say,
+        track=track,
+    )
+    is_exact = result["kind"] == "exact"
+    how = "exact search" if is_exact else f"IVF-flat, recall@10 {result['recall_10']:.3f}"
+    text = f"{folder}: {result['n']:,} codes, {result['metric']} distance, {how}"
+    print_result(result, text, as_json)
 
 
 @app.command()
 def search(
     run: RunFolder,
     query: Annotated[str, typer.Argument(help="An image file, or the name of an indexed sample.")],
-    k: Annotated[int, typer.Option("--k", help="How many to find.")] = 5,
+    k: Annotated[int, typer.Option("--k", help="Number of results.")] = 5,
     label: Label = None,
-    out: Annotated[Path | None, typer.Option(help="A picture to write (PNG).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A picture of the results to write (PNG); by default none.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the samples of the index whose codes are nearest to a query's.
+    """Find the samples of the index whose codes are nearest to that of a query.
 
     Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
     """
@@ -217,9 +217,7 @@ def search(
         print_json(rows)
         return
     for row in rows:
-        print_result(
-            {}, f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip(), False
-        )
+        print_text(f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip())
     if out is not None:
         say(f"{out}")
 
@@ -236,14 +234,17 @@ def morph(
     steps: Annotated[int, typer.Option(help="Number of pictures from one end to the other.")] = 7,
     path: Annotated[str, typer.Option(help="linear or spherical interpolation.")] = "linear",
     among: Annotated[
-        str | None, typer.Option(help="A labelled source, for --start and --end.")
+        str | None, typer.Option(help="A labeled source, for --start and --end.")
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option(help="With one image: move away from the mean code of this class …"),
+        typer.Option(
+            help="With one image: the class whose mean code the direction leads away from."
+        ),
     ] = None,
     end: Annotated[
-        str | None, typer.Option(help="… and towards the mean code of this one.")
+        str | None,
+        typer.Option(help="With one image: the class whose mean code the direction leads to."),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="The strip (.png) or animation (.gif) to write.")
@@ -274,10 +275,11 @@ def morph(
 def predict(
     run: RunFolder,
     sources: Annotated[
-        list[str], typer.Argument(help="Images, folders, archives or data sets, one or more.")
+        list[str], typer.Argument(help="One or more images, folders, archives or data sets.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="A picture of the predictions to write (PNG).")
+        Path | None,
+        typer.Option(help="A picture of the predictions to write (PNG); by default none."),
     ] = None,
     limit: Limit = None,
     as_json: Json = False,
@@ -287,7 +289,8 @@ def predict(
     Example: isthmus predict runs/pets photo.jpg folder/ --json
     """
     from isthmus.inference import TrainedModel
-    from isthmus.reports.outputs import describe_samples, write_predictions
+    from isthmus.reports.outputs import write_predictions
+    from isthmus.reports.source_outputs import describe_samples
     from isthmus.viz.canvas import require_png
 
     model = TrainedModel.load(run)
@@ -304,15 +307,18 @@ def predict(
         return
     for row in rows:
         likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
-        text = ", ".join(f"{name} {share:.1%}" for name, share in likely)
-        print_result({}, f"{row['name']}: {text}", False)
+        # In parentheses: of a class "9", "9 4.8%" would be hard to read.
+        print_text(f"{row['name']}: {', '.join(f'{name} ({share:.1%})' for name, share in likely)}")
     if out is not None:
         say(f"{out}")
 
 
-def _print_check(folder: Path, reason: str | None, as_json: bool) -> None:
+def _print_check(session: "Session", folder: Path, as_json: bool) -> None:
     """Print whether an index still belongs to its model and sources."""
-    text = f"the index at {folder} belongs to this model and to its sources."
+    from isthmus.latent.indexing import check_index
+
+    reason = check_index(folder, session.model, track)
+    text = f"The index at {folder} matches its model and its sources."
     if reason:
-        text = f"the index at {folder} {reason}; make it again with isthmus index."
+        text = f"The index at {folder} {reason}; build it again with isthmus index."
     print_result({"index": str(folder), "current": reason is None, "reason": reason}, text, as_json)

@@ -11,8 +11,7 @@ from isthmus.cli.terminal import Download, out_console, print_json, print_result
 from isthmus.errors import OptionError
 
 data_app = typer.Typer(
-    help="The named data sets: contents, size, origin, and whether they are on this machine.\n\n"
-    "Example: isthmus data",
+    help="List the named data sets; fetch, preview, map and export data.\n\nExample: isthmus data",
     invoke_without_command=True,
 )
 app.add_typer(data_app, name="data")
@@ -21,35 +20,27 @@ app.add_typer(data_app, name="data")
 @data_app.callback()
 def data(context: typer.Context, as_json: Json = False) -> None:
     """List the named data sets."""
-    if context.invoked_subcommand is not None:
+    if context.invoked_subcommand is not None:  # typer calls this before each subcommand too
         return
-    from isthmus.data.catalog import DATASETS, data_folder
+    from isthmus.data.catalog import data_folder
+    from isthmus.reports.source_outputs import describe_datasets
 
-    rows = [
-        {
-            "name": row.name,
-            "about": row.description,
-            "samples": row.counts,
-            "origin": row.origin,
-            "present": row.is_present,
-        }
-        for row in DATASETS.values()
-    ]
+    rows = describe_datasets()
     if as_json:
         print_json(rows)
         return
     table = Table(box=None, header_style="bold")
-    for title in ("name", "what", "samples", "from", "present"):
+    for title in rows[0]:
         table.add_column(title)
     for row in rows:
         *texts, present = row.values()
         table.add_row(*map(str, texts), "yes" if present else f"isthmus data fetch {row['name']}")
     out_console.print(table)
-    out_console.print(f"Data sets are kept in {data_folder()} (ISTHMUS_DATA).", style="dim")
+    out_console.print(f"Data sets are stored in {data_folder()} (ISTHMUS_DATA).", style="dim")
 
 
 @data_app.command()
-def fetch(name: Annotated[str, typer.Argument(help="The data set's name.")]) -> None:
+def fetch(name: Annotated[str, typer.Argument(help="The name of a data set.")]) -> None:
     """Download a named data set and check its content.
 
     Example: isthmus data fetch fashion-mnist
@@ -64,12 +55,12 @@ def fetch(name: Annotated[str, typer.Argument(help="The data set's name.")]) -> 
     for file in fetched:
         out_console.print(f"{file}")
     if not fetched:
-        out_console.print(f"{name} is here already.")
+        out_console.print(f"{name} is on this machine already.")
 
 
 @data_app.command()
 def clean() -> None:
-    """Delete the cache of decoded samples; it is rebuilt when needed.
+    """Delete the cache of decoded samples; it is filled again when needed.
 
     Example: isthmus data clean
     """
@@ -81,7 +72,7 @@ def clean() -> None:
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Noise = Annotated[
     list[str] | None,
-    typer.Option(help="Noise as for isthmus train; may be given repeatedly."),
+    typer.Option(help="Noise as kind:strength, as for isthmus train; may be given repeatedly."),
 ]
 
 
@@ -91,9 +82,7 @@ def preview_command(
     corrupt: Noise = None,
     through: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A run whose reconstructions are drawn as well; may be given repeatedly."
-        ),
+        typer.Option(help="A run whose reconstructions to draw too; may be given repeatedly."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("preview.png"),
     limit: Annotated[
@@ -103,12 +92,12 @@ def preview_command(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Draw samples of a source, with noise, and as runs reconstruct them.
+    """Draw samples of a source, the same with noise, and their reconstructions by runs.
 
     Example: isthmus data preview mnist --corrupt gaussian:0.1 --corrupt gaussian:0.5
     """
     from isthmus.inference import TrainedModel
-    from isthmus.reports.outputs import write_preview
+    from isthmus.reports.source_outputs import write_preview
 
     result = write_preview(
         source,
@@ -140,8 +129,8 @@ def map_command(
 
     Example: isthmus data map digits --out digits.png
     """
-    from isthmus.reports.outputs import write_source_map
     from isthmus.reports.pictures import describe_quality
+    from isthmus.reports.source_outputs import write_source_map
 
     result = write_source_map(
         source, out, method=method, max_samples=max_samples, seed=seed, limit=limit, track=track
@@ -161,25 +150,28 @@ def export_command(
             help="A source as for isthmus train, or a run folder for the run's own data."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="An .npz file, or a folder of pictures to create.")],
+    out: Annotated[
+        Path, typer.Option(help="The .npz file to write, or the folder of images to create.")
+    ],
     split: Annotated[
         str | None, typer.Option(help="train, validation or test; by default all samples.")
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only the sample of this name; may be given repeatedly."),
+        typer.Option(help="The name of a sample to write, and no others; may be given repeatedly."),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(help="Maximum number of samples, spread evenly.")
+        int | None,
+        typer.Option(help="Maximum number of samples to write, spread evenly; by default all."),
     ] = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Write samples to a file or as pictures, such as the test split of a run.
+    """Write samples to a file or as images, such as the test split of a run.
 
     Example: isthmus data export runs/mine --split test --out test.npz
     """
-    from isthmus.reports.outputs import write_export
+    from isthmus.reports.source_outputs import write_export
     from isthmus.session import Session
     from isthmus.training.run import is_run
 

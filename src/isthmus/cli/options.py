@@ -3,7 +3,7 @@
 `isthmus train` has 38 parameters, most of them fields of `TrainingConfig`: each with a name, a
 type, a default and a description, which is all that an option needs. So the command takes
 dataclasses as parameters, and `expand_options` makes an option of every field. The field's metadata
-say in which `panel` of the help it stands, and its `metavar`, if it has one of its own.
+name the `panel` of the help that lists it and, where the default is not clear, the `metavar`.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import typer
 
 
 def expand_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give each field of a command's dataclass parameters an option of its own.
+    """Make an option of each field of a command's dataclass parameters.
 
     Parameters
     ----------
@@ -42,6 +42,7 @@ def expand_options(command: Callable[..., None]) -> Callable[..., None]:
         command(**values, **filled)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
+    # Typer reads types from `__annotations__` first, and those of `run` are of no use.
     run.__annotations__ = {}
     vars(run)["__signature__"] = inspect.Signature([*plain, *expanded])
     return run
@@ -95,10 +96,11 @@ def _annotation(field: "dataclasses.Field[Any]", hint: Any, text: str) -> Any:
     """
     if get_origin(hint) is Annotated:
         kind, option = get_args(hint)
-        option = copy(option)
+        option = copy(option)  # one object is shared by all commands that have this option
     else:
         names = [f"--{field.name.replace('_', '-')}"] if hint is bool else []
         metavar = field.metadata.get("metavar")
         kind, option = hint, typer.Option(*names, help=text, metavar=metavar)
+    # A KeyError is right: an option without a panel would be hidden below all others.
     option.rich_help_panel = field.metadata["panel"]
     return Annotated[kind, option]

@@ -1,4 +1,4 @@
-"""`isthmus recipe`: the known experiments, printed as commands and run."""
+"""`isthmus recipe`: known experiments, printed as commands and run."""
 
 import textwrap
 from pathlib import Path
@@ -14,20 +14,27 @@ if TYPE_CHECKING:
     from isthmus.recipes import Recipe
 
 recipe_app = typer.Typer(
-    help="Known experiments, each with what the literature reports.\n\n"
+    help="Repeat known experiments and compare the results with published ones.\n\n"
     "Example: isthmus recipe run mnist-denoise --quick",
     no_args_is_help=True,
 )
 app.add_typer(recipe_app, name="recipe")
 
-Name = Annotated[str, typer.Argument(help="A name that isthmus recipe list prints.")]
-Out = Annotated[Path | None, typer.Option(help="Folder to make; else runs/NAME.")]
-Quick = Annotated[bool, typer.Option("--quick", help="In under a minute, on a part of the data.")]
+Name = Annotated[
+    str, typer.Argument(help="The name of a recipe; isthmus recipe list prints them all.")
+]
+Out = Annotated[Path | None, typer.Option(help="The folder to create; by default runs/NAME.")]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick", help="Shorten the recipe to about a minute, with less data and fewer epochs."
+    ),
+]
 
 
 @recipe_app.command("list")
 def list_command(as_json: Json = False) -> None:
-    """List the recipes, and the data that each needs and that is missing.
+    """List the recipes and the data that is missing for each.
 
     Example: isthmus recipe list
     """
@@ -48,7 +55,7 @@ def list_command(as_json: Json = False) -> None:
 
 @recipe_app.command()
 def show(name: Name, out: Out = None, quick: Quick = False, as_json: Json = False) -> None:
-    """Print what a recipe does, as commands that can be typed.
+    """Print the commands that a recipe runs.
 
     Example: isthmus recipe show fashion-2d
     """
@@ -58,6 +65,7 @@ def show(name: Name, out: Out = None, quick: Quick = False, as_json: Json = Fals
     commands = recipe.commands(out or _default_folder(recipe), quick)
     texts = {"explanation": recipe.explanation, "commands": commands}
     intro = textwrap.wrap(f"{recipe.description}. {recipe.explanation}", 97)
+    # The prose as comments of a shell, so that the output is a script.
     text = "\n".join([*(f"# {line}" for line in intro), *commands])
     print_result(_summarize(recipe) | texts, text, as_json)
 
@@ -68,13 +76,16 @@ def run(
     out: Out = None,
     quick: Quick = False,
     seeds: Annotated[
-        int, typer.Option(help="Run everything so many times, and give mean and deviation.")
+        int,
+        typer.Option(
+            help="How many times to run everything; with several, the mean and deviation are given."
+        ),
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Run a recipe; it leaves run folders, pictures and a page.
+    """Run a recipe, which writes run folders, pictures and a page of results.
 
-    A recipe that was stopped continues when it is run again: what is trained is kept.
+    If a recipe was stopped, the same command continues it; finished runs are kept.
 
     Example: isthmus recipe run mnist-denoise --quick
     """
@@ -87,8 +98,8 @@ def run(
         result = run_recipe(
             recipe, folder, quick=quick, seeds=seeds, track=track, follow=show_training, say=say
         )
-    except (KeyboardInterrupt, SystemExit):
-        say("Run the same recipe again to continue with what is left.")
+    except (KeyboardInterrupt, SystemExit):  # the latter after Ctrl-C in a training
+        say("Stopped; the same command continues the recipe.")
         raise
     content = {"page": str(result.page), "quick": quick, "metrics": result.metrics}
     print_result(content, f"{result.page}", as_json)

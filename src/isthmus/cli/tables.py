@@ -16,7 +16,7 @@ REPRESENTATIONS = {
 }
 MAX_CONFUSION_CLASSES = 12  # a larger matrix does not fit a terminal of 80 columns
 MAX_LISTED_CLASSES, WORST_CLASSES = 30, 10  # of more classes, only the worst are listed
-ELSEWHERE = "{} {:,} classes {} in --json and in isthmus report."
+HINT = "--json and isthmus report show all {:,} classes."
 
 
 def show_evaluation(result: dict[str, Any]) -> None:
@@ -37,6 +37,43 @@ def show_evaluation(result: dict[str, Any]) -> None:
     out_console.print(_cost_line(result), highlight=False, soft_wrap=True)
 
 
+def show_models(descriptions: dict[str, str]) -> None:
+    """Print the names of models and what they are.
+
+    Parameters
+    ----------
+    descriptions : dict of str to str
+        By name.
+    """
+    table = Table(box=None, show_header=False)
+    for row in descriptions.items():
+        table.add_row(*row)
+    out_console.print(table)
+
+
+def show_layers(model: dict[str, Any]) -> None:
+    """Print the layers of a model and their totals.
+
+    Parameters
+    ----------
+    model : dict
+        As `isthmus.reports.outputs.describe_model` returns it.
+    """
+    table = Table(box=None, header_style="bold")
+    for title in ("layer", "kind", "output"):
+        table.add_column(title, no_wrap=title != "kind")
+    for title in ("parameters", "multiplications"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for layer in model["layers"]:
+        numbers = (f"{layer['trainable'] + layer['frozen']:,}", f"{layer['macs']:,}")
+        table.add_row(layer["name"], layer["kind"], " × ".join(map(str, layer["shape"])), *numbers)
+    out_console.print(table)
+    out_console.print(
+        f"\n{model['parameters']:,} parameters, of which {model['trainable']:,} trainable and "
+        f"{model['not_trainable']:,} not; {model['macs']:,} multiplications a sample"
+    )
+
+
 def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
     """Yield the tables of an autoencoder: errors, and classes predicted from its codes."""
     from isthmus.evaluation.summaries import compare_reconstructions
@@ -49,25 +86,25 @@ def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
     yield make_table(["", "squared error", "PSNR, dB", "SSIM", "cross-entropy"], rows)
     if "codes" in result:
         probes = ("knn_4", "logistic")
-        read = [
+        accuracies = [
             [title, *(_share(result[name][one]) for one in probes)]
             for name, title in REPRESENTATIONS.items()
         ]
-        yield make_table(["classes predicted from", "4 nearest", "logistic regression"], read)
+        yield make_table(["classes predicted from", "4 nearest", "logistic regression"], accuracies)
 
 
 def _prediction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
-    """Yield the tables of a classifier or segmenter: accuracy in all, and by class."""
+    """Yield the tables of a classifier or segmenter: accuracy over all and by class."""
     from isthmus.evaluation.summaries import compare_predictions
 
     test, masks = result["test"], "mean_iou" in result["test"]
-    right = "pixels right" if masks else "right"
+    accuracy = "pixel accuracy" if masks else "accuracy"
     yield make_table(
-        ["", right], [[name, _share(one)] for name, one in compare_predictions(result)]
+        ["", accuracy], [[name, _share(one)] for name, one in compare_predictions(result)]
     )
     more = {
         "mean intersection over union": test.get("mean_iou"),
-        "among the likeliest five": test.get("top_5"),
+        "top-5 accuracy": test.get("top_5"),
         "expected calibration error": test.get("ece"),
     }
     others = [[name, _share(value)] for name, value in more.items() if value is not None]
@@ -95,7 +132,7 @@ def _class_tables(classes: dict[str, Any], quality: str) -> Iterable[Table | str
         ]
     yield make_table(heads, rows)
     if len(shown) < len(classes):
-        yield ELSEWHERE.format(f"These are the worst {len(shown)}; all", len(classes), "stand")
+        yield f"These are the worst {len(shown)}; {HINT.format(len(classes))}"
 
 
 def _confusion_table(names: Sequence[str], matrix: list[list[int]], masks: bool) -> Table | str:
@@ -103,7 +140,8 @@ def _confusion_table(names: Sequence[str], matrix: list[list[int]], masks: bool)
     from isthmus.viz.canvas import short_name
 
     if len(names) > MAX_CONFUSION_CLASSES:
-        return ELSEWHERE.format("The confusion matrix of", len(names), "stands")
+        return f"The confusion matrix is too large for a terminal; {HINT.format(len(names))}"
+    # Samples are few enough to count; of millions of pixels only shares are readable.
     rows = []
     for name, counts in zip(names, matrix, strict=True):
         total = max(1, sum(counts)) if masks else 0
@@ -129,6 +167,7 @@ def make_table(heads: Sequence[str] | None, rows: Iterable[Sequence[str]], gap: 
     gap : int
         Spaces between columns.
     """
+    # As `Text`, because names may contain brackets, which Rich would read as markup.
     texts = [[Text(text) for text in row] for row in rows]
     table = Table(box=None, show_header=heads is not None, header_style="bold", pad_edge=False)
     table.padding = (0, gap, 0, 0)
@@ -144,11 +183,11 @@ def _share(value: float | None) -> str:
 
 
 def _noise_note(result: dict[str, Any]) -> str:
-    return f", made noisy by {result['noise']['corrupt']}" if "noise" in result else ""
+    return f", with the noise {result['noise']['corrupt']}" if "noise" in result else ""
 
 
 def _cost_line(result: dict[str, Any]) -> str:
-    """Say how large the model is and what training it cost."""
+    """Describe the size of the model and the cost of its training."""
     model, training = result["model"], result["training"]
     size = format_number(model["code_size"])
     what = f"a code of {size}" if "mse" in result["test"] else f"{size} features"

@@ -1,7 +1,7 @@
-"""What the command line shows: progress bars, results for people, JSON for machines.
+"""Output of the command line: progress bars, results as text or JSON, and messages.
 
-Results are printed on standard output; whatever else there is to say, on standard error. So the
-output of a command with `--json` is JSON and nothing else.
+Results are printed on standard output, everything else on standard error. So the output of a
+command with `--json` is JSON and nothing else.
 """
 
 import json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SECONDS_BETWEEN_DRAWS = 0.2  # of the training bar; drawing reads the loss, which waits for a GPU
-LINES_WITHOUT_TERMINAL = 10  # about so many of all epochs are reported where there is no bar
+MAX_EPOCH_LINES = 10  # about as many epochs are reported where there is no bar, as in log files
 
 out_console = Console()
 console = Console(stderr=True)
@@ -32,7 +32,7 @@ is_quiet = os.environ.get("RANK", "0") != "0"  # of several processes, only the 
 
 
 def say(text: str) -> None:
-    """Print something for people on standard error; of several processes, once."""
+    """Print a message on standard error; of several processes, only the first one does."""
     if not is_quiet:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -42,7 +42,12 @@ def print_result(content: dict[str, Any], text: str, as_json: bool) -> None:
     if as_json:
         print_json(content)
     else:
-        out_console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_text(text)
+
+
+def print_text(text: str) -> None:
+    """Print text on standard output as it is: names may contain brackets, which are markup."""
+    out_console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(content: Any) -> None:
@@ -51,7 +56,7 @@ def print_json(content: Any) -> None:
 
 
 def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
-    """Walk through items under a bar with rate and time to go, if there is a terminal."""
+    """Yield items under a bar with the rate and the time left, if there is a terminal."""
     from rich import progress
 
     class RateColumn(progress.ProgressColumn):
@@ -67,6 +72,7 @@ def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
         RateColumn(),
         progress.TimeRemainingColumn(),
     )
+    # Transient: a bar is of no interest once it is full.
     hidden = is_quiet or not console.is_terminal
     with progress.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         yield from bar.track(items, total=total, description=title)
@@ -100,11 +106,11 @@ class Download:
         self._bar.update(self._task, total=self.total or None, advance=count)
 
     def reset(self) -> None:
-        """Start with a new file."""
+        """Start counting a new file."""
         self._bar.reset(self._task)
 
     def close(self) -> None:
-        """Do nothing at the end of a file: the bar goes when all files are here."""
+        """Do nothing at the end of a file: the bar stays until all files have arrived."""
 
 
 def show_training(training: "Training", out: Path) -> "Progress | None":
@@ -114,7 +120,7 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
     it at once.
     """
     last, is_stopped = None, False
-    with _noting_interrupt() as is_interrupted:
+    with _catch_interrupt() as is_interrupted:
         for progress in _show(training):
             last = progress if progress.validation_loss is not None else last
             is_stopped = is_interrupted() and progress.step < progress.steps
@@ -122,8 +128,8 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
                 break
     if is_stopped:
         training.close()
-        say(f"Stopped; isthmus resume {out} goes on from the last whole epoch.")
-        sys.exit(130)
+        say(f"Stopped; isthmus resume {out} continues from the last whole epoch.")
+        sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
     return last
 
 
@@ -142,13 +148,13 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         f"epoch {best['epoch']:g}: {', '.join(metrics)}."
     )
     if last.step < last.steps:
-        text += f"\nStopped early; isthmus resume {out} goes on."
+        text += f"\nStopped early; isthmus resume {out} continues."
     print_result(content, text + f"\nNext: isthmus report {out}", as_json)
 
 
 @contextmanager
-def _noting_interrupt() -> Iterator[Callable[[], bool]]:
-    """Give a function that returns whether Ctrl-C was pressed; a second one acts as usual."""
+def _catch_interrupt() -> Iterator[Callable[[], bool]]:
+    """Provide a function that returns whether Ctrl-C was pressed; a second one acts as usual."""
     seen = False
 
     def note(*_: object) -> None:
@@ -156,6 +162,8 @@ def _noting_interrupt() -> Iterator[Callable[[], bool]]:
         seen = True
         signal.signal(signal.SIGINT, previous)
 
+    # A KeyboardInterrupt may be raised anywhere, also while a checkpoint is written. A note lets
+    # the current step end, so that nothing is lost but the epoch.
     previous = signal.signal(signal.SIGINT, note)
     try:
         yield lambda: seen
@@ -164,14 +172,14 @@ def _noting_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def _show(training: "Training") -> "Iterator[Progress]":
-    """Draw a bar with rate and time to go; without a terminal, print a line now and then."""
+    """Draw a bar with the rate and the time left; without a terminal, print some epochs."""
     if is_quiet:
         yield from training
     elif console.is_terminal:
         yield from _draw_bar(training)
     else:
         for progress in training:
-            every = max(1, progress.epochs // LINES_WITHOUT_TERMINAL)
+            every = max(1, progress.epochs // MAX_EPOCH_LINES)
             if progress.validation_loss is not None and (
                 progress.epoch % every == 0 or progress.step == progress.steps
             ):

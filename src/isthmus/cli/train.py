@@ -26,19 +26,22 @@ from isthmus.training.config import DATA, MODEL, OUTPUT, TrainingConfig
 if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
 
-Gray = Annotated[bool | None, typer.Option("--gray/--rgb", help="Turn images gray, or into color.")]
+Gray = Annotated[
+    bool | None,
+    typer.Option("--gray/--rgb", help="Convert images to gray or to color; by default neither."),
+]
 
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What to read of the source, and how.
+    """Options of `isthmus train` on reading the source.
 
     Parameters
     ----------
     crop : int, optional
-        Cut out the central square of so many pixels first.
+        Cut out the central square of this many pixels first; by default nothing is cut.
     background : str
-        Color behind transparent pixels.
+        Color behind transparent pixels, as a name or as #rrggbb.
     """
 
     size: Size = field(default=None, metadata=DATA)
@@ -49,29 +52,31 @@ class DataOptions:
 
     @property
     def preprocessing(self) -> "Preprocessing":
-        """What images are to go through."""
+        """The preprocessing of images."""
         return make_preprocessing(self.size, self.crop, self.gray, self.background)
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What to train.
+    """Options of `isthmus train` on the model.
 
     Parameters
     ----------
     task : str, optional
-        reconstruct, classify or segment; by default the model's.
+        reconstruct, classify or segment; by default that of the model.
     model : str, optional
-        conv, dense, cnn, alexnet, fcn8s, … (isthmus summary lists them); by default chosen by the
+        conv, dense, cnn, alexnet, fcn8s, … (isthmus summary lists all); by default chosen by the
         task.
     width : str, optional
-        Channels of the first layer of cnn; of alexnet and fcn… a factor on all channels.
+        Channels of the first layer of cnn, such as 32; for alexnet and fcn… a factor on all
+        channels, such as 0.25. By default the model's own.
     lrn : bool, optional
-        Local response normalization of alexnet.
+        Use local response normalization in alexnet; by default it is used.
     batch_norm : bool, optional
-        Batch normalization of fcn….
+        Use batch normalization in fcn…; by default it is used.
     dropout : float, optional
-        Share that dropout leaves out, of classifiers and segmenters.
+        Share of the features that dropout sets to zero in classifiers and segmenters; by default
+        the model's own.
     """
 
     task: str | None = field(default=None, metadata=MODEL)
@@ -84,7 +89,7 @@ class ModelOptions:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the model's row that were given."""
+        """The options of the model that were given."""
         return model_options(
             width=self.width, lrn=self.lrn, batch_norm=self.batch_norm, dropout=self.dropout
         )
@@ -92,12 +97,12 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where to write, and for how long.
+    """Options of `isthmus train` on the output.
 
     Parameters
     ----------
     out : path, optional
-        The run folder to make; by default runs/SOURCE.
+        The run folder to create; by default runs/SOURCE.
     """
 
     out: Path | None = field(default=None, metadata=OUTPUT)
@@ -114,24 +119,25 @@ def train(
     config: TrainingConfig,
     output: OutputOptions,
 ) -> None:
-    """Train an autoencoder on any source; or a classifier, or a segmenter.
+    """Train an autoencoder, a classifier or a segmenter.
 
     Example: isthmus train fashion-mnist --code-size 2 --out runs/fashion2
 
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.load import load_with
-    from isthmus.reports.outputs import describe_samples
+    from isthmus.reports.source_outputs import describe_samples
     from isthmus.training.store import require_free
-    from isthmus.training.train import train as begin
+    from isthmus.training.train import train as start_training
 
     preprocessing, task, options = data.preprocessing, parse_task(model.task), model.options
     out = output.out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
+    # Every process of torchrun reads the samples, memory-mapped from the same cache entry.
     samples = load_with(source, preprocessing, limit=data.limit, track=track)
     say(describe_samples(samples))
-    training = begin(
+    training = start_training(
         samples,
         model.model,
         out=out,
@@ -147,15 +153,20 @@ def train(
 @app.command()
 def resume(
     run: RunFolder,
-    epochs: Annotated[int | None, typer.Option(help="Epochs in all.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Total number of epochs; by default as many as the run was started with."
+        ),
+    ] = None,
     max_minutes: MaxMinutes = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a run that was stopped, exactly where it was; or make it longer.
+    """Continue a run that was stopped, exactly where it stopped, or train it longer.
 
     Example: isthmus resume runs/mine --epochs 40
     """
-    from isthmus.training.train import resume as go_on
+    from isthmus.training.train import resume as continue_training
 
-    training = go_on(run, epochs=epochs, max_minutes=max_minutes, track=track)
+    training = continue_training(run, epochs=epochs, max_minutes=max_minutes, track=track)
     follow(training, run, as_json)

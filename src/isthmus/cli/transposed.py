@@ -1,4 +1,4 @@
-"""`isthmus transposed`: a layer worked out on a small example."""
+"""`isthmus transposed`: a transposed convolution computed on a small example."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,18 +13,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LARGEST = 16  # numbers in a picture that can still be drawn one by one
+MAX_NUMBERS = 16  # numbers in a picture that can still be drawn one by one
 
 
 @app.command()
 def transposed(
-    values: Annotated[str, typer.Argument(help='A small picture, row by row: "1 2; 3 4".')],
-    kernel: Annotated[str, typer.Argument(help='A kernel: "1 1; 1 1".')],
-    stride: Annotated[int, typer.Option(help="How far the kernel moves for each number.")] = 1,
+    values: Annotated[
+        str, typer.Argument(help='The numbers of a small image, row by row, such as "1 2; 3 4".')
+    ],
+    kernel: Annotated[
+        str, typer.Argument(help='The numbers of a kernel, row by row, such as "1 1; 1 1".')
+    ],
+    stride: Annotated[
+        int, typer.Option(help="How many cells the kernel moves from one number to the next.")
+    ] = 1,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("transposed.png"),
     as_json: Json = False,
 ) -> None:
-    """Work out a transposed convolution, which decoders grow pictures by, number by number.
+    """Draw a transposed convolution, with which decoders enlarge images, number by number.
 
     Example: isthmus transposed "1 2; 3 4" "1 1; 1 1" --stride 2
     """
@@ -36,16 +42,16 @@ def transposed(
 
 
 def _matrix(text: str) -> "NDArray[np.float64]":
-    """Read numbers with spaces between, and rows with semicolons."""
+    """Parse numbers with spaces between them, and rows with semicolons."""
     import numpy as np
 
     try:
         matrix = np.array([[float(cell) for cell in row.split()] for row in text.split(";")])
     except ValueError:
         matrix = np.empty(0)
-    if matrix.ndim != 2 or not 0 < matrix.size <= LARGEST:
+    if matrix.ndim != 2 or not 0 < matrix.size <= MAX_NUMBERS:
         raise OptionError(
-            f"{text!r} is no small picture; give up to {LARGEST} numbers in rows of one length, "
-            'such as "1 2; 3 4".'
+            f"{text!r} is not a small matrix; give up to {MAX_NUMBERS} numbers in rows of "
+            'one length, such as "1 2; 3 4".'
         )
     return matrix

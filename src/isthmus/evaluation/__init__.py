@@ -1,1 +1,1 @@
-"""How good a model is: metrics on held-out data, compared with baselines."""
+"""The quality of models: metrics on held-out data, compared with baselines."""

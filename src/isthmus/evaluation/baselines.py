@@ -1,4 +1,4 @@
-"""Baselines: what anybody can have without training a network.
+"""Baselines: results that anybody can have without training a network.
 
 Their numbers do not depend on the model, so all runs on the same data, split and noise share them.
 """
@@ -21,8 +21,8 @@ from isthmus.evaluation.reconstructions import Method
 from isthmus.evaluation.setup import EvaluationSetup, draw, flatten
 from isthmus.training.targets import class_counts
 
-EXACT_PCA = 4096  # numbers per sample up to which all components are computed exactly
-LANCZOS_COMPONENTS, LANCZOS_NUMBERS = 64, 1024  # up to and above which Lanczos' method is faster
+MAX_EXACT_PCA = 4096  # numbers per sample up to which all components are computed exactly
+MAX_LANCZOS_COMPONENTS, MIN_LANCZOS_NUMBERS = 64, 1024  # where Lanczos' method is faster
 MAX_CLASSIFIER_NUMBERS = 2**24  # of training samples that classifiers of raw pixels are fitted on
 MAX_CLASSIFIED = 10_000  # test samples whose classes classifiers of raw pixels predict
 
@@ -34,11 +34,11 @@ class BaselineGroup:
     Parameters
     ----------
     name : str
-        Of the representation that `represent` gives.
+        Of the representation that `represent` returns.
     key : dict
-        What all of it depends on, as JSON.
+        Everything that the results depend on, as JSON.
     methods : dict of str to callable
-        What reconstructs; nothing is fitted before the first call.
+        The methods, by the names of their results; nothing is fitted before the first call.
     represent : callable
         From flattened samples (n, numbers) to (n, D), from which classes are predicted.
     """
@@ -81,9 +81,9 @@ def class_baselines(setup: EvaluationSetup) -> dict[str, Any]:
         accuracies of classifiers that are fitted on the raw values (see `probe`).
     """
     model, data = setup.model, setup.data
-    truth, learned = (targets_in_model_classes(model, part) for part in (setup.test, data))
+    targets, learned = (targets_in_model_classes(model, one) for one in (setup.test, data))
     counts = class_counts(data, learned, setup.train)
-    baselines: dict[str, Any] = {"majority": majority_accuracy(truth, counts)}
+    baselines: dict[str, Any] = {"majority": majority_accuracy(targets, counts)}
     if model.config.task == "classify":
         limit = MAX_CLASSIFIER_NUMBERS // data.values[0].size
         fitted = draw(setup.train, limit)
@@ -92,7 +92,7 @@ def class_baselines(setup: EvaluationSetup) -> dict[str, Any]:
             flatten(model, data.take(fitted)),
             learned[fitted],
             flatten(model, setup.test.take(tried)),
-            truth[tried],
+            targets[tried],
         )
     return baselines
 
@@ -106,25 +106,30 @@ def fit_pca(pixels: Array, components: int) -> Any:
     from sklearn.decomposition import PCA
 
     size = pixels.shape[1]
-    solver = "covariance_eigh" if size <= EXACT_PCA else "randomized"
-    if components <= LANCZOS_COMPONENTS and size > LANCZOS_NUMBERS and components < len(pixels):
+    solver = "covariance_eigh" if size <= MAX_EXACT_PCA else "randomized"
+    if (
+        components <= MAX_LANCZOS_COMPONENTS
+        and size > MIN_LANCZOS_NUMBERS
+        and components < len(pixels)
+    ):
         solver = "arpack"
-    if len(pixels) <= size <= EXACT_PCA:
+    if len(pixels) <= size <= MAX_EXACT_PCA:
         solver = "full"  # it decomposes the matrix of the samples, which is the smaller one
     return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
 
 
-def majority_accuracy(truth: NDArray[Any], counts: NDArray[np.int64]) -> float:
+def majority_accuracy(targets: NDArray[Any], counts: NDArray[np.int64]) -> float:
     """Return the accuracy of always predicting the class that is most frequent in training.
 
     Parameters
     ----------
-    truth : (N,) or (N, H, W)
+    targets : (N,) or (N, H, W)
         Of the test split; void does not count.
     counts : (K,) int64
         Samples or pixels of each class in training.
     """
-    valid = truth[truth != VOID] if truth.dtype == np.uint8 else truth
+    # Masks are uint8, and 255 is void; labels are int64, and 255 is a class like others.
+    valid = targets[targets != VOID] if targets.dtype == np.uint8 else targets
     return float((valid == counts.argmax()).mean())
 
 

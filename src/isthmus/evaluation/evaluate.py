@@ -1,4 +1,4 @@
-"""How good a trained model is, compared with baselines that anybody can have.
+"""The metrics of a trained model, compared with baselines that anybody can have.
 
 Everything is measured on samples that were not trained on, in one pass: each batch gets its frozen
 noise once and goes through the model and all baselines. For an MNIST denoiser (`--limit 20000`)
@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus.data.cache import cache_folder
 from isthmus.data.samples import Samples
-from isthmus.errors import RunError
+from isthmus.errors import OptionError, RunError
 from isthmus.evaluation.baselines import BaselineGroup, baseline_groups, class_baselines
 from isthmus.evaluation.filters import Array
 from isthmus.evaluation.predictions import score_predictions
@@ -34,6 +34,7 @@ def evaluate(
     *,
     own: Samples | None = None,
     plain: Run | None = None,
+    model: TrainedModel | None = None,
     cache: bool = True,
 ) -> dict[str, Any]:
     """Measure a run's model on data that it was not trained on.
@@ -42,12 +43,14 @@ def evaluate(
     ----------
     run : Run
     samples : Samples, optional
-        What to measure on: their test split if they have one, otherwise all. By default the test
-        split of the run's data.
+        The samples to measure on: their test split if they have one, otherwise all. By default the
+        test split of the run's data.
     own : Samples, optional
-        The run's data, if it is at hand; otherwise it is loaded again.
+        The run's data, if the caller has loaded it; by default it is loaded.
     plain : Run, optional
-        For a denoiser: a run on the same data without noise, to compare with.
+        For a denoiser only: a run on the same data without noise, to compare with.
+    model : TrainedModel, optional
+        The run's model, if the caller has loaded it; by default it is loaded.
     cache : bool
         Read and write results on the run's own test split: `evaluation.json` in the run folder,
         and in the cache the baselines, which runs on the same data share. They are computed again
@@ -78,20 +81,23 @@ def evaluate(
     Raises
     ------
     IsthmusError
-        If the run's data is gone or has changed, or the samples do not fit the model, or are a
-        part of the run's data that it may have been trained on.
+        If the run's data is gone or has changed, or the samples do not fit the model, or are
+        from the run's data and may have been trained on, or if `plain` is given and the run is no
+        denoiser.
     """
     own = own or run.samples()
     run.check(own)
     if plain is not None:
         _check_plain(run, plain)
-    setup = plan_evaluation(run, own, samples)
+    setup = plan_evaluation(run, own, samples, model)
+    # The key has indices into the data of the run, which say nothing of other samples.
     folder = cache_folder() / "baselines" if cache and setup.is_own_test else None
     file = run.path / FILE if folder and not run.is_in_memory else None
     key = setup.key(model=setup.model.fingerprint)
     cost = _cost(run, setup.model)  # first, so that a damaged history stops it before long work
     result = read_or_compute(file, key, lambda: measure(setup, folder))
-    if plain is not None and setup.corruption is not None:
+    if plain is not None:
+        # Not in the file of the run: another plain run would make it stale.
         result["baselines"]["plain"] = _measure_plain(setup, plain, folder)
     return {**result, **cost}
 
@@ -127,6 +133,7 @@ def _measure_autoencoder(setup: EvaluationSetup, folder: Path | None) -> Result:
             methods |= group.methods
         else:
             results[group.name] = result
+    # All that is missing in one pass, because drawing frozen noise is slow.
     scores = score_reconstructions(setup.batches(), methods)
     for group in missing:
         result = {"scores": {name: scores[name] for name in group.methods}}
@@ -180,7 +187,15 @@ def _file(folder: Path | None, key: Key) -> Path | None:
 
 
 def _check_plain(run: Run, plain: Run) -> None:
-    """Reject a run that may have been trained on this one's test split."""
+    """Require a denoiser and a run without noise that has not seen the denoiser's test split."""
+    if run.record.training_config.corruption is None:
+        raise OptionError(
+            f"{run.name} was trained without noise; only a denoiser is compared with a plain run."
+        )
+    if plain.record.training_config.corruption is not None:
+        raise OptionError(
+            f"{plain.name} was trained with noise; compare with a run that was trained without."
+        )
     same = plain.record.data["fingerprint"] == run.record.data["fingerprint"]
     if not same or not np.array_equal(plain.split().test, run.split().test):
         raise RunError(

@@ -20,9 +20,8 @@ Array = NDArray[np.float32]
 MIN_NOISE = 0.5 / 255  # half a gray value: images with less noise are returned as they are
 LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
-TV_BLOCK = (
-    2**16
-)  # pixels that are iterated on at once, so that all arrays fit the processor's cache
+# Pixels that are iterated on at once, so that all arrays fit in the processor's cache.
+TV_BLOCK = 2**16
 TV_STEP = 0.25  # of the descent, the largest for which the paper saw convergence
 TV_TOLERANCE = 2e-4  # stop when the cost falls by less than this share of the first cost
 TV_ITERATIONS = 200  # at most
@@ -36,14 +35,14 @@ class Filter:
     ----------
     apply : callable
         From x (N, C, H, W) or (N, C, L) float32 in [0, 1] to the same.
-    about : str
+    description : str
         One line for people.
     takes : tuple of str
         "images", "signals" or both.
     """
 
     apply: Callable[[Array], Array]
-    about: str
+    description: str
     takes: tuple[str, ...] = ("images",)
 
 
@@ -60,7 +59,7 @@ def filter_names(shape: Sequence[int]) -> list[str]:
 
 
 def median(x: Array) -> Array:
-    """Take the median of each pixel's neighborhood, per channel: 3 × 3, or 3 in a signal."""
+    """Return the median of each pixel's neighborhood, per channel: 3 × 3, or 3 in a signal."""
     from scipy.ndimage import median_filter
 
     filtered: Array = median_filter(x, (1, 1, *(3 for _ in x.shape[2:])))
@@ -102,7 +101,7 @@ def tv(x: Array) -> Array:
     its own.
     """
     levels = noise_level(x)
-    noisy = levels > MIN_NOISE
+    noisy = levels > MIN_NOISE  # a weight of zero would divide by zero
     filtered = np.array(x)
     channels = np.ascontiguousarray(x[noisy]).reshape(-1, *x.shape[2:])
     weights = np.repeat(0.75 * levels[noisy], x.shape[1])
@@ -170,12 +169,12 @@ def _minimize_variation(noisy: Array, weights: Array) -> Array:
             first = cost
         elif (stopped := np.abs(previous - cost) < TV_TOLERANCE * first).any():
             result[active[stopped]] = image[stopped]
-            going = ~stopped
+            rest = ~stopped
             active, noisy, weights, first = (
-                values[going] for values in (active, noisy, weights, first)
+                values[rest] for values in (active, noisy, weights, first)
             )
-            dual, gradient = dual[:, going], gradient[:, going]
-            image, length, cost = image[going], length[going], cost[going]
+            dual, gradient = dual[:, rest], gradient[:, rest]
+            image, length, cost = image[rest], length[rest], cost[rest]
             if not len(active):
                 return result
         previous = cost

@@ -1,6 +1,6 @@
-"""What classifiers and segmenters predict, and how right they are.
+"""Predictions of classifiers and segmenters, and metrics of them.
 
-`predict_samples` runs the model once; metrics, rows and pictures follow from what it returns.
+`predict_samples` runs the model once; metrics, rows and pictures follow from its result.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from isthmus.data.samples import VOID, Samples
 from isthmus.errors import OptionError
 from isthmus.inference import TrainedModel
 
-TOP = 5  # classes among which `top_5` looks for the true one
+TOP_K = 5  # classes among which `top_5` looks for the true one
 MIN_PROBABILITY = 1e-12  # of the true class in the cross-entropy, which would be infinite for 0
 
 
 @dataclass(frozen=True, eq=False)
 class ClassPredictions:
-    """What a classifier predicts for samples.
+    """The predictions of a classifier for samples.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ClassPredictions:
     class_names : tuple of K str
     probabilities : (N, K) float32
     targets : (N,) int64, optional
-        The true classes, needed for everything that says what is right.
+        The true classes; needed for all metrics.
     """
 
     names: Sequence[str]
@@ -55,18 +55,18 @@ class ClassPredictions:
 
     @cached_property
     def reliability(self) -> metrics.Reliability:
-        """How often predictions are right, by their confidence."""
+        """How often predictions are correct, by their confidence."""
         return metrics.reliability(torch.from_numpy(self.probabilities), self._targets)
 
     def scores(self) -> dict[str, Any]:
         """Return the metrics; see `score_predictions`."""
         matrix, labels = torch.from_numpy(self.confusion), self._targets
         probabilities = torch.from_numpy(self.probabilities)
-        has_top = len(self.class_names) > TOP
+        has_top = len(self.class_names) > TOP_K
         return {
             "n": len(labels),
             "accuracy": metrics.accuracy(matrix),
-            **({"top_5": metrics.top_k(probabilities, labels, TOP)} if has_top else {}),
+            **({"top_5": metrics.top_k(probabilities, labels, TOP_K)} if has_top else {}),
             "ece": self.reliability.error,
             "cross_entropy": _cross_entropy(probabilities, labels),
             "classes": {
@@ -85,10 +85,10 @@ class ClassPredictions:
     def rows(self) -> list[dict[str, Any]]:
         """Return a JSON object for each sample; see `prediction_rows`."""
         rows = [shares_by_class(self.class_names, row) for row in self.probabilities]
-        firsts = [next(iter(row)) for row in rows]
+        predicted = [next(iter(row)) for row in rows]
         return [
-            {"name": name, "class": first, "probability": row[first], "probabilities": row}
-            for name, first, row in zip(self.names, firsts, rows, strict=True)
+            {"name": name, "class": one, "probability": row[one], "probabilities": row}
+            for name, one, row in zip(self.names, predicted, rows, strict=True)
         ]
 
     def mistakes(self, limit: int) -> NDArray[np.int64]:
@@ -103,7 +103,7 @@ class ClassPredictions:
 
 @dataclass(frozen=True, eq=False)
 class MaskPredictions:
-    """What a segmenter predicts for images, counted: the masks themselves may not fit memory.
+    """The predictions of a segmenter for images, as counts: all masks may not fit in memory.
 
     Parameters
     ----------
@@ -176,6 +176,7 @@ def predict_samples(
     if model.config.task == "classify":
         return ClassPredictions(samples.names, classes, model.probabilities(samples), targets)
     model.require_task("classify", "segment")
+    # Batch by batch: the scores of all pixels for all classes would not fit in memory.
     shares, start = [], 0
     confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     for _, output in model.outputs(samples):
@@ -218,7 +219,7 @@ def score_predictions(model: TrainedModel, samples: Samples) -> dict[str, Any]:
 
 
 def prediction_rows(model: TrainedModel, samples: Samples) -> list[dict[str, Any]]:
-    """Return what a model predicts for each sample, as JSON objects.
+    """Return the prediction for each sample as a JSON object.
 
     Returns
     -------
@@ -239,12 +240,12 @@ def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[A
         If the samples have none, or have a class that the model does not know.
     """
     known, name = model.config.class_names, samples.origin.source or "the array"
-    truth = samples.labels if model.config.task == "classify" else samples.masks
-    if truth is None:
+    targets = samples.labels if model.config.task == "classify" else samples.masks
+    if targets is None:
         what = "labels" if model.config.task == "classify" else "masks"
-        raise OptionError(f"{name} has no {what} to compare with; isthmus predict needs none.")
+        raise OptionError(f"{name} has no {what} to compare with; isthmus predict works without.")
     if samples.class_names == known:
-        return truth
+        return targets
     unknown = [one for one in samples.class_names if one not in known]
     if unknown:
         raise OptionError(
@@ -256,7 +257,7 @@ def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[A
         places = np.zeros(len(samples.class_names), np.int64)
     for i, one in enumerate(samples.class_names):
         places[i] = known.index(one)
-    return places[truth].astype(truth.dtype)
+    return places[targets].astype(targets.dtype)
 
 
 def most_confident_mistakes(
@@ -272,6 +273,7 @@ def most_confident_mistakes(
 def shares_by_class(class_names: Sequence[str], shares: NDArray[Any]) -> dict[str, float]:
     """Return the probabilities or shares (K,) of one sample by class, the largest first."""
     order = np.argsort(-shares, kind="stable")
+    # Six decimals: float32 has about seven, of which the last ones differ between machines.
     return {class_names[i]: round(float(shares[i]), 6) for i in order}
 
 

@@ -1,4 +1,4 @@
-"""How much a code says about the classes: the accuracy of simple classifiers of codes."""
+"""Probes: the accuracy of simple classifiers shows how much codes hold of the classes."""
 
 import warnings
 from typing import Any
@@ -39,6 +39,7 @@ def probe(
     """
     import faiss
 
+    # Evenly spaced: the first samples of many sources are all of one class.
     fitted = evenly_spaced(len(train), MAX_FITTED)
     nearest = faiss.knn(_contiguous(test), _contiguous(train), min(NEIGHBORS, len(train)))[1]
     chosen = majority_vote(train_labels[nearest])

@@ -25,6 +25,7 @@ def read_result(path: Path | None, key: Key) -> Result | None:
     try:
         content = json.loads(path.read_bytes())
         result: Result = content["result"]
+        # Over key and result: a file with other numbers than were written is no result either.
         is_whole = content["fingerprint"] == fingerprint(key, result)
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""`EvaluationSetup`: which model is measured on which data."""
+"""`EvaluationSetup`: a model and the data that it is measured on."""
 
 import hashlib
 import math
@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus.data.corruption import Corruption
-from isthmus.data.samples import Samples
+from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.files import fingerprint
 from isthmus.inference import TrainedModel
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.run import Run
 
-FORMAT = 1  # of kept results; raise it when the same model and data would give other numbers
+FORMAT = 1  # of kept results; raise it when the same model and data give other numbers
 MAX_PCA_NUMBERS = 2**26  # of training samples (256 MiB); of more, samples are drawn
+TEST = SPLITS.index("test")
 MAX_PROBED = 10_000  # test samples whose classes are predicted from codes
 
 
@@ -37,7 +38,7 @@ class EvaluationSetup:
     train : (n,) int64
         Which of them the model was trained on, and baselines are fitted on.
     test : Samples
-        What is measured.
+        The samples to measure on.
     indices : (m,) int64
         The index of each test sample, from which its noise follows.
     is_own_test : bool
@@ -101,6 +102,7 @@ class EvaluationSetup:
         seed, start, digest = self.run.record.training_config.seed, 0, hashlib.sha256()
         for x in self.model.inputs(self.test):
             noisy = self.corruption.apply_fixed(x, seed, self.indices[start : start + len(x)])
+            # The fingerprint of the noise is computed on the way: drawing it again is slow.
             digest.update(noisy.movedim(1, -1).contiguous().numpy().data)
             start += len(x)
             yield noisy, x
@@ -108,7 +110,7 @@ class EvaluationSetup:
             self._check_noise(digest.hexdigest()[:16])
 
     def key(self, **more: Any) -> dict[str, Any]:
-        """Return what the results of baselines depend on, and what is added to it, as JSON."""
+        """Return everything that the results of baselines depend on, and more, as JSON."""
         preprocessing, config = self.model.preprocessing, self.run.record.training_config
         return {
             "format": FORMAT,
@@ -141,8 +143,10 @@ class EvaluationSetup:
             )
 
 
-def plan_evaluation(run: Run, data: Samples, samples: Samples | None) -> EvaluationSetup:
-    """Decide what to measure a run on: never on samples that it is known to have trained on.
+def plan_evaluation(
+    run: Run, data: Samples, samples: Samples | None, model: TrainedModel | None = None
+) -> EvaluationSetup:
+    """Choose the samples to measure a run on: never those that it was trained on.
 
     Parameters
     ----------
@@ -151,23 +155,25 @@ def plan_evaluation(run: Run, data: Samples, samples: Samples | None) -> Evaluat
         The data of the run.
     samples : Samples, optional
         Another source: its test split if it has one, otherwise all of it.
+    model : TrainedModel, optional
+        The model of the run; by default it is loaded.
 
     Raises
     ------
     OptionError
-        If the samples are a part of the run's data that it may have been trained on.
+        If the samples are from the run's data and may have been trained on.
     """
-    split, model = run.split(), run.model()
+    split, model = run.split(), model or run.model()
     if samples is None or samples.fingerprint == data.fingerprint:
         return EvaluationSetup(
             run, model, data, split.train, data.take(split.test), split.test, True
         )
-    if samples.splits is not None and (samples.splits == 2).any():
-        samples = samples.take(np.flatnonzero(samples.splits == 2))
+    if samples.splits is not None and (samples.splits == TEST).any():
+        samples = samples.take(np.flatnonzero(samples.splits == TEST))
     elif samples.origin.source and samples.origin.source == data.origin.source:
         raise OptionError(
-            f"{data.origin.source} is what the run was trained on; leave the source out to measure "
-            "on its test split."
+            f"the run was trained on {data.origin.source}; leave the source out to measure on its "
+            "test split."
         )
     return EvaluationSetup(run, model, data, split.train, samples, np.arange(len(samples)), False)
 

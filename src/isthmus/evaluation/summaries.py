@@ -8,8 +8,8 @@ BASELINE_TITLES = {
     "pca": "PCA with {components:,} components",
     "mean": "the mean training sample",
     "noisy": "the noisy input itself",
-    **{name: f"filter: {row.about}" for name, row in FILTERS.items()},
-    "plain": "the same without noise in training",
+    **{name: f"filter: {row.description}" for name, row in FILTERS.items()},
+    "plain": "the plain run, trained without noise",
 }
 
 
@@ -31,6 +31,7 @@ def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[
     if "noisy" in evaluation:
         rows["noisy"] = evaluation["noisy"]
     named = [(BASELINE_TITLES[name].format(**row), row) for name, row in rows.items()]
+    # The model first, whatever its rank: readers look for it there.
     first = (f"this model, {model['name']}, code of {model['code_size']:,}", evaluation["test"])
     return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
 
@@ -57,7 +58,7 @@ def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
 
 
 def reconstruction_verdict(evaluation: dict[str, Any]) -> str:
-    """Say in one sentence how an autoencoder compares with PCA."""
+    """Return a sentence that compares an autoencoder with PCA."""
     mse, pca = evaluation["test"]["mse"], evaluation["baselines"]["pca"]["mse"]
     components = evaluation["baselines"]["pca"]["components"]
     if mse < pca:
@@ -72,7 +73,7 @@ def reconstruction_verdict(evaluation: dict[str, Any]) -> str:
 
 
 def prediction_verdict(rows: list[tuple[str, float]], what: str) -> str:
-    """Say in one sentence how a classifier or segmenter compares with the best baseline.
+    """Return a sentence that compares a classifier or segmenter with the best baseline.
 
     Parameters
     ----------
@@ -83,11 +84,11 @@ def prediction_verdict(rows: list[tuple[str, float]], what: str) -> str:
     """
     (_, accuracy), *others = rows
     name, best = max(others, key=lambda row: row[1])
-    found = f"It finds the class of {accuracy:.1%} of the test {what}"
+    result = f"It predicts the class of {accuracy:.1%} of the test {what} correctly"
     if accuracy > best:
-        return f"{found}; the best baseline, {name}, of {best:.1%}."
+        return f"{result}; the best baseline, {name}, reaches {best:.1%}."
     if accuracy == best:
-        return f"{found}; a baseline, {name}, of as many."
+        return f"{result}, no more than a baseline, {name}."
     return (
-        f"{found}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
+        f"{result}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
     )

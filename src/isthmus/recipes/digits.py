@@ -1,25 +1,25 @@
 """Recipes on handwritten digits."""
 
 from isthmus.recipes.recipe import Metric, Recipe, accuracy, mse, psnr
-from isthmus.recipes.shared import BLOG, COURSE, FEW, TEST, Options, export_test
+from isthmus.recipes.shared import COURSE_REPORT, KERAS_BLOG, QUICK, TEST_FILE, Options, export_test
 from isthmus.recipes.step import DataFile
 from isthmus.recipes.steps import Evaluate, Map, MapSamples, Preview, Reconstruct, Train
 
-POOL: Options = {
+CONV_POOL: Options = {
     "model": "conv-pool",
     "batch_size": 128,
     "optimizer": "adam",
     "schedule": "constant",
     "loss": "bce",
-    "quick": FEW,
+    "quick": QUICK,
 }
-SELU: Options = {
+DENSE_SELU: Options = {
     "model": "dense-selu",
     "epochs": 30,
     "batch_size": 32,
     "schedule": "constant",
     "validation": 0.125,
-    "quick": FEW,
+    "quick": QUICK,
 }
 
 
@@ -31,27 +31,27 @@ MNIST_CONV = Recipe(
     "the same digit lie together on the map of the codes. For comparison, conv, the default model "
     "of Isthmus, has a code of the same size.",
     (
-        Train("mnist", **POOL, epochs=50, out="conv-pool"),
-        Train("mnist", code_size=128, out="conv", quick=FEW),
+        Train("mnist", **CONV_POOL, epochs=50, out="conv-pool"),
+        Train("mnist", code_size=128, out="conv", quick=QUICK),
         Evaluate("conv-pool"),
         Evaluate("conv"),
         export_test("conv-pool", 5_000),
         Reconstruct(
             "conv-pool",
-            TEST,
+            TEST_FILE,
             limit=10,
             out="reconstructions.png",
             caption="Test digits, their codes and their reconstructions.",
         ),
         Preview(
-            TEST,
+            TEST_FILE,
             through=("conv-pool", "conv"),
             out="models.png",
             caption="Test digits and their reconstructions by both models.",
         ),
         Map(
             "conv-pool",
-            TEST,
+            TEST_FILE,
             method="tsne",
             seed=0,
             out="map.png",
@@ -59,7 +59,7 @@ MNIST_CONV = Recipe(
         ),
     ),
     (
-        Metric("cross-entropy on the test split", "conv-pool.test.bce", "0.094", BLOG),
+        Metric("cross-entropy on the test split", "conv-pool.test.bce", "0.094", KERAS_BLOG),
         Metric("… conv (our default)", "conv.test.bce"),
         mse("squared error on the test split", "conv-pool.test.mse"),
         mse("… conv (our default)", "conv.test.mse"),
@@ -80,30 +80,30 @@ MNIST_DENOISE = Recipe(
     "removes noise. The third is the second trained by Adadelta, with event files for TensorBoard; "
     "the last is conv, the default model of Isthmus.",
     (
-        Train("mnist", **POOL, epochs=20, out="plain"),
-        Train("mnist", **POOL, epochs=20, corrupt=NOISE, out="denoiser"),
+        Train("mnist", **CONV_POOL, epochs=20, out="plain"),
+        Train("mnist", **CONV_POOL, epochs=20, corrupt=NOISE, out="denoiser"),
         Train(
             "mnist",
-            **{**POOL, "optimizer": "adadelta"},
+            **{**CONV_POOL, "optimizer": "adadelta"},
             epochs=20,
             corrupt=NOISE,
             tensorboard=True,
             out="adadelta",
         ),
-        Train("mnist", code_size=128, corrupt=NOISE, out="conv", quick=FEW),
+        Train("mnist", code_size=128, corrupt=NOISE, out="conv", quick=QUICK),
         Evaluate("plain"),
         Evaluate("denoiser", plain="plain"),
         Evaluate("adadelta"),
         Evaluate("conv"),
         export_test("plain", 10),
         Preview(
-            TEST,
+            TEST_FILE,
             through=("plain", "denoiser"),
             out="clean.png",
             caption="Test digits without noise, and their reconstructions by both models.",
         ),
         Preview(
-            TEST,
+            TEST_FILE,
             corrupt=(NOISE,),
             through=("plain", "denoiser", "adadelta", "conv"),
             out="noisy.png",
@@ -116,9 +116,9 @@ MNIST_DENOISE = Recipe(
             "… after the model trained without noise",
             "denoiser.baselines.plain.psnr",
             "pictures only",
-            BLOG,
+            KERAS_BLOG,
         ),
-        psnr("… after the denoiser", "denoiser.test.psnr", "pictures only", BLOG),
+        psnr("… after the denoiser", "denoiser.test.psnr", "pictures only", KERAS_BLOG),
         psnr("… after the denoiser trained by Adadelta", "adadelta.test.psnr"),
         psnr("… after conv (our default)", "conv.test.psnr"),
         psnr("… after a 3 × 3 median filter, twice", "denoiser.baselines.median-twice.psnr"),
@@ -128,7 +128,7 @@ MNIST_DENOISE = Recipe(
 )
 
 
-CSV = DataFile(
+KAGGLE_CSV = DataFile(
     ("digit-recognizer/train.csv.gz", "digit-recognizer/train.csv"),
     "download train.csv of Kaggle's competition digit-recognizer and put it there",
 )
@@ -141,26 +141,33 @@ DIGITS_DENSE = Recipe(
     "code of the same size.",
     (
         Preview(
-            CSV,
+            KAGGLE_CSV,
             corrupt=("gaussian:0.1", "gaussian:0.2", "gaussian:0.5"),
             out="noise.png",
             caption="Digits with noise of three strengths.",
         ),
-        Train(CSV, **SELU, optimizer="sgd", lr=1.5, out="dense"),
-        Train(CSV, **SELU, optimizer="adam", lr=0.001, corrupt="gaussian:0.2", out="denoiser"),
-        Train(CSV, code_size=30, validation=0.125, out="conv", quick=FEW),
+        Train(KAGGLE_CSV, **DENSE_SELU, optimizer="sgd", lr=1.5, out="dense"),
+        Train(
+            KAGGLE_CSV,
+            **DENSE_SELU,
+            optimizer="adam",
+            lr=0.001,
+            corrupt="gaussian:0.2",
+            out="denoiser",
+        ),
+        Train(KAGGLE_CSV, code_size=30, validation=0.125, out="conv", quick=QUICK),
         Evaluate("dense"),
         Evaluate("conv"),
         Evaluate("denoiser", plain="dense"),
         export_test("dense", 1_000),
         Preview(
-            TEST,
+            TEST_FILE,
             through=("dense", "conv"),
             out="reconstructions.png",
             caption="Test digits and their reconstructions by dense and conv.",
         ),
         Preview(
-            TEST,
+            TEST_FILE,
             corrupt=("gaussian:0.2",),
             through=("dense", "denoiser"),
             out="denoised.png",
@@ -168,7 +175,7 @@ DIGITS_DENSE = Recipe(
         ),
         Map(
             "dense",
-            TEST,
+            TEST_FILE,
             method="tsne",
             layer="decoder.3",
             seed=0,
@@ -190,7 +197,7 @@ DIGITS_DENSE = Recipe(
         Metric("cross-entropy of the denoiser, from noisy digits", "denoiser.test.bce"),
         Metric("… of the model without noise, from the same", "denoiser.baselines.plain.bce"),
     ),
-    file=CSV,
+    file=KAGGLE_CSV,
 )
 
 
@@ -211,10 +218,16 @@ DIGITS_PCA = Recipe(
     ),
     (
         Metric(
-            "explained variance of the first axis", "map.explained_variance.0", "0.1489", COURSE
+            "explained variance of the first axis",
+            "map.explained_variance.0",
+            "0.1489",
+            COURSE_REPORT,
         ),
         Metric(
-            "explained variance of the second axis", "map.explained_variance.1", "0.1362", COURSE
+            "explained variance of the second axis",
+            "map.explained_variance.1",
+            "0.1362",
+            COURSE_REPORT,
         ),
         accuracy("accuracy of the 10 nearest neighbors on the map", "map.knn_10"),
     ),

@@ -1,7 +1,7 @@
 """Recipes on Labeled Faces in the Wild."""
 
 from isthmus.recipes.recipe import Recipe, mse
-from isthmus.recipes.shared import COURSE, TEST, Options, export_test
+from isthmus.recipes.shared import COURSE_REPORT, TEST_FILE, Options, export_test
 from isthmus.recipes.steps import (
     BuildIndex,
     Evaluate,
@@ -13,13 +13,13 @@ from isthmus.recipes.steps import (
     Transposed,
 )
 
-FEW_FACES: Options = {"limit": 240, "epochs": 5, "batch_size": 8}
+QUICK_FACES: Options = {"limit": 240, "epochs": 5, "batch_size": 8}
 ADAMAX: Options = {
     "epochs": 25,
     "batch_size": 32,
     "optimizer": "adamax",
     "schedule": "constant",
-    "quick": FEW_FACES,
+    "quick": QUICK_FACES,
 }
 LINEAR: Options = {"model": "linear", "code_size": 32, **ADAMAX}
 DEEP: Options = {"model": "conv-transpose", **ADAMAX}
@@ -34,19 +34,19 @@ FACES_LINEAR = Recipe(
     "that falls to zero, the default of Isthmus, it comes closer.",
     (
         Train("lfw", **LINEAR, out="linear"),
-        Train("lfw", model="linear", code_size=32, out="adamw", quick=FEW_FACES),
+        Train("lfw", model="linear", code_size=32, out="adamw", quick=QUICK_FACES),
         Evaluate("linear"),
         Evaluate("adamw"),
         export_test("linear", 10),
         Preview(
-            TEST,
+            TEST_FILE,
             through=("linear", "adamw"),
             out="reconstructions.png",
             caption="Test faces and their reconstructions from 32 numbers.",
         ),
     ),
     (
-        mse("squared error on the test split", "linear.test.mse", "as PCA", COURSE),
+        mse("squared error on the test split", "linear.test.mse", "as PCA", COURSE_REPORT),
         mse("… trained with our defaults", "adamw.test.mse"),
         mse("… PCA with 32 components", "linear.baselines.pca.mse"),
         mse("… the mean face", "linear.baselines.mean.mse"),
@@ -55,9 +55,9 @@ FACES_LINEAR = Recipe(
 )
 
 
-SIZES = (1, 8, 32, 128, 512)
-BY_SIZE = tuple(f"code-{size}" for size in SIZES)
-REPORTED = {32: ("aims at 0.0056 in an hour", "course exercise, Keras")}
+CODE_SIZES = (1, 8, 32, 128, 512)
+RUNS_BY_SIZE = tuple(f"code-{size}" for size in CODE_SIZES)
+REPORTED_BY_SIZE = {32: ("aims at 0.0056 in an hour", "course exercise, Keras")}
 FACES_DEEP = Recipe(
     "faces-deep",
     "a deep autoencoder on faces, codes from 1 to 512, and how its decoder grows pictures",
@@ -80,19 +80,19 @@ FACES_DEEP = Recipe(
             out="over.png",
             caption="A kernel of 3 × 3: the products overlap, and are added where they do.",
         ),
-        *(Train("lfw", **DEEP, code_size=size, out=f"code-{size}") for size in SIZES),
+        *(Train("lfw", **DEEP, code_size=size, out=f"code-{size}") for size in CODE_SIZES),
         Train("lfw", **LINEAR, out="linear"),
-        Train("lfw", code_size=32, out="conv", quick=FEW_FACES),
-        *(Evaluate(run) for run in (*BY_SIZE, "linear", "conv")),
+        Train("lfw", code_size=32, out="conv", quick=QUICK_FACES),
+        *(Evaluate(run) for run in (*RUNS_BY_SIZE, "linear", "conv")),
         export_test("code-32", 10),
         Preview(
-            TEST,
-            through=BY_SIZE,
+            TEST_FILE,
+            through=RUNS_BY_SIZE,
             out="reconstructions.png",
             caption="Test faces and their reconstructions from codes of 1 to 512 numbers.",
         ),
         Preview(
-            TEST,
+            TEST_FILE,
             through=("linear", "code-32", "conv"),
             out="models.png",
             caption="From 32 numbers: the linear model, this model, and conv.",
@@ -103,11 +103,11 @@ FACES_DEEP = Recipe(
             mse(
                 f"squared error on the test split, code of {size}",
                 f"code-{size}.test.mse",
-                *REPORTED.get(size, ()),
+                *REPORTED_BY_SIZE.get(size, ()),
             )
-            for size in SIZES
+            for size in CODE_SIZES
         ),
-        mse("… linear, code of 32", "linear.test.mse", "as PCA", COURSE),
+        mse("… linear, code of 32", "linear.test.mse", "as PCA", COURSE_REPORT),
         mse("… PCA with 32 components", "linear.baselines.pca.mse"),
         mse("… conv (our default), code of 32", "conv.test.mse"),
     ),
@@ -129,12 +129,12 @@ FACES_DENOISE = Recipe(
         ),
         Train("lfw", **DEEP, code_size=512, out="plain"),
         Train("lfw", **DEEP, code_size=512, corrupt="gaussian:0.1", out="denoiser"),
-        Train("lfw", code_size=512, corrupt="gaussian:0.1", out="conv", quick=FEW_FACES),
+        Train("lfw", code_size=512, corrupt="gaussian:0.1", out="conv", quick=QUICK_FACES),
         Evaluate("denoiser", plain="plain"),
         Evaluate("conv"),
         export_test("denoiser", 10),
         Preview(
-            TEST,
+            TEST_FILE,
             corrupt=("gaussian:0.1",),
             through=("plain", "denoiser", "conv"),
             out="denoised.png",
@@ -144,7 +144,7 @@ FACES_DENOISE = Recipe(
     ),
     (
         mse("squared error of the noisy faces", "denoiser.noisy.mse"),
-        mse("… after the denoiser", "denoiser.test.mse", "pictures only", COURSE),
+        mse("… after the denoiser", "denoiser.test.mse", "pictures only", COURSE_REPORT),
         mse("… after the same model trained without noise", "denoiser.baselines.plain.mse"),
         mse("… after conv (our default) trained with noise", "conv.test.mse"),
     ),
@@ -152,25 +152,24 @@ FACES_DENOISE = Recipe(
 )
 
 
-EVERY_16TH: Options = {
-    "limit": 828
-}  # of the faces; those that are searched and morphed are among them
-OWN_MODEL = (
-    Train("lfw", code_size=32, out="conv", quick={**EVERY_16TH, "epochs": 8}),
+# Every 16th face: samples are spread evenly, and these hold the faces of all queries and morphs.
+QUICK_LIMIT: Options = {"limit": 828}
+CONV_STEPS = (
+    Train("lfw", code_size=32, out="conv", quick={**QUICK_LIMIT, "epochs": 8}),
     Evaluate("conv"),
 )
-OWN_ERROR = mse(
-    "squared error on the test split, code of 32", "conv.test.mse", "pictures only", COURSE
+CONV_ERROR = mse(
+    "squared error on the test split, code of 32", "conv.test.mse", "pictures only", COURSE_REPORT
 )
-QUERIES = ("Serena_Williams", "George_W_Bush", "Jennifer_Aniston")
+QUERY_NAMES = ("Serena_Williams", "George_W_Bush", "Jennifer_Aniston")
 FACES_SEARCH = Recipe(
     "faces-search",
     "faces that look alike, found by their codes",
     "Images are similar if their codes are close. The model was trained without names: what it "
     "finds shares the pose, the light and the smile more often than the person.",
     (
-        *OWN_MODEL,
-        BuildIndex("conv", "lfw", quick=EVERY_16TH),
+        *CONV_STEPS,
+        BuildIndex("conv", "lfw", quick=QUICK_LIMIT),
         *(
             Search(
                 "conv",
@@ -180,34 +179,34 @@ FACES_SEARCH = Recipe(
                 caption=f"The faces whose codes are nearest to that of {name.replace('_', ' ')}.",
             )
             for row, (name, number) in enumerate(
-                zip(QUERIES, ("0027", "0101", "0018"), strict=True), 1
+                zip(QUERY_NAMES, ("0027", "0101", "0018"), strict=True), 1
             )
         ),
     ),
-    (OWN_ERROR,),
+    (CONV_ERROR,),
     needs=("lfw",),
 )
 
 
-MORPHED = (
+MORPHED_NAMES = (
     "Serena_Williams/Serena_Williams_0027",
     "Jennifer_Aniston/Jennifer_Aniston_0018",
     "Tony_Blair/Tony_Blair_0025",
     "Andre_Agassi/Andre_Agassi_0026",
 )
-FILES = tuple(f"faces/{name}.png" for name in MORPHED)
+MORPHED_FILES = tuple(f"faces/{name}.png" for name in MORPHED_NAMES)
 FACES_MORPH = Recipe(
     "faces-morph",
     "one face becomes another",
-    "The straight line between two codes, decoded point by point. The frames are no mixture of "
-    "two photographs, but a face each.",
+    "The straight line between two codes, decoded point by point. A frame is not a mixture of "
+    "two photographs, but one face.",
     (
-        *OWN_MODEL,
+        *CONV_STEPS,
         Export(
             "lfw",
-            only=tuple(f"{name}.jpg" for name in MORPHED),
+            only=tuple(f"{name}.jpg" for name in MORPHED_NAMES),
             out="faces",
-            quick=EVERY_16TH,
+            quick=QUICK_LIMIT,
         ),
         *(
             Morph(
@@ -217,23 +216,23 @@ FACES_MORPH = Recipe(
                 out=f"strip-{row}.png",
                 caption="From one face to another; at the ends the photographs themselves.",
             )
-            for row, files in enumerate((FILES[:2], FILES[2:]), 1)
+            for row, files in enumerate((MORPHED_FILES[:2], MORPHED_FILES[2:]), 1)
         ),
         Morph(
             "conv",
-            FILES,
+            MORPHED_FILES,
             steps=7,
             out="sheet.png",
             caption="Between four faces, which are at the corners.",
         ),
         Morph(
             "conv",
-            (FILES[0], FILES[2]),
+            (MORPHED_FILES[0], MORPHED_FILES[2]),
             steps=15,
             out="film.gif",
-            caption="A morph as a film.",
+            caption="A morph as an animation.",
         ),
     ),
-    (OWN_ERROR,),
+    (CONV_ERROR,),
     needs=("lfw",),
 )

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from isthmus.recipes.recipe import PERCENT, Metric, Recipe, accuracy
-from isthmus.recipes.shared import BLOG, COURSE, TEST, Options, export_test
+from isthmus.recipes.shared import COURSE_REPORT, KERAS_BLOG, TEST_FILE, Options, export_test
 from isthmus.recipes.steps import Evaluate, Export, Predict, Train
 
-PETS: Options = {"task": "classify", "size": 64, "limit": 4000}
-FEW_PETS: Options = {"limit": 600, "epochs": 10, "size": 32}
+CATS_DOGS: Options = {"task": "classify", "size": 64, "limit": 4000}
+QUICK_PETS: Options = {"limit": 600, "epochs": 10, "size": 32}
 
 
 PETS_CNN = Recipe(
@@ -17,14 +17,14 @@ PETS_CNN = Recipe(
     "tinted a little in every epoch. Of at most 4,000 photographs, some are held out. The blog "
     "post trains on 2,000, of 150 pixels.",
     (
-        Train("cats-dogs", **PETS, model="cnn", out="cnn", quick={**FEW_PETS, "width": 16}),
-        Train("cats-dogs", **PETS, model="cnn-small", out="cnn-small", quick=FEW_PETS),
+        Train("cats-dogs", **CATS_DOGS, model="cnn", out="cnn", quick={**QUICK_PETS, "width": 16}),
+        Train("cats-dogs", **CATS_DOGS, model="cnn-small", out="cnn-small", quick=QUICK_PETS),
         Evaluate("cnn"),
         Evaluate("cnn-small"),
         export_test("cnn", 24),
         Predict(
             "cnn",
-            TEST,
+            TEST_FILE,
             out="cnn.png",
             caption="Test photographs with the classes and probabilities that cnn predicts.",
         ),
@@ -34,7 +34,7 @@ PETS_CNN = Recipe(
             "accuracy on the test split, cnn",
             "cnn.test.accuracy",
             "79 to 81%, its own network",
-            BLOG,
+            KERAS_BLOG,
         ),
         accuracy("… cnn-small", "cnn-small.test.accuracy"),
         accuracy("… logistic regression on the pixels", "cnn.baselines.pixels.logistic"),
@@ -55,12 +55,12 @@ ALEXNET: Options = {
     "lr": 0.0003,
     "quick": {"limit": 600, "epochs": 10, "size": 32, "width": 0.1, "code_size": 64},
 }
-AS_WITH = "as with response normalization"
-RUNS = {  # run: response normalization, schedule, and what the report finds
+NO_DIFFERENCE = "as with response normalization"
+ALEXNET_RUNS = {  # run: response normalization, schedule, and what the report finds
     "lrn-constant": (True, "constant", "learns faster than in steps"),
     "lrn-step": (True, "step", "learns slower than at a constant rate"),
-    "no-lrn-constant": (False, "constant", AS_WITH),
-    "no-lrn-step": (False, "step", AS_WITH),
+    "no-lrn-constant": (False, "constant", NO_DIFFERENCE),
+    "no-lrn-step": (False, "step", NO_DIFFERENCE),
 }
 ALEXNET_ABLATION = Recipe(
     "alexnet-ablation",
@@ -70,13 +70,15 @@ ALEXNET_ABLATION = Recipe(
     (
         *(
             Train("cats-dogs", **ALEXNET, lrn=lrn, schedule=schedule, out=run)
-            for run, (lrn, schedule, _) in RUNS.items()
+            for run, (lrn, schedule, _) in ALEXNET_RUNS.items()
         ),
-        *(Evaluate(run) for run in RUNS),
+        *(Evaluate(run) for run in ALEXNET_RUNS),
     ),
     tuple(
-        accuracy(f"accuracy on the test split, {run}", f"{run}.test.accuracy", finding, COURSE)
-        for run, (_, _, finding) in RUNS.items()
+        accuracy(
+            f"accuracy on the test split, {run}", f"{run}.test.accuracy", finding, COURSE_REPORT
+        )
+        for run, (_, _, finding) in ALEXNET_RUNS.items()
     ),
     needs=("cats-dogs",),
 )
@@ -87,8 +89,8 @@ FCN: Options = {
     "batch_size": 8,
     "quick": {"limit": 80, "epochs": 6, "size": (48, 64), "width": 0.1, "batch_size": 4},
 }
-VOC = {"fcn32s": "59.4%", "fcn16s": "62.4%", "fcn8s": "62.7%"}
-LONG = "Long et al. 2015, part of VOC 2011, VGG-16 of ImageNet"
+VOC_RESULTS = {"fcn32s": "59.4%", "fcn16s": "62.4%", "fcn8s": "62.7%"}
+LONG_ET_AL = "Long et al. 2015, part of VOC 2011, VGG-16 of ImageNet"
 
 
 def compare_fcns(
@@ -100,7 +102,7 @@ def compare_fcns(
     reported: dict[str, str] | None = None,
 ) -> Recipe:
     """Return the recipe that compares FCNs without, with one and with two skip connections."""
-    order = dict.fromkeys(VOC, "32s < 16s < 8s")  # the paper's finding on another data set
+    order = dict.fromkeys(VOC_RESULTS, "32s < 16s < 8s")  # the paper's finding on another data set
     return Recipe(
         name,
         description,
@@ -108,8 +110,8 @@ def compare_fcns(
         "they predict one for every 32 × 32 pixels and interpolate between; with one and two, "
         "outlines become finer. These networks are narrow and are trained from scratch.",
         (
-            *(Train(source, model=model, epochs=epochs, out=model, **FCN) for model in VOC),
-            *(Evaluate(model) for model in VOC),
+            *(Train(source, model=model, epochs=epochs, out=model, **FCN) for model in VOC_RESULTS),
+            *(Evaluate(model) for model in VOC_RESULTS),
             Export(Path("fcn8s"), split="test", count=3, out="test"),
             *(
                 Predict(
@@ -118,7 +120,7 @@ def compare_fcns(
                     out=f"{model}.png",
                     caption=f"Test images with the masks that {model} predicts.",
                 )
-                for model in VOC
+                for model in VOC_RESULTS
             ),
         ),
         tuple(
@@ -126,7 +128,7 @@ def compare_fcns(
                 f"mean intersection over union, {model}",
                 f"{model}.test.mean_iou",
                 found,
-                LONG if reported else "Long et al. 2015, on Pascal VOC",
+                LONG_ET_AL if reported else "Long et al. 2015, on Pascal VOC",
                 PERCENT,
             )
             for model, found in (reported or order).items()
@@ -147,7 +149,7 @@ VOC_FCN = compare_fcns(
     "voc-fcn",
     "objects of Pascal VOC 2012, pixel by pixel, with 0, 1 and 2 skips",
     "voc2012",
-    reported=VOC,
+    reported=VOC_RESULTS,
 )
 
 

@@ -1,4 +1,4 @@
-"""What a recipe is: steps, and metrics of theirs to compare with those of the literature."""
+"""`Recipe`: steps, and metrics of their results to compare with those of the literature."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +82,7 @@ class Recipe:
         return (*names, self.file.names[0]) if self.file and is_missing else names
 
     def require_data(self) -> None:
-        """Refuse to begin without the data.
+        """Require that all data is on this machine.
 
         Raises
         ------
@@ -105,11 +105,12 @@ class Recipe:
         seed : int
             Of every training; 0, the default of `train`, is left out.
         """
+        # First shortened, then placed: `quick` has values as they are in the row.
         steps = [step.shorten() if quick else step for step in self.steps]
         if seed:
             steps = [replace(s, seed=seed) if isinstance(s, Train) else s for s in steps]
         return [step.with_folder(folder) for step in steps]
 
     def commands(self, folder: Path, quick: bool = False) -> list[str]:
-        """Return all steps as commands that people can type."""
+        """Return all steps as commands."""
         return [step.to_command_line() for step in self.prepare(folder, quick)]

@@ -1,4 +1,4 @@
-"""Run a recipe: its folder, what an earlier run has left to do, its seeds, its page."""
+"""Run a recipe: execute its steps for each seed, measure, and write the page."""
 
 import json
 import statistics
@@ -18,18 +18,18 @@ from isthmus.reports.recipe import RecipeContent, write_recipe_page
 from isthmus.training.run import Run
 from isthmus.training.store import require_free
 
-FILE = "recipe.json"  # in the folder of a recipe: which one it is
+FILE = "recipe.json"  # in the folder of a recipe: its name and commands
 PAGE = "recipe.html"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What running a recipe with one seed gave.
+    """The results of a recipe with one seed.
 
     Parameters
     ----------
     folder : Path
-        With its runs and pictures.
+        Holds the runs and pictures.
     results : dict
         Of each step that keeps its result, by the key of the step.
     """
@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """What running a recipe gave.
+    """The results of a recipe.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ def run_recipe(
 ) -> RecipeResult:
     """Run a recipe into a folder: its runs, its pictures and its page.
 
-    A recipe that was stopped continues when it is run again: what is trained is kept, and a run
+    A recipe that was stopped continues when it is run again: finished runs are kept, and a run
     that is not finished is resumed.
 
     Parameters
     ----------
     recipe : Recipe
     folder : path
-        The folder to make. Every seed but the first has a folder within it.
+        The folder to create. Every seed but the first has a folder within it.
     quick : bool
         Run on a part of the data, for a few epochs.
     seeds : int
@@ -90,13 +90,13 @@ def run_recipe(
     Raises
     ------
     IsthmusError
-        If data is missing, or the folder holds anything else than this recipe.
+        If data is missing, or the folder holds anything but this recipe.
     """
     folder = Path(folder)
     if seeds < 1:
         raise OptionError(f"seeds must be at least 1, not {seeds}.")
-    recipe.require_data()
-    _begin(recipe, folder, quick)
+    recipe.require_data()  # not after an hour, when the step comes that needs it
+    _prepare_folder(recipe, folder, quick)
     workspace = Workspace(track, follow, say)
     outcomes = [_run_seed(recipe, folder, quick, seed, workspace) for seed in range(seeds)]
     metrics = measure_recipe(recipe, outcomes)
@@ -124,8 +124,9 @@ def measure_recipe(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[dict[str
     return [_measure(metric, outcomes) for metric in recipe.metrics]
 
 
-def _begin(recipe: Recipe, folder: Path, quick: bool) -> None:
-    """Make the folder of a recipe, unless the same recipe was begun there."""
+def _prepare_folder(recipe: Recipe, folder: Path, quick: bool) -> None:
+    """Create the folder of a recipe; if it exists, require that it holds the same recipe."""
+    # With a placeholder, as the folder may be moved, or be given by another path.
     content = {"recipe": recipe.name, "commands": recipe.commands(Path("{out}"), quick)}
     if not (folder / FILE).exists():
         require_free(folder)
@@ -133,10 +134,10 @@ def _begin(recipe: Recipe, folder: Path, quick: bool) -> None:
         write_json(folder / FILE, content)
         return
     with reporting_damage(folder / FILE, RunError):
-        begun = json.loads((folder / FILE).read_text())
-    if begun != content:
+        earlier = json.loads((folder / FILE).read_text())
+    if earlier != content:
         raise RunError(
-            f"{folder} holds the recipe {begun['recipe']} with other commands than these; choose "
+            f"{folder} holds the recipe {earlier['recipe']} with other commands than these; choose "
             "another folder."
         )
 
@@ -144,7 +145,8 @@ def _begin(recipe: Recipe, folder: Path, quick: bool) -> None:
 def _run_seed(
     recipe: Recipe, folder: Path, quick: bool, seed: int, workspace: Workspace
 ) -> Outcome:
-    """Execute what is left of the steps with one seed."""
+    """Execute the steps with one seed, except those that an earlier run has finished."""
+    # The first seed has the folder itself, so that seeds can be added to a recipe later.
     folder = folder / f"seed-{seed}" if seed else folder
     folder.mkdir(parents=True, exist_ok=True)
     results = {}
@@ -158,10 +160,11 @@ def _run_seed(
 
 
 def _finish(step: Step, workspace: Workspace) -> Any:
-    """Execute what an earlier run has left of a step.
+    """Execute a step, or only what an earlier run has not done of it.
 
-    A step whose output exists is skipped, as every output is whole or absent; but not one that
-    keeps a result, which only executing it gives. A run that was stopped is resumed.
+    If its output exists, a step is skipped, as every output is whole or absent. A step that keeps
+    a result is executed again, because its result is not stored. A run that was stopped is
+    resumed.
     """
     if step.path is None or not step.path.exists():
         return step.execute(workspace)
@@ -176,8 +179,8 @@ def _finish(step: Step, workspace: Workspace) -> Any:
 
 
 def _measure(metric: Metric, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    found = [_value(outcome.results, metric.key) for outcome in outcomes]
-    values = [value for value in found if value is not None]
+    measured = [_value(outcome.results, metric.key) for outcome in outcomes]
+    values = [value for value in measured if value is not None]
     return {
         "title": metric.title,
         "reported": metric.reported or None,
@@ -197,19 +200,19 @@ def _value(results: dict[str, Any], key: str) -> float | None:
     RunError
         If there is no such key.
     """
-    at: Any = results
-    for part in key.split("."):
+    value: Any = results
+    for word in key.split("."):
         try:
-            at = at[int(part)] if isinstance(at, list) else at[part]
+            value = value[int(word)] if isinstance(value, list) else value[word]
         except (LookupError, TypeError, ValueError):
             raise RunError(f"no step of the recipe has a result {key}.") from None
-    return None if at is None else float(at)
+    return None if value is None else float(value)
 
 
 def _minutes(metric: Metric, outcomes: Sequence[Outcome]) -> float | None:
-    """Return how long the model was trained whose test split a metric is measured on."""
-    step, part, *_ = metric.key.split(".")
-    if part != "test":
+    """Return the training time of a metric's model, if it is measured on the test split."""
+    step, section, *_ = metric.key.split(".")
+    if section != "test":
         return None
     return statistics.fmean(o.results[step]["training"]["seconds"] for o in outcomes) / 60
 
@@ -247,6 +250,6 @@ def _runs(recipe: Recipe, folder: Path) -> dict[str, Run]:
 
 
 def _training_minutes(recipe: Recipe, folder: Path) -> float:
-    """Return how long all runs of one seed were trained."""
+    """Return the training time of all runs of one seed."""
     runs = _runs(recipe, folder).values()
     return sum(float(run.history()[-1]["seconds"]) for run in runs) / 60

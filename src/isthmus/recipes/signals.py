@@ -1,11 +1,11 @@
 """Recipes on one-dimensional signals."""
 
 from isthmus.recipes.recipe import Recipe, accuracy, mse
-from isthmus.recipes.shared import COURSE, TEST, Options, export_test
+from isthmus.recipes.shared import COURSE_REPORT, TEST_FILE, Options, export_test
 from isthmus.recipes.steps import Evaluate, Map, Preview, Train
 
 NOISE = "gaussian-unclipped:0.2"
-CONV1D: Options = {"code_size": 16, "epochs": 60, "quick": {"limit": 1000, "epochs": 6}}
+CONV1D_OPTIONS: Options = {"code_size": 16, "epochs": 60, "quick": {"limit": 1000, "epochs": 6}}
 SIGNALS_1D = Recipe(
     "signals-1d",
     "waveforms reconstructed, denoised and mapped by a one-dimensional autoencoder",
@@ -15,19 +15,19 @@ SIGNALS_1D = Recipe(
     "period more often than the same shape, and the map shows that too.",
     (
         Preview("waveforms", limit=8, out="waveforms.png", caption="Eight of the waveforms."),
-        Train("waveforms", **CONV1D, out="conv1d"),
-        Train("waveforms", **CONV1D, corrupt=NOISE, out="denoiser"),
+        Train("waveforms", **CONV1D_OPTIONS, out="conv1d"),
+        Train("waveforms", **CONV1D_OPTIONS, corrupt=NOISE, out="denoiser"),
         Evaluate("conv1d"),
         Evaluate("denoiser", plain="conv1d"),
         export_test("conv1d", 400),
         Preview(
-            TEST,
+            TEST_FILE,
             through=("conv1d",),
             out="reconstructions.png",
             caption="Test waveforms and their reconstructions.",
         ),
         Preview(
-            TEST,
+            TEST_FILE,
             corrupt=(NOISE,),
             through=("conv1d", "denoiser"),
             out="denoised.png",
@@ -35,7 +35,7 @@ SIGNALS_1D = Recipe(
         ),
         Map(
             "conv1d",
-            TEST,
+            TEST_FILE,
             method="tsne",
             seed=0,
             out="map.png",
@@ -43,10 +43,10 @@ SIGNALS_1D = Recipe(
         ),
     ),
     (
-        mse("squared error on the test split", "conv1d.test.mse", "pictures only", COURSE),
+        mse("squared error on the test split", "conv1d.test.mse", "pictures only", COURSE_REPORT),
         mse("… PCA with 16 components", "conv1d.baselines.pca.mse"),
         mse("squared error of the noisy waveforms", "denoiser.noisy.mse"),
-        mse("… after the denoiser", "denoiser.test.mse", "pictures only", COURSE),
+        mse("… after the denoiser", "denoiser.test.mse", "pictures only", COURSE_REPORT),
         accuracy("accuracy of the 4 nearest neighbors in the code", "conv1d.codes.knn_4"),
     ),
     needs=("waveforms",),

@@ -1,4 +1,4 @@
-"""What a step of a recipe is: typed fields that are both a command and the call of a function."""
+"""`Step`: typed fields that are both a command and the call of a function."""
 
 import shlex
 from abc import ABC, abstractmethod
@@ -51,7 +51,7 @@ class Step(ABC):
     Parameters
     ----------
     out : str, optional
-        What the step writes.
+        The file or folder that the step writes.
     caption : str
         Of the picture that the step writes.
     quick : mapping
@@ -75,12 +75,12 @@ class Step(ABC):
 
     @property
     def key(self) -> str:
-        """By which metrics find the result of this step."""
+        """The name by which metrics refer to the result of this step."""
         return ""
 
     @property
     def path(self) -> Path | None:
-        """What the step writes, if it does."""
+        """The file or folder that the step writes, if any."""
         return None if self.out is None else Path(self.out)
 
     def shorten(self) -> Self:
@@ -104,7 +104,7 @@ class Step(ABC):
         }
 
     def to_argv(self) -> list[str]:
-        """Return the words of the command as people type them after `isthmus`."""
+        """Return the words of the command after `isthmus`."""
         words = self.command.split()
         for name in self.arguments:
             words += _to_texts(getattr(self, name))
@@ -112,18 +112,19 @@ class Step(ABC):
             words += _to_options(name, value)
         if self.out is not None:
             words += ["--out", self.out]
+        # The metrics of the page are in this output.
         return [*words, "--json"] if self.keeps_result else words
 
     def to_command_line(self) -> str:
-        """Return the command as people type it."""
+        """Return the command line."""
         return f"isthmus {shlex.join(self.to_argv())}"
 
     def quick_options(self) -> str:
-        """Return the options of a quick run, as people type them."""
+        """Return the options of a quick run as on the command line."""
         return shlex.join(word for option in self.quick.items() for word in _to_options(*option))
 
     def _values(self) -> dict[str, Any]:
-        """Return the fields that the command knows."""
+        """Return the fields that are options or arguments of the command."""
         names = [option.name for option in fields(self) if option.name not in SHARED_FIELDS]
         return {name: getattr(self, name) for name in names}
 

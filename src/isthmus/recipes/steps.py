@@ -1,4 +1,4 @@
-"""The steps that recipes are made of: one for each command that they use.
+"""The steps of recipes: a class for each command that they use.
 
 Heavy modules are imported when a step is executed, so that recipes are listed at once.
 """
@@ -53,7 +53,7 @@ class Train(Step):
         from isthmus.training.run import summarize_training
         from isthmus.training.train import train
 
-        given = self.options()
+        given = self.options()  # those left out take the defaults of `TrainingConfig` itself
         names = {option.name for option in fields(TrainingConfig)}
         samples = workspace.load(str(self.source), self.size, self.limit)
         training = train(
@@ -127,7 +127,7 @@ class Export(Step):
 
     def execute(self, workspace: Workspace) -> dict[str, Any]:
         """Return `write_export`."""
-        from isthmus.reports.outputs import write_export
+        from isthmus.reports.source_outputs import write_export
         from isthmus.training.run import is_run
 
         source = str(self.source)
@@ -154,7 +154,7 @@ class Preview(Step):
 
     def execute(self, workspace: Workspace) -> dict[str, Any]:
         """Return `write_preview`."""
-        from isthmus.reports.outputs import write_preview
+        from isthmus.reports.source_outputs import write_preview
 
         options = self.options()
         options.pop("through", None)
@@ -183,7 +183,7 @@ class MapSamples(Step):
 
     def execute(self, workspace: Workspace) -> dict[str, Any]:
         """Return `write_source_map`."""
-        from isthmus.reports.outputs import write_source_map
+        from isthmus.reports.source_outputs import write_source_map
 
         return write_source_map(
             str(self.source), Path(self.out), track=workspace.track, **self.options()
@@ -253,14 +253,18 @@ class BuildIndex(Step):
     limit: int | None = None
 
     def execute(self, workspace: Workspace) -> dict[str, Any]:
-        """Return `describe_index`."""
-        from isthmus.latent.indexing import build_index
-        from isthmus.reports.outputs import describe_index
+        """Return `write_index`."""
+        from isthmus.reports.outputs import write_index
 
         session, folder = workspace.session(self.run), Path(self.run) / "index"
-        samples = session.read(str(self.source), self.limit)
-        index = build_index(folder, session.model, samples, track=workspace.track)
-        return describe_index(folder, index)
+        return write_index(
+            session,
+            folder,
+            str(self.source),
+            say=workspace.say,
+            track=workspace.track,
+            **self.options(),
+        )
 
 
 @dataclass(frozen=True)

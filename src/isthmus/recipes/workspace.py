@@ -1,4 +1,4 @@
-"""What the steps of a recipe share: sessions, samples, and how progress is shown."""
+"""`Workspace`: the sessions and samples that the steps of a recipe share, and their progress."""
 
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Follow = Callable[["Training", Path], Any]  # walks through a training into a ru
 
 
 def train_silently(training: "Training", out: Path) -> None:
-    """Train until the end without showing anything."""
+    """Train until the end without output."""
     deque(training, 0)
 
 
@@ -47,8 +47,9 @@ class Workspace:
     def load(self, source: str, size: int | tuple[int, int] | None, limit: int | None) -> "Samples":
         """Load a source, the same one only once; see `isthmus.load`."""
         from isthmus.data.load import load
-        from isthmus.reports.outputs import describe_samples
+        from isthmus.reports.source_outputs import describe_samples
 
+        # A recipe trains up to seven models on one source; it is decoded and held only once.
         key = (source, size, limit)
         if key not in self._samples:
             self._samples[key] = load(source, size=size, limit=limit, track=self.track)
@@ -62,6 +63,7 @@ class Workspace:
         """
         from isthmus.session import Session
 
+        # Both name the same folder: a path as the step has it, and the run trained into it.
         key = run if isinstance(run, str) else run.name
         if key not in self._sessions:
             self._sessions[key] = Session(run, track=self.track, say=self.say)

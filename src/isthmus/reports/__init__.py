@@ -1,1 +1,1 @@
-"""Self-contained HTML pages."""
+"""Self-contained HTML pages, and the files that commands write."""

@@ -9,7 +9,8 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.files import require_writable_place, write_bytes
-from isthmus.reports.page import embedded, render
+from isthmus.latent.maps import require_method
+from isthmus.reports.page import render, to_data_url
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.session import Session
 from isthmus.training.run import Run, best_epoch
@@ -18,6 +19,38 @@ from isthmus.viz.grids import rows_of_samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+ROW_TITLES = {
+    "model": "model",
+    "code_size": "code size",
+    "parameters": "parameters",
+    "data": "data",
+    "noise": "noise",
+    "epochs": "epochs",
+    "seconds": "seconds of training",
+    "loss": "loss",
+    "validation_loss": "validation loss",
+    "mse": "mean squared error",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "bce": "binary cross-entropy",
+    "mse_of_pca": "mean squared error of PCA",
+    "mse_of_mean": "mean squared error of the mean sample",
+    "mse_of_noisy": "mean squared error of the noisy input",
+    "accuracy": "accuracy",
+    "top_5": "top-5 accuracy",
+    "ece": "expected calibration error",
+    "cross_entropy": "cross-entropy",
+    "mean_iou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "knn_4": "accuracy, 4 nearest codes",
+    "knn_4_of_pca": "accuracy, 4 nearest by PCA",
+    "knn_4_of_pixels": "accuracy, 4 nearest by the raw values",
+    "logistic": "accuracy, logistic regression on codes",
+    "logistic_of_pixels": "accuracy, logistic regression on the raw values",
+    "majority": "accuracy of the most frequent class",
+}
 
 
 def write_comparison(
@@ -54,7 +87,8 @@ def write_comparison(
         If there are fewer than two runs, they are of several tasks, one has no epoch yet, or its
         data is gone or has changed.
     """
-    require_writable_place(out)
+    require_writable_place(out)  # before work that may take minutes, like the next line
+    require_method(method)
     own: Sequence[Samples | None] = samples or [None] * len(runs)
     sessions = [Session(run, one, track=track) for run, one in zip(runs, own, strict=True)]
     rows = compare(sessions)
@@ -71,12 +105,12 @@ def compare(sessions: Sequence[Session]) -> list[dict[str, Any]]:
         See `write_comparison`.
     """
     if len(sessions) < 2:
-        raise OptionError("a comparison needs at least two runs.")
+        raise OptionError("a comparison needs at least two runs; give another one.")
     _reject_several_tasks([session.run for session in sessions])
     for session in sessions:
         if not session.run.history():
             path = session.run.path
-            raise RunError(f"{path} has no whole epoch yet; isthmus resume {path} goes on.")
+            raise RunError(f"{path} has no whole epoch yet; isthmus resume {path} continues.")
     return [_row(name, session) for name, session in _named(sessions).items()]
 
 
@@ -92,13 +126,13 @@ def render_comparison(
         lead=_lead(sessions, same_data),
         rows=rows,
         table=[
-            (name.replace("_", " "), [_text(row[name]) for row in rows])
+            (ROW_TITLES[name], [_text(row[name]) for row in rows])
             for name in rows[0]
             if name != "run"
         ],
         task=_task(named),
-        curves=embedded(_curves(named)),
-        grids=[embedded(figure) for figure in _grids(named, same_data)],
+        curves=to_data_url(_curves(named)),
+        grids=[to_data_url(figure) for figure in _grids(named, same_data)],
         maps=_maps(named, method),
         version=records[0].environment["isthmus"],
     )
@@ -120,6 +154,7 @@ def _curves(named: dict[str, Session]) -> "Figure":
     if _task(named) != "reconstruct":
         return accuracy_curves(histories)
     losses = {name: session.run.record.training_config.loss for name, session in named.items()}
+    # The names carry the losses, as values of different losses cannot be compared.
     return validation_curves(
         {f"{name} ({losses[name]})": lines for name, lines in histories.items()}
     )
@@ -131,6 +166,7 @@ def _task(named: dict[str, Session]) -> str:
 
 def _named(sessions: Sequence[Session]) -> dict[str, Session]:
     """Name runs by their folders, with a number where two have the same name."""
+    # Of the resolved path, as "." and "runs/.." have no name of their own.
     names = [session.run.path.resolve().name for session in sessions]
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
@@ -138,7 +174,7 @@ def _named(sessions: Sequence[Session]) -> dict[str, Session]:
 
 
 def _row(name: str, session: Session) -> dict[str, Any]:
-    """Return the values of one run, flat."""
+    """Return the values of one run, without nesting: a row of a table, also for pandas."""
     evaluation, record = session.evaluate(), session.run.record
     best = best_epoch(session.run.history())
     is_autoencoder = record.model_config.task == "reconstruct"
@@ -195,28 +231,28 @@ def _lead(sessions: Sequence[Session], same_data: bool) -> str:
 
 
 def _grids(named: dict[str, Session], same_data: bool) -> list["Figure"]:
-    """Draw the same samples through all runs; of different data, each run's own.
+    """Draw reconstructions of the same samples by all runs; of different data, each run's own.
 
-    Classifiers and segmenters reconstruct nothing.
+    There are none of classifiers and segmenters.
     """
     if _task(named) != "reconstruct":
         return []
     if not same_data:
-        return [_through({name: session}) for name, session in named.items()]
-    return [_through(named)]
+        return [_draw_reconstructions({name: session}) for name, session in named.items()]
+    return [_draw_reconstructions(named)]
 
 
-def _through(named: dict[str, Session]) -> "Figure":
+def _draw_reconstructions(named: dict[str, Session]) -> "Figure":
     """Draw test samples of the first run, and their reconstructions by each run."""
     first = next(iter(named.values()))
     indices = example_indices(first)
     examples = first.samples.take(indices)
     rows = [("original", examples.values)]
     for name, session in named.items():
-        seen = session.add_noise(examples, indices)
+        inputs = session.add_noise(examples, indices)
         if (corrupt := session.run.record.training_config.corrupt) is not None:
-            rows.append((corrupt, seen))
-        rows.append((name, session.reconstruct(seen)))
+            rows.append((corrupt, inputs))
+        rows.append((name, session.reconstruct(inputs)))
     return rows_of_samples(rows)
 
 
@@ -228,7 +264,7 @@ def _maps(named: dict[str, Session], method: str) -> list[tuple[str, str, str]]:
             test = session.split.test
             indices = test[evenly_spaced(len(test), MAX_MAPPED)]
             figure, note = map_section(session, indices, method)
-            maps.append((name, embedded(figure), note))
+            maps.append((name, to_data_url(figure), note))
     return maps
 
 

@@ -1,11 +1,12 @@
-"""Write what a model makes of samples: pictures, tables, and samples themselves.
+"""Write what commands compute with a model: pictures, tables, codes and indexes.
 
 Each function does the work of one command of the command line and returns what the command prints
-with `--json`. Recipes call the same functions, so that a step of a recipe and the command that
-`isthmus recipe show` prints for it cannot differ. The defaults are those of the commands.
+with `--json`; `source_outputs` has those of `isthmus data`. Recipes call the same functions, so
+that a step of a recipe and the command that `isthmus recipe show` prints for it cannot differ. The
+defaults are those of the commands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,147 +14,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.corruption import Corruption
-from isthmus.data.export import export, select
-from isthmus.data.load import load, load_with
-from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import prediction_rows
-from isthmus.files import write_bytes
+from isthmus.files import to_json, write_bytes
 from isthmus.inference import CODE, TrainedModel
-from isthmus.latent.codes import Codes
-from isthmus.latent.index import Index
-from isthmus.latent.maps import Map, fit_map, map_quality, require_method
+from isthmus.latent.codes import encode
+from isthmus.latent.indexing import build_index, update_index
+from isthmus.latent.maps import Map
+from isthmus.models.config import configure
+from isthmus.models.registry import MODELS, model_row
+from isthmus.models.summary import summarize
 from isthmus.models.transposed import contributions
 from isthmus.reports.pictures import (
     map_picture,
     morph_picture,
     predictions,
-    preview,
     reconstructions,
     require_map_style,
     search_picture,
 )
-from isthmus.session import Session, read_split
+from isthmus.session import Session
+from isthmus.training.run import Run
 from isthmus.viz.canvas import require_png, write_png
-from isthmus.viz.maps import scatter
 from isthmus.viz.strips import gif
 from isthmus.viz.transposed import transposed
-
-# -- sources ------------------------------------------------------------------------------------
-
-
-def describe_samples(samples: Samples) -> str:
-    """Return one line for people: how many samples, of what shape, and which files were broken."""
-    if not samples.skipped:
-        return samples.describe()
-    name, reason = samples.skipped[0]
-    count = f"{len(samples.skipped):,}"
-    return f"{samples.describe()}; {count} skipped as broken, such as {name} ({reason})"
-
-
-def write_preview(
-    source: str | Path,
-    out: Path,
-    *,
-    corrupt: Sequence[str] = (),
-    models: Sequence[tuple[str, TrainedModel]] = (),
-    limit: int = 10,
-    size: tuple[int, int] | None = None,
-    seed: int = 0,
-    track: Track = untracked,
-) -> dict[str, Any]:
-    """Draw samples of a source, the same with noise, and what models make of them.
-
-    Parameters
-    ----------
-    source : str or Path
-    out : Path
-        The PNG file.
-    corrupt : sequence of str
-        Kinds of noise, as `Corruption.parse` reads them.
-    models : sequence of (name, TrainedModel)
-        Autoencoders; the first one decides the size and the channels of the samples.
-    limit : int
-        At most as many samples, spread evenly over the source.
-    size : (int, int), optional
-        Height and width to resize to, without models.
-    seed : int
-        Decides the noise.
-    track : callable
-        Shows progress.
-    """
-    require_png(out)
-    if models and size:
-        raise OptionError("a run decides the size of its images; leave the size out.")
-    noise = [Corruption.parse(text) for text in corrupt]
-    preprocessing = models[0][1].preprocessing if models else Preprocessing(size=size)
-    samples = load_with(source, preprocessing, limit=limit, track=track)
-    write_png(out, preview(samples, noise, models, seed))
-    return {"picture": str(out), "samples": len(samples)}
-
-
-def write_source_map(
-    source: str | Path,
-    out: Path,
-    *,
-    method: str = "pca",
-    max_samples: int = 20_000,
-    seed: int = 0,
-    limit: int | None = None,
-    track: Track = untracked,
-) -> dict[str, Any]:
-    """Draw the samples of a source in two dimensions by their raw values, without a model.
-
-    Returns
-    -------
-    dict
-        As `map_quality` returns it, and the path of the `picture`.
-    """
-    require_method(method)
-    require_png(out)
-    codes = Codes.of_values(load(source, limit=limit, track=track))
-    fitted_map = fit_map(codes, method, seed=seed, max_samples=max_samples, track=track)
-    write_png(out, scatter(fitted_map))
-    return {**map_quality(fitted_map, codes, seed=seed), "picture": str(out)}
-
-
-def write_export(
-    source: str | Path | Session,
-    out: Path,
-    *,
-    split: str | None = None,
-    only: Sequence[str] = (),
-    count: int | None = None,
-    limit: int | None = None,
-    track: Track = untracked,
-) -> dict[str, Any]:
-    """Write samples of a source, or of a run, to an .npz file or as a folder of pictures.
-
-    Parameters
-    ----------
-    source : str, Path or Session
-        A session stands for the samples of its run.
-    out : Path
-        See `isthmus.data.export.export`.
-    split : str, optional
-        "train", "validation" or "test"; by default all samples.
-    only : sequence of str
-        Names of samples; by default all.
-    count : int, optional
-        At most as many of these, spread evenly.
-    limit : int, optional
-        Load at most as many samples of a source.
-    track : callable
-        Shows progress.
-    """
-    samples = select(read_split(source, split, limit=limit, track=track), only, count)
-    export(samples, out)
-    return {"out": str(out), "samples": len(samples), "description": samples.describe()}
-
-
-# -- a model at work ----------------------------------------------------------------------------
 
 
 def write_reconstructions(
@@ -193,7 +78,7 @@ def write_map(
     style : str
         A key of `MAP_STYLES`.
     onto : Path, optional
-        A map from before, on which the samples are placed.
+        The file of a stored map, on which the samples are placed.
     max_samples : int
         Fit on at most as many samples and place the others.
     layer : str
@@ -205,6 +90,7 @@ def write_map(
     dict
         As `map_quality` returns it, and the paths of `picture`, `coordinates` and `map`.
     """
+    # Loaded first: reading samples takes longer than finding a map of another model.
     base = None if onto is None else Map.load(onto, session.model)
     samples = session.read(source, limit)
     require_map_style(style, base.method if base else method, samples)
@@ -215,14 +101,122 @@ def write_map(
     else:
         fitted_map, file = session.stored_map(codes, method, seed=seed, max_samples=max_samples)
     write_png(out, map_picture(fitted_map, style, samples, session.model))
+    # A picture cannot be searched or plotted again; the table can.
     table = out.with_suffix(".csv")
     write_bytes(table, fitted_map.to_csv().encode())
     paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
     return session.map_quality(fitted_map, codes, samples) | paths
 
 
-def describe_index(folder: Path, index: Index) -> dict[str, Any]:
-    """Return what `isthmus index` prints about an index in a folder."""
+def write_codes(
+    session: Session,
+    source: str | Path,
+    out: Path,
+    *,
+    layer: str = CODE,
+    limit: int | None = None,
+    track: Track = untracked,
+) -> dict[str, Any]:
+    """Write the codes of samples, or the features of another layer, to an .npy file.
+
+    Parameters
+    ----------
+    session : Session
+    source : str or Path
+    out : Path
+        The .npy file; a .json file next to it has names and labels.
+    layer : str
+    limit : int, optional
+    track : callable
+        Shows progress of encoding.
+    """
+    # Not by `session.encode`, which keeps the codes: those of a whole layer may exceed the memory.
+    codes = encode(session.model, session.read(source, limit), layer, out=out, track=track)
+    return {
+        "codes": str(out),
+        "n": len(codes),
+        "size": codes.z.shape[1],
+        "layer": layer,
+        "shape": list(codes.shape),
+        "model_fingerprint": codes.model_fingerprint,
+        "data_fingerprint": codes.items.fingerprint,
+    }
+
+
+def write_index(
+    session: Session,
+    folder: Path,
+    source: str | Path | None = None,
+    *,
+    metric: str | None = None,
+    layer: str | None = None,
+    add: bool = False,
+    remove: Sequence[str] = (),
+    limit: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    track: Track = untracked,
+) -> dict[str, Any]:
+    """Build the index of a run in a folder, or add samples to it and remove others.
+
+    Parameters
+    ----------
+    session : Session
+    folder : Path
+    source : str or Path, optional
+        What to index or to add; by default the samples of the run.
+    metric : str, optional
+        "euclidean" or "cosine"; by default Euclidean.
+    layer : str, optional
+        By default the code.
+    add : bool
+        Add the source instead of replacing the index.
+    remove : sequence of str
+        Names of samples.
+    limit : int, optional
+        At most as many samples of the source.
+    say : callable
+        Receives one sentence if the index had to be built again before it was changed.
+    track : callable
+        Shows progress of encoding.
+
+    Returns
+    -------
+    dict
+        The path of the `index`, how many codes it has (`n`), its `kind` ("exact" or "ivf"), its
+        `metric` and its measured `recall_10`, None if it is exact.
+
+    Raises
+    ------
+    OptionError
+        If the options contradict each other.
+    """
+    changes = add or bool(remove)
+    if source is None and limit is not None:
+        raise OptionError("a limit needs a source; name one to index.")
+    if changes and (metric or layer):
+        raise OptionError(
+            "an index keeps its metric and layer; leave them out, or index the source again."
+        )
+    # Without --add a source replaces the index, and there would be nothing to remove from.
+    if remove and source is not None and not add:
+        raise OptionError(f"to put {source} into the index as well, give --add.")
+    samples = None
+    if source is not None:
+        samples = session.read(source, limit)
+    elif not remove:
+        samples = session.samples
+    if changes:
+        index = update_index(folder, session.model, say, add=samples, remove=remove, track=track)
+    else:
+        assert samples is not None
+        index = build_index(
+            folder,
+            session.model,
+            samples,
+            metric=metric or "euclidean",
+            layer=layer or CODE,
+            track=track,
+        )
     return {
         "index": str(folder),
         "n": len(index),
@@ -255,6 +249,7 @@ def write_search(
     """
     if out is not None:
         require_png(out)
+    # A file is read here, not by the session, because its picture is drawn next to the results.
     sample = session.read_one(query) if Path(query).is_file() else None
     result = session.search(query if sample is None else sample, k, label=label)
     if out is not None:
@@ -283,7 +278,7 @@ def write_morph(
         Paths: two, four for the corners of a grid, or one together with `among`, `start` and
         `end`.
     out : Path
-        A PNG file, or a GIF file for a film.
+        A PNG file, or a GIF file for an animation.
     steps : int
         Pictures from one end to the other.
     path : str
@@ -292,16 +287,20 @@ def write_morph(
         A labeled source whose classes `start` and `end` give the direction.
     start, end : str, optional
     """
-    session.model.require_task("reconstruct")
-    is_film = out.suffix.lower() == ".gif"
-    if not is_film:
+    session.model.require_task("reconstruct")  # before images are read
+    is_animation = out.suffix.lower() == ".gif"
+    if not is_animation:
         require_png(out)
     if (among, start, end) == (None, None, None):
+        if len(images) == 1:
+            raise OptionError(
+                "a morph of 1 image needs --among, --start and --end; give these or more images."
+            )
         ends = [session.read_one(image) for image in images]
         frames = session.interpolate(ends, steps, path)
         last = ends[-1].values[0]
     elif among is None or start is None or end is None:
-        raise OptionError("a direction between classes needs --among, --start and --end.")
+        raise OptionError("a morph between classes needs all of --among, --start and --end.")
     elif len(images) != 1 or path != "linear":
         raise OptionError(
             f"a morph between classes needs 1 image and the path linear, not {len(images)} and "
@@ -311,7 +310,7 @@ def write_morph(
         ends = [session.read_one(images[0])]
         frames = session.traverse(ends[0], session.read(among), (start, end), steps)
         last = None
-    if is_film and len(ends) != 4:
+    if is_animation and len(ends) != 4:
         write_bytes(out, gif(frames))
     else:
         write_png(out, morph_picture(frames, ends[0].values[0], last, len(ends)))
@@ -337,9 +336,6 @@ def write_predictions(
     return rows
 
 
-# -- without samples ----------------------------------------------------------------------------
-
-
 def write_transposed(
     values: NDArray[np.float64], kernel: NDArray[np.float64], out: Path, *, stride: int = 1
 ) -> dict[str, Any]:
@@ -355,3 +351,48 @@ def write_transposed(
     added = contributions(values, kernel, stride)
     write_png(out, transposed(values, kernel, added))
     return {"picture": str(out), "result": added.sum(0).tolist()}
+
+
+def describe_model(
+    model: str, shape: Sequence[int] | None = None, code_size: int | None = None
+) -> dict[str, Any]:
+    """Describe a model by its name, or that of a run by the run folder; nothing is trained.
+
+    Parameters
+    ----------
+    model : str
+        A key of `MODELS`, or the path of a run folder.
+    shape : sequence of int, optional
+        Shape of one sample x, (C, H, W) or (C, L); by default the model's own.
+    code_size : int, optional
+        By default the model's own.
+
+    Returns
+    -------
+    dict
+        The `config`, the `layers` as `summarize` returns them, and in all layers the `trainable`
+        and `not_trainable` parameters, their sum `parameters`, and the multiplications `macs`.
+
+    Raises
+    ------
+    IsthmusError
+        If there is no such model or run, or a run is given with another shape or code size.
+    """
+    if model not in MODELS and Path(model).is_dir():
+        if shape is not None or code_size is not None:
+            raise OptionError(f"{model} has its shape and code size; leave both options out.")
+        model_config = Run.open(model).record.model_config
+    else:
+        row = model_row(model)
+        model_config = configure(model, shape or row.shape, code_size, class_names=row.class_names)
+    layers = summarize(model_config)
+    trainable = sum(layer.trainable for layer in layers)
+    frozen = sum(layer.frozen for layer in layers)
+    return {
+        "config": to_json(model_config),
+        "layers": to_json(layers),
+        "trainable": trainable,
+        "not_trainable": frozen,
+        "macs": sum(layer.macs for layer in layers),
+        "parameters": trainable + frozen,
+    }

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **values: Any) -> bytes:
-    """Fill in a template of the package; a value that it misses is an error, not a gap."""
+    """Fill in a template of the package; a missing value is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("isthmus.reports"),
-        autoescape=True,
+        autoescape=True,  # names of files and classes are data, and may look like HTML
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -23,6 +23,6 @@ def render(template: str, **values: Any) -> bytes:
     return environment.get_template(template).render(**values).encode()
 
 
-def embedded(figure: "Figure") -> str:
-    """Return a figure as a data URL."""
+def to_data_url(figure: "Figure") -> str:
+    """Return a figure as a data URL, so that the page needs no other file."""
     return "data:image/png;base64," + base64.b64encode(to_png(figure)).decode()

@@ -1,6 +1,6 @@
-"""Pictures of a model at work: a session computes, `isthmus.viz` draws.
+"""Pictures of the results of a model: a session computes, `isthmus.viz` draws.
 
-Every function takes what it shows and returns a matplotlib figure; writing it is up to the caller.
+Every function returns a Matplotlib figure; the caller writes or embeds it.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from isthmus.session import Session
 from isthmus.viz import activations as activation_figures
 from isthmus.viz import maps as map_figures
 from isthmus.viz.canvas import short_name, shorten
-from isthmus.viz.classes import labelled_samples
+from isthmus.viz.classes import labeled_samples
 from isthmus.viz.grids import reconstruction_grid, rows_of_samples
 from isthmus.viz.masks import segmentations
 from isthmus.viz.strips import sheet, strip
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 MAX_PREDICTIONS, MAX_OVERLAYS = 24, 8  # samples with their class, and images with their masks
 
-QUALITY_WORDS = {
+QUALITY_TITLES = {
     "trustworthiness": "trustworthiness",
     "continuity": "continuity",
-    "knn_1": "nearest neighbor on the map of the same class",
-    "knn_10": "the ten nearest on the map vote for the right class",
+    "knn_1": "accuracy of the nearest neighbor on the map",
+    "knn_10": "of the ten nearest",
 }
 
 
@@ -59,11 +59,11 @@ def reconstructions(
     noisy = None
     if indices is not None and session.run.record.training_config.corruption is not None:
         noisy = session.add_noise(samples, indices)
-    seen = samples.values if noisy is None else noisy
+    inputs = samples.values if noisy is None else noisy
     return reconstruction_grid(
         samples.values,
-        session.model.encode(seen),
-        session.reconstruct(seen),
+        session.model.encode(inputs),
+        session.reconstruct(inputs),
         samples.names,
         noisy,
     )
@@ -96,7 +96,7 @@ MAP_STYLES: dict[str, Callable[[Map, Samples, TrainedModel], "Figure"]] = {
 
 
 def require_map_style(style: str, method: str, samples: Samples) -> None:
-    """Reject a style that could only be rejected after long work.
+    """Reject a style that does not fit, before long work.
 
     Raises
     ------
@@ -105,28 +105,28 @@ def require_map_style(style: str, method: str, samples: Samples) -> None:
     """
     require_method(method)
     if style not in MAP_STYLES:
-        raise OptionError(
-            f"there is no way {style!r} to draw a map; there are {', '.join(MAP_STYLES)}."
-        )
+        raise OptionError(f"there is no map style {style!r}; there are {', '.join(MAP_STYLES)}.")
     if style == "decoded" and method != "code":
-        raise OptionError("only a code of 2, drawn as it is, is decoded over a grid; take code.")
+        raise OptionError(
+            "only a code of 2, drawn as it is, can be decoded over a grid; give the method code."
+        )
     if style != "points" and samples.is_signal:
-        raise OptionError(f"signals are no pictures to draw as {style}; take points.")
+        raise OptionError(f"signals cannot be drawn as {style}; draw them as points.")
 
 
 def describe_quality(quality: dict[str, Any]) -> str:
-    """Say in one sentence how far to trust a map, from its `map_quality`."""
+    """Describe in one sentence how far a map can be trusted, from its `map_quality`."""
     text = f"{quality['n']:,} samples"
     if quality["fitted"] < quality["n"]:
         text += f"; the map was fitted on {quality['fitted']:,}, the others were placed on it"
-    compared = quality.get("raw_pca", {})
-    if compared:
+    pca = quality.get("raw_pca", {})
+    if pca:
         text += " (in brackets, two principal components of the raw values)"
     named = []
-    for name, words in QUALITY_WORDS.items():
+    for name, title in QUALITY_TITLES.items():
         if quality[name] is not None:
-            other = f" ({compared[name]:.3f})" if compared.get(name) is not None else ""
-            named.append(f"{words} {quality[name]:.3f}{other}")
+            other = f" ({pca[name]:.3f})" if pca.get(name) is not None else ""
+            named.append(f"{title} {quality[name]:.3f}{other}")
     return f"{text}: {', '.join(named)}." if named else f"{text}."
 
 
@@ -136,7 +136,7 @@ def describe_quality(quality: dict[str, Any]) -> str:
 def search_picture(
     session: Session, query: str, sample: NDArray[Any] | None, result: SearchResult
 ) -> "Figure":
-    """Draw a query and what the run's index found for it.
+    """Draw a query and the samples that the run's index found for it.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def nearest_training_samples(
 def neighbors(
     queries: NDArray[Any], result: SearchResult, found: Sequence[NDArray[Any]], names: Sequence[str]
 ) -> "Figure":
-    """Draw queries and what was found for each, nearest first, a row for each query.
+    """Draw queries and the samples that were found, nearest first, a row for each query.
 
     Parameters
     ----------
@@ -237,6 +237,7 @@ def morphs(session: Session, indices: NDArray[np.int64], count: int, steps: int 
 
 def _pairs(samples: Samples, count: int) -> list[tuple[int, int]]:
     """Return pairs of rows, always the same ones."""
+    # Random pairs: neighbors in a source often show the same.
     order = np.random.default_rng(0).permutation(len(samples))
     pairs: list[tuple[int, int]] = []
     for start, end in zip(order[::2], order[1::2], strict=False):
@@ -253,12 +254,12 @@ def predictions(model: TrainedModel, sources: Sequence[Samples]) -> "Figure":
     """Draw samples with the class that each gets, or images with the classes over them.
 
     The first 24 samples of all sources; of images with masks the first 8 of the first source.
-    Where a sample has a label that the model knows, and gets another, the picture says so.
+    Where the predicted class is not the label, and the model knows the label, both are written.
     """
     if model.config.task == "segment" and sources[0].masks is not None:
         return overlays(model, sources[0].take(np.arange(min(MAX_OVERLAYS, len(sources[0])))))
     values = np.concatenate([samples.values[:MAX_PREDICTIONS] for samples in sources])
-    values = values[:MAX_PREDICTIONS]
+    values = values[:MAX_PREDICTIONS]  # the first of each source, then of all: no more is copied
     if model.config.task == "segment":
         names = [name for samples in sources for name in samples.names[:MAX_OVERLAYS]]
         return overlays(model, Samples(values[:MAX_OVERLAYS], Items(names[:MAX_OVERLAYS])))
@@ -268,7 +269,7 @@ def predictions(model: TrainedModel, sources: Sequence[Samples]) -> "Figure":
         _title(row, known, label)
         for row, label in zip(model.probabilities(values), labels, strict=False)
     ]
-    return labelled_samples(list(values), titles)
+    return labeled_samples(list(values), titles)
 
 
 def mistakes(samples: Samples, predictions: ClassPredictions, limit: int) -> "Figure":
@@ -288,7 +289,7 @@ def mistakes(samples: Samples, predictions: ClassPredictions, limit: int) -> "Fi
         _title(predictions.probabilities[i], known, known[predictions.targets[i]]) for i in chosen
     ]
     nothing = f"No mistakes among {len(samples):,} samples."
-    return labelled_samples([samples.values[i] for i in chosen], titles, empty=nothing)
+    return labeled_samples([samples.values[i] for i in chosen], titles, empty=nothing)
 
 
 def _title(
@@ -301,11 +302,11 @@ def _title(
 
 
 def overlays(model: TrainedModel, samples: Samples) -> "Figure":
-    """Draw images with their predicted masks, and next to these the true ones where known."""
+    """Draw images with their predicted masks, and the true ones where they are known."""
     known = set(model.config.class_names)
-    has_truth = samples.masks is not None and known.issuperset(samples.class_names)
+    has_targets = samples.masks is not None and known.issuperset(samples.class_names)
     predicted = np.asarray(model.predict(samples), np.uint8)
-    masks = targets_in_model_classes(model, samples) if has_truth else None
+    masks = targets_in_model_classes(model, samples) if has_targets else None
     return segmentations(samples.values, predicted, model.config.class_names, masks)
 
 
@@ -366,5 +367,5 @@ def preview(
 
 
 def _short(corruption: Corruption) -> str:
-    """Name noise in the few letters that fit at the left of a row."""
+    """Return a short name of noise, which fits at the left of a row."""
     return str(corruption).replace("gaussian-unclipped", "unclipped")

@@ -8,17 +8,17 @@ from typing import Any
 
 from isthmus import __version__
 from isthmus.files import write_bytes
-from isthmus.reports.page import embedded, render
+from isthmus.reports.page import render, to_data_url
 from isthmus.training.run import Run, best_epoch
 from isthmus.viz.curves import accuracy_curves, curves, validation_curves
 
-WIDE = 1.3  # width by height from which on a picture fills the width of the page
+MIN_WIDE_RATIO = 1.3  # width by height from which a picture fills the width of the page
 MEDIA_TYPES = {".png": "image/png", ".gif": "image/gif"}
 
 
 @dataclass(frozen=True)
 class RecipeContent:
-    """What the page of a recipe shows.
+    """The content of the page of a recipe.
 
     Parameters
     ----------
@@ -106,6 +106,7 @@ def _lay_out(pictures: list[tuple[Path, str]]) -> list[tuple[str, str, bool]]:
 
     A narrow picture without a narrow neighbor fills it too, as half of the row would be empty.
     """
+    # The grid has two columns; a run of narrow pictures fills them in pairs.
     files = [file for file, _ in pictures]
     groups = [len(list(group)) for _, group in groupby(files, _is_wide)]
     is_single = [count == 1 for count in groups for _ in range(count)]
@@ -119,7 +120,7 @@ def _is_wide(picture: Path) -> bool:
     from PIL import Image
 
     with Image.open(picture) as image:
-        return image.width > WIDE * image.height
+        return image.width > MIN_WIDE_RATIO * image.height
 
 
 def _data_url(picture: Path) -> str:
@@ -129,6 +130,7 @@ def _data_url(picture: Path) -> str:
 
 def _draw_curves(runs: dict[str, Run]) -> list[tuple[str, str]]:
     """Draw training by epoch: runs with the same loss in one picture, each under a title."""
+    # Values of different losses have no common axis.
     by_loss: dict[str, dict[str, Run]] = {}
     for name, run in runs.items():
         by_loss.setdefault(run.record.training_config.loss or "", {})[name] = run
@@ -141,9 +143,9 @@ def _draw_curves(runs: dict[str, Run]) -> list[tuple[str, str]]:
 def _draw_group(loss: str, runs: dict[str, Run]) -> str:
     histories = {name: run.history() for name, run in runs.items()}
     if len(runs) == 1:
-        return embedded(curves(next(iter(histories.values())), loss))
+        return to_data_url(curves(next(iter(histories.values())), loss))
     has_classes = next(iter(runs.values())).record.model_config.task != "reconstruct"
-    return embedded((accuracy_curves if has_classes else validation_curves)(histories))
+    return to_data_url((accuracy_curves if has_classes else validation_curves)(histories))
 
 
 def _history(run: Run) -> dict[str, Any]:

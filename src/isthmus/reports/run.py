@@ -26,7 +26,7 @@ from isthmus.evaluation.summaries import (
 )
 from isthmus.files import require_writable_place, write_bytes
 from isthmus.models.registry import Task
-from isthmus.reports.page import embedded, render
+from isthmus.reports.page import render, to_data_url
 from isthmus.reports.pictures import (
     describe_quality,
     mistakes,
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_EXAMPLES = 10  # columns of the picture of reconstructions
-MAX_MAPPED = 2_000  # test samples on the map
-MAX_QUERIES, MORPHS = 10, 5
-MAX_SEARCHED = 20_000  # training samples
+MAX_MAPPED = 2_000  # test samples on the map; t-SNE of 10,000 takes 26 s on 2 cores
+MAX_QUERIES, MAX_MORPHS = 10, 5  # rows of similar samples, and of interpolations
+MAX_SEARCHED = 20_000  # training samples that are encoded to search among them
 MAX_OVERLAYS = 6  # test images with their masks
-MAX_MISTAKES = 16
+MAX_MISTAKES = 16  # two rows
 
 
 def write_report(
@@ -100,7 +100,7 @@ def render_report(session: Session, *, plain: Run | None = None) -> bytes:
     """
     run, history = session.run, session.run.history()
     if not history:
-        raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} goes on.")
+        raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} continues.")
     evaluation = session.evaluate(plain=plain)
     record, layers = run.record, session.model.layers
     sections = SECTIONS[record.model_config.task]
@@ -110,7 +110,7 @@ def render_report(session: Session, *, plain: Run | None = None) -> bytes:
         evaluation=evaluation,
         best=best_epoch(history),
         history=history,
-        curves=embedded(curves(history, record.training_config.loss or "")),
+        curves=to_data_url(curves(history, record.training_config.loss or "")),
         layers=layers,
         macs=sum(layer.macs for layer in layers),
         record=record,
@@ -121,7 +121,7 @@ def render_report(session: Session, *, plain: Run | None = None) -> bytes:
 
 
 def example_indices(session: Session) -> NDArray[np.int64]:
-    """Return test samples to show, spread evenly, also over the classes where they are few."""
+    """Return indices of test samples to show: spread evenly, also over the classes if few."""
     samples, test = session.samples, session.split.test
     if samples.labels is None or not 1 < len(samples.class_names) <= MAX_EXAMPLES:
         return test[evenly_spaced(len(test), MAX_EXAMPLES)]
@@ -141,11 +141,11 @@ def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]
     return {
         "compared": compare_reconstructions(evaluation),
         "verdict": reconstruction_verdict(evaluation),
-        "grid": embedded(_examples(session)),
-        "map": embedded(figure),
+        "grid": to_data_url(_examples(session)),
+        "map": to_data_url(figure),
         "map_note": note,
-        "searches": embedded(nearest_training_samples(session, queries, pool)),
-        "morphs": embedded(morphs(session, mapped, MORPHS)),
+        "searches": to_data_url(nearest_training_samples(session, queries, pool)),
+        "morphs": to_data_url(morphs(session, mapped, MAX_MORPHS)),
     }
 
 
@@ -162,10 +162,10 @@ def _classifier(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
         "masks": False,
         "compared": rows,
         "verdict": prediction_verdict(rows, "samples"),
-        "confusion": embedded(confusion(predictions.confusion, predictions.class_names)),
-        "reliability": embedded(reliability(predictions.reliability)),
-        "mistakes": embedded(mistakes(samples, predictions, MAX_MISTAKES)),
-        "map": embedded(figure),
+        "confusion": to_data_url(confusion(predictions.confusion, predictions.class_names)),
+        "reliability": to_data_url(reliability(predictions.reliability)),
+        "mistakes": to_data_url(mistakes(samples, predictions, MAX_MISTAKES)),
+        "map": to_data_url(figure),
         "map_note": note,
     }
 
@@ -179,8 +179,8 @@ def _segmenter(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
         "masks": True,
         "compared": rows,
         "verdict": prediction_verdict(rows, "pixels"),
-        "overlays": embedded(overlays(session.model, examples)),
-        "confusion": embedded(confusion(matrix, session.model.config.class_names)),
+        "overlays": to_data_url(overlays(session.model, examples)),
+        "confusion": to_data_url(confusion(matrix, session.model.config.class_names)),
     }
 
 
@@ -194,7 +194,7 @@ SECTIONS: dict[Task, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
 def map_section(
     session: Session, indices: NDArray[np.int64], method: str = "tsne"
 ) -> tuple["Figure", str]:
-    """Draw a map of samples of the run, and say how far to trust it."""
+    """Draw a map of samples of the run, and describe how far it can be trusted."""
     codes = session.codes(indices)
     fitted_map = session.map(codes, method)
     quality = session.map_quality(fitted_map, codes, session.samples.take(indices))

@@ -1,1 +1,1 @@
-"""Pictures of arrays. Nothing here knows a model, a run or a file but the PNG it writes."""
+"""Pictures of arrays. Nothing here knows models or runs; the only files are PNG and GIF."""

@@ -1,4 +1,4 @@
-"""What each layer of a model computes for a sample."""
+"""Pictures of the output of each layer of a model for a sample."""
 
 import math
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ MIN_SIDE = 6  # of a channel that is very wide or very tall
 
 # Numbers in a row of a dense layer: 64, in layers of more than 128 twice as many, and more where
 # there would be more than 8 rows, up to one for each pixel.
-CELLS, MAX_ROWS = 64, 8
+MIN_COLUMNS, MAX_ROWS = 64, 8
 # The least value, as a share of the greatest, from which a channel is drawn as signed. GELU and
 # SiLU go a little below zero (to -0.17 and -0.28); their channels are gray like those of ReLU.
-SIGNED = 0.25
+MIN_SIGNED_SHARE = 0.25
 
 Layer = tuple[str, NDArray[np.float32]]
 
@@ -121,7 +121,7 @@ def _channels_strip(title: str, values: NDArray[np.float32]) -> Strip:
 def _color_channel(channel: NDArray[np.float32]) -> Pixels:
     """Return a channel (H, W) in grays, or in blue and red around zero, (H, W, 3)."""
     low, high = float(channel.min()), float(channel.max())
-    if -low > SIGNED * abs(high):
+    if -low > MIN_SIGNED_SHARE * abs(high):
         scale = max(-low, high)
         return to_colors(channel, -scale, scale, "RdBu_r")
     return to_colors(channel, low, high, "gray")
@@ -141,8 +141,8 @@ def _columns(size: int) -> int:
     >>> _columns(2), _columns(32), _columns(128), _columns(4096), _columns(90_000)
     (2, 32, 64, 512, 1584)
     """
-    few = max(min(size, CELLS), min(math.ceil(size / 2), 2 * CELLS))
-    return min(max(few, math.ceil(size / MAX_ROWS)), WIDTH)
+    columns = max(min(size, MIN_COLUMNS), min(math.ceil(size / 2), 2 * MIN_COLUMNS))
+    return min(max(columns, math.ceil(size / MAX_ROWS)), WIDTH)
 
 
 def _draw(mosaic: Mosaic, top: int, strip: Strip) -> None:

@@ -152,7 +152,7 @@ def write_png(path: Path, figure: "Figure") -> None:
 
 
 def require_png(path: Path) -> None:
-    """Refuse a file name that does not end in .png.
+    """Require a file name that ends in .png.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def require_png(path: Path) -> None:
     """
     if path.suffix.lower() != ".png":
         raise OptionError(
-            f"{path} does not end in .png; give a name that does, as pictures are PNG files."
+            f"{path} does not end in .png; pictures are PNG files, so give a name that does."
         )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what a classifier answers, and of how confident it is."""
+"""Pictures of the predictions of a classifier, and of their confidence."""
 
 import math
 from collections.abc import Sequence
@@ -78,10 +78,10 @@ def confusion(matrix: NDArray[np.int64], class_names: Sequence[str], title: str 
 
     classes = len(class_names)
     totals = matrix.sum(1)
-    shares = matrix / np.maximum(totals, 1)[:, None]
+    shares = matrix / np.maximum(totals, 1)[:, None]  # a class without samples has an empty row
     side = min(max(classes * CELL, MIN_MATRIX), MAX_MATRIX)
     step = math.ceil(classes / MAX_NAMED)
-    points = min(TEXT, 72 * 0.85 * side / classes * step)
+    points = min(TEXT, 72 * 0.85 * side / classes * step)  # 85% of a row, at 72 points an inch
     names = [shorten(name) for name in class_names]
     figure, axes = _matrix_axes(side, text_width(names, points) / DPI)
     scale = PowerNorm(0.5, 0, 1)
@@ -126,7 +126,7 @@ def reliability(bins: ReliabilityBins, title: str = "") -> "Figure":
     return figure
 
 
-def labelled_samples(
+def labeled_samples(
     samples: Sequence[NDArray[Any]],
     titles: Sequence[str],
     columns: int = 8,
@@ -172,19 +172,24 @@ def _matrix_axes(side: float, names: float) -> tuple["Figure", "Axes"]:
 
 def _draw_gaps(axes: "Axes", bins: ReliabilityBins) -> None:
     """Draw the accuracy of each bin, and its difference from the confidence."""
+    from matplotlib.patches import Patch
+
     accuracy = np.nan_to_num(np.asarray(bins.accuracy))
+    # Negative where predictions are correct more often than they are confident: the bar hangs.
     gap = np.nan_to_num(np.asarray(bins.confidence)) - accuracy
     middles, width = _bars(len(gap))
     right = axes.bar(middles, accuracy, width, color=DISTINCT[0], **BARS)
-    paint: dict[str, Any] = {"color": DISTINCT[2], "alpha": 0.35, **BARS}
-    wrong = axes.bar(middles, gap, width, accuracy, **paint)
+    # Hatched, so that it has the color of the legend over the blue bars too.
+    paint: dict[str, Any] = {"facecolor": "none", "edgecolor": DISTINCT[2], "hatch": "////"}
+    outlines = np.where(gap, 0.8, 0)  # none around the gap of an empty bin
+    axes.bar(middles, gap, width, accuracy, linewidth=outlines, **paint)
     axes.plot((0, 1), (0, 1), "--", color=QUIET, linewidth=1)
     axes.set_ylabel("accuracy", **text_style(LABEL))
     axes.set_ylim(0, 1)
     axes.text(0.04, 0.76, f"ECE {bins.error:.1%}", fontsize=10, color=INK, weight="bold")
     names = ("accuracy", "gap to confidence")
     layout: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
-    add_legend(axes, (right[0], wrong[0]), names, fontsize=TEXT, **layout)
+    add_legend(axes, (right[0], Patch(linewidth=0.8, **paint)), names, fontsize=TEXT, **layout)
 
 
 def _bars(bins: int) -> tuple[NDArray[np.float64], float]:

@@ -54,6 +54,7 @@ def curves(history: History, loss: str) -> "Figure":
         ("validation_loss", "validation", VALIDATION),
     ):
         _draw(axes, history, key, color=color, label=title)
+    # The rule by which training keeps weights; among equal scores the lower loss.
     best = min(history, key=lambda line: (-line.get(quality, 0), line["validation_loss"]))
     which = f"at the best {QUALITIES[quality]}" if quality else "best"
     _mark_epoch(axes, best, "validation_loss", f"{which}: {best['validation_loss']:.4f}")
@@ -144,7 +145,7 @@ def _draw(axes: "Axes", history: History, key: str, **style: Any) -> None:
     axes.plot(
         [line["epoch"] for line in history],
         [line.get(key, math.nan) for line in history],
-        marker="o" if len(history) < 15 else "",
+        marker="o" if len(history) < 15 else "",  # the line of a single epoch has no length
         markersize=3.5,
         **style,
     )
@@ -164,7 +165,7 @@ def _mark_epoch(axes: "Axes", line: dict[str, Any], key: str, title: str) -> Non
 
 
 def _scale(axes: "Axes", losses: Sequence[float]) -> None:
-    """Take a logarithmic scale for losses that span more than a factor of four."""
+    """Use a logarithmic scale for losses that span more than a factor of four."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     if max(losses) > 4 * min(losses) > 0:

@@ -1,4 +1,4 @@
-"""Pictures of samples and what a model makes of them."""
+"""Pictures of samples in rows and columns, such as reconstructions below originals."""
 
 import math
 from collections.abc import Sequence
@@ -116,7 +116,7 @@ class Columns:
 
 
 def _lay_out(titles: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Columns:
-    """Make room for the titles of rows and for the widest picture."""
+    """Place the columns right of the titles of rows, as wide as the widest picture."""
     left = GAP + (TITLE_GAP + text_width(titles, TEXT) if any(titles) else 0)
     return Columns(left, max(SIDE, *(width for width, _ in sizes)) + GAP)
 

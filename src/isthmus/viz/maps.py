@@ -38,6 +38,7 @@ LEGEND_ROWS = 20
 # Spread of a class, as a share of that of all samples, up to which its name is written at its
 # median; above, the median says nothing about where its samples are.
 MAX_NAMED_SPREAD = 0.75
+MIN_NAMED = 3  # samples of a class whose name is written on the map; it would hide fewer
 MAP_SIDE, THUMBNAIL_MAP_SIDE, GRID_SIDE = 5.8, 8.0, 6.6  # inches of the axes
 LEFT, BOTTOM, TOP = 0.7, 0.8, 0.4  # inches around the axes
 THUMBNAILS = 26  # that fit next to each other across a map
@@ -45,7 +46,10 @@ FRAME_WIDTH = 3  # pixels of the frame of a thumbnail
 
 
 class MapLike(Protocol):
-    """What a picture needs to know of a map of N samples; see `isthmus.latent.maps.Map`."""
+    """What a picture needs of a map of N samples; see `isthmus.latent.maps.Map`.
+
+    A protocol, as viz stands next to the modules that compute and imports none of them.
+    """
 
     @property
     def method(self) -> str:
@@ -74,7 +78,7 @@ class MapLike(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Samples that look alike on a map, most often those of a class."""
+    """Samples drawn in the same color and shape, usually those of a class."""
 
     name: str
     color: str
@@ -98,6 +102,7 @@ def scatter(fitted_map: MapLike, title: str = "") -> "Figure":
     axes.margins(0.04)
     axes.set_aspect("equal", adjustable="datalim")
     count = len(fitted_map.xy)
+    # Smaller and paler with more points, so that dense regions do not become one blot.
     style: dict[str, Any] = {
         "s": float(np.clip(400 / np.sqrt(max(1, count)), 1.2, 40)),
         "alpha": float(np.clip(6 / max(1, count) ** 0.25, 0.35, 0.9)),
@@ -157,7 +162,7 @@ def decoded_grid(
     side: int = 20,
     title: str = "",
 ) -> "Figure":
-    """Draw what a decoder makes of a regular grid over codes of two numbers.
+    """Draw the images that a decoder returns for a regular grid of codes of two numbers.
 
     Parameters
     ----------
@@ -175,7 +180,8 @@ def decoded_grid(
         If the codes are not of two numbers, or what is decoded are no images.
     """
     if z.ndim != 2 or z.shape[1] != 2:
-        raise OptionError(f"a grid is drawn over codes of 2 numbers, not over {z.shape}.")
+        raise OptionError(f"a grid needs codes of 2 numbers, not of shape {z.shape}.")
+    # A few codes far away from all others would make the grid coarse where the samples are.
     low, high = np.percentile(z, (1, 99), axis=0)
     low, high = np.where(high > low, (low, high), (low - 1, high + 1))
     across, up = (np.linspace(low[axis], high[axis], side) for axis in (0, 1))
@@ -301,15 +307,20 @@ def _add_group_legend(axes: "Axes", groups: Sequence[Group], columns: int) -> No
 def _name_groups(axes: "Axes", xy: NDArray[np.float32], groups: Sequence[Group]) -> None:
     """Write the names of classes at their medians, lower where they would overlap.
 
-    A class that is spread over the whole map is named in the legend only.
+    A class that is spread over the whole map, or has very few samples, is named in the legend
+    only.
     """
     from matplotlib.patheffects import withStroke
 
     most = MAX_NAMED_SPREAD * _spread(xy)
     own = [group for group in groups if group.name and group.color != OTHERS_COLOR]
-    named = [group for group in own if _spread(xy[group.indices]) <= most]
+    named = [
+        group
+        for group in own
+        if len(group.indices) >= MIN_NAMED and _spread(xy[group.indices]) <= most
+    ]
     medians = [np.median(xy[group.indices], axis=0) for group in named]
-    axes.apply_aspect()
+    axes.apply_aspect()  # sets the limits now: text is placed in pixels, which depend on them
     taken: list[Bbox] = []
     for index in sorted(range(len(named)), key=lambda i: -medians[i][1]):  # from the top
         text = axes.text(

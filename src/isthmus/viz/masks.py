@@ -1,4 +1,4 @@
-"""Pictures of masks: one class index a pixel, 255 where there is none (void)."""
+"""Pictures of masks: a class index for each pixel, 255 for void."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -25,27 +25,27 @@ LEGEND_LINE, SWATCH = 29, 24  # a line of the legend, and a color in it
 
 
 def segmentations(
-    pictures: Pixels,
+    images: Pixels,
     predictions: Pixels,
     class_names: Sequence[str],
-    truths: Pixels | None = None,
+    targets: Pixels | None = None,
 ) -> "Figure":
-    """Draw pictures in rows: the picture, the truth, the prediction and its errors.
+    """Draw each image in a row: the image, the ground truth, the prediction and its errors.
 
-    Without truths, the picture and the prediction. The legend names the classes that are seen.
+    Without targets, only the image and the prediction. The legend names the classes that occur.
 
     Parameters
     ----------
-    pictures : (N, H, W, C) uint8
-    predictions, truths : (N, H, W) uint8
-        Indices into `class_names`; 255 in a truth is void.
+    images : (N, H, W, C) uint8
+    predictions, targets : (N, H, W) uint8
+        Indices into `class_names`; 255 in a target is void.
     class_names : sequence of K str
     """
-    each = [None] * len(pictures) if truths is None else truths
-    rows = [_panels(*parts) for parts in zip(pictures, predictions, each, strict=True)]
-    width, height = size_within(pictures[0], SIDE)
+    each = [None] * len(images) if targets is None else targets
+    rows = [_panels(*parts) for parts in zip(images, predictions, each, strict=True)]
+    width, height = size_within(images[0], SIDE)
     pitch, row_height = max(width + GAP, MIN_PITCH), height + TITLE_HEIGHT
-    masks = [predictions] if truths is None else [predictions, truths]
+    masks = [predictions] if targets is None else [predictions, targets]
     legend = _legend_entries(masks, class_names)
     entry = SWATCH + 3 * GAP + text_width(legend, TEXT)  # the same for all, to align the columns
     outer = max(len(rows[0]) * pitch, entry)
@@ -57,6 +57,7 @@ def segmentations(
         for column, (title, panel) in enumerate(panels.items()):
             left = GAP + column * pitch + (pitch - GAP - width) // 2
             mosaic.place(panel, Box(left, top, width, height))
+            # Only the share of errors is different in every row.
             if row == 0 or title.startswith("errors"):
                 mosaic.write(left + width / 2, top - 7, title, TEXT)
     for number, (name, color) in enumerate(legend.items()):
@@ -66,12 +67,12 @@ def segmentations(
     return mosaic.to_figure()
 
 
-def overlay(picture: Pixels, mask: Pixels, alpha: float = MASK_OPACITY) -> Pixels:
-    """Blend the colors of classes over a picture; void is left as it is.
+def overlay(image: Pixels, mask: Pixels, alpha: float = MASK_OPACITY) -> Pixels:
+    """Blend the colors of classes over an image; void is left as it is.
 
     Parameters
     ----------
-    picture : (H, W, C) uint8
+    image : (H, W, C) uint8
     mask : (H, W) uint8
         Class of each pixel; 255 is void.
     alpha : float
@@ -81,7 +82,7 @@ def overlay(picture: Pixels, mask: Pixels, alpha: float = MASK_OPACITY) -> Pixel
     -------
     (H, W, 3) uint8
     """
-    below = to_rgb(picture)
+    below = to_rgb(image)
     above = np.zeros((VOID + 1, 3), np.uint8)
     counted = mask != VOID
     classes = int(mask[counted].max(initial=0)) + 1
@@ -90,23 +91,23 @@ def overlay(picture: Pixels, mask: Pixels, alpha: float = MASK_OPACITY) -> Pixel
     return np.where(counted[..., None], blended.astype(np.uint8), below)
 
 
-def errors(picture: Pixels, prediction: Pixels, truth: Pixels) -> Pixels:
-    """Paint wrong pixels red and void ones gray over a pale picture.
+def errors(image: Pixels, prediction: Pixels, target: Pixels) -> Pixels:
+    """Paint wrong pixels red and void ones gray over a pale image.
 
     Parameters
     ----------
-    picture : (H, W, C) uint8
-    prediction, truth : (H, W) uint8
-        Classes of pixels; 255 in the truth is void.
+    image : (H, W, C) uint8
+    prediction, target : (H, W) uint8
+        Classes of pixels; 255 in the target is void.
 
     Returns
     -------
     (H, W, 3) uint8
     """
-    gray = to_rgb(picture).mean(2, keepdims=True)
+    gray = to_rgb(image).mean(2, keepdims=True)
     painted = np.repeat(np.rint(255 - (255 - gray) * 0.4).astype(np.uint8), 3, axis=2)
-    painted[prediction != truth] = bytes_of(ERROR_COLOR)
-    painted[truth == VOID] = bytes_of(VOID_COLOR)
+    painted[prediction != target] = bytes_of(ERROR_COLOR)
+    painted[target == VOID] = bytes_of(VOID_COLOR)
     return painted
 
 
@@ -123,6 +124,7 @@ def colors(classes: int) -> Pixels:
     classes : int
         Up to 255.
     """
+    # The palette takes a second, for which pictures of few classes need not wait.
     first = np.array([bytes_of(color) for color in DISTINCT], np.uint8)
     return first[:classes] if classes <= len(first) else _palette()[:classes].copy()
 
@@ -155,19 +157,19 @@ def _differences(lab: NDArray[Any], color: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(deltaE_ciede2000(lab, color[None]), np.float64)  # type: ignore[no-untyped-call]
 
 
-def _panels(picture: Pixels, prediction: Pixels, truth: Pixels | None) -> dict[str, Pixels]:
+def _panels(image: Pixels, prediction: Pixels, target: Pixels | None) -> dict[str, Pixels]:
     """Return the pictures of a row, each with its title."""
-    predicted = {"prediction": overlay(picture, prediction)}
-    if truth is None:
-        return {"picture": picture, **predicted}
-    counted = truth != VOID
-    wrong = (prediction != truth)[counted].mean() if counted.any() else 0.0
-    painted = {f"errors: {wrong:.1%}": errors(picture, prediction, truth)}
-    return {"picture": picture, "truth": overlay(picture, truth), **predicted, **painted}
+    predicted = {"prediction": overlay(image, prediction)}
+    if target is None:
+        return {"image": image, **predicted}
+    counted = target != VOID
+    wrong = (prediction != target)[counted].mean() if counted.any() else 0.0
+    painted = {f"errors: {wrong:.1%}": errors(image, prediction, target)}
+    return {"image": image, "ground truth": overlay(image, target), **predicted, **painted}
 
 
 def _legend_entries(masks: Sequence[Pixels], class_names: Sequence[str]) -> dict[str, Pixels]:
-    """Return the names and colors of the classes in masks, and of errors if there are truths."""
+    """Return the names and colors of the classes in masks, and of errors if there are targets."""
     present = np.unique(np.concatenate([np.unique(some) for some in masks]))
     palette = colors(len(class_names))
     legend = {shorten(class_names[label], 20): palette[label] for label in present if label != VOID}

@@ -175,6 +175,7 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
     rows, columns = pixels.shape[:2]
     if height % rows == 0 and width % columns == 0:
         return pixels.repeat(height // rows, 0).repeat(width // columns, 1)
+    # The box filter averages whole pixels; smoother ones blur small pictures and ring at edges.
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(picture.resize((width, height), Image.Resampling.BOX))
 

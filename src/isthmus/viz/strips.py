@@ -1,4 +1,4 @@
-"""Pictures of paths between codes: strips, sheets and films."""
+"""Pictures of paths between codes: strips, sheets and animations."""
 
 import io
 import math
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 # Pixels, of which a figure has 150 to an inch.
 SIDE = 160  # of a sample, or of the nearest whole multiple of its own size
 GAP = 6  # between frames
-WIDE_GAP = 21  # between an original and what the model makes
+WIDE_GAP = 21  # between an original and the decoded frames
 TITLE_HEIGHT = 36
 MIN_PITCH = 80  # so that titles do not overlap above narrow samples
-FILM_SIDE = 288  # of the longer side of a film, at least
-CURVES_WIDTH = 480  # of a film of signals
+MIN_GIF_SIDE = 288  # of the longer side of an animation: browsers do not enlarge small ones
+CURVES_WIDTH = 480  # of an animation of signals
 
-FRAME_TIME, END_TIME = 90, 700  # milliseconds for which a film shows a frame, and its two ends
+FRAME_TIME, END_TIME = (
+    90,
+    700,
+)  # milliseconds for which an animation shows a frame, and its two ends
 
 
 def strip(a: NDArray[Any], b: NDArray[Any] | None, frames: NDArray[Any]) -> "Figure":
@@ -34,7 +37,7 @@ def strip(a: NDArray[Any], b: NDArray[Any] | None, frames: NDArray[Any]) -> "Fig
     a, b : (H, W, C) uint8 or (L, C) float32
         The originals; None for b where the path leads to no sample.
     frames : (N, H, W, C) uint8 or (N, L, C) float32
-        What is decoded along the path, from the code of a to the last.
+        The images decoded along the path, from the code of a to the last.
     """
     samples = [a, *frames] if b is None else [a, *frames, b]
     shares = np.linspace(0, 100, len(frames))
@@ -72,7 +75,7 @@ def sheet(frames: NDArray[Any], rows: int, columns: int) -> "Figure":
 
 
 def gif(frames: NDArray[Any]) -> bytes:
-    """Return a film that runs to the last frame and back without end, as a GIF file.
+    """Return an endless animation to the last frame and back, as a GIF file.
 
     Images are enlarged by a whole factor until small ones can be seen; signals are drawn as
     curves.
@@ -84,15 +87,15 @@ def gif(frames: NDArray[Any]) -> bytes:
     limits = value_range(frames)
     images = [_draw_curves(frame, limits) for frame in frames] if frames.ndim == 3 else frames
     pictures = [_enlarge(image) for image in images]
-    film = [*pictures, *pictures[-2:0:-1]]
+    loop = [*pictures, *pictures[-2:0:-1]]  # back without the ends, which would be shown twice
     ends = (0, len(pictures) - 1)
-    times = [END_TIME if i in ends else FRAME_TIME for i in range(len(film))]
+    times = [END_TIME if i in ends else FRAME_TIME for i in range(len(loop))]
     content = io.BytesIO()
-    film[0].save(
+    loop[0].save(
         content,
         format="GIF",
         save_all=True,
-        append_images=film[1:],
+        append_images=loop[1:],
         duration=times,
         loop=0,
         disposal=1,
@@ -113,5 +116,5 @@ def _enlarge(image: NDArray[np.uint8]) -> "Image.Image":
     from PIL import Image
 
     pixels = image[..., 0] if image.shape[2] in (1, 2) else to_rgb(image)
-    factor = math.ceil(FILM_SIDE / max(pixels.shape[:2]))
+    factor = math.ceil(MIN_GIF_SIDE / max(pixels.shape[:2]))
     return Image.fromarray(np.ascontiguousarray(pixels.repeat(factor, 0).repeat(factor, 1)))

@@ -1,4 +1,4 @@
-"""A transposed convolution worked out on a small example, number by number."""
+"""A picture of a transposed convolution, number by number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Matrix = NDArray[np.float64]
 CELL = 54  # of a number
 SIGN_WIDTH = 90  # between two matrices
 TITLE_HEIGHT, GAP, MARGIN = 40, 45, 10
-PALE = 1 / 3  # opacity of a color behind numbers
+PALE_OPACITY = 1 / 3  # opacity of a color behind numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Panel:
 
 
 def transposed(values: Matrix, kernel: Matrix, contributions: Matrix) -> "Figure":
-    """Draw a picture, the kernel, the result, and what each number of the picture adds to it.
+    """Draw an image, the kernel, the result, and what each number of the image adds to it.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _draw_matrix(mosaic: Mosaic, left: int, top: int, panel: Panel) -> None:
     for index, value in enumerate(panel.matrix.flat):
         row, column = divmod(index, panel.matrix.shape[1])
         box = Box(left + column * CELL, top + row * CELL, CELL, CELL)
-        if value or not panel.is_sparse:
+        if value or not panel.is_sparse:  # zeros around a product are padding, not results
             if panel.colors:
                 cell = np.broadcast_to(_pale(panel.colors[index]), (CELL, CELL, 3))
                 mosaic.paste(cell, box.left, box.top)
@@ -94,4 +94,4 @@ def _draw_matrix(mosaic: Mosaic, left: int, top: int, panel: Panel) -> None:
 
 def _pale(color: str) -> Pixels:
     """Return the bytes (3,) of a color blended with white."""
-    return np.rint(255 - PALE * (255 - np.array(bytes_of(color)))).astype(np.uint8)
+    return np.rint(255 - PALE_OPACITY * (255 - np.array(bytes_of(color)))).astype(np.uint8)
