@@ -124,9 +124,7 @@ class Session:
         """
         if indices is None:
             indices = np.arange(len(self.samples))
-        return self._memo.get("own codes", lambda: _OwnCodes(self.model, self.samples)).take(
-            indices, self._interruptible()
-        )
+        return self._own_codes.take(indices, self._interruptible())
 
     # -- answers --------------------------------------------------------------------------------
 
@@ -335,7 +333,13 @@ class Session:
         self, samples: Samples | None = None, *, plain: Run | None = None
     ) -> dict[str, Any]:
         """Measure the model on data that it was not trained on; see `isthmus.evaluate`."""
-        return evaluate(self.run, samples, own=self.samples, plain=plain, model=self.model)
+
+        def encode_own(indices: NDArray[np.int64]) -> NDArray[np.float32]:
+            return self._own_codes.z(indices, self._interruptible())
+
+        return evaluate(
+            self.run, samples, own=self.samples, plain=plain, model=self.model, encode=encode_own
+        )
 
     def interrupt(self) -> None:
         """Stop everything that this session is computing now, at the next batch.
@@ -350,6 +354,10 @@ class Session:
     def _path(self) -> Path:
         source = self._source
         return source.path if isinstance(source, Run) else Path(source)
+
+    @property
+    def _own_codes(self) -> "_OwnCodes":
+        return self._memo.get("own codes", lambda: _OwnCodes(self.model, self.samples))
 
     def _load_model(self) -> TrainedModel:
         if isinstance(self._source, Run):
@@ -426,19 +434,23 @@ class _OwnCodes:
         self._is_known = np.zeros(len(samples), np.bool_)
         self._lock = threading.Lock()
 
-    def take(self, indices: NDArray[np.int64], track: Track) -> Codes:
-        """Return the codes at `indices`, and encode those that are missing."""
+    def z(self, indices: NDArray[np.int64], track: Track) -> NDArray[np.float32]:
+        """Return the codes (n, D) at `indices`; those that are missing are encoded first."""
         with self._lock:
             missing = np.unique(indices[~self._is_known[indices]])
             if len(missing):
                 # Without a copy of all samples, where all are needed.
                 is_all = len(missing) == len(self._samples)
                 samples = self._samples if is_all else self._samples.take(missing)
-                self._z[missing] = encode(self._model, samples, track=track).z
+                self._z[missing] = self._model.encode(samples, track=track)
                 self._is_known[missing] = True
+            return self._z[indices]
+
+    def take(self, indices: NDArray[np.int64], track: Track) -> Codes:
+        """Return the codes at `indices` with their items."""
         chosen = self._samples.take(indices)
         return Codes(
-            self._z[indices],
+            self.z(indices, track),
             replace(chosen.items, fingerprint=chosen.fingerprint),
             shape=(self._z.shape[1],),
             model_fingerprint=self._model.fingerprint,

@@ -5,6 +5,7 @@ import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,6 +227,25 @@ def test_the_grid_shows_originals_above_and_reconstructions_below(
     assert (column[: len(column) // 3] < 10).any()  # a black original
     assert (column[-len(column) // 4 :] > 250).all()  # a white reconstruction
     assert not re.search("nan", str(figure.get_size_inches()))
+
+
+def test_a_report_encodes_each_sample_once(
+    digits: Samples, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainingConfig(epochs=1)
+    list(train(digits, "dense", out=tmp_path / "run", code_size=6, config=config))
+    encoded = []
+    encode = TrainedModel.encode
+
+    def count(model: TrainedModel, values: Any, **options: Any) -> Any:
+        encoded.append(len(values))
+        return encode(model, values, **options)
+
+    monkeypatch.setattr(TrainedModel, "encode", count)
+    run = Run.open(tmp_path / "run")
+    write_report(run, digits)
+    split, examples = run.split(), 10  # the codes of the examples are drawn
+    assert sum(encoded) == len(split.train) + len(split.test) + examples
 
 
 def test_a_report_loads_the_model_once(

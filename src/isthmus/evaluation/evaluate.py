@@ -19,7 +19,7 @@ from isthmus.evaluation.predictions import score_predictions
 from isthmus.evaluation.probes import probe
 from isthmus.evaluation.reconstructions import Scores, model_method, score_reconstructions
 from isthmus.evaluation.results import Key, Result, read_or_compute, read_result, write_result
-from isthmus.evaluation.setup import EvaluationSetup, flatten, plan_evaluation
+from isthmus.evaluation.setup import Encode, EvaluationSetup, flatten, plan_evaluation
 from isthmus.files import fingerprint
 from isthmus.inference import TrainedModel
 from isthmus.models.layers import count_parameters
@@ -35,6 +35,7 @@ def evaluate(
     own: Samples | None = None,
     plain: Run | None = None,
     model: TrainedModel | None = None,
+    encode: Encode | None = None,
     cache: bool = True,
 ) -> dict[str, Any]:
     """Measure a run's model on data that it was not trained on.
@@ -51,6 +52,9 @@ def evaluate(
         For a denoiser only: a run on the same data without noise, to compare with.
     model : TrainedModel, optional
         The run's model, if the caller has loaded it; by default it is loaded.
+    encode : callable, optional
+        Returns the codes (n, D) of the run's data at indices (n,), if the caller keeps codes; by
+        default the model computes them.
     cache : bool
         Read and write results on the run's own test split: `evaluation.json` in the run folder,
         and in the cache the baselines, which runs on the same data share. They are computed again
@@ -89,7 +93,7 @@ def evaluate(
     run.check(own)
     if plain is not None:
         _check_plain(run, plain)
-    setup = plan_evaluation(run, own, samples, model)
+    setup = plan_evaluation(run, own, samples, model, encode)
     # The key has indices into the data of the run, which say nothing of other samples.
     folder = cache_folder() / "baselines" if cache and setup.is_own_test else None
     file = run.path / FILE if folder and not run.is_in_memory else None
@@ -157,8 +161,7 @@ def _autoencoder_result(
         result["noisy"] = baselines.pop("noisy")
         result["noise"] = {"corrupt": record.training_config.corrupt, **record.data["noise"]}
     if setup.has_labels:
-        model = setup.model
-        result["codes"] = _probe(setup, model.encode(setup.fitted), model.encode(setup.probed))
+        result["codes"] = _probe(setup, setup.fitted_codes(), setup.probed_codes())
         result |= {"pca": pca["classes"], "pixels": pixels["classes"]}
     return result
 

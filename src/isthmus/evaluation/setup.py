@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,9 @@ TEST = SPLITS.index("test")
 MAX_PROBED = 10_000  # test samples whose classes are predicted from codes
 
 
+Encode = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+
+
 @dataclass(frozen=True, eq=False)
 class EvaluationSetup:
     """A model, the data that it was trained on, and test samples that it has not seen.
@@ -43,6 +46,8 @@ class EvaluationSetup:
         The index of each test sample, from which its noise follows.
     is_own_test : bool
         Whether `test` is the test split of the run's data.
+    encode : callable, optional
+        Returns the codes (n, D) of the run's data at indices (n,), where somebody holds them.
     """
 
     run: Run
@@ -52,6 +57,7 @@ class EvaluationSetup:
     test: Samples
     indices: NDArray[np.int64]
     is_own_test: bool
+    encode: Encode | None = None
 
     @property
     def corruption(self) -> Corruption | None:
@@ -73,8 +79,11 @@ class EvaluationSetup:
     @cached_property
     def fitted(self) -> Samples:
         """Training samples that PCA, the mean and classifiers of codes are fitted on."""
-        limit = MAX_PCA_NUMBERS // math.prod(self.data.shape)
-        return self.data.take(draw(self.train, limit))
+        return self.data.take(self._fitted_indices)
+
+    @cached_property
+    def _fitted_indices(self) -> NDArray[np.int64]:
+        return draw(self.train, MAX_PCA_NUMBERS // math.prod(self.data.shape))
 
     @cached_property
     def pixels(self) -> NDArray[np.float32]:
@@ -84,7 +93,21 @@ class EvaluationSetup:
     @cached_property
     def probed(self) -> Samples:
         """Test samples whose classes are predicted from codes."""
-        return self.test.take(draw(np.arange(len(self.test)), MAX_PROBED))
+        return self.test.take(self._probed_rows)
+
+    @cached_property
+    def _probed_rows(self) -> NDArray[np.int64]:
+        return draw(np.arange(len(self.test)), MAX_PROBED)
+
+    def fitted_codes(self) -> NDArray[np.float32]:
+        """Return the codes (n, D) of the fitted samples."""
+        return self.encode(self._fitted_indices) if self.encode else self.model.encode(self.fitted)
+
+    def probed_codes(self) -> NDArray[np.float32]:
+        """Return the codes (m, D) of the probed samples."""
+        if self.encode and self.is_own_test:
+            return self.encode(self.indices[self._probed_rows])
+        return self.model.encode(self.probed)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs, with their frozen noise if there is any, and the clean samples.
@@ -144,7 +167,11 @@ class EvaluationSetup:
 
 
 def plan_evaluation(
-    run: Run, data: Samples, samples: Samples | None, model: TrainedModel | None = None
+    run: Run,
+    data: Samples,
+    samples: Samples | None,
+    model: TrainedModel | None = None,
+    encode: Encode | None = None,
 ) -> EvaluationSetup:
     """Choose the samples to measure a run on: never those that it was trained on.
 
@@ -157,6 +184,8 @@ def plan_evaluation(
         Another source: its test split if it has one, otherwise all of it.
     model : TrainedModel, optional
         The model of the run; by default it is loaded.
+    encode : callable, optional
+        See `EvaluationSetup`.
 
     Raises
     ------
@@ -166,7 +195,7 @@ def plan_evaluation(
     split, model = run.split(), model or run.model()
     if samples is None or samples.fingerprint == data.fingerprint:
         return EvaluationSetup(
-            run, model, data, split.train, data.take(split.test), split.test, True
+            run, model, data, split.train, data.take(split.test), split.test, True, encode
         )
     if samples.splits is not None and (samples.splits == TEST).any():
         samples = samples.take(np.flatnonzero(samples.splits == TEST))
@@ -175,7 +204,9 @@ def plan_evaluation(
             f"the run was trained on {data.origin.source}; leave the source out to measure on its "
             "test split."
         )
-    return EvaluationSetup(run, model, data, split.train, samples, np.arange(len(samples)), False)
+    return EvaluationSetup(
+        run, model, data, split.train, samples, np.arange(len(samples)), False, encode
+    )
 
 
 def draw(indices: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
