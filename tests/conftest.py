@@ -17,19 +17,30 @@ DATA = os.environ.get("ISTHMUS_DATA", "")  # before a test sets another
 # Files that train many models, start processes or run documentation: most of the time of all
 # tests. `make quick` leaves them out.
 SLOW_FILES = {
+    "test_cache",
+    "test_canvas",
     "test_catalog",
     "test_cli",
     "test_cli_answers",
+    "test_cli_sources",
     "test_cli_using",
+    "test_comparison",
+    "test_denoising",
+    "test_errors",
     "test_evaluate",
     "test_guides",
     "test_index",
     "test_inference_threads",
     "test_labeled",
     "test_loop",
+    "test_map_pictures",
     "test_maps",
+    "test_masks",
     "test_recipes",
+    "test_registry",
+    "test_report",
     "test_results",
+    "test_segmenters",
 }
 
 
