@@ -102,7 +102,13 @@ class Loop:
         self.module = initialize(self.model_config, self.config.seed).to(fabric.device)
         self.module.encoder.requires_grad_(not self.config.freeze)
         learning = [weight for weight in self.module.parameters() if weight.requires_grad]
-        self.optimizer = make_optimizer(self.config, learning)
+        self.optimizer = make_optimizer(
+            self.config.optimizer,
+            learning,
+            lr=self.config.lr or 0.0,
+            weight_decay=self.config.weight_decay or 0.0,
+            momentum=self.config.momentum,
+        )
         self.state = self._restore()
         # A killed process may have written an epoch to the history and not to the checkpoint.
         self.history = [line for line in run.history() if line["step"] <= self.state.step]

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from isthmus.training.config import TrainingConfig
-
 
 @dataclass(frozen=True)
 class OptimizerRow:
@@ -51,14 +49,19 @@ OPTIMIZERS: dict[str, OptimizerRow] = {
 
 
 def make_optimizer(
-    config: TrainingConfig, parameters: Iterable[nn.Parameter]
+    name: str,
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    weight_decay: float,
+    momentum: float = 0.0,
 ) -> torch.optim.Optimizer:
-    """Build the optimizer of a resolved config; momentum is an argument of SGD only."""
-    row = OPTIMIZERS[config.optimizer]
+    """Build an optimizer of `OPTIMIZERS`; only SGD takes the momentum."""
+    row = OPTIMIZERS[name]
     options = dict(row.options)
-    if config.optimizer == "sgd":
-        options["momentum"] = config.momentum
-    return row.build(list(parameters), lr=config.lr, weight_decay=config.weight_decay, **options)
+    if name == "sgd":
+        options["momentum"] = momentum
+    return row.build(list(parameters), lr=lr, weight_decay=weight_decay, **options)
 
 
 def one_cycle(progress: float) -> float:
