@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Index, Run, Samples, Session, TrainingConfig, encode, load, train
+from isthmus import (
+    Codes,
+    Index,
+    Items,
+    Run,
+    Samples,
+    Session,
+    TrainingConfig,
+    encode,
+    fit_map,
+    load,
+    train,
+)
 from isthmus.errors import InterruptionError, IsthmusError, OptionError, RunError
 
 T = TypeVar("T")
@@ -175,6 +187,34 @@ def test_an_interrupted_call_stops_and_the_next_one_computes(folder: Path) -> No
         session.codes()
     is_interrupted = False
     np.testing.assert_allclose(session.codes().z, session.model.encode(session.samples), atol=1e-6)
+
+
+def test_reconstructing_and_morphing_stop_too(folder: Path) -> None:
+    session = Session(folder, track=lambda items, total, title: interrupting(items))
+
+    def interrupting(items: Iterable[T]) -> Iterable[T]:
+        for item in items:
+            session.interrupt()
+            yield item
+
+    values, z = Session(folder).samples.values, Session(folder).codes(np.arange(2)).z
+    questions: list[Callable[[], Any]] = [
+        lambda: session.reconstruct(values),
+        lambda: session.interpolate(list(z)),
+    ]
+    for question in questions:
+        with pytest.raises(InterruptionError, match="interrupted"):
+            question()
+
+
+def test_maps_of_codes_made_by_hand_are_not_mixed_up(session: Session) -> None:
+    rng = np.random.default_rng(0)
+    first, second = (
+        Codes(rng.normal(size=(30, 4)).astype(np.float32), Items(list(map(str, range(30)))))
+        for _ in range(2)
+    )
+    for codes in (first, second, first):
+        np.testing.assert_array_equal(session.map(codes, "pca").xy, fit_map(codes, "pca").xy)
 
 
 def test_a_map_is_kept_in_the_run_folder_and_found_again(folder: Path) -> None:

@@ -48,7 +48,7 @@ class Session:
 
     Everything is loaded when it is first needed and then kept. All methods may be called from
     several threads at once: what two of them need is computed once, and the second one waits.
-    `interrupt` stops what is being computed at the next batch.
+    `interrupt` stops what is being loaded or computed, at the next batch.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class Session:
 
     def reconstruct(self, samples: Samples | NDArray[Any]) -> NDArray[Any]:
         """Return samples after encoding and decoding, in the kind and shape of the samples."""
-        return self.model.reconstruct(samples)
+        return self.model.reconstruct(samples, track=self._interruptible())
 
     def add_noise(self, samples: Samples, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Return samples with the noise that the run's samples of these indices always get.
@@ -179,7 +179,9 @@ class Session:
         self, codes: Codes, method: str = "tsne", *, seed: int = 0, max_samples: int = 20_000
     ) -> Map:
         """Fit a two-dimensional map of codes; see `isthmus.fit_map`."""
-        key = ("map", codes.items.fingerprint, codes.layer, len(codes), method, seed, max_samples)
+        # By the codes themselves: those that somebody made by hand have no fingerprint of samples.
+        content = fingerprint(np.ascontiguousarray(codes.z).data, list(codes.names))
+        key = ("map", content, codes.items.fingerprint, codes.layer, method, seed, max_samples)
         return self._memo.get(
             key,
             lambda: fit_map(
@@ -279,9 +281,9 @@ class Session:
             raise OptionError(f"a morph needs 2 or 4 images, not {len(ends)}.")
         z = [self.code(end) for end in ends]
         if len(z) == 2:
-            return self.model.decode(interpolate(z[0], z[1], steps, path))
+            return self._decode(interpolate(z[0], z[1], steps, path))
         grid = interpolate_grid(z[0], z[1], z[2], z[3], steps, steps, path)
-        return self.model.decode(grid.reshape(steps * steps, -1))
+        return self._decode(grid.reshape(steps * steps, -1))
 
     def traverse(
         self, start: Query, samples: Samples, classes: tuple[str, str], steps: int = 7
@@ -301,7 +303,7 @@ class Session:
         (steps, H, W, C) uint8 or (steps, L, C) float32
         """
         direction = class_direction(self.encode(samples), *classes)
-        return self.model.decode(traverse(self.code(start), direction, steps))
+        return self._decode(traverse(self.code(start), direction, steps))
 
     def code(self, query: Query) -> NDArray[np.float32]:
         """Return the code (D,) of one image, of a sample of the run by its name, or as given."""
@@ -342,9 +344,10 @@ class Session:
         )
 
     def interrupt(self) -> None:
-        """Stop everything that this session is computing now, at the next batch.
+        """Stop what this session is loading, encoding, decoding or fitting, at the next batch.
 
-        The calls that are stopped raise `InterruptionError`; later calls compute again.
+        The calls that are stopped raise `InterruptionError`; later calls compute again. An
+        evaluation stops only while it encodes samples.
         """
         self._interrupts += 1
 
@@ -380,10 +383,13 @@ class Session:
             origin = source.origin
             if not origin.source:
                 raise OptionError("the index was made of an array; search without a picture.")
-            samples = load_origin(origin)
+            samples = load_origin(origin, self._interruptible())
             for row, name in enumerate(samples.names):
                 places.setdefault(name, (samples, row))
         return places
+
+    def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
+        return self.model.decode(z, track=self._interruptible())
 
     def _features(self, query: Query, layer: str) -> NDArray[np.float32]:
         """Return the features (n, D) of a query."""

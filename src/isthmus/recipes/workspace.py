@@ -57,9 +57,9 @@ class Workspace:
         return self._samples[key]
 
     def session(self, run: "str | Run") -> "Session":
-        """Return the session of a trained run: a run folder, or the run of a training that ended.
+        """Return the `Session` of a run, given by its folder or as a `Run`.
 
-        The latter brings the samples that it was trained on.
+        A `Run` brings the samples that it was trained on.
         """
         from isthmus.session import Session
 
