@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from isthmus.cli.app import format_number
+from isthmus.cli.app import format_epochs, format_number
 from isthmus.cli.terminal import out_console
 
 REPRESENTATIONS = {
@@ -193,6 +193,6 @@ def _cost_line(result: dict[str, Any]) -> str:
     what = f"a code of {size}" if "mse" in result["test"] else f"{size} features"
     return (
         f"{model['name']}, {format_number(model['parameters'])} parameters, {what}; "
-        f"{training['epochs']:g} epochs in {training['seconds']:.1f} s of training, "
+        f"{format_epochs(training['epochs'])} in {training['seconds']:.1f} s of training, "
         f"{training['images_per_second']:,.0f} samples a second."
     )

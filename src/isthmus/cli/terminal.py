@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
+from isthmus.cli.app import format_epochs
+
 if TYPE_CHECKING:
     from isthmus.training.loop import Progress
     from isthmus.training.train import Training
@@ -144,8 +146,8 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
     best = content["best"]
     metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
     text = (
-        f"{out}: {content['epochs']:g} epochs in {content['seconds']:.1f} s of training, best in "
-        f"epoch {best['epoch']:g}: {', '.join(metrics)}."
+        f"{out}: {format_epochs(content['epochs'])} in {content['seconds']:.1f} s of training, "
+        f"best in epoch {best['epoch']:g}: {', '.join(metrics)}."
     )
     if last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
