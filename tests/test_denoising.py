@@ -17,7 +17,7 @@ from isthmus import Run, Samples, denoising, load, train
 from isthmus.data.readers.trees import PICTURE_SUFFIXES
 from isthmus.denoising import Denoised, denoise, denoise_values
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 from isthmus.training.config import TrainingConfig
 
 Refused = Callable[..., AbstractContextManager[None]]

@@ -19,7 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 from test_cli import Outcome, done, isthmus, pictures
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isthmus.denoising import denoise as denoise
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.evaluate import evaluate as evaluate
-    from isthmus.inference import TrainedModel as TrainedModel
+    from isthmus.inference.trained import TrainedModel as TrainedModel
     from isthmus.latent.codes import Codes as Codes
     from isthmus.latent.codes import encode as encode
     from isthmus.latent.index import Index as Index
@@ -57,7 +57,7 @@ _MODULES = {
     "Run": "training.run",
     "Samples": "data.samples",
     "Session": "session",
-    "TrainedModel": "inference",
+    "TrainedModel": "inference.trained",
     "Training": "training.train",
     "TrainingConfig": "training.config",
     "build_model": "models.config",

@@ -22,7 +22,7 @@ from isthmus.data.readers.trees import PICTURE_SUFFIXES
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write, write_bytes
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 
 Values = NDArray[Any] | Sequence[NDArray[np.uint8]]
 Picture = tuple[str, NDArray[np.uint8]]  # its name and all its pixels (H, W, C)

@@ -23,7 +23,7 @@ from isthmus.data.split import Split
 from isthmus.errors import InterruptionError, OptionError, SourceError
 from isthmus.evaluation.evaluate import evaluate
 from isthmus.files import fingerprint
-from isthmus.inference import CODE, TrainedModel
+from isthmus.inference.trained import CODE, TrainedModel
 from isthmus.latent.codes import Codes, encode
 from isthmus.latent.index import Index, SearchResult
 from isthmus.latent.indexing import open_index

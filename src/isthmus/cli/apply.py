@@ -34,7 +34,7 @@ def denoise(
     Example: isthmus denoise runs/denoiser noisy/ --out clean/
     """
     from isthmus.denoising import denoise as denoise_files
-    from isthmus.inference import TrainedModel
+    from isthmus.inference.trained import TrainedModel
     from isthmus.training.run import Run
 
     model = TrainedModel.load(run)
@@ -288,7 +288,7 @@ def predict(
 
     Example: isthmus predict runs/pets photo.jpg folder/ --json
     """
-    from isthmus.inference import TrainedModel
+    from isthmus.inference.trained import TrainedModel
     from isthmus.reports.outputs import write_predictions
     from isthmus.reports.source_outputs import describe_samples
     from isthmus.viz.canvas import require_png

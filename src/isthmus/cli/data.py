@@ -96,7 +96,7 @@ def preview_command(
 
     Example: isthmus data preview mnist --corrupt gaussian:0.1 --corrupt gaussian:0.5
     """
-    from isthmus.inference import TrainedModel
+    from isthmus.inference.trained import TrainedModel
     from isthmus.reports.source_outputs import write_preview
 
     result = write_preview(

@@ -21,7 +21,7 @@ from isthmus.evaluation.reconstructions import Scores, model_method, score_recon
 from isthmus.evaluation.results import Key, Result, read_or_compute, read_result, write_result
 from isthmus.evaluation.setup import Encode, EvaluationSetup, flatten, plan_evaluation
 from isthmus.files import fingerprint
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import count_parameters
 from isthmus.training.run import Run
 

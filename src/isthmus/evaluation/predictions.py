@@ -16,7 +16,7 @@ from torch import Tensor
 from isthmus import metrics
 from isthmus.data.samples import VOID, Samples
 from isthmus.errors import OptionError
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 
 TOP_K = 5  # classes among which `top_5` looks for the true one
 MIN_PROBABILITY = 1e-12  # of the true class in the cross-entropy, which would be infinite for 0

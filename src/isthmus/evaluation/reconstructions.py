@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from isthmus import metrics
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # inputs, with noise if there is any, and clean targets
 Scores = dict[str, float | None]

@@ -15,7 +15,7 @@ from isthmus.data.corruption import Corruption
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.files import fingerprint
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.run import Run
 

@@ -16,7 +16,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import OptionError, SourceError
 from isthmus.files import atomic_write, reporting_damage, to_json, write_bytes
-from isthmus.inference import CODE, TrainedModel
+from isthmus.inference.trained import CODE, TrainedModel
 
 FORMAT = 2  # of the files; raise it when an older program could misread them
 KIND = "isthmus codes"  # marks a JSON file as one of ours, which may be replaced

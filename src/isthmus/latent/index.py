@@ -13,7 +13,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin
 from isthmus.errors import ModelError, OptionError, list_names
 from isthmus.files import to_json
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 from isthmus.latent import index_files
 from isthmus.latent.codes import Codes
 from isthmus.latent.vectors import METRICS, Vectors, to_distances, to_vectors

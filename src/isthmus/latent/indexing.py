@@ -11,7 +11,7 @@ from isthmus.data.items import Items, Names
 from isthmus.data.load import load_origin
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, RunError, SourceError, first_sentence
-from isthmus.inference import CODE, TrainedModel
+from isthmus.inference.trained import CODE, TrainedModel
 from isthmus.latent.codes import encode
 from isthmus.latent.index import Index, IndexSource, recorded_sources
 from isthmus.latent.index_files import read_items, read_metadata, reporting_damaged_index

@@ -16,7 +16,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, OptionError, SourceError
 from isthmus.files import atomic_write, reporting_damage, to_json
-from isthmus.inference import CODE, TrainedModel
+from isthmus.inference.trained import CODE, TrainedModel
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (
     MAX_MEASURED,

@@ -18,7 +18,7 @@ from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import prediction_rows
 from isthmus.files import to_json, write_bytes
-from isthmus.inference import CODE, TrainedModel
+from isthmus.inference.trained import CODE, TrainedModel
 from isthmus.latent.codes import encode
 from isthmus.latent.indexing import build_index, update_index
 from isthmus.latent.maps import Map

@@ -19,7 +19,7 @@ from isthmus.evaluation.predictions import (
     ClassPredictions,
     targets_in_model_classes,
 )
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 from isthmus.latent.index import Index, SearchResult
 from isthmus.latent.maps import Map, require_method
 from isthmus.session import Session

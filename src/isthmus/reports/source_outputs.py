@@ -14,7 +14,7 @@ from isthmus.data.load import load, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import fit_map, map_quality, require_method
 from isthmus.reports.pictures import preview

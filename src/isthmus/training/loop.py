@@ -22,7 +22,7 @@ from isthmus.data.random import DROPOUT
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import TrainingError
-from isthmus.inference import TrainedModel
+from isthmus.inference.trained import TrainedModel
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.objectives import Loss, make_loss
 from isthmus.training.optim import SCHEDULES, make_optimizer

@@ -40,7 +40,7 @@ from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.errors import RunError
 from isthmus.files import from_json, reporting_damage, to_json
-from isthmus.inference import MODEL_FILE, TrainedModel
+from isthmus.inference.trained import MODEL_FILE, TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
 from isthmus.training.store import FolderStore, MemoryStore, Store

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from isthmus.errors import ModelError, OptionError
-from isthmus.inference import MODEL_FILE, TrainedModel
+from isthmus.inference.trained import MODEL_FILE, TrainedModel
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import Network, channels_last
 from isthmus.models.segmenters import load_vgg16
