@@ -33,10 +33,11 @@ from isthmus.inference.contract import (
     Part,
     outputs_of,
 )
-from isthmus.inference.trained import CODE, TrainedModel
+from isthmus.inference.model import CODE
+from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Autoencoder, Network
 from isthmus.models.plain import plain_copy
-from isthmus.models.registry import TASKS
+from isthmus.models.tasks import TASKS
 from isthmus.runtime import ignored_warnings
 
 if TYPE_CHECKING:
