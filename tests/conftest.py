@@ -36,6 +36,7 @@ SLOW_FILES = {
     "test_map_pictures",
     "test_maps",
     "test_masks",
+    "test_names",
     "test_recipes",
     "test_registry",
     "test_report",

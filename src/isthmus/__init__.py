@@ -4,6 +4,7 @@ Public names are imported when they are first used, so that `import isthmus` and
 `isthmus --help` load neither NumPy nor torch.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,9 @@ __all__ = [*_MODULES, "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+        message = f"module 'isthmus' has no attribute {name!r}"
+        # With the module and the name, Python's traceback adds the nearest name.
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])
     return getattr(import_module(f"isthmus.{_MODULES[name]}"), name)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, require_known
 
 if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
@@ -80,7 +80,7 @@ def parse_task(name: str | None) -> "Task | None":
         if task == name:
             return task
     if name is not None:
-        raise OptionError(f"there is no task {name!r}; there are {', '.join(TASKS)}.")
+        require_known("task", name, TASKS)
     return None
 
 

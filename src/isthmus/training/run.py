@@ -39,7 +39,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.errors import RunError
-from isthmus.files import from_json, reporting_damage, to_json
+from isthmus.files import from_json, reporting_damage, suggest_path, to_json
 from isthmus.inference.trained import MODEL_FILE, TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
@@ -138,6 +138,9 @@ class Run:
         with reporting_damage(file, RunError):
             text = store.read(RECORD)
         if text is None:
+            if not Path(store.name).exists():
+                near = suggest_path(Path(store.name))
+                raise RunError(f"there is no run folder called {store.name}{near}.")
             raise RunError(f"{store.name} is not a run folder: it has no run.json.")
         with reporting_damage(file, RunError):
             content = json.loads(text)
