@@ -75,8 +75,8 @@ def features(model: TrainedModel, name: str, seed: int) -> NDArray[Any]:
     return join(model.features(images(7, seed), name))
 
 
-def join(batches: Iterable[torch.Tensor]) -> NDArray[Any]:
-    return np.concatenate([batch.float().numpy() for batch in batches])
+def join(batches: Iterable[Any]) -> NDArray[Any]:
+    return np.concatenate([np.asarray(batch) for batch in batches])
 
 
 def assert_same(answer: Any, expected: Any, what: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from isthmus import Codes, Index, Items, Samples, Session, TrainingConfig, configure, load, train
 from isthmus.data.export import select
-from isthmus.errors import OptionError, find_nearest
+from isthmus.errors import ModelError, OptionError, find_nearest
+from isthmus.inference.load import load_model
 from isthmus.latent.interpolation import class_direction
 from test_cli import isthmus
 
@@ -138,3 +139,18 @@ def test_names_of_classes_are_found(refused: Refused) -> None:
 def test_options_of_models_are_found(refused: Refused) -> None:
     with refused(OptionError, "alexnet has no option 'drop_out'; the nearest is dropout; there"):
         configure("alexnet", (3, 64, 64), class_names=("cat", "dog"), options={"drop_out": 0.1})
+
+
+def test_layers_engines_and_files_are_found(
+    session: Session, tmp_path: Path, refused: Refused
+) -> None:
+    name = session.trained.layers[0].name
+    with refused(OptionError, f"layer '{name[:-1]}'; the nearest is {name}; there are code, "):
+        session.model.feature_shape(name[:-1])
+    with refused(OptionError, "no engine 'onxx'; the nearest is onnx; there are torch, onnx"):
+        load_model(tmp_path, engine="onxx")  # type: ignore[arg-type]
+    (tmp_path / "mine.onnx").touch()
+    with refused(ModelError, "no run folder", f"; the nearest is {tmp_path / 'mine.onnx'}"):
+        load_model(tmp_path / "mine")
+    with refused(ModelError, "mien.onnx cannot", f"; the nearest is {tmp_path / 'mine.onnx'}"):
+        load_model(tmp_path / "mien.onnx")

@@ -14,7 +14,8 @@ from isthmus.cli import app
 from isthmus.data.augmentation import AUGMENTATIONS
 from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import CORRUPTIONS
-from isthmus.models.registry import MODELS, TASKS
+from isthmus.models.registry import MODELS
+from isthmus.models.tasks import TASKS
 from isthmus.training.config import DEVICES, PRECISIONS
 from isthmus.training.objectives import LOSSES
 from isthmus.training.optim import OPTIMIZERS, SCHEDULES

@@ -107,10 +107,10 @@ def test_a_direction_between_classes_starts_at_its_sample(session: Session, imag
 def test_every_layer_is_seen(session: Session) -> None:
     outputs = session.activations(session.samples.values[0])
     assert [title.split(" · ")[0] for title, _ in outputs] == [
-        layer.name for layer in session.model.layers
+        layer.name for layer in session.trained.layers
     ]
     expected = next(session.model.features(session.samples.values[:1], "encoder.1"))
-    np.testing.assert_allclose(outputs[1][1], expected[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(outputs[1][1], expected[0], atol=1e-6)
 
 
 def test_each_sample_is_encoded_once(folder: Path) -> None:

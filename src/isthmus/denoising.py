@@ -22,7 +22,7 @@ from isthmus.data.readers.trees import PICTURE_SUFFIXES
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write, write_bytes
-from isthmus.inference.trained import TrainedModel
+from isthmus.inference.model import Model
 
 Values = NDArray[Any] | Sequence[NDArray[np.uint8]]
 Picture = tuple[str, NDArray[np.uint8]]  # its name and all its pixels (H, W, C)
@@ -60,12 +60,12 @@ class Denoised:
     skipped: tuple[tuple[str, str], ...] = ()
 
 
-def denoise_values(model: TrainedModel, values: Values, *, track: Track = untracked) -> Any:
+def denoise_values(model: Model, values: Values, *, track: Track = untracked) -> Any:
     """Send samples of any size through a model; they come back in their own sizes.
 
     Parameters
     ----------
-    model : TrainedModel
+    model : Model
         An autoencoder, usually one that was trained on noisy inputs.
     values : array or sequence of arrays
         Images (N, H, W, C) uint8, or a sequence of (H, W, C) uint8 of different sizes; signals
@@ -95,7 +95,7 @@ def denoise_values(model: TrainedModel, values: Values, *, track: Track = untrac
 
 
 def denoise(
-    model: TrainedModel, source: str | Path, out: str | Path, *, track: Track = untracked
+    model: Model, source: str | Path, out: str | Path, *, track: Track = untracked
 ) -> Denoised:
     """Send a source through a model and write the result in the sizes of the source.
 
@@ -105,7 +105,7 @@ def denoise(
 
     Parameters
     ----------
-    model : TrainedModel
+    model : Model
         An autoencoder, usually one that was trained on noisy inputs.
     source : path or str
         As for `load`.
@@ -138,7 +138,7 @@ def denoise(
     return _denoise_pictures(model, manifest, name, out, is_file, track)
 
 
-def _denoise_batch(model: TrainedModel, values: Values) -> Any:
+def _denoise_batch(model: Model, values: Values) -> Any:
     """Send one batch through the model and back to the sizes and positions of its samples."""
     if values[0].dtype != np.uint8:
         return model.reconstruct(np.array(values))  # a copy, because torch wants writable memory
@@ -151,7 +151,7 @@ def _denoise_batch(model: TrainedModel, values: Values) -> Any:
 
 
 def _denoise_array(
-    model: TrainedModel, manifest: Manifest, name: str, out: Path, track: Track
+    model: Model, manifest: Manifest, name: str, out: Path, track: Track
 ) -> Denoised:
     """Write an array to one .npy file, batch by batch: it may be larger than memory."""
     if out.suffix.lower() != ".npy":
@@ -161,7 +161,7 @@ def _denoise_array(
     header = {
         "descr": np.lib.format.dtype_to_descr(samples.values.dtype),
         "fortran_order": False,
-        "shape": (len(samples), *samples.shape[:-1], model.config.shape[0]),
+        "shape": (len(samples), *samples.shape[:-1], model.shape[0]),
     }
     with atomic_write(out) as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -173,11 +173,11 @@ def _denoise_array(
 
 
 def _denoise_pictures(
-    model: TrainedModel, manifest: Manifest, name: str, out: Path, is_file: bool, track: Track
+    model: Model, manifest: Manifest, name: str, out: Path, is_file: bool, track: Track
 ) -> Denoised:
     """Write each picture to a file of the folder `out`, or to `out` itself."""
-    if model.config.shape[0] not in (1, 3) or len(model.config.shape) == 2:
-        shape = ", ".join(map(str, (*model.config.shape[1:], model.config.shape[0])))
+    if model.shape[0] not in (1, 3) or len(model.shape) == 2:
+        shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
         raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
     broken: dict[int, str] = {}
     written: list[Path] = []
@@ -201,7 +201,7 @@ def _denoise_pictures(
 
 
 def _decode(
-    model: TrainedModel, manifest: Manifest, name: str, broken: dict[int, str], track: Track
+    model: Model, manifest: Manifest, name: str, broken: dict[int, str], track: Track
 ) -> Iterator[Picture]:
     """Yield names and whole pictures; note broken ones with their reasons."""
     for i, file in enumerate(track(manifest.files, len(manifest.names), "Denoising")):
@@ -230,7 +230,7 @@ def _group(decoded: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
         yield batch
 
 
-def _is_resized(model: TrainedModel, whole: NDArray[np.uint8]) -> bool:
+def _is_resized(model: Model, whole: NDArray[np.uint8]) -> bool:
     return model.preprocessing.apply_crop(whole).shape[:2] != model.preprocessing.size
 
 

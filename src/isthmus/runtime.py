@@ -79,16 +79,24 @@ def total_memory() -> int:
     return min(sizes)
 
 
+def thread_count() -> int:
+    """Return how many threads computing may use: OMP_NUM_THREADS, or the cores of this process."""
+    import joblib
+
+    cores: int = joblib.cpu_count()  # of a container, what it may use
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(int(wanted), cores) if wanted.isdigit() and int(wanted) else cores
+
+
 def _limit_threads() -> None:
     """Give torch no more threads than there are cores for this process.
 
     torch counts the cores of the machine, also where a container may use fewer; the threads would
     then wait for each other.
     """
-    import joblib
     import torch
 
-    torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
+    torch.set_num_threads(min(torch.get_num_threads(), thread_count()))
 
 
 def _keep_freed_memory() -> None:

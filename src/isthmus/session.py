@@ -11,19 +11,20 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.load import load_origin
+from isthmus.data.load import load_origin, load_with
+from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
-from isthmus.errors import InterruptionError, OptionError, SourceError, suggest
-from isthmus.evaluation.evaluate import evaluate
+from isthmus.errors import InterruptionError, ModelError, OptionError, SourceError, suggest
 from isthmus.files import fingerprint
-from isthmus.inference.trained import CODE, TrainedModel
+from isthmus.inference.load import load_model
+from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes, encode
 from isthmus.latent.index import Index, SearchResult
 from isthmus.latent.indexing import open_index
@@ -35,7 +36,10 @@ from isthmus.latent.interpolation import (
 )
 from isthmus.latent.maps import Map, fit_map, map_quality
 from isthmus.memo import Memo
-from isthmus.training.run import Run
+
+if TYPE_CHECKING:  # both import torch, which a model in an ONNX file does without
+    from isthmus.inference.trained import TrainedModel
+    from isthmus.training.run import Run
 
 T = TypeVar("T")
 Query = str | Path | Samples | NDArray[Any]
@@ -52,11 +56,14 @@ class Session:
 
     Parameters
     ----------
-    run : path or Run
-        A run folder, a run, or the file of a model's weights (then without what needs the run:
-        its samples, split and index).
+    run : path, Run or Model
+        A run folder, a run, the file of a model (.safetensors or .onnx), or a model; without a run
+        there are no own samples and no split.
     samples : Samples, optional
         The run's own samples; needed for a run on an array, otherwise loaded again.
+    encoder : Model, optional
+        A model of other origin, such as `isthmus.OnnxEncoder`, whose features take the place of the
+        run's own codes in everything: codes, maps, index and search.
     track : callable
         Shows progress.
     say : callable
@@ -71,14 +78,16 @@ class Session:
 
     def __init__(
         self,
-        run: str | Path | Run,
+        run: "str | Path | Run | Model",
         samples: Samples | None = None,
         *,
+        encoder: Model | None = None,
         track: Track = untracked,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._source = run
         self._samples = samples
+        self._encoder = encoder
         self._track = track
         self._say = say
         self._memo = Memo(MAX_ENTRIES)
@@ -87,17 +96,53 @@ class Session:
     # -- what the run holds ---------------------------------------------------------------------
 
     @property
-    def run(self) -> Run:
+    def run(self) -> "Run":
         """The run."""
-        source = self._source
-        return (
-            source if isinstance(source, Run) else self._memo.get("run", lambda: Run.open(source))
-        )
+        return self._memo.get("run", self._open_run)
 
     @property
-    def model(self) -> TrainedModel:
-        """The model with its best weights."""
+    def model(self) -> Model:
+        """The model with its best weights, or the encoder in its place."""
         return self._memo.get("model", self._load_model)
+
+    @property
+    def trained(self) -> "TrainedModel":
+        """The model, where layers and weights are needed.
+
+        Raises
+        ------
+        ModelError
+            If it is in an ONNX file or is an encoder, which have none that can be looked into.
+        """
+        from isthmus.inference.trained import TrainedModel
+
+        if not isinstance(self.model, TrainedModel):
+            raise ModelError(
+                f"{self.model.name} has no layers or weights to look into; give the folder of the "
+                "run that it came from."
+            )
+        return self.model
+
+    @property
+    def folder(self) -> Path:
+        """Where maps and the index of this session's codes are kept.
+
+        The run folder; of an encoder a folder of its own in there, so that both are kept; of a
+        model's file the folder of its name with the ending .isthmus, next to it.
+
+        Raises
+        ------
+        OptionError
+            If there is neither a run folder nor a file.
+        """
+        place = self._path
+        if place is None:
+            raise OptionError(f"{self.model.name} has no folder to keep maps and an index in.")
+        if not place.is_dir():
+            return place.with_suffix(".isthmus")
+        if self._encoder is None:
+            return place
+        return place / "encoders" / f"{Path(self.model.name).stem}-{self.model.fingerprint[:8]}"
 
     @property
     def samples(self) -> Samples:
@@ -164,7 +209,7 @@ class Session:
         (n, H, W, C) uint8 or (n, L, C) float32
             The samples as they are, if the run was trained without noise.
         """
-        config, model = self.run.record.training_config, self.model
+        config, model = self.run.record.training_config, self.trained
         if config.corruption is None:
             return np.asarray(samples.values)
         parts, start = [], 0
@@ -202,7 +247,7 @@ class Session:
         key = fingerprint(
             codes.model_fingerprint, codes.items.fingerprint, codes.layer, max_samples, seed
         )
-        file = self._path / "maps" / f"{method}-{key}.npz"
+        file = self.folder / "maps" / f"{method}-{key}.npz"
         # Seeds, methods and codes are in the name of the file, so that what exists is the same map.
         if file.exists():
             with suppress(SourceError):  # a damaged one is fitted again
@@ -322,8 +367,8 @@ class Session:
         list of (str, array)
             The layer's name, kind and shape, and its output (C, H, W), (C, L) or (D,).
         """
-        outputs, titled = self.model.activations(sample[None]), []
-        for layer in self.model.layers:
+        outputs, titled = self.trained.activations(sample[None]), []
+        for layer in self.trained.layers:
             shape = " × ".join(map(str, layer.shape))
             output = outputs[layer.name][0]
             # A channel of one pixel is no picture: such layers, as after global pooling, are drawn
@@ -333,15 +378,16 @@ class Session:
         return titled
 
     def evaluate(
-        self, samples: Samples | None = None, *, plain: Run | None = None
+        self, samples: Samples | None = None, *, plain: "Run | None" = None
     ) -> dict[str, Any]:
         """Measure the model on data that it was not trained on; see `isthmus.evaluate`."""
+        from isthmus.evaluation.evaluate import evaluate
 
         def encode_own(indices: NDArray[np.int64]) -> NDArray[np.float32]:
             return self._own_codes.z(indices, self._interruptible())
 
         return evaluate(
-            self.run, samples, own=self.samples, plain=plain, model=self.model, encode=encode_own
+            self.run, samples, own=self.samples, plain=plain, model=self.trained, encode=encode_own
         )
 
     def interrupt(self) -> None:
@@ -355,27 +401,58 @@ class Session:
     # -- how it is loaded -----------------------------------------------------------------------
 
     @cached_property
-    def _path(self) -> Path:
+    def _path(self) -> Path | None:
+        """The run folder or the model's file."""
         source = self._source
-        return source.path if isinstance(source, Run) else Path(source)
+        if isinstance(source, str | Path):
+            return Path(source)
+        path: Path | None = getattr(source, "path", None)  # a run, or a model of a file
+        return path
 
     @property
     def _own_codes(self) -> "_OwnCodes":
         return self._memo.get("own codes", lambda: _OwnCodes(self.model, self.samples))
 
-    def _load_model(self) -> TrainedModel:
-        if isinstance(self._source, Run):
-            return self._source.model()
-        return TrainedModel.load(self._source)
+    def _open_run(self) -> "Run":
+        source = self._source
+        if isinstance(source, Model):
+            raise OptionError(f"{source.name} is a model without a run, and without samples.")
+        if not isinstance(source, str | Path):
+            return source
+        from isthmus.training.run import Run
+
+        return Run.open(source)
+
+    def _load_model(self) -> Model:
+        source = self._source
+        if self._encoder is not None:
+            return self._encoder
+        if isinstance(source, Model):
+            return source
+        return load_model(source) if isinstance(source, str | Path) else source.model()
 
     def _load_samples(self) -> Samples:
-        if self._samples is None:
-            return self.run.samples(self._interruptible())
-        self.run.check(self._samples)
-        return self._samples
+        if self._samples is not None:
+            self.run.check(self._samples)
+        if self._encoder is not None:
+            return self._load_for(self._encoder.preprocessing)
+        return self._samples or self.run.samples(self._interruptible())
+
+    def _load_for(self, wanted: Preprocessing) -> Samples:
+        """Load the run's samples as an encoder takes them: larger than the run's own model does."""
+        origin = self.run.record.origin
+        if origin.source:  # the same part of each picture, from its file
+            wanted = replace(wanted, crop=origin.preprocessing.crop)
+            track = self._interruptible()
+            return load_with(origin.source, wanted, limit=origin.limit, track=track)
+        samples = self._samples or self.run.samples(self._interruptible())
+        if samples.is_signal:
+            raise OptionError(f"{self.model.name} takes images, and the run has signals.")
+        values = np.stack([wanted.fit(image) for image in samples.values])
+        return replace(samples, values=values, masks=None)
 
     def _open_index(self) -> Index:
-        return open_index(self._path / "index", self.model, self._say, self._interruptible())
+        return open_index(self.folder / "index", self.model, self._say, self._interruptible())
 
     def _load_indexed(self) -> dict[str, tuple[Samples, int]]:
         """Load the sources of the index: by name, the samples and the row in them."""
@@ -403,7 +480,7 @@ class Session:
         if isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.ndim == 3:
             query = query[None]
         return np.concatenate(
-            [batch.flatten(1).cpu().numpy() for batch in self.model.features(query, layer)]
+            [batch.reshape(len(batch), -1) for batch in self.model.features(query, layer)]
         )
 
     def _find(self, query: str | Path) -> Samples:
@@ -436,9 +513,9 @@ class _OwnCodes:
     fraction of all.
     """
 
-    def __init__(self, model: TrainedModel, samples: Samples) -> None:
+    def __init__(self, model: Model, samples: Samples) -> None:
         self._model, self._samples = model, samples
-        self._z = np.zeros((len(samples), model.config.code_size), np.float32)
+        self._z = np.zeros((len(samples), model.code_size), np.float32)
         self._is_known = np.zeros(len(samples), np.bool_)
         self._lock = threading.Lock()
 

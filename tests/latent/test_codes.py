@@ -67,7 +67,7 @@ def test_every_layer_can_be_read_flattened(model: TrainedModel, digits: Samples)
         codes = encode(model, few, layer.name)
         assert codes.shape == layer.shape
         assert codes.z.shape == (5, int(np.prod(layer.shape)))
-        features = next(model.features(few, layer.name)).numpy()
+        features = next(model.features(few, layer.name))
         np.testing.assert_array_equal(codes.z.reshape(features.shape), features)
     np.testing.assert_array_equal(  # the last layer is what is drawn, before its activation
         codes.z.reshape(5, -1), next(model.outputs(few))[1].flatten(1)

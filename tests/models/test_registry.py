@@ -15,8 +15,9 @@ from isthmus import MODELS, IsthmusError, build_model, files
 from isthmus.errors import ModelError, OptionError
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import Autoencoder, Network
-from isthmus.models.registry import ACTIVATIONS, Task
+from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import summarize
+from isthmus.models.tasks import Task
 
 PARAMETERS = {  # parameters, of which not trainable, as the reports count them
     "dense-selu": (163_814, 0),

@@ -65,9 +65,7 @@ def colored(values: Values, low: float, high: float, colormap: str) -> NDArray[n
 
 def test_a_model_is_drawn_layer_by_layer(model: TrainedModel, digits: Samples) -> None:
     one, back = digits.values[:1], model.reconstruct(digits.values[:1])
-    maps = [
-        (layer.name, next(model.features(one, layer.name))[0].numpy()) for layer in model.layers
-    ]
+    maps = [(layer.name, next(model.features(one, layer.name))[0]) for layer in model.layers]
     figure = layers("digits/one.png", one[0], maps, back[0])
     heads = [text.split(" · ")[0] for text in words(figure) if not text.isdigit()]
     assert heads == ["one.png", *(layer.name for layer in model.layers), "reconstruction"]

@@ -9,7 +9,7 @@ from isthmus.errors import OptionError, require_known
 
 if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
-    from isthmus.models.registry import Task
+    from isthmus.models.tasks import Task
 
 app = typer.Typer(
     help="Train autoencoders on your images and put them to use; also classifiers and segmenters.",
@@ -74,7 +74,7 @@ def model_options(width: str | None, **others: bool | float | None) -> dict[str,
 
 def parse_task(name: str | None) -> "Task | None":
     """Return a task by its name, or raise an OptionError that lists the tasks."""
-    from isthmus.models.registry import TASKS
+    from isthmus.models.tasks import TASKS
 
     for task in TASKS:
         if task == name:

@@ -164,7 +164,7 @@ def activations(
     session = Session(run, track=track)
     samples = session.read_one(image)
     write_png(out, draw(session, samples.values[0], samples.names[0]))
-    print_result({"picture": str(out), "layers": len(session.model.layers)}, f"{out}", as_json)
+    print_result({"picture": str(out), "layers": len(session.trained.layers)}, f"{out}", as_json)
 
 
 @app.command()

@@ -1,22 +1,25 @@
 """Predictions of classifiers and segmenters, and metrics of them.
 
-`predict_samples` runs the model once; metrics, rows and pictures follow from its result.
+`predict_samples` runs the model once; metrics, rows and pictures follow from its result. Metrics
+need torch, which is imported only by what computes them: predicting works without it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from isthmus import metrics
 from isthmus.data.samples import VOID, Samples
 from isthmus.errors import OptionError, list_names, suggest
-from isthmus.inference.trained import TrainedModel
+from isthmus.inference.model import Model
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from isthmus.metrics import Reliability
 
 TOP_K = 5  # classes among which `top_5` looks for the true one
 MIN_PROBABILITY = 1e-12  # of the true class in the cross-entropy, which would be infinite for 0
@@ -50,16 +53,24 @@ class ClassPredictions:
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """How many samples of each true class (rows) have each predicted class, (K, K) int64."""
-        predicted = torch.from_numpy(self.predicted)
-        return metrics.confusion(predicted, self._targets, len(self.class_names)).numpy()
+        assert self.targets is not None, "these predictions have no targets to compare with"
+        return _confusion(self.predicted, self.targets, len(self.class_names))
 
     @cached_property
-    def reliability(self) -> metrics.Reliability:
+    def reliability(self) -> "Reliability":
         """How often predictions are correct, by their confidence."""
+        import torch
+
+        from isthmus import metrics
+
         return metrics.reliability(torch.from_numpy(self.probabilities), self._targets)
 
     def scores(self) -> dict[str, Any]:
         """Return the metrics; see `score_predictions`."""
+        import torch
+
+        from isthmus import metrics
+
         matrix, labels = torch.from_numpy(self.confusion), self._targets
         probabilities = torch.from_numpy(self.probabilities)
         has_top = len(self.class_names) > TOP_K
@@ -96,7 +107,9 @@ class ClassPredictions:
         return most_confident_mistakes(self.probabilities, self._targets.numpy(), limit)
 
     @property
-    def _targets(self) -> Tensor:
+    def _targets(self) -> "Tensor":
+        import torch
+
         assert self.targets is not None, "these predictions have no targets to compare with"
         return torch.from_numpy(self.targets)
 
@@ -123,6 +136,10 @@ class MaskPredictions:
 
     def scores(self) -> dict[str, Any]:
         """Return the metrics; see `score_predictions`."""
+        import torch
+
+        from isthmus import metrics
+
         assert self.confusion is not None, "these predictions have no targets to compare with"
         matrix = torch.from_numpy(self.confusion)
         pixels = max(1, int(matrix.sum()))
@@ -156,13 +173,13 @@ Predictions = ClassPredictions | MaskPredictions
 
 
 def predict_samples(
-    model: TrainedModel, samples: Samples, targets: NDArray[Any] | None = None
+    model: Model, samples: Samples, targets: NDArray[Any] | None = None
 ) -> Predictions:
     """Run a classifier or segmenter over samples, once.
 
     Parameters
     ----------
-    model : TrainedModel
+    model : Model
     samples : Samples
     targets : (N,) int64 or (N, H, W) uint8, optional
         True classes as `targets_in_model_classes` returns them; without them there are no scores.
@@ -172,30 +189,29 @@ def predict_samples(
     ModelError
         If the model is an autoencoder, or the samples do not fit it.
     """
-    classes = model.config.class_names
-    if model.config.task == "classify":
+    classes = model.class_names
+    if model.task == "classify":
         return ClassPredictions(samples.names, classes, model.probabilities(samples), targets)
     model.require_task("classify", "segment")
     # Batch by batch: the scores of all pixels for all classes would not fit in memory.
     shares, start = [], 0
-    confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
-    for _, output in model.outputs(samples):
-        predicted = output.argmax(1).cpu()
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    for predicted in model.predictions(samples):
         shares += [_class_shares(mask, len(classes)) for mask in predicted]
         if targets is not None:
-            part = np.ascontiguousarray(targets[start : start + len(predicted)])
-            confusion += metrics.confusion(predicted, torch.from_numpy(part), len(classes), VOID)
+            part = targets[start : start + len(predicted)]
+            confusion += _confusion(predicted, part, len(classes))
         start += len(predicted)
-    known = None if targets is None else confusion.numpy()
+    known = None if targets is None else confusion
     return MaskPredictions(samples.names, classes, np.stack(shares), known)
 
 
-def score_predictions(model: TrainedModel, samples: Samples) -> dict[str, Any]:
+def score_predictions(model: Model, samples: Samples) -> dict[str, Any]:
     """Compare a model's predictions with labels or masks.
 
     Parameters
     ----------
-    model : TrainedModel
+    model : Model
         A classifier or segmenter.
     samples : Samples
         With labels or masks; their classes are found by name.
@@ -218,7 +234,7 @@ def score_predictions(model: TrainedModel, samples: Samples) -> dict[str, Any]:
     return predict_samples(model, samples, targets_in_model_classes(model, samples)).scores()
 
 
-def prediction_rows(model: TrainedModel, samples: Samples) -> list[dict[str, Any]]:
+def prediction_rows(model: Model, samples: Samples) -> list[dict[str, Any]]:
     """Return the prediction for each sample as a JSON object.
 
     Returns
@@ -231,7 +247,7 @@ def prediction_rows(model: TrainedModel, samples: Samples) -> list[dict[str, Any
     return predict_samples(model, samples).rows()
 
 
-def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[Any]:
+def targets_in_model_classes(model: Model, samples: Samples) -> NDArray[Any]:
     """Return labels (N,) int64 or masks (N, H, W) uint8 as indices of the model's classes.
 
     Raises
@@ -239,10 +255,10 @@ def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[A
     OptionError
         If the samples have none, or have a class that the model does not know.
     """
-    known, name = model.config.class_names, samples.origin.source or "the array"
-    targets = samples.labels if model.config.task == "classify" else samples.masks
+    known, name = model.class_names, samples.origin.source or "the array"
+    targets = samples.labels if model.task == "classify" else samples.masks
     if targets is None:
-        what = "labels" if model.config.task == "classify" else "masks"
+        what = "labels" if model.task == "classify" else "masks"
         raise OptionError(f"{name} has no {what} to compare with; isthmus predict works without.")
     if samples.class_names == known:
         return targets
@@ -253,7 +269,7 @@ def targets_in_model_classes(model: TrainedModel, samples: Samples) -> NDArray[A
             f"{suggest(unknown[0], known)}; it knows {list_names(known)}."
         )
     places = np.full(VOID + 1, VOID, np.int64)  # void stays void
-    if model.config.task == "classify":
+    if model.task == "classify":
         places = np.zeros(len(samples.class_names), np.int64)
     for i, one in enumerate(samples.class_names):
         places[i] = known.index(one)
@@ -277,18 +293,33 @@ def shares_by_class(class_names: Sequence[str], shares: NDArray[Any]) -> dict[st
     return {class_names[i]: round(float(shares[i]), 6) for i in order}
 
 
-def _cross_entropy(probabilities: Tensor, labels: Tensor) -> float:
+def _confusion(predicted: NDArray[Any], targets: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """Count how often each true class (rows) has each predicted class; void counts nowhere."""
+    import torch
+
+    from isthmus import metrics
+
+    # Void is a value of masks; labels have no class of that number.
+    void = VOID if predicted.dtype == np.uint8 else None
+    found, true = (
+        torch.from_numpy(np.ascontiguousarray(values)) for values in (predicted, targets)
+    )
+    return metrics.confusion(found, true, classes, void).numpy()
+
+
+def _cross_entropy(probabilities: "Tensor", labels: "Tensor") -> float:
     """Return the mean cross-entropy in nats."""
+    import torch
+
     likely = probabilities[torch.arange(len(labels)), labels].double()
     return float(-likely.clamp(min=MIN_PROBABILITY).log().mean())
 
 
-def _class_shares(mask: Tensor, classes: int) -> NDArray[np.float64]:
+def _class_shares(mask: NDArray[Any], classes: int) -> NDArray[np.float64]:
     """Return the share of the pixels of a mask (H, W) that each class has, (K,)."""
-    counts = np.bincount(mask.numpy().ravel(), minlength=classes)
-    return counts / mask.numel()
+    return np.bincount(mask.ravel(), minlength=classes) / mask.size
 
 
-def _json_numbers(values: Tensor) -> list[float | None]:
+def _json_numbers(values: "Tensor") -> list[float | None]:
     """Return numbers for JSON, None for NaN, which divisions by zero give."""
     return [None if value != value else value for value in values.tolist()]

@@ -1,8 +1,8 @@
-"""`TrainedModel`: a model with everything needed to use it."""
+"""`TrainedModel`: a module with everything needed to use it, computed by torch."""
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,31 +16,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.samples import Samples
-from isthmus.errors import ModelError, OptionError
-from isthmus.files import fingerprint, from_json, reporting_damage, to_json, write_bytes
+from isthmus.errors import ModelError, OptionError, describe_unknown
+from isthmus.files import (
+    fingerprint,
+    from_json,
+    reporting_damage,
+    suggest_path,
+    to_json,
+    write_bytes,
+)
+from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Autoencoder, Network, channels_last
 from isthmus.models.recorder import Recorder
-from isthmus.models.registry import ACTIVATIONS, TASKS, Task
+from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
+from isthmus.models.tasks import Task
 from isthmus.runtime import configure_process
 
 MODEL_FILE = "model.safetensors"
-CODE = "code"  # the name of the bottleneck among the layers
 # A batch whose widest layer has about 2**22 numbers (16 MB in float32) still fits the cache of a
 # processor. Larger batches are slower, because each layer reads its input back from memory.
 MAX_BATCH_VALUES = 2**22
 MAX_BATCH_SIZE = 512
 
-Values = NDArray[Any] | Samples
 Precision = Literal["32", "bf16"]
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedModel:
+class TrainedModel(Model):
     """A model config, its preprocessing and its weights; its answers depend on nothing else.
 
     Every model can `encode`. Autoencoders can also `decode` and `reconstruct`; classifiers and
@@ -88,7 +93,8 @@ class TrainedModel:
         """
         path = Path(path)
         if not path.exists():
-            raise ModelError(f"there is no run folder and no file of weights called {path}.")
+            near = suggest_path(path)
+            raise ModelError(f"there is no run folder and no file of weights called {path}{near}.")
         file = path / MODEL_FILE if path.is_dir() else path
         if not file.exists():
             raise ModelError(f"{path} holds no trained model: there is no {file.name}.")
@@ -133,42 +139,51 @@ class TrainedModel:
         weights = {name: tensor.cpu().contiguous() for name, tensor in self._state.items()}
         return safetensors.torch.save(weights, {"isthmus": json.dumps(metadata)})
 
-    def read(
-        self, source: str | Path, *, limit: int | None = None, track: Track = untracked
-    ) -> Samples:
-        """Load a source with this model's preprocessing; see `isthmus.load`."""
-        return load_with(source, self.preprocessing, limit=limit, track=track)
+    # -- what it is -------------------------------------------------------------------------
 
-    # -- codes and layers -------------------------------------------------------------------
+    @property
+    def name(self) -> str:
+        """The name of its row in `MODELS`."""
+        return self.config.model
 
-    def encode(self, values: Values, *, track: Track = untracked) -> NDArray[np.float32]:
-        """Turn samples into codes; of a classifier or segmenter, the features before its head.
+    @property
+    def task(self) -> Task:
+        """What the model does: "reconstruct", "classify" or "segment"."""
+        return self.config.task
 
-        Returns
-        -------
-        z : (N, D) float32
-        """
-        return self._collect(self.features(values), len(values), "Encoding", track)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample x: (C, H, W), or (C, L) for signals."""
+        return self.config.shape
 
-    def decode(self, z: NDArray[np.float32], *, track: Track = untracked) -> NDArray[Any]:
-        """Turn codes (N, D) into samples: (N, H, W, C) uint8 or (N, L, C) float32.
+    @property
+    def code_size(self) -> int:
+        """D, how many numbers a code has."""
+        return self.config.code_size
 
-        Raises
-        ------
-        ModelError
-            If the model is not an autoencoder, or the codes are not of its size.
-        """
-        module = self._autoencoder()
-        if z.ndim != 2 or z.shape[1] != self.config.code_size:
-            raise ModelError(f"codes are (N, {self.config.code_size}), not {z.shape}.")
-        codes = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
-        batches = (
-            self._to_samples(self._run(module.decode, part))
-            for part in torch.split(codes, self.batch_size)
-        )
-        return self._collect(batches, len(z), "Decoding", track)
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of a classifier or segmenter; otherwise empty."""
+        return self.config.class_names
 
-    def features(self, values: Values, layer: str = CODE) -> Iterator[Tensor]:
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of the config, the preprocessing and all weights."""
+        # Contiguous, so that it does not depend on the memory layout: `channels_last` changes that.
+        weights = (tensor.cpu().contiguous().numpy() for tensor in self._state.values())
+        parts = (np.atleast_1d(array).data for array in weights)  # some buffers are scalars
+        return fingerprint(self.config, self.preprocessing, *parts)
+
+    @cached_property
+    def batch_size(self) -> int:
+        """How many samples pass the model at once: a power of two."""
+        widest = max(math.prod(layer.shape) for layer in self.layers)
+        fitting: int = 2 ** round(math.log2(max(1, MAX_BATCH_VALUES / widest)))
+        return min(fitting, MAX_BATCH_SIZE)
+
+    # -- layers -----------------------------------------------------------------------------
+
+    def features(self, values: Values, layer: str = CODE) -> Iterator[NDArray[np.float32]]:
         """Yield batches of the output of a layer, after its activation: (n, *shape) float32.
 
         Parameters
@@ -183,8 +198,12 @@ class TrainedModel:
             If there is no such layer.
         """
         if layer == CODE:
-            return (self._run(self.module.encode, x) for x in self.inputs(values))
-        return (outputs[layer] for outputs in self._layer_outputs(values, [layer]))
+            return (_to_array(self._run(self.module.encode, x)) for x in self.inputs(values))
+        return (_to_array(one[layer]) for one in self._layer_outputs(values, [layer]))
+
+    def feature_shape(self, layer: str = CODE) -> tuple[int, ...]:
+        """Return the shape of a layer's output for one sample; see `features`."""
+        return (self.code_size,) if layer == CODE else self.layer(layer).shape
 
     def activations(
         self, values: Values, layers: Sequence[str] | None = None, *, track: Track = untracked
@@ -209,9 +228,10 @@ class TrainedModel:
         """
         names = [layer.name for layer in self.layers] if layers is None else list(layers)
         # Moved off the device batch by batch: all layers of all samples would not fit there.
-        passes = track(self._layer_outputs(values, names), self._batches(len(values)), "Encoding")
+        count = math.ceil(len(values) / self.batch_size)
+        passes = track(self._layer_outputs(values, names), count, "Encoding")
         batches = [
-            {name: output.cpu().numpy() for name, output in outputs.items()} for outputs in passes
+            {name: _to_array(output) for name, output in outputs.items()} for outputs in passes
         ]
         return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
 
@@ -231,133 +251,15 @@ class TrainedModel:
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        names = ", ".join([CODE, *(layer.name for layer in self.layers)])
-        raise OptionError(f"there is no layer {name!r}; there are {names}.")
-
-    # -- identity ---------------------------------------------------------------------------
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits of the config, the preprocessing and all weights."""
-        # Contiguous, so that it does not depend on the memory layout: `channels_last` changes that.
-        weights = (tensor.cpu().contiguous().numpy() for tensor in self._state.values())
-        parts = (np.atleast_1d(array).data for array in weights)  # some buffers are scalars
-        return fingerprint(self.config, self.preprocessing, *parts)
-
-    def check_fingerprint(self, model: str, what: str, remedy: str) -> None:
-        """Reject what was made by another model.
-
-        Parameters
-        ----------
-        model : str
-            The fingerprint of the model that made it.
-        what, remedy : str
-            The beginning and the end of the message: what it is, such as "this map was drawn for",
-            and how to get a new one.
-
-        Raises
-        ------
-        ModelError
-        """
-        if model != self.fingerprint:
-            raise ModelError(
-                f"{what} another model, or before this one was trained further; {remedy}."
-            )
-
-    def require_task(self, *tasks: Task) -> None:
-        """Reject what only models of these tasks can do.
-
-        Raises
-        ------
-        ModelError
-            If the model has another task.
-        """
-        if self.config.task not in tasks:
-            wanted = " or ".join(_with_article(TASKS[task]) for task in tasks)
-            raise ModelError(
-                f"this model, {self.config.model}, is {_with_article(TASKS[self.config.task])}; "
-                f"this needs {wanted}."
-            )
-
-    # -- answers ----------------------------------------------------------------------------
-
-    def reconstruct(self, values: Values, *, track: Track = untracked) -> NDArray[Any]:
-        """Encode and decode samples; returns samples of the same kind.
-
-        Raises
-        ------
-        ModelError
-            If the model is not an autoencoder.
-        """
-        self.require_task("reconstruct")
-        batches = (self._to_samples(output) for _, output in self.outputs(values))
-        return self._collect(batches, len(values), "Reconstructing", track)
-
-    def predict(
-        self, values: Values, *, track: Track = untracked
-    ) -> NDArray[np.int64] | NDArray[np.uint8]:
-        """Return the most probable class of each sample, or of each pixel.
-
-        These are exactly `probabilities(values).argmax(-1)`: where both are needed, one pass is
-        enough.
-
-        Returns
-        -------
-        (N,) int64 or (N, H, W) uint8
-            Indices of the config's class names.
-
-        Raises
-        ------
-        ModelError
-            If the model is an autoencoder.
-        """
-        kind = torch.int64 if self.config.task == "classify" else torch.uint8
-        batches = (probabilities.argmax(1).to(kind) for probabilities in self._classify(values))
-        return self._collect(batches, len(values), "Predicting", track)
-
-    def probabilities(self, values: Values, *, track: Track = untracked) -> NDArray[np.float32]:
-        """Return the probability of each class, for each sample or each pixel.
-
-        Returns
-        -------
-        (N, K) or (N, H, W, K) float32
-
-        Raises
-        ------
-        ModelError
-            If the model is an autoencoder.
-        """
-        batches = (probabilities.movedim(1, -1) for probabilities in self._classify(values))
-        return self._collect(batches, len(values), "Predicting", track)
+        names = [CODE, *(layer.name for layer in self.layers)]
+        raise OptionError(f"{describe_unknown('layer', name, names)}.")
 
     # -- batches ----------------------------------------------------------------------------
 
     def inputs(self, values: Values) -> Iterator[Tensor]:
-        """Yield batches x as the module takes them.
-
-        Raises
-        ------
-        ModelError
-            If there are no samples, or they are not of the model's shape.
-        """
-        array = values.values if isinstance(values, Samples) else values
-        channels, *sides = self.config.shape
-        if array.shape[1:] == tuple(sides) and channels == 1:
-            array = array[..., None]  # gray images may come without their axis of one
-        kind = np.uint8 if len(sides) == 2 else np.float32
-        if array.shape[1:] != (*sides, channels) or array.dtype != kind:
-            raise ModelError(
-                f"this model takes samples (N, {', '.join(map(str, (*sides, channels)))}) of "
-                f"{kind.__name__}, not {array.shape} of {array.dtype}; TrainedModel.read resizes "
-                "and recolors images."
-            )
-        if not len(array):
-            raise ModelError("there are no samples to compute; give at least one.")
-        for start in range(0, len(array), self.batch_size):
-            # torch wants contiguous, writable memory; only blocks that are not are copied.
-            block = np.require(array[start : start + self.batch_size], requirements=["C", "W"])
-            batch = torch.from_numpy(block).to(self._device)
-            yield self.preprocessing.to_input(batch)
+        """Yield batches x as the module takes them; raises as `blocks`."""
+        for block in self.blocks(values):
+            yield self._to_input(block)
 
     def outputs(self, values: Values) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches x with the module's output for them, before the output activation."""
@@ -368,27 +270,27 @@ class TrainedModel:
         """Apply the output activation."""
         return ACTIVATIONS[self.config.activation](output)
 
-    @cached_property
-    def batch_size(self) -> int:
-        """How many samples pass the model at once: a power of two."""
-        widest = max(math.prod(layer.shape) for layer in self.layers)
-        fitting: int = 2 ** round(math.log2(max(1, MAX_BATCH_VALUES / widest)))
-        return min(fitting, MAX_BATCH_SIZE)
+    def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
+        assert isinstance(self.module, Autoencoder)  # for the type checker
+        codes = torch.from_numpy(z).to(self._device)
+        return self._to_samples(self._run(self.module.decode, codes))
 
-    def _batches(self, count: int) -> int:
-        return math.ceil(count / self.batch_size)
+    def _reconstruct(self, block: NDArray[Any]) -> NDArray[Any]:
+        return self._to_samples(self._run(self.module, self._to_input(block)))
 
-    def _collect(
-        self, batches: Iterable[Tensor], count: int, title: str, track: Track
-    ) -> NDArray[Any]:
-        """Compute the batches of `count` samples and join them."""
-        parts = [batch.cpu().numpy() for batch in track(batches, self._batches(count), title)]
-        return np.concatenate(parts)
+    def _predict(self, block: NDArray[Any]) -> NDArray[np.int64] | NDArray[np.uint8]:
+        kind = torch.int64 if self.task == "classify" else torch.uint8
+        return _to_array(self._classify(block).argmax(1).to(kind))
 
-    def _classify(self, values: Values) -> Iterator[Tensor]:
-        """Yield batches of probabilities (n, K) or (n, K, H, W)."""
-        self.require_task("classify", "segment")
-        return (self.activate(output) for _, output in self.outputs(values))
+    def _probabilities(self, block: NDArray[Any]) -> NDArray[np.float32]:
+        return _to_array(self._classify(block).movedim(1, -1))
+
+    def _classify(self, block: NDArray[Any]) -> Tensor:
+        """Return the probabilities (n, K) or (n, K, H, W) for a block."""
+        return self.activate(self._run(self.module, self._to_input(block)))
+
+    def _to_input(self, block: NDArray[Any]) -> Tensor:
+        return self.preprocessing.to_input(torch.from_numpy(block).to(self._device))
 
     def _layer_outputs(self, values: Values, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Yield, for each batch, the outputs of layers by name."""
@@ -420,13 +322,8 @@ class TrainedModel:
         with torch.inference_mode(), autocast:
             yield
 
-    def _to_samples(self, output: Tensor) -> Tensor:
-        return self.preprocessing.from_output(self.activate(output))
-
-    def _autoencoder(self) -> Autoencoder:
-        self.require_task("reconstruct")
-        assert isinstance(self.module, Autoencoder)  # for the type checker
-        return self.module
+    def _to_samples(self, output: Tensor) -> NDArray[Any]:
+        return _to_array(self.preprocessing.from_output(self.activate(output)))
 
     @property
     def _state(self) -> dict[str, Tensor]:
@@ -455,5 +352,5 @@ def _header(content: bytes) -> dict[str, str]:
     return metadata
 
 
-def _with_article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+def _to_array(output: Tensor) -> NDArray[Any]:
+    return output.cpu().numpy()

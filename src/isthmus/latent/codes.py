@@ -16,7 +16,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import OptionError, SourceError
 from isthmus.files import atomic_write, reporting_damage, to_json, write_bytes
-from isthmus.inference.trained import CODE, TrainedModel
+from isthmus.inference.model import CODE, Model
 
 FORMAT = 2  # of the files; raise it when an older program could misread them
 KIND = "isthmus codes"  # marks a JSON file as one of ours, which may be replaced
@@ -72,7 +72,7 @@ class Codes(HasItems):
             origin=samples.origin,
         )
 
-    def check(self, model: TrainedModel) -> None:
+    def check(self, model: Model) -> None:
         """Reject codes that another model made.
 
         Raises
@@ -101,14 +101,14 @@ class Codes(HasItems):
         _write(path, self, [np.asarray(self.z, np.float32)], self.z.shape)
 
     @classmethod
-    def load(cls, path: str | Path, model: TrainedModel | None = None) -> "Codes":
+    def load(cls, path: str | Path, model: Model | None = None) -> "Codes":
         """Open files that `save` or `encode` wrote; z is memory-mapped.
 
         Parameters
         ----------
         path : path
             Of the .npy file.
-        model : TrainedModel, optional
+        model : Model, optional
             The model that must have made the codes.
 
         Raises
@@ -157,7 +157,7 @@ class Codes(HasItems):
 
 
 def encode(
-    model: TrainedModel,
+    model: Model,
     samples: Samples,
     layer: str = CODE,
     *,
@@ -168,7 +168,7 @@ def encode(
 
     Parameters
     ----------
-    model : TrainedModel
+    model : Model
     samples : Samples
     layer : str
         "code", or a name of `TrainedModel.layers`, for the output of that layer.
@@ -187,14 +187,14 @@ def encode(
     path = None if out is None else require_codes_path(out)
     # Known before the first batch: the header of the file needs it, and an unknown layer should
     # fail before any work.
-    shape = (model.config.code_size,) if layer == CODE else model.layer(layer).shape
+    shape = model.feature_shape(layer)
     classes = samples.class_names if samples.labels is not None else ()  # not those of masks
     items = replace(samples.items, class_names=classes, fingerprint=samples.fingerprint)
     no_z = np.empty((0, math.prod(shape)), np.float32)
     codes = Codes(no_z, items, layer, shape, model.fingerprint, samples.origin)
     batches = math.ceil(len(samples) / model.batch_size)
     features = track(model.features(samples, layer), batches, "Encoding")
-    blocks = (batch.flatten(1).cpu().numpy() for batch in features)
+    blocks = (batch.reshape(len(batch), -1) for batch in features)
     if path is None:
         return replace(codes, z=np.concatenate(list(blocks)))
     _write(path, codes, blocks, (len(samples), math.prod(shape)))

@@ -20,7 +20,7 @@ from isthmus.errors import (
     suggest,
 )
 from isthmus.files import to_json
-from isthmus.inference.trained import TrainedModel
+from isthmus.inference.model import Model
 from isthmus.latent import index_files
 from isthmus.latent.codes import Codes
 from isthmus.latent.vectors import METRICS, Vectors, to_distances, to_vectors
@@ -277,13 +277,13 @@ class Index(HasItems):
         index_files.write(Path(folder), metadata, self.vectors, self.items)
 
     @classmethod
-    def open(cls, folder: str | Path, model: TrainedModel | None = None) -> "Index":
+    def open(cls, folder: str | Path, model: Model | None = None) -> "Index":
         """Open an index that `save` wrote, by memory map.
 
         Parameters
         ----------
         folder : path
-        model : TrainedModel, optional
+        model : Model, optional
             The model that must have made its codes.
 
         Raises

@@ -11,14 +11,14 @@ from isthmus.data.items import Items, Names
 from isthmus.data.load import load_origin
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, RunError, SourceError, first_sentence
-from isthmus.inference.trained import CODE, TrainedModel
+from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode
 from isthmus.latent.index import Index, IndexSource, recorded_sources
 from isthmus.latent.index_files import read_items, read_metadata, reporting_damaged_index
 
 
 def open_index(
-    folder: str | Path, model: TrainedModel, say: Callable[[str], None], track: Track = untracked
+    folder: str | Path, model: Model, say: Callable[[str], None], track: Track = untracked
 ) -> Index:
     """Open an index; build it again first if it is damaged or of another model.
 
@@ -28,7 +28,7 @@ def open_index(
     Parameters
     ----------
     folder : path
-    model : TrainedModel
+    model : Model
     say : callable
         Gets one sentence if the index was built again: that it was, and why.
     track : callable
@@ -43,13 +43,13 @@ def open_index(
     return index or _rebuild(Path(folder), model, why, say, track)
 
 
-def check_index(folder: str | Path, model: TrainedModel, track: Track = untracked) -> str | None:
+def check_index(folder: str | Path, model: Model, track: Track = untracked) -> str | None:
     """Return why an index, its model and its sources no longer belong together, or None.
 
     Parameters
     ----------
     folder : path
-    model : TrainedModel
+    model : Model
     track : callable
         Shows progress: a source whose files changed is decoded to compare its content.
 
@@ -70,7 +70,7 @@ def check_index(folder: str | Path, model: TrainedModel, track: Track = untracke
 
 def build_index(
     folder: str | Path,
-    model: TrainedModel,
+    model: Model,
     samples: Samples,
     *,
     metric: str = "euclidean",
@@ -91,7 +91,7 @@ def build_index(
 
 def update_index(
     folder: str | Path,
-    model: TrainedModel,
+    model: Model,
     say: Callable[[str], None],
     *,
     add: Samples | None = None,
@@ -121,7 +121,7 @@ def update_index(
     return index
 
 
-def rebuild_index(folder: str | Path, model: TrainedModel, track: Track = untracked) -> Index:
+def rebuild_index(folder: str | Path, model: Model, track: Track = untracked) -> Index:
     """Build an index again from its sources, and save it.
 
     Samples that were removed from it stay out. Of a source that has not changed, samples that
@@ -174,7 +174,7 @@ def _load_again(
         yield samples, np.flatnonzero(chosen)
 
 
-def _open(folder: Path, model: TrainedModel) -> tuple[Index | None, str]:
+def _open(folder: Path, model: Model) -> tuple[Index | None, str]:
     """Open an index; else return None and what is wrong with it."""
     try:
         return Index.open(folder, model), ""
@@ -186,7 +186,7 @@ def _open(folder: Path, model: TrainedModel) -> tuple[Index | None, str]:
 
 
 def _rebuild(
-    folder: Path, model: TrainedModel, why: str, say: Callable[[str], None], track: Track
+    folder: Path, model: Model, why: str, say: Callable[[str], None], track: Track
 ) -> Index:
     index = rebuild_index(folder, model, track)
     say(f"the index at {folder} {why}; it was made again, of {len(index):,} samples.")

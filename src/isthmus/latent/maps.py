@@ -16,7 +16,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
 from isthmus.files import atomic_write, reporting_damage, to_json
-from isthmus.inference.trained import CODE, TrainedModel
+from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (
     MAX_MEASURED,
@@ -114,7 +114,7 @@ class Map(HasItems):
             origin=codes.origin,
         )
 
-    def check(self, model: TrainedModel) -> None:
+    def check(self, model: Model) -> None:
         """Reject a map of the codes of another model.
 
         Raises
@@ -156,13 +156,13 @@ class Map(HasItems):
             np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
-    def load(cls, path: str | Path, model: TrainedModel | None = None) -> "Map":
+    def load(cls, path: str | Path, model: Model | None = None) -> "Map":
         """Open a file that `save` wrote.
 
         Parameters
         ----------
         path : path
-        model : TrainedModel, optional
+        model : Model, optional
             The model whose codes it must show.
 
         Raises

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import OptionError
 from isthmus.latent.neighbors import nearest_neighbors, other_neighbors
+from isthmus.runtime import thread_count
 
 MAX_PLANAR = 3  # so few codes lie in a plane, and PCA shows all distances between them
 
@@ -81,7 +81,7 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     start = _initial_positions(z, seed)
     if len(z) <= MAX_PLANAR:
         return _anchors(z, start)
-    threads = torch.get_num_threads()
+    threads = thread_count()
     # Affinities reach three times the perplexity, and there are only so many neighbors.
     perplexity = min(PERPLEXITY, (len(z) - 1) / 3)
     distances, indices = other_neighbors(z, min(3 * PERPLEXITY, len(z) - 1))

@@ -11,17 +11,14 @@ from isthmus.errors import ModelError, OptionError, require_known, suggest
 from isthmus.models.layers import Network
 from isthmus.models.registry import (
     DEFAULT_MODELS,
-    KINDS,
     MODELS,
-    TASKS,
-    Activation,
     ModelRow,
-    Task,
     default_code_size,
     model_row,
     models_for,
     require_kind,
 )
+from isthmus.models.tasks import KINDS, TASKS, Activation, Task
 
 # What an option may be, by its name or else by the type of its default.
 OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {

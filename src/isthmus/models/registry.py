@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +26,12 @@ from isthmus.models.autoencoders import (
 from isthmus.models.classifiers import alexnet, cnn, cnn_autoencoder, cnn_code_size, cnn_small
 from isthmus.models.layers import Autoencoder, Classifier, Network
 from isthmus.models.segmenters import fcn, fcn_code_size
+from isthmus.models.tasks import KINDS, Activation, Kind, Task
 
-Activation = Literal["sigmoid", "identity", "softmax"]
-Kind = Literal["images", "signals"]
-Task = Literal["reconstruct", "classify", "segment"]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "identity": lambda x: x,
     "softmax": partial(torch.softmax, dim=1),
-}
-KINDS: dict[int, Kind] = {3: "images", 2: "signals"}
-TASKS: dict[Task, str] = {  # task: what its models are called
-    "reconstruct": "autoencoder",
-    "classify": "classifier",
-    "segment": "segmenter",
 }
 
 

@@ -11,7 +11,7 @@ from isthmus.recipes.step import Source, Step
 from isthmus.recipes.workspace import Workspace
 
 if TYPE_CHECKING:
-    from isthmus.models.registry import Task
+    from isthmus.models.tasks import Task
 
 MODEL_OPTIONS = ("width", "lrn")  # options of `train` that belong to the model
 

@@ -18,13 +18,10 @@ from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import prediction_rows
 from isthmus.files import to_json, write_bytes
-from isthmus.inference.trained import CODE, TrainedModel
+from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode
 from isthmus.latent.indexing import build_index, update_index
 from isthmus.latent.maps import Map
-from isthmus.models.config import configure
-from isthmus.models.registry import MODELS, model_row
-from isthmus.models.summary import summarize
 from isthmus.models.transposed import contributions
 from isthmus.reports.pictures import (
     map_picture,
@@ -35,7 +32,6 @@ from isthmus.reports.pictures import (
     search_picture,
 )
 from isthmus.session import Session
-from isthmus.training.run import Run
 from isthmus.viz.canvas import require_png, write_png
 from isthmus.viz.strips import gif
 from isthmus.viz.transposed import transposed
@@ -318,7 +314,7 @@ def write_morph(
 
 
 def write_predictions(
-    model: TrainedModel, sources: Sequence[Samples], out: Path | None = None
+    model: Model, sources: Sequence[Samples], out: Path | None = None
 ) -> list[dict[str, Any]]:
     """Predict the class of each sample, or of each of its pixels, and draw the first ones.
 
@@ -378,6 +374,11 @@ def describe_model(
     IsthmusError
         If there is no such model or run, or a run is given with another shape or code size.
     """
+    from isthmus.models.config import configure
+    from isthmus.models.registry import MODELS, model_row
+    from isthmus.models.summary import summarize
+    from isthmus.training.run import Run
+
     if model not in MODELS and Path(model).is_dir():
         if shape is not None or code_size is not None:
             raise OptionError(f"{model} has its shape and code size; leave both options out.")

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from isthmus.data.corruption import Corruption
 from isthmus.data.items import Items
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
@@ -19,7 +17,7 @@ from isthmus.evaluation.predictions import (
     ClassPredictions,
     targets_in_model_classes,
 )
-from isthmus.inference.trained import TrainedModel
+from isthmus.inference.model import Model
 from isthmus.latent.index import Index, SearchResult
 from isthmus.latent.maps import Map, require_method
 from isthmus.session import Session
@@ -33,6 +31,8 @@ from isthmus.viz.strips import sheet, strip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from isthmus.data.corruption import Corruption
 
 MAX_PREDICTIONS, MAX_OVERLAYS = 24, 8  # samples with their class, and images with their masks
 
@@ -71,7 +71,7 @@ def reconstructions(
 
 def activations(session: Session, sample: NDArray[Any], name: str) -> "Figure":
     """Draw the output of every layer for a sample (H, W, C) or (L, C)."""
-    is_autoencoder = session.model.config.task == "reconstruct"
+    is_autoencoder = session.model.task == "reconstruct"
     back = session.reconstruct(sample[None])[0] if is_autoencoder else None
     return activation_figures.layers(name, sample, session.activations(sample), back)
 
@@ -79,12 +79,12 @@ def activations(session: Session, sample: NDArray[Any], name: str) -> "Figure":
 # -- maps ---------------------------------------------------------------------------------------
 
 
-def map_picture(fitted_map: Map, style: str, samples: Samples, model: TrainedModel) -> "Figure":
+def map_picture(fitted_map: Map, style: str, samples: Samples, model: Model) -> "Figure":
     """Draw a map in one of `MAP_STYLES`."""
     return MAP_STYLES[style](fitted_map, samples, model)
 
 
-MAP_STYLES: dict[str, Callable[[Map, Samples, TrainedModel], "Figure"]] = {
+MAP_STYLES: dict[str, Callable[[Map, Samples, Model], "Figure"]] = {
     "points": lambda fitted_map, samples, model: map_figures.scatter(fitted_map),
     "thumbnails": lambda fitted_map, samples, model: map_figures.thumbnails(
         fitted_map, samples.values
@@ -249,20 +249,20 @@ def _pairs(samples: Samples, count: int) -> list[tuple[int, int]]:
 # -- predictions --------------------------------------------------------------------------------
 
 
-def predictions(model: TrainedModel, sources: Sequence[Samples]) -> "Figure":
+def predictions(model: Model, sources: Sequence[Samples]) -> "Figure":
     """Draw samples with the class that each gets, or images with the classes over them.
 
     The first 24 samples of all sources; of images with masks the first 8 of the first source.
     Where the predicted class is not the label, and the model knows the label, both are written.
     """
-    if model.config.task == "segment" and sources[0].masks is not None:
+    if model.task == "segment" and sources[0].masks is not None:
         return overlays(model, sources[0].take(np.arange(min(MAX_OVERLAYS, len(sources[0])))))
     values = np.concatenate([samples.values[:MAX_PREDICTIONS] for samples in sources])
     values = values[:MAX_PREDICTIONS]  # the first of each source, then of all: no more is copied
-    if model.config.task == "segment":
+    if model.task == "segment":
         names = [name for samples in sources for name in samples.names[:MAX_OVERLAYS]]
         return overlays(model, Samples(values[:MAX_OVERLAYS], Items(names[:MAX_OVERLAYS])))
-    known = model.config.class_names
+    known = model.class_names
     labels = [label for samples in sources for label in _known_labels(samples, known)]
     titles = [
         _title(row, known, label)
@@ -300,13 +300,13 @@ def _title(
     return text if label in (None, predicted) else f"{text}\nis {shorten(str(label), 14)}"
 
 
-def overlays(model: TrainedModel, samples: Samples) -> "Figure":
+def overlays(model: Model, samples: Samples) -> "Figure":
     """Draw images with their predicted masks, and the true ones where they are known."""
-    known = set(model.config.class_names)
+    known = set(model.class_names)
     has_targets = samples.masks is not None and known.issuperset(samples.class_names)
     predicted = np.asarray(model.predict(samples), np.uint8)
     masks = targets_in_model_classes(model, samples) if has_targets else None
-    return segmentations(samples.values, predicted, model.config.class_names, masks)
+    return segmentations(samples.values, predicted, model.class_names, masks)
 
 
 def _known_labels(samples: Samples, known: Sequence[str]) -> list[str | None]:
@@ -319,7 +319,7 @@ def _known_labels(samples: Samples, known: Sequence[str]) -> list[str | None]:
 # -- sources before training --------------------------------------------------------------------
 
 
-def noisy(samples: Samples, corruption: Corruption, seed: int = 0) -> NDArray[Any]:
+def noisy(samples: Samples, corruption: "Corruption", seed: int = 0) -> NDArray[Any]:
     """Return the values of samples with noise added, in the same kind and shape.
 
     Parameters
@@ -333,6 +333,8 @@ def noisy(samples: Samples, corruption: Corruption, seed: int = 0) -> NDArray[An
     -------
     (N, H, W, C) uint8 or (N, L, C) float32
     """
+    import torch
+
     scale = Preprocessing()
     if samples.is_signal:
         scale = scale.with_range(float(samples.values.min()), float(samples.values.max()))
@@ -342,8 +344,8 @@ def noisy(samples: Samples, corruption: Corruption, seed: int = 0) -> NDArray[An
 
 def preview(
     samples: Samples,
-    corruptions: Sequence[Corruption] = (),
-    models: Sequence[tuple[str, TrainedModel]] = (),
+    corruptions: "Sequence[Corruption]" = (),
+    models: Sequence[tuple[str, Model]] = (),
     seed: int = 0,
 ) -> "Figure":
     """Draw samples, below them each kind of noise, and the output of each model for them.
@@ -352,7 +354,7 @@ def preview(
     ----------
     samples : Samples
     corruptions : sequence of Corruption
-    models : sequence of (name, TrainedModel)
+    models : sequence of (name, Model)
         Autoencoders; without noise they get the samples as they are.
     seed : int
         Decides the noise.
@@ -365,6 +367,6 @@ def preview(
     return rows_of_samples(rows)
 
 
-def _short(corruption: Corruption) -> str:
+def _short(corruption: "Corruption") -> str:
     """Return a short name of noise, which fits at the left of a row."""
     return str(corruption).replace("gaussian-unclipped", "unclipped")

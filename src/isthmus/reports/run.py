@@ -25,7 +25,7 @@ from isthmus.evaluation.summaries import (
     reconstruction_verdict,
 )
 from isthmus.files import require_writable_place, write_bytes
-from isthmus.models.registry import Task
+from isthmus.models.tasks import Task
 from isthmus.reports.page import render, to_data_url
 from isthmus.reports.pictures import (
     describe_quality,
@@ -102,7 +102,7 @@ def render_report(session: Session, *, plain: Run | None = None) -> bytes:
     if not history:
         raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} continues.")
     evaluation = session.evaluate(plain=plain)
-    record, layers = run.record, session.model.layers
+    record, layers = run.record, session.trained.layers
     sections = SECTIONS[record.model_config.task]
     return render(
         "autoencoder.html.jinja" if sections is _autoencoder else "labels.html.jinja",
@@ -180,7 +180,7 @@ def _segmenter(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:
         "compared": rows,
         "verdict": prediction_verdict(rows, "pixels"),
         "overlays": to_data_url(overlays(session.model, examples)),
-        "confusion": to_data_url(confusion(matrix, session.model.config.class_names)),
+        "confusion": to_data_url(confusion(matrix, session.model.class_names)),
     }
 
 

@@ -8,13 +8,12 @@ import numpy as np
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
-from isthmus.data.corruption import Corruption
 from isthmus.data.export import export, select
 from isthmus.data.load import load, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, require_known
-from isthmus.inference.trained import TrainedModel
+from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import fit_map, map_quality, require_method
 from isthmus.reports.pictures import preview
@@ -51,7 +50,7 @@ def write_preview(
     out: Path,
     *,
     corrupt: Sequence[str] = (),
-    models: Sequence[tuple[str, TrainedModel]] = (),
+    models: Sequence[tuple[str, Model]] = (),
     limit: int = 10,
     size: tuple[int, int] | None = None,
     seed: int = 0,
@@ -66,7 +65,7 @@ def write_preview(
         The PNG file.
     corrupt : sequence of str
         Kinds of noise, as `Corruption.parse` reads them.
-    models : sequence of (name, TrainedModel)
+    models : sequence of (name, Model)
         Autoencoders; the first one decides the size and the channels of the samples.
     limit : int
         At most as many samples, spread evenly over the source.
@@ -80,6 +79,8 @@ def write_preview(
     require_png(out)
     if models and size:
         raise OptionError("a run decides the size of its images; leave the size out.")
+    from isthmus.data.corruption import Corruption
+
     noise = [Corruption.parse(text) for text in corrupt]
     # All models see the same samples, so that their reconstructions can be compared.
     preprocessing = models[0][1].preprocessing if models else Preprocessing(size=size)

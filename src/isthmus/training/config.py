@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from isthmus.data.augmentation import Augmentation
     from isthmus.data.corruption import Corruption
     from isthmus.models.config import ModelConfig
-    from isthmus.models.registry import Task
+    from isthmus.models.tasks import Task
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from isthmus.data.samples import VOID
-from isthmus.models.registry import ACTIVATIONS, Activation
+from isthmus.models.registry import ACTIVATIONS
+from isthmus.models.tasks import Activation
 
 NO_CLASS = -1  # labels of samples have no void, so this ignores none
 

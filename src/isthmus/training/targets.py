@@ -12,7 +12,7 @@ from isthmus.data.split import Split
 from isthmus.errors import OptionError
 from isthmus.metrics import accuracy, confusion, mean_iou
 from isthmus.models.config import ModelConfig
-from isthmus.models.registry import Task
+from isthmus.models.tasks import Task
 
 Targets = NDArray[np.int64] | NDArray[np.uint8]
 BLOCK_TARGETS = 1024  # counted at once; masks may be memory-mapped and larger than memory

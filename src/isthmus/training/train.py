@@ -18,7 +18,8 @@ from isthmus.errors import OptionError, RunError
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import has_batch_norm
-from isthmus.models.registry import Task, model_row
+from isthmus.models.registry import model_row
+from isthmus.models.tasks import Task
 from isthmus.runtime import launch
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig

@@ -1,0 +1,334 @@
+"""Encoders of other origin: anybody's features for maps, indexes and probes.
+
+An encoder turns images into features and does nothing else. Its own scaling of pixels,
+(pixel / 255 - mean) / std, comes from its file or from the caller, never from a guess.
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.preprocess import Preprocessing
+from isthmus.errors import ModelError, OptionError, suggest
+from isthmus.files import fingerprint
+from isthmus.inference.model import CODE, Model, Values
+from isthmus.inference.onnx import open_onnx, read_model_file
+from isthmus.models.tasks import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BATCH_SIZE = 32  # of images of 224 × 224 and more; smaller ones are fast enough with it
+SCALE_REMEDY = (
+    "give mean and std as (0, 0, 0) and (1, 1, 1) for pixels in [0, 1], or those of its training"
+)
+
+
+class Encoder(Model):
+    """A model of other origin that turns images into features (N, D).
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    size : int or (int, int)
+        Side, or height and width, of its input in pixels.
+    channels : int
+        1 for gray, 3 for RGB.
+    mean, std : float or sequence of float
+        Of the pixels in [0, 1] in its training, for each channel; they become 0 and 1.
+
+    Raises
+    ------
+    OptionError
+        If mean or std do not fit the channels, or std is not above 0.
+    """
+
+    class_names = ()
+    batch_size = BATCH_SIZE
+
+    def __init__(
+        self,
+        name: str,
+        size: int | tuple[int, int],
+        channels: int,
+        mean: float | Sequence[float],
+        std: float | Sequence[float],
+    ) -> None:
+        sides = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self._name = name
+        self.preprocessing = Preprocessing(size=sides, channels=channels)
+        self.mean, self.std = (_by_channel(one, channels) for one in (mean, std))
+        if not (self.std > 0).all():
+            raise OptionError(f"std must be above 0 in every channel, not {self.std.tolist()}.")
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self._name
+
+    @property
+    def task(self) -> Task | None:
+        """None: it only encodes."""
+        return None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image: (C, H, W)."""
+        assert self.preprocessing.size is not None
+        return (len(self.mean), *self.preprocessing.size)
+
+    @property
+    def code_size(self) -> int:
+        """D, how many numbers its features have."""
+        return int(np.prod(self.feature_shape()))
+
+    def feature_shape(self, layer: str = CODE) -> tuple[int, ...]:
+        """Return the shape of an output for one image, found with a black one."""
+        if layer not in self._shapes:
+            black = np.zeros((1, *self.shape[1:], self.shape[0]), np.uint8)
+            self._shapes[layer] = next(self.features(black, layer)).shape[1:]
+        return self._shapes[layer]
+
+    # -- what it computes ---------------------------------------------------------------------
+
+    def encode(self, values: Values, **options: Any) -> NDArray[np.float32]:
+        """Turn images into features (N, D) float32, flattened; see `Model.encode`."""
+        features = super().encode(values, **options)
+        return features.reshape(len(features), -1)
+
+    def features(self, values: Values, layer: str = CODE) -> Iterator[NDArray[np.float32]]:
+        """Yield batches of an output: (n, *shape) float32.
+
+        Raises
+        ------
+        OptionError
+            If there is no such output.
+        """
+        self._require_output(layer)
+        return (self._compute(self._scale(block), layer) for block in self.blocks(values))
+
+    @abstractmethod
+    def _compute(self, x: NDArray[np.float32], layer: str) -> NDArray[np.float32]:
+        """Compute an output for scaled images x (n, C, H, W)."""
+
+    def _require_output(self, layer: str) -> None:
+        if layer != CODE:
+            raise OptionError(f"{self.name} has no output {layer!r}, only its features: {CODE}.")
+
+    def _scale(self, block: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn pixels (n, H, W, C) into x (n, C, H, W)."""
+        x = (block.astype(np.float32) / 255 - self.mean) / self.std
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2), np.float32)
+
+    def _identity(self, *content: Any) -> str:
+        """Return the fingerprint of the weights and of how images reach them."""
+        return fingerprint(self.preprocessing, self.mean.tolist(), self.std.tolist(), *content)
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
+
+class OnnxEncoder(Encoder):
+    """An encoder in an ONNX file of other origin, computed by ONNX Runtime.
+
+    Its first input takes images (N, C, H, W) or (N, H, W, C): as float32, scaled by mean and std,
+    or as uint8, as they are. Its first output is the code; others are layers, by their names.
+
+    Parameters
+    ----------
+    path : path
+    size : int or (int, int), optional
+        By default what the file says: its metadata `size`, or the sides of its input.
+    mean, std : float or sequence of float, optional
+        By default what its metadata `mean` and `std` say.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, or its input does not take images.
+    OptionError
+        If the file does not say its size, mean or std, and they are not given.
+
+    Examples
+    --------
+    >>> encoder = OnnxEncoder("resnet.onnx", mean=0.5, std=0.25)  # doctest: +SKIP
+    >>> session = Session("runs/mine", encoder=encoder)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size: int | tuple[int, int] | None = None,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        content = read_model_file(self.path)
+        self._session = open_onnx(content, str(path))
+        self._content_fingerprint = fingerprint(content)
+        self._input = self._session.get_inputs()[0]
+        self._has_channels_last, channels, sides = _image_layout(self.path, self._input.shape)
+        said = _read_metadata(self.path, self._session.get_modelmeta().custom_metadata_map)
+        size = size or said.get("size") or sides
+        if size is None:
+            raise OptionError(f"{path} does not say the size of its images; give size in pixels.")
+        if self._is_uint8:
+            mean, std = 0.0, 1.0  # it scales the pixels itself
+        mean, std = (said.get(k) if v is None else v for k, v in (("mean", mean), ("std", std)))
+        if mean is None or std is None:
+            raise OptionError(f"{path} does not say how it scales pixels; {SCALE_REMEDY}.")
+        super().__init__(self.path.name, size, channels, mean, std)
+        if isinstance(self._input.shape[0], int):
+            self.batch_size = self._input.shape[0]  # exported for batches of one size
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the file, and of how images reach it."""
+        return self._identity(self._content_fingerprint)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of what it computes; the first is its code."""
+        return [output.name for output in self._session.get_outputs()]
+
+    @property
+    def _is_uint8(self) -> bool:
+        return bool(self._input.type == "tensor(uint8)")
+
+    def _compute(self, x: NDArray[np.float32], layer: str) -> NDArray[np.float32]:
+        count = len(x)
+        fixed = self._input.shape[0]
+        if isinstance(fixed, int) and count < fixed:
+            x = np.concatenate([x, np.repeat(x[-1:], fixed - count, axis=0)])
+        name = self.outputs[0] if layer == CODE else layer
+        output = self._session.run([name], {self._input.name: x})[0]
+        return np.asarray(output[:count], np.float32)
+
+    def _scale(self, block: NDArray[np.uint8]) -> NDArray[Any]:
+        x = block if self._is_uint8 else super()._scale(block).transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(x if self._has_channels_last else x.transpose(0, 3, 1, 2))
+
+    def _require_output(self, layer: str) -> None:
+        if layer not in (CODE, *self.outputs):
+            near, names = suggest(layer, self.outputs), ", ".join([CODE, *self.outputs])
+            raise OptionError(f"{self.name} has no output {layer!r}{near}; there are {names}.")
+
+
+class TorchEncoder(Encoder):
+    """An encoder that is a module of torch, such as a model of timm.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Takes images x (N, C, H, W) float32 and returns features (N, …). It is put into evaluation
+        mode and used on the device that it is on.
+    size : int or (int, int), optional
+        By default that of the module's `pretrained_cfg`, as models of timm have it.
+    channels : int
+        1 for gray, 3 for RGB.
+    mean, std : float or sequence of float, optional
+        By default those of the module's `pretrained_cfg`.
+
+    Raises
+    ------
+    OptionError
+        If the module does not say its size, mean or std, and they are not given.
+
+    Examples
+    --------
+    >>> import torch
+    >>> flatten = TorchEncoder(torch.nn.Flatten(), size=8, channels=1, mean=0.0, std=1.0)
+    >>> flatten.encode(np.full((2, 8, 8, 1), 255, np.uint8)).shape
+    (2, 64)
+    """
+
+    def __init__(
+        self,
+        module: "nn.Module",
+        *,
+        size: int | tuple[int, int] | None = None,
+        channels: int = 3,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+    ) -> None:
+        said: Mapping[str, Any] = getattr(module, "pretrained_cfg", None) or {}
+        size = size or tuple(said.get("input_size", ())[-2:])
+        mean, std = (said.get(k) if v is None else v for k, v in (("mean", mean), ("std", std)))
+        name = type(module).__name__
+        if not size:
+            raise OptionError(f"{name} does not say the size of its images; give size in pixels.")
+        if mean is None or std is None:
+            raise OptionError(f"{name} does not say how it scales pixels; {SCALE_REMEDY}.")
+        super().__init__(name, size, channels, mean, std)
+        self.module = module.eval()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the module's weights and structure, and of how images reach it."""
+        weights = (one.cpu().contiguous().numpy() for one in self.module.state_dict().values())
+        return self._identity(str(self.module), *(np.atleast_1d(one).data for one in weights))
+
+    def _compute(self, x: NDArray[np.float32], layer: str) -> NDArray[np.float32]:
+        import torch
+
+        parameter = next(self.module.parameters(), torch.zeros(()))
+        with torch.inference_mode():
+            output = self.module(torch.from_numpy(x).to(parameter.device))
+        if not isinstance(output, torch.Tensor):
+            raise ModelError(
+                f"{self.name} returns {type(output).__name__}, not a tensor of features; wrap it "
+                "in a module that returns one."
+            )
+        return output.float().cpu().numpy()
+
+
+def _by_channel(values: float | Sequence[float], channels: int) -> NDArray[np.float32]:
+    """Return a number for each channel."""
+    numbers = np.atleast_1d(np.asarray(values, np.float32))
+    if numbers.shape not in ((1,), (channels,)):
+        raise OptionError(
+            f"give one number, or one for each of {channels} channels, as mean and std, not "
+            f"{len(numbers)}."
+        )
+    return np.broadcast_to(numbers, (channels,)).copy()
+
+
+def _image_layout(path: Path, shape: Sequence[Any]) -> tuple[bool, int, tuple[int, int] | None]:
+    """Return whether an input has its channels last, how many, and its sides if they are fixed."""
+    if len(shape) == 4 and shape[1] in (1, 3):
+        is_last, channels, sides = False, shape[1], shape[2:]
+    elif len(shape) == 4 and shape[3] in (1, 3):
+        is_last, channels, sides = True, shape[3], shape[1:3]
+    else:
+        raise ModelError(
+            f"{path} takes inputs of shape {tuple(shape)}, not images with 1 or 3 channels."
+        )
+    is_fixed = all(isinstance(side, int) for side in sides)
+    return is_last, channels, (sides[0], sides[1]) if is_fixed else None
+
+
+def _read_metadata(path: Path, entries: Mapping[str, str]) -> dict[str, Any]:
+    """Return size, mean and std from a file's metadata, as JSON: 224, [0.485, 0.456, 0.406]."""
+    said: dict[str, Any] = {}
+    for name in ("size", "mean", "std"):
+        try:
+            value = json.loads(entries[name])
+        except KeyError:
+            continue
+        except ValueError as error:
+            raise ModelError(
+                f"{path} has the metadata {name} {entries[name]!r}, which is not JSON."
+            ) from error
+        said[name] = tuple(value) if isinstance(value, list) else value
+    return said

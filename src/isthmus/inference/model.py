@@ -1,0 +1,282 @@
+"""`Model`: what every model in use can do, whatever computes it."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.load import load_with
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.samples import Samples
+from isthmus.errors import ModelError, OptionError
+from isthmus.models.tasks import TASKS, Task
+
+CODE = "code"  # the name of the bottleneck among the layers
+
+Values = NDArray[Any] | Samples
+
+
+class Model(ABC):
+    """A model in use: it turns samples into codes, and what else its task is.
+
+    `TrainedModel` computes by torch, `OnnxModel` by ONNX Runtime; an `Encoder` of other origin
+    only encodes. Commands, sessions and indexes take any of them.
+
+    All methods take samples in the layout of `Samples`: images (N, H, W, C) uint8 or signals
+    (N, L, C) float32, of the model's shape. They work in batches and pass these through `track`,
+    which may show progress or stop the work by an exception. Threads may share a model.
+    """
+
+    preprocessing: Preprocessing
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages call the model."""
+
+    @property
+    @abstractmethod
+    def task(self) -> Task | None:
+        """What the model does besides encoding; None if it only encodes."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample x: (C, H, W), or (C, L) for signals."""
+
+    @property
+    @abstractmethod
+    def code_size(self) -> int:
+        """D, how many numbers a code has."""
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Of a classifier or segmenter; otherwise empty."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of all that the codes depend on."""
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> int:
+        """How many samples pass the model at once."""
+
+    # -- samples and codes --------------------------------------------------------------------
+
+    def read(
+        self, source: str | Path, *, limit: int | None = None, track: Track = untracked
+    ) -> Samples:
+        """Load a source with this model's preprocessing; see `isthmus.load`."""
+        return load_with(source, self.preprocessing, limit=limit, track=track)
+
+    def encode(self, values: Values, *, track: Track = untracked) -> NDArray[np.float32]:
+        """Turn samples into codes; of a classifier or segmenter, the features before its head.
+
+        Returns
+        -------
+        z : (N, D) float32
+        """
+        return self._collect(self.features(values), len(values), "Encoding", track)
+
+    @abstractmethod
+    def features(self, values: Values, layer: str = CODE) -> Iterator[NDArray[np.float32]]:
+        """Yield batches of the output of a layer, after its activation: (n, *shape) float32.
+
+        Raises
+        ------
+        OptionError
+            If there is no such layer.
+        """
+
+    def feature_shape(self, layer: str = CODE) -> tuple[int, ...]:
+        """Return the shape of a layer's output for one sample.
+
+        Raises
+        ------
+        OptionError
+            If there is no such layer.
+        """
+        if layer != CODE:
+            raise OptionError(
+                f"there is no layer {layer!r} in {self.name}, only its code; export the layer "
+                "with isthmus export RUN --layer NAME."
+            )
+        return (self.code_size,)
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def decode(self, z: NDArray[np.float32], *, track: Track = untracked) -> NDArray[Any]:
+        """Turn codes (N, D) into samples: (N, H, W, C) uint8 or (N, L, C) float32.
+
+        Raises
+        ------
+        ModelError
+            If the model is not an autoencoder, or the codes are not of its size.
+        """
+        self.require_task("reconstruct")
+        if z.ndim != 2 or z.shape[1] != self.code_size:
+            raise ModelError(f"codes are (N, {self.code_size}), not {z.shape}.")
+        if not len(z):
+            raise ModelError("there are no codes to decode; give at least one.")
+        blocks = self._split(np.ascontiguousarray(z, np.float32))
+        return self._collect(map(self._decode, blocks), len(z), "Decoding", track)
+
+    def reconstruct(self, values: Values, *, track: Track = untracked) -> NDArray[Any]:
+        """Encode and decode samples; returns samples of the same kind.
+
+        Raises
+        ------
+        ModelError
+            If the model is not an autoencoder.
+        """
+        self.require_task("reconstruct")
+        blocks = map(self._reconstruct, self.blocks(values))
+        return self._collect(blocks, len(values), "Reconstructing", track)
+
+    def predict(
+        self, values: Values, *, track: Track = untracked
+    ) -> NDArray[np.int64] | NDArray[np.uint8]:
+        """Return the most probable class of each sample, or of each pixel.
+
+        These are exactly `probabilities(values).argmax(-1)`: where both are needed, one pass is
+        enough.
+
+        Returns
+        -------
+        (N,) int64 or (N, H, W) uint8
+            Indices of the class names.
+
+        Raises
+        ------
+        ModelError
+            If the model is an autoencoder.
+        """
+        return self._collect(self.predictions(values), len(values), "Predicting", track)
+
+    def predictions(self, values: Values) -> Iterator[NDArray[np.int64] | NDArray[np.uint8]]:
+        """Yield `predict` batch by batch, where the answers for all samples are too many.
+
+        Raises
+        ------
+        ModelError
+            If the model is an autoencoder.
+        """
+        self.require_task("classify", "segment")
+        return map(self._predict, self.blocks(values))
+
+    def probabilities(self, values: Values, *, track: Track = untracked) -> NDArray[np.float32]:
+        """Return the probability of each class, for each sample or each pixel.
+
+        Returns
+        -------
+        (N, K) or (N, H, W, K) float32
+
+        Raises
+        ------
+        ModelError
+            If the model is an autoencoder.
+        """
+        self.require_task("classify", "segment")
+        blocks = map(self._probabilities, self.blocks(values))
+        return self._collect(blocks, len(values), "Predicting", track)
+
+    # -- identity -----------------------------------------------------------------------------
+
+    def check_fingerprint(self, model: str, what: str, remedy: str) -> None:
+        """Reject what was made by another model.
+
+        Parameters
+        ----------
+        model : str
+            The fingerprint of the model that made it.
+        what, remedy : str
+            The beginning and the end of the message: what it is, such as "this map was drawn for",
+            and how to get a new one.
+
+        Raises
+        ------
+        ModelError
+        """
+        if model != self.fingerprint:
+            raise ModelError(
+                f"{what} another model, or before this one was trained further; {remedy}."
+            )
+
+    def require_task(self, *tasks: Task) -> None:
+        """Reject what only models of these tasks can do.
+
+        Raises
+        ------
+        ModelError
+            If the model has another task.
+        """
+        if self.task not in tasks:
+            wanted = " or ".join(_with_article(TASKS[task]) for task in tasks)
+            own = "an encoder" if self.task is None else _with_article(TASKS[self.task])
+            raise ModelError(f"this model, {self.name}, is {own}; this needs {wanted}.")
+
+    # -- batches ------------------------------------------------------------------------------
+
+    def blocks(self, values: Values) -> Iterator[NDArray[Any]]:
+        """Yield samples in batches: contiguous arrays (n, H, W, C) uint8 or (n, L, C) float32.
+
+        Raises
+        ------
+        ModelError
+            If there are no samples, or they are not of the model's shape.
+        """
+        array = values.values if isinstance(values, Samples) else values
+        channels, *sides = self.shape
+        if array.shape[1:] == tuple(sides) and channels == 1:
+            array = array[..., None]  # gray images may come without their axis of one
+        kind = np.uint8 if len(sides) == 2 else np.float32
+        if array.shape[1:] != (*sides, channels) or array.dtype != kind:
+            raise ModelError(
+                f"this model takes samples (N, {', '.join(map(str, (*sides, channels)))}) of "
+                f"{kind.__name__}, not {array.shape} of {array.dtype}; {type(self).__name__}.read "
+                "resizes and recolors images."
+            )
+        if not len(array):
+            raise ModelError("there are no samples to compute; give at least one.")
+        # torch wants contiguous, writable memory; only blocks that are not are copied.
+        for block in self._split(array):
+            yield np.require(block, requirements=["C", "W"])
+
+    # What an engine computes for one block of samples or codes, each for models of its task.
+
+    def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _reconstruct(self, block: NDArray[Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _predict(self, block: NDArray[Any]) -> NDArray[np.int64] | NDArray[np.uint8]:
+        raise NotImplementedError
+
+    def _probabilities(self, block: NDArray[Any]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def _collect(
+        self, batches: Iterable[NDArray[Any]], count: int, title: str, track: Track
+    ) -> NDArray[Any]:
+        """Compute the batches of `count` samples and join them."""
+        return np.concatenate(list(track(batches, math.ceil(count / self.batch_size), title)))
+
+    def _split(self, values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """Yield views of at most `batch_size` rows."""
+        for start in range(0, len(values), self.batch_size):
+            yield values[start : start + self.batch_size]
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
