@@ -145,8 +145,8 @@ def test_layers_engines_and_files_are_found(
     session: Session, tmp_path: Path, refused: Refused
 ) -> None:
     name = session.trained.layers[0].name
-    with refused(OptionError, f"layer '{name[:-1]}'; the nearest is {name}; there are code, "):
-        session.model.feature_shape(name[:-1])
+    with refused(OptionError, f"layer '{name.upper()}'; the nearest is {name}; there are code, "):
+        session.model.feature_shape(name.upper())
     with refused(OptionError, "no engine 'onxx'; the nearest is onnx; there are torch, onnx"):
         load_model(tmp_path, engine="onxx")  # type: ignore[arg-type]
     (tmp_path / "mine.onnx").touch()

@@ -125,6 +125,17 @@ def find_nearest(name: str, names: Collection[str]) -> str | None:
     return spellings[near[0]] if near else None
 
 
+def missing_package(what: str, package: str, extra: str) -> OptionError:
+    """Return the error that something needs a package of one of the extras.
+
+    Examples
+    --------
+    >>> print(missing_package("a map by UMAP", "umap-learn", "umap"))
+    a map by UMAP needs umap-learn; install it with pip install 'isthmus[umap]'.
+    """
+    return OptionError(f"{what} needs {package}; install it with pip install 'isthmus[{extra}]'.")
+
+
 def list_names(names: Collection[str], most: int | None = MAX_NAMES) -> str:
     """List names in a message; of many only the first.
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.preprocess import Preprocessing
-from isthmus.errors import ModelError, OptionError, first_sentence
+from isthmus.errors import ModelError, first_sentence, missing_package
 from isthmus.files import from_json, reporting_damage, suggest_path
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.tasks import Task
@@ -242,9 +242,7 @@ def open_onnx(content: bytes, name: str) -> "InferenceSession":
     try:
         import onnxruntime
     except ImportError:
-        raise OptionError(
-            f"{name} needs ONNX Runtime; install it with pip install 'isthmus[onnx]'."
-        ) from None
+        raise missing_package(name, "ONNX Runtime", "onnx") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.log_severity_level = 3  # errors; its warnings are about graphs, not for users
