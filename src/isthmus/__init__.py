@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from isthmus.denoising import denoise as denoise
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.evaluate import evaluate as evaluate
+    from isthmus.inference.encoders import OnnxEncoder as OnnxEncoder
+    from isthmus.inference.encoders import TorchEncoder as TorchEncoder
+    from isthmus.inference.load import load_model as load_model
+    from isthmus.inference.model import Model as Model
+    from isthmus.inference.onnx import OnnxModel as OnnxModel
     from isthmus.inference.trained import TrainedModel as TrainedModel
     from isthmus.latent.codes import Codes as Codes
     from isthmus.latent.codes import encode as encode
@@ -52,12 +57,16 @@ _MODULES = {
     "Items": "data.items",
     "MODELS": "models.registry",
     "Map": "latent.maps",
+    "Model": "inference.model",
     "ModelConfig": "models.config",
+    "OnnxEncoder": "inference.encoders",
+    "OnnxModel": "inference.onnx",
     "Preprocessing": "data.preprocess",
     "Progress": "training.loop",
     "Run": "training.run",
     "Samples": "data.samples",
     "Session": "session",
+    "TorchEncoder": "inference.encoders",
     "TrainedModel": "inference.trained",
     "Training": "training.train",
     "TrainingConfig": "training.config",
@@ -69,6 +78,7 @@ _MODULES = {
     "fit_map": "latent.maps",
     "interpolate": "latent.interpolation",
     "load": "data.load",
+    "load_model": "inference.load",
     "resume": "training.train",
     "split_samples": "data.split",
     "summarize": "models.summary",

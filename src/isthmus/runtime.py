@@ -1,4 +1,4 @@
-"""The process and its machine: threads, memory, devices and precision.
+"""The process and its machine: threads, memory, devices, precision and warnings.
 
 torch and Lightning are imported inside the functions that need them: using a trained model needs no
 Lightning, and asking for the memory needs neither.
@@ -7,6 +7,8 @@ Lightning, and asking for the memory needs neither.
 import ctypes
 import os
 import sys
+import threading
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,3 +140,33 @@ def _computes_in_bfloat16(device: str) -> bool:
         return torch.cuda.get_device_capability() >= (8, 0)
     features = torch.cpu.get_capabilities() if device == "cpu" else {}
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+
+
+class _IgnoredWarnings:
+    """Ignores all warnings while at least one thread is in it.
+
+    The filters of `warnings` belong to the process: threads that each save and restore them, as
+    `catch_warnings` does, restore each other's and leave the wrong ones behind. So the first
+    thread in saves them, and the last one out restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._saved = warnings.catch_warnings(action="ignore")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._threads:
+                self._saved = warnings.catch_warnings(action="ignore")
+                self._saved.__enter__()
+            self._threads += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                self._saved.__exit__(None, None, None)
+
+
+ignored_warnings = _IgnoredWarnings()

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,10 @@ from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import InterruptionError, ModelError, OptionError, SourceError, suggest
 from isthmus.files import fingerprint
+from isthmus.inference.encoders import Encoder
 from isthmus.inference.load import load_model
 from isthmus.inference.model import CODE, Model
+from isthmus.inference.onnx import OnnxModel
 from isthmus.latent.codes import Codes, encode
 from isthmus.latent.index import Index, SearchResult
 from isthmus.latent.indexing import open_index
@@ -114,14 +116,13 @@ class Session:
         ModelError
             If it is in an ONNX file or is an encoder, which have none that can be looked into.
         """
-        from isthmus.inference.trained import TrainedModel
-
-        if not isinstance(self.model, TrainedModel):
+        model = self.model
+        if isinstance(model, OnnxModel | Encoder):
             raise ModelError(
-                f"{self.model.name} has no layers or weights to look into; give the folder of the "
-                "run that it came from."
+                f"{model.name} has no layers or weights to look into; give the folder of the run "
+                "that it came from."
             )
-        return self.model
+        return cast("TrainedModel", model)
 
     @property
     def folder(self) -> Path:

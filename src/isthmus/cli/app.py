@@ -27,6 +27,13 @@ Source = Annotated[
     ),
 ]
 RunFolder = Annotated[Path, typer.Argument(help="The run folder.")]
+ModelPath = Annotated[
+    Path, typer.Argument(help="The run folder, or a model that isthmus export wrote (.onnx).")
+]
+OwnSource = Annotated[
+    str | None,
+    typer.Argument(help="As for isthmus train; by default the run's own data.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Size = Annotated[
     str | None,
@@ -55,7 +62,9 @@ def make_preprocessing(
     from isthmus.data.preprocess import Preprocessing
 
     channels = None if gray is None else 1 if gray else 3  # None keeps those of the source
-    return Preprocessing(crop=crop, size=_sides(size), channels=channels, background=background)
+    return Preprocessing(
+        crop=crop, size=parse_sides(size), channels=channels, background=background
+    )
 
 
 def model_options(width: str | None, **others: bool | float | None) -> dict[str, Any]:
@@ -84,7 +93,7 @@ def parse_task(name: str | None) -> "Task | None":
     return None
 
 
-def _sides(size: str | None) -> tuple[int, int] | None:
+def parse_sides(size: str | None) -> tuple[int, int] | None:
     """Parse 64 or 48x64 as (height, width)."""
     if size is None:
         return None

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli.app import Json, Limit, RunFolder, Source, app
+from isthmus.cli.app import Json, Limit, ModelPath, OwnSource, Source, app
+from isthmus.cli.encoders import EncoderOptions, open_session
+from isthmus.cli.options import expand_options
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 
@@ -22,7 +24,7 @@ Label = Annotated[
 
 @app.command()
 def denoise(
-    run: RunFolder,
+    run: ModelPath,
     source: Source,
     out: Annotated[
         Path, typer.Option(help="The folder to create; files keep their names and sizes.")
@@ -34,13 +36,11 @@ def denoise(
     Example: isthmus denoise runs/denoiser noisy/ --out clean/
     """
     from isthmus.denoising import denoise as denoise_files
-    from isthmus.inference.trained import TrainedModel
-    from isthmus.training.run import Run
+    from isthmus.inference.load import load_model
 
-    model = TrainedModel.load(run)
+    model = load_model(run)
     model.require_task("reconstruct")
-    if Run.open(run).record.training_config.corrupt is None:
-        say(f"{run} was trained without noise (--corrupt) and does not remove any.")
+    _warn_of_no_noise(run)
     done = denoise_files(model, source, out, track=track)
     text = f"{out}: {done.count:,} denoised"
     if done.resized:
@@ -57,9 +57,11 @@ def denoise(
 
 
 @app.command()
+@expand_options
 def encode(
-    run: RunFolder,
-    source: Source,
+    run: ModelPath,
+    encoder: EncoderOptions,
+    source: OwnSource = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -75,18 +77,18 @@ def encode(
     Example: isthmus encode runs/mine photos/ --out codes.npy
     """
     from isthmus.reports.outputs import write_codes
-    from isthmus.session import Session
 
-    result = write_codes(
-        Session(run, track=track), source, out, layer=layer, limit=limit, track=track
-    )
+    session, source = open_session(run, source, encoder)
+    result = write_codes(session, source, out, layer=layer, limit=limit, track=track)
     print_result(result, f"{out}: {result['n']:,} × {result['size']:,}, {layer}", as_json)
 
 
 @app.command("map")
+@expand_options
 def map_command(
-    run: RunFolder,
-    source: Source,
+    run: ModelPath,
+    encoder: EncoderOptions,
+    source: OwnSource = None,
     method: Annotated[
         str,
         typer.Option(help="pca, tsne, umap, or code, which draws a code of 2 numbers as it is."),
@@ -116,10 +118,10 @@ def map_command(
     """
     from isthmus.reports.outputs import write_map
     from isthmus.reports.pictures import describe_quality
-    from isthmus.session import Session
 
+    session, source = open_session(run, source, encoder)
     result = write_map(
-        Session(run, track=track),
+        session,
         source,
         out,
         method=method,
@@ -134,11 +136,11 @@ def map_command(
 
 
 @app.command()
+@expand_options
 def index(
-    run: RunFolder,
-    source: Annotated[
-        str | None, typer.Argument(help="What to index; by default the run's own data.")
-    ] = None,
+    run: ModelPath,
+    encoder: EncoderOptions,
+    source: OwnSource = None,
     # None, not the default itself: --add rejects a metric or layer that was given.
     metric: Annotated[
         str | None, typer.Option(help="euclidean or cosine; by default euclidean.")
@@ -168,9 +170,9 @@ def index(
     Example: isthmus index runs/mine photos/
     """
     from isthmus.reports.outputs import write_index
-    from isthmus.session import Session
 
-    session, folder = Session(run, track=track, say=say), run / "index"
+    session, source = open_session(run, source, encoder)
+    folder = session.folder / "index"
     if check:
         if source or metric or layer or add or remove or limit:
             raise OptionError("--check only looks at the index; give no other option.")
@@ -195,9 +197,14 @@ def index(
 
 
 @app.command()
+@expand_options
 def search(
-    run: RunFolder,
-    query: Annotated[str, typer.Argument(help="An image file, or the name of an indexed sample.")],
+    run: ModelPath,
+    encoder: EncoderOptions,
+    query: Annotated[
+        str | None,
+        typer.Argument(help="An image file, or the name of an indexed sample.", show_default=False),
+    ] = None,
     k: Annotated[int, typer.Option("--k", help="Number of results.")] = 5,
     label: Label = None,
     out: Annotated[
@@ -210,9 +217,11 @@ def search(
     Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
     """
     from isthmus.reports.outputs import write_search
-    from isthmus.session import Session
 
-    rows = write_search(Session(run, track=track, say=say), query, out, k=k, label=label)
+    session, query = open_session(run, query, encoder)
+    if query is None:
+        raise OptionError("there is nothing to search for; give an image file after the run.")
+    rows = write_search(session, query, out, k=k, label=label)
     if as_json:
         print_json(rows)
         return
@@ -224,7 +233,7 @@ def search(
 
 @app.command()
 def morph(
-    run: RunFolder,
+    run: ModelPath,
     images: Annotated[
         list[str],
         typer.Argument(
@@ -273,7 +282,7 @@ def morph(
 
 @app.command()
 def predict(
-    run: RunFolder,
+    run: ModelPath,
     sources: Annotated[
         list[str], typer.Argument(help="One or more images, folders, archives or data sets.")
     ],
@@ -288,12 +297,12 @@ def predict(
 
     Example: isthmus predict runs/pets photo.jpg folder/ --json
     """
-    from isthmus.inference.trained import TrainedModel
+    from isthmus.inference.load import load_model
     from isthmus.reports.outputs import write_predictions
     from isthmus.reports.source_outputs import describe_samples
     from isthmus.viz.canvas import require_png
 
-    model = TrainedModel.load(run)
+    model = load_model(run)
     model.require_task("classify", "segment")
     if out is not None:
         require_png(out)  # before anything is read
@@ -322,3 +331,15 @@ def _print_check(session: "Session", folder: Path, as_json: bool) -> None:
     if reason:
         text = f"The index at {folder} {reason}; build it again with isthmus index."
     print_result({"index": str(folder), "current": reason is None, "reason": reason}, text, as_json)
+
+
+def _warn_of_no_noise(run: Path) -> None:
+    """Say that a run was trained without noise; an exported file does not record it."""
+    from isthmus.training.store import is_run
+
+    if not is_run(run):
+        return
+    from isthmus.training.run import Run
+
+    if Run.open(run).record.training_config.corrupt is None:
+        say(f"{run} was trained without noise (--corrupt) and does not remove any.")

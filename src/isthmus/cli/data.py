@@ -172,7 +172,7 @@ def export_command(
     """
     from isthmus.reports.source_outputs import write_export
     from isthmus.session import Session
-    from isthmus.training.run import is_run
+    from isthmus.training.store import is_run
 
     result = write_export(
         Session(source, track=track) if is_run(source) else source,

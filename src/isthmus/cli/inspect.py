@@ -9,6 +9,7 @@ from isthmus.cli.app import (
     CodeSize,
     Json,
     Limit,
+    ModelPath,
     RunFolder,
     Source,
     app,
@@ -60,7 +61,7 @@ def evaluate(
 
 @app.command()
 def reconstruct(
-    run: RunFolder,
+    run: ModelPath,
     source: Source,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")] = Path("grid.png"),
     limit: Annotated[

@@ -5,8 +5,6 @@ with the weights, and nothing else decides how a file becomes an array and an ar
 """
 
 import io
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from isthmus.errors import OptionError, SourceError
+from isthmus.runtime import ignored_warnings
 
 if TYPE_CHECKING:
     import torch
@@ -340,40 +339,10 @@ def _explain(error: Exception) -> SourceError:
     return SourceError(str(error) or type(error).__name__)
 
 
-class _IgnoredWarnings:
-    """Ignores all warnings while at least one thread is in it.
-
-    The filters of `warnings` belong to the process: threads that each save and restore them, as
-    `catch_warnings` does, restore each other's and leave the wrong ones behind. So the first
-    thread in saves them, and the last one out restores them.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._threads = 0
-        self._saved = warnings.catch_warnings(action="ignore")
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._threads:
-                self._saved = warnings.catch_warnings(action="ignore")
-                self._saved.__enter__()
-            self._threads += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._threads -= 1
-            if not self._threads:
-                self._saved.__exit__(None, None, None)
-
-
-_ignored_warnings = _IgnoredWarnings()
-
-
 @contextmanager
 def _open_picture(content: bytes) -> Iterator[Image.Image]:
     """Open a picture with Pillow, whose warnings tell a user nothing that an error would not."""
-    with _ignored_warnings, Image.open(io.BytesIO(content)) as picture:
+    with ignored_warnings, Image.open(io.BytesIO(content)) as picture:
         yield picture
 
 

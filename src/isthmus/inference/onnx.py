@@ -1,12 +1,10 @@
 """`OnnxModel`: a model that `isthmus export` wrote, computed by ONNX Runtime without torch.
 
 The file takes samples as they are, uint8 pixels or float32 signals, and returns the answer: scaling
-and activation are inside. Its metadata has one entry, `isthmus`, with the fields of `OnnxRecord`.
+and activation are inside. What else it promises is in `inference.contract`.
 """
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, first_sentence, missing_package
-from isthmus.files import from_json, reporting_damage, suggest_path
+from isthmus.files import reporting_damage, suggest_path
+from isthmus.inference.contract import (
+    KEY,
+    PREDICTION,
+    PROBABILITIES,
+    RECONSTRUCTION,
+    SAMPLES,
+    OnnxRecord,
+)
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.tasks import Task
 from isthmus.runtime import thread_count
@@ -24,73 +29,7 @@ from isthmus.runtime import thread_count
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-FORMAT = 1  # of the metadata; raise it when an older program could misread them
-ENTRY = "isthmus"  # of the metadata
 SUFFIX = ".onnx"
-# Names of inputs and outputs; `CODE` is an output of encoders and the input of a decoder.
-SAMPLES, RECONSTRUCTION = "samples", "reconstruction"
-PROBABILITIES, PREDICTION = "probabilities", "prediction"
-
-
-@dataclass(frozen=True)
-class OnnxRecord:
-    """What an exported file says about itself.
-
-    Parameters
-    ----------
-    format : int
-    version : str
-        Of Isthmus.
-    model : str
-        A key of `MODELS`.
-    task : str
-    shape : tuple of int
-        Of one sample x: (C, H, W) or (C, L).
-    code_size : int
-    class_names : tuple of str
-    preprocessing : Preprocessing
-    part : str
-        "whole", "encoder" or "decoder".
-    layer : str, optional
-        The layer whose output is the code, if it is not the bottleneck.
-    precision : str
-        "32", "16" or "int8".
-    fingerprint : str
-        The trained model's, as its codes are the same; of another layer or precision one of
-        their own.
-    batch_size : int
-    max_difference : float, optional
-        The largest difference to torch that was measured when the file was written.
-    quality : dict, optional
-        What a lower precision costs, as it was measured then.
-    """
-
-    format: int
-    version: str
-    model: str
-    task: Task
-    shape: tuple[int, ...]
-    code_size: int
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    part: str
-    layer: str | None
-    precision: str
-    fingerprint: str
-    batch_size: int
-    max_difference: float | None = None
-    quality: dict[str, Any] | None = None
-
-    @classmethod
-    def from_text(cls, text: str) -> "OnnxRecord":
-        """Return the record of a file's metadata."""
-        content = json.loads(text)
-        if content["format"] != FORMAT:
-            raise ModelError(
-                f"it is of format {content['format']} and this Isthmus reads format {FORMAT}"
-            )
-        preprocessing = from_json(Preprocessing, content["preprocessing"])
-        return from_json(cls, {**content, "preprocessing": preprocessing})
 
 
 class OnnxModel(Model):
@@ -122,13 +61,13 @@ class OnnxModel(Model):
         place = "the content of the model" if path is None else path
         self._session = open_onnx(content, str(place))
         entries = self._session.get_modelmeta().custom_metadata_map
-        if ENTRY not in entries:
+        if KEY not in entries:
             raise ModelError(
                 f"{place} was not exported by Isthmus; use it as an encoder, with --encoder or "
                 "isthmus.OnnxEncoder."
             )
         with reporting_damage(place, ModelError):
-            self.record = OnnxRecord.from_text(entries[ENTRY])
+            self.record = OnnxRecord.from_text(entries[KEY])
         self.preprocessing = self.record.preprocessing
 
     @classmethod

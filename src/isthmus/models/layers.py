@@ -45,7 +45,12 @@ class Autoencoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode, then decode."""
-        return self.decode(self.encode(x))
+        return self.code_and_output(x)[1]
+
+    def code_and_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `encode` and `forward` return, from one pass."""
+        z = self.encode(x)
+        return z, self.decode(z)
 
 
 class Classifier(nn.Module):
@@ -63,8 +68,12 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn samples x into logits (N, K)."""
-        logits: Tensor = self.head(self.encode(x))
-        return logits
+        return self.code_and_output(x)[1]
+
+    def code_and_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `encode` and `forward` return, from one pass."""
+        z = self.encode(x)
+        return z, self.head(z)
 
 
 class Segmenter(nn.Module):
@@ -83,17 +92,27 @@ class Segmenter(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Turn images x (N, C, H, W) into features (N, D): the spatial mean of the coarsest map."""
-        return self._feature_maps(x)[-1].mean((2, 3))
+        return _pool(self._feature_maps(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn images x (N, C, H, W) into logits (N, K, H, W)."""
-        logits: Tensor = self.head(self._feature_maps(x))
-        return Crop(x.shape[2:])(logits)  # type: ignore[no-any-return]
+        return self.code_and_output(x)[1]
+
+    def code_and_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `encode` and `forward` return, from one pass."""
+        maps = self._feature_maps(x)
+        logits: Tensor = self.head(maps)
+        return _pool(maps), Crop(x.shape[2:])(logits)
 
     def _feature_maps(self, x: Tensor) -> Sequence[Tensor]:
         sides = [-(-side // self.step) * self.step for side in x.shape[2:]]
         maps: Sequence[Tensor] = self.encoder(Pad(sides)(x))
         return maps
+
+
+def _pool(maps: Sequence[Tensor]) -> Tensor:
+    """Return the spatial mean of the coarsest map."""
+    return maps[-1].mean((2, 3))
 
 
 Network = Autoencoder | Classifier | Segmenter
@@ -202,7 +221,8 @@ class Unpatch(nn.Module):
         x = torch.unflatten(x, 1, (-1, *self.steps))
         # The step of each axis goes behind the side that it belongs to, so that they merge.
         order = [place for axis in range(axes) for place in (2 + axes + axis, 2 + axis)]
-        return x.permute(0, 1, *order).reshape(len(x), x.shape[1], *sides)
+        # -1, not `len(x)`: an exported model takes batches of any size.
+        return x.permute(0, 1, *order).reshape(-1, x.shape[1], *sides)
 
     def extra_repr(self) -> str:
         """Show the steps in the printed module."""

@@ -83,6 +83,25 @@ def convolve_upsampled(x: Tensor, convolution: nn.Conv2d, scale: int) -> Tensor:
     return y
 
 
+def fold_kernel(weight: Tensor, scale: int) -> Tensor:
+    """Return the kernel for all phases at once, in the order of channels of `nn.PixelShuffle`.
+
+    Parameters
+    ----------
+    weight : (C', C, K, K)
+        Of a convolution that follows nearest upsampling by `scale`.
+    scale : int
+
+    Returns
+    -------
+    (C' · scale², C, M, M)
+        Where M is the largest number of pixels that a phase reads.
+    """
+    taps = _to_tensor(_taps(range(scale), scale, weight.shape[2]), weight)
+    summed = torch.einsum("rmt,snu,octu->orscmn", taps, taps, weight)
+    return summed.reshape(-1, weight.shape[1], *summed.shape[4:])
+
+
 def _convolve_phases(x: Tensor, convolution: nn.Conv2d, down: Taps, across: Taps) -> Tensor:
     """Compute groups of row and column phases as channels: (N, h, w, rows, columns, C')."""
     # Summed in each pass, not stored: the weights change in training, their gradient flows through

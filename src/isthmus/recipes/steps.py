@@ -128,7 +128,7 @@ class Export(Step):
     def execute(self, workspace: Workspace) -> dict[str, Any]:
         """Return `write_export`."""
         from isthmus.reports.source_outputs import write_export
-        from isthmus.training.run import is_run
+        from isthmus.training.store import is_run
 
         source = str(self.source)
         return write_export(

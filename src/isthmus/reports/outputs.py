@@ -50,7 +50,7 @@ def write_reconstructions(
 
 def write_map(
     session: Session,
-    source: str | Path,
+    source: str | Path | None,
     out: Path,
     *,
     method: str = "tsne",
@@ -66,7 +66,8 @@ def write_map(
     Parameters
     ----------
     session : Session
-    source : str or Path
+    source : str or Path, optional
+        By default the samples of the run.
     out : Path
         The PNG file; the CSV file has the same name with another ending.
     method : str
@@ -88,7 +89,7 @@ def write_map(
     """
     # Loaded first: reading samples takes longer than finding a map of another model.
     base = None if onto is None else Map.load(onto, session.model)
-    samples = session.read(source, limit)
+    samples = _read(session, source, limit)
     require_map_style(style, base.method if base else method, samples)
     require_png(out)
     codes = session.encode(samples, layer)
@@ -106,7 +107,7 @@ def write_map(
 
 def write_codes(
     session: Session,
-    source: str | Path,
+    source: str | Path | None,
     out: Path,
     *,
     layer: str = CODE,
@@ -118,7 +119,8 @@ def write_codes(
     Parameters
     ----------
     session : Session
-    source : str or Path
+    source : str or Path, optional
+        By default the samples of the run.
     out : Path
         The .npy file; a .json file next to it has names and labels.
     layer : str
@@ -127,7 +129,8 @@ def write_codes(
         Shows progress of encoding.
     """
     # Not by `session.encode`, which keeps the codes: those of a whole layer may exceed the memory.
-    codes = encode(session.model, session.read(source, limit), layer, out=out, track=track)
+    samples = _read(session, source, limit)
+    codes = encode(session.model, samples, layer, out=out, track=track)
     return {
         "codes": str(out),
         "n": len(codes),
@@ -187,8 +190,6 @@ def write_index(
         If the options contradict each other.
     """
     changes = add or bool(remove)
-    if source is None and limit is not None:
-        raise OptionError("a limit needs a source; name one to index.")
     if changes and (metric or layer):
         raise OptionError(
             "an index keeps its metric and layer; leave them out, or index the source again."
@@ -196,11 +197,8 @@ def write_index(
     # Without --add a source replaces the index, and there would be nothing to remove from.
     if remove and source is not None and not add:
         raise OptionError(f"to put {source} into the index as well, give --add.")
-    samples = None
-    if source is not None:
-        samples = session.read(source, limit)
-    elif not remove:
-        samples = session.samples
+    only_removes = remove and source is None
+    samples = None if only_removes else _read(session, source, limit)
     if changes:
         index = update_index(folder, session.model, say, add=samples, remove=remove, track=track)
     else:
@@ -397,3 +395,12 @@ def describe_model(
         "macs": sum(layer.macs for layer in layers),
         "parameters": trainable + frozen,
     }
+
+
+def _read(session: Session, source: str | Path | None, limit: int | None) -> Samples:
+    """Load a source, or by default the run's own samples."""
+    if source is not None:
+        return session.read(source, limit)
+    if limit is not None:
+        raise OptionError("a limit needs a source; name one.")
+    return session.samples

@@ -43,10 +43,10 @@ from isthmus.files import from_json, reporting_damage, suggest_path, to_json
 from isthmus.inference.trained import MODEL_FILE, TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
-from isthmus.training.store import FolderStore, MemoryStore, Store
+from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store
 
 FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
-RECORD, SPLIT, HISTORY = "run.json", "split.npz", "history.jsonl"
+SPLIT, HISTORY = "split.npz", "history.jsonl"
 LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
 FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT)
 
@@ -296,11 +296,6 @@ class Run:
 
     def _reporting_damage(self, file: str) -> AbstractContextManager[None]:
         return reporting_damage(Path(self.name, file), RunError)
-
-
-def is_run(path: str | Path) -> bool:
-    """Return whether there is a run folder at a path."""
-    return (Path(path) / RECORD).is_file()
 
 
 def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,13 @@ import filelock
 from isthmus.errors import IsthmusError, RunError, first_sentence
 from isthmus.files import write_bytes
 
+RECORD = "run.json"  # the file by which a run folder is known
+
+
+def is_run(path: str | Path) -> bool:
+    """Return whether there is a run folder at a path."""
+    return (Path(path) / RECORD).is_file()
+
 
 class Store(Protocol):
     """A few named files, each whole or absent."""

@@ -1,0 +1,1 @@
+"""Turn a trained model into files for other programs."""

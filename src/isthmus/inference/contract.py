@@ -1,0 +1,100 @@
+"""What an exported file promises: its parts, the names of its tensors, and its metadata.
+
+Both who writes such a file and who reads it keep to this; nothing here needs torch or onnx.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from isthmus.data.preprocess import Preprocessing
+from isthmus.errors import ModelError
+from isthmus.files import from_json
+from isthmus.inference.model import CODE
+from isthmus.models.tasks import Task
+
+FORMAT = 1  # of the metadata; raise it when an older program could misread them
+KEY = "isthmus"  # of the metadata, which mark a file as one of ours
+Part = Literal["whole", "encoder", "decoder"]
+PARTS: tuple[Part, ...] = get_args(Part)
+SAMPLES = "samples"  # the input; of a decoder it is the code
+BATCH = "N"  # the first axis of all tensors
+RECONSTRUCTION, PROBABILITIES, PREDICTION = "reconstruction", "probabilities", "prediction"
+OUTPUTS = {  # of the whole model, by its task
+    "reconstruct": (CODE, RECONSTRUCTION),
+    "classify": (CODE, PROBABILITIES, PREDICTION),
+    "segment": (CODE, PROBABILITIES, PREDICTION),
+}
+
+
+@dataclass(frozen=True)
+class OnnxRecord:
+    """What an exported file says about itself.
+
+    Parameters
+    ----------
+    format : int
+    version : str
+        Of Isthmus.
+    model : str
+        A key of `MODELS`.
+    task : str
+    shape : tuple of int
+        Of one sample x: (C, H, W) or (C, L).
+    code_size : int
+    class_names : tuple of str
+    preprocessing : Preprocessing
+    part : str
+        "whole", "encoder" or "decoder".
+    layer : str, optional
+        The layer whose output is the code, if it is not the bottleneck.
+    precision : str
+        "32", "16" or "int8".
+    fingerprint : str
+        The trained model's, as its codes are the same; of another layer or precision one of
+        their own.
+    batch_size : int
+    max_difference : float, optional
+        The largest difference to torch that was measured when the file was written.
+    quality : dict, optional
+        What a lower precision costs, as it was measured then.
+    """
+
+    format: int
+    version: str
+    model: str
+    task: Task
+    shape: tuple[int, ...]
+    code_size: int
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    part: str
+    layer: str | None
+    precision: str
+    fingerprint: str
+    batch_size: int
+    max_difference: float | None = None
+    quality: dict[str, Any] | None = None
+
+    @classmethod
+    def from_text(cls, text: str) -> "OnnxRecord":
+        """Return the record of a file's metadata."""
+        content = json.loads(text)
+        if content["format"] != FORMAT:
+            raise ModelError(
+                f"it is of format {content['format']} and this Isthmus reads format {FORMAT}"
+            )
+        preprocessing = from_json(Preprocessing, content["preprocessing"])
+        return from_json(cls, {**content, "preprocessing": preprocessing})
+
+
+def outputs_of(task: str, part: Part) -> tuple[str, ...]:
+    """Return the names of the outputs of a part, in order.
+
+    Examples
+    --------
+    >>> outputs_of("classify", "encoder")
+    ('code',)
+    """
+    names = OUTPUTS[task]
+    return {"whole": names, "encoder": names[:1], "decoder": names[1:]}[part]

@@ -1,0 +1,313 @@
+"""Turn a `TrainedModel` into programs that answer without Isthmus: ONNX and `torch.export`.
+
+A program takes samples as they are stored, pixels or signals of the model's own size, and returns
+what the methods of `TrainedModel` return; scaling and activation are inside. So a program that uses
+it decides nothing that an answer depends on.
+"""
+
+import copy
+import importlib.util
+import json
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.errors import IsthmusError, OptionError
+from isthmus.files import fingerprint, to_json
+from isthmus.inference.contract import (
+    BATCH,
+    FORMAT,
+    KEY,
+    PARTS,
+    PREDICTION,
+    PROBABILITIES,
+    RECONSTRUCTION,
+    SAMPLES,
+    Part,
+    outputs_of,
+)
+from isthmus.inference.model import CODE
+from isthmus.inference.trained import TrainedModel
+from isthmus.models.layers import Autoencoder, Network
+from isthmus.models.plain import plain_copy
+from isthmus.models.tasks import TASKS
+from isthmus.runtime import ignored_warnings
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 20  # of ONNX; onnxruntime reads it since 1.17 (2024)
+# torch's exporters keep state in globals while they work.
+_exporting = threading.Lock()
+
+
+class Program(nn.Module):
+    """A part of a model as a module from samples, or codes, to its answers by name.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        Left as it is; tensors on a CPU are shared with it.
+    part : str
+        One of `PARTS`.
+    layer : str, optional
+        A layer whose output, flattened, takes the place of the code.
+    """
+
+    def __init__(self, model: TrainedModel, part: Part, layer: str | None = None) -> None:
+        super().__init__()
+        self.preprocessing = model.preprocessing
+        self.activate: Callable[[Tensor], Tensor] = model.activate
+        self.task, self.part = model.config.task, part
+        # A layer keeps its name and its output only if nothing is folded.
+        self.network = plain_copy(_on_cpu(model.module), fold=layer is None)
+        self.output: str | None = None if layer is None else model.layer(layer).output
+        self._recorded: list[Tensor] = []
+        if self.output is not None:
+            source = self.network.get_submodule(self.output)
+            source.register_forward_hook(lambda module, x, y: self._recorded.append(y))
+        _drop_unused(self.network, part, self.output)
+
+    def forward(self, samples: Tensor) -> dict[str, Tensor]:
+        """Turn samples (N, H, W, C) or (N, L, C), or codes (N, D), into answers."""
+        if self.part == "decoder":
+            assert isinstance(self.network, Autoencoder)  # for the type checker
+            return {RECONSTRUCTION: self._reconstruct(self.network.decode(samples))}
+        x = self.preprocessing.to_input(samples)
+        if self.output is not None:
+            return {CODE: self._record(x)}
+        if self.part == "encoder":
+            return {CODE: self.network.encode(x)}
+        z, y = self.network.code_and_output(x)
+        if self.task == "reconstruct":
+            return {CODE: z, RECONSTRUCTION: self._reconstruct(y)}
+        probabilities = self.activate(y)
+        kind = torch.int64 if self.task == "classify" else torch.uint8
+        prediction = probabilities.argmax(1).to(kind)
+        return {CODE: z, PROBABILITIES: probabilities.movedim(1, -1), PREDICTION: prediction}
+
+    def _reconstruct(self, y: Tensor) -> Tensor:
+        return self.preprocessing.from_output(self.activate(y))
+
+    def _record(self, x: Tensor) -> Tensor:
+        is_encoders = str(self.output).startswith("encoder.")
+        (self.network.encode if is_encoders else self.network)(x)
+        return self._recorded.pop().flatten(1)
+
+
+def to_program(
+    model: TrainedModel, part: Part = "whole", layer: str | None = None
+) -> torch.export.ExportedProgram:
+    """Return a part of a model as a program of `torch.export`, for batches of any size.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    part : str
+        "whole", "encoder" or "decoder".
+    layer : str, optional
+        A layer whose output, flattened, is returned instead of the code; the part is then the
+        encoder.
+
+    Returns
+    -------
+    torch.export.ExportedProgram
+        Takes samples, or codes for a decoder, and returns a dictionary of answers.
+
+    Raises
+    ------
+    OptionError
+        If there is no such part or layer.
+    ModelError
+        If the model has no decoder.
+    """
+    part = choose_part(model, part, layer)
+    # Two samples: torch would take a batch of one for a constant.
+    example = torch.zeros(2, *input_shape(model, part), dtype=_input_type(model, part))
+    shapes = ({0: torch.export.Dim(BATCH)},)
+    with _exporting, _quiet(), torch.no_grad():
+        program = Program(model, part, layer).eval()
+        return torch.export.export(program, (example,), dynamic_shapes=shapes, strict=False)
+
+
+def to_onnx(model: TrainedModel, part: Part = "whole", layer: str | None = None) -> bytes:
+    """Return a part of a model as the content of an ONNX file, in float32.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    part, layer : str
+        See `to_program`.
+
+    Returns
+    -------
+    bytes
+        A model whose input is `samples`, or `code` for a decoder, and whose outputs are those of
+        `outputs_of`; what is needed to use it is in its metadata, see `describe`.
+
+    Raises
+    ------
+    OptionError, ModelError
+        As `to_program`.
+    IsthmusError
+        If onnx or onnxscript is not installed.
+    """
+    content: bytes = to_proto(model, part, layer).SerializeToString()
+    return content
+
+
+def to_proto(
+    model: TrainedModel, part: Part = "whole", layer: str | None = None
+) -> "onnx.ModelProto":
+    """Return what `to_onnx` returns as an object of onnx, which can be changed."""
+    require_packages("onnx", "onnxscript")
+    program = to_program(model, part, layer)
+    part = choose_part(model, part, layer)
+    with _exporting, _quiet():
+        converted = torch.onnx.export(
+            program,
+            input_names=[CODE if part == "decoder" else SAMPLES],
+            output_names=list(outputs_of(model.config.task, part)),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert converted is not None  # without a file to write to, there is a program
+    proto: onnx.ModelProto = converted.model_proto
+    _remove_traces(proto)
+    set_metadata(proto, describe(model, part, layer))
+    return proto
+
+
+def describe(
+    model: TrainedModel, part: Part = "whole", layer: str | None = None, precision: str = "32"
+) -> dict[str, Any]:
+    """Return the metadata of an exported file: all that is needed to use it alone, as JSON.
+
+    Returns
+    -------
+    dict
+        `format`, `version`; of the model `task`, `model`, `shape` of one sample x, `code_size`,
+        `class_names`, `preprocessing` and `batch_size`; of the file `part`, `layer`, `precision`,
+        the `fingerprint` of its codes, and the `max_difference` that was measured, if it was.
+    """
+    parts: tuple[Any, ...] = () if layer is None else ("layer", layer)
+    if precision != "32":
+        parts = (*parts, precision)
+    size = model.config.code_size if layer is None else math.prod(model.layer(layer).shape)
+    return {
+        "format": FORMAT,
+        "version": version("isthmus"),
+        "task": model.config.task,
+        "model": model.config.model,
+        "shape": list(model.config.shape),
+        "code_size": size,
+        "class_names": list(model.config.class_names),
+        "preprocessing": to_json(model.preprocessing),
+        "batch_size": model.batch_size,
+        "part": choose_part(model, part, layer),
+        "layer": layer,
+        "precision": precision,
+        # Codes of another layer or precision are other codes.
+        "fingerprint": fingerprint(model.fingerprint, *parts) if parts else model.fingerprint,
+        "max_difference": None,
+    }
+
+
+def set_metadata(proto: "onnx.ModelProto", metadata: dict[str, Any]) -> None:
+    """Replace the metadata of an ONNX model."""
+    proto.producer_name, proto.producer_version = KEY, metadata["version"]
+    proto.graph.name = metadata["model"]
+    proto.doc_string = (
+        f"The {metadata['layer'] or metadata['part']} of the {TASKS[metadata['task']]} "
+        f"{metadata['model']}, made by Isthmus {metadata['version']}."
+    )
+    del proto.metadata_props[:]
+    proto.metadata_props.add(key=KEY, value=json.dumps(metadata, ensure_ascii=False))
+
+
+def choose_part(model: TrainedModel, part: str, layer: str | None = None) -> Part:
+    """Return the part that is exported; what the model does not have is refused."""
+    for known in PARTS:
+        if part == known:
+            break
+    else:
+        raise OptionError(f"there is no part {part!r}; there are {', '.join(PARTS)}.")
+    if known == "decoder":
+        model.require_task("reconstruct")
+    if layer is None:
+        return known
+    if known == "decoder":
+        raise OptionError("a layer is exported with all that leads to it; leave the part out.")
+    model.layer(layer)  # an unknown one fails here
+    return "encoder"
+
+
+def input_shape(model: TrainedModel, part: Part) -> tuple[int, ...]:
+    """Return the shape of one input of a part: (H, W, C), (L, C), or (D,) for a decoder."""
+    channels, *sides = model.config.shape
+    return (model.config.code_size,) if part == "decoder" else (*sides, channels)
+
+
+def require_packages(*names: str) -> None:
+    """Raise an IsthmusError if a package that an export needs is missing."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise IsthmusError(
+                f"ONNX files need {name}; install it with pip install 'isthmus[onnx]'."
+            )
+
+
+def _input_type(model: TrainedModel, part: Part) -> torch.dtype:
+    is_pixels = part != "decoder" and len(model.config.shape) == 3
+    return torch.uint8 if is_pixels else torch.float32
+
+
+def _on_cpu(network: Network) -> Network:
+    """Return a network whose tensors are on the CPU; elsewhere they are copied, not moved."""
+    if next(network.parameters()).device.type == "cpu":
+        return network
+    return copy.deepcopy(network).cpu()
+
+
+def _drop_unused(network: Network, part: Part, output: str | None) -> None:
+    """Remove what a part does not compute, whose weights would be in the file all the same."""
+    if part == "decoder":
+        del network.encoder
+    elif part == "encoder" and (output is None or output.startswith("encoder.")):
+        if isinstance(network, Autoencoder):
+            del network.decoder
+        else:
+            del network.head
+
+
+def _remove_traces(proto: "onnx.ModelProto") -> None:
+    """Remove what the exporter notes for its developers, such as the paths of source files."""
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del proto.graph.metadata_props[:]
+    del proto.graph.value_info[:]  # shapes between layers, which every reader computes itself
+    for value in (*proto.graph.input, *proto.graph.output):
+        del value.metadata_props[:]
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's warnings from the user, who can do nothing about them; errors stay."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with ignored_warnings:
+            yield
+    finally:
+        logger.setLevel(level)
