@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from isthmus.inference.model import Model as Model
     from isthmus.inference.onnx import OnnxModel as OnnxModel
     from isthmus.inference.trained import TrainedModel as TrainedModel
+    from isthmus.installation import describe_installation as describe_installation
     from isthmus.latent.codes import Codes as Codes
     from isthmus.latent.codes import encode as encode
     from isthmus.latent.index import Index as Index
@@ -73,6 +74,7 @@ _MODULES = {
     "build_model": "models.config",
     "configure": "models.config",
     "denoise": "denoising",
+    "describe_installation": "installation",
     "encode": "latent.codes",
     "evaluate": "evaluation.evaluate",
     "fit_map": "latent.maps",
@@ -95,7 +97,15 @@ def __getattr__(name: str) -> Any:
         message = f"module 'isthmus' has no attribute {name!r}"
         # With the module and the name, Python's traceback adds the nearest name.
         raise AttributeError(message, name=name, obj=sys.modules[__name__])
-    return getattr(import_module(f"isthmus.{_MODULES[name]}"), name)
+    try:
+        return getattr(import_module(f"isthmus.{_MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        from isthmus.errors import explain_missing_module
+
+        explained = explain_missing_module(f"isthmus.{name}", error)
+        if explained is None:
+            raise
+        raise ImportError(str(explained), name=error.name) from error
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,11 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 MAX_NAMES = 12  # in a message
+LEFT_OUT = {  # of the distribution isthmus-runtime: what trains and measures, by module
+    "lightning_fabric": "PyTorch",
+    "skimage": "scikit-image",
+    "torch": "PyTorch",
+}
 MAX_COMPARED = 10_000  # names; to compare a million with a misspelt one takes seconds
 
 
@@ -134,6 +139,28 @@ def missing_package(what: str, package: str, extra: str) -> OptionError:
     a map by UMAP needs umap-learn; install it with pip install 'isthmus[umap]'.
     """
     return OptionError(f"{what} needs {package}; install it with pip install 'isthmus[{extra}]'.")
+
+
+def explain_missing_module(what: str, error: ModuleNotFoundError) -> OptionError | None:
+    """Return the error that something needs a module which `isthmus-runtime` leaves out.
+
+    Returns
+    -------
+    OptionError or None
+        None if the missing module is another one, which is a bug or a broken installation.
+
+    Examples
+    --------
+    >>> missing = ModuleNotFoundError(name="torch.nn")
+    >>> print(explain_missing_module("isthmus train", missing))
+    isthmus train needs PyTorch, which isthmus-runtime leaves out; pip install isthmus in its place.
+    """
+    title = LEFT_OUT.get((error.name or "").partition(".")[0])
+    if title is None:
+        return None
+    return OptionError(
+        f"{what} needs {title}, which isthmus-runtime leaves out; pip install isthmus in its place."
+    )
 
 
 def list_names(names: Collection[str], most: int | None = MAX_NAMES) -> str:

@@ -13,12 +13,12 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from isthmus import __version__
 from isthmus.errors import IsthmusError, OptionError
 from isthmus.files import fingerprint, to_json
 from isthmus.inference.contract import (
@@ -204,7 +204,7 @@ def describe(
     size = model.config.code_size if layer is None else math.prod(model.layer(layer).shape)
     return {
         "format": FORMAT,
-        "version": version("isthmus"),
+        "version": __version__,
         "task": model.config.task,
         "model": model.config.model,
         "shape": list(model.config.shape),

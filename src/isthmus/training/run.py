@@ -26,13 +26,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from isthmus import __version__
 from isthmus.data.cache import Track, untracked
 from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
@@ -327,7 +327,7 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, Any]
     """Return when, with which versions and on which machine a run is made."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "isthmus": version("isthmus"),
+        "isthmus": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
