@@ -43,6 +43,7 @@ PUBLIC = [
     "build_model",
     "configure",
     "denoise",
+    "describe_installation",
     "encode",
     "evaluate",
     "fit_map",
@@ -123,7 +124,7 @@ def test_every_error_is_one_kind_of_error() -> None:
 def test_the_import_alone_loads_nothing_heavy() -> None:
     script = """
 import sys, isthmus
-heavy = {"torch", "numpy", "matplotlib", "sklearn", "PIL", "typer", "rich"}
+heavy = {"torch", "numpy", "scipy", "matplotlib", "sklearn", "PIL", "onnxruntime", "typer", "rich"}
 print(sorted(heavy & set(sys.modules)), isthmus.__version__)
 """
     assert run_python(script) == f"[] {package.__version__}\n"

@@ -12,7 +12,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 PACKAGE = Path("src", "isthmus")
 
 
-class SharedCode(BuildHookInterface):  # type: ignore[misc, type-arg]
+class SharedCode(BuildHookInterface):
     """Adds the package to whatever is built."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.data.catalog import DATASETS as DATASETS

@@ -6,7 +6,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import isthmus
 from isthmus.data.cache import cache_folder
 from isthmus.data.catalog import data_folder
 from isthmus.runtime import (
@@ -16,6 +15,7 @@ from isthmus.runtime import (
     thread_count,
     total_memory,
 )
+from isthmus.version import __version__
 
 # The packages whose version has ever explained an error, and those that may be left out.
 PACKAGES = (
@@ -85,9 +85,9 @@ def describe_installation() -> dict[str, Any]:
     has_torch = versions["torch"] is not None
     device = choose_device("auto") if has_torch else "cpu"
     return {
-        "isthmus": isthmus.__version__,
+        "isthmus": __version__,
         "distributions": [name for name in DISTRIBUTIONS if _version(name)],
-        "folder": str(Path(isthmus.__file__).parent),
+        "folder": str(Path(__file__).parent),
         "python": platform.python_version(),
         "system": platform.platform(),
         "packages": versions,

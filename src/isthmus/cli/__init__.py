@@ -20,7 +20,7 @@ def main() -> None:
     # At the level INFO, Fabric prints the seed and the devices, which run.json records.
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     try:
-        app(standalone_mode=True)
+        app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:
         _refuse(error)
     except ModuleNotFoundError as error:

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from isthmus.cli.app import Json, Limit, Size, Source, app, make_preprocessing
+from isthmus.cli.completion import complete_dataset
 from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
 from isthmus.errors import require_known
 
@@ -40,7 +41,11 @@ def data(context: typer.Context, as_json: Json = False) -> None:
 
 
 @data_app.command()
-def fetch(name: Annotated[str, typer.Argument(help="The name of a data set.")]) -> None:
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="The name of a data set.", autocompletion=complete_dataset)
+    ],
+) -> None:
     """Download a named data set and check its content.
 
     Example: isthmus data fetch fashion-mnist

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from isthmus import __version__
 from isthmus.cli.app import Json, app
 from isthmus.cli.terminal import print_result, print_text
+from isthmus.version import __version__
 
 
 def _print_version(is_asked: bool) -> None:

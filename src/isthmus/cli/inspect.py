@@ -16,6 +16,7 @@ from isthmus.cli.app import (
     format_number,
     parse_shape,
 )
+from isthmus.cli.completion import complete_model_or_run, complete_run
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
 from isthmus.cli.terminal import out_console, print_json, print_result, print_text, say, track
 
@@ -85,7 +86,8 @@ def summary(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="The name of a model, or a run folder; by default all models are listed."
+            help="The name of a model, or a run folder; by default all models are listed.",
+            autocompletion=complete_model_or_run,
         ),
     ] = None,
     shape: Annotated[
@@ -170,7 +172,9 @@ def activations(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Two or more run folders.", autocompletion=complete_run)
+    ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
     method: Annotated[str, typer.Option(help="Method of the maps: pca, tsne or umap.")] = "pca",
     as_json: Json = False,

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from isthmus import __version__
 from isthmus.errors import IsthmusError, OptionError
 from isthmus.files import fingerprint, to_json
 from isthmus.inference.contract import (
@@ -39,6 +38,7 @@ from isthmus.models.layers import Autoencoder, Network
 from isthmus.models.plain import plain_copy
 from isthmus.models.tasks import TASKS
 from isthmus.runtime import ignored_warnings
+from isthmus.version import __version__
 
 if TYPE_CHECKING:
     import onnx

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from isthmus.errors import OptionError, require_known
+from isthmus.errors import OptionError, explain_missing_module, require_known
 from isthmus.inference.model import Model
 from isthmus.inference.onnx import SUFFIX, OnnxModel
 
@@ -55,8 +55,10 @@ def load_model(path: str | Path, *, engine: Engine | None = None, **options: Any
 
 
 def _load_trained(path: Path, **options: Any) -> "TrainedModel":
-    from isthmus.inference.trained import TrainedModel
-
+    try:
+        from isthmus.inference.trained import TrainedModel
+    except ModuleNotFoundError as error:
+        raise explain_missing_module(str(path), error) or error from error
     return TrainedModel.load(path, **options)
 
 

@@ -32,7 +32,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from isthmus import __version__
 from isthmus.data.cache import Track, untracked
 from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
@@ -44,6 +43,7 @@ from isthmus.inference.trained import MODEL_FILE, TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
 from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store
+from isthmus.version import __version__
 
 FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
 SPLIT, HISTORY = "split.npz", "history.jsonl"
