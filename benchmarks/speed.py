@@ -40,7 +40,7 @@ MODELS = {  # model: (data, images, batch)
     "dense-selu": ("mnist", 40_000, 32),
     "conv": ("fashion-mnist", 24_000, 128),
 }
-PRECISIONS = ("bf16", "32")
+ENGINES = ("bf16", "32", "onnx")  # torch in two precisions, and ONNX Runtime
 JOBS = {  # job: its peer
     "reading": "pillow",
     "tsne": "scikit-learn",
@@ -70,7 +70,7 @@ def model_case(name: str, peers: str | None, folder: Path) -> dict[str, Side]:
     def side(python: str, script: str, *more: str) -> Side:
         return lambda: run_json([python, str(HERE / "peers" / script), *job, *more])
 
-    sides = {f"isthmus {p}": side(sys.executable, "ours.py", p) for p in PRECISIONS}
+    sides = {f"isthmus {one}": side(sys.executable, "ours.py", one) for one in ENGINES}
     sides["pytorch"] = side(sys.executable, "torch_peer.py")
     if peers is not None and name != "conv":
         sides["keras"] = side(peers, "keras_peer.py")
@@ -138,7 +138,8 @@ def alternate(sides: dict[str, Side], runs: int) -> dict[str, list[Result]]:
 
 def compare(results: dict[str, list[Result]], what: str) -> dict[str, Any]:
     """Return medians, and the ratios of ours to each peer with their spread over pairs."""
-    rates = {name: [run[what] for run in runs] for name, runs in results.items()}
+    # ONNX Runtime infers and does not train.
+    rates = {name: [run[what] for run in runs] for name, runs in results.items() if what in runs[0]}
     table: dict[str, Any] = {
         "per_second": {name: statistics.median(values) for name, values in rates.items()}
     }
@@ -162,7 +163,7 @@ def environment(runs: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {
             name: importlib.metadata.version(name)
-            for name in ("isthmus", "torch", "numpy", "pillow")
+            for name in ("isthmus", "torch", "onnxruntime", "numpy", "pillow")
         },
         "runs": runs,
         "seed": 0,

@@ -379,17 +379,35 @@ class Session:
         return titled
 
     def evaluate(
-        self, samples: Samples | None = None, *, plain: "Run | None" = None
+        self,
+        samples: Samples | None = None,
+        *,
+        plain: "Run | None" = None,
+        encoder: Model | None = None,
     ) -> dict[str, Any]:
-        """Measure the model on data that it was not trained on; see `isthmus.evaluate`."""
+        """Measure the model on data that it was not trained on; see `isthmus.evaluate`.
+
+        With an encoder, the result has `encoder`: its `name`, its `code_size`, and how well classes
+        are predicted from its features.
+        """
         from isthmus.evaluation.evaluate import evaluate
 
         def encode_own(indices: NDArray[np.int64]) -> NDArray[np.float32]:
             return self._own_codes.z(indices, self._interruptible())
 
-        return evaluate(
-            self.run, samples, own=self.samples, plain=plain, model=self.trained, encode=encode_own
+        features = None if encoder is None else self._features_of(encoder)
+        result = evaluate(
+            self.run,
+            samples,
+            own=self.samples,
+            plain=plain,
+            model=self.trained,
+            encode=encode_own,
+            features=features,
         )
+        if encoder is not None:
+            result["encoder"] |= {"name": encoder.name, "code_size": encoder.code_size}
+        return result
 
     def interrupt(self) -> None:
         """Stop what this session is loading, encoding, decoding or fitting, at the next batch.
@@ -431,6 +449,11 @@ class Session:
         if isinstance(source, Model):
             return source
         return load_model(source) if isinstance(source, str | Path) else source.model()
+
+    def _features_of(self, encoder: Model) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
+        """Return what gives an encoder's features of the run's samples at indices."""
+        other = Session(self._source, self._samples, encoder=encoder, track=self._track)
+        return lambda indices: other._own_codes.z(indices, self._interruptible())
 
     def _load_samples(self) -> Samples:
         if self._samples is not None:

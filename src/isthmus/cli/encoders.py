@@ -22,8 +22,8 @@ class EncoderOptions:
     Parameters
     ----------
     encoder : Path, optional
-        Use the features of this ONNX file, of any origin, instead of the run's codes; the run may
-        then be left out.
+        An ONNX file of any origin: its features take the place of the run's codes, and the run
+        may be left out; evaluate and report compare both.
     mean : str, optional
         What the encoder subtracts from pixels in [0, 1], one number or one for each channel; by
         default what the file's metadata say.

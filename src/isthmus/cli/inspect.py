@@ -17,6 +17,8 @@ from isthmus.cli.app import (
     parse_shape,
 )
 from isthmus.cli.completion import complete_model_or_run, complete_run
+from isthmus.cli.encoders import EncoderOptions
+from isthmus.cli.options import expand_options
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
 from isthmus.cli.terminal import out_console, print_json, print_result, print_text, say, track
 
@@ -29,8 +31,10 @@ Plain = Annotated[
 
 
 @app.command()
+@expand_options
 def evaluate(
     run: RunFolder,
+    encoder: EncoderOptions,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -53,7 +57,8 @@ def evaluate(
     samples = session.read(source, limit) if source else None
     if samples is not None and samples.skipped:
         say(describe_samples(samples))
-    result = session.evaluate(samples, plain=Run.open(plain) if plain else None)
+    other = Run.open(plain) if plain else None
+    result = session.evaluate(samples, plain=other, encoder=encoder.load())
     if as_json:
         print_json(result)
     else:
@@ -127,8 +132,10 @@ def _print_models(as_json: bool) -> None:
 
 
 @app.command("report")
+@expand_options
 def report_command(
     run: RunFolder,
+    encoder: EncoderOptions,
     out: Annotated[
         Path | None,
         typer.Option(help="The page to write; by default report.html in the run folder."),
@@ -143,9 +150,8 @@ def report_command(
     from isthmus.reports.run import write_report
     from isthmus.training.run import Run
 
-    page = write_report(
-        Run.open(run), plain=Run.open(plain) if plain else None, out=out, track=track
-    )
+    other = Run.open(plain) if plain else None
+    page = write_report(Run.open(run), plain=other, encoder=encoder.load(), out=out, track=track)
     print_result({"page": str(page)}, f"{page}", as_json)
 
 

@@ -9,11 +9,6 @@ from rich.text import Text
 from isthmus.cli.app import format_epochs, format_number
 from isthmus.cli.terminal import out_console
 
-REPRESENTATIONS = {
-    "codes": "the codes of this model",
-    "pca": "PCA with as many components",
-    "pixels": "the raw values",
-}
 MAX_CONFUSION_CLASSES = 12  # a larger matrix does not fit a terminal of 80 columns
 MAX_LISTED_CLASSES, WORST_CLASSES = 30, 10  # of more classes, only the worst are listed
 HINT = "--json and isthmus report show all {:,} classes."
@@ -76,7 +71,7 @@ def show_layers(model: dict[str, Any]) -> None:
 
 def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
     """Yield the tables of an autoencoder: errors, and classes predicted from its codes."""
-    from isthmus.evaluation.summaries import compare_reconstructions
+    from isthmus.evaluation.summaries import compare_reconstructions, compare_representations
 
     names = ("mse", "psnr", "ssim", "bce")
     rows = [
@@ -87,8 +82,8 @@ def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
     if "codes" in result:
         probes = ("knn_4", "logistic")
         accuracies = [
-            [title, *(_share(result[name][one]) for one in probes)]
-            for name, title in REPRESENTATIONS.items()
+            [title, *(_share(row[one]) for one in probes)]
+            for title, row in compare_representations(result)
         ]
         yield make_table(["classes predicted from", "4 nearest", "logistic regression"], accuracies)
 

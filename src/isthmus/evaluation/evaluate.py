@@ -36,6 +36,7 @@ def evaluate(
     plain: Run | None = None,
     model: TrainedModel | None = None,
     encode: Encode | None = None,
+    features: Encode | None = None,
     cache: bool = True,
 ) -> dict[str, Any]:
     """Measure a run's model on data that it was not trained on.
@@ -55,6 +56,9 @@ def evaluate(
     encode : callable, optional
         Returns the codes (n, D) of the run's data at indices (n,), if the caller keeps codes; by
         default the model computes them.
+    features : callable, optional
+        Returns the features (n, D) of another encoder for the run's data at indices (n,), to see
+        which hold more of the classes. `Session.evaluate` makes one of an encoder.
     cache : bool
         Read and write results on the run's own test split: `evaluation.json` in the run folder,
         and in the cache the baselines, which runs on the same data share. They are computed again
@@ -80,14 +84,14 @@ def evaluate(
         If an autoencoder's samples have labels, "codes" has the accuracies `knn_4` and `logistic`
         of simple classifiers of the codes of clean samples (see `probe`), and "pca" and "pixels"
         those of PCA with as many components and of the raw pixels, all fitted on the training
-        split.
+        split. With `features`, "encoder" has the same two of them.
 
     Raises
     ------
     IsthmusError
         If the run's data is gone or has changed, or the samples do not fit the model, or are
         from the run's data and may have been trained on, or if `plain` is given and the run is no
-        denoiser.
+        denoiser, or if there are `features` and no labels of the run's own test split.
     """
     own = own or run.samples()
     run.check(own)
@@ -103,6 +107,8 @@ def evaluate(
     if plain is not None:
         # Not in the file of the run: another plain run would make it stale.
         result["baselines"]["plain"] = _measure_plain(setup, plain, folder)
+    if features is not None:
+        result["encoder"] = _measure_features(setup, features)
     return {**result, **cost}
 
 
@@ -172,6 +178,16 @@ def _probe(setup: EvaluationSetup, train: Array, test: Array) -> Scores:
     assert train_labels is not None
     assert test_labels is not None
     return probe(train, train_labels, test, test_labels)
+
+
+def _measure_features(setup: EvaluationSetup, features: Encode) -> Scores:
+    """Measure how well the classes are predicted from the features of another encoder."""
+    if not setup.is_own_test or not setup.has_labels:
+        raise OptionError(
+            "an encoder is compared by the classes that its features predict, on the run's own "
+            "test split; it needs data with labels, and no other source."
+        )
+    return _probe(setup, features(setup.fitted_indices), features(setup.probed_indices))
 
 
 def _measure_plain(setup: EvaluationSetup, plain: Run, folder: Path | None) -> Scores:

@@ -79,10 +79,11 @@ class EvaluationSetup:
     @cached_property
     def fitted(self) -> Samples:
         """Training samples that PCA, the mean and classifiers of codes are fitted on."""
-        return self.data.take(self._fitted_indices)
+        return self.data.take(self.fitted_indices)
 
     @cached_property
-    def _fitted_indices(self) -> NDArray[np.int64]:
+    def fitted_indices(self) -> NDArray[np.int64]:
+        """The indices of the fitted samples in the run's data."""
         return draw(self.train, MAX_PCA_NUMBERS // math.prod(self.data.shape))
 
     @cached_property
@@ -95,18 +96,23 @@ class EvaluationSetup:
         """Test samples whose classes are predicted from codes."""
         return self.test.take(self._probed_rows)
 
+    @property
+    def probed_indices(self) -> NDArray[np.int64]:
+        """The indices of the probed samples, of the run's own test split, in its data."""
+        return self.indices[self._probed_rows]
+
     @cached_property
     def _probed_rows(self) -> NDArray[np.int64]:
         return draw(np.arange(len(self.test)), MAX_PROBED)
 
     def fitted_codes(self) -> NDArray[np.float32]:
         """Return the codes (n, D) of the fitted samples."""
-        return self.encode(self._fitted_indices) if self.encode else self.model.encode(self.fitted)
+        return self.encode(self.fitted_indices) if self.encode else self.model.encode(self.fitted)
 
     def probed_codes(self) -> NDArray[np.float32]:
         """Return the codes (m, D) of the probed samples."""
         if self.encode and self.is_own_test:
-            return self.encode(self.indices[self._probed_rows])
+            return self.encode(self.probed_indices)
         return self.model.encode(self.probed)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -36,6 +36,23 @@ def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[
     return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
 
 
+def compare_representations(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return titles and probe accuracies of codes, of another encoder if any, and of baselines.
+
+    Parameters
+    ----------
+    evaluation : dict
+        As `evaluate` returns it, with `codes`.
+    """
+    titles = {
+        "codes": "the codes of this model",
+        "encoder": _encoder_title(evaluation),
+        "pca": "PCA with as many components",
+        "pixels": "the raw values",
+    }
+    return [(title, evaluation[name]) for name, title in titles.items() if name in evaluation]
+
+
 def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
     """Return titles and accuracies of a classifier or segmenter and its baselines.
 
@@ -45,11 +62,14 @@ def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:
         As `evaluate` returns it.
     """
     test, baselines = evaluation["test"], evaluation["baselines"]
-    pixels = baselines.get("pixels", {})
+    pixels, encoder = baselines.get("pixels", {}), evaluation.get("encoder", {})
+    features = _encoder_title(evaluation)
     rows = {
         f"this model, {evaluation['model']['name']}": (
             test["pixel_accuracy" if "pixel_accuracy" in test else "accuracy"]
         ),
+        f"logistic regression on {features}": encoder.get("logistic"),
+        f"4 nearest neighbors by {features}": encoder.get("knn_4"),
         "logistic regression on the raw values": pixels.get("logistic"),
         "4 nearest neighbors by the raw values": pixels.get("knn_4"),
         "the most frequent class of training": baselines["majority"],
@@ -92,3 +112,10 @@ def prediction_verdict(rows: list[tuple[str, float]], what: str) -> str:
     return (
         f"{result}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
     )
+
+
+def _encoder_title(evaluation: dict[str, Any]) -> str:
+    encoder = evaluation.get("encoder")
+    if encoder is None:
+        return ""
+    return f"the {encoder['code_size']:,} features of {encoder['name']}"

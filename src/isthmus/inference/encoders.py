@@ -180,7 +180,7 @@ class OnnxEncoder(Encoder):
         self._input = self._session.get_inputs()[0]
         self._has_channels_last, channels, sides = _image_layout(self.path, self._input.shape)
         said = _read_metadata(self.path, self._session.get_modelmeta().custom_metadata_map)
-        size = size or said.get("size") or sides
+        size = said.get("size", sides) if size is None else size
         if size is None:
             raise OptionError(f"{path} does not say the size of its images; give size in pixels.")
         if self._is_uint8:
@@ -263,10 +263,11 @@ class TorchEncoder(Encoder):
         std: float | Sequence[float] | None = None,
     ) -> None:
         said: Mapping[str, Any] = getattr(module, "pretrained_cfg", None) or {}
-        size = size or tuple(said.get("input_size", ())[-2:])
+        if size is None and "input_size" in said:
+            size = tuple(said["input_size"][-2:])
         mean, std = (said.get(k) if v is None else v for k, v in (("mean", mean), ("std", std)))
         name = type(module).__name__
-        if not size:
+        if size is None:
             raise OptionError(f"{name} does not say the size of its images; give size in pixels.")
         if mean is None or std is None:
             raise OptionError(f"{name} does not say how it scales pixels; {SCALE_REMEDY}.")

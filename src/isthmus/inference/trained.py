@@ -35,7 +35,7 @@ from isthmus.models.summary import Layer, summarize_network
 from isthmus.models.tasks import Task
 from isthmus.runtime import configure_process
 
-MODEL_FILE = "model.safetensors"
+MODEL_FILE, WEIGHTS_SUFFIX = "model.safetensors", ".safetensors"
 # A batch whose widest layer has about 2**22 numbers (16 MB in float32) still fits the cache of a
 # processor. Larger batches are slower, because each layer reads its input back from memory.
 MAX_BATCH_VALUES = 2**22
@@ -98,6 +98,10 @@ class TrainedModel(Model):
         file = path / MODEL_FILE if path.is_dir() else path
         if not file.exists():
             raise ModelError(f"{path} holds no trained model: there is no {file.name}.")
+        if file.suffix != WEIGHTS_SUFFIX:
+            raise ModelError(
+                f"{path} is no file of weights; give a run folder or a {WEIGHTS_SUFFIX} file."
+            )
         with reporting_damage(file, ModelError):
             parts = _parse(file.read_bytes())
         return cls._on_device(*parts, device, precision)

@@ -21,10 +21,12 @@ from isthmus.evaluation.predictions import (
 from isthmus.evaluation.summaries import (
     compare_predictions,
     compare_reconstructions,
+    compare_representations,
     prediction_verdict,
     reconstruction_verdict,
 )
 from isthmus.files import require_writable_place, write_bytes
+from isthmus.inference.model import Model
 from isthmus.models.tasks import Task
 from isthmus.reports.page import render, to_data_url
 from isthmus.reports.pictures import (
@@ -57,6 +59,7 @@ def write_report(
     samples: Samples | None = None,
     *,
     plain: Run | None = None,
+    encoder: Model | None = None,
     out: Path | None = None,
     track: Track = untracked,
 ) -> Path:
@@ -69,6 +72,8 @@ def write_report(
         The run's data; needed for a run on an array, otherwise loaded again.
     plain : Run, optional
         For a denoiser: a run on the same data without noise, to compare with.
+    encoder : Model, optional
+        A model of other origin, to see whether its features hold more of the classes.
     out : Path, optional
         By default report.html in the run folder.
     track : callable
@@ -86,11 +91,14 @@ def write_report(
     """
     out = out or run.path / "report.html"
     require_writable_place(out)
-    write_bytes(out, render_report(Session(run, samples, track=track), plain=plain))
+    session = Session(run, samples, track=track)
+    write_bytes(out, render_report(session, plain=plain, encoder=encoder))
     return out
 
 
-def render_report(session: Session, *, plain: Run | None = None) -> bytes:
+def render_report(
+    session: Session, *, plain: Run | None = None, encoder: Model | None = None
+) -> bytes:
     """Return the report of a run as one self-contained HTML page.
 
     Raises
@@ -101,7 +109,7 @@ def render_report(session: Session, *, plain: Run | None = None) -> bytes:
     run, history = session.run, session.run.history()
     if not history:
         raise RunError(f"{run.path} has no whole epoch yet; isthmus resume {run.path} continues.")
-    evaluation = session.evaluate(plain=plain)
+    evaluation = session.evaluate(plain=plain, encoder=encoder)
     record, layers = run.record, session.trained.layers
     sections = SECTIONS[record.model_config.task]
     return render(
@@ -140,6 +148,7 @@ def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]
     figure, note = map_section(session, mapped)
     return {
         "compared": compare_reconstructions(evaluation),
+        "representations": compare_representations(evaluation) if "codes" in evaluation else [],
         "verdict": reconstruction_verdict(evaluation),
         "grid": to_data_url(_examples(session)),
         "map": to_data_url(figure),
