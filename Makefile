@@ -50,8 +50,10 @@ clean:
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
+# An older pip, as Python 3.11 and 3.12 bring it, knows no groups.
 .venv/dev: .venv/done
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]" --group dev
 	touch $@
 
 .venv-peers/done: benchmarks/peers/requirements.txt

@@ -301,7 +301,7 @@ class Resources(HTMLParser):
 def test_the_site_is_built_strictly_and_fetches_nothing(tmp_path: Path) -> None:
     for module in ("mkdocs", "material", "mkdocstrings_handlers.python"):
         if importlib.util.find_spec(module.split(".")[0]) is None:
-            pytest.skip(f"{module} is not installed; pip install isthmus[docs] brings it")
+            pytest.skip(f"{module} is not installed; pip install --group docs brings it")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr

@@ -4,10 +4,11 @@ Public names are imported when they are first used, so that `import isthmus` and
 `isthmus --help` load neither NumPy nor torch.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.data.catalog import DATASETS as DATASETS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from isthmus.inference.model import Model as Model
     from isthmus.inference.onnx import OnnxModel as OnnxModel
     from isthmus.inference.trained import TrainedModel as TrainedModel
+    from isthmus.installation import describe_installation as describe_installation
     from isthmus.latent.codes import Codes as Codes
     from isthmus.latent.codes import encode as encode
     from isthmus.latent.index import Index as Index
@@ -72,6 +74,7 @@ _MODULES = {
     "build_model": "models.config",
     "configure": "models.config",
     "denoise": "denoising",
+    "describe_installation": "installation",
     "encode": "latent.codes",
     "evaluate": "evaluation.evaluate",
     "fit_map": "latent.maps",
@@ -91,8 +94,18 @@ __all__ = [*_MODULES, "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
-    return getattr(import_module(f"isthmus.{_MODULES[name]}"), name)
+        message = f"module 'isthmus' has no attribute {name!r}"
+        # With the module and the name, Python's traceback adds the nearest name.
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])
+    try:
+        return getattr(import_module(f"isthmus.{_MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        from isthmus.errors import explain_missing_module
+
+        explained = explain_missing_module(f"isthmus.{name}", error)
+        if explained is None:
+            raise
+        raise ImportError(str(explained), name=error.name) from error
 
 
 def __dir__() -> list[str]:

@@ -5,8 +5,16 @@ it without a traceback and exits with code 2.
 """
 
 import re
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 
 MAX_NAMES = 12  # in a message
+LEFT_OUT = {  # of the distribution isthmus-runtime: what trains and measures, by module
+    "lightning_fabric": "PyTorch",
+    "skimage": "scikit-image",
+    "torch": "PyTorch",
+}
+MAX_COMPARED = 10_000  # names; to compare a million with a misspelt one takes seconds
 
 
 class IsthmusError(Exception):
@@ -50,7 +58,112 @@ def first_sentence(error: Exception) -> str:
     return re.split(r"\n|\. ", str(error))[0].rstrip(".: ") or type(error).__name__
 
 
-def list_names(names: tuple[str, ...]) -> str:
+def require_known(noun: str, name: str, names: Iterable[str]) -> None:
+    """Reject a name that a table does not have.
+
+    Raises
+    ------
+    OptionError
+        As `describe_unknown` words it.
+    """
+    if name not in (known := list(names)):
+        raise OptionError(f"{describe_unknown(noun, name, known)}.")
+
+
+def describe_unknown(
+    noun: str, name: object, names: Collection[str], most: int | None = None
+) -> str:
+    """Say that there is no such name, which one is nearest, and which ones there are.
+
+    Parameters
+    ----------
+    noun : str
+        What is named, such as "model".
+    name : object
+    names : collection of str
+    most : int, optional
+        List at most as many names; by default all.
+
+    Returns
+    -------
+    str
+        Without the full stop, so that the caller can add a way out.
+
+    Examples
+    --------
+    >>> describe_unknown("loss", "bec", ["bce", "mse"])
+    "there is no loss 'bec'; the nearest is bce; there are bce, mse"
+    >>> describe_unknown("class", "nine", ["cat", "dog", "cow"], most=2)
+    "there is no class 'nine'; there are cat, dog and 1 more"
+    """
+    return f"there is no {noun} {name!r}{suggest(str(name), names)}; there are " + list_names(
+        names, most
+    )
+
+
+def suggest(name: str, names: Collection[str]) -> str:
+    """Return "; the nearest is …", to be part of a message, or nothing if no name is near.
+
+    Examples
+    --------
+    >>> suggest("bec", ["bce", "mse"])
+    '; the nearest is bce'
+    >>> suggest("photographs", ["bce", "mse"])
+    ''
+    """
+    near = find_nearest(name, names)
+    return f"; the nearest is {near}" if near else ""
+
+
+def find_nearest(name: str, names: Collection[str]) -> str | None:
+    """Return the name that is spelt most like another one, if any is.
+
+    Examples
+    --------
+    >>> find_nearest("Fashion_MNIST", ["mnist", "fashion-mnist"])
+    'fashion-mnist'
+    """
+    if len(names) > MAX_COMPARED:
+        return None
+    spellings = {_fold(one): one for one in names}
+    near = get_close_matches(_fold(name), spellings, n=1)
+    return spellings[near[0]] if near else None
+
+
+def missing_package(what: str, package: str, extra: str) -> OptionError:
+    """Return the error that something needs a package of one of the extras.
+
+    Examples
+    --------
+    >>> print(missing_package("a map by UMAP", "umap-learn", "umap"))
+    a map by UMAP needs umap-learn; install it with pip install 'isthmus[umap]'.
+    """
+    return OptionError(f"{what} needs {package}; install it with pip install 'isthmus[{extra}]'.")
+
+
+def explain_missing_module(what: str, error: ModuleNotFoundError) -> OptionError | None:
+    """Return the error that something needs a module which `isthmus-runtime` leaves out.
+
+    Returns
+    -------
+    OptionError or None
+        None if the missing module is another one, which is a bug or a broken installation.
+
+    Examples
+    --------
+    >>> missing = ModuleNotFoundError(name="torch.nn")
+    >>> print(explain_missing_module("isthmus train", missing))
+    isthmus train needs PyTorch, which isthmus-runtime leaves out; pip install isthmus in its place.
+    """
+    title = LEFT_OUT.get((error.name or "").partition(".")[0])
+    if title is None:
+        return None
+    return OptionError(
+        f"{what} needs {title}, which isthmus-runtime leaves out; pip install isthmus in its place."
+    )
+
+
+def list_names(names: Collection[str], most: int | None = MAX_NAMES) -> str:
     """List names in a message; of many only the first.
 
     Examples
@@ -60,5 +173,11 @@ def list_names(names: tuple[str, ...]) -> str:
     >>> list_names(tuple(map(str, range(1_012))))
     '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 1,000 more'
     """
-    more = len(names) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+    listed = list(names)[:most]
+    more = len(names) - len(listed)
+    return ", ".join(listed) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _fold(name: str) -> str:
+    """Return a name without what people mix up: upper case, underscores and spaces."""
+    return name.lower().replace("_", "-").replace(" ", "-")

@@ -9,12 +9,13 @@ import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from safetensors import SafetensorError
 
-from isthmus.errors import IsthmusError, first_sentence
+from isthmus.errors import MAX_COMPARED, IsthmusError, find_nearest, first_sentence
 
 T = TypeVar("T")
 
@@ -78,6 +79,21 @@ def require_writable_place(path: Path) -> None:
         raise IsthmusError(f"{path} cannot be written: {above} is not a folder.")
     if path.is_dir():
         raise IsthmusError(f"{path} cannot be written: it is a folder.")
+
+
+def suggest_path(path: str | Path) -> str:
+    """Return "; the nearest is …" for a path that does not exist, or nothing if none is near.
+
+    Only the folder that the path names is looked at.
+    """
+    path = Path(path)
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, MAX_COMPARED + 1)]
+    except OSError:  # there is no such folder either
+        return ""
+    near = find_nearest(path.name, [name for name in names if not name.startswith(".")])
+    return f"; the nearest is {path.with_name(near)}" if near else ""
 
 
 @contextmanager

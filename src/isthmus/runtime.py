@@ -11,7 +11,7 @@ import threading
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from isthmus.errors import OptionError
 
@@ -53,9 +53,9 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
     """
     from lightning_fabric import Fabric
 
-    device = _choose_device(device)
+    device = choose_device(device)
     if precision == "auto":
-        precision = "bf16" if _computes_in_bfloat16(device) else "32"
+        precision = choose_precision(device)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     fabric = Fabric(
@@ -81,11 +81,17 @@ def total_memory() -> int:
     return min(sizes)
 
 
-def thread_count() -> int:
-    """Return how many threads computing may use: OMP_NUM_THREADS, or the cores of this process."""
+def core_count() -> int:
+    """Return how many cores this process may use; a container may have fewer than the machine."""
     import joblib
 
-    cores: int = joblib.cpu_count()  # of a container, what it may use
+    cores: int = joblib.cpu_count()
+    return cores
+
+
+def thread_count() -> int:
+    """Return how many threads computing may use: OMP_NUM_THREADS, or the cores of this process."""
+    cores = core_count()
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(int(wanted), cores) if wanted.isdigit() and int(wanted) else cores
 
@@ -116,7 +122,14 @@ def _keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, REUSED_BYTES)
 
 
-def _choose_device(device: str) -> str:
+def choose_device(device: str) -> str:
+    """Return "cpu", "cuda" or "mps"; "auto" is CUDA if there is a device.
+
+    Raises
+    ------
+    OptionError
+        If this machine does not have the device.
+    """
     import torch
 
     if device == "auto":
@@ -131,8 +144,12 @@ def _choose_device(device: str) -> str:
     return device
 
 
+def choose_precision(device: str) -> Literal["32", "bf16"]:
+    """Return "bf16" if the device computes in bfloat16 rather than emulates it, or "32"."""
+    return "bf16" if _computes_in_bfloat16(device) else "32"
+
+
 def _computes_in_bfloat16(device: str) -> bool:
-    """Return whether the device computes in bfloat16 rather than emulates it."""
     import torch
 
     if device == "cuda":

@@ -21,7 +21,7 @@ from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
-from isthmus.errors import InterruptionError, ModelError, OptionError, SourceError
+from isthmus.errors import InterruptionError, ModelError, OptionError, SourceError, suggest
 from isthmus.files import fingerprint
 from isthmus.inference.encoders import Encoder
 from isthmus.inference.load import load_model
@@ -284,7 +284,8 @@ class Session:
         # A file first: names of samples are paths within their source, and look like files.
         if isinstance(query, str) and not Path(query).is_file():
             if not self.index.has(query):
-                raise OptionError(f"there is no file and no indexed sample called {query!r}.")
+                near = suggest(query, self.index.names)
+                raise OptionError(f"there is no file and no indexed sample called {query!r}{near}.")
             return self.index.search_by_name(query, k, label=label)
         return self.index.search(self._features(query, self.index.layer), k, label=label)
 
@@ -512,7 +513,8 @@ class Session:
             return self.model.read(query, limit=2)
         rows = self._memo.get("rows", lambda: {n: i for i, n in enumerate(self.samples.names)})
         if query not in rows:
-            raise OptionError(f"there is no file and no sample of the run called {query!r}.")
+            near = suggest(query, rows)
+            raise OptionError(f"there is no file and no sample of the run called {query!r}{near}.")
         return self.samples.take(np.array([rows[query]]))
 
     def _interruptible(self) -> Track:

@@ -260,7 +260,7 @@ def test_umap_may_be_missing(
     codes: Codes, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
-    with refused(OptionError, "isthmus[umap]", "tsne"):
+    with refused(OptionError, "umap-learn", "isthmus[umap]"):
         fit_map(codes, "umap")
 
 

@@ -5,13 +5,14 @@ Heavy modules are imported inside the commands, so that help answers at once.
 
 import logging
 import sys
+from typing import NoReturn
 
-from isthmus.cli import apply, data, inspect, recipes, train, transposed
+from isthmus.cli import apply, data, info, inspect, recipes, train, transposed
 from isthmus.cli.app import app
 from isthmus.cli.terminal import console
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, explain_missing_module
 
-__all__ = ["app", "apply", "data", "inspect", "main", "recipes", "train", "transposed"]
+__all__ = ["app", "apply", "data", "info", "inspect", "main", "recipes", "train", "transposed"]
 
 
 def main() -> None:
@@ -19,9 +20,18 @@ def main() -> None:
     # At the level INFO, Fabric prints the seed and the devices, which run.json records.
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     try:
-        app(standalone_mode=True)
+        app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:
-        console.print(f"isthmus: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _refuse(error)
+    except ModuleNotFoundError as error:
+        explained = explain_missing_module(f"isthmus {sys.argv[1]}", error)
+        if explained is None:
+            raise
+        _refuse(explained)
     except BrokenPipeError:  # such as of `isthmus data | head`: nobody reads on
         sys.exit(1)
+
+
+def _refuse(error: IsthmusError) -> NoReturn:
+    console.print(f"isthmus: {error}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(2)

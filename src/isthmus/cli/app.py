@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.errors import OptionError
+from isthmus.cli.completion import complete_model_path, complete_run, complete_source
+from isthmus.errors import OptionError, require_known
 
 if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
@@ -23,16 +24,25 @@ Source = Annotated[
     str,
     typer.Argument(
         help="The name of a data set, a folder or archive of images, a single image, or a CSV, "
-        "IDX, .npy or .npz file."
+        "IDX, .npy or .npz file.",
+        autocompletion=complete_source,
     ),
 ]
-RunFolder = Annotated[Path, typer.Argument(help="The run folder.")]
+RunFolder = Annotated[Path, typer.Argument(help="The run folder.", autocompletion=complete_run)]
 ModelPath = Annotated[
-    Path, typer.Argument(help="The run folder, or a model that isthmus export wrote (.onnx).")
+    Path,
+    typer.Argument(
+        help="The run folder, or a model that isthmus export wrote (.onnx).",
+        autocompletion=complete_model_path,
+    ),
 ]
 OwnSource = Annotated[
     str | None,
-    typer.Argument(help="As for isthmus train; by default the run's own data.", show_default=False),
+    typer.Argument(
+        help="As for isthmus train; by default the run's own data.",
+        show_default=False,
+        autocompletion=complete_source,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Size = Annotated[
@@ -89,7 +99,7 @@ def parse_task(name: str | None) -> "Task | None":
         if task == name:
             return task
     if name is not None:
-        raise OptionError(f"there is no task {name!r}; there are {', '.join(TASKS)}.")
+        require_known("task", name, TASKS)
     return None
 
 

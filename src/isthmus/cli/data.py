@@ -7,8 +7,9 @@ import typer
 from rich.table import Table
 
 from isthmus.cli.app import Json, Limit, Size, Source, app, make_preprocessing
+from isthmus.cli.completion import complete_dataset
 from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
-from isthmus.errors import OptionError
+from isthmus.errors import require_known
 
 data_app = typer.Typer(
     help="List the named data sets; fetch, preview, map and export data.\n\nExample: isthmus data",
@@ -40,7 +41,11 @@ def data(context: typer.Context, as_json: Json = False) -> None:
 
 
 @data_app.command()
-def fetch(name: Annotated[str, typer.Argument(help="The name of a data set.")]) -> None:
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="The name of a data set.", autocompletion=complete_dataset)
+    ],
+) -> None:
     """Download a named data set and check its content.
 
     Example: isthmus data fetch fashion-mnist
@@ -48,8 +53,7 @@ def fetch(name: Annotated[str, typer.Argument(help="The name of a data set.")]) 
     from isthmus.data.catalog import DATASETS
     from isthmus.data.catalog import fetch as fetch_files
 
-    if name not in DATASETS:
-        raise OptionError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}.")
+    require_known("data set", name, DATASETS)
     with Download() as download:
         fetched = fetch_files(DATASETS[name], download)
     for file in fetched:

@@ -16,6 +16,7 @@ from isthmus.cli.app import (
     format_number,
     parse_shape,
 )
+from isthmus.cli.completion import complete_model_or_run, complete_run
 from isthmus.cli.encoders import EncoderOptions
 from isthmus.cli.options import expand_options
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
@@ -90,7 +91,8 @@ def summary(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="The name of a model, or a run folder; by default all models are listed."
+            help="The name of a model, or a run folder; by default all models are listed.",
+            autocompletion=complete_model_or_run,
         ),
     ] = None,
     shape: Annotated[
@@ -176,7 +178,9 @@ def activations(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Two or more run folders.", autocompletion=complete_run)
+    ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
     method: Annotated[str, typer.Option(help="Method of the maps: pca, tsne or umap.")] = "pca",
     as_json: Json = False,

@@ -14,6 +14,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from isthmus.cli.completion import OPTIONS
+
 
 def expand_options(command: Callable[..., None]) -> Callable[..., None]:
     """Make an option of each field of a command's dataclass parameters.
@@ -100,7 +102,10 @@ def _annotation(field: "dataclasses.Field[Any]", hint: Any, text: str) -> Any:
     else:
         names = [f"--{field.name.replace('_', '-')}"] if hint is bool else []
         metavar = field.metadata.get("metavar")
-        kind, option = hint, typer.Option(*names, help=text, metavar=metavar)
+        kind = hint
+        option = typer.Option(
+            *names, help=text, metavar=metavar, autocompletion=OPTIONS.get(field.name)
+        )
     # A KeyError is right: an option without a panel would be hidden below all others.
     option.rich_help_panel = field.metadata["panel"]
     return Annotated[kind, option]

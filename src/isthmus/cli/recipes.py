@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from isthmus.cli.app import Json, app
+from isthmus.cli.completion import complete_recipe
 from isthmus.cli.terminal import out_console, print_json, print_result, say, show_training, track
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ recipe_app = typer.Typer(
 app.add_typer(recipe_app, name="recipe")
 
 Name = Annotated[
-    str, typer.Argument(help="The name of a recipe; isthmus recipe list prints them all.")
+    str,
+    typer.Argument(
+        help="The name of a recipe; isthmus recipe list prints them all.",
+        autocompletion=complete_recipe,
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="The folder to create; by default runs/NAME.")]
 Quick = Annotated[

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.readers.layouts import CLASSES_FILE, SPLIT_FOLDERS
 from isthmus.data.samples import SPLITS, Samples
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, suggest
 from isthmus.files import atomic_write, write_bytes
 
 UNSAFE_PARTS = {"/", ".."}  # parts of names that would lead out of the folder
@@ -33,7 +33,8 @@ def select(samples: Samples, only: Sequence[str] = (), count: int | None = None)
     for name in only:
         if name not in row_of:
             raise OptionError(
-                f"there is no sample {name!r}; names are such as {samples.names[0]!r}."
+                f"there is no sample {name!r}{suggest(name, row_of)}; names are such as "
+                f"{samples.names[0]!r}."
             )
     rows = np.array([row_of[name] for name in only] or range(len(samples)), np.int64)
     return samples.take(rows[evenly_spaced(len(rows), count)])

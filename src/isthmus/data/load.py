@@ -32,7 +32,8 @@ from isthmus.data.readers.tables import (
 )
 from isthmus.data.readers.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, list_files
 from isthmus.data.samples import Origin, Samples
-from isthmus.errors import OptionError, SourceError, first_sentence
+from isthmus.errors import OptionError, SourceError, first_sentence, suggest
+from isthmus.files import suggest_path
 
 Reader = Callable[[Path, int | None], Manifest]
 
@@ -194,8 +195,9 @@ def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
     # Absolute, so that a run finds its data again from another folder.
     location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
     if not _exists(location):
+        near = suggest(str(source), DATASETS) or suggest_path(os.path.expanduser(source))  # noqa: PTH111
         raise SourceError(
-            f"there is no data set and no file or folder called {str(source)!r}; "
+            f"there is no data set and no file or folder called {str(source)!r}{near}; "
             f"the data sets are {', '.join(DATASETS)}."
         )
     return None, str(location), location

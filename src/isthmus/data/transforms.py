@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, require_known
 
 
 class TransformRow(Protocol):
@@ -78,6 +78,5 @@ class Transforms:
 
     @classmethod
     def _row(cls, kind: str) -> TransformRow:
-        if kind not in cls.rows:
-            raise OptionError(f"there is no {cls.noun} {kind!r}; there are {', '.join(cls.rows)}.")
+        require_known(cls.noun, kind, cls.rows)
         return cls.rows[kind]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.samples import VOID, Samples
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, list_names, suggest
 from isthmus.inference.model import Model
 
 if TYPE_CHECKING:
@@ -265,8 +265,8 @@ def targets_in_model_classes(model: Model, samples: Samples) -> NDArray[Any]:
     unknown = [one for one in samples.class_names if one not in known]
     if unknown:
         raise OptionError(
-            f"{name} has the class {unknown[0]}, which the model does not know; it knows "
-            f"{', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
+            f"{name} has the class {unknown[0]}, which the model does not know"
+            f"{suggest(unknown[0], known)}; it knows {list_names(known)}."
         )
     places = np.full(VOID + 1, VOID, np.int64)  # void stays void
     if model.task == "classify":

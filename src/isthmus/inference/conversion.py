@@ -13,7 +13,6 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +38,7 @@ from isthmus.models.layers import Autoencoder, Network
 from isthmus.models.plain import plain_copy
 from isthmus.models.tasks import TASKS
 from isthmus.runtime import ignored_warnings
+from isthmus.version import __version__
 
 if TYPE_CHECKING:
     import onnx
@@ -204,7 +204,7 @@ def describe(
     size = model.config.code_size if layer is None else math.prod(model.layer(layer).shape)
     return {
         "format": FORMAT,
-        "version": version("isthmus"),
+        "version": __version__,
         "task": model.config.task,
         "model": model.config.model,
         "shape": list(model.config.shape),

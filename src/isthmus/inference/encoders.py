@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.preprocess import Preprocessing
-from isthmus.errors import ModelError, OptionError
+from isthmus.errors import ModelError, OptionError, suggest
 from isthmus.files import fingerprint
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.inference.onnx import open_onnx, read_model_file
@@ -221,8 +221,8 @@ class OnnxEncoder(Encoder):
 
     def _require_output(self, layer: str) -> None:
         if layer not in (CODE, *self.outputs):
-            names = ", ".join([CODE, *self.outputs])
-            raise OptionError(f"{self.name} has no output {layer!r}; there are {names}.")
+            near, names = suggest(layer, self.outputs), ", ".join([CODE, *self.outputs])
+            raise OptionError(f"{self.name} has no output {layer!r}{near}; there are {names}.")
 
 
 class TorchEncoder(Encoder):

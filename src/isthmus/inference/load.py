@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, explain_missing_module, require_known
 from isthmus.inference.model import Model
 from isthmus.inference.onnx import SUFFIX, OnnxModel
 
@@ -40,8 +40,8 @@ def load_model(path: str | Path, *, engine: Engine | None = None, **options: Any
     >>> model = load_model("mine.onnx")  # doctest: +SKIP
     >>> model.reconstruct(model.read("photos/"))  # doctest: +SKIP
     """
-    if engine is not None and engine not in ENGINES:
-        raise OptionError(f"there is no engine {engine!r}; there are {', '.join(ENGINES)}.")
+    if engine is not None:
+        require_known("engine", engine, ENGINES)
     path = Path(path)
     if path.suffix.lower() == SUFFIX and not path.is_dir():
         if engine == "torch":
@@ -55,8 +55,10 @@ def load_model(path: str | Path, *, engine: Engine | None = None, **options: Any
 
 
 def _load_trained(path: Path, **options: Any) -> "TrainedModel":
-    from isthmus.inference.trained import TrainedModel
-
+    try:
+        from isthmus.inference.trained import TrainedModel
+    except ModuleNotFoundError as error:
+        raise explain_missing_module(str(path), error) or error from error
     return TrainedModel.load(path, **options)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import ModelError, OptionError, first_sentence
-from isthmus.files import reporting_damage
+from isthmus.errors import ModelError, first_sentence, missing_package
+from isthmus.files import reporting_damage, suggest_path
 from isthmus.inference.contract import (
     KEY,
     PREDICTION,
@@ -181,9 +181,7 @@ def open_onnx(content: bytes, name: str) -> "InferenceSession":
     try:
         import onnxruntime
     except ImportError:
-        raise OptionError(
-            f"{name} needs ONNX Runtime; install it with pip install 'isthmus[onnx]'."
-        ) from None
+        raise missing_package(name, "ONNX Runtime", "onnx") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.log_severity_level = 3  # errors; its warnings are about graphs, not for users
@@ -204,4 +202,5 @@ def read_model_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {first_sentence(error)}.") from error
+        near = "" if path.exists() else suggest_path(path)
+        raise ModelError(f"{path} cannot be read: {first_sentence(error)}{near}.") from error

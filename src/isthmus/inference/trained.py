@@ -17,8 +17,15 @@ from torch import Tensor
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
-from isthmus.errors import ModelError, OptionError
-from isthmus.files import fingerprint, from_json, reporting_damage, to_json, write_bytes
+from isthmus.errors import ModelError, OptionError, describe_unknown
+from isthmus.files import (
+    fingerprint,
+    from_json,
+    reporting_damage,
+    suggest_path,
+    to_json,
+    write_bytes,
+)
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Autoencoder, Network, channels_last
@@ -86,7 +93,8 @@ class TrainedModel(Model):
         """
         path = Path(path)
         if not path.exists():
-            raise ModelError(f"there is no run folder and no file of weights called {path}.")
+            near = suggest_path(path)
+            raise ModelError(f"there is no run folder and no file of weights called {path}{near}.")
         file = path / MODEL_FILE if path.is_dir() else path
         if not file.exists():
             raise ModelError(f"{path} holds no trained model: there is no {file.name}.")
@@ -247,8 +255,8 @@ class TrainedModel(Model):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        names = ", ".join([CODE, *(layer.name for layer in self.layers)])
-        raise OptionError(f"there is no layer {name!r}; there are {names}.")
+        names = [CODE, *(layer.name for layer in self.layers)]
+        raise OptionError(f"{describe_unknown('layer', name, names)}.")
 
     # -- batches ----------------------------------------------------------------------------
 

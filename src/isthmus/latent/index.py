@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin
-from isthmus.errors import ModelError, OptionError, list_names
+from isthmus.errors import (
+    MAX_NAMES,
+    ModelError,
+    OptionError,
+    describe_unknown,
+    require_known,
+    suggest,
+)
 from isthmus.files import to_json
 from isthmus.inference.model import Model
 from isthmus.latent import index_files
@@ -154,8 +161,7 @@ class Index(HasItems):
         ModelError
             If a code holds NaN, or is all zeros with "cosine".
         """
-        if metric not in METRICS:
-            raise OptionError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}.")
+        require_known("metric", metric, METRICS)
         _reject_repeated(codes)
         return cls(
             Vectors.build(_comparable_vectors(codes, metric)),
@@ -316,7 +322,8 @@ class Index(HasItems):
         rows = self.items.rows(names)
         if (rows < 0).any():
             missing = names[int((rows < 0).argmax())]
-            raise OptionError(f"there is no sample called {missing!r} in the index.")
+            near = suggest(missing, self.names)
+            raise OptionError(f"there is no sample called {missing!r} in the index{near}.")
         return rows
 
     def _members(self, label: str) -> NDArray[np.bool_]:
@@ -326,7 +333,7 @@ class Index(HasItems):
             return among
         if not self.class_names:
             raise OptionError(f"there is no class {label!r}; the index knows no classes.")
-        raise OptionError(f"there is no class {label!r}; there are {list_names(self.class_names)}.")
+        raise OptionError(f"{describe_unknown('class', label, self.class_names, MAX_NAMES)}.")
 
     def _check(self, codes: Codes) -> None:
         if codes.model_fingerprint != self.model_fingerprint:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import OptionError, list_names
+from isthmus.errors import MAX_NAMES, OptionError, describe_unknown, require_known
 from isthmus.latent.codes import Codes
 
 Vector = NDArray[np.float32]
@@ -66,8 +66,7 @@ def interpolate(a: Vector, b: Vector, steps: int, path: str = "linear") -> Vecto
     >>> interpolate(np.array([0, 4]), np.array([2, 0]), 3).tolist()
     [[0.0, 4.0], [1.0, 2.0], [2.0, 0.0]]
     """
-    if path not in PATHS:
-        raise OptionError(f"there is no path {path!r}; there are {', '.join(PATHS)}.")
+    require_known("path", path, PATHS)
     if steps < 2:
         raise OptionError(f"steps must be at least 2, not {steps}.")
     t = np.linspace(0, 1, steps)[:, None]
@@ -148,7 +147,7 @@ def _mean(codes: Codes, name: str) -> Vector:
             "these codes have no classes to find a direction between; give a labeled source."
         )
     if name not in codes.class_names:
-        raise OptionError(f"there is no class {name!r}; there are {list_names(codes.class_names)}.")
+        raise OptionError(f"{describe_unknown('class', name, codes.class_names, MAX_NAMES)}.")
     members = codes.z[codes.labels == codes.class_names.index(name)]
     if len(members) < 2:
         count = "one sample" if len(members) else "no sample"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
-from isthmus.errors import ModelError, OptionError, SourceError
+from isthmus.errors import ModelError, OptionError, SourceError, require_known
 from isthmus.files import atomic_write, reporting_damage, to_json
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
@@ -272,8 +272,7 @@ def require_method(method: str) -> None:
     ------
     OptionError
     """
-    if method not in METHODS:
-        raise OptionError(f"there is no map {method!r}; there are {', '.join(METHODS)}.")
+    require_known("map", method, METHODS)
 
 
 def map_quality(

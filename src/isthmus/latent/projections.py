@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, missing_package
 from isthmus.latent.neighbors import nearest_neighbors, other_neighbors
 from isthmus.runtime import thread_count
 
@@ -109,9 +109,7 @@ def _fit_umap(z: NDArray[np.float32], seed: int, track: Track) -> Params:
         try:
             from umap import UMAP
         except ImportError:
-            raise OptionError(
-                "UMAP is not installed; install isthmus[umap], or use tsne."
-            ) from None
+            raise missing_package("a map by UMAP", "umap-learn", "umap") from None
     from threadpoolctl import threadpool_limits
 
     z = _remove_repeated(z)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from isthmus.errors import ModelError, OptionError
+from isthmus.errors import ModelError, OptionError, require_known, suggest
 from isthmus.models.layers import Network
 from isthmus.models.registry import (
     DEFAULT_MODELS,
@@ -198,21 +198,16 @@ def build_model(
 
 def _default_model(task: Task, shape: Sequence[int]) -> str:
     """Return the model of a task for samples of a shape."""
-    _reject_unknown(task)
+    require_known("task", task, TASKS)
     kind = KINDS.get(len(shape), "images")
     if (task, kind) not in DEFAULT_MODELS:
         raise ModelError(f"there is no model to {task} {kind}.")
     return DEFAULT_MODELS[task, kind]
 
 
-def _reject_unknown(task: str) -> None:
-    if task not in TASKS:
-        raise OptionError(f"there is no task {task!r}; there are {', '.join(TASKS)}.")
-
-
 def _reject_other_task(model: str, task: Task) -> None:
     """Reject a model of another task."""
-    _reject_unknown(task)
+    require_known("task", task, TASKS)
     if MODELS[model].task != task:
         there = ", ".join(models_for(task))
         raise OptionError(f"the model {model} does not {task}; to {task} there are {there}.")
@@ -235,7 +230,8 @@ def _reject_option(model: str, name: str, value: Any) -> None:
     defaults = MODELS[model].options
     if name not in defaults:
         there = f"there are {', '.join(defaults)}" if defaults else "it has none"
-        raise OptionError(f"the model {model} has no option {name!r}; {there}.")
+        near = suggest(name, defaults)
+        raise OptionError(f"the model {model} has no option {name!r}{near}; {there}.")
     row = name if name in OPTION_VALUES else type(defaults[name]).__name__
     description, is_valid = OPTION_VALUES[row]
     if not is_valid(value):

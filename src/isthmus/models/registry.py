@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from isthmus.errors import ModelError, OptionError
+from isthmus.errors import ModelError, OptionError, require_known
 from isthmus.models.autoencoders import (
     conv,
     conv_bn_2d,
@@ -232,8 +232,7 @@ DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # used if no model is given
 
 def model_row(name: str) -> ModelRow:
     """Return the row of `MODELS`; an error lists the names."""
-    if name not in MODELS:
-        raise OptionError(f"there is no model {name!r}; there are {', '.join(MODELS)}.")
+    require_known("model", name, MODELS)
     return MODELS[name]
 
 

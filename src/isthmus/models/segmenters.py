@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from isthmus.errors import ModelError
-from isthmus.files import reporting_damage
+from isthmus.files import reporting_damage, suggest_path
 from isthmus.models.layers import Network, Segmenter, Standardize, he_normal, scale_channels
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -203,7 +203,8 @@ def _convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool) -> li
 def _read_weights(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise ModelError(
-            f"there is no file {file}; give one with the weights of a VGG-16, .pth or .safetensors."
+            f"there is no file {file}{suggest_path(file)}; give one with the weights of a VGG-16, "
+            ".pth or .safetensors."
         )
     with reporting_damage(file, ModelError):
         try:

@@ -4,7 +4,7 @@ A step renders itself as a command, which `isthmus recipe show` prints, and exec
 calling functions, which `isthmus recipe run` does. Both follow from the same fields.
 """
 
-from isthmus.errors import OptionError
+from isthmus.errors import require_known
 from isthmus.recipes import clothes, digits, faces, photographs, signals
 from isthmus.recipes.recipe import Metric as Metric
 from isthmus.recipes.recipe import Recipe as Recipe
@@ -38,6 +38,5 @@ RECIPES: dict[str, Recipe] = {
 
 def recipe_row(name: str) -> Recipe:
     """Return a row of `RECIPES`, or raise an error that lists the names."""
-    if name not in RECIPES:
-        raise OptionError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
+    require_known("recipe", name, RECIPES)
     return RECIPES[name]

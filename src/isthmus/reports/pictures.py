@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isthmus.data.items import Items
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, require_known
 from isthmus.evaluation.predictions import (
     ClassPredictions,
     targets_in_model_classes,
@@ -104,8 +104,7 @@ def require_map_style(style: str, method: str, samples: Samples) -> None:
         If there is no such style or method, or the style does not fit the method or the samples.
     """
     require_method(method)
-    if style not in MAP_STYLES:
-        raise OptionError(f"there is no map style {style!r}; there are {', '.join(MAP_STYLES)}.")
+    require_known("map style", style, MAP_STYLES)
     if style == "decoded" and method != "code":
         raise OptionError(
             "only a code of 2, drawn as it is, can be decoded over a grid; give the method code."

@@ -6,10 +6,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from isthmus import __version__
 from isthmus.files import write_bytes
 from isthmus.reports.page import render, to_data_url
 from isthmus.training.run import Run, best_epoch
+from isthmus.version import __version__
 from isthmus.viz.curves import accuracy_curves, curves, validation_curves
 
 MIN_WIDE_RATIO = 1.3  # width by height from which a picture fills the width of the page

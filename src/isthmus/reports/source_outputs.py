@@ -12,7 +12,7 @@ from isthmus.data.export import export, select
 from isthmus.data.load import load, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import SPLITS, Samples
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, require_known
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import fit_map, map_quality, require_method
@@ -174,8 +174,8 @@ def _read_split(
     OptionError
         If there is no such split, or a run is given with a limit.
     """
-    if name is not None and name not in SPLITS:
-        raise OptionError(f"there is no split {name!r}; there are {', '.join(SPLITS)}.")
+    if name is not None:
+        require_known("split", name, SPLITS)
     if isinstance(source, Session):
         if limit is not None:
             raise OptionError("a run has its own data; leave the limit out, or give a count.")

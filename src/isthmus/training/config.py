@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, require_known
 
 if TYPE_CHECKING:
     from isthmus.data.augmentation import Augmentation
@@ -229,8 +229,8 @@ class TrainingConfig:
         }
         for name, table in tables.items():
             value = getattr(self, name)
-            if value is not None and value not in table:
-                raise OptionError(f"there is no {name} {value!r}; there are {', '.join(table)}.")
+            if value is not None:
+                require_known(name, value, table)
 
     def _reject_other_tasks(self, model_config: "ModelConfig") -> None:
         """Reject settings that mean nothing to a model of this task, or to signals."""

@@ -26,7 +26,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,12 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.errors import RunError
-from isthmus.files import from_json, reporting_damage, to_json
+from isthmus.files import from_json, reporting_damage, suggest_path, to_json
 from isthmus.inference.trained import MODEL_FILE, TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
 from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store
+from isthmus.version import __version__
 
 FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
 SPLIT, HISTORY = "split.npz", "history.jsonl"
@@ -138,6 +138,9 @@ class Run:
         with reporting_damage(file, RunError):
             text = store.read(RECORD)
         if text is None:
+            if not Path(store.name).exists():
+                near = suggest_path(Path(store.name))
+                raise RunError(f"there is no run folder called {store.name}{near}.")
             raise RunError(f"{store.name} is not a run folder: it has no run.json.")
         with reporting_damage(file, RunError):
             content = json.loads(text)
@@ -324,7 +327,7 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, Any]
     """Return when, with which versions and on which machine a run is made."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "isthmus": version("isthmus"),
+        "isthmus": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import OptionError
+from isthmus.errors import missing_package
 
 SCALARS = {  # title in TensorBoard: key of a line of the history
     "loss/train": "loss",
@@ -20,9 +20,7 @@ def require_tensorboard() -> None:
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError:
-        raise OptionError(
-            "TensorBoard is not installed; install isthmus[tensorboard], or leave it out."
-        ) from None
+        raise missing_package("--tensorboard", "TensorBoard", "tensorboard") from None
 
 
 @contextmanager

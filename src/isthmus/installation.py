@@ -1,0 +1,122 @@
+"""What a bug report needs to know: versions, the machine, and where files are kept."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from isthmus.data.cache import cache_folder
+from isthmus.data.catalog import data_folder
+from isthmus.runtime import (
+    choose_device,
+    choose_precision,
+    core_count,
+    thread_count,
+    total_memory,
+)
+from isthmus.version import __version__
+
+# The packages whose version has ever explained an error, and those that may be left out.
+PACKAGES = (
+    "torch",
+    "lightning-fabric",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-image",
+    "faiss-cpu",
+    "opentsne",
+    "pillow",
+    "simplejpeg",
+    "matplotlib",
+    "safetensors",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "umap-learn",
+    "tensorboard",
+    "typer",
+)
+EXTRAS = {  # the packages that each extra of pyproject.toml brings
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "tensorboard": ("tensorboard",),
+    "umap": ("umap-learn",),
+}
+DISTRIBUTIONS = ("isthmus", "isthmus-runtime")  # with and without torch
+VARIABLES = ("ISTHMUS_CACHE", "ISTHMUS_DATA", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+
+
+def describe_installation() -> dict[str, Any]:
+    """Describe this installation and its machine, for a bug report.
+
+    Returns
+    -------
+    dict
+        "isthmus" : str
+            The version.
+        "distributions" : list of str
+            What pip has installed: isthmus, isthmus-runtime, or by mistake both.
+        "folder" : str
+            Where the package lies.
+        "python", "system" : str
+        "packages" : dict
+            Name: version, None where the package is not installed.
+        "extras" : dict
+            Name: whether all its packages are installed.
+        "device" : str
+            What `--device auto` chooses, by the name that the device gives itself.
+        "precision" : str
+            What `--precision auto` chooses: "32" or "bf16".
+        "cores" : int
+            Which this process may use.
+        "threads" : int
+            Which computing uses; see `OMP_NUM_THREADS`.
+        "memory" : int
+            Bytes of this machine or container.
+        "cache" : dict
+            The "path" and the "bytes" of decoded samples and whatever else can be made again.
+        "data" : dict
+            The "path" of the named data sets.
+        "variables" : dict
+            Those of the environment that change one of these, as far as they are set.
+    """
+    versions = {name: _version(name) for name in PACKAGES}
+    has_torch = versions["torch"] is not None
+    device = choose_device("auto") if has_torch else "cpu"
+    return {
+        "isthmus": __version__,
+        "distributions": [name for name in DISTRIBUTIONS if _version(name)],
+        "folder": str(Path(__file__).parent),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": versions,
+        "extras": {name: all(map(_version, needed)) for name, needed in EXTRAS.items()},
+        "device": _name_device(device),
+        "precision": choose_precision(device) if has_torch else "32",
+        "cores": core_count(),
+        "threads": thread_count(),
+        "memory": total_memory(),
+        "cache": {"path": str(cache_folder()), "bytes": _count_bytes(cache_folder())},
+        "data": {"path": str(data_folder())},
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _name_device(device: str) -> str:
+    if device != "cuda":
+        return device
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def _count_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,157 @@
+"""What an installation says of itself, and what it says where PyTorch was left out."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus import __version__, describe_installation
+from isthmus.installation import EXTRAS, PACKAGES
+from isthmus.runtime import launch
+from test_cli import done
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RUNTIME: dict[str, Any] = tomllib.loads((ROOT / "packages/runtime/pyproject.toml").read_text())[
+    "project"
+]
+
+
+def named(requirements: list[str]) -> dict[str, str]:
+    """Return the bound of each requirement by its name."""
+    parts = [re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?(.*)", one) for one in requirements]
+    return {part[1]: part[2] for part in parts if part}
+
+
+# -- isthmus info -----------------------------------------------------------------------------
+
+
+def test_the_version_is_printed() -> None:
+    assert done("--version").out == f"isthmus {__version__}\n"
+
+
+def test_a_bug_report_has_versions_and_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "cache/samples").mkdir(parents=True)
+    (tmp_path / "cache/samples/values").write_bytes(bytes(2_500_000))
+    content = json.loads(done("info", "--json").out)
+    assert content == describe_installation()
+    assert content["isthmus"] == __version__
+    assert content["python"] == platform.python_version()
+    assert content["packages"]["torch"] == torch.__version__
+    assert content["packages"]["numpy"] == np.__version__
+    assert content["cache"] == {"path": str(tmp_path / "cache"), "bytes": 2_500_000}
+    assert content["data"] == {"path": str(tmp_path / "data")}
+    assert content["variables"]["OMP_NUM_THREADS"] == "1"
+    assert content["threads"] == 1
+    assert 1 <= content["cores"] <= (os.cpu_count() or 1)
+    assert content["memory"] > 2**28
+    text = done("info").out
+    values = [__version__, platform.python_version(), torch.__version__, "2.5 MB", "1 used"]
+    assert [value for value in values if value not in text] == []
+    assert str(tmp_path / "data") in text
+
+
+def test_device_and_precision_are_those_that_training_takes() -> None:
+    content, fabric = describe_installation(), launch()
+    chosen = {"32-true": "32", "bf16-mixed": "bf16"}[str(fabric.strategy.precision.precision)]
+    assert content["precision"] == chosen
+    assert (content["device"] == "cpu") == (fabric.device.type == "cpu")
+
+
+def test_extras_are_those_of_the_project() -> None:
+    declared = PROJECT["optional-dependencies"]
+    assert declared.pop("all") == [f"isthmus[{','.join(sorted(EXTRAS))}]"]
+    assert {name: tuple(named(needed)) for name, needed in declared.items()} == EXTRAS
+    assert {name for needed in EXTRAS.values() for name in needed} <= set(PACKAGES)
+
+
+def test_two_distributions_in_one_place_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("isthmus", "isthmus_runtime"):
+        folder = tmp_path / f"{name}-{__version__}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(
+            f"Metadata-Version: 2.4\nName: {name.replace('_', '-')}\nVersion: {__version__}\n"
+        )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert describe_installation()["distributions"] == ["isthmus", "isthmus-runtime"]
+    assert "uninstall both, then install one." in done("info").out
+
+
+# -- isthmus-runtime ------------------------------------------------------------------------
+
+
+def test_the_small_distribution_needs_what_the_whole_one_does_but_torch() -> None:
+    whole = named(PROJECT["dependencies"])
+    onnx = named(PROJECT["optional-dependencies"]["onnx"])
+    small = named(RUNTIME["dependencies"])
+    assert set(whole) - set(small) == {"torch", "lightning-fabric", "scikit-image"}
+    assert set(small) - set(whole) == {"onnx", "onnxruntime"}
+    assert small.items() <= (whole | onnx).items()
+    shared = ("scripts", "requires-python", "license")
+    assert [key for key in shared if RUNTIME[key] != PROJECT[key]] == []
+    license_text = (ROOT / "packages/runtime/LICENSE").read_text(encoding="utf-8")
+    assert license_text == (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "lightning_fabric", "skimage"):
+    sys.modules[name] = None  # Python then finds no such module
+"""
+
+
+def run_without_torch(script: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_TORCH + script]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["train digits", "resume .", "summary", "evaluate .", "report .", "recipe run digits-dense"],
+)
+def test_a_command_that_needs_torch_says_so(command: str) -> None:
+    ended = run_without_torch(
+        f"sys.argv[1:] = {command.split()!r}\nfrom isthmus.cli import main\nmain()"
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines()[-1] == (
+        f"isthmus: isthmus {command.split()[0]} needs PyTorch, which isthmus-runtime leaves out; "
+        "pip install isthmus in its place."
+    )
+
+
+def test_a_run_folder_that_needs_torch_is_named(tmp_path: Path) -> None:
+    script = f"from isthmus.inference.load import load_model\nload_model({str(tmp_path)!r})"
+    said = run_without_torch(script).stderr.splitlines()[-1]
+    assert said.startswith(f"isthmus.errors.OptionError: {tmp_path} needs PyTorch, which isthmus-")
+
+
+def test_a_public_name_that_needs_torch_says_so() -> None:
+    said = run_without_torch("from isthmus import train").stderr.splitlines()[-1]
+    assert said.startswith("ImportError: isthmus.train needs PyTorch, which isthmus-runtime")
+
+
+def test_another_missing_module_is_no_matter_of_distributions() -> None:
+    script = "sys.modules['numpy'] = None\n"
+    assert "import of numpy halted" in run_without_torch(script + "from isthmus import load").stderr
+    commands = "sys.argv[1:] = ['data']\nfrom isthmus.cli import main\nmain()"
+    ended = run_without_torch(script + commands)
+    assert ended.returncode == 1
+    assert "isthmus-runtime" not in ended.stderr
