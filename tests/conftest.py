@@ -20,6 +20,7 @@ SLOW_FILES = {
     "test_cache",
     "test_canvas",
     "test_catalog",
+    "test_cells",
     "test_cli",
     "test_cli_answers",
     "test_cli_sources",

@@ -19,6 +19,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
+from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError
 from isthmus.files import fingerprint, from_json, reporting_damage, to_json, write_bytes
 from isthmus.models.config import ModelConfig
@@ -40,7 +41,7 @@ Precision = Literal["32", "bf16"]
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedModel:
+class TrainedModel(Displayed):
     """A model config, its preprocessing and its weights; its answers depend on nothing else.
 
     Every model can `encode`. Autoencoders can also `decode` and `reconstruct`; classifiers and
