@@ -48,6 +48,7 @@ PUBLIC = [
     "interpolate",
     "load",
     "resume",
+    "show_progress",
     "split_samples",
     "summarize",
     "train",

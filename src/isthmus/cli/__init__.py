@@ -3,7 +3,6 @@
 Heavy modules are imported inside the commands, so that help answers at once.
 """
 
-import logging
 import sys
 
 from isthmus.cli import apply, data, inspect, recipes, train, transposed
@@ -16,8 +15,6 @@ __all__ = ["app", "apply", "data", "inspect", "main", "recipes", "train", "trans
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
-    # At the level INFO, Fabric prints the seed and the devices, which run.json records.
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     try:
         app(standalone_mode=True)
     except IsthmusError as error:
