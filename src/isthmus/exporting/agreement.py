@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from isthmus.exporting.answers import UNROUNDED, Answers, Program
 from isthmus.inference.contract import PREDICTION, PROBABILITIES, RECONSTRUCTION, Part
-from isthmus.inference.trained import CODE, TrainedModel
+from isthmus.inference.model import CODE
+from isthmus.inference.trained import TrainedModel
 
 TOLERANCE = 1e-4
 BATCHES = (1, 7, 256)

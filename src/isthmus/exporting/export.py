@@ -31,7 +31,8 @@ from isthmus.inference.conversion import (
     to_proto,
 )
 from isthmus.inference.trained import TrainedModel
-from isthmus.training.run import Run, is_run
+from isthmus.training.run import Run
+from isthmus.training.store import is_run
 
 if TYPE_CHECKING:
     import onnx

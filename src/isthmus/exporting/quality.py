@@ -10,7 +10,8 @@ from isthmus.data.samples import VOID
 from isthmus.exporting.answers import Answers, Program
 from isthmus.exporting.evidence import Evidence
 from isthmus.inference.contract import PREDICTION, RECONSTRUCTION, Part
-from isthmus.inference.trained import CODE, TrainedModel
+from isthmus.inference.model import CODE
+from isthmus.inference.trained import TrainedModel
 from isthmus.metrics import accuracy, confusion, mean_iou, psnr
 from isthmus.models.layers import Classifier
 

@@ -23,6 +23,7 @@ from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import TrainingError
 from isthmus.inference.trained import TrainedModel
+from isthmus.progress import Step
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.objectives import Loss, make_loss
 from isthmus.training.optim import SCHEDULES, make_optimizer
@@ -32,10 +33,11 @@ from isthmus.training.weights import initialize
 
 # Reading a loss waits for a GPU to finish all steps so far, so it is not done after every step.
 SECONDS_BETWEEN_LOSS_CHECKS = 1.0
+EPOCHS_IN_LOG = 10  # about as many epochs are reported in a log file
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Step):
     """Where training stands, after a step or, with a validation loss, after an epoch.
 
     Parameters
@@ -78,6 +80,29 @@ class Progress:
     def loss(self) -> float:
         """The mean training loss of the current epoch so far; on a GPU, reading it waits."""
         return float(self.mean_loss)
+
+    @property
+    def title(self) -> str:
+        """The epoch, for people; see `show_progress`."""
+        return f"epoch {self.epoch}/{self.epochs}"
+
+    @property
+    def is_milestone(self) -> bool:
+        """Whether a log file gets a line: after the last epoch, and after about ten others."""
+        every = max(1, self.epochs // EPOCHS_IN_LOG)
+        is_reported = self.epoch % every == 0 or self.step == self.steps
+        return self.validation_loss is not None and is_reported
+
+    def describe(self) -> str:
+        """Return the rate and the training loss, for people."""
+        return f"{self.images_per_second:,.0f}/s, loss {self.loss:.4f}"
+
+    def results(self) -> str:
+        """Return the validation loss and the scores, for people; empty within an epoch."""
+        if self.validation_loss is None:
+            return ""
+        scores = [f"{name} {value:.2%}" for name, value in self.scores.items()]
+        return ", ".join([f"validation {self.validation_loss:.4f}", *scores])
 
 
 @dataclass

@@ -37,6 +37,7 @@ from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
+from isthmus.display import Displayed
 from isthmus.errors import RunError
 from isthmus.files import from_json, reporting_damage, suggest_path, to_json
 from isthmus.inference.trained import MODEL_FILE, TrainedModel
@@ -85,7 +86,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Displayed):
     """A run that exists: its record, split, history, checkpoint and model.
 
     `Run.open` gives one of a folder; `train` and `resume` leave theirs in `Training.run`, also
