@@ -5,6 +5,7 @@ Lightning, and asking for the memory needs neither.
 """
 
 import ctypes
+import logging
 import os
 import sys
 from functools import cache
@@ -51,9 +52,11 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
     """
     from lightning_fabric import Fabric
 
-    device = _choose_device(device)
+    device = choose_device(device)
     if precision == "auto":
         precision = "bf16" if _computes_in_bfloat16(device) else "32"
+    # It says on standard error which precision it has; the run's record says so too.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     fabric = Fabric(
@@ -67,6 +70,28 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
     if device == "cpu":
         configure_process()
     return fabric
+
+
+def choose_device(device: str) -> str:
+    """Return the device that "auto" stands for, or the given one if this machine has it.
+
+    Raises
+    ------
+    OptionError
+        If it does not.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available[device]:
+        raise OptionError(f"this machine has no {device} device; take cpu, or auto.")
+    return device
 
 
 def total_memory() -> int:
@@ -104,21 +129,6 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, REUSED_BYTES)
         mallopt(M_TRIM_THRESHOLD, REUSED_BYTES)
-
-
-def _choose_device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available[device]:
-        raise OptionError(f"this machine has no {device} device; take cpu, or auto.")
-    return device
 
 
 def _computes_in_bfloat16(device: str) -> bool:
