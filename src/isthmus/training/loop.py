@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import TrainingError
 from isthmus.inference.trained import TrainedModel
+from isthmus.models.layers import Network
 from isthmus.progress import Step
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.objectives import Loss, make_loss
@@ -115,6 +117,14 @@ class State:
     best_error: float = math.inf  # see `Meter.error`
     best_loss: float = math.inf  # on the validation split, at the same time
     best_step: int = 0
+
+
+def first_checkpoint(module: Network, optimizer: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the checkpoint of a run that starts from a module's weights.
+
+    The state of the optimizer, if known, continues too.
+    """
+    return {"counters": asdict(State()), "module": module.state_dict(), "optimizer": optimizer}
 
 
 class Loop:
@@ -336,7 +346,8 @@ class Loop:
         checkpoint = self.run.checkpoint()
         if checkpoint is not None:
             self.module.load_state_dict(checkpoint["module"])
-            self.optimizer.load_state_dict(checkpoint["optimizer"])
+            if checkpoint["optimizer"] is not None:
+                self.optimizer.load_state_dict(checkpoint["optimizer"])
             return State(**checkpoint["counters"])
         state = State()
         if self.config.encoder_from:

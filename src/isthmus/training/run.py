@@ -100,9 +100,16 @@ class Run(Displayed):
 
     @classmethod
     def create(
-        cls, path: Path | None, record: Record, split: Split, untrained: TrainedModel
+        cls,
+        path: Path | None,
+        record: Record,
+        split: Split,
+        untrained: TrainedModel,
+        checkpoint: dict[str, Any] | None = None,
     ) -> "Run":
         """Make a run in a new folder, whole or not at all, or in memory.
+
+        A run that starts from other weights than the seed's has a checkpoint from the beginning.
 
         Raises
         ------
@@ -116,6 +123,8 @@ class Run(Displayed):
             SPLIT: arrays.getvalue(),
             MODEL_FILE: untrained.to_bytes(),
         }
+        if checkpoint is not None:
+            files[CHECKPOINT] = _pack(checkpoint)
         return cls(FolderStore.create(path, files) if path else MemoryStore(files), record)
 
     @classmethod
@@ -274,9 +283,7 @@ class Run(Displayed):
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint."""
-        content = io.BytesIO()
-        torch.save(state, content)
-        self.store.write(CHECKPOINT, content.getvalue())
+        self.store.write(CHECKPOINT, _pack(state))
 
     def with_epochs(self, epochs: int | None) -> "Run":
         """Return the run with another number of epochs, which is not written yet."""
@@ -297,6 +304,12 @@ class Run(Displayed):
 
     def _reporting_damage(self, file: str) -> AbstractContextManager[None]:
         return reporting_damage(Path(self.name, file), RunError)
+
+
+def _pack(checkpoint: dict[str, Any]) -> bytes:
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    return content.getvalue()
 
 
 def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
