@@ -55,6 +55,7 @@ PUBLIC = [
     "load",
     "load_model",
     "resume",
+    "show_progress",
     "split_samples",
     "summarize",
     "train",

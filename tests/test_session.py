@@ -88,6 +88,20 @@ def test_what_was_found_can_be_shown(session: Session) -> None:
     np.testing.assert_array_equal(session.indexed_values(names), session.samples.values[rows])
 
 
+def test_an_indexed_array_is_shown_if_the_session_has_it(tmp_path: Path, refused: Refused) -> None:
+    samples = load(np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8))
+    list(train(samples, "dense", out=tmp_path / "run", config=TrainingConfig(epochs=1)))
+    Index.build(Session(tmp_path / "run", samples).codes()).save(tmp_path / "run" / "index")
+    result = Session(tmp_path / "run", samples).search("5", 3)
+    rows = [int(name) for name in result.names[0]]
+    np.testing.assert_array_equal(result.values(), samples.values[rows])
+    other = samples.take(np.arange(20))
+    Index.build(encode(Run.open(tmp_path / "run").model(), other)).save(tmp_path / "run" / "index")
+    for session in (Session(tmp_path / "run", samples), Session(tmp_path / "run")):
+        with refused(OptionError, "made of an array"):
+            session.search("5", 3).values()
+
+
 def test_a_morph_begins_and_ends_at_its_samples(session: Session, image: Path) -> None:
     frames = session.interpolate([image, session.samples.names[12]], steps=5)
     ends = session.reconstruct(session.samples.take(np.array([7, 12])))

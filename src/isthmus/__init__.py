@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from isthmus.models.config import configure as configure
     from isthmus.models.registry import MODELS as MODELS
     from isthmus.models.summary import summarize as summarize
+    from isthmus.progress import show_progress as show_progress
     from isthmus.reports.comparison import write_comparison as write_comparison
     from isthmus.reports.run import write_report as write_report
     from isthmus.session import Session as Session
@@ -82,6 +83,7 @@ _MODULES = {
     "load": "data.load",
     "load_model": "inference.load",
     "resume": "training.train",
+    "show_progress": "progress",
     "split_samples": "data.split",
     "summarize": "models.summary",
     "train": "training.train",

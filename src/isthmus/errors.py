@@ -25,6 +25,10 @@ class SourceError(IsthmusError):
     """A source of samples is missing, empty, broken or of the wrong kind."""
 
 
+class InputError(SourceError, ValueError):
+    """An X or y that an estimator cannot use; a ValueError too, as scikit-learn's users expect."""
+
+
 class OptionError(IsthmusError):
     """An option is outside its range, or a name is unknown."""
 

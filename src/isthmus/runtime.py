@@ -5,6 +5,7 @@ Lightning, and asking for the memory needs neither.
 """
 
 import ctypes
+import logging
 import os
 import sys
 import threading
@@ -58,6 +59,9 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
         precision = choose_precision(device)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    # At the level INFO, Fabric prints devices and precision, which run.json records, into notebooks
+    # and among progress bars.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=device,
         devices=local_world,

@@ -28,7 +28,7 @@ from isthmus.inference.load import load_model
 from isthmus.inference.model import CODE, Model
 from isthmus.inference.onnx import OnnxModel
 from isthmus.latent.codes import Codes, encode
-from isthmus.latent.index import Index, SearchResult
+from isthmus.latent.index import Index, IndexSource, SearchResult
 from isthmus.latent.indexing import open_index
 from isthmus.latent.interpolation import (
     class_direction,
@@ -157,7 +157,10 @@ class Session:
 
     @property
     def index(self) -> Index:
-        """The run's index, opened once; build it with `isthmus index`."""
+        """The run's index, opened once; build it with `isthmus index`.
+
+        A run in memory has no folder for one: its index is built of all its samples.
+        """
         return self._memo.get("index", self._open_index)
 
     def codes(self, indices: NDArray[np.int64] | None = None) -> Codes:
@@ -276,18 +279,28 @@ class Session:
         label : str, optional
             Search only samples of this class.
 
+        Returns
+        -------
+        SearchResult
+            Its `values` are the samples that were found, loaded when they are asked for.
+
         Raises
         ------
         OptionError
             If there is no such file or sample, or k or the class makes no sense.
         """
+        queries: Sequence[str] | NDArray[Any] | None
         # A file first: names of samples are paths within their source, and look like files.
         if isinstance(query, str) and not Path(query).is_file():
             if not self.index.has(query):
                 near = suggest(query, self.index.names)
                 raise OptionError(f"there is no file and no indexed sample called {query!r}{near}.")
-            return self.index.search_by_name(query, k, label=label)
-        return self.index.search(self._features(query, self.index.layer), k, label=label)
+            result, queries = self.index.search_by_name(query, k, label=label), [query]
+        else:
+            query = self._values(query)
+            result = self.index.search(self._features(query, self.index.layer), k, label=label)
+            queries = None if _is_code(query) else query
+        return replace(result, load=self.indexed_values, queries=queries)
 
     def indexed_values(self, names: Sequence[str]) -> NDArray[Any]:
         """Return the values of samples in the index, by name, from the sources it was made of.
@@ -299,7 +312,7 @@ class Session:
         Raises
         ------
         OptionError
-            If the index was made of an array.
+            If the index was made of an array that the session does not have.
         SourceError
             If a source is gone.
         """
@@ -429,6 +442,12 @@ class Session:
         return path
 
     @property
+    def _given_run(self) -> "Run | None":
+        """The run itself, if the session was made of one."""
+        source = self._source
+        return None if isinstance(source, str | Path | Model) else source
+
+    @property
     def _own_codes(self) -> "_OwnCodes":
         return self._memo.get("own codes", lambda: _OwnCodes(self.model, self.samples))
 
@@ -476,36 +495,51 @@ class Session:
         return replace(samples, values=values, masks=None)
 
     def _open_index(self) -> Index:
+        if self._given_run is not None and self._given_run.is_in_memory:
+            return Index.build(self.codes())
         return open_index(self.folder / "index", self.model, self._say, self._interruptible())
 
     def _load_indexed(self) -> dict[str, tuple[Samples, int]]:
         """Load the sources of the index: by name, the samples and the row in them."""
         places: dict[str, tuple[Samples, int]] = {}
         for source in self.index.sources:
-            origin = source.origin
-            if not origin.source:
-                raise OptionError("the index was made of an array; search without a picture.")
-            samples = load_origin(origin, self._interruptible())
+            samples = self._load_source(source)
             for row, name in enumerate(samples.names):
                 places.setdefault(name, (samples, row))
         return places
+
+    def _load_source(self, source: IndexSource) -> Samples:
+        """Load a source of the index; an array is known only if it is the run's own."""
+        if source.origin.source:
+            return load_origin(source.origin, self._interruptible())
+        if self._has_samples and source.fingerprint == self.samples.fingerprint:
+            return self.samples
+        raise OptionError("the index was made of an array; search without a picture.")
+
+    @property
+    def _has_samples(self) -> bool:
+        """Whether there are samples that need not be loaded."""
+        run = self._given_run
+        return self._samples is not None or (run is not None and run.loaded is not None)
 
     def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
         return self.model.decode(z, track=self._interruptible())
 
     def _features(self, query: Query, layer: str) -> NDArray[np.float32]:
         """Return the features (n, D) of a query."""
-        # Images are uint8 and signals have three dimensions, so a float array (D,) or (n, D) can
-        # only be codes.
-        if isinstance(query, np.ndarray) and query.dtype != np.uint8 and query.ndim < 3:
-            return np.atleast_2d(query).astype(np.float32)  # a code already
-        if isinstance(query, str | Path):
-            query = self._find(query)
-        if isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.ndim == 3:
-            query = query[None]
+        query = self._values(query)
+        if _is_code(query):
+            return np.atleast_2d(query).astype(np.float32)
         return np.concatenate(
             [batch.reshape(len(batch), -1) for batch in self.model.features(query, layer)]
         )
+
+    def _values(self, query: Query) -> NDArray[Any]:
+        """Return a query as an array: samples (n, H, W, C) or (n, L, C), or codes as given."""
+        if isinstance(query, str | Path):
+            query = self._find(query)
+        values = query.values if isinstance(query, Samples) else query
+        return values[None] if values.dtype == np.uint8 and values.ndim == 3 else values
 
     def _find(self, query: str | Path) -> Samples:
         """Read an image file, or take the run's own sample of that name."""
@@ -528,6 +562,12 @@ class Session:
                 yield item
 
         return track
+
+
+def _is_code(query: NDArray[Any]) -> bool:
+    """Return whether an array holds codes (D,) or (n, D), and no samples."""
+    # Images are uint8 and signals have three dimensions.
+    return query.dtype != np.uint8 and query.ndim < 3
 
 
 class _OwnCodes:

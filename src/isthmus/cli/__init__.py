@@ -3,7 +3,6 @@
 Heavy modules are imported inside the commands, so that help answers at once.
 """
 
-import logging
 import sys
 from typing import NoReturn
 
@@ -17,8 +16,6 @@ __all__ = ["app", "apply", "data", "info", "inspect", "main", "recipes", "train"
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
-    # At the level INFO, Fabric prints the seed and the devices, which run.json records.
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     try:
         app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:

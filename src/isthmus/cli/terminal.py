@@ -1,36 +1,30 @@
-"""Output of the command line: progress bars, results as text or JSON, and messages.
+"""Output of the command line: results as text or JSON, messages, and the bar of downloads.
 
 Results are printed on standard output, everything else on standard error. So the output of a
 command with `--json` is JSON and nothing else.
 """
 
 import json
-import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from isthmus.cli.app import format_epochs
+from isthmus.progress import is_first_process, show_progress
 
 if TYPE_CHECKING:
     from isthmus.training.loop import Progress
     from isthmus.training.train import Training
 
-T = TypeVar("T")
-
-SECONDS_BETWEEN_DRAWS = 0.2  # of the training bar; drawing reads the loss, which waits for a GPU
-MAX_EPOCH_LINES = 10  # about as many epochs are reported where there is no bar, as in log files
-
 out_console = Console()
 console = Console(stderr=True)
-is_quiet = os.environ.get("RANK", "0") != "0"  # of several processes, only the first one speaks
+is_quiet = not is_first_process()
+track = show_progress  # of every command
 
 
 def say(text: str) -> None:
@@ -55,29 +49,6 @@ def print_text(text: str) -> None:
 def print_json(content: Any) -> None:
     """Print JSON on standard output, and nothing else."""
     print(json.dumps(content, indent=2, ensure_ascii=False))
-
-
-def track(items: Iterable[T], total: int, title: str) -> Iterable[T]:
-    """Yield items under a bar with the rate and the time left, if there is a terminal."""
-    from rich import progress
-
-    class RateColumn(progress.ProgressColumn):
-        """Items a second."""
-
-        def render(self, task: progress.Task) -> str:
-            return f"{task.speed:,.0f}/s" if task.speed else ""
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        RateColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    # Transient: a bar is of no interest once it is full.
-    hidden = is_quiet or not console.is_terminal
-    with progress.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        yield from bar.track(items, total=total, description=title)
 
 
 class Download:
@@ -123,7 +94,7 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
     """
     last, is_stopped = None, False
     with _catch_interrupt() as is_interrupted:
-        for progress in _show(training):
+        for progress in show_progress(training):
             last = progress if progress.validation_loss is not None else last
             is_stopped = is_interrupted() and progress.step < progress.steps
             if is_stopped:
@@ -171,64 +142,3 @@ def _catch_interrupt() -> Iterator[Callable[[], bool]]:
         yield lambda: seen
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _show(training: "Training") -> "Iterator[Progress]":
-    """Draw a bar with the rate and the time left; without a terminal, print some epochs."""
-    if is_quiet:
-        yield from training
-    elif console.is_terminal:
-        yield from _draw_bar(training)
-    else:
-        for progress in training:
-            every = max(1, progress.epochs // MAX_EPOCH_LINES)
-            if progress.validation_loss is not None and (
-                progress.epoch % every == 0 or progress.step == progress.steps
-            ):
-                say(_describe_epoch(progress))
-            yield progress
-
-
-def _draw_bar(training: "Training") -> "Iterator[Progress]":
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    first = next(training, None)  # before the bar: loading the data may draw one of its own
-    if first is None:
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[metrics]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=first.steps, metrics="")
-        drawn_at, validation = 0.0, ""
-        for progress in chain([first], training):
-            if progress.validation_loss is not None:
-                validation = f", validation {_describe_validation(progress)}"
-            if (now := time.monotonic()) - drawn_at > SECONDS_BETWEEN_DRAWS:
-                drawn_at = now
-                rate = f"{progress.images_per_second:,.0f}/s, loss {progress.loss:.4f}"
-                bar.update(
-                    task,
-                    completed=progress.step,
-                    description=f"epoch {progress.epoch}/{progress.epochs}",
-                    metrics=rate + validation,
-                )
-            yield progress
-
-
-def _describe_epoch(progress: "Progress") -> str:
-    return (
-        f"epoch {progress.epoch}/{progress.epochs}: loss {progress.loss:.4f}, validation "
-        f"{_describe_validation(progress)}, {progress.images_per_second:,.0f}/s, "
-        f"{progress.seconds:.1f} s"
-    )
-
-
-def _describe_validation(progress: "Progress") -> str:
-    """Format the loss on the validation split, and the scores if there are classes."""
-    scores = [f"{name} {value:.2%}" for name, value in progress.scores.items()]
-    return ", ".join([f"{progress.validation_loss:.4f}", *scores])

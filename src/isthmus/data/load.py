@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, open_or_decode, untracked
 from isthmus.data.catalog import DATASETS, Dataset
+from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.preprocess import Preprocessing
@@ -128,6 +129,34 @@ def load_with(
     return open_or_decode(
         origin, files, lambda: read(location, limit), allows_flip=allows_flip, track=track
     )
+
+
+def load_pictures(paths: Sequence[str | Path], preprocessing: Preprocessing) -> Samples:
+    """Decode pictures given one by one, in their order and into memory; see `load`.
+
+    Raises
+    ------
+    SourceError
+        If one cannot be decoded, as none may be left out, or they differ in size or colors.
+    """
+    manifest = Manifest([str(path) for path in paths], files=[str(path) for path in paths])
+    parts: list[NDArray[np.uint8]] = []
+    for block in decode_blocks(manifest, preprocessing):
+        done = sum(map(len, parts))
+        if block.broken:
+            i, reason = next(iter(block.broken.items()))
+            raise SourceError(
+                f"{manifest.names[done + i]} cannot be decoded ({reason}); leave it out or repair "
+                "it."
+            )
+        if parts and block.pixels.shape[1:] != parts[0].shape[1:]:
+            raise SourceError(
+                f"{manifest.names[done]} has the shape {block.pixels.shape[1:]} and "
+                f"{manifest.names[0]} {parts[0].shape[1:]}; give a height, a width and a number of "
+                "channels for all."
+            )
+        parts.append(block.pixels)
+    return Samples(np.concatenate(parts), Items(manifest.names), origin=Origin("", preprocessing))
 
 
 def load_origin(origin: Origin, track: Track = untracked) -> Samples:

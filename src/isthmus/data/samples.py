@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.items import HasItems, Items
 from isthmus.data.preprocess import Preprocessing
+from isthmus.display import Displayed
 from isthmus.errors import SourceError
 from isthmus.files import fingerprint, from_json
 
@@ -42,7 +43,7 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Samples(HasItems):
+class Samples(HasItems, Displayed):
     """N samples of one shape, in memory or memory-mapped.
 
     Parameters

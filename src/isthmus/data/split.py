@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.samples import Samples
+from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError
 
 
@@ -72,3 +72,54 @@ def split_samples(
         )
     # Sorted, so that whoever reads a split goes through a memory-mapped file from start to end.
     return Split(*(np.sort(split).astype(np.int64) for split in (pool, *held_out)))
+
+
+def hold_out(
+    labels: NDArray[np.int64], seed: int = 0, validation: float = 0.1
+) -> NDArray[np.uint8]:
+    """Assign samples to splits for whoever has test samples elsewhere: only one is for testing.
+
+    Classes have their share of the validation split, and each keeps a sample to train on.
+
+    Parameters
+    ----------
+    labels : (N,) int64
+        Of samples of classes; else all the same.
+    seed : int
+    validation : float
+        Fraction of the samples to choose the best epoch by, in (0, 1); at least one sample.
+
+    Returns
+    -------
+    (N,) uint8
+        Indices in `SPLITS`, for `Samples`.
+
+    Raises
+    ------
+    OptionError
+        If the fraction is out of range or leaves nothing to train on.
+
+    Examples
+    --------
+    >>> np.bincount(hold_out(np.zeros(20, np.int64))).tolist()
+    [17, 2, 1]
+    """
+    if not 0 < validation < 1:
+        raise OptionError(f"validation must be a fraction between 0 and 1, not {validation:g}.")
+    order = np.random.default_rng([seed, 0]).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]  # by class, at random within each
+    counts = np.bincount(labels)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # The last tenth of each class is the tenth of all samples that is latest in its class.
+    latest = order[np.argsort(-(rank + 0.5) / np.repeat(counts, counts), kind="stable")]
+    candidates = latest[~np.isin(latest, order[rank == 0])]
+    count = max(1, round(validation * len(labels)))
+    if len(candidates) <= count:
+        raise OptionError(
+            f"{len(labels):,} samples are too few to hold out {count:,} for validation and one for "
+            "testing; give more, or a smaller fraction."
+        )
+    splits = np.full(len(labels), SPLITS.index("train"), np.uint8)
+    splits[candidates[:count]] = SPLITS.index("validation")
+    splits[candidates[count]] = SPLITS.index("test")
+    return splits

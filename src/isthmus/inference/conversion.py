@@ -54,7 +54,7 @@ class Program(nn.Module):
     Parameters
     ----------
     model : TrainedModel
-        Left as it is; tensors on a CPU are shared with it.
+        Left as it is; its tensors are copied.
     part : str
         One of `PARTS`.
     layer : str, optional
@@ -67,7 +67,7 @@ class Program(nn.Module):
         self.activate: Callable[[Tensor], Tensor] = model.activate
         self.task, self.part = model.config.task, part
         # A layer keeps its name and its output only if nothing is folded.
-        self.network = plain_copy(_on_cpu(model.module), fold=layer is None)
+        self.network = plain_copy(_copy(model.module), fold=layer is None)
         self.output: str | None = None if layer is None else model.layer(layer).output
         self._recorded: list[Tensor] = []
         if self.output is not None:
@@ -270,11 +270,19 @@ def _input_type(model: TrainedModel, part: Part) -> torch.dtype:
     return torch.uint8 if is_pixels else torch.float32
 
 
-def _on_cpu(network: Network) -> Network:
-    """Return a network whose tensors are on the CPU; elsewhere they are copied, not moved."""
-    if next(network.parameters()).device.type == "cpu":
-        return network
-    return copy.deepcopy(network).cpu()
+def _copy(network: Network) -> Network:
+    """Return a copy on the CPU whose tensors share no memory, as a pt2 file needs them.
+
+    Weights that are not finite become zero. Taps of a kernel that reach beyond the border wherever
+    it is placed are never read, and training in bfloat16 leaves NaN there (torch 2.13 returns
+    uninitialized memory as their gradient). torch skips them; other programs multiply them by the
+    zeros of the padding, which gives NaN. If any of these weights were read, the model itself would
+    answer NaN.
+    """
+    network = copy.deepcopy(network).to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    for weight in network.parameters():
+        weight.data.nan_to_num_(nan=0, posinf=0, neginf=0)
+    return network
 
 
 def _drop_unused(network: Network, part: Part, output: str | None) -> None:

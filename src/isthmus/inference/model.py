@@ -13,6 +13,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
+from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError
 from isthmus.models.tasks import TASKS, Task
 
@@ -21,7 +22,7 @@ CODE = "code"  # the name of the bottleneck among the layers
 Values = NDArray[Any] | Samples
 
 
-class Model(ABC):
+class Model(Displayed, ABC):
     """A model in use: it turns samples into codes, and what else its task is.
 
     `TrainedModel` computes by torch, `OnnxModel` by ONNX Runtime; an `Encoder` of other origin

@@ -143,6 +143,11 @@ class TrainedModel(Model):
         weights = {name: tensor.cpu().contiguous() for name, tensor in self._state.items()}
         return safetensors.torch.save(weights, {"isthmus": json.dumps(metadata)})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As the content of a file: it outlives a change of our classes, which a module does not.
+        # On the CPU, as the process that reads it may have no other device.
+        return TrainedModel.from_bytes, (self.to_bytes(), "cpu", self.precision)
+
     # -- what it is -------------------------------------------------------------------------
 
     @property

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
+from isthmus.display import Displayed
 from isthmus.errors import OptionError, SourceError
 from isthmus.files import atomic_write, reporting_damage, to_json, write_bytes
 from isthmus.inference.model import CODE, Model
@@ -26,7 +27,7 @@ CHECKED_BLOCKS, BLOCK_BYTES = 64, 2**16  # of the numbers that the checksum cove
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Codes(HasItems):
+class Codes(HasItems, Displayed):
     """N codes, or features of another layer, flattened.
 
     Parameters

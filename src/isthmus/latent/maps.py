@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
+from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
 from isthmus.files import atomic_write, reporting_damage, to_json
 from isthmus.inference.model import CODE, Model
@@ -36,7 +37,7 @@ BLOCK_ROWS = 2**15  # codes that are transformed at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Map(HasItems):
+class Map(HasItems, Displayed):
     """N codes as points in two dimensions, and the parameters to transform more codes.
 
     Parameters

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import TrainingError
 from isthmus.inference.trained import TrainedModel
+from isthmus.models.layers import Network
+from isthmus.progress import Step
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.objectives import Loss, make_loss
 from isthmus.training.optim import SCHEDULES, make_optimizer
@@ -32,10 +35,11 @@ from isthmus.training.weights import initialize
 
 # Reading a loss waits for a GPU to finish all steps so far, so it is not done after every step.
 SECONDS_BETWEEN_LOSS_CHECKS = 1.0
+EPOCHS_IN_LOG = 10  # about as many epochs are reported in a log file
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Step):
     """Where training stands, after a step or, with a validation loss, after an epoch.
 
     Parameters
@@ -79,6 +83,29 @@ class Progress:
         """The mean training loss of the current epoch so far; on a GPU, reading it waits."""
         return float(self.mean_loss)
 
+    @property
+    def title(self) -> str:
+        """The epoch, for people; see `show_progress`."""
+        return f"epoch {self.epoch}/{self.epochs}"
+
+    @property
+    def is_milestone(self) -> bool:
+        """Whether a log file gets a line: after the last epoch, and after about ten others."""
+        every = max(1, self.epochs // EPOCHS_IN_LOG)
+        is_reported = self.epoch % every == 0 or self.step == self.steps
+        return self.validation_loss is not None and is_reported
+
+    def describe(self) -> str:
+        """Return the rate and the training loss, for people."""
+        return f"{self.images_per_second:,.0f}/s, loss {self.loss:.4f}"
+
+    def results(self) -> str:
+        """Return the validation loss and the scores, for people; empty within an epoch."""
+        if self.validation_loss is None:
+            return ""
+        scores = [f"{name} {value:.2%}" for name, value in self.scores.items()]
+        return ", ".join([f"validation {self.validation_loss:.4f}", *scores])
+
 
 @dataclass
 class State:
@@ -90,6 +117,14 @@ class State:
     best_error: float = math.inf  # see `Meter.error`
     best_loss: float = math.inf  # on the validation split, at the same time
     best_step: int = 0
+
+
+def first_checkpoint(module: Network, optimizer: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the checkpoint of a run that starts from a module's weights.
+
+    The state of the optimizer, if known, continues too.
+    """
+    return {"counters": asdict(State()), "module": module.state_dict(), "optimizer": optimizer}
 
 
 class Loop:
@@ -311,7 +346,8 @@ class Loop:
         checkpoint = self.run.checkpoint()
         if checkpoint is not None:
             self.module.load_state_dict(checkpoint["module"])
-            self.optimizer.load_state_dict(checkpoint["optimizer"])
+            if checkpoint["optimizer"] is not None:
+                self.optimizer.load_state_dict(checkpoint["optimizer"])
             return State(**checkpoint["counters"])
         state = State()
         if self.config.encoder_from:

@@ -37,6 +37,7 @@ from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
+from isthmus.display import Displayed
 from isthmus.errors import RunError
 from isthmus.files import from_json, reporting_damage, suggest_path, to_json
 from isthmus.inference.trained import MODEL_FILE, TrainedModel
@@ -85,7 +86,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Displayed):
     """A run that exists: its record, split, history, checkpoint and model.
 
     `Run.open` gives one of a folder; `train` and `resume` leave theirs in `Training.run`, also
@@ -99,9 +100,16 @@ class Run:
 
     @classmethod
     def create(
-        cls, path: Path | None, record: Record, split: Split, untrained: TrainedModel
+        cls,
+        path: Path | None,
+        record: Record,
+        split: Split,
+        untrained: TrainedModel,
+        checkpoint: dict[str, Any] | None = None,
     ) -> "Run":
         """Make a run in a new folder, whole or not at all, or in memory.
+
+        A run that starts from other weights than the seed's has a checkpoint from the beginning.
 
         Raises
         ------
@@ -115,6 +123,8 @@ class Run:
             SPLIT: arrays.getvalue(),
             MODEL_FILE: untrained.to_bytes(),
         }
+        if checkpoint is not None:
+            files[CHECKPOINT] = _pack(checkpoint)
         return cls(FolderStore.create(path, files) if path else MemoryStore(files), record)
 
     @classmethod
@@ -273,9 +283,7 @@ class Run:
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint."""
-        content = io.BytesIO()
-        torch.save(state, content)
-        self.store.write(CHECKPOINT, content.getvalue())
+        self.store.write(CHECKPOINT, _pack(state))
 
     def with_epochs(self, epochs: int | None) -> "Run":
         """Return the run with another number of epochs, which is not written yet."""
@@ -296,6 +304,12 @@ class Run:
 
     def _reporting_damage(self, file: str) -> AbstractContextManager[None]:
         return reporting_damage(Path(self.name, file), RunError)
+
+
+def _pack(checkpoint: dict[str, Any]) -> bytes:
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    return content.getvalue()
 
 
 def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:

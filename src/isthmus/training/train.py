@@ -14,7 +14,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
-from isthmus.errors import OptionError, RunError
+from isthmus.errors import ModelError, OptionError, RunError
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import has_batch_norm
@@ -23,7 +23,7 @@ from isthmus.models.tasks import Task
 from isthmus.runtime import launch
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
-from isthmus.training.loop import Loop, Progress
+from isthmus.training.loop import Loop, Progress, first_checkpoint
 from isthmus.training.run import Record, Run, describe_environment
 from isthmus.training.store import require_free
 from isthmus.training.targets import check_classes, reject_single_class, required_targets
@@ -125,6 +125,7 @@ def train(
     code_size: int | None = None,
     options: dict[str, Any] | None = None,
     config: TrainingConfig | None = None,
+    start: TrainedModel | Run | None = None,
     max_minutes: float | None = None,
 ) -> Training:
     """Train a model on samples, into a new run.
@@ -148,6 +149,10 @@ def train(
     options : dict, optional
         Options of the model, such as {"width": 0.25}; see `ModelRow.options`.
     config : TrainingConfig, optional
+    start : TrainedModel or Run, optional
+        Train this model further, on other samples: the new run has its config and preprocessing,
+        and starts from its weights. Of a run, these are the best, and the optimizer continues with
+        what it remembers of its last steps, unless `config` names another one.
     max_minutes : float, optional
         Stop after this many minutes of training; `resume` continues.
 
@@ -180,7 +185,11 @@ def train(
         raise OptionError(
             "event files of TensorBoard need a run folder; give out, or leave it out."
         )
-    model_config = _configure(samples, model, task, code_size, options, config)
+    origin = None if start is None else _Start.of(start, config)
+    if origin is None:
+        model_config = _configure(samples, model, task, code_size, options, config)
+    else:
+        model_config = _configure_as(origin.model, samples, model, task, code_size, options, config)
     # The split is needed now, as it says how many samples there are to choose a batch size by.
     split = split_samples(samples, config.seed, config.validation, config.test)
     if model_config.task == "classify" and samples.labels is not None:
@@ -189,7 +198,7 @@ def train(
     _reject_batch_of_one(model_config, config)
     if config.tensorboard:
         require_tensorboard()
-    new_run = _NewRun(samples, split, model_config, config, path)
+    new_run = _NewRun(samples, split, model_config, config, path, origin)
     return Training(_Job(new_run, config.device, config.precision, max_minutes))
 
 
@@ -253,6 +262,7 @@ class _NewRun:
     model_config: ModelConfig
     config: TrainingConfig
     path: Path | None
+    start: "_Start | None"
 
     def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
         """Make the run; of several processes, the first one makes it and the others wait."""
@@ -270,8 +280,11 @@ class _NewRun:
         # Only now, because it reads every mask.
         if model_config.task == "segment" and samples.masks is not None:
             reject_single_class(samples, samples.masks)
-        preprocessing = _complete_preprocessing(samples, self.split)
-        module = initialize(model_config, config.seed)
+        if self.start is None:
+            preprocessing = _complete_preprocessing(samples, self.split)
+            module = initialize(model_config, config.seed)
+        else:
+            preprocessing, module = self.start.model.preprocessing, self.start.model.module
         if config.encoder_from:
             load_encoder(module, model_config, Path(config.encoder_from))
         record = Record(
@@ -283,7 +296,27 @@ class _NewRun:
             describe_environment(fabric.device, str(fabric.strategy.precision.precision)),
         )
         untrained = TrainedModel(model_config, preprocessing, module)
-        return Run.create(self.path, record, self.split, untrained)
+        checkpoint = None if self.start is None else first_checkpoint(module, self.start.optimizer)
+        return Run.create(self.path, record, self.split, untrained, checkpoint)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A model to train further, and what its optimizer remembers, if it is known."""
+
+    model: TrainedModel
+    optimizer: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, start: TrainedModel | Run, config: TrainingConfig) -> "_Start":
+        if isinstance(start, TrainedModel):
+            return cls(start)
+        checkpoint, old = start.checkpoint(), start.record.training_config
+        # Another optimizer remembers other things, and a frozen encoder's weights are not among
+        # them.
+        if checkpoint is None or (old.optimizer, old.freeze) != (config.optimizer, config.freeze):
+            return cls(start.model())
+        return cls(start.model(), checkpoint["optimizer"])
 
 
 @dataclass(frozen=True)
@@ -340,6 +373,34 @@ def _configure(
         class_names=() if targets is None else class_names,
         options=options,
     )
+
+
+def _configure_as(
+    start: TrainedModel,
+    samples: Samples,
+    model: str | None,
+    task: Task | None,
+    code_size: int | None,
+    options: dict[str, Any] | None,
+    config: TrainingConfig,
+) -> ModelConfig:
+    """Return the config of a model that is trained further, if it fits all that is asked for."""
+    if (model, code_size, options, config.encoder_from) != (None, None, None, None):
+        raise OptionError(
+            "the model to start from has a size, options and an encoder already; leave model, "
+            "code size, options and encoder from out."
+        )
+    model_config = start.config
+    start.require_task(task or model_config.task)
+    targets = required_targets(samples, model_config.task)
+    class_names = () if targets is None else samples.class_names
+    if (samples.input_shape, class_names) != (model_config.shape, model_config.class_names):
+        raise ModelError(
+            f"the model to start from takes samples x of {model_config.shape} and knows "
+            f"{len(model_config.class_names)} classes, and {samples.describe()} are given; give "
+            "samples of the same shape and the same classes."
+        )
+    return model_config
 
 
 def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:

@@ -1,1 +1,0 @@
-"""Turn a trained model into files for other programs."""

@@ -1,0 +1,296 @@
+"""`export`: write a trained model for other programs, once it is shown to answer the same."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import safetensors
+import torch
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.samples import Samples
+from isthmus.errors import ModelError, OptionError
+from isthmus.exporting.agreement import TOLERANCE, compare
+from isthmus.exporting.answers import OnnxProgram, TorchProgram
+from isthmus.exporting.evidence import Evidence, of_run, of_samples, substitutes
+from isthmus.exporting.precision import PRECISIONS, to_half, to_int8
+from isthmus.exporting.quality import measure_quality
+from isthmus.files import require_writable_place, write_bytes
+from isthmus.inference.contract import KEY, Part
+from isthmus.inference.conversion import (
+    choose_part,
+    describe,
+    require_packages,
+    set_metadata,
+    to_program,
+    to_proto,
+)
+from isthmus.inference.trained import TrainedModel
+from isthmus.training.run import Run
+from isthmus.training.store import is_run
+
+if TYPE_CHECKING:
+    import onnx
+
+Format = Literal["onnx", "pt2", "safetensors"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def export(
+    model: TrainedModel | Run | str | Path,
+    out: str | Path,
+    *,
+    part: str = "whole",
+    layer: str | None = None,
+    precision: str = "32",
+    format: str = "onnx",  # noqa: A002 - what users call it
+    samples: Samples | NDArray[Any] | None = None,
+    track: Track = untracked,
+) -> dict[str, Any]:
+    """Write a trained model to a file that other programs can use without Isthmus.
+
+    An ONNX or pt2 file takes samples as they are stored, in batches of any size: pixels
+    (N, H, W, C) uint8 of the model's own size, or signals (N, L, C) float32. Scaling and activation
+    are inside. Before it is written, its answers are compared with the model's on samples that the
+    model was not trained on, in batches of 1, 7 and 256; a file whose numbers differ by more than
+    1e-4 is refused.
+
+    Parameters
+    ----------
+    model : TrainedModel, Run or path
+        A path is that of a run folder or of a file of weights.
+    out : path
+        The file to write. A file that `export` wrote is replaced, any other is left alone.
+    part : str
+        "whole", "encoder" or "decoder".
+    layer : str, optional
+        A name of `TrainedModel.layers`, to return its output, flattened, instead of the code. The
+        part is then the encoder.
+    precision : str
+        "32", or of an ONNX file "16", which stores weights in half the space, or "int8", which
+        computes with eight-bit integers. What the last two lose is measured and not limited.
+    format : str
+        "onnx"; "pt2", a program that `torch.export.load` loads; or "safetensors", the weights that
+        `TrainedModel.load` loads.
+    samples : Samples or array, optional
+        Samples to check on; by default the held-out samples of the run. Without a run or its data
+        these are parts of photographs. int8 needs samples of the model's own kind.
+    track : callable
+        Shows progress of reading the data of the run.
+
+    Returns
+    -------
+    dict
+        The file (`out`, `bytes`, `format`, `part`, `layer`, `precision`, `fingerprint`); `checked`,
+        the number of samples, their `description`, the sizes of the `batches` and the differences
+        of each output, as `compare` returns them; and for other precisions than 32 the `loss`, as
+        `measure_quality` returns it.
+
+    Raises
+    ------
+    OptionError
+        If an option is unknown, or `out` is a file of something else.
+    ModelError
+        If the model has no such part, or the file would answer differently.
+    IsthmusError
+        If a package is missing, or the file cannot be written.
+    """
+    out = Path(out)
+    run, trained = _open(model)
+    kind = _choose_format(format, precision, part, layer)
+    chosen = choose_part(trained, part, layer)
+    if kind == "onnx":
+        require_packages("onnx", "onnxscript", "onnxruntime")
+    require_place(out, kind)
+    result = {
+        "out": str(out),
+        "bytes": 0,
+        "format": kind,
+        "part": chosen,
+        "layer": layer,
+        "precision": precision,
+    }
+    if kind == "safetensors":
+        content = trained.to_bytes()  # the weights themselves: there is nothing to compare
+        result |= {"fingerprint": trained.fingerprint}
+    else:
+        evidence = _gather(run, trained, samples, track)
+        make = _make_onnx if kind == "onnx" else _make_pt2
+        content, measured = make(trained, chosen, layer, precision, evidence)
+        result |= measured
+    write_bytes(out, content)
+    return result | {"bytes": len(content)}
+
+
+def default_name(model: Path, part: str, layer: str | None, precision: str, kind: str) -> str:
+    """Return what an export of a run folder or file is called if its user does not say.
+
+    Examples
+    --------
+    >>> default_name(Path("runs/mine"), "encoder", None, "int8", "onnx")
+    'mine-encoder-int8.onnx'
+    """
+    words = [model.absolute().stem, layer or part, precision]
+    return "-".join(word for word in words if word not in ("whole", "32")) + f".{kind}"
+
+
+def require_place(out: Path, kind: Format) -> None:
+    """Reject a path that cannot be written to, or holds what `export` has not written.
+
+    Raises
+    ------
+    OptionError, IsthmusError
+    """
+    if out.suffix != f".{kind}":
+        raise OptionError(f"{kind} files end in .{kind}; {out} has another ending.")
+    require_writable_place(out)
+    if is_run(out.parent):
+        raise OptionError(f"{out.parent} is a run folder; write {out.name} to another one.")
+    if out.exists() and not READERS[kind](out):
+        raise OptionError(f"{out} exists and is no export of Isthmus; choose another name.")
+
+
+def _is_our_onnx(file: Path) -> bool:
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        proto = onnx.load(file, load_external_data=False)
+    except DecodeError:
+        return False
+    return KEY in (entry.key for entry in proto.metadata_props)
+
+
+def _is_our_pt2(file: Path) -> bool:
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(PurePosixPath(name).name == KEY for name in archive.namelist())
+
+
+def _is_our_safetensors(file: Path) -> bool:
+    try:
+        with safetensors.safe_open(file, "np") as content:
+            return KEY in (content.metadata() or {})
+    except safetensors.SafetensorError:
+        return False
+
+
+READERS: dict[Format, Callable[[Path], bool]] = {
+    "onnx": _is_our_onnx,
+    "pt2": _is_our_pt2,
+    "safetensors": _is_our_safetensors,
+}
+
+
+def _open(model: TrainedModel | Run | str | Path) -> tuple[Run | None, TrainedModel]:
+    if isinstance(model, str | Path):
+        if not is_run(model):
+            return None, TrainedModel.load(model)
+        model = Run.open(model)
+    if isinstance(model, Run):
+        return model, model.model()
+    # Reduced precision is the runtime's choice; the file holds the weights as they are.
+    return None, replace(model, precision="32")
+
+
+def _choose_format(name: str, precision: str, part: str, layer: str | None) -> Format:
+    """Return the format of that name, or reject what it does not have."""
+    if precision not in PRECISIONS:
+        raise OptionError(
+            f"there is no precision {precision!r}; there are {', '.join(PRECISIONS)}."
+        )
+    for kind in FORMATS:
+        if kind == name:
+            break
+    else:
+        raise OptionError(f"there is no format {name!r}; there are {', '.join(FORMATS)}.")
+    if precision != "32" and kind != "onnx":
+        raise OptionError(f"{kind} files are of precision 32; for {precision} take onnx.")
+    if kind == "safetensors" and (part, layer) != ("whole", None):
+        raise OptionError("safetensors files hold whole models; for a part take onnx or pt2.")
+    return kind
+
+
+def _gather(
+    run: Run | None,
+    model: TrainedModel,
+    samples: Samples | NDArray[Any] | None,
+    track: Track,
+) -> Evidence:
+    if samples is not None:
+        return of_samples(model, samples)
+    if run is not None:
+        return of_run(run, model, track)
+    return substitutes(model, "no run or samples were given")
+
+
+def _make_onnx(
+    model: TrainedModel, part: Part, layer: str | None, precision: str, evidence: Evidence
+) -> tuple[bytes, dict[str, Any]]:
+    """Return the content of an ONNX file and what was measured of it."""
+    proto, metadata = to_proto(model, part, layer), describe(model, part, layer, precision)
+    exact = OnnxProgram(proto)
+    compared = compare(model, exact, part, layer, evidence.inputs)
+    measured = {"fingerprint": metadata["fingerprint"], "checked": _check(compared, evidence)}
+    if precision != "32":
+        proto = _reduce(model, proto, part, precision, evidence)
+        reduced = OnnxProgram(proto)
+        compared = compare(model, reduced, part, layer, evidence.inputs)
+        loss = {"outputs": compared["outputs"]}
+        loss |= measure_quality(model, exact, reduced, part, layer, evidence)
+        measured["loss"] = metadata["loss"] = loss
+    metadata["max_difference"] = compared["max_difference"]
+    set_metadata(proto, metadata)
+    content: bytes = proto.SerializeToString()
+    return content, measured
+
+
+def _reduce(
+    model: TrainedModel, proto: "onnx.ModelProto", part: Part, precision: str, evidence: Evidence
+) -> "onnx.ModelProto":
+    """Return an ONNX model in another precision."""
+    if precision == "16":
+        return to_half(proto)
+    if evidence.calibration is None:
+        raise OptionError(
+            "int8 needs samples of the model's own kind, to know which numbers occur in it: "
+            "export a run whose data is there, or give samples."
+        )
+    inputs = evidence.calibration
+    return to_int8(proto, model.encode(inputs) if part == "decoder" else inputs)
+
+
+def _make_pt2(
+    model: TrainedModel, part: Part, layer: str | None, precision: str, evidence: Evidence
+) -> tuple[bytes, dict[str, Any]]:
+    """Return the content of a pt2 file and what was measured of it."""
+    program = to_program(model, part, layer)
+    metadata = describe(model, part, layer, precision)
+    compared = compare(model, TorchProgram(program), part, layer, evidence.inputs)
+    checked = _check(compared, evidence)
+    metadata["max_difference"] = compared["max_difference"]
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={KEY: json.dumps(metadata)})
+    return content.getvalue(), {"fingerprint": metadata["fingerprint"], "checked": checked}
+
+
+def _check(compared: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+    """Return what was compared, if the differences are those of rounding."""
+    checked = {"description": evidence.description, **compared}
+    # Not `>`: where an answer is NaN, the difference is.
+    if not compared["max_difference"] <= TOLERANCE:
+        name, worst = max(
+            ((name, one["max"]) for name, one in compared["outputs"].items() if "max" in one),
+            key=lambda pair: pair[1],
+        )
+        raise ModelError(
+            f"the file would answer differently: its {name} differs by up to {worst:.1g} from the "
+            f"model's, and {TOLERANCE:g} is allowed; nothing was written, please report it."
+        )
+    return checked

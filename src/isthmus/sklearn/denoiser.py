@@ -1,0 +1,153 @@
+"""`Denoiser`: noisy samples in, clean samples out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from numpy.typing import NDArray
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+
+from isthmus.sklearn.estimator import AutoencoderEstimator, squared_errors
+
+if TYPE_CHECKING:
+    from isthmus.training.config import TrainingConfig
+
+
+class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
+    """Removes noise: an autoencoder that is trained to return clean samples for noisy ones.
+
+    It is fitted on *clean* samples and adds the noise itself, new in every epoch. Choose the kind
+    and the strength of the noise that it will meet.
+
+    X is as for `Autoencoder`.
+
+    Parameters
+    ----------
+    corrupt : str
+        The noise, as kind:strength, of gaussian, gaussian-unclipped, masked, occluded and
+        salt-pepper; several with commas between. A strength is relative to the range of values,
+        which is black to white of images; all but gaussian-unclipped stay within it.
+    model : str, optional
+        A key of `isthmus.MODELS`; by default "conv" for images and "dense" for vectors.
+    code_size : int, optional
+        Numbers in a code; by default the model's own (mostly 32), for vectors at most half of the
+        features.
+    image_shape : (H, W) or (H, W, C), optional
+        What the rows of a flat X are; without it they are vectors. Paths of pictures are resized
+        to it.
+    value_range : (float, float), optional
+        Black and white in arrays of images, such as (0, 16); values outside it are an error. By
+        default (0, 1) for fractions, (0, 255) for whole numbers and (0, 65535) for uint16.
+    options : dict, optional
+        Options of the model, such as {"width": 32}.
+    epochs : int, optional
+        By default as many as see 1.6 million samples, from 10 to 30.
+    batch_size : int, optional
+        By default from 32 to 256, by the number and size of the samples.
+    optimizer : str, optional
+        By default adamw.
+    lr : float, optional
+        Highest learning rate; by default the optimizer's usual one.
+    config : TrainingConfig, optional
+        All else about training, such as `schedule`, `loss`, `patience`, `device` and `precision`.
+        The parameters above have priority; its `seed` and `test` do not matter.
+    out : path, optional
+        A new folder for the run, as of `isthmus.train`; by default nothing is written.
+    random_state : int, RandomState or None
+        The seed of all that is random; None draws one from NumPy's global random numbers.
+
+    Attributes
+    ----------
+    model_ : TrainedModel
+        The weights of the best epoch, with everything needed to use them.
+    run_ : Run
+        What training has left: history, split and settings. A pickle is without it, unless it is
+        in a folder.
+    n_features_in_ : int
+        Numbers in a sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> denoiser = Denoiser("gaussian:0.3", code_size=16, epochs=1, random_state=0)
+    >>> denoiser.fit("digits").transform(np.zeros((5, 8, 8), np.uint8)).shape
+    (5, 8, 8)
+    """
+
+    def __init__(
+        self,
+        corrupt: str = "gaussian:0.2",
+        *,
+        model: str | None = None,
+        code_size: int | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        value_range: tuple[float, float] | None = None,
+        options: dict[str, Any] | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        optimizer: str | None = None,
+        lr: float | None = None,
+        config: "TrainingConfig | None" = None,
+        out: str | Path | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.corrupt = corrupt
+        self.model = model
+        self.code_size = code_size
+        self.image_shape = image_shape
+        self.value_range = value_range
+        self.options = options
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.lr = lr
+        self.config = config
+        self.out = out
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on clean samples.
+
+        Parameters
+        ----------
+        X : array, Samples, str, Path or sequence of paths
+        y : ignored
+
+        Raises
+        ------
+        ValueError, IsthmusError
+            As `Autoencoder.fit`.
+        """
+        self._fit_autoencoder(X)
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Remove the noise from X.
+
+        Returns
+        -------
+        array
+            In the form of this X; uint8 for images of bytes, else float32.
+        """
+        samples, layout = self._read(X)
+        return layout.restore(self.model_.reconstruct(samples))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Add noise to a clean X, remove it, and return minus the mean squared error that is left.
+
+        The noise is that of `corrupt`, and always the same for the same X.
+
+        Returns
+        -------
+        float
+            0 is best; in the units of X.
+        """
+        from isthmus.data.corruption import Corruption
+
+        samples, layout = self._read(X)
+        errors = squared_errors(self.model_, samples, Corruption.parse(self.corrupt))
+        return -float(errors.mean()) * layout.scale**2
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
