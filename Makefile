@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick check bench quality docs clean
+.PHONY: demo test quick check wheel bench quality docs clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -26,6 +26,11 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(TESTS)
+	$(BIN)/python tests/wheel.py
+
+# Builds the distributions and uses them in an empty environment, which takes a minute or two.
+wheel: .venv/dev
+	$(BIN)/python tests/wheel.py --keep dist
 
 bench: .venv/dev .venv-peers/done
 	$(BIN)/python benchmarks/speed.py --peers .venv-peers/bin/python
