@@ -44,6 +44,7 @@ PUBLIC = [
     "denoise",
     "encode",
     "evaluate",
+    "export",
     "fit_map",
     "interpolate",
     "load",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isthmus.denoising import denoise as denoise
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.evaluate import evaluate as evaluate
+    from isthmus.exporting.export import export as export
     from isthmus.inference.trained import TrainedModel as TrainedModel
     from isthmus.latent.codes import Codes as Codes
     from isthmus.latent.codes import encode as encode
@@ -65,6 +66,7 @@ _MODULES = {
     "denoise": "denoising",
     "encode": "latent.codes",
     "evaluate": "evaluation.evaluate",
+    "export": "exporting.export",
     "fit_map": "latent.maps",
     "interpolate": "latent.interpolation",
     "load": "data.load",

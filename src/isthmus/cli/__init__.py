@@ -6,12 +6,12 @@ Heavy modules are imported inside the commands, so that help answers at once.
 import logging
 import sys
 
-from isthmus.cli import apply, data, inspect, recipes, train, transposed
+from isthmus.cli import apply, data, export, inspect, recipes, train, transposed
 from isthmus.cli.app import app
 from isthmus.cli.terminal import console
 from isthmus.errors import IsthmusError
 
-__all__ = ["app", "apply", "data", "inspect", "main", "recipes", "train", "transposed"]
+__all__ = ["app", "apply", "data", "export", "inspect", "main", "recipes", "train", "transposed"]
 
 
 def main() -> None:

@@ -133,7 +133,10 @@ def to_program(
     shapes = ({0: torch.export.Dim(BATCH)},)
     with _exporting, _quiet(), torch.no_grad():
         program = Program(model, part, layer).eval()
-        return torch.export.export(program, (example,), dynamic_shapes=shapes, strict=False)
+        exported = torch.export.export(program, (example,), dynamic_shapes=shapes, strict=False)
+    for node in exported.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine's source files
+    return exported
 
 
 def to_onnx(model: TrainedModel, part: Part = "whole", layer: str | None = None) -> bytes:
