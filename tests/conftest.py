@@ -28,6 +28,7 @@ SLOW_FILES = {
     "test_denoising",
     "test_errors",
     "test_evaluate",
+    "test_export",
     "test_guides",
     "test_index",
     "test_inference_threads",

@@ -98,7 +98,7 @@ def real_values(shape: tuple[int, ...], count: int = 256) -> NDArray[Any]:
 def make_model(name: str, shape: tuple[int, ...] | None = None) -> TrainedModel:
     """Return a model with random weights and the batch statistics of real samples."""
     row = MODELS[name]
-    sides = shape or SHAPES.get(name, row.shape)
+    sides = SHAPES.get(name, row.shape) if shape is None else shape
     classes = ("sky", "road", "tree") if row.classes else ()
     code_size = 16 if name in ("alexnet", "fcn8s", "fcn16s", "fcn32s") else None
     torch.manual_seed(0)
@@ -472,7 +472,7 @@ def test_pt2_files_need_torch_alone(classes_run: Run, tmp_path: Path) -> None:
     values = classes_run.samples().values[:256]
     np.save(tmp_path / "values.npy", values)
     program = (
-        "import io, json, sys, numpy, torch\n"
+        "import json, sys, numpy, torch\n"
         "extra = {'isthmus': ''}\n"
         "module = torch.export.load(sys.argv[1], extra_files=extra).module()\n"
         "values = torch.from_numpy(numpy.load(sys.argv[2]))\n"
