@@ -31,6 +31,7 @@ SLOW_FILES = {
     "test_encoders",
     "test_errors",
     "test_evaluate",
+    "test_export",
     "test_guides",
     "test_index",
     "test_inference_threads",
