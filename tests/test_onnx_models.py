@@ -21,6 +21,7 @@ from isthmus import (
     Session,
     TrainedModel,
     TrainingConfig,
+    export,
     load,
     load_model,
     train,
@@ -161,6 +162,20 @@ def test_codes_and_indexes_of_both_belong_together(
     Index.build(codes).save(tmp_path / "index")
     index = Index.open(tmp_path / "index", model)
     assert index.search(model.encode(digits.values[:9]), 1).rows.ravel().tolist() == list(range(9))
+
+
+@pytest.mark.parametrize("precision", ["16", "int8"])
+def test_lower_precisions_are_used_like_others_and_have_codes_of_their_own(
+    precision: str, autoencoder: TrainedModel, digits: Samples, tmp_path: Path
+) -> None:
+    path = tmp_path / "small.onnx"
+    export(autoencoder, path, precision=precision, samples=digits)
+    model = OnnxModel.load(path)
+    z, expected = model.encode(digits), autoencoder.encode(digits)
+    assert 0 < np.abs(z - expected).max() < 0.2 * np.abs(expected).max()
+    assert model.fingerprint != autoencoder.fingerprint
+    assert (model.record.precision, model.record.part) == (precision, "whole")
+    assert model.record.loss is not None
 
 
 # -- parts --------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class OnnxRecord:
     batch_size : int
     max_difference : float, optional
         The largest difference to torch that was measured when the file was written.
-    quality : dict, optional
+    loss : dict, optional
         What a lower precision costs, as it was measured then.
     """
 
@@ -74,7 +74,7 @@ class OnnxRecord:
     fingerprint: str
     batch_size: int
     max_difference: float | None = None
-    quality: dict[str, Any] | None = None
+    loss: dict[str, Any] | None = None
 
     @classmethod
     def from_text(cls, text: str) -> "OnnxRecord":
