@@ -37,6 +37,7 @@ SLOW_FILES = {
     "test_map_pictures",
     "test_maps",
     "test_masks",
+    "test_notebooks",
     "test_progress",
     "test_recipes",
     "test_registry",

@@ -210,7 +210,7 @@ class Notebook:
 
         content = {"text/html": _to_html(work), "text/plain": _to_line(work)}
         if self._handle is None:
-            self._handle = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(content, raw=True, display_id=True)
         else:
             self._handle.update(content, raw=True)
 
@@ -260,7 +260,9 @@ def _choose_display() -> Display:
     if _is_notebook():
         return Notebook()
     console = Console(stderr=True)
-    return Terminal(console) if console.is_terminal else Log()
+    # A `!command` in a notebook has a terminal too, but one whose cursor cannot go back.
+    is_in_cell = "JPY_PARENT_PID" in os.environ
+    return Terminal(console) if console.is_terminal and not is_in_cell else Log()
 
 
 def _is_notebook() -> bool:

@@ -126,7 +126,7 @@ def test_few_samples_are_all_shown_by_name() -> None:
 def test_large_pictures_are_reduced() -> None:
     cell = Cell(load(noise(40, 300, 400, 3)))
     assert len(cell.pictures) == 16
-    assert {picture.shape for picture in cell.pictures} == {(76, 102, 3)}
+    assert {picture.shape for picture in cell.pictures} == {(62, 83, 3)}
 
 
 def test_masks_lie_over_their_images_and_are_named() -> None:

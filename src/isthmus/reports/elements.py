@@ -20,7 +20,7 @@ from isthmus.viz.mosaic import Pixels, resize, size_within, to_rgb, value_range
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIDE = 88  # pixels of a picture of a sample
+SIDE = 72  # pixels of a picture of a sample
 MAX_STEPS = 150  # points of a drawn signal
 MAX_CLASSES = 12  # in a legend
 WIDTH, FIGURE_DPI = 620, 110  # pixels of a figure; a map of 5,000 points takes 74 kB then
