@@ -280,6 +280,7 @@ def _to_html(work: Work) -> str:
     length = f' value="{work.done}" max="{work.total}"' if work.total else ""
     return (
         '<div style="display:flex;align-items:center;gap:.7em;font-variant-numeric:tabular-nums">'
-        f"<span>{escape(work.title)}</span><progress{length} style='width:16em'></progress>"
+        f'<span style="white-space:nowrap">{escape(work.title)}</span>'
+        f'<progress{length} style="width:16em;flex:none"></progress>'
         f"<span>{escape(work.describe())}</span></div>"
     )
