@@ -8,6 +8,7 @@ standard error.
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -23,7 +24,7 @@ SECONDS_BETWEEN_LINES = 10.0  # of a log file, at first
 LINE_FACTOR = 1.1  # and later, whenever the work has taken a tenth longer
 
 
-class Step:
+class Step(ABC):
     """An item that says itself how far its work is: the base of `isthmus.Progress`.
 
     Attributes
@@ -37,22 +38,22 @@ class Step:
     steps: int
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """What is being done, such as "epoch 3/20"."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_milestone(self) -> bool:
         """Whether a log file gets a line for this step, however short the time since the last."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> str:
         """Return what changes with every step, such as the rate and the loss."""
-        raise NotImplementedError
 
+    @abstractmethod
     def results(self) -> str:
         """Return what stays true until there is more of it; empty after most steps."""
-        raise NotImplementedError
 
 
 def show_progress(items: Iterable[T], total: int | None = None, title: str = "") -> Iterator[T]:

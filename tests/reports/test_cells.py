@@ -283,7 +283,7 @@ def test_a_search_shows_the_query_and_what_was_found(session: Session) -> None:
 def test_images_in_memory_are_shown_as_queries_and_codes_are_not(session: Session) -> None:
     samples = session.samples
     cell = Cell(session.search(samples.take(np.arange(6)), 9))
-    assert "9 nearest of 6 queries), 7 of 3" in cell.text
+    assert "9 nearest of 6 queries), the nearest 7 of the first 3" in cell.text
     assert cell.alts.count("query") == 3
     assert len(cell.pictures) == 3 * (1 + 7)
     result = session.search(session.codes().z[:1], 2)

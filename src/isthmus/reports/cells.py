@@ -159,7 +159,7 @@ def render_search_result(result: "SearchResult") -> str:
         f"SearchResult({found:,} nearest of {queries:,} {'query' if queries == 1 else 'queries'})"
     )
     if queries > MAX_QUERIES or found > MAX_FOUND:
-        head += f", {min(found, MAX_FOUND)} of {len(shown)}"
+        head += f", the nearest {min(found, MAX_FOUND)} of the first {len(shown)}"
     try:
         return make_cell(head, "".join(_found(result, number) for number in shown))
     except IsthmusError as error:  # an index alone knows names only, or a source is gone
