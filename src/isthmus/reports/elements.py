@@ -124,7 +124,7 @@ def draw_figure(figure: "Figure", alt: str) -> str:
 def make_table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: int) -> str:
     """Return a table; its last `numeric` columns are numbers and stand at the right."""
     words = len(header) - numeric
-    line = f"border:0;border-bottom:1px solid {HAIRLINE};padding:.15em .7em"
+    line = f"border:0;border-bottom:1px solid {HAIRLINE};padding:.15em .7em;min-width:0"
 
     def cells(tag: str, row: Sequence[str]) -> str:
         sides = ["left"] * words + ["right"] * numeric
