@@ -44,11 +44,12 @@ quality: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/typer isthmus.cli utils docs --name isthmus --output docs/commands.md
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python docs/pages.py
+	$(BIN)/zensical build --strict
 	@echo "Open site/index.html in a browser."
 
 clean:
-	rm -rf .venv .venv-peers runs site
+	rm -rf .venv .venv-peers .cache build runs site
 
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

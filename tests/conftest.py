@@ -42,6 +42,7 @@ SLOW_FILES = {
     "test_maps",
     "test_masks",
     "test_names",
+    "test_notebooks",
     "test_progress",
     "test_recipes",
     "test_onnx_models",

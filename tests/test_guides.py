@@ -1,14 +1,10 @@
 """README and guides are true: every code block is executed, page by page, in order."""
 
-import importlib.util
 import io
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -280,35 +276,3 @@ def test_the_page_of_the_python_api_has_every_public_name() -> None:
     page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
     described = re.findall(r"^::: isthmus\.(\w+)$", page, re.MULTILINE)
     assert sorted(described) == sorted(set(package.__all__) - {"__version__"})
-
-
-# -- the site ---------------------------------------------------------------------------------
-
-
-class Resources(HTMLParser):
-    """Collects the addresses that a browser loads to show a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        named = dict(attrs)
-        self.addresses.append((named.get("href") if tag == "link" else named.get("src")) or "")
-
-
-def test_the_site_is_built_strictly_and_fetches_nothing(tmp_path: Path) -> None:
-    for module in ("mkdocs", "material", "mkdocstrings_handlers.python"):
-        if importlib.util.find_spec(module.split(".")[0]) is None:
-            pytest.skip(f"{module} is not installed; pip install --group docs brings it")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
-    pages = list(tmp_path.glob("*.html"))
-    assert len(pages) >= len(GUIDES)
-    for page in pages:
-        addresses = Resources(page.read_text(encoding="utf-8")).addresses
-        assert [address for address in addresses if "//" in address] == [], page.name
-    for style in tmp_path.rglob("*.css"):
-        assert not re.search(r"url\([\"']?(https?:)?//", style.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ standard error.
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -23,7 +24,7 @@ SECONDS_BETWEEN_LINES = 10.0  # of a log file, at first
 LINE_FACTOR = 1.1  # and later, whenever the work has taken a tenth longer
 
 
-class Step:
+class Step(ABC):
     """An item that says itself how far its work is: the base of `isthmus.Progress`.
 
     Attributes
@@ -37,22 +38,22 @@ class Step:
     steps: int
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """What is being done, such as "epoch 3/20"."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_milestone(self) -> bool:
         """Whether a log file gets a line for this step, however short the time since the last."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> str:
         """Return what changes with every step, such as the rate and the loss."""
-        raise NotImplementedError
 
+    @abstractmethod
     def results(self) -> str:
         """Return what stays true until there is more of it; empty after most steps."""
-        raise NotImplementedError
 
 
 def show_progress(items: Iterable[T], total: int | None = None, title: str = "") -> Iterator[T]:
@@ -210,7 +211,7 @@ class Notebook:
 
         content = {"text/html": _to_html(work), "text/plain": _to_line(work)}
         if self._handle is None:
-            self._handle = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(content, raw=True, display_id=True)
         else:
             self._handle.update(content, raw=True)
 
@@ -260,7 +261,9 @@ def _choose_display() -> Display:
     if _is_notebook():
         return Notebook()
     console = Console(stderr=True)
-    return Terminal(console) if console.is_terminal else Log()
+    # A `!command` in a notebook has a terminal too, but one whose cursor cannot go back.
+    is_in_cell = "JPY_PARENT_PID" in os.environ
+    return Terminal(console) if console.is_terminal and not is_in_cell else Log()
 
 
 def _is_notebook() -> bool:
@@ -278,6 +281,7 @@ def _to_html(work: Work) -> str:
     length = f' value="{work.done}" max="{work.total}"' if work.total else ""
     return (
         '<div style="display:flex;align-items:center;gap:.7em;font-variant-numeric:tabular-nums">'
-        f"<span>{escape(work.title)}</span><progress{length} style='width:16em'></progress>"
+        f'<span style="white-space:nowrap">{escape(work.title)}</span>'
+        f'<progress{length} style="width:16em;flex:none"></progress>'
         f"<span>{escape(work.describe())}</span></div>"
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
 from isthmus.errors import IsthmusError
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from isthmus.latent.maps import Map
     from isthmus.training.run import Run
 
-MAX_SHOWN = 16  # samples; as pictures of pure noise, which compress worst, they take 200 kB
-MAX_QUERIES, MAX_FOUND = 4, 8  # rows of a search result, and pictures in a row
+MAX_SHOWN = 16  # samples; as pictures of pure noise, which compress worst, they take 170 kB
+MAX_READ = 512  # pixels across a picture that are read; it is shown much smaller
+MAX_QUERIES, MAX_FOUND = 3, 7  # rows of a search result, and pictures in a row
 MAX_POINTS = 5_000  # of a map; more take longer to draw than one waits for a cell
 MAX_LAYERS, MAX_CODES, MAX_NUMBERS = 60, 5, 8  # rows and columns of tables
 
@@ -51,17 +53,17 @@ def render(shown: object) -> str | None:
 
 def render_samples(samples: "Samples") -> str:
     """Show samples as small pictures with their classes or names; masks lie over them."""
-    chosen = samples.take(evenly_spaced(len(samples), MAX_SHOWN))
-    values = chosen.values
-    if chosen.masks is not None:
-        pairs = zip(chosen.values, chosen.masks, strict=True)
-        values = np.stack([overlay(image, mask) for image, mask in pairs])
-    pictures = [
-        draw_sample(value, label or short_name(name), f"{label}: {name}" if label else name)
-        for value, label, name in zip(values, chosen.items.label_names(), chosen.names, strict=True)
-    ]
+    chosen = evenly_spaced(len(samples), MAX_SHOWN)
+    items, pictures, masks = samples.items.take(chosen), [], []
+    for row, label, name in zip(chosen.tolist(), items.label_names(), items.names, strict=True):
+        value = _thin(samples.values[row])
+        if samples.masks is not None:
+            masks.append(_thin(samples.masks[row]))
+            value = overlay(value, masks[-1])
+        alt = f"{label}: {name}" if label else name
+        pictures.append(draw_sample(value, label or short_name(name), alt))
     more = "" if len(chosen) == len(samples) else f", {len(chosen)} of them, evenly spaced"
-    legend = "" if chosen.masks is None else draw_legend(chosen.masks, samples.class_names)
+    legend = draw_legend(masks, samples.class_names) if masks else ""
     return make_cell(f"{samples!r}{more}", make_row(pictures) + legend)
 
 
@@ -157,7 +159,7 @@ def render_search_result(result: "SearchResult") -> str:
         f"SearchResult({found:,} nearest of {queries:,} {'query' if queries == 1 else 'queries'})"
     )
     if queries > MAX_QUERIES or found > MAX_FOUND:
-        head += f", {min(found, MAX_FOUND)} of {len(shown)}"
+        head += f", the nearest {min(found, MAX_FOUND)} of the first {len(shown)}"
     try:
         return make_cell(head, "".join(_found(result, number) for number in shown))
     except IsthmusError as error:  # an index alone knows names only, or a source is gone
@@ -177,11 +179,11 @@ KINDS: dict[str, Callable[[Any], str]] = {
 def _found(result: "SearchResult", number: int) -> str:
     """Return a row: the query, if its picture is known, and what was found."""
     values, query = result.values(number), result.query_values(number)
-    pictures = [] if query is None else [draw_sample(query, "query", "query")]
+    pictures = [] if query is None else [draw_sample(_thin(query), "query", "query")]
     for value, match in zip(values[:MAX_FOUND], result.matches(number), strict=False):
         what = match["label"] or short_name(match["name"])
         caption = f"{what} · {match['distance']:.3g}"
-        pictures.append(draw_sample(value, caption, f"{caption}: {match['name']}"))
+        pictures.append(draw_sample(_thin(value), caption, f"{caption}: {match['name']}"))
     return make_row(pictures)
 
 
@@ -192,3 +194,11 @@ def _table_of_matches(result: "SearchResult", shown: Sequence[int]) -> str:
         for match in result.matches(number)[:MAX_FOUND]
     ]
     return make_table(["query", "name", "class", "distance"], rows, numeric=1)
+
+
+def _thin(image: NDArray[Any]) -> NDArray[Any]:
+    """Return every n-th pixel of a very large image or mask; signals are left as they are."""
+    # Without reading the others: sixteen memory-mapped images of 8,000 × 8,000 are 3 GB.
+    is_signal = image.dtype != np.uint8
+    step = 1 if is_signal else max(1, min(image.shape[:2]) // MAX_READ)
+    return image[::step, ::step] if step > 1 else image

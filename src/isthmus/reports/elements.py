@@ -20,8 +20,8 @@ from isthmus.viz.mosaic import Pixels, resize, size_within, to_rgb, value_range
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIDE = 88  # pixels of a picture of a sample
-MAX_STEPS = 150  # points of a drawn signal
+SIDE = 72  # pixels of a picture of a sample
+MAX_STEPS, MAX_CHANNELS = 120, 4  # points and curves of a drawn signal
 MAX_CLASSES = 12  # in a legend
 WIDTH, FIGURE_DPI = 620, 110  # pixels of a figure; a map of 5,000 points takes 74 kB then
 HAIRLINE = "rgba(128,128,128,.45)"  # lines that are seen on white and on black
@@ -51,7 +51,7 @@ def _image_url(image: Pixels, width: int, height: int) -> str:
     picture, content = Image.fromarray(np.ascontiguousarray(pixels)), io.BytesIO()
     # JPEG saves most of large pictures and blurs small ones, which are shown enlarged.
     if picture.width * picture.height > SIDE * SIDE // 4:
-        picture.save(content, "JPEG", quality=85)
+        picture.save(content, "JPEG")
         return _url(content.getvalue(), "image/jpeg")
     picture.save(content, "PNG", optimize=True)
     return _url(content.getvalue(), "image/png")
@@ -66,9 +66,9 @@ def _signal_url(signal: NDArray[Any], width: int, height: int) -> str:
     x = np.linspace(1, width - 1, len(signal))
     y = height * (high - signal.astype(np.float64)) / (high - low)
     lines = "".join(
-        f'<polyline fill="none" stroke="{DISTINCT[channel % len(DISTINCT)]}" stroke-width="1.3" '
+        f'<polyline fill="none" stroke="{DISTINCT[channel]}" stroke-width="1.3" '
         f'points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[:, channel], strict=True))}"/>'
-        for channel in range(min(signal.shape[1], len(DISTINCT)))
+        for channel in range(min(signal.shape[1], MAX_CHANNELS))
     )
     frame = f'<rect width="100%" height="100%" fill="none" stroke="{HAIRLINE}"/>'
     svg = (
@@ -78,9 +78,10 @@ def _signal_url(signal: NDArray[Any], width: int, height: int) -> str:
     return _url(svg.encode(), "image/svg+xml")
 
 
-def draw_legend(masks: Pixels, class_names: Sequence[str]) -> str:
+def draw_legend(masks: Sequence[Pixels], class_names: Sequence[str]) -> str:
     """Name the colors of the classes that occur in masks."""
-    present = [int(label) for label in np.unique(masks) if label != VOID]
+    present = np.unique(np.concatenate([np.unique(mask) for mask in masks])).tolist()
+    present = [label for label in present if label != VOID]
     palette = colors(len(class_names))
     entries = [
         f'<span style="white-space:nowrap"><span style="color:rgb{tuple(palette[label].tolist())}">'
@@ -123,7 +124,7 @@ def draw_figure(figure: "Figure", alt: str) -> str:
 def make_table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: int) -> str:
     """Return a table; its last `numeric` columns are numbers and stand at the right."""
     words = len(header) - numeric
-    line = f"border:0;border-bottom:1px solid {HAIRLINE};padding:.15em .7em"
+    line = f"border:0;border-bottom:1px solid {HAIRLINE};padding:.15em .7em;min-width:0"
 
     def cells(tag: str, row: Sequence[str]) -> str:
         sides = ["left"] * words + ["right"] * numeric
@@ -134,9 +135,9 @@ def make_table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: in
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return (
-        '<table style="border-collapse:collapse;border:0;margin-top:.5em;'
-        f'font-variant-numeric:tabular-nums"><thead><tr>{cells("th", header)}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
+        '<div style="overflow-x:auto"><table style="border-collapse:collapse;border:0;'
+        'margin-top:.5em;font-variant-numeric:tabular-nums">'
+        f"<thead><tr>{cells('th', header)}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
