@@ -32,6 +32,7 @@ SLOW_FILES = {
     "test_encoders",
     "test_errors",
     "test_evaluate",
+    "test_export",
     "test_guides",
     "test_index",
     "test_inference_threads",

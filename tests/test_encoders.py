@@ -260,12 +260,40 @@ def test_scaling_is_never_guessed(components: np.ndarray, tmp_path: Path, refuse
     [
         ({"mean": (0.1, 0.2)}, "1 channels"),
         ({"std": 0.0}, "std must be above 0"),
-        ({"size": 0}, "size must be from 1"),
     ],
 )
 def test_wrong_scaling_is_refused(options: Any, culprit: str, file: Path) -> None:
     with pytest.raises(OptionError, match=culprit):
         OnnxEncoder(file, **options)
+
+
+def test_images_of_another_size_than_a_fixed_input_are_refused(
+    file: Path, refused: Refused
+) -> None:
+    with refused(OptionError, "pca.onnx", "16 × 16", "size"):
+        OnnxEncoder(file, size=32)
+
+
+def test_inputs_of_other_types_get_theirs_or_are_refused(
+    digits: Samples, components: np.ndarray, tmp_path: Path, refused: Refused
+) -> None:
+    half = write_encoder(tmp_path / "half.onnx", components, kind=TensorProto.FLOAT16)
+    features = OnnxEncoder(half, mean=0.25, std=0.5).encode(digits.values[:40])
+    np.testing.assert_allclose(features, expected(digits, components)[:40], atol=0.05)
+    whole = write_encoder(tmp_path / "whole.onnx", components, kind=TensorProto.INT64)
+    with refused(ModelError, "whole.onnx", "int64"):
+        OnnxEncoder(whole, mean=0.25, std=0.5)
+
+
+def test_a_batch_that_is_fixed_inside_is_reported(
+    digits: Samples, components: np.ndarray, tmp_path: Path, refused: Refused
+) -> None:
+    model = onnx.load(write_encoder(tmp_path / "e.onnx", components))
+    model.graph.node[1].CopyFrom(helper.make_node("Reshape", ["float", "fixed"], ["flat"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, SIDE**2]), "fixed"))
+    onnx.save(model, tmp_path / "baked.onnx")
+    with refused(ModelError, "baked.onnx"):
+        OnnxEncoder(tmp_path / "baked.onnx", mean=0.25, std=0.5).encode(digits.values[:3])
 
 
 def test_what_is_no_encoder_is_refused(tmp_path: Path, refused: Refused) -> None:

@@ -50,6 +50,7 @@ PUBLIC = [
     "describe_installation",
     "encode",
     "evaluate",
+    "export",
     "fit_map",
     "interpolate",
     "load",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isthmus.denoising import denoise as denoise
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.evaluate import evaluate as evaluate
+    from isthmus.exporting.export import export as export
     from isthmus.inference.encoders import OnnxEncoder as OnnxEncoder
     from isthmus.inference.encoders import TorchEncoder as TorchEncoder
     from isthmus.inference.load import load_model as load_model
@@ -78,6 +79,7 @@ _MODULES = {
     "describe_installation": "installation",
     "encode": "latent.codes",
     "evaluate": "evaluation.evaluate",
+    "export": "exporting.export",
     "fit_map": "latent.maps",
     "interpolate": "latent.interpolation",
     "load": "data.load",

@@ -10,15 +10,22 @@ import os
 import sys
 import threading
 import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from isthmus.errors import OptionError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+ITEMS_PER_THREAD = 2  # one that is computed, and one that is ready when it is done
 REUSED_BYTES = 2**30  # freed blocks up to this size stay with the process
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
@@ -98,6 +105,37 @@ def thread_count() -> int:
     cores = core_count()
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(int(wanted), cores) if wanted.isdigit() and int(wanted) else cores
+
+
+def map_in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, name: str
+) -> Generator[Result, None, None]:
+    """Yield `function` of each item, in order, computed by several threads.
+
+    Items are taken as they are needed: at most two for each thread are being computed or wait for
+    the caller, so that neither items nor results need to fit into memory.
+
+    Parameters
+    ----------
+    function : callable
+        Must release the interpreter while it computes.
+    items : iterable
+    threads : int
+    name : str
+        Of the threads, for debuggers.
+    """
+    pending: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(threads, name)
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            # The oldest first, for the order; waiting for it holds back the next items.
+            if len(pending) >= ITEMS_PER_THREAD * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _limit_threads() -> None:

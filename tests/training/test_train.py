@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,6 +137,12 @@ def test_resuming_loads_no_data_before_the_first_step(photos: Path, tmp_path: Pa
     training = resume(run.path, epochs=4)
     with pytest.raises(SourceError, match="photos"):
         next(training)
+
+
+@pytest.mark.parametrize("source", ["digits", np.zeros((20, 8, 8, 1), np.uint8)])
+def test_what_is_not_loaded_yet_is_refused(source: Any) -> None:
+    with pytest.raises(OptionError, match=r"not (str|ndarray); isthmus\.load turns"):
+        train(source)
 
 
 def test_masks_of_one_class_are_refused_before_a_run_is_made(

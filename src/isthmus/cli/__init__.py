@@ -6,12 +6,23 @@ Heavy modules are imported inside the commands, so that help answers at once.
 import sys
 from typing import NoReturn
 
-from isthmus.cli import apply, data, info, inspect, recipes, train, transposed
+from isthmus.cli import apply, data, export, info, inspect, recipes, train, transposed
 from isthmus.cli.app import app
 from isthmus.cli.terminal import console
 from isthmus.errors import IsthmusError, explain_missing_module
 
-__all__ = ["app", "apply", "data", "info", "inspect", "main", "recipes", "train", "transposed"]
+__all__ = [
+    "app",
+    "apply",
+    "data",
+    "export",
+    "info",
+    "inspect",
+    "main",
+    "recipes",
+    "train",
+    "transposed",
+]
 
 
 def main() -> None:

@@ -20,9 +20,8 @@ no pickling, work in daemon processes and for several loads at a time, and leave
 main thread.
 """
 
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import NamedTuple
@@ -34,12 +33,12 @@ from isthmus.data.manifest import Content, Manifest
 from isthmus.data.preprocess import MaskError, Preprocessing
 from isthmus.data.samples import VOID
 from isthmus.errors import SourceError, first_sentence
+from isthmus.runtime import map_in_threads
 
 MAX_CHUNK = 32  # pictures in one task: enough to make the cost of a task (50 µs) invisible
 MAX_CHUNK_BYTES = 2**22  # read for a task, and decoded by it
 MAX_BROKEN_SHARE = 0.10  # of all pictures; with more, something else is wrong with the source
 MAX_THREADS = 16  # of small pictures, more would only wait for the interpreter's lock
-TASKS_PER_THREAD = 2  # one being worked on, one waiting; more would only fill memory
 
 
 class DecodeTask(NamedTuple):
@@ -244,18 +243,10 @@ def _decode_in_threads(decoder: Decoder, chunks: Iterable[list[DecodeTask]]) -> 
 
     # joblib counts the cores of this container, which may have fewer than the machine.
     threads = min(joblib.cpu_count(), MAX_THREADS)
-    pending: deque[Future[list[Block]]] = deque()
-    pool = ThreadPoolExecutor(threads, "decode")
-    try:
-        for chunk in chunks:
-            pending.append(pool.submit(decoder.decode, chunk))
-            # The oldest first, for the order of the pictures; waiting for it holds back reading.
-            if len(pending) >= TASKS_PER_THREAD * threads:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # Not as many as torch computes with: decoding with OMP_NUM_THREADS=1 uses all cores.
+    with closing(map_in_threads(decoder.decode, chunks, threads, "decode")) as decoded:
+        for blocks in decoded:
+            yield from blocks
 
 
 def _require_content(content: Content) -> str | bytes:

@@ -49,7 +49,7 @@ def export(
     layer: str | None = None,
     precision: str = "32",
     format: str = "onnx",  # noqa: A002 - what users call it
-    samples: Samples | NDArray[Any] | None = None,
+    samples: Samples | NDArray[Any] | str | Path | None = None,
     track: Track = untracked,
 ) -> dict[str, Any]:
     """Write a trained model to a file that other programs can use without Isthmus.
@@ -77,11 +77,11 @@ def export(
     format : str
         "onnx"; "pt2", a program that `torch.export.load` loads; or "safetensors", the weights that
         `TrainedModel.load` loads.
-    samples : Samples or array, optional
-        Samples to check on; by default the held-out samples of the run. Without a run or its data
-        these are parts of photographs. int8 needs samples of the model's own kind.
+    samples : Samples, array or source, optional
+        Samples to check on; by default those of the run that it was not trained on. Without a run
+        or its data these are parts of photographs. int8 needs samples of the model's own kind.
     track : callable
-        Shows progress of reading the data of the run.
+        Shows progress of reading the data of the run or the source.
 
     Returns
     -------
@@ -220,9 +220,11 @@ def _choose_format(name: str, precision: str, part: str, layer: str | None) -> F
 def _gather(
     run: Run | None,
     model: TrainedModel,
-    samples: Samples | NDArray[Any] | None,
+    samples: Samples | NDArray[Any] | str | Path | None,
     track: Track,
 ) -> Evidence:
+    if isinstance(samples, str | Path):
+        samples = model.read(samples, track=track)
     if samples is not None:
         return of_samples(model, samples)
     if run is not None:

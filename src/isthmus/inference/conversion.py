@@ -133,8 +133,11 @@ def to_program(
     example = torch.zeros(2, *input_shape(model, part), dtype=_input_type(model, part))
     shapes = ({0: torch.export.Dim(BATCH)},)
     with _exporting, _quiet(), torch.no_grad():
-        program = Program(model, part, layer).eval()
-        return torch.export.export(program, (example,), dynamic_shapes=shapes, strict=False)
+        program = Program(model, part, layer).eval().requires_grad_(False)
+        exported = torch.export.export(program, (example,), dynamic_shapes=shapes, strict=False)
+    for node in exported.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine's source files
+    return exported
 
 
 def to_onnx(model: TrainedModel, part: Part = "whole", layer: str | None = None) -> bytes:

@@ -18,13 +18,19 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, OptionError, suggest
 from isthmus.files import fingerprint
 from isthmus.inference.model import CODE, Model, Values
-from isthmus.inference.onnx import open_onnx, read_model_file
+from isthmus.inference.onnx import open_onnx, read_model_file, run_onnx
 from isthmus.models.tasks import Task
 
 if TYPE_CHECKING:
     from torch import nn
 
 BATCH_SIZE = 32  # of images of 224 × 224 and more; smaller ones are fast enough with it
+INPUT_TYPES: dict[str, Any] = {  # of ONNX Runtime
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
 SCALE_REMEDY = (
     "give mean and std as (0, 0, 0) and (1, 1, 1) for pixels in [0, 1], or those of its training"
 )
@@ -61,9 +67,8 @@ class Encoder(Model):
         mean: float | Sequence[float],
         std: float | Sequence[float],
     ) -> None:
-        sides = (size, size) if isinstance(size, int) else (size[0], size[1])
         self._name = name
-        self.preprocessing = Preprocessing(size=sides, channels=channels)
+        self.preprocessing = Preprocessing(size=_as_sides(size), channels=channels)
         self.mean, self.std = (_by_channel(one, channels) for one in (mean, std))
         if not (self.std > 0).all():
             raise OptionError(f"std must be above 0 in every channel, not {self.std.tolist()}.")
@@ -181,8 +186,12 @@ class OnnxEncoder(Encoder):
         self._has_channels_last, channels, sides = _image_layout(self.path, self._input.shape)
         said = _read_metadata(self.path, self._session.get_modelmeta().custom_metadata_map)
         size = said.get("size", sides) if size is None else size
+        if size is not None and sides not in (None, _as_sides(size)):
+            raise OptionError(f"{path} takes images of {sides[0]} × {sides[1]}; leave size out.")
         if size is None:
             raise OptionError(f"{path} does not say the size of its images; give size in pixels.")
+        if self._input.type not in INPUT_TYPES:
+            raise ModelError(f"{path} takes inputs of {self._input.type}, not images.")
         if self._is_uint8:
             mean, std = 0.0, 1.0  # it scales the pixels itself
         mean, std = (said.get(k) if v is None else v for k, v in (("mean", mean), ("std", std)))
@@ -212,7 +221,8 @@ class OnnxEncoder(Encoder):
         if isinstance(fixed, int) and count < fixed:
             x = np.concatenate([x, np.repeat(x[-1:], fixed - count, axis=0)])
         name = self.outputs[0] if layer == CODE else layer
-        output = self._session.run([name], {self._input.name: x})[0]
+        inputs = {self._input.name: x.astype(INPUT_TYPES[self._input.type])}
+        output = run_onnx(self._session, name, inputs, self.name)
         return np.asarray(output[:count], np.float32)
 
     def _scale(self, block: NDArray[np.uint8]) -> NDArray[Any]:
@@ -292,6 +302,10 @@ class TorchEncoder(Encoder):
                 "in a module that returns one."
             )
         return output.float().cpu().numpy()
+
+
+def _as_sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _by_channel(values: float | Sequence[float], channels: int) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ class Model(Displayed, ABC):
         if not len(z):
             raise ModelError("there are no codes to decode; give at least one.")
         blocks = self._split(np.ascontiguousarray(z, np.float32))
-        return self._collect(map(self._decode, blocks), len(z), "Decoding", track)
+        return self._collect(self._map(self._decode, blocks), len(z), "Decoding", track)
 
     def reconstruct(self, values: Values, *, track: Track = untracked) -> NDArray[Any]:
         """Encode and decode samples; returns samples of the same kind.
@@ -141,7 +141,7 @@ class Model(Displayed, ABC):
             If the model is not an autoencoder.
         """
         self.require_task("reconstruct")
-        blocks = map(self._reconstruct, self.blocks(values))
+        blocks = self._map(self._reconstruct, self.blocks(values))
         return self._collect(blocks, len(values), "Reconstructing", track)
 
     def predict(
@@ -173,7 +173,7 @@ class Model(Displayed, ABC):
             If the model is an autoencoder.
         """
         self.require_task("classify", "segment")
-        return map(self._predict, self.blocks(values))
+        return self._map(self._predict, self.blocks(values))
 
     def probabilities(self, values: Values, *, track: Track = untracked) -> NDArray[np.float32]:
         """Return the probability of each class, for each sample or each pixel.
@@ -188,7 +188,7 @@ class Model(Displayed, ABC):
             If the model is an autoencoder.
         """
         self.require_task("classify", "segment")
-        blocks = map(self._probabilities, self.blocks(values))
+        blocks = self._map(self._probabilities, self.blocks(values))
         return self._collect(blocks, len(values), "Predicting", track)
 
     # -- identity -----------------------------------------------------------------------------
@@ -266,6 +266,12 @@ class Model(Displayed, ABC):
 
     def _probabilities(self, block: NDArray[Any]) -> NDArray[np.float32]:
         raise NotImplementedError
+
+    def _map(
+        self, compute: Callable[[NDArray[Any]], NDArray[Any]], blocks: Iterable[NDArray[Any]]
+    ) -> Iterator[NDArray[Any]]:
+        """Compute blocks in order; an engine may compute several of them at once."""
+        return map(compute, blocks)
 
     def _collect(
         self, batches: Iterable[NDArray[Any]], count: int, title: str, track: Track

@@ -130,7 +130,7 @@ class OnnxModel(Model):
 
     def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
         self._require_part("decoder")
-        return self._decoder.run([RECONSTRUCTION], {CODE: z})[0]  # type: ignore[no-any-return]
+        return run_onnx(self._decoder, RECONSTRUCTION, {CODE: z}, self.name)
 
     def _reconstruct(self, block: NDArray[Any]) -> NDArray[Any]:
         self._require_part("whole")
@@ -146,7 +146,7 @@ class OnnxModel(Model):
 
     def _run(self, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
         # Only what this output needs is computed: a code without the decoder behind it.
-        return self._session.run([output], inputs)[0]  # type: ignore[no-any-return]
+        return run_onnx(self._session, output, inputs, self.name)
 
     @cached_property
     def _decoder(self) -> "InferenceSession":
@@ -189,6 +189,22 @@ def open_onnx(content: bytes, name: str) -> "InferenceSession":
         return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # its errors have no class in common but this one
         raise ModelError(f"{name} is no ONNX model: {first_sentence(error)}.") from error
+
+
+def run_onnx(
+    session: "InferenceSession", output: str, inputs: dict[str, NDArray[Any]], name: str
+) -> NDArray[Any]:
+    """Compute one output.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot compute these inputs.
+    """
+    try:
+        return session.run([output], inputs)[0]  # type: ignore[no-any-return]
+    except Exception as error:  # its errors have no class in common but this one
+        raise ModelError(f"{name} cannot be computed: {first_sentence(error)}.") from error
 
 
 def read_model_file(path: Path) -> bytes:

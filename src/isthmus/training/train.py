@@ -177,6 +177,7 @@ def train(
     ...     print(progress.epoch, progress.loss)
     """
     config = config or TrainingConfig()
+    _require_samples(samples)
     _reject_no_time(max_minutes)
     path = None if out is None else Path(out)
     if path is not None:
@@ -345,6 +346,15 @@ def _reject_batch_of_one(model_config: ModelConfig, config: TrainingConfig) -> N
     if has_batch_norm(model_config.build_on_meta()):
         raise OptionError(
             f"{model_config.model} normalizes over the batch; take a batch size of at least 2."
+        )
+
+
+def _require_samples(samples: object) -> None:
+    """Reject an array or the name of a source, which `train` seems to take at first sight."""
+    if not isinstance(samples, Samples):
+        raise OptionError(
+            f"train takes Samples, not {type(samples).__name__}; isthmus.load turns sources and "
+            "arrays into them."
         )
 
 
