@@ -229,13 +229,14 @@ def test_the_weights_are_those_of_the_run(cards: Path, runs: Path) -> None:
 def test_an_exported_file_is_published_if_it_is_of_this_model(
     runs: Path, tmp_path: Path, refused: Refused
 ) -> None:
-    run = Run.open(Path(shutil.copytree(runs / "plain", tmp_path / "run")))
-    (run.path / "model.onnx").write_bytes(to_onnx(run.model()))
-    assert "onnx" in parts(write_card(run, out=tmp_path / "card"))[1]
-    assert (tmp_path / "card/model.onnx").read_bytes() == (run.path / "model.onnx").read_bytes()
-    other = Run.open(runs / "denoiser")
-    with refused(ModelError, "model.onnx was exported from another model", "export"):
-        write_card(other, out=tmp_path / "other", onnx=run.path / "model.onnx")
+    run, file = Run.open(runs / "plain"), tmp_path / "mine.onnx"
+    done("export", runs / "plain", "--out", file)
+    done("card", runs / "plain", "--onnx", file, "--out", tmp_path / "card")
+    assert "`model.onnx` answers the same" in parts(tmp_path / "card")[1]
+    assert (tmp_path / "card/model.onnx").read_bytes() == file.read_bytes()
+    assert "onnx" not in parts(write_card(run, out=tmp_path / "without"))[1]
+    with refused(ModelError, "mine.onnx was exported from another model", "export"):
+        write_card(Run.open(runs / "denoiser"), out=tmp_path / "other", onnx=file)
     (tmp_path / "part.onnx").write_bytes(to_onnx(run.model(), "encoder"))
     with refused(ModelError, "part.onnx holds only the encoder"):
         write_card(run, out=tmp_path / "other", onnx=tmp_path / "part.onnx")

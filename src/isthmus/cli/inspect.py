@@ -166,7 +166,7 @@ def card(
         Path | None,
         typer.Option(
             help="A file that isthmus export wrote of this model, to publish as well; by default "
-            "model.onnx in the run folder, if there is one."
+            "none."
         ),
     ] = None,
     license_name: Annotated[

@@ -111,8 +111,7 @@ def write_card(
     out : Path, optional
         The folder to create; by default card in the run folder.
     onnx : Path, optional
-        A file that `isthmus export` wrote of this model, to publish as well; by default model.onnx
-        of the run folder, if there is one.
+        A file that `isthmus export` wrote of this model, to publish as well.
     license : str, optional
         A name of https://huggingface.co/docs/hub/repositories-licenses; by default the card says
         where to fill it in.
@@ -138,8 +137,6 @@ def write_card(
     if not run.history():
         raise RunError(f"{run.name} has no whole epoch yet; isthmus resume continues it.")
     session = Session(run, samples, track=track)
-    if onnx is None and not run.is_in_memory and (run.path / ONNX_FILE).is_file():
-        onnx = run.path / ONNX_FILE
     files = {MODEL_FILE: session.trained.to_bytes()}
     if onnx is not None:
         files[ONNX_FILE] = _read_onnx(onnx, session)
