@@ -96,8 +96,8 @@ def write_card(
     run: Run,
     samples: Samples | None = None,
     *,
-    out: Path | None = None,
-    onnx: Path | None = None,
+    out: str | Path | None = None,
+    onnx: str | Path | None = None,
     license: str | None = None,  # noqa: A002 - the word of the Hub
     track: Track = untracked,
 ) -> Path:
@@ -132,14 +132,14 @@ def write_card(
     IsthmusError
         If the run's data is gone or has changed.
     """
-    out = out or run.path / "card"
+    out = Path(out) if out else run.path / "card"
     require_free(out)
     if not run.history():
         raise RunError(f"{run.name} has no whole epoch yet; isthmus resume continues it.")
     session = Session(run, samples, track=track)
     files = {MODEL_FILE: session.trained.to_bytes()}
     if onnx is not None:
-        files[ONNX_FILE] = _read_onnx(onnx, session)
+        files[ONNX_FILE] = _read_onnx(Path(onnx), session)
     evaluation = session.evaluate()
     pictures = draw_pictures(session, evaluation)
     name = run.path.resolve().name if out.parent == _folder(run) else out.resolve().name
