@@ -19,6 +19,7 @@ DATA = os.environ.get("ISTHMUS_DATA", "")  # before a test sets another
 SLOW_FILES = {
     "test_cache",
     "test_canvas",
+    "test_card",
     "test_catalog",
     "test_cells",
     "test_cli",

@@ -60,6 +60,7 @@ PUBLIC = [
     "split_samples",
     "summarize",
     "train",
+    "write_card",
     "write_comparison",
     "write_report",
 ]

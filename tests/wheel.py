@@ -178,7 +178,6 @@ def write_models(folder: Path) -> NDArray[np.float32]:
     from PIL import Image
 
     import isthmus
-    from isthmus.inference.conversion import to_onnx
 
     digits = isthmus.load("digits", limit=200)
     config = isthmus.TrainingConfig(epochs=2)
@@ -187,7 +186,7 @@ def write_models(folder: Path) -> NDArray[np.float32]:
         training = isthmus.train(digits, name, code_size=size, config=config)
         list(training)
         models[file] = training.run.model()
-        (folder / f"{file}.onnx").write_bytes(to_onnx(models[file]))
+        isthmus.export(models[file], folder / f"{file}.onnx", samples=digits)
     (folder / "noisy").mkdir()
     for row, name in enumerate(("digit.png", "other.png", "noisy/one.png")):
         Image.fromarray(digits.values[row, ..., 0]).save(folder / name)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from isthmus.models.registry import MODELS as MODELS
     from isthmus.models.summary import summarize as summarize
     from isthmus.progress import show_progress as show_progress
+    from isthmus.reports.card import write_card as write_card
     from isthmus.reports.comparison import write_comparison as write_comparison
     from isthmus.reports.run import write_report as write_report
     from isthmus.session import Session as Session
@@ -89,6 +90,7 @@ _MODULES = {
     "split_samples": "data.split",
     "summarize": "models.summary",
     "train": "training.train",
+    "write_card": "reports.card",
     "write_comparison": "reports.comparison",
     "write_report": "reports.run",
 }

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli.app import Json, app
+from isthmus.cli.completion import complete_run
 from isthmus.cli.terminal import print_result, track
 
 QUALITIES = {  # metric: what it is called, and how it is written
@@ -17,7 +18,10 @@ QUALITIES = {  # metric: what it is called, and how it is written
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="The run folder, or a file of weights.")],
+    run: Annotated[
+        Path,
+        typer.Argument(help="The run folder, or a file of weights.", autocompletion=complete_run),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(

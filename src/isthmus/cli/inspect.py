@@ -156,6 +156,43 @@ def report_command(
 
 
 @app.command()
+def card(
+    run: RunFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to create; by default card in the run folder."),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that isthmus export wrote of this model, to publish as well; by default "
+            "none."
+        ),
+    ] = None,
+    license_name: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            help="Name of a license, such as apache-2.0; by default the card has a line to fill "
+            "in.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a folder to publish, such as on the Hugging Face Hub: a model card and the weights.
+
+    Example: isthmus card runs/mine --out published/
+    """
+    from isthmus.reports.card import write_card
+    from isthmus.training.run import Run
+
+    folder = write_card(Run.open(run), out=out, onnx=onnx, license=license_name, track=track)
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    text = f"{folder}: {', '.join(files)}\nIts pictures show test samples; look before you publish."
+    print_result({"folder": str(folder), "files": files}, text, as_json)
+
+
+@app.command()
 def activations(
     run: RunFolder,
     image: Annotated[str, typer.Argument(help="An image file.")],

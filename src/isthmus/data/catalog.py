@@ -59,6 +59,8 @@ class Dataset:
     ----------
     name, description, counts, origin : str
         For people: what it is, how many samples it has, where it comes from.
+    hub : str
+        Its name on the Hugging Face Hub, if it is there.
     files : tuple of Remote
         The files to download.
     alternatives : tuple of str
@@ -83,6 +85,7 @@ class Dataset:
     description: str
     counts: str
     origin: str
+    hub: str = ""
     files: tuple[Remote, ...] = ()
     alternatives: tuple[str, ...] = ()
     crop: int | None = None
@@ -302,6 +305,7 @@ DATASETS = {
             description="handwritten digits, 28 × 28, gray",
             counts="60,000 + 10,000",
             origin="LeCun, Cortes and Burges",
+            hub="ylecun/mnist",
             files=_idx_files(
                 MNIST_URL,
                 (
@@ -317,6 +321,7 @@ DATASETS = {
             description="pictures of clothing, 28 × 28, gray",
             counts="60,000 + 10,000",
             origin="Zalando Research",
+            hub="zalando-datasets/fashion_mnist",
             files=_idx_files(
                 FASHION_URL,
                 (
@@ -361,6 +366,7 @@ DATASETS = {
             description="photographs of cats and dogs, at 64 × 64, RGB",
             counts="25,000",
             origin="Microsoft and Petfinder",
+            hub="microsoft/cats_vs_dogs",
             files=(Remote(CATS_DOGS_URL, "kagglecatsanddogs_5340.zip"),),
             alternatives=("cats-dogs.tar",),
             size=(64, 64),

@@ -4,6 +4,7 @@ from typing import Any
 
 from isthmus.evaluation.filters import FILTERS
 
+ADVICE = "Train longer, or try another model."  # ends a verdict where a baseline does better
 BASELINE_TITLES = {
     "pca": "PCA with {components:,} components",
     "mean": "the mean training sample",
@@ -88,7 +89,7 @@ def reconstruction_verdict(evaluation: dict[str, Any]) -> str:
         )
     return (
         f"PCA with {components:,} components does better: its error is {1 - pca / mse:.0%} lower. "
-        "Train longer, or try another model."
+        f"{ADVICE}"
     )
 
 
@@ -109,9 +110,7 @@ def prediction_verdict(rows: list[tuple[str, float]], what: str) -> str:
         return f"{result}; the best baseline, {name}, reaches {best:.1%}."
     if accuracy == best:
         return f"{result}, no more than a baseline, {name}."
-    return (
-        f"{result}; a baseline does better: {name}, {best:.1%}. Train longer, or try another model."
-    )
+    return f"{result}; a baseline does better: {name}, {best:.1%}. {ADVICE}"
 
 
 def _encoder_title(evaluation: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Samples
-from isthmus.errors import ModelError, OptionError
+from isthmus.errors import ModelError, OptionError, describe_unknown, require_known
 from isthmus.exporting.agreement import TOLERANCE, compare
 from isthmus.exporting.answers import OnnxProgram, TorchProgram
 from isthmus.exporting.evidence import Evidence, of_run, of_samples, substitutes
@@ -201,15 +201,12 @@ def _open(model: TrainedModel | Run | str | Path) -> tuple[Run | None, TrainedMo
 
 def _choose_format(name: str, precision: str, part: str, layer: str | None) -> Format:
     """Return the format of that name, or reject what it does not have."""
-    if precision not in PRECISIONS:
-        raise OptionError(
-            f"there is no precision {precision!r}; there are {', '.join(PRECISIONS)}."
-        )
+    require_known("precision", precision, PRECISIONS)
     for kind in FORMATS:
         if kind == name:
             break
     else:
-        raise OptionError(f"there is no format {name!r}; there are {', '.join(FORMATS)}.")
+        raise OptionError(f"{describe_unknown('format', name, FORMATS)}.")
     if precision != "32" and kind != "onnx":
         raise OptionError(f"{kind} files are of precision 32; for {precision} take onnx.")
     if kind == "safetensors" and (part, layer) != ("whole", None):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from isthmus.errors import IsthmusError, OptionError
+from isthmus.errors import OptionError, describe_unknown, missing_package
 from isthmus.files import fingerprint, to_json
 from isthmus.inference.contract import (
     BATCH,
@@ -242,7 +242,7 @@ def choose_part(model: TrainedModel, part: str, layer: str | None = None) -> Par
         if part == known:
             break
     else:
-        raise OptionError(f"there is no part {part!r}; there are {', '.join(PARTS)}.")
+        raise OptionError(f"{describe_unknown('part', part, PARTS)}.")
     if known == "decoder":
         model.require_task("reconstruct")
     if layer is None:
@@ -260,12 +260,10 @@ def input_shape(model: TrainedModel, part: Part) -> tuple[int, ...]:
 
 
 def require_packages(*names: str) -> None:
-    """Raise an IsthmusError if a package that an export needs is missing."""
+    """Raise an OptionError if a package that an export needs is missing."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise IsthmusError(
-                f"ONNX files need {name}; install it with pip install 'isthmus[onnx]'."
-            )
+            raise missing_package("an ONNX file", name, "onnx")
 
 
 def _input_type(model: TrainedModel, part: Part) -> torch.dtype:

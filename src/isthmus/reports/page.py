@@ -1,12 +1,17 @@
-"""Self-contained HTML pages."""
+"""Pages from templates: self-contained HTML, and Markdown."""
 
 import base64
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from isthmus.viz.canvas import to_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PLAIN = re.compile(r"[A-Za-z](?:[\w./ -]*\w)?")  # texts that YAML takes without quotes …
+RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}  # … but for these
 
 
 def render(template: str, **values: Any) -> bytes:
@@ -15,12 +20,60 @@ def render(template: str, **values: Any) -> bytes:
 
     environment = Environment(
         loader=PackageLoader("isthmus.reports"),
-        autoescape=True,  # names of files and classes are data, and may look like HTML
+        # Names of files and classes are data, and may look like HTML or Markdown.
+        autoescape=template.endswith(".html.jinja"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["markdown"] = escape_markdown
+    environment.filters["yaml"] = to_yaml
     return environment.get_template(template).render(**values).encode()
+
+
+def escape_markdown(text: str) -> str:
+    r"""Return text that Markdown shows as it is, also in a cell of a table.
+
+    Examples
+    --------
+    >>> print(escape_markdown("a_b | <c>"))
+    a\_b \| \<c\>
+    """
+    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text)
+
+
+def to_yaml(value: Any) -> str:
+    """Return dictionaries, lists, texts and numbers as YAML in blocks, which people can edit.
+
+    Examples
+    --------
+    >>> print(to_yaml({"tags": ["a", "b: c"], "results": [{"value": 0.5, "name": "no"}]}))
+    tags:
+    - a
+    - "b: c"
+    results:
+    - value: 0.5
+      name: "no"
+    """
+    return "\n".join(_yaml_lines(value))
+
+
+def _yaml_lines(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [line for key, one in value.items() for line in _yaml_entry(key, one)]
+    if isinstance(value, list):
+        items = [_yaml_lines(one) for one in value]
+        return [("  " if row else "- ") + line for item in items for row, line in enumerate(item)]
+    if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in RESERVED:
+        return [value]
+    return [json.dumps(value, ensure_ascii=False)]  # which is YAML, too
+
+
+def _yaml_entry(key: str, value: Any) -> list[str]:
+    lines = _yaml_lines(value)
+    if not isinstance(value, dict | list):
+        return [f"{key}: {lines[0]}"]
+    return [f"{key}:", *(f"  {line}" if isinstance(value, dict) else line for line in lines)]
 
 
 def to_data_url(figure: "Figure") -> str:

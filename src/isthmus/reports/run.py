@@ -150,7 +150,7 @@ def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]
         "compared": compare_reconstructions(evaluation),
         "representations": compare_representations(evaluation) if "codes" in evaluation else [],
         "verdict": reconstruction_verdict(evaluation),
-        "grid": to_data_url(_examples(session)),
+        "grid": to_data_url(draw_examples(session)),
         "map": to_data_url(figure),
         "map_note": note,
         "searches": to_data_url(nearest_training_samples(session, queries, pool)),
@@ -210,7 +210,7 @@ def map_section(
     return scatter(fitted_map), describe_quality(quality)
 
 
-def _examples(session: Session) -> "Figure":
+def draw_examples(session: Session) -> "Figure":
     """Draw test samples, their codes and reconstructions, named by class where there is one."""
     indices = example_indices(session)
     examples = session.samples.take(indices)
