@@ -35,13 +35,13 @@ def test_a_copy_answers_as_its_network_and_has_plain_layers(name: str) -> None:
     network = build_model(name, row.shape, class_names=row.class_names).eval()
     before = [type(part) for part in network.modules()]
     x = torch.rand(3, *row.shape)
-    for fold in (True, False):
-        copy = plain_copy(network, fold=fold)
+    for fuse in (True, False):
+        copy = plain_copy(network, fuse=fuse)
         assert not any(isinstance(part, FusedSequential) for part in copy.modules())
         torch.testing.assert_close(copy(x), network(x), rtol=0, atol=1e-5)
         has_upsampling = any(isinstance(part, nn.Upsample) for part in network.modules())
         assert any(isinstance(part, nn.Upsample) for part in copy.modules()) == (
-            has_upsampling and not fold
+            has_upsampling and not fuse
         )
-    assert list(copy.state_dict()) == list(network.state_dict())  # without folding
+    assert list(copy.state_dict()) == list(network.state_dict())  # where nothing is fused
     assert [type(part) for part in network.modules()] == before

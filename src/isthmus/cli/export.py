@@ -61,8 +61,8 @@ def export(
 
     Example: isthmus export runs/mine --out mine.onnx
     """
-    from isthmus.exporting.export import default_name
     from isthmus.exporting.export import export as export_model
+    from isthmus.exporting.place import default_name
 
     result = export_model(
         run,

@@ -2,13 +2,9 @@
 
 import io
 import json
-import zipfile
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import safetensors
 import torch
 from numpy.typing import NDArray
 
@@ -18,9 +14,10 @@ from isthmus.errors import ModelError, OptionError, describe_unknown, require_kn
 from isthmus.exporting.agreement import TOLERANCE, compare
 from isthmus.exporting.answers import OnnxProgram, TorchProgram
 from isthmus.exporting.evidence import Evidence, of_run, of_samples, substitutes
+from isthmus.exporting.place import FORMATS, Format, require_place
 from isthmus.exporting.precision import PRECISIONS, to_half, to_int8
 from isthmus.exporting.quality import measure_quality
-from isthmus.files import require_writable_place, write_bytes
+from isthmus.files import write_bytes
 from isthmus.inference.contract import KEY, Part
 from isthmus.inference.conversion import (
     choose_part,
@@ -36,9 +33,6 @@ from isthmus.training.store import is_run
 
 if TYPE_CHECKING:
     import onnx
-
-Format = Literal["onnx", "pt2", "safetensors"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def export(
@@ -127,67 +121,6 @@ def export(
     return result | {"bytes": len(content)}
 
 
-def default_name(model: Path, part: str, layer: str | None, precision: str, kind: str) -> str:
-    """Return what an export of a run folder or file is called if its user does not say.
-
-    Examples
-    --------
-    >>> default_name(Path("runs/mine"), "encoder", None, "int8", "onnx")
-    'mine-encoder-int8.onnx'
-    """
-    words = [model.absolute().stem, layer or part, precision]
-    return "-".join(word for word in words if word not in ("whole", "32")) + f".{kind}"
-
-
-def require_place(out: Path, kind: Format) -> None:
-    """Reject a path that cannot be written to, or holds what `export` has not written.
-
-    Raises
-    ------
-    OptionError, IsthmusError
-    """
-    if out.suffix != f".{kind}":
-        raise OptionError(f"{kind} files end in .{kind}; {out} has another ending.")
-    require_writable_place(out)
-    if is_run(out.parent):
-        raise OptionError(f"{out.parent} is a run folder; write {out.name} to another one.")
-    if out.exists() and not READERS[kind](out):
-        raise OptionError(f"{out} exists and is no export of Isthmus; choose another name.")
-
-
-def _is_our_onnx(file: Path) -> bool:
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        proto = onnx.load(file, load_external_data=False)
-    except DecodeError:
-        return False
-    return KEY in (entry.key for entry in proto.metadata_props)
-
-
-def _is_our_pt2(file: Path) -> bool:
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return any(PurePosixPath(name).name == KEY for name in archive.namelist())
-
-
-def _is_our_safetensors(file: Path) -> bool:
-    try:
-        with safetensors.safe_open(file, "np") as content:
-            return KEY in (content.metadata() or {})
-    except safetensors.SafetensorError:
-        return False
-
-
-READERS: dict[Format, Callable[[Path], bool]] = {
-    "onnx": _is_our_onnx,
-    "pt2": _is_our_pt2,
-    "safetensors": _is_our_safetensors,
-}
-
-
 def _open(model: TrainedModel | Run | str | Path) -> tuple[Run | None, TrainedModel]:
     if isinstance(model, str | Path):
         if not is_run(model):
@@ -195,8 +128,8 @@ def _open(model: TrainedModel | Run | str | Path) -> tuple[Run | None, TrainedMo
         model = Run.open(model)
     if isinstance(model, Run):
         return model, model.model()
-    # Reduced precision is the runtime's choice; the file holds the weights as they are.
-    return None, replace(model, precision="32")
+    # On the CPU and in float32: where and how to compute is up to the program that uses the file.
+    return None, TrainedModel.from_bytes(model.to_bytes())
 
 
 def _choose_format(name: str, precision: str, part: str, layer: str | None) -> Format:

@@ -117,12 +117,16 @@ class _Reader:
 def _quiet() -> Iterator[None]:
     """Keep the quantizer's advice, which it gives by the root logger, from the user."""
     root = logging.getLogger()
+    # Without any handler, `logging.warning` would give the program one for good.
+    handler = logging.NullHandler()
+    root.addHandler(handler)
     root.addFilter(_is_error)
     try:
         with ignored_warnings:
             yield
     finally:
         root.removeFilter(_is_error)
+        root.removeHandler(handler)
 
 
 def _is_error(record: logging.LogRecord) -> bool:

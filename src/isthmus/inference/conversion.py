@@ -66,8 +66,8 @@ class Program(nn.Module):
         self.preprocessing = model.preprocessing
         self.activate: Callable[[Tensor], Tensor] = model.activate
         self.task, self.part = model.config.task, part
-        # A layer keeps its name and its output only if nothing is folded.
-        self.network = plain_copy(_copy(model.module), fold=layer is None)
+        # A layer keeps its name and its output only if nothing is fused.
+        self.network = plain_copy(_copy(model.module), fuse=layer is None)
         self.output: str | None = None if layer is None else model.layer(layer).output
         self._recorded: list[Tensor] = []
         if self.output is not None:

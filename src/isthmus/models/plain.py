@@ -4,7 +4,6 @@
 of its own. Formats such as ONNX have neither, but a sub-pixel layer (`nn.PixelShuffle`) they have.
 """
 
-import itertools
 from collections import OrderedDict
 from typing import cast
 
@@ -14,6 +13,10 @@ from torch.nn import functional
 from isthmus.models.layers import AnyModule, FusedSequential
 from isthmus.models.recorder import copy_modules
 from isthmus.models.upsampling import can_fold, fold_kernel
+
+# Activations that pooling may go before, see `layers.fuse`: then they compute a quarter of the
+# numbers. ReLU is left, as runtimes compute it within the convolution.
+EXCHANGED = (nn.ELU, nn.SELU)
 
 
 class SubpixelConv2d(nn.Module):
@@ -62,35 +65,40 @@ class SubpixelConv2d(nn.Module):
         return needed - side - self.before
 
 
-def plain_copy(network: AnyModule, *, fold: bool = True) -> AnyModule:
+def plain_copy(network: AnyModule, *, fuse: bool = True) -> AnyModule:
     """Return a copy of a network whose sequences are plain ones; both share their tensors.
 
     Parameters
     ----------
     network : nn.Module
         In evaluation mode; it is left as it is.
-    fold : bool
-        Replace upsampling before a convolution by a `SubpixelConv2d`, which has the name of the
-        convolution. Otherwise the copy has the layers of the network, under the same names.
+    fuse : bool
+        Exchange and replace layers as `FusedSequential` does, so that less is computed: a
+        `SubpixelConv2d` has the name of its convolution. Otherwise each layer of the copy computes
+        what the layer of the same name in the network does.
     """
     network = copy_modules(network)
     for name, part in list(network.named_modules()):
         if isinstance(part, FusedSequential):
-            _replace(network, name, nn.Sequential(_layers(part, fold)))
+            layers = OrderedDict(part.named_children())
+            _replace(network, name, nn.Sequential(_fuse(layers) if fuse else layers))
     return network.eval()
 
 
-def _layers(sequence: nn.Sequential, fold: bool) -> "OrderedDict[str, nn.Module]":
-    """Return the layers of a sequence by their names, with pairs folded."""
-    layers = OrderedDict(sequence.named_children())
-    names = list(layers)
-    for name, following in itertools.pairwise(names):
-        layer, convolution = layers[name], layers[following]
-        if fold and isinstance(convolution, nn.Conv2d) and can_fold(layer, convolution):
-            scale = int(cast("float", layer.scale_factor))
-            layers[following] = SubpixelConv2d(convolution, scale)
-            del layers[name]
-    return layers
+def _fuse(layers: "OrderedDict[str, nn.Module]") -> "OrderedDict[str, nn.Module]":
+    """Return layers by their names, pairs of which are exchanged or one layer."""
+    fused: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, following in layers.items():
+        last, layer = next(reversed(fused.items()), ("", None))
+        if isinstance(layer, EXCHANGED) and isinstance(following, nn.MaxPool2d):
+            del fused[last]
+            fused |= {name: following, last: layer}
+        elif layer is not None and isinstance(following, nn.Conv2d) and can_fold(layer, following):
+            del fused[last]
+            fused[name] = SubpixelConv2d(following, int(cast("float", layer.scale_factor)))
+        else:
+            fused[name] = following
+    return fused
 
 
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:

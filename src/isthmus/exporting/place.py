@@ -1,0 +1,77 @@
+"""Where an export is written: its name, and what is not replaced by it."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
+
+import safetensors
+
+from isthmus.errors import OptionError
+from isthmus.files import require_writable_place
+from isthmus.inference.contract import KEY
+from isthmus.training.run import is_run
+
+Format = Literal["onnx", "pt2", "safetensors"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def default_name(model: Path, part: str, layer: str | None, precision: str, kind: str) -> str:
+    """Return what an export of a run folder or file is called if its user does not say.
+
+    Examples
+    --------
+    >>> default_name(Path("runs/mine"), "encoder", None, "int8", "onnx")
+    'mine-encoder-int8.onnx'
+    """
+    words = [model.absolute().stem, layer or part, precision]
+    return "-".join(word for word in words if word not in ("whole", "32")) + f".{kind}"
+
+
+def require_place(out: Path, kind: Format) -> None:
+    """Reject a path that cannot be written to, or holds what `export` has not written.
+
+    Raises
+    ------
+    OptionError, IsthmusError
+    """
+    if out.suffix != f".{kind}":
+        raise OptionError(f"{kind} files end in .{kind}; {out} has another ending.")
+    require_writable_place(out)
+    if is_run(out.parent):
+        raise OptionError(f"{out.parent} is a run folder; write {out.name} to another one.")
+    if out.exists() and not READERS[kind](out):
+        raise OptionError(f"{out} exists and is no export of Isthmus; choose another name.")
+
+
+def _is_our_onnx(file: Path) -> bool:
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        proto = onnx.load(file, load_external_data=False)
+    except DecodeError:
+        return False
+    return KEY in (entry.key for entry in proto.metadata_props)
+
+
+def _is_our_pt2(file: Path) -> bool:
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(PurePosixPath(name).name == KEY for name in archive.namelist())
+
+
+def _is_our_safetensors(file: Path) -> bool:
+    try:
+        with safetensors.safe_open(file, "np") as content:
+            return KEY in (content.metadata() or {})
+    except safetensors.SafetensorError:
+        return False
+
+
+READERS: dict[Format, Callable[[Path], bool]] = {
+    "onnx": _is_our_onnx,
+    "pt2": _is_our_pt2,
+    "safetensors": _is_our_safetensors,
+}
