@@ -148,7 +148,8 @@ def squared_errors(
     """
     import torch
 
-    kind = torch.float64 if samples.is_signal else torch.float32
+    is_precise = samples.is_signal and next(model.module.parameters()).device.type != "mps"
+    kind = torch.float64 if is_precise else torch.float32
     module = copy.deepcopy(model.module).to(kind)
     errors = np.empty(len(samples), np.float64)
     start = 0
