@@ -51,6 +51,8 @@ SLOW_FILES = {
     "test_report",
     "test_results",
     "test_segmenters",
+    "test_sklearn",
+    "test_sklearn_checks",
 }
 
 

@@ -1,6 +1,7 @@
 """`TrainedModel`: its file is all that is needed, and a sample's answer depends on no other."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_the_weights_file_alone_is_enough(run: Run, digits: Samples, tmp_path: P
     )
     run.model().save(tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == copy.read_bytes()
+
+
+def test_a_pickle_holds_what_the_file_holds(run: Run, digits: Samples) -> None:
+    model = TrainedModel.load(run.path, precision="bf16")
+    copied = pickle.loads(pickle.dumps(model))
+    assert copied.precision == "bf16"
+    assert copied.fingerprint == model.fingerprint
+    np.testing.assert_array_equal(copied.encode(digits), model.encode(digits))
 
 
 def test_preprocessing_travels_with_the_weights(run: Run, digits: Samples, tmp_path: Path) -> None:

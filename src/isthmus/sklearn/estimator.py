@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from isthmus.data.samples import Samples
 from isthmus.data.split import hold_out
 from isthmus.sklearn.inputs import Layout, read_samples
+from isthmus.training.config import default_epochs
 
 if TYPE_CHECKING:
     from isthmus.data.corruption import Corruption
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from isthmus.training.run import Run
 
 NOISE_SEED = 0  # of the noise to measure a denoiser with: all are measured on the same
+
+# Tables are small, and so are models of vectors. Of 400 vectors of 30 features, an autoencoder of 5
+# numbers is worse than PCA after 20 epochs (a mean squared error of 0.32 against 0.18, held out),
+# and better after 100 (0.15), which take three seconds.
+MAX_VECTOR_EPOCHS = 100
 
 
 class Estimator(BaseEstimator):
@@ -108,13 +114,16 @@ class AutoencoderEstimator(Estimator):
     def _fit_autoencoder(self, X: Any, **changes: Any) -> Samples:
         samples, self.layout_, _ = read_samples(self, X, reset=True)
         model, code_size = self.model, self.code_size
+        config = self._training_config(**changes)
         if samples.is_signal and samples.shape[1] == 1:  # vectors have no order that matters
             model = model or "dense"
             if code_size is None:
                 code_size = _default_code_size(len(samples.values[0]), model, self.options)
+            if config.epochs is None:
+                config = replace(config, epochs=default_epochs(len(samples), MAX_VECTOR_EPOCHS))
         self._train(
             samples,
-            self._training_config(**changes),
+            config,
             model=model,
             task="reconstruct",
             code_size=code_size,
@@ -148,7 +157,8 @@ def squared_errors(
     """
     import torch
 
-    kind = torch.float64 if samples.is_signal else torch.float32
+    is_precise = samples.is_signal and next(model.module.parameters()).device.type != "mps"
+    kind = torch.float64 if is_precise else torch.float32
     module = copy.deepcopy(model.module).to(kind)
     errors = np.empty(len(samples), np.float64)
     start = 0

@@ -1,6 +1,7 @@
 """From an X to `Samples`, and back by its `Layout`."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,7 +90,15 @@ def read_samples(
     source = _read_source(estimator, X, reset)
     if source is None:
         return _read_array(estimator, X, y, reset)
+    if source.skipped:
+        name, reason = source.skipped[0]
+        warnings.warn(
+            f"{len(source.skipped):,} pictures of {source.origin.source} cannot be decoded and are "
+            f"left out, such as {name} ({reason}).",
+            stacklevel=4,
+        )
     if reset:
+        _reject_other_shape(estimator, source.shape, "X holds samples of")
         estimator.__dict__.pop("feature_names_in_", None)  # of a table that it was fitted on before
         estimator.n_features_in_ = math.prod(source.shape)
     return source, Layout(source.shape), y
@@ -121,36 +130,37 @@ def _read_array(estimator: "Estimator", X: Any, y: Any, reset: bool) -> tuple[Sa
     if getattr(X, "ndim", 2) > 2:
         shape = tuple(X.shape[1:])
         X = np.asarray(X).reshape(len(X), math.prod(shape))
-    image_shape = _image_shape(estimator, shape, reset)
+    sample_shape = _sample_shape(estimator, shape, reset)
+    is_image = sample_shape is not None and len(sample_shape) == 3
     checked = validate_data(
         estimator,
         X,
         y,
         reset=reset,
-        dtype=np.float32 if image_shape is None else "numeric",
+        dtype="numeric" if is_image else np.float32,
         ensure_min_samples=MIN_SAMPLES if reset else 1,
     )
     X, y = (checked, y) if isinstance(y, str) or y is None else checked
     layout = Layout(shape or X.shape[1:])
-    if image_shape is None:
-        values = X[..., None]
-    else:
-        if X.shape[1] != math.prod(image_shape):
-            raise InputError(
-                f"X has {X.shape[1]:,} features and an image of {_sides(image_shape)} has "
-                f"{math.prod(image_shape):,} pixels; give the image shape of X."
-            )
-        pixels, value_range = _to_pixels(X, estimator.value_range)
+    if sample_shape is None:
+        sample_shape = (X.shape[1], 1)
+    if X.shape[1] != math.prod(sample_shape):
+        raise InputError(
+            f"X has {X.shape[1]:,} features and an image of {_sides(sample_shape)} has "
+            f"{math.prod(sample_shape):,} pixels; give the image shape of X."
+        )
+    if is_image:
+        X, value_range = _to_pixels(X, estimator.value_range)
         layout = replace(layout, value_range=value_range)
-        values = pixels.reshape(-1, *image_shape)
-    values = np.require(values, requirements=["C", "W"])  # as torch wants its memory
+    # As torch wants its memory.
+    values = np.require(X.reshape(-1, *sample_shape), requirements=["C", "W"])
     return Samples(values, Items([str(i) for i in range(len(values))])), layout, y
 
 
-def _image_shape(
+def _sample_shape(
     estimator: "Estimator", shape: tuple[int, ...] | None, reset: bool
-) -> tuple[int, int, int] | None:
-    """Return the shape (H, W, C) of the images of an X, or None for vectors.
+) -> tuple[int, ...] | None:
+    """Return the shape in `Samples` of one sample of an array; None for vectors of any length.
 
     Parameters
     ----------
@@ -162,24 +172,27 @@ def _image_shape(
     """
     if not reset:
         channels, *sides = estimator.model_.config.shape
-        return (sides[0], sides[1], channels) if len(sides) == 2 else None
-    given = estimator.image_shape
-    if shape is None and given is None:
-        return None
-    if shape is not None and len(shape) > 3:
+        return (*sides, channels)
+    if shape is None:
+        given = estimator.image_shape
+        return None if given is None else _with_channels(check_image_shape(given))
+    if len(shape) > 3:
         raise InputError(f"X has the shape (N, {_sides(shape, ', ')}); images are (N, H, W, C).")
-    image_shape = _with_channels(shape or check_image_shape(given))
-    if given is not None and _with_channels(check_image_shape(given)) != image_shape:
+    _reject_other_shape(estimator, _with_channels(shape), "X holds images of")
+    return _with_channels(shape)
+
+
+def _reject_other_shape(estimator: "Estimator", shape: tuple[int, ...], what: str) -> None:
+    """Reject samples of another shape than `image_shape`, whose number of channels may be open."""
+    given = estimator.image_shape
+    if given is not None and shape[: len(given)] != check_image_shape(given):
         raise InputError(
-            f"X holds images of {_sides(image_shape)} and image shape is {_sides(given)}; leave "
-            "it out."
+            f"{what} {_sides(shape)} and image shape is {_sides(given)}; leave it out."
         )
-    return image_shape
 
 
-def _with_channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    height, width, channels = (*shape, 1)[:3]
-    return height, width, channels
+def _with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape, 1)[:3]
 
 
 def check_image_shape(image_shape: Any) -> tuple[int, ...]:

@@ -43,7 +43,8 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
     options : dict, optional
         Options of the model, such as {"width": 32}.
     epochs : int, optional
-        By default as many as see 1.6 million samples, from 10 to 30.
+        By default as many as see 1.6 million samples, from 10 to 30 of images and to 100 of
+        vectors.
     batch_size : int, optional
         By default from 32 to 256, by the number and size of the samples.
     optimizer : str, optional

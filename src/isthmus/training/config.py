@@ -26,6 +26,11 @@ PRECISIONS = ("auto", "32", "bf16")
 DEFAULT_SAMPLES_SEEN = 1_600_000
 MIN_EPOCHS, MAX_EPOCHS = 10, 30
 MAX_EPOCHS_LABELED = 100  # augmented samples do not repeat, so more epochs still help
+MAX_EPOCHS_OF = {
+    "reconstruct": MAX_EPOCHS,
+    "classify": MAX_EPOCHS_LABELED,
+    "segment": MAX_EPOCHS_LABELED,
+}
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 32, 256
 MAX_BATCH_NUMBERS = 2**22
 MIN_STEPS_PER_EPOCH = 64
@@ -206,7 +211,7 @@ class TrainingConfig:
         lr = optimizer.lr * MODELS[model_config.model].lr_scale
         return replace(
             self,
-            epochs=self.epochs or _default_epochs(model_config.task, count),
+            epochs=self.epochs or default_epochs(count, MAX_EPOCHS_OF[model_config.task]),
             batch_size=self.batch_size or _default_batch_size(model_config.shape, count),
             lr=lr if self.lr is None else self.lr,
             weight_decay=optimizer.weight_decay if self.weight_decay is None else self.weight_decay,
@@ -275,9 +280,8 @@ class TrainingConfig:
         return DEFAULT_AUGMENTATION[task]
 
 
-def _default_epochs(task: "Task", count: int) -> int:
+def default_epochs(count: int, most: int) -> int:
     """Return as many epochs as see `DEFAULT_SAMPLES_SEEN` samples, within limits."""
-    most = MAX_EPOCHS if task == "reconstruct" else MAX_EPOCHS_LABELED
     return min(max(math.ceil(DEFAULT_SAMPLES_SEEN / count), MIN_EPOCHS), most)
 
 

@@ -66,8 +66,8 @@ class Record:
     origin : Origin
         What the data was loaded from, and how.
     data : dict
-        The data's fingerprint, description and number of samples in each split, and the
-        fingerprint of a denoiser's noise.
+        The data's fingerprint, description and number of samples in each split, the fingerprint
+        of a denoiser's noise, and that of the model that was trained further.
     environment : dict
         When, with which versions and on which machine.
     """

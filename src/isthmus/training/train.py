@@ -288,12 +288,15 @@ class _NewRun:
             preprocessing, module = self.start.model.preprocessing, self.start.model.module
         if config.encoder_from:
             load_encoder(module, model_config, Path(config.encoder_from))
+        data = _describe_data(samples, self.split, preprocessing, config)
+        if self.start is not None:
+            data["start"] = self.start.model.fingerprint
         record = Record(
             model_config,
             preprocessing,
             config,
             samples.origin,
-            _describe_data(samples, self.split, preprocessing, config),
+            data,
             describe_environment(fabric.device, str(fabric.strategy.precision.precision)),
         )
         untrained = TrainedModel(model_config, preprocessing, module)
