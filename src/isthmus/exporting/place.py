@@ -10,7 +10,7 @@ import safetensors
 from isthmus.errors import OptionError
 from isthmus.files import require_writable_place
 from isthmus.inference.contract import KEY
-from isthmus.training.run import is_run
+from isthmus.training.store import is_run
 
 Format = Literal["onnx", "pt2", "safetensors"]
 FORMATS: tuple[Format, ...] = get_args(Format)
