@@ -45,6 +45,7 @@ SLOW_FILES = {
     "test_names",
     "test_notebooks",
     "test_progress",
+    "test_padding",
     "test_recipes",
     "test_onnx_models",
     "test_registry",

@@ -177,8 +177,8 @@ def _make_onnx(
         loss = {"outputs": compared["outputs"]}
         loss |= measure_quality(model, exact, reduced, part, layer, evidence)
         measured["loss"] = loss
-    difference = compared["max_difference"]
-    set_record(proto, replace(record, max_difference=difference, loss=measured.get("loss")))
+        record = replace(record, loss=loss)
+    set_record(proto, replace(record, max_difference=compared["max_difference"]))
     content: bytes = proto.SerializeToString()
     return content, measured
 

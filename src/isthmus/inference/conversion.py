@@ -264,11 +264,9 @@ def _input_type(model: TrainedModel, part: Part) -> torch.dtype:
 def _copy(network: Network) -> Network:
     """Return a copy on the CPU whose tensors share no memory, as a pt2 file needs them.
 
-    Weights that are not finite become zero. Taps of a kernel that reach beyond the border wherever
-    it is placed are never read, and training in bfloat16 leaves NaN there (torch 2.13 returns
-    uninitialized memory as their gradient). torch skips them; other programs multiply them by the
-    zeros of the padding, which gives NaN. If any of these weights were read, the model itself would
-    answer NaN.
+    Weights that are not finite become zero. They are never read, or the model itself would answer
+    NaN; runs of older versions have some, see `training.padding`. torch skips them, but other
+    programs multiply them by the zeros of the padding, which gives NaN.
     """
     network = copy.deepcopy(network).to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for weight in network.parameters():

@@ -29,6 +29,7 @@ from isthmus.progress import Step
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.objectives import Loss, make_loss
 from isthmus.training.optim import SCHEDULES, make_optimizer
+from isthmus.training.padding import zero_unread_gradients
 from isthmus.training.run import LAST_MODEL, Run
 from isthmus.training.targets import Meter, Targets, class_counts, required_targets
 from isthmus.training.weights import initialize
@@ -136,6 +137,7 @@ class Loop:
         # Drawn on the CPU and then moved: a GPU would draw other weights for the same seed.
         self.module = initialize(self.model_config, self.config.seed).to(fabric.device)
         self.module.encoder.requires_grad_(not self.config.freeze)
+        zero_unread_gradients(self.module, self.model_config.shape)
         learning = [weight for weight in self.module.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(
             self.config.optimizer,
