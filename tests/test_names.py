@@ -34,6 +34,7 @@ DIGITS = "train digits --limit 60"
         (f"{DIGITS} --schedule cosin", "cosine"),
         (f"{DIGITS} --loss bec", "bce"),
         (f"{DIGITS} --device cdua", "cuda"),
+        (f"{DIGITS} --background ligthblue", "lightblue"),
         (f"{DIGITS} --corrupt gausian:0.1", "gaussian"),
         (f"{DIGITS} --model cnn-tiny --augment zom:0.1", "zoom"),
         ("data export digits --split tset --out new.npz", "test"),
@@ -112,11 +113,17 @@ def session() -> Session:
     return Session(training.run, samples)
 
 
-def test_names_of_samples_are_found(session: Session, refused: Refused) -> None:
+def test_names_of_samples_are_found(
+    session: Session, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = session.samples.names[11]
     wrong, near = name.replace(".png", ".jpeg"), f"; the nearest is {name}"
     with refused(OptionError, "sample of the run", near):
         session.code(wrong)
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
+    with refused(OptionError, "no file", "; the nearest is photo.jpg"):
+        session.code("foto.jpg")
     index = Index.build(session.codes())
     with refused(OptionError, "in the index" + near):
         index.search_by_name(wrong, 3)
