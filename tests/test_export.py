@@ -38,6 +38,7 @@ from isthmus import (
     train,
 )
 from isthmus.errors import ModelError, OptionError
+from isthmus.exporting.agreement import batch_sizes
 from isthmus.files import fingerprint, from_json
 from isthmus.inference.conversion import to_onnx
 from isthmus.metrics import psnr
@@ -663,6 +664,11 @@ def test_photographs_fit_any_number_of_channels_and_signals_are_random(tmp_path:
         assert result["checked"]["max_difference"] <= 1e-4
     assert "random signals" in result["checked"]["description"]
     assert "different" not in result["checked"]["outputs"]["reconstruction"]
+
+
+def test_the_largest_batch_of_large_images_fits_into_memory() -> None:
+    assert batch_sizes(make_model("cnn-tiny")) == (1, 7, 256)
+    assert batch_sizes(make_model("conv-pool", (3, 256, 256))) == (1, 7, 64)
 
 
 # -- the command ------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import isthmus as package
+import isthmus.sklearn as package_sklearn
 from isthmus import DATASETS, load
 from isthmus.cli import app
 from test_cli import done
@@ -264,7 +265,7 @@ def test_training_configs_within_sentences_are_valid(page: Path) -> None:
 @every_page
 def test_python_names_within_sentences_exist(page: Path) -> None:
     names = {name for span in code_spans(page) for name in re.findall(r"\bisthmus\.(\w+)", span)}
-    assert names <= set(package.__all__)
+    assert names <= {*package.__all__, "sklearn"}
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
@@ -276,3 +277,14 @@ def test_the_page_of_the_python_api_has_every_public_name() -> None:
     page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
     described = re.findall(r"^::: isthmus\.(\w+)$", page, re.MULTILINE)
     assert sorted(described) == sorted(set(package.__all__) - {"__version__"})
+    estimators = re.findall(r"^::: isthmus\.sklearn\.(\w+)$", page, re.MULTILINE)
+    assert sorted(estimators) == sorted(package_sklearn.__all__)
+
+
+@pytest.mark.parametrize("side", ["ours", "pca"])
+def test_the_guide_shows_the_code_that_is_measured(side: str) -> None:
+    measured = ROOT / f"benchmarks/peers/three_ways/{side}.py"
+    parts = re.findall(r"^# -- (?:imports|the job)\n(.*?)^# -- ", measured.read_text(), re.M | re.S)
+    guide = (ROOT / "docs/scikit-learn.md").read_text(encoding="utf-8")
+    assert len(parts) == 2
+    assert "\n\n".join(part.strip() for part in parts) in guide

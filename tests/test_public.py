@@ -1,6 +1,7 @@
 """The public names, and that names in tables can be found by people."""
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ import pytest
 import typer
 
 import isthmus as package
+import isthmus.sklearn as estimators
 from isthmus.cli import app
 from isthmus.data.augmentation import AUGMENTATIONS
 from isthmus.data.catalog import DATASETS
@@ -112,6 +114,25 @@ def members(name: str) -> Iterable[tuple[str, Any]]:
 def test_every_public_method_has_a_docstring(name: str) -> None:
     lines = {member: first_line(value) for member, value in members(name)}
     assert [member for member, line in lines.items() if not line.endswith(".")] == []
+
+
+@pytest.mark.parametrize("name", estimators.__all__)
+def test_every_estimator_and_its_methods_have_a_docstring(name: str) -> None:
+    estimator = getattr(estimators, name)
+    assert first_line(estimator).endswith(".")
+    methods = [member for member in vars(estimator) if not member.startswith("_")]
+    assert "fit" in methods
+    assert [m for m in methods if not first_line(getattr(estimator, m)).endswith(".")] == []
+
+
+@pytest.mark.parametrize("name", estimators.__all__)
+def test_every_parameter_of_an_estimator_is_described(name: str) -> None:
+    estimator = getattr(estimators, name)
+    text = inspect.getdoc(estimator) or ""
+    parameters, _, attributes = text.partition("\nParameters\n")[2].partition("\nAttributes\n")
+    described = re.findall(r"^(\w+) : ", parameters, re.MULTILINE)
+    assert described == list(inspect.signature(estimator).parameters)
+    assert {"model_", "run_", "n_features_in_"} <= set(re.findall(r"^(\w+) : ", attributes, re.M))
 
 
 @pytest.mark.parametrize("name", TABLES)

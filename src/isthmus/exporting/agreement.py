@@ -70,7 +70,9 @@ def batch_sizes(model: TrainedModel) -> tuple[int, ...]:
     """Return the sizes of the batches that are compared, the last one as the memory allows."""
     widest = max(math.prod(layer.shape) for layer in model.layers)
     *small, large = BATCHES
-    return (*small, max(small[-1], min(large, MAX_NUMBERS // widest)))
+    while large > small[-1] and large * widest > MAX_NUMBERS:
+        large //= 2
+    return (*small, large)
 
 
 def reference(model: TrainedModel, part: Part, layer: str | None, batch: NDArray[Any]) -> Answers:

@@ -1,7 +1,7 @@
 """`export`: write a trained model for other programs, once it is shown to answer the same."""
 
 import io
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from isthmus.inference.conversion import (
     choose_part,
     describe,
     require_packages,
-    set_metadata,
+    set_record,
     to_program,
     to_proto,
 )
@@ -166,19 +166,19 @@ def _make_onnx(
     model: TrainedModel, part: Part, layer: str | None, precision: str, evidence: Evidence
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the content of an ONNX file and what was measured of it."""
-    proto, metadata = to_proto(model, part, layer), describe(model, part, layer, precision)
+    proto, record = to_proto(model, part, layer), describe(model, part, layer, precision)
     exact = OnnxProgram(proto)
     compared = compare(model, exact, part, layer, evidence.inputs)
-    measured = {"fingerprint": metadata["fingerprint"], "checked": _check(compared, evidence)}
+    measured = {"fingerprint": record.fingerprint, "checked": _check(compared, evidence)}
     if precision != "32":
         proto = _reduce(model, proto, part, precision, evidence)
         reduced = OnnxProgram(proto)
         compared = compare(model, reduced, part, layer, evidence.inputs)
         loss = {"outputs": compared["outputs"]}
         loss |= measure_quality(model, exact, reduced, part, layer, evidence)
-        measured["loss"] = metadata["loss"] = loss
-    metadata["max_difference"] = compared["max_difference"]
-    set_metadata(proto, metadata)
+        measured["loss"] = loss
+    difference = compared["max_difference"]
+    set_record(proto, replace(record, max_difference=difference, loss=measured.get("loss")))
     content: bytes = proto.SerializeToString()
     return content, measured
 
@@ -203,13 +203,13 @@ def _make_pt2(
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the content of a pt2 file and what was measured of it."""
     program = to_program(model, part, layer)
-    metadata = describe(model, part, layer, precision)
     compared = compare(model, TorchProgram(program), part, layer, evidence.inputs)
     checked = _check(compared, evidence)
-    metadata["max_difference"] = compared["max_difference"]
+    record = describe(model, part, layer, precision)
+    record = replace(record, max_difference=compared["max_difference"])
     content = io.BytesIO()
-    torch.export.save(program, content, extra_files={KEY: json.dumps(metadata)})
-    return content.getvalue(), {"fingerprint": metadata["fingerprint"], "checked": checked}
+    torch.export.save(program, content, extra_files={KEY: record.to_text()})
+    return content.getvalue(), {"fingerprint": record.fingerprint, "checked": checked}
 
 
 def _check(compared: dict[str, Any], evidence: Evidence) -> dict[str, Any]:

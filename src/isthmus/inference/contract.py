@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError
-from isthmus.files import from_json
+from isthmus.files import from_json, to_json
 from isthmus.inference.model import CODE
 from isthmus.models.tasks import Task
 
@@ -28,7 +28,7 @@ OUTPUTS = {  # of the whole model, by its task
 
 
 @dataclass(frozen=True)
-class OnnxRecord:
+class ExportRecord:
     """What an exported file says about itself.
 
     Parameters
@@ -76,8 +76,12 @@ class OnnxRecord:
     max_difference: float | None = None
     loss: dict[str, Any] | None = None
 
+    def to_text(self) -> str:
+        """Return the record as the JSON that a file holds."""
+        return json.dumps(to_json(self), ensure_ascii=False)
+
     @classmethod
-    def from_text(cls, text: str) -> "OnnxRecord":
+    def from_text(cls, text: str) -> "ExportRecord":
         """Return the record of a file's metadata."""
         content = json.loads(text)
         if content["format"] != FORMAT:

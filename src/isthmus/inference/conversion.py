@@ -7,7 +7,6 @@ it decides nothing that an answer depends on.
 
 import copy
 import importlib.util
-import json
 import logging
 import math
 import threading
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.errors import OptionError, describe_unknown, missing_package
-from isthmus.files import fingerprint, to_json
+from isthmus.files import fingerprint
 from isthmus.inference.contract import (
     BATCH,
     FORMAT,
@@ -29,6 +28,7 @@ from isthmus.inference.contract import (
     PROBABILITIES,
     RECONSTRUCTION,
     SAMPLES,
+    ExportRecord,
     Part,
     outputs_of,
 )
@@ -153,7 +153,7 @@ def to_onnx(model: TrainedModel, part: Part = "whole", layer: str | None = None)
     -------
     bytes
         A model whose input is `samples`, or `code` for a decoder, and whose outputs are those of
-        `outputs_of`; what is needed to use it is in its metadata, see `describe`.
+        `outputs_of`; its metadata are an `ExportRecord`.
 
     Raises
     ------
@@ -185,55 +185,45 @@ def to_proto(
     assert converted is not None  # without a file to write to, there is a program
     proto: onnx.ModelProto = converted.model_proto
     _remove_traces(proto)
-    set_metadata(proto, describe(model, part, layer))
+    set_record(proto, describe(model, part, layer))
     return proto
 
 
 def describe(
     model: TrainedModel, part: Part = "whole", layer: str | None = None, precision: str = "32"
-) -> dict[str, Any]:
-    """Return the metadata of an exported file: all that is needed to use it alone, as JSON.
-
-    Returns
-    -------
-    dict
-        `format`, `version`; of the model `task`, `model`, `shape` of one sample x, `code_size`,
-        `class_names`, `preprocessing` and `batch_size`; of the file `part`, `layer`, `precision`,
-        the `fingerprint` of its codes, and the `max_difference` that was measured, if it was.
-    """
+) -> ExportRecord:
+    """Return what an exported file says about itself: all that is needed to use it alone."""
     parts: tuple[Any, ...] = () if layer is None else ("layer", layer)
     if precision != "32":
         parts = (*parts, precision)
-    size = model.config.code_size if layer is None else math.prod(model.layer(layer).shape)
-    return {
-        "format": FORMAT,
-        "version": __version__,
-        "task": model.config.task,
-        "model": model.config.model,
-        "shape": list(model.config.shape),
-        "code_size": size,
-        "class_names": list(model.config.class_names),
-        "preprocessing": to_json(model.preprocessing),
-        "batch_size": model.batch_size,
-        "part": choose_part(model, part, layer),
-        "layer": layer,
-        "precision": precision,
+    return ExportRecord(
+        format=FORMAT,
+        version=__version__,
+        model=model.name,
+        task=model.task,
+        shape=model.shape,
+        code_size=math.prod(model.feature_shape(layer or CODE)),
+        class_names=model.class_names,
+        preprocessing=model.preprocessing,
+        part=choose_part(model, part, layer),
+        layer=layer,
+        precision=precision,
         # Codes of another layer or precision are other codes.
-        "fingerprint": fingerprint(model.fingerprint, *parts) if parts else model.fingerprint,
-        "max_difference": None,
-    }
+        fingerprint=fingerprint(model.fingerprint, *parts) if parts else model.fingerprint,
+        batch_size=model.batch_size,
+    )
 
 
-def set_metadata(proto: "onnx.ModelProto", metadata: dict[str, Any]) -> None:
-    """Replace the metadata of an ONNX model."""
-    proto.producer_name, proto.producer_version = KEY, metadata["version"]
-    proto.graph.name = metadata["model"]
+def set_record(proto: "onnx.ModelProto", record: ExportRecord) -> None:
+    """Replace what an ONNX model says about itself."""
+    proto.producer_name, proto.producer_version = KEY, record.version
+    proto.graph.name = record.model
     proto.doc_string = (
-        f"The {metadata['layer'] or metadata['part']} of the {TASKS[metadata['task']]} "
-        f"{metadata['model']}, made by Isthmus {metadata['version']}."
+        f"The {record.layer or record.part} of the {TASKS[record.task]} {record.model}, made by "
+        f"Isthmus {record.version}."
     )
     del proto.metadata_props[:]
-    proto.metadata_props.add(key=KEY, value=json.dumps(metadata, ensure_ascii=False))
+    proto.metadata_props.add(key=KEY, value=record.to_text())
 
 
 def choose_part(model: TrainedModel, part: str, layer: str | None = None) -> Part:

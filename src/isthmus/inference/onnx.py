@@ -20,7 +20,7 @@ from isthmus.inference.contract import (
     PROBABILITIES,
     RECONSTRUCTION,
     SAMPLES,
-    OnnxRecord,
+    ExportRecord,
 )
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.tasks import Task
@@ -67,7 +67,7 @@ class OnnxModel(Model):
                 "isthmus.OnnxEncoder."
             )
         with reporting_damage(place, ModelError):
-            self.record = OnnxRecord.from_text(entries[KEY])
+            self.record = ExportRecord.from_text(entries[KEY])
         self.preprocessing = self.record.preprocessing
 
     @classmethod

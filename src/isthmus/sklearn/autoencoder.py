@@ -58,7 +58,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Autoencoder
         Highest learning rate; by default the optimizer's usual one.
     config : TrainingConfig, optional
         All else about training, such as `schedule`, `loss`, `patience`, `device` and `precision`.
-        The parameters above have priority; its `seed` and `test` do not matter.
+        The parameters above have priority, and `random_state` over its `seed`.
     out : path, optional
         A new folder for the run, as of `isthmus.train`; by default nothing is written.
     random_state : int, RandomState or None
@@ -195,8 +195,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Autoencoder
         Returns
         -------
         float
-            0 is best. It is -((X - X2) ** 2).mean() where X2 is
-            inverse_transform(transform(X)).
+            0 is best. It is -((X - X2) ** 2).mean(), where X2 is inverse_transform(transform(X))
+            before it is rounded to whole steps of images.
         """
         samples, layout = self._read(X)
         return -float(squared_errors(self.model_, samples).mean()) * layout.scale**2

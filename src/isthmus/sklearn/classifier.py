@@ -52,7 +52,7 @@ class ImageClassifier(ClassifierMixin, Estimator):
         Highest learning rate; by default the optimizer's usual one.
     config : TrainingConfig, optional
         All else about training, such as `schedule`, `loss`, `patience`, `device` and `precision`.
-        The parameters above have priority; its `seed` and `test` do not matter.
+        The parameters above have priority, and `random_state` over its `seed`.
     out : path, optional
         A new folder for the run, as of `isthmus.train`; by default nothing is written.
     random_state : int, RandomState or None

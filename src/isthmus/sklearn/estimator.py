@@ -112,7 +112,7 @@ class AutoencoderEstimator(Estimator):
     layout_: Layout
 
     def _fit_autoencoder(self, X: Any, **changes: Any) -> Samples:
-        samples, self.layout_, _ = read_samples(self, X, reset=True)
+        samples, layout, _ = read_samples(self, X, reset=True)
         model, code_size = self.model, self.code_size
         config = self._training_config(**changes)
         if samples.is_signal and samples.shape[1] == 1:  # vectors have no order that matters
@@ -129,6 +129,7 @@ class AutoencoderEstimator(Estimator):
             code_size=code_size,
             options=self.options,
         )
+        self.layout_ = layout
         return samples
 
 
