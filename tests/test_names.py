@@ -9,9 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus import Codes, Index, Items, Samples, Session, TrainingConfig, configure, load, train
+from isthmus import (
+    Codes,
+    Index,
+    Items,
+    Map,
+    Samples,
+    Session,
+    TrainingConfig,
+    configure,
+    load,
+    train,
+)
 from isthmus.data.export import select
-from isthmus.errors import ModelError, OptionError, find_nearest
+from isthmus.errors import ModelError, OptionError, SourceError, find_nearest
 from isthmus.inference.load import load_model
 from isthmus.latent.interpolation import class_direction
 from test_cli import isthmus
@@ -161,3 +172,6 @@ def test_layers_engines_and_files_are_found(
         load_model(tmp_path / "mine")
     with refused(ModelError, "mien.onnx cannot", f"; the nearest is {tmp_path / 'mine.onnx'}"):
         load_model(tmp_path / "mien.onnx")
+    (tmp_path / "map.npz").touch()
+    with refused(SourceError, f"; the nearest is {tmp_path / 'map.npz'}; isthmus map draws one"):
+        Map.load(tmp_path / "mpa.npz")
