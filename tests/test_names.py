@@ -9,9 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus import Codes, Index, Items, Samples, Session, TrainingConfig, configure, load, train
+from isthmus import (
+    Codes,
+    Index,
+    Items,
+    Map,
+    Samples,
+    Session,
+    TrainingConfig,
+    configure,
+    load,
+    train,
+)
 from isthmus.data.export import select
-from isthmus.errors import ModelError, OptionError, find_nearest
+from isthmus.errors import ModelError, OptionError, SourceError, find_nearest
 from isthmus.inference.load import load_model
 from isthmus.latent.interpolation import class_direction
 from test_cli import isthmus
@@ -34,6 +45,7 @@ DIGITS = "train digits --limit 60"
         (f"{DIGITS} --schedule cosin", "cosine"),
         (f"{DIGITS} --loss bec", "bce"),
         (f"{DIGITS} --device cdua", "cuda"),
+        (f"{DIGITS} --background ligthblue", "lightblue"),
         (f"{DIGITS} --corrupt gausian:0.1", "gaussian"),
         (f"{DIGITS} --model cnn-tiny --augment zom:0.1", "zoom"),
         ("data export digits --split tset --out new.npz", "test"),
@@ -112,11 +124,17 @@ def session() -> Session:
     return Session(training.run, samples)
 
 
-def test_names_of_samples_are_found(session: Session, refused: Refused) -> None:
+def test_names_of_samples_are_found(
+    session: Session, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = session.samples.names[11]
     wrong, near = name.replace(".png", ".jpeg"), f"; the nearest is {name}"
     with refused(OptionError, "sample of the run", near):
         session.code(wrong)
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
+    with refused(OptionError, "no file", "; the nearest is photo.jpg"):
+        session.code("foto.jpg")
     index = Index.build(session.codes())
     with refused(OptionError, "in the index" + near):
         index.search_by_name(wrong, 3)
@@ -154,3 +172,6 @@ def test_layers_engines_and_files_are_found(
         load_model(tmp_path / "mine")
     with refused(ModelError, "mien.onnx cannot", f"; the nearest is {tmp_path / 'mine.onnx'}"):
         load_model(tmp_path / "mien.onnx")
+    (tmp_path / "map.npz").touch()
+    with refused(SourceError, f"; the nearest is {tmp_path / 'map.npz'}; isthmus map draws one"):
+        Map.load(tmp_path / "mpa.npz")

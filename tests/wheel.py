@@ -63,11 +63,13 @@ class Stranger:
         self.folder = place / "folder"
         self.folder.mkdir()
         self.bin = place / "venv" / "bin"
-        # Nothing of this process: neither its modules, nor its caches, nor its data sets.
-        kept = {name: os.environ[name] for name in os.environ if not name.startswith("ISTHMUS_")}
-        kept.pop("PYTHONPATH", None)
-        # Threads of a tiny model wait for each other where other processes compute, too.
-        self.environment = {**kept, "HOME": str(place), "OMP_NUM_THREADS": "1"}
+        # Nothing of this process: neither its modules, nor its cache, nor its data sets.
+        self.environment = os.environ | {
+            "ISTHMUS_CACHE": str(place / "cache"),
+            "ISTHMUS_DATA": str(place / "data"),
+            "OMP_NUM_THREADS": "1",  # threads of a tiny model wait where others compute, too
+        }
+        self.environment.pop("PYTHONPATH", None)
         subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
         self.empty = self.megabytes()
 

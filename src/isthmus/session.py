@@ -22,7 +22,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import InterruptionError, ModelError, OptionError, SourceError, suggest
-from isthmus.files import fingerprint
+from isthmus.files import fingerprint, suggest_path
 from isthmus.inference.encoders import Encoder
 from isthmus.inference.load import load_model
 from isthmus.inference.model import CODE, Model
@@ -293,7 +293,7 @@ class Session:
         # A file first: names of samples are paths within their source, and look like files.
         if isinstance(query, str) and not Path(query).is_file():
             if not self.index.has(query):
-                near = suggest(query, self.index.names)
+                near = suggest(query, self.index.names) or suggest_path(query)
                 raise OptionError(f"there is no file and no indexed sample called {query!r}{near}.")
             result, queries = self.index.search_by_name(query, k, label=label), [query]
         else:
@@ -547,7 +547,7 @@ class Session:
             return self.model.read(query, limit=2)
         rows = self._memo.get("rows", lambda: {n: i for i, n in enumerate(self.samples.names)})
         if query not in rows:
-            near = suggest(query, rows)
+            near = suggest(query, rows) or suggest_path(query)
             raise OptionError(f"there is no file and no sample of the run called {query!r}{near}.")
         return self.samples.take(np.array([rows[query]]))
 

@@ -15,7 +15,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from isthmus.errors import OptionError, SourceError
+from isthmus.errors import OptionError, SourceError, suggest
 from isthmus.runtime import ignored_warnings
 
 if TYPE_CHECKING:
@@ -76,8 +76,9 @@ class Preprocessing:
         try:
             ImageColor.getrgb(self.background)
         except ValueError:
+            near = suggest(self.background, ImageColor.colormap)
             raise OptionError(
-                f"{self.background!r} is not a color; give a name such as white, or #rrggbb."
+                f"{self.background!r} is not a color{near}; give a name such as white, or #rrggbb."
             ) from None
         if not self.low < self.high:
             raise OptionError(f"low must be below high, not {self.low} and {self.high}.")

@@ -16,7 +16,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
-from isthmus.files import atomic_write, reporting_damage, to_json
+from isthmus.files import atomic_write, reporting_damage, suggest_path, to_json
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (
@@ -175,7 +175,8 @@ class Map(HasItems, Displayed):
         """
         path = Path(path)
         if not path.exists():
-            raise SourceError(f"there is no map at {path}; isthmus map draws one.")
+            near = suggest_path(path)
+            raise SourceError(f"there is no map at {path}{near}; isthmus map draws one.")
         with reporting_damage(path, SourceError), path.open("rb") as file, np.load(file) as arrays:
             loaded = cls._from_arrays(arrays)
         if model is not None:
