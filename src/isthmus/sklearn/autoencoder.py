@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from isthmus.errors import OptionError
-from isthmus.sklearn.estimator import AutoencoderEstimator, find_seed, squared_errors
+from isthmus.sklearn.estimator import AutoencoderEstimator, find_seed, outputs, squared_errors
 
 if TYPE_CHECKING:
     from isthmus.training.config import TrainingConfig
@@ -174,7 +174,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Autoencoder
         (N, D) float32
         """
         samples, _ = self._read(X)
-        return self.model_.encode(samples)
+        parts = [z.float().cpu().numpy() for _, z in outputs(self.model_, samples, encode=True)]
+        return np.concatenate(parts)
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Decode codes X (N, D).

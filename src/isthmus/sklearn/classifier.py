@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from isthmus.data.items import Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import InputError
-from isthmus.sklearn.estimator import Estimator
+from isthmus.sklearn.estimator import Estimator, outputs
 from isthmus.sklearn.inputs import read_samples
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class ImageClassifier(ClassifierMixin, Estimator):
             In the order of `classes_`.
         """
         samples, _ = self._read(X)
-        return self.model_.probabilities(samples)
+        return self._probabilities(samples)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each sample.
@@ -180,7 +180,8 @@ class ImageClassifier(ClassifierMixin, Estimator):
             Of `classes_`.
         """
         samples, _ = self._read(X)
-        return self.classes_[self.model_.predict(samples)]
+        predicted: NDArray[Any] = self.classes_[self._probabilities(samples).argmax(1)]
+        return predicted
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy on X.
@@ -194,11 +195,18 @@ class ImageClassifier(ClassifierMixin, Estimator):
         """
         check_is_fitted(self, "model_")
         samples, _, y = read_samples(self, X, y)
-        predicted = self.model_.predict(samples)
+        predicted = self._probabilities(samples).argmax(1)
         if y is not None:
             return float(accuracy_score(y, self.classes_[predicted], sample_weight=sample_weight))
         names = np.array(self.model_.config.class_names)[predicted]
         return float(accuracy_score(_class_names(samples), names, sample_weight=sample_weight))
+
+    def _probabilities(self, samples: Samples) -> NDArray[np.float32]:
+        parts = [
+            self.model_.activate(output).float().cpu().numpy()
+            for _, output in outputs(self.model_, samples)
+        ]
+        return np.concatenate(parts)
 
 
 def _class_names(samples: Samples) -> NDArray[Any]:

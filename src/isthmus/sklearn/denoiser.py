@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
-from isthmus.sklearn.estimator import AutoencoderEstimator, squared_errors
+from isthmus.sklearn.estimator import AutoencoderEstimator, outputs, squared_errors
 
 if TYPE_CHECKING:
     from isthmus.training.config import TrainingConfig
@@ -130,7 +131,12 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
             In the form of this X; uint8 for images of bytes, else float32.
         """
         samples, layout = self._read(X)
-        return layout.restore(self.model_.reconstruct(samples))
+        model = self.model_
+        parts = [
+            model.preprocessing.from_output(model.activate(output)).cpu().numpy()
+            for _, output in outputs(model, samples)
+        ]
+        return layout.restore(np.concatenate(parts).astype(samples.values.dtype))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Add noise to a clean X, remove it, and return minus the mean squared error that is left.

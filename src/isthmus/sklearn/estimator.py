@@ -18,6 +18,10 @@ from isthmus.sklearn.inputs import Layout, read_samples
 from isthmus.training.config import default_epochs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
     from isthmus.data.corruption import Corruption
     from isthmus.inference.trained import TrainedModel
     from isthmus.training.config import TrainingConfig
@@ -138,11 +142,6 @@ def squared_errors(
 ) -> NDArray[np.float64]:
     """Return the mean squared error of the reconstruction of each sample.
 
-    Vectors are computed in float64. In float32, an error depends a little on the other samples of
-    its batch, as matrices of another height are added up in another order: a sample at the
-    threshold of an outlier could change sides. Images are computed in float32, as float64 takes
-    several times as long.
-
     Parameters
     ----------
     model : TrainedModel
@@ -156,21 +155,40 @@ def squared_errors(
     (N,) float64
         Means over the values of a sample, in their unit squared.
     """
+    errors = [
+        (model.activate(output) - x).square().flatten(1).mean(1).cpu().double().numpy()
+        for x, output in outputs(model, samples, corruption=corruption)
+    ]
+    return np.concatenate(errors) * (model.preprocessing.high - model.preprocessing.low) ** 2
+
+
+def outputs(
+    model: "TrainedModel",
+    samples: Samples,
+    *,
+    encode: bool = False,
+    corruption: "Corruption | None" = None,
+) -> "Iterator[tuple[Tensor, Tensor]]":
+    """Yield batches x with the codes, or the output before its activation, for them.
+
+    Vectors are computed in float64. In float32, an answer depends a little on the other samples of
+    its batch, as matrices of another height are added up in another order: a sample at the
+    threshold of an outlier could change sides. Images are computed in float32, as float64 takes
+    several times as long.
+    """
     import torch
 
     is_precise = samples.is_signal and next(model.module.parameters()).device.type != "mps"
     kind = torch.float64 if is_precise else torch.float32
     module = copy.deepcopy(model.module).to(kind)
-    errors = np.empty(len(samples), np.float64)
+    compute = module.encode if encode else module
     start = 0
-    with torch.inference_mode():
-        for x in model.inputs(samples):
-            rows = np.arange(start, start + len(x))
-            noisy = x if corruption is None else corruption.apply_fixed(x, NOISE_SEED, rows)
-            difference = model.activate(module(noisy.to(kind))) - x.to(kind)
-            errors[rows] = difference.square().flatten(1).mean(1).cpu().numpy()
-            start += len(x)
-    return errors * (model.preprocessing.high - model.preprocessing.low) ** 2
+    for x in model.inputs(samples):
+        rows = np.arange(start, start + len(x))
+        noisy = x if corruption is None else corruption.apply_fixed(x, NOISE_SEED, rows)
+        with torch.inference_mode():
+            yield x.to(kind), compute(noisy.to(kind))
+        start += len(x)
 
 
 def _default_code_size(features: int, model: str, options: dict[str, Any] | None) -> int:
