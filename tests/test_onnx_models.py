@@ -26,7 +26,7 @@ from isthmus import (
     load_model,
     train,
 )
-from isthmus.errors import ModelError, OptionError
+from isthmus.errors import InterruptionError, ModelError, OptionError
 from isthmus.inference.conversion import to_onnx
 from isthmus.latent.codes import Codes, encode
 from test_cli import done, isthmus
@@ -176,6 +176,23 @@ def test_lower_precisions_are_used_like_others_and_have_codes_of_their_own(
     assert model.fingerprint != autoencoder.fingerprint
     assert (model.record.precision, model.record.part) == (precision, "whole")
     assert model.record.loss is not None
+
+
+def test_many_blocks_are_computed_at_once_and_come_in_order(
+    autoencoder: TrainedModel, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.inference.onnx.thread_count", lambda: 3)
+    model, digits = OnnxModel.load(file), load("digits")
+    assert len(digits) > 3 * model.batch_size
+    np.testing.assert_allclose(model.encode(digits), autoencoder.encode(digits), atol=1e-4)
+    assert_same_pixels(model.reconstruct(digits), autoencoder.reconstruct(digits))
+
+    def stop(batches: Any, total: int, title: str) -> Any:
+        yield next(iter(batches))
+        raise InterruptionError("it was stopped.")
+
+    with pytest.raises(InterruptionError):
+        model.encode(digits, track=stop)
 
 
 # -- parts --------------------------------------------------------------------------------------
