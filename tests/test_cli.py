@@ -147,6 +147,9 @@ def test_the_commands_are_these() -> None:
     assert {" ".join(path[1:]) for path in COMMANDS} == {
         "train",
         "resume",
+        "export",
+        "card",
+        "info",
         "evaluate",
         "reconstruct",
         "summary",

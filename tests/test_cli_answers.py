@@ -176,7 +176,10 @@ def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
 @pytest.mark.parametrize(
     ("options", "culprit"),
     [
-        ("--task clasify", "no task 'clasify'; there are reconstruct, classify, segment"),
+        (
+            "--task clasify",
+            "no task 'clasify'; the nearest is classify; there are reconstruct, classify, segment",
+        ),
         ("--task segment", "digits has no masks"),
         ("--task classify --model conv", "conv does not classify"),
         ("--task classify --width wide", "'wide'"),

@@ -1,6 +1,7 @@
 """Encoders of other origin: their features in maps, indexes, searches and probes, next to codes."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -21,12 +23,14 @@ from isthmus import (
     Samples,
     Session,
     TorchEncoder,
+    TrainedModel,
     TrainingConfig,
     load,
     train,
     write_report,
 )
 from isthmus.errors import ModelError, OptionError
+from isthmus.inference.conversion import to_onnx
 from test_cli import done, isthmus
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -178,6 +182,55 @@ def test_fingerprints_follow_from_weights_and_scaling(
     assert OnnxEncoder(file, size=(SIDE, SIDE)).fingerprint == OnnxEncoder(file).fingerprint
 
 
+def test_a_file_that_torch_wrote_is_found_with_its_weights_from_any_folder(
+    digits: Samples, components: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.onnx"
+    model = onnx.load(write_encoder(path, components))
+    onnx.save(model, path, save_as_external_data=True, location="net.onnx.data", size_threshold=500)
+    assert (tmp_path / "net.onnx.data").exists()
+    monkeypatch.chdir(tmp_path.parent)
+    before = OnnxEncoder(path, mean=0.25, std=0.5)
+    np.testing.assert_allclose(
+        before.encode(digits.values[:20]), expected(digits, components)[:20], atol=1e-4
+    )
+    identity = before.fingerprint
+    model = onnx.load(write_encoder(path, components * 2))
+    plain = path.read_bytes()
+    onnx.save(model, path, save_as_external_data=True, location="net.onnx.data", size_threshold=500)
+    assert len(path.read_bytes()) < len(plain)
+    assert OnnxEncoder(path, mean=0.25, std=0.5).fingerprint != identity
+
+
+def test_an_encoder_can_be_pickled(file: Path, digits: Samples) -> None:
+    encoder = OnnxEncoder(file, std=0.25)
+    again = pickle.loads(pickle.dumps(encoder))
+    np.testing.assert_array_equal(again.encode(digits), encoder.encode(digits))
+
+
+@pytest.mark.parametrize(
+    ("text", "mean"), [("0.25", 0.25), ("[0.25]", 0.25), (" 0.25 ", 0.25), ("(0.25)", 0.25)]
+)
+def test_metadata_of_other_programs_are_understood(
+    text: str, mean: float, components: np.ndarray, tmp_path: Path
+) -> None:
+    path = write_encoder(tmp_path / "e.onnx", components)
+    model = onnx.load(path)
+    for key, value in (("mean", text), ("std", "1.0"), ("size", f"{SIDE}.0")):
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, path)
+    assert OnnxEncoder(path).mean.tolist() == [mean]
+
+
+def test_metadata_without_numbers_name_the_way_out_and_can_be_overridden(
+    components: np.ndarray, tmp_path: Path, refused: Refused
+) -> None:
+    path = write_encoder(tmp_path / "e.onnx", components, metadata={"mean": {"a": 1}, "std": 1})
+    with refused(ModelError, "e.onnx", "mean", "give mean"):
+        OnnxEncoder(path)
+    assert OnnxEncoder(path, mean=0.5).mean.tolist() == [0.5]
+
+
 # -- in place of a run's codes ------------------------------------------------------------------
 
 
@@ -204,6 +257,40 @@ def test_a_run_on_an_array_is_resized_for_an_encoder(file: Path, components: np.
     assert session.codes().z.shape == (60, SIZE)
     flat = (load("digits", size=SIDE, limit=60).values.reshape(60, -1) / 255 - 0.25) / 0.5
     np.testing.assert_allclose(session.codes().z, flat @ components.T, atol=1e-4)
+
+
+def test_queries_get_the_part_of_a_picture_that_the_run_uses(
+    components: np.ndarray, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(30):
+        pixels = np.random.default_rng(i).integers(0, 256, (40, 60), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02}.png")
+    run = tmp_path / "run"
+    small = ("--model", "linear", "--code-size", 2, "--epochs", 1, "--crop", 24, "--size", 8)
+    done("train", folder, *small, "--out", run)
+    encoder = write_encoder(tmp_path / "e.onnx", components, metadata={"mean": 0, "std": 1})
+    done("index", run, "--encoder", encoder)
+    picture = folder / "07.png"
+    found = json.loads(done("search", run, picture, "--encoder", encoder, "--json").out)
+    assert found[0]["name"] == "07.png"
+    assert found[0]["distance"] == pytest.approx(0, abs=1e-4)
+
+
+def test_an_exported_model_is_an_encoder_with_its_own_preparation(
+    run: Path, tmp_path: Path
+) -> None:
+    model = TrainedModel.load(run)
+    path = tmp_path / "own.onnx"
+    path.write_bytes(to_onnx(model, "encoder"))
+    out = tmp_path / "codes.npy"
+    done("encode", "--encoder", path, "digits", "--out", out)
+    np.testing.assert_allclose(np.load(out), model.encode(load("digits")), atol=1e-4)
+    answer = isthmus("encode", "--encoder", path, "digits", "--out", out, "--mean", 0.5)
+    assert "leave mean out" in answer.err
+    with pytest.raises(ModelError, match=r"isthmus\.load_model"):
+        OnnxEncoder(path)
 
 
 def test_which_is_better_is_measured(file: Path, run: Path) -> None:
@@ -238,7 +325,7 @@ def test_commands_take_an_encoder_with_or_without_a_run(
     name = load("digits").names[3]
     found = json.loads(done("search", "--encoder", file, name, "--k", "3", "--json").out)
     assert len(found) == 3
-    assert file.with_suffix(".isthmus").is_dir()
+    assert len(list(file.parent.glob("pca-*.isthmus/index"))) == 1
 
 
 # -- what is refused ----------------------------------------------------------------------------
@@ -312,6 +399,28 @@ def test_an_encoder_does_nothing_but_encode(file: Path, run: Path, digits: Sampl
     session = Session(run, encoder=encoder)
     with pytest.raises(ModelError, match="has no layers or weights"):
         session.activations(digits.values[0])
+
+
+def test_what_is_no_run_is_neither_ignored_nor_written_to(file: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    answer = isthmus("index", photos, "digits", "--encoder", file)
+    assert (answer.code, "is no run folder" in answer.err) == (2, True)
+    assert list(photos.iterdir()) == []
+
+
+def test_pixels_as_they_are_have_no_scaling(
+    components: np.ndarray, tmp_path: Path, refused: Refused
+) -> None:
+    path = write_encoder(tmp_path / "e.onnx", components, kind=TensorProto.UINT8)
+    with refused(OptionError, "e.onnx", "leave mean and std out"):
+        OnnxEncoder(path, mean=0.5)
+
+
+@pytest.mark.parametrize("size", [8.5, (1, 2, 3), "large"])
+def test_sizes_that_are_none_are_refused(size: Any) -> None:
+    with pytest.raises((OptionError, ValueError)):
+        TorchEncoder(nn.Flatten(), size=size, mean=0.0, std=1.0)
 
 
 def test_options_of_an_encoder_need_one(run: Path, file: Path) -> None:

@@ -1,13 +1,14 @@
 """Exported files in use: they answer as the trained model did, by the same commands."""
 
 import json
+import pickle
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -31,6 +32,7 @@ from isthmus.inference.conversion import to_onnx
 from isthmus.latent.codes import Codes, encode
 from test_cli import done, isthmus
 
+T = TypeVar("T")
 Refused = Callable[..., AbstractContextManager[None]]
 
 
@@ -173,6 +175,8 @@ def test_lower_precisions_are_used_like_others_and_have_codes_of_their_own(
     model = OnnxModel.load(path)
     z, expected = model.encode(digits), autoencoder.encode(digits)
     assert 0 < np.abs(z - expected).max() < 0.2 * np.abs(expected).max()
+    back, wanted = model.decode(z), autoencoder.decode(expected)
+    assert np.abs(back.astype(int) - wanted.astype(int)).mean() < 5
     assert model.fingerprint != autoencoder.fingerprint
     assert (model.record.precision, model.record.part) == (precision, "whole")
     assert model.record.loss is not None
@@ -187,8 +191,8 @@ def test_many_blocks_are_computed_at_once_and_come_in_order(
     np.testing.assert_allclose(model.encode(digits), autoencoder.encode(digits), atol=1e-4)
     assert_same_pixels(model.reconstruct(digits), autoencoder.reconstruct(digits))
 
-    def stop(batches: Any, total: int, title: str) -> Any:
-        yield next(iter(batches))
+    def stop(items: Iterable[T], total: int, title: str) -> Iterable[T]:
+        yield next(iter(items))
         raise InterruptionError("it was stopped.")
 
     with pytest.raises(InterruptionError):
@@ -325,7 +329,7 @@ def test_a_file_of_other_origin_is_an_encoder_at_most(
         load_model(tmp_path / "foreign.onnx")
 
 
-@pytest.mark.parametrize("change", [{"format": 9}, {"preprocessing": {}}, {"surprise": 1}])
+@pytest.mark.parametrize("change", [{"preprocessing": {}}, {"surprise": 1}])
 def test_metadata_that_cannot_be_understood_are_refused(
     change: dict[str, Any], file: Path, tmp_path: Path, refused: Refused
 ) -> None:
@@ -337,6 +341,29 @@ def test_metadata_that_cannot_be_understood_are_refused(
     onnx.save(model, tmp_path / "other.onnx")
     with refused(ModelError, "other.onnx"):
         OnnxModel.load(tmp_path / "other.onnx")
+
+
+def test_a_file_of_a_newer_version_is_not_called_damaged(
+    file: Path, tmp_path: Path, refused: Refused
+) -> None:
+    model = onnx.load(file)
+    content = json.loads(model.metadata_props[0].value) | {"format": 9}
+    model.metadata_props[0].value = json.dumps(content)
+    onnx.save(model, tmp_path / "newer.onnx")
+    with refused(ModelError, "newer.onnx", "format 9", "the version that wrote it"):
+        OnnxModel.load(tmp_path / "newer.onnx")
+
+
+def test_a_model_can_be_pickled(file: Path, digits: Samples) -> None:
+    model = OnnxModel.load(file)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.encode(digits), model.encode(digits))
+
+
+@pytest.mark.parametrize("command", ["encode", "map", "index"])
+def test_without_a_source_a_file_has_no_samples(command: str, file: Path) -> None:
+    answer = isthmus(command, file)
+    assert (answer.code, "name a source" in answer.err) == (2, True)
 
 
 def test_damaged_and_missing_files_are_refused(

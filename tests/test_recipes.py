@@ -374,7 +374,7 @@ def test_a_recipe_that_was_stopped_continues(tiny: Recipe, tmp_path: Path) -> No
     ("place", "reached"),
     [
         ("isthmus.data.load.load", 1),
-        ("isthmus.session.evaluate", 2),
+        ("isthmus.evaluation.evaluate.evaluate", 2),
         ("isthmus.reports.source_outputs.preview", 3),
     ],
 )

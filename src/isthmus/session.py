@@ -21,7 +21,14 @@ from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
-from isthmus.errors import InterruptionError, ModelError, OptionError, SourceError, suggest
+from isthmus.errors import (
+    InterruptionError,
+    ModelError,
+    OptionError,
+    RunError,
+    SourceError,
+    suggest,
+)
 from isthmus.files import fingerprint, suggest_path
 from isthmus.inference.encoders import Encoder
 from isthmus.inference.load import load_model
@@ -46,6 +53,7 @@ if TYPE_CHECKING:  # both import torch, which a model in an ONNX file does witho
 T = TypeVar("T")
 Query = str | Path | Samples | NDArray[Any]
 
+MODEL_SUFFIXES = (".onnx", ".safetensors")  # of models without a run
 MAX_ENTRIES = 32  # codes and maps that are kept; the codes of 60,000 samples take 8 MB at 32
 
 
@@ -118,10 +126,10 @@ class Session:
         """
         model = self.model
         if isinstance(model, OnnxModel | Encoder):
-            raise ModelError(
-                f"{model.name} has no layers or weights to look into; give the folder of the run "
-                "that it came from."
-            )
+            remedy = "give the folder of the run that it came from"
+            if self._encoder is not None:
+                remedy = "open the session without the encoder, which evaluate takes as well"
+            raise ModelError(f"{model.name} has no layers or weights to look into; {remedy}.")
         return cast("TrainedModel", model)
 
     @property
@@ -139,11 +147,14 @@ class Session:
         place = self._path
         if place is None:
             raise OptionError(f"{self.model.name} has no folder to keep maps and an index in.")
-        if not place.is_dir():
-            return place.with_suffix(".isthmus")
-        if self._encoder is None:
+        # Of an encoder also by its scaling of pixels, so that two of them do not share an index.
+        own_name = f"{Path(self.model.name).stem}-{self.model.fingerprint[:8]}"
+        if self._encoder is not None:
+            return place / "encoders" / own_name
+        if place.is_dir():
             return place
-        return place / "encoders" / f"{Path(self.model.name).stem}-{self.model.fingerprint[:8]}"
+        name = own_name if isinstance(self.model, Encoder) else place.stem
+        return place.with_name(f"{name}.isthmus")
 
     @property
     def samples(self) -> Samples:
@@ -179,7 +190,7 @@ class Session:
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
         """Load a source with the preprocessing of the model."""
-        return self.model.read(source, limit=limit, track=self._interruptible())
+        return load_with(source, self._preprocessing, limit=limit, track=self._interruptible())
 
     def read_one(self, image: str | Path) -> Samples:
         """Load a single image with the preprocessing of the model.
@@ -447,6 +458,15 @@ class Session:
         source = self._source
         return None if isinstance(source, str | Path | Model) else source
 
+    @cached_property
+    def _preprocessing(self) -> Preprocessing:
+        """How pictures reach the model; an encoder gets the part of each that the run's does."""
+        wanted = self.model.preprocessing
+        if self._encoder is None or isinstance(self._source, Model):
+            return wanted
+        own = self.run.record.origin.preprocessing
+        return replace(wanted, crop=wanted.crop or own.crop, background=own.background)
+
     @property
     def _own_codes(self) -> "_OwnCodes":
         return self._memo.get("own codes", lambda: _OwnCodes(self.model, self.samples))
@@ -454,9 +474,11 @@ class Session:
     def _open_run(self) -> "Run":
         source = self._source
         if isinstance(source, Model):
-            raise OptionError(f"{source.name} is a model without a run, and without samples.")
+            raise OptionError(f"{source.name} is a model without a run; name a source of samples.")
         if not isinstance(source, str | Path):
             return source
+        if Path(source).suffix in MODEL_SUFFIXES:
+            raise RunError(f"{source} is a model without a run; name a source of samples.")
         from isthmus.training.run import Run
 
         return Run.open(source)
@@ -471,27 +493,23 @@ class Session:
 
     def _features_of(self, encoder: Model) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
         """Return what gives an encoder's features of the run's samples at indices."""
-        other = Session(self._source, self._samples, encoder=encoder, track=self._track)
+        track = self._interruptible()
+        other = Session(self._source, self._samples, encoder=encoder, track=track)
         return lambda indices: other._own_codes.z(indices, self._interruptible())
 
     def _load_samples(self) -> Samples:
         if self._samples is not None:
             self.run.check(self._samples)
-        if self._encoder is not None:
-            return self._load_for(self._encoder.preprocessing)
-        return self._samples or self.run.samples(self._interruptible())
-
-    def _load_for(self, wanted: Preprocessing) -> Samples:
-        """Load the run's samples as an encoder takes them: larger than the run's own model does."""
+        if self._encoder is None:
+            return self._samples or self.run.samples(self._interruptible())
+        # As the encoder takes them: larger than the run's own model does.
         origin = self.run.record.origin
-        if origin.source:  # the same part of each picture, from its file
-            wanted = replace(wanted, crop=origin.preprocessing.crop)
-            track = self._interruptible()
-            return load_with(origin.source, wanted, limit=origin.limit, track=track)
+        if origin.source:
+            return self.read(origin.source, origin.limit)
         samples = self._samples or self.run.samples(self._interruptible())
         if samples.is_signal:
             raise OptionError(f"{self.model.name} takes images, and the run has signals.")
-        values = np.stack([wanted.fit(image) for image in samples.values])
+        values = np.stack([self._preprocessing.fit(image) for image in samples.values])
         return replace(samples, values=values, masks=None)
 
     def _open_index(self) -> Index:
@@ -544,7 +562,7 @@ class Session:
     def _find(self, query: str | Path) -> Samples:
         """Read an image file, or take the run's own sample of that name."""
         if isinstance(query, Path) or Path(query).exists():
-            return self.model.read(query, limit=2)
+            return self.read(query, limit=2)
         rows = self._memo.get("rows", lambda: {n: i for i, n in enumerate(self.samples.names)})
         if query not in rows:
             near = suggest(query, rows) or suggest_path(query)

@@ -1,4 +1,4 @@
-"""The options of an encoder of other origin, and the session that a command asks."""
+"""The options of another encoder than the run's own, and the session that a command asks."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from isthmus.cli.app import parse_sides
 from isthmus.cli.terminal import say, track
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, RunError
 
 if TYPE_CHECKING:
-    from isthmus.inference.encoders import OnnxEncoder
+    from isthmus.inference.model import Model
     from isthmus.session import Session
 
-PANEL = "An encoder of other origin"  # of the help
+PANEL = "Another encoder"  # of the help
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,24 @@ class EncoderOptions:
     std: str | None = field(default=None, metadata={"panel": PANEL, "metavar": "0.229,0.224,0.225"})
     size: str | None = field(default=None, metadata={"panel": PANEL, "metavar": "PIXELS"})
 
-    def load(self) -> "OnnxEncoder | None":
-        """Return the encoder, if one is asked for."""
+    def load(self) -> "Model | None":
+        """Return the encoder, if one is asked for; of a file that Isthmus exported, its model."""
+        options = {"size": self.size, "mean": self.mean, "std": self.std}
+        given = [name for name, value in options.items() if value is not None]
         if self.encoder is None:
-            if self.mean or self.std or self.size:
+            if given:
                 raise OptionError("size, mean and std are those of an encoder; give --encoder too.")
             return None
         from isthmus.inference.encoders import OnnxEncoder
+        from isthmus.inference.onnx import OnnxModel, is_export
 
+        if is_export(self.encoder):
+            if given:
+                raise OptionError(
+                    f"{self.encoder} was exported by Isthmus and knows its size and how it scales "
+                    f"pixels; leave {' and '.join(given)} out."
+                )
+            return OnnxModel.load(self.encoder)
         return OnnxEncoder(
             self.encoder,
             size=parse_sides(self.size),
@@ -69,6 +79,11 @@ def open_session(
     encoder = options.load()
     if encoder is not None and argument is None and not is_run(run):
         return Session(encoder, track=track, say=say), str(run)
+    if encoder is not None and not is_run(run):
+        raise RunError(
+            f"{run} is no run folder; with an encoder give a run folder and a source, or a source "
+            "alone."
+        )
     return Session(run, encoder=encoder, track=track, say=say), argument
 
 

@@ -98,6 +98,8 @@ def evaluate(
     if plain is not None:
         _check_plain(run, plain)
     setup = plan_evaluation(run, own, samples, model, encode)
+    if features is not None:
+        _check_labels(setup)
     # The key has indices into the data of the run, which say nothing of other samples.
     folder = cache_folder() / "baselines" if cache and setup.is_own_test else None
     file = run.path / FILE if folder and not run.is_in_memory else None
@@ -180,13 +182,17 @@ def _probe(setup: EvaluationSetup, train: Array, test: Array) -> Scores:
     return probe(train, train_labels, test, test_labels)
 
 
-def _measure_features(setup: EvaluationSetup, features: Encode) -> Scores:
-    """Measure how well the classes are predicted from the features of another encoder."""
+def _check_labels(setup: EvaluationSetup) -> None:
+    """Require labels of the run's own test split, by which an encoder is compared."""
     if not setup.is_own_test or not setup.has_labels:
         raise OptionError(
             "an encoder is compared by the classes that its features predict, on the run's own "
             "test split; it needs data with labels, and no other source."
         )
+
+
+def _measure_features(setup: EvaluationSetup, features: Encode) -> Scores:
+    """Measure how well the classes are predicted from the features of another encoder."""
     return _probe(setup, features(setup.fitted_indices), features(setup.probed_indices))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError
-from isthmus.files import from_json, to_json
+from isthmus.files import from_json, reporting_damage, to_json
 from isthmus.inference.model import CODE
 from isthmus.models.tasks import Task
 
@@ -81,15 +81,25 @@ class ExportRecord:
         return json.dumps(to_json(self), ensure_ascii=False)
 
     @classmethod
-    def from_text(cls, text: str) -> "ExportRecord":
-        """Return the record of a file's metadata."""
-        content = json.loads(text)
-        if content["format"] != FORMAT:
+    def from_text(cls, text: str, place: str) -> "ExportRecord":
+        """Return the record of a file's metadata.
+
+        Raises
+        ------
+        ModelError
+            If it is damaged, or written by another version of Isthmus.
+        """
+        with reporting_damage(place, ModelError):
+            content = json.loads(text)
+            written = content["format"]
+        if written != FORMAT:
             raise ModelError(
-                f"it is of format {content['format']} and this Isthmus reads format {FORMAT}"
+                f"{place} is of format {written} and this Isthmus reads format {FORMAT}; use the "
+                "version that wrote it, or export the model again."
             )
-        preprocessing = from_json(Preprocessing, content["preprocessing"])
-        return from_json(cls, {**content, "preprocessing": preprocessing})
+        with reporting_damage(place, ModelError):
+            preprocessing = from_json(Preprocessing, content["preprocessing"])
+            return from_json(cls, {**content, "preprocessing": preprocessing})
 
 
 def outputs_of(task: str, part: Part) -> tuple[str, ...]:

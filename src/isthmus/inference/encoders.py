@@ -4,10 +4,9 @@ An encoder turns images into features and does nothing else. Its own scaling of 
 (pixel / 255 - mean) / std, comes from its file or from the caller, never from a guess.
 """
 
-import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.preprocess import Preprocessing
-from isthmus.errors import ModelError, OptionError, suggest
+from isthmus.errors import ModelError, OptionError, missing_package, suggest
 from isthmus.files import fingerprint
+from isthmus.inference.contract import KEY
 from isthmus.inference.model import CODE, Model, Values
-from isthmus.inference.onnx import open_onnx, read_model_file, run_onnx
+from isthmus.inference.onnx import open_onnx, read_model_file, require_model_file, run_onnx
 from isthmus.models.tasks import Task
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Encoder(Model):
         mean: float | Sequence[float],
         std: float | Sequence[float],
     ) -> None:
+        if channels not in (1, 3):
+            raise OptionError(f"channels must be 1 for gray or 3 for RGB, not {channels}.")
         self._name = name
         self.preprocessing = Preprocessing(size=_as_sides(size), channels=channels)
         self.mean, self.std = (_by_channel(one, channels) for one in (mean, std))
@@ -179,32 +181,45 @@ class OnnxEncoder(Encoder):
         std: float | Sequence[float] | None = None,
     ) -> None:
         self.path = Path(path)
-        content = read_model_file(self.path)
-        self._session = open_onnx(content, str(path))
-        self._content_fingerprint = fingerprint(content)
+        self._options: dict[str, Any] = {"size": size, "mean": mean, "std": std}
+        require_model_file(self.path)
+        self._session = open_onnx(self.path, str(path))
         self._input = self._session.get_inputs()[0]
-        self._has_channels_last, channels, sides = _image_layout(self.path, self._input.shape)
-        said = _read_metadata(self.path, self._session.get_modelmeta().custom_metadata_map)
-        size = said.get("size", sides) if size is None else size
-        if size is not None and sides not in (None, _as_sides(size)):
-            raise OptionError(f"{path} takes images of {sides[0]} × {sides[1]}; leave size out.")
-        if size is None:
-            raise OptionError(f"{path} does not say the size of its images; give size in pixels.")
+        entries = self._session.get_modelmeta().custom_metadata_map
+        if KEY in entries:
+            raise ModelError(
+                f"{path} was exported by Isthmus and knows how it scales pixels; open it with "
+                "isthmus.load_model, which gives an encoder as well."
+            )
         if self._input.type not in INPUT_TYPES:
             raise ModelError(f"{path} takes inputs of {self._input.type}, not images.")
+        self._has_channels_last, channels, sides = _image_layout(self.path, self._input.shape)
+        if size is None:
+            size = _read_metadata(self.path, entries, "size") or sides
+        if size is None:
+            raise OptionError(f"{path} does not say the size of its images; give size in pixels.")
+        if sides not in (None, _as_sides(size)):
+            raise OptionError(f"{path} takes images of {sides[0]} × {sides[1]}; leave size out.")
         if self._is_uint8:
-            mean, std = 0.0, 1.0  # it scales the pixels itself
-        mean, std = (said.get(k) if v is None else v for k, v in (("mean", mean), ("std", std)))
+            if mean is not None or std is not None:
+                raise OptionError(f"{path} takes pixels as they are; leave mean and std out.")
+            mean, std = 0.0, 1.0
+        mean = _read_metadata(self.path, entries, "mean") if mean is None else mean
+        std = _read_metadata(self.path, entries, "std") if std is None else std
         if mean is None or std is None:
             raise OptionError(f"{path} does not say how it scales pixels; {SCALE_REMEDY}.")
         super().__init__(self.path.name, size, channels, mean, std)
         if isinstance(self._input.shape[0], int):
             self.batch_size = self._input.shape[0]  # exported for batches of one size
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(OnnxEncoder, self.path, **self._options), ()
+
     @cached_property
     def fingerprint(self) -> str:
         """Of the file, and of how images reach it."""
-        return self._identity(self._content_fingerprint)
+        contents = (read_model_file(file) for file in (self.path, *_weight_files(self.path)))
+        return self._identity(*contents)
 
     @property
     def outputs(self) -> list[str]:
@@ -245,8 +260,8 @@ class TorchEncoder(Encoder):
         mode and used on the device that it is on.
     size : int or (int, int), optional
         By default that of the module's `pretrained_cfg`, as models of timm have it.
-    channels : int
-        1 for gray, 3 for RGB.
+    channels : int, optional
+        1 for gray, 3 for RGB; by default that of the module's `pretrained_cfg`, or 3.
     mean, std : float or sequence of float, optional
         By default those of the module's `pretrained_cfg`.
 
@@ -268,13 +283,15 @@ class TorchEncoder(Encoder):
         module: "nn.Module",
         *,
         size: int | tuple[int, int] | None = None,
-        channels: int = 3,
+        channels: int | None = None,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
     ) -> None:
         said: Mapping[str, Any] = getattr(module, "pretrained_cfg", None) or {}
-        if size is None and "input_size" in said:
-            size = tuple(said["input_size"][-2:])
+        input_size = said.get("input_size", (3, None, None))  # (C, H, W)
+        if size is None and None not in input_size:
+            size = (input_size[1], input_size[2])
+        channels = input_size[0] if channels is None else channels
         mean, std = (said.get(k) if v is None else v for k, v in (("mean", mean), ("std", std)))
         name = type(module).__name__
         if size is None:
@@ -304,17 +321,20 @@ class TorchEncoder(Encoder):
         return output.float().cpu().numpy()
 
 
-def _as_sides(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+def _as_sides(size: float | Sequence[float]) -> tuple[int, int]:
+    """Return height and width from one whole number, or two."""
+    sides = np.atleast_1d(np.asarray(size, np.float64))
+    if sides.shape not in ((1,), (2,)) or not np.array_equal(sides, np.round(sides)):
+        raise OptionError(f"size is a number of pixels, or a height and a width, not {size!r}.")
+    return int(sides[0]), int(sides[-1])
 
 
 def _by_channel(values: float | Sequence[float], channels: int) -> NDArray[np.float32]:
     """Return a number for each channel."""
     numbers = np.atleast_1d(np.asarray(values, np.float32))
-    if numbers.shape not in ((1,), (channels,)):
+    if numbers.shape not in ((1,), (channels,)) or not np.isfinite(numbers).all():
         raise OptionError(
-            f"give one number, or one for each of {channels} channels, as mean and std, not "
-            f"{len(numbers)}."
+            f"mean and std are one number, or one for each of {channels} channels, not {values!r}."
         )
     return np.broadcast_to(numbers, (channels,)).copy()
 
@@ -333,17 +353,32 @@ def _image_layout(path: Path, shape: Sequence[Any]) -> tuple[bool, int, tuple[in
     return is_last, channels, (sides[0], sides[1]) if is_fixed else None
 
 
-def _read_metadata(path: Path, entries: Mapping[str, str]) -> dict[str, Any]:
-    """Return size, mean and std from a file's metadata, as JSON: 224, [0.485, 0.456, 0.406]."""
-    said: dict[str, Any] = {}
-    for name in ("size", "mean", "std"):
-        try:
-            value = json.loads(entries[name])
-        except KeyError:
-            continue
-        except ValueError as error:
-            raise ModelError(
-                f"{path} has the metadata {name} {entries[name]!r}, which is not JSON."
-            ) from error
-        said[name] = tuple(value) if isinstance(value, list) else value
-    return said
+def _read_metadata(path: Path, entries: Mapping[str, str], name: str) -> Any:
+    """Return numbers from a file's metadata: 224, [0.485, 0.456, 0.406], or with commas only."""
+    text = entries.get(name)
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.strip(" []()").split(",")]
+    except ValueError:
+        raise ModelError(
+            f"{path} has the metadata {name} {text!r}, which are no numbers; give {name}."
+        ) from None
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _weight_files(path: Path) -> list[Path]:
+    """Return the files next to an ONNX file that hold its weights, as torch writes them."""
+    try:
+        import onnx
+    except ImportError:
+        raise missing_package(path.name, "onnx", "onnx") from None
+    graph = onnx.load(path, load_external_data=False).graph
+    names = {
+        entry.value
+        for tensor in graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [path.parent / name for name in sorted(names)]

@@ -71,5 +71,6 @@ def _convert(trained: "TrainedModel") -> bytes:
 def _reject_options(options: dict[str, Any], path: Path) -> None:
     if options:
         raise OptionError(
-            f"{', '.join(options)} are for torch; ONNX Runtime computes {path} on the CPU."
+            f"ONNX Runtime computes {path} on the CPU; leave {' and '.join(options)} out, which "
+            "torch alone has."
         )

@@ -5,6 +5,7 @@ and activation are inside. What else it promises is in `inference.contract`.
 """
 
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import ModelError, first_sentence, missing_package
-from isthmus.files import reporting_damage, suggest_path
+from isthmus.files import suggest_path
 from isthmus.inference.contract import (
     KEY,
     PREDICTION,
@@ -67,9 +68,11 @@ class OnnxModel(Model):
                 f"{place} was not exported by Isthmus; use it as an encoder, with --encoder or "
                 "isthmus.OnnxEncoder."
             )
-        with reporting_damage(place, ModelError):
-            self.record = ExportRecord.from_text(entries[KEY])
+        self.record = ExportRecord.from_text(entries[KEY], str(place))
         self.preprocessing = self.record.preprocessing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnnxModel, (self._graph.content, self.path)
 
     @classmethod
     def load(cls, path: str | Path) -> "OnnxModel":
@@ -196,17 +199,17 @@ class _Graph:
     """A graph, opened for one block at a time or for several; any number of threads may run it."""
 
     def __init__(self, content: bytes, name: str) -> None:
-        self._content, self._name = content, name
+        self.content, self._name = content, name
 
     @cached_property
     def shared(self) -> "InferenceSession":
         """A session in which all threads compute a block together."""
-        return open_onnx(self._content, self._name, thread_count())
+        return open_onnx(self.content, self._name, thread_count())
 
     @cached_property
     def single(self) -> "InferenceSession":
         """A session in which the calling thread computes a block alone."""
-        return open_onnx(self._content, self._name, 1)
+        return open_onnx(self.content, self._name, 1)
 
     def run(self, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """Compute an output for a block; see `run_onnx`."""
@@ -221,12 +224,12 @@ class _Graph:
             from onnx.utils import Extractor
         except ImportError:
             raise missing_package(self._name, "onnx", "onnx") from None
-        part = Extractor(onnx.load_from_string(self._content)).extract_model([start], [end])
+        part = Extractor(onnx.load_from_string(self.content)).extract_model([start], [end])
         return _Graph(part.SerializeToString(), self._name)
 
 
-def open_onnx(content: bytes, name: str, threads: int | None = None) -> "InferenceSession":
-    """Open the content of an ONNX file on the CPU, by default for all threads.
+def open_onnx(source: bytes | Path, name: str, threads: int | None = None) -> "InferenceSession":
+    """Open an ONNX file, or the content of one, on the CPU, by default for all threads.
 
     Raises
     ------
@@ -243,9 +246,11 @@ def open_onnx(content: bytes, name: str, threads: int | None = None) -> "Inferen
     options.intra_op_num_threads = threads or thread_count()
     options.log_severity_level = 3  # errors; its warnings are about graphs, not for users
     try:
+        # By its path, a file finds weights that lie next to it.
+        content = str(source) if isinstance(source, Path) else source
         return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # its errors have no class in common but this one
-        raise ModelError(f"{name} is no ONNX model: {first_sentence(error)}.") from error
+        raise ModelError(f"{name} cannot be read as an ONNX model: {_reason(error)}.") from error
 
 
 def run_onnx(
@@ -261,7 +266,19 @@ def run_onnx(
     try:
         return session.run([output], inputs)[0]  # type: ignore[no-any-return]
     except Exception as error:  # its errors have no class in common but this one
-        raise ModelError(f"{name} cannot be computed: {first_sentence(error)}.") from error
+        raise ModelError(f"{name} cannot be computed: {_reason(error)}.") from error
+
+
+def is_export(path: Path) -> bool:
+    """Return whether an ONNX file was exported by Isthmus; see `open_onnx` for errors."""
+    require_model_file(path)
+    return KEY in open_onnx(path, str(path)).get_modelmeta().custom_metadata_map
+
+
+def require_model_file(path: Path) -> None:
+    """Raise a ModelError if there is no such file."""
+    if not path.is_file():
+        raise ModelError(f"{path} cannot be read: there is no such file{suggest_path(path)}.")
 
 
 def read_model_file(path: Path) -> bytes:
@@ -272,8 +289,15 @@ def read_model_file(path: Path) -> bytes:
     ModelError
         If it is missing or cannot be read.
     """
+    require_model_file(path)
     try:
         return path.read_bytes()
     except OSError as error:
-        near = "" if path.exists() else suggest_path(path)
-        raise ModelError(f"{path} cannot be read: {first_sentence(error)}{near}.") from error
+        raise ModelError(f"{path} cannot be read: {first_sentence(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, without the number and the name of an error of ONNX Runtime."""
+    return first_sentence(
+        ValueError(re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error)))
+    )

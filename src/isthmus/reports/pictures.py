@@ -71,9 +71,10 @@ def reconstructions(
 
 def activations(session: Session, sample: NDArray[Any], name: str) -> "Figure":
     """Draw the output of every layer for a sample (H, W, C) or (L, C)."""
+    outputs = session.activations(sample)  # first: it says what only a run can do
     is_autoencoder = session.model.task == "reconstruct"
     back = session.reconstruct(sample[None])[0] if is_autoencoder else None
-    return activation_figures.layers(name, sample, session.activations(sample), back)
+    return activation_figures.layers(name, sample, outputs, back)
 
 
 # -- maps ---------------------------------------------------------------------------------------
