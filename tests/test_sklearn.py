@@ -276,6 +276,32 @@ def test_a_folder_has_the_classes_of_its_folders(pictures: list[Path]) -> None:
     assert again.score(in_order, is_round) == 1
 
 
+def test_classes_of_a_source_are_sorted_whatever_its_order(tmp_path: Path) -> None:
+    labels = (y[y < 2] == 1).astype(np.int64)
+    items = Items([str(i) for i in range(len(labels))], labels, ("zebra", "ant"))
+    samples = Samples(PIXELS[y < 2, ..., None], items)
+    names = np.array(items.class_names)[labels]
+    classifier = ImageClassifier("cnn-tiny", epochs=10, out=tmp_path / "run", random_state=0)
+    classifier.fit(samples)
+    assert classifier.classes_.tolist() == ["ant", "zebra"]
+    assert classifier.score(samples) == classifier.score(samples, names) > 0.95
+    assert (classifier.predict(samples) == names).mean() > 0.95
+    probabilities = classifier.predict_proba(samples)
+    assert probabilities[names == "ant"].mean(0)[0] > 0.5
+    assert probabilities[names == "zebra"].mean(0)[1] > 0.5
+    # The run is still one on these samples: it can be resumed and evaluated with them.
+    isthmus.Run.open(tmp_path / "run").check(samples)
+
+
+def test_fashion_has_its_classes_in_another_order(require: Callable[[str], Path]) -> None:
+    require("fashion-mnist")
+    samples = isthmus.load("fashion-mnist", limit=1000)
+    classifier = ImageClassifier("cnn-tiny", epochs=5, random_state=0).fit(samples)
+    assert classifier.classes_.tolist() == sorted(samples.class_names)
+    names = np.array(samples.class_names)[samples.labels]
+    assert classifier.score(samples) == classifier.score(samples, names) > 0.6
+
+
 def test_a_broken_picture_is_said(pictures: list[Path], refused: Refused) -> None:
     broken = pictures[4]
     broken.write_bytes(b"no picture")
