@@ -149,6 +149,26 @@ def test_mnist_is_compressed_better_than_by_pca(require: Callable[[str], Path]) 
     assert -small.score(test) < 0.85 * pca_errors(8, *flat).mean()
 
 
+def test_images_are_computed_by_the_model_itself_and_vectors_by_a_precise_copy(
+    quick: Autoencoder,
+) -> None:
+    def last_call(estimator: Autoencoder, values: Any) -> tuple[Any, str]:
+        calls: list[tuple[Any, str]] = []
+        handle = estimator.model_.module.register_forward_hook(
+            lambda module, inputs, _: calls.append((module, str(inputs[0].dtype)))
+        )
+        estimator.score(values)
+        handle.remove()
+        return calls[-1]  # others measure how large a batch may be
+
+    assert last_call(quick, PIXELS[:20]) == (quick.model_.module, "torch.float32")
+    vectors = Autoencoder("linear", code_size=2, epochs=1, random_state=0).fit(X)
+    module, kind = last_call(vectors, X[:20])
+    assert module is not vectors.model_.module
+    assert kind == "torch.float64"
+    assert str(next(vectors.model_.module.parameters()).dtype) == "torch.float32"
+
+
 # -- forms of X ----------------------------------------------------------------------------------
 
 
@@ -368,7 +388,14 @@ def test_an_image_shape_has_two_or_three_sides(shape: Any, refused: Refused) -> 
     ("options", "culprit"),
     [
         ({"value_range": (16, 0)}, "(16, 0)"),
+        ({"value_range": 5}, "5"),
+        ({"value_range": (0, 1, 2)}, "(0, 1, 2)"),
+        ({"value_range": ("0", "16")}, "('0', '16')"),
+        ({"value_range": (0, np.inf)}, "inf"),
+        ({"value_range": np.array(16)}, "array(16)"),
         ({"contamination": 0.6}, "0.6"),
+        ({"contamination": "auto"}, "'auto'"),
+        ({"contamination": None}, "None"),
         ({"contamination": 0}, "contamination"),
         ({"model": "nowhere"}, "nowhere"),
         ({"epochs": 0}, "epochs"),
@@ -589,6 +616,20 @@ def test_parts_of_vectors_are_scaled_as_the_first() -> None:
     estimator.partial_fit(2 * X)
     assert (estimator.model_.preprocessing.low, estimator.model_.preprocessing.high) == (0, 16)
     assert estimator.model_.preprocessing == scale
+
+
+def test_parts_continue_from_the_encoder_of_another_run(tmp_path: Path, refused: Refused) -> None:
+    Autoencoder("dense", code_size=8, epochs=5, out=tmp_path / "run", **DIGITS).fit(X_train)
+    config = TrainingConfig(encoder_from=str(tmp_path / "run"))
+    estimator = Autoencoder("dense", code_size=8, config=config, **DIGITS).partial_fit(X_train)
+    before = estimator.score(X_test)
+    assert before > Autoencoder("dense", code_size=8, **DIGITS).partial_fit(X_train).score(X_test)
+    estimator.partial_fit(X_train)
+    assert estimator.score(X_test) > before
+    assert estimator.n_epochs_ == 2
+    frozen = TrainingConfig(encoder_from=str(tmp_path / "run"), freeze=True)
+    with refused(OptionError, "freeze", "use fit"):
+        estimator.set_params(config=frozen).partial_fit(X_train)
 
 
 def test_the_module_is_imported_without_torch() -> None:
