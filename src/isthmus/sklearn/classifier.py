@@ -139,15 +139,8 @@ class ImageClassifier(ClassifierMixin, Estimator):
             raise InputError(f"y has one class only, {classes[0]}; give samples of two or more.")
         model, options = self.model, self.options
         config = self._training_config()
-        if (
-            samples.is_signal
-            and samples.shape[1] == 1
-            and (model, config.encoder_from)
-            == (
-                None,
-                None,
-            )
-        ):
+        is_vector = samples.is_signal and samples.shape[1] == 1
+        if is_vector and model is None and config.encoder_from is None:
             model, options = "encoder", {"base": "dense", **(options or {})}
         self._train(
             samples,
