@@ -82,7 +82,7 @@ def test_the_optimizer_of_a_run_remembers_and_that_of_a_model_does_not(
     ],
 )
 def test_the_optimizer_has_the_settings_of_the_new_run(
-    optimizer: str, change: dict[str, float], digits: Samples, tmp_path: Path
+    optimizer: str, change: dict[str, Any], digits: Samples, tmp_path: Path
 ) -> None:
     config = replace(QUICK, optimizer=optimizer, momentum=0.5)
     first = finish(digits, model="linear", code_size=8, config=config)

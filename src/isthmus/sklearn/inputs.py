@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 MIN_SAMPLES = 3  # to fit: one each to train on, to choose the best epoch by, and to test on
 BLOCK_ROWS = 4096  # scaled at once, so that a large X does not need several times its memory
 # Black and white of arrays, by the kind of their type; of fractions and other whole numbers below.
-BYTES, FRACTIONS, UINT16 = (0, 255), (0, 1), (0, 65535)
+BYTES: tuple[float, float] = (0, 255)
+FRACTIONS: tuple[float, float] = (0, 1)
+UINT16: tuple[float, float] = (0, 65535)
 
 
 @dataclass(frozen=True)

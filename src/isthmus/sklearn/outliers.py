@@ -125,8 +125,8 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         ValueError, IsthmusError
             As `Autoencoder.fit`.
         """
-        share = self.contamination
-        if not isinstance(share, Real) or not 0 < share <= 0.5:
+        share: Any = self.contamination
+        if not isinstance(share, Real) or not 0 < float(share) <= 0.5:
             raise OptionError(
                 f"contamination must be a number above 0 and at most 0.5, not {share!r}."
             )
