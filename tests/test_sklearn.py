@@ -149,6 +149,26 @@ def test_mnist_is_compressed_better_than_by_pca(require: Callable[[str], Path]) 
     assert -small.score(test) < 0.85 * pca_errors(8, *flat).mean()
 
 
+def test_images_are_computed_by_the_model_itself_and_vectors_by_a_precise_copy(
+    quick: Autoencoder,
+) -> None:
+    def last_call(estimator: Autoencoder, values: Any) -> tuple[Any, str]:
+        calls: list[tuple[Any, str]] = []
+        handle = estimator.model_.module.register_forward_hook(
+            lambda module, inputs, _: calls.append((module, str(inputs[0].dtype)))
+        )
+        estimator.score(values)
+        handle.remove()
+        return calls[-1]  # others measure how large a batch may be
+
+    assert last_call(quick, PIXELS[:20]) == (quick.model_.module, "torch.float32")
+    vectors = Autoencoder("linear", code_size=2, epochs=1, random_state=0).fit(X)
+    module, kind = last_call(vectors, X[:20])
+    assert module is not vectors.model_.module
+    assert kind == "torch.float64"
+    assert str(next(vectors.model_.module.parameters()).dtype) == "torch.float32"
+
+
 # -- forms of X ----------------------------------------------------------------------------------
 
 
@@ -276,6 +296,32 @@ def test_a_folder_has_the_classes_of_its_folders(pictures: list[Path]) -> None:
     assert again.score(in_order, is_round) == 1
 
 
+def test_classes_of_a_source_are_sorted_whatever_its_order(tmp_path: Path) -> None:
+    labels = (y[y < 2] == 1).astype(np.int64)
+    items = Items([str(i) for i in range(len(labels))], labels, ("zebra", "ant"))
+    samples = Samples(PIXELS[y < 2, ..., None], items)
+    names = np.array(items.class_names)[labels]
+    classifier = ImageClassifier("cnn-tiny", epochs=10, out=tmp_path / "run", random_state=0)
+    classifier.fit(samples)
+    assert classifier.classes_.tolist() == ["ant", "zebra"]
+    assert classifier.score(samples) == classifier.score(samples, names) > 0.95
+    assert (classifier.predict(samples) == names).mean() > 0.95
+    probabilities = classifier.predict_proba(samples)
+    assert probabilities[names == "ant"].mean(0)[0] > 0.5
+    assert probabilities[names == "zebra"].mean(0)[1] > 0.5
+    # The run is still one on these samples: it can be resumed and evaluated with them.
+    isthmus.Run.open(tmp_path / "run").check(samples)
+
+
+def test_fashion_has_its_classes_in_another_order(require: Callable[[str], Path]) -> None:
+    require("fashion-mnist")
+    samples = isthmus.load("fashion-mnist", limit=1000)
+    classifier = ImageClassifier("cnn-tiny", epochs=5, random_state=0).fit(samples)
+    assert classifier.classes_.tolist() == sorted(samples.class_names)
+    names = np.array(samples.class_names)[samples.labels]
+    assert classifier.score(samples) == classifier.score(samples, names) > 0.6
+
+
 def test_a_broken_picture_is_said(pictures: list[Path], refused: Refused) -> None:
     broken = pictures[4]
     broken.write_bytes(b"no picture")
@@ -342,7 +388,14 @@ def test_an_image_shape_has_two_or_three_sides(shape: Any, refused: Refused) -> 
     ("options", "culprit"),
     [
         ({"value_range": (16, 0)}, "(16, 0)"),
+        ({"value_range": 5}, "5"),
+        ({"value_range": (0, 1, 2)}, "(0, 1, 2)"),
+        ({"value_range": ("0", "16")}, "('0', '16')"),
+        ({"value_range": (0, np.inf)}, "inf"),
+        ({"value_range": np.array(16)}, "array(16)"),
         ({"contamination": 0.6}, "0.6"),
+        ({"contamination": "auto"}, "'auto'"),
+        ({"contamination": None}, "None"),
         ({"contamination": 0}, "contamination"),
         ({"model": "nowhere"}, "nowhere"),
         ({"epochs": 0}, "epochs"),
@@ -563,6 +616,20 @@ def test_parts_of_vectors_are_scaled_as_the_first() -> None:
     estimator.partial_fit(2 * X)
     assert (estimator.model_.preprocessing.low, estimator.model_.preprocessing.high) == (0, 16)
     assert estimator.model_.preprocessing == scale
+
+
+def test_parts_continue_from_the_encoder_of_another_run(tmp_path: Path, refused: Refused) -> None:
+    Autoencoder("dense", code_size=8, epochs=5, out=tmp_path / "run", **DIGITS).fit(X_train)
+    config = TrainingConfig(encoder_from=str(tmp_path / "run"))
+    estimator = Autoencoder("dense", code_size=8, config=config, **DIGITS).partial_fit(X_train)
+    before = estimator.score(X_test)
+    assert before > Autoencoder("dense", code_size=8, **DIGITS).partial_fit(X_train).score(X_test)
+    estimator.partial_fit(X_train)
+    assert estimator.score(X_test) > before
+    assert estimator.n_epochs_ == 2
+    frozen = TrainingConfig(encoder_from=str(tmp_path / "run"), freeze=True)
+    with refused(OptionError, "freeze", "use fit"):
+        estimator.set_params(config=frozen).partial_fit(X_train)
 
 
 def test_the_module_is_imported_without_torch() -> None:

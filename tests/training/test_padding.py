@@ -11,6 +11,7 @@ from torch import nn
 
 from isthmus import Items, Samples, TrainingConfig, load, train
 from isthmus.models.layers import Autoencoder
+from isthmus.runtime import choose_precision
 from isthmus.training.padding import zero_unread_gradients
 
 LAYERS: dict[str, tuple[Any, int]] = {
@@ -48,6 +49,10 @@ def test_exactly_these_weights_get_none(
     assert torch.equal(layer.weight.grad != 0, is_read)
 
 
+@pytest.mark.skipif(
+    choose_precision("cpu") != "bf16",
+    reason="torch returns uninitialized gradients only where the CPU computes in bfloat16",
+)
 def test_a_segmenter_of_small_images_gets_the_same_finite_weights_each_time() -> None:
     digits = load("digits", limit=60)
     masks = (digits.values[..., 0] > 100).astype(np.uint8)

@@ -41,6 +41,12 @@ def steps_of_optimizer(run: Run) -> int:
     return int(checkpoint["optimizer"]["state"][0]["step"])
 
 
+def settings_of_optimizer(run: Run, *names: str) -> dict[str, float]:
+    checkpoint = run.checkpoint()
+    assert checkpoint is not None
+    return {name: checkpoint["optimizer"]["param_groups"][0][name] for name in names}
+
+
 def error(run: Run, samples: Samples) -> float:
     model = run.model()
     return float(np.square(model.reconstruct(samples) / 255 - samples.values / 255).mean())
@@ -65,6 +71,43 @@ def test_the_optimizer_of_a_run_remembers_and_that_of_a_model_does_not(
     assert steps_of_optimizer(finish(same, start=run.model())) == steps
     other = replace(QUICK, optimizer="adam")
     assert steps_of_optimizer(finish(same, start=run, config=other)) == steps
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "change"),
+    [
+        ("adamw", {"weight_decay": 20.0}),
+        ("adam", {"weight_decay": 1.0}),
+        ("sgd", {"momentum": 0.9}),
+    ],
+)
+def test_the_optimizer_has_the_settings_of_the_new_run(
+    optimizer: str, change: dict[str, Any], digits: Samples, tmp_path: Path
+) -> None:
+    config = replace(QUICK, optimizer=optimizer, momentum=0.5)
+    first = finish(digits, model="linear", code_size=8, config=config)
+    same = finish(digits, start=first, config=config)
+    changed = replace(config, **change)
+    other = finish(digits, start=first, config=changed)
+    assert settings_of_optimizer(other, *change) == change
+    assert settings_of_optimizer(same, *change) != change
+    assert other.model().to_bytes() != same.model().to_bytes()
+    # They are kept by a run that is stopped before its first step is saved.
+    training = train(digits, start=first, config=changed, out=tmp_path / "run")
+    next(training)
+    training.close()
+    for _ in resume(tmp_path / "run", digits):
+        pass
+    assert Run.open(tmp_path / "run").model().to_bytes() == other.model().to_bytes()
+
+
+def test_momentum_starts_from_a_run_without_it(digits: Samples) -> None:
+    still = replace(QUICK, optimizer="sgd")
+    run = finish(digits, model="linear", code_size=8, config=still)
+    moved = finish(digits, start=run, config=replace(still, momentum=0.9))
+    assert settings_of_optimizer(moved, "momentum") == {"momentum": 0.9}
+    again = finish(digits, start=moved, config=still)
+    assert settings_of_optimizer(again, "momentum") == {"momentum": 0.0}
 
 
 def test_the_model_that_training_starts_from_stays_as_it_is(digits: Samples, run: Run) -> None:

@@ -148,12 +148,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Autoencoder
         Raises
         ------
         ValueError, IsthmusError
-            As `fit`, and if X has other features than before, or `out` is given.
+            As `fit`, and if X has other features than before, or `out` or `freeze` is given.
         """
         if self.out is not None:
             raise OptionError(
                 "partial_fit trains in memory; leave out out, and save the result with model_.save."
             )
+        if self.config is not None and self.config.freeze:
+            raise OptionError("partial_fit trains the whole model; leave freeze out, or use fit.")
         if not hasattr(self, "model_"):
             self._fit_autoencoder(X, epochs=1)
             self.n_epochs_ = 1
@@ -161,7 +163,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Autoencoder
         samples, _ = self._read(X)
         # Another seed in each call: with the same one, all would be in the same order.
         seed = find_seed(self.random_state) + self.n_epochs_
-        config = self._training_config(epochs=1, seed=seed)
+        # The encoder to start from is in the model by now.
+        config = self._training_config(epochs=1, seed=seed, encoder_from=None)
         self._train(samples, config, start=getattr(self, "run_", self.model_))
         self.n_epochs_ += 1
         return self

@@ -139,15 +139,8 @@ class ImageClassifier(ClassifierMixin, Estimator):
             raise InputError(f"y has one class only, {classes[0]}; give samples of two or more.")
         model, options = self.model, self.options
         config = self._training_config()
-        if (
-            samples.is_signal
-            and samples.shape[1] == 1
-            and (model, config.encoder_from)
-            == (
-                None,
-                None,
-            )
-        ):
+        is_vector = samples.is_signal and samples.shape[1] == 1
+        if is_vector and model is None and config.encoder_from is None:
             model, options = "encoder", {"base": "dense", **(options or {})}
         self._train(
             samples,
@@ -198,7 +191,7 @@ class ImageClassifier(ClassifierMixin, Estimator):
         predicted = self._probabilities(samples).argmax(1)
         if y is not None:
             return float(accuracy_score(y, self.classes_[predicted], sample_weight=sample_weight))
-        names = np.array(self.model_.config.class_names)[predicted]
+        names = np.array(_names_of(self.classes_))[predicted]
         return float(accuracy_score(_class_names(samples), names, sample_weight=sample_weight))
 
     def _probabilities(self, samples: Samples) -> NDArray[np.float32]:
@@ -206,7 +199,9 @@ class ImageClassifier(ClassifierMixin, Estimator):
             self.model_.activate(output).float().cpu().numpy()
             for _, output in outputs(self.model_, samples)
         ]
-        return np.concatenate(parts)
+        # The model knows the classes of a source in the order of the source.
+        columns = [self.model_.config.class_names.index(name) for name in _names_of(self.classes_)]
+        return np.concatenate(parts)[:, columns]
 
 
 def _class_names(samples: Samples) -> NDArray[Any]:
@@ -216,8 +211,13 @@ def _class_names(samples: Samples) -> NDArray[Any]:
     return np.array(samples.class_names)[samples.labels]
 
 
+def _names_of(classes: NDArray[Any]) -> tuple[str, ...]:
+    """Return the names that a model knows these classes by."""
+    return tuple(map(str, classes.tolist()))
+
+
 def _with_classes(samples: Samples, labels: NDArray[Any], classes: NDArray[Any]) -> Samples:
     """Return samples with these classes instead of their own."""
-    items = Items(samples.names, labels.astype(np.int64), tuple(map(str, classes.tolist())))
+    items = Items(samples.names, labels.astype(np.int64), _names_of(classes))
     # They are no longer what is loaded from their source.
     return replace(samples, items=items, origin=Origin("", samples.origin.preprocessing))

@@ -180,7 +180,7 @@ def outputs(
 
     is_precise = samples.is_signal and next(model.module.parameters()).device.type != "mps"
     kind = torch.float64 if is_precise else torch.float32
-    module = copy.deepcopy(model.module).to(kind)
+    module = copy.deepcopy(model.module).to(kind) if is_precise else model.module
     compute = module.encode if encode else module
     start = 0
     for x in model.inputs(samples):

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 MIN_SAMPLES = 3  # to fit: one each to train on, to choose the best epoch by, and to test on
 BLOCK_ROWS = 4096  # scaled at once, so that a large X does not need several times its memory
 # Black and white of arrays, by the kind of their type; of fractions and other whole numbers below.
-BYTES, FRACTIONS, UINT16 = (0, 255), (0, 1), (0, 65535)
+BYTES: tuple[float, float] = (0, 255)
+FRACTIONS: tuple[float, float] = (0, 1)
+UINT16: tuple[float, float] = (0, 65535)
 
 
 @dataclass(frozen=True)
@@ -223,9 +226,7 @@ def _to_pixels(
     is_whole = X.dtype.kind in "iu"
     if value_range is None:
         value_range = FRACTIONS if not is_whole else UINT16 if X.dtype == np.uint16 else BYTES
-    low, high = value_range
-    if not low < high:
-        raise OptionError(f"value range is (black, white), two rising numbers, not {value_range}.")
+    low, high = _check_value_range(value_range)
     lowest, highest = X.min(), X.max()
     if lowest < low or highest > high:
         raise InputError(
@@ -239,6 +240,18 @@ def _to_pixels(
         block = slice(start, start + BLOCK_ROWS)
         pixels[block] = np.round((X[block] - float(low)) * (255 / (high - low)))
     return pixels, (float(low), float(high))
+
+
+def _check_value_range(value_range: Any) -> tuple[float, float]:
+    """Return a value range if it is two finite numbers, and the second is greater."""
+    pair = value_range.tolist() if isinstance(value_range, np.ndarray) else value_range
+    is_pair = isinstance(pair, Sequence) and len(pair) == 2
+    is_pair = is_pair and all(isinstance(number, Real) for number in pair)
+    if not is_pair or not -math.inf < pair[0] < pair[1] < math.inf:
+        raise OptionError(
+            f"value range is (black, white), two rising numbers, not {value_range!r}."
+        )
+    return pair[0], pair[1]
 
 
 def _sides(shape: Sequence[int], separator: str = " × ") -> str:

@@ -1,5 +1,6 @@
 """`OutlierDetector`: what an autoencoder cannot reconstruct does not belong."""
 
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -124,9 +125,10 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         ValueError, IsthmusError
             As `Autoencoder.fit`.
         """
-        if not 0 < self.contamination <= 0.5:
+        share: Any = self.contamination
+        if not isinstance(share, Real) or not 0 < float(share) <= 0.5:
             raise OptionError(
-                f"contamination must be above 0 and at most 0.5, not {self.contamination}."
+                f"contamination must be a number above 0 and at most 0.5, not {share!r}."
             )
         samples = self._fit_autoencoder(X)
         scores = self._score(samples, self.layout_)

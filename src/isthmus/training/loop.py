@@ -123,9 +123,11 @@ class State:
 def first_checkpoint(module: Network, optimizer: dict[str, Any] | None) -> dict[str, Any]:
     """Return the checkpoint of a run that starts from a module's weights.
 
-    The state of the optimizer, if known, continues too.
+    What the optimizer remembers of its last steps, if known, continues too. Its settings, such as
+    the weight decay, are those of the new run.
     """
-    return {"counters": asdict(State()), "module": module.state_dict(), "optimizer": optimizer}
+    state = None if optimizer is None else {"state": optimizer["state"]}
+    return {"counters": asdict(State()), "module": module.state_dict(), "optimizer": state}
 
 
 class Loop:
@@ -349,7 +351,9 @@ class Loop:
         if checkpoint is not None:
             self.module.load_state_dict(checkpoint["module"])
             if checkpoint["optimizer"] is not None:
-                self.optimizer.load_state_dict(checkpoint["optimizer"])
+                # The first checkpoint of a run that starts from another has no settings.
+                settings = self.optimizer.state_dict()
+                self.optimizer.load_state_dict({**settings, **checkpoint["optimizer"]})
             return State(**checkpoint["counters"])
         state = State()
         if self.config.encoder_from:
