@@ -25,6 +25,7 @@ from sklearn.datasets import load_sample_images
 
 from isthmus import (
     MODELS,
+    Codes,
     IsthmusError,
     Items,
     Preprocessing,
@@ -33,8 +34,10 @@ from isthmus import (
     TrainedModel,
     TrainingConfig,
     configure,
+    encode,
     export,
     load,
+    load_model,
     train,
 )
 from isthmus.errors import ModelError, OptionError
@@ -416,6 +419,17 @@ def test_int8_parts_are_measured_together_with_the_rest_of_the_model(
     else:
         (back,) = answer(file, model.encode(test))
     assert loss["reduced"] == pytest.approx(mean_psnr(back, test), abs=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["32", "16", "int8"])
+def test_a_decoder_takes_stored_codes_of_its_model_in_every_precision(
+    digits_run: Run, precision: str, tmp_path: Path
+) -> None:
+    codes = encode(digits_run.model(), digits_run.samples())
+    codes.save(tmp_path / "codes.npy")
+    export(digits_run, tmp_path / "a.onnx", part="decoder", precision=precision)
+    decoder = load_model(tmp_path / "a.onnx")
+    assert len(Codes.load(tmp_path / "codes.npy", model=decoder)) == len(codes)
 
 
 def test_exporting_leaves_loggers_and_warnings_alone(
