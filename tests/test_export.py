@@ -592,6 +592,18 @@ def test_only_exports_are_replaced(digits_run: Run, refused: Refused, tmp_path: 
         export(digits_run, archive, format="pt2")
 
 
+def test_weights_are_replaced_only_by_the_same_weights(
+    digits_run: Run, classes_run: Run, refused: Refused, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.safetensors"
+    model = digits_run.model()
+    model.save(file)
+    with refused(OptionError, file, "weights of another model"):
+        export(classes_run, file, format="safetensors")
+    assert TrainedModel.load(file).fingerprint == model.fingerprint
+    export(digits_run, file, format="safetensors")
+
+
 def test_files_do_not_go_where_they_do_not_belong(
     digits_run: Run, refused: Refused, tmp_path: Path
 ) -> None:
@@ -614,6 +626,7 @@ def test_files_do_not_go_where_they_do_not_belong(
         ({"format": "tflite"}, ("tflite", "onnx, pt2, safetensors")),
         ({"format": "pt2", "precision": "int8"}, ("pt2", "int8", "onnx")),
         ({"format": "safetensors", "part": "encoder"}, ("safetensors", "onnx")),
+        ({"format": "safetensors", "samples": "digits"}, ("safetensors", "samples")),
         ({"samples": np.zeros((4, 9, 9, 1), np.uint8)}, ("(1, 9, 9, 1)", "uint8")),
         ({"samples": np.zeros((1, 8, 8, 1), np.uint8)}, ("two",)),
     ],
@@ -702,6 +715,19 @@ def test_the_command_writes_next_to_where_it_is_called(
     )
     assert result["out"] == "conv-pool-encoder-int8.onnx"
     assert (tmp_path / result["out"]).stat().st_size == result["bytes"]
+
+
+def test_folders_are_named_with_their_dots(
+    digits_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("v1.1", "v1.2"):
+        Path(name).symlink_to(digits_run.path)
+        done("export", name, "--format", "safetensors")
+    weights = Path("v1.1.safetensors").rename("v2.1.safetensors")
+    done("export", weights, "--format", "pt2")
+    written = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert written == ["v1.2.safetensors", "v2.1.pt2", "v2.1.safetensors"]
 
 
 def test_the_command_prints_what_is_lost(classes_run: Run, tmp_path: Path) -> None:

@@ -51,15 +51,16 @@ def export(
     An ONNX or pt2 file takes samples as they are stored, in batches of any size: pixels
     (N, H, W, C) uint8 of the model's own size, or signals (N, L, C) float32. Scaling and activation
     are inside. Before it is written, its answers are compared with the model's on samples that the
-    model was not trained on, in batches of 1, 7 and 256; a file whose numbers differ by more than
-    1e-4 is refused.
+    model was not trained on, in batches of 1, 7 and 256 (fewer of large images, for the memory); a
+    file whose numbers differ by more than 1e-4 is refused.
 
     Parameters
     ----------
     model : TrainedModel, Run or path
         A path is that of a run folder or of a file of weights.
     out : path
-        The file to write. A file that `export` wrote is replaced, any other is left alone.
+        The file to write. An older export is replaced, but weights only by the same weights; any
+        other file is left alone.
     part : str
         "whole", "encoder" or "decoder".
     layer : str, optional
@@ -88,7 +89,8 @@ def export(
     Raises
     ------
     OptionError
-        If an option is unknown, or `out` is a file of something else.
+        If an option is unknown, `out` is a file of something else, or samples have a class that
+        the model does not know.
     ModelError
         If the model has no such part, or the file would answer differently.
     IsthmusError
@@ -97,10 +99,15 @@ def export(
     out = Path(out)
     run, trained = _open(model)
     kind = _choose_format(format, precision, part, layer)
+    if kind == "safetensors" and samples is not None:
+        raise OptionError(
+            "safetensors files hold the weights themselves, so that there is nothing to check; "
+            "leave the samples out."
+        )
     chosen = choose_part(trained, part, layer)
     if kind == "onnx":
         require_packages("onnx", "onnxscript", "onnxruntime")
-    require_place(out, kind)
+    require_place(out, kind, trained)
     result = {
         "out": str(out),
         "bytes": 0,
