@@ -9,7 +9,8 @@ from PIL import Image
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Samples
-from isthmus.errors import IsthmusError, OptionError
+from isthmus.errors import OptionError, RunError, SourceError
+from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.evaluation.setup import draw
 from isthmus.inference.trained import TrainedModel
 from isthmus.training.config import TrainingConfig
@@ -49,7 +50,7 @@ def of_run(run: Run, model: TrainedModel, track: Track = untracked) -> Evidence:
     """Return held-out samples of a run, or substitutes that say why if its data is gone."""
     try:
         data = run.samples(track)
-    except IsthmusError as error:
+    except (RunError, SourceError) as error:  # not those that stop the work
         return substitutes(model, str(error).rstrip("."))
     split = run.split()
     name, held_out = ("test", split.test) if len(split.test) else ("validation", split.validation)
@@ -59,7 +60,7 @@ def of_run(run: Run, model: TrainedModel, track: Track = untracked) -> Evidence:
     return Evidence(
         _with_noise(model, config, chosen.values, indices),
         chosen.values,
-        chosen.labels if model.config.task == "classify" else chosen.masks,
+        _targets(model, chosen),
         _with_noise(model, config, calibration, fitted),
         f"samples of the {name} split",
     )
@@ -73,24 +74,20 @@ def of_samples(model: TrainedModel, samples: Samples | NDArray[Any]) -> Evidence
     ModelError
         If they are not of the model's shape.
     OptionError
-        If there are fewer than two.
+        If there are fewer than two, or they have a class that the model does not know.
     """
     if len(samples) < 2:
         raise OptionError(f"give two or more samples to check on, not {len(samples)}.")
+    next(model.blocks(samples))  # rejects what the model does not take
     values = samples.values if isinstance(samples, Samples) else samples
-    if values.ndim == len(model.config.shape) and model.config.shape[0] == 1:
-        values = values[..., None]  # gray images may come without their axis of one
-    next(model.inputs(values[:1]))  # rejects what the model does not take
     measured = np.arange(1, len(values), 2)[:MAX_SAMPLES]
-    targets = None
-    if isinstance(samples, Samples):
-        targets = samples.labels if model.config.task == "classify" else samples.masks
-    inputs = values[measured]
+    targets = _targets(model, samples) if isinstance(samples, Samples) else None
+    inputs = _take(model, values[measured])
     return Evidence(
         inputs,
         inputs,
         None if targets is None else targets[measured],
-        values[::2][:MAX_CALIBRATION],
+        _take(model, values[::2][:MAX_CALIBRATION]),
         "of the samples given",
     )
 
@@ -115,6 +112,17 @@ def substitutes(model: TrainedModel, reason: str, count: int = 264) -> Evidence:
         height, width = sides
         values, name = _crops(count, height, width, channels, random), "parts of two photographs"
     return Evidence(values, values, None, None, f"{name}, as {reason}")
+
+
+def _take(model: TrainedModel, values: NDArray[Any]) -> NDArray[Any]:
+    """Return samples as the model takes them, with all axes."""
+    return np.concatenate(list(model.blocks(values)))
+
+
+def _targets(model: TrainedModel, samples: Samples) -> NDArray[Any] | None:
+    """Return labels or masks in the classes of the model, if there are any to measure with."""
+    targets = {"classify": samples.labels, "segment": samples.masks}.get(model.task)
+    return None if targets is None else targets_in_model_classes(model, samples)
 
 
 def _crops(

@@ -89,8 +89,8 @@ def export(
     Raises
     ------
     OptionError
-        If an option is unknown, `out` is a file of something else, or samples have a class that
-        the model does not know.
+        If an option is unknown, `out` is a file of something else, or a loss is to be measured on
+        samples with a class that the model does not know.
     ModelError
         If the model has no such part, or the file would answer differently.
     IsthmusError
@@ -120,7 +120,7 @@ def export(
         content = trained.to_bytes()  # the weights themselves: there is nothing to compare
         result |= {"fingerprint": trained.fingerprint}
     else:
-        evidence = _gather(run, trained, samples, track)
+        evidence = _gather(run, trained, samples, precision, track)
         make = _make_onnx if kind == "onnx" else _make_pt2
         content, measured = make(trained, chosen, layer, precision, evidence)
         result |= measured
@@ -158,10 +158,13 @@ def _gather(
     run: Run | None,
     model: TrainedModel,
     samples: Samples | NDArray[Any] | str | Path | None,
+    precision: str,
     track: Track,
 ) -> Evidence:
     if isinstance(samples, str | Path):
         samples = model.read(samples, track=track)
+    if isinstance(samples, Samples) and precision == "32":
+        samples = samples.values  # labels only measure what other precisions lose
     if samples is not None:
         return of_samples(model, samples)
     if run is not None:
