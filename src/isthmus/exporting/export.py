@@ -13,7 +13,7 @@ from isthmus.data.samples import Samples
 from isthmus.errors import ModelError, OptionError, describe_unknown, require_known
 from isthmus.exporting.agreement import TOLERANCE, compare
 from isthmus.exporting.answers import OnnxProgram, TorchProgram
-from isthmus.exporting.evidence import Evidence, of_run, of_samples, substitutes
+from isthmus.exporting.checks import CheckSamples, of_run, of_samples, stand_in_samples
 from isthmus.exporting.place import FORMATS, Format, require_place
 from isthmus.exporting.precision import PRECISIONS, to_half, to_int8
 from isthmus.exporting.quality import measure_quality
@@ -120,9 +120,9 @@ def export(
         content = trained.to_bytes()  # the weights themselves: there is nothing to compare
         result |= {"fingerprint": trained.fingerprint}
     else:
-        evidence = _gather(run, trained, samples, precision, track)
+        checks = _gather(run, trained, samples, precision, track)
         make = _make_onnx if kind == "onnx" else _make_pt2
-        content, measured = make(trained, chosen, layer, precision, evidence)
+        content, measured = make(trained, chosen, layer, precision, checks)
         result |= measured
     write_bytes(out, content)
     return result | {"bytes": len(content)}
@@ -160,7 +160,7 @@ def _gather(
     samples: Samples | NDArray[Any] | str | Path | None,
     precision: str,
     track: Track,
-) -> Evidence:
+) -> CheckSamples:
     if isinstance(samples, str | Path):
         samples = model.read(samples, track=track)
     if isinstance(samples, Samples) and precision == "32":
@@ -169,23 +169,23 @@ def _gather(
         return of_samples(model, samples)
     if run is not None:
         return of_run(run, model, track)
-    return substitutes(model, "no run or samples were given")
+    return stand_in_samples(model, "no run or samples were given")
 
 
 def _make_onnx(
-    model: TrainedModel, part: Part, layer: str | None, precision: str, evidence: Evidence
+    model: TrainedModel, part: Part, layer: str | None, precision: str, checks: CheckSamples
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the content of an ONNX file and what was measured of it."""
     proto, record = to_proto(model, part, layer), describe(model, part, layer, precision)
     exact = OnnxProgram(proto)
-    compared = compare(model, exact, part, layer, evidence.inputs)
-    measured = {"fingerprint": record.fingerprint, "checked": _check(compared, evidence)}
+    compared = compare(model, exact, part, layer, checks.inputs)
+    measured = {"fingerprint": record.fingerprint, "checked": _check(compared, checks)}
     if precision != "32":
-        proto = _reduce(model, proto, part, precision, evidence)
+        proto = _reduce(model, proto, part, precision, checks)
         reduced = OnnxProgram(proto)
-        compared = compare(model, reduced, part, layer, evidence.inputs)
+        compared = compare(model, reduced, part, layer, checks.inputs)
         loss = {"outputs": compared["outputs"]}
-        loss |= measure_quality(model, exact, reduced, part, layer, evidence)
+        loss |= measure_quality(model, exact, reduced, part, layer, checks)
         measured["loss"] = loss
         record = replace(record, loss=loss)
     set_record(proto, replace(record, max_difference=compared["max_difference"]))
@@ -194,27 +194,27 @@ def _make_onnx(
 
 
 def _reduce(
-    model: TrainedModel, proto: "onnx.ModelProto", part: Part, precision: str, evidence: Evidence
+    model: TrainedModel, proto: "onnx.ModelProto", part: Part, precision: str, checks: CheckSamples
 ) -> "onnx.ModelProto":
     """Return an ONNX model in another precision."""
     if precision == "16":
         return to_half(proto)
-    if evidence.calibration is None:
+    if checks.calibration is None:
         raise OptionError(
             "int8 needs samples of the model's own kind, to know which numbers occur in it: "
             "export a run whose data is there, or give samples."
         )
-    inputs = evidence.calibration
+    inputs = checks.calibration
     return to_int8(proto, model.encode(inputs) if part == "decoder" else inputs)
 
 
 def _make_pt2(
-    model: TrainedModel, part: Part, layer: str | None, precision: str, evidence: Evidence
+    model: TrainedModel, part: Part, layer: str | None, precision: str, checks: CheckSamples
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the content of a pt2 file and what was measured of it."""
     program = to_program(model, part, layer)
-    compared = compare(model, TorchProgram(program), part, layer, evidence.inputs)
-    checked = _check(compared, evidence)
+    compared = compare(model, TorchProgram(program), part, layer, checks.inputs)
+    checked = _check(compared, checks)
     record = describe(model, part, layer, precision)
     record = replace(record, max_difference=compared["max_difference"])
     content = io.BytesIO()
@@ -222,9 +222,9 @@ def _make_pt2(
     return content.getvalue(), {"fingerprint": record.fingerprint, "checked": checked}
 
 
-def _check(compared: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+def _check(compared: dict[str, Any], checks: CheckSamples) -> dict[str, Any]:
     """Return what was compared, if the differences are those of rounding."""
-    checked = {"description": evidence.description, **compared}
+    checked = {"description": checks.description, **compared}
     # Not `>`: where an answer is NaN, the difference is.
     if not compared["max_difference"] <= TOLERANCE:
         name, worst = max(
