@@ -51,7 +51,7 @@ def export(
     An ONNX or pt2 file takes samples as they are stored, in batches of any size: pixels
     (N, H, W, C) uint8 of the model's own size, or signals (N, L, C) float32. Scaling and activation
     are inside. Before it is written, its answers are compared with the model's on samples that the
-    model was not trained on, in batches of 1, 7 and 256 (the last has fewer large images); a
+    model was not trained on, in batches of 1, 7 and 256 (the last is smaller for large images); a
     file whose numbers differ by more than 1e-4 is refused.
 
     Parameters
