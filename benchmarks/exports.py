@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from isthmus import MODELS, Preprocessing, Run, TrainedModel, configure, export
-from isthmus.exporting.evidence import substitutes
+from isthmus.exporting.checks import stand_in_samples
 from isthmus.exporting.precision import PRECISIONS
 from isthmus.models.layers import channels_last
 
@@ -94,7 +94,7 @@ def make_model(name: str) -> TrainedModel:
     config = configure(name, row.shape, class_names=row.class_names)
     module = config.build()
     model = TrainedModel(config, Preprocessing(), module)
-    values = substitutes(model, "", BATCH).inputs
+    values = stand_in_samples(model, "", BATCH).inputs
     with torch.no_grad():
         for parameter in module.parameters():
             if not parameter.any():

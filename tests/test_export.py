@@ -6,11 +6,13 @@ import subprocess
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from sklearn.datasets import load_sample_images
 
 from isthmus import (
     MODELS,
+    Codes,
     IsthmusError,
     Items,
     Preprocessing,
@@ -33,14 +36,17 @@ from isthmus import (
     TrainedModel,
     TrainingConfig,
     configure,
+    encode,
     export,
     load,
+    load_model,
     train,
 )
-from isthmus.errors import ModelError, OptionError
+from isthmus.errors import InterruptionError, ModelError, OptionError
 from isthmus.exporting.agreement import batch_sizes
+from isthmus.exporting.precision import to_int8
 from isthmus.files import fingerprint, from_json
-from isthmus.inference.conversion import to_onnx
+from isthmus.inference.conversion import to_onnx, to_proto
 from isthmus.metrics import psnr
 from isthmus.models.layers import channels_last
 from test_cli import done, isthmus
@@ -418,6 +424,17 @@ def test_int8_parts_are_measured_together_with_the_rest_of_the_model(
     assert loss["reduced"] == pytest.approx(mean_psnr(back, test), abs=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["32", "16", "int8"])
+def test_a_decoder_takes_stored_codes_of_its_model_in_every_precision(
+    digits_run: Run, precision: str, tmp_path: Path
+) -> None:
+    codes = encode(digits_run.model(), digits_run.samples())
+    codes.save(tmp_path / "codes.npy")
+    export(digits_run, tmp_path / "a.onnx", part="decoder", precision=precision)
+    decoder = load_model(tmp_path / "a.onnx")
+    assert len(Codes.load(tmp_path / "codes.npy", model=decoder)) == len(codes)
+
+
 def test_exporting_leaves_loggers_and_warnings_alone(
     digits_run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -428,6 +445,43 @@ def test_exporting_leaves_loggers_and_warnings_alone(
     assert [(one.level, list(one.handlers), list(one.filters)) for one in loggers] == before
     assert list(warnings.filters) == filters
     assert capfd.readouterr() == ("", "")
+
+
+def test_advice_is_kept_back_until_the_last_thread_is_done(
+    digits_run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    proto, values = to_proto(digits_run.model()), digits_run.samples().values[:32]
+    is_second_inside, is_first_done = Event(), Event()
+
+    class Inputs:
+        """Samples that the quantizer reads at a time of our choice."""
+
+        def __init__(self, read: Callable[[], None]) -> None:
+            self._read = read
+
+        def __len__(self) -> int:
+            return len(values)
+
+        def __getitem__(self, rows: slice) -> NDArray[Any]:
+            self._read()
+            return values[rows]
+
+    def wait_for(event: Event) -> None:
+        assert event.wait(60)
+
+    def advise_after_the_first() -> None:
+        is_second_inside.set()
+        wait_for(is_first_done)
+        logging.warning("advice")  # as the quantizer does
+
+    first: Any = Inputs(lambda: wait_for(is_second_inside))
+    second: Any = Inputs(advise_after_the_first)
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(to_int8, proto, inputs) for inputs in (first, second)]
+        running[0].result()
+        is_first_done.set()
+        running[1].result()
+    assert [record for record in caplog.records if record.name == "root"] == []
 
 
 def test_int8_of_a_classifier_is_measured_by_its_labels(classes_run: Run, tmp_path: Path) -> None:
@@ -578,6 +632,18 @@ def test_only_exports_are_replaced(digits_run: Run, refused: Refused, tmp_path: 
         export(digits_run, archive, format="pt2")
 
 
+def test_weights_are_replaced_only_by_the_same_weights(
+    digits_run: Run, classes_run: Run, refused: Refused, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.safetensors"
+    model = digits_run.model()
+    model.save(file)
+    with refused(OptionError, file, "weights of another model"):
+        export(classes_run, file, format="safetensors")
+    assert TrainedModel.load(file).fingerprint == model.fingerprint
+    export(digits_run, file, format="safetensors")
+
+
 def test_files_do_not_go_where_they_do_not_belong(
     digits_run: Run, refused: Refused, tmp_path: Path
 ) -> None:
@@ -600,7 +666,8 @@ def test_files_do_not_go_where_they_do_not_belong(
         ({"format": "tflite"}, ("tflite", "onnx, pt2, safetensors")),
         ({"format": "pt2", "precision": "int8"}, ("pt2", "int8", "onnx")),
         ({"format": "safetensors", "part": "encoder"}, ("safetensors", "onnx")),
-        ({"samples": np.zeros((4, 9, 9, 1), np.uint8)}, ("(1, 9, 9, 1)", "uint8")),
+        ({"format": "safetensors", "samples": "digits"}, ("safetensors", "samples")),
+        ({"samples": np.zeros((4, 9, 9, 1), np.uint8)}, ("(4, 9, 9, 1)", "uint8")),
         ({"samples": np.zeros((1, 8, 8, 1), np.uint8)}, ("two",)),
     ],
 )
@@ -666,6 +733,40 @@ def test_photographs_fit_any_number_of_channels_and_signals_are_random(tmp_path:
     assert "different" not in result["checked"]["outputs"]["reconstruction"]
 
 
+def test_labels_of_other_samples_are_compared_by_the_names_of_their_classes(
+    classes_run: Run, refused: Refused, tmp_path: Path
+) -> None:
+    digits = load("digits", limit=600)
+    assert digits.labels is not None
+    reversed_names = digits.class_names[::-1]
+    others = replace(digits, items=replace(digits.items, class_names=reversed_names))
+    file, relabeled = tmp_path / "a.onnx", replace(others.items, labels=9 - digits.labels)
+    losses = [
+        export(classes_run, file, precision="16", samples=samples)["loss"]
+        for samples in (digits, replace(others, items=relabeled), others)
+    ]
+    assert losses[0] == losses[1]
+    assert losses[0]["float32"] > 0.5 > losses[2]["float32"]
+    unknown = replace(digits.items, class_names=(*digits.class_names[:9], "ten"))
+    foreign = replace(digits, items=unknown)
+    with refused(OptionError, "ten", "does not know"):
+        export(classes_run, file, precision="16", samples=foreign)
+    export(classes_run, file, samples=foreign)  # without a loss, nothing asks for the labels
+
+
+def test_an_export_that_is_stopped_writes_nothing(photos: Path, tmp_path: Path) -> None:
+    out, config = tmp_path / "run", TrainingConfig(epochs=1)
+    list(train(load(photos, size=8), "dense", out=out, code_size=4, config=config))
+    (photos / "cat" / "0.png").touch()  # is read again
+
+    def stop(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+        raise InterruptionError("stopped.")
+
+    with pytest.raises(InterruptionError):
+        export(out, tmp_path / "a.onnx", track=stop)
+    assert not (tmp_path / "a.onnx").exists()
+
+
 def test_the_largest_batch_of_large_images_fits_into_memory() -> None:
     assert batch_sizes(make_model("cnn-tiny")) == (1, 7, 256)
     assert batch_sizes(make_model("conv-pool", (3, 256, 256))) == (1, 7, 64)
@@ -688,6 +789,19 @@ def test_the_command_writes_next_to_where_it_is_called(
     )
     assert result["out"] == "conv-pool-encoder-int8.onnx"
     assert (tmp_path / result["out"]).stat().st_size == result["bytes"]
+
+
+def test_folders_are_named_with_their_dots(
+    digits_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("v1.1", "v1.2"):
+        Path(name).symlink_to(digits_run.path)
+        done("export", name, "--format", "safetensors")
+    weights = Path("v1.1.safetensors").rename("v2.1.safetensors")
+    done("export", weights, "--format", "pt2")
+    written = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert written == ["v1.2.safetensors", "v2.1.pt2", "v2.1.safetensors"]
 
 
 def test_the_command_prints_what_is_lost(classes_run: Run, tmp_path: Path) -> None:

@@ -224,16 +224,7 @@ class Session:
         (n, H, W, C) uint8 or (n, L, C) float32
             The samples as they are, if the run was trained without noise.
         """
-        config, model = self.run.record.training_config, self.trained
-        if config.corruption is None:
-            return np.asarray(samples.values)
-        parts, start = [], 0
-        # Noise depends on the index in the run's data, not on the place in this selection.
-        for x in model.inputs(samples):
-            noisy = config.corruption.apply_fixed(x, config.seed, indices[start : start + len(x)])
-            parts.append(model.preprocessing.from_output(noisy).cpu().numpy())
-            start += len(x)
-        return np.concatenate(parts)
+        return self.run.add_noise(self.trained, samples.values, indices)
 
     def map(
         self, codes: Codes, method: str = "tsne", *, seed: int = 0, max_samples: int = 20_000

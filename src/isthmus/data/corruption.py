@@ -4,7 +4,7 @@ All random numbers come from counters (`Rng`), so the noise is the same on every
 batch size or number of processes, and after every resume.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +123,30 @@ class Corruption(Transforms):
     def apply_fixed(self, x: Tensor, seed: int, indices: NDArray[np.int64]) -> Tensor:
         """Return a copy of x with the noise that the samples of these indices always have."""
         return self.apply(x, SampleRng(seed, indices))
+
+
+def with_fixed_noise(
+    batches: Iterable[Tensor],
+    corruption: Corruption | None,
+    seed: int,
+    indices: NDArray[np.int64],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches x with the same samples in the noise that they always have.
+
+    Parameters
+    ----------
+    batches : iterable of (n, C, H, W) or (n, C, L)
+    corruption : Corruption, optional
+        Without one, x is yielded twice.
+    seed : int
+    indices : (N,) int64
+        Of the samples of all batches: noise depends on them, and not on the batch.
+    """
+    start = 0
+    for x in batches:
+        rows = indices[start : start + len(x)]
+        yield x, x if corruption is None else corruption.apply_fixed(x, seed, rows)
+        start += len(x)
 
 
 def _channels_last_shape(x: Tensor) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus.data.corruption import Corruption
+from isthmus.data.corruption import Corruption, with_fixed_noise
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.files import fingerprint
@@ -123,17 +123,17 @@ class EvaluationSetup:
         RunError
             After the last batch, if the noise is not the noise that the run recorded.
         """
+        clean, seed = self.model.inputs(self.test), self.run.record.training_config.seed
+        pairs = with_fixed_noise(clean, self.corruption, seed, self.indices)
         if self.corruption is None:
-            yield from ((x, x) for x in self.model.inputs(self.test))
+            yield from pairs
             return
         if not self.is_own_test:
             self._check_recorded_noise()
-        seed, start, digest = self.run.record.training_config.seed, 0, hashlib.sha256()
-        for x in self.model.inputs(self.test):
-            noisy = self.corruption.apply_fixed(x, seed, self.indices[start : start + len(x)])
+        digest = hashlib.sha256()
+        for x, noisy in pairs:
             # The fingerprint of the noise is computed on the way: drawing it again is slow.
             digest.update(noisy.movedim(1, -1).contiguous().numpy().data)
-            start += len(x)
             yield noisy, x
         if self.is_own_test:
             self._check_noise(digest.hexdigest()[:16])

@@ -25,7 +25,7 @@ def compare(
     layer: str | None,
     inputs: NDArray[Any],
 ) -> dict[str, Any]:
-    """Compare a program with the model that it was made from, in batches of 1, 7 and 256.
+    """Compare a program with the model that it was made from, in the batches of `batch_sizes`.
 
     Parameters
     ----------

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.fx import Interpreter
 
+from isthmus.inference.onnx import open_onnx
+
 if TYPE_CHECKING:
     import onnx
 
@@ -28,7 +30,6 @@ class OnnxProgram:
 
     def __init__(self, proto: "onnx.ModelProto") -> None:
         import onnx
-        import onnxruntime
 
         copy = onnx.ModelProto()
         copy.CopyFrom(proto)
@@ -40,11 +41,7 @@ class OnnxProgram:
                     onnx.helper.make_tensor_value_info(node.input[0], kind, None)
                 )
                 self._names.append(UNROUNDED)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        self._session = onnxruntime.InferenceSession(
-            copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_onnx(copy.SerializeToString(), "the exported file")
         self._input = copy.graph.input[0].name
 
     def __call__(self, batch: NDArray[Any]) -> Answers:

@@ -13,7 +13,7 @@ from isthmus.data.samples import Samples
 from isthmus.errors import ModelError, OptionError, describe_unknown, require_known
 from isthmus.exporting.agreement import TOLERANCE, compare
 from isthmus.exporting.answers import OnnxProgram, TorchProgram
-from isthmus.exporting.evidence import Evidence, of_run, of_samples, substitutes
+from isthmus.exporting.checks import CheckSamples, of_run, of_samples, stand_in_samples
 from isthmus.exporting.place import FORMATS, Format, require_place
 from isthmus.exporting.precision import PRECISIONS, to_half, to_int8
 from isthmus.exporting.quality import measure_quality
@@ -51,15 +51,16 @@ def export(
     An ONNX or pt2 file takes samples as they are stored, in batches of any size: pixels
     (N, H, W, C) uint8 of the model's own size, or signals (N, L, C) float32. Scaling and activation
     are inside. Before it is written, its answers are compared with the model's on samples that the
-    model was not trained on, in batches of 1, 7 and 256; a file whose numbers differ by more than
-    1e-4 is refused.
+    model was not trained on, in batches of 1, 7 and 256 (the last is smaller for large images); a
+    file whose numbers differ by more than 1e-4 is refused.
 
     Parameters
     ----------
     model : TrainedModel, Run or path
         A path is that of a run folder or of a file of weights.
     out : path
-        The file to write. A file that `export` wrote is replaced, any other is left alone.
+        The file to write. An older export is replaced, but weights only by the same weights; any
+        other file is left alone.
     part : str
         "whole", "encoder" or "decoder".
     layer : str, optional
@@ -88,7 +89,8 @@ def export(
     Raises
     ------
     OptionError
-        If an option is unknown, or `out` is a file of something else.
+        If an option is unknown, `out` is a file of something else, or a loss is to be measured on
+        samples with a class that the model does not know.
     ModelError
         If the model has no such part, or the file would answer differently.
     IsthmusError
@@ -97,10 +99,15 @@ def export(
     out = Path(out)
     run, trained = _open(model)
     kind = _choose_format(format, precision, part, layer)
+    if kind == "safetensors" and samples is not None:
+        raise OptionError(
+            "safetensors files hold the weights themselves, so that there is nothing to check; "
+            "leave the samples out."
+        )
     chosen = choose_part(trained, part, layer)
     if kind == "onnx":
         require_packages("onnx", "onnxscript", "onnxruntime")
-    require_place(out, kind)
+    require_place(out, kind, trained)
     result = {
         "out": str(out),
         "bytes": 0,
@@ -113,9 +120,9 @@ def export(
         content = trained.to_bytes()  # the weights themselves: there is nothing to compare
         result |= {"fingerprint": trained.fingerprint}
     else:
-        evidence = _gather(run, trained, samples, track)
+        checks = _gather(run, trained, samples, precision, track)
         make = _make_onnx if kind == "onnx" else _make_pt2
-        content, measured = make(trained, chosen, layer, precision, evidence)
+        content, measured = make(trained, chosen, layer, precision, checks)
         result |= measured
     write_bytes(out, content)
     return result | {"bytes": len(content)}
@@ -151,31 +158,34 @@ def _gather(
     run: Run | None,
     model: TrainedModel,
     samples: Samples | NDArray[Any] | str | Path | None,
+    precision: str,
     track: Track,
-) -> Evidence:
+) -> CheckSamples:
     if isinstance(samples, str | Path):
         samples = model.read(samples, track=track)
+    if isinstance(samples, Samples) and precision == "32":
+        samples = samples.values  # labels only measure what other precisions lose
     if samples is not None:
         return of_samples(model, samples)
     if run is not None:
         return of_run(run, model, track)
-    return substitutes(model, "no run or samples were given")
+    return stand_in_samples(model, "no run or samples were given")
 
 
 def _make_onnx(
-    model: TrainedModel, part: Part, layer: str | None, precision: str, evidence: Evidence
+    model: TrainedModel, part: Part, layer: str | None, precision: str, checks: CheckSamples
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the content of an ONNX file and what was measured of it."""
     proto, record = to_proto(model, part, layer), describe(model, part, layer, precision)
     exact = OnnxProgram(proto)
-    compared = compare(model, exact, part, layer, evidence.inputs)
-    measured = {"fingerprint": record.fingerprint, "checked": _check(compared, evidence)}
+    compared = compare(model, exact, part, layer, checks.inputs)
+    measured = {"fingerprint": record.fingerprint, "checked": _check(compared, checks)}
     if precision != "32":
-        proto = _reduce(model, proto, part, precision, evidence)
+        proto = _reduce(model, proto, part, precision, checks)
         reduced = OnnxProgram(proto)
-        compared = compare(model, reduced, part, layer, evidence.inputs)
+        compared = compare(model, reduced, part, layer, checks.inputs)
         loss = {"outputs": compared["outputs"]}
-        loss |= measure_quality(model, exact, reduced, part, layer, evidence)
+        loss |= measure_quality(model, exact, reduced, part, layer, checks)
         measured["loss"] = loss
         record = replace(record, loss=loss)
     set_record(proto, replace(record, max_difference=compared["max_difference"]))
@@ -184,27 +194,27 @@ def _make_onnx(
 
 
 def _reduce(
-    model: TrainedModel, proto: "onnx.ModelProto", part: Part, precision: str, evidence: Evidence
+    model: TrainedModel, proto: "onnx.ModelProto", part: Part, precision: str, checks: CheckSamples
 ) -> "onnx.ModelProto":
     """Return an ONNX model in another precision."""
     if precision == "16":
         return to_half(proto)
-    if evidence.calibration is None:
+    if checks.calibration is None:
         raise OptionError(
             "int8 needs samples of the model's own kind, to know which numbers occur in it: "
             "export a run whose data is there, or give samples."
         )
-    inputs = evidence.calibration
+    inputs = checks.calibration
     return to_int8(proto, model.encode(inputs) if part == "decoder" else inputs)
 
 
 def _make_pt2(
-    model: TrainedModel, part: Part, layer: str | None, precision: str, evidence: Evidence
+    model: TrainedModel, part: Part, layer: str | None, precision: str, checks: CheckSamples
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the content of a pt2 file and what was measured of it."""
     program = to_program(model, part, layer)
-    compared = compare(model, TorchProgram(program), part, layer, evidence.inputs)
-    checked = _check(compared, evidence)
+    compared = compare(model, TorchProgram(program), part, layer, checks.inputs)
+    checked = _check(compared, checks)
     record = describe(model, part, layer, precision)
     record = replace(record, max_difference=compared["max_difference"])
     content = io.BytesIO()
@@ -212,9 +222,9 @@ def _make_pt2(
     return content.getvalue(), {"fingerprint": record.fingerprint, "checked": checked}
 
 
-def _check(compared: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+def _check(compared: dict[str, Any], checks: CheckSamples) -> dict[str, Any]:
     """Return what was compared, if the differences are those of rounding."""
-    checked = {"description": evidence.description, **compared}
+    checked = {"description": checks.description, **compared}
     # Not `>`: where an answer is NaN, the difference is.
     if not compared["max_difference"] <= TOLERANCE:
         name, worst = max(

@@ -10,6 +10,7 @@ import safetensors
 from isthmus.errors import OptionError
 from isthmus.files import require_writable_place
 from isthmus.inference.contract import KEY
+from isthmus.inference.trained import TrainedModel
 from isthmus.training.store import is_run
 
 Format = Literal["onnx", "pt2", "safetensors"]
@@ -24,12 +25,17 @@ def default_name(model: Path, part: str, layer: str | None, precision: str, kind
     >>> default_name(Path("runs/mine"), "encoder", None, "int8", "onnx")
     'mine-encoder-int8.onnx'
     """
-    words = [model.absolute().stem, layer or part, precision]
+    place = model.absolute()
+    name = place.name if place.is_dir() else place.stem  # a dot in a folder's name ends nothing
+    words = [name, layer or part, precision]
     return "-".join(word for word in words if word not in ("whole", "32")) + f".{kind}"
 
 
-def require_place(out: Path, kind: Format) -> None:
-    """Reject a path that cannot be written to, or holds what `export` has not written.
+def require_place(out: Path, kind: Format, model: TrainedModel) -> None:
+    """Reject a path that cannot be written to, or holds what must not be lost.
+
+    Exports can be made again. Weights cannot: a file of them, which `TrainedModel.save` may have
+    written, is only replaced by the same weights.
 
     Raises
     ------
@@ -42,6 +48,9 @@ def require_place(out: Path, kind: Format) -> None:
         raise OptionError(f"{out.parent} is a run folder; write {out.name} to another one.")
     if out.exists() and not READERS[kind](out):
         raise OptionError(f"{out} exists and is no export of Isthmus; choose another name.")
+    is_weights = kind == "safetensors" and out.exists()
+    if is_weights and TrainedModel.load(out).fingerprint != model.fingerprint:
+        raise OptionError(f"{out} holds the weights of another model; choose another name.")
 
 
 def _is_our_onnx(file: Path) -> bool:

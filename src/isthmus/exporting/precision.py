@@ -3,8 +3,7 @@
 import logging
 import math
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +72,7 @@ def to_int8(proto: "onnx.ModelProto", inputs: NDArray[Any]) -> "onnx.ModelProto"
 
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)  # the quantizer changes what it gets
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, _quiet, ignored_warnings:
         file = Path(folder) / "int8.onnx"
         quantize_static(
             copy,
@@ -113,21 +112,36 @@ class _Reader:
         return next(self._batches, None)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the quantizer's advice, which it gives by the root logger, from the user."""
-    root = logging.getLogger()
-    # Without any handler, `logging.warning` would give the program one for good.
-    handler = logging.NullHandler()
-    root.addHandler(handler)
-    root.addFilter(_is_error)
-    try:
-        with ignored_warnings:
-            yield
-    finally:
-        root.removeFilter(_is_error)
-        root.removeHandler(handler)
+class _Quiet:
+    """Keeps the quantizer's advice, which it gives by the root logger, from the user.
+
+    As with `ignored_warnings`, the logger belongs to the process: the first thread in changes it,
+    and the last one out restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads = 0
+        # Without any handler, `logging.warning` would give the program one for good.
+        self._handler = logging.NullHandler()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._threads:
+                logging.getLogger().addHandler(self._handler)
+                logging.getLogger().addFilter(_is_error)
+            self._threads += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                logging.getLogger().removeFilter(_is_error)
+                logging.getLogger().removeHandler(self._handler)
 
 
 def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
+
+
+_quiet = _Quiet()

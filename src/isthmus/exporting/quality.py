@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.samples import VOID
 from isthmus.exporting.answers import Answers, Program
-from isthmus.exporting.evidence import Evidence
+from isthmus.exporting.checks import CheckSamples
 from isthmus.inference.contract import PREDICTION, RECONSTRUCTION, Part
 from isthmus.inference.model import CODE
 from isthmus.inference.trained import TrainedModel
@@ -22,7 +22,7 @@ def measure_quality(
     reduced: Program,
     part: Part,
     layer: str | None,
-    evidence: Evidence,
+    checks: CheckSamples,
 ) -> dict[str, Any]:
     """Measure the quality of a model whose part is computed by one program or another.
 
@@ -36,7 +36,7 @@ def measure_quality(
         In float32 and in the other precision.
     part : str
     layer : str, optional
-    evidence : Evidence
+    checks : CheckSamples
 
     Returns
     -------
@@ -50,43 +50,41 @@ def measure_quality(
         return {}
     if task == "reconstruct":
         metric = "psnr"
-    elif evidence.targets is None:
+    elif checks.targets is None:
         return {}
     else:
         metric = "accuracy" if task == "classify" else "iou"
-    before, after = (
-        _measure(model, program, part, metric, evidence) for program in (exact, reduced)
-    )
+    before, after = (_measure(model, program, part, metric, checks) for program in (exact, reduced))
     return {
         "metric": metric,
-        "samples": len(evidence.inputs),
+        "samples": len(checks.inputs),
         "float32": before,
         "reduced": after,
     }
 
 
 def _measure(
-    model: TrainedModel, program: Program, part: Part, metric: str, evidence: Evidence
+    model: TrainedModel, program: Program, part: Part, metric: str, checks: CheckSamples
 ) -> float:
     answers = []
-    for start in range(0, len(evidence.inputs), model.batch_size):
-        batch = evidence.inputs[start : start + model.batch_size]
+    for start in range(0, len(checks.inputs), model.batch_size):
+        batch = checks.inputs[start : start + model.batch_size]
         got = program(model.encode(batch) if part == "decoder" else batch)
         answers.append(_finish(model, got))
     answer = torch.from_numpy(np.concatenate(answers))
     if metric == "psnr":
         low, high = model.preprocessing.low, model.preprocessing.high
-        y, x = ((values.float() - low) / (high - low) for values in (answer, _tensor(evidence)))
+        y, x = ((values.float() - low) / (high - low) for values in (answer, _tensor(checks)))
         return psnr(y, x).mean().item()
-    assert evidence.targets is not None
-    targets = torch.from_numpy(np.ascontiguousarray(evidence.targets))
+    assert checks.targets is not None
+    targets = torch.from_numpy(np.ascontiguousarray(checks.targets))
     void = VOID if metric == "iou" else None
     matrix = confusion(answer, targets, len(model.config.class_names), void)
     return accuracy(matrix) if metric == "accuracy" else mean_iou(matrix)
 
 
-def _tensor(evidence: Evidence) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(evidence.clean))
+def _tensor(checks: CheckSamples) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(checks.clean))
 
 
 def _finish(model: TrainedModel, got: Answers) -> NDArray[Any]:

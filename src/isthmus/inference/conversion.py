@@ -193,8 +193,10 @@ def describe(
     model: TrainedModel, part: Part = "whole", layer: str | None = None, precision: str = "32"
 ) -> ExportRecord:
     """Return what an exported file says about itself: all that is needed to use it alone."""
+    part = choose_part(model, part, layer)
+    # Codes of another layer or precision are other codes; a decoder takes those of the model.
     parts: tuple[Any, ...] = () if layer is None else ("layer", layer)
-    if precision != "32":
+    if precision != "32" and part != "decoder":
         parts = (*parts, precision)
     return ExportRecord(
         format=FORMAT,
@@ -205,10 +207,9 @@ def describe(
         code_size=math.prod(model.feature_shape(layer or CODE)),
         class_names=model.class_names,
         preprocessing=model.preprocessing,
-        part=choose_part(model, part, layer),
+        part=part,
         layer=layer,
         precision=precision,
-        # Codes of another layer or precision are other codes.
         fingerprint=fingerprint(model.fingerprint, *parts) if parts else model.fingerprint,
         batch_size=model.batch_size,
     )

@@ -178,17 +178,16 @@ def outputs(
     """
     import torch
 
+    from isthmus.data.corruption import with_fixed_noise
+
     is_precise = samples.is_signal and next(model.module.parameters()).device.type != "mps"
     kind = torch.float64 if is_precise else torch.float32
     module = copy.deepcopy(model.module).to(kind) if is_precise else model.module
     compute = module.encode if encode else module
-    start = 0
-    for x in model.inputs(samples):
-        rows = np.arange(start, start + len(x))
-        noisy = x if corruption is None else corruption.apply_fixed(x, NOISE_SEED, rows)
+    rows = np.arange(len(samples))
+    for x, noisy in with_fixed_noise(model.inputs(samples), corruption, NOISE_SEED, rows):
         with torch.inference_mode():
             yield x.to(kind), compute(noisy.to(kind))
-        start += len(x)
 
 
 def _default_code_size(features: int, model: str, options: dict[str, Any] | None) -> int:

@@ -31,8 +31,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.corruption import with_fixed_noise
 from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin, Samples
@@ -247,6 +249,24 @@ class Run(Displayed):
         """Return the split of the data, which was decided when the run was made."""
         with self._reporting_damage(SPLIT), np.load(io.BytesIO(self._require(SPLIT))) as arrays:
             return Split(arrays["train"], arrays["validation"], arrays["test"])
+
+    def add_noise(
+        self, model: TrainedModel, values: NDArray[Any], indices: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """Return samples with the noise that the run's samples of these indices always get.
+
+        Returns
+        -------
+        (n, H, W, C) uint8 or (n, L, C) float32
+            The samples as they are, if the run was trained without noise.
+        """
+        config = self.record.training_config
+        if config.corruption is None:
+            return np.asarray(values)
+        pairs = with_fixed_noise(model.inputs(values), config.corruption, config.seed, indices)
+        return np.concatenate(
+            [model.preprocessing.from_output(noisy).cpu().numpy() for _, noisy in pairs]
+        )
 
     def model(self, device: str = "cpu") -> TrainedModel:
         """Load the best weights so far; before the first epoch, those it started with."""

@@ -1,4 +1,4 @@
-"""`Evidence`: the samples that an exported file is checked on."""
+"""`CheckSamples`: the samples that an exported file is checked on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,10 @@ from PIL import Image
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.samples import Samples
-from isthmus.errors import IsthmusError, OptionError
+from isthmus.errors import OptionError, RunError, SourceError
+from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.evaluation.setup import draw
 from isthmus.inference.trained import TrainedModel
-from isthmus.training.config import TrainingConfig
 from isthmus.training.run import Run
 
 MAX_SAMPLES = 1_000  # to measure quality on; fewer are compared number by number
@@ -21,7 +21,7 @@ MIN_CROP = 64  # side in pixels of what is cut out of a photograph
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class CheckSamples:
     """Samples that a model was not trained on, and what it should answer.
 
     Parameters
@@ -45,27 +45,27 @@ class Evidence:
     description: str
 
 
-def of_run(run: Run, model: TrainedModel, track: Track = untracked) -> Evidence:
-    """Return held-out samples of a run, or substitutes that say why if its data is gone."""
+def of_run(run: Run, model: TrainedModel, track: Track = untracked) -> CheckSamples:
+    """Return held-out samples of a run, or stand-ins that say why if its data is gone."""
     try:
         data = run.samples(track)
-    except IsthmusError as error:
-        return substitutes(model, str(error).rstrip("."))
+    except (RunError, SourceError) as error:  # not those that stop the work
+        return stand_in_samples(model, str(error).rstrip("."))
     split = run.split()
     name, held_out = ("test", split.test) if len(split.test) else ("validation", split.validation)
     indices = draw(held_out, MAX_SAMPLES)
     chosen, fitted = data.take(indices), draw(split.train, MAX_CALIBRATION)
-    config, calibration = run.record.training_config, data.take(fitted).values
-    return Evidence(
-        _with_noise(model, config, chosen.values, indices),
+    calibration = data.take(fitted).values
+    return CheckSamples(
+        run.add_noise(model, chosen.values, indices),
         chosen.values,
-        chosen.labels if model.config.task == "classify" else chosen.masks,
-        _with_noise(model, config, calibration, fitted),
+        _targets(model, chosen),
+        run.add_noise(model, calibration, fitted),
         f"samples of the {name} split",
     )
 
 
-def of_samples(model: TrainedModel, samples: Samples | NDArray[Any]) -> Evidence:
+def of_samples(model: TrainedModel, samples: Samples | NDArray[Any]) -> CheckSamples:
     """Return given samples; every second one calibrates, and the others measure.
 
     Raises
@@ -73,29 +73,25 @@ def of_samples(model: TrainedModel, samples: Samples | NDArray[Any]) -> Evidence
     ModelError
         If they are not of the model's shape.
     OptionError
-        If there are fewer than two.
+        If there are fewer than two, or they have a class that the model does not know.
     """
     if len(samples) < 2:
         raise OptionError(f"give two or more samples to check on, not {len(samples)}.")
+    next(model.blocks(samples))  # rejects what the model does not take
     values = samples.values if isinstance(samples, Samples) else samples
-    if values.ndim == len(model.config.shape) and model.config.shape[0] == 1:
-        values = values[..., None]  # gray images may come without their axis of one
-    next(model.inputs(values[:1]))  # rejects what the model does not take
     measured = np.arange(1, len(values), 2)[:MAX_SAMPLES]
-    targets = None
-    if isinstance(samples, Samples):
-        targets = samples.labels if model.config.task == "classify" else samples.masks
-    inputs = values[measured]
-    return Evidence(
+    targets = _targets(model, samples) if isinstance(samples, Samples) else None
+    inputs = _take(model, values[measured])
+    return CheckSamples(
         inputs,
         inputs,
         None if targets is None else targets[measured],
-        values[::2][:MAX_CALIBRATION],
+        _take(model, values[::2][:MAX_CALIBRATION]),
         "of the samples given",
     )
 
 
-def substitutes(model: TrainedModel, reason: str, count: int = 264) -> Evidence:
+def stand_in_samples(model: TrainedModel, reason: str, count: int = 264) -> CheckSamples:
     """Return parts of photographs, or random signals, where there are no held-out samples.
 
     Parameters
@@ -114,7 +110,18 @@ def substitutes(model: TrainedModel, reason: str, count: int = 264) -> Evidence:
     else:
         height, width = sides
         values, name = _crops(count, height, width, channels, random), "parts of two photographs"
-    return Evidence(values, values, None, None, f"{name}, as {reason}")
+    return CheckSamples(values, values, None, None, f"{name}, as {reason}")
+
+
+def _take(model: TrainedModel, values: NDArray[Any]) -> NDArray[Any]:
+    """Return samples as the model takes them, with all axes."""
+    return np.concatenate(list(model.blocks(values)))
+
+
+def _targets(model: TrainedModel, samples: Samples) -> NDArray[Any] | None:
+    """Return labels or masks in the classes of the model, if there are any to measure with."""
+    targets = {"classify": samples.labels, "segment": samples.masks}.get(model.task)
+    return None if targets is None else targets_in_model_classes(model, samples)
 
 
 def _crops(
@@ -135,18 +142,3 @@ def _crops(
         pixels = pixels.reshape(height, width, -1)
         crops[i] = pixels[..., np.arange(channels) % pixels.shape[2]]
     return crops
-
-
-def _with_noise(
-    model: TrainedModel, config: TrainingConfig, values: NDArray[Any], indices: NDArray[np.int64]
-) -> NDArray[Any]:
-    """Return samples as a denoiser gets them from a file: with the run's noise, rounded."""
-    if config.corruption is None:
-        return values
-    parts, start = [], 0
-    for x in model.inputs(values):
-        end = start + len(x)
-        noisy = config.corruption.apply_fixed(x, config.seed, indices[start:end])
-        parts.append(model.preprocessing.from_output(noisy).cpu().numpy())
-        start = end
-    return np.concatenate(parts)
