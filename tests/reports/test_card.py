@@ -252,6 +252,15 @@ def test_nothing_is_overwritten(runs: Path, tmp_path: Path) -> None:
     assert (tmp_path / "card/README.md").read_text() == "mine"
 
 
+def test_the_current_folder_is_no_place_for_a_card(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = isthmus("card", runs / "plain", "--out", ".")
+    assert outcome.code == 2
+    assert outcome.err == "isthmus: . is the current folder; choose a new one, such as new.\n"
+
+
 def test_a_run_needs_an_epoch(runs: Path, tmp_path: Path, refused: Refused) -> None:
     folder = Path(shutil.copytree(runs / "plain", tmp_path / "run"))
     (folder / "history.jsonl").unlink()

@@ -236,6 +236,16 @@ def test_a_run_is_trained_by_one_at_a_time_and_free_when_its_training_is_dropped
         gc.enable()
 
 
+def test_the_current_folder_is_no_place_for_a_run(
+    digits: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (".", tmp_path):
+        with pytest.raises(RunError, match="is the current folder; choose a new one, such as"):
+            train(digits, "linear", out=path, config=QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_killed_processes_left_is_removed_but_no_card_in_the_making(
     digits: Samples, tmp_path: Path
 ) -> None:

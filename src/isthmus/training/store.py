@@ -170,3 +170,6 @@ def require_free(path: Path) -> None:
         )
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise RunError(f"{path} exists already and is not empty; choose another folder.")
+    # An empty folder is replaced by the new one, which would leave this process in the old one.
+    if path.resolve() == Path.cwd():
+        raise RunError(f"{path} is the current folder; choose a new one, such as {path / 'new'}.")
