@@ -4,9 +4,12 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,43 @@ def test_device_and_precision_are_those_that_training_takes() -> None:
     chosen = {"32-true": "32", "bf16-mixed": "bf16"}[str(fabric.strategy.precision.precision)]
     assert content["precision"] == chosen
     assert (content["device"] == "cpu") == (fabric.device.type == "cpu")
+
+
+@pytest.mark.parametrize("error", ["OSError('no libcudart')", "ImportError('no libcudart')"])
+def test_a_broken_torch_is_reported(error: str, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text(f"raise {error}")
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    script += "sys.argv[1:] = ['info', '--json']\nfrom isthmus.cli import main\nmain()"
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    content = json.loads(ended.stdout)
+    assert content["device"] == "torch cannot be imported: no libcudart"
+    assert content["packages"]["torch"] == torch.__version__
+
+
+def test_a_cache_in_which_others_work_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path))
+    (tmp_path / "values").write_bytes(bytes(1000))
+    is_over = threading.Event()
+
+    def work() -> None:
+        while not is_over.is_set():
+            for number in range(100):
+                (tmp_path / f"{number}.partial").mkdir()
+                (tmp_path / f"{number}.partial" / "empty").touch()
+            for number in range(100):
+                shutil.rmtree(tmp_path / f"{number}.partial")
+
+    with ThreadPoolExecutor() as pool:
+        working = pool.submit(work)
+        try:
+            sizes = {describe_installation()["cache"]["bytes"] for _ in range(20)}
+        finally:
+            is_over.set()
+        working.result()
+    assert sizes == {1000}
 
 
 def test_extras_are_those_of_the_project() -> None:
