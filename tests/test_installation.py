@@ -35,6 +35,15 @@ def named(requirements: list[str]) -> dict[str, str]:
     return {part[1]: part[2] for part in parts if part}
 
 
+def pretend_installed(name: str, folder: Path) -> None:
+    """Write what pip leaves of a distribution."""
+    about = folder / f"{name}-{__version__}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.4\nName: {name.replace('_', '-')}\nVersion: {__version__}\n"
+    )
+
+
 # -- isthmus info -----------------------------------------------------------------------------
 
 
@@ -123,11 +132,7 @@ def test_two_distributions_in_one_place_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("isthmus", "isthmus_runtime"):
-        folder = tmp_path / f"{name}-{__version__}.dist-info"
-        folder.mkdir()
-        (folder / "METADATA").write_text(
-            f"Metadata-Version: 2.4\nName: {name.replace('_', '-')}\nVersion: {__version__}\n"
-        )
+        pretend_installed(name, tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     assert describe_installation()["distributions"] == ["isthmus", "isthmus-runtime"]
     assert "uninstall both, then install one." in done("info").out
@@ -156,8 +161,16 @@ for name in ("torch", "lightning_fabric", "skimage"):
 """
 
 
-def run_without_torch(script: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WITHOUT_TORCH + script]
+@pytest.fixture
+def runtime(tmp_path: Path) -> Path:
+    """Return a folder of Python's path that isthmus-runtime is installed in."""
+    pretend_installed("isthmus_runtime", tmp_path)
+    return tmp_path
+
+
+def run_without_torch(script: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    more = f"sys.path.append({str(path)!r})\n" if path else ""
+    command = [sys.executable, "-c", WITHOUT_TORCH + more + script]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -165,30 +178,37 @@ def run_without_torch(script: str) -> subprocess.CompletedProcess[str]:
     "command",
     ["train digits", "resume .", "summary", "evaluate .", "report .", "recipe run digits-dense"],
 )
-def test_a_command_that_needs_torch_says_so(command: str) -> None:
-    ended = run_without_torch(
-        f"sys.argv[1:] = {command.split()!r}\nfrom isthmus.cli import main\nmain()"
-    )
+def test_a_command_that_needs_torch_says_so(command: str, runtime: Path) -> None:
+    script = f"sys.argv[1:] = {command.split()!r}\nfrom isthmus.cli import main\nmain()"
+    ended = run_without_torch(script, runtime)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     assert ended.stderr.splitlines()[-1] == (
         f"isthmus: isthmus {command.split()[0]} needs PyTorch, which isthmus-runtime leaves out; "
-        "pip install isthmus in its place."
+        "pip uninstall isthmus-runtime, then install isthmus."
     )
 
 
-def test_a_run_folder_that_needs_torch_is_named(tmp_path: Path) -> None:
+def test_a_run_folder_that_needs_torch_is_named(tmp_path: Path, runtime: Path) -> None:
     script = f"from isthmus.inference.load import load_model\nload_model({str(tmp_path)!r})"
-    said = run_without_torch(script).stderr.splitlines()[-1]
+    said = run_without_torch(script, runtime).stderr.splitlines()[-1]
     assert said.startswith(f"isthmus.errors.OptionError: {tmp_path} needs PyTorch, which isthmus-")
 
 
-def test_a_public_name_that_needs_torch_says_so() -> None:
-    said = run_without_torch("from isthmus import train").stderr.splitlines()[-1]
+def test_a_public_name_that_needs_torch_says_so(runtime: Path) -> None:
+    said = run_without_torch("from isthmus import train", runtime).stderr.splitlines()[-1]
     assert said.startswith("ImportError: isthmus.train needs PyTorch, which isthmus-runtime")
 
 
-def test_another_missing_module_is_no_matter_of_distributions() -> None:
+def test_the_small_distribution_is_named_only_where_it_is_installed() -> None:
+    said = run_without_torch("from isthmus import TrainedModel").stderr.splitlines()[-1]
+    assert said == (
+        "ImportError: isthmus.TrainedModel needs the package torch, which is missing; install "
+        "isthmus again."
+    )
+
+
+def test_another_missing_module_is_not_explained_by_distributions() -> None:
     script = "sys.modules['numpy'] = None\n"
     assert "import of numpy halted" in run_without_torch(script + "from isthmus import load").stderr
     commands = "sys.argv[1:] = ['data']\nfrom isthmus.cli import main\nmain()"
