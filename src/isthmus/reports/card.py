@@ -336,7 +336,7 @@ def _slug(name: str) -> str:
 
 
 def _source(record: Record) -> str:
-    """Name the data, without the folders above it, which are nobody's business."""
+    """Name the data, without the folders above it, which are private."""
     return Path(record.origin.source).name or "an array"
 
 
