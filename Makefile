@@ -49,7 +49,7 @@ docs: .venv/dev
 	@echo "Open site/index.html in a browser."
 
 clean:
-	rm -rf .venv .venv-peers .cache build runs site
+	rm -rf .venv .venv-peers .cache build dist runs site
 
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -4,9 +4,12 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,15 @@ def named(requirements: list[str]) -> dict[str, str]:
     """Return the bound of each requirement by its name."""
     parts = [re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?(.*)", one) for one in requirements]
     return {part[1]: part[2] for part in parts if part}
+
+
+def pretend_installed(name: str, folder: Path) -> None:
+    """Write what pip leaves of a distribution."""
+    about = folder / f"{name}-{__version__}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.4\nName: {name.replace('_', '-')}\nVersion: {__version__}\n"
+    )
 
 
 # -- isthmus info -----------------------------------------------------------------------------
@@ -72,6 +84,43 @@ def test_device_and_precision_are_those_that_training_takes() -> None:
     assert (content["device"] == "cpu") == (fabric.device.type == "cpu")
 
 
+@pytest.mark.parametrize("error", ["OSError('no libcudart')", "ImportError('no libcudart')"])
+def test_a_broken_torch_is_reported(error: str, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text(f"raise {error}")
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    script += "sys.argv[1:] = ['info', '--json']\nfrom isthmus.cli import main\nmain()"
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    content = json.loads(ended.stdout)
+    assert content["device"] == "torch cannot be imported: no libcudart"
+    assert content["packages"]["torch"] == torch.__version__
+
+
+def test_a_cache_in_which_others_work_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path))
+    (tmp_path / "values").write_bytes(bytes(1000))
+    is_over = threading.Event()
+
+    def work() -> None:
+        while not is_over.is_set():
+            for number in range(100):
+                (tmp_path / f"{number}.partial").mkdir()
+                (tmp_path / f"{number}.partial" / "empty").touch()
+            for number in range(100):
+                shutil.rmtree(tmp_path / f"{number}.partial")
+
+    with ThreadPoolExecutor() as pool:
+        working = pool.submit(work)
+        try:
+            sizes = {describe_installation()["cache"]["bytes"] for _ in range(20)}
+        finally:
+            is_over.set()
+        working.result()
+    assert sizes == {1000}
+
+
 def test_extras_are_those_of_the_project() -> None:
     declared = PROJECT["optional-dependencies"]
     assert declared.pop("all") == [f"isthmus[{','.join(sorted(EXTRAS))}]"]
@@ -83,11 +132,7 @@ def test_two_distributions_in_one_place_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("isthmus", "isthmus_runtime"):
-        folder = tmp_path / f"{name}-{__version__}.dist-info"
-        folder.mkdir()
-        (folder / "METADATA").write_text(
-            f"Metadata-Version: 2.4\nName: {name.replace('_', '-')}\nVersion: {__version__}\n"
-        )
+        pretend_installed(name, tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     assert describe_installation()["distributions"] == ["isthmus", "isthmus-runtime"]
     assert "uninstall both, then install one." in done("info").out
@@ -116,8 +161,16 @@ for name in ("torch", "lightning_fabric", "skimage"):
 """
 
 
-def run_without_torch(script: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WITHOUT_TORCH + script]
+@pytest.fixture
+def runtime(tmp_path: Path) -> Path:
+    """Return a folder of Python's path that isthmus-runtime is installed in."""
+    pretend_installed("isthmus_runtime", tmp_path)
+    return tmp_path
+
+
+def run_without_torch(script: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    more = f"sys.path.append({str(path)!r})\n" if path else ""
+    command = [sys.executable, "-c", WITHOUT_TORCH + more + script]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -125,30 +178,37 @@ def run_without_torch(script: str) -> subprocess.CompletedProcess[str]:
     "command",
     ["train digits", "resume .", "summary", "evaluate .", "report .", "recipe run digits-dense"],
 )
-def test_a_command_that_needs_torch_says_so(command: str) -> None:
-    ended = run_without_torch(
-        f"sys.argv[1:] = {command.split()!r}\nfrom isthmus.cli import main\nmain()"
-    )
+def test_a_command_that_needs_torch_says_so(command: str, runtime: Path) -> None:
+    script = f"sys.argv[1:] = {command.split()!r}\nfrom isthmus.cli import main\nmain()"
+    ended = run_without_torch(script, runtime)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     assert ended.stderr.splitlines()[-1] == (
         f"isthmus: isthmus {command.split()[0]} needs PyTorch, which isthmus-runtime leaves out; "
-        "pip install isthmus in its place."
+        "pip uninstall isthmus-runtime, then install isthmus."
     )
 
 
-def test_a_run_folder_that_needs_torch_is_named(tmp_path: Path) -> None:
+def test_a_run_folder_that_needs_torch_is_named(tmp_path: Path, runtime: Path) -> None:
     script = f"from isthmus.inference.load import load_model\nload_model({str(tmp_path)!r})"
-    said = run_without_torch(script).stderr.splitlines()[-1]
+    said = run_without_torch(script, runtime).stderr.splitlines()[-1]
     assert said.startswith(f"isthmus.errors.OptionError: {tmp_path} needs PyTorch, which isthmus-")
 
 
-def test_a_public_name_that_needs_torch_says_so() -> None:
-    said = run_without_torch("from isthmus import train").stderr.splitlines()[-1]
+def test_a_public_name_that_needs_torch_says_so(runtime: Path) -> None:
+    said = run_without_torch("from isthmus import train", runtime).stderr.splitlines()[-1]
     assert said.startswith("ImportError: isthmus.train needs PyTorch, which isthmus-runtime")
 
 
-def test_another_missing_module_is_no_matter_of_distributions() -> None:
+def test_the_small_distribution_is_named_only_where_it_is_installed() -> None:
+    said = run_without_torch("from isthmus import TrainedModel").stderr.splitlines()[-1]
+    assert said == (
+        "ImportError: isthmus.TrainedModel needs the package torch, which is missing; install "
+        "isthmus again."
+    )
+
+
+def test_another_missing_module_is_not_explained_by_distributions() -> None:
     script = "sys.modules['numpy'] = None\n"
     assert "import of numpy halted" in run_without_torch(script + "from isthmus import load").stderr
     commands = "sys.argv[1:] = ['data']\nfrom isthmus.cli import main\nmain()"

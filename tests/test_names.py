@@ -55,7 +55,7 @@ DIGITS = "train digits --limit 60"
         (f"{DIGITS} --model fcn8s --task segment --encoder-from vgg", None),
     ],
 )
-def test_a_misspelt_name_is_answered_by_the_nearest(
+def test_a_misspelled_name_is_answered_by_the_nearest(
     command: str, nearest: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -91,7 +91,7 @@ def test_nothing_is_proposed_where_nothing_is_near() -> None:
     assert "there is no optimizer 'xyz'; there are" in outcome.err
 
 
-def test_a_folder_above_that_is_missing_is_no_trouble() -> None:
+def test_a_folder_above_that_is_missing_adds_nothing() -> None:
     outcome = isthmus("report", "nowhere/at/all")
     assert outcome.err == "isthmus: there is no run folder called nowhere/at/all.\n"
 

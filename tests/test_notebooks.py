@@ -79,7 +79,7 @@ def build_site(folder: Path) -> None:
     """Build the site of a folder's build/docs strictly; it must fetch nothing."""
     for module in ("zensical", "mkdocstrings_handlers"):
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed; pip install isthmus[docs] brings it")
+            pytest.skip(f"{module} is not installed; make docs installs it")
     shutil.copy(ROOT / "mkdocs.yml", folder)
     (folder / "src").symlink_to(ROOT / "src")
     command = [sys.executable, "-m", "zensical", "build", "--strict"]

@@ -286,7 +286,7 @@ WITHOUT_TORCH = """
 
     class Missing:
         def find_spec(self, name, path=None, target=None):
-            if name.split(".")[0] in ("torch", "lightning_fabric"):
+            if name.split(".")[0] in ("torch", "lightning_fabric", "skimage"):
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     sys.meta_path.insert(0, Missing())
@@ -296,9 +296,13 @@ WITHOUT_TORCH = """
 
 
 def test_files_are_used_without_torch(
-    file: Path, classifier: TrainedModel, picture: Path, tmp_path: Path
+    file: Path, classifier: TrainedModel, digits: Samples, picture: Path, tmp_path: Path
 ) -> None:
     sorts = write(classifier, tmp_path / "sorts.onnx")
+    some, names = digits.take(np.arange(60)), tuple(f"gray {level}" for level in range(12))
+    masks = some.values[..., 0] // 22
+    shades = Samples(some.values, type(some.items)(list(some.names), None, names), masks=masks)
+    paints = write(trained_on(shades, "fcn8s"), tmp_path / "paints.onnx")
     script = tmp_path / "without_torch.py"
     script.write_text(textwrap.dedent(WITHOUT_TORCH))
 
@@ -314,6 +318,7 @@ def test_files_are_used_without_torch(
     without_torch("morph", file, picture, picture)
     without_torch("denoise", file, picture, "--out", "clean.png")
     without_torch("predict", sorts, picture, "--out", "classes.png")
+    without_torch("predict", paints, picture, "--out", "masks.png")
 
 
 # -- what is refused ----------------------------------------------------------------------------

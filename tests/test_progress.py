@@ -141,11 +141,11 @@ def test_the_losses_of_the_last_epoch_stay(
 # -- terminals --------------------------------------------------------------------------------
 
 
-def test_a_terminal_gets_a_bar_that_goes_away() -> None:
+def in_a_terminal(script: str, terminal: str) -> str:
+    """Return what a script writes to standard error, which is a terminal of this kind."""
     parent, child = pty.openpty()
-    script = TRAINING.format(epochs=3) + "print('done')"
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "TERM": terminal, "COLUMNS": "120"}
+    command = [sys.executable, "-c", script + "print('done')"]
     process = subprocess.Popen(command, stderr=child, stdout=subprocess.PIPE, env=environment)
     os.close(child)
     written = b""
@@ -156,11 +156,29 @@ def test_a_terminal_gets_a_bar_that_goes_away() -> None:
         pass
     assert process.communicate()[0] == b"done\n"
     os.close(parent)
-    text = written.decode()
+    return written.decode()
+
+
+def test_a_terminal_gets_a_bar_that_goes_away() -> None:
+    text = in_a_terminal(TRAINING.format(epochs=3), "xterm")
     assert "epoch 1/3" in text
     assert "━" in text
     assert "loss 0." in text
     assert text.endswith("\x1b[2K")  # the line is erased
+
+
+def test_a_terminal_whose_cursor_cannot_go_back_gets_lines() -> None:
+    text = in_a_terminal(TRAINING.format(epochs=3), "dumb")
+    assert [line[:11] for line in text.splitlines()] == [f"epoch {n}/3: " for n in (1, 2, 3)]
+
+
+def test_a_log_file_gets_lines_where_colors_are_forced_too(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        command = [sys.executable, "-c", TRAINING.format(epochs=3)]
+        environment = {**os.environ, "FORCE_COLOR": "1"}
+        subprocess.run(command, stderr=log, check=True, env=environment)
+    text = (tmp_path / "log").read_text()
+    assert [line[:11] for line in text.splitlines()] == [f"epoch {n}/3: " for n in (1, 2, 3)]
 
 
 # -- notebooks --------------------------------------------------------------------------------
@@ -174,7 +192,7 @@ def test_a_notebook_gets_one_bar_in_its_cell() -> None:
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     short, training, counted = (cell.outputs for cell in notebook.cells)
     assert short == []
-    (bar,) = training  # updated in place, with nothing beside it
+    (bar,) = training  # updated in place, with nothing next to it
     assert re.search(r'value="(\d+)" max="\1"', bar.data["text/html"])
     assert re.search(r">epoch 4/4<.*loss 0\..*validation 0\..*in [\d.]+ s<", bar.data["text/html"])
     assert bar.data["text/plain"].startswith("epoch 4/4: ")

@@ -166,7 +166,7 @@ def test_the_type_marker_is_shipped() -> None:
     assert files("isthmus").joinpath("py.typed").is_file()
 
 
-# -- names of tables are said in the help, and by the error when misspelt -------------------
+# -- names of tables are said in the help, and by the error when misspelled -----------------
 
 OPTIONS: dict[str, Iterable[str]] = {
     "task": TASKS,
@@ -197,7 +197,9 @@ def test_the_help_of_train_names_every_choice(option: str) -> None:
         ("data fetch nowhere", DATASETS),
     ],
 )
-def test_a_misspelt_name_is_answered_by_all_right_ones(command: str, table: Iterable[str]) -> None:
+def test_a_misspelled_name_is_answered_by_all_right_ones(
+    command: str, table: Iterable[str]
+) -> None:
     outcome = isthmus(*command.split())
     assert outcome.code == 2
     assert [name for name in (*table, "nowhere") if name not in outcome.err] == []

@@ -287,7 +287,7 @@ def test_the_unpacked_csv_will_do_too(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("command", ["show", "run"])
-def test_a_misspelt_name_is_answered_by_all_right_ones(command: str) -> None:
+def test_a_misspelled_name_is_answered_by_all_right_ones(command: str) -> None:
     outcome = isthmus("recipe", command, "nowhere")
     assert outcome.code == 2
     assert [name for name in (*RECIPES, "nowhere") if name not in outcome.err] == []

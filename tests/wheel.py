@@ -208,7 +208,7 @@ def check_runtime(stranger: Stranger, wheel: Path, codes: NDArray[np.float32]) -
         "isthmus-runtime, train",
         said,
         "isthmus: isthmus train needs PyTorch, which isthmus-runtime leaves out; "
-        "pip install isthmus in its place.\n",
+        "pip uninstall isthmus-runtime, then install isthmus.\n",
     )
     stranger.run("python -c 'import torch'", code=1)
     print(

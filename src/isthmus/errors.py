@@ -7,6 +7,7 @@ it without a traceback and exits with code 2.
 import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from importlib import metadata
 
 MAX_NAMES = 12  # in a message
 LEFT_OUT = {  # of the distribution isthmus-runtime: what trains and measures, by module
@@ -14,7 +15,7 @@ LEFT_OUT = {  # of the distribution isthmus-runtime: what trains and measures, b
     "skimage": "scikit-image",
     "torch": "PyTorch",
 }
-MAX_COMPARED = 10_000  # names; to compare a million with a misspelt one takes seconds
+MAX_COMPARED = 10_000  # names; to compare a million with a misspelled one takes seconds
 
 
 class IsthmusError(Exception):
@@ -99,10 +100,13 @@ def describe_unknown(
     "there is no loss 'bec'; the nearest is bce; there are bce, mse"
     >>> describe_unknown("class", "nine", ["cat", "dog", "cow"], most=2)
     "there is no class 'nine'; there are cat, dog and 1 more"
+    >>> describe_unknown("class", "nine", [])
+    "there is no class 'nine'"
     """
-    return f"there is no {noun} {name!r}{suggest(str(name), names)}; there are " + list_names(
-        names, most
-    )
+    there_is_none = f"there is no {noun} {name!r}"
+    if not names:
+        return there_is_none
+    return f"{there_is_none}{suggest(str(name), names)}; there are {list_names(names, most)}"
 
 
 def suggest(name: str, names: Collection[str]) -> str:
@@ -120,7 +124,7 @@ def suggest(name: str, names: Collection[str]) -> str:
 
 
 def find_nearest(name: str, names: Collection[str]) -> str | None:
-    """Return the name that is spelt most like another one, if any is.
+    """Return the name that is spelled most like another one, if any is.
 
     Examples
     --------
@@ -148,6 +152,8 @@ def missing_package(what: str, package: str, extra: str) -> OptionError:
 def explain_missing_module(what: str, error: ModuleNotFoundError) -> OptionError | None:
     """Return the error that something needs a module which `isthmus-runtime` leaves out.
 
+    Where that distribution is not installed, the module is missing for another reason.
+
     Returns
     -------
     OptionError or None
@@ -157,13 +163,21 @@ def explain_missing_module(what: str, error: ModuleNotFoundError) -> OptionError
     --------
     >>> missing = ModuleNotFoundError(name="torch.nn")
     >>> print(explain_missing_module("isthmus train", missing))
-    isthmus train needs PyTorch, which isthmus-runtime leaves out; pip install isthmus in its place.
+    isthmus train needs the package torch, which is missing; install isthmus again.
     """
-    title = LEFT_OUT.get((error.name or "").partition(".")[0])
-    if title is None:
+    module = (error.name or "").partition(".")[0]
+    if module not in LEFT_OUT:
         return None
+    try:
+        metadata.version("isthmus-runtime")
+    except metadata.PackageNotFoundError:
+        return OptionError(
+            f"{what} needs the package {module}, which is missing; install isthmus again."
+        )
+    # Installed over each other, one of the two would take files of the other when it goes.
     return OptionError(
-        f"{what} needs {title}, which isthmus-runtime leaves out; pip install isthmus in its place."
+        f"{what} needs {LEFT_OUT[module]}, which isthmus-runtime leaves out; pip uninstall "
+        "isthmus-runtime, then install isthmus."
     )
 
 

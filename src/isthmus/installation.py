@@ -2,12 +2,14 @@
 
 import os
 import platform
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from isthmus.data.cache import cache_folder
 from isthmus.data.catalog import data_folder
+from isthmus.errors import first_sentence
 from isthmus.runtime import (
     choose_device,
     choose_precision,
@@ -65,7 +67,8 @@ def describe_installation() -> dict[str, Any]:
         "extras" : dict
             Name: whether all its packages are installed.
         "device" : str
-            What `--device auto` chooses, by the name that the device gives itself.
+            What `--device auto` chooses, by the name that the device gives itself; or why torch
+            cannot be imported.
         "precision" : str
             What `--precision auto` chooses: "32" or "bf16".
         "cores" : int
@@ -82,8 +85,7 @@ def describe_installation() -> dict[str, Any]:
             Those of the environment that change one of these, as far as they are set.
     """
     versions = {name: _version(name) for name in PACKAGES}
-    has_torch = versions["torch"] is not None
-    device = choose_device("auto") if has_torch else "cpu"
+    device, precision = _describe_device() if versions["torch"] else ("cpu", "32")
     return {
         "isthmus": __version__,
         "distributions": [name for name in DISTRIBUTIONS if _version(name)],
@@ -92,8 +94,8 @@ def describe_installation() -> dict[str, Any]:
         "system": platform.platform(),
         "packages": versions,
         "extras": {name: all(map(_version, needed)) for name, needed in EXTRAS.items()},
-        "device": _name_device(device),
-        "precision": choose_precision(device) if has_torch else "32",
+        "device": device,
+        "precision": precision,
         "cores": core_count(),
         "threads": thread_count(),
         "memory": total_memory(),
@@ -110,13 +112,22 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _name_device(device: str) -> str:
-    if device != "cuda":
-        return device
-    import torch
-
-    return torch.cuda.get_device_name()
+def _describe_device() -> tuple[str, str]:
+    """Return what training chooses; of a torch that is broken, why it cannot be imported."""
+    try:
+        import torch
+    except Exception as error:  # an OSError where a library is missing, but others as well
+        return f"torch cannot be imported: {first_sentence(error)}", "32"
+    device = choose_device("auto")
+    name = torch.cuda.get_device_name() if device == "cuda" else device
+    return name, choose_precision(device)
 
 
 def _count_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    """Return the size of the files in a folder, in which others write and delete meanwhile."""
+    total = 0
+    for above, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(above, name).stat().st_size
+    return total

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SECONDS_BETWEEN_DRAWS = 0.2  # of a bar; drawing reads the loss, which waits for a GPU
-SECONDS_UNTIL_CELL = 0.5  # what is done sooner shows nothing in a notebook
+SECONDS_UNTIL_CELL = 0.5  # what is done earlier shows nothing in a notebook
 SECONDS_BETWEEN_LINES = 10.0  # of a log file, at first
 LINE_FACTOR = 1.1  # and later, whenever the work has taken a tenth longer
 
@@ -261,9 +261,11 @@ def _choose_display() -> Display:
     if _is_notebook():
         return Notebook()
     console = Console(stderr=True)
-    # A `!command` in a notebook has a terminal too, but one whose cursor cannot go back.
+    # A `!command` in a notebook has a terminal too, but one whose cursor cannot go back. The
+    # console itself takes a file for a terminal where FORCE_COLOR is set.
     is_in_cell = "JPY_PARENT_PID" in os.environ
-    return Terminal(console) if console.is_terminal and not is_in_cell else Log()
+    has_bar = sys.stderr.isatty() and not console.is_dumb_terminal and not is_in_cell
+    return Terminal(console) if has_bar else Log()
 
 
 def _is_notebook() -> bool:

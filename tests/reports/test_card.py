@@ -108,6 +108,8 @@ def test_the_license_is_the_users(runs: Path, tmp_path: Path) -> None:
     assert metadata["license"] == "apache-2.0"
     text = (tmp_path / "card/README.md").read_text()
     assert "# license:" not in text
+    done("card", runs / "plain", "--out", tmp_path / "without", "--license", "")
+    assert "# license:" in (tmp_path / "without/README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -243,6 +245,26 @@ def test_an_exported_file_is_published_if_it_is_of_this_model(
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--precision", "int8"), "holds precision int8; export it with --precision 32"),
+        (("--precision", "16"), "holds precision 16; export it with --precision 32"),
+        (("--layer", "encoder.0"), "holds only the layer encoder.0; export the model whole"),
+    ],
+)
+def test_other_codes_of_this_model_are_not_taken_for_another_model(
+    options: tuple[str, str], said: str, runs: Path, tmp_path: Path
+) -> None:
+    done("export", runs / "plain", *options, "--out", tmp_path / "a8.onnx")
+    outcome = isthmus(
+        "card", runs / "plain", "--onnx", tmp_path / "a8.onnx", "--out", tmp_path / "card"
+    )
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[-1] == f"isthmus: {tmp_path / 'a8.onnx'} {said}."
+    assert not (tmp_path / "card").exists()
+
+
 def test_nothing_is_overwritten(runs: Path, tmp_path: Path) -> None:
     done("card", runs / "plain", "--out", tmp_path / "card")
     (tmp_path / "card/README.md").write_text("mine")
@@ -252,11 +274,27 @@ def test_nothing_is_overwritten(runs: Path, tmp_path: Path) -> None:
     assert (tmp_path / "card/README.md").read_text() == "mine"
 
 
+def test_the_current_folder_is_no_place_for_a_card(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = isthmus("card", runs / "plain", "--out", ".")
+    assert outcome.code == 2
+    assert outcome.err == "isthmus: . is the current folder; choose a new one, such as new.\n"
+
+
 def test_a_run_needs_an_epoch(runs: Path, tmp_path: Path, refused: Refused) -> None:
     folder = Path(shutil.copytree(runs / "plain", tmp_path / "run"))
     (folder / "history.jsonl").unlink()
     with refused(RunError, str(folder), "no whole epoch"):
         write_card(Run.open(folder))
+
+
+def test_the_card_of_a_run_in_memory_needs_a_place(refused: Refused) -> None:
+    training = train(load("digits", limit=60), "linear", code_size=2, config=BRIEF)
+    list(training)
+    with refused(RunError, "the run in memory has no folder; say with out="):
+        write_card(training.run)
 
 
 def test_the_command_lists_what_it_wrote(runs: Path, tmp_path: Path) -> None:

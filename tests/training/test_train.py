@@ -236,6 +236,30 @@ def test_a_run_is_trained_by_one_at_a_time_and_free_when_its_training_is_dropped
         gc.enable()
 
 
+def test_the_current_folder_is_no_place_for_a_run(
+    digits: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (".", tmp_path):
+        with pytest.raises(RunError, match="is the current folder; choose a new one, such as"):
+            train(digits, "linear", out=path, config=QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_left_is_removed_but_no_card_in_the_making(
+    digits: Samples, tmp_path: Path
+) -> None:
+    finish(train(digits, "linear", out=tmp_path / "run", config=QUICK))
+    left = [tmp_path / "run" / name for name in (".run.json.1.tmp", "checkpoint/.state.pt.2.tmp")]
+    card = tmp_path / "run" / ".card.3.tmp" / ".README.md.4.tmp"
+    card.parent.mkdir()
+    for file in (*left, card):
+        file.touch()
+    finish(resume(tmp_path / "run", epochs=3))
+    assert [file for file in left if file.exists()] == []
+    assert card.exists()
+
+
 def test_a_run_in_memory_is_saved_into_a_folder_that_resumes(
     digits: Samples, tmp_path: Path
 ) -> None:

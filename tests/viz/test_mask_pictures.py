@@ -59,6 +59,21 @@ def test_colors_of_many_classes_are_told_apart(classes: int, apart: float) -> No
     assert difference[~np.eye(classes, dtype=bool)].min() > apart
 
 
+def test_each_further_color_is_farthest_from_all_before_it() -> None:
+    levels = np.linspace(0, 255, 9).round()
+    every = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3).astype(np.uint8)
+    lab = rgb2lab(every)
+    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
+    vivid = (lightness >= 25) & (lightness <= 92) & (chroma >= 25)
+    every, lab, palette = every[vivid], lab[vivid], rgb2lab(colors(255))
+    nearest = deltaE_ciede2000(lab[:, None], palette[None, :10]).min(1)  # type: ignore[no-untyped-call]
+    for place in range(10, 255):
+        farthest = int(nearest.argmax())
+        assert colors(255)[place].tolist() == every[farthest].tolist()
+        difference = deltaE_ciede2000(lab, palette[None, place])  # type: ignore[no-untyped-call]
+        nearest = np.minimum(nearest, difference)
+
+
 def test_changing_colors_does_not_change_those_of_others() -> None:
     for classes in (5, 30):
         before = colors(classes).copy()

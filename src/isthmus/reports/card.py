@@ -126,12 +126,16 @@ def write_card(
     Raises
     ------
     RunError
-        If the folder exists already and is not empty, or the run has no epoch yet.
+        If the folder exists already and is not empty, the run has no epoch yet, or it is in memory
+        and `out` is not given.
     ModelError
-        If the ONNX file is not of this model.
+        If the ONNX file is not of this model, holds a part or a layer of it, or has another
+        precision than 32.
     IsthmusError
         If the run's data is gone or has changed.
     """
+    if not out and run.is_in_memory:
+        raise RunError(f"{run.name} has no folder; say with out= where its card is written.")
     out = Path(out) if out else run.path / "card"
     require_free(out)
     if not run.history():
@@ -143,7 +147,9 @@ def write_card(
     evaluation = session.evaluate()
     pictures = draw_pictures(session, evaluation)
     name = run.path.resolve().name if out.parent == _folder(run) else out.resolve().name
-    text = render_card(session, evaluation, pictures, name, license, has_onnx=onnx is not None)
+    text = render_card(
+        session, evaluation, pictures, name, license or None, has_onnx=onnx is not None
+    )
     files[CARD_FILE] = text
     for picture in pictures:
         files[f"{PICTURES}/{picture.name}.png"] = to_png(picture.figure)
@@ -330,7 +336,7 @@ def _slug(name: str) -> str:
 
 
 def _source(record: Record) -> str:
-    """Name the data, without the folders above it, which are nobody's business."""
+    """Name the data, without the folders above it, which are private."""
     return Path(record.origin.source).name or "an array"
 
 
@@ -385,11 +391,17 @@ def _folder(run: Run) -> Path | None:
 def _read_onnx(path: Path, session: Session) -> bytes:
     """Return the content of an exported file, if it answers for this model."""
     exported = OnnxModel.load(path)
+    record = exported.record
+    # First what has a fingerprint of its own, so that it is not taken for another model.
+    if record.precision != "32":
+        raise ModelError(
+            f"{path} holds precision {record.precision}; export it with --precision 32."
+        )
+    if record.layer is not None:
+        raise ModelError(f"{path} holds only the layer {record.layer}; export the model whole.")
     session.model.check_fingerprint(
         exported.fingerprint, f"{path} was exported from", "export the run again"
     )
-    if exported.record.part != "whole":
-        raise ModelError(
-            f"{path} holds only the {exported.record.part} of the model; export it whole."
-        )
+    if record.part != "whole":
+        raise ModelError(f"{path} holds only the {record.part} of the model; export it whole.")
     return path.read_bytes()

@@ -10,8 +10,8 @@ checkpoint/state.pt    what resuming needs: last weights, optimizer, counters
 tensorboard/           event files, if asked for
 =====================  =============================================================================
 
-What is derived from a run (codes, maps, an index, report.html) may lie in its folder too; it
-carries the fingerprints of model and data, and can be deleted.
+What is derived from a run (codes, maps/, index/, encoders/, report.html, card/) may lie in its
+folder too; it carries the fingerprints of model and data, and can be deleted.
 
 A file is whole or absent. An epoch is written as best weights, history, checkpoint: the checkpoint
 comes last and makes the epoch count, so a process that is killed between two of them trains that

@@ -1,5 +1,6 @@
 """Where a run keeps its files: in a folder, or in memory."""
 
+import os
 import shutil
 import threading
 import uuid
@@ -135,12 +136,24 @@ class FolderStore:
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {first_sentence(error)}.") from error
         try:
-            # Safe only under the lock: nobody else writes now.
-            for abandoned in self.path.rglob(".*.tmp"):  # by a process that was killed
-                abandoned.unlink()
+            self._remove_abandoned()
             yield
         finally:
             lock.release()
+
+    def _remove_abandoned(self) -> None:
+        """Remove what a process that was killed left half-written; only under the lock.
+
+        A folder of a temporary name is left alone: a model card is made in one, without the lock.
+        """
+        for folder, folders, files in os.walk(self.path):
+            folders[:] = [name for name in folders if not _is_temporary(name)]
+            for name in filter(_is_temporary, files):
+                Path(folder, name).unlink()
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")
 
 
 def require_free(path: Path) -> None:
@@ -157,3 +170,6 @@ def require_free(path: Path) -> None:
         )
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise RunError(f"{path} exists already and is not empty; choose another folder.")
+    # An empty folder is replaced by the new one, which would leave this process in the old one.
+    if path.resolve() == Path.cwd():
+        raise RunError(f"{path} is the current folder; choose a new one, such as {path / 'new'}.")

@@ -1,11 +1,9 @@
 """Pictures of masks: a class index for each pixel, 255 for void."""
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isthmus.viz.canvas import DISTINCT, TEXT, shorten, text_width
 from isthmus.viz.mosaic import Box, Mosaic, Pixels, bytes_of, size_within, to_rgb
@@ -16,6 +14,20 @@ if TYPE_CHECKING:
 VOID = 255
 ERROR_COLOR, VOID_COLOR = "#e6002b", "#3d4650"
 MASK_OPACITY = 0.75  # of masks over pictures
+
+# The colors after the first ten, each as three digits: its red, green and blue are LEVELS[digit].
+LEVELS = np.array([0, 32, 64, 96, 128, 159, 191, 223, 255], np.uint8)
+FURTHER = (
+    "030083867320738412024053044803668865670534440238675530087844068446260874705811034465007746"
+    "331400453612536758542335032504240056608243421650743066275450458324578548753036644220245825"
+    "603563078740151422126581430063288662468733870354755318255347065437423734845305401474807606"
+    "774635557762854720857042764630647842768645370476864701640342848435224533860520185832511552"
+    "464756802424267230584546624642623853057326573413442657523512736525054540632560868643077028"
+    "321535428524467522718404840073724538356146653420634532076754604620568770646658517750486351"
+    "503622863636633048742856837353820852461757314834664855575564858064340702280745846521747526"
+    "510703463316674448505215833843601637336615571058836704732824626452722875744407847358041558"
+    "405553748735648"
+)
 
 # Pixels, of which a figure has 150 to an inch.
 SIDE = 300  # of a picture, or of the nearest whole multiple of its own size
@@ -117,44 +129,16 @@ def colors(classes: int) -> Pixels:
     The first ten are `DISTINCT`. Each further one is, among the colors neither pale, dark nor
     gray, the one farthest from all before it: Glasbey, van der Heijden, Toh and Gray, Color
     Displays for Categorical Images, Color Research and Application 32, 2007, here with the
-    color difference CIEDE2000.
+    color difference CIEDE2000. They are stored: computing them needs scikit-image, and a second.
 
     Parameters
     ----------
     classes : int
         Up to 255.
     """
-    # The palette takes a second, for which pictures of few classes need not wait.
     first = np.array([bytes_of(color) for color in DISTINCT], np.uint8)
-    return first[:classes] if classes <= len(first) else _palette()[:classes].copy()
-
-
-@lru_cache(maxsize=1)
-def _palette() -> Pixels:
-    """Return 255 colors (255, 3), the first of them told apart best."""
-    from skimage.color import rgb2lab
-
-    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
-    rgb = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3)
-    lab = rgb2lab(rgb)
-    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
-    vivid = (lightness >= 25) & (lightness <= 92) & (chroma >= 25)
-    rgb, lab = rgb[vivid], lab[vivid]
-    first = np.array([bytes_of(color) for color in DISTINCT], np.uint8)
-    nearest = np.min([_differences(lab, color) for color in rgb2lab(first)], axis=0)
-    further: list[Pixels] = []
-    while len(first) + len(further) < VOID:
-        farthest = int(nearest.argmax())
-        further.append(rgb[farthest])
-        nearest = np.minimum(nearest, _differences(lab, lab[farthest]))
-    return np.concatenate([first, np.stack(further)])
-
-
-def _differences(lab: NDArray[Any], color: NDArray[Any]) -> NDArray[np.float64]:
-    """Return how far colors (N, 3) are from one, in units of CIEDE2000."""
-    from skimage.color import deltaE_ciede2000
-
-    return np.asarray(deltaE_ciede2000(lab, color[None]), np.float64)  # type: ignore[no-untyped-call]
+    further = LEVELS[np.array(list(FURTHER), int)].reshape(-1, 3)
+    return np.concatenate([first, further])[:classes]
 
 
 def _panels(image: Pixels, prediction: Pixels, target: Pixels | None) -> dict[str, Pixels]:
