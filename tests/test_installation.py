@@ -200,6 +200,15 @@ def test_a_public_name_that_needs_torch_says_so(runtime: Path) -> None:
     assert said.startswith("ImportError: isthmus.train needs PyTorch, which isthmus-runtime")
 
 
+def test_a_star_imports_what_needs_no_torch(runtime: Path) -> None:
+    script = "from isthmus import *\nprint(*sorted(name for name in dir() if name != 'sys'))"
+    ended = run_without_torch(script, runtime)
+    assert ended.stderr == ""
+    names = ended.stdout.split()
+    assert {"OnnxModel", "Session", "Index", "load", "load_model", "encode"} <= set(names)
+    assert {"train", "TrainedModel", "evaluate"}.isdisjoint(names)
+
+
 def test_the_small_distribution_is_named_only_where_it_is_installed() -> None:
     said = run_without_torch("from isthmus import TrainedModel").stderr.splitlines()[-1]
     assert said == (
@@ -210,7 +219,9 @@ def test_the_small_distribution_is_named_only_where_it_is_installed() -> None:
 
 def test_another_missing_module_is_not_explained_by_distributions() -> None:
     script = "sys.modules['numpy'] = None\n"
-    assert "import of numpy halted" in run_without_torch(script + "from isthmus import load").stderr
+    for names in ("load", "*"):
+        ended = run_without_torch(script + f"from isthmus import {names}")
+        assert "import of numpy halted" in ended.stderr
     commands = "sys.argv[1:] = ['data']\nfrom isthmus.cli import main\nmain()"
     ended = run_without_torch(script + commands)
     assert ended.returncode == 1

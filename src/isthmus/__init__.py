@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from isthmus.version import __version__
+from isthmus.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from isthmus.data.catalog import DATASETS as DATASETS
@@ -95,10 +95,10 @@ _MODULES = {
     "write_report": "reports.run",
 }
 
-__all__ = [*_MODULES, "__version__"]
-
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return _usable_names()
     if name not in _MODULES:
         message = f"module 'isthmus' has no attribute {name!r}"
         # With the module and the name, Python's traceback adds the nearest name.
@@ -115,4 +115,21 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*_MODULES, "__version__"])
+
+
+def _usable_names() -> list[str]:
+    """Return all public names; in isthmus-runtime, only those that can be imported there.
+
+    So `from isthmus import *` works in both. It imports everything, as finding this out does.
+    """
+    names = ["__version__"]
+    for name in _MODULES:
+        try:
+            __getattr__(name)
+        except ImportError as error:
+            if not isinstance(error.__cause__, ModuleNotFoundError):  # not one that we explained
+                raise
+        else:
+            names.append(name)
+    return names
