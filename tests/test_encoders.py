@@ -1,4 +1,4 @@
-"""Encoders of other origin: their features in maps, indexes, searches and probes, next to codes."""
+"""Third-party encoders: their features in maps, indexes, searches and probes, next to codes."""
 
 import json
 import pickle

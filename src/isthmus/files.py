@@ -82,7 +82,7 @@ def require_writable_place(path: Path) -> None:
 
 
 def suggest_path(path: str | Path) -> str:
-    """Return "; the nearest is …" for a path that does not exist, or nothing if none is near.
+    """Return "; the nearest is …" for a path that does not exist, or "" without a similar name.
 
     Only the folder that the path names is looked at.
     """

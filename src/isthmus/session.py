@@ -72,7 +72,7 @@ class Session:
     samples : Samples, optional
         The run's own samples; needed for a run on an array, otherwise loaded again.
     encoder : Model, optional
-        A model of other origin, such as `isthmus.OnnxEncoder`, whose features take the place of the
+        A third-party model, such as `isthmus.OnnxEncoder`, whose features take the place of the
         run's own codes in everything: codes, maps, index and search.
     track : callable
         Shows progress.

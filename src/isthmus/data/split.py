@@ -77,7 +77,7 @@ def split_samples(
 def hold_out(
     labels: NDArray[np.int64], seed: int = 0, validation: float = 0.1
 ) -> NDArray[np.uint8]:
-    """Assign samples to splits for whoever has test samples elsewhere: only one is for testing.
+    """Assign samples to splits if test samples are kept elsewhere: only one is for testing.
 
     Classes have their share of the validation split, and each keeps a sample to train on.
 

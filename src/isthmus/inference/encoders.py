@@ -1,4 +1,4 @@
-"""Encoders of other origin: anybody's features for maps, indexes and probes.
+"""Third-party encoders: anybody's features for maps, indexes and probes.
 
 An encoder turns images into features and does nothing else. Its own scaling of pixels,
 (pixel / 255 - mean) / std, comes from its file or from the caller, never from a guess.
@@ -37,7 +37,7 @@ SCALE_REMEDY = (
 
 
 class Encoder(Model):
-    """A model of other origin that turns images into features (N, D).
+    """A third-party model that turns images into features (N, D).
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Encoder(Model):
 
 
 class OnnxEncoder(Encoder):
-    """An encoder in an ONNX file of other origin, computed by ONNX Runtime.
+    """A third-party encoder in an ONNX file, computed by ONNX Runtime.
 
     Its first input takes images (N, C, H, W) or (N, H, W, C): as float32, scaled by mean and std,
     or as uint8, as they are. Its first output is the code; others are layers, by their names.

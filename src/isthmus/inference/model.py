@@ -25,7 +25,7 @@ Values = NDArray[Any] | Samples
 class Model(Displayed, ABC):
     """A model in use: it turns samples into codes, and what else its task is.
 
-    `TrainedModel` computes by torch, `OnnxModel` by ONNX Runtime; an `Encoder` of other origin
+    `TrainedModel` computes by torch, `OnnxModel` by ONNX Runtime; a third-party `Encoder`
     only encodes. Commands, sessions and indexes take any of them.
 
     All methods take samples in the layout of `Samples`: images (N, H, W, C) uint8 or signals

@@ -375,7 +375,7 @@ def _format(value: float | None) -> str:
 
 
 def _verdict(evaluation: dict[str, Any], task: Task) -> str:
-    """Compare the model with baselines, without the advice to whoever trained it."""
+    """Compare the model with baselines, without advice on training."""
     if task == "reconstruct":
         verdict = reconstruction_verdict(evaluation)
     else:

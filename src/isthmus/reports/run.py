@@ -73,7 +73,7 @@ def write_report(
     plain : Run, optional
         For a denoiser: a run on the same data without noise, to compare with.
     encoder : Model, optional
-        A model of other origin, to see whether its features hold more of the classes.
+        A third-party model, to see whether its features hold more of the classes.
     out : Path, optional
         By default report.html in the run folder.
     track : callable
