@@ -126,7 +126,7 @@ class Content:
             "masks": _merge_masks(of_samples["masks"], of_model["masks"]),
             "networks": of_model["networks"],
             "history": HISTORY,
-            "epochs": of_model["epochs"],
+            "epochs": shown.epochs,
             "pending": of_model["pending"],
         }
         return {**content, "fingerprint": fingerprint(content, shown.key)}
@@ -195,7 +195,7 @@ class Content:
             if model_key(shown.session) != shown.model_key:
                 self._snapshot = self._open(shown.session.renewed())
                 return True
-            return shown.refresh_epochs()
+            return shown.has_more_epochs()
 
     # -- answers ------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from isthmus.inference.model import Model
 from isthmus.session import Session
 from isthmus.studio import columns
 from isthmus.studio.choice import Choice, Shown
+from isthmus.studio.epochs import find_rows
 from isthmus.studio.sample_files import category, describe_masks
 from isthmus.studio.scores import Answers, Noise, answer
 from isthmus.studio.statistics import describe_codes, mean_codes
@@ -54,7 +55,7 @@ def write_model_files(
         "masks": pass_over.describe_masks(),
         "code_statistics": describe_codes(z),
         "class_codes": _write_class_codes(storage, z, samples),
-        "epochs": None,
+        "epoch_rows": find_rows(session, None if choice.source else shown.indices),
     }
 
 

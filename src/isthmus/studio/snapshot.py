@@ -26,6 +26,7 @@ from isthmus.studio.choice import (
     model_key,
     read_record,
 )
+from isthmus.studio.epochs import describe_epochs, epoch_files, find_rows, read_epoch_file
 from isthmus.studio.maps import available_methods, measure_map, write_map
 from isthmus.studio.model_files import write_model_files
 from isthmus.studio.networks import NO_NETWORKS, write_networks
@@ -65,6 +66,7 @@ class Snapshot:
         self.storage = Storage(_within(root, f"model-{model_key}-{choice.key}-{data[:8]}"))
         self.of_samples: dict[str, Any] = {}
         self.of_model: dict[str, Any] = {}
+        self._epochs_seen: list[int] = []
 
     @classmethod
     def open(cls, session: Session, choice: Choice, track: Track, say: Say) -> "Snapshot":
@@ -84,6 +86,7 @@ class Snapshot:
         if shown is not None:
             self.shown = shown
         self._load(track, say)
+        self._epochs_seen = self._list_epochs()
         return self
 
     def _load(self, track: Track, say: Say) -> None:
@@ -152,6 +155,11 @@ class Snapshot:
         """Maps that can be shown."""
         return available_methods(self.of_model["code_size"])
 
+    @property
+    def epochs(self) -> dict[str, Any] | None:
+        """What the manifest says of the epochs that the run keeps now."""
+        return describe_epochs(self.session, self.of_model["epoch_rows"])
+
     @cached_property
     def codes(self) -> NDArray[np.float32]:
         """The codes of the samples (N, D)."""
@@ -161,7 +169,8 @@ class Snapshot:
 
     def paths(self) -> list[str]:
         """Return the paths of all files."""
-        return [*self._sample_names(), *self._sheets(), *self._model_names(), *self._predicted()]
+        fixed = [*self._sample_names(), *self._sheets(), *self._model_names(), *self._predicted()]
+        return [*fixed, *epoch_files(self.epochs)]
 
     def read(self, path: str) -> bytes:
         """Return the content of a file; a sheet is drawn when it is first asked for.
@@ -177,7 +186,7 @@ class Snapshot:
             return self._read_sheet(path)
         if path in self._model_names() or path in self._predicted():
             return self._require(self.storage.read(path), path)
-        raise KeyError(path)
+        return read_epoch_file(self.session, path)
 
     def _read_sheet(self, path: str) -> bytes:
         stored = self.sample_storage.read(path)
@@ -246,9 +255,18 @@ class Snapshot:
         self._change(maps=self._in_order([*others, entry]))
         return entry
 
-    def refresh_epochs(self) -> bool:
-        """Take up epochs that training has kept since; return whether there are any."""
-        return False
+    def has_more_epochs(self) -> bool:
+        """Return whether training has kept epochs since this was asked last."""
+        if self.of_model["epoch_rows"] is None:  # training had not begun
+            with suppress(IsthmusError):  # without the data, no epochs are shown
+                indices = None if self.choice.source else self.shown.indices
+                self._change(epoch_rows=find_rows(self.session, indices))
+        before, self._epochs_seen = self._epochs_seen, self._list_epochs()
+        return before != self._epochs_seen
+
+    def _list_epochs(self) -> list[int]:
+        entry = self.epochs
+        return [] if entry is None else list(entry["kept"])
 
     def _make(self, part: str, track: Track) -> None:
         pending = [one for one in self.of_model["pending"] if one != part]
