@@ -1,6 +1,7 @@
 """The files of a page that depend on the weights: codes, and what the model says of each sample."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def write_model_files(
     storage.write_column("codes.bin", pass_over.codes(), (len(samples), model.code_size))
     z = storage.column("codes.bin").reshape(-1, model.code_size)
     return {
-        "model": model.name,
+        "model": Path(model.name).name,  # of a file, without its folder
         "task": model.task or "encode",
         "code_size": model.code_size,
         "preprocessing": _describe_preprocessing(session, model),
