@@ -1,0 +1,1 @@
+"""The studio: one page over a run, live or as files."""
