@@ -42,7 +42,8 @@ from isthmus.data.split import Split
 from isthmus.display import Displayed
 from isthmus.errors import RunError
 from isthmus.files import from_json, reporting_damage, suggest_path, to_json
-from isthmus.inference.trained import MODEL_FILE, TrainedModel
+from isthmus.inference.contract import MODEL_FILE
+from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
 from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store
