@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.files import DAMAGE, atomic_write, fingerprint, require_writable_place, write_bytes
-from isthmus.studio.files import PAGE, page_files
+from isthmus.studio.assets import PAGE, page_files
 from isthmus.studio.single import FOLDER_POLICY, join_page, with_head
 from isthmus.training.store import is_run
 from isthmus.version import __version__
