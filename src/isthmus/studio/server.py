@@ -24,8 +24,8 @@ from starlette.routing import Route
 
 from isthmus.errors import IsthmusError
 from isthmus.runtime import core_count
-from isthmus.studio.columns import pack, unpack
 from isthmus.studio.assets import PAGE, page_files
+from isthmus.studio.columns import pack, unpack
 from isthmus.studio.live import Live
 from isthmus.studio.uploads import (
     MAX_PICTURE_BYTES,
