@@ -4,17 +4,10 @@ Runs are trained and servers started once in a session, when a test first asks f
 a page of its own, which must not print an error and must not ask another server for anything.
 """
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -22,9 +15,9 @@ from PIL import Image
 
 from isthmus import TrainingConfig, load, train
 from isthmus.data.samples import Samples
+from studio.serving import Studio, Watch, start_studio
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # what the system calls its Chromium
-SECONDS = 30  # for a server to end
 
 
 def fit(samples: Samples, model: str | None, out: Path, epochs: int = 3, **choices: Any) -> Path:
@@ -98,51 +91,6 @@ def signal_run(runs: Path) -> Path:
     return fit(load(runs / "waves.npy"), None, runs / "signals", code_size=3)
 
 
-@dataclass(frozen=True)
-class Studio:
-    """A server of a run, as `isthmus studio` starts it."""
-
-    link: str
-    process: "subprocess.Popen[str]" = field(repr=False)
-
-    @property
-    def address(self) -> str:
-        """The link without its token, as http://127.0.0.1:PORT."""
-        parts = urlsplit(self.link)
-        return f"{parts.scheme}://{parts.netloc}"
-
-    @property
-    def port(self) -> int:
-        port = urlsplit(self.link).port
-        assert port is not None
-        return port
-
-    def stop(self) -> tuple[int, str]:
-        """Press Ctrl-C; return the exit code and what was printed as messages."""
-        self.process.send_signal(signal.SIGINT)
-        _, said = self.process.communicate(timeout=SECONDS)
-        return self.process.returncode, said
-
-
-def start_studio(*arguments: object) -> Studio:
-    """Start `isthmus studio` and wait for its link."""
-    command = [sys.executable, "-m", "isthmus", "studio", *map(str, arguments)]
-    process = subprocess.Popen(
-        [*command, "--no-browser", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    text = ""
-    for line in process.stdout:
-        text += line
-        if line == "}\n":
-            return Studio(json.loads(text)["link"], process)
-    raise AssertionError(process.communicate()[1])
-
-
 @pytest.fixture(scope="session")
 def studio() -> Iterator[Callable[..., Studio]]:
     """Give a function that starts `isthmus studio` with arguments, once for each of them."""
@@ -155,7 +103,8 @@ def studio() -> Iterator[Callable[..., Studio]]:
 
     yield start
     for one in started.values():
-        one.stop()
+        code, said = one.stop()
+        assert (code, said.splitlines()[-1:]) == (0, ["The studio has ended."]), said
 
 
 @pytest.fixture(scope="session")
@@ -170,34 +119,6 @@ def chromium() -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
-
-
-@dataclass
-class Watch:
-    """What a page did that it must not; a test that expects an error empties the list."""
-
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)  # all addresses that were asked for
-
-    def follow(self, page: Any) -> None:
-        """Collect what a page does from now on."""
-        page.on("console", self._note)
-        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-    def _note(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
-            self.errors.append(f"{message.type}: {message.text}")
-
-    def strangers(self) -> set[str]:
-        """Return the addresses that are neither of this machine nor in the page itself."""
-        parts = map(urlsplit, self.requests)
-        own = ("127.0.0.1", "localhost")
-        return {
-            part.geturl()
-            for part in parts
-            if part.scheme not in ("blob", "data", "file") and part.hostname not in own
-        }
 
 
 @pytest.fixture
@@ -217,9 +138,3 @@ def page(chromium: Any, watch: Watch) -> Iterator[Any]:
     context.close()
     assert watch.errors == []
     assert watch.strangers() == set()
-
-
-def open_studio(page: Any, link: str) -> None:
-    """Open a page and wait until it can be used."""
-    page.goto(link)
-    page.wait_for_selector("html[data-ready]", timeout=20_000)

@@ -1,5 +1,6 @@
 """`isthmus studio`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,8 +81,11 @@ def studio(
         print_result({"link": link}, f"{link}\nCtrl-C ends it.", as_json)
         sys.stdout.flush()  # also where it is read by a program, which waits for the link
 
-    serve_studio(shown, source, port=port, browser=browser, ready=announce, **chosen)
+    is_idle = serve_studio(shown, source, port=port, browser=browser, ready=announce, **chosen)
     say("The studio has ended.")
+    if not is_idle:
+        # Python would take its modules away from a thread that computes, and crash.
+        os._exit(0)
 
 
 def _describe(result: dict[str, Any]) -> str:

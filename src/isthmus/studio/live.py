@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SECONDS_TO_STOP = 2.0
+SECONDS_TO_STOP = 1.0
 REST = 4.0  # times as long as a refresh took, until the next: a fifth of the time at most
 
 
@@ -104,10 +104,16 @@ class Live:
         self._start("refresh", self._refresh)
         return True
 
-    def stop(self) -> None:
-        """Interrupt what is computed, which would keep the program from ending."""
+    def interrupt(self) -> None:
+        """Stop what is computed at its next batch."""
         self._session.interrupt()
-        self._thread.join(SECONDS_TO_STOP)  # else a bar that it shows would hide the cursor
+
+    def stop(self) -> bool:
+        """Interrupt and wait for a moment; return whether nothing is computed any more."""
+        self.interrupt()
+        if self._thread.is_alive():
+            self._thread.join(SECONDS_TO_STOP)  # else a bar that it shows would hide the cursor
+        return not self._thread.is_alive() and not self._jobs
 
     def _track(self, items: Iterable[T], total: int, title: str) -> Iterable[T]:
         """Show the progress of preparing; later, that of each answer is of no interest."""

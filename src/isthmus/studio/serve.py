@@ -42,7 +42,7 @@ def serve_studio(
     ready: Callable[[str], None] = lambda link: None,
     track: Track = untracked,
     say: Callable[[str], None] = lambda text: None,
-) -> None:
+) -> bool:
     """Serve the studio of a run to a browser of this machine, until Ctrl-C.
 
     Only who has the link can use it. The run may still be in training: curves grow, and better
@@ -73,6 +73,12 @@ def serve_studio(
     say : callable
         Receives one sentence where something was left out or repaired.
 
+    Returns
+    -------
+    bool
+        False if a thread still computes something that cannot be interrupted, which nobody waits
+        for.
+
     Raises
     ------
     OptionError
@@ -101,7 +107,7 @@ def serve_studio(
 
     with _listening(port) as listener:
         live = Live(open_session, prepare, Events(), track)
-        _serve(live, folder, listener, browser, ready)
+        return _serve(live, folder, listener, browser, ready)
 
 
 def _serve(
@@ -110,7 +116,7 @@ def _serve(
     listener: socket.socket,
     browser: bool,
     ready: Callable[[str], None],
-) -> None:
+) -> bool:
     from isthmus.studio.follow import Follower
     from isthmus.studio.security import Guard
     from isthmus.studio.server import Server
@@ -134,9 +140,10 @@ def _serve(
         pass
     finally:
         is_over.set()
-        live.stop()
+        is_idle = live.stop()
     if live.failure is not None and not isinstance(live.failure, InterruptionError):
         raise live.failure
+    return is_idle
 
 
 def _uvicorn(guard: "ASGIApp", live: "Live") -> Any:
@@ -146,7 +153,7 @@ def _uvicorn(guard: "ASGIApp", live: "Live") -> Any:
     class Stoppable(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             live.events.close()
-            live.stop()
+            live.interrupt()
             await super().shutdown(sockets)
 
     config = uvicorn.Config(

@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, SourceError
 from isthmus.runtime import core_count
 from isthmus.studio.assets import PAGE, page_files
 from isthmus.studio.columns import pack, unpack
@@ -118,7 +118,7 @@ class Server:
         async with self._uploads.admit():
             picture = await read_body(request, MAX_PICTURE_BYTES)
             await run_in_threadpool(require_picture, picture)
-            code, pixels = await self._compute(request, content.encode_image, picture)
+            code, pixels = await self._compute(request, _encode, content, picture)
         height, width = pixels.shape[:2]
         answer = {"code": _numbers(code), "width": width, "height": height}
         return JSONResponse({**answer, "pixels": base64.b64encode(pixels.tobytes()).decode()})
@@ -239,7 +239,7 @@ def _is_float32(value: float) -> bool:
 def _codes(content: bytes, size: int) -> NDArray[np.float32]:
     try:
         z = unpack(content)
-    except IsthmusError:
+    except (IsthmusError, ValueError):  # the latter of no rows
         z = np.empty(0)
     z = z[:, None] if z.ndim == 1 and size == 1 else z
     if z.ndim != 2 or z.shape[1] != size or z.dtype != np.float32 or not len(z):
@@ -266,6 +266,14 @@ def _numbers(values: NDArray[Any]) -> list[Any]:
 
 
 # -- how it is answered -----------------------------------------------------------------------
+
+
+def _encode(content: "Content", picture: bytes) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    try:
+        return content.encode_image(picture)
+    except SourceError as error:  # which is the reason alone
+        reason = str(error).removesuffix(".")
+        raise HTTPException(400, f"The picture cannot be read: {reason}.") from None
 
 
 def _manifest(content: "Content") -> bytes:
