@@ -1,1 +1,1 @@
-"""The studio: one page over a run, live or as files."""
+"""The studio: one live page over a run, and the same page as a folder or one file."""

@@ -1,17 +1,13 @@
 """The history of a run as a page shows it, also while the run is in training."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from isthmus.errors import IsthmusError
 from isthmus.inference.model import Model
 from isthmus.session import Session
 from isthmus.studio.choice import read_record
-from isthmus.training.store import FolderStore, Store
+from isthmus.training.store import FolderStore, Store, is_in_training
 
 HISTORY = "history.jsonl"
 
@@ -47,13 +43,4 @@ def read_history(session: Session) -> dict[str, Any]:
 
 def is_training(store: Store) -> bool:
     """Return whether somebody trains the run now."""
-    if not isinstance(store, FolderStore) or not (store.path / ".lock").exists():
-        return False
-    lock = filelock.FileLock(store.path / ".lock")
-    try:
-        with suppress(OSError):  # such as a folder that cannot be written, which nobody trains in
-            lock.acquire(timeout=0)
-    except (filelock.Timeout, IsthmusError):
-        return True
-    lock.release()
-    return False
+    return isinstance(store, FolderStore) and is_in_training(store.path)

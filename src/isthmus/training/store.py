@@ -15,11 +15,27 @@ from isthmus.errors import IsthmusError, RunError, first_sentence
 from isthmus.files import write_bytes
 
 RECORD = "run.json"  # the file by which a run folder is known
+LOCK = ".lock"
+SECONDS_FOR_LOCK = 0.2  # for who only looks whether a run is locked and so locks it for a moment
 
 
 def is_run(path: str | Path) -> bool:
     """Return whether there is a run folder at a path."""
     return (Path(path) / RECORD).is_file()
+
+
+def is_in_training(path: str | Path) -> bool:
+    """Return whether a process trains the run in a folder now."""
+    file = Path(path) / LOCK
+    if not file.exists():
+        return False
+    try:
+        with filelock.FileLock(file, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:  # of a folder that cannot be written to, where nobody trains
+        return False
 
 
 class Store(Protocol):
@@ -154,9 +170,9 @@ class FolderStore:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """See `Store`; the system frees the lock of a process that is killed."""
-        lock = filelock.FileLock(self.path / ".lock")
+        lock = filelock.FileLock(self.path / LOCK)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=SECONDS_FOR_LOCK)
         except filelock.Timeout:
             raise RunError(
                 f"{self.path} is in use by another process that trains it; wait for its end, or "
