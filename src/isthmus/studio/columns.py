@@ -87,6 +87,8 @@ def read_header(start: bytes | memoryview, size: int) -> tuple[np.dtype[Any], tu
         If it is not a whole file of this format.
     """
     with reporting_damage("a column", IsthmusError):
+        if len(start) < HEADER.size:
+            raise ValueError("it ends within its header")
         magic, version, kind, columns, rows, _ = HEADER.unpack(bytes(start[: HEADER.size]))
         dtype = DTYPES[kind]
         if (magic, version) != (MAGIC, FORMAT):
