@@ -72,6 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """Train an autoencoder on the pictures."""
     out = tmp_path_factory.mktemp("runs") / "mine"
     finish(train(load(pictures), "dense", code_size=3, out=out, config=QUICK))
+    Content(Session(out)).finish()  # stored, so that most tests only open it
     return out
 
 
@@ -109,7 +110,7 @@ def test_the_manifest_names_only_files_that_are_there(digits: Content) -> None:
     assert (manifest["task"], manifest["count"], manifest["code_size"]) == ("reconstruct", 300, 6)
     assert manifest["pending"] == []
     files = all_files(digits)
-    assert list(files)[0] == "manifest.json"
+    assert next(iter(files)) == "manifest.json"
     named = [
         *(one["file"] for one in manifest["columns"]),
         manifest["codes"]["file"],
@@ -241,7 +242,7 @@ def test_another_map_is_added_when_asked_for(digits_run: Run, refused: Refused) 
     assert [one["method"] for one in after["maps"]] == ["pca", "tsne"]
     assert after["fingerprint"] != before["fingerprint"]
     assert len(unpack(content.read("maps/tsne.bin"))) == 100
-    for wrong in ("code", "lda", "../pca"):
+    for wrong in ("code", "lda", "pca2"):
         with refused(OptionError, wrong):
             content.add_map(wrong)
 
@@ -351,7 +352,7 @@ def test_a_model_in_a_file_needs_a_source(
 ) -> None:
     weights = tmp_path / "weights.safetensors"
     shutil.copy(trained / "model.safetensors", weights)
-    with refused(OptionError, "source"):
+    with refused(RunError, "source"):
         Content(Session(weights))
     content = Content(Session(weights), pictures)
     assert content.manifest()["name"] == "weights.safetensors"
@@ -367,7 +368,7 @@ def test_a_model_in_a_file_needs_a_source(
     exported.finish()
     assert exported.manifest()["networks"] == {"encoder": None, "decoder": None, "layers": None}
     assert exported.manifest()["note"]
-    np.testing.assert_allclose(column(exported, "loss"), column(content, "loss"), atol=1e-4)
+    np.testing.assert_allclose(column(exported, "loss"), column(content, "loss"), atol=1e-3)
 
 
 # -- stored once, and opened again ------------------------------------------------------------
@@ -415,6 +416,7 @@ def test_without_the_data_all_that_was_stored_still_shows(run: Path, refused: Re
 
 
 def test_without_the_data_what_needs_it_is_given_up(run: Path) -> None:
+    shutil.rmtree(run / "studio")
     Content(Session(run))  # not finished
     shutil.rmtree(run.parent / "pictures")
     gone = Content(Session(run))
@@ -426,23 +428,32 @@ def test_without_the_data_what_needs_it_is_given_up(run: Path) -> None:
         gone.read("thumbs/0.webp")
 
 
-@pytest.mark.parametrize("file", ["codes.bin", "stored.json", "maps/pca.bin", "decoder.onnx"])
-def test_what_is_damaged_is_made_again(file: str, run: Path) -> None:
-    content = Content(Session(run))
-    content.finish()
-    expected = all_files(content)
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("codes.bin", lambda whole: whole[:-3]),
+        ("stored.json", lambda whole: b"{" + whole[20:]),
+        ("maps/pca.bin", lambda whole: b""),
+        ("decoder.onnx", lambda whole: whole[:40] + bytes(len(whole) - 40)),
+    ],
+)
+def test_what_is_damaged_is_made_again(
+    file: str, damage: Callable[[bytes], bytes], run: Path
+) -> None:
+    expected = all_files(Content(Session(run)))
     (stored,) = (run / "studio").glob(f"model-*/{file}")
-    damages: list[Callable[[bytes], bytes]] = [
-        lambda whole: whole[:-3],
-        lambda whole: whole[:40] + bytes(len(whole) - 40),
-        lambda whole: b"",
-    ]
-    for damage in damages:
-        stored.write_bytes(damage(stored.read_bytes()))
-        again = Content(Session(run))
-        again.finish()
-        assert all_files(again) == expected
-    stored.unlink()
+    stored.write_bytes(damage(stored.read_bytes()))
+    again = Content(Session(run))
+    assert again.finish()
+    assert all_files(again) == expected
+
+
+def test_what_is_missing_is_made_again(run: Path) -> None:
+    expected = all_files(Content(Session(run)))
+    for folder in (run / "studio").iterdir():
+        for file in folder.glob("**/*.*"):
+            if file.suffix in (".bin", ".webp"):
+                file.unlink()
     again = Content(Session(run))
     again.finish()
     assert all_files(again) == expected
@@ -551,12 +562,14 @@ def test_layers_and_samples_of_a_row(digits: Content, digits_run: Run, refused: 
 @pytest.mark.parametrize(
     "path",
     [
-        "", ".", "/", "..", "../run.json", "../../run.json", "/etc/passwd", "codes.bin/", "./codes.bin",
+        "", ".", "/", "..", "../run.json", "../../run.json", "/etc/passwd", "codes.bin/",
+        "./codes.bin",
         "thumbs/../codes.bin", "thumbs/1.webp", "thumbs/-1.webp", "thumbs/0.png", "thumbs/٣.webp",
         "samples/-1.png", "samples/1e3.png", "samples/300.png", "samples/03.png", "samples/.png",
         "samples/../3.png", "samples/3", "samples/٣.png", "samples/" + "9" * 5000 + ".png",
         "epochs/9.bin", "epochs/../inputs.bin", "epochs/01.bin", "epochs/-1.bin", "stored.json",
-        "names/1.json", "maps/tsne.bin", "codes.bin\0", "CODES.BIN", "data/codes.bin", "signals.bin",
+        "names/1.json", "maps/tsne.bin", "codes.bin\0", "CODES.BIN", "data/codes.bin",
+        "signals.bin",
     ],
 )  # fmt: skip
 def test_only_names_of_the_manifest_are_files(path: str, digits: Content) -> None:
@@ -583,15 +596,8 @@ def test_hostile_names_stay_text_and_no_path_leaves_the_machine(tmp_path: Path) 
     assert content.manifest()["source"] == "secret place"
 
 
-def test_absolute_names_of_a_table_lose_their_folders(tmp_path: Path) -> None:
+def test_absolute_names_lose_their_folders() -> None:
     digits = load("digits", limit=80)
-    lines = ["file,label"]
-    for number, image in enumerate(digits.values):
-        file = tmp_path / f"{number}.png"
-        Image.fromarray(image[..., 0]).save(file)
-        lines.append(f"{file},{number % 2}")
-    (tmp_path / "table.csv").write_text("\n".join(lines))
-    samples = load(tmp_path / "table.csv")
-    run = finish(train(samples, "dense", code_size=3, out=tmp_path / "r", config=QUICK))
-    content = Content(Session(run.path))
-    assert all("/" not in name for name in json.loads(content.read("names/0.json")))
+    names = [f"/home/ann/{number}.png" for number in range(80)]
+    run = finish(train(replace(digits, items=Items(names)), "dense", code_size=3, config=QUICK))
+    assert json.loads(Content(Session(run)).read("names/0.json"))[3] == "3.png"
