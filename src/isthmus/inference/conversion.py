@@ -129,7 +129,8 @@ class LayersProgram(nn.Module):
         # A layer that only passes on its input would be no output of its own in the file.
         outputs = {name: output.clone() for name, output in self._recorded.items()}
         self._recorded = {}
-        return outputs | answers
+        merged: dict[str, Tensor] = outputs | answers
+        return merged
 
     def _record(self, name: str, module: nn.Module, x: tuple[Tensor, ...], y: Tensor) -> None:
         self._recorded[name] = y

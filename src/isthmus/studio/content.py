@@ -1,7 +1,7 @@
 """`Content`: all that a page of the studio is given, by the path of a file."""
 
-import io
 import json
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import IsthmusError, OptionError, require_known
 from isthmus.files import fingerprint
 from isthmus.session import Session
@@ -126,8 +125,8 @@ class Content:
             "masks": _merge_masks(of_samples["masks"], of_model["masks"]),
             "networks": of_model["networks"],
             "history": HISTORY,
-            "epochs": of_model["epochs"],
-            "pending": of_model["pending"],
+            "epochs": shown.epochs,
+            "pending": shown.pending,
         }
         return {**content, "fingerprint": fingerprint(content, shown.key)}
 
@@ -195,7 +194,7 @@ class Content:
             if model_key(shown.session) != shown.model_key:
                 self._snapshot = self._open(shown.session.renewed())
                 return True
-            return shown.refresh_epochs()
+            return shown.has_more_epochs()
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -342,29 +341,25 @@ class Content:
         return columns.unpack(shown.read(known[name]["file"]))
 
 
-def describe_preprocessing(preprocessing: Preprocessing, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return how a page prepares a picture that is dropped on it, for a model of (C, H, W)."""
-    return {
-        "crop": preprocessing.crop,
-        "size": list(shape[1:]),
-        "channels": shape[0],
-        "background": preprocessing.background,
-    }
-
-
-def npy(content: bytes) -> NDArray[Any]:
-    """Return the array of an .npy file's content."""
-    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
-
-
 def _merge_masks(
     given: dict[str, Any] | None, predicted: dict[str, Any] | None
 ) -> dict[str, Any] | None:
     """Join the masks of the samples and those that the model predicts."""
     if given is None or predicted is None:
         return given or predicted
-    return {**predicted, "pattern": given["pattern"]}
+    # Of other classes, their colors would mean something else.
+    same = given["names"] == predicted["names"]
+    return {**predicted, "pattern": given["pattern"] if same else None}
 
 
 def _to_json(content: Any) -> bytes:
-    return json.dumps(content).encode()
+    return json.dumps(_finite(content), allow_nan=False).encode()
+
+
+def _finite(content: Any) -> Any:
+    """Return JSON values with null for what is no number, which JSON does not know."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    return [_finite(value) for value in content] if isinstance(content, list) else content

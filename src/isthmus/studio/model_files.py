@@ -1,6 +1,7 @@
 """The files of a page that depend on the weights: codes, and what the model says of each sample."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from isthmus.inference.model import Model
 from isthmus.session import Session
 from isthmus.studio import columns
 from isthmus.studio.choice import Choice, Shown
+from isthmus.studio.epochs import find_rows
 from isthmus.studio.sample_files import category, describe_masks
 from isthmus.studio.scores import Answers, Noise, answer
 from isthmus.studio.statistics import describe_codes, mean_codes
@@ -46,7 +48,7 @@ def write_model_files(
     storage.write_column("codes.bin", pass_over.codes(), (len(samples), model.code_size))
     z = storage.column("codes.bin").reshape(-1, model.code_size)
     return {
-        "model": model.name,
+        "model": Path(model.name).name,  # of a file, without its folder
         "task": model.task or "encode",
         "code_size": model.code_size,
         "preprocessing": _describe_preprocessing(session, model),
@@ -54,7 +56,7 @@ def write_model_files(
         "masks": pass_over.describe_masks(),
         "code_statistics": describe_codes(z),
         "class_codes": _write_class_codes(storage, z, samples),
-        "epochs": None,
+        "epoch_rows": find_rows(session, None if choice.source else shown.indices),
     }
 
 

@@ -1,6 +1,7 @@
 """The model as ONNX files, by which a page encodes and decodes on its own."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from isthmus.errors import OptionError
@@ -25,7 +26,10 @@ def write_networks(storage: Storage, model: Model) -> tuple[dict[str, Any], str]
         Why something is missing, in a sentence; else empty.
     """
     if not hasattr(model, "passes"):
-        return NO_NETWORKS, f"{model.name} runs where Isthmus runs: the page has no network of it."
+        return (
+            NO_NETWORKS,
+            f"{Path(model.name).name} runs where Isthmus runs: the page has no network of it.",
+        )
     trained = cast("TrainedModel", model)
     size = sum(weight.numel() * 4 for weight in trained.module.parameters())
     if size > MAX_BYTES:

@@ -1,5 +1,6 @@
 """`Snapshot`: what the studio has of one model and one choice of samples."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -26,6 +27,7 @@ from isthmus.studio.choice import (
     model_key,
     read_record,
 )
+from isthmus.studio.epochs import describe_epochs, epoch_files, find_rows, read_epoch_file
 from isthmus.studio.maps import available_methods, measure_map, write_map
 from isthmus.studio.model_files import write_model_files
 from isthmus.studio.networks import NO_NETWORKS, write_networks
@@ -33,6 +35,7 @@ from isthmus.studio.sample_files import draw_sheet, names_count, sheet_names, wr
 from isthmus.studio.statistics import measure_drift
 from isthmus.studio.storage import Storage
 
+QUICK_METHODS = ("pca", "code")
 FOLDER = "studio"  # in the run folder
 MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
 NETWORKS, DRIFT, QUALITY, SHEETS = "networks", "drift", "quality", "sheets"  # what may be pending
@@ -65,6 +68,9 @@ class Snapshot:
         self.storage = Storage(_within(root, f"model-{model_key}-{choice.key}-{data[:8]}"))
         self.of_samples: dict[str, Any] = {}
         self.of_model: dict[str, Any] = {}
+        self._epochs_seen: list[int] = []
+        self._given_up: set[str] = set()  # parts that need the data, which is gone
+        self._is_data_gone = False
 
     @classmethod
     def open(cls, session: Session, choice: Choice, track: Track, say: Say) -> "Snapshot":
@@ -81,18 +87,23 @@ class Snapshot:
         else:
             data, shown = _data_of_source(session, choice, root)
         self = cls(session, choice, model_key(session), root, data)
-        if shown is not None:
-            self.shown = shown
-        self._load(track, say)
+        if not self._load_stored():
+            if not _is_writable(root):
+                self = cls(session, choice, self.model_key, None, data)
+            if shown is not None:
+                self.shown = shown
+            self._compute(track, say)
+        self._epochs_seen = self._list_epochs()
         return self
 
-    def _load(self, track: Track, say: Say) -> None:
+    def _load_stored(self) -> bool:
+        """Open what is stored; return whether that is all of it."""
         of_samples, of_model = self.sample_storage.unseal(), self.storage.unseal()
-        if of_samples is not None:
-            self.of_samples = of_samples
-            if of_model is not None:
-                self.of_model = of_model
-                return
+        self.of_samples, self.of_model = of_samples or {}, of_model or {}
+        return bool(of_samples and of_model)
+
+    def _compute(self, track: Track, say: Say) -> None:
+        """Compute and store what is not stored yet."""
         try:
             shown = self.shown
         except IsthmusError as error:
@@ -100,7 +111,7 @@ class Snapshot:
                 f"{self.name} cannot be shown without its data, and nothing is stored of it with "
                 f"these weights: {error}"
             ) from error
-        if of_samples is None:
+        if not self.of_samples:
             self.of_samples = write_sample_files(
                 self.sample_storage, shown, self.session.preprocessing
             )
@@ -139,18 +150,34 @@ class Snapshot:
     @cached_property
     def shown(self) -> Shown:
         """The samples."""
-        loaded = load_shown(self.session, self.choice)
+        try:
+            loaded = load_shown(self.session, self.choice)
+        except IsthmusError:
+            self._is_data_gone = True  # or changed, which looking for it does not show
+            raise
         return sample_files.require_fitting(loaded, self.model.shape)
 
     @property
     def data_available(self) -> bool:
         """Whether the samples themselves can be loaded."""
-        return "shown" in vars(self) or is_available(self.session, self.choice)
+        if "shown" in vars(self):
+            return True
+        return not self._is_data_gone and is_available(self.session, self.choice)
+
+    @property
+    def pending(self) -> list[str]:
+        """What `finish` will make."""
+        return [part for part in self.of_model["pending"] if part not in self._given_up]
 
     @property
     def methods(self) -> list[str]:
         """Maps that can be shown."""
         return available_methods(self.of_model["code_size"])
+
+    @property
+    def epochs(self) -> dict[str, Any] | None:
+        """What the manifest says of the epochs that the run keeps now."""
+        return describe_epochs(self.session, self.of_model["epoch_rows"])
 
     @cached_property
     def codes(self) -> NDArray[np.float32]:
@@ -161,7 +188,8 @@ class Snapshot:
 
     def paths(self) -> list[str]:
         """Return the paths of all files."""
-        return [*self._sample_names(), *self._sheets(), *self._model_names(), *self._predicted()]
+        fixed = [*self._sample_names(), *self._sheets(), *self._model_names(), *self._predicted()]
+        return [*fixed, *epoch_files(self.epochs)]
 
     def read(self, path: str) -> bytes:
         """Return the content of a file; a sheet is drawn when it is first asked for.
@@ -177,7 +205,7 @@ class Snapshot:
             return self._read_sheet(path)
         if path in self._model_names() or path in self._predicted():
             return self._require(self.storage.read(path), path)
-        raise KeyError(path)
+        return read_epoch_file(self.session, path)
 
     def _read_sheet(self, path: str) -> bytes:
         stored = self.sample_storage.read(path)
@@ -228,9 +256,13 @@ class Snapshot:
     def finish(self, methods: tuple[str, ...], track: Track) -> bool:
         """Make what is pending, and maps that are missing; return whether there was anything."""
         before = self.of_model
-        for part in list(self.of_model["pending"]):
-            with suppress_missing_data(part):
+        for part in self.pending:
+            try:
                 self._make(part, track)
+            except IsthmusError:
+                if self.data_available:
+                    raise
+                self._given_up.add(part)
         known = [entry["method"] for entry in self.of_model["maps"]]
         for method in methods:
             if method not in known:
@@ -239,16 +271,25 @@ class Snapshot:
 
     def add_map(self, method: str, track: Track) -> dict[str, Any]:
         """Fit, measure and store a map."""
-        fitted_map, _ = self._fit(method, track)
+        fitted_map = self._fit(method, track)
         entry = write_map(self.storage, fitted_map)
         entry["quality"] = self._measure(fitted_map)
         others = [one for one in self.of_model["maps"] if one["method"] != method]
         self._change(maps=self._in_order([*others, entry]))
         return entry
 
-    def refresh_epochs(self) -> bool:
-        """Take up epochs that training has kept since; return whether there are any."""
-        return False
+    def has_more_epochs(self) -> bool:
+        """Return whether training has kept epochs since this was asked last."""
+        if self.of_model["epoch_rows"] is None:  # training had not begun
+            with suppress(IsthmusError):  # without the data, no epochs are shown
+                indices = None if self.choice.source else self.shown.indices
+                self._change(epoch_rows=find_rows(self.session, indices))
+        before, self._epochs_seen = self._epochs_seen, self._list_epochs()
+        return before != self._epochs_seen
+
+    def _list_epochs(self) -> list[int]:
+        entry = self.epochs
+        return [] if entry is None else list(entry["kept"])
 
     def _make(self, part: str, track: Track) -> None:
         pending = [one for one in self.of_model["pending"] if one != part]
@@ -272,11 +313,11 @@ class Snapshot:
     def _measured(self, entry: dict[str, Any], track: Track) -> dict[str, Any]:
         if entry["quality"] is not None:
             return entry
-        return {**entry, "quality": self._measure(self._fit(entry["method"], track)[0])}
+        return {**entry, "quality": self._measure(self._fit(entry["method"], track))}
 
     def _add_first_maps(self, track: Track) -> None:
         methods = ["pca", *(["code"] if "code" in self.methods else [])]
-        entries = [write_map(self.storage, self._fit(method, track)[0]) for method in methods]
+        entries = [write_map(self.storage, self._fit(method, track)) for method in methods]
         pending = [NETWORKS, QUALITY, SHEETS]
         if self.of_model["task"] == "reconstruct":
             pending.append(DRIFT)
@@ -291,11 +332,12 @@ class Snapshot:
     def _in_order(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return sorted(entries, key=lambda entry: self.methods.index(entry["method"]))
 
-    def _fit(self, method: str, track: Track) -> tuple[Map, Any]:
+    def _fit(self, method: str, track: Track) -> Map:
         codes = self._codes_with_items()
-        if self.root is None:
-            return self.session.map(codes, method), None
-        return self.session.stored_map(codes, method)
+        # Of weights that change in every epoch, only maps that take long are worth a file.
+        if self.root is None or method in QUICK_METHODS:
+            return self.session.map(codes, method)
+        return self.session.stored_map(codes, method)[0]
 
     def _measure(self, fitted_map: Map) -> dict[str, Any]:
         samples = self.shown.samples if self.data_available else None
@@ -329,13 +371,6 @@ class Snapshot:
                 Storage(folder).remove()
 
 
-class suppress_missing_data(suppress):  # noqa: N801
-    """Leave a part pending whose samples are gone."""
-
-    def __init__(self, part: str) -> None:
-        super().__init__(IsthmusError)
-
-
 def _find_root(session: Session) -> Path | None:
     """Return where files are stored, None for a run in memory."""
     try:
@@ -346,6 +381,14 @@ def _find_root(session: Session) -> Path | None:
 
 def _within(root: Path | None, name: str) -> Path | None:
     return None if root is None else root / name
+
+
+def _is_writable(root: Path | None) -> bool:
+    """Return whether files can be stored, as in a run folder of one's own."""
+    if root is None:
+        return False
+    existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    return os.access(existing, os.W_OK)
 
 
 def _is_in_memory(source: object) -> bool:

@@ -54,6 +54,14 @@ class Store(Protocol):
         """Write or replace a file, whole or not at all."""
         ...
 
+    def remove(self, file: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, in order; none if there is no such folder."""
+        ...
+
     def lock(self) -> AbstractContextManager[None]:
         """Keep everybody else from training this run; raises a RunError if somebody does."""
         ...
@@ -79,6 +87,17 @@ class MemoryStore:
     def write(self, file: str, content: bytes) -> None:
         """See `Store`."""
         self._files[file] = content
+
+    def remove(self, file: str) -> None:
+        """See `Store`."""
+        self._files.pop(file, None)
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store`."""
+        files = list(self._files)  # at once, as another thread may train the run
+        return sorted(
+            file.removeprefix(f"{folder}/") for file in files if file.startswith(f"{folder}/")
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -137,6 +156,16 @@ class FolderStore:
     def write(self, file: str, content: bytes) -> None:
         """See `Store`."""
         write_bytes(self.path / file, content)
+
+    def remove(self, file: str) -> None:
+        """See `Store`."""
+        (self.path / file).unlink(missing_ok=True)
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store`."""
+        path = self.path / folder
+        names = [file.name for file in path.iterdir()] if path.is_dir() else []
+        return sorted(name for name in names if not _is_temporary(name))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
