@@ -11,6 +11,9 @@ const CATEGORIES = [
   "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 ];
 
+/** Categories that have a color of their own. */
+export const MOST_COLORS = CATEGORIES.length;
+
 /** Of samples that have no category. */
 export const NO_CATEGORY = "#9aa3ad";
 
@@ -128,15 +131,15 @@ export function levelColors(coloring, hidden, theme) {
  */
 function assignColors({ count, counts }, hidden) {
   const slots = new Int16Array(count - 1).fill(-1);
-  if (slots.length <= CATEGORIES.length) {
+  if (slots.length <= MOST_COLORS) {
     return slots.map((_, i) => i);
   }
   const order = byFrequency(counts, count - 1);
-  const free = order.slice(0, CATEGORIES.length).map((category, slot) => {
+  const free = order.slice(0, MOST_COLORS).map((category, slot) => {
     slots[category] = slot;
     return hidden.has(category) ? slot : -1;
   });
-  const others = order.slice(CATEGORIES.length).filter((i) => counts[i] && !hidden.has(i));
+  const others = order.slice(MOST_COLORS).filter((i) => counts[i] && !hidden.has(i));
   free.filter((slot) => slot >= 0).forEach((slot, i) => {
     if (i < others.length) {
       slots[others[i]] = slot;

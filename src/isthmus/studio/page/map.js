@@ -19,7 +19,7 @@ import { Plot } from "./plot.js";
 import { Thumbnails } from "./thumbnails.js";
 import { View } from "./view.js";
 
-/** @typedef {"hover" | "leave" | "click" | "path" | "view"} MapEvent */
+/** @typedef {"hover" | "leave" | "click" | "path" | "view" | "colors"} MapEvent */
 
 /** Pixels from the pointer within which a point is hit. */
 const REACH = 12;
@@ -159,6 +159,7 @@ export class MapView {
     const { levels } = this.coloring;
     this.plot.send(isNew ? { type: "levels", levels, palette } : { type: "palette", palette });
     this.requestFrame();
+    this.tell("colors", null);
   }
 
   async loadSelection() {
@@ -499,7 +500,7 @@ export class MapView {
 
   /**
    * "hover" and "click" give a `Hover`, "path" the points [x, y][] that were drawn with the path
-   * tool, "leave" and "view" nothing.
+   * tool, "leave", "view" and "colors" (other colors are shown) nothing.
    *
    * @param {MapEvent} event
    * @param {(detail: any) => void} listener
@@ -551,7 +552,23 @@ export class MapView {
    */
   async nameOf(row) {
     const [name] = await this.store.names([row]);
-    return `sample ${name}${this.coloring ? valueText(this.coloring.column, row) : ""}`;
+    const value = this.valueOf(row);
+    return `sample ${name}${value && `, ${value}`}`;
+  }
+
+  /**
+   * Return what a sample's color says, such as "class 7".
+   *
+   * @param {number} row
+   */
+  valueOf(row) {
+    const column = this.coloring?.column;
+    if (!column?.title) {
+      return "";
+    }
+    const value = column.values[row];
+    const text = column.kind === "number" ? formatNumber(value) : (column.names[value] ?? "none");
+    return `${column.title.toLowerCase()} ${text}`;
   }
 }
 
@@ -559,19 +576,6 @@ const KEYS =
   "Arrow keys move the cursor, with Shift farther; Enter chooses what is there; plus and minus zoom, " +
   "0 shows the whole map; with a drawing tool Enter adds a corner, and Enter there again ends; " +
   "Escape clears the selection.";
-
-/**
- * @param {import("./types.js").Column} column
- * @param {number} row
- */
-function valueText(column, row) {
-  if (!column.title) {
-    return "";
-  }
-  const value = column.values[row];
-  const text = column.kind === "number" ? formatNumber(value) : (column.names[value] ?? "none");
-  return `, ${column.title.toLowerCase()} ${text}`;
-}
 
 /**
  * Return the corners of a rectangle that was drawn from its first point to its last.
