@@ -5,14 +5,21 @@
 /** @import { Store } from "./store.js" */
 
 // M. A. Petroff: Accessible color sequences for data visualization, arXiv:2107.02270, ten colors;
-// the same as in the pictures of isthmus.viz.
-const CATEGORIES = [
-  "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
-  "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-];
+// the same as in the pictures of isthmus.viz. On dark paper the darkest are a little lighter, so
+// that each stands out from the paper by at least 3:1; color-blind eyes tell them apart as well.
+const CATEGORIES = {
+  light: [
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+  ],
+  dark: [
+    "#4a98e0", "#ffa90e", "#c92a10", "#9fb0ae", "#9440c8",
+    "#b07260", "#e76300", "#c4b87c", "#757a87", "#9fe3e6",
+  ],
+};
 
 /** Categories that have a color of their own. */
-export const MOST_COLORS = CATEGORIES.length;
+export const MOST_COLORS = CATEGORIES.light.length;
 
 /** Of samples that have no category. */
 export const NO_CATEGORY = "#9aa3ad";
@@ -29,9 +36,10 @@ const LEVELS = 255;
  * Return the color of a category, as #rrggbb.
  *
  * @param {number} index
+ * @param {Theme} [theme]
  */
-export function categoryColor(index) {
-  return CATEGORIES[index % CATEGORIES.length];
+export function categoryColor(index, theme = currentTheme()) {
+  return CATEGORIES[theme][index % MOST_COLORS];
 }
 
 /**
@@ -117,7 +125,7 @@ export function levelColors(coloring, hidden, theme) {
     return [...ramp, NO_CATEGORY];
   }
   const slots = assignColors(coloring, hidden);
-  const colors = Array.from(slots, (slot) => (slot < 0 ? RARE[theme] : categoryColor(slot)));
+  const colors = Array.from(slots, (slot) => (slot < 0 ? RARE[theme] : categoryColor(slot, theme)));
   return [...colors, NO_CATEGORY];
 }
 

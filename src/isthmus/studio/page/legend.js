@@ -119,10 +119,10 @@ class Legend {
    */
   makeEntry(level, name) {
     const swatch = make("span", { class: "swatch" });
-    const count = make("span", { class: "count" });
+    const count = make("span", { class: "category-count" });
     const button = make("button", { type: "button", class: "category", title: name, click: () => this.toggle(level) }, [
       swatch,
-      make("span", { class: "name", text: name }),
+      make("span", { class: "category-name", text: name }),
       count,
     ]);
     const only = make("button", {

@@ -31,7 +31,7 @@ const MOVING = 500;
 const SETTLED = 250;
 
 /** Points in view, at most, for thumbnails to be shown: this times what there is room for. */
-const CROWD = 1.6;
+const CROWD = 5;
 
 export class MapView {
   /** @param {{store: Store, state: State, selection: Selection, say: (text: string) => void}} context */
@@ -210,11 +210,11 @@ export class MapView {
 
   /** Return how much of the map the legend and the tools cover. */
   insets() {
-    const margin = 24;
+    if (this.size.width < 600) {
+      return { left: 16, right: 16, top: 56, bottom: 56 };
+    }
     const legend = this.element.querySelector(".legend");
-    const isWide = this.size.width > 600;
-    const right = legend && isWide ? legend.clientWidth : 0;
-    return { left: margin + (isWide ? 36 : 0), right: margin + right, top: margin, bottom: margin + 24 };
+    return { left: 60, right: 30 + (legend?.clientWidth ?? 0), top: 24, bottom: 56 };
   }
 
   /** @param {View} view */
@@ -397,8 +397,8 @@ export class MapView {
   /** @returns {Pixel} width and height of a thumbnail on the map, in CSS pixels */
   thumbnailSides() {
     const { width, height } = this.store.manifest.thumbs;
-    const zoom = Math.min(2, Math.max(1, Math.log10(this.wholeView().width / this.view.width)));
-    const side = Math.min(40, this.size.width / 10) * zoom;
+    const zoom = Math.min(2.4, Math.max(1, (this.wholeView().width / this.view.width) ** 0.4 / 1.5));
+    const side = Math.min(32, this.size.width / 11) * zoom;
     const scale = side / Math.max(width, height);
     return [Math.round(width * scale), Math.round(height * scale)];
   }

@@ -84,7 +84,7 @@ function summarize({ title, quality }) {
       ...compare(measure, quality),
     ]),
   );
-  return [make("span", { class: "measure name", text: title }), ...parts];
+  return [make("span", { class: "measure method", text: title }), ...parts];
 }
 
 /**

@@ -27,14 +27,16 @@ export function makeTools({ state, map }) {
     makeButton("plus", "Zoom in", () => map.zoom(1.6)),
     makeButton("minus", "Zoom out", () => map.zoom(1 / 1.6)),
     makeButton("whole", "Show the whole map", () => map.showAll()),
+    pictures,
   ];
+  zoom.slice(0, 2).forEach((button) => button.classList.add("zoom")); // two fingers do it, too
   const update = () => {
     tools.forEach((button, i) => press(button, TOOLS[i].name === state.get("tool")));
     press(pictures, state.get("thumbs") !== "off");
   };
   state.on(["tool", "thumbs"], update);
   update();
-  const groups = [tools, zoom, [pictures]].map((buttons) => make("div", { class: "group" }, buttons));
+  const groups = [tools, zoom].map((buttons) => make("div", { class: "group" }, buttons));
   return make("div", { class: "tools", role: "group", "aria-label": "Tools of the map" }, groups);
 }
 
