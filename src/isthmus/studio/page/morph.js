@@ -78,11 +78,12 @@ class Morph {
       make("button", { type: "button", text: "Remove path", click: () => context.state.set({ route: "" }) }),
     ]);
     this.paths = this.makePaths();
+    this.swapButton = make("button", { type: "button", text: "Swap", click: () => this.ends.swap() });
     this.element = make("div", { class: "morph" }, [
       this.routeNote,
       this.ends.element,
       make("div", { class: "row spread" }, [this.paths, this.makeSteps()]),
-      this.makeDrawing(),
+      make("div", { class: "row" }, [this.swapButton, this.makeDrawing()]),
       this.result,
     ]);
   }
@@ -160,7 +161,7 @@ class Morph {
     const { state, say } = this.context;
     const hasRoute = Boolean(state.get("route"));
     this.routeNote.hidden = !hasRoute;
-    this.ends.element.hidden = this.paths.hidden = hasRoute;
+    this.ends.element.hidden = this.paths.hidden = this.swapButton.hidden = hasRoute;
     for (const input of this.paths.querySelectorAll("input")) {
       input.checked = input.value === this.path;
     }
