@@ -28,7 +28,7 @@ export function makeDecoder(context, element) {
   const { map, state, store } = context;
   map.on("hover", (hover) => view.point(hover));
   map.on("leave", () => view.point(null));
-  map.on("click", (hover) => view.pin(hover));
+  map.on("view", () => view.floating?.hide());
   state.on(["place", "code", "sample", "map"], () => view.update());
   store.on("manifest", () => view.update());
   addEventListener("theme", () => view.update()); // signals are drawn in the color of the text
@@ -72,20 +72,6 @@ class DecoderView {
       this.update();
     } else {
       this.floating?.hide(); // what was seen last stays in the side, so that nothing jumps
-    }
-  }
-
-  /**
-   * Keep a place or a sample after the pointer has left.
-   *
-   * @param {Hover} hover
-   */
-  pin({ x, y, row }) {
-    const { state } = this.context;
-    if (row >= 0) {
-      state.set({ sample: String(row), place: "", code: "" });
-    } else if (this.decoding) {
-      state.set({ place: `${Number(x.toPrecision(5))},${Number(y.toPrecision(5))}`, code: "" });
     }
   }
 
@@ -180,7 +166,8 @@ class DecoderView {
     drawSample(this.canvas, sample, kind);
     this.caption.replaceChildren(...describe(subject));
     if (this.hover) {
-      this.floating?.show(sample);
+      const { view, size } = this.context.map;
+      this.floating?.show(sample, view.toScreen(this.hover.x, this.hover.y, size));
     } else {
       this.floating?.hide();
     }

@@ -34,12 +34,13 @@ export class Ends {
    *
    * @param {number} at 0 or 1
    * @param {number} row
+   * @param {{isStep?: boolean}} [options] see `State.set`
    */
-  put(at, row) {
+  put(at, row, options) {
     const pair = this.pair;
     pair[at] = row;
     this.next = 1 - at;
-    this.write(pair);
+    this.write(pair, options);
   }
 
   swap() {
@@ -47,9 +48,12 @@ export class Ends {
     this.write([b, a]);
   }
 
-  /** @param {Pair} pair */
-  write(pair) {
-    this.context.state.set({ ends: pair.map((row) => row ?? "").join(","), route: "" });
+  /**
+   * @param {Pair} pair
+   * @param {{isStep?: boolean}} [options]
+   */
+  write(pair, options) {
+    this.context.state.set({ ends: pair.map((row) => row ?? "").join(","), route: "" }, options);
   }
 
   /** Show what the state says. */

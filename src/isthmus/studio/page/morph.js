@@ -49,7 +49,7 @@ export function makeMorph(context) {
   state.on(["ends", "route", "path", "map"], () => panel.update());
   store.on("manifest", () => panel.update());
   addEventListener("theme", () => panel.redraw());
-  map.on("click", ({ row }) => row >= 0 && state.get("panel") === "morph" && panel.ends.put(panel.ends.next, row));
+  map.on("click", ({ row }) => panel.take(row));
   map.on("path", (points) => panel.follow(points));
   return { name: "morph", title: "Morph", element: panel.element, show: () => panel.open(), hide: () => panel.close() };
 }
@@ -138,6 +138,18 @@ class Morph {
     this.film.pause();
     this.context.map.setMarks("morph", null);
     this.context.map.setMarks("film", null);
+  }
+
+  /**
+   * Take a sample that was clicked as the next end.
+   *
+   * @param {number} row -1 where there was none
+   */
+  take(row) {
+    if (this.isOpen && row >= 0) {
+      // After the map has chosen the sample: both are one step for the back button.
+      queueMicrotask(() => this.ends.put(this.ends.next, row, { isStep: false }));
+    }
   }
 
   /**
