@@ -24,6 +24,8 @@ const DEFAULTS = {
   layer: "", // the feature map that is enlarged: "layer,channel"
   epoch: "", // the epoch whose pictures are shown
   filter: "", // the category that a search is limited to
+  k: "", // how many neighbors a search shows
+  sort: "", // the column that sorts the selection, with a minus from the largest: "-loss"
   theme: "", // light or dark; otherwise as the system has it
 };
 
