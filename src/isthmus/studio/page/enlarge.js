@@ -1,6 +1,6 @@
 /** One feature map, enlarged: its range, the value under the pointer, and those beside it. */
 
-/** @import { Activation } from "./activations.js" */
+/** @import { LayerOutput } from "./engine.js" */
 /** @import { State } from "./state.js" */
 
 import { formatNumber, make } from "./dom.js";
@@ -10,7 +10,7 @@ export class Enlarged {
   /** @param {State} state whose key `layer` is the shown map: "layer,channel" */
   constructor(state) {
     this.state = state;
-    /** @type {Activation[]} */
+    /** @type {LayerOutput[]} */
     this.layers = [];
     this.title = make("h2", {});
     this.facts = make("p", { class: "quiet" });
@@ -38,7 +38,7 @@ export class Enlarged {
   /**
    * Take the layers of another sample.
    *
-   * @param {Activation[]} layers
+   * @param {LayerOutput[]} layers
    */
   show(layers) {
     this.layers = layers;
@@ -66,7 +66,7 @@ export class Enlarged {
   }
 
   /**
-   * @param {Activation} layer
+   * @param {LayerOutput} layer
    * @param {number} channel
    */
   draw(layer, channel) {

@@ -1,6 +1,6 @@
 /** Feature maps as pictures: one scale of colors for all maps of a layer. */
 
-/** @import { Activation } from "./activations.js" */
+/** @import { LayerOutput } from "./engine.js" */
 
 import { drawingContext, formatNumber } from "./dom.js";
 
@@ -50,7 +50,7 @@ export function describeScale({ low, high, isSigned }) {
  *
  * A layer of plain numbers is one map, folded into lines; of a signal's, each channel is a strip.
  *
- * @param {Activation} layer
+ * @param {LayerOutput} layer
  */
 export function mapsOf({ shape }) {
   const [channels, ...sides] = shape;
@@ -65,7 +65,7 @@ export function mapsOf({ shape }) {
 /**
  * Return the values of one map.
  *
- * @param {Activation} layer
+ * @param {LayerOutput} layer
  * @param {number} channel
  */
 export function mapValues(layer, channel) {

@@ -1,6 +1,6 @@
 /** One layer: its name, shape and range, and its feature maps, drawn when they come into view. */
 
-/** @import { Activation } from "./activations.js" */
+/** @import { LayerOutput } from "./engine.js" */
 
 import { formatNumber, make } from "./dom.js";
 import { describeScale, drawMap, mapsOf, mapValues, scaleOf } from "./featuremap.js";
@@ -15,7 +15,7 @@ export class LayerView {
   constructor(index, enlarge) {
     this.index = index;
     this.enlarge = enlarge;
-    /** @type {Activation | null} */
+    /** @type {LayerOutput | null} */
     this.layer = null;
     this.isSeen = false;
     this.isDrawn = false;
@@ -31,7 +31,7 @@ export class LayerView {
   /**
    * Show another output.
    *
-   * @param {Activation} layer
+   * @param {LayerOutput} layer
    */
   show(layer) {
     this.layer = layer;
@@ -61,7 +61,7 @@ export class LayerView {
 
   /** Make as many buttons as there are maps; those that are there already stay. */
   makeMaps() {
-    const layer = /** @type {Activation} */ (this.layer);
+    const layer = /** @type {LayerOutput} */ (this.layer);
     const { count, isDense, height, width } = mapsOf(layer);
     const shown = Math.min(count, this.limit);
     while (this.maps.children.length > shown) {

@@ -12,7 +12,7 @@ const DEFAULTS = {
   hidden: "", // categories of that column that are not shown: "0,3"
   view: "", // center and width of what is seen of the map: "x,y,width"
   tool: "pan", // pan, lasso, rectangle or path
-  select: "", // "area:x,y,…" on the map, "cell:truth,prediction", "rows:1,2,3"
+  select: "", // "area:x,y,…" on the map, "cell:truth,prediction" or "cell:truth,prediction,split", "rows:1,2,3"
   sample: "", // the row of the chosen sample
   code: "", // a code that sliders made: "0.1,-2,…"
   place: "", // a place on the map that is decoded: "x,y"
@@ -24,6 +24,7 @@ const DEFAULTS = {
   epoch: "", // the epoch whose pictures are shown
   filter: "", // the category that a search is limited to
   k: "", // how many neighbors a search shows
+  split: "", // the split that a confusion matrix counts: a name, or "all"
   sort: "", // the column that sorts the selection, with a minus from the largest: "-loss"
   theme: "", // light or dark; otherwise as the system has it
 };
