@@ -14,7 +14,7 @@ import { multiplyStrips, pack } from "./matrix.js";
 /** @import { GraphNode } from "./onnx.js" */
 /** @import { Operator, Space } from "./space.js" */
 /** @import { Packed } from "./matrix.js" */
-/** @import { Tensor } from "./tensor.js" */
+/** @import { Numbers, Tensor } from "./tensor.js" */
 
 /**
  * @typedef {Object} Geometry
@@ -182,21 +182,16 @@ class Shifts {
     this.input = 0;
     /** @type {Tensor | null} */
     this.block = null;
-    this.#planStrips();
-  }
-
-  /** One strip for each row, or one for all where rows are short or follow each other. */
-  #planStrips() {
-    const { height, width, pitch } = this;
-    const isWhole = pitch === width;
+    // One strip for each row, or one for all where rows are short or follow each other.
+    const isWhole = this.pitch === width;
     const isFlat = isWhole || width < COLUMNS;
-    const flat = Math.max(COLUMNS, (height - 1) * pitch + width);
-    const isDirect = this.strides.every((stride) => stride === 1) && (isWhole || !isFlat);
+    const flat = Math.max(COLUMNS, (height - 1) * this.pitch + width);
+    const isEven = strides.every((stride) => stride === 1);
     this.strips = isFlat
       ? { count: 1, width: flat, inputStep: 0, outputStep: 0 }
-      : { count: height, width, inputStep: pitch * 4, outputStep: width * 4 };
-    this.isDirect = isDirect && (!isFlat || height * width >= COLUMNS);
-    this.outputPitch = isFlat ? pitch : width; // numbers from one row of the output to the next
+      : { count: height, width, inputStep: this.pitch * 4, outputStep: width * 4 };
+    this.isDirect = isEven && (isWhole ? height * width >= COLUMNS : !isFlat);
+    this.outputPitch = isFlat ? this.pitch : width; // from one row of the output to the next
     this.outputPlane = isFlat ? flat : height * width;
   }
 
@@ -302,8 +297,6 @@ function copy(from, start, to, end, count) {
     to[end + i] = from[start + i];
   }
 }
-
-/** @import { Numbers } from "./tensor.js" */
 
 /**
  * @param {Numbers} from

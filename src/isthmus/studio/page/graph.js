@@ -7,7 +7,7 @@ import { ELEMENTS, Tensor } from "./tensor.js";
 /** @import { Kernel } from "./kernel.js" */
 /** @import { GraphNode, Network } from "./onnx.js" */
 /** @import { Step } from "./space.js" */
-/** @import { Numbers, Place } from "./tensor.js" */
+/** @import { Place } from "./tensor.js" */
 
 const PLANS = 4; // kept at a time: one for each number of samples
 

@@ -225,6 +225,7 @@ function readTensor(bytes) {
   const numbers = [];
   let name = "";
   let type = 0;
+  /** @type {Uint8Array} */
   let raw = new Uint8Array(0);
   while (message.next()) {
     if (message.field === 1) {

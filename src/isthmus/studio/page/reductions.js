@@ -5,7 +5,6 @@ import { numberOf } from "./elementwise.js";
 import { fromStart, listOf } from "./shapes.js";
 import { INTEGER, product } from "./tensor.js";
 
-/** @import { GraphNode } from "./onnx.js" */
 /** @import { Operator } from "./space.js" */
 /** @import { Tensor } from "./tensor.js" */
 

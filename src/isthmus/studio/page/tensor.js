@@ -6,7 +6,7 @@
  * The arrays that hold ONNX's element types. Whole numbers of 64 bits are held as floating-point
  * ones of 64 bits: they are sizes and places here, far below 2^53.
  *
- * @type {Record<number, new (...values: any[]) => Numbers>}
+ * @type {Record<number, {new (...values: any[]): Numbers, BYTES_PER_ELEMENT: number}>}
  */
 export const ELEMENTS = {
   1: Float32Array,
