@@ -12,7 +12,8 @@ const DEFAULTS = {
   hidden: "", // categories of that column that are not shown: "0,3"
   view: "", // center and width of what is seen of the map: "x,y,width"
   tool: "pan", // pan, lasso, rectangle or path
-  select: "", // "area:x,y,…" on the map, "cell:truth,prediction" or "cell:truth,prediction,split", "rows:1,2,3"
+  thumbs: "", // off: points are never shown as thumbnails
+  select: "", // "area:x,y,…" on the map, "cell:truth,prediction", "rows:1,2,3"
   sample: "", // the row of the chosen sample
   code: "", // a code that sliders made: "0.1,-2,…"
   place: "", // a place on the map that is decoded: "x,y"
