@@ -67,6 +67,7 @@ class Classes {
       choose: (row) => state.set({ sample: String(row) }),
       hover: (row) => map.setMarks("classes", row < 0 ? null : { rows: [row] }),
       caption: (row) => this.describeMistake(row),
+      enlarge: 1.3,
     });
   }
 

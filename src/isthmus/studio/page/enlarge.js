@@ -4,7 +4,7 @@
 /** @import { State } from "./state.js" */
 
 import { formatNumber, make } from "./dom.js";
-import { describeScale, drawMap, mapsOf, mapValues, scaleOf } from "./featuremap.js";
+import { drawMap, makeLegend, mapsOf, mapValues, scaleOf } from "./featuremap.js";
 
 export class Enlarged {
   /** @param {State} state whose key `layer` is the shown map: "layer,channel" */
@@ -72,13 +72,13 @@ export class Enlarged {
   draw(layer, channel) {
     const maps = mapsOf(layer);
     const values = mapValues(layer, channel);
-    const [scale, own] = [scaleOf(layer.values), scaleOf(values)];
+    const scale = scaleOf(values);
     drawMap(this.canvas, values, maps, scale);
     this.canvas.style.setProperty("--ratio", String(maps.width / maps.height));
     const which = maps.isDense ? `${formatNumber(layer.values.length)} numbers` : `map ${channel + 1} of ${maps.count}`;
     this.title.textContent = `${layer.name}, ${which}`;
-    const range = `${formatNumber(own.low)} to ${formatNumber(own.high)}`;
-    this.facts.textContent = `${layer.kind} · from ${range} · ${describeScale(scale)}`;
+    const range = `${formatNumber(scale.low)} to ${formatNumber(scale.high)}`;
+    this.facts.replaceChildren(`${layer.kind} · from ${range} `, makeLegend(scale));
     this.canvas.setAttribute("aria-label", `${this.title.textContent}, from ${range}`);
     this.value.textContent = maps.isDense || maps.height === 1 ? "" : `${maps.height} × ${maps.width}`;
   }

@@ -3,7 +3,7 @@
 /** @import { LayerOutput } from "./engine.js" */
 
 import { formatNumber, make } from "./dom.js";
-import { describeScale, drawMap, mapsOf, mapValues, scaleOf } from "./featuremap.js";
+import { drawMap, makeLegend, mapsOf, mapValues, scaleOf } from "./featuremap.js";
 
 const SHOWN = 32; // maps, until a button shows all
 
@@ -71,6 +71,8 @@ export class LayerView {
       this.maps.append(this.makeMap(this.maps.children.length));
     }
     [...this.maps.children].forEach((map, channel) => {
+      const canvas = /** @type {HTMLCanvasElement} */ (map.firstChild);
+      [canvas.width, canvas.height] = [width, height]; // so that nothing moves when it is drawn
       map.setAttribute("aria-label", isDense ? `${layer.name}, enlarge` : `${layer.name}, map ${channel + 1} of ${count}`);
     });
     this.maps.classList.toggle("dense", isDense);
@@ -97,7 +99,7 @@ export class LayerView {
     this.isDrawn = true;
     const scale = scaleOf(layer.values);
     const range = `${formatNumber(scale.low)} to ${formatNumber(scale.high)}`;
-    this.facts.textContent = `${layer.shape.join(" × ")} · from ${range} · ${describeScale(scale)}`;
+    this.facts.replaceChildren(`${layer.shape.join(" × ")} · from ${range} `, makeLegend(scale));
     const sides = mapsOf(layer);
     [...this.maps.children].forEach((map, channel) => {
       const canvas = /** @type {HTMLCanvasElement} */ (map.firstChild);
