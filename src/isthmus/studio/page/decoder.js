@@ -11,7 +11,7 @@ import { Latest, pause } from "./latest.js";
 import { distanceBetween } from "./nearest.js";
 import { drawSample, makePicture } from "./picture.js";
 import { makeBars, probabilitiesOf } from "./probabilities.js";
-import { findSubject } from "./subject.js";
+import { chosenSubject, findSubject } from "./subject.js";
 
 /** Milliseconds without a newer request before the picture is encoded again for the gauge. */
 const IDLE = 120;
@@ -28,7 +28,7 @@ export function makeDecoder(context, element) {
   const { map, state, store } = context;
   map.on("hover", (hover) => view.point(hover));
   map.on("leave", () => view.point(null));
-  map.on("click", (hover) => view.pin(hover));
+  map.on("view", () => view.floating?.hide());
   state.on(["place", "code", "sample", "map"], () => view.update());
   store.on("manifest", () => view.update());
   addEventListener("theme", () => view.update()); // signals are drawn in the color of the text
@@ -59,27 +59,19 @@ class DecoderView {
     this.unpinButton = make("button", { type: "button", text: "Unpin", click: () => this.unpin() });
     this.pictures = make("div", { class: "pictures" }, [this.drawn, this.beside]);
     this.pictures.classList.toggle("wide", manifest.sample.kind === "signal");
-    const foot = make("div", { class: "row" }, [this.hint, this.unpinButton]);
-    element.replaceChildren(this.pictures, this.gauge.element, foot);
+    this.gauge.head.append(this.unpinButton);
+    element.replaceChildren(this.pictures, this.gauge.element, this.hint);
   }
 
   /** @param {Hover | null} hover */
   point(hover) {
     this.hover = hover;
-    this.update();
-  }
-
-  /**
-   * Keep a place or a sample after the pointer has left.
-   *
-   * @param {Hover} hover
-   */
-  pin({ x, y, row }) {
-    const { state } = this.context;
-    if (row >= 0) {
-      state.set({ sample: String(row), place: "", code: "" });
-    } else if (this.decoding) {
-      state.set({ place: `${Number(x.toPrecision(5))},${Number(y.toPrecision(5))}`, code: "" });
+    const { state, store } = this.context;
+    const isKept = chosenSubject(state, store.manifest.code_size).kind !== "nothing";
+    if (hover || isKept) {
+      this.update();
+    } else {
+      this.floating?.hide(); // what was seen last stays in the side, so that nothing jumps
     }
   }
 
@@ -114,11 +106,6 @@ class DecoderView {
   async show(subject, isNewest) {
     this.unpinButton.hidden = this.hover !== null || subject.kind === "nothing";
     this.hint.hidden = subject.kind !== "nothing";
-    this.pictures.hidden = this.gauge.element.hidden = subject.kind === "nothing";
-    if (subject.kind === "nothing") {
-      this.floating?.hide();
-      return;
-    }
     const code = await this.codeOf(subject);
     if (!this.decoding) {
       await this.showSample(subject, code, isNewest);
@@ -128,7 +115,9 @@ class DecoderView {
   }
 
   /**
-   * @param {Exclude<Subject, {kind: "nothing"}>} subject
+   * Return the code to show; of nothing in particular the mean of all codes.
+   *
+   * @param {Subject} subject
    * @returns {Promise<Float32Array>}
    */
   async codeOf(subject) {
@@ -138,8 +127,10 @@ class DecoderView {
         return subject.code;
       case "place":
         return place.codeAt(subject.x, subject.y);
-      default:
+      case "sample":
         return store.codesOf([subject.row]);
+      default:
+        return Float32Array.from(store.manifest.code_statistics.mean);
     }
   }
 
@@ -175,7 +166,8 @@ class DecoderView {
     drawSample(this.canvas, sample, kind);
     this.caption.replaceChildren(...describe(subject));
     if (this.hover) {
-      this.floating?.show(sample);
+      const { view, size } = this.context.map;
+      this.floating?.show(sample, view.toScreen(this.hover.x, this.hover.y, size));
     } else {
       this.floating?.hide();
     }
@@ -272,7 +264,7 @@ class DecoderView {
   /**
    * Show a sample of a model without a decoder, and what a classifier thinks of it.
    *
-   * @param {Exclude<Subject, {kind: "nothing"}>} subject
+   * @param {Subject} subject
    * @param {Float32Array} code
    * @param {() => boolean} isNewest
    */
@@ -282,7 +274,7 @@ class DecoderView {
     if (!isNewest()) {
       return;
     }
-    this.gauge.element.hidden = true;
+    this.gauge.element.hidden = true; // nothing is decoded that could be trusted or not
     const title = isSample ? "Sample" : "Nearest sample";
     this.drawn.replaceChildren(this.makeSample(row, title), this.makeCaption(row, title));
     if (this.context.store.hasColumn("predicted")) {
@@ -299,13 +291,16 @@ class DecoderView {
  * @returns {HTMLElement[]}
  */
 function describe(subject) {
+  const lines = {
+    sample: ["Reconstruction", "by the decoder"],
+    code: ["Decoded", "from the sliders"],
+    nothing: ["Decoded", "the mean of all codes"],
+    place: ["Decoded", ""],
+  }[subject.kind];
   if (subject.kind === "place") {
-    const at = `at ${formatNumber(subject.x)}, ${formatNumber(subject.y)}`;
-    return [make("b", { text: "Decoded" }), make("span", { text: at })];
+    lines[1] = `at ${formatNumber(subject.x)}, ${formatNumber(subject.y)}`;
   }
-  const title = subject.kind === "sample" ? "Reconstruction" : "Decoded";
-  const from = subject.kind === "sample" ? "by the decoder" : "from the sliders";
-  return [make("b", { text: title }), make("span", { text: from })];
+  return [make("b", { text: lines[0] }), make("span", { text: lines[1] })];
 }
 
 /**

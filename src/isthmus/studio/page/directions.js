@@ -3,7 +3,7 @@
 /** @import { Context } from "./types.js" */
 
 import { formatNumber, make } from "./dom.js";
-import { makeSlider } from "./slider.js";
+import { formatSigned, makeSlider } from "./slider.js";
 
 /** Codes of which a selection's mean is taken, at most. */
 const MAX_ROWS = 2000;
@@ -88,7 +88,7 @@ export class Directions {
       name: `${from.title} → ${to.title}`,
       low: -REACH,
       high: REACH,
-      describe: (value) => `${value > 0 ? "+" : ""}${formatNumber(Number(value.toFixed(2)))}`,
+      describe: (value) => formatSigned(value, 2),
       move: (value) => this.go(direction, value),
     });
     this.slider.set(0);

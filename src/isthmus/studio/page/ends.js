@@ -15,11 +15,7 @@ export class Ends {
     /** The end that the next click on a sample fills. */
     this.next = 0;
     this.slots = LETTERS.map((_, at) => this.makeSlot(at));
-    const swap = make("button", { type: "button", text: "Swap", click: () => this.swap() });
-    this.element = make("div", { class: "ends" }, [
-      ...this.slots.map((slot) => slot.element),
-      make("div", { class: "row" }, [swap]),
-    ]);
+    this.element = make("div", { class: "ends" }, this.slots.map((slot) => slot.element));
   }
 
   /** @returns {Pair} */
@@ -38,12 +34,13 @@ export class Ends {
    *
    * @param {number} at 0 or 1
    * @param {number} row
+   * @param {{isStep?: boolean}} [options] see `State.set`
    */
-  put(at, row) {
+  put(at, row, options) {
     const pair = this.pair;
     pair[at] = row;
     this.next = 1 - at;
-    this.write(pair);
+    this.write(pair, options);
   }
 
   swap() {
@@ -51,14 +48,19 @@ export class Ends {
     this.write([b, a]);
   }
 
-  /** @param {Pair} pair */
-  write(pair) {
-    this.context.state.set({ ends: pair.map((row) => row ?? "").join(","), route: "" });
+  /**
+   * @param {Pair} pair
+   * @param {{isStep?: boolean}} [options]
+   */
+  write(pair, options) {
+    this.context.state.set({ ends: pair.map((row) => row ?? "").join(","), route: "" }, options);
   }
 
   /** Show what the state says. */
   update() {
     const pair = this.pair;
+    const missing = pair.indexOf(null);
+    this.next = missing < 0 ? this.next : missing;
     this.slots.forEach((slot, at) => {
       slot.show(pair[at]);
       slot.element.classList.toggle("next", at === this.next);
@@ -76,6 +78,7 @@ export class Ends {
       max: String(store.manifest.count - 1),
       step: "1",
       class: "short",
+      placeholder: "row",
       "aria-label": `Row of sample ${LETTERS[at]}`,
       change: () => field.checkValidity() && field.value && this.put(at, Number(field.value)),
     });
@@ -87,22 +90,18 @@ export class Ends {
         this.put(at, row);
       }
     };
-    const text = `Use chosen sample as ${LETTERS[at]}`;
+    const text = "Use chosen sample";
     const element = make("div", { class: "end", role: "group", "aria-label": `Sample ${LETTERS[at]}` }, [
       picture,
-      make("div", {}, [
-        name,
-        make("div", { class: "row" }, [
-          make("button", { type: "button", text, click: use }),
-          make("label", { class: "row small" }, ["row", field]),
-        ]),
-      ]),
+      name,
+      make("button", { type: "button", text, "aria-label": `${text} as ${LETTERS[at]}`, click: use }),
+      field,
     ]);
     const show = (/** @type {number | null} */ row) => {
       const label = `Sample ${LETTERS[at]}`;
       picture.replaceChildren(...(row === null ? [] : [store.thumbnail(row, label)]));
       field.value = row === null ? "" : String(row);
-      name.textContent = row === null ? `${LETTERS[at]}: click a sample on the map` : `${LETTERS[at]}: …`;
+      name.textContent = row === null ? `${LETTERS[at]}: click a sample` : `${LETTERS[at]}: …`;
       if (row !== null) {
         store.names([row]).then(([found]) => (name.textContent = `${LETTERS[at]}: ${found}`));
       }

@@ -1,11 +1,11 @@
-/** A small picture that follows the pointer on the map, so that the eyes can stay there. */
+/** A small picture beside the place on the map that it is decoded from: the eyes can stay there. */
 
 /** @import { Sample, SampleKind } from "./types.js" */
 
 import { make } from "./dom.js";
 import { drawSample, makePicture } from "./picture.js";
 
-/** Between the pointer and the picture, in pixels. */
+/** Between the place and the picture, in pixels. */
 const GAP = 18;
 
 export class Floating {
@@ -17,34 +17,26 @@ export class Floating {
     this.map = map;
     this.kind = kind;
     this.canvas = makePicture(kind, "");
-    this.canvas.setAttribute("aria-hidden", "true"); // the side says the same in words
-    this.element = make("div", { class: "floating", hidden: true }, [this.canvas]);
-    map.append(this.element);
-    this.isNear = false;
-    map.addEventListener("pointermove", (event) => this.move(event));
-    map.addEventListener("pointerleave", () => this.hide());
-    map.addEventListener("keydown", () => this.hide());
+    this.element = make("div", { class: "floating", hidden: true, "aria-hidden": "true" }, [this.canvas]);
+    map.append(this.element); // the side says the same in words
   }
 
-  /** @param {PointerEvent} event */
-  move(event) {
-    const box = this.map.getBoundingClientRect();
-    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  /**
+   * Show a sample above and to the right of a place, or where there is room for it.
+   *
+   * @param {Sample} sample
+   * @param {[number, number]} place in pixels of the map
+   */
+  show(sample, [x, y]) {
+    this.element.hidden = false;
+    drawSample(this.canvas, sample, this.kind);
     const { offsetWidth: width, offsetHeight: height } = this.element;
-    const left = x + GAP + width > box.width ? x - GAP - width : x + GAP;
+    const left = x + GAP + width > this.map.clientWidth ? x - GAP - width : x + GAP;
     const top = y - GAP - height < 0 ? y + GAP : y - GAP - height;
     this.element.style.transform = `translate(${left}px, ${top}px)`;
-    this.isNear = true;
-  }
-
-  /** @param {Sample} sample */
-  show(sample) {
-    drawSample(this.canvas, sample, this.kind);
-    this.element.hidden = !this.isNear;
   }
 
   hide() {
-    this.isNear = false;
     this.element.hidden = true;
   }
 }

@@ -19,6 +19,14 @@ const NEAR = 90;
 /** Of the largest real drift, up to which a picture counts as between samples. */
 const DRIFT_LIMIT = 2;
 
+const PENDING = "…";
+
+const DISTANCE = { name: "Distance", meaning: "Distance from this code to the nearest code of a sample" };
+const DRIFT = {
+  name: "Drift",
+  meaning: "Distance from this code to the code that the encoder finds in the decoded picture",
+};
+
 /** @typedef {"like" | "between" | "far"} Verdict */
 
 /** @type {Record<Verdict, string>} */
@@ -89,14 +97,16 @@ function judgeDrift(drift, quantiles) {
 
 export class Gauge {
   constructor() {
-    this.verdict = make("p", { class: "verdict", text: " " });
+    this.verdict = make("p", { class: "verdict", "aria-live": "polite", text: PENDING });
     const limit = REAL + ((100 - REAL) * (DRIFT_LIMIT - 1)) / (BEYOND - 1);
-    this.distance = new Meter("Distance to the nearest sample", (REAL * NEAR) / 100, REAL);
-    this.drift = new Meter("Drift of decode and encode", REAL, limit);
-    this.element = make("div", { class: "gauge", role: "group", "aria-label": "Trust" }, [
-      this.verdict,
-      this.distance.element,
-      this.drift.element,
+    this.distance = new Meter(DISTANCE, (REAL * NEAR) / 100, REAL);
+    this.drift = new Meter(DRIFT, REAL, limit);
+    const meters = make("div", { class: "meters" }, [this.distance.element, this.drift.element]);
+    /** Holds what may stand beside the verdict. */
+    this.head = make("div", { class: "gauge-head" }, [this.verdict]);
+    this.element = make("div", { class: "gauge", role: "group", "aria-label": "How far to trust it" }, [
+      this.head,
+      meters,
     ]);
   }
 
@@ -109,13 +119,13 @@ export class Gauge {
     const verdict = judge(statistics, distance, drift ?? null);
     this.element.dataset.verdict = verdict;
     this.verdict.textContent = WORDS[verdict];
-    this.distance.show(distance, statistics.spacing.quantiles, "samples are from each other");
-    this.drift.show(drift, statistics.drift?.quantiles, "for samples");
+    this.distance.show(distance, statistics.spacing.quantiles);
+    this.drift.show(drift, statistics.drift?.quantiles);
   }
 
   clear() {
     delete this.element.dataset.verdict;
-    this.verdict.textContent = " ";
+    this.verdict.textContent = PENDING;
     this.distance.clear();
     this.drift.clear();
   }
@@ -123,34 +133,31 @@ export class Gauge {
 
 class Meter {
   /**
-   * @param {string} label
+   * @param {{name: string, meaning: string}} what
    * @param {number} like percent of the meter's length that "like real samples" takes up
    * @param {number} between where "between samples" ends
    */
-  constructor(label, like, between) {
+  constructor({ name, meaning }, like, between) {
     this.number = make("span", { class: "meter-number" });
     this.needle = make("span", { class: "meter-needle" });
+    this.words = make("span", { class: "meter-words" });
     this.bar = make(
       "div",
-      { role: "meter", class: "meter", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100" },
+      { role: "meter", class: "meter", "aria-label": meaning, "aria-valuemin": "0", "aria-valuemax": "100" },
       [this.needle],
     );
     this.bar.style.setProperty("--like", `${like}%`);
     this.bar.style.setProperty("--between", `${between}%`);
-    this.element = make("div", { class: "meter-row" }, [
-      make("span", { class: "meter-label", text: label }),
-      this.number,
-      this.bar,
-    ]);
+    const label = make("span", { class: "meter-label" }, [`${name} `, this.number]);
+    this.element = make("div", { class: "meter-box", title: meaning }, [label, this.bar, this.words]);
     this.clear();
   }
 
   /**
    * @param {number | null | undefined} value
    * @param {number[] | undefined} quantiles
-   * @param {string} compared what real values are
    */
-  show(value, quantiles, compared) {
+  show(value, quantiles) {
     this.element.hidden = !quantiles || value === null;
     if (value === undefined || value === null || !quantiles) {
       this.clear();
@@ -160,14 +167,16 @@ class Meter {
     const words = describe(value, quantiles, percent);
     this.needle.hidden = false;
     this.needle.style.left = `${onMeter(value, quantiles, percent)}%`;
-    this.number.textContent = words;
+    this.number.textContent = formatNumber(value);
+    this.words.textContent = words;
     this.bar.setAttribute("aria-valuenow", percent.toFixed(0));
-    this.bar.setAttribute("aria-valuetext", `${words} ${compared}`);
+    this.bar.setAttribute("aria-valuetext", `${formatNumber(value)}, ${words}`);
   }
 
   clear() {
     this.needle.hidden = true;
-    this.number.textContent = "…";
+    this.number.textContent = "";
+    this.words.textContent = PENDING;
     this.bar.setAttribute("aria-valuenow", "0");
     this.bar.setAttribute("aria-valuetext", "not known yet");
   }
@@ -181,9 +190,10 @@ class Meter {
 function describe(value, quantiles, percent) {
   const largest = quantiles[quantiles.length - 1];
   if (value <= largest) {
-    return `${formatNumber(value)}, larger than ${percent.toFixed(0)}%`;
+    return value === 0 ? "the code of a sample" : `more than ${percent.toFixed(0)}% of samples`;
   }
-  return `${formatNumber(value)}, ${formatNumber(value / (largest || 1))} times the largest`;
+  const times = value / (largest || 1);
+  return times < 1.05 ? "the largest of samples" : `${formatNumber(Number(times.toPrecision(2)))} × the largest of samples`;
 }
 
 /**

@@ -49,7 +49,7 @@ export function makeMorph(context) {
   state.on(["ends", "route", "path", "map"], () => panel.update());
   store.on("manifest", () => panel.update());
   addEventListener("theme", () => panel.redraw());
-  map.on("click", ({ row }) => row >= 0 && state.get("panel") === "morph" && panel.ends.put(panel.ends.next, row));
+  map.on("click", ({ row }) => panel.take(row));
   map.on("path", (points) => panel.follow(points));
   return { name: "morph", title: "Morph", element: panel.element, show: () => panel.open(), hide: () => panel.close() };
 }
@@ -78,11 +78,12 @@ class Morph {
       make("button", { type: "button", text: "Remove path", click: () => context.state.set({ route: "" }) }),
     ]);
     this.paths = this.makePaths();
+    this.swapButton = make("button", { type: "button", text: "Swap", click: () => this.ends.swap() });
     this.element = make("div", { class: "morph" }, [
       this.routeNote,
       this.ends.element,
       make("div", { class: "row spread" }, [this.paths, this.makeSteps()]),
-      this.makeDrawing(),
+      make("div", { class: "row" }, [this.swapButton, this.makeDrawing()]),
       this.result,
     ]);
   }
@@ -140,6 +141,18 @@ class Morph {
   }
 
   /**
+   * Take a sample that was clicked as the next end.
+   *
+   * @param {number} row -1 where there was none
+   */
+  take(row) {
+    if (this.isOpen && row >= 0) {
+      // After the map has chosen the sample: both are one step for the back button.
+      queueMicrotask(() => this.ends.put(this.ends.next, row, { isStep: false }));
+    }
+  }
+
+  /**
    * Follow a path that was drawn on the map.
    *
    * @param {Point[]} points
@@ -160,7 +173,7 @@ class Morph {
     const { state, say } = this.context;
     const hasRoute = Boolean(state.get("route"));
     this.routeNote.hidden = !hasRoute;
-    this.ends.element.hidden = this.paths.hidden = hasRoute;
+    this.ends.element.hidden = this.paths.hidden = this.swapButton.hidden = hasRoute;
     for (const input of this.paths.querySelectorAll("input")) {
       input.checked = input.value === this.path;
     }

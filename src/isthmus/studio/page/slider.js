@@ -49,3 +49,17 @@ export function makeSlider({ name, low, high, describe, move }) {
   };
   return { element, set };
 }
+
+/**
+ * Format a number with its sign, and zero without one.
+ *
+ * @param {number} value
+ * @param {number} digits after the point
+ */
+export function formatSigned(value, digits) {
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) {
+    return text;
+  }
+  return value < 0 ? `−${text}` : `+${text}`;
+}

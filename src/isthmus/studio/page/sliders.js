@@ -7,7 +7,7 @@ import { hasDecoder } from "./decoding.js";
 import { Directions } from "./directions.js";
 import { formatNumber, make, onceAFrame } from "./dom.js";
 import { Latest } from "./latest.js";
-import { makeSlider } from "./slider.js";
+import { formatSigned, makeSlider } from "./slider.js";
 import { startSubject } from "./subject.js";
 
 /** Sliders for code numbers that are shown before "Show all". */
@@ -105,7 +105,7 @@ class Sliders {
       name: `Axis ${axis + 1} (${share})`,
       low: -DEVIATIONS,
       high: DEVIATIONS,
-      describe: (value) => `${value > 0 ? "+" : ""}${value.toFixed(1)} σ`,
+      describe: (value) => `${formatSigned(value, 1)} σ`,
       move: (value) => this.moveAxis(axis, value, scale[axis]),
     });
   }
