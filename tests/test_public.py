@@ -58,6 +58,7 @@ PUBLIC = [
     "load",
     "load_model",
     "resume",
+    "serve_studio",
     "show_progress",
     "split_samples",
     "summarize",
@@ -65,6 +66,7 @@ PUBLIC = [
     "write_card",
     "write_comparison",
     "write_report",
+    "write_studio",
 ]
 TABLES = ("CORRUPTIONS", "DATASETS", "MODELS")
 DOCUMENTED = [name for name in PUBLIC if name not in (*TABLES, "__version__")]

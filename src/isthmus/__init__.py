@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from isthmus.reports.comparison import write_comparison as write_comparison
     from isthmus.reports.run import write_report as write_report
     from isthmus.session import Session as Session
+    from isthmus.studio.export import write_studio as write_studio
+    from isthmus.studio.serve import serve_studio as serve_studio
     from isthmus.training.config import TrainingConfig as TrainingConfig
     from isthmus.training.loop import Progress as Progress
     from isthmus.training.run import Run as Run
@@ -86,6 +88,7 @@ _MODULES = {
     "load": "data.load",
     "load_model": "inference.load",
     "resume": "training.train",
+    "serve_studio": "studio.serve",
     "show_progress": "progress",
     "split_samples": "data.split",
     "summarize": "models.summary",
@@ -93,6 +96,7 @@ _MODULES = {
     "write_card": "reports.card",
     "write_comparison": "reports.comparison",
     "write_report": "reports.run",
+    "write_studio": "studio.export",
 }
 
 

@@ -36,12 +36,15 @@ PACKAGES = (
     "onnx",
     "onnxruntime",
     "onnxscript",
+    "starlette",
+    "uvicorn",
     "umap-learn",
     "tensorboard",
     "typer",
 )
 EXTRAS = {  # the packages that each extra of pyproject.toml brings
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "studio": ("starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
     "umap": ("umap-learn",),
 }

@@ -46,6 +46,12 @@ class Memo:
         result: T = entry.result()
         return result
 
+    def has(self, key: Hashable) -> bool:
+        """Return whether the value of a key is computed."""
+        with self._lock:
+            entry = self._entries.get(key)
+        return entry is not None and entry.done() and entry.exception() is None
+
     def _drop_oldest(self) -> None:
         """Drop the least recently used tuples above the maximum; the lock is held."""
         others = [key for key in self._entries if isinstance(key, tuple)]

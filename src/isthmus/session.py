@@ -103,7 +103,30 @@ class Session:
         self._memo = Memo(MAX_ENTRIES)
         self._interrupts = 0  # a count, not a flag: calls that start later are not stopped
 
+    def renewed(self) -> "Session":
+        """Return a session of the same run as it is now, such as with the weights it has now.
+
+        Samples that are loaded already are kept; all else is loaded again when it is needed.
+        """
+        source = self._source
+        if self._given_run is not None:
+            source = self._given_run.reload()
+        samples = self._samples
+        if self._encoder is None and self._memo.has("samples"):  # an encoder's are larger
+            samples = self.samples
+        return Session(source, samples, encoder=self._encoder, track=self._track, say=self._say)
+
     # -- what the run holds ---------------------------------------------------------------------
+
+    @property
+    def source(self) -> "str | Path | Run | Model":
+        """What the session was made of."""
+        return self._source
+
+    @property
+    def encoder(self) -> Model | None:
+        """The third-party model in the place of the run's own, if there is one."""
+        return self._encoder
 
     @property
     def run(self) -> "Run":
@@ -148,11 +171,11 @@ class Session:
         if place is None:
             raise OptionError(f"{self.model.name} has no folder to keep maps and an index in.")
         # Of an encoder also by its scaling of pixels, so that two of them do not share an index.
+        if self._encoder is None and place.is_dir():
+            return place  # without a look at the model, which may not be loaded yet
         own_name = f"{Path(self.model.name).stem}-{self.model.fingerprint[:8]}"
         if self._encoder is not None:
             return place / "encoders" / own_name
-        if place.is_dir():
-            return place
         name = own_name if isinstance(self.model, Encoder) else place.stem
         return place.with_name(f"{name}.isthmus")
 
@@ -190,7 +213,7 @@ class Session:
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
         """Load a source with the preprocessing of the model."""
-        return load_with(source, self._preprocessing, limit=limit, track=self._interruptible())
+        return load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
 
     def read_one(self, image: str | Path) -> Samples:
         """Load a single image with the preprocessing of the model.
@@ -450,7 +473,7 @@ class Session:
         return None if isinstance(source, str | Path | Model) else source
 
     @cached_property
-    def _preprocessing(self) -> Preprocessing:
+    def preprocessing(self) -> Preprocessing:
         """How pictures reach the model; an encoder gets the part of each that the run's does."""
         wanted = self.model.preprocessing
         if self._encoder is None or isinstance(self._source, Model):
@@ -500,7 +523,7 @@ class Session:
         samples = self._samples or self.run.samples(self._interruptible())
         if samples.is_signal:
             raise OptionError(f"{self.model.name} takes images, and the run has signals.")
-        values = np.stack([self._preprocessing.fit(image) for image in samples.values])
+        values = np.stack([self.preprocessing.fit(image) for image in samples.values])
         return replace(samples, values=values, masks=None)
 
     def _open_index(self) -> Index:
@@ -521,12 +544,12 @@ class Session:
         """Load a source of the index; an array is known only if it is the run's own."""
         if source.origin.source:
             return load_origin(source.origin, self._interruptible())
-        if self._has_samples and source.fingerprint == self.samples.fingerprint:
+        if self.has_samples and source.fingerprint == self.samples.fingerprint:
             return self.samples
         raise OptionError("the index was made of an array; search without a picture.")
 
     @property
-    def _has_samples(self) -> bool:
+    def has_samples(self) -> bool:
         """Whether there are samples that need not be loaded."""
         run = self._given_run
         return self._samples is not None or (run is not None and run.loaded is not None)

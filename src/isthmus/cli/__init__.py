@@ -6,7 +6,7 @@ Heavy modules are imported inside the commands, so that help answers at once.
 import sys
 from typing import NoReturn
 
-from isthmus.cli import apply, data, export, info, inspect, recipes, train, transposed
+from isthmus.cli import apply, data, export, info, inspect, recipes, studio, train, transposed
 from isthmus.cli.app import app
 from isthmus.cli.terminal import console
 from isthmus.errors import IsthmusError, explain_missing_module
@@ -20,6 +20,7 @@ __all__ = [
     "inspect",
     "main",
     "recipes",
+    "studio",
     "train",
     "transposed",
 ]

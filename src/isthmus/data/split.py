@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError
 
@@ -26,6 +27,21 @@ class Split:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+
+
+def spread_over_classes(
+    samples: Samples, indices: NDArray[np.int64], limit: int
+) -> NDArray[np.int64]:
+    """Return at most `limit` of the indices: evenly spread, also over the classes if few.
+
+    With more classes than `limit`, or without labels, they are spread over the samples alone.
+    """
+    classes = len(samples.class_names)
+    if samples.labels is None or not 1 < classes <= limit:
+        return indices[evenly_spaced(len(indices), limit)]
+    labels = samples.labels[indices]
+    rows = [indices[labels == label] for label in range(classes)]
+    return np.concatenate([each[evenly_spaced(len(each), limit // classes)] for each in rows])
 
 
 def split_samples(

@@ -13,6 +13,7 @@ from isthmus.files import from_json, reporting_damage, to_json
 from isthmus.inference.model import CODE
 from isthmus.models.tasks import Task
 
+MODEL_FILE = "model.safetensors"  # of a run: its best weights
 FORMAT = 1  # of the metadata; raise it when an older program could misread them
 KEY = "isthmus"  # of the metadata, which mark a file as one of ours
 Part = Literal["whole", "encoder", "decoder"]

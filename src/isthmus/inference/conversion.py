@@ -10,8 +10,9 @@ import importlib.util
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -102,6 +103,39 @@ class Program(nn.Module):
         return self._recorded.pop().flatten(1)
 
 
+class LayersProgram(nn.Module):
+    """A whole model as a module from samples to the output of each layer, and its answers.
+
+    Nothing is fused: each layer computes what the layer of that name in the model does.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        Left as it is; its tensors are copied.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        super().__init__()
+        self.whole = Program(model, "whole")
+        self.whole.network = plain_copy(_copy(model.module), fuse=False)
+        self._recorded: dict[str, Tensor] = {}
+        for layer in model.layers:
+            source = self.whole.network.get_submodule(layer.output)
+            source.register_forward_hook(partial(self._record, layer.name))
+
+    def forward(self, samples: Tensor) -> dict[str, Tensor]:
+        """Turn samples (N, H, W, C) or (N, L, C) into outputs by the names of the layers."""
+        answers = self.whole(samples)
+        # A layer that only passes on its input would be no output of its own in the file.
+        outputs = {name: output.clone() for name, output in self._recorded.items()}
+        self._recorded = {}
+        merged: dict[str, Tensor] = outputs | answers
+        return merged
+
+    def _record(self, name: str, module: nn.Module, x: tuple[Tensor, ...], y: Tensor) -> None:
+        self._recorded[name] = y
+
+
 def to_program(
     model: TrainedModel, part: Part = "whole", layer: str | None = None
 ) -> torch.export.ExportedProgram:
@@ -131,9 +165,14 @@ def to_program(
     part = choose_part(model, part, layer)
     # Two samples: torch would take a batch of one for a constant.
     example = torch.zeros(2, *input_shape(model, part), dtype=_input_type(model, part))
+    return _export(lambda: Program(model, part, layer), example)
+
+
+def _export(make: Callable[[], nn.Module], example: Tensor) -> torch.export.ExportedProgram:
+    """Return a module as a program for batches of any size."""
     shapes = ({0: torch.export.Dim(BATCH)},)
     with _exporting, _quiet(), torch.no_grad():
-        program = Program(model, part, layer).eval().requires_grad_(False)
+        program = make().eval().requires_grad_(False)
         exported = torch.export.export(program, (example,), dynamic_shapes=shapes, strict=False)
     for node in exported.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine's source files
@@ -173,11 +212,43 @@ def to_proto(
     require_packages("onnx", "onnxscript")
     program = to_program(model, part, layer)
     part = choose_part(model, part, layer)
+    source = CODE if part == "decoder" else SAMPLES
+    proto = _convert(program, source, outputs_of(model.config.task, part))
+    set_record(proto, describe(model, part, layer))
+    return proto
+
+
+def to_layers(model: TrainedModel) -> bytes:
+    """Return a whole model as the content of an ONNX file that also gives each layer's output.
+
+    Returns
+    -------
+    bytes
+        The outputs are those of the layers, each named as in `TrainedModel.layers` and of the shape
+        (N, *shape) float32 after its activation, followed by those of the whole model.
+
+    Raises
+    ------
+    IsthmusError
+        If onnx or onnxscript is not installed.
+    """
+    require_packages("onnx", "onnxscript")
+    example = torch.zeros(2, *input_shape(model, "whole"), dtype=_input_type(model, "whole"))
+    names = [*(layer.name for layer in model.layers), *outputs_of(model.config.task, "whole")]
+    proto = _convert(_export(lambda: LayersProgram(model), example), SAMPLES, names)
+    set_record(proto, describe(model))
+    return bytes(proto.SerializeToString())
+
+
+def _convert(
+    program: torch.export.ExportedProgram, source: str, outputs: Iterable[str]
+) -> "onnx.ModelProto":
+    """Return a program as an object of onnx, with names for its input and outputs."""
     with _exporting, _quiet():
         converted = torch.onnx.export(
             program,
-            input_names=[CODE if part == "decoder" else SAMPLES],
-            output_names=list(outputs_of(model.config.task, part)),
+            input_names=[source],
+            output_names=list(outputs),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -185,7 +256,6 @@ def to_proto(
     assert converted is not None  # without a file to write to, there is a program
     proto: onnx.ModelProto = converted.model_proto
     _remove_traces(proto)
-    set_record(proto, describe(model, part, layer))
     return proto
 
 

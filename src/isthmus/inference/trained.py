@@ -26,6 +26,7 @@ from isthmus.files import (
     to_json,
     write_bytes,
 )
+from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Autoencoder, Network, channels_last
@@ -35,7 +36,7 @@ from isthmus.models.summary import Layer, summarize_network
 from isthmus.models.tasks import Task
 from isthmus.runtime import configure_process
 
-MODEL_FILE, WEIGHTS_SUFFIX = "model.safetensors", ".safetensors"
+WEIGHTS_SUFFIX = ".safetensors"
 # A batch whose widest layer has about 2**22 numbers (16 MB in float32) still fits the cache of a
 # processor. Larger batches are slower, because each layer reads its input back from memory.
 MAX_BATCH_VALUES = 2**22
@@ -274,6 +275,12 @@ class TrainedModel(Model):
         """Yield batches x with the module's output for them, before the output activation."""
         for x in self.inputs(values):
             yield x, self._run(self.module, x)
+
+    def passes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the codes of a batch x, and the output before its activation, from one pass."""
+        with self._computing():
+            z, output = self.module.code_and_output(x)
+            return z.float(), output.float()
 
     def activate(self, output: Tensor) -> Tensor:
         """Apply the output activation."""

@@ -29,8 +29,8 @@ from isthmus.evaluation.summaries import (
     prediction_verdict,
     reconstruction_verdict,
 )
+from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.onnx import SUFFIX, OnnxModel
-from isthmus.inference.trained import MODEL_FILE
 from isthmus.models.tasks import TASKS, Task
 from isthmus.reports.page import render
 from isthmus.reports.pictures import overlays

@@ -12,6 +12,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
+from isthmus.data.split import spread_over_classes
 from isthmus.errors import RunError
 from isthmus.evaluation.predictions import (
     ClassPredictions,
@@ -130,13 +131,7 @@ def render_report(
 
 def example_indices(session: Session) -> NDArray[np.int64]:
     """Return indices of test samples to show: spread evenly, also over the classes if few."""
-    samples, test = session.samples, session.split.test
-    if samples.labels is None or not 1 < len(samples.class_names) <= MAX_EXAMPLES:
-        return test[evenly_spaced(len(test), MAX_EXAMPLES)]
-    per_class = MAX_EXAMPLES // len(samples.class_names)
-    labels = samples.labels[test]
-    classes = [test[labels == label] for label in range(len(samples.class_names))]
-    return np.concatenate([rows[evenly_spaced(len(rows), per_class)] for rows in classes])
+    return spread_over_classes(session.samples, session.split.test, MAX_EXAMPLES)
 
 
 def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]:

@@ -19,14 +19,18 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from isthmus.data.preprocess import Preprocessing
 from isthmus.data.random import DROPOUT
 from isthmus.data.samples import Samples
-from isthmus.data.split import Split
+from isthmus.data.split import Split, spread_over_classes
 from isthmus.errors import TrainingError
 from isthmus.inference.trained import TrainedModel
+from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Network
+from isthmus.models.registry import ACTIVATIONS
 from isthmus.progress import Step
 from isthmus.training.batches import Batches, SampleTensors
+from isthmus.training.kept import shown_count
 from isthmus.training.objectives import Loss, make_loss
 from isthmus.training.optim import SCHEDULES, make_optimizer
 from isthmus.training.padding import zero_unread_gradients
@@ -130,6 +134,14 @@ def first_checkpoint(module: Network, optimizer: dict[str, Any] | None) -> dict[
     return {"counters": asdict(State()), "module": module.state_dict(), "optimizer": state}
 
 
+def to_answers(output: Tensor, config: ModelConfig, preprocessing: Preprocessing) -> Tensor:
+    """Turn the output of a model into reconstructions (n, *shape), probabilities or masks."""
+    activated = ACTIVATIONS[config.activation](output)
+    if config.task == "reconstruct":
+        return preprocessing.from_output(activated)
+    return activated if config.task == "classify" else activated.argmax(1).to(torch.uint8)
+
+
 class Loop:
     """Model, optimizer, batches and counters of a run in training."""
 
@@ -158,6 +170,8 @@ class Loop:
         split, targets = run.split(), required_targets(samples, self.model_config.task)
         self.batches, self.validation_batches = self._make_batches(samples, targets, split)
         self.loss = self._make_loss(samples, targets, split)
+        count = shown_count(samples.values[:1].nbytes)
+        self.shown = spread_over_classes(samples, split.test, count)
         self.epochs = self.config.epochs or 0
         self.steps = self.epochs * len(self.batches)
         self.start = replace(self.state)  # a copy, for the speed since this call
@@ -321,15 +335,34 @@ class Loop:
         )
 
     def _save(self, progress: Progress) -> None:
-        """Write best weights, history and checkpoint, in this order.
+        """Write best weights, samples, history and checkpoint, in this order.
 
         The checkpoint makes the epoch count. Until it is there, whatever was written before it is
         written again by the process that resumes, the same: so no moment to be killed is bad.
         """
         if progress.is_best:
             self.run.write_model(self._trained_model())
+        self._keep_answers()
         self.run.write_history(self.history)
         self._write_checkpoint(self.state)
+
+    def _keep_answers(self) -> None:
+        """Keep what the model makes of a few test samples now; only after a whole epoch.
+
+        Nothing is drawn from a random generator, and no time is counted as training.
+        """
+        epoch, steps = divmod(self.state.step, len(self.batches))
+        if steps:
+            return
+        x, preprocessing = self.batches.tensors.gather(self.shown), self.run.record.preprocessing
+        if self.config.corruption is not None:
+            x = self.config.corruption.apply_fixed(x, self.config.seed, self.shown)
+        with torch.inference_mode(), self.fabric.autocast():
+            output = self.module(x).float()
+            answers = to_answers(output, self.model_config, preprocessing)
+            inputs = preprocessing.from_output(x)
+        self.run.epochs.begin(inputs.cpu().numpy(), self.shown)
+        self.run.epochs.write(epoch, answers.cpu().numpy())
 
     def _write_checkpoint(self, state: State) -> None:
         self.run.write_checkpoint(

@@ -6,16 +6,17 @@ split.npz              indices of the training, validation and test samples, dec
 history.jsonl          a line for every epoch
 model.safetensors      the best weights by validation (see `Meter.error`), a file of `TrainedModel`
 last.safetensors       the last weights, once training has ended
+epochs/                what the model of each epoch makes of a few test samples; see `KeptEpochs`
 checkpoint/state.pt    what resuming needs: last weights, optimizer, counters
 tensorboard/           event files, if asked for
 =====================  =============================================================================
 
-What is derived from a run (codes, maps/, index/, encoders/, report.html, card/) may lie in its
-folder too; it carries the fingerprints of model and data, and can be deleted.
+What is derived from a run (codes, maps/, index/, encoders/, studio/, report.html, card/) may lie in
+its folder too; it carries the fingerprints of model and data, and can be deleted.
 
-A file is whole or absent. An epoch is written as best weights, history, checkpoint: the checkpoint
-comes last and makes the epoch count, so a process that is killed between two of them trains that
-epoch again, to the same files.
+A file is whole or absent. An epoch is written as best weights, samples of epochs/, history,
+checkpoint: the checkpoint comes last and makes the epoch count, so a process that is killed between
+two of them trains that epoch again, to the same files.
 """
 
 import io
@@ -42,9 +43,12 @@ from isthmus.data.split import Split
 from isthmus.display import Displayed
 from isthmus.errors import RunError
 from isthmus.files import from_json, reporting_damage, suggest_path, to_json
-from isthmus.inference.trained import MODEL_FILE, TrainedModel
+from isthmus.inference.contract import MODEL_FILE
+from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.config import TrainingConfig
+from isthmus.training.kept import FOLDER as EPOCHS
+from isthmus.training.kept import KeptEpochs
 from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store
 from isthmus.version import __version__
 
@@ -206,7 +210,8 @@ class Run(Displayed):
             If there is something at `path` already.
         """
         # Only these: what is derived (maps, an index, a page) can be made again.
-        contents = {file: self.store.read(file) for file in FILES}
+        epochs = [f"{EPOCHS}/{name}" for name in self.epochs.files()]
+        contents = {file: self.store.read(file) for file in (*FILES, *epochs)}
         files = {file: content for file, content in contents.items() if content is not None}
         return replace(self._read(FolderStore.create(Path(path), files)), loaded=self.loaded)
 
@@ -288,6 +293,11 @@ class Run(Displayed):
     def write_history(self, lines: list[dict[str, Any]]) -> None:
         """Replace the history."""
         self.store.write(HISTORY, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+    @property
+    def epochs(self) -> KeptEpochs:
+        """What the model of each epoch makes of a few test samples."""
+        return KeptEpochs(self.store)
 
     def checkpoint(self) -> dict[str, Any] | None:
         """Return the state at the last checkpoint, or None before the first."""

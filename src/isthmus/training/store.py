@@ -15,11 +15,27 @@ from isthmus.errors import IsthmusError, RunError, first_sentence
 from isthmus.files import write_bytes
 
 RECORD = "run.json"  # the file by which a run folder is known
+LOCK = ".lock"
+SECONDS_FOR_LOCK = 0.2  # for who only looks whether a run is locked and so locks it for a moment
 
 
 def is_run(path: str | Path) -> bool:
     """Return whether there is a run folder at a path."""
     return (Path(path) / RECORD).is_file()
+
+
+def is_in_training(path: str | Path) -> bool:
+    """Return whether a process trains the run in a folder now."""
+    file = Path(path) / LOCK
+    if not file.exists():
+        return False
+    try:
+        with filelock.FileLock(file, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:  # of a folder that cannot be written to, where nobody trains
+        return False
 
 
 class Store(Protocol):
@@ -36,6 +52,14 @@ class Store(Protocol):
 
     def write(self, file: str, content: bytes) -> None:
         """Write or replace a file, whole or not at all."""
+        ...
+
+    def remove(self, file: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, in order; none if there is no such folder."""
         ...
 
     def lock(self) -> AbstractContextManager[None]:
@@ -63,6 +87,17 @@ class MemoryStore:
     def write(self, file: str, content: bytes) -> None:
         """See `Store`."""
         self._files[file] = content
+
+    def remove(self, file: str) -> None:
+        """See `Store`."""
+        self._files.pop(file, None)
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store`."""
+        files = list(self._files)  # at once, as another thread may train the run
+        return sorted(
+            file.removeprefix(f"{folder}/") for file in files if file.startswith(f"{folder}/")
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -122,12 +157,22 @@ class FolderStore:
         """See `Store`."""
         write_bytes(self.path / file, content)
 
+    def remove(self, file: str) -> None:
+        """See `Store`."""
+        (self.path / file).unlink(missing_ok=True)
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store`."""
+        path = self.path / folder
+        names = [file.name for file in path.iterdir()] if path.is_dir() else []
+        return sorted(name for name in names if not _is_temporary(name))
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """See `Store`; the system frees the lock of a process that is killed."""
-        lock = filelock.FileLock(self.path / ".lock")
+        lock = filelock.FileLock(self.path / LOCK)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=SECONDS_FOR_LOCK)
         except filelock.Timeout:
             raise RunError(
                 f"{self.path} is in use by another process that trains it; wait for its end, or "

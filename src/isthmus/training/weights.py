@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from isthmus.errors import ModelError, OptionError
-from isthmus.inference.trained import MODEL_FILE, TrainedModel
+from isthmus.inference.contract import MODEL_FILE
+from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import Network, channels_last
 from isthmus.models.segmenters import load_vgg16

@@ -96,7 +96,7 @@ function embedded(name) {
  * @param {string} text
  * @returns {ArrayBuffer}
  */
-function fromBase64(text) {
+export function fromBase64(text) {
   const letters = atob(text.trim());
   const bytes = new Uint8Array(letters.length);
   for (let i = 0; i < letters.length; i++) {

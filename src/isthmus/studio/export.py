@@ -1,0 +1,236 @@
+"""`write_studio`: the studio of a run as a folder for a web host, or as one HTML file."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.data.cache import Track, untracked
+from isthmus.errors import IsthmusError, OptionError, first_sentence
+from isthmus.files import DAMAGE, atomic_write, fingerprint, require_writable_place, write_bytes
+from isthmus.studio.assets import PAGE, page_files
+from isthmus.studio.policy import FOLDER
+from isthmus.studio.single import join_page, with_head
+from isthmus.training.store import is_run
+from isthmus.version import __version__
+
+if TYPE_CHECKING:
+    from isthmus.inference.model import Model
+    from isthmus.session import Session
+    from isthmus.studio.content import Content
+    from isthmus.training.run import Run
+
+MARKER = "isthmus studio"  # by which an earlier export is known
+LIST = "isthmus-studio.json"  # of the files of a folder, with their fingerprints
+PAGE_SUFFIXES = (".html", ".htm")
+HEAD_BYTES = 4096  # of a file, in which its marker is
+
+
+def write_studio(
+    run: "str | Path | Run | Model | Session",
+    out: str | Path,
+    source: str | Path | None = None,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    methods: Sequence[str] = ("pca",),
+    encoder: "Model | None" = None,
+    track: Track = untracked,
+    say: Any = lambda text: None,
+) -> dict[str, Any]:
+    """Write the studio of a run as a folder that any web host serves, or as one HTML file.
+
+    The page shows the samples themselves: look at it before you publish it. An earlier export is
+    replaced; any other file is left alone.
+
+    Parameters
+    ----------
+    run : path, Run, Model or Session
+        A run folder, a run, the file of a model (.safetensors or .onnx), or a model.
+    out : path
+        A file that ends in .html, which opens from a disk, or a folder.
+    source : str or Path, optional
+        What is shown, as for `isthmus.load`; by default the run's own samples.
+    split : str, optional
+        Show only one of "train", "validation" and "test".
+    limit : int, optional
+        Show at most as many samples, spread evenly.
+    methods : sequence of str
+        The maps: "pca", "tsne" and "umap".
+    encoder : Model, optional
+        Whose features take the place of the run's codes.
+    track : callable
+        Shows progress.
+    say : callable
+        Receives one sentence where something was left out or repaired.
+
+    Returns
+    -------
+    dict
+        `out`; `samples`, how many are shown; `bytes` and `files`, of the whole export.
+
+    Raises
+    ------
+    OptionError
+        If `out` holds something else.
+    IsthmusError
+        If the run or the source cannot be shown, or a file cannot be written.
+    """
+    out = Path(out)
+    is_file = out.suffix.lower() in PAGE_SUFFIXES
+    (_require_page if is_file else _require_folder)(out)  # before anything is computed
+    content = _prepare(run, source, encoder, track, say, split, limit, methods)
+    manifest = content.manifest()
+    title = f"{manifest['name']} · Isthmus studio"
+    count, size = (_write_file if is_file else _write_folder)(out, content, title)
+    return {"out": str(out), "samples": manifest["count"], "bytes": size, "files": count}
+
+
+def _prepare(
+    run: Any,
+    source: str | Path | None,
+    encoder: "Model | None",
+    track: Track,
+    say: Any,
+    split: str | None,
+    limit: int | None,
+    methods: Sequence[str],
+) -> "Content":
+    from isthmus.session import Session
+    from isthmus.studio.content import Content
+
+    if not isinstance(run, Session):
+        run = Session(run, encoder=encoder, track=track, say=say)
+    options: dict[str, Any] = {"split": split, "limit": limit, "methods": tuple(methods)}
+    content = Content(run, source, **options, track=track, say=say)
+    content.finish()
+    return content
+
+
+def _data(content: "Content") -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the data by their addresses, one at a time: together they are large."""
+    for path in content.paths():
+        yield f"data/{path}", content.read(path)
+
+
+# -- one file ---------------------------------------------------------------------------------
+
+
+def _write_file(out: Path, content: "Content", title: str) -> tuple[int, int]:
+    def read(name: str) -> bytes:
+        return (PAGE / name).read_bytes()
+
+    parts = join_page(page_files(), read, _data(content), f"{MARKER} {__version__}", title)
+    with atomic_write(out) as file:
+        for part in parts:
+            file.write(part)
+    return 1, out.stat().st_size
+
+
+def _require_page(out: Path) -> None:
+    """Reject a path for one file that is taken by something else."""
+    require_writable_place(out)
+    if out.exists() and not _is_our_page(out):
+        raise OptionError(f"{out} exists and is no export of the studio; choose another name.")
+
+
+def _is_our_page(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return f'<meta name="generator" content="{MARKER} '.encode() in opened.read(HEAD_BYTES)
+
+
+# -- a folder ---------------------------------------------------------------------------------
+
+
+def _write_folder(out: Path, content: "Content", title: str) -> tuple[int, int]:
+    known = _read_list(out)
+    if known:
+        return _replace(out, known, _folder_files(content, title))
+    temporary = out.absolute().with_name(f".{out.absolute().name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        result = _replace(temporary, {}, _folder_files(content, title))
+        temporary.rename(out.absolute())  # over an empty folder, too
+    except OSError as error:
+        raise IsthmusError(f"{out} cannot be written: {first_sentence(error)}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return result
+
+
+def _folder_files(content: "Content", title: str) -> Iterator[tuple[str, bytes]]:
+    """Yield all files; the page last, which is of no use without the others."""
+    yield from _data(content)
+    for name in page_files():
+        if name != "index.html":
+            yield name, (PAGE / name).read_bytes()
+    page = (PAGE / "index.html").read_text(encoding="utf-8")
+    marker = f"{MARKER} {__version__}"
+    yield "index.html", with_head(page, FOLDER, marker, title).encode()
+
+
+def _replace(
+    out: Path, known: dict[str, str], files: Iterator[tuple[str, bytes]]
+) -> tuple[int, int]:
+    """Write files into a folder and remove those of the last export; return count and size."""
+    written: dict[str, str] = {}
+    size = 0
+    for name, content in files:
+        if name not in known and (out / name).exists():
+            raise OptionError(f"{out / name} is not of the export that {out} holds; move it away.")
+        write_bytes(out / name, content)
+        written[name] = fingerprint(content)
+        size += len(content)
+    for name in known.keys() - written.keys():
+        (out / name).unlink(missing_ok=True)
+    _write_list(out, written)
+    return len(written), size
+
+
+def _require_folder(out: Path) -> None:
+    """Reject a path for a folder that is taken by something else.
+
+    Raises
+    ------
+    OptionError
+        If it is a file, a run, a folder of other files, or an export that was changed since.
+    """
+    if is_run(out):
+        raise OptionError(f"{out} is a run folder; write the studio to a new one.")
+    if out.exists() and not out.is_dir():
+        raise OptionError(f"{out} is a file; give a new folder, or a name that ends in .html.")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise OptionError(f"{out} cannot be written: {above} is not a folder.")
+    known = _read_list(out)
+    if known is None and out.is_dir() and any(out.iterdir()):
+        raise OptionError(f"{out} is not empty and no export of the studio; give a new folder.")
+    if out.absolute() == Path.cwd() and not known:
+        raise OptionError(f"{out} is the current folder; give a new one, such as {out / 'site'}.")
+    for name, written in (known or {}).items():
+        file = out / name
+        if file.exists() and fingerprint(file.read_bytes()) != written:
+            raise OptionError(f"{file} was changed since it was exported; give a new folder.")
+
+
+def _read_list(out: Path) -> dict[str, str] | None:
+    """Return the files of an earlier export with their fingerprints, or None if there is none."""
+    try:
+        content = json.loads((out / LIST).read_bytes())
+        files: dict[str, str] = content["files"]
+        # A list that somebody wrote could name files that are not below the folder.
+        is_ours = content["made_by"] == MARKER and all(map(_is_below, files))
+    except DAMAGE:
+        return None
+    return files if is_ours else None
+
+
+def _is_below(name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _write_list(out: Path, files: dict[str, str]) -> None:
+    content = {"made_by": MARKER, "version": __version__, "files": dict(sorted(files.items()))}
+    write_bytes(out / LIST, (json.dumps(content, indent=1) + "\n").encode())

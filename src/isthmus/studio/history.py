@@ -1,0 +1,46 @@
+"""The history of a run as a page shows it, also while the run is in training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from isthmus.inference.model import Model
+from isthmus.session import Session
+from isthmus.studio.choice import read_record
+from isthmus.training.store import FolderStore, Store, is_in_training
+
+HISTORY = "history.jsonl"
+
+
+def store_of(session: Session) -> Store | None:
+    """Return the files of the session's run, None of a model without one; torch is not loaded."""
+    source = session.source
+    if isinstance(source, Model):
+        return None
+    if isinstance(source, str | Path):
+        return FolderStore(Path(source)) if Path(source).is_dir() else None
+    return source.store
+
+
+def read_history(session: Session) -> dict[str, Any]:
+    """Return the lines of the history as they are now, and what training aims at.
+
+    Returns
+    -------
+    dict
+        `lines`, as in history.jsonl; `epochs`, `patience` and `loss` of the training config; and
+        `is_training`, whether somebody trains the run now.
+    """
+    store, record = store_of(session), read_record(session)
+    config = record.get("training_config", {})
+    content = b"" if store is None else store.read(HISTORY) or b""
+    return {
+        "lines": [json.loads(line) for line in content.splitlines()],
+        **{name: config.get(name) for name in ("epochs", "patience", "loss")},
+        "is_training": store is not None and is_training(store),
+    }
+
+
+def is_training(store: Store) -> bool:
+    """Return whether somebody trains the run now."""
+    return isinstance(store, FolderStore) and is_in_training(store.path)

@@ -1,0 +1,52 @@
+/** Shares of classes as bars with their names. */
+
+import { categoryColor } from "./colors.js";
+import { make } from "./dom.js";
+
+/**
+ * Return a list of the largest shares, as bars.
+ *
+ * @param {ArrayLike<number>} shares from 0 to 1
+ * @param {string[]} names
+ * @param {{limit?: number, label?: string}} [options]
+ */
+export function makeBars(shares, names, { limit = 10, label = "Probabilities" } = {}) {
+  const order = [...names.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, limit);
+  const items = order.map((i) => makeBar(names[i], shares[i], categoryColor(i)));
+  return make("ul", { class: "count-list", "aria-label": label }, items);
+}
+
+/**
+ * @param {string} name
+ * @param {number} share
+ * @param {string} color
+ */
+function makeBar(name, share, color) {
+  const bar = make("span", { class: "bar" });
+  bar.style.width = `${100 * share}%`;
+  bar.style.background = color;
+  const label = make("span", { class: "label", text: name, title: name, dir: "auto" });
+  return make("li", {}, [label, make("span", { class: "track" }, [bar]), make("span", { text: formatShare(share) })]);
+}
+
+/**
+ * Format a share as a percentage.
+ *
+ * @param {number} share
+ */
+export function formatShare(share) {
+  return `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)}%`;
+}
+
+/**
+ * Return the probabilities of logits.
+ *
+ * @param {Float32Array} logits
+ * @returns {Float32Array}
+ */
+export function softmax(logits) {
+  const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = logits.map((logit) => Math.exp(logit - most));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((weight) => weight / sum);
+}

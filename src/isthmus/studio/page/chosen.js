@@ -1,0 +1,106 @@
+/** The chosen sample: which it is, and what is known of it. */
+
+/** @import { Column, Context } from "./types.js" */
+/** @import { State } from "./state.js" */
+/** @import { Store } from "./store.js" */
+
+import { categoryColor, NO_CATEGORY } from "./colors.js";
+import { formatNumber, make } from "./dom.js";
+
+/**
+ * Return the row of the chosen sample, or -1.
+ *
+ * @param {{state: State, store: Store}} context
+ */
+export function chosenRow({ state, store }) {
+  const text = state.get("sample");
+  const row = text === "" ? -1 : Number(text);
+  return Number.isInteger(row) && row >= 0 && row < store.manifest.count ? row : -1;
+}
+
+/**
+ * Return a sample's category, or -1 if it has none.
+ *
+ * @param {Column} column
+ * @param {number} row
+ */
+export function categoryOf({ values }, row) {
+  const none = values instanceof Uint8Array ? 255 : 65535;
+  return values[row] === none ? -1 : values[row];
+}
+
+/**
+ * Return what a column says of a sample, as people read it.
+ *
+ * @param {Column} column
+ * @param {number} row
+ */
+export function formatValue(column, row) {
+  if (column.kind === "number") {
+    return formatNumber(column.values[row]);
+  }
+  const category = categoryOf(column, row);
+  return category < 0 ? "none" : (column.names[category] ?? String(category));
+}
+
+/**
+ * Return the color of a sample's class.
+ *
+ * @param {Column | null} column
+ * @param {number} row
+ */
+export function classColor(column, row) {
+  const category = column ? categoryOf(column, row) : -1;
+  return category < 0 ? NO_CATEGORY : categoryColor(category);
+}
+
+/**
+ * Return the column of the classes, or null if there are none.
+ *
+ * @param {Store} store
+ * @returns {Promise<Column | null>}
+ */
+export async function classColumn(store) {
+  return store.hasColumn("class") ? store.column("class") : null;
+}
+
+/**
+ * Return all columns.
+ *
+ * @param {Store} store
+ * @returns {Promise<Column[]>}
+ */
+export function allColumns(store) {
+  return Promise.all(store.manifest.columns.map(({ name }) => store.column(name)));
+}
+
+/**
+ * Fill an element with a sample's picture, name and columns.
+ *
+ * @param {Context} context
+ * @param {HTMLElement} element
+ * @param {number} row
+ * @param {() => boolean} isLatest
+ */
+export async function showSample({ store }, element, row, isLatest) {
+  const [[name], columns] = await Promise.all([store.names([row]), allColumns(store)]);
+  if (!isLatest()) {
+    return;
+  }
+  const picture = store.thumbnail(row, `sample ${name}`);
+  picture.classList.add("large");
+  const classes = columns.find((column) => column.name === "class") ?? null;
+  picture.style.borderColor = classColor(classes, row);
+  const facts = make("dl", { class: "facts" }, columns.flatMap((column) => fact(column, row)));
+  const title = make("p", { class: "name", text: name, dir: "auto", title: name });
+  element.replaceChildren(picture, make("div", {}, [title, facts]));
+}
+
+/**
+ * @param {Column} column
+ * @param {number} row
+ */
+function fact(column, row) {
+  const value = make("dd", { text: formatValue(column, row), dir: "auto" });
+  return [make("dt", { text: column.title }), value];
+}

@@ -1,0 +1,74 @@
+/** The samples whose codes are nearest to a code: found in the page, or by the server. */
+
+/** @import { Context } from "./types.js" */
+
+import { ask } from "./files.js";
+
+/**
+ * @typedef {Object} Neighbors
+ * @property {number[]} rows the nearest first
+ * @property {number[]} distances Euclidean, between codes
+ */
+
+/**
+ * Find the nearest samples of a code.
+ *
+ * @param {Context} context
+ * @param {Float32Array} code
+ * @param {number} k
+ * @param {{category?: number, except?: number}} [options] the only class that is searched, and the row
+ *   of a sample that is not its own neighbor
+ * @returns {Promise<Neighbors>}
+ */
+export async function findSimilar(context, code, k, { category = -1, except = -1 } = {}) {
+  if (!context.store.manifest.codes.in_page) {
+    return askNeighbors(code, k, category, except);
+  }
+  const allowed = await samplesOf(context, category);
+  const found = await context.engine.nearest(code, k, allowed, { without: except });
+  return { rows: [...found.rows], distances: [...found.distances] };
+}
+
+/**
+ * @param {Float32Array} code
+ * @param {number} k
+ * @param {number} category
+ * @param {number} except
+ * @returns {Promise<Neighbors>}
+ */
+async function askNeighbors(code, k, category, except) {
+  const filter = category < 0 ? {} : { column: "class", value: category };
+  const more = except < 0 ? 0 : 1; // the sample itself is found, too
+  const body = JSON.stringify({ code: [...code], k: k + more, ...filter });
+  const headers = { "Content-Type": "application/json" };
+  const answer = await ask("neighbors", { method: "POST", headers, body });
+  return without(await answer.json(), except, k);
+}
+
+/**
+ * Return for each sample whether it is of a class, or null for all classes.
+ *
+ * @param {Context} context
+ * @param {number} category
+ * @returns {Promise<Uint8Array | null>}
+ */
+async function samplesOf({ store }, category) {
+  if (category < 0) {
+    return null;
+  }
+  const { values } = await store.column("class");
+  return Uint8Array.from(values, (value) => Number(value === category));
+}
+
+/**
+ * Leave a row out of neighbors, or the last one.
+ *
+ * @param {Neighbors} found
+ * @param {number} except
+ * @param {number} k
+ * @returns {Neighbors}
+ */
+function without({ rows, distances }, except, k) {
+  const kept = [...rows.keys()].filter((i) => rows[i] !== except).slice(0, k);
+  return { rows: kept.map((i) => rows[i]), distances: kept.map((i) => distances[i]) };
+}

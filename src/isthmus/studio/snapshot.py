@@ -1,0 +1,413 @@
+"""`Snapshot`: what the studio has of one model and one choice of samples."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track
+from isthmus.errors import IsthmusError, RunError
+from isthmus.files import fingerprint
+from isthmus.inference.model import Model
+from isthmus.latent.codes import Codes
+from isthmus.latent.maps import Map
+from isthmus.session import Session
+from isthmus.studio import sample_files
+from isthmus.studio.choice import (
+    Choice,
+    Shown,
+    data_key,
+    is_available,
+    load_shown,
+    model_key,
+    read_record,
+)
+from isthmus.studio.epochs import describe_epochs, epoch_files, find_rows, read_epoch_file
+from isthmus.studio.maps import available_methods, measure_map, write_map
+from isthmus.studio.model_files import write_model_files
+from isthmus.studio.networks import NO_NETWORKS, write_networks
+from isthmus.studio.sample_files import draw_sheet, names_count, sheet_names, write_sample_files
+from isthmus.studio.statistics import measure_drift
+from isthmus.studio.storage import Storage
+
+QUICK_METHODS = ("pca", "code")
+FOLDER = "studio"  # in the run folder
+MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
+NETWORKS, DRIFT, QUALITY, SHEETS = "networks", "drift", "quality", "sheets"  # what may be pending
+
+Say = Callable[[str], None]
+
+
+class Snapshot:
+    """Files and arrays of one model and one choice of samples, stored once and then opened.
+
+    Two storages: what depends on the samples alone outlives the weights of a run in training.
+
+    Parameters
+    ----------
+    session : Session
+    choice : Choice
+    model_key : str
+        See `choice.model_key`.
+    root : Path, optional
+        Of the storages; in memory without one.
+    """
+
+    def __init__(
+        self, session: Session, choice: Choice, model_key: str, root: Path | None, data: str
+    ) -> None:
+        self.session, self.choice, self.model_key = session, choice, model_key
+        self.root = root
+        self.key = fingerprint(model_key, choice.key, data)
+        self.sample_storage = Storage(_within(root, f"samples-{choice.key}-{data[:8]}"))
+        self.storage = Storage(_within(root, f"model-{model_key}-{choice.key}-{data[:8]}"))
+        self.of_samples: dict[str, Any] = {}
+        self.of_model: dict[str, Any] = {}
+        self._epochs_seen: list[int] = []
+        self._given_up: set[str] = set()  # parts that need the data, which is gone
+        self._is_data_gone = False
+
+    @classmethod
+    def open(cls, session: Session, choice: Choice, track: Track, say: Say) -> "Snapshot":
+        """Open what is stored of the run as it is now, or compute it.
+
+        Raises
+        ------
+        IsthmusError
+            If the samples cannot be loaded and nothing is stored of them.
+        """
+        root, shown = _find_root(session), None
+        if choice.source is None:
+            data = data_key(session) if read_record(session) else session.samples.fingerprint
+        else:
+            data, shown = _data_of_source(session, choice, root)
+        self = cls(session, choice, model_key(session), root, data)
+        if not self._load_stored():
+            if not _is_writable(root):
+                self = cls(session, choice, self.model_key, None, data)
+            if shown is not None:
+                self.shown = shown
+            self._compute(track, say)
+        self._epochs_seen = self._list_epochs()
+        return self
+
+    def _load_stored(self) -> bool:
+        """Open what is stored; return whether that is all of it."""
+        of_samples, of_model = self.sample_storage.unseal(), self.storage.unseal()
+        self.of_samples, self.of_model = of_samples or {}, of_model or {}
+        return bool(of_samples and of_model)
+
+    def _compute(self, track: Track, say: Say) -> None:
+        """Compute and store what is not stored yet."""
+        try:
+            shown = self.shown
+        except IsthmusError as error:
+            raise RunError(
+                f"{self.name} cannot be shown without its data, and nothing is stored of it with "
+                f"these weights: {error}"
+            ) from error
+        if not self.of_samples:
+            self.of_samples = write_sample_files(
+                self.sample_storage, shown, self.session.preprocessing
+            )
+            self.sample_storage.seal(self.of_samples, self._sample_names())
+        if shown.note:
+            say(shown.note)
+        self.of_model = write_model_files(self.storage, self.session, shown, self.choice, track)
+        self._add_first_maps(track)
+        self._seal()
+        self._remove_stale()
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder or the model's file, never a path."""
+        source = self.session.source
+        if isinstance(source, str | Path):
+            return Path(source).resolve().name
+        path = getattr(source, "path", None) if not _is_in_memory(source) else None
+        return "run" if path is None else Path(path).resolve().name
+
+    @cached_property
+    def source(self) -> str:
+        """What people call the source of the samples: a set's name, or a file's without folders."""
+        source = self.choice.source
+        if source is None:
+            source = read_record(self.session).get("origin", {}).get("source") or "array"
+        return Path(source).name or "array"
+
+    @property
+    def model(self) -> Model:
+        """The model; loading it may take a second."""
+        return self.session.model
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The samples."""
+        try:
+            loaded = load_shown(self.session, self.choice)
+        except IsthmusError:
+            self._is_data_gone = True  # or changed, which looking for it does not show
+            raise
+        return sample_files.require_fitting(loaded, self.model.shape)
+
+    @property
+    def data_available(self) -> bool:
+        """Whether the samples themselves can be loaded."""
+        if "shown" in vars(self):
+            return True
+        return not self._is_data_gone and is_available(self.session, self.choice)
+
+    @property
+    def pending(self) -> list[str]:
+        """What `finish` will make."""
+        return [part for part in self.of_model["pending"] if part not in self._given_up]
+
+    @property
+    def methods(self) -> list[str]:
+        """Maps that can be shown."""
+        return available_methods(self.of_model["code_size"])
+
+    @property
+    def epochs(self) -> dict[str, Any] | None:
+        """What the manifest says of the epochs that the run keeps now."""
+        return describe_epochs(self.session, self.of_model["epoch_rows"])
+
+    @cached_property
+    def codes(self) -> NDArray[np.float32]:
+        """The codes of the samples (N, D)."""
+        return self.storage.column("codes.bin").reshape(-1, self.of_model["code_size"])
+
+    # -- files --------------------------------------------------------------------------------
+
+    def paths(self) -> list[str]:
+        """Return the paths of all files."""
+        sheets = self._sheets()
+        if not self.data_available:  # those that were drawn when it was
+            sheets = [name for name in sheets if self.sample_storage.has(name)]
+        of_model = [*self._model_names(), *self._predicted(), *epoch_files(self.epochs)]
+        return [*self._sample_names(), *sheets, *of_model]
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file; a sheet is drawn when it is first asked for.
+
+        Raises
+        ------
+        KeyError
+            If there is no such file.
+        """
+        if path in self._sample_names():
+            return self._require(self.sample_storage.read(path), path)
+        if path in self._sheets():
+            try:
+                return self._read_sheet(path)
+            except IsthmusError:  # the data is gone
+                raise KeyError(path) from None
+        if path in self._model_names() or path in self._predicted():
+            return self._require(self.storage.read(path), path)
+        return read_epoch_file(self.session, path)
+
+    def _read_sheet(self, path: str) -> bytes:
+        stored = self.sample_storage.read(path)
+        if stored is not None:
+            return stored
+        content = draw_sheet(path, self.shown.samples, self.session.preprocessing)
+        self.sample_storage.write(path, content)
+        return content
+
+    def _require(self, content: bytes | None, path: str) -> bytes:
+        if content is None:
+            raise KeyError(path)
+        return content
+
+    def _sample_names(self) -> list[str]:
+        content = self.of_samples
+        names = [f"names/{number}.json" for number in range(names_count(content["count"]))]
+        signals = [] if content["signals"] is None else [content["signals"]["file"]]
+        return [*names, *(column["file"] for column in content["columns"]), *signals]
+
+    def _sheets(self) -> list[str]:
+        content = self.of_samples
+        patterns = [content["thumbs"]["pattern"]]
+        if content["masks"] is not None:
+            patterns.append(content["masks"]["pattern"])
+        return [name for one in patterns for name in sheet_names(one, content["count"])]
+
+    def _predicted(self) -> list[str]:
+        masks = self.of_model["masks"]
+        return [] if masks is None else sheet_names(masks["predicted"], self.of_samples["count"])
+
+    def _model_names(self) -> list[str]:
+        content = self.of_model
+        names = ["codes.bin", *(column["file"] for column in content["columns"])]
+        if content["class_codes"] is not None:
+            names.append(content["class_codes"]["file"])
+        for entry in content["maps"]:
+            names.append(entry["file"])
+            if entry["decode"].get("fitted"):
+                names.append(entry["decode"]["fitted"])
+        return [*names, *(one["file"] for one in content["networks"].values() if one is not None)]
+
+    # -- what takes long ----------------------------------------------------------------------
+
+    def finish(self, methods: tuple[str, ...], track: Track) -> bool:
+        """Make what is pending, and maps that are missing; return whether there was anything."""
+        before = self.of_model
+        for part in self.pending:
+            try:
+                self._make(part, track)
+            except IsthmusError:
+                if self.data_available:
+                    raise
+                self._given_up.add(part)
+        known = [entry["method"] for entry in self.of_model["maps"]]
+        for method in methods:
+            if method not in known:
+                self.add_map(method, track)
+        return self.of_model is not before
+
+    def add_map(self, method: str, track: Track) -> dict[str, Any]:
+        """Fit, measure and store a map."""
+        fitted_map = self._fit(method, track)
+        entry = write_map(self.storage, fitted_map)
+        entry["quality"] = self._measure(fitted_map)
+        others = [one for one in self.of_model["maps"] if one["method"] != method]
+        self._change(maps=self._in_order([*others, entry]))
+        return entry
+
+    def has_more_epochs(self) -> bool:
+        """Return whether training has kept epochs since this was asked last."""
+        if self.of_model["epoch_rows"] is None:  # training had not begun
+            with suppress(IsthmusError):  # without the data, no epochs are shown
+                indices = None if self.choice.source else self.shown.indices
+                self._change(epoch_rows=find_rows(self.session, indices))
+        before, self._epochs_seen = self._epochs_seen, self._list_epochs()
+        return before != self._epochs_seen
+
+    def _list_epochs(self) -> list[int]:
+        entry = self.epochs
+        return [] if entry is None else list(entry["kept"])
+
+    def _make(self, part: str, track: Track) -> None:
+        pending = [one for one in self.of_model["pending"] if one != part]
+        if part == NETWORKS:
+            networks, note = write_networks(self.storage, self.model)
+            self._change(networks=networks, note=note, pending=pending)
+        elif part == DRIFT:
+            drift = {"quantiles": measure_drift(self.model, self.codes)}
+            statistics = {**self.of_model["code_statistics"], "drift": drift}
+            self._change(code_statistics=statistics, pending=pending)
+        elif part == QUALITY:
+            self._change(
+                maps=[self._measured(one, track) for one in self.of_model["maps"]], pending=pending
+            )
+        else:
+            sheets = self._sheets()[:MAX_SHEETS]
+            for name in track(sheets, len(sheets), "Drawing"):
+                self._read_sheet(name)
+            self._change(pending=pending)
+
+    def _measured(self, entry: dict[str, Any], track: Track) -> dict[str, Any]:
+        if entry["quality"] is not None:
+            return entry
+        return {**entry, "quality": self._measure(self._fit(entry["method"], track))}
+
+    def _add_first_maps(self, track: Track) -> None:
+        methods = ["pca", *(["code"] if "code" in self.methods else [])]
+        entries = [write_map(self.storage, self._fit(method, track)) for method in methods]
+        pending = [NETWORKS, QUALITY, SHEETS]
+        if self.of_model["task"] == "reconstruct":
+            pending.append(DRIFT)
+        self.of_model = {
+            **self.of_model,
+            "maps": self._in_order(entries),
+            "networks": NO_NETWORKS,
+            "pending": pending,
+            "note": "",
+        }
+
+    def _in_order(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted(entries, key=lambda entry: self.methods.index(entry["method"]))
+
+    def _fit(self, method: str, track: Track) -> Map:
+        codes = self._codes_with_items()
+        # Of weights that change in every epoch, only maps that take long are worth a file.
+        if self.root is None or method in QUICK_METHODS:
+            return self.session.map(codes, method)
+        return self.session.stored_map(codes, method)[0]
+
+    def _measure(self, fitted_map: Map) -> dict[str, Any]:
+        samples = self.shown.samples if self.data_available else None
+        return measure_map(self.session, fitted_map, self._codes_with_items(), samples)
+
+    def _codes_with_items(self) -> Codes:
+        samples = self.shown.samples
+        return Codes(
+            self.codes,
+            sample_files.items_of(samples),
+            shape=(self.codes.shape[1],),
+            model_fingerprint=self.model.fingerprint,
+            origin=samples.origin,
+        )
+
+    # -- storing ------------------------------------------------------------------------------
+
+    def _change(self, **parts: Any) -> None:
+        self.of_model = {**self.of_model, **parts}
+        self._seal()
+
+    def _seal(self) -> None:
+        self.storage.seal(self.of_model, [*self._model_names(), *self._predicted()])
+
+    def _remove_stale(self) -> None:
+        """Remove what is stored of other weights: they are gone, and so will not be shown."""
+        if self.root is None:
+            return
+        for folder in self.root.glob("model-*"):
+            if not folder.name.startswith(f"model-{self.model_key}-"):
+                Storage(folder).remove()
+
+
+def _find_root(session: Session) -> Path | None:
+    """Return where files are stored, None for a run in memory."""
+    try:
+        return session.folder / FOLDER
+    except IsthmusError:
+        return None
+
+
+def _within(root: Path | None, name: str) -> Path | None:
+    return None if root is None else root / name
+
+
+def _is_writable(root: Path | None) -> bool:
+    """Return whether files can be stored, as in a run folder of one's own."""
+    if root is None:
+        return False
+    existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    return os.access(existing, os.W_OK)
+
+
+def _is_in_memory(source: object) -> bool:
+    return bool(getattr(source, "is_in_memory", False))
+
+
+def _data_of_source(
+    session: Session, choice: Choice, root: Path | None
+) -> tuple[str, Shown | None]:
+    """Return the fingerprint of the samples of a source, and the samples unless they are gone."""
+    try:
+        loaded = load_shown(session, choice)
+        loaded = sample_files.require_fitting(loaded, session.model.shape)
+        return loaded.samples.fingerprint, loaded
+    except IsthmusError:
+        stored = [] if root is None else sorted(root.glob(f"samples-{choice.key}-*"))
+        if not stored:
+            raise
+        return stored[0].name.rpartition("-")[2], None

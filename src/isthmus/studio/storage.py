@@ -1,0 +1,127 @@
+"""`Storage`: the files that the studio has computed, in a folder or in memory."""
+
+import io
+import json
+import shutil
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.errors import IsthmusError
+from isthmus.files import DAMAGE, write_bytes
+from isthmus.studio import columns
+
+LIST = "stored.json"  # written last: it makes the other files count
+CHECKED_BYTES = 2**22  # at the start of each file, by which damage is noticed
+
+
+class Storage:
+    """Named files, each whole or absent.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where they are; without one they are kept in memory.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._files: dict[str, bytes] = {}
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, or None if there is none."""
+        if self.folder is None:
+            return self._files.get(name)
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def has(self, name: str) -> bool:
+        """Return whether there is such a file."""
+        return name in self._files if self.folder is None else (self.folder / name).is_file()
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file that is there."""
+        if self.folder is None:
+            return len(self._files[name])
+        return (self.folder / name).stat().st_size
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write or replace a file."""
+        if self.folder is None:
+            self._files[name] = content
+        else:
+            write_bytes(self.folder / name, content)
+
+    def write_column(
+        self, name: str, blocks: Iterable[NDArray[np.float32]], shape: tuple[int, ...]
+    ) -> None:
+        """Write a column of float32 block by block; see `columns.write_blocks`."""
+        if self.folder is None:
+            content = io.BytesIO(columns.header(np.dtype(np.float32), shape))
+            content.seek(0, io.SEEK_END)
+            for block in blocks:
+                content.write(np.ascontiguousarray(block, "<f4").data)
+            self._files[name] = content.getvalue()
+        else:
+            columns.write_blocks(self.folder / name, blocks, shape)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return the array of a column, by memory map where it is a file.
+
+        Raises
+        ------
+        IsthmusError
+            If it is missing or damaged.
+        """
+        if self.folder is None:
+            return columns.unpack(self._files[name])
+        try:
+            return columns.open_column(self.folder / name)
+        except OSError as error:
+            raise IsthmusError(f"{name} of the studio is missing.") from error
+
+    def remove(self) -> None:
+        """Remove all files."""
+        self._files.clear()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- what belongs together ----------------------------------------------------------------
+
+    def seal(self, content: dict[str, Any], names: Iterable[str]) -> None:
+        """Write a description of files that are complete, with what tells whether one is damaged.
+
+        Parameters
+        ----------
+        content : dict
+            Comes back from `unseal`.
+        names : iterable of str
+            The files that must be there.
+        """
+        checks = {name: self._check(name) for name in sorted(set(names))}
+        self.write(LIST, json.dumps({"content": content, "files": checks}).encode())
+
+    def unseal(self) -> dict[str, Any] | None:
+        """Return what was sealed, or None if that or any of its files is missing or damaged."""
+        with suppress(*DAMAGE):
+            stored = json.loads(self.read(LIST) or b"")
+            content: dict[str, Any] = stored["content"]
+            if all(self._check(name) == check for name, check in stored["files"].items()):
+                return content
+        return None
+
+    def _check(self, name: str) -> list[int]:
+        """Return the size of a file and the CRC-32 of its first 4 MB."""
+        if self.folder is None:
+            start = self._files[name][:CHECKED_BYTES]
+        else:
+            with (self.folder / name).open("rb") as file:
+                start = file.read(CHECKED_BYTES)
+        return [self.size(name), zlib.crc32(start)]

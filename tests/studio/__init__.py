@@ -1,0 +1,1 @@
+"""Tests of the studio: its server, its exports, and its page in a browser."""
