@@ -30,6 +30,7 @@ SLOW_FILES = {
     "test_completion",
     "test_denoising",
     "test_encoders",
+    "test_engine",
     "test_errors",
     "test_evaluate",
     "test_export",
