@@ -171,7 +171,8 @@ class Legend {
     }
     for (const { level, count } of this.entries) {
       const all = formatNumber(counts[level]);
-      count.textContent = mask ? `${formatNumber(selected[level])} of ${all}` : all;
+      count.title = mask ? "selected / all" : "";
+      count.textContent = mask ? `${formatNumber(selected[level])} / ${all}` : all;
     }
   }
 }

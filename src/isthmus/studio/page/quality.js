@@ -76,7 +76,7 @@ export function makeQuality({ store, state }) {
  * @param {MapEntry} entry
  * @returns {HTMLElement[]}
  */
-function summarize({ title, quality }) {
+function summarize({ title, quality, decode }) {
   const parts = measured(quality).slice(0, ALWAYS).map((measure) =>
     make("span", { class: "measure", title: `${measure.title}: ${measure.meaning}` }, [
       `${measure.short} `,
@@ -84,6 +84,11 @@ function summarize({ title, quality }) {
       ...compare(measure, quality),
     ]),
   );
+  if (decode.kind === "linear") {
+    const share = decode.explained.reduce((a, b) => a + b, 0);
+    const meaning = "How much of the codes' variance the two axes hold.";
+    parts.push(make("span", { class: "measure", title: meaning }, ["Variance ", make("b", { text: percent(share) })]));
+  }
   return [make("span", { class: "measure method", text: title }), ...parts];
 }
 
@@ -125,7 +130,7 @@ function notes(decode, quality) {
     `Measured on ${formatNumber(quality.measured)} samples with ${quality.neighbors} neighbors. In brackets: PCA of the raw pixels, which anybody gets without a model.`,
   ];
   if (decode.kind === "linear" && decode.explained.length === 2) {
-    const [first, second] = decode.explained.map((share) => `${(100 * share).toFixed(0)}%`);
+    const [first, second] = decode.explained.map(percent);
     texts.push(`The two axes hold ${first} and ${second} of the codes' variance.`);
   }
   return texts.map((text) => make("p", { class: "quiet", text }));
@@ -150,5 +155,10 @@ function hasValue(measure, quality) {
  */
 function format(measure, quality) {
   const value = /** @type {number} */ (measure.value(quality));
-  return measure.isShare ? `${(100 * value).toFixed(0)}%` : value.toFixed(2);
+  return measure.isShare ? percent(value) : value.toFixed(2);
+}
+
+/** @param {number} share */
+function percent(share) {
+  return `${(100 * share).toFixed(0)}%`;
 }
