@@ -25,9 +25,13 @@ const DEFAULTS = {
   epoch: "", // the epoch whose pictures are shown
   filter: "", // the category that a search is limited to
   k: "", // how many neighbors a search shows
+  split: "", // the split that a confusion matrix counts: a name, or "all"
   sort: "", // the column that sorts the selection, with a minus from the largest: "-loss"
   theme: "", // light or dark; otherwise as the system has it
 };
+
+/** Milliseconds after the last of many small changes until the address tells it. */
+const SETTLED = 250;
 
 /** @typedef {keyof typeof DEFAULTS} Key */
 /** @typedef {Partial<Record<Key, string>>} Changes */
@@ -39,10 +43,14 @@ export class State {
     this.values = { ...DEFAULTS };
     /** @type {{keys: Key[], listener: () => void}[]} */
     this.listeners = [];
+    /** The address of changes that are no step, until it is written. */
+    this.waiting = "";
+    this.timer = 0;
     Object.assign(this.values, this.fromAddress());
     for (const event of ["popstate", "hashchange"]) {
       addEventListener(event, () => this.restore());
     }
+    addEventListener("pagehide", () => this.settle());
   }
 
   /**
@@ -102,6 +110,7 @@ export class State {
 
   /** Take what the address says now. */
   restore() {
+    this.waiting = ""; // it was of the address before
     this.tell(this.assign({ ...DEFAULTS, ...this.fromAddress() }));
   }
 
@@ -127,9 +136,21 @@ export class State {
     const pairs = told.map((key) => `${key}=${encodeValue(this.values[key])}`);
     const address = `#${pairs.join("&")}`;
     if (isStep) {
+      this.settle();
       history.pushState(null, "", address);
     } else {
-      history.replaceState(null, "", address);
+      // Browsers refuse to write as often as a slider moves.
+      this.waiting = address;
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.settle(), SETTLED);
+    }
+  }
+
+  /** Write what waits into the address. */
+  settle() {
+    if (this.waiting) {
+      history.replaceState(null, "", this.waiting);
+      this.waiting = "";
     }
   }
 }

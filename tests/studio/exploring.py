@@ -1,0 +1,84 @@
+"""How tests read the page's pictures, and what Python says they must be."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus import Session
+from isthmus.latent.maps import Map
+
+READ = """canvas => {
+    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return {width: canvas.width, height: canvas.height, data: Array.from(data)};
+}"""
+QUIET = """() => [...document.querySelectorAll("#decoder .meter-box:not([hidden]) .meter-words")]
+    .every(words => words.textContent !== "…")"""
+
+
+def read_picture(page: Any, selector: str) -> NDArray[np.uint8]:
+    """Return the pixels (H, W, 3) of a canvas."""
+    found = page.locator(selector).first.evaluate(READ)
+    pixels = np.array(found["data"], np.uint8)
+    return pixels.reshape(found["height"], found["width"], 4)[..., :3]
+
+
+def read_decoded(page: Any) -> NDArray[np.uint8]:
+    """Return the decoded picture, once the gauge says that it has come to rest."""
+    page.wait_for_timeout(50)
+    page.wait_for_function(QUIET)
+    return read_picture(page, "#decoder .drawn canvas")
+
+
+def as_colors(sample: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return an image (H, W, C) as it is shown: (H, W, 3)."""
+    return np.broadcast_to(sample, (*sample.shape[:2], 3)) if sample.shape[2] == 1 else sample
+
+
+def differ(picture: NDArray[Any], sample: NDArray[Any]) -> int:
+    """Return by how many of 255 steps a picture and a sample differ at most."""
+    return int(np.abs(picture.astype(int) - as_colors(sample).astype(int)).max())
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A run as Python has it: what the page must show."""
+
+    session: Session
+
+    def decode(self, code: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the picture (H, W, C) of one code (D,)."""
+        decoded = self.session.trained.decode(np.asarray(code, np.float32)[None])
+        picture: NDArray[np.uint8] = decoded[0]
+        return picture
+
+    @property
+    def z(self) -> NDArray[np.float32]:
+        return self.session.codes().z
+
+    def map(self, method: str) -> Map:
+        return self.session.map(self.session.codes(), method)
+
+    def code_at(self, method: str, x: float, y: float) -> NDArray[Any]:
+        """Return the code at a place on a map."""
+        shown = self.map(method)
+        if method == "code":
+            return np.array([x, y])
+        if method == "pca":
+            code: NDArray[Any] = shown.params["mean"] + [x, y] @ shown.params["components"]
+            return code
+        fitted, points = shown.params["z"], shown.params["xy"]
+        apart = np.linalg.norm(points - [x, y], axis=1)
+        near = apart.argsort(kind="stable")[:5]
+        weights = 1 / np.maximum(apart[near], shown.params["spacing"]) ** 2
+        mean: NDArray[Any] = weights @ fitted[near] / weights.sum()
+        return mean
+
+
+def read_code(page: Any) -> NDArray[np.float32]:
+    """Return the code that the address names."""
+    address = page.evaluate("location.hash.slice(1)")
+    parts = dict(part.split("=", 1) for part in address.split("&") if "=" in part)
+    return np.array(json.loads(f"[{parts.get('code', '')}]"), np.float32)
