@@ -215,7 +215,7 @@ export class MapView {
     if (this.size.width < 600) {
       return { left: 16, right: 16, top: 56, bottom: 56 };
     }
-    const legend = this.element.querySelector(".legend");
+    const legend = this.element.querySelector(".map-legend");
     return { left: 60, right: 30 + (legend?.clientWidth ?? 0), top: 24, bottom: 56 };
   }
 

@@ -56,8 +56,8 @@ const ALWAYS = 3;
  */
 export function makeQuality({ store, state }) {
   const summary = make("summary");
-  const content = make("div", { class: "content" });
-  const element = make("details", { class: "quality card", "aria-label": "Quality of the map" }, [summary, content]);
+  const content = make("div", { class: "map-card-content" });
+  const element = make("details", { class: "map-quality map-card", "aria-label": "Quality of the map" }, [summary, content]);
   const update = () => {
     const entry = store.map(state.get("map")) ?? store.manifest.maps[0];
     element.hidden = !entry;
@@ -78,7 +78,7 @@ export function makeQuality({ store, state }) {
  */
 function summarize({ title, quality, decode }) {
   const parts = measured(quality).slice(0, ALWAYS).map((measure) =>
-    make("span", { class: "measure", title: `${measure.title}: ${measure.meaning}` }, [
+    make("span", { class: "map-measure", title: `${measure.title}: ${measure.meaning}` }, [
       `${measure.short} `,
       make("b", { text: format(measure, quality) }),
       ...compare(measure, quality),
@@ -87,9 +87,9 @@ function summarize({ title, quality, decode }) {
   if (decode.kind === "linear") {
     const share = decode.explained.reduce((a, b) => a + b, 0);
     const meaning = "How much of the codes' variance the two axes hold.";
-    parts.push(make("span", { class: "measure", title: meaning }, ["Variance ", make("b", { text: percent(share) })]));
+    parts.push(make("span", { class: "map-measure", title: meaning }, ["Variance ", make("b", { text: percent(share) })]));
   }
-  return [make("span", { class: "measure method", text: title }), ...parts];
+  return [make("span", { class: "map-measure map-method", text: title }), ...parts];
 }
 
 /**
@@ -114,7 +114,7 @@ function explain({ decode, quality, title }) {
       make("th", { scope: "row", text: measure.title }),
       make("td", { text: format(measure, quality) }),
       ...(raw ? [make("td", { text: hasValue(measure, raw) ? format(measure, raw) : "–" })] : []),
-      make("td", { class: "meaning", text: measure.meaning }),
+      make("td", { class: "measure-meaning", text: measure.meaning }),
     ]),
   );
   const head = make("tr", {}, heads.map((text) => make("th", { scope: "col", text })));
