@@ -11,7 +11,8 @@ from isthmus.data.cache import Track, untracked
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.files import DAMAGE, atomic_write, fingerprint, require_writable_place, write_bytes
 from isthmus.studio.assets import PAGE, page_files
-from isthmus.studio.single import FOLDER_POLICY, join_page, with_head
+from isthmus.studio.policy import FOLDER
+from isthmus.studio.single import join_page, with_head
 from isthmus.training.store import is_run
 from isthmus.version import __version__
 
@@ -166,7 +167,7 @@ def _folder_files(content: "Content", title: str) -> Iterator[tuple[str, bytes]]
             yield name, (PAGE / name).read_bytes()
     page = (PAGE / "index.html").read_text(encoding="utf-8")
     marker = f"{MARKER} {__version__}"
-    yield "index.html", with_head(page, FOLDER_POLICY, marker, title).encode()
+    yield "index.html", with_head(page, FOLDER, marker, title).encode()
 
 
 def _replace(

@@ -112,7 +112,7 @@ def parse(name: str, text: str) -> Module:
     for place in reversed(places):
         rest, blank = (one[:place] + one[place + len("export ") :] for one in (rest, blank))
     if other := OTHER.search(blank):
-        line = rest[other.start() :].splitlines()[0].strip()
+        line = rest.splitlines()[rest[: other.start()].count("\n")].strip()
         raise IsthmusError(f"{name} cannot be joined with others because of its line {line!r}.")
     return Module(name, imports, exports, rest.strip("\n"))
 

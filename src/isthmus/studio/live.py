@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SECONDS_BETWEEN_LOOKS = 0.01
 SECONDS_TO_STOP = 1.0
 REST = 4.0  # times as long as a refresh took, until the next: a fifth of the time at most
 
@@ -51,7 +52,7 @@ class Live:
         self.events = events
         self._prepare, self._shown = prepare, track
         self._prepared: Future[Content] = Future()
-        self._prepared.set_running_or_notify_cancel()  # else who stops waiting would cancel it
+        self._is_interrupted = False
         self._lock = threading.Lock()
         self._jobs: set[str] = set()
         self._next_refresh = 0.0
@@ -75,8 +76,18 @@ class Live:
         return self._prepared.done() and self.failure is None
 
     async def content(self) -> "Content":
-        """Return the content, once it is prepared."""
-        return await asyncio.wrap_future(self._prepared)
+        """Return the content, once it is prepared.
+
+        Raises
+        ------
+        InterruptionError
+            If the server ends before.
+        """
+        while not self._prepared.done():
+            if self._is_interrupted:
+                raise InterruptionError("The studio has ended.")
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        return self._prepared.result()
 
     def add_map(self, method: str) -> None:
         """Fit another map in a thread, unless that is being done."""
@@ -106,6 +117,7 @@ class Live:
 
     def interrupt(self) -> None:
         """Stop what is computed at its next batch."""
+        self._is_interrupted = True
         self._session.interrupt()
 
     def stop(self) -> bool:

@@ -15,28 +15,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from isthmus.studio import policy
+
 METHODS = ("GET", "HEAD", "POST")
-POLICY = {  # of a page that loads only its own files and cannot be shown inside another page
-    "default-src": "'none'",
-    "script-src": "'self' 'wasm-unsafe-eval'",
-    "worker-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self' blob: data:",
-    "connect-src": "'self'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-    "frame-ancestors": "'none'",
-}
 NO_KEY = "Open the link that isthmus studio printed; this address alone opens nothing."
 
-
-def write_policy(policy: dict[str, str]) -> str:
-    """Return a content security policy as one line."""
-    return "; ".join(f"{name} {value}" for name, value in policy.items())
-
-
 HEADERS = {
-    "Content-Security-Policy": write_policy(POLICY),
+    "Content-Security-Policy": policy.write(policy.LIVE),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",

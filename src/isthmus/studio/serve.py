@@ -7,6 +7,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from isthmus.training.run import Run
 
 HOST = "127.0.0.1"
+SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_END = 2  # for requests that are answered when the server is stopped
 
 
@@ -135,15 +137,36 @@ def _serve(
         # Some browsers return only when they are closed.
         threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
     try:
-        asyncio.run(server.serve([listener]))
-    except KeyboardInterrupt:  # uvicorn has ended everything and passes it on
-        pass
+        _run(server, listener)
     finally:
         is_over.set()
         is_idle = live.stop()
     if live.failure is not None and not isinstance(live.failure, InterruptionError):
         raise live.failure
     return is_idle
+
+
+def _run(server: Any, listener: socket.socket) -> None:
+    """Run a server until it ends by itself or by Ctrl-C."""
+    # In a thread: a notebook has a loop of its own in the thread that calls this.
+    ended: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            asyncio.run(server.serve([listener]))
+        except BaseException as error:  # raised where somebody can see it
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    threading.Thread(target=run, name="studio server", daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt):
+        while not ended.done():
+            with contextlib.suppress(TimeoutError):
+                ended.result(SECONDS_BETWEEN_LOOKS)  # Windows heeds Ctrl-C only in between
+    server.should_exit = True
+    with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: without waiting
+        ended.result(SECONDS_TO_END + 1)
 
 
 def _uvicorn(guard: "ASGIApp", live: "Live") -> Any:

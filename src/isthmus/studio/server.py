@@ -246,7 +246,7 @@ def _codes(content: bytes, size: int) -> NDArray[np.float32]:
         raise HTTPException(400, f"The body is a column of codes (n, {size:,}) of float32.")
     if len(z) > MAX_ROWS or not np.isfinite(z).all():
         raise HTTPException(400, f"Codes are finite, and at most {MAX_ROWS:,} at once.")
-    return z
+    return z.copy()  # torch warns of arrays that it may not write to
 
 
 def _filter(content: "Content", asked: dict[str, Any]) -> tuple[str | None, int | None]:

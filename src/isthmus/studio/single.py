@@ -8,34 +8,23 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from isthmus.errors import IsthmusError
+from isthmus.studio import policy
 from isthmus.studio.linker import link
-from isthmus.studio.security import write_policy
+from isthmus.studio.policy import Policy
 
 STYLE = re.compile(r'[ \t]*<link rel="stylesheet" href="([^"]+)">\n?')
 SCRIPT = re.compile(r'[ \t]*<script type="module" src="([^"]+)"></script>\n?')
 WORKER = ".worker.js"
-# What a page may not load from elsewhere, as it is one file, and what a folder lacks of a server's
-# headers; `frame-ancestors` means nothing in a page itself.
-FOLDER_POLICY = {
-    "default-src": "'none'",
-    "script-src": "'self' 'wasm-unsafe-eval'",
-    "worker-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self' blob: data:",
-    "connect-src": "'self'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-}
 
 
-def with_head(page: str, policy: dict[str, str], marker: str, title: str) -> str:
+def with_head(page: str, allowed: Policy, marker: str, title: str) -> str:
     """Return a page with its policy, what made it, and its title.
 
     The policy comes first: it holds for what stands below it.
     """
     lines = (
         '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{write_policy(policy)}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy.write(allowed)}">',
         '<meta name="referrer" content="no-referrer">',
         f'<meta name="generator" content="{html.escape(marker)}">',
     )
@@ -76,15 +65,8 @@ def join_page(
     (entry,) = SCRIPT.findall(page)
     script = _escape(link(entry, text))
     style_element, script_element = f"<style>{style}</style>\n", f"<script>{script}</script>\n"
-    policy = {
-        **FOLDER_POLICY,
-        "script-src": f"{_hash(script)} 'wasm-unsafe-eval'",
-        "worker-src": "blob:",
-        "style-src": _hash(style),
-        "img-src": "blob: data:",
-        "connect-src": "'none'",
-    }
-    page = with_head(page, policy, marker, title)
+    allowed = policy.single_file(_hash(script), _hash(style))
+    page = with_head(page, allowed, marker, title)
     page = SCRIPT.sub("", page)
     page = STYLE.sub(lambda found: "", STYLE.sub(lambda found: style_element, page, count=1))
     start, end = page.split("</body>")

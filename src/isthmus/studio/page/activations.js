@@ -1,16 +1,9 @@
 /** What every layer makes of a sample: computed in the page, or by the server. */
 
+/** @import { LayerOutput } from "./engine.js" */
 /** @import { Context } from "./types.js" */
 
 import { ask } from "./files.js";
-
-/**
- * @typedef {Object} Activation the output of one layer
- * @property {string} name
- * @property {string} kind
- * @property {number[]} shape (C, H, W), (C, L) or (D)
- * @property {Float32Array} values
- */
 
 /**
  * Return why there are no layers to show, or nothing.
@@ -27,7 +20,7 @@ export function whyNoLayers({ store }) {
  *
  * @param {Context} context
  * @param {number} row
- * @returns {Promise<{layers: Activation[], isExact: boolean}>} whether the sample's own pixels were
+ * @returns {Promise<{layers: LayerOutput[], isExact: boolean}>} whether the sample's own pixels were
  *   used, and not those of a compressed thumbnail
  */
 export async function readActivations(context, row) {
@@ -36,25 +29,14 @@ export async function readActivations(context, row) {
     return askServer(row);
   }
   try {
-    return await compute(context, row, networks.layers.layers);
+    const { sample, isExact } = await context.store.sample(row);
+    return { layers: await context.engine.layers(sample), isExact };
   } catch (error) {
     if (live) {
       return askServer(row); // which knows all operators
     }
     throw error;
   }
-}
-
-/**
- * @param {Context} context
- * @param {number} row
- * @param {{name: string, kind: string, shape: number[]}[]} entries
- */
-async function compute({ store, engine }, row, entries) {
-  const { sample, isExact } = await store.sample(row);
-  const outputs = await engine.layers(sample);
-  const layers = entries.map((entry, i) => ({ ...entry, values: outputs[i] }));
-  return { layers, isExact };
 }
 
 /**
@@ -67,8 +49,8 @@ async function askServer(row) {
   const length = new DataView(content).getUint32(0, true);
   const titles = JSON.parse(new TextDecoder().decode(new Uint8Array(content, 4, length)));
   let start = 4 + length;
-  /** @type {Activation[]} */
-  const layers = titles.map((/** @type {Omit<Activation, "values">} */ title) => {
+  /** @type {LayerOutput[]} */
+  const layers = titles.map((/** @type {Omit<LayerOutput, "values">} */ title) => {
     const size = title.shape.reduce((a, b) => a * b, 1);
     const values = new Float32Array(content, start, size);
     start += values.byteLength;

@@ -5,11 +5,21 @@
 /** @import { Store } from "./store.js" */
 
 // M. A. Petroff: Accessible color sequences for data visualization, arXiv:2107.02270, ten colors;
-// the same as in the pictures of isthmus.viz.
-const CATEGORIES = [
-  "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
-  "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-];
+// the same as in the pictures of isthmus.viz. On dark paper the darkest are a little lighter, so
+// that each stands out from the paper by at least 3:1; color-blind eyes tell them apart as well.
+const CATEGORIES = {
+  light: [
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+  ],
+  dark: [
+    "#4a98e0", "#ffa90e", "#c92a10", "#9fb0ae", "#9440c8",
+    "#b07260", "#e76300", "#c4b87c", "#757a87", "#9fe3e6",
+  ],
+};
+
+/** Categories that have a color of their own. */
+export const MOST_COLORS = CATEGORIES.light.length;
 
 /** Of samples that have no category. */
 export const NO_CATEGORY = "#9aa3ad";
@@ -26,9 +36,10 @@ const LEVELS = 255;
  * Return the color of a category, as #rrggbb.
  *
  * @param {number} index
+ * @param {Theme} [theme]
  */
-export function categoryColor(index) {
-  return CATEGORIES[index % CATEGORIES.length];
+export function categoryColor(index, theme = currentTheme()) {
+  return CATEGORIES[theme][index % MOST_COLORS];
 }
 
 /**
@@ -114,7 +125,7 @@ export function levelColors(coloring, hidden, theme) {
     return [...ramp, NO_CATEGORY];
   }
   const slots = assignColors(coloring, hidden);
-  const colors = Array.from(slots, (slot) => (slot < 0 ? RARE[theme] : categoryColor(slot)));
+  const colors = Array.from(slots, (slot) => (slot < 0 ? RARE[theme] : categoryColor(slot, theme)));
   return [...colors, NO_CATEGORY];
 }
 
@@ -128,15 +139,15 @@ export function levelColors(coloring, hidden, theme) {
  */
 function assignColors({ count, counts }, hidden) {
   const slots = new Int16Array(count - 1).fill(-1);
-  if (slots.length <= CATEGORIES.length) {
+  if (slots.length <= MOST_COLORS) {
     return slots.map((_, i) => i);
   }
   const order = byFrequency(counts, count - 1);
-  const free = order.slice(0, CATEGORIES.length).map((category, slot) => {
+  const free = order.slice(0, MOST_COLORS).map((category, slot) => {
     slots[category] = slot;
     return hidden.has(category) ? slot : -1;
   });
-  const others = order.slice(CATEGORIES.length).filter((i) => counts[i] && !hidden.has(i));
+  const others = order.slice(MOST_COLORS).filter((i) => counts[i] && !hidden.has(i));
   free.filter((slot) => slot >= 0).forEach((slot, i) => {
     if (i < others.length) {
       slots[others[i]] = slot;

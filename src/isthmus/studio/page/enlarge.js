@@ -1,16 +1,16 @@
 /** One feature map, enlarged: its range, the value under the pointer, and those beside it. */
 
-/** @import { Activation } from "./activations.js" */
+/** @import { LayerOutput } from "./engine.js" */
 /** @import { State } from "./state.js" */
 
 import { formatNumber, make } from "./dom.js";
-import { describeScale, drawMap, mapsOf, mapValues, scaleOf } from "./featuremap.js";
+import { drawMap, makeLegend, mapsOf, mapValues, scaleOf } from "./featuremap.js";
 
 export class Enlarged {
   /** @param {State} state whose key `layer` is the shown map: "layer,channel" */
   constructor(state) {
     this.state = state;
-    /** @type {Activation[]} */
+    /** @type {LayerOutput[]} */
     this.layers = [];
     this.title = make("h2", {});
     this.facts = make("p", { class: "quiet" });
@@ -38,7 +38,7 @@ export class Enlarged {
   /**
    * Take the layers of another sample.
    *
-   * @param {Activation[]} layers
+   * @param {LayerOutput[]} layers
    */
   show(layers) {
     this.layers = layers;
@@ -66,19 +66,19 @@ export class Enlarged {
   }
 
   /**
-   * @param {Activation} layer
+   * @param {LayerOutput} layer
    * @param {number} channel
    */
   draw(layer, channel) {
     const maps = mapsOf(layer);
     const values = mapValues(layer, channel);
-    const [scale, own] = [scaleOf(layer.values), scaleOf(values)];
+    const scale = scaleOf(values);
     drawMap(this.canvas, values, maps, scale);
     this.canvas.style.setProperty("--ratio", String(maps.width / maps.height));
     const which = maps.isDense ? `${formatNumber(layer.values.length)} numbers` : `map ${channel + 1} of ${maps.count}`;
     this.title.textContent = `${layer.name}, ${which}`;
-    const range = `${formatNumber(own.low)} to ${formatNumber(own.high)}`;
-    this.facts.textContent = `${layer.kind} · from ${range} · ${describeScale(scale)}`;
+    const range = `${formatNumber(scale.low)} to ${formatNumber(scale.high)}`;
+    this.facts.replaceChildren(`${layer.kind} · from ${range} `, makeLegend(scale));
     this.canvas.setAttribute("aria-label", `${this.title.textContent}, from ${range}`);
     this.value.textContent = maps.isDense || maps.height === 1 ? "" : `${maps.height} × ${maps.width}`;
   }

@@ -1,8 +1,8 @@
 /** Feature maps as pictures: one scale of colors for all maps of a layer. */
 
-/** @import { Activation } from "./activations.js" */
+/** @import { LayerOutput } from "./engine.js" */
 
-import { drawingContext, formatNumber } from "./dom.js";
+import { drawingContext, formatNumber, make } from "./dom.js";
 
 // Blue, white and orange can be told apart by the color-blind; so can all grays.
 const NEGATIVE = [11, 92, 158];
@@ -10,15 +10,22 @@ const ZERO = [255, 255, 255];
 const POSITIVE = [203, 90, 4];
 const SHADES = 256;
 
+const SAMPLED = 4096; // values by which the brightest shade is chosen
+const MOST = 0.995; // share of the values that are below the brightest shade
+
 /**
  * @typedef {Object} Scale
  * @property {number} low the smallest value
  * @property {number} high the largest
- * @property {boolean} isSigned whether white is 0; otherwise black is `low` and white is `high`
+ * @property {number} from the value of the first color: blue, or black where none is negative
+ * @property {number} to that of the last one: orange, or white
  */
 
 /**
- * Return the scale of values, which is signed where some are negative.
+ * Return the scale of values. White is 0 where some are negative.
+ *
+ * A few values are often many times larger than all others, which would all look the same. So the
+ * last colors stand for the largest 0.5%, but at most for what is above a third.
  *
  * @param {Float32Array} values
  * @returns {Scale}
@@ -29,7 +36,25 @@ export function scaleOf(values) {
     low = Math.min(low, value);
     high = Math.max(high, value);
   }
-  return { low, high, isSigned: low < 0 };
+  if (low >= 0) {
+    return { low, high, from: low, to: low + brightest(values, low, high - low) };
+  }
+  const to = brightest(values, 0, Math.max(-low, high));
+  return { low, high, from: -to, to };
+}
+
+/**
+ * Return how far from zero the last color is.
+ *
+ * @param {Float32Array} values
+ * @param {number} zero
+ * @param {number} most
+ */
+function brightest(values, zero, most) {
+  const step = Math.max(1, Math.floor(values.length / SAMPLED));
+  const count = Math.ceil(values.length / step);
+  const sizes = Float32Array.from({ length: count }, (_, i) => Math.abs(values[i * step] - zero)).sort();
+  return Math.min(most, Math.max(sizes[Math.floor(MOST * (count - 1))], most / 3));
 }
 
 /**
@@ -37,12 +62,24 @@ export function scaleOf(values) {
  *
  * @param {Scale} scale
  */
-export function describeScale({ low, high, isSigned }) {
-  if (!isSigned) {
-    return `black ${formatNumber(low)}, white ${formatNumber(high)}`;
+export function describeScale({ low, high, from, to }) {
+  const last = `${formatNumber(to)}${to < high ? " or more" : ""}`;
+  if (low >= 0) {
+    return `black ${formatNumber(from)}, white ${last}`;
   }
-  const most = Math.max(-low, high);
-  return `blue ${formatNumber(-most)}, white 0, orange ${formatNumber(most)}`;
+  return `blue ${formatNumber(from)}${low < from ? " or less" : ""}, white 0, orange ${last}`;
+}
+
+/**
+ * Make a strip of the colors of a scale, with the values of its ends.
+ *
+ * @param {Scale} scale
+ */
+export function makeLegend(scale) {
+  const { low, high, from, to } = scale;
+  const ends = [`${low < from ? "≤ " : ""}${formatNumber(from)}`, `${high > to ? "≥ " : ""}${formatNumber(to)}`];
+  const strip = make("span", { class: low < 0 ? "strip signed" : "strip", role: "img", "aria-label": describeScale(scale) });
+  return make("span", { class: "scale" }, [ends[0], strip, ends[1]]);
 }
 
 /**
@@ -50,7 +87,7 @@ export function describeScale({ low, high, isSigned }) {
  *
  * A layer of plain numbers is one map, folded into lines; of a signal's, each channel is a strip.
  *
- * @param {Activation} layer
+ * @param {LayerOutput} layer
  */
 export function mapsOf({ shape }) {
   const [channels, ...sides] = shape;
@@ -65,7 +102,7 @@ export function mapsOf({ shape }) {
 /**
  * Return the values of one map.
  *
- * @param {Activation} layer
+ * @param {LayerOutput} layer
  * @param {number} channel
  */
 export function mapValues(layer, channel) {
@@ -84,15 +121,19 @@ export function mapValues(layer, channel) {
 export function drawMap(canvas, values, { height, width }, scale) {
   [canvas.width, canvas.height] = [width, height];
   const image = new ImageData(width, height);
-  const shades = shadesOf(scale.isSigned);
-  const limit = Math.max(-scale.low, scale.high);
-  const [low, high] = scale.isSigned ? [-limit, limit] : [scale.low, scale.high];
-  const factor = high > low ? (SHADES - 1) / (high - low) : 0;
+  const shades = shadesOf(scale.low < 0);
+  const { from, to } = scale;
+  const factor = to > from ? (SHADES - 1) / (to - from) : 0;
   for (let i = 0; i < values.length; i++) {
-    image.data.set(shades[Math.round((values[i] - low) * factor)] ?? ZERO, 4 * i);
+    image.data.set(shades[shadeOf((values[i] - from) * factor)], 4 * i);
     image.data[4 * i + 3] = 255;
   }
   drawingContext(canvas).putImageData(image, 0, 0);
+}
+
+/** Return the shade of a place on the scale; beyond its ends, the last one. */
+function shadeOf(/** @type {number} */ place) {
+  return Math.max(0, Math.min(SHADES - 1, Math.round(place))) || 0;
 }
 
 /** Width of the lines that so many numbers are folded into: a square at most, 16 at least. */

@@ -1,9 +1,9 @@
 /** One layer: its name, shape and range, and its feature maps, drawn when they come into view. */
 
-/** @import { Activation } from "./activations.js" */
+/** @import { LayerOutput } from "./engine.js" */
 
 import { formatNumber, make } from "./dom.js";
-import { describeScale, drawMap, mapsOf, mapValues, scaleOf } from "./featuremap.js";
+import { drawMap, makeLegend, mapsOf, mapValues, scaleOf } from "./featuremap.js";
 
 const SHOWN = 32; // maps, until a button shows all
 
@@ -15,7 +15,7 @@ export class LayerView {
   constructor(index, enlarge) {
     this.index = index;
     this.enlarge = enlarge;
-    /** @type {Activation | null} */
+    /** @type {LayerOutput | null} */
     this.layer = null;
     this.isSeen = false;
     this.isDrawn = false;
@@ -31,7 +31,7 @@ export class LayerView {
   /**
    * Show another output.
    *
-   * @param {Activation} layer
+   * @param {LayerOutput} layer
    */
   show(layer) {
     this.layer = layer;
@@ -61,7 +61,7 @@ export class LayerView {
 
   /** Make as many buttons as there are maps; those that are there already stay. */
   makeMaps() {
-    const layer = /** @type {Activation} */ (this.layer);
+    const layer = /** @type {LayerOutput} */ (this.layer);
     const { count, isDense, height, width } = mapsOf(layer);
     const shown = Math.min(count, this.limit);
     while (this.maps.children.length > shown) {
@@ -71,6 +71,8 @@ export class LayerView {
       this.maps.append(this.makeMap(this.maps.children.length));
     }
     [...this.maps.children].forEach((map, channel) => {
+      const canvas = /** @type {HTMLCanvasElement} */ (map.firstChild);
+      [canvas.width, canvas.height] = [width, height]; // so that nothing moves when it is drawn
       map.setAttribute("aria-label", isDense ? `${layer.name}, enlarge` : `${layer.name}, map ${channel + 1} of ${count}`);
     });
     this.maps.classList.toggle("dense", isDense);
@@ -97,7 +99,7 @@ export class LayerView {
     this.isDrawn = true;
     const scale = scaleOf(layer.values);
     const range = `${formatNumber(scale.low)} to ${formatNumber(scale.high)}`;
-    this.facts.textContent = `${layer.shape.join(" × ")} · from ${range} · ${describeScale(scale)}`;
+    this.facts.replaceChildren(`${layer.shape.join(" × ")} · from ${range} `, makeLegend(scale));
     const sides = mapsOf(layer);
     [...this.maps.children].forEach((map, channel) => {
       const canvas = /** @type {HTMLCanvasElement} */ (map.firstChild);

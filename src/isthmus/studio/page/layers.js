@@ -1,6 +1,6 @@
 /** What every layer of the model makes of the chosen sample. */
 
-/** @import { Activation } from "./activations.js" */
+/** @import { LayerOutput } from "./engine.js" */
 /** @import { Context, Panel } from "./types.js" */
 
 import { readActivations, whyNoLayers } from "./activations.js";
@@ -98,7 +98,7 @@ class Layers {
   /**
    * Show the probabilities of a classifier, whose last layer has a number for each class.
    *
-   * @param {Activation[]} layers
+   * @param {LayerOutput[]} layers
    */
   showAnswer(layers) {
     const { manifest } = this.context.store;
@@ -111,7 +111,7 @@ class Layers {
     }
   }
 
-  /** @param {Activation[]} layers */
+  /** @param {LayerOutput[]} layers */
   show(layers) {
     if (layers.length !== this.views.length) {
       this.observer.disconnect();

@@ -19,7 +19,7 @@ import { Plot } from "./plot.js";
 import { Thumbnails } from "./thumbnails.js";
 import { View } from "./view.js";
 
-/** @typedef {"hover" | "leave" | "click" | "path" | "view"} MapEvent */
+/** @typedef {"hover" | "leave" | "click" | "path" | "view" | "colors"} MapEvent */
 
 /** Pixels from the pointer within which a point is hit. */
 const REACH = 12;
@@ -31,7 +31,7 @@ const MOVING = 500;
 const SETTLED = 250;
 
 /** Points in view, at most, for thumbnails to be shown: this times what there is room for. */
-const CROWD = 1.6;
+const CROWD = 5;
 
 export class MapView {
   /** @param {{store: Store, state: State, selection: Selection, say: (text: string) => void}} context */
@@ -159,6 +159,7 @@ export class MapView {
     const { levels } = this.coloring;
     this.plot.send(isNew ? { type: "levels", levels, palette } : { type: "palette", palette });
     this.requestFrame();
+    this.tell("colors", null);
   }
 
   async loadSelection() {
@@ -209,11 +210,11 @@ export class MapView {
 
   /** Return how much of the map the legend and the tools cover. */
   insets() {
-    const margin = 24;
+    if (this.size.width < 600) {
+      return { left: 16, right: 16, top: 56, bottom: 56 };
+    }
     const legend = this.element.querySelector(".legend");
-    const isWide = this.size.width > 600;
-    const right = legend && isWide ? legend.clientWidth : 0;
-    return { left: margin + (isWide ? 36 : 0), right: margin + right, top: margin, bottom: margin + 24 };
+    return { left: 60, right: 30 + (legend?.clientWidth ?? 0), top: 24, bottom: 56 };
   }
 
   /** @param {View} view */
@@ -396,8 +397,8 @@ export class MapView {
   /** @returns {Pixel} width and height of a thumbnail on the map, in CSS pixels */
   thumbnailSides() {
     const { width, height } = this.store.manifest.thumbs;
-    const zoom = Math.min(2, Math.max(1, Math.log10(this.wholeView().width / this.view.width)));
-    const side = Math.min(40, this.size.width / 10) * zoom;
+    const zoom = Math.min(2.4, Math.max(1, (this.wholeView().width / this.view.width) ** 0.4 / 1.5));
+    const side = Math.min(32, this.size.width / 11) * zoom;
     const scale = side / Math.max(width, height);
     return [Math.round(width * scale), Math.round(height * scale)];
   }
@@ -499,7 +500,7 @@ export class MapView {
 
   /**
    * "hover" and "click" give a `Hover`, "path" the points [x, y][] that were drawn with the path
-   * tool, "leave" and "view" nothing.
+   * tool, "leave", "view" and "colors" (other colors are shown) nothing.
    *
    * @param {MapEvent} event
    * @param {(detail: any) => void} listener
@@ -551,7 +552,23 @@ export class MapView {
    */
   async nameOf(row) {
     const [name] = await this.store.names([row]);
-    return `sample ${name}${this.coloring ? valueText(this.coloring.column, row) : ""}`;
+    const value = this.valueOf(row);
+    return `sample ${name}${value && `, ${value}`}`;
+  }
+
+  /**
+   * Return what a sample's color says, such as "class 7".
+   *
+   * @param {number} row
+   */
+  valueOf(row) {
+    const column = this.coloring?.column;
+    if (!column?.title) {
+      return "";
+    }
+    const value = column.values[row];
+    const text = column.kind === "number" ? formatNumber(value) : (column.names[value] ?? "none");
+    return `${column.title.toLowerCase()} ${text}`;
   }
 }
 
@@ -559,19 +576,6 @@ const KEYS =
   "Arrow keys move the cursor, with Shift farther; Enter chooses what is there; plus and minus zoom, " +
   "0 shows the whole map; with a drawing tool Enter adds a corner, and Enter there again ends; " +
   "Escape clears the selection.";
-
-/**
- * @param {import("./types.js").Column} column
- * @param {number} row
- */
-function valueText(column, row) {
-  if (!column.title) {
-    return "";
-  }
-  const value = column.values[row];
-  const text = column.kind === "number" ? formatNumber(value) : (column.names[value] ?? "none");
-  return `, ${column.title.toLowerCase()} ${text}`;
-}
 
 /**
  * Return the corners of a rectangle that was drawn from its first point to its last.

@@ -5,8 +5,6 @@
 
 /** @import { Manifest } from "./types.js" */
 
-import { drawingContext, make } from "./dom.js";
-
 const STRIP = 2 ** 22; // pixels that are read at once
 
 /**
@@ -75,9 +73,7 @@ function readRows(bitmap, box, background, channels, width) {
   const taps = triangleTaps(box.width, width);
   const rows = new Uint8Array(box.height * width * channels);
   const deep = Math.max(1, Math.min(box.height, Math.floor(STRIP / box.width)));
-  const canvas = make("canvas");
-  [canvas.width, canvas.height] = [box.width, deep];
-  const context = drawingContext(canvas);
+  const context = readableContext(box.width, deep);
   context.fillStyle = background;
   for (let y = 0; y < box.height; y += deep) {
     const count = Math.min(deep, box.height - y);
@@ -88,6 +84,20 @@ function readRows(bitmap, box, background, channels, width) {
     rows.set(resizeRows(pixels, box.width, taps, channels), y * width * channels);
   }
   return rows;
+}
+
+/**
+ * Return what to draw on where pixels are read again and again, which is slow from graphics memory.
+ *
+ * @param {number} width
+ * @param {number} height
+ */
+function readableContext(width, height) {
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  if (!context) {
+    throw new Error("This browser cannot read pictures; use a current one.");
+  }
+  return context;
 }
 
 /**

@@ -17,8 +17,9 @@ const PHASES = 4;
 /** Counts of a pixel that have a shade of their own. */
 const SHADES = 4096;
 
-/** Opacity of disks, of 256, and how visible what is not selected stays. */
+/** Opacity of disks, of 256; what is not drawn of their edges; how visible stays what is not selected. */
 const OPACITY = 225;
+const FAINTEST = 12;
 const DIMMED = 0.2;
 
 /**
@@ -134,7 +135,7 @@ export class Raster {
       const xy = moving ? this.movingPoints(frame) : points.xy;
       this.paint(canvas, xy, ranges);
     }
-    const rows = frame.rows && !moving ? this.rowsIn(frame, ranges) : null;
+    const rows = points && frame.rows && !moving ? this.rowsIn(frame, ranges) : null;
     return { pixels: canvas.pixels, width: canvas.width, height: canvas.height, rows };
   }
 
@@ -285,9 +286,8 @@ function boxOf({ view, width, height }, margin) {
  * @param {Layer} layer
  */
 function drawDisks(canvas, { xy, ranges, levels, palette, mask, wanted }) {
-  const { scale, left, top, width, height, radius } = canvas;
-  const stamps = makeStamps(radius);
-  const reach = Math.ceil(radius + 1.5);
+  const { pixels, scale, left, top, width, height, radius } = canvas;
+  const { starts, offsets, opacities, reach } = makeStamps(radius, width);
   for (let i = 0; i < ranges.length; i += 2) {
     for (let p = ranges[i]; p < ranges[i + 1]; p++) {
       const color = palette[levels[p]];
@@ -296,90 +296,86 @@ function drawDisks(canvas, { xy, ranges, levels, palette, mask, wanted }) {
       }
       const x = xy[2 * p] * scale + left;
       const y = top - xy[2 * p + 1] * scale;
-      const [column, line] = [Math.floor(x), Math.floor(y)];
-      const stamp = stamps[Math.floor((y - line) * PHASES) * PHASES + Math.floor((x - column) * PHASES)];
-      if (column >= reach && line >= reach && column < width - reach && line < height - reach) {
-        blendStamp(canvas.pixels, line * width + column, width, stamp, color);
-      } else if (column >= -reach && line >= -reach && column < width + reach && line < height + reach) {
-        blendCutStamp(canvas, column, line, stamp, color);
+      if (x < reach || y < reach || x >= width - reach || y >= height - reach) {
+        drawCutDisk(canvas, x, y, color);
+        continue;
+      }
+      const [column, line] = [x | 0, y | 0];
+      const phase = (((y - line) * PHASES) | 0) * PHASES + (((x - column) * PHASES) | 0);
+      const start = line * width + column;
+      const [outer, inner] = [color & 0xff00ff, color & 0xff00];
+      for (let j = starts[phase]; j < starts[phase + 1]; j++) {
+        const place = start + offsets[j];
+        const [below, opacity] = [pixels[place], opacities[j]];
+        const rest = 256 - opacity;
+        const mixed = (Math.imul(outer, opacity) + Math.imul(below & 0xff00ff, rest)) >>> 8;
+        const green = (Math.imul(inner, opacity) + Math.imul(below & 0xff00, rest)) >>> 8;
+        pixels[place] = (mixed & 0xff00ff) | (green & 0xff00) | 0xff000000;
       }
     }
   }
 }
 
 /**
- * A disk's pixels: how far right and down of its own pixel, and how opaque of 256.
+ * Disks for each position within a pixel: where their pixels are, counted from the pixel of the
+ * center, and how opaque, of 256; those of one disk after those of another.
  *
- * @typedef {{right: Int32Array, down: Int32Array, opacity: Int32Array}} Stamp
+ * @typedef {{starts: Int32Array, offsets: Int32Array, opacities: Int32Array, reach: number}} Stamps
  */
 
 /**
- * Return a disk for each position within a pixel.
- *
  * @param {number} radius
- * @returns {Stamp[]}
+ * @param {number} width of the canvas
+ * @returns {Stamps}
  */
-function makeStamps(radius) {
-  return Array.from({ length: PHASES * PHASES }, (_, phase) => {
-    const x = ((phase % PHASES) + 0.5) / PHASES;
-    const y = (Math.floor(phase / PHASES) + 0.5) / PHASES;
-    return makeStamp(radius, x, y);
-  });
-}
-
-/**
- * @param {number} radius
- * @param {number} x of the center within its pixel, from 0 to 1
- * @param {number} y
- * @returns {Stamp}
- */
-function makeStamp(radius, x, y) {
-  const reach = Math.ceil(radius + 0.5);
-  /** @type {number[][]} */
-  const found = [[], [], []];
-  for (let down = -reach; down <= reach; down++) {
-    for (let right = -reach; right <= reach; right++) {
-      const distance = Math.hypot(right + 0.5 - x, down + 0.5 - y);
-      const share = Math.max(0, Math.min(1, radius + 0.5 - distance, 2 * radius));
-      const opacity = Math.round(share * OPACITY);
-      if (opacity > 8) {
-        [right, down, opacity].forEach((value, i) => found[i].push(value));
+function makeStamps(radius, width) {
+  const reach = Math.ceil(radius + 1);
+  /** @type {[number[], number[], number[]]} */
+  const [starts, offsets, opacities] = [[], [], []];
+  for (let phase = 0; phase < PHASES * PHASES; phase++) {
+    const [x, y] = [(phase % PHASES) + 0.5, Math.floor(phase / PHASES) + 0.5].map((at) => at / PHASES);
+    starts.push(offsets.length);
+    for (let down = -reach; down <= reach; down++) {
+      for (let right = -reach; right <= reach; right++) {
+        const opacity = opacityAt(Math.hypot(right + 0.5 - x, down + 0.5 - y), radius);
+        if (opacity > FAINTEST) {
+          offsets.push(down * width + right);
+          opacities.push(opacity);
+        }
       }
     }
   }
-  const [right, down, opacity] = found.map((list) => Int32Array.from(list));
-  return { right, down, opacity };
+  starts.push(offsets.length);
+  const [from, places, values] = [starts, offsets, opacities].map((list) => Int32Array.from(list));
+  return { starts: from, offsets: places, opacities: values, reach: reach + 1 };
 }
 
 /**
- * @param {Int32Array} pixels
- * @param {number} start
- * @param {number} width
- * @param {Stamp} stamp
- * @param {number} color
+ * Return how opaque a disk is at a distance from its center, of 256.
+ *
+ * @param {number} distance
+ * @param {number} radius
  */
-function blendStamp(pixels, start, width, { right, down, opacity }, color) {
-  for (let i = 0; i < right.length; i++) {
-    const place = start + down[i] * width + right[i];
-    pixels[place] = blend(pixels[place], color, opacity[i]);
-  }
+function opacityAt(distance, radius) {
+  return Math.round(OPACITY * Math.max(0, Math.min(1, radius + 0.5 - distance)));
 }
 
 /**
  * Draw the part of a disk that is in view.
  *
  * @param {Canvas} canvas
- * @param {number} column
- * @param {number} line
- * @param {Stamp} stamp
+ * @param {number} x
+ * @param {number} y
  * @param {number} color
  */
-function blendCutStamp({ pixels, width, height }, column, line, { right, down, opacity }, color) {
-  for (let i = 0; i < right.length; i++) {
-    const [x, y] = [column + right[i], line + down[i]];
-    if (x >= 0 && y >= 0 && x < width && y < height) {
-      const place = y * width + x;
-      pixels[place] = blend(pixels[place], color, opacity[i]);
+function drawCutDisk({ pixels, width, height, radius }, x, y, color) {
+  const reach = radius + 1;
+  const [last, lowest] = [Math.min(width - 1, Math.ceil(x + reach)), Math.min(height - 1, Math.ceil(y + reach))];
+  for (let line = Math.max(0, Math.floor(y - reach)); line <= lowest; line++) {
+    for (let column = Math.max(0, Math.floor(x - reach)); column <= last; column++) {
+      const opacity = opacityAt(Math.hypot(column + 0.5 - x, line + 0.5 - y), radius);
+      const place = line * width + column;
+      pixels[place] = blend(pixels[place], color, opacity);
     }
   }
 }

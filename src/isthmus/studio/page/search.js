@@ -6,7 +6,7 @@
 import { chosenRow, classColor, classColumn, showSample } from "./chosen.js";
 import { formatNumber, make } from "./dom.js";
 import { listenForPictures, makeFileButton } from "./drop.js";
-import { encodePicture, whyNoPictures } from "./encode.js";
+import { encodePicture, reconstruct, whyNoPictures } from "./encode.js";
 import { Grid } from "./grid.js";
 import { makeLazy } from "./lazy.js";
 import { drawSample, makePicture } from "./picture.js";
@@ -210,8 +210,7 @@ class Search {
    * @param {() => boolean} isLatest
    */
   async showPicture({ name, sample, code }, isLatest) {
-    const { store, engine } = this.context;
-    const { sample: kind, task, networks, live } = store.manifest;
+    const { sample: kind, task, networks, live } = this.context.store.manifest;
     const seen = makePicture(kind, `${name}, as the model sees it`);
     drawSample(seen, sample, kind);
     const figures = [figure(seen, "what the model sees")];
@@ -220,7 +219,7 @@ class Search {
     this.query.replaceChildren(make("div", { class: "wide" }, [title, pair]));
     if (task === "reconstruct" && (networks.decoder || live)) {
       const made = makePicture(kind, `${name}, reconstructed`);
-      const decoded = await engine.decode(code);
+      const decoded = await reconstruct(this.context, code);
       if (isLatest()) {
         drawSample(made, decoded, kind);
         pair.append(figure(made, "reconstruction"));

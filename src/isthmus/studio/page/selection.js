@@ -86,7 +86,7 @@ export class Selection {
     const [kind, value = ""] = text.split(":");
     const numbers = value.split(",").map(Number);
     if (kind === "cell" && this.store.hasColumn("predicted")) {
-      return this.maskOfCell(numbers[0], numbers[1]);
+      return this.maskOfCell(numbers[0], numbers[1], numbers[2] ?? -1);
     }
     return kind === "rows" && value ? this.maskOfRows(numbers) : null;
   }
@@ -101,13 +101,14 @@ export class Selection {
   /**
    * @param {number} truth
    * @param {number} prediction
+   * @param {number} split that the cell counts, or -1 for all
    */
-  async maskOfCell(truth, prediction) {
-    const [classes, predicted] = await Promise.all(
-      ["class", "predicted"].map((name) => this.store.column(name)),
-    );
-    return Uint8Array.from(classes.values, (value, row) =>
-      Number(value === truth && predicted.values[row] === prediction),
+  async maskOfCell(truth, prediction, split) {
+    const names = ["class", "predicted", ...(split < 0 ? [] : ["split"])];
+    const columns = await Promise.all(names.map((name) => this.store.column(name)));
+    const wanted = [truth, prediction, split];
+    return Uint8Array.from({ length: this.store.manifest.count }, (_, row) =>
+      Number(columns.every(({ values }, i) => values[row] === wanted[i])),
     );
   }
 

@@ -21,56 +21,54 @@ import { ask } from "./files.js";
  * @returns {Promise<Neighbors>}
  */
 export async function findSimilar(context, code, k, { category = -1, except = -1 } = {}) {
-  const { store, engine } = context;
-  const count = Math.min(store.manifest.count, k + (except < 0 ? 0 : 1));
-  const isLocal = store.manifest.codes.in_page;
-  const found = isLocal
-    ? await engine.nearest(code, count, await rowsOf(context, category))
-    : await askNeighbors(code, count, category);
-  return without(found, except, k);
+  if (!context.store.manifest.codes.in_page) {
+    return askNeighbors(code, k, category, except);
+  }
+  const allowed = await samplesOf(context, category);
+  const found = await context.engine.nearest(code, k, allowed, { without: except });
+  return { rows: [...found.rows], distances: [...found.distances] };
 }
 
 /**
  * @param {Float32Array} code
  * @param {number} k
  * @param {number} category
+ * @param {number} except
  * @returns {Promise<Neighbors>}
  */
-async function askNeighbors(code, k, category) {
+async function askNeighbors(code, k, category, except) {
   const filter = category < 0 ? {} : { column: "class", value: category };
-  const body = JSON.stringify({ code: [...code], k, ...filter });
+  const more = except < 0 ? 0 : 1; // the sample itself is found, too
+  const body = JSON.stringify({ code: [...code], k: k + more, ...filter });
   const headers = { "Content-Type": "application/json" };
-  return (await ask("neighbors", { method: "POST", headers, body })).json();
+  const answer = await ask("neighbors", { method: "POST", headers, body });
+  return without(await answer.json(), except, k);
 }
 
 /**
- * Return the rows of a class, or null for all.
+ * Return for each sample whether it is of a class, or null for all classes.
  *
  * @param {Context} context
  * @param {number} category
- * @returns {Promise<Int32Array | null>}
+ * @returns {Promise<Uint8Array | null>}
  */
-async function rowsOf({ store }, category) {
+async function samplesOf({ store }, category) {
   if (category < 0) {
     return null;
   }
   const { values } = await store.column("class");
-  const rows = [];
-  for (let row = 0; row < values.length; row++) {
-    if (values[row] === category) {
-      rows.push(row);
-    }
-  }
-  return Int32Array.from(rows);
+  return Uint8Array.from(values, (value) => Number(value === category));
 }
 
 /**
- * @param {{rows: ArrayLike<number>, distances: ArrayLike<number>}} found
+ * Leave a row out of neighbors, or the last one.
+ *
+ * @param {Neighbors} found
  * @param {number} except
  * @param {number} k
  * @returns {Neighbors}
  */
 function without({ rows, distances }, except, k) {
-  const kept = [...Array(rows.length).keys()].filter((i) => rows[i] !== except).slice(0, k);
+  const kept = [...rows.keys()].filter((i) => rows[i] !== except).slice(0, k);
   return { rows: kept.map((i) => rows[i]), distances: kept.map((i) => distances[i]) };
 }

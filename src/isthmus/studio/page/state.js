@@ -25,6 +25,7 @@ const DEFAULTS = {
   epoch: "", // the epoch whose pictures are shown
   filter: "", // the category that a search is limited to
   k: "", // how many neighbors a search shows
+  split: "", // the split that a confusion matrix counts: a name, or "all"
   sort: "", // the column that sorts the selection, with a minus from the largest: "-loss"
   theme: "", // light or dark; otherwise as the system has it
 };

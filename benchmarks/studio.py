@@ -1,0 +1,279 @@
+"""Measure the page of the studio in a real browser.
+
+Each section writes data trees of random numbers into a temporary folder, serves the page over them
+on 127.0.0.1, and counts in the browser. What was measured is printed as JSON.
+
+    python benchmarks/studio.py [--section map]
+"""
+
+import argparse
+import json
+import shutil
+import struct
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+
+import isthmus.studio
+
+PAGE = Path(isthmus.studio.__file__).parent / "page"
+SIZE = {"width": 1280, "height": 800}
+FRAMES = 150
+DTYPES = {"uint8": 0, "uint16": 1, "int32": 2, "float32": 3}
+MB = 1e6
+
+
+# -- serving -----------------------------------------------------------------------------------
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a data tree, and the page for everything else."""
+
+    extensions_map = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".js": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+
+    def translate_path(self, path: str) -> str:
+        name = path.split("?")[0].lstrip("/") or "index.html"
+        return str((Path(self.directory) if name.startswith("data/") else PAGE) / name)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@contextmanager
+def serve(site: Path) -> Iterator[str]:
+    """Serve the page over a folder with a data tree, and give its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+
+
+def write_column(path: Path, values: NDArray[Any]) -> None:
+    """Write a column of the data tree: 16 bytes that say its type and shape, then the numbers."""
+    columns = 1 if values.ndim == 1 else values.shape[1]
+    head = struct.pack("<4sBBHII", b"ISTH", 1, DTYPES[values.dtype.name], columns, len(values), 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(head + np.ascontiguousarray(values).tobytes())
+
+
+# -- section map -------------------------------------------------------------------------------
+
+
+def write_points(site: Path, count: int) -> None:
+    """Write a data tree with one map: points in 60 clusters of ten classes."""
+    draw = np.random.default_rng(0)
+    centers = draw.uniform(-60, 60, (60, 2))
+    cluster = draw.integers(60, size=count)
+    spread = draw.uniform(1, 5, 60)[cluster, None]
+    xy = centers[cluster] + spread * draw.standard_normal((count, 2))
+    data = site / "data"
+    write_column(data / "maps/tsne.bin", xy.astype(np.float32))
+    write_column(data / "class.bin", (cluster % 10).astype(np.uint8))
+    write_column(data / "loss.bin", draw.gamma(2, 1, count).astype(np.float32))
+    write_column(data / "codes.bin", np.zeros((1, 2), np.float32))
+    (data / "manifest.json").write_text(json.dumps(describe_points(count)))
+    (data / "history.json").write_text('{"lines": [], "epochs": 0, "loss": "mse", "patience": null}')
+
+
+def describe_points(count: int) -> dict[str, Any]:
+    """Return the manifest of `write_points`, without what the map does not need."""
+    names = [str(digit) for digit in range(10)]
+    quality = {"trustworthiness": 0.98, "continuity": 0.97, "neighbors": 10, "measured": 5000}
+    statistics = {"mean": [0, 0], "low": [-1, -1], "high": [1, 1], "drift": None}
+    spacing = {"quantiles": [0.1 * step for step in range(11)]}
+    axes: dict[str, list[Any]] = {"components": [], "scale": [], "explained": []}
+    return {
+        "format": 1, "version": "0", "name": f"{count:,} points", "live": False,
+        "fingerprint": "0" * 16, "model": "random", "task": "encode",
+        "sample": {"kind": "image", "shape": [8, 8, 1]},
+        "preprocessing": {"crop": None, "size": [8, 8], "channels": 1, "background": "white"},
+        "count": count, "code_size": 2, "source": "random", "split": "all",
+        "data_available": True, "note": "",
+        "columns": [
+            {"name": "class", "title": "Class", "kind": "category", "file": "class.bin", "names": names},
+            {"name": "loss", "title": "Loss", "kind": "number", "file": "loss.bin", "low": 0, "high": 6},
+        ],
+        "names": {"pattern": "names/{n}.json", "per_file": 4096},
+        "codes": {"file": "codes.bin", "in_page": False},
+        "code_statistics": {**statistics, "spacing": spacing, "axes": axes},
+        "class_codes": None,
+        "maps": [{
+            "method": "tsne", "title": "t-SNE", "file": "maps/tsne.bin",
+            "decode": {"kind": "neighbors", "spacing": 1, "anchors": 5, "fitted": None},
+            "quality": {**quality, "knn_1": 0.9, "knn_10": 0.92, "raw_pca": None},
+        }],
+        "methods": ["tsne"],
+        "thumbs": {
+            "pattern": "thumbs/{n}.png", "per_sheet": 1024, "columns": 32,
+            "width": 8, "height": 8, "lossless": True, "exact": True,
+        },
+        "samples": None, "signals": None, "masks": None,
+        "networks": {"encoder": None, "decoder": None, "layers": None},
+        "history": "history.json", "epochs": None,
+    }  # fmt: skip
+
+
+# Listens to the worker that draws: when a frame was asked for, when it was seen, and how long the
+# worker drew. The page itself has nothing for measuring.
+WATCH = """
+const PageWorker = Worker;
+window.drawn = [];
+window.waits = [];
+window.Worker = class extends PageWorker {
+  constructor(...parts) {
+    super(...parts);
+    this.addEventListener("message", ({ data }) => {
+      if (data.type === "drawn") {
+        window.drawn.push({ draw: data.time, all: performance.now() - this.asked });
+      } else if (data.type === "nearest") {
+        window.waits.push(performance.now() - this.asking);
+      }
+    });
+  }
+  postMessage(message, ...rest) {
+    if (message.type === "draw") {
+      this.asked = performance.now();
+    } else if (message.type === "nearest") {
+      this.asking = performance.now();
+    }
+    super.postMessage(message, ...rest);
+  }
+};
+new PerformanceObserver((list) => {
+  window.blocked = Math.max(window.blocked ?? 0, ...list.getEntries().map(({ duration }) => duration));
+}).observe({ type: "longtask", buffered: true });
+"""
+
+READY = "document.documentElement.dataset.ready === 'true' && window.drawn.length > 0"
+
+
+def measure_map(browser: Browser) -> dict[str, Any]:
+    """Measure frames while panning, hover, a lasso, and how soon the page can be used."""
+    return {f"{count:,}": measure_points(browser, count) for count in (70_000, 100_000, 1_000_000)}
+
+
+def measure_points(browser: Browser, count: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_points(Path(folder), count)
+        with serve(Path(folder)) as address, open_page(browser) as page:
+            starts = [measure_start(page, address) for _ in range(5)]
+            return {
+                "page usable (s)": round(float(np.median(starts)), 2),
+                "tab memory (MB)": measure_memory(page),
+                "frame while panning (ms)": measure_pan(page),
+                "nearest point (ms)": measure_hover(page),
+                "lasso (ms)": measure_lasso(page, address),
+            }
+
+
+@contextmanager
+def open_page(browser: Browser) -> Iterator[Page]:
+    """Open a page that is watched, in a context of its own."""
+    context = browser.new_context(viewport=SIZE)
+    page = context.new_page()
+    page.add_init_script(WATCH)
+    yield page
+    context.close()
+
+
+def measure_start(page: Page, address: str) -> float:
+    """Return after how many seconds the map is drawn and the page answers."""
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_function(f"{READY} && (window.usable ??= performance.now())")
+    return float(page.evaluate("window.usable")) / 1000
+
+
+def measure_pan(page: Page) -> dict[str, Any]:
+    """Drag the map, and return the time from asking for a frame to seeing it."""
+    page.mouse.move(400, 400)
+    page.mouse.down()
+    page.evaluate("window.drawn = [], window.blocked = 0")
+    for step in range(FRAMES):
+        angle = step / 8
+        page.mouse.move(400 + 120 * np.cos(angle), 400 + 120 * np.sin(angle))
+        page.evaluate("new Promise(requestAnimationFrame)")
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    frames = page.evaluate("window.drawn")
+    result = {name: summarize([frame[name] for frame in frames]) for name in ("all", "draw")}
+    return {**result, "frames": len(frames), "longest task": page.evaluate("window.blocked")}
+
+
+def measure_hover(page: Page) -> dict[str, float]:
+    """Move the pointer over the map, and return the time to the nearest point, by the worker."""
+    page.evaluate("window.waits = []")
+    for step in range(FRAMES):
+        page.mouse.move(200 + 2 * step, 300 + step)
+        page.evaluate("new Promise(requestAnimationFrame)")
+    return summarize(page.evaluate("window.waits"))
+
+
+def measure_lasso(page: Page, address: str) -> dict[str, float]:
+    """Return the time to find the points in a lasso of 100 corners."""
+    angles = np.linspace(0, 2 * np.pi, 100, endpoint=False)
+    radius = 40 + 8 * np.sin(7 * angles)
+    corners = np.stack([radius * np.cos(angles), radius * np.sin(angles)], 1).tolist()
+    script = """async ([address, corners]) => {
+      const { markInside } = await import(`${address}area.js`);
+      const { readColumn } = await import(`${address}columns.js`);
+      const answer = await fetch(`${address}data/maps/tsne.bin`);
+      const positions = readColumn(await answer.arrayBuffer());
+      const times = [];
+      for (let i = 0; i < 20; i++) {
+        const start = performance.now();
+        await markInside(positions, corners);
+        times.push(performance.now() - start);
+      }
+      return times;
+    }"""
+    return summarize(page.evaluate(script, [address, corners]))
+
+
+def measure_memory(page: Page) -> float:
+    """Return the memory of the page and its workers, pictures and arrays included, in MB."""
+    session: CDPSession = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    processes = session.send("Memory.getDOMCounters")
+    del processes
+    return round(float(page.evaluate("performance.measureUserAgentSpecificMemory?.()?.bytes ?? 0")) / MB)
+
+
+def summarize(times: list[float]) -> dict[str, float]:
+    """Return the median and the 95th percentile."""
+    median, high = np.percentile(times, [50, 95])
+    return {"median": round(float(median), 2), "95%": round(float(high), 2)}
+
+
+# -- all sections ------------------------------------------------------------------------------
+
+SECTIONS: dict[str, Callable[[Browser], dict[str, Any]]] = {"map": measure_map}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--section", choices=SECTIONS, nargs="*", default=list(SECTIONS))
+    choices = parser.parse_args()
+    with sync_playwright() as driver:
+        program = shutil.which("chromium")
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        results = {name: SECTIONS[name](browser) for name in choices.section}
+        browser.close()
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
