@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isthmus import Session
 from isthmus.latent.maps import Map
 from studio.asking import Client
-from studio.serving import Studio
+from studio.serving import Studio, open_studio
 
 # Read from a copy: a browser warns if the canvas itself is read often.
 READ = """canvas => {
@@ -34,6 +34,18 @@ def wait_finished(served: Studio, *methods: str) -> None:
             return
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def open_at(page: Any, served: Studio, **state: object) -> None:
+    """Open the page of a run in a state, as a link gives it, with all that it can have."""
+    wait_finished(served, str(state.get("map", "pca")))
+    open_studio(page, served.link)
+    # The link's token is exchanged for a cookie, and the address is then without it.
+    page.evaluate(
+        "address => { location.hash = address }",
+        "&".join(f"{key}={value}" for key, value in state.items()),
+    )
+    page.wait_for_timeout(300)
 
 
 def read_picture(page: Any, selector: str) -> NDArray[np.uint8]:

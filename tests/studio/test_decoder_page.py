@@ -9,8 +9,8 @@ import pytest
 
 from isthmus import Codes, Session
 from isthmus.data.items import Items
-from studio.exploring import Truth, differ, read_code, read_decoded, read_picture, wait_finished
-from studio.serving import Studio, open_studio
+from studio.exploring import Truth, differ, open_at, read_code, read_decoded, read_picture
+from studio.serving import Studio
 
 MAPS = ("--map", "pca", "--map", "tsne")
 START = Callable[..., Studio]
@@ -26,16 +26,6 @@ def digits(digits_run: Path) -> Truth:
 @pytest.fixture(scope="module")
 def plane(plane_run: Path) -> Truth:
     return Truth(Session(plane_run))
-
-
-def open_at(page: Any, served: Studio, **state: object) -> None:
-    """Open the page of a run in a state, as a link gives it."""
-    wait_finished(served, "pca", "tsne")
-    parts = "&".join(f"{key}={value}" for key, value in state.items())
-    open_studio(page, f"{served.link}#{parts}")
-    # The link's token is exchanged for a cookie, and the address is written by the page itself.
-    page.evaluate("address => { location.hash = address }", parts)
-    page.wait_for_timeout(300)
 
 
 def view_of(truth: Truth, method: str) -> tuple[float, float, float]:
@@ -181,7 +171,7 @@ def test_a_pinned_place_stays_until_it_is_unpinned(
 def test_a_classifier_shows_its_probabilities(
     page: Any, studio: START, classifier_run: Path
 ) -> None:
-    open_at(page, studio(classifier_run, *MAPS), sample=3)
+    open_at(page, studio(classifier_run), sample=3)
     page.wait_for_selector(".probabilities li")
     session = Session(classifier_run)
     probabilities = session.trained.probabilities(session.samples.values[3:4])[0]
