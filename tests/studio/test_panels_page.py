@@ -15,7 +15,7 @@ from isthmus.training.kept import KeptEpochs
 from isthmus.training.store import FolderStore
 from studio.conftest import fit
 from studio.exploring import read_picture
-from studio.serving import Studio, open_studio, start_studio
+from studio.serving import Studio, open_patiently, start_studio
 
 Open = Callable[..., Studio]
 
@@ -23,7 +23,7 @@ HOSTILE = ["<img src=x onerror=alert(1)>", "\u202eevil \u05d0\u05d1\u05d2", "lon
 
 
 def opened(page: Any, studio: Open, run: Path, state: str) -> None:
-    open_studio(page, f"{studio(run).link}#{state}")
+    open_patiently(page, f"{studio(run).link}#{state}")
 
 
 def count(text: str) -> int:
@@ -39,7 +39,7 @@ def short(value: float) -> str:
 
 
 def has_state(page: Any, text: str) -> None:
-    page.wait_for_function(f"decodeURIComponent(location.hash).includes({text!r})")
+    page.wait_for_function(f"() => decodeURIComponent(location.hash).includes({text!r})")
 
 
 # -- selection ------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def test_the_selection_is_counted_sorted_and_saved(
     page.select_option("#panel-gallery select", "-loss")
     wanted = sorted([1, 3, 4, 9, 15], key=lambda row: -error[row])
     page.wait_for_function(
-        f"document.querySelector('#panel-gallery .tile').dataset.row === '{wanted[0]}'"
+        f"() => document.querySelector('#panel-gallery .tile').dataset.row === '{wanted[0]}'"
     )
     rows = page.locator("#panel-gallery .tile").evaluate_all(
         "tiles => tiles.map(tile => [+tile.dataset.position, +tile.dataset.row])"
@@ -157,7 +157,7 @@ def test_a_feature_map_is_enlarged_by_keys(
     page.wait_for_selector("dialog[open]")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="hidden")
-    page.wait_for_function("!location.hash.includes('layer')")
+    page.wait_for_function("() => !location.hash.includes('layer')")
     page.go_back()
     page.wait_for_selector("dialog[open]")
 
@@ -188,7 +188,7 @@ def test_curves_grow_while_the_run_trains(
     run, advance = training
     studio = start_studio(run)
     try:
-        open_studio(page, f"{studio.link}#panel=training")
+        open_patiently(page, f"{studio.link}#panel=training")
         page.wait_for_selector(".is-training >> text=Training now: epoch 1 of 6")
         dots = page.locator("#panel-training .chart").first.locator("circle.curve-0")
         before = dots.count()
