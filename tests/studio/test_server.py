@@ -135,10 +135,7 @@ def test_a_signal_has_no_picture(studio: Callable[..., Studio], signal_run: Path
     np.testing.assert_array_equal(decoded, Session(signal_run).model.decode(z).reshape(1, -1))
 
 
-def test_maps_are_fitted_when_they_are_asked_for(
-    studio: Callable[..., Studio], plane_run: Path
-) -> None:
-    client = Client(studio(plane_run))
+def test_maps_are_fitted_when_they_are_asked_for(client: Client) -> None:
     assert client.ask("/maps/nowhere", b"").status == 404
     assert client.ask("/maps/pca", b"").status == 200  # it is there already
     assert client.ask("/maps/tsne", b"").status == 202
@@ -148,7 +145,7 @@ def test_maps_are_fitted_when_they_are_asked_for(
         assert time.monotonic() < end
         time.sleep(0.1)
     assert len(names) == len(set(names))
-    assert unpack(client.ask("/data/maps/tsne.bin").content).shape == (300, 2)
+    assert unpack(client.ask("/data/maps/tsne.bin").content).shape == (400, 2)
 
 
 def test_a_question_that_nobody_waits_for_is_given_up(client: Client) -> None:
@@ -190,7 +187,8 @@ def test_it_ends_while_it_reads_and_while_pages_wait(
     code, said = studio.stop()
     assert (code, said.splitlines()[-1:]) == (0, ["The studio has ended."])
     assert "Traceback" not in said
-    watch.errors.clear()
+    page.wait_for_timeout(300)
+    watch.errors.clear()  # that the server has ended
 
 
 def test_a_port_that_is_in_use_is_one_sentence(digits_run: Path) -> None:

@@ -88,7 +88,7 @@ def read_header(start: bytes | memoryview, size: int) -> tuple[np.dtype[Any], tu
     """
     with reporting_damage("a column", IsthmusError):
         if len(start) < HEADER.size:
-            raise ValueError("it is cut off")
+            raise ValueError("it ends within its header")
         magic, version, kind, columns, rows, _ = HEADER.unpack(bytes(start[: HEADER.size]))
         dtype = DTYPES[kind]
         if (magic, version) != (MAGIC, FORMAT):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -321,11 +322,11 @@ class Content:
         )
 
     def _sample_picture(self, path: str) -> bytes:
-        number = path.removeprefix("samples/").removesuffix(".png")
-        if not number.isascii() or not number.isdigit() or path != f"samples/{int(number)}.png":
+        match = re.fullmatch(r"samples/(0|[1-9][0-9]{0,8})\.png", path)
+        if match is None:
             raise KeyError(path)
         try:
-            sample = self.sample(int(number))
+            sample = self.sample(int(match[1]))
         except IsthmusError:
             raise KeyError(path) from None
         if sample.ndim != 3:

@@ -47,7 +47,7 @@ def read_epoch_file(session: Session, path: str) -> bytes:
     KeyError
         If the run keeps no such epoch.
     """
-    kept, match = kept_epochs(session), re.fullmatch(r"epochs/([0-9]{1,9})\.bin", path)
+    kept, match = kept_epochs(session), re.fullmatch(r"epochs/([1-9][0-9]{0,8})\.bin", path)
     values: NDArray[Any] | None = None
     if kept is not None and path == INPUTS:
         given = kept.inputs()

@@ -131,7 +131,7 @@ def _targets(model: Model, samples: Samples) -> NDArray[Any] | None:
 
 def _reconstruct(model: Model, values: NDArray[Any], noise: Noise | None, block: slice) -> Answers:
     if not hasattr(model, "passes"):
-        # A file answers in samples: pixels are rounded, which moves the error by about 1e-6.
+        # A file answers in samples, whose pixels are rounded: the error keeps about two digits.
         y, x = (_scaled(model, some) for some in (model.reconstruct(values), values))
         return Answers(model.encode(values), {"loss": _mse(y, x)})
     trained = cast("TrainedModel", model)

@@ -188,8 +188,11 @@ class Snapshot:
 
     def paths(self) -> list[str]:
         """Return the paths of all files."""
-        fixed = [*self._sample_names(), *self._sheets(), *self._model_names(), *self._predicted()]
-        return [*fixed, *epoch_files(self.epochs)]
+        sheets = self._sheets()
+        if not self.data_available:  # those that were drawn when it was
+            sheets = [name for name in sheets if self.sample_storage.has(name)]
+        of_model = [*self._model_names(), *self._predicted(), *epoch_files(self.epochs)]
+        return [*self._sample_names(), *sheets, *of_model]
 
     def read(self, path: str) -> bytes:
         """Return the content of a file; a sheet is drawn when it is first asked for.
@@ -202,7 +205,10 @@ class Snapshot:
         if path in self._sample_names():
             return self._require(self.sample_storage.read(path), path)
         if path in self._sheets():
-            return self._read_sheet(path)
+            try:
+                return self._read_sheet(path)
+            except IsthmusError:  # the data is gone
+                raise KeyError(path) from None
         if path in self._model_names() or path in self._predicted():
             return self._require(self.storage.read(path), path)
         return read_epoch_file(self.session, path)
@@ -211,10 +217,7 @@ class Snapshot:
         stored = self.sample_storage.read(path)
         if stored is not None:
             return stored
-        try:
-            content = draw_sheet(path, self.shown.samples, self.session.preprocessing)
-        except IsthmusError:
-            raise KeyError(path) from None  # the data is gone
+        content = draw_sheet(path, self.shown.samples, self.session.preprocessing)
         self.sample_storage.write(path, content)
         return content
 
