@@ -38,15 +38,15 @@ class Studio:
         return self.process.returncode, said
 
 
-def start_studio(*arguments: object) -> Studio:
-    """Start `isthmus studio` and wait for its link."""
+def start_studio(*arguments: object, browser: str = "") -> Studio:
+    """Start `isthmus studio` and wait for its link; a browser is a command with %s."""
     command = [sys.executable, "-m", "isthmus", "studio", *map(str, arguments)]
     process = subprocess.Popen(
-        [*command, "--no-browser", "--json"],
+        [*command, "--json", "--browser" if browser else "--no-browser"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "BROWSER": browser},
     )
     assert process.stdout is not None
     text = ""

@@ -137,7 +137,11 @@ def test_a_pasted_picture_and_a_chosen_file(
     opened(page, studio, digits_run, "")
     paste(page, png(session.samples.values[3]))
     assert result(page)[0][0] == 3
-    content = {"name": "nine.png", "mimeType": "image/png", "buffer": png(session.samples.values[9])}
+    content = {
+        "name": "nine.png",
+        "mimeType": "image/png",
+        "buffer": png(session.samples.values[9]),
+    }
     page.set_input_files("#panel-search input[type=file]", content)
     page.wait_for_selector("#panel-search .query >> text=nine.png")
     assert result(page)[0][0] == 9
