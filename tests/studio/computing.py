@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isthmus.studio.assets import PAGE
 
@@ -62,8 +61,7 @@ FAIL = "([name, values]) => engine[name](...give(values)).then(() => '', ({messa
 class Handler(SimpleHTTPRequestHandler):
     """Serves a folder as the data, and the files of the page beside an empty one."""
 
-    extensions_map = {
-        **SimpleHTTPRequestHandler.extensions_map,
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
         ".wasm": "application/wasm",
     }
@@ -78,8 +76,8 @@ class Handler(SimpleHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")  # tests write other files of the same names
         super().end_headers()
 
-    def log_message(self, format: str, *arguments: Any) -> None:
-        pass
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing of requests."""
 
 
 @contextmanager
@@ -111,7 +109,7 @@ class PageEngine:
     address: str
     data: Path
 
-    def start(self, code_size: int = 1, **networks: bytes) -> None:
+    def start(self, networks: dict[str, bytes], code_size: int = 1) -> None:
         """Start an engine with networks by their names; nothing is kept from one before."""
         for name, content in networks.items():
             (self.data / f"{name}.onnx").write_bytes(content)
@@ -155,8 +153,5 @@ def take(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "base64" in value:
-        numbers: NDArray[Any] = np.frombuffer(
-            base64.b64decode(value["base64"]), TYPES[value["type"]]
-        )
-        return numbers
+        return np.frombuffer(base64.b64decode(value["base64"]), TYPES[value["type"]])
     return {name: take(one) for name, one in value.items()}

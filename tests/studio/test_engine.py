@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -72,7 +71,7 @@ def test_every_autoencoder_computes_as_in_torch(name: str, engine: PageEngine) -
 def test_every_classifier_and_segmenter_computes_as_in_torch(name: str, engine: PageEngine) -> None:
     model = make_model(name)
     encoder, layers = to_onnx(model, "encoder"), to_layers(model)
-    engine.start(encoder=encoder, layers=layers)
+    engine.start({"encoder": encoder, "layers": layers})
     check_layers(model, engine)
     assert engine.call("unknown", "encoder") == []
     for count in (1, 7):
@@ -98,7 +97,7 @@ def test_a_browser_without_relaxed_simd_computes_the_same(engine: PageEngine) ->
 
 def check_parts(model: Any, engine: PageEngine, **networks: bytes) -> None:
     encoder, decoder = to_onnx(model, "encoder"), to_onnx(model, "decoder")
-    engine.start(encoder=encoder, decoder=decoder, **networks)
+    engine.start({"encoder": encoder, "decoder": decoder} | networks)
     assert engine.call("unknown", "encoder") == engine.call("unknown", "decoder") == []
     for count in (1, 7, 1):
         z = draw_codes(count, model.config.code_size)
@@ -134,13 +133,11 @@ def samples_of(model: Any, count: int) -> NDArray[Any]:
 # -- single operators ---------------------------------------------------------------------------
 
 
-def network(
-    operator: str, shape: tuple[int, ...], *weights: NDArray[Any] | None, **attributes: Any
-) -> bytes:
+def network(operator: str, shape: tuple[int, ...], *weights: Any, **attributes: Any) -> bytes:
     """Return a network of one operator from `samples` to `code`, both float32."""
     names = [f"w{i}" if weight is not None else "" for i, weight in enumerate(weights)]
     tensors = [
-        numpy_helper.from_array(weight, name)
+        numpy_helper.from_array(np.asarray(weight), name)
         for weight, name in zip(weights, names, strict=True)
         if weight is not None
     ]
@@ -149,7 +146,8 @@ def network(
     code = helper.make_tensor_value_info("code", TensorProto.FLOAT, None)
     graph = helper.make_graph([node], "one", [given], [code], tensors)
     opset = [helper.make_opsetid("", 20)]
-    return onnx.helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString()
+    model = helper.make_model(graph, opset_imports=opset, ir_version=10)
+    return bytes(model.SerializeToString())
 
 
 def draw(*shape: int) -> NDArray[np.float32]:
@@ -161,7 +159,7 @@ def whole(*numbers: int) -> NDArray[np.int64]:
 
 
 def check(engine: PageEngine, case: str, content: bytes, values: NDArray[np.float32]) -> None:
-    engine.start(encoder=content)
+    engine.start({"encoder": content})
     for count in (len(values), 1):
         (expected,) = answer(content, values[:count])
         assert_near(engine.call("encode", values[:count]), expected, 2e-6, case)
@@ -302,7 +300,7 @@ def test_operators(engine: PageEngine) -> None:
 
 
 def test_halves_are_rounded_to_even(engine: PageEngine) -> None:
-    engine.start(encoder=network("Round", (6,)))
+    engine.start({"encoder": network("Round", (6,))})
     halves = np.array([[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]], np.float32)
     assert engine.call("encode", halves).tolist() == [-2, -2, 0, 0, 2, 2]
 
@@ -311,14 +309,14 @@ def test_halves_are_rounded_to_even(engine: PageEngine) -> None:
 
 
 def test_unknown_operators_are_named(engine: PageEngine) -> None:
-    engine.start(encoder=network("Mish", (4,)), decoder=network("Relu", (4,)))
+    engine.start({"encoder": network("Mish", (4,))})
     assert engine.call("unknown", "encoder") == ["Mish"]
     message = "The page cannot compute the operator Mish."
     assert engine.fail("encode", draw(1, 4)) == message
 
 
 def test_what_is_missing_or_damaged_is_said_in_a_sentence(engine: PageEngine, watch: Any) -> None:
-    engine.start(encoder=b"\x3a\x7f", layers=b"\x08\x0a")
+    engine.start({"encoder": b"\x3a\x7f", "layers": b"\x08\x0a"})
     assert engine.fail("decode", draw(1, 4)) == "The page has no decoder of this model."
     assert engine.fail("encode", draw(1, 4)) == "The ONNX file ends too early."
     assert engine.fail("predict", draw(1, 4)) == "This is not an ONNX file with a network."
@@ -327,7 +325,7 @@ def test_what_is_missing_or_damaged_is_said_in_a_sentence(engine: PageEngine, wa
 
 
 def test_a_wrong_number_of_numbers_is_refused(engine: PageEngine) -> None:
-    engine.start(encoder=network("Relu", (4,)))
+    engine.start({"encoder": network("Relu", (4,))})
     assert engine.fail("encode", draw(6)) == "The network takes 4 numbers a sample, not 6 in all."
     assert engine.call("encode", draw(8)).size == 8
 
@@ -337,7 +335,7 @@ def test_a_wrong_number_of_numbers_is_refused(engine: PageEngine) -> None:
 
 def test_the_latest_code_is_decoded_and_those_in_between_are_not(engine: PageEngine) -> None:
     model = make_model("dense")
-    engine.start(decoder=to_onnx(model, "decoder"))
+    engine.start({"decoder": to_onnx(model, "decoder")})
     z = draw_codes(9, model.config.code_size)
     script = """codes => Promise.all(give(codes).map(code => engine.decodeLatest(code)))
         .then(all => all.map(one => one && take(one.sample)))"""
@@ -351,7 +349,7 @@ def test_the_latest_code_is_decoded_and_those_in_between_are_not(engine: PageEng
 
 def test_batches_of_all_sizes_share_their_memory(engine: PageEngine) -> None:
     model = make_model("conv-transpose")
-    engine.start(decoder=to_onnx(model, "decoder"))
+    engine.start({"decoder": to_onnx(model, "decoder")})
     z = draw_codes(40, model.config.code_size)
     expected = model.decode(z)
     for count in (2, 40, 1, 17, 3, 5, 2, 40):
@@ -359,7 +357,7 @@ def test_batches_of_all_sizes_share_their_memory(engine: PageEngine) -> None:
 
 
 def test_new_data_are_read_again(engine: PageEngine) -> None:
-    engine.start(encoder=network("Relu", (4,)))
+    engine.start({"encoder": network("Relu", (4,))})
     assert engine.call("encode", -(draw(1, 4) ** 2)).tolist() == [0, 0, 0, 0]
     (engine.data / "encoder.onnx").write_bytes(network("Add", (4,), np.float32(1)))
     engine.page.evaluate("engine.refresh({...engine.manifest})")
@@ -386,7 +384,7 @@ def test_neighbors_are_exact(count: int, size: int, engine: PageEngine) -> None:
     draws = np.random.default_rng(size)
     codes = draws.normal(size=(count, size)).astype(np.float32)
     (engine.data / "codes.bin").write_bytes(pack(codes))
-    engine.start(code_size=size)
+    engine.start({}, code_size=size)
     everything, some = np.ones(count, np.uint8), draws.integers(0, 2, count).astype(np.uint8)
     for code in (codes[count // 2], draws.normal(size=size).astype(np.float32)):
         for k in (1, 12):
@@ -404,7 +402,7 @@ def assert_neighbors(
 
 def test_a_sample_is_no_neighbor_of_its_own_and_equals_come_in_order(engine: PageEngine) -> None:
     codes = np.repeat(draw(3, 5), 20, axis=0)
-    engine.start(code_size=5)
+    engine.start({}, code_size=5)
     engine.call("setCodes", pack(codes))
     found = engine.call("nearest", codes[25], 40, None, {"without": 25})
     assert found["rows"].tolist()[:19] == [row for row in range(20, 40) if row != 25]
@@ -415,6 +413,6 @@ def test_a_sample_is_no_neighbor_of_its_own_and_equals_come_in_order(engine: Pag
 
 
 def test_codes_that_are_not_in_the_page_are_for_the_server(engine: PageEngine) -> None:
-    engine.start(code_size=4)
+    engine.start({}, code_size=4)
     engine.page.evaluate("engine.manifest.codes.in_page = false")
     assert "the server searches them" in engine.fail("nearest", draw(4), 3)
