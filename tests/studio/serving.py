@@ -85,6 +85,12 @@ class Watch:
         }
 
 
+def open_patiently(page: Any, link: str) -> None:
+    """Open a page whose content may still have to be computed, on a machine that is busy."""
+    page.goto(link, timeout=60_000)
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+
+
 def open_studio(page: Any, link: str) -> None:
     """Open a page and wait until it can be used."""
     page.goto(link)

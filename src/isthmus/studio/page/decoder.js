@@ -104,7 +104,9 @@ class DecoderView {
    * @param {() => boolean} isNewest
    */
   async show(subject, isNewest) {
-    this.unpinButton.hidden = this.hover !== null || subject.kind === "nothing";
+    const { state, store } = this.context;
+    const held = chosenSubject(state, store.manifest.code_size);
+    this.unpinButton.hidden = held.kind === "nothing";
     this.hint.hidden = subject.kind !== "nothing";
     const code = await this.codeOf(subject);
     if (!this.decoding) {

@@ -35,6 +35,7 @@ async function openContext() {
   const [store, state] = [await Store.open(), new State()];
   stopFollowing();
   const engine = new Engine(store.manifest, { readData, readAsset, startWorker });
+  store.on("manifest", () => engine.refresh(store.manifest)); // before the parts ask it again
   const selection = new Selection(store, state);
   const place = new Place(store, state, engine);
   const map = new MapView({ store, state, selection, say });

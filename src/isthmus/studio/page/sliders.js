@@ -1,6 +1,6 @@
 /** Sliders that move a code: its numbers, its principal axes, and directions between groups. */
 
-/** @import { Context, Panel } from "./types.js" */
+/** @import { Context, Manifest, Panel } from "./types.js" */
 /** @import { Slider } from "./slider.js" */
 
 import { hasDecoder } from "./decoding.js";
@@ -33,7 +33,7 @@ export function makeSliders(context) {
   const panel = new Sliders(context);
   const { state, store } = context;
   state.on(["code", "place", "sample", "map"], () => panel.update());
-  store.on("manifest", () => panel.fill());
+  store.on("manifest", () => panel.refill());
   panel.fill();
   return { name: "sliders", title: "Sliders", element: panel.element };
 }
@@ -79,9 +79,17 @@ class Sliders {
     ]);
   }
 
-  /** Make the sliders for new data. */
+  /** Make other sliders if the codes are others; who drags one keeps it otherwise. */
+  refill() {
+    if (this.ranges !== rangesOf(this.context.store.manifest)) {
+      this.fill();
+    }
+  }
+
+  /** Make the sliders for the codes. */
   fill() {
     const { code_statistics: statistics, code_size: size } = this.context.store.manifest;
+    this.ranges = rangesOf(this.context.store.manifest);
     this.code = new Float32Array(size);
     this.axes = statistics.axes.components.map((_, axis) => this.makeAxis(axis));
     this.axesSlot.replaceChildren(...this.axes.map((slider) => slider.element));
@@ -242,6 +250,15 @@ class Sliders {
       map.setMarks("sliders", point && { points: [point] });
     }
   }
+}
+
+/**
+ * Return all that sliders are made from, to see whether it changed.
+ *
+ * @param {Manifest} manifest
+ */
+function rangesOf({ code_statistics: { low, high, mean, axes } }) {
+  return JSON.stringify([low, high, mean, axes]);
 }
 
 /** @param {(index: number) => void} find */
