@@ -31,6 +31,7 @@ SLOW_FILES = {
     "test_content",
     "test_denoising",
     "test_encoders",
+    "test_engine",
     "test_errors",
     "test_evaluate",
     "test_events",
