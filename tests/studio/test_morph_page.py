@@ -31,13 +31,13 @@ def way(truth: Truth, a: int, b: int, steps: int, path: str = "linear") -> list[
 
 def wait_film(page: Any) -> None:
     page.wait_for_function(
-        f"() => document.querySelector('.film input[type=range]')?.max === '{FRAMES - 1}'"
+        f"() => document.querySelector('.morph-film input[type=range]')?.max === '{FRAMES - 1}'"
     )
 
 
 def read_strip(page: Any) -> list[NDArray[np.uint8]]:
-    count = page.locator(".strip canvas").count()
-    return [read_picture(page, f".strip canvas:nth-child({i + 1})") for i in range(count)]
+    count = page.locator(".morph-strip canvas").count()
+    return [read_picture(page, f".morph-strip canvas:nth-child({i + 1})") for i in range(count)]
 
 
 def save(page: Any, button: str) -> tuple[str, Image.Image]:
@@ -79,15 +79,21 @@ def test_codes_on_the_way_are_those_of_python(
 def test_two_clicked_samples_become_a_strip_a_film_and_files(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run), map="pca", panel="morph")
-    rows = []
-    for index in digits.map("pca").xy[:, 0].argsort()[[0, -1]]:
-        page.evaluate("row => { location.hash = location.hash.replace(/&sample=[0-9]+/, '') }", 0)
-        page.wait_for_timeout(100)
-        click_sample(page, digits, int(index))
-        page.wait_for_function("() => location.hash.includes('sample=')")
+    xy = digits.map("pca").xy
+    x, y, width = [*((xy.min(0) + xy.max(0)) / 2).tolist(), 3 * float(np.ptp(xy, axis=0).max())]
+    open_at(page, studio(digits_run), map="pca", panel="morph", view=f"{x},{y},{width}")
+    box = page.locator("#map").bounding_box()
+    unit = width / box["width"]
+    rows: list[int] = []
+    for at in xy[xy[:, 0].argsort()[[0, -1]]].tolist():
+        across, down = box["width"] / 2 + (at[0] - x) / unit, box["height"] / 2 - (at[1] - y) / unit
+        page.mouse.click(box["x"] + across, box["y"] + down)
+        page.wait_for_function(
+            "count => location.hash.match(/ends=([^&]*)/)?.[1].match(/[0-9]+/g).length === count",
+            arg=len(rows) + 1,
+        )
         rows.append(int(page.evaluate("location.hash.match(/sample=([0-9]+)/)[1]")))
-    page.wait_for_function("ends => location.hash.includes('ends=' + ends)", arg=f"{rows[0]},{rows[1]}")
+    assert f"ends={rows[0]},{rows[1]}" in page.evaluate("location.hash")
     wait_film(page)
     strip = read_strip(page)
     wanted = way(digits, *rows, len(strip))
@@ -109,29 +115,6 @@ def test_two_clicked_samples_become_a_strip_a_film_and_files(
     assert differ(last, enlarged(wanted[-1], (side, side))) <= 1
 
 
-def click_sample(page: Any, truth: Truth, row: int) -> None:
-    """Click a sample on the map of PCA, of which the whole is seen."""
-    at = page.evaluate(
-        """async ([x, y]) => {
-            const view = location.hash.match(/view=([^&]*)/);
-            return view ? view[1] : "";
-        }""",
-        truth.map("pca").xy[row].tolist(),
-    )
-    assert at == ""
-    xy = truth.map("pca").xy
-    x, y = (xy.min(0) + xy.max(0)) / 2
-    width = 3 * float(np.ptp(xy, axis=0).max())
-    page.evaluate("view => { location.hash += '&view=' + view }", f"{x},{y},{width}")
-    page.wait_for_timeout(300)
-    box = page.locator("#map").bounding_box()
-    unit = width / box["width"]
-    across = box["x"] + box["width"] / 2 + float(xy[row, 0] - x) / unit
-    down = box["y"] + box["height"] / 2 - float(xy[row, 1] - y) / unit
-    page.mouse.click(across, down)
-    page.evaluate("() => { location.hash = location.hash.replace(/&view=[^&]*/, '') }")
-
-
 def test_the_keyboard_makes_and_plays_a_morph(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
@@ -148,7 +131,7 @@ def test_the_keyboard_makes_and_plays_a_morph(
     page.wait_for_timeout(300)
     page.get_by_role("slider", name="Pictures in the strip").focus()
     page.keyboard.press("Home")
-    page.wait_for_function("() => document.querySelectorAll('.strip canvas').length === 7")
+    page.wait_for_function("() => document.querySelectorAll('.morph-strip canvas').length === 7")
     wait_film(page)
     page.wait_for_timeout(300)
     assert max(map(differ, read_strip(page), way(digits, 3, 8, 7, "spherical"))) <= 1
@@ -158,10 +141,10 @@ def test_the_keyboard_makes_and_plays_a_morph(
         page.keyboard.press("ArrowRight")
     assert frame.get_attribute("aria-valuetext") == f"Frame 5 of {FRAMES}"
     film = way(digits, 3, 8, FRAMES, "spherical")
-    assert differ(read_picture(page, ".film canvas"), film[4]) <= 1
+    assert differ(read_picture(page, ".morph-film canvas"), film[4]) <= 1
     page.get_by_role("button", name="Play").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("() => Number(document.querySelector('.film input[type=range]').value) > 8")
+    page.wait_for_function("() => Number(document.querySelector('.morph-film input[type=range]').value) > 8")
     page.keyboard.press("Enter")
     held = frame.input_value()
     page.wait_for_timeout(200)

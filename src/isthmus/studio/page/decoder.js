@@ -169,7 +169,8 @@ class DecoderView {
     this.caption.replaceChildren(...describe(subject));
     if (this.hover) {
       const { view, size } = this.context.map;
-      this.floating?.show(sample, view.toScreen(this.hover.x, this.hover.y, size));
+      const { x, y, row } = this.hover;
+      this.floating?.show(sample, view.toScreen(x, y, size), row >= 0);
     } else {
       this.floating?.hide();
     }

@@ -67,12 +67,12 @@ class Sliders {
 
   build() {
     const group = (/** @type {string} */ title, /** @type {Node[]} */ content, /** @type {boolean} */ open) =>
-      make("details", { class: "group", open }, [make("summary", { text: title }), ...content]);
+      make("details", { class: "slider-group", open }, [make("summary", { text: title }), ...content]);
     const { code_size: size } = this.context.store.manifest;
     const isShort = size <= FIRST;
     const more = make("div", { class: "row" }, isShort ? [] : [this.allButton, this.find]);
     return make("div", { class: "sliders-panel" }, [
-      make("div", { class: "row spread" }, [this.start, this.resetButton]),
+      make("div", { class: "row slider-start" }, [this.start, this.resetButton]),
       group("Principal axes of the codes", [this.axesSlot], true),
       group("From one group to another", [this.directions.element], true),
       group("Numbers of the code", [this.numbersSlot, more], isShort),
