@@ -314,7 +314,7 @@ class Morph {
   /** @param {number} frame */
   markFrame(frame) {
     const place = this.places[frame];
-    this.context.map.setMarks("film", this.isOpen && place ? { points: [place] } : null);
+    this.context.map.setMarks("film", this.isOpen && place ? { points: [place], large: true } : null);
   }
 
   async saveGif() {

@@ -247,7 +247,7 @@ class Sliders {
     const isNewest = this.marking.begin();
     const point = state.get("code") ? await place.of(this.code) : null;
     if (isNewest()) {
-      map.setMarks("sliders", point && { points: [point] });
+      map.setMarks("sliders", point && { points: [point], large: true });
     }
   }
 }
