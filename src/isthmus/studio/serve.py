@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import threading
 import webbrowser
@@ -126,8 +127,8 @@ def _serve(
     port = listener.getsockname()[1]
     guard = Guard(Server(live).app(), port)
     server = _uvicorn(guard, live)
-    link = f"http://{HOST}:{port}/?token={guard.token}"
-    ready(link)
+    link = f"http://{HOST}:{port}/?token="
+    ready(link + guard.token)
     live.start(lambda: setattr(server, "should_exit", True))
     is_over = threading.Event()
     if folder is not None:
@@ -135,7 +136,8 @@ def _serve(
         threading.Thread(target=follower.follow, args=(is_over,), daemon=True).start()
     if browser:
         # Some browsers return only when they are closed.
-        threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+        opened = link + guard.issue_pass()
+        threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
     try:
         _run(server, listener)
     finally:
@@ -221,8 +223,8 @@ def _listening(port: int) -> Iterator[socket.socket]:
     if not 0 <= port < 2**16:
         raise OptionError(f"a port is a number from 0 to 65535, not {port}.")
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        # Else a server that was just stopped keeps its port for a minute.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # else a server that was just stopped keeps its port for a minute
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
             listener.listen(100)

@@ -24,9 +24,6 @@ export const MOST_COLORS = CATEGORIES.light.length;
 /** Of samples that have no category. */
 export const NO_CATEGORY = "#9aa3ad";
 
-/** Of categories that are too rare for a color of their own. */
-const RARE = { light: "#b4bbc4", dark: "#59636f" };
-
 /** Levels of numbers; the level after the last is of numbers that are missing. */
 const LEVELS = 255;
 
@@ -40,6 +37,15 @@ const LEVELS = 255;
  */
 export function categoryColor(index, theme = currentTheme()) {
   return CATEGORIES[theme][index % MOST_COLORS];
+}
+
+/**
+ * Return the color of categories that are too rare for one of their own.
+ *
+ * @param {Theme} theme
+ */
+export function rareColor(theme) {
+  return theme === "dark" ? "#59636f" : "#b4bbc4";
 }
 
 /**
@@ -125,7 +131,7 @@ export function levelColors(coloring, hidden, theme) {
     return [...ramp, NO_CATEGORY];
   }
   const slots = assignColors(coloring, hidden);
-  const colors = Array.from(slots, (slot) => (slot < 0 ? RARE[theme] : categoryColor(slot, theme)));
+  const colors = Array.from(slots, (slot) => (slot < 0 ? rareColor(theme) : categoryColor(slot, theme)));
   return [...colors, NO_CATEGORY];
 }
 

@@ -40,7 +40,7 @@ function makeMapChoice(context) {
   };
   state.on(["map"], update);
   store.on("manifest", update);
-  store.on("job", (job) => showJob(job, bar));
+  store.on("job", (job) => showJob(job, bar, context.say));
   update();
   return make("label", {}, ["Map ", select, bar]);
 }
@@ -105,8 +105,12 @@ function showMap({ state, store }, method) {
 /**
  * @param {{name: string, done: number, total: number, text: string, error?: string}} job
  * @param {HTMLProgressElement} bar
+ * @param {(text: string) => void} say
  */
-function showJob({ done, total, text }, bar) {
+function showJob({ done, total, text, error }, bar, say) {
+  if (error) {
+    say(error);
+  }
   bar.hidden = done >= total;
   bar.value = total ? done / total : 0;
   bar.title = text;

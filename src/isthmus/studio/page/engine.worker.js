@@ -62,7 +62,8 @@ const TASKS = {
     return tensors.map(({ data }) => Float32Array.from(data));
   },
   setCodes(/** @type {{content: ArrayBuffer, size: number}} */ { content, size }) {
-    neighbors = new Neighbors(makeKernel(), /** @type {Float32Array} */ (readColumn(content)), size);
+    const codes = /** @type {Float32Array} */ (readColumn(content));
+    neighbors = new Neighbors(makeKernel(), codes, size);
   },
   codesOf(/** @type {{rows: number[]}} */ { rows }) {
     return neighbors?.codesOf(rows);

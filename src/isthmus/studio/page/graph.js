@@ -153,16 +153,16 @@ function prepare(node, known, space) {
   if (!operator) {
     throw new Error(`The page cannot compute the operator ${node.operator}.`);
   }
-  const inputs = node.inputs.filter((name) => name).map((name) => found(known, name));
-  inputs.forEach(({ place }) => keepUntil(place, space.step));
-  const isConstant = inputs.every((input) => input.isConstant) || node.operator === "Shape";
+  const inputs = node.inputs.map((name) => (name ? found(known, name) : undefined));
+  inputs.forEach((input) => input && keepUntil(input.place, space.step));
+  const isConstant = inputs.every((input) => !input || input.isConstant);
   const first = space.tensors.length;
-  const step = operator(node, inputs, space);
-  if (isConstant) {
+  const step = operator(node, /** @type {Tensor[]} */ (inputs), space);
+  if (isConstant || node.operator === "Shape") {
     makeConstant(step, space.tensors.splice(first));
   }
   step.outputs.forEach((tensor, i) => known.set(node.outputs[i], tensor));
-  return isConstant ? null : step;
+  return step.outputs.every((tensor) => tensor.isConstant) ? null : step;
 }
 
 /**

@@ -39,16 +39,16 @@ class Legend {
     this.map = map;
     this.selection = selection;
     this.title = make("summary");
-    this.content = make("div", { class: "content" });
+    this.content = make("div", { class: "map-card-content" });
     const isOpen = innerWidth > WIDE;
-    this.element = make("details", { class: "legend card", open: isOpen }, [this.title, this.content]);
+    this.element = make("details", { class: "map-legend map-card", open: isOpen }, [this.title, this.content]);
     /** @type {Coloring | null} */
     this.coloring = null;
     /** @type {Entry[]} */
     this.entries = [];
     this.list = make("ul");
     this.more = make("p", { class: "quiet small" });
-    this.all = make("button", { type: "button", class: "link", text: "Show all", click: () => selection.hide([]) });
+    this.all = make("button", { type: "button", class: "show-all", text: "Show all", click: () => selection.hide([]) });
     map.on("colors", () => this.update());
     selection.on(() => this.countSelected());
     this.update();
@@ -118,7 +118,7 @@ class Legend {
    * @returns {Entry}
    */
   makeEntry(level, name) {
-    const swatch = make("span", { class: "swatch" });
+    const swatch = make("span", { class: "category-swatch" });
     const count = make("span", { class: "category-count" });
     const button = make("button", { type: "button", class: "category", title: name, click: () => this.toggle(level) }, [
       swatch,
@@ -127,7 +127,7 @@ class Legend {
     ]);
     const only = make("button", {
       type: "button",
-      class: "only",
+      class: "category-only",
       text: "only",
       "aria-label": `Show only ${name}`,
       click: () => this.showOnly(level),
@@ -171,7 +171,8 @@ class Legend {
     }
     for (const { level, count } of this.entries) {
       const all = formatNumber(counts[level]);
-      count.textContent = mask ? `${formatNumber(selected[level])} of ${all}` : all;
+      count.title = mask ? "selected / all" : "";
+      count.textContent = mask ? `${formatNumber(selected[level])} / ${all}` : all;
     }
   }
 }
@@ -183,7 +184,7 @@ class Legend {
  * @param {number} missing samples without a number
  */
 function makeRamp({ low, high }, missing) {
-  const canvas = make("canvas", { class: "ramp", "aria-hidden": "true" });
+  const canvas = make("canvas", { class: "map-ramp", "aria-hidden": "true" });
   [canvas.width, canvas.height] = [128, 1];
   const context = drawingContext(canvas);
   for (let i = 0; i < canvas.width; i++) {
@@ -192,5 +193,5 @@ function makeRamp({ low, high }, missing) {
   }
   const ends = [`≤ ${formatNumber(low)}`, `≥ ${formatNumber(high)}`].map((text) => make("span", { text }));
   const note = missing ? [make("p", { class: "quiet small", text: `${formatNumber(missing)} without a value` })] : [];
-  return make("div", {}, [canvas, make("div", { class: "ends small" }, ends), ...note]);
+  return make("div", {}, [canvas, make("div", { class: "ramp-ends small" }, ends), ...note]);
 }

@@ -10,7 +10,7 @@
 /** @import { Hover, MapEntry, Marks } from "./types.js" */
 
 import { simplify } from "./area.js";
-import { coloringColumn, currentTheme, levelColors, makeColoring, toPalette, toPixel } from "./colors.js";
+import { coloringColumn, currentTheme, levelColors, makeColoring, rareColor, toPalette, toPixel } from "./colors.js";
 import { byId, drawingContext, formatNumber, make, onceAFrame } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { listenToKeys } from "./keys.js";
@@ -155,9 +155,11 @@ export class MapView {
     }
     const hidden = this.coloring.column.kind === "category" ? this.selection.hidden() : new Set();
     this.colors = levelColors(this.coloring, hidden, currentTheme());
-    const palette = toPalette(this.colors, hidden);
-    const { levels } = this.coloring;
-    this.plot.send(isNew ? { type: "levels", levels, palette } : { type: "palette", palette });
+    if (isNew) {
+      this.plot.send({ type: "levels", levels: this.coloring.levels });
+    }
+    const lowest = this.coloring.column.kind === "category" ? toPixel(rareColor(currentTheme())) : 0;
+    this.plot.send({ type: "palette", palette: toPalette(this.colors, hidden), lowest });
     this.requestFrame();
     this.tell("colors", null);
   }
@@ -213,7 +215,7 @@ export class MapView {
     if (this.size.width < 600) {
       return { left: 16, right: 16, top: 56, bottom: 56 };
     }
-    const legend = this.element.querySelector(".legend");
+    const legend = this.element.querySelector(".map-legend");
     return { left: 60, right: 30 + (legend?.clientWidth ?? 0), top: 24, bottom: 56 };
   }
 
@@ -305,7 +307,7 @@ export class MapView {
   radius() {
     const zoom = this.wholeView().width / this.view.width;
     const room = Math.sqrt((this.size.width * this.size.height) / Math.max(1, this.store.manifest.count));
-    return Math.max(0.7, Math.min(7, 0.36 * room, 4.5) * Math.min(2.5, Math.max(0.8, zoom ** 0.4)));
+    return Math.max(0.7, Math.min(7, 0.36 * room, 4.5) * Math.min(1.8, Math.max(0.8, zoom ** 0.3)));
   }
 
   /**

@@ -71,7 +71,7 @@ export class Overlay {
   }
 
   /**
-   * Draw a closed outline or an open line.
+   * Draw a closed outline or an open line; what is still being drawn is dashed and filled.
    *
    * @param {Pixel[]} points
    * @param {{isClosed: boolean, isDashed: boolean}} style
@@ -81,7 +81,7 @@ export class Overlay {
     context.setLineDash(isDashed ? [5, 5] : []);
     this.stroke(() => traceLine(context, points, isClosed), 1.5, this.colors.accent);
     context.setLineDash([]);
-    if (isClosed) {
+    if (isClosed && isDashed) {
       context.fillStyle = this.colors.fill;
       context.fill();
     }

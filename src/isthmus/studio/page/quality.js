@@ -56,8 +56,8 @@ const ALWAYS = 3;
  */
 export function makeQuality({ store, state }) {
   const summary = make("summary");
-  const content = make("div", { class: "content" });
-  const element = make("details", { class: "quality card", "aria-label": "Quality of the map" }, [summary, content]);
+  const content = make("div", { class: "map-card-content" });
+  const element = make("details", { class: "map-quality map-card", "aria-label": "Quality of the map" }, [summary, content]);
   const update = () => {
     const entry = store.map(state.get("map")) ?? store.manifest.maps[0];
     element.hidden = !entry;
@@ -76,15 +76,20 @@ export function makeQuality({ store, state }) {
  * @param {MapEntry} entry
  * @returns {HTMLElement[]}
  */
-function summarize({ title, quality }) {
+function summarize({ title, quality, decode }) {
   const parts = measured(quality).slice(0, ALWAYS).map((measure) =>
-    make("span", { class: "measure", title: `${measure.title}: ${measure.meaning}` }, [
+    make("span", { class: "map-measure", title: `${measure.title}: ${measure.meaning}` }, [
       `${measure.short} `,
       make("b", { text: format(measure, quality) }),
       ...compare(measure, quality),
     ]),
   );
-  return [make("span", { class: "measure method", text: title }), ...parts];
+  if (decode.kind === "linear") {
+    const share = decode.explained.reduce((a, b) => a + b, 0);
+    const meaning = "How much of the codes' variance the two axes hold.";
+    parts.push(make("span", { class: "map-measure", title: meaning }, ["Variance ", make("b", { text: percent(share) })]));
+  }
+  return [make("span", { class: "map-measure map-method", text: title }), ...parts];
 }
 
 /**
@@ -109,7 +114,7 @@ function explain({ decode, quality, title }) {
       make("th", { scope: "row", text: measure.title }),
       make("td", { text: format(measure, quality) }),
       ...(raw ? [make("td", { text: hasValue(measure, raw) ? format(measure, raw) : "–" })] : []),
-      make("td", { class: "meaning", text: measure.meaning }),
+      make("td", { class: "measure-meaning", text: measure.meaning }),
     ]),
   );
   const head = make("tr", {}, heads.map((text) => make("th", { scope: "col", text })));
@@ -125,7 +130,7 @@ function notes(decode, quality) {
     `Measured on ${formatNumber(quality.measured)} samples with ${quality.neighbors} neighbors. In brackets: PCA of the raw pixels, which anybody gets without a model.`,
   ];
   if (decode.kind === "linear" && decode.explained.length === 2) {
-    const [first, second] = decode.explained.map((share) => `${(100 * share).toFixed(0)}%`);
+    const [first, second] = decode.explained.map(percent);
     texts.push(`The two axes hold ${first} and ${second} of the codes' variance.`);
   }
   return texts.map((text) => make("p", { class: "quiet", text }));
@@ -150,5 +155,10 @@ function hasValue(measure, quality) {
  */
 function format(measure, quality) {
   const value = /** @type {number} */ (measure.value(quality));
-  return measure.isShare ? `${(100 * value).toFixed(0)}%` : value.toFixed(2);
+  return measure.isShare ? percent(value) : value.toFixed(2);
+}
+
+/** @param {number} share */
+function percent(share) {
+  return `${(100 * share).toFixed(0)}%`;
 }

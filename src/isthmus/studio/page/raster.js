@@ -53,6 +53,8 @@ export class Raster {
     this.sortedLevels = this.levels;
     /** Colors as pixels; 0 is hidden. */
     this.palette = /** @type {Int32Array} */ (new Int32Array(1));
+    /** The color of points that lie below all others; 0 if there are none. */
+    this.lowest = 0;
     /** @type {Uint8Array | null} 1 where a row is selected, by row and in the order of the points */
     this.mask = null;
     /** @type {Uint8Array | null} */
@@ -77,11 +79,9 @@ export class Raster {
 
   /**
    * @param {Uint8Array | Uint16Array} levels by row
-   * @param {Int32Array} palette
    */
-  setLevels(levels, palette) {
+  setLevels(levels) {
     this.levels = levels;
-    this.palette = palette;
     this.sortLevels();
   }
 
@@ -89,12 +89,15 @@ export class Raster {
     if (this.points && this.levels.length === this.points.count) {
       this.sortedLevels = sorted(this.levels, this.points.rows);
     }
-    this.setPalette(this.palette);
   }
 
-  /** @param {Int32Array} palette */
-  setPalette(palette) {
+  /**
+   * @param {Int32Array} palette
+   * @param {number} lowest
+   */
+  setPalette(palette, lowest) {
     this.palette = palette;
+    this.lowest = lowest;
     let shown = 0;
     for (const level of this.levels) {
       shown += palette[level] ? 1 : 0;
@@ -156,16 +159,33 @@ export class Raster {
    * @param {number[]} ranges
    */
   paint(canvas, xy, ranges) {
-    const faint = this.palette.map((color) => color && mix(color, canvas.background, DIMMED));
-    const layers = this.sortedMask ? [faint, this.palette] : [this.palette];
-    layers.forEach((palette, i) => {
-      const layer = { xy, ranges, palette, levels: this.sortedLevels, mask: this.sortedMask, wanted: i };
+    const common = { xy, ranges, levels: this.sortedLevels, mask: this.sortedMask };
+    for (const { palette, wanted } of this.layers(canvas.background)) {
+      const layer = { ...common, palette, wanted };
       if (this.isShaded) {
         this.shade(canvas, layer);
       } else {
         drawDisks(canvas, layer);
       }
-    });
+    }
+  }
+
+  /**
+   * Return what is drawn one over another: first what is not selected, and the color that lies
+   * below all others.
+   *
+   * @param {number} background
+   */
+  layers(background) {
+    const { palette, lowest } = this;
+    const low = palette.map((color) => (color === lowest ? color : 0));
+    const high = palette.map((color) => (color === lowest ? 0 : color));
+    const all = lowest && low.some(Boolean) ? [low, high] : [palette];
+    if (!this.sortedMask) {
+      return all.map((colors) => ({ palette: colors, wanted: 1 }));
+    }
+    const faint = palette.map((color) => color && mix(color, background, DIMMED));
+    return [{ palette: faint, wanted: 0 }, ...all.map((colors) => ({ palette: colors, wanted: 1 }))];
   }
 
   /**

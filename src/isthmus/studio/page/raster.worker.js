@@ -1,14 +1,14 @@
 /** The worker that draws points: it is told of points, colors and selection, and asked for frames. */
 
 /** @import { Drawn, Frame } from "./raster.js" */
-/** @import { Box } from "./points.js" */
+/** @import { Box, Points } from "./points.js" */
 
 import { Raster } from "./raster.js";
 
 /**
  * @typedef {{type: "points", positions: Float32Array} |
- *   {type: "levels", levels: Uint8Array | Uint16Array, palette: Int32Array} |
- *   {type: "palette", palette: Int32Array} |
+ *   {type: "levels", levels: Uint8Array | Uint16Array} |
+ *   {type: "palette", palette: Int32Array, lowest: number} |
  *   {type: "mask", mask: Uint8Array | null} |
  *   {type: "draw", frame: Frame, spare: ArrayBuffer | null} |
  *   {type: "nearest", id: number, x: number, y: number, distance: number}} Request
@@ -34,13 +34,13 @@ function handle(request) {
       raster.setPoints(request.positions);
       return answer({
         type: "points",
-        box: /** @type {import("./points.js").Points} */ (raster.points).box,
+        box: /** @type {Points} */ (raster.points).box,
         moves: raster.before !== null,
       });
     case "levels":
-      return raster.setLevels(request.levels, request.palette);
+      return raster.setLevels(request.levels);
     case "palette":
-      return raster.setPalette(request.palette);
+      return raster.setPalette(request.palette, request.lowest);
     case "mask":
       return raster.setMask(request.mask);
     case "draw":

@@ -12,7 +12,7 @@ import { makeButton } from "./tools.js";
 export function makeSelectionBar({ selection }) {
   const text = make("span");
   const clear = makeButton("close", "Clear the selection (Escape)", () => selection.clear());
-  const element = make("div", { class: "selection card", hidden: true }, [text, clear]);
+  const element = make("div", { class: "map-selection map-card", hidden: true }, [text, clear]);
   const update = async () => {
     const rows = selection.isEmpty() ? null : await selection.rows();
     element.hidden = rows === null || selection.isEmpty();

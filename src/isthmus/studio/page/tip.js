@@ -15,9 +15,9 @@ export function makeTip({ store, map }) {
   const picture = make("div");
   const name = make("b");
   const value = make("span", { class: "quiet" });
-  const element = make("div", { class: "tip card", "aria-hidden": "true", hidden: true }, [
+  const element = make("div", { class: "map-tip map-card", "aria-hidden": "true", hidden: true }, [
     picture,
-    make("div", { class: "words" }, [name, value]),
+    make("div", { class: "tip-words" }, [name, value]),
   ]);
   let shown = -1;
   /** @param {Hover} hover */
@@ -26,7 +26,9 @@ export function makeTip({ store, map }) {
     placeNear(element, map.view.toScreen(x, y, map.size), map.size);
     if (row !== shown && row >= 0) {
       shown = row;
-      picture.replaceChildren(store.thumbnail(row, ""));
+      if (!store.manifest.networks.decoder) { // otherwise a picture is at the pointer already
+        picture.replaceChildren(store.thumbnail(row, ""));
+      }
       const [text, detail] = [await store.names([row]), map.valueOf(row)];
       if (shown === row) {
         [name.textContent, value.textContent] = [text[0], detail];
@@ -49,6 +51,6 @@ export function makeTip({ store, map }) {
 function placeNear(element, [x, y], size) {
   const { offsetWidth: width, offsetHeight: height } = element;
   const left = x + DISTANCE + width < size.width ? x + DISTANCE : x - DISTANCE - width;
-  const top = Math.max(4, Math.min(size.height - height - 4, y - height / 2));
+  const top = y + DISTANCE + height < size.height ? y + DISTANCE : y - DISTANCE - height;
   element.style.transform = `translate(${Math.max(4, Math.round(left))}px, ${Math.round(top)}px)`;
 }

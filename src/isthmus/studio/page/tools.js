@@ -36,8 +36,8 @@ export function makeTools({ state, map }) {
   };
   state.on(["tool", "thumbs"], update);
   update();
-  const groups = [tools, zoom].map((buttons) => make("div", { class: "group" }, buttons));
-  return make("div", { class: "tools", role: "group", "aria-label": "Tools of the map" }, groups);
+  const groups = [tools, zoom].map((buttons) => make("div", { class: "tool-group" }, buttons));
+  return make("div", { class: "map-tools", role: "group", "aria-label": "Tools of the map" }, groups);
 }
 
 /** The back button does not return to another tool. */
