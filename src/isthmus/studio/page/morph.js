@@ -260,15 +260,19 @@ class Morph {
    */
   async fillFilm(codes, isNewest) {
     const samples = await this.decode(codes, isNewest);
-    const places = isNewest() ? await this.placesOf(codes) : [];
     if (!isNewest()) {
       return;
     }
-    this.places = places;
-    this.markWay(this.way?.rows ?? [], this.way?.line ?? everyFew(places));
+    this.places = [];
     this.film.setSamples(samples);
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
       this.film.play();
+    }
+    const places = await this.placesOf(codes, isNewest);
+    if (isNewest()) {
+      this.places = places;
+      this.markWay(this.way?.rows ?? [], this.way?.line ?? everyFew(places));
+      this.markFrame(this.film.frame);
     }
   }
 
@@ -290,17 +294,24 @@ class Morph {
   }
 
   /**
+   * Return where the codes of a film lie on the map.
+   *
    * @param {Float32Array} codes
+   * @param {() => boolean} isNewest
    * @returns {Promise<Point[]>}
    */
-  async placesOf(codes) {
+  async placesOf(codes, isNewest) {
     const { place, store } = this.context;
     if (this.way?.line) {
       return alongLine(this.way.line, FILM_FRAMES);
     }
     const size = store.manifest.code_size;
-    const starts = Array.from({ length: codes.length / size }, (_, i) => i * size);
-    return Promise.all(starts.map((start) => place.of(codes.slice(start, start + size))));
+    /** @type {Point[]} */
+    const places = [];
+    for (let start = 0; start < codes.length && isNewest(); start += size) {
+      places.push(await place.of(codes.slice(start, start + size)));
+    }
+    return places;
   }
 
   /**

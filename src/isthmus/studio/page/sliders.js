@@ -6,7 +6,7 @@
 import { hasDecoder } from "./decoding.js";
 import { Directions } from "./directions.js";
 import { formatNumber, make, onceAFrame } from "./dom.js";
-import { Latest } from "./latest.js";
+import { Latest, OneAtATime } from "./latest.js";
 import { formatSigned, makeSlider } from "./slider.js";
 import { startSubject } from "./subject.js";
 
@@ -43,7 +43,7 @@ class Sliders {
   constructor(context) {
     this.context = context;
     this.latest = new Latest();
-    this.marking = new Latest();
+    this.marking = new OneAtATime((error) => context.say(error.message));
     /** @type {Float32Array} */
     this.code = new Float32Array(context.store.manifest.code_size);
     /** What this panel wrote into the state, which it need not read again. */
@@ -201,7 +201,7 @@ class Sliders {
     const { state, say } = this.context;
     this.resetButton.disabled = !state.get("code");
     if (state.get("code") && state.get("code") === this.written) {
-      this.mark().catch((error) => say(error.message));
+      this.mark();
     } else {
       this.restore(this.latest.begin()).catch((error) => say(error.message));
     }
@@ -242,13 +242,12 @@ class Sliders {
   }
 
   /** Show the code as a point on the map. */
-  async mark() {
+  mark() {
     const { map, place, state } = this.context;
-    const isNewest = this.marking.begin();
-    const point = state.get("code") ? await place.of(this.code) : null;
-    if (isNewest()) {
+    return this.marking.run(async () => {
+      const point = state.get("code") ? await place.of(this.code) : null;
       map.setMarks("sliders", point && { points: [point], large: true });
-    }
+    });
   }
 }
 
