@@ -38,6 +38,7 @@ export class Film {
         make("label", { class: "row small" }, [this.back, "There and back"]),
       ]),
     ]);
+    this.element.classList.toggle("wide", kind.kind === "signal");
   }
 
   /** Hundredths of a second that a frame stays. */

@@ -22,6 +22,7 @@ export class Floating {
     this.kind = kind;
     this.canvas = makePicture(kind, "");
     this.element = make("div", { class: "floating", hidden: true, "aria-hidden": "true" }, [this.canvas]);
+    this.element.classList.toggle("wide", kind.kind === "signal");
     map.append(this.element); // the side says the same in words
   }
 
