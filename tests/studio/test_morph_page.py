@@ -1,4 +1,4 @@
-"""Morphs in a browser: two samples or a path, the strip, the film, and the files they are saved as."""
+"""Morphs in a browser: two samples or a path, the strip, the film, and the files that are saved."""
 
 import io
 from collections.abc import Callable
@@ -80,7 +80,8 @@ def test_two_clicked_samples_become_a_strip_a_film_and_files(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
     xy = digits.map("pca").xy
-    x, y, width = [*((xy.min(0) + xy.max(0)) / 2).tolist(), 3 * float(np.ptp(xy, axis=0).max())]
+    x, y = ((xy.min(0) + xy.max(0)) / 2).tolist()
+    width = 3 * float(np.ptp(xy, axis=0).max())
     open_at(page, studio(digits_run), map="pca", panel="morph", view=f"{x},{y},{width}")
     box = page.locator("#map").bounding_box()
     unit = width / box["width"]
@@ -96,18 +97,23 @@ def test_two_clicked_samples_become_a_strip_a_film_and_files(
     assert f"ends={rows[0]},{rows[1]}" in page.evaluate("location.hash")
     wait_film(page)
     strip = read_strip(page)
-    wanted = way(digits, *rows, len(strip))
+    wanted = way(digits, rows[0], rows[1], len(strip))
     assert len(strip) == 11
     assert max(map(differ, strip, wanted)) <= 1
     name, gif = save(page, "Save GIF")
     names = digits.session.samples.names
-    assert name == "morph-{}-to-{}-linear.gif".format(*(names[row].replace("/", "-") for row in rows))
+    assert name == "morph-{}-to-{}-linear.gif".format(
+        *(names[row].replace("/", "-") for row in rows)
+    )
     frames = read_frames(gif)
-    film = way(digits, *rows, FRAMES)
+    film = way(digits, rows[0], rows[1], FRAMES)
     film += film[-2:0:-1]  # there and back
     assert len(frames) == len(film)
     assert gif.info["loop"] == 0
-    assert max(differ(frame, enlarged(one, gif.size)) for frame, one in zip(frames, film)) <= 1
+    assert (
+        max(differ(frame, enlarged(one, gif.size)) for frame, one in zip(frames, film, strict=True))
+        <= 1
+    )
     _, png = save(page, "Save strip as PNG")
     side = png.height
     first, last = np.array(png.convert("RGB"))[:, :side], np.array(png.convert("RGB"))[:, -side:]
@@ -144,14 +150,18 @@ def test_the_keyboard_makes_and_plays_a_morph(
     assert differ(read_picture(page, ".morph-film canvas"), film[4]) <= 1
     page.get_by_role("button", name="Play").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("() => Number(document.querySelector('.morph-film input[type=range]').value) > 8")
+    page.wait_for_function(
+        "() => Number(document.querySelector('.morph-film input[type=range]').value) > 8"
+    )
     page.keyboard.press("Enter")
     held = frame.input_value()
     page.wait_for_timeout(200)
     assert frame.input_value() == held
 
 
-def test_a_reload_restores_the_morph(page: Any, studio: START, digits: Truth, digits_run: Path) -> None:
+def test_a_reload_restores_the_morph(
+    page: Any, studio: START, digits: Truth, digits_run: Path
+) -> None:
     open_at(page, studio(digits_run), panel="morph", ends="20,30", path="spherical")
     wait_film(page)
     page.reload()
@@ -186,7 +196,7 @@ def test_a_drawn_path_becomes_a_film(
     route = page.evaluate("location.hash.match(/route=([^&]*)/)[1]").split(",")
     line = np.reshape([float(value) for value in route], (-1, 2))
     strip = read_strip(page)
-    for picture, (x, y) in zip(strip, along(line, len(strip))):
+    for picture, (x, y) in zip(strip, along(line, len(strip)), strict=True):
         assert differ(picture, digits.decode(digits.code_at("pca", x, y))) <= 1
     name, _ = save(page, "Save GIF")
     assert name == "morph-path-pca.gif"
@@ -210,7 +220,10 @@ def test_a_film_in_color_keeps_its_colors(page: Any, studio: START, color_run: P
     film = way(truth, 0, 70, FRAMES)
     assert len(frames) == FRAMES
     size = frames[0].shape[1::-1]
-    errors = [np.abs(frame.astype(int) - enlarged(one, size)) for frame, one in zip(frames, film)]
+    errors = [
+        np.abs(frame.astype(int) - enlarged(one, size))
+        for frame, one in zip(frames, film, strict=True)
+    ]
     assert np.mean(errors) < 4
     assert np.max(errors) < 40
 
