@@ -326,7 +326,7 @@ def test_masks_are_shown_over_images_the_worst_first(
 def hostile_run(runs: Path) -> Path:
     """Train a classifier on classes and files whose names are markup, turn around, or are long."""
     draw = np.random.default_rng(0)
-    for number in range(36):
+    for number in range(60):
         folder = runs / "hostile" / HOSTILE[number % 3]
         folder.mkdir(parents=True, exist_ok=True)
         pixels = draw.integers(0, 256, (8, 8), np.uint8) // 2 + number % 3 * 60

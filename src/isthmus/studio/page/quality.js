@@ -60,8 +60,8 @@ export function makeQuality({ store, state }) {
   const element = make("details", { class: "map-quality map-card", "aria-label": "Quality of the map" }, [summary, content]);
   const update = () => {
     const entry = store.map(state.get("map")) ?? store.manifest.maps[0];
-    element.hidden = !entry;
-    if (entry) {
+    element.hidden = !entry?.quality; // which a server measures after the page is there
+    if (entry?.quality) {
       summary.replaceChildren(...summarize(entry));
       content.replaceChildren(...explain(entry));
     }
