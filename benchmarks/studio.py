@@ -285,7 +285,7 @@ DECODE = """async ([address, codes, warmUp]) => {
     ["engine.js", "files.js"].map((name) => import(`${address}${name}`)),
   );
   const manifest = {
-    fingerprint: "", task: "reconstruct", code_size: codes[0].length,
+    fingerprint: "", task: "reconstruct", code_size: codes[0].length, sample: { shape: [1] },
     codes: { file: "codes.bin", in_page: true },
     networks: { decoder: { file: "decoder.onnx" }, encoder: null, layers: null },
   };
