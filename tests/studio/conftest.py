@@ -107,7 +107,8 @@ def studio() -> Iterator[Callable[..., Studio]]:
         assert (code, said.splitlines()[-1:]) == (0, ["The studio has ended."]), said
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it is open, nothing else can run an event loop in this thread.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     """Start the system's Chromium, or skip the test."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
