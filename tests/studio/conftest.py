@@ -133,7 +133,7 @@ def page(chromium: Any, watch: Watch) -> Iterator[Any]:
     """Give a page of 1280 × 800 with no cookies and nothing stored, and watch it."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     opened = context.new_page()
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(30_000)  # of a busy machine
     watch.follow(opened)
     yield opened
     context.close()

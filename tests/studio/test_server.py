@@ -47,7 +47,7 @@ def test_the_page_opens(page: Any, watch: Watch, client: Client) -> None:
     assert page.url == f"{client.studio.address}/"
     assert page.title() == "digits · Isthmus studio"
     page.reload()
-    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
 
 
 @pytest.mark.parametrize("name", page_files())
