@@ -17,9 +17,11 @@ const PHASES = 4;
 /** Counts of a pixel that have a shade of their own. */
 const SHADES = 4096;
 
-/** Opacity of disks, of 256; what is not drawn of their edges; how visible stays what is not selected. */
+/** Opacity of disks, of 256, and below which their edges are not drawn. */
 const OPACITY = 225;
 const FAINTEST = 12;
+
+/** How visible what is not selected stays. */
 const DIMMED = 0.2;
 
 /**
@@ -55,7 +57,7 @@ export class Raster {
     this.palette = /** @type {Int32Array} */ (new Int32Array(1));
     /** The color of points that lie below all others; 0 if there are none. */
     this.lowest = 0;
-    /** @type {Uint8Array | null} 1 where a row is selected, by row and in the order of the points */
+    /** @type {Uint8Array | null} 1 where a row is selected; then, in the order of the points */
     this.mask = null;
     /** @type {Uint8Array | null} */
     this.sortedMask = null;
@@ -185,7 +187,10 @@ export class Raster {
       return all.map((colors) => ({ palette: colors, wanted: 1 }));
     }
     const faint = palette.map((color) => color && mix(color, background, DIMMED));
-    return [{ palette: faint, wanted: 0 }, ...all.map((colors) => ({ palette: colors, wanted: 1 }))];
+    return [
+      { palette: faint, wanted: 0 },
+      ...all.map((colors) => ({ palette: colors, wanted: 1 })),
+    ];
   }
 
   /**
@@ -210,7 +215,10 @@ export class Raster {
    * @param {Frame} frame
    */
   movingPoints({ view, from, progress }) {
-    const [to, before] = [/** @type {Points} */ (this.points).xy, /** @type {Float32Array} */ (this.before)];
+    const [to, before] = [
+      /** @type {Points} */ (this.points).xy,
+      /** @type {Float32Array} */ (this.before),
+    ];
     const last = from ?? view;
     const zoom = view.width / last.width;
     const share = progress * progress * (3 - 2 * progress);
@@ -277,9 +285,14 @@ export class Raster {
  * @returns {Canvas}
  */
 function makeCanvas({ view, width: css, height: cssHeight, radius, background }, ratio, spare) {
-  const [width, height] = [Math.max(1, Math.round(css * ratio)), Math.max(1, Math.round(cssHeight * ratio))];
+  const [width, height] = [
+    Math.max(1, Math.round(css * ratio)),
+    Math.max(1, Math.round(cssHeight * ratio)),
+  ];
   const isReused = spare?.byteLength === 4 * width * height;
-  const pixels = isReused ? new Int32Array(/** @type {ArrayBuffer} */ (spare)) : new Int32Array(width * height);
+  const pixels = isReused
+    ? new Int32Array(/** @type {ArrayBuffer} */ (spare))
+    : new Int32Array(width * height);
   pixels.fill(background);
   const scale = width / view.width;
   const [left, top] = [width / 2 - view.x * scale, height / 2 + view.y * scale];
@@ -353,7 +366,9 @@ function makeStamps(radius, width) {
   /** @type {[number[], number[], number[]]} */
   const [starts, offsets, opacities] = [[], [], []];
   for (let phase = 0; phase < PHASES * PHASES; phase++) {
-    const [x, y] = [(phase % PHASES) + 0.5, Math.floor(phase / PHASES) + 0.5].map((at) => at / PHASES);
+    const [x, y] = [(phase % PHASES) + 0.5, Math.floor(phase / PHASES) + 0.5].map(
+      (at) => at / PHASES,
+    );
     starts.push(offsets.length);
     for (let down = -reach; down <= reach; down++) {
       for (let right = -reach; right <= reach; right++) {
@@ -390,7 +405,10 @@ function opacityAt(distance, radius) {
  */
 function drawCutDisk({ pixels, width, height, radius }, x, y, color) {
   const reach = radius + 1;
-  const [last, lowest] = [Math.min(width - 1, Math.ceil(x + reach)), Math.min(height - 1, Math.ceil(y + reach))];
+  const [last, lowest] = [
+    Math.min(width - 1, Math.ceil(x + reach)),
+    Math.min(height - 1, Math.ceil(y + reach)),
+  ];
   for (let line = Math.max(0, Math.floor(y - reach)); line <= lowest; line++) {
     for (let column = Math.max(0, Math.floor(x - reach)); column <= last; column++) {
       const opacity = opacityAt(Math.hypot(column + 0.5 - x, line + 0.5 - y), radius);
@@ -439,7 +457,14 @@ function addColors(sums, canvas, { xy, ranges, levels, palette, mask, wanted }) 
       const x = xy[2 * p] * scale + left;
       const y = top - xy[2 * p + 1] * scale;
       const color = palette[levels[p]];
-      if (color !== 0 && x >= 0 && y >= 0 && x < width && y < height && (mask === null || mask[p] === wanted)) {
+      if (
+        color !== 0 &&
+        x >= 0 &&
+        y >= 0 &&
+        x < width &&
+        y < height &&
+        (mask === null || mask[p] === wanted)
+      ) {
         const place = ((y | 0) * width + (x | 0)) << 2;
         sums[place] += color & 255;
         sums[place + 1] += (color >> 8) & 255;
@@ -462,7 +487,10 @@ function drawShades(sums, { pixels, width, height }, shades) {
     const count = sums[place + 3];
     if (count !== 0) {
       const share = 1 / count;
-      const color = (sums[place] * share) | ((sums[place + 1] * share) << 8) | ((sums[place + 2] * share) << 16);
+      const color =
+        (sums[place] * share) |
+        ((sums[place + 1] * share) << 8) |
+        ((sums[place + 2] * share) << 16);
       pixels[i] = blend(pixels[i], color, shades[count < SHADES ? count : SHADES - 1]);
     }
   }
@@ -487,7 +515,10 @@ function makeShades(typical) {
  * @param {Points} points
  */
 function typicalDensity({ starts, grid, count }) {
-  const counts = starts.slice(1).map((end, cell) => end - starts[cell]).sort();
+  const counts = starts
+    .slice(1)
+    .map((end, cell) => end - starts[cell])
+    .sort();
   let [cell, seen] = [counts.length - 1, 0];
   while (cell > 0 && seen < count * 0.1) {
     seen += counts[cell--];
