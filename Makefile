@@ -3,13 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick check wheel bench quality docs clean
+.PHONY: demo test quick check types wheel bench quality docs clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
 	$(BIN)/isthmus train digits --code-size 8 --out $(DEMO)
 	$(BIN)/isthmus report $(DEMO)
-	@echo "Open $(DEMO)/report.html in a browser."
+	$(BIN)/isthmus studio $(DEMO) --export $(DEMO)/studio.html
+	@echo "Open $(DEMO)/report.html and $(DEMO)/studio.html in a browser."
+	@echo "Live, with more maps and your own pictures: $(BIN)/isthmus studio $(DEMO)"
 
 # Tests of one file share what they train, so a worker keeps neighboring tests until others are idle.
 TESTS := $(BIN)/pytest --numprocesses 2 --dist worksteal
@@ -24,9 +26,19 @@ check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks/studio.py
 	$(BIN)/lint-imports
+	$(MAKE) types
 	$(TESTS)
 	$(BIN)/python tests/wheel.py
+
+# The page of the studio has no build step; where Node is, the types in its comments are checked.
+types:
+	@if command -v npm >/dev/null; then \
+	  mkdir -p .cache/node && cp tests/studio/package.json .cache/node && \
+	  npm install --prefix .cache/node --no-audit --no-fund --no-package-lock --loglevel error && \
+	  .cache/node/node_modules/.bin/tsc --project tests/studio/tsconfig.json; \
+	else echo "The types of the studio's page were not checked: npm is not installed."; fi
 
 # Builds the distributions and uses them in an empty environment, which takes a minute or two.
 wheel: .venv/dev
@@ -53,7 +65,7 @@ clean:
 
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[onnx,studio]"
 	touch $@
 
 # An older pip, as Python 3.11 and 3.12 bring it, knows no groups.

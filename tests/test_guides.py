@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import isthmus as package
 import isthmus.sklearn as package_sklearn
 from isthmus import DATASETS, load
 from isthmus.cli import app
+from studio.serving import start_studio
 from test_cli import done
 
 ROOT = Path(__file__).parents[1]
@@ -154,6 +156,8 @@ def run(line: str) -> str:
     if program != "isthmus":
         PROGRAMS[program](arguments)
         return ""
+    if arguments[0] == "studio" and "--export" not in arguments:
+        return serve(arguments[1:])
     if arguments[:2] == ["data", "fetch"]:
         assert arguments[2] in DATASETS
         return ""
@@ -161,6 +165,17 @@ def run(line: str) -> str:
     if "--out" in arguments:
         assert Path(arguments[arguments.index("--out") + 1]).exists(), line
     return printed
+
+
+def serve(arguments: list[str]) -> str:
+    """Start a studio, ask it for its page, and end it; return what it said at the end."""
+    studio = start_studio(*arguments)
+    browser = build_opener(HTTPCookieProcessor())
+    with browser.open(studio.link) as answer:
+        assert b"<title>" in answer.read()
+    code, said = studio.stop()
+    assert code == 0
+    return said
 
 
 def shrink(arguments: list[str]) -> list[str]:

@@ -48,10 +48,18 @@ WITHOUT_TORCH = (  # commands of isthmus-runtime
     "morph digits.onnx digit.png other.png --out strip.png",
     "denoise digits.onnx noisy --out clean",
     "predict classes.onnx digit.png other.png --out classes.png --json",
+    "studio digits.onnx digits --limit 200 --export studio.html",
     "info",
 )
-WRITTEN = ("codes.npy", "map.png", "map.csv", "similar.png", "grid.png", "strip.png", "classes.png")
-DEMO = ("train digits --code-size 8 --out runs/demo", "report runs/demo")  # of the README
+WRITTEN = (
+    *("codes.npy", "map.png", "map.csv", "similar.png", "grid.png", "strip.png", "classes.png"),
+    "studio.html",
+)
+DEMO = (  # of the README
+    "train digits --code-size 8 --out runs/demo",
+    "report runs/demo",
+    "studio runs/demo --export runs/demo/studio.html",
+)
 ONNX = ("onnx", "onnxruntime", "ml_dtypes", "protobuf", "flatbuffers")  # not in isthmus
 MAX_DIFFERENCE = 1e-4  # of the codes of an exported model, from those of torch
 

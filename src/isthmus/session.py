@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
@@ -254,7 +255,10 @@ class Session:
     ) -> Map:
         """Fit a two-dimensional map of codes; see `isthmus.fit_map`."""
         # By the codes themselves: those that somebody made by hand have no fingerprint of samples.
-        content = fingerprint(np.ascontiguousarray(codes.z).data, list(codes.names))
+        # Of a million names, the letters in one array take no time; a list of them takes seconds.
+        names = Names.of(codes.names)
+        letters = (np.ascontiguousarray(part).data for part in (names.text, names.ends))
+        content = fingerprint(np.ascontiguousarray(codes.z).data, *letters)
         key = ("map", content, codes.items.fingerprint, codes.layer, method, seed, max_samples)
         return self._memo.get(
             key,

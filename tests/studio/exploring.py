@@ -1,6 +1,7 @@
 """How tests read the page's pictures, and what Python says they must be."""
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,42 @@ from numpy.typing import NDArray
 
 from isthmus import Session
 from isthmus.latent.maps import Map
+from studio.asking import Client
+from studio.serving import Studio, open_studio
 
+# Read from a copy: a browser warns if the canvas itself is read often.
 READ = """canvas => {
-    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    const {data} = copy.getImageData(0, 0, canvas.width, canvas.height);
     return {width: canvas.width, height: canvas.height, data: Array.from(data)};
 }"""
 QUIET = """() => [...document.querySelectorAll("#decoder .meter-box:not([hidden]) .meter-words")]
     .every(words => words.textContent !== "…")"""
+
+
+def wait_finished(served: Studio, *methods: str) -> None:
+    """Wait until the server has made the networks that the page decodes with, and the maps."""
+    client = Client(served)
+    until = time.monotonic() + 60
+    while True:
+        manifest = client.ask("/data/manifest.json").json
+        if not manifest["pending"] and {*methods} <= {one["method"] for one in manifest["maps"]}:
+            return
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def open_at(page: Any, served: Studio, **state: object) -> None:
+    """Open the page of a run in a state, as a link gives it, with all that it can have."""
+    wait_finished(served, str(state.get("map", "pca")))
+    open_studio(page, served.link)
+    # The link's token is exchanged for a cookie, and the address is then without it.
+    page.evaluate(
+        "address => { location.hash = address }",
+        "&".join(f"{key}={value}" for key, value in state.items()),
+    )
+    page.wait_for_timeout(300)
 
 
 def read_picture(page: Any, selector: str) -> NDArray[np.uint8]:

@@ -38,15 +38,15 @@ class Studio:
         return self.process.returncode, said
 
 
-def start_studio(*arguments: object) -> Studio:
-    """Start `isthmus studio` and wait for its link."""
+def start_studio(*arguments: object, browser: str = "") -> Studio:
+    """Start `isthmus studio` and wait for its link; a browser is a command with %s."""
     command = [sys.executable, "-m", "isthmus", "studio", *map(str, arguments)]
     process = subprocess.Popen(
-        [*command, "--no-browser", "--json"],
+        [*command, "--json", "--browser" if browser else "--no-browser"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "BROWSER": browser},
     )
     assert process.stdout is not None
     text = ""
@@ -83,6 +83,12 @@ class Watch:
             for part in parts
             if part.scheme not in ("blob", "data", "file") and part.hostname not in own
         }
+
+
+def open_patiently(page: Any, link: str) -> None:
+    """Open a page whose content may still have to be computed, on a machine that is busy."""
+    page.goto(link, timeout=60_000)
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
 
 
 def open_studio(page: Any, link: str) -> None:

@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from studio.asking import Client, ask, find_cookie
-from studio.serving import Studio, Watch, open_studio
+from studio.serving import Studio, Watch, open_studio, start_studio
 
 ROUTES = ("/", "/index.html", "/data/manifest.json", "/data/codes.bin", "/samples/0.png", "/codes")
 
@@ -80,6 +81,29 @@ def test_a_wrong_token_opens_nothing(served: Studio) -> None:
     assert ask(served, f"/main.js?token={token}").status == 403
 
 
+def test_the_browser_is_started_with_a_link_that_works_once(
+    plane_run: Path, tmp_path: Path
+) -> None:
+    """Other users of the machine can see with which link a browser was started."""
+    shown, program = tmp_path / "link", tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\nprintf %s "$1" > "{shown}.new" && mv "{shown}.new" "{shown}"\n')
+    program.chmod(0o700)
+    studio = start_studio(plane_run, browser=f"{program} %s")
+    try:
+        end = time.monotonic() + 20
+        while not shown.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        link = shown.read_text()
+        assert link.startswith(f"{studio.address}/?token=")
+        assert link != studio.link
+        path = link.removeprefix(studio.address)
+        assert [ask(studio, path).status for _ in range(2)] == [303, 403]
+        assert find_cookie(studio)  # the printed link goes on working
+    finally:
+        studio.stop()
+
+
 # -- other pages ------------------------------------------------------------------------------
 
 
@@ -107,9 +131,9 @@ def test_requests_of_other_pages_are_refused(served: Studio, client: Client) -> 
 
 
 def test_no_other_page_is_allowed_to_read(served: Studio, client: Client) -> None:
-    asked = {"Origin": "http://evil.example", "Access_Control_Request_Method": "POST"}
+    other = "http://evil.example"
     for answer in (
-        ask(served, "/encode", method="OPTIONS", Cookie=client.cookie, **asked),
+        ask(served, "/encode", None, "OPTIONS", Cookie=client.cookie, Origin=other),
         client.ask("/data/manifest.json"),
         client.ask("/data/manifest.json", Origin=served.address),
     ):

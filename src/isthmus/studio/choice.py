@@ -184,12 +184,17 @@ def safe_names(names: Sequence[str]) -> list[str]:
     >>> safe_names(["cats/1.png", "/home/ann/cats/1.png", "C:/cats/1.png"])
     ['cats/1.png', '1.png', '1.png']
     """
-    return [_without_folder(name.encode("utf-8", "replace").decode()) for name in names]
+    return [_without_folder(name if name.isascii() else _valid(name)) for name in names]
+
+
+def _valid(name: str) -> str:
+    """Return a name without the lone surrogates by which Python writes bytes that are no text."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _without_folder(name: str) -> str:
-    # A table may list absolute paths. They are the author's own business.
-    if name.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:[/\\]", name):
+    # Names may be absolute paths. Where those lead is the author's own business.
+    if name.startswith(("/", "\\", "~")) or name[1:3] in (":/", ":\\"):
         return re.split(r"[/\\]", name.rstrip("/\\"))[-1]
     return name
 

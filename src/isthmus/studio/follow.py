@@ -39,10 +39,10 @@ class Follower:
     def look(self) -> None:
         """Look at the run once."""
         was_training, self._is_training = self._is_training, is_in_training(self._run)
-        if self._has_changed(HISTORY):
+        if has_epoch := self._has_changed(HISTORY):
             self._tell_history()
-        if self._has_changed(MODEL):
-            self._is_stale = True
+        # An epoch that is not better may still be one that is kept to be looked at.
+        self._is_stale |= self._has_changed(MODEL) | has_epoch
         if self._is_training != was_training:
             self._tell_training()
             self._is_stale |= was_training is True  # the last epochs, which may not be better

@@ -47,6 +47,7 @@ class Guard:
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app = app
         self.token = secrets.token_urlsafe(32)
+        self._passes: set[str] = set()
         # Another secret than the token, which stays in the history of the browser and the terminal.
         self._key = secrets.token_urlsafe(32)
         # A browser sends the cookies of 127.0.0.1 to every port of it.
@@ -54,6 +55,16 @@ class Guard:
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         if port == 80:  # browsers leave it out
             self._hosts |= {"127.0.0.1", "localhost"}
+
+    def issue_pass(self) -> str:
+        """Return another token, which opens the page once.
+
+        It is for a browser that is started with the link: other users of the machine can see what a
+        program is started with for as long as it runs.
+        """
+        token = secrets.token_urlsafe(32)
+        self._passes.add(token)
+        return token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI; a connection that is no HTTP request is closed without an answer."""
@@ -89,8 +100,12 @@ class Guard:
         return None
 
     def _is_token(self, scope: Scope) -> bool:
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        return _is_equal(query.get("token", [""])[0], self.token)
+        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        for one in list(self._passes):
+            if _is_equal(token, one):
+                self._passes.discard(one)
+                return True
+        return _is_equal(token, self.token)
 
     def _has_key(self, headers: Headers) -> bool:
         cookies: SimpleCookie = SimpleCookie()

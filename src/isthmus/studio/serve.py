@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import threading
 import webbrowser
@@ -126,18 +127,24 @@ def _serve(
     port = listener.getsockname()[1]
     guard = Guard(Server(live).app(), port)
     server = _uvicorn(guard, live)
-    link = f"http://{HOST}:{port}/?token={guard.token}"
-    ready(link)
-    live.start(lambda: setattr(server, "should_exit", True))
+    link = f"http://{HOST}:{port}/?token="
     is_over = threading.Event()
-    if folder is not None:
-        follower = Follower(folder, live.events, live.refresh)
-        threading.Thread(target=follower.follow, args=(is_over,), daemon=True).start()
-    if browser:
-        # Some browsers return only when they are closed.
-        threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+
+    def start() -> None:
+        ready(link + guard.token)
+        live.start(lambda: setattr(server, "should_exit", True))
+        if folder is not None:
+            follower = Follower(folder, live.events, live.refresh)
+            threading.Thread(target=follower.follow, args=(is_over,), daemon=True).start()
+        if browser:
+            # Some browsers return only when they are closed.
+            opened = link + guard.issue_pass()
+            threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
+
     try:
-        _run(server, listener)
+        with contextlib.suppress(KeyboardInterrupt):
+            start()
+            _run(server, listener)
     finally:
         is_over.set()
         is_idle = live.stop()
@@ -165,7 +172,7 @@ def _run(server: Any, listener: socket.socket) -> None:
             with contextlib.suppress(TimeoutError):
                 ended.result(SECONDS_BETWEEN_LOOKS)  # Windows heeds Ctrl-C only in between
     server.should_exit = True
-    with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: without waiting
+    with contextlib.suppress(KeyboardInterrupt, TimeoutError):  # a second Ctrl-C: do not wait
         ended.result(SECONDS_TO_END + 1)
 
 
@@ -202,17 +209,17 @@ def _require_packages() -> None:
 
 def _require_run(run: Any) -> Path | None:
     """Return the folder of a run, or None; reject a path where nothing is, before serving it."""
-    if isinstance(run, str | Path):
-        if is_run(run):
-            return Path(run)
-        if not Path(run).exists():
-            raise RunError(f"there is no run folder called {run}{suggest_path(run)}.")
-        return None
-    with contextlib.suppress(AttributeError, RunError):
-        return Path(run.path)
-    with contextlib.suppress(AttributeError, RunError):
-        return Path(run.run.path)
-    return None
+    if isinstance(run, Session):
+        run = run.source
+    path = run
+    if not isinstance(run, str | Path):
+        try:
+            path = getattr(run, "path", None)
+        except RunError:  # of a run in memory
+            path = None
+    elif not Path(run).exists():
+        raise RunError(f"there is no run folder called {run}{suggest_path(run)}.")
+    return Path(path) if path is not None and is_run(path) else None
 
 
 @contextlib.contextmanager
@@ -221,8 +228,8 @@ def _listening(port: int) -> Iterator[socket.socket]:
     if not 0 <= port < 2**16:
         raise OptionError(f"a port is a number from 0 to 65535, not {port}.")
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        # Else a server that was just stopped keeps its port for a minute.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # else a server that was just stopped keeps its port for a minute
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
             listener.listen(100)

@@ -88,7 +88,10 @@ class Server:
         name = request.path_params["path"] or "index.html"
         if name not in page_files():
             raise HTTPException(404, "There is no such file of the page.")
-        return _file(request, name, (PAGE / name).read_bytes())
+        content = (PAGE / name).read_bytes()
+        if name == "index.html":  # so that it says how far the content is, before it has any
+            content = content.replace(b"<html ", b'<html data-live="true" ', 1)
+        return _file(request, name, content)
 
     async def data(self, request: Request) -> Response:
         """Answer with a file of the data, whose paths the manifest names."""

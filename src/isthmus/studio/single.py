@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
@@ -10,11 +11,12 @@ from pathlib import PurePosixPath
 from isthmus.errors import IsthmusError
 from isthmus.studio import policy
 from isthmus.studio.linker import link
+from isthmus.studio.parts import MAX_EXACT, split_network
 from isthmus.studio.policy import Policy
 
 STYLE = re.compile(r'[ \t]*<link rel="stylesheet" href="([^"]+)">\n?')
 SCRIPT = re.compile(r'[ \t]*<script type="module" src="([^"]+)"></script>\n?')
-WORKER = ".worker.js"
+WORKER, NETWORK = ".worker.js", ".onnx"
 
 
 def with_head(page: str, allowed: Policy, marker: str, title: str) -> str:
@@ -76,14 +78,24 @@ def join_page(
             yield _element(name, _escape(link(name, text)).encode())
         elif PurePosixPath(name).suffix not in (".css", ".html", ".js"):
             yield _element(name, base64.b64encode(read_page(name)))
-    for address, content in data:
-        yield _element(address, base64.b64encode(content))
+    yield from _data_elements(data)
     # Last: it is no module, so it runs where it stands and finds only what is above it.
     yield f"{script_element}</body>{end}".encode()
 
 
-def _element(name: str, content: bytes) -> bytes:
-    start = f'<script type="text/plain" data-file="{html.escape(name)}">'
+def _data_elements(data: Iterable[tuple[str, bytes]]) -> Iterable[bytes]:
+    networks: dict[str, bytes] = {}
+    for address, content in data:
+        if not address.endswith(NETWORK):
+            yield _element(address, base64.b64encode(content))
+            continue
+        parts = split_network(content, networks, half=len(content) > MAX_EXACT)
+        networks[address.removeprefix("data/")] = content
+        yield _element(address, json.dumps(parts).encode(), " data-parts")
+
+
+def _element(name: str, content: bytes, attributes: str = "") -> bytes:
+    start = f'<script type="text/plain" data-file="{html.escape(name)}"{attributes}>'
     return start.encode() + content + b"</script>\n"
 
 

@@ -67,7 +67,7 @@ class KeptEpochs:
 
     def begin(self, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
         """Write the samples, unless they are there already."""
-        if self._read(INPUTS) is None or self._read(ROWS) is None:
+        if not {f"{INPUTS}{SUFFIX}", f"{ROWS}{SUFFIX}"} <= set(self.files()):
             self._write(INPUTS, values)
             self._write(ROWS, rows)
 

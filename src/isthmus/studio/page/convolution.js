@@ -119,14 +119,17 @@ function byShifts(node, x, y, weights, bias, g, [height, width], space) {
     index: i,
   }));
   const [rows, channels] = [weights.shape[0] / g.groups, g.channels / g.groups];
-  const weight = (/** @type {number} */ row, /** @type {number} */ channel, /** @type {number} */ i) =>
-    weights.data[(row * channels + channel) * kh * kw + i];
+  const { data } = weights;
   const shifted = new Shifts(x, g, taps, [height, width], space);
   const packed = space.once(node, () =>
     eachGroup(g, (group) => {
       const first = group * rows;
-      const biasOf = (/** @type {number} */ row) => (bias ? bias.data[first + row] : 0);
-      return shifted.pack(rows, channels, (row, c, i) => weight(first + row, c, i), biasOf);
+      return shifted.pack(
+        rows,
+        channels,
+        (row, channel, i) => data[((first + row) * channels + channel) * kh * kw + i],
+        (row) => (bias ? bias.data[first + row] : 0),
+      );
     }),
   );
   shifted.prepare(rows);
@@ -209,8 +212,10 @@ class Shifts {
       const channel = Math.floor(term / count);
       return 4 * (channel * plane + (tap.down + top) * pitch + tap.right + left);
     });
-    const of = (/** @type {number} */ row, /** @type {number} */ term) =>
-      taps[term % count].index < 0 ? 0 : weight(row, Math.floor(term / count), taps[term % count].index);
+    const of = (/** @type {number} */ row, /** @type {number} */ term) => {
+      const { index } = taps[term % count];
+      return index < 0 ? 0 : weight(row, Math.floor(term / count), index);
+    };
     return pack(this.space.kernel, rows, offsets, of, bias);
   }
 
@@ -313,35 +318,31 @@ function spread(from, start, to, end, step, count) {
 }
 
 /** @type {Method} */
-function byColumns(node, x, y, weights, bias, g, [height, width], space) {
-  const [kh, kw] = g.kernel;
+function byColumns(node, x, y, weights, bias, g, sides, space) {
   const [rows, channels] = [weights.shape[0] / g.groups, g.channels / g.groups];
-  const [depth, places] = [channels * kh * kw, height * width];
+  const [depth, places] = [channels * g.kernel[0] * g.kernel[1], sides[0] * sides[1]];
   const pitch = Math.max(COLUMNS, places);
   const packed = space.once(node, () => {
     const offsets = Int32Array.from({ length: depth }, (_, term) => term * pitch * 4);
     return eachGroup(g, (group) => {
       const first = group * rows;
-      const weight = (/** @type {number} */ row, /** @type {number} */ term) =>
-        weights.data[(first + row) * depth + term];
       const biasOf = (/** @type {number} */ row) => (bias ? bias.data[first + row] : 0);
-      return pack(space.kernel, rows, offsets, weight, biasOf);
+      return pack(
+        space.kernel, rows, offsets, (row, i) => weights.data[(first + row) * depth + i], biasOf);
     });
   });
   const columns = space.tensor([depth * pitch]);
   const block = pitch === places ? null : space.tensor([rows * pitch]);
   const strips = { count: 1, width: pitch, inputStep: 0, outputStep: 0 };
   return () => {
-    for (let sample = 0; sample < g.samples; sample++) {
-      packed.forEach((one, group) => {
-        fillColumns(x, (sample * g.groups + group) * channels, channels, columns, pitch, g, height, width);
-        const start = (sample * g.groups + group) * rows * places;
-        const to = block ? block.address : y.address + start * 4;
-        multiplyStrips(space.kernel, one, columns.address, to, pitch * 4, strips);
-        for (let row = 0; block && row < rows; row++) {
-          copy(block.data, row * pitch, y.data, start + row * places, places);
-        }
-      });
+    for (let part = 0; part < g.samples * g.groups; part++) {
+      fillColumns(x, part * channels, channels, columns, pitch, g, sides);
+      const to = block ? block.address : y.address + part * rows * places * 4;
+      const weightsOf = packed[part % g.groups];
+      multiplyStrips(space.kernel, weightsOf, columns.address, to, pitch * 4, strips);
+      for (let row = 0; block && row < rows; row++) {
+        copy(block.data, row * pitch, y.data, (part * rows + row) * places, places);
+      }
     }
   };
 }
@@ -355,28 +356,36 @@ function byColumns(node, x, y, weights, bias, g, [height, width], space) {
  * @param {Tensor} columns
  * @param {number} pitch
  * @param {Geometry} g
- * @param {number} height
- * @param {number} width
+ * @param {number[]} sides of the output
  */
-function fillColumns(x, plane, channels, columns, pitch, g, height, width) {
+function fillColumns(x, plane, channels, columns, pitch, g, sides) {
   const [kh, kw] = g.kernel;
-  const [from, to] = [x.data, columns.data];
-  let start = 0;
-  for (let channel = 0; channel < channels; channel++) {
-    const source = (plane + channel) * g.height * g.width;
-    for (let i = 0; i < kh; i++) {
-      for (let j = 0; j < kw; j++, start += pitch) {
-        let at = start;
-        for (let row = 0; row < height; row++) {
-          const line = row * g.strides[0] + i * g.dilations[0] - g.pads[0];
-          const isInside = line >= 0 && line < g.height;
-          let column = j * g.dilations[1] - g.pads[1];
-          const first = source + line * g.width;
-          for (let k = 0; k < width; k++, column += g.strides[1], at++) {
-            to[at] = isInside && column >= 0 && column < g.width ? from[first + column] : 0;
-          }
-        }
-      }
+  for (let row = 0; row < channels * kh * kw; row++) {
+    const channel = plane + Math.floor(row / (kh * kw));
+    const down = (Math.floor(row / kw) % kh) * g.dilations[0] - g.pads[0];
+    const right = (row % kw) * g.dilations[1] - g.pads[1];
+    fillRow(x.data, channel * g.height * g.width, columns.data, row * pitch, g, down, right, sides);
+  }
+}
+
+/**
+ * @param {Numbers} from
+ * @param {number} plane where it starts
+ * @param {Numbers} to
+ * @param {number} at
+ * @param {Geometry} g
+ * @param {number} down
+ * @param {number} right
+ * @param {number[]} sides
+ */
+function fillRow(from, plane, to, at, g, down, right, [height, width]) {
+  for (let row = 0; row < height; row++) {
+    const line = row * g.strides[0] + down;
+    const isInside = line >= 0 && line < g.height;
+    const first = plane + line * g.width;
+    let column = right;
+    for (let i = 0; i < width; i++, column += g.strides[1], at++) {
+      to[at] = isInside && column >= 0 && column < g.width ? from[first + column] : 0;
     }
   }
 }
@@ -402,10 +411,14 @@ function transposed(node, inputs, space) {
   phases.forEach((phase) => phase.prepare(rows));
   const packed = space.once(node, () => {
     const area = g.kernel[0] * g.kernel[1];
-    const weight = (/** @type {number} */ row, /** @type {number} */ channel, /** @type {number} */ i) =>
-      weights.data[(channel * rows + row) * area + i];
-    const biasOf = (/** @type {number} */ row) => (bias ? bias.data[row] : 0);
-    return phases.map((phase) => phase.pack(rows, g.channels, weight, biasOf));
+    return phases.map((phase) =>
+      phase.pack(
+        rows,
+        g.channels,
+        (row, channel, i) => weights.data[(channel * rows + row) * area + i],
+        (row) => (bias ? bias.data[row] : 0),
+      ),
+    );
   });
   const run = () => {
     for (let sample = 0; sample < g.samples; sample++) {
@@ -431,7 +444,9 @@ function phasesOf(g, sides, x, space) {
   const phases = [];
   for (let a = 0; a < Math.min(g.strides[0], sides[0]); a++) {
     for (let b = 0; b < Math.min(g.strides[1], sides[1]); b++) {
-      const counts = [a, b].map((first, axis) => Math.ceil((sides[axis] - first) / g.strides[axis]));
+      const counts = [a, b].map((first, axis) =>
+        Math.ceil((sides[axis] - first) / g.strides[axis]),
+      );
       phases.push(new Shifts(x, g, tapsOf(g, a, b), counts, space, g.strides, [a, b]));
     }
   }

@@ -160,16 +160,17 @@ export class Directions {
  * @param {() => void} changed
  */
 function makeChoice(title, changed) {
-  const menu = make("select", { "aria-label": title, change: changed });
+  const label = `${title} group`;
+  const menu = make("select", { "aria-label": label, change: changed });
   const list = make("datalist", { id: `groups-${title.toLowerCase()}` });
-  const field = make("input", { "aria-label": title, list: list.id, change: changed, hidden: true });
+  const field = make("input", { "aria-label": label, list: list.id, change: changed, hidden: true });
   const choose = (/** @type {string} */ value) => {
     menu.value = value;
     field.value = value;
   };
-  const label = make("span", { class: "quiet small", text: title, "aria-hidden": "true" });
+  const word = make("span", { class: "quiet small", text: title, "aria-hidden": "true" });
   return {
-    element: make("span", { class: "row choice" }, [label, menu, field, list]),
+    element: make("span", { class: "row group-choice" }, [word, menu, field, list]),
     choose,
     get value() {
       return field.hidden ? menu.value : field.value;

@@ -3,6 +3,26 @@
 /** @import { Store } from "./store.js" */
 
 /**
+ * Say how far a live server is with reading and computing what the page will show.
+ *
+ * @param {(text: string) => void} say
+ * @returns {() => void} ends it
+ */
+export function followPreparation(say) {
+  const source = new EventSource("events");
+  source.addEventListener("job", (event) => {
+    const { name, done, total, text } = JSON.parse(event.data);
+    if (name === "content" && text) {
+      say(`${text} … ${Math.floor((100 * done) / total)} %`);
+    }
+  });
+  return () => {
+    source.close();
+    say("");
+  };
+}
+
+/**
  * Listen to the server, and pass what it tells to the store.
  *
  * The browser connects again by itself when the connection breaks.

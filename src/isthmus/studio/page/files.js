@@ -6,6 +6,8 @@
  * import.
  */
 
+import { bytesOf, joinParts } from "./parts.js";
+
 /** Whether the page is one file that holds its own data. */
 export function isSingleFile() {
   return embedded("data/manifest.json") !== null;
@@ -20,7 +22,8 @@ export function isSingleFile() {
 export async function readData(path) {
   const element = embedded(`data/${path}`);
   if (element) {
-    return fromBase64(element.textContent ?? "");
+    const text = element.textContent ?? "";
+    return "parts" in element.dataset ? joinParts(JSON.parse(text), readData) : fromBase64(text);
   }
   if (isSingleFile()) {
     throw new Error(`This page was exported without ${path}.`);
@@ -86,7 +89,7 @@ export async function readAsset(name) {
 
 /**
  * @param {string} name
- * @returns {Element | null}
+ * @returns {HTMLScriptElement | null}
  */
 function embedded(name) {
   return document.querySelector(`script[data-file="${CSS.escape(name)}"]`);
@@ -97,12 +100,7 @@ function embedded(name) {
  * @returns {ArrayBuffer}
  */
 export function fromBase64(text) {
-  const letters = atob(text.trim());
-  const bytes = new Uint8Array(letters.length);
-  for (let i = 0; i < letters.length; i++) {
-    bytes[i] = letters.charCodeAt(i);
-  }
-  return bytes.buffer;
+  return bytesOf(text).buffer;
 }
 
 /**

@@ -7,7 +7,7 @@ import { makeControls } from "./controls.js";
 import { makeDecoder } from "./decoder.js";
 import { byId } from "./dom.js";
 import { Engine } from "./engine.js";
-import { followServer } from "./events.js";
+import { followPreparation, followServer } from "./events.js";
 import { readAsset, readData, startWorker } from "./files.js";
 import { makeGallery } from "./gallery.js";
 import { makeLayers } from "./layers.js";
@@ -30,8 +30,12 @@ function say(/** @type {string} */ text) {
 
 /** @returns {Promise<Context>} */
 async function openContext() {
+  const isLive = document.documentElement.dataset.live === "true";
+  const stopFollowing = isLive ? followPreparation(say) : () => {};
   const [store, state] = [await Store.open(), new State()];
+  stopFollowing();
   const engine = new Engine(store.manifest, { readData, readAsset, startWorker });
+  store.on("manifest", () => engine.refresh(store.manifest)); // before the parts ask it again
   const selection = new Selection(store, state);
   const place = new Place(store, state, engine);
   const map = new MapView({ store, state, selection, say });

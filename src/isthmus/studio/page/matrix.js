@@ -118,7 +118,8 @@ function packColumns(kernel, matrix, isTransposed, scale, bias) {
 
 /** @type {Operator} */
 function gemm(node, [a, b, c], space) {
-  if (!b.isConstant || numberOf(node, "transA", 0) || (c && (!c.isConstant || c.shape.length > 1))) {
+  const isPlain = b.isConstant && !numberOf(node, "transA", 0);
+  if (!isPlain || (c && (!c.isConstant || c.shape.length > 1))) {
     throw new Error("The page multiplies by constant matrices only.");
   }
   const [alpha, beta] = [numberOf(node, "alpha", 1), numberOf(node, "beta", 1)];
@@ -127,7 +128,8 @@ function gemm(node, [a, b, c], space) {
   const panels = space.once(node, () => packColumns(space.kernel, b, isTransposed, alpha, bias));
   const y = space.tensor([a.shape[0], panels.columns]);
   space.inMemory(a);
-  return { outputs: [y], run: a.shape[0] < ROWS ? byRow(a, y, panels, space) : byBlock(a, y, panels, space) };
+  const compute = a.shape[0] < ROWS ? byRow : byBlock;
+  return { outputs: [y], run: compute(a, y, panels, space) };
 }
 
 /**

@@ -64,7 +64,7 @@ class Search {
       choose: (row) => state.set({ sample: String(row) }),
       hover: (row) => map.setMarks("hovered", row < 0 ? null : { rows: [row] }),
       color: (row) => classColor(this.classes, row),
-      caption: (row, position) => `${position + 1} · ${formatNumber(this.distances[position])}`,
+      caption: (row, position) => `${position + 1} · ${formatDistance(this.distances[position])}`,
     });
   }
 
@@ -251,6 +251,11 @@ function describeResult(count, size) {
     return "No sample was found; choose another class.";
   }
   return `Distances are Euclidean, between codes of ${formatNumber(size)} numbers.`;
+}
+
+/** Format a distance; below what float32 can tell from none, it is 0. */
+function formatDistance(/** @type {number} */ distance) {
+  return distance < 1e-5 ? "0" : formatNumber(distance);
 }
 
 /** Shorten a name for a list of choices, which is as wide as its longest. */

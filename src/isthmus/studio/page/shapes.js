@@ -258,8 +258,37 @@ function sourcesOf(x, shape, widths, repeats) {
   });
 }
 
+/** @type {Operator} */
+function resize(node, [x, , scales], space) {
+  const { mode, coordinate_transformation_mode: places, nearest_mode: rounds } = node.attributes;
+  const by = listOf(node, "scales", scales) ?? [];
+  const isFlat = by.slice(0, -2).some((scale) => scale !== 1) || by.length !== x.shape.length;
+  if (mode !== "nearest" || places !== "asymmetric" || rounds !== "floor" || isFlat) {
+    throw new Error("The page resizes the last two axes to the nearest number before only.");
+  }
+  const y = space.tensor(x.shape.map((size, axis) => Math.floor(size * by[axis])), x.type);
+  const [height, width] = x.shape.slice(-2);
+  const [rows, columns] = y.shape.slice(-2).map((size, axis) =>
+    Int32Array.from({ length: size }, (_, i) => Math.floor(i / by[by.length - 2 + axis])),
+  );
+  const run = () => {
+    const [from, to] = [x.data, y.data];
+    for (let plane = 0, at = 0; at < y.size; plane++) {
+      for (let row = 0; row < rows.length; row++) {
+        const start = (plane * height + rows[row]) * width;
+        for (let column = 0; column < columns.length; column++, at++) {
+          to[at] = from[start + columns[column]];
+        }
+      }
+    }
+  };
+  return { outputs: [y], run };
+}
+
 /** @type {Record<string, Operator>} */
 export const SHAPES = {
+  Identity: (node, [x], space) => named(x, x.shape, space),
+  Resize: resize,
   Reshape: reshape,
   Squeeze: squeeze,
   Unsqueeze: unsqueeze,

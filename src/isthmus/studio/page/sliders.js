@@ -1,12 +1,12 @@
 /** Sliders that move a code: its numbers, its principal axes, and directions between groups. */
 
-/** @import { Context, Panel } from "./types.js" */
+/** @import { Context, Manifest, Panel } from "./types.js" */
 /** @import { Slider } from "./slider.js" */
 
 import { hasDecoder } from "./decoding.js";
 import { Directions } from "./directions.js";
 import { formatNumber, make, onceAFrame } from "./dom.js";
-import { Latest } from "./latest.js";
+import { Latest, OneAtATime } from "./latest.js";
 import { formatSigned, makeSlider } from "./slider.js";
 import { startSubject } from "./subject.js";
 
@@ -33,7 +33,7 @@ export function makeSliders(context) {
   const panel = new Sliders(context);
   const { state, store } = context;
   state.on(["code", "place", "sample", "map"], () => panel.update());
-  store.on("manifest", () => panel.fill());
+  store.on("manifest", () => panel.refill());
   panel.fill();
   return { name: "sliders", title: "Sliders", element: panel.element };
 }
@@ -43,7 +43,7 @@ class Sliders {
   constructor(context) {
     this.context = context;
     this.latest = new Latest();
-    this.marking = new Latest();
+    this.marking = new OneAtATime((error) => context.say(error.message));
     /** @type {Float32Array} */
     this.code = new Float32Array(context.store.manifest.code_size);
     /** What this panel wrote into the state, which it need not read again. */
@@ -67,21 +67,29 @@ class Sliders {
 
   build() {
     const group = (/** @type {string} */ title, /** @type {Node[]} */ content, /** @type {boolean} */ open) =>
-      make("details", { class: "group", open }, [make("summary", { text: title }), ...content]);
+      make("details", { class: "slider-group", open }, [make("summary", { text: title }), ...content]);
     const { code_size: size } = this.context.store.manifest;
     const isShort = size <= FIRST;
     const more = make("div", { class: "row" }, isShort ? [] : [this.allButton, this.find]);
     return make("div", { class: "sliders-panel" }, [
-      make("div", { class: "row spread" }, [this.start, this.resetButton]),
+      make("div", { class: "row slider-start" }, [this.start, this.resetButton]),
       group("Principal axes of the codes", [this.axesSlot], true),
       group("From one group to another", [this.directions.element], true),
       group("Numbers of the code", [this.numbersSlot, more], isShort),
     ]);
   }
 
-  /** Make the sliders for new data. */
+  /** Make other sliders if the codes are others; who drags one keeps it otherwise. */
+  refill() {
+    if (this.ranges !== rangesOf(this.context.store.manifest)) {
+      this.fill();
+    }
+  }
+
+  /** Make the sliders for the codes. */
   fill() {
     const { code_statistics: statistics, code_size: size } = this.context.store.manifest;
+    this.ranges = rangesOf(this.context.store.manifest);
     this.code = new Float32Array(size);
     this.axes = statistics.axes.components.map((_, axis) => this.makeAxis(axis));
     this.axesSlot.replaceChildren(...this.axes.map((slider) => slider.element));
@@ -193,7 +201,7 @@ class Sliders {
     const { state, say } = this.context;
     this.resetButton.disabled = !state.get("code");
     if (state.get("code") && state.get("code") === this.written) {
-      this.mark().catch((error) => say(error.message));
+      this.mark();
     } else {
       this.restore(this.latest.begin()).catch((error) => say(error.message));
     }
@@ -234,14 +242,22 @@ class Sliders {
   }
 
   /** Show the code as a point on the map. */
-  async mark() {
+  mark() {
     const { map, place, state } = this.context;
-    const isNewest = this.marking.begin();
-    const point = state.get("code") ? await place.of(this.code) : null;
-    if (isNewest()) {
-      map.setMarks("sliders", point && { points: [point] });
-    }
+    return this.marking.run(async () => {
+      const point = state.get("code") ? await place.of(this.code) : null;
+      map.setMarks("sliders", point && { points: [point], large: true });
+    });
   }
+}
+
+/**
+ * Return all that sliders are made from, to see whether it changed.
+ *
+ * @param {Manifest} manifest
+ */
+function rangesOf({ code_statistics: { low, high, mean, axes } }) {
+  return JSON.stringify([low, high, mean, axes]);
 }
 
 /** @param {(index: number) => void} find */

@@ -14,7 +14,7 @@ import { ELEMENTS, FLOAT, Place, Tensor, product } from "./tensor.js";
 /**
  * @callback Operator
  * @param {GraphNode} node
- * @param {Tensor[]} inputs
+ * @param {Tensor[]} inputs undefined where one is left out
  * @param {Space} space
  * @returns {Step}
  */

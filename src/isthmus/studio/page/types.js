@@ -148,6 +148,7 @@
  * @property {number[]} [rows] samples to circle
  * @property {[number, number][]} [points] places, in the map's units
  * @property {boolean} [line] whether a line joins the points
+ * @property {boolean} [large] whether the points are drawn large
  * @property {boolean} [numbered] whether the samples are numbered from 1
  */
 

@@ -1,0 +1,114 @@
+"""Take the pictures of the guides in a browser: the studio over two small runs.
+
+`docs/pages.py` takes them for the site, where there is a browser; a test looks at each of them.
+They are made from this version of the code and are not kept in git.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from isthmus import TrainingConfig, load, train, write_studio
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # what systems call their Chromium
+EPOCHS = 20
+SIDES = {"width": 1280, "height": 800}
+POINTER = (0.42, 0.55)  # where on the map, in shares of its width and height
+
+# What the page shows in each picture: the run, and the state in the page's address.
+VIEWS = {
+    "studio-map": ("digits", "map=tsne"),
+    "studio-sliders": ("digits", "map=pca&panel=sliders&sample=12"),
+    "studio-search": ("digits", "map=tsne&panel=search&sample=12"),
+    "studio-morph": ("digits", "map=tsne&panel=morph&ends=12,33"),
+    "studio-layers": ("digits", "map=tsne&panel=layers&sample=12"),
+    "studio-training": ("digits", "map=tsne&panel=training"),
+    "studio-classes": ("classes", "map=pca&panel=classes"),
+}
+
+
+def main() -> None:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "build/pictures")
+    for picture in take_pictures(parser.parse_args().out):
+        print(picture)
+
+
+def find_browser() -> str | None:
+    """Return the path of the system's Chromium, if there is one."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def take_pictures(out: Path, epochs: int = EPOCHS, browser: Any = None) -> list[Path]:
+    """Train two small runs, open the studio over them and take a picture of each view.
+
+    Parameters
+    ----------
+    out : Path
+    epochs : int
+    browser : optional
+        Of Playwright; by default the system's Chromium is started.
+
+    Returns
+    -------
+    list of Path
+        PNG files of 1280 × 800 in `out`, by the names of `VIEWS`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, _open_page(browser) as page:
+        pages = _write_pages(Path(folder), epochs)
+        return [_take(page, pages[run], state, out, name) for name, (run, state) in VIEWS.items()]
+
+
+def _write_pages(folder: Path, epochs: int) -> dict[str, Path]:
+    """Train an autoencoder and a classifier on digits, and export a page of each."""
+    config, samples = TrainingConfig(epochs=epochs), load("digits")
+    pages = {}
+    for name, model in (("digits", "conv"), ("classes", "cnn-tiny")):
+        run = folder / name
+        size = {"code_size": 8} if model == "conv" else {}
+        list(train(samples, model, out=run, config=config, **size))
+        pages[name] = folder / f"{name}.html"
+        write_studio(run, pages[name], methods=("pca", "tsne"))
+    return pages
+
+
+@contextmanager
+def _open_page(browser: Any) -> Iterator[Any]:
+    """Give a page of a browser, which is started and ended if there is none."""
+    if browser is not None:
+        page = browser.new_page(viewport=SIDES)
+        yield page
+        page.close()
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        # Without its sandbox, which root has not; it opens only our own files.
+        started = driver.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        with _open_page(started) as page:
+            yield page
+        started.close()
+
+
+def _take(page: Any, file: Path, state: str, out: Path, name: str) -> Path:
+    """Open a view, put the pointer on the map, and take the picture once the page is at rest."""
+    page.goto("about:blank")  # another address of the same file would not load it again
+    page.goto(f"{file.as_uri()}#{state}")
+    page.wait_for_selector("html[data-ready]")
+    box = page.locator("#map").bounding_box()
+    across, down = POINTER
+    page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+    page.wait_for_timeout(1500)
+    picture = out / f"{name}.png"
+    page.screenshot(path=picture)
+    return picture
+
+
+if __name__ == "__main__":
+    main()
