@@ -208,6 +208,7 @@ def measure_points(count: int) -> dict[str, Any]:
             "page usable (s)": round(float(np.median(starts)), 2),
             "tab memory (MB)": measure_memory(page, browser.new_browser_cdp_session()),
             "frame while panning (ms)": measure_pan(page),
+            "frame while zooming (ms)": measure_zoom(page),
             "nearest point (ms)": measure_hover(page),
             "lasso (ms)": measure_lasso(page, address),
         }
@@ -232,19 +233,34 @@ def measure_start(page: Page, address: str) -> float:
 
 
 def measure_pan(page: Page) -> dict[str, Any]:
-    """Drag the map, and return the time from asking for a frame to seeing it."""
+    """Drag the map; what was in view is copied, and what comes into view is drawn."""
     page.mouse.move(400, 400)
     page.mouse.down()
+    result = measure_frames(page, lambda step: page.mouse.move(*circle(step)))
+    page.mouse.up()
+    return result
+
+
+def measure_zoom(page: Page) -> dict[str, Any]:
+    """Turn the wheel; all is drawn anew."""
+    return measure_frames(page, lambda step: page.mouse.wheel(0, 60 if step // 20 % 2 else -60))
+
+
+def measure_frames(page: Page, act: Callable[[int], None]) -> dict[str, Any]:
+    """Return the time from asking for a frame to seeing it, and that of the worker alone."""
     page.evaluate("window.drawn = [], window.blocked = 0")
     for step in range(FRAMES):
-        angle = step / 8
-        page.mouse.move(400 + 120 * np.cos(angle), 400 + 120 * np.sin(angle))
+        act(step)
         page.evaluate("new Promise(requestAnimationFrame)")
-    page.mouse.up()
     page.wait_for_timeout(500)
     frames = page.evaluate("window.drawn")
-    result = {name: summarize([frame[name] for frame in frames]) for name in ("all", "draw")}
-    return {**result, "frames": len(frames), "longest task": page.evaluate("window.blocked")}
+    times = {name: summarize([frame[name] for frame in frames]) for name in ("all", "draw")}
+    return {**times, "frames": len(frames), "longest task": page.evaluate("window.blocked")}
+
+
+def circle(step: int) -> tuple[float, float]:
+    """Return where the pointer is on its way around a circle, in about 15 pixels a step."""
+    return round(400 + 120 * np.cos(step / 8)), round(400 + 120 * np.sin(step / 8))
 
 
 def measure_hover(page: Page) -> dict[str, float]:

@@ -82,6 +82,8 @@ export class MapView {
     /** @type {{tool: string, points: [number, number][]}} what is being drawn */
     this.sketch = { tool: "", points: [] };
     this.selectedCount = 0;
+    /** @type {Uint8Array | null} */
+    this.mask = null;
     this.settling = 0;
     this.element = byId("map");
     this.plot = new Plot((drawn, frame) => this.showFrame(drawn, frame));
@@ -201,6 +203,7 @@ export class MapView {
     if (mask !== (await this.selection.mask())) {
       return;
     }
+    this.mask = mask;
     this.plot.send({ type: "mask", mask });
     this.selectedCount = mask ? (await this.selection.rows()).length : 0;
     this.requestFrame();
@@ -414,7 +417,9 @@ export class MapView {
     const [width, height] = this.thumbnailSides();
     const { context } = overlay;
     context.imageSmoothingQuality = "high";
-    const shown = thumbnails.choose(this.inView, locate, [width, height]);
+    const { mask } = this;
+    const rows = mask ? this.inView.filter((row) => mask[row]) : this.inView;
+    const shown = thumbnails.choose(rows, locate, [width, height]);
     thumbnails.fetch();
     for (const row of shown) {
       const [x, y] = locate(row);

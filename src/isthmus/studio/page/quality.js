@@ -131,13 +131,15 @@ function compare(measure, { raw_pca: raw }) {
  */
 function explain(title, quality, decode) {
   const raw = quality.raw_pca;
-  const heads = ["", title, ...(raw ? ["PCA of raw pixels"] : []), "What it says"];
+  const heads = ["", title, ...(raw ? ["PCA of raw pixels"] : [])];
   const rows = measured(quality).map((measure) =>
     make("tr", {}, [
-      make("th", { scope: "row", text: measure.title }),
+      make("th", { scope: "row" }, [
+        measure.title,
+        make("span", { class: "measure-meaning", text: measure.meaning }),
+      ]),
       make("td", { text: format(measure, quality) }),
       ...(raw ? [make("td", { text: hasValue(measure, raw) ? format(measure, raw) : "–" })] : []),
-      make("td", { class: "measure-meaning", text: measure.meaning }),
     ]),
   );
   const head = make(
