@@ -17,7 +17,8 @@ import { chosenSubject, findSubject } from "./subject.js";
 /** Milliseconds without a newer request before the picture is encoded again for the gauge. */
 const IDLE = 120;
 
-const HINT = "Move over the map, or focus it and use the arrow keys: the decoder draws what lies there.";
+const HINT =
+  "Move over the map, or focus it and use the arrow keys: the decoder draws what lies there.";
 const HINT_WITHOUT = "This model has no decoder. Point at the map to see the samples.";
 
 /**
@@ -256,7 +257,8 @@ class DecoderView {
     if (!isNewest()) {
       return;
     }
-    const again = statistics.drift && networks.encoder ? await this.tryEncode(engine, sample) : null;
+    const isKnown = statistics.drift && networks.encoder;
+    const again = isKnown ? await this.tryEncode(engine, sample) : null;
     if (isNewest()) {
       this.gauge.show(statistics, distance, again && distanceBetween(code, again));
     }

@@ -30,7 +30,10 @@ export class Directions {
     this.kept = new Map();
     /** @type {string[]} */
     this.classes = [];
-    this.ends = { from: makeChoice("From", () => this.build()), to: makeChoice("To", () => this.build()) };
+    this.ends = {
+      from: makeChoice("From", () => this.build()),
+      to: makeChoice("To", () => this.build()),
+    };
     this.note = make("p", { class: "hint" });
     this.slot = make("div");
     this.moved = 0;
@@ -56,7 +59,8 @@ export class Directions {
   }
 
   offer() {
-    const options = [...this.classes, ...Array.from(this.kept.keys(), (letter) => `selection ${letter}`)];
+    const kept = Array.from(this.kept.values(), (group) => group.title);
+    const options = [...this.classes, ...kept];
     this.ends.from.offer(options, 0);
     this.ends.to.offer(options, 1);
     if (options.length < 2) {
@@ -73,7 +77,8 @@ export class Directions {
   /** Make the slider between the chosen groups. */
   async build() {
     const version = ++this.version;
-    const [from, to] = await Promise.all([this.group(this.ends.from.value), this.group(this.ends.to.value)]);
+    const titles = [this.ends.from.value, this.ends.to.value];
+    const [from, to] = await Promise.all(titles.map((title) => this.group(title)));
     if (version !== this.version) {
       return;
     }
@@ -145,10 +150,11 @@ export class Directions {
     const taken = evenly(rows, MAX_ROWS);
     const title = `selection ${letter}`;
     this.kept.set(letter, { title, mean: meanCode(await store.codesOf(taken), taken.length) });
+    const all = `${formatNumber(rows.length)} samples`;
     const part = taken.length < rows.length ? `, by ${formatNumber(taken.length)} of them` : "";
     this.offer();
     this.ends[letter === "A" ? "from" : "to"].choose(title);
-    this.note.textContent = `Selection ${letter}: the mean of ${formatNumber(rows.length)} samples${part}.`;
+    this.note.textContent = `Selection ${letter}: the mean of ${all}${part}.`;
     await this.build();
   }
 }
@@ -163,7 +169,12 @@ function makeChoice(title, changed) {
   const label = `${title} group`;
   const menu = make("select", { "aria-label": label, change: changed });
   const list = make("datalist", { id: `groups-${title.toLowerCase()}` });
-  const field = make("input", { "aria-label": label, list: list.id, change: changed, hidden: true });
+  const field = make("input", {
+    "aria-label": label,
+    list: list.id,
+    change: changed,
+    hidden: true,
+  });
   const choose = (/** @type {string} */ value) => {
     menu.value = value;
     field.value = value;
