@@ -183,14 +183,26 @@ export function describeTraining({ lines, epochs, is_training: isTraining }) {
   }
   const epoch = Number(last.epoch);
   const best = lines.findLast((line) => line.is_best);
-  const of = epochs ? ` of ${formatNumber(epochs)}` : "";
   const parts = [
-    isTraining ? `Training now: epoch ${formatNumber(epoch)}${of}` : `Trained for ${formatNumber(epoch)}${of} epochs`,
+    describeProgress(epoch, epochs, isTraining),
     `${formatDuration(Number(last.seconds))}${timeLeft(last, epochs, isTraining)}`,
     `${formatNumber(Math.round(Number(last.images_per_second)))} samples a second`,
     ...(best ? [`best epoch ${formatNumber(Number(best.epoch))}`] : []),
   ];
   return `${parts.join(" · ")}.`;
+}
+
+/**
+ * @param {number} epoch
+ * @param {number} epochs that were asked for
+ * @param {boolean} isTraining
+ */
+function describeProgress(epoch, epochs, isTraining) {
+  const of = epochs && epochs !== epoch ? ` of ${formatNumber(epochs)}` : "";
+  if (isTraining) {
+    return `Training now: epoch ${formatNumber(epoch)} of ${formatNumber(epochs)}`;
+  }
+  return of ? `Stopped after ${formatNumber(epoch)}${of} epochs` : `Trained for ${formatNumber(epoch)} epochs`;
 }
 
 /**
@@ -200,12 +212,15 @@ export function describeTraining({ lines, epochs, is_training: isTraining }) {
  */
 function timeLeft({ seconds, epoch }, epochs, isTraining) {
   const left = (Number(seconds) / Number(epoch)) * (epochs - Number(epoch));
-  return isTraining && left > 0 ? `, about ${formatDuration(left)} to go` : "";
+  return isTraining && left > 1 ? `, about ${formatDuration(left)} to go` : "";
 }
 
 /** @param {number} seconds */
 function formatDuration(seconds) {
   const whole = Math.round(seconds);
+  if (whole < 1) {
+    return "less than 1 s";
+  }
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   if (hours) {
     return `${hours} h ${minutes} min`;

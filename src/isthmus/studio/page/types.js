@@ -44,7 +44,7 @@
  * @property {string} title
  * @property {string} file
  * @property {MapDecoding} decode how a place on the map becomes a code
- * @property {Quality} quality
+ * @property {Quality | null} quality null while it is being measured
  */
 
 /**
