@@ -90,9 +90,15 @@ class DecoderView {
     const isNewest = this.latest.begin();
     this.unpinButton.hidden = chosenSubject(state, store.manifest.code_size).kind === "nothing";
     this.hint.hidden = subject.kind !== "nothing";
+    const { fingerprint } = store.manifest;
+    const fail = (/** @type {Error} */ error) => {
+      if (store.manifest.fingerprint === fingerprint) {
+        say(error.message); // otherwise other data has come, and is shown already
+      }
+    };
     this.drawing.run(async () => {
-      const follow = await this.show(subject, isNewest);
-      follow?.().catch((error) => say(error.message)); // and the next picture need not wait for it
+      const follow = await this.show(subject, isNewest).catch(fail);
+      follow?.().catch(fail); // and the next picture need not wait for it
     });
   }
 

@@ -1,6 +1,6 @@
 /** Directions between the mean codes of two groups: classes, or selections that were kept. */
 
-/** @import { Context } from "./types.js" */
+/** @import { Column, Context } from "./types.js" */
 
 import { formatNumber, make } from "./dom.js";
 import { formatSigned, makeSlider } from "./slider.js";
@@ -30,6 +30,8 @@ export class Directions {
     this.kept = new Map();
     /** @type {string[]} */
     this.classes = [];
+    /** @type {string[]} the classes, in the order of the menu */
+    this.offered = [];
     this.ends = {
       from: makeChoice("From", () => this.build()),
       to: makeChoice("To", () => this.build()),
@@ -50,9 +52,11 @@ export class Directions {
   /** Offer the classes, and choose the first two. */
   async fill() {
     const { store } = this.context;
+    this.kept.clear(); // these are means of codes of another model
     if (store.manifest.class_codes && store.hasColumn("class")) {
       const column = await store.column("class");
       this.classes = column.kind === "category" ? column.names : [];
+      this.offered = this.classes.length > MAX_MENU ? commonFirst(column) : this.classes;
     }
     this.offer();
     await this.build();
@@ -60,7 +64,7 @@ export class Directions {
 
   offer() {
     const kept = Array.from(this.kept.values(), (group) => group.title);
-    const options = [...this.classes, ...kept];
+    const options = [...this.offered, ...kept];
     this.ends.from.offer(options, 0);
     this.ends.to.offer(options, 1);
     if (options.length < 2) {
@@ -157,6 +161,19 @@ export class Directions {
     this.note.textContent = `Selection ${letter}: the mean of ${all}${part}.`;
     await this.build();
   }
+}
+
+/**
+ * Return the names of classes, those of many samples first.
+ *
+ * @param {Column} column
+ */
+function commonFirst(column) {
+  const names = column.kind === "category" ? column.names : [];
+  const counts = new Uint32Array(names.length);
+  column.values.forEach((value) => counts[value]++); // what has no class is counted nowhere
+  const order = names.map((_, i) => i).sort((a, b) => counts[b] - counts[a]);
+  return order.map((i) => names[i]);
 }
 
 /**
