@@ -262,7 +262,7 @@ def test_a_cell_of_the_confusion_matrix_selects_its_samples(
     rows = np.flatnonzero((targets == truth) & (predicted == guess))
     names = session.trained.class_names
     page.wait_for_selector(
-        f".matrix-text >> text={names[truth]}, predicted {names[guess]}: {len(rows)} of"
+        f".matrix-text >> text=/{names[truth]}.*, predicted .*{names[guess]}.*: {len(rows)} of/"
     )
     page.keyboard.press("Enter")
     has_state(page, f"select=cell:{truth},{guess}")

@@ -44,6 +44,15 @@ export function formatValue(column, row) {
 }
 
 /**
+ * Keep a name's direction of writing to itself, within a sentence.
+ *
+ * @param {string} name
+ */
+export function isolate(name) {
+  return `\u2068${name}\u2069`;
+}
+
+/**
  * Return the color of a sample's class.
  *
  * @param {Column | null} column

@@ -5,7 +5,7 @@
 
 import { countConfusion, countRight, findMistakes, scoreClasses } from "./accuracy.js";
 import { formatShare } from "./bars.js";
-import { chosenRow, formatValue } from "./chosen.js";
+import { chosenRow, formatValue, isolate } from "./chosen.js";
 import { Matrix } from "./confusion.js";
 import { formatNumber, make } from "./dom.js";
 import { Grid } from "./grid.js";
@@ -151,7 +151,7 @@ class Classes {
   describeMistake(row) {
     const { truth, predicted, confidence } = /** @type {NonNullable<Classes["columns"]>} */ (this.columns);
     const sure = confidence ? ` ${formatShare(confidence[row])}` : "";
-    return `${formatValue(truth, row)} → ${formatValue(predicted, row)}${sure}`;
+    return `${isolate(formatValue(truth, row))} → ${isolate(formatValue(predicted, row))}${sure}`;
   }
 
   /**

@@ -5,6 +5,7 @@
  * scrolls. Arrow keys move from cell to cell, Enter chooses.
  */
 
+import { isolate } from "./chosen.js";
 import { drawingContext, formatNumber, make, onceAFrame } from "./dom.js";
 
 const LABELS = 92; // pixels of the names, beside the rows and above the columns
@@ -261,7 +262,7 @@ export class Matrix {
     const { truths, predictions } = this.confusion;
     const [count, total] = [this.count(truth, prediction), this.total(truth)];
     const share = total ? ` of ${formatNumber(total)} (${((100 * count) / total).toFixed(1)}%)` : "";
-    const text = `${truths[truth]}, predicted ${predictions[prediction]}: ${formatNumber(count)}${share}`;
+    const text = `${isolate(truths[truth])}, predicted ${isolate(predictions[prediction])}: ${formatNumber(count)}${share}`;
     this.text.textContent = text;
   }
 

@@ -112,7 +112,7 @@ export class Chart {
     const used = isLog ? known.filter((value) => value > 0) : known;
     let [low, high] = used.length ? [Math.min(...used), Math.max(...used)] : [0, 1];
     [low, high] = low === high ? spread(low) : [low, high];
-    const ticks = isLog ? logTicks(low, high) : linearTicks(low, high, 3);
+    const ticks = isLog ? logTicks(low, high) : linearTicks(low, high, 4);
     const room = HEIGHT - TOP - BOTTOM;
     const place = (/** @type {number} */ value) =>
       TOP + (1 - (scale(Math.max(value, isLog ? low : value)) - scale(low)) / (scale(high) - scale(low))) * room;

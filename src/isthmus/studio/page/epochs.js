@@ -3,7 +3,7 @@
 /** @import { Column, Context, Manifest, Sample } from "./types.js" */
 
 import { formatShare, makeBars } from "./bars.js";
-import { categoryOf, classColumn } from "./chosen.js";
+import { categoryOf, classColumn, isolate } from "./chosen.js";
 import { make } from "./dom.js";
 import { paintMask } from "./masks.js";
 import { drawSample, makePicture } from "./picture.js";
@@ -146,9 +146,9 @@ export class Epochs {
     const best = shares.indexOf(Math.max(...shares));
     const truth = row >= 0 && classes?.kind === "category" ? (classes.names[categoryOf(classes, row)] ?? null) : null;
     const isRight = truth === names[best];
-    const verdict = truth === null ? "" : isRight ? " ✓ right" : ` ✗ it is ${truth}`;
-    const text = `${names[best]} ${formatShare(shares[best])}${verdict}`;
-    const line = make("p", { class: truth === null ? "" : isRight ? "right" : "wrong", text, dir: "auto" });
+    const verdict = truth === null ? "" : isRight ? " ✓ right" : ` ✗ it is ${isolate(truth)}`;
+    const text = `${isolate(names[best])} ${formatShare(shares[best])}${verdict}`;
+    const line = make("p", { class: truth === null ? "" : isRight ? "right" : "wrong", text });
     return make("div", {}, [line, makeBars(shares, names, { limit: 3 })]);
   }
 

@@ -6,6 +6,7 @@
 
 /** @import { Store } from "./store.js" */
 
+import { isolate } from "./chosen.js";
 import { drawingContext, make, onceAFrame } from "./dom.js";
 
 const GAP = 6;
@@ -160,7 +161,7 @@ export class Grid {
     const caption = options.caption?.(row, position);
     const tile = make("div", { class: "tile", role: "option", id: `${this.id}-${position}` }, [
       canvas,
-      ...(caption === undefined ? [] : [make("span", { text: caption, title: caption, dir: "auto" })]),
+      ...(caption === undefined ? [] : [make("span", { text: caption, dir: "ltr" })]),
     ]);
     this.describe(tile, row, position, caption ?? "");
     this.tiles.set(position, tile);
@@ -183,7 +184,7 @@ export class Grid {
     tile.setAttribute("aria-label", caption || `sample ${row}`);
     this.store.names([row]).then(
       ([name]) => {
-        tile.setAttribute("aria-label", caption ? `${name}, ${caption}` : name);
+        tile.setAttribute("aria-label", caption ? `${isolate(name)}, ${caption}` : name);
         tile.title = tile.getAttribute("aria-label") ?? "";
       },
       () => undefined, // a name that cannot be read leaves the row's number
