@@ -1,4 +1,4 @@
-"""Selection, layers, training, classes and masks in the page: what Python says, by mouse and keys."""
+"""Selection, layers, training, classes and masks in the page: what Python says, by every way."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -117,7 +117,8 @@ def test_layers_are_those_of_the_session(
         section.locator(".scale").wait_for()
         text = section.inner_text()
         values = truth[layer.name]
-        assert layer.name in text and layer.kind in text
+        assert layer.name in text
+        assert layer.kind in text
         assert " × ".join(map(str, layer.shape)) in text
         np.testing.assert_allclose(
             numbers(text), [values.min(), values.max()], rtol=6e-3, atol=1e-4
@@ -126,12 +127,12 @@ def test_layers_are_those_of_the_session(
         shares = session.trained.probabilities(session.samples.values[5:6])[0]
         best = page.locator("#panel-layers .count-list li").first.locator("> span")
         assert best.first.text_content() == session.trained.class_names[shares.argmax()]
-        assert float(best.last.text_content().rstrip("%")) == pytest.approx(100 * shares.max(), abs=0.1)
+        assert float(best.last.text_content().rstrip("%")) == pytest.approx(
+            100 * shares.max(), abs=0.1
+        )
 
 
-def test_a_feature_map_is_enlarged_by_keys(
-    page: Any, studio: Open, classifier_run: Path
-) -> None:
+def test_a_feature_map_is_enlarged_by_keys(page: Any, studio: Open, classifier_run: Path) -> None:
     session = Session(classifier_run)
     layer = session.trained.layers[0]
     values = session.trained.activations(session.samples.values[5:6])[layer.name][0]

@@ -26,7 +26,11 @@ function makeBar(name, share, color) {
   bar.style.width = `${100 * share}%`;
   bar.style.background = color;
   const label = make("span", { class: "label", text: name, title: name, dir: "auto" });
-  return make("li", {}, [label, make("span", { class: "track" }, [bar]), make("span", { text: formatShare(share) })]);
+  return make("li", {}, [
+    label,
+    make("span", { class: "track" }, [bar]),
+    make("span", { text: formatShare(share) }),
+  ]);
 }
 
 /**

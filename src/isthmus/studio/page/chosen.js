@@ -100,7 +100,11 @@ export async function showSample({ store }, element, row, isLatest) {
   picture.classList.add("large");
   const classes = columns.find((column) => column.name === "class") ?? null;
   picture.style.borderColor = classColor(classes, row);
-  const facts = make("dl", { class: "facts" }, columns.flatMap((column) => fact(column, row)));
+  const facts = make(
+    "dl",
+    { class: "facts" },
+    columns.flatMap((column) => fact(column, row)),
+  );
   const title = make("p", { class: "name", text: name, dir: "auto", title: name });
   element.replaceChildren(picture, make("div", {}, [title, facts]));
 }

@@ -25,12 +25,26 @@ export class Epochs {
     this.timer = 0;
     this.key = "";
     this.title = make("h2", { text: "Epoch by epoch" });
-    this.slider = make("input", { type: "range", min: "0", step: "1", "aria-label": "Epoch", input: () => this.pick() });
+    this.slider = make("input", {
+      type: "range",
+      min: "0",
+      step: "1",
+      "aria-label": "Epoch",
+      input: () => this.pick(),
+    });
     this.output = make("output", { class: "epoch-number" });
-    this.play = make("button", { type: "button", text: "Play", "aria-pressed": "false", click: () => this.toggle() });
+    this.play = make("button", {
+      type: "button",
+      text: "Play",
+      "aria-pressed": "false",
+      click: () => this.toggle(),
+    });
     this.list = make("div", { class: "epoch-samples" });
     const row = make("div", { class: "row epoch-row" }, [this.play, this.slider, this.output]);
-    const hint = make("p", { class: "hint", text: "The same test samples, as the model of each epoch answered." });
+    const hint = make("p", {
+      class: "hint",
+      text: "The same test samples, as the model of each epoch answered.",
+    });
     this.element = make("section", {}, [this.title, hint, row, this.list]);
     state.on(["epoch"], () => this.show());
   }
@@ -82,7 +96,11 @@ export class Epochs {
       return picture;
     }
     const click = () => this.context.state.set({ sample: String(row) });
-    return make("button", { type: "button", class: "bare", "aria-label": "Choose this sample", click }, [picture]);
+    return make(
+      "button",
+      { type: "button", class: "bare", "aria-label": "Choose this sample", click },
+      [picture],
+    );
   }
 
   /** Return the place of the epoch that the state names; of the last one if it names none. */
@@ -144,7 +162,10 @@ export class Epochs {
     const known = columns.find(({ name }) => name === "predicted")?.names ?? [];
     const names = Array.from(shares, (_, i) => known[i] ?? String(i));
     const best = shares.indexOf(Math.max(...shares));
-    const truth = row >= 0 && classes?.kind === "category" ? (classes.names[categoryOf(classes, row)] ?? null) : null;
+    const truth =
+      row >= 0 && classes?.kind === "category"
+        ? (classes.names[categoryOf(classes, row)] ?? null)
+        : null;
     const isRight = truth === names[best];
     const verdict = truth === null ? "" : isRight ? " ✓ right" : ` ✗ it is ${isolate(truth)}`;
     const text = `${isolate(names[best])} ${formatShare(shares[best])}${verdict}`;
@@ -153,7 +174,10 @@ export class Epochs {
   }
 
   pick() {
-    this.context.state.set({ epoch: String(this.kept[Number(this.slider.value)]) }, { isStep: false });
+    this.context.state.set(
+      { epoch: String(this.kept[Number(this.slider.value)]) },
+      { isStep: false },
+    );
   }
 
   toggle() {

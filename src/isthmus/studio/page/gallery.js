@@ -31,9 +31,20 @@ class Gallery {
     this.classes = null;
     this.chosen = make("div", { class: "chosen" });
     this.count = make("h2", { class: "count", "aria-live": "polite" });
-    this.clear = make("button", { type: "button", text: "Clear", click: () => state.set({ select: "" }) });
-    this.save = make("button", { type: "button", text: "Save names", click: () => this.saveNames() });
-    this.sort = make("select", { "aria-label": "Sort by", change: () => state.set({ sort: this.sort.value }) });
+    this.clear = make("button", {
+      type: "button",
+      text: "Clear",
+      click: () => state.set({ select: "" }),
+    });
+    this.save = make("button", {
+      type: "button",
+      text: "Save names",
+      click: () => this.saveNames(),
+    });
+    this.sort = make("select", {
+      "aria-label": "Sort by",
+      change: () => state.set({ sort: this.sort.value }),
+    });
     this.counts = make("div", { class: "counts" });
     this.grid = new Grid(store, {
       label: "Selected samples",
@@ -59,7 +70,13 @@ class Gallery {
   arrange() {
     const head = make("div", { class: "row spread" }, [this.count, this.clear]);
     const tools = make("div", { class: "row" }, [this.sort, this.save]);
-    return make("div", { class: "gallery" }, [this.chosen, head, tools, this.grid.element, this.counts]);
+    return make("div", { class: "gallery" }, [
+      this.chosen,
+      head,
+      tools,
+      this.grid.element,
+      this.counts,
+    ]);
   }
 
   /** @param {() => boolean} isLatest */
@@ -71,7 +88,8 @@ class Gallery {
     if (isLatest()) {
       [this.rows, this.classes] = [sorted, classes];
       const isAll = state.get("select") === "";
-      const all = rows.length === store.manifest.count ? "" : ` of ${formatNumber(store.manifest.count)}`;
+      const all =
+        rows.length === store.manifest.count ? "" : ` of ${formatNumber(store.manifest.count)}`;
       this.count.textContent = `${formatNumber(rows.length)}${all} ${isAll ? "shown" : "selected"}`;
       this.clear.hidden = isAll;
       this.save.disabled = rows.length === 0;
@@ -118,7 +136,9 @@ class Gallery {
       return;
     }
     const isLatest = () => chosenRow(this.context) === row;
-    showSample(this.context, this.chosen, row, isLatest).catch((error) => this.context.say(error.message));
+    showSample(this.context, this.chosen, row, isLatest).catch((error) =>
+      this.context.say(error.message),
+    );
   }
 
   /**
@@ -143,7 +163,11 @@ class Gallery {
       click: () => this.showCounts(Infinity),
     });
     const title = make("h2", { text: "Classes" });
-    const list = make("ul", { class: "count-list", tabindex: "0", "aria-label": "Samples of each class" }, items);
+    const list = make(
+      "ul",
+      { class: "count-list", tabindex: "0", "aria-label": "Samples of each class" },
+      items,
+    );
     this.counts.replaceChildren(title, list, ...(rest > 0 ? [more] : []));
   }
 
@@ -169,5 +193,9 @@ function countItem(name, count, most, category) {
   bar.style.width = `${(100 * count) / most}%`;
   bar.style.background = categoryColor(category);
   const title = make("span", { class: "label", text: name, title: name, dir: "auto" });
-  return make("li", {}, [title, make("span", { class: "track" }, [bar]), make("span", { text: formatNumber(count) })]);
+  return make("li", {}, [
+    title,
+    make("span", { class: "track" }, [bar]),
+    make("span", { text: formatNumber(count) }),
+  ]);
 }

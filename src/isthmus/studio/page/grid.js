@@ -21,8 +21,8 @@ const MAX_HEIGHT = 8_000_000; // pixels; browsers cut off elements that are seve
  * @property {(row: number) => void} hover gets -1 when no sample is under the pointer
  * @property {(row: number) => string} [color] of the frame
  * @property {(row: number, position: number) => string} [caption] below the picture
- * @property {(context: CanvasRenderingContext2D, row: number) => boolean} [draw] draws a picture, or
- *   returns false where it is not here yet; by default the thumbnail
+ * @property {(context: CanvasRenderingContext2D, row: number) => boolean} [draw] draws a picture
+ *   and returns true, or false where it is not here yet; by default the thumbnail
  * @property {number} [enlarge] how much larger than usual the pictures are
  */
 
@@ -210,8 +210,9 @@ export class Grid {
     if (!tile.dataset.drawn) {
       const canvas = /** @type {HTMLCanvasElement} */ (tile.firstChild);
       const { width, height } = canvas;
-      const draw = this.options.draw ?? ((context, row) =>
-        this.store.drawThumbnail(context, row, [0, 0, width, height]));
+      const draw =
+        this.options.draw ??
+        ((context, row) => this.store.drawThumbnail(context, row, [0, 0, width, height]));
       tile.dataset.drawn = draw(drawingContext(canvas), Number(tile.dataset.row)) ? "true" : "";
     }
   }
@@ -265,8 +266,14 @@ export class Grid {
     const page = columns * Math.max(1, Math.floor(this.element.clientHeight / step));
     /** @type {Record<string, number>} */
     const steps = {
-      ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns,
-      PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity,
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: columns,
+      ArrowUp: -columns,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
     };
     return key in steps ? this.active + steps[key] : null;
   }

@@ -37,8 +37,14 @@ class Search {
     this.classes = null;
     this.query = make("div", { class: "chosen query" });
     this.again = make("button", { type: "button", hidden: true, click: () => this.ask(true) });
-    this.filter = make("select", { "aria-label": "Search only", change: () => state.set({ filter: this.filter.value }) });
-    this.count = make("select", { "aria-label": "Number of neighbors", change: () => state.set({ k: this.count.value }) });
+    this.filter = make("select", {
+      "aria-label": "Search only",
+      change: () => state.set({ filter: this.filter.value }),
+    });
+    this.count = make("select", {
+      "aria-label": "Number of neighbors",
+      change: () => state.set({ k: this.count.value }),
+    });
     this.note = make("p", { class: "hint", "aria-live": "polite" });
     this.grid = this.makeGrid();
     const { panel, refresh } = makeLazy({
@@ -73,7 +79,13 @@ class Search {
     const pictures = make("div", { class: "row" }, [file, this.again]);
     pictures.hidden = whyNoPictures(this.context) !== "";
     const tools = make("div", { class: "row" }, [this.count, this.filter]);
-    return make("div", { class: "search" }, [this.query, pictures, tools, this.note, this.grid.element]);
+    return make("div", { class: "search" }, [
+      this.query,
+      pictures,
+      tools,
+      this.note,
+      this.grid.element,
+    ]);
   }
 
   /**
@@ -129,7 +141,8 @@ class Search {
     const { state } = this.context;
     const k = this.k();
     const counts = [...new Set([...COUNTS, k])].sort((a, b) => a - b);
-    const option = (/** @type {string} */ value, /** @type {string} */ text) => make("option", { value, text });
+    const option = (/** @type {string} */ value, /** @type {string} */ text) =>
+      make("option", { value, text });
     this.count.replaceChildren(...counts.map((count) => option(String(count), `${count} nearest`)));
     this.count.value = String(k);
     const names = this.classes?.kind === "category" ? this.classes.names : [];
@@ -185,7 +198,10 @@ class Search {
   async search(code, row, isLatest) {
     const { store, map, place } = this.context;
     const category = this.category();
-    const { rows, distances } = await findSimilar(this.context, code, this.k(), { category, except: row });
+    const { rows, distances } = await findSimilar(this.context, code, this.k(), {
+      category,
+      except: row,
+    });
     if (!isLatest()) {
       return;
     }
