@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,6 +21,7 @@ from isthmus import (
     Run,
     Samples,
     Session,
+    TorchEncoder,
     TrainedModel,
     TrainingConfig,
     evaluate,
@@ -369,6 +371,37 @@ def test_a_model_in_a_file_needs_a_source(
     assert exported.manifest()["networks"] == {"encoder": None, "decoder": None, "layers": None}
     assert exported.manifest()["note"]
     np.testing.assert_allclose(column(exported, "loss"), column(content, "loss"), atol=1e-3)
+
+
+def test_an_encoder_takes_the_place_of_the_model(run: Path) -> None:
+    flatten = TorchEncoder(torch.nn.Flatten(), size=4, channels=1, mean=0.5, std=0.5)
+    session = Session(run, encoder=flatten)
+    content = Content(session)
+    content.finish()
+    manifest = content.manifest()
+    assert (manifest["task"], manifest["model"], manifest["code_size"]) == ("encode", "Flatten", 16)
+    assert manifest["networks"] == {"encoder": None, "decoder": None, "layers": None}
+    assert {one["name"] for one in manifest["columns"]} == {"class", "split"}
+    assert manifest["epochs"] is None  # those are of the run's own model
+    expected = flatten.encode(session.samples)
+    np.testing.assert_allclose(unpack(content.read("codes.bin")), expected, atol=1e-5)
+    # The run's own content is left as it was.
+    own = Content(Session(run))
+    assert own.manifest()["task"] == "reconstruct"
+    assert not own.finish()
+
+
+def test_a_folder_that_cannot_be_written_is_shown_all_the_same(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(run / "studio")
+    # Root may write anywhere, so the system is made to say that this place is not to be written.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    content = Content(Session(run))
+    content.finish()
+    assert column(content, "loss").shape == (60,)
+    assert content.add_map("pca")["quality"]
+    assert not (run / "studio").exists()
 
 
 # -- stored once, and opened again ------------------------------------------------------------

@@ -10,12 +10,15 @@ import pytest
 from isthmus import Codes, Session
 from isthmus.data.items import Items
 from studio.exploring import Truth, differ, open_at, read_code, read_decoded, read_picture
-from studio.serving import Studio
+from studio.serving import Studio, Watch
 
-MAPS = ("--map", "pca", "--map", "tsne")
 START = Callable[..., Studio]
 METHODS = [("plane", "code"), ("digits", "pca"), ("digits", "tsne")]
-PLACES = [(0.2, 0.3), (-0.35, 0.1), (0.05, -0.4)]  # of the view: shares of its width from its middle
+PLACES = [
+    (0.2, 0.3),
+    (-0.35, 0.1),
+    (0.05, -0.4),
+]  # of the view: shares of its width from its middle
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,11 @@ def digits(digits_run: Path) -> Truth:
 @pytest.fixture(scope="module")
 def plane(plane_run: Path) -> Truth:
     return Truth(Session(plane_run))
+
+
+def serve(studio: START, run: Path, method: str) -> Studio:
+    """Start a server that has a map, which is the one of all tests if that has it."""
+    return studio(run, "--map", "pca", "--map", "tsne") if method == "tsne" else studio(run)
 
 
 def view_of(truth: Truth, method: str) -> tuple[float, float, float]:
@@ -41,7 +49,10 @@ def pixel_of(page: Any, view: tuple[float, float, float], at: tuple[float, float
     unit = view[2] / box["width"]
     across = round(box["width"] / 2 + (at[0] - view[0]) / unit)
     down = round(box["height"] / 2 - (at[1] - view[1]) / unit)
-    place = view[0] + (across - box["width"] / 2) * unit, view[1] + (box["height"] / 2 - down) * unit
+    place = (
+        view[0] + (across - box["width"] / 2) * unit,
+        view[1] + (box["height"] / 2 - down) * unit,
+    )
     return (box["x"] + across, box["y"] + down), place
 
 
@@ -53,12 +64,12 @@ def gauge(page: Any) -> str:
 # -- the picture under the pointer ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("run, method", METHODS)
+@pytest.mark.parametrize(("run", "method"), METHODS)
 def test_the_picture_is_what_the_decoder_draws_there(
     run: str, method: str, page: Any, studio: START, runs: Path, request: pytest.FixtureRequest
 ) -> None:
     truth: Truth = request.getfixturevalue(run)
-    served = studio(runs / run, *MAPS)
+    served = serve(studio, runs / run, method)
     view = view_of(truth, method)
     open_at(page, served, map=method, view=",".join(map(str, view)))
     for right, up in PLACES:
@@ -76,7 +87,7 @@ def test_the_picture_is_what_the_decoder_draws_there(
 def test_a_code_lies_where_python_puts_it(
     method: str, page: Any, studio: START, digits: Truth, runs: Path
 ) -> None:
-    open_at(page, studio(runs / "digits", *MAPS))
+    open_at(page, serve(studio, runs / "digits", method), map=method)
     draw = np.random.default_rng(3)
     z = digits.z
     mixed = np.concatenate([z[:3], (z[10:20] + z[30:40]) / 2, draw.normal(size=(5, z.shape[1]))])
@@ -89,7 +100,7 @@ def test_a_code_lies_where_python_puts_it(
     )
     found = page.evaluate(
         """async ([codes, method]) => {
-            const [{Store}, {Place}] = await Promise.all([import("/store.js"), import("/place.js")]);
+            const [{Store}, {Place}] = [await import("/store.js"), await import("/place.js")];
             const place = new Place(await Store.open(), {get: () => method}, null);
             return Promise.all(codes.map(code => place.of(Float32Array.from(code))));
         }""",
@@ -101,7 +112,7 @@ def test_a_code_lies_where_python_puts_it(
 def test_a_sample_is_shown_beside_its_reconstruction(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run, *MAPS), sample=7)
+    open_at(page, studio(digits_run), sample=7)
     shown = read_decoded(page)
     assert differ(shown, digits.decode(digits.z[7])) <= 1
     assert page.locator("#decoder .beside").inner_text().startswith("Original")
@@ -113,7 +124,7 @@ def test_a_sample_is_shown_beside_its_reconstruction(
 def test_the_keyboard_draws_and_pins(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run, *MAPS), map="pca")
+    open_at(page, studio(digits_run), map="pca")
     page.locator("#map .overlay").focus()
     for _ in range(3):
         page.keyboard.press("Shift+ArrowUp")
@@ -134,7 +145,7 @@ def test_the_gauge_says_far_when_far(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
     x, y = 40 * digits.map("pca").xy[0] / np.linalg.norm(digits.map("pca").xy[0])
-    open_at(page, studio(digits_run, *MAPS), map="pca", place=f"{x},{y}")
+    open_at(page, studio(digits_run), map="pca", place=f"{x},{y}")
     shown = read_decoded(page)
     code = digits.code_at("pca", float(x), float(y))
     assert differ(shown, digits.decode(code)) <= 1
@@ -152,7 +163,7 @@ def test_the_gauge_says_far_when_far(
 def test_a_pinned_place_stays_until_it_is_unpinned(
     page: Any, studio: START, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run, *MAPS), map="pca", place="1,1")
+    open_at(page, studio(digits_run), map="pca", place="1,1")
     pinned = read_decoded(page)
     box = page.locator("#map").bounding_box()
     page.mouse.move(box["x"] + 200, box["y"] + 200)
@@ -190,8 +201,10 @@ def test_a_classifier_shows_its_probabilities(
 def test_sliders_move_point_and_picture(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run, *MAPS), map="pca", sample=5, panel="sliders")
-    page.wait_for_function("() => document.querySelector('#panel-sliders').innerText.includes('From sample')")
+    open_at(page, studio(digits_run), map="pca", sample=5, panel="sliders")
+    page.wait_for_function(
+        "() => document.querySelector('#panel-sliders').innerText.includes('From sample')"
+    )
     axis = page.get_by_role("slider", name="Axis 1")
     before = float(axis.input_value())
     axis.focus()
@@ -218,7 +231,7 @@ def test_sliders_move_point_and_picture(
 def test_a_number_of_the_code_is_moved_by_the_mouse(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run, *MAPS), sample=2, panel="sliders")
+    open_at(page, studio(digits_run), sample=2, panel="sliders")
     slider = page.get_by_role("slider", name="Number 4")
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
@@ -233,7 +246,7 @@ def test_a_number_of_the_code_is_moved_by_the_mouse(
 def test_a_direction_leads_from_one_class_to_another(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run, *MAPS), sample=2, panel="sliders")
+    open_at(page, studio(digits_run), sample=2, panel="sliders")
     page.get_by_role("combobox", name="From group").select_option("3")
     page.get_by_role("combobox", name="To group").select_option("8")
     slider = page.get_by_role("slider", name="3 → 8")
@@ -248,7 +261,7 @@ def test_a_direction_leads_from_one_class_to_another(
 def test_selections_can_be_the_groups(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run, *MAPS), sample=2, panel="sliders", select="rows:1,2,3")
+    open_at(page, studio(digits_run), sample=2, panel="sliders", select="rows:1,2,3")
     page.get_by_role("button", name="Keep selection as A").click()
     page.wait_for_function("() => document.body.innerText.includes('the mean of 3 samples')")
     page.evaluate("() => { location.hash = location.hash.replace('1,2,3', '10,11') }")
@@ -257,3 +270,58 @@ def test_selections_can_be_the_groups(
     page.wait_for_function("() => location.hash.includes('code=')")
     direction = digits.z[[10, 11]].mean(0) - digits.z[[1, 2, 3]].mean(0)
     assert np.abs(read_code(page) - digits.z[2] - direction).max() < 1e-3
+
+
+# -- a model that the page cannot compute -----------------------------------------------------
+
+
+def spoil_decoder(page: Any, **changes: object) -> None:
+    """Let the page read a decoder with an operator that nobody knows, and a changed manifest."""
+
+    def change(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), **changes})
+
+    def spoil(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.body().replace(b"Gemm", b"Geum"))
+
+    page.route("**/data/manifest.json", change)
+    page.route("**/data/decoder.onnx", spoil)
+
+
+def test_the_server_decodes_what_the_page_cannot(
+    page: Any, studio: START, digits: Truth, digits_run: Path, watch: Watch
+) -> None:
+    spoil_decoder(page)
+    open_at(page, studio(digits_run), sample=9)
+    assert differ(read_decoded(page), digits.decode(digits.z[9])) <= 1
+    assert any(address.endswith("/decode") for address in watch.requests)
+
+
+def test_an_export_says_what_it_cannot_compute(
+    page: Any, studio: START, digits_run: Path, watch: Watch
+) -> None:
+    spoil_decoder(page, live=False)
+    open_at(page, studio(digits_run), sample=9)
+    page.wait_for_function("() => document.querySelector('#status').textContent")
+    said = page.locator("#status").inner_text()
+    assert (
+        said
+        == "This page cannot compute the decoder's Geum; open the run itself with isthmus studio."
+    )
+    assert not any(address.endswith("/decode") for address in watch.requests)
+
+
+def test_a_fast_pointer_ends_on_the_last_picture(
+    page: Any, studio: START, plane: Truth, plane_run: Path
+) -> None:
+    view = view_of(plane, "code")
+    open_at(page, studio(plane_run), map="code", view=",".join(map(str, view)))
+    page.mouse.move(400, 300)
+    for at in ((200, 700), (700, 100), (300, 200)):
+        page.mouse.move(*at, steps=40)
+    pixel, (x, y) = pixel_of(page, view, (view[0] - view[2] / 2.4, view[1] + view[2] / 4))
+    page.mouse.move(*pixel, steps=30)
+    page.wait_for_timeout(300)
+    assert differ(read_decoded(page), plane.decode(np.array([x, y]))) <= 1

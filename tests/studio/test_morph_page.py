@@ -1,4 +1,4 @@
-"""Morphs in a browser: two samples or a path, the strip, the film, and the files they are saved as."""
+"""Morphs in a browser: two samples or a path, the strip, the film, and the files that are saved."""
 
 import io
 from collections.abc import Callable
@@ -31,13 +31,13 @@ def way(truth: Truth, a: int, b: int, steps: int, path: str = "linear") -> list[
 
 def wait_film(page: Any) -> None:
     page.wait_for_function(
-        f"() => document.querySelector('.film input[type=range]')?.max === '{FRAMES - 1}'"
+        f"() => document.querySelector('.morph-film input[type=range]')?.max === '{FRAMES - 1}'"
     )
 
 
 def read_strip(page: Any) -> list[NDArray[np.uint8]]:
-    count = page.locator(".strip canvas").count()
-    return [read_picture(page, f".strip canvas:nth-child({i + 1})") for i in range(count)]
+    count = page.locator(".morph-strip canvas").count()
+    return [read_picture(page, f".morph-strip canvas:nth-child({i + 1})") for i in range(count)]
 
 
 def save(page: Any, button: str) -> tuple[str, Image.Image]:
@@ -79,57 +79,46 @@ def test_codes_on_the_way_are_those_of_python(
 def test_two_clicked_samples_become_a_strip_a_film_and_files(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    open_at(page, studio(digits_run), map="pca", panel="morph")
-    rows = []
-    for index in digits.map("pca").xy[:, 0].argsort()[[0, -1]]:
-        page.evaluate("row => { location.hash = location.hash.replace(/&sample=[0-9]+/, '') }", 0)
-        page.wait_for_timeout(100)
-        click_sample(page, digits, int(index))
-        page.wait_for_function("() => location.hash.includes('sample=')")
+    xy = digits.map("pca").xy
+    x, y = ((xy.min(0) + xy.max(0)) / 2).tolist()
+    width = 3 * float(np.ptp(xy, axis=0).max())
+    open_at(page, studio(digits_run), map="pca", panel="morph", view=f"{x},{y},{width}")
+    box = page.locator("#map").bounding_box()
+    unit = width / box["width"]
+    rows: list[int] = []
+    for at in xy[xy[:, 0].argsort()[[0, -1]]].tolist():
+        across, down = box["width"] / 2 + (at[0] - x) / unit, box["height"] / 2 - (at[1] - y) / unit
+        page.mouse.click(box["x"] + across, box["y"] + down)
+        page.wait_for_function(
+            "count => location.hash.match(/ends=([^&]*)/)?.[1].match(/[0-9]+/g).length === count",
+            arg=len(rows) + 1,
+        )
         rows.append(int(page.evaluate("location.hash.match(/sample=([0-9]+)/)[1]")))
-    page.wait_for_function("ends => location.hash.includes('ends=' + ends)", arg=f"{rows[0]},{rows[1]}")
+    assert f"ends={rows[0]},{rows[1]}" in page.evaluate("location.hash")
     wait_film(page)
     strip = read_strip(page)
-    wanted = way(digits, *rows, len(strip))
+    wanted = way(digits, rows[0], rows[1], len(strip))
     assert len(strip) == 11
     assert max(map(differ, strip, wanted)) <= 1
     name, gif = save(page, "Save GIF")
     names = digits.session.samples.names
-    assert name == "morph-{}-to-{}-linear.gif".format(*(names[row].replace("/", "-") for row in rows))
+    assert name == "morph-{}-to-{}-linear.gif".format(
+        *(names[row].replace("/", "-") for row in rows)
+    )
     frames = read_frames(gif)
-    film = way(digits, *rows, FRAMES)
+    film = way(digits, rows[0], rows[1], FRAMES)
     film += film[-2:0:-1]  # there and back
     assert len(frames) == len(film)
     assert gif.info["loop"] == 0
-    assert max(differ(frame, enlarged(one, gif.size)) for frame, one in zip(frames, film)) <= 1
+    assert (
+        max(differ(frame, enlarged(one, gif.size)) for frame, one in zip(frames, film, strict=True))
+        <= 1
+    )
     _, png = save(page, "Save strip as PNG")
     side = png.height
     first, last = np.array(png.convert("RGB"))[:, :side], np.array(png.convert("RGB"))[:, -side:]
     assert differ(first, enlarged(wanted[0], (side, side))) <= 1
     assert differ(last, enlarged(wanted[-1], (side, side))) <= 1
-
-
-def click_sample(page: Any, truth: Truth, row: int) -> None:
-    """Click a sample on the map of PCA, of which the whole is seen."""
-    at = page.evaluate(
-        """async ([x, y]) => {
-            const view = location.hash.match(/view=([^&]*)/);
-            return view ? view[1] : "";
-        }""",
-        truth.map("pca").xy[row].tolist(),
-    )
-    assert at == ""
-    xy = truth.map("pca").xy
-    x, y = (xy.min(0) + xy.max(0)) / 2
-    width = 3 * float(np.ptp(xy, axis=0).max())
-    page.evaluate("view => { location.hash += '&view=' + view }", f"{x},{y},{width}")
-    page.wait_for_timeout(300)
-    box = page.locator("#map").bounding_box()
-    unit = width / box["width"]
-    across = box["x"] + box["width"] / 2 + float(xy[row, 0] - x) / unit
-    down = box["y"] + box["height"] / 2 - float(xy[row, 1] - y) / unit
-    page.mouse.click(across, down)
-    page.evaluate("() => { location.hash = location.hash.replace(/&view=[^&]*/, '') }")
 
 
 def test_the_keyboard_makes_and_plays_a_morph(
@@ -148,7 +137,7 @@ def test_the_keyboard_makes_and_plays_a_morph(
     page.wait_for_timeout(300)
     page.get_by_role("slider", name="Pictures in the strip").focus()
     page.keyboard.press("Home")
-    page.wait_for_function("() => document.querySelectorAll('.strip canvas').length === 7")
+    page.wait_for_function("() => document.querySelectorAll('.morph-strip canvas').length === 7")
     wait_film(page)
     page.wait_for_timeout(300)
     assert max(map(differ, read_strip(page), way(digits, 3, 8, 7, "spherical"))) <= 1
@@ -158,17 +147,21 @@ def test_the_keyboard_makes_and_plays_a_morph(
         page.keyboard.press("ArrowRight")
     assert frame.get_attribute("aria-valuetext") == f"Frame 5 of {FRAMES}"
     film = way(digits, 3, 8, FRAMES, "spherical")
-    assert differ(read_picture(page, ".film canvas"), film[4]) <= 1
+    assert differ(read_picture(page, ".morph-film canvas"), film[4]) <= 1
     page.get_by_role("button", name="Play").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("() => Number(document.querySelector('.film input[type=range]').value) > 8")
+    page.wait_for_function(
+        "() => Number(document.querySelector('.morph-film input[type=range]').value) > 8"
+    )
     page.keyboard.press("Enter")
     held = frame.input_value()
     page.wait_for_timeout(200)
     assert frame.input_value() == held
 
 
-def test_a_reload_restores_the_morph(page: Any, studio: START, digits: Truth, digits_run: Path) -> None:
+def test_a_reload_restores_the_morph(
+    page: Any, studio: START, digits: Truth, digits_run: Path
+) -> None:
     open_at(page, studio(digits_run), panel="morph", ends="20,30", path="spherical")
     wait_film(page)
     page.reload()
@@ -203,7 +196,7 @@ def test_a_drawn_path_becomes_a_film(
     route = page.evaluate("location.hash.match(/route=([^&]*)/)[1]").split(",")
     line = np.reshape([float(value) for value in route], (-1, 2))
     strip = read_strip(page)
-    for picture, (x, y) in zip(strip, along(line, len(strip))):
+    for picture, (x, y) in zip(strip, along(line, len(strip)), strict=True):
         assert differ(picture, digits.decode(digits.code_at("pca", x, y))) <= 1
     name, _ = save(page, "Save GIF")
     assert name == "morph-path-pca.gif"
@@ -227,7 +220,10 @@ def test_a_film_in_color_keeps_its_colors(page: Any, studio: START, color_run: P
     film = way(truth, 0, 70, FRAMES)
     assert len(frames) == FRAMES
     size = frames[0].shape[1::-1]
-    errors = [np.abs(frame.astype(int) - enlarged(one, size)) for frame, one in zip(frames, film)]
+    errors = [
+        np.abs(frame.astype(int) - enlarged(one, size))
+        for frame, one in zip(frames, film, strict=True)
+    ]
     assert np.mean(errors) < 4
     assert np.max(errors) < 40
 

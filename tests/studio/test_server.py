@@ -262,6 +262,8 @@ serve_studio(training.run, browser=False, ready=lambda link: print(link, flush=T
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        open_studio(page, process.stdout.readline().strip())
-        page.goto("about:blank")
-        process.kill()
+        try:
+            open_studio(page, process.stdout.readline().strip())
+            page.goto("about:blank")
+        finally:
+            process.kill()

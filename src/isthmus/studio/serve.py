@@ -128,18 +128,23 @@ def _serve(
     guard = Guard(Server(live).app(), port)
     server = _uvicorn(guard, live)
     link = f"http://{HOST}:{port}/?token="
-    ready(link + guard.token)
-    live.start(lambda: setattr(server, "should_exit", True))
     is_over = threading.Event()
-    if folder is not None:
-        follower = Follower(folder, live.events, live.refresh)
-        threading.Thread(target=follower.follow, args=(is_over,), daemon=True).start()
-    if browser:
-        # Some browsers return only when they are closed.
-        opened = link + guard.issue_pass()
-        threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
+
+    def start() -> None:
+        ready(link + guard.token)
+        live.start(lambda: setattr(server, "should_exit", True))
+        if folder is not None:
+            follower = Follower(folder, live.events, live.refresh)
+            threading.Thread(target=follower.follow, args=(is_over,), daemon=True).start()
+        if browser:
+            # Some browsers return only when they are closed.
+            opened = link + guard.issue_pass()
+            threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
+
     try:
-        _run(server, listener)
+        with contextlib.suppress(KeyboardInterrupt):
+            start()
+            _run(server, listener)
     finally:
         is_over.set()
         is_idle = live.stop()
@@ -167,7 +172,7 @@ def _run(server: Any, listener: socket.socket) -> None:
             with contextlib.suppress(TimeoutError):
                 ended.result(SECONDS_BETWEEN_LOOKS)  # Windows heeds Ctrl-C only in between
     server.should_exit = True
-    with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: without waiting
+    with contextlib.suppress(KeyboardInterrupt, TimeoutError):  # a second Ctrl-C: do not wait
         ended.result(SECONDS_TO_END + 1)
 
 
@@ -204,17 +209,17 @@ def _require_packages() -> None:
 
 def _require_run(run: Any) -> Path | None:
     """Return the folder of a run, or None; reject a path where nothing is, before serving it."""
-    if isinstance(run, str | Path):
-        if is_run(run):
-            return Path(run)
-        if not Path(run).exists():
-            raise RunError(f"there is no run folder called {run}{suggest_path(run)}.")
-        return None
-    with contextlib.suppress(AttributeError, RunError):
-        return Path(run.path)
-    with contextlib.suppress(AttributeError, RunError):
-        return Path(run.run.path)
-    return None
+    if isinstance(run, Session):
+        run = run.source
+    path = run
+    if not isinstance(run, str | Path):
+        try:
+            path = getattr(run, "path", None)
+        except RunError:  # of a run in memory
+            path = None
+    elif not Path(run).exists():
+        raise RunError(f"there is no run folder called {run}{suggest_path(run)}.")
+    return Path(path) if path is not None and is_run(path) else None
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track
-from isthmus.errors import IsthmusError, RunError
+from isthmus.errors import InterruptionError, IsthmusError, RunError
 from isthmus.files import fingerprint
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
@@ -106,6 +106,8 @@ class Snapshot:
         """Compute and store what is not stored yet."""
         try:
             shown = self.shown
+        except InterruptionError:
+            raise
         except IsthmusError as error:
             raise RunError(
                 f"{self.name} cannot be shown without its data, and nothing is stored of it with "
@@ -152,6 +154,8 @@ class Snapshot:
         """The samples."""
         try:
             loaded = load_shown(self.session, self.choice)
+        except InterruptionError:
+            raise
         except IsthmusError:
             self._is_data_gone = True  # or changed, which looking for it does not show
             raise

@@ -1,13 +1,14 @@
 /** The picture that the decoder draws at the pointer, and how far to trust it. */
 
 /** @import { Context, Hover, Sample } from "./types.js" */
+/** @import { Engine } from "./engine.js" */
 /** @import { Subject } from "./subject.js" */
 
 import { Decoding, hasDecoder } from "./decoding.js";
 import { byId, formatNumber, make } from "./dom.js";
 import { Floating } from "./floating.js";
 import { Gauge } from "./gauge.js";
-import { Latest, pause } from "./latest.js";
+import { Latest, OneAtATime, pause } from "./latest.js";
 import { distanceBetween } from "./nearest.js";
 import { drawSample, makePicture } from "./picture.js";
 import { makeBars, probabilitiesOf } from "./probabilities.js";
@@ -45,6 +46,7 @@ class DecoderView {
     this.context = context;
     this.decoding = hasDecoder(manifest) ? new Decoding(context) : null;
     this.latest = new Latest();
+    this.drawing = new OneAtATime((error) => context.say(error.message));
     /** @type {Hover | null} */
     this.hover = null;
     /** What the state held when it was last looked at, to see what changed. */
@@ -84,7 +86,13 @@ class DecoderView {
     const { state, store, say } = this.context;
     this.letGo();
     const subject = findSubject(state, this.hover, store.manifest.code_size);
-    this.show(subject, this.latest.begin()).catch((error) => say(error.message));
+    const isNewest = this.latest.begin();
+    this.unpinButton.hidden = chosenSubject(state, store.manifest.code_size).kind === "nothing";
+    this.hint.hidden = subject.kind !== "nothing";
+    this.drawing.run(async () => {
+      const follow = await this.show(subject, isNewest);
+      follow?.().catch((error) => say(error.message)); // and the next picture need not wait for it
+    });
   }
 
   /** Let go of a pinned place when another sample is chosen, wherever that was done. */
@@ -100,20 +108,23 @@ class DecoderView {
   }
 
   /**
+   * Show the picture of a subject; return what follows when there is time.
+   *
    * @param {Subject} subject
    * @param {() => boolean} isNewest
+   * @returns {Promise<(() => Promise<void>) | null>}
    */
   async show(subject, isNewest) {
-    const { state, store } = this.context;
-    const held = chosenSubject(state, store.manifest.code_size);
-    this.unpinButton.hidden = held.kind === "nothing";
-    this.hint.hidden = subject.kind !== "nothing";
     const code = await this.codeOf(subject);
     if (!this.decoding) {
-      await this.showSample(subject, code, isNewest);
-    } else if (isNewest()) {
-      await this.showDecoded(this.decoding, subject, code, isNewest);
+      return () => this.showSample(subject, code, isNewest);
     }
+    const sample = await this.decoding.latest(code);
+    if (!sample) {
+      return null;
+    }
+    this.draw(sample, subject);
+    return () => this.follow(sample, subject, code, isNewest);
   }
 
   /**
@@ -137,24 +148,23 @@ class DecoderView {
   }
 
   /**
-   * Show the decoded picture first; what stands beside it and the gauge follow.
+   * Show what stands beside a decoded picture, and how far to trust it.
    *
-   * @param {Decoding} decoding
+   * @param {Sample} sample
    * @param {Subject} subject
    * @param {Float32Array} code
    * @param {() => boolean} isNewest
    */
-  async showDecoded(decoding, subject, code, isNewest) {
-    const sample = await decoding.latest(code);
-    if (!sample || !isNewest()) {
-      return;
-    }
-    this.draw(sample, subject);
+  async follow(sample, subject, code, isNewest) {
+    const { manifest } = this.context.store;
     const row = subject.kind === "sample" ? subject.row : -1;
-    const near = row < 0 ? await this.nearest(code) : { row, distance: 0 };
-    if (isNewest()) {
+    if (row < 0 && !manifest.codes.in_page) {
+      await pause(IDLE); // a server is not asked for every place that the pointer passes
+    }
+    const near = row >= 0 ? { row, distance: 0 } : isNewest() && (await this.nearest(code));
+    if (near && isNewest()) {
       this.showBeside(near.row, row < 0 ? "Nearest sample" : "Original");
-      this.gauge.show(this.context.store.manifest.code_statistics, near.distance, undefined);
+      this.gauge.show(manifest.code_statistics, near.distance, undefined);
       await this.showDrift(sample, code, near.distance, isNewest);
     }
   }
@@ -169,7 +179,8 @@ class DecoderView {
     this.caption.replaceChildren(...describe(subject));
     if (this.hover) {
       const { view, size } = this.context.map;
-      this.floating?.show(sample, view.toScreen(this.hover.x, this.hover.y, size));
+      const { x, y, row } = this.hover;
+      this.floating?.show(sample, view.toScreen(x, y, size), row >= 0);
     } else {
       this.floating?.hide();
     }
@@ -252,7 +263,7 @@ class DecoderView {
   }
 
   /**
-   * @param {import("./engine.js").Engine} engine
+   * @param {Engine} engine
    * @param {Sample} sample
    */
   async tryEncode(engine, sample) {

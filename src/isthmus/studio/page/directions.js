@@ -170,7 +170,7 @@ function makeChoice(title, changed) {
   };
   const word = make("span", { class: "quiet small", text: title, "aria-hidden": "true" });
   return {
-    element: make("span", { class: "row choice" }, [word, menu, field, list]),
+    element: make("span", { class: "row group-choice" }, [word, menu, field, list]),
     choose,
     get value() {
       return field.hidden ? menu.value : field.value;

@@ -15,7 +15,7 @@ export class Ends {
     /** The end that the next click on a sample fills. */
     this.next = 0;
     this.slots = LETTERS.map((_, at) => this.makeSlot(at));
-    this.element = make("div", { class: "ends" }, this.slots.map((slot) => slot.element));
+    this.element = make("div", { class: "morph-ends" }, this.slots.map((slot) => slot.element));
   }
 
   /** @returns {Pair} */
@@ -70,8 +70,8 @@ export class Ends {
   /** @param {number} at */
   makeSlot(at) {
     const { state, store } = this.context;
-    const picture = make("div", { class: "end-picture" });
-    const name = make("p", { class: "end-name" });
+    const picture = make("div", { class: "morph-end-picture" });
+    const name = make("p", { class: "morph-end-name" });
     const field = make("input", {
       type: "number",
       min: "0",
@@ -91,7 +91,7 @@ export class Ends {
       }
     };
     const text = "Use chosen sample";
-    const element = make("div", { class: "end", role: "group", "aria-label": `Sample ${LETTERS[at]}` }, [
+    const element = make("div", { class: "morph-end", role: "group", "aria-label": `Sample ${LETTERS[at]}` }, [
       picture,
       name,
       make("button", { type: "button", text, "aria-label": `${text} as ${LETTERS[at]}`, click: use }),

@@ -53,10 +53,15 @@ export class Engine {
     const isSame = manifest.fingerprint === this.manifest.fingerprint;
     this.manifest = manifest;
     if (!isSame) {
-      this.workers.forEach((worker) => worker.stop());
-      this.workers.clear();
-      this.loaded.clear();
+      this.stop();
     }
+  }
+
+  /** Forget what was read, and end the workers; requests start others. */
+  stop() {
+    this.workers.forEach((worker) => worker.stop());
+    this.workers.clear();
+    this.loaded.clear();
   }
 
   /**

@@ -28,13 +28,13 @@ function makeKernel() {
  */
 function run({ network, numbers, output }) {
   const graph = /** @type {Graph} */ (graphs.get(network));
-  const size = graph.network.shape.slice(1).reduce((all, one) => all * one, 1);
-  const count = numbers.length / size;
+  const count = graph.countOf(numbers);
+  const size = numbers.length / count;
   /** @type {Float32Array | Uint8Array | null} */
   let answer = null;
   for (let start = 0; start < count; start += BATCH) {
     const part = numbers.subarray(start * size, (start + BATCH) * size);
-    const [{ data }] = graph.run(part, part.length / size, [output]);
+    const [{ data }] = graph.run(part, [output]);
     if (!answer) {
       const length = (data.length / (part.length / size)) * count;
       answer = data instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
@@ -58,7 +58,7 @@ const TASKS = {
   run,
   layers(/** @type {{network: string, numbers: Float32Array, outputs: string[]}} */ request) {
     const graph = /** @type {Graph} */ (graphs.get(request.network));
-    const tensors = graph.run(request.numbers, 1, request.outputs);
+    const tensors = graph.run(request.numbers, request.outputs);
     return tensors.map(({ data }) => Float32Array.from(data));
   },
   setCodes(/** @type {{content: ArrayBuffer, size: number}} */ { content, size }) {

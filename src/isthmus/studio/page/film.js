@@ -30,14 +30,15 @@ export class Film {
     this.range.addEventListener("input", () => this.seek(Number(this.range.value)));
     this.speed = make("select", { "aria-label": "Speed" }, SPEEDS.map(makeSpeed));
     this.back = make("input", { type: "checkbox", checked: true });
-    this.element = make("div", { class: "film" }, [
+    this.element = make("div", { class: "morph-film" }, [
       this.canvas,
-      make("div", { class: "film-controls" }, [
+      make("div", { class: "morph-controls" }, [
         make("div", { class: "row" }, [this.playButton, this.speed]),
         this.range,
         make("label", { class: "row small" }, [this.back, "There and back"]),
       ]),
     ]);
+    this.element.classList.toggle("wide", kind.kind === "signal");
   }
 
   /** Hundredths of a second that a frame stays. */

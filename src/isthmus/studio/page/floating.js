@@ -5,8 +5,12 @@
 import { make } from "./dom.js";
 import { drawSample, makePicture } from "./picture.js";
 
-/** Between the place and the picture, in pixels. */
-const GAP = 18;
+/** Pixels between the place and the picture, and where a card about a sample is beside it. */
+const GAP = 16;
+const CARD_GAP = 44;
+
+/** Pixels that stay free at the edges of the map. */
+const MARGIN = 4;
 
 export class Floating {
   /**
@@ -18,22 +22,25 @@ export class Floating {
     this.kind = kind;
     this.canvas = makePicture(kind, "");
     this.element = make("div", { class: "floating", hidden: true, "aria-hidden": "true" }, [this.canvas]);
+    this.element.classList.toggle("wide", kind.kind === "signal");
     map.append(this.element); // the side says the same in words
   }
 
   /**
-   * Show a sample above and to the right of a place, or where there is room for it.
+   * Show a sample above a place, or below where there is no room for it.
    *
    * @param {Sample} sample
    * @param {[number, number]} place in pixels of the map
+   * @param {boolean} hasCard whether a card about a sample is beside the place
    */
-  show(sample, [x, y]) {
+  show(sample, [x, y], hasCard) {
     this.element.hidden = false;
     drawSample(this.canvas, sample, this.kind);
     const { offsetWidth: width, offsetHeight: height } = this.element;
-    const left = x + GAP + width > this.map.clientWidth ? x - GAP - width : x + GAP;
-    const top = y - GAP - height < 0 ? y + GAP : y - GAP - height;
-    this.element.style.transform = `translate(${left}px, ${top}px)`;
+    const gap = hasCard ? CARD_GAP : GAP;
+    const left = Math.max(MARGIN, Math.min(this.map.clientWidth - width - MARGIN, x - width / 2));
+    const top = y - gap - height < MARGIN ? y + gap : y - gap - height;
+    this.element.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
   }
 
   hide() {

@@ -2,7 +2,7 @@
 
 import { OPERATORS } from "./operators.js";
 import { Space } from "./space.js";
-import { ELEMENTS, Tensor } from "./tensor.js";
+import { ELEMENTS, Tensor, product } from "./tensor.js";
 
 /** @import { Kernel } from "./kernel.js" */
 /** @import { GraphNode, Network } from "./onnx.js" */
@@ -46,18 +46,27 @@ export class Graph {
   }
 
   /**
+   * How many samples some numbers are.
+   *
+   * @param {ArrayLike<number>} numbers
+   */
+  countOf(numbers) {
+    const size = product(this.network.shape.slice(1));
+    if (numbers.length % size) {
+      throw new Error(`The network takes ${size} numbers a sample, not ${numbers.length} in all.`);
+    }
+    return numbers.length / size;
+  }
+
+  /**
    * Compute outputs of samples. What is returned is overwritten by the next run.
    *
    * @param {ArrayLike<number>} numbers of all samples
-   * @param {number} count of samples
    * @param {string[]} outputs
    * @returns {Tensor[]}
    */
-  run(numbers, count, outputs) {
-    const plan = this.#plan(count, outputs);
-    if (numbers.length !== plan.input.size) {
-      throw new Error(`The network takes ${plan.input.size} numbers, not ${numbers.length}.`);
-    }
+  run(numbers, outputs) {
+    const plan = this.#plan(this.countOf(numbers), outputs);
     this.#bind(plan);
     plan.input.data.set(numbers);
     for (const step of plan.steps) {

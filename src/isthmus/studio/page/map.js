@@ -50,6 +50,12 @@ export class MapView {
     /** @type {Box} */
     this.box = [-1, -1, 1, 1];
     this.view = new View(0, 0, 2);
+    this.isWhole = true;
+    /** What the address says of the view; null before it is read. @type {string | null} */
+    this.written = null;
+    /** Which points are shown, or on their way. */
+    this.key = "";
+    this.isLoading = true;
     this.size = { width: 1, height: 1 };
     /** @type {Coloring | null} */
     this.coloring = null;
@@ -116,22 +122,27 @@ export class MapView {
   /** Show the map that the state names; its points move from where they were. */
   async loadMap() {
     const entry = this.store.map(this.state.get("map")) ?? this.store.manifest.maps[0];
-    if (!entry || entry === this.entry) {
+    const key = `${this.store.manifest.fingerprint} ${entry?.file}`;
+    if (!entry || key === this.key) {
       return;
     }
-    const last = this.entry;
-    this.entry = entry;
+    const isSame = entry.method === this.entry?.method; // with new content
+    [this.key, this.entry, this.isLoading] = [key, entry, true];
     const positions = await this.store.positions(entry).catch((/** @type {Error} */ error) => this.say(error.message));
-    if (!positions || entry !== this.entry) {
-      return; // another was chosen meanwhile
+    if (key !== this.key || !positions) {
+      return; // another was chosen meanwhile, or it is not to be had
     }
     const { box, moves } = await this.plot.setPoints(positions);
-    [this.positions, this.box] = [positions, box];
     const from = this.view;
-    this.readView();
-    this.motion = moves && last && !prefersStillness() ? { from, start: performance.now() } : null;
+    [this.positions, this.box, this.inView, this.isLoading] = [positions, box, null, false];
+    if (isSame) {
+      this.fit();
+    } else {
+      this.written = null;
+      this.readView();
+    }
+    this.motion = moves && !prefersStillness() ? { from, start: performance.now() } : null;
     this.cursor = null;
-    this.inView = null;
     this.requestFrame();
     this.describe();
   }
@@ -196,14 +207,29 @@ export class MapView {
   resize() {
     const { clientWidth: width, clientHeight: height } = this.element;
     this.size = { width: Math.max(1, width), height: Math.max(1, height) };
-    this.readView();
+    this.fit();
+  }
+
+  /** Follow the whole map, if it is seen, when it or the page gets another size. */
+  fit() {
+    if (this.isWhole) {
+      this.view = this.wholeView();
+    }
+    this.requestFrame();
+    this.tell("view", null);
   }
 
   /** Take the view of the address, or the whole map. */
   readView() {
-    this.view = View.read(this.state.numbers("view")) ?? this.wholeView();
-    this.requestFrame();
-    this.tell("view", null);
+    if (this.isLoading || this.state.get("view") === this.written) {
+      return;
+    }
+    const view = View.read(this.state.numbers("view"));
+    this.isWhole = view === null;
+    this.view = view ?? this.view;
+    this.written = this.state.get("view");
+    clearTimeout(this.settling);
+    this.fit();
   }
 
   wholeView() {
@@ -219,9 +245,13 @@ export class MapView {
     return { left: 60, right: 30 + (legend?.clientWidth ?? 0), top: 24, bottom: 56 };
   }
 
-  /** @param {View} view */
-  setView(view) {
+  /**
+   * @param {View} view
+   * @param {boolean} [isWhole]
+   */
+  setView(view, isWhole = false) {
     this.view = view;
+    this.isWhole = isWhole;
     this.requestFrame();
     this.tell("view", null);
     clearTimeout(this.settling);
@@ -229,8 +259,8 @@ export class MapView {
   }
 
   writeView() {
-    const isWhole = this.view.equals(this.wholeView());
-    this.state.set({ view: isWhole ? "" : this.view.write() }, { isStep: false });
+    this.written = this.isWhole ? "" : this.view.write();
+    this.state.set({ view: this.written }, { isStep: false });
   }
 
   /**
@@ -242,7 +272,7 @@ export class MapView {
   }
 
   showAll() {
-    this.setView(this.wholeView());
+    this.setView(this.wholeView(), true);
   }
 
   /**
@@ -325,6 +355,9 @@ export class MapView {
     const project = (/** @type {number} */ x, /** @type {number} */ y) => view.toScreen(x, y, this.size);
     const locate = (/** @type {number} */ row) => project(...this.positionOf(row));
     overlay.clear(this.size, devicePixelRatio);
+    if (this.motion) {
+      return; // the points are elsewhere
+    }
     this.drawThumbnails(locate);
     this.drawAreas(project);
     for (const marks of this.marks.values()) {

@@ -15,6 +15,9 @@ import { drawSample, makePicture } from "./picture.js";
 /** Pictures of a film. */
 const FILM_FRAMES = 41;
 
+/** Of which every so many are marked on the map. */
+const MARK_EVERY = 4;
+
 /** Codes that are decoded at once, so that the picture under the pointer need not wait long. */
 const BATCH = 8;
 
@@ -70,7 +73,7 @@ class Morph {
     this.places = [];
     this.ends = new Ends(context);
     this.film = new Film(sample, (frame) => this.markFrame(frame));
-    this.strip = make("div", { class: "strip" });
+    this.strip = make("div", { class: "morph-strip" });
     this.strip.classList.toggle("wide", sample.kind === "signal");
     this.result = make("div", { hidden: true }, [this.strip, this.film.element, this.makeSaving()]);
     this.routeNote = make("div", { class: "row", hidden: true }, [
@@ -82,7 +85,7 @@ class Morph {
     this.element = make("div", { class: "morph" }, [
       this.routeNote,
       this.ends.element,
-      make("div", { class: "row spread" }, [this.paths, this.makeSteps()]),
+      make("div", { class: "row slider-start" }, [this.paths, this.makeSteps()]),
       make("div", { class: "row" }, [this.swapButton, this.makeDrawing()]),
       this.result,
     ]);
@@ -257,15 +260,19 @@ class Morph {
    */
   async fillFilm(codes, isNewest) {
     const samples = await this.decode(codes, isNewest);
-    const places = isNewest() ? await this.placesOf(codes) : [];
     if (!isNewest()) {
       return;
     }
-    this.places = places;
-    this.markWay(this.way?.rows ?? [], this.way?.line ?? places);
+    this.places = [];
     this.film.setSamples(samples);
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
       this.film.play();
+    }
+    const places = await this.placesOf(codes, isNewest);
+    if (isNewest()) {
+      this.places = places;
+      this.markWay(this.way?.rows ?? [], this.way?.line ?? everyFew(places));
+      this.markFrame(this.film.frame);
     }
   }
 
@@ -287,17 +294,24 @@ class Morph {
   }
 
   /**
+   * Return where the codes of a film lie on the map.
+   *
    * @param {Float32Array} codes
+   * @param {() => boolean} isNewest
    * @returns {Promise<Point[]>}
    */
-  async placesOf(codes) {
+  async placesOf(codes, isNewest) {
     const { place, store } = this.context;
     if (this.way?.line) {
       return alongLine(this.way.line, FILM_FRAMES);
     }
     const size = store.manifest.code_size;
-    const starts = Array.from({ length: codes.length / size }, (_, i) => i * size);
-    return Promise.all(starts.map((start) => place.of(codes.slice(start, start + size))));
+    /** @type {Point[]} */
+    const places = [];
+    for (let start = 0; start < codes.length && isNewest(); start += size) {
+      places.push(await place.of(codes.slice(start, start + size)));
+    }
+    return places;
   }
 
   /**
@@ -311,7 +325,7 @@ class Morph {
   /** @param {number} frame */
   markFrame(frame) {
     const place = this.places[frame];
-    this.context.map.setMarks("film", this.isOpen && place ? { points: [place] } : null);
+    this.context.map.setMarks("film", this.isOpen && place ? { points: [place], large: true } : null);
   }
 
   async saveGif() {
@@ -326,6 +340,15 @@ class Morph {
     const { sample: kind } = this.context.store.manifest;
     saveFile(await stripAsPng(this.samples, kind), `morph-${this.way?.title}.png`);
   }
+}
+
+/**
+ * Return few enough of the film's places to tell the dots on the map apart, with both ends.
+ *
+ * @param {Point[]} places
+ */
+function everyFew(places) {
+  return places.filter((_, i) => i % MARK_EVERY === 0);
 }
 
 /** @param {Float32Array[]} codes */

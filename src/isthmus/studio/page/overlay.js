@@ -113,12 +113,12 @@ export class Overlay {
    * @param {Locate} locate
    * @param {Project} project
    */
-  marks({ rows = [], points = [], line = false, numbered = false }, locate, project) {
+  marks({ rows = [], points = [], line = false, large = false, numbered = false }, locate, project) {
     const places = points.map(([x, y]) => project(x, y));
     if (line && places.length > 1) {
       this.stroke(() => traceLine(this.context, places, false), 2, this.colors.accent);
     }
-    places.forEach((place) => this.dot(place));
+    places.forEach((place) => this.dot(place, large ? 6 : 3));
     rows.forEach((row, i) => {
       const place = locate(row);
       this.ring(place, 7);
@@ -128,10 +128,13 @@ export class Overlay {
     });
   }
 
-  /** @param {Pixel} at */
-  dot([x, y]) {
+  /**
+   * @param {Pixel} at
+   * @param {number} radius
+   */
+  dot([x, y], radius) {
     const { context } = this;
-    this.ring([x, y], 3, 1.5, this.colors.accent);
+    this.ring([x, y], radius, 1.5, this.colors.accent);
     context.fillStyle = this.colors.accent;
     context.fill();
   }

@@ -41,12 +41,12 @@ export function makeBars(pairs) {
  * @param {number} value
  */
 function makeBar(name, value) {
-  const bar = make("span", { class: "bar", "aria-hidden": "true" });
+  const bar = make("span", { class: "odds-bar", "aria-hidden": "true" });
   bar.style.width = `${100 * value}%`;
   const percent = value < 0.001 ? "< 0.1%" : `${(100 * value).toFixed(1)}%`;
   return make("li", {}, [
-    make("span", { class: "bar-name", text: name }),
-    make("span", { class: "bar-value", text: percent }),
-    make("span", { class: "bar-track" }, [bar]),
+    make("span", { class: "odds-name", text: name }),
+    make("span", { class: "odds-value", text: percent }),
+    make("span", { class: "odds-track" }, [bar]),
   ]);
 }

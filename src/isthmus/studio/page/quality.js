@@ -60,10 +60,16 @@ export function makeQuality({ store, state }) {
   const element = make("details", { class: "map-quality map-card", "aria-label": "Quality of the map" }, [summary, content]);
   const update = () => {
     const entry = store.map(state.get("map")) ?? store.manifest.maps[0];
-    element.hidden = !entry?.quality; // which a server measures after the page is there
-    if (entry?.quality) {
-      summary.replaceChildren(...summarize(entry));
-      content.replaceChildren(...explain(entry));
+    element.hidden = !entry;
+    if (entry) {
+      const { title, quality, decode } = entry;
+      const isMeasured = quality !== null; // not yet, while the server measures it
+      const waiting = make("span", { class: "quiet", text: "is being measured …" });
+      summary.replaceChildren(
+        make("span", { class: "map-measure map-method", text: title }),
+        ...(isMeasured ? summarize(quality, decode) : [waiting]),
+      );
+      content.replaceChildren(...(isMeasured ? explain(title, quality, decode) : []));
     }
   };
   state.on(["map"], update);
@@ -73,10 +79,11 @@ export function makeQuality({ store, state }) {
 }
 
 /**
- * @param {MapEntry} entry
+ * @param {Quality} quality
+ * @param {MapEntry["decode"]} decode
  * @returns {HTMLElement[]}
  */
-function summarize({ title, quality, decode }) {
+function summarize(quality, decode) {
   const parts = measured(quality).slice(0, ALWAYS).map((measure) =>
     make("span", { class: "map-measure", title: `${measure.title}: ${measure.meaning}` }, [
       `${measure.short} `,
@@ -89,7 +96,7 @@ function summarize({ title, quality, decode }) {
     const meaning = "How much of the codes' variance the two axes hold.";
     parts.push(make("span", { class: "map-measure", title: meaning }, ["Variance ", make("b", { text: percent(share) })]));
   }
-  return [make("span", { class: "map-measure map-method", text: title }), ...parts];
+  return parts;
 }
 
 /**
@@ -103,10 +110,12 @@ function compare(measure, { raw_pca: raw }) {
 }
 
 /**
- * @param {MapEntry} entry
+ * @param {string} title
+ * @param {Quality} quality
+ * @param {MapEntry["decode"]} decode
  * @returns {HTMLElement[]}
  */
-function explain({ decode, quality, title }) {
+function explain(title, quality, decode) {
   const raw = quality.raw_pca;
   const heads = ["", title, ...(raw ? ["PCA of raw pixels"] : []), "What it says"];
   const rows = measured(quality).map((measure) =>

@@ -6,7 +6,7 @@
 import { hasDecoder } from "./decoding.js";
 import { Directions } from "./directions.js";
 import { formatNumber, make, onceAFrame } from "./dom.js";
-import { Latest } from "./latest.js";
+import { Latest, OneAtATime } from "./latest.js";
 import { formatSigned, makeSlider } from "./slider.js";
 import { startSubject } from "./subject.js";
 
@@ -43,7 +43,7 @@ class Sliders {
   constructor(context) {
     this.context = context;
     this.latest = new Latest();
-    this.marking = new Latest();
+    this.marking = new OneAtATime((error) => context.say(error.message));
     /** @type {Float32Array} */
     this.code = new Float32Array(context.store.manifest.code_size);
     /** What this panel wrote into the state, which it need not read again. */
@@ -67,12 +67,12 @@ class Sliders {
 
   build() {
     const group = (/** @type {string} */ title, /** @type {Node[]} */ content, /** @type {boolean} */ open) =>
-      make("details", { class: "group", open }, [make("summary", { text: title }), ...content]);
+      make("details", { class: "slider-group", open }, [make("summary", { text: title }), ...content]);
     const { code_size: size } = this.context.store.manifest;
     const isShort = size <= FIRST;
     const more = make("div", { class: "row" }, isShort ? [] : [this.allButton, this.find]);
     return make("div", { class: "sliders-panel" }, [
-      make("div", { class: "row spread" }, [this.start, this.resetButton]),
+      make("div", { class: "row slider-start" }, [this.start, this.resetButton]),
       group("Principal axes of the codes", [this.axesSlot], true),
       group("From one group to another", [this.directions.element], true),
       group("Numbers of the code", [this.numbersSlot, more], isShort),
@@ -201,7 +201,7 @@ class Sliders {
     const { state, say } = this.context;
     this.resetButton.disabled = !state.get("code");
     if (state.get("code") && state.get("code") === this.written) {
-      this.mark().catch((error) => say(error.message));
+      this.mark();
     } else {
       this.restore(this.latest.begin()).catch((error) => say(error.message));
     }
@@ -242,13 +242,12 @@ class Sliders {
   }
 
   /** Show the code as a point on the map. */
-  async mark() {
+  mark() {
     const { map, place, state } = this.context;
-    const isNewest = this.marking.begin();
-    const point = state.get("code") ? await place.of(this.code) : null;
-    if (isNewest()) {
-      map.setMarks("sliders", point && { points: [point] });
-    }
+    return this.marking.run(async () => {
+      const point = state.get("code") ? await place.of(this.code) : null;
+      map.setMarks("sliders", point && { points: [point], large: true });
+    });
   }
 }
 

@@ -44,7 +44,7 @@
  * @property {string} title
  * @property {string} file
  * @property {MapDecoding} decode how a place on the map becomes a code
- * @property {Quality} quality
+ * @property {Quality | null} quality null while it is being measured
  */
 
 /**
@@ -148,6 +148,7 @@
  * @property {number[]} [rows] samples to circle
  * @property {[number, number][]} [points] places, in the map's units
  * @property {boolean} [line] whether a line joins the points
+ * @property {boolean} [large] whether the points are drawn large
  * @property {boolean} [numbered] whether the samples are numbered from 1
  */
 
