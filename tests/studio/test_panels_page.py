@@ -220,6 +220,7 @@ def test_curves_are_read_by_keys_and_as_a_table(
     assert short(lines[0]["validation_accuracy"]) in accuracy
     page.get_by_role("button", name="Log scale").click()
     page.click("#panel-training summary")
+    page.wait_for_selector("#panel-training tbody tr")
     assert page.locator("#panel-training tbody tr").count() == len(lines)
 
 
@@ -306,7 +307,9 @@ def test_masks_are_shown_over_images_the_worst_first(
     assert legend == ["paper", "pen", "different"]
     # In full opacity, a canvas shows the class of each pixel and nothing of the image.
     page.locator("input[aria-label='Opacity of the masks']").fill("1")
-    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Difference").click()
+    assert page.get_attribute("button:has-text('Difference')", "aria-pressed") == "true"
+    page.wait_for_selector("#panel-classes .tile[data-drawn=true]")  # all sheets are here now
     pictures = {
         layer: read_picture(page, f"#panel-classes canvas[data-layer={layer}]")
         for layer in ("truth", "prediction", "difference")
@@ -318,8 +321,6 @@ def test_masks_are_shown_over_images_the_worst_first(
             assert len(np.unique(colors, axis=0)) == min(1, len(colors)), layer
     different = (pictures["difference"] == [224, 30, 90]).all(-1)
     assert (different == (known & (samples.masks[7] != predicted[7]))).all()
-    page.get_by_role("button", name="Difference").click()
-    assert page.get_attribute("button:has-text('Difference')", "aria-pressed") == "true"
 
 
 # -- all ------------------------------------------------------------------------------------------

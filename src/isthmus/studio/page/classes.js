@@ -134,9 +134,7 @@ class Classes {
 
   /** @param {(row: number) => boolean} isCounted */
   show(isCounted) {
-    const { truth, predicted, confidence } = /** @type {Columns} */ (
-      this.columns
-    );
+    const { truth, predicted, confidence } = /** @type {Columns} */ (this.columns);
     const confusion = countConfusion(truth, predicted, isCounted);
     const { right, count } = countRight(confusion);
     const share = count ? `${formatShare(right / count)} right` : "No samples";
@@ -170,9 +168,7 @@ class Classes {
 
   /** @param {number} row */
   describeMistake(row) {
-    const { truth, predicted, confidence } = /** @type {Columns} */ (
-      this.columns
-    );
+    const { truth, predicted, confidence } = /** @type {Columns} */ (this.columns);
     const sure = confidence ? ` ${formatShare(confidence[row])}` : "";
     return `${isolate(formatValue(truth, row))} → ${isolate(formatValue(predicted, row))}${sure}`;
   }
