@@ -71,8 +71,8 @@ def _write_pages(folder: Path, epochs: int) -> dict[str, Path]:
     pages = {}
     for name, model in (("digits", "conv"), ("classes", "cnn-tiny")):
         run = folder / name
-        size = {"code_size": 8} if model == "conv" else {}
-        list(train(samples, model, out=run, config=config, **size))
+        code_size = 8 if model == "conv" else None
+        list(train(samples, model, out=run, config=config, code_size=code_size))
         pages[name] = folder / f"{name}.html"
         write_studio(run, pages[name], methods=("pca", "tsne"))
     return pages
