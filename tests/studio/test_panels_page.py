@@ -22,6 +22,15 @@ Open = Callable[..., Studio]
 HOSTILE = ["<img src=x onerror=alert(1)>", "\u202eevil \u05d0\u05d1\u05d2", "long" * 60]
 
 
+# The middle of a cell of the confusion matrix: 92 pixels of labels, then cells of 22 to 44.
+CELL = """(box, [truth, prediction]) => {
+    const side = Math.max(22, Math.min(44, Math.floor((box.clientWidth - 94) / 10)));
+    box.scrollIntoView({block: "center"});
+    const after = box.getBoundingClientRect();
+    return [after.left + 93 + side * (prediction + 0.5), after.top + 93 + side * (truth + 0.5)];
+}"""
+
+
 def opened(page: Any, studio: Open, run: Path, state: str) -> None:
     open_patiently(page, f"{studio(run).link}#{state}")
 
@@ -111,6 +120,10 @@ def test_layers_are_those_of_the_session(
     truth = session.trained.activations(session.samples.values[5:6])
     layers = page.locator("#panel-layers .layer")
     assert layers.count() == len(session.trained.layers)
+    layers.nth(0).locator(".map").last.click()
+    page.wait_for_selector("dialog[open]")
+    page.get_by_role("button", name="Close").click()
+    page.wait_for_function("() => !location.hash.includes('layer=')")
     for number, layer in enumerate(session.trained.layers):
         section = layers.nth(number)
         section.scroll_into_view_if_needed()
@@ -268,12 +281,21 @@ def test_a_cell_of_the_confusion_matrix_selects_its_samples(
     )
     page.keyboard.press("Enter")
     has_state(page, f"select=cell:{truth},{guess}")
+    # The mouse takes the selection back, and makes it again.
+    cell = page.locator(".matrix").evaluate(CELL, [truth, guess])
+    for selected in (False, True):
+        page.mouse.click(*cell)
+        page.wait_for_function(
+            "wanted => location.hash.includes('select=') === wanted", arg=selected
+        )
     page.click("#tab-gallery")
     page.wait_for_selector(f".count >> text={len(rows)} of 400 selected")
     shown = page.locator("#panel-gallery .tile").evaluate_all(
         "tiles => tiles.map(tile => +tile.dataset.row)"
     )
     assert sorted(shown) == rows.tolist()
+    page.locator("#panel-gallery .tile").first.click()
+    page.wait_for_function("() => location.hash.includes('sample=')")
 
 
 def test_mistakes_come_with_the_most_confident_first(
