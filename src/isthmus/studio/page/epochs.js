@@ -1,9 +1,10 @@
 /** The same test samples as the model of each kept epoch rebuilt or judged them. */
 
-/** @import { Column, Context, Manifest, Sample } from "./types.js" */
+/** @import { Classes } from "./chosen.js" */
+/** @import { Context, Manifest, Sample } from "./types.js" */
 
 import { formatShare, makeBars } from "./bars.js";
-import { categoryOf, classColumn, isolate } from "./chosen.js";
+import { categoryOf, findClasses, isolate } from "./chosen.js";
 import { make } from "./dom.js";
 import { paintMask } from "./masks.js";
 import { drawSample, makePicture } from "./picture.js";
@@ -19,7 +20,7 @@ export class Epochs {
     this.kept = [];
     /** @type {{row: number, answer: HTMLElement}[]} */
     this.samples = [];
-    /** @type {Column | null} */
+    /** @type {Classes | null} */
     this.classes = null;
     this.drawn = 0;
     this.timer = 0;
@@ -61,7 +62,7 @@ export class Epochs {
     this.slider.max = String(this.kept.length - 1);
     const key = `${fingerprint} ${epochs.rows.join()}`;
     if (key !== this.key) {
-      this.classes = await classColumn(store);
+      this.classes = await findClasses(this.context);
       await this.makeSamples(await store.numbers(epochs.inputs), epochs.rows);
       this.key = key;
     }
@@ -163,9 +164,7 @@ export class Epochs {
     const names = Array.from(shares, (_, i) => known[i] ?? String(i));
     const best = shares.indexOf(Math.max(...shares));
     const truth =
-      row >= 0 && classes?.kind === "category"
-        ? (classes.names[categoryOf(classes, row)] ?? null)
-        : null;
+      row >= 0 && classes ? (classes.column.names[categoryOf(classes.column, row)] ?? null) : null;
     const isRight = truth === names[best];
     const verdict = truth === null ? "" : isRight ? " ✓ right" : ` ✗ it is ${isolate(truth)}`;
     const text = `${isolate(names[best])} ${formatShare(shares[best])}${verdict}`;

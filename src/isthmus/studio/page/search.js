@@ -1,9 +1,10 @@
 /** Similar samples of a sample, or of a picture that is dropped on the page, pasted or chosen. */
 
-/** @import { Column, Context, Panel } from "./types.js" */
+/** @import { Classes } from "./chosen.js" */
+/** @import { Context, Panel } from "./types.js" */
 /** @import { Picture } from "./encode.js" */
 
-import { chosenRow, classColor, classColumn, showSample } from "./chosen.js";
+import { chosenRow, classColor, findClasses, showSample } from "./chosen.js";
 import { formatNumber, make } from "./dom.js";
 import { listenForPictures, makeFileButton } from "./drop.js";
 import { encodePicture, reconstruct, whyNoPictures } from "./encode.js";
@@ -33,7 +34,7 @@ class Search {
     this.isOfPicture = false;
     /** @type {number[]} */
     this.distances = [];
-    /** @type {Column | null} */
+    /** @type {Classes | null} */
     this.classes = null;
     this.query = make("div", { class: "chosen query" });
     this.again = make("button", { type: "button", hidden: true, click: () => this.ask(true) });
@@ -60,6 +61,7 @@ class Search {
     state.on(["sample"], () => this.ask(false));
     state.on(["filter", "k", "map"], refresh);
     store.on("manifest", refresh);
+    addEventListener("theme", refresh);
     listenForPictures((file) => this.take(file), say);
   }
 
@@ -121,7 +123,7 @@ class Search {
   /** @param {() => boolean} isLatest */
   async update(isLatest) {
     const { store } = this.context;
-    this.classes = await classColumn(store);
+    this.classes = await findClasses(this.context);
     this.listChoices();
     this.again.hidden = this.picture === null || this.isOfPicture;
     this.again.textContent = `Back to ${this.picture?.name}`;
@@ -145,7 +147,7 @@ class Search {
       make("option", { value, text });
     this.count.replaceChildren(...counts.map((count) => option(String(count), `${count} nearest`)));
     this.count.value = String(k);
-    const names = this.classes?.kind === "category" ? this.classes.names : [];
+    const names = this.classes?.column.names ?? [];
     this.filter.hidden = names.length === 0;
     if (this.filter.options.length !== names.length + 1) {
       const classes = names.map((name, i) => option(String(i), shorten(name)));
@@ -163,7 +165,7 @@ class Search {
   /** Return the class that is searched, or -1 for all. */
   category() {
     const [category = -1] = this.context.state.numbers("filter");
-    const names = this.classes?.kind === "category" ? this.classes.names : [];
+    const names = this.classes?.column.names ?? [];
     return Number.isInteger(category) && category < names.length ? category : -1;
   }
 
