@@ -20,19 +20,19 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, ViewportSize, sync_playwright
 
 import isthmus.studio
 from isthmus import Preprocessing, TrainedModel, __version__, configure
 from isthmus.inference.conversion import to_onnx
 
 PAGE = Path(isthmus.studio.__file__).parent / "page"
-SIZE = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 FRAMES = 150
 STARTS = 5
 # Without a sandbox, which root has not; memory is measured at once, not at the next collection.
@@ -46,12 +46,6 @@ MB = 1e6
 
 class Handler(SimpleHTTPRequestHandler):
     """Serves a data tree and an empty page, and the page itself for everything else."""
-
-    extensions_map: ClassVar = {
-        **SimpleHTTPRequestHandler.extensions_map,
-        ".js": "text/javascript",
-        ".wasm": "application/wasm",
-    }
 
     def end_headers(self) -> None:
         """Isolate the page from others."""
@@ -67,6 +61,9 @@ class Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments: Any) -> None:
         """Print nothing."""
+
+
+Handler.extensions_map |= {".js": "text/javascript", ".wasm": "application/wasm"}
 
 
 @contextmanager
