@@ -24,15 +24,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, CDPSession, Page, ViewportSize, sync_playwright
 
 import isthmus.studio
 from isthmus import Preprocessing, TrainedModel, __version__, configure
 from isthmus.inference.conversion import to_onnx
 
 PAGE = Path(isthmus.studio.__file__).parent / "page"
-SIZE = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 FRAMES = 150
+STARTS = 5
+# Without a sandbox, which root has not; memory is measured at once, not at the next collection.
+OPTIONS = ["--no-sandbox", "--enable-blink-features=ForceEagerMeasureMemory"]
 DTYPES = {"uint8": 0, "uint16": 1, "int32": 2, "float32": 3}
 MB = 1e6
 
@@ -43,24 +47,23 @@ MB = 1e6
 class Handler(SimpleHTTPRequestHandler):
     """Serves a data tree and an empty page, and the page itself for everything else."""
 
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
-        ".js": "text/javascript",
-        ".wasm": "application/wasm",
-    }
-
-    def translate_path(self, path: str) -> str:
-        """Return the file of an address."""
-        name = path.split("?")[0].lstrip("/") or "index.html"
-        return str((Path(self.directory) if name.startswith(("data/", "empty")) else PAGE) / name)
-
     def end_headers(self) -> None:
-        """Isolate the page, which is then given finer clocks and told of its memory."""
+        """Isolate the page from others."""
+        # Only pages that are isolated from others may measure their memory.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
 
+    def translate_path(self, path: str) -> str:
+        """Return the file of the data tree or of the page."""
+        name = path.split("?")[0].lstrip("/") or "index.html"
+        return str((Path(self.directory) if name.startswith(("data/", "empty")) else PAGE) / name)
+
     def log_message(self, *arguments: Any) -> None:
-        """Say nothing of requests."""
+        """Print nothing."""
+
+
+Handler.extensions_map |= {".js": "text/javascript", ".wasm": "application/wasm"}
 
 
 @contextmanager
@@ -70,6 +73,15 @@ def serve(site: Path) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Start the system's Chromium."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
+        yield browser
+        browser.close()
 
 
 def write_column(path: Path, values: NDArray[Any]) -> None:
@@ -95,8 +107,13 @@ def write_points(site: Path, count: int) -> None:
     write_column(data / "class.bin", (cluster % 10).astype(np.uint8))
     write_column(data / "loss.bin", draw.gamma(2, 1, count).astype(np.float32))
     write_column(data / "codes.bin", np.zeros((1, 2), np.float32))
+    (data / "thumbs").mkdir(exist_ok=True)
+    for sheet in range(count // 1024 + 1):
+        Image.new("L", (256, 256), sheet % 200).save(data / f"thumbs/{sheet}.png")
     (data / "manifest.json").write_text(json.dumps(describe_points(count)))
-    (data / "history.json").write_text('{"lines": [], "epochs": 0, "loss": "mse", "patience": null}')
+    (data / "history.json").write_text(
+        '{"lines": [], "epochs": 0, "loss": "mse", "patience": null}'
+    )
 
 
 def describe_points(count: int) -> dict[str, Any]:
@@ -114,8 +131,10 @@ def describe_points(count: int) -> dict[str, Any]:
         "count": count, "code_size": 2, "source": "random", "split": "all",
         "data_available": True, "note": "",
         "columns": [
-            {"name": "class", "title": "Class", "kind": "category", "file": "class.bin", "names": names},
-            {"name": "loss", "title": "Loss", "kind": "number", "file": "loss.bin", "low": 0, "high": 6},
+            {"name": "class", "title": "Class", "kind": "category", "file": "class.bin",
+             "names": names},
+            {"name": "loss", "title": "Loss", "kind": "number", "file": "loss.bin",
+             "low": 0, "high": 6},
         ],
         "names": {"pattern": "names/{n}.json", "per_file": 4096},
         "codes": {"file": "codes.bin", "in_page": False},
@@ -164,30 +183,37 @@ window.Worker = class extends PageWorker {
   }
 };
 new PerformanceObserver((list) => {
-  window.blocked = Math.max(window.blocked ?? 0, ...list.getEntries().map(({ duration }) => duration));
+  const tasks = list.getEntries().map(({ duration }) => duration);
+  window.blocked = Math.max(window.blocked ?? 0, ...tasks);
 }).observe({ type: "longtask", buffered: true });
 """
 
 READY = "document.documentElement.dataset.ready === 'true' && window.drawn.length > 0"
 
 
-def measure_map(browser: Browser) -> dict[str, Any]:
-    """Measure frames while panning, hover, a lasso, and how soon the page can be used."""
-    return {f"{count:,}": measure_points(browser, count) for count in (70_000, 100_000, 1_000_000)}
+def measure_map() -> dict[str, Any]:
+    """Measure frames while panning, hover, a lasso, memory, and how soon the page can be used."""
+    return {f"{count:,}": measure_points(count) for count in (70_000, 100_000, 1_000_000)}
 
 
-def measure_points(browser: Browser, count: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
+def measure_points(count: int) -> dict[str, Any]:
+    """Measure one map, in a browser of its own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve(Path(folder)) as address,
+        open_browser() as browser,
+        open_page(browser) as page,
+    ):
         write_points(Path(folder), count)
-        with serve(Path(folder)) as address, open_page(browser) as page:
-            starts = [measure_start(page, address) for _ in range(5)]
-            return {
-                "page usable (s)": round(float(np.median(starts)), 2),
-                "tab memory (MB)": measure_memory(page),
-                "frame while panning (ms)": measure_pan(page),
-                "nearest point (ms)": measure_hover(page),
-                "lasso (ms)": measure_lasso(page, address),
-            }
+        starts = [measure_start(page, address) for _ in range(STARTS)]
+        return {
+            "page usable (s)": round(float(np.median(starts)), 2),
+            "tab memory (MB)": measure_memory(page, browser.new_browser_cdp_session()),
+            "frame while panning (ms)": measure_pan(page),
+            "frame while zooming (ms)": measure_zoom(page),
+            "nearest point (ms)": measure_hover(page),
+            "lasso (ms)": measure_lasso(page, address),
+        }
 
 
 @contextmanager
@@ -209,19 +235,34 @@ def measure_start(page: Page, address: str) -> float:
 
 
 def measure_pan(page: Page) -> dict[str, Any]:
-    """Drag the map, and return the time from asking for a frame to seeing it."""
+    """Drag the map; what was in view is copied, and what comes into view is drawn."""
     page.mouse.move(400, 400)
     page.mouse.down()
+    result = measure_frames(page, lambda step: page.mouse.move(*circle(step)))
+    page.mouse.up()
+    return result
+
+
+def measure_zoom(page: Page) -> dict[str, Any]:
+    """Turn the wheel; all is drawn anew."""
+    return measure_frames(page, lambda step: page.mouse.wheel(0, 60 if step // 20 % 2 else -60))
+
+
+def measure_frames(page: Page, act: Callable[[int], None]) -> dict[str, Any]:
+    """Return the time from asking for a frame to seeing it, and that of the worker alone."""
     page.evaluate("window.drawn = [], window.blocked = 0")
     for step in range(FRAMES):
-        angle = step / 8
-        page.mouse.move(400 + 120 * np.cos(angle), 400 + 120 * np.sin(angle))
+        act(step)
         page.evaluate("new Promise(requestAnimationFrame)")
-    page.mouse.up()
     page.wait_for_timeout(500)
     frames = page.evaluate("window.drawn")
-    result = {name: summarize([frame[name] for frame in frames]) for name in ("all", "draw")}
-    return {**result, "frames": len(frames), "longest task": page.evaluate("window.blocked")}
+    times = {name: summarize([frame[name] for frame in frames]) for name in ("all", "draw")}
+    return {**times, "frames": len(frames), "longest task": page.evaluate("window.blocked")}
+
+
+def circle(step: int) -> tuple[float, float]:
+    """Return where the pointer is on its way around a circle, in about 15 pixels a step."""
+    return round(400 + 120 * np.cos(step / 8)), round(400 + 120 * np.sin(step / 8))
 
 
 def measure_hover(page: Page) -> dict[str, float]:
@@ -254,13 +295,22 @@ def measure_lasso(page: Page, address: str) -> dict[str, float]:
     return summarize(page.evaluate(script, [address, corners]))
 
 
-def measure_memory(page: Page) -> float:
-    """Return the memory of the page and its workers, pictures and arrays included, in MB."""
-    session: CDPSession = page.context.new_cdp_session(page)
-    session.send("HeapProfiler.collectGarbage")
-    processes = session.send("Memory.getDOMCounters")
-    del processes
-    return round(float(page.evaluate("performance.measureUserAgentSpecificMemory?.()?.bytes ?? 0")) / MB)
+def measure_memory(page: Page, session: CDPSession) -> dict[str, float]:
+    """Return the memory of the tab in MB.
+
+    "objects" is what its scripts, its workers and their arrays hold; "process" is all that the
+    browser's process for this tab does not share with others, with the browser's own code.
+    """
+    held = page.evaluate("performance.measureUserAgentSpecificMemory().then(found => found.bytes)")
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    tabs = [int(entry["id"]) for entry in processes if entry["type"] == "renderer"]
+    return {"objects": round(held / MB), "process": round(max(map(private_memory, tabs)) / MB)}
+
+
+def private_memory(process: int) -> int:
+    """Return the bytes of a process that it does not share."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
 def summarize(times: list[float]) -> dict[str, float]:
@@ -274,7 +324,6 @@ def summarize(times: list[float]) -> dict[str, float]:
 SHAPES = ((1, 28, 28), (3, 64, 64), (3, 128, 128))
 CODE_SIZE = 32
 CODES = 100_000
-STARTS = 5
 REPEATS = 300
 WARM_UP = 50
 
@@ -316,7 +365,7 @@ SEARCH = """async ([codes, warmUp, k]) => {
 }"""
 
 
-def measure_engine(browser: Browser) -> dict[str, Any]:
+def measure_engine() -> dict[str, Any]:
     """Measure decoding by the worker, messages included, start-up and an exact search."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
@@ -324,7 +373,7 @@ def measure_engine(browser: Browser) -> dict[str, Any]:
         write_column(data / "codes.bin", draws[:CODES])
         Path(folder, "empty.html").write_text('<!doctype html><link rel="icon" href="data:,">')
         codes = draws[CODES:].tolist()
-        with serve(Path(folder)) as address:
+        with serve(Path(folder)) as address, open_browser() as browser:
             decoding = {
                 " × ".join(map(str, shape)): measure_decoding(browser, address, data, shape, codes)
                 for shape in SHAPES
@@ -374,7 +423,7 @@ def measure_search(browser: Browser, address: str, codes: list[list[float]]) -> 
 
 # -- all sections ------------------------------------------------------------------------------
 
-SECTIONS: dict[str, Callable[[Browser], dict[str, Any]]] = {
+SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "map": measure_map,
     "engine": measure_engine,
 }
@@ -385,12 +434,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--section", choices=SECTIONS, nargs="*", default=list(SECTIONS))
     choices = parser.parse_args()
-    with sync_playwright() as driver:
-        program = shutil.which("chromium")
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        results = {name: SECTIONS[name](browser) for name in choices.section}
+    with open_browser() as browser:
         machine = describe_machine(browser)
-        browser.close()
+    results = {name: SECTIONS[name]() for name in choices.section}
     print(json.dumps({"machine": machine, **results}, indent=1, ensure_ascii=False))
 
 

@@ -16,7 +16,12 @@ READ = """async path => {
     const type = [Uint8Array, Uint16Array, Int32Array, Float32Array][head.getUint8(5)];
     return Array.from(new type(buffer, 16));
 }"""
-SETTLED = """() => new Promise(resolve => setTimeout(resolve, 400))"""
+SETTLED = """async () => {
+    for (let address = ""; address !== location.href;) {
+        address = location.href;
+        await new Promise(resolve => setTimeout(resolve, 500));
+    }
+}"""
 
 
 def read_numbers(page: Any, path: str) -> NDArray[np.float64]:

@@ -26,7 +26,12 @@ const BANDS = 512;
 export function readArea(text) {
   const [kind, ...parts] = text.split(":");
   const numbers = (parts.pop() ?? "").split(",").map(Number);
-  if (kind !== "area" || numbers.length < 6 || numbers.length % 2 || !numbers.every(Number.isFinite)) {
+  if (
+    kind !== "area" ||
+    numbers.length < 6 ||
+    numbers.length % 2 ||
+    !numbers.every(Number.isFinite)
+  ) {
     return null;
   }
   return { method: parts.join(":"), corners: toPoints(numbers) };
@@ -47,13 +52,19 @@ export function writeArea(method, corners) {
  * @returns {Point[]}
  */
 export function toPoints(numbers) {
-  return Array.from({ length: numbers.length >> 1 }, (_, i) => [numbers[2 * i], numbers[2 * i + 1]]);
+  return Array.from({ length: numbers.length >> 1 }, (_, i) => [
+    numbers[2 * i],
+    numbers[2 * i + 1],
+  ]);
 }
 
 /** @param {Point[]} points */
 export function writePoints(points) {
   const digits = Math.max(0, Math.min(20, Math.ceil(3.3 - Math.log10(sizeOf(points) || 1))));
-  return points.flat().map((value) => Number(value.toFixed(digits))).join(",");
+  return points
+    .flat()
+    .map((value) => Number(value.toFixed(digits)))
+    .join(",");
 }
 
 /** @param {Point[]} points */

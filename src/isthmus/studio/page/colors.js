@@ -131,7 +131,9 @@ export function levelColors(coloring, hidden, theme) {
     return [...ramp, NO_CATEGORY];
   }
   const slots = assignColors(coloring, hidden);
-  const colors = Array.from(slots, (slot) => (slot < 0 ? rareColor(theme) : categoryColor(slot, theme)));
+  const colors = Array.from(slots, (slot) =>
+    slot < 0 ? rareColor(theme) : categoryColor(slot, theme),
+  );
   return [...colors, NO_CATEGORY];
 }
 
@@ -154,11 +156,13 @@ function assignColors({ count, counts }, hidden) {
     return hidden.has(category) ? slot : -1;
   });
   const others = order.slice(MOST_COLORS).filter((i) => counts[i] && !hidden.has(i));
-  free.filter((slot) => slot >= 0).forEach((slot, i) => {
-    if (i < others.length) {
-      slots[others[i]] = slot;
-    }
-  });
+  free
+    .filter((slot) => slot >= 0)
+    .forEach((slot, i) => {
+      if (i < others.length) {
+        slots[others[i]] = slot;
+      }
+    });
   return slots;
 }
 
@@ -233,5 +237,7 @@ function fromOklch(lightness, chroma, hue) {
 function toHex(linear) {
   const value = Math.max(0, Math.min(1, linear));
   const curved = value > 0.0031308 ? 1.055 * value ** (1 / 2.4) - 0.055 : 12.92 * value;
-  return Math.round(255 * curved).toString(16).padStart(2, "0");
+  return Math.round(255 * curved)
+    .toString(16)
+    .padStart(2, "0");
 }

@@ -17,7 +17,11 @@ const TITLES = { pca: "PCA", tsne: "t-SNE", umap: "UMAP", code: "Code" };
 
 /** @param {Context} context */
 export function makeControls(context) {
-  byId("controls").replaceChildren(makeMapChoice(context), makeColorChoice(context), makeThemeButton(context));
+  byId("controls").replaceChildren(
+    makeMapChoice(context),
+    makeColorChoice(context),
+    makeThemeButton(context),
+  );
   byId("map").append(
     makeTools(context),
     makeLegend(context),
@@ -32,7 +36,10 @@ export function makeControls(context) {
 /** @param {Context} context */
 function makeMapChoice(context) {
   const { store, state } = context;
-  const select = make("select", { id: "map-choice", change: () => chooseMap(context, select.value) });
+  const select = make("select", {
+    id: "map-choice",
+    change: () => chooseMap(context, select.value),
+  });
   const bar = make("progress", { max: "1", hidden: true, "aria-label": "Progress of the map" });
   const update = () => {
     select.replaceChildren(...mapOptions(context));
@@ -47,7 +54,9 @@ function makeMapChoice(context) {
 
 /** @param {Context} context */
 function mapOptions({ store: { manifest } }) {
-  const shown = manifest.maps.map(({ method, title }) => make("option", { value: method, text: title }));
+  const shown = manifest.maps.map(({ method, title }) =>
+    make("option", { value: method, text: title }),
+  );
   const known = manifest.maps.map(({ method }) => method);
   const others = manifest.methods.filter((method) => !known.includes(method));
   const missing = manifest.live ? others : [];
@@ -124,7 +133,9 @@ function makeColorChoice({ store, state }) {
   select.addEventListener("change", () => state.set({ color: select.value, hidden: "" }));
   const update = () => {
     const { columns } = store.manifest;
-    select.replaceChildren(...columns.map(({ name, title }) => make("option", { value: name, text: title })));
+    select.replaceChildren(
+      ...columns.map(({ name, title }) => make("option", { value: name, text: title })),
+    );
     select.value = coloringColumn(store, state);
     select.disabled = columns.length === 0;
   };
@@ -139,7 +150,8 @@ function makeThemeButton({ state }) {
   const button = make("button", {
     type: "button",
     class: "icon-button",
-    click: () => state.set({ theme: currentTheme() === "dark" ? "light" : "dark" }, { isStep: false }),
+    click: () =>
+      state.set({ theme: currentTheme() === "dark" ? "light" : "dark" }, { isStep: false }),
   });
   const update = () => {
     const other = currentTheme() === "dark" ? "light" : "dark";

@@ -77,26 +77,31 @@ export class Gestures {
     this.moved += Math.hypot(at[0] - last[0], at[1] - last[1]);
     if (this.down.size === 2) {
       this.pinch(event.pointerId, at);
+      this.down.set(event.pointerId, at);
     } else if (this.moved > STILL) {
-      this.drag(last, at);
-    } else {
-      return; // so that the drag, once it is one, begins where the hand did
-    }
-    this.down.set(event.pointerId, at);
+      this.down.set(event.pointerId, this.drag(last, at));
+    } // else the drag, once it is one, begins where the hand did
   }
 
   /**
+   * Draw, or move the map by whole pixels of the screen, so that what was drawn can be used again.
+   *
    * @param {Pixel} last
    * @param {Pixel} at
+   * @returns {Pixel} how far the drag is
    */
   drag(last, at) {
-    if (this.tool === "pan") {
-      this.element.classList.add("dragging");
-      this.actions.pan(at[0] - last[0], at[1] - last[1]);
-    } else {
+    if (this.tool !== "pan") {
       this.points.push(at);
       this.actions.sketch(this.tool, this.points);
+      return at;
     }
+    this.element.classList.add("dragging");
+    const whole = (/** @type {number} */ step) =>
+      Math.round(step * devicePixelRatio) / devicePixelRatio;
+    const [right, down] = [whole(at[0] - last[0]), whole(at[1] - last[1])];
+    this.actions.pan(right, down);
+    return [last[0] + right, last[1] + down];
   }
 
   /**

@@ -19,7 +19,12 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 export function listenToKeys(map, element) {
   const keyboard = new Keyboard(map);
   element.addEventListener("keydown", (event) => {
-    if (!event.altKey && !event.ctrlKey && !event.metaKey && keyboard.press(event.key, event.shiftKey)) {
+    if (
+      !event.altKey &&
+      !event.ctrlKey &&
+      !event.metaKey &&
+      keyboard.press(event.key, event.shiftKey)
+    ) {
       event.preventDefault();
     }
   });

@@ -41,14 +41,22 @@ class Legend {
     this.title = make("summary");
     this.content = make("div", { class: "map-card-content" });
     const isOpen = innerWidth > WIDE;
-    this.element = make("details", { class: "map-legend map-card", open: isOpen }, [this.title, this.content]);
+    this.element = make("details", { class: "map-legend map-card", open: isOpen }, [
+      this.title,
+      this.content,
+    ]);
     /** @type {Coloring | null} */
     this.coloring = null;
     /** @type {Entry[]} */
     this.entries = [];
     this.list = make("ul");
     this.more = make("p", { class: "quiet small" });
-    this.all = make("button", { type: "button", class: "show-all", text: "Show all", click: () => selection.hide([]) });
+    this.all = make("button", {
+      type: "button",
+      class: "show-all",
+      text: "Show all",
+      click: () => selection.hide([]),
+    });
     map.on("colors", () => this.update());
     selection.on(() => this.countSelected());
     this.update();
@@ -103,7 +111,10 @@ class Legend {
     const listed = found.slice(0, LISTED);
     this.entries = listed.map((level) => this.makeEntry(level, names[level] ?? "none"));
     this.list.replaceChildren(...this.entries.map(({ item }) => item));
-    const note = names.length > MOST_COLORS ? [`The ${MOST_COLORS} most frequent have colors; the others are gray.`] : [];
+    const note =
+      names.length > MOST_COLORS
+        ? [`The ${MOST_COLORS} most frequent have colors; the others are gray.`]
+        : [];
     if (found.length > listed.length) {
       note.push(`${formatNumber(found.length - listed.length)} more: search for them.`);
     }
@@ -120,11 +131,11 @@ class Legend {
   makeEntry(level, name) {
     const swatch = make("span", { class: "category-swatch" });
     const count = make("span", { class: "category-count" });
-    const button = make("button", { type: "button", class: "category", title: name, click: () => this.toggle(level) }, [
-      swatch,
-      make("span", { class: "category-name", text: name }),
-      count,
-    ]);
+    const button = make(
+      "button",
+      { type: "button", class: "category", title: name, click: () => this.toggle(level) },
+      [swatch, make("span", { class: "category-name", text: name }), count],
+    );
     const only = make("button", {
       type: "button",
       class: "category-only",
@@ -164,7 +175,9 @@ class Legend {
   /** Show how many samples each category has, and how many of them are selected. */
   async countSelected() {
     const mask = await this.selection.mask();
-    const { levels, counts } = /** @type {Coloring} */ (this.coloring ?? { levels: [], counts: [] });
+    const { levels, counts } = /** @type {Coloring} */ (
+      this.coloring ?? { levels: [], counts: [] }
+    );
     const selected = new Uint32Array(counts.length);
     for (let row = 0; mask && row < levels.length; row++) {
       selected[levels[row]] += mask[row];
@@ -191,7 +204,11 @@ function makeRamp({ low, high }, missing) {
     context.fillStyle = rampColor(i / (canvas.width - 1), currentTheme());
     context.fillRect(i, 0, 1, 1);
   }
-  const ends = [`≤ ${formatNumber(low)}`, `≥ ${formatNumber(high)}`].map((text) => make("span", { text }));
-  const note = missing ? [make("p", { class: "quiet small", text: `${formatNumber(missing)} without a value` })] : [];
+  const ends = [`≤ ${formatNumber(low)}`, `≥ ${formatNumber(high)}`].map((text) =>
+    make("span", { text }),
+  );
+  const note = missing
+    ? [make("p", { class: "quiet small", text: `${formatNumber(missing)} without a value` })]
+    : [];
   return make("div", {}, [canvas, make("div", { class: "ramp-ends small" }, ends), ...note]);
 }

@@ -10,7 +10,15 @@
 /** @import { Hover, MapEntry, Marks } from "./types.js" */
 
 import { simplify } from "./area.js";
-import { coloringColumn, currentTheme, levelColors, makeColoring, rareColor, toPalette, toPixel } from "./colors.js";
+import {
+  coloringColumn,
+  currentTheme,
+  levelColors,
+  makeColoring,
+  rareColor,
+  toPalette,
+  toPixel,
+} from "./colors.js";
 import { byId, drawingContext, formatNumber, make, onceAFrame } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { listenToKeys } from "./keys.js";
@@ -34,7 +42,9 @@ const SETTLED = 250;
 const CROWD = 5;
 
 export class MapView {
-  /** @param {{store: Store, state: State, selection: Selection, say: (text: string) => void}} context */
+  /**
+   * @param {{store: Store, state: State, selection: Selection, say: (text: string) => void}} parts
+   */
   constructor({ store, state, selection, say }) {
     this.store = store;
     this.state = state;
@@ -55,6 +65,8 @@ export class MapView {
     this.written = null;
     /** Which points are shown, or on their way. */
     this.key = "";
+    /** The method of the map that is shown. */
+    this.shown = "";
     this.isLoading = true;
     this.size = { width: 1, height: 1 };
     /** @type {Coloring | null} */
@@ -67,9 +79,11 @@ export class MapView {
     this.motion = null;
     /** @type {{x: number, y: number, row: number, isKeyboard: boolean} | null} */
     this.cursor = null;
-    /** @type {{tool: string, points: [number, number][]}} what is being drawn, in the map's units */
+    /** @type {{tool: string, points: [number, number][]}} what is being drawn */
     this.sketch = { tool: "", points: [] };
     this.selectedCount = 0;
+    /** @type {Uint8Array | null} */
+    this.mask = null;
     this.settling = 0;
     this.element = byId("map");
     this.plot = new Plot((drawn, frame) => this.showFrame(drawn, frame));
@@ -98,7 +112,11 @@ export class MapView {
       leave: () => this.leave(),
       click: (at) => this.click(at),
       sketch: (tool, points) => this.showSketch(tool, points),
-      finish: (tool, points) => this.finish(tool, points.map((at) => this.placeAt(at))),
+      finish: (tool, points) =>
+        this.finish(
+          tool,
+          points.map((at) => this.placeAt(at)),
+        ),
     });
     listenToKeys(this, this.canvas);
     const { state, store, selection } = this;
@@ -126,21 +144,25 @@ export class MapView {
     if (!entry || key === this.key) {
       return;
     }
-    const isSame = entry.method === this.entry?.method; // with new content
     [this.key, this.entry, this.isLoading] = [key, entry, true];
-    const positions = await this.store.positions(entry).catch((/** @type {Error} */ error) => this.say(error.message));
+    const positions = await this.store
+      .positions(entry)
+      .catch((/** @type {Error} */ error) => this.say(error.message));
     if (key !== this.key || !positions) {
       return; // another was chosen meanwhile, or it is not to be had
     }
     const { box, moves } = await this.plot.setPoints(positions);
+    if (key !== this.key) {
+      return;
+    }
     const from = this.view;
     [this.positions, this.box, this.inView, this.isLoading] = [positions, box, null, false];
-    if (isSame) {
-      this.fit();
-    } else {
-      this.written = null;
-      this.readView();
+    if (this.shown !== entry.method) {
+      this.written = null; // the address's view is of this map
     }
+    this.shown = entry.method;
+    this.readView();
+    this.fit();
     this.motion = moves && !prefersStillness() ? { from, start: performance.now() } : null;
     this.cursor = null;
     this.requestFrame();
@@ -169,7 +191,8 @@ export class MapView {
     if (isNew) {
       this.plot.send({ type: "levels", levels: this.coloring.levels });
     }
-    const lowest = this.coloring.column.kind === "category" ? toPixel(rareColor(currentTheme())) : 0;
+    const lowest =
+      this.coloring.column.kind === "category" ? toPixel(rareColor(currentTheme())) : 0;
     this.plot.send({ type: "palette", palette: toPalette(this.colors, hidden), lowest });
     this.requestFrame();
     this.tell("colors", null);
@@ -180,6 +203,7 @@ export class MapView {
     if (mask !== (await this.selection.mask())) {
       return;
     }
+    this.mask = mask;
     this.plot.send({ type: "mask", mask });
     this.selectedCount = mask ? (await this.selection.rows()).length : 0;
     this.requestFrame();
@@ -284,7 +308,11 @@ export class MapView {
     const [x, y] = "row" in place ? this.positionOf(place.row) : [place.x, place.y];
     const [right, down] = this.view.toScreen(x, y, this.size);
     const margin = 40;
-    const isSeen = right > margin && right < this.size.width - margin && down > margin && down < this.size.height - margin;
+    const isSeen =
+      right > margin &&
+      right < this.size.width - margin &&
+      down > margin &&
+      down < this.size.height - margin;
     if (!isSeen) {
       this.setView(new View(x, y, this.view.width));
     }
@@ -312,7 +340,9 @@ export class MapView {
       ...this.size,
       ratio: devicePixelRatio,
       radius: this.radius(),
-      background: toPixel(getComputedStyle(document.documentElement).getPropertyValue("--map").trim()),
+      background: toPixel(
+        getComputedStyle(document.documentElement).getPropertyValue("--map").trim(),
+      ),
       rows: this.wantsThumbnails() ? Math.floor(CROWD * this.room()) : 0,
       margin: Math.max(...this.thumbnailSides()),
       from: this.motion?.from ?? null,
@@ -336,7 +366,9 @@ export class MapView {
   /** Return the radius of a point: smaller if there are many, larger when zoomed in. */
   radius() {
     const zoom = this.wholeView().width / this.view.width;
-    const room = Math.sqrt((this.size.width * this.size.height) / Math.max(1, this.store.manifest.count));
+    const room = Math.sqrt(
+      (this.size.width * this.size.height) / Math.max(1, this.store.manifest.count),
+    );
     return Math.max(0.7, Math.min(7, 0.36 * room, 4.5) * Math.min(1.8, Math.max(0.8, zoom ** 0.3)));
   }
 
@@ -352,7 +384,8 @@ export class MapView {
   /** @param {View} [view] that the points are drawn for */
   drawOverlay(view = this.view) {
     const { overlay, state } = this;
-    const project = (/** @type {number} */ x, /** @type {number} */ y) => view.toScreen(x, y, this.size);
+    const project = (/** @type {number} */ x, /** @type {number} */ y) =>
+      view.toScreen(x, y, this.size);
     const locate = (/** @type {number} */ row) => project(...this.positionOf(row));
     overlay.clear(this.size, devicePixelRatio);
     if (this.motion) {
@@ -384,7 +417,9 @@ export class MapView {
     const [width, height] = this.thumbnailSides();
     const { context } = overlay;
     context.imageSmoothingQuality = "high";
-    const shown = thumbnails.choose(this.inView, locate, [width, height]);
+    const { mask } = this;
+    const rows = mask ? this.inView.filter((row) => mask[row]) : this.inView;
+    const shown = thumbnails.choose(rows, locate, [width, height]);
     thumbnails.fetch();
     for (const row of shown) {
       const [x, y] = locate(row);
@@ -406,7 +441,10 @@ export class MapView {
     if (points.length) {
       const drawn = tool === "rectangle" ? rectangle(points) : points;
       const isClosed = tool !== "path";
-      this.overlay.outline(drawn.map(([x, y]) => project(x, y)), { isClosed, isDashed: isClosed });
+      this.overlay.outline(
+        drawn.map(([x, y]) => project(x, y)),
+        { isClosed, isDashed: isClosed },
+      );
     }
   }
 
@@ -432,7 +470,10 @@ export class MapView {
   /** @returns {Pixel} width and height of a thumbnail on the map, in CSS pixels */
   thumbnailSides() {
     const { width, height } = this.store.manifest.thumbs;
-    const zoom = Math.min(2.4, Math.max(1, (this.wholeView().width / this.view.width) ** 0.4 / 1.5));
+    const zoom = Math.min(
+      2.4,
+      Math.max(1, (this.wholeView().width / this.view.width) ** 0.4 / 1.5),
+    );
     const side = Math.min(32, this.size.width / 11) * zoom;
     const scale = side / Math.max(width, height);
     return [Math.round(width * scale), Math.round(height * scale)];
@@ -549,7 +590,9 @@ export class MapView {
    * @param {any} detail
    */
   tell(event, detail) {
-    this.listeners.filter((entry) => entry.event === event).forEach(({ listener }) => listener(detail));
+    this.listeners
+      .filter((entry) => entry.event === event)
+      .forEach(({ listener }) => listener(detail));
   }
 
   /**
@@ -608,8 +651,9 @@ export class MapView {
 }
 
 const KEYS =
-  "Arrow keys move the cursor, with Shift farther; Enter chooses what is there; plus and minus zoom, " +
-  "0 shows the whole map; with a drawing tool Enter adds a corner, and Enter there again ends; " +
+  "Arrow keys move the cursor, with Shift farther; Enter chooses what is there; " +
+  "plus and minus zoom, 0 shows the whole map; " +
+  "with a drawing tool Enter adds a corner, and Enter there again ends; " +
   "Escape clears the selection.";
 
 /**
@@ -620,7 +664,12 @@ const KEYS =
  */
 function rectangle(points) {
   const [[x0, y0], [x1, y1]] = [points[0], points[points.length - 1]];
-  return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
+  return [
+    [x0, y0],
+    [x1, y0],
+    [x1, y1],
+    [x0, y1],
+  ];
 }
 
 function makeOverlayCanvas() {

@@ -88,7 +88,7 @@ export class Overlay {
   }
 
   /**
-   * Draw a place that is pinned, or the cursor of the keyboard: a cross that leaves its middle free.
+   * Draw a place that is pinned, or the keyboard's cursor: a cross that leaves its middle free.
    *
    * @param {Pixel} at
    * @param {boolean} isPinned
@@ -97,12 +97,21 @@ export class Overlay {
     const { context } = this;
     const [near, far] = isPinned ? [5, 15] : [3, 9];
     const color = isPinned ? this.colors.accent : this.colors.ink;
-    this.stroke(() => {
-      for (const [right, down] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        context.moveTo(x + right * near, y + down * near);
-        context.lineTo(x + right * far, y + down * far);
-      }
-    }, isPinned ? 2.5 : 1.5, color);
+    this.stroke(
+      () => {
+        for (const [right, down] of [
+          [1, 0],
+          [-1, 0],
+          [0, 1],
+          [0, -1],
+        ]) {
+          context.moveTo(x + right * near, y + down * near);
+          context.lineTo(x + right * far, y + down * far);
+        }
+      },
+      isPinned ? 2.5 : 1.5,
+      color,
+    );
     if (isPinned) {
       this.ring([x, y], 8, 1.5, color);
     }

@@ -1,4 +1,4 @@
-/** The canvas of the points, and the worker that draws them: one frame at a time, the latest wins. */
+/** The canvas of the points, and the worker that draws them: the latest frame wins. */
 
 /** @import { Box } from "./points.js" */
 /** @import { Drawn, Frame } from "./raster.js" */

@@ -1,4 +1,4 @@
-/** The points of a map, sorted into square cells: what is near a place, or in view, is found fast. */
+/** The points of a map, sorted into cells: what is near a place, or in view, is found fast. */
 
 /** Points of an average cell. */
 const PER_CELL = 4;
@@ -169,7 +169,10 @@ function middle(positions, axis, low, high) {
     some.push(positions[i]);
   }
   const sorted = Float32Array.from(some).sort();
-  const [first, last] = [sorted[Math.floor(sorted.length * 0.005)], sorted[Math.floor(sorted.length * 0.995)]];
+  const [first, last] = [
+    sorted[Math.floor(sorted.length * 0.005)],
+    sorted[Math.floor(sorted.length * 0.995)],
+  ];
   const margin = (last - first) * 0.1;
   const [from, to] = [Math.max(low, first - margin), Math.min(high, last + margin)];
   return to > from ? [from, to] : [low - 0.5, low + 0.5];

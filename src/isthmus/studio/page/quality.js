@@ -20,7 +20,8 @@ const MEASURES = [
   {
     title: "Trustworthiness",
     short: "Trust",
-    meaning: "Whether points next to each other on the map are neighbors among the codes too; 1 is best.",
+    meaning:
+      "Whether points next to each other on the map are neighbors among the codes too; 1 is best.",
     value: (quality) => quality.trustworthiness,
     isShare: false,
   },
@@ -57,7 +58,11 @@ const ALWAYS = 3;
 export function makeQuality({ store, state }) {
   const summary = make("summary");
   const content = make("div", { class: "map-card-content" });
-  const element = make("details", { class: "map-quality map-card", "aria-label": "Quality of the map" }, [summary, content]);
+  const element = make(
+    "details",
+    { class: "map-quality map-card", "aria-label": "Quality of the map" },
+    [summary, content],
+  );
   const update = () => {
     const entry = store.map(state.get("map")) ?? store.manifest.maps[0];
     element.hidden = !entry;
@@ -84,17 +89,24 @@ export function makeQuality({ store, state }) {
  * @returns {HTMLElement[]}
  */
 function summarize(quality, decode) {
-  const parts = measured(quality).slice(0, ALWAYS).map((measure) =>
-    make("span", { class: "map-measure", title: `${measure.title}: ${measure.meaning}` }, [
-      `${measure.short} `,
-      make("b", { text: format(measure, quality) }),
-      ...compare(measure, quality),
-    ]),
-  );
+  const parts = measured(quality)
+    .slice(0, ALWAYS)
+    .map((measure) =>
+      make("span", { class: "map-measure", title: `${measure.title}: ${measure.meaning}` }, [
+        `${measure.short} `,
+        make("b", { text: format(measure, quality) }),
+        ...compare(measure, quality),
+      ]),
+    );
   if (decode.kind === "linear") {
     const share = decode.explained.reduce((a, b) => a + b, 0);
     const meaning = "How much of the codes' variance the two axes hold.";
-    parts.push(make("span", { class: "map-measure", title: meaning }, ["Variance ", make("b", { text: percent(share) })]));
+    parts.push(
+      make("span", { class: "map-measure", title: meaning }, [
+        "Variance ",
+        make("b", { text: percent(share) }),
+      ]),
+    );
   }
   return parts;
 }
@@ -106,7 +118,9 @@ function summarize(quality, decode) {
  */
 function compare(measure, { raw_pca: raw }) {
   const title = "PCA of the raw pixels, which needs no model";
-  return raw && hasValue(measure, raw) ? [make("span", { class: "quiet", title, text: ` (${format(measure, raw)})` })] : [];
+  return raw && hasValue(measure, raw)
+    ? [make("span", { class: "quiet", title, text: ` (${format(measure, raw)})` })]
+    : [];
 }
 
 /**
@@ -117,17 +131,26 @@ function compare(measure, { raw_pca: raw }) {
  */
 function explain(title, quality, decode) {
   const raw = quality.raw_pca;
-  const heads = ["", title, ...(raw ? ["PCA of raw pixels"] : []), "What it says"];
+  const heads = ["", title, ...(raw ? ["PCA of raw pixels"] : [])];
   const rows = measured(quality).map((measure) =>
     make("tr", {}, [
-      make("th", { scope: "row", text: measure.title }),
+      make("th", { scope: "row" }, [
+        measure.title,
+        make("span", { class: "measure-meaning", text: measure.meaning }),
+      ]),
       make("td", { text: format(measure, quality) }),
       ...(raw ? [make("td", { text: hasValue(measure, raw) ? format(measure, raw) : "–" })] : []),
-      make("td", { class: "measure-meaning", text: measure.meaning }),
     ]),
   );
-  const head = make("tr", {}, heads.map((text) => make("th", { scope: "col", text })));
-  return [make("table", {}, [make("thead", {}, [head]), make("tbody", {}, rows)]), ...notes(decode, quality)];
+  const head = make(
+    "tr",
+    {},
+    heads.map((text) => make("th", { scope: "col", text })),
+  );
+  return [
+    make("table", {}, [make("thead", {}, [head]), make("tbody", {}, rows)]),
+    ...notes(decode, quality),
+  ];
 }
 
 /**
@@ -136,7 +159,8 @@ function explain(title, quality, decode) {
  */
 function notes(decode, quality) {
   const texts = [
-    `Measured on ${formatNumber(quality.measured)} samples with ${quality.neighbors} neighbors. In brackets: PCA of the raw pixels, which anybody gets without a model.`,
+    `Measured on ${formatNumber(quality.measured)} samples with ${quality.neighbors} neighbors. ` +
+      "In brackets: PCA of the raw pixels, which anybody gets without a model.",
   ];
   if (decode.kind === "linear" && decode.explained.length === 2) {
     const [first, second] = decode.explained.map(percent);

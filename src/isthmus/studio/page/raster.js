@@ -14,12 +14,17 @@ const SHADED = [220_000, 160_000];
 /** Positions within a pixel that disks are prepared for, along a side. */
 const PHASES = 4;
 
+/** Points up to which a frame is always drawn as a whole: that takes no time. */
+const FEW = 20_000;
+
 /** Counts of a pixel that have a shade of their own. */
 const SHADES = 4096;
 
-/** Opacity of disks, of 256; what is not drawn of their edges; how visible stays what is not selected. */
+/** Opacity of disks, of 256, and below which their edges are not drawn. */
 const OPACITY = 225;
 const FAINTEST = 12;
+
+/** How visible what is not selected stays. */
 const DIMMED = 0.2;
 
 /**
@@ -55,7 +60,7 @@ export class Raster {
     this.palette = /** @type {Int32Array} */ (new Int32Array(1));
     /** The color of points that lie below all others; 0 if there are none. */
     this.lowest = 0;
-    /** @type {Uint8Array | null} 1 where a row is selected, by row and in the order of the points */
+    /** @type {Uint8Array | null} 1 where a row is selected; then, in the order of the points */
     this.mask = null;
     /** @type {Uint8Array | null} */
     this.sortedMask = null;
@@ -63,6 +68,8 @@ export class Raster {
     this.before = null;
     this.isShaded = false;
     this.shownShare = 1;
+    /** The last frame, as long as its points look the same. @type {Canvas | null} */
+    this.kept = null;
     this.sums = new Uint32Array(0);
     this.typicalDensity = 1;
   }
@@ -71,6 +78,7 @@ export class Raster {
   setPoints(positions) {
     const last = this.points;
     this.points = new Points(positions);
+    this.kept = null;
     this.before = last && last.count === this.points.count ? moved(last, this.points) : null;
     this.typicalDensity = typicalDensity(this.points);
     this.sortLevels();
@@ -81,6 +89,7 @@ export class Raster {
    * @param {Uint8Array | Uint16Array} levels by row
    */
   setLevels(levels) {
+    this.kept = null;
     this.levels = levels;
     this.sortLevels();
   }
@@ -98,6 +107,7 @@ export class Raster {
   setPalette(palette, lowest) {
     this.palette = palette;
     this.lowest = lowest;
+    this.kept = null;
     let shown = 0;
     for (const level of this.levels) {
       shown += palette[level] ? 1 : 0;
@@ -107,6 +117,7 @@ export class Raster {
 
   /** @param {Uint8Array | null} mask by row */
   setMask(mask) {
+    this.kept = null;
     this.mask = mask;
     this.sortedMask = mask && this.points ? sorted(mask, this.points.rows) : null;
   }
@@ -132,11 +143,16 @@ export class Raster {
     const points = this.points;
     const moving = frame.progress < 1 && frame.from !== null && this.before !== null;
     const ranges = this.ranges(frame, moving);
-    this.isShaded = countOf(ranges) * this.shownShare > SHADED[this.isShaded ? 1 : 0];
+    const isShaded = countOf(ranges) * this.shownShare > SHADED[this.isShaded ? 1 : 0];
+    this.kept = isShaded === this.isShaded && !moving ? this.kept : null;
+    this.isShaded = isShaded;
     const canvas = makeCanvas(frame, this.isShaded ? Math.min(1, frame.ratio) : frame.ratio, spare);
     if (points && this.sortedLevels.length === points.count) {
-      const xy = moving ? this.movingPoints(frame) : points.xy;
-      this.paint(canvas, xy, ranges);
+      if (moving) {
+        this.paint(canvas, this.movingPoints(frame), ranges);
+      } else {
+        this.paintNew(canvas, points, ranges);
+      }
     }
     const rows = points && frame.rows && !moving ? this.rowsIn(frame, ranges) : null;
     return { pixels: canvas.pixels, width: canvas.width, height: canvas.height, rows };
@@ -151,6 +167,27 @@ export class Raster {
       return [0, this.points?.count ?? 0];
     }
     return this.points.ranges(boxOf(frame, Math.max(frame.radius + 1, frame.rows && frame.margin)));
+  }
+
+  /**
+   * Paint all, or, if the map was only moved by whole pixels, what was not in view before.
+   *
+   * @param {Canvas} canvas
+   * @param {Points} points
+   * @param {number[]} ranges
+   */
+  paintNew(canvas, points, ranges) {
+    const parts = this.kept ? moveKept(canvas, this.kept) : null;
+    if (!parts) {
+      this.paint(canvas, points.xy, ranges);
+    }
+    for (const part of parts ?? []) {
+      const margin = 2 * Math.ceil(canvas.radius + 2); // so that disks need not be cut
+      const window = cutOut(canvas, part, margin);
+      this.paint(window, points.xy, points.ranges(boxOfCanvas(window)));
+      paste(window, canvas, part, margin);
+    }
+    this.kept = points.count > FEW ? keep(canvas, this.kept) : null;
   }
 
   /**
@@ -185,7 +222,10 @@ export class Raster {
       return all.map((colors) => ({ palette: colors, wanted: 1 }));
     }
     const faint = palette.map((color) => color && mix(color, background, DIMMED));
-    return [{ palette: faint, wanted: 0 }, ...all.map((colors) => ({ palette: colors, wanted: 1 }))];
+    return [
+      { palette: faint, wanted: 0 },
+      ...all.map((colors) => ({ palette: colors, wanted: 1 })),
+    ];
   }
 
   /**
@@ -210,7 +250,10 @@ export class Raster {
    * @param {Frame} frame
    */
   movingPoints({ view, from, progress }) {
-    const [to, before] = [/** @type {Points} */ (this.points).xy, /** @type {Float32Array} */ (this.before)];
+    const [to, before] = [
+      /** @type {Points} */ (this.points).xy,
+      /** @type {Float32Array} */ (this.before),
+    ];
     const last = from ?? view;
     const zoom = view.width / last.width;
     const share = progress * progress * (3 - 2 * progress);
@@ -258,6 +301,7 @@ export class Raster {
  * @property {number} top where y = 0 is
  * @property {number} radius in pixels
  * @property {number} background
+ * @property {boolean} isPart whether nothing at its edges is needed
  */
 
 /**
@@ -277,13 +321,28 @@ export class Raster {
  * @returns {Canvas}
  */
 function makeCanvas({ view, width: css, height: cssHeight, radius, background }, ratio, spare) {
-  const [width, height] = [Math.max(1, Math.round(css * ratio)), Math.max(1, Math.round(cssHeight * ratio))];
+  const [width, height] = [
+    Math.max(1, Math.round(css * ratio)),
+    Math.max(1, Math.round(cssHeight * ratio)),
+  ];
   const isReused = spare?.byteLength === 4 * width * height;
-  const pixels = isReused ? new Int32Array(/** @type {ArrayBuffer} */ (spare)) : new Int32Array(width * height);
+  const pixels = isReused
+    ? new Int32Array(/** @type {ArrayBuffer} */ (spare))
+    : new Int32Array(width * height);
   pixels.fill(background);
   const scale = width / view.width;
   const [left, top] = [width / 2 - view.x * scale, height / 2 + view.y * scale];
-  return { pixels, width, height, scale, left, top, radius: radius * ratio, background };
+  return {
+    pixels,
+    width,
+    height,
+    scale,
+    left,
+    top,
+    radius: radius * ratio,
+    background,
+    isPart: false,
+  };
 }
 
 /**
@@ -297,6 +356,97 @@ function boxOf({ view, width, height }, margin) {
   return [view.x - x, view.y - y, view.x + x, view.y + y];
 }
 
+// -- frames that are moved ---------------------------------------------------------------------
+
+/** @typedef {[number, number, number, number]} Part left, top, width and height, in pixels */
+
+/**
+ * Copy the last frame to where it is now, and return what it does not cover; null if the map was
+ * not only moved, or not by whole pixels.
+ *
+ * @param {Canvas} canvas
+ * @param {Canvas} kept
+ * @returns {Part[] | null}
+ */
+function moveKept(canvas, kept) {
+  const same = /** @type {const} */ (["width", "height", "scale", "radius", "background"]);
+  const exact = [canvas.left - kept.left, canvas.top - kept.top];
+  const [right, down] = exact.map(Math.round);
+  const isWhole = Math.abs(exact[0] - right) + Math.abs(exact[1] - down) < 1e-6;
+  const { width, height } = canvas;
+  const isFar = Math.abs(right) >= width || Math.abs(down) >= height;
+  if (isFar || !isWhole || same.some((name) => canvas[name] !== kept[name])) {
+    return null;
+  }
+  const [from, to] = [Math.max(0, -right), Math.min(width, width - right)];
+  for (let line = Math.max(0, down); line < Math.min(height, height + down); line++) {
+    const start = (line - down) * width;
+    canvas.pixels.set(kept.pixels.subarray(start + from, start + to), line * width + from + right);
+  }
+  const top = Math.max(0, down);
+  /** @type {Part[]} */
+  const parts = [
+    [0, down > 0 ? 0 : height + down, width, Math.abs(down)],
+    [right > 0 ? 0 : width + right, top, Math.abs(right), height - Math.abs(down)],
+  ];
+  return parts.filter(([, , across, high]) => across > 0 && high > 0);
+}
+
+/**
+ * Return an empty canvas for a part of another and a margin around it.
+ *
+ * @param {Canvas} canvas
+ * @param {Part} part
+ * @param {number} margin
+ * @returns {Canvas}
+ */
+function cutOut(canvas, part, margin) {
+  const [left, top] = [canvas.left - part[0] + margin, canvas.top - part[1] + margin];
+  const [width, height] = [part[2] + 2 * margin, part[3] + 2 * margin];
+  const pixels = new Int32Array(width * height).fill(canvas.background);
+  return { ...canvas, pixels, width, height, left, top, isPart: true };
+}
+
+/**
+ * Copy a part, without its margin, to where it belongs.
+ *
+ * @param {Canvas} window
+ * @param {Canvas} canvas
+ * @param {Part} part
+ * @param {number} margin
+ */
+function paste(window, canvas, [left, top, width, height], margin) {
+  for (let line = 0; line < height; line++) {
+    const start = (line + margin) * window.width + margin;
+    const pixels = window.pixels.subarray(start, start + width);
+    canvas.pixels.set(pixels, (top + line) * canvas.width + left);
+  }
+}
+
+/**
+ * Copy a canvas, into the memory of another if it fits: the pixels themselves are given away.
+ *
+ * @param {Canvas} canvas
+ * @param {Canvas | null} old
+ * @returns {Canvas}
+ */
+function keep(canvas, old) {
+  const isReused = old?.pixels.length === canvas.pixels.length;
+  const pixels = isReused ? old.pixels : new Int32Array(canvas.pixels.length);
+  pixels.set(canvas.pixels);
+  return { ...canvas, pixels };
+}
+
+/**
+ * Return the box of the map that a canvas covers.
+ *
+ * @param {Canvas} canvas
+ * @returns {Box}
+ */
+function boxOfCanvas({ width, height, scale, left, top }) {
+  return [-left / scale, (top - height) / scale, (width - left) / scale, top / scale];
+}
+
 // -- disks -----------------------------------------------------------------------------------
 
 /**
@@ -306,7 +456,7 @@ function boxOf({ view, width, height }, margin) {
  * @param {Layer} layer
  */
 function drawDisks(canvas, { xy, ranges, levels, palette, mask, wanted }) {
-  const { pixels, scale, left, top, width, height, radius } = canvas;
+  const { pixels, scale, left, top, width, height, radius, isPart } = canvas;
   const { starts, offsets, opacities, reach } = makeStamps(radius, width);
   for (let i = 0; i < ranges.length; i += 2) {
     for (let p = ranges[i]; p < ranges[i + 1]; p++) {
@@ -317,7 +467,9 @@ function drawDisks(canvas, { xy, ranges, levels, palette, mask, wanted }) {
       const x = xy[2 * p] * scale + left;
       const y = top - xy[2 * p + 1] * scale;
       if (x < reach || y < reach || x >= width - reach || y >= height - reach) {
-        drawCutDisk(canvas, x, y, color);
+        if (!isPart && x > -reach && y > -reach && x < width + reach && y < height + reach) {
+          drawCutDisk(canvas, x, y, color);
+        }
         continue;
       }
       const [column, line] = [x | 0, y | 0];
@@ -353,7 +505,9 @@ function makeStamps(radius, width) {
   /** @type {[number[], number[], number[]]} */
   const [starts, offsets, opacities] = [[], [], []];
   for (let phase = 0; phase < PHASES * PHASES; phase++) {
-    const [x, y] = [(phase % PHASES) + 0.5, Math.floor(phase / PHASES) + 0.5].map((at) => at / PHASES);
+    const [x, y] = [(phase % PHASES) + 0.5, Math.floor(phase / PHASES) + 0.5].map(
+      (at) => at / PHASES,
+    );
     starts.push(offsets.length);
     for (let down = -reach; down <= reach; down++) {
       for (let right = -reach; right <= reach; right++) {
@@ -389,13 +543,20 @@ function opacityAt(distance, radius) {
  * @param {number} color
  */
 function drawCutDisk({ pixels, width, height, radius }, x, y, color) {
+  x = (Math.floor(x * PHASES) + 0.5) / PHASES; // as whole disks are
+  y = (Math.floor(y * PHASES) + 0.5) / PHASES;
   const reach = radius + 1;
-  const [last, lowest] = [Math.min(width - 1, Math.ceil(x + reach)), Math.min(height - 1, Math.ceil(y + reach))];
+  const [last, lowest] = [
+    Math.min(width - 1, Math.ceil(x + reach)),
+    Math.min(height - 1, Math.ceil(y + reach)),
+  ];
   for (let line = Math.max(0, Math.floor(y - reach)); line <= lowest; line++) {
     for (let column = Math.max(0, Math.floor(x - reach)); column <= last; column++) {
       const opacity = opacityAt(Math.hypot(column + 0.5 - x, line + 0.5 - y), radius);
-      const place = line * width + column;
-      pixels[place] = blend(pixels[place], color, opacity);
+      if (opacity > FAINTEST) {
+        const place = line * width + column;
+        pixels[place] = blend(pixels[place], color, opacity);
+      }
     }
   }
 }
@@ -439,7 +600,14 @@ function addColors(sums, canvas, { xy, ranges, levels, palette, mask, wanted }) 
       const x = xy[2 * p] * scale + left;
       const y = top - xy[2 * p + 1] * scale;
       const color = palette[levels[p]];
-      if (color !== 0 && x >= 0 && y >= 0 && x < width && y < height && (mask === null || mask[p] === wanted)) {
+      if (
+        color !== 0 &&
+        x >= 0 &&
+        y >= 0 &&
+        x < width &&
+        y < height &&
+        (mask === null || mask[p] === wanted)
+      ) {
         const place = ((y | 0) * width + (x | 0)) << 2;
         sums[place] += color & 255;
         sums[place + 1] += (color >> 8) & 255;
@@ -462,7 +630,10 @@ function drawShades(sums, { pixels, width, height }, shades) {
     const count = sums[place + 3];
     if (count !== 0) {
       const share = 1 / count;
-      const color = (sums[place] * share) | ((sums[place + 1] * share) << 8) | ((sums[place + 2] * share) << 16);
+      const color =
+        (sums[place] * share) |
+        ((sums[place + 1] * share) << 8) |
+        ((sums[place + 2] * share) << 16);
       pixels[i] = blend(pixels[i], color, shades[count < SHADES ? count : SHADES - 1]);
     }
   }
@@ -487,7 +658,10 @@ function makeShades(typical) {
  * @param {Points} points
  */
 function typicalDensity({ starts, grid, count }) {
-  const counts = starts.slice(1).map((end, cell) => end - starts[cell]).sort();
+  const counts = starts
+    .slice(1)
+    .map((end, cell) => end - starts[cell])
+    .sort();
   let [cell, seen] = [counts.length - 1, 0];
   while (cell > 0 && seen < count * 0.1) {
     seen += counts[cell--];

@@ -1,4 +1,4 @@
-/** The worker that draws points: it is told of points, colors and selection, and asked for frames. */
+/** The worker that draws points: it gets points, colors and selection, and draws on demand. */
 
 /** @import { Drawn, Frame } from "./raster.js" */
 /** @import { Box, Points } from "./points.js" */

@@ -54,7 +54,10 @@ export class Thumbnails {
     const taken = new Map();
     const before = new Set(this.shown);
     const order = this.order(rows);
-    const wanted = [...order.filter((row) => before.has(row)), ...order.filter((row) => !before.has(row))];
+    const wanted = [
+      ...order.filter((row) => before.has(row)),
+      ...order.filter((row) => !before.has(row)),
+    ];
     this.shown = wanted.filter((row) => {
       const place = locate(row);
       const [column, line] = [Math.floor(place[0] / across), Math.floor(place[1] / down)];
@@ -71,9 +74,12 @@ export class Thumbnails {
   /** @param {Int32Array} rows */
   order(rows) {
     const { per_sheet: count } = this.store.manifest.thumbs;
-    const key = (/** @type {number} */ row) => scramble(Math.floor(row / count)) * 65536 + scramble(row);
+    const key = (/** @type {number} */ row) =>
+      scramble(Math.floor(row / count)) * 65536 + scramble(row);
     const keys = new Map(Array.from(rows, (row) => [row, key(row)]));
-    return Array.from(rows).sort((a, b) => /** @type {number} */ (keys.get(a)) - /** @type {number} */ (keys.get(b)));
+    return Array.from(rows).sort(
+      (a, b) => /** @type {number} */ (keys.get(a)) - /** @type {number} */ (keys.get(b)),
+    );
   }
 
   /**
@@ -135,7 +141,9 @@ export class Thumbnails {
 
   /** @returns {number} a slot without a picture, or that of the picture used longest ago */
   freeSlot() {
-    return this.slots.size < KEPT ? this.slots.size : /** @type {number} */ (this.slots.values().next().value);
+    return this.slots.size < KEPT
+      ? this.slots.size
+      : /** @type {number} */ (this.slots.values().next().value);
   }
 
   makeAtlas() {

@@ -26,7 +26,8 @@ export function makeTip({ store, map }) {
     placeNear(element, map.view.toScreen(x, y, map.size), map.size);
     if (row !== shown && row >= 0) {
       shown = row;
-      if (!store.manifest.networks.decoder) { // otherwise a picture is at the pointer already
+      if (!store.manifest.networks.decoder) {
+        // otherwise a picture is at the pointer already
         picture.replaceChildren(store.thumbnail(row, ""));
       }
       const [text, detail] = [await store.names([row]), map.valueOf(row)];

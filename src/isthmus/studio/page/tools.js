@@ -19,7 +19,9 @@ const TOOLS = [
  * @returns {HTMLElement}
  */
 export function makeTools({ state, map }) {
-  const tools = TOOLS.map((tool) => makeButton(tool.name, tool.title, () => state.set({ tool: tool.name }, SMALL)));
+  const tools = TOOLS.map((tool) =>
+    makeButton(tool.name, tool.title, () => state.set({ tool: tool.name }, SMALL)),
+  );
   const pictures = makeButton("pictures", "Show thumbnails where there is room", () => {
     state.set({ thumbs: state.get("thumbs") === "off" ? "" : "off" }, SMALL);
   });
@@ -37,7 +39,11 @@ export function makeTools({ state, map }) {
   state.on(["tool", "thumbs"], update);
   update();
   const groups = [tools, zoom].map((buttons) => make("div", { class: "tool-group" }, buttons));
-  return make("div", { class: "map-tools", role: "group", "aria-label": "Tools of the map" }, groups);
+  return make(
+    "div",
+    { class: "map-tools", role: "group", "aria-label": "Tools of the map" },
+    groups,
+  );
 }
 
 /** The back button does not return to another tool. */
@@ -51,9 +57,11 @@ const SMALL = { isStep: false };
  * @param {() => void} click
  */
 export function makeButton(icon, title, click) {
-  return make("button", { type: "button", class: "icon-button", title, "aria-label": title, click }, [
-    makeIcon(icon),
-  ]);
+  return make(
+    "button",
+    { type: "button", class: "icon-button", title, "aria-label": title, click },
+    [makeIcon(icon)],
+  );
 }
 
 /**

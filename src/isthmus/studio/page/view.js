@@ -2,7 +2,11 @@
 
 /** @import { Box } from "./points.js" */
 
-/** Pixels of a screen that nothing important should lie under. @typedef {{left: number, right: number, top: number, bottom: number}} Insets */
+/**
+ * Pixels at the edges of the map that nothing important should lie under.
+ *
+ * @typedef {{left: number, right: number, top: number, bottom: number}} Insets
+ */
 
 /** How far one can zoom, compared with the whole map. */
 const FARTHEST = 4;
@@ -28,7 +32,10 @@ export class View {
    * @param {Insets} insets
    */
   static of([x0, y0, x1, y1], size, { left, right, top, bottom }) {
-    const free = [Math.max(40, size.width - left - right), Math.max(40, size.height - top - bottom)];
+    const free = [
+      Math.max(40, size.width - left - right),
+      Math.max(40, size.height - top - bottom),
+    ];
     const unit = Math.max((x1 - x0) / free[0], (y1 - y0) / free[1]) || 1 / free[0];
     const x = (x0 + x1) / 2 + ((right - left) / 2) * unit;
     const y = (y0 + y1) / 2 - ((bottom - top) / 2) * unit;
