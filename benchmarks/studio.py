@@ -1,13 +1,16 @@
 """Measure the page of the studio in a real browser.
 
 Each section writes data trees of random numbers into a temporary folder, serves the page over them
-on 127.0.0.1, and counts in the browser. What was measured is printed as JSON.
+on 127.0.0.1, and counts in the browser. What was measured is printed as JSON, with the machine and
+how busy it was: on a busy one, the times of several workers say little.
 
-    python benchmarks/studio.py [--section map]
+    python benchmarks/studio.py [--section map engine]
 """
 
 import argparse
 import json
+import os
+import platform
 import shutil
 import struct
 import tempfile
@@ -17,17 +20,19 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, ViewportSize, sync_playwright
 
 import isthmus.studio
+from isthmus import Preprocessing, TrainedModel, __version__, configure
+from isthmus.inference.conversion import to_onnx
 
 PAGE = Path(isthmus.studio.__file__).parent / "page"
-SIZE = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 FRAMES = 150
 STARTS = 5
 # Without a sandbox, which root has not; memory is measured at once, not at the next collection.
@@ -40,13 +45,7 @@ MB = 1e6
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a data tree, and the page for everything else."""
-
-    extensions_map: ClassVar = {
-        **SimpleHTTPRequestHandler.extensions_map,
-        ".js": "text/javascript",
-        ".wasm": "application/wasm",
-    }
+    """Serves a data tree and an empty page, and the page itself for everything else."""
 
     def end_headers(self) -> None:
         """Isolate the page from others."""
@@ -58,10 +57,13 @@ class Handler(SimpleHTTPRequestHandler):
     def translate_path(self, path: str) -> str:
         """Return the file of the data tree or of the page."""
         name = path.split("?")[0].lstrip("/") or "index.html"
-        return str((Path(self.directory) if name.startswith("data/") else PAGE) / name)
+        return str((Path(self.directory) if name.startswith(("data/", "empty")) else PAGE) / name)
 
     def log_message(self, *arguments: Any) -> None:
         """Print nothing."""
+
+
+Handler.extensions_map |= {".js": "text/javascript", ".wasm": "application/wasm"}
 
 
 @contextmanager
@@ -317,17 +319,136 @@ def summarize(times: list[float]) -> dict[str, float]:
     return {"median": round(float(median), 2), "95%": round(float(high), 2)}
 
 
+# -- section engine ----------------------------------------------------------------------------
+
+SHAPES = ((1, 28, 28), (3, 64, 64), (3, 128, 128))
+CODE_SIZE = 32
+CODES = 100_000
+REPEATS = 300
+WARM_UP = 50
+
+# In a page without anything but the engine: from nothing to the first picture, then many pictures.
+DECODE = """async ([address, codes, warmUp]) => {
+  const start = performance.now();
+  const [{ Engine }, files] = await Promise.all(
+    ["engine.js", "files.js"].map((name) => import(`${address}${name}`)),
+  );
+  const manifest = {
+    fingerprint: "", task: "reconstruct", code_size: codes[0].length, sample: { shape: [1] },
+    codes: { file: "codes.bin", in_page: true },
+    networks: { decoder: { file: "decoder.onnx" }, encoder: null, layers: null },
+  };
+  window.engine = new Engine(manifest, files);
+  await engine.decode(Float32Array.from(codes[0]));
+  const first = performance.now() - start;
+  const times = [];
+  for (const code of codes.map((code) => Float32Array.from(code))) {
+    const asked = performance.now();
+    await engine.decode(code);
+    times.push(performance.now() - asked);
+  }
+  const code = performance.getEntriesByType("resource").filter(({ name }) => !/data/.test(name));
+  const bytes = code.reduce((sum, { decodedBodySize }) => sum + decodedBodySize, 0);
+  return { first, bytes, times: times.slice(warmUp) };
+}"""
+SEARCH = """async ([codes, warmUp, k]) => {
+  const start = performance.now();
+  const rows = await engine.nearest(Float32Array.from(codes[0]), k);
+  const first = performance.now() - start;
+  const times = [];
+  for (const code of codes.map((code) => Float32Array.from(code))) {
+    const asked = performance.now();
+    await engine.nearest(code, k);
+    times.push(performance.now() - asked);
+  }
+  return { first, times: times.slice(warmUp) };
+}"""
+
+
+def measure_engine() -> dict[str, Any]:
+    """Measure decoding by the worker, messages included, start-up and an exact search."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        draws = np.random.default_rng(0).standard_normal((CODES + REPEATS, CODE_SIZE), np.float32)
+        write_column(data / "codes.bin", draws[:CODES])
+        Path(folder, "empty.html").write_text('<!doctype html><link rel="icon" href="data:,">')
+        codes = draws[CODES:].tolist()
+        with serve(Path(folder)) as address, open_browser() as browser:
+            decoding = {
+                " × ".join(map(str, shape)): measure_decoding(browser, address, data, shape, codes)
+                for shape in SHAPES
+            }
+            return {**decoding, "neighbors": measure_search(browser, address, codes)}
+
+
+def measure_decoding(
+    browser: Browser, address: str, data: Path, shape: tuple[int, ...], codes: list[list[float]]
+) -> dict[str, Any]:
+    """Measure `conv` with random weights, which does not change what there is to compute."""
+    config = configure("conv", shape, CODE_SIZE)
+    model = TrainedModel(config, Preprocessing(), config.build().eval())
+    (data / "decoder.onnx").write_bytes(to_onnx(model, "decoder"))
+    runs = [decode_all(browser, address, codes if i == 0 else codes[:1]) for i in range(STARTS)]
+    return {
+        "start to first picture (ms)": round(float(np.median([run["first"] for run in runs]))),
+        "decoder (MB)": round((data / "decoder.onnx").stat().st_size / MB, 2),
+        "engine (KB)": round(runs[0]["bytes"] / 1000),
+        "decode (ms)": summarize(runs[0]["times"]),
+        "decodes": len(runs[0]["times"]),
+    }
+
+
+def decode_all(browser: Browser, address: str, codes: list[list[float]]) -> dict[str, Any]:
+    """Decode in a browser that has stored nothing."""
+    with open_page(browser) as page:
+        page.goto(f"{address}empty.html")
+        warm_up = min(WARM_UP, len(codes) - 1)
+        result: dict[str, Any] = page.evaluate(DECODE, [address, codes, warm_up])
+    return result
+
+
+def measure_search(browser: Browser, address: str, codes: list[list[float]]) -> dict[str, Any]:
+    """Measure the neighbors of codes that are not among those searched."""
+    with open_page(browser) as page:
+        page.goto(f"{address}empty.html")
+        page.evaluate(DECODE, [address, codes[:1], 0])
+        result = page.evaluate(SEARCH, [codes, WARM_UP, 12])
+    return {
+        "codes": f"{CODES:,} × {CODE_SIZE}",
+        "first, with reading (ms)": round(result["first"]),
+        "search (ms)": summarize(result["times"]),
+        "searches": len(result["times"]),
+    }
+
+
 # -- all sections ------------------------------------------------------------------------------
 
-SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {"map": measure_map}
+SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
+    "map": measure_map,
+    "engine": measure_engine,
+}
 
 
 def main() -> None:
-    """Measure the sections that were asked for, and print the results."""
+    """Print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--section", choices=SECTIONS, nargs="*", default=list(SECTIONS))
     choices = parser.parse_args()
-    print(json.dumps({name: SECTIONS[name]() for name in choices.section}, indent=1))
+    with open_browser() as browser:
+        machine = describe_machine(browser)
+    results = {name: SECTIONS[name]() for name in choices.section}
+    print(json.dumps({"machine": machine, **results}, indent=1, ensure_ascii=False))
+
+
+def describe_machine(browser: Browser) -> dict[str, Any]:
+    """Return on what was measured."""
+    return {
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "load": round(os.getloadavg()[0], 1),
+        "browser": browser.version,
+        "isthmus": __version__,
+    }
 
 
 if __name__ == "__main__":

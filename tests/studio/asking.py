@@ -41,7 +41,7 @@ def ask(
     studio: Studio, path: str, body: Body = None, method: str | None = None, **headers: str
 ) -> Answer:
     """Send one request with these headers and no others but Host; `_` in a name means `-`."""
-    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=120)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method or ("GET" if body is None else "POST"), path, body, named)

@@ -109,8 +109,18 @@ class PageEngine:
     address: str
     data: Path
 
-    def start(self, networks: dict[str, bytes], code_size: int = 1) -> None:
-        """Start an engine with networks by their names; nothing is kept from one before."""
+    def start(
+        self, networks: dict[str, bytes], code_size: int = 1, shape: tuple[int, ...] = ()
+    ) -> None:
+        """Start an engine with networks by their names; nothing is kept from one before.
+
+        Parameters
+        ----------
+        networks : dict
+        code_size : int
+        shape : tuple of int
+            Of a sample, as it is stored.
+        """
         for name, content in networks.items():
             (self.data / f"{name}.onnx").write_bytes(content)
         if self.page.url != self.address:
@@ -120,6 +130,7 @@ class PageEngine:
             "fingerprint": "0",
             "task": "classify",
             "code_size": code_size,
+            "sample": {"shape": list(shape)},
             "codes": {"file": "codes.bin", "in_page": True},
             "networks": {"encoder": None, "decoder": None, "layers": None} | entries,
         }

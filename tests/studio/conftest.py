@@ -107,7 +107,8 @@ def studio() -> Iterator[Callable[..., Studio]]:
         assert (code, said.splitlines()[-1:]) == (0, ["The studio has ended."]), said
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it is open, nothing else can run an event loop in this thread.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     """Start the system's Chromium, or skip the test."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -132,7 +133,7 @@ def page(chromium: Any, watch: Watch) -> Iterator[Any]:
     """Give a page of 1280 × 800 with no cookies and nothing stored, and watch it."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     opened = context.new_page()
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(30_000)  # of a busy machine
     watch.follow(opened)
     yield opened
     context.close()

@@ -13,6 +13,7 @@ from isthmus.latent.maps import Map
 from studio.asking import Client
 from studio.serving import Studio, open_studio
 
+PATIENCE = 240  # seconds for a server on a busy machine
 # Read from a copy: a browser warns if the canvas itself is read often.
 READ = """canvas => {
     const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
@@ -27,7 +28,7 @@ QUIET = """() => [...document.querySelectorAll("#decoder .meter-box:not([hidden]
 def wait_finished(served: Studio, *methods: str) -> None:
     """Wait until the server has made the networks that the page decodes with, and the maps."""
     client = Client(served)
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while True:
         manifest = client.ask("/data/manifest.json").json
         if not manifest["pending"] and {*methods} <= {one["method"] for one in manifest["maps"]}:

@@ -94,4 +94,4 @@ def open_patiently(page: Any, link: str) -> None:
 def open_studio(page: Any, link: str) -> None:
     """Open a page and wait until it can be used."""
     page.goto(link)
-    page.wait_for_selector("html[data-ready]", timeout=20_000)
+    page.wait_for_selector("html[data-ready]", timeout=60_000)  # a busy machine is slow

@@ -71,7 +71,7 @@ def test_every_autoencoder_computes_as_in_torch(name: str, engine: PageEngine) -
 def test_every_classifier_and_segmenter_computes_as_in_torch(name: str, engine: PageEngine) -> None:
     model = make_model(name)
     encoder, layers = to_onnx(model, "encoder"), to_layers(model)
-    engine.start({"encoder": encoder, "layers": layers})
+    engine.start({"encoder": encoder, "layers": layers}, shape=stored_shape(model))
     check_layers(model, engine)
     assert engine.call("unknown", "encoder") == []
     for count in (1, 7):
@@ -97,7 +97,8 @@ def test_a_browser_without_relaxed_simd_computes_the_same(engine: PageEngine) ->
 
 def check_parts(model: Any, engine: PageEngine, **networks: bytes) -> None:
     encoder, decoder = to_onnx(model, "encoder"), to_onnx(model, "decoder")
-    engine.start({"encoder": encoder, "decoder": decoder} | networks)
+    networks |= {"encoder": encoder, "decoder": decoder}
+    engine.start(networks, model.config.code_size, stored_shape(model))
     assert engine.call("unknown", "encoder") == engine.call("unknown", "decoder") == []
     for count in (1, 7, 1):
         z = draw_codes(count, model.config.code_size)
@@ -124,6 +125,11 @@ def check_layers(model: Any, engine: PageEngine) -> None:
     assert [one["name"] for one in shown] == list(expected)
     for one in shown:
         assert_near(one["values"], expected[one["name"]])
+
+
+def stored_shape(model: Any) -> tuple[int, ...]:
+    channels, *sides = model.config.shape
+    return (*sides, channels)
 
 
 def samples_of(model: Any, count: int) -> NDArray[Any]:
@@ -159,7 +165,7 @@ def whole(*numbers: int) -> NDArray[np.int64]:
 
 
 def check(engine: PageEngine, case: str, content: bytes, values: NDArray[np.float32]) -> None:
-    engine.start({"encoder": content})
+    engine.start({"encoder": content}, shape=values.shape[1:])
     for count in (len(values), 1):
         (expected,) = answer(content, values[:count])
         assert_near(engine.call("encode", values[:count]), expected, 2e-6, case)
@@ -300,7 +306,7 @@ def test_operators(engine: PageEngine) -> None:
 
 
 def test_halves_are_rounded_to_even(engine: PageEngine) -> None:
-    engine.start({"encoder": network("Round", (6,))})
+    engine.start({"encoder": network("Round", (6,))}, shape=(6,))
     halves = np.array([[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]], np.float32)
     assert engine.call("encode", halves).tolist() == [-2, -2, 0, 0, 2, 2]
 
@@ -309,14 +315,14 @@ def test_halves_are_rounded_to_even(engine: PageEngine) -> None:
 
 
 def test_unknown_operators_are_named(engine: PageEngine) -> None:
-    engine.start({"encoder": network("Mish", (4,))})
+    engine.start({"encoder": network("Mish", (4,))}, shape=(4,))
     assert engine.call("unknown", "encoder") == ["Mish"]
     message = "The page cannot compute the operator Mish."
     assert engine.fail("encode", draw(1, 4)) == message
 
 
 def test_what_is_missing_or_damaged_is_said_in_a_sentence(engine: PageEngine, watch: Any) -> None:
-    engine.start({"encoder": b"\x3a\x7f", "layers": b"\x08\x0a"})
+    engine.start({"encoder": b"\x3a\x7f", "layers": b"\x08\x0a"}, shape=(4,))
     assert engine.fail("decode", draw(1, 4)) == "The page has no decoder of this model."
     assert engine.fail("encode", draw(1, 4)) == "The ONNX file ends too early."
     assert engine.fail("predict", draw(1, 4)) == "This is not an ONNX file with a network."
@@ -325,7 +331,7 @@ def test_what_is_missing_or_damaged_is_said_in_a_sentence(engine: PageEngine, wa
 
 
 def test_a_wrong_number_of_numbers_is_refused(engine: PageEngine) -> None:
-    engine.start({"encoder": network("Relu", (4,))})
+    engine.start({"encoder": network("Relu", (4,))}, shape=(4,))
     assert engine.fail("encode", draw(6)) == "The network takes 4 numbers a sample, not 6 in all."
     assert engine.call("encode", draw(8)).size == 8
 
@@ -335,7 +341,7 @@ def test_a_wrong_number_of_numbers_is_refused(engine: PageEngine) -> None:
 
 def test_the_latest_code_is_decoded_and_those_in_between_are_not(engine: PageEngine) -> None:
     model = make_model("dense")
-    engine.start({"decoder": to_onnx(model, "decoder")})
+    engine.start({"decoder": to_onnx(model, "decoder")}, model.config.code_size)
     z = draw_codes(9, model.config.code_size)
     script = """codes => Promise.all(give(codes).map(code => engine.decodeLatest(code)))
         .then(all => all.map(one => one && take(one.sample)))"""
@@ -349,7 +355,7 @@ def test_the_latest_code_is_decoded_and_those_in_between_are_not(engine: PageEng
 
 def test_batches_of_all_sizes_share_their_memory(engine: PageEngine) -> None:
     model = make_model("conv-transpose")
-    engine.start({"decoder": to_onnx(model, "decoder")})
+    engine.start({"decoder": to_onnx(model, "decoder")}, model.config.code_size)
     z = draw_codes(40, model.config.code_size)
     expected = model.decode(z)
     for count in (2, 40, 1, 17, 3, 5, 2, 40):
@@ -357,7 +363,7 @@ def test_batches_of_all_sizes_share_their_memory(engine: PageEngine) -> None:
 
 
 def test_new_data_are_read_again(engine: PageEngine) -> None:
-    engine.start({"encoder": network("Relu", (4,))})
+    engine.start({"encoder": network("Relu", (4,))}, shape=(4,))
     assert engine.call("encode", -(draw(1, 4) ** 2)).tolist() == [0, 0, 0, 0]
     (engine.data / "encoder.onnx").write_bytes(network("Add", (4,), np.float32(1)))
     engine.page.evaluate("engine.refresh({...engine.manifest})")

@@ -5,9 +5,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ from isthmus.studio.live import Live
 from isthmus.training.store import is_in_training
 from studio.asking import Client
 from studio.listening import Listener
-from studio.serving import Studio, start_studio
+from studio.serving import start_studio
+
+T = TypeVar("T")
 
 
 class Trainer:
@@ -251,6 +254,12 @@ def test_a_job_that_fails_is_told_and_ends_nothing() -> None:
 # -- the stream -------------------------------------------------------------------------------
 
 
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread: the browser of other tests may have a loop in this one."""
+    with ThreadPoolExecutor() as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
 def test_pages_are_told_from_any_thread_and_late_ones_what_is_true() -> None:
     events = Events()
     events.state("training", "training", {"is_training": True})
@@ -266,21 +275,21 @@ def test_pages_are_told_from_any_thread_and_late_ones_what_is_true() -> None:
                 threading.Thread(target=events.close).start()
         return seen
 
-    first, second = asyncio.run(listen())
+    first, second = run_apart(listen())
     assert first.count("event: ") == 2
     assert second == 'event: history\ndata: {"text": "a\\nb"}\n\n'
     events.report("tsne", 4, 4, "")
-    assert "tsne" not in asyncio.run(anext_of(events))
+    assert "tsne" not in run_apart(read_first(events))
 
 
-async def anext_of(events: Events) -> str:
+async def read_first(events: Events) -> str:
     stream = events.stream()
     text = await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     return text
 
 
-def test_streams_end_with_the_server(studio: Callable[..., Studio], plane_run: Path) -> None:
+def test_streams_end_with_the_server(plane_run: Path) -> None:
     server = start_studio(plane_run)
     listeners = [Listener(Client(server)) for _ in range(3)]
     for listener in listeners:

@@ -326,6 +326,8 @@ def test_the_command_says_what_it_wrote(
     assert "look before you publish" in said
     content = json.loads(done("studio", digits_run, "--export", out, "--json").out)
     assert (content["out"], content["samples"], content["files"]) == (str(out), 400, 1)
+    said = done("studio", digits_run, "--export", tmp_path / "site").out
+    assert re.search(r"site: 400 samples, .* in \d+ files, for a web host; ", said)
     monkeypatch.setattr("isthmus.cli.studio.LARGE", 1000)
     assert "--split test or --limit" in done("studio", digits_run, "--export", out).out
 

@@ -1,4 +1,4 @@
-"""Selection, layers, training, classes and masks in the page: what Python says, by mouse and keys."""
+"""Selection, layers, training, classes and masks in the page: what Python says, by every way."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,6 +20,15 @@ from studio.serving import Studio, open_patiently, start_studio
 Open = Callable[..., Studio]
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "\u202eevil \u05d0\u05d1\u05d2", "long" * 60]
+
+
+# The middle of a cell of the confusion matrix: 92 pixels of labels, then cells of 22 to 44.
+CELL = """(box, [truth, prediction]) => {
+    const side = Math.max(22, Math.min(44, Math.floor((box.clientWidth - 94) / 10)));
+    box.scrollIntoView({block: "center"});
+    const after = box.getBoundingClientRect();
+    return [after.left + 93 + side * (prediction + 0.5), after.top + 93 + side * (truth + 0.5)];
+}"""
 
 
 def opened(page: Any, studio: Open, run: Path, state: str) -> None:
@@ -111,13 +120,18 @@ def test_layers_are_those_of_the_session(
     truth = session.trained.activations(session.samples.values[5:6])
     layers = page.locator("#panel-layers .layer")
     assert layers.count() == len(session.trained.layers)
+    layers.nth(0).locator(".map").last.click()
+    page.wait_for_selector("dialog[open]")
+    page.get_by_role("button", name="Close").click()
+    page.wait_for_function("() => !location.hash.includes('layer=')")
     for number, layer in enumerate(session.trained.layers):
         section = layers.nth(number)
         section.scroll_into_view_if_needed()
         section.locator(".scale").wait_for()
         text = section.inner_text()
         values = truth[layer.name]
-        assert layer.name in text and layer.kind in text
+        assert layer.name in text
+        assert layer.kind in text
         assert " × ".join(map(str, layer.shape)) in text
         np.testing.assert_allclose(
             numbers(text), [values.min(), values.max()], rtol=6e-3, atol=1e-4
@@ -126,12 +140,12 @@ def test_layers_are_those_of_the_session(
         shares = session.trained.probabilities(session.samples.values[5:6])[0]
         best = page.locator("#panel-layers .count-list li").first.locator("> span")
         assert best.first.text_content() == session.trained.class_names[shares.argmax()]
-        assert float(best.last.text_content().rstrip("%")) == pytest.approx(100 * shares.max(), abs=0.1)
+        assert float(best.last.text_content().rstrip("%")) == pytest.approx(
+            100 * shares.max(), abs=0.1
+        )
 
 
-def test_a_feature_map_is_enlarged_by_keys(
-    page: Any, studio: Open, classifier_run: Path
-) -> None:
+def test_a_feature_map_is_enlarged_by_keys(page: Any, studio: Open, classifier_run: Path) -> None:
     session = Session(classifier_run)
     layer = session.trained.layers[0]
     values = session.trained.activations(session.samples.values[5:6])[layer.name][0]
@@ -219,6 +233,7 @@ def test_curves_are_read_by_keys_and_as_a_table(
     assert short(lines[0]["validation_accuracy"]) in accuracy
     page.get_by_role("button", name="Log scale").click()
     page.click("#panel-training summary")
+    page.wait_for_selector("#panel-training tbody tr")
     assert page.locator("#panel-training tbody tr").count() == len(lines)
 
 
@@ -262,16 +277,25 @@ def test_a_cell_of_the_confusion_matrix_selects_its_samples(
     rows = np.flatnonzero((targets == truth) & (predicted == guess))
     names = session.trained.class_names
     page.wait_for_selector(
-        f".matrix-text >> text={names[truth]}, predicted {names[guess]}: {len(rows)} of"
+        f".matrix-text >> text=/{names[truth]}.*, predicted .*{names[guess]}.*: {len(rows)} of/"
     )
     page.keyboard.press("Enter")
     has_state(page, f"select=cell:{truth},{guess}")
+    # The mouse takes the selection back, and makes it again.
+    cell = page.locator(".matrix").evaluate(CELL, [truth, guess])
+    for selected in (False, True):
+        page.mouse.click(*cell)
+        page.wait_for_function(
+            "wanted => location.hash.includes('select=') === wanted", arg=selected
+        )
     page.click("#tab-gallery")
     page.wait_for_selector(f".count >> text={len(rows)} of 400 selected")
     shown = page.locator("#panel-gallery .tile").evaluate_all(
         "tiles => tiles.map(tile => +tile.dataset.row)"
     )
     assert sorted(shown) == rows.tolist()
+    page.locator("#panel-gallery .tile").first.click()
+    page.wait_for_function("() => location.hash.includes('sample=')")
 
 
 def test_mistakes_come_with_the_most_confident_first(
@@ -305,7 +329,9 @@ def test_masks_are_shown_over_images_the_worst_first(
     assert legend == ["paper", "pen", "different"]
     # In full opacity, a canvas shows the class of each pixel and nothing of the image.
     page.locator("input[aria-label='Opacity of the masks']").fill("1")
-    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Difference").click()
+    assert page.get_attribute("button:has-text('Difference')", "aria-pressed") == "true"
+    page.wait_for_selector("#panel-classes .tile[data-drawn=true]")  # all sheets are here now
     pictures = {
         layer: read_picture(page, f"#panel-classes canvas[data-layer={layer}]")
         for layer in ("truth", "prediction", "difference")
@@ -317,8 +343,6 @@ def test_masks_are_shown_over_images_the_worst_first(
             assert len(np.unique(colors, axis=0)) == min(1, len(colors)), layer
     different = (pictures["difference"] == [224, 30, 90]).all(-1)
     assert (different == (known & (samples.masks[7] != predicted[7]))).all()
-    page.get_by_role("button", name="Difference").click()
-    assert page.get_attribute("button:has-text('Difference')", "aria-pressed") == "true"
 
 
 # -- all ------------------------------------------------------------------------------------------

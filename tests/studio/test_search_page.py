@@ -1,4 +1,4 @@
-"""Search in the page: the neighbors that Python finds, of samples and of pictures from elsewhere."""
+"""Search in the page: the neighbors that Python finds, of samples and of other pictures."""
 
 import re
 from collections.abc import Callable
@@ -112,7 +112,8 @@ def test_only_one_class_and_another_number(
     page.wait_for_function(f"() => document.querySelectorAll('{TILES}').length == 24")
     found = session.search(session.samples.names[7], 24, label="3")
     expect_neighbors(page, found.rows[0], found.distances[0])
-    assert "filter=3" in page.url and "k=24" in page.url
+    assert "filter=3" in page.url
+    assert "k=24" in page.url
 
 
 def test_a_dropped_picture_finds_its_own_sample(

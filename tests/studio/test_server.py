@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,13 +19,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Session
+from isthmus import Session, load, write_studio
 from isthmus.cli.terminal import say
 from isthmus.errors import IsthmusError
 from isthmus.studio.assets import page_files
 from isthmus.studio.columns import pack, unpack
 from isthmus.studio.serve import serve_studio
 from studio.asking import Client, ask, find_cookie
+from studio.conftest import fit
 from studio.serving import Studio, Watch, open_studio, start_studio
 from test_cli import isthmus
 
@@ -47,7 +49,7 @@ def test_the_page_opens(page: Any, watch: Watch, client: Client) -> None:
     assert page.url == f"{client.studio.address}/"
     assert page.title() == "digits · Isthmus studio"
     page.reload()
-    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
 
 
 @pytest.mark.parametrize("name", page_files())
@@ -160,6 +162,37 @@ def test_a_question_that_nobody_waits_for_is_given_up(client: Client) -> None:
         with socket.create_connection(("127.0.0.1", client.studio.port), 10) as left:
             left.sendall(head.encode() + body)
     assert client.ask("/decode", pack(z[:1])).status == 200
+
+
+# -- what is left of a run ------------------------------------------------------------------
+
+
+def test_a_run_whose_data_is_gone_still_shows_codes_and_thumbnails(
+    page: Any, tmp_path: Path
+) -> None:
+    for number, pixels in enumerate(load("digits", limit=40).values[..., 0]):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    run = fit(load(tmp_path / "photos"), "linear", tmp_path / "run", epochs=1, code_size=2)
+    write_studio(run, tmp_path / "mine.html")  # which stores what is shown
+    shutil.rmtree(tmp_path / "photos")
+    studio = start_studio(run)
+    try:
+        client = Client(studio)
+        assert client.manifest["data_available"] is False
+        assert client.manifest["samples"] is None
+        assert client.ask("/samples/0.png").status == 404
+        assert len(unpack(client.ask("/data/codes.bin").content)) == 40
+        sheet = client.manifest["thumbs"]["pattern"].replace("{n}", "0")
+        Image.open(io.BytesIO(client.ask(f"/data/{sheet}").content)).load()
+        open_studio(page, studio.link)
+        page.goto("about:blank")
+    finally:
+        studio.stop()
+    nowhere = Session(run)
+    shutil.rmtree(run / "studio")
+    with pytest.raises(IsthmusError, match="photos"):
+        write_studio(nowhere, tmp_path / "mine.html")
 
 
 # -- the program ------------------------------------------------------------------------------

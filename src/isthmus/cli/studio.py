@@ -93,7 +93,8 @@ def _describe(result: dict[str, Any]) -> str:
     size = result["bytes"]
     text = f"{result['out']}: {result['samples']:,} samples, {size / 1e6:,.1f} MB"
     if result["files"] > 1:
-        text += f" in {result['files']:,} files"
+        text += f" in {result['files']:,} files, for a web host"
+        text += "; a name that ends in .html gives one file, which opens from a disk"
     if size > LARGE:
         text += "\nA page of this size opens slowly; --split test or --limit 10000 make it smaller."
     return text + "\nIt shows the samples themselves; look before you publish."

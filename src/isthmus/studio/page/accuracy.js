@@ -50,7 +50,10 @@ export function matchNames(truths, predictions) {
  * @param {Confusion} confusion
  */
 export function countRight({ counts, predictions, same }) {
-  const right = same.reduce((sum, place, i) => sum + (place < 0 ? 0 : counts[i * predictions.length + place]), 0);
+  const right = same.reduce(
+    (sum, place, i) => sum + (place < 0 ? 0 : counts[i * predictions.length + place]),
+    0,
+  );
   return { right, count: counts.reduce((a, b) => a + b, 0) };
 }
 

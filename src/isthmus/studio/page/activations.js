@@ -20,8 +20,8 @@ export function whyNoLayers({ store }) {
  *
  * @param {Context} context
  * @param {number} row
- * @returns {Promise<{layers: LayerOutput[], isExact: boolean}>} whether the sample's own pixels were
- *   used, and not those of a compressed thumbnail
+ * @returns {Promise<{layers: LayerOutput[], isExact: boolean}>} whether the sample's own pixels
+ *   were used, and not those of a compressed thumbnail
  */
 export async function readActivations(context, row) {
   const { networks, live } = context.store.manifest;

@@ -1,6 +1,5 @@
 /** Shares of classes as bars with their names. */
 
-import { categoryColor } from "./colors.js";
 import { make } from "./dom.js";
 
 /**
@@ -12,21 +11,23 @@ import { make } from "./dom.js";
  */
 export function makeBars(shares, names, { limit = 10, label = "Probabilities" } = {}) {
   const order = [...names.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, limit);
-  const items = order.map((i) => makeBar(names[i], shares[i], categoryColor(i)));
+  const items = order.map((i) => makeBar(names[i], shares[i]));
   return make("ul", { class: "count-list", "aria-label": label }, items);
 }
 
 /**
  * @param {string} name
  * @param {number} share
- * @param {string} color
  */
-function makeBar(name, share, color) {
+function makeBar(name, share) {
   const bar = make("span", { class: "bar" });
   bar.style.width = `${100 * share}%`;
-  bar.style.background = color;
   const label = make("span", { class: "label", text: name, title: name, dir: "auto" });
-  return make("li", {}, [label, make("span", { class: "track" }, [bar]), make("span", { text: formatShare(share) })]);
+  return make("li", {}, [
+    label,
+    make("span", { class: "track" }, [bar]),
+    make("span", { text: formatShare(share) }),
+  ]);
 }
 
 /**

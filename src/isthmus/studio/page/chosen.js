@@ -4,7 +4,7 @@
 /** @import { State } from "./state.js" */
 /** @import { Store } from "./store.js" */
 
-import { categoryColor, NO_CATEGORY } from "./colors.js";
+import { coloringColumn, currentTheme, levelColors, makeColoring, NO_CATEGORY } from "./colors.js";
 import { formatNumber, make } from "./dom.js";
 
 /**
@@ -44,24 +44,46 @@ export function formatValue(column, row) {
 }
 
 /**
- * Return the color of a sample's class.
+ * Keep a name's direction of writing to itself, within a sentence.
  *
- * @param {Column | null} column
- * @param {number} row
+ * @param {string} name
  */
-export function classColor(column, row) {
-  const category = column ? categoryOf(column, row) : -1;
-  return category < 0 ? NO_CATEGORY : categoryColor(category);
+export function isolate(name) {
+  return `\u2068${name}\u2069`;
 }
 
 /**
- * Return the column of the classes, or null if there are none.
+ * The classes of the samples, and the color of each as the map has it; the last color is of samples
+ * without a class.
  *
- * @param {Store} store
- * @returns {Promise<Column | null>}
+ * @typedef {{column: Column & {kind: "category"}, colors: string[]}} Classes
  */
-export async function classColumn(store) {
-  return store.hasColumn("class") ? store.column("class") : null;
+
+/**
+ * Return the classes, or null if there are none.
+ *
+ * @param {Context} context
+ * @returns {Promise<Classes | null>}
+ */
+export async function findClasses({ store, state, selection }) {
+  const column = store.hasColumn("class") ? await store.column("class") : null;
+  if (column?.kind !== "category") {
+    return null;
+  }
+  const isColoring = coloringColumn(store, state) === "class";
+  const hidden = isColoring ? selection.hidden() : new Set();
+  return { column, colors: levelColors(makeColoring(column), hidden, currentTheme()) };
+}
+
+/**
+ * Return the color of a sample's class.
+ *
+ * @param {Classes | null} classes
+ * @param {number} row
+ */
+export function classColor(classes, row) {
+  const category = classes ? categoryOf(classes.column, row) : -1;
+  return classes?.colors.at(category) ?? NO_CATEGORY;
 }
 
 /**
@@ -82,16 +104,24 @@ export function allColumns(store) {
  * @param {number} row
  * @param {() => boolean} isLatest
  */
-export async function showSample({ store }, element, row, isLatest) {
-  const [[name], columns] = await Promise.all([store.names([row]), allColumns(store)]);
+export async function showSample(context, element, row, isLatest) {
+  const { store } = context;
+  const [[name], columns, classes] = await Promise.all([
+    store.names([row]),
+    allColumns(store),
+    findClasses(context),
+  ]);
   if (!isLatest()) {
     return;
   }
   const picture = store.thumbnail(row, `sample ${name}`);
   picture.classList.add("large");
-  const classes = columns.find((column) => column.name === "class") ?? null;
   picture.style.borderColor = classColor(classes, row);
-  const facts = make("dl", { class: "facts" }, columns.flatMap((column) => fact(column, row)));
+  const facts = make(
+    "dl",
+    { class: "facts" },
+    columns.flatMap((column) => fact(column, row)),
+  );
   const title = make("p", { class: "name", text: name, dir: "auto", title: name });
   element.replaceChildren(picture, make("div", {}, [title, facts]));
 }

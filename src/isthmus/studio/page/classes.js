@@ -5,13 +5,20 @@
 
 import { countConfusion, countRight, findMistakes, scoreClasses } from "./accuracy.js";
 import { formatShare } from "./bars.js";
-import { chosenRow, formatValue } from "./chosen.js";
+import { chosenRow, formatValue, isolate } from "./chosen.js";
 import { Matrix } from "./confusion.js";
 import { formatNumber, make } from "./dom.js";
 import { Grid } from "./grid.js";
 import { makeLazy } from "./lazy.js";
 import { makeMasks } from "./masks.js";
 import { sortRows } from "./order.js";
+
+/**
+ * @typedef {Object} Columns
+ * @property {Category} truth
+ * @property {Category} predicted
+ * @property {ArrayLike<number> | null} confidence
+ */
 
 const SHOWN_CLASSES = 20; // of the table, until a button shows all
 
@@ -32,10 +39,13 @@ class Classes {
   constructor(context) {
     const { state, store, say } = context;
     this.context = context;
-    /** @type {{truth: Category, predicted: Category, confidence: ArrayLike<number> | null} | null} */
+    /** @type {Columns | null} */
     this.columns = null;
     this.index = -1; // of the chosen split
-    this.split = make("select", { "aria-label": "Split", change: () => state.set({ split: this.split.value }) });
+    this.split = make("select", {
+      "aria-label": "Split",
+      change: () => state.set({ split: this.split.value }),
+    });
     this.summary = make("p", { class: "accuracy" });
     this.matrix = new Matrix((truth, prediction) => this.choose(truth, prediction));
     this.table = make("div", {});
@@ -44,7 +54,10 @@ class Classes {
     this.note = make("p", { class: "hint" });
     this.results = make("div", {}, [
       make("div", { class: "row spread" }, [this.summary, this.split]),
-      this.matrix.element, this.title, this.mistakes.element, this.table,
+      this.matrix.element,
+      this.title,
+      this.mistakes.element,
+      this.table,
     ]);
     const { panel, refresh, isOpen } = makeLazy({
       name: "classes",
@@ -76,11 +89,17 @@ class Classes {
     const { store } = this.context;
     const hasBoth = store.hasColumn("class") && store.hasColumn("predicted");
     this.results.hidden = !hasBoth;
-    this.note.textContent = hasBoth ? "" : "These samples have no classes to compare predictions with.";
+    this.note.textContent = hasBoth
+      ? ""
+      : "These samples have no classes to compare predictions with.";
     if (!hasBoth) {
       return;
     }
-    const names = ["class", "predicted", ...["split", "confidence"].filter((name) => store.hasColumn(name))];
+    const names = [
+      "class",
+      "predicted",
+      ...["split", "confidence"].filter((name) => store.hasColumn(name)),
+    ];
     const columns = await Promise.all(names.map((name) => store.column(name)));
     if (isLatest()) {
       const [truth, predicted] = /** @type {Category[]} */ (columns);
@@ -115,7 +134,7 @@ class Classes {
 
   /** @param {(row: number) => boolean} isCounted */
   show(isCounted) {
-    const { truth, predicted, confidence } = /** @type {NonNullable<Classes["columns"]>} */ (this.columns);
+    const { truth, predicted, confidence } = /** @type {Columns} */ (this.columns);
     const confusion = countConfusion(truth, predicted, isCounted);
     const { right, count } = countRight(confusion);
     const share = count ? `${formatShare(right / count)} right` : "No samples";
@@ -149,9 +168,9 @@ class Classes {
 
   /** @param {number} row */
   describeMistake(row) {
-    const { truth, predicted, confidence } = /** @type {NonNullable<Classes["columns"]>} */ (this.columns);
+    const { truth, predicted, confidence } = /** @type {Columns} */ (this.columns);
     const sure = confidence ? ` ${formatShare(confidence[row])}` : "";
-    return `${formatValue(truth, row)} → ${formatValue(predicted, row)}${sure}`;
+    return `${isolate(formatValue(truth, row))} → ${isolate(formatValue(predicted, row))}${sure}`;
   }
 
   /**
@@ -159,7 +178,9 @@ class Classes {
    * @param {number} limit
    */
   showTable(scores, limit) {
-    const head = ["class", "samples", "recall", "precision"].map((text) => make("th", { scope: "col", text }));
+    const head = ["class", "samples", "recall", "precision"].map((text) =>
+      make("th", { scope: "col", text }),
+    );
     const rows = scores.slice(0, limit).map((score) => tableRow(score));
     const table = make("table", { class: "scores" }, [
       make("caption", { text: "Classes, the lowest recall first" }),
@@ -182,7 +203,8 @@ function readCell(/** @type {string} */ select) {
 
 /** @param {import("./accuracy.js").ClassScore} score */
 function tableRow({ name, count, recall, precision }) {
-  const share = (/** @type {number} */ value) => (Number.isFinite(value) ? formatShare(value) : "–");
+  const share = (/** @type {number} */ value) =>
+    Number.isFinite(value) ? formatShare(value) : "–";
   return make("tr", {}, [
     make("th", { scope: "row", text: name, title: name, dir: "auto" }),
     ...[formatNumber(count), share(recall), share(precision)].map((text) => make("td", { text })),

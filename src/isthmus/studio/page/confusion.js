@@ -5,6 +5,7 @@
  * scrolls. Arrow keys move from cell to cell, Enter chooses.
  */
 
+import { isolate } from "./chosen.js";
 import { drawingContext, formatNumber, make, onceAFrame } from "./dom.js";
 
 const LABELS = 92; // pixels of the names, beside the rows and above the columns
@@ -20,12 +21,27 @@ const MAX_VIEW = 480; // pixels of the box
  * @property {Int32Array} same for each true class, the predicted class of that name, or -1
  */
 
+/**
+ * @typedef {Object} Cell
+ * @property {number} truth
+ * @property {number} prediction
+ * @property {number} total samples of the true class
+ * @property {number} x
+ * @property {number} y
+ * @property {number} side
+ */
+
 export class Matrix {
   /** @param {(truth: number, prediction: number) => void} choose */
   constructor(choose) {
     this.choose = choose;
     /** @type {Confusion} */
-    this.confusion = { counts: new Int32Array(0), truths: [], predictions: [], same: new Int32Array(0) };
+    this.confusion = {
+      counts: new Int32Array(0),
+      truths: [],
+      predictions: [],
+      same: new Int32Array(0),
+    };
     /** @type {[number, number]} */
     this.cursor = [0, 0];
     /** @type {[number, number]} */
@@ -41,20 +57,25 @@ export class Matrix {
   }
 
   makeBox() {
-    const pointer = (/** @type {Event} */ event) => this.cellAt(/** @type {PointerEvent} */ (event));
-    return make("div", {
-      class: "matrix",
-      tabindex: "0",
-      role: "application",
-      "aria-roledescription": "confusion matrix",
-      "aria-label": "Confusion matrix: arrow keys move, Enter selects the samples of a cell",
-      scroll: () => this.update(),
-      focus: () => this.moveTo(...this.cursor),
-      keydown: (event) => this.move(/** @type {KeyboardEvent} */ (event)),
-      pointermove: (event) => this.read(pointer(event)),
-      pointerleave: () => this.read(null),
-      click: (event) => this.click(pointer(event)),
-    }, [this.space]);
+    const pointer = (/** @type {Event} */ event) =>
+      this.cellAt(/** @type {PointerEvent} */ (event));
+    return make(
+      "div",
+      {
+        class: "matrix",
+        tabindex: "0",
+        role: "application",
+        "aria-roledescription": "confusion matrix",
+        "aria-label": "Confusion matrix: arrow keys move, Enter selects the samples of a cell",
+        scroll: () => this.update(),
+        focus: () => this.moveTo(...this.cursor),
+        keydown: (event) => this.move(/** @type {KeyboardEvent} */ (event)),
+        pointermove: (event) => this.read(pointer(event)),
+        pointerleave: () => this.read(null),
+        click: (event) => this.click(pointer(event)),
+      },
+      [this.space],
+    );
   }
 
   /** @param {Confusion} confusion */
@@ -79,7 +100,10 @@ export class Matrix {
   /** Return the side of a cell, in pixels. */
   side() {
     const room = this.box.clientWidth - LABELS - 2;
-    return Math.max(MIN_CELL, Math.min(MAX_CELL, Math.floor(room / this.confusion.predictions.length)));
+    return Math.max(
+      MIN_CELL,
+      Math.min(MAX_CELL, Math.floor(room / this.confusion.predictions.length)),
+    );
   }
 
   draw() {
@@ -89,7 +113,10 @@ export class Matrix {
     this.box.style.height = `${Math.min(height, MAX_VIEW) + 12}px`;
     this.space.style.width = `${width}px`;
     this.space.style.height = `${height}px`;
-    const view = { width: Math.min(width, this.box.clientWidth), height: Math.min(height, this.box.clientHeight) };
+    const view = {
+      width: Math.min(width, this.box.clientWidth),
+      height: Math.min(height, this.box.clientHeight),
+    };
     const context = this.prepare(view);
     const style = getComputedStyle(this.box);
     const seen = this.seen(view, side);
@@ -118,7 +145,11 @@ export class Matrix {
   seen(view, side) {
     const { truths, predictions } = this.confusion;
     const [left, top] = [this.box.scrollLeft, this.box.scrollTop];
-    const range = (/** @type {number} */ start, /** @type {number} */ room, /** @type {number} */ count) => {
+    const range = (
+      /** @type {number} */ start,
+      /** @type {number} */ room,
+      /** @type {number} */ count,
+    ) => {
       const first = Math.floor(start / side);
       const end = Math.min(count, Math.ceil((start + room - LABELS) / side));
       return Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
@@ -140,7 +171,7 @@ export class Matrix {
       const total = this.total(truth);
       for (const prediction of columns) {
         const [x, y] = [LABELS + prediction * side - left, LABELS + truth * side - top];
-        this.drawCell(context, style, truth, prediction, total, x, y, side);
+        this.drawCell(context, style, { truth, prediction, total, x, y, side });
       }
     }
   }
@@ -148,18 +179,13 @@ export class Matrix {
   /**
    * @param {CanvasRenderingContext2D} context
    * @param {CSSStyleDeclaration} style
-   * @param {number} truth
-   * @param {number} prediction
-   * @param {number} total samples of the true class
-   * @param {number} x
-   * @param {number} y
-   * @param {number} side
+   * @param {Cell} cell
    */
-  drawCell(context, style, truth, prediction, total, x, y, side) {
+  drawCell(context, style, cell) {
+    const { truth, prediction, total, x, y, side } = cell;
     const count = this.count(truth, prediction);
     const share = total ? Math.sqrt(count / total) : 0;
     const isRight = this.confusion.same[truth] === prediction;
-    context.globalAlpha = 1;
     context.fillStyle = style.getPropertyValue("--raised");
     context.fillRect(x + 1, y + 1, side - 2, side - 2);
     context.globalAlpha = share;
@@ -171,19 +197,15 @@ export class Matrix {
       context.fillStyle = style.getPropertyValue(share > 0.6 ? "--on-accent" : "--ink");
       context.fillText(text, x + side / 2, y + side / 2 + 1);
     }
-    this.drawFrame(context, style, truth, prediction, x, y, side);
+    this.drawFrame(context, style, cell);
   }
 
   /**
    * @param {CanvasRenderingContext2D} context
    * @param {CSSStyleDeclaration} style
-   * @param {number} truth
-   * @param {number} prediction
-   * @param {number} x
-   * @param {number} y
-   * @param {number} side
+   * @param {Cell} cell
    */
-  drawFrame(context, style, truth, prediction, x, y, side) {
+  drawFrame(context, style, { truth, prediction, x, y, side }) {
     const isChosen = this.chosen[0] === truth && this.chosen[1] === prediction;
     const isCursor = this.cursor[0] === truth && this.cursor[1] === prediction;
     if (isChosen || (isCursor && document.activeElement === this.box)) {
@@ -215,7 +237,11 @@ export class Matrix {
     context.rect(0, LABELS, LABELS, view.height);
     context.clip();
     for (const truth of rows) {
-      context.fillText(fit(context, truths[truth]), LABELS - 6, LABELS + (truth + 0.5) * side - top + 1);
+      context.fillText(
+        fit(context, truths[truth]),
+        LABELS - 6,
+        LABELS + (truth + 0.5) * side - top + 1,
+      );
     }
     context.restore();
     context.beginPath();
@@ -260,9 +286,11 @@ export class Matrix {
     const [truth, prediction] = cell;
     const { truths, predictions } = this.confusion;
     const [count, total] = [this.count(truth, prediction), this.total(truth)];
-    const share = total ? ` of ${formatNumber(total)} (${((100 * count) / total).toFixed(1)}%)` : "";
-    const text = `${truths[truth]}, predicted ${predictions[prediction]}: ${formatNumber(count)}${share}`;
-    this.text.textContent = text;
+    const share = total
+      ? ` of ${formatNumber(total)} (${((100 * count) / total).toFixed(1)}%)`
+      : "";
+    const names = `${isolate(truths[truth])}, predicted ${isolate(predictions[prediction])}`;
+    this.text.textContent = `${names}: ${formatNumber(count)}${share}`;
   }
 
   // -- pointer and keyboard ----------------------------------------------------------------------
@@ -280,7 +308,8 @@ export class Matrix {
     const prediction = Math.floor((x - LABELS + this.box.scrollLeft) / side);
     const truth = Math.floor((y - LABELS + this.box.scrollTop) / side);
     const { truths, predictions } = this.confusion;
-    const isIn = x >= LABELS && y >= LABELS && truth < truths.length && prediction < predictions.length;
+    const isIn =
+      x >= LABELS && y >= LABELS && truth < truths.length && prediction < predictions.length;
     return isIn ? [truth, prediction] : null;
   }
 
@@ -298,16 +327,20 @@ export class Matrix {
     const { truths, predictions } = this.confusion;
     /** @type {Record<string, [number, number]>} */
     const places = {
-      ArrowDown: [truth + 1, prediction], ArrowUp: [truth - 1, prediction],
-      ArrowRight: [truth, prediction + 1], ArrowLeft: [truth, prediction - 1],
-      Home: [truth, 0], End: [truth, predictions.length - 1],
+      ArrowDown: [truth + 1, prediction],
+      ArrowUp: [truth - 1, prediction],
+      ArrowRight: [truth, prediction + 1],
+      ArrowLeft: [truth, prediction - 1],
+      Home: [truth, 0],
+      End: [truth, predictions.length - 1],
     };
     if (event.key === "Enter" || event.key === " ") {
       this.choose(truth, prediction);
       event.preventDefault();
     } else if (event.key in places && truths.length) {
       const [row, column] = places[event.key];
-      const within = (/** @type {number} */ value, /** @type {number} */ count) => Math.max(0, Math.min(count - 1, value));
+      const within = (/** @type {number} */ value, /** @type {number} */ count) =>
+        Math.max(0, Math.min(count - 1, value));
       this.moveTo(within(row, truths.length), within(column, predictions.length));
       event.preventDefault();
     }
@@ -323,8 +356,18 @@ export class Matrix {
     this.cursor = [truth, prediction];
     if (this.confusion.truths.length) {
       const side = this.side();
-      this.box.scrollTop = scrolled(this.box.scrollTop, truth * side, side, this.box.clientHeight - LABELS);
-      this.box.scrollLeft = scrolled(this.box.scrollLeft, prediction * side, side, this.box.clientWidth - LABELS);
+      this.box.scrollTop = scrolled(
+        this.box.scrollTop,
+        truth * side,
+        side,
+        this.box.clientHeight - LABELS,
+      );
+      this.box.scrollLeft = scrolled(
+        this.box.scrollLeft,
+        prediction * side,
+        side,
+        this.box.clientWidth - LABELS,
+      );
       this.read(this.cursor);
     }
     this.update();

@@ -38,7 +38,10 @@ export class Chart {
     this.cursor = -1;
     this.legend = make("div", { class: "legend" });
     this.picture = svg("svg", { height: HEIGHT, role: "img", tabindex: 0 });
-    const head = make("figcaption", { class: "row spread" }, [make("h3", { text: title }), this.legend]);
+    const head = make("figcaption", { class: "row spread" }, [
+      make("h3", { text: title }),
+      this.legend,
+    ]);
     this.element = make("figure", { class: "chart" }, [head, this.picture]);
     this.listen();
     new ResizeObserver(() => this.draw()).observe(this.element);
@@ -99,7 +102,8 @@ export class Chart {
   acrossAxis(width) {
     const [first, last] = [this.epochs[0], this.epochs[this.epochs.length - 1]];
     const [low, high] = first === last ? [first - 0.5, last + 0.5] : [first, last];
-    const place = (/** @type {number} */ epoch) => LEFT + ((epoch - low) / (high - low)) * (width - LEFT - RIGHT);
+    const place = (/** @type {number} */ epoch) =>
+      LEFT + ((epoch - low) / (high - low)) * (width - LEFT - RIGHT);
     const ticks = linearTicks(low, high, Math.max(2, Math.floor(width / 60)));
     return { place, ticks: ticks.filter((tick) => Number.isInteger(tick) && tick >= low) };
   }
@@ -112,10 +116,13 @@ export class Chart {
     const used = isLog ? known.filter((value) => value > 0) : known;
     let [low, high] = used.length ? [Math.min(...used), Math.max(...used)] : [0, 1];
     [low, high] = low === high ? spread(low) : [low, high];
-    const ticks = isLog ? logTicks(low, high) : linearTicks(low, high, 3);
+    const ticks = isLog ? logTicks(low, high) : linearTicks(low, high, 4);
     const room = HEIGHT - TOP - BOTTOM;
     const place = (/** @type {number} */ value) =>
-      TOP + (1 - (scale(Math.max(value, isLog ? low : value)) - scale(low)) / (scale(high) - scale(low))) * room;
+      TOP +
+      (1 -
+        (scale(Math.max(value, isLog ? low : value)) - scale(low)) / (scale(high) - scale(low))) *
+        room;
     return { place, ticks };
   }
 
@@ -127,7 +134,10 @@ export class Chart {
    */
   line({ values }, index, across, up) {
     const known = [...values.keys()].filter((i) => isNumber(values[i]));
-    const points = known.map((i) => [across.place(this.epochs[i]), up.place(/** @type {number} */ (values[i]))]);
+    const points = known.map((i) => [
+      across.place(this.epochs[i]),
+      up.place(/** @type {number} */ (values[i])),
+    ]);
     const d = points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`).join("");
     const dots = points.length > MAX_DOTS ? [] : points;
     return [
@@ -160,9 +170,14 @@ export class Chart {
     const x = across.place(this.epochs[this.cursor]);
     const values = this.curves.map(({ values: numbers }) => numbers[this.cursor]);
     const dots = values.map((value, i) =>
-      isNumber(value) ? [svg("circle", { cx: x, cy: up.place(value), r: 4, class: `dot curve-${i}` })] : [],
+      isNumber(value)
+        ? [svg("circle", { cx: x, cy: up.place(value), r: 4, class: `dot curve-${i}` })]
+        : [],
     );
-    return [svg("line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM, class: "cursor" }), ...dots.flat()];
+    return [
+      svg("line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM, class: "cursor" }),
+      ...dots.flat(),
+    ];
   }
 
   /** Write the curves' names, with the values at the cursor or the last ones. */
@@ -173,14 +188,19 @@ export class Chart {
       const text = isNumber(value) ? `${title} ${formatShort(value)}` : title;
       return make("span", { class: `key curve-${i}`, text });
     });
-    const epoch = make("span", { class: "quiet", text: this.cursor < 0 ? "" : `epoch ${formatNumber(this.epochs[index])}` });
+    const epoch = make("span", {
+      class: "quiet",
+      text: this.cursor < 0 ? "" : `epoch ${formatNumber(this.epochs[index])}`,
+    });
     this.legend.replaceChildren(epoch, ...items);
   }
 
   describe() {
     const last = this.epochs.length - 1;
     const index = this.cursor < 0 ? last : this.cursor;
-    const values = this.curves.map(({ title, values: numbers }) => `${title} ${numbers[index] ?? "unknown"}`);
+    const values = this.curves.map(
+      ({ title, values: numbers }) => `${title} ${numbers[index] ?? "unknown"}`,
+    );
     return `${this.title}, epoch ${this.epochs[index]}: ${values.join(", ")}`;
   }
 
@@ -249,7 +269,10 @@ function linearTicks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((one) => one * power >= rough) ?? 10);
   const first = Math.ceil(low / step);
-  const ticks = Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
+  const ticks = Array.from(
+    { length: Math.floor(high / step) - first + 1 },
+    (_, i) => (first + i) * step,
+  );
   return ticks.map((tick) => Number(tick.toPrecision(12)));
 }
 
@@ -266,7 +289,9 @@ function logTicks(low, high) {
   }
   const within = (/** @type {number} */ tick) => tick >= low && tick <= high;
   const some = powers.filter(within);
-  return some.length > 1 ? some : powers.flatMap((power) => [power, 2 * power, 5 * power]).filter(within);
+  return some.length > 1
+    ? some
+    : powers.flatMap((power) => [power, 2 * power, 5 * power]).filter(within);
 }
 
 /**

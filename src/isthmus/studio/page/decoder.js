@@ -17,7 +17,8 @@ import { chosenSubject, findSubject } from "./subject.js";
 /** Milliseconds without a newer request before the picture is encoded again for the gauge. */
 const IDLE = 120;
 
-const HINT = "Move over the map, or focus it and use the arrow keys: the decoder draws what lies there.";
+const HINT =
+  "Move over the map, or focus it and use the arrow keys: the decoder draws what lies there.";
 const HINT_WITHOUT = "This model has no decoder. Point at the map to see the samples.";
 
 /**
@@ -89,9 +90,15 @@ class DecoderView {
     const isNewest = this.latest.begin();
     this.unpinButton.hidden = chosenSubject(state, store.manifest.code_size).kind === "nothing";
     this.hint.hidden = subject.kind !== "nothing";
+    const { fingerprint } = store.manifest;
+    const fail = (/** @type {Error} */ error) => {
+      if (store.manifest.fingerprint === fingerprint) {
+        say(error.message); // otherwise other data has come, and is shown already
+      }
+    };
     this.drawing.run(async () => {
-      const follow = await this.show(subject, isNewest);
-      follow?.().catch((error) => say(error.message)); // and the next picture need not wait for it
+      const follow = await this.show(subject, isNewest).catch(fail);
+      follow?.().catch(fail); // and the next picture need not wait for it
     });
   }
 
@@ -256,7 +263,8 @@ class DecoderView {
     if (!isNewest()) {
       return;
     }
-    const again = statistics.drift && networks.encoder ? await this.tryEncode(engine, sample) : null;
+    const isKnown = statistics.drift && networks.encoder;
+    const again = isKnown ? await this.tryEncode(engine, sample) : null;
     if (isNewest()) {
       this.gauge.show(statistics, distance, again && distanceBetween(code, again));
     }

@@ -1,6 +1,6 @@
 /** Directions between the mean codes of two groups: classes, or selections that were kept. */
 
-/** @import { Context } from "./types.js" */
+/** @import { Column, Context } from "./types.js" */
 
 import { formatNumber, make } from "./dom.js";
 import { formatSigned, makeSlider } from "./slider.js";
@@ -30,7 +30,12 @@ export class Directions {
     this.kept = new Map();
     /** @type {string[]} */
     this.classes = [];
-    this.ends = { from: makeChoice("From", () => this.build()), to: makeChoice("To", () => this.build()) };
+    /** @type {string[]} the classes, in the order of the menu */
+    this.offered = [];
+    this.ends = {
+      from: makeChoice("From", () => this.build()),
+      to: makeChoice("To", () => this.build()),
+    };
     this.note = make("p", { class: "hint" });
     this.slot = make("div");
     this.moved = 0;
@@ -47,16 +52,19 @@ export class Directions {
   /** Offer the classes, and choose the first two. */
   async fill() {
     const { store } = this.context;
+    this.kept.clear(); // these are means of codes of another model
     if (store.manifest.class_codes && store.hasColumn("class")) {
       const column = await store.column("class");
       this.classes = column.kind === "category" ? column.names : [];
+      this.offered = this.classes.length > MAX_MENU ? commonFirst(column) : this.classes;
     }
     this.offer();
     await this.build();
   }
 
   offer() {
-    const options = [...this.classes, ...Array.from(this.kept.keys(), (letter) => `selection ${letter}`)];
+    const kept = Array.from(this.kept.values(), (group) => group.title);
+    const options = [...this.offered, ...kept];
     this.ends.from.offer(options, 0);
     this.ends.to.offer(options, 1);
     if (options.length < 2) {
@@ -73,7 +81,8 @@ export class Directions {
   /** Make the slider between the chosen groups. */
   async build() {
     const version = ++this.version;
-    const [from, to] = await Promise.all([this.group(this.ends.from.value), this.group(this.ends.to.value)]);
+    const titles = [this.ends.from.value, this.ends.to.value];
+    const [from, to] = await Promise.all(titles.map((title) => this.group(title)));
     if (version !== this.version) {
       return;
     }
@@ -145,12 +154,26 @@ export class Directions {
     const taken = evenly(rows, MAX_ROWS);
     const title = `selection ${letter}`;
     this.kept.set(letter, { title, mean: meanCode(await store.codesOf(taken), taken.length) });
+    const all = `${formatNumber(rows.length)} samples`;
     const part = taken.length < rows.length ? `, by ${formatNumber(taken.length)} of them` : "";
     this.offer();
     this.ends[letter === "A" ? "from" : "to"].choose(title);
-    this.note.textContent = `Selection ${letter}: the mean of ${formatNumber(rows.length)} samples${part}.`;
+    this.note.textContent = `Selection ${letter}: the mean of ${all}${part}.`;
     await this.build();
   }
+}
+
+/**
+ * Return the names of classes, those of many samples first.
+ *
+ * @param {Column} column
+ */
+function commonFirst(column) {
+  const names = column.kind === "category" ? column.names : [];
+  const counts = new Uint32Array(names.length);
+  column.values.forEach((value) => counts[value]++); // what has no class is counted nowhere
+  const order = names.map((_, i) => i).sort((a, b) => counts[b] - counts[a]);
+  return order.map((i) => names[i]);
 }
 
 /**
@@ -163,7 +186,12 @@ function makeChoice(title, changed) {
   const label = `${title} group`;
   const menu = make("select", { "aria-label": label, change: changed });
   const list = make("datalist", { id: `groups-${title.toLowerCase()}` });
-  const field = make("input", { "aria-label": label, list: list.id, change: changed, hidden: true });
+  const field = make("input", {
+    "aria-label": label,
+    list: list.id,
+    change: changed,
+    hidden: true,
+  });
   const choose = (/** @type {string} */ value) => {
     menu.value = value;
     field.value = value;

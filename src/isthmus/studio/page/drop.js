@@ -13,7 +13,11 @@ const MAX_PIXELS = 50_000_000;
  * @param {(text: string) => void} say
  */
 export function listenForPictures(take, say) {
-  const cover = make("div", { class: "drop-cover", hidden: true, text: "Drop the picture to search" });
+  const cover = make("div", {
+    class: "drop-cover",
+    hidden: true,
+    text: "Drop the picture to search",
+  });
   document.body.append(cover);
   let depth = 0; // of elements that the pointer has entered, one within the other
   const show = (/** @type {number} */ change) => {
@@ -30,7 +34,10 @@ export function listenForPictures(take, say) {
       takeFirst(event.dataTransfer, take, say);
     }
   });
-  addEventListener("paste", (event) => hasFiles(event.clipboardData) && takeFirst(event.clipboardData, take, say));
+  addEventListener(
+    "paste",
+    (event) => hasFiles(event.clipboardData) && takeFirst(event.clipboardData, take, say),
+  );
 }
 
 /**
@@ -39,7 +46,12 @@ export function listenForPictures(take, say) {
  * @param {(picture: File) => void} take
  */
 export function makeFileButton(take) {
-  const input = make("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "Picture" });
+  const input = make("input", {
+    type: "file",
+    accept: "image/*",
+    hidden: true,
+    "aria-label": "Picture",
+  });
   input.addEventListener("change", () => {
     const [file] = input.files ?? [];
     input.value = ""; // so that the same file can be chosen again
@@ -47,7 +59,11 @@ export function makeFileButton(take) {
       take(file);
     }
   });
-  const button = make("button", { type: "button", text: "Choose a picture…", click: () => input.click() });
+  const button = make("button", {
+    type: "button",
+    text: "Choose a picture…",
+    click: () => input.click(),
+  });
   return make("span", {}, [button, input]);
 }
 

@@ -91,10 +91,16 @@ export class Ends {
       }
     };
     const text = "Use chosen sample";
-    const element = make("div", { class: "morph-end", role: "group", "aria-label": `Sample ${LETTERS[at]}` }, [
+    const group = { class: "morph-end", role: "group", "aria-label": `Sample ${LETTERS[at]}` };
+    const element = make("div", group, [
       picture,
       name,
-      make("button", { type: "button", text, "aria-label": `${text} as ${LETTERS[at]}`, click: use }),
+      make("button", {
+        type: "button",
+        text,
+        "aria-label": `${text} as ${LETTERS[at]}`,
+        click: use,
+      }),
       field,
     ]);
     const show = (/** @type {number | null} */ row) => {

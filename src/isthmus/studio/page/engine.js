@@ -6,6 +6,7 @@
  */
 
 import { hasRelaxed } from "./kernel.js";
+import { product } from "./tensor.js";
 
 /** @import { Manifest } from "./types.js" */
 
@@ -25,6 +26,7 @@ import { hasRelaxed } from "./kernel.js";
 const CODE = "code";
 const RECONSTRUCTION = "reconstruction";
 const PROBABILITIES = "probabilities";
+const BATCH = 16; // samples at a time, so that a picture asked for meanwhile does not wait long
 const CHANGED = "The data changed meanwhile.";
 
 export class Engine {
@@ -131,7 +133,7 @@ export class Engine {
     const worker = await this.#network("layers");
     const entries = this.manifest.networks.layers?.layers ?? [];
     const outputs = entries.map(({ output }) => output);
-    const values = await worker.ask("layers", { network: "layers", numbers: sample, outputs });
+    const values = await worker.ask("run", { network: "layers", numbers: sample, outputs });
     return entries.map(({ name, kind, shape }, i) => ({ name, kind, shape, values: values[i] }));
   }
 
@@ -211,7 +213,15 @@ export class Engine {
    */
   async #run(name, numbers, output) {
     const worker = await this.#network(name);
-    return worker.ask("run", { network: name, numbers, output });
+    const { code_size: codeSize, sample } = this.manifest;
+    const size = BATCH * (name === "decoder" ? codeSize : product(sample.shape));
+    const parts = [];
+    for (let start = 0; start < numbers.length; start += size) {
+      const part = numbers.slice(start, start + size);
+      const [answer] = await worker.ask("run", { network: name, numbers: part, outputs: [output] });
+      parts.push(answer);
+    }
+    return join(parts);
   }
 
   /**
@@ -249,10 +259,34 @@ export class Engine {
 
   /** @param {"decode" | "search"} name */
   #worker(name) {
-    const worker = this.workers.get(name) ?? new Calculator(this.files);
+    const known = this.workers.get(name);
+    if (known) {
+      return known;
+    }
+    const worker = new Calculator(this.files);
     this.workers.set(name, worker);
+    worker.started.catch(() => this.workers.delete(name)); // to start again; who asked is told
     return worker;
   }
+}
+
+/**
+ * Numbers of the same type, one array after another.
+ *
+ * @param {(Float32Array | Uint8Array)[]} parts
+ */
+function join(parts) {
+  if (parts.length === 1) {
+    return parts[0];
+  }
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const whole = parts[0] instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
+  let start = 0;
+  for (const part of parts) {
+    whole.set(part, start);
+    start += part.length;
+  }
+  return whole;
 }
 
 /** A worker, and the requests that it has not answered yet. */
@@ -268,7 +302,6 @@ class Calculator {
     this.worker.addEventListener("error", () => this.#fail("The page's engine did not start."));
     const file = hasRelaxed() ? "kernel.wasm" : "kernel.plain.wasm";
     this.started = readAsset(file).then((kernel) => this.#send("start", { kernel }));
-    this.started.catch(() => {}); // whoever asks is told
   }
 
   /**

@@ -8,8 +8,6 @@ import { readNetwork } from "./onnx.js";
 
 /** @import { Request } from "./engine.js" */
 
-const BATCH = 16; // samples at a time: memory for more is not worth what it saves
-
 /** @type {WebAssembly.Module | null} */
 let module = null;
 /** @type {Map<string, Graph>} */
@@ -22,26 +20,13 @@ function makeKernel() {
 }
 
 /**
- * Compute an output of samples, one after another in the answer.
+ * Compute outputs of samples, for all samples together.
  *
- * @param {{network: string, numbers: Float32Array | Uint8Array, output: string}} request
+ * @param {{network: string, numbers: Float32Array | Uint8Array, outputs: string[]}} request
  */
-function run({ network, numbers, output }) {
+function run({ network, numbers, outputs }) {
   const graph = /** @type {Graph} */ (graphs.get(network));
-  const count = graph.countOf(numbers);
-  const size = numbers.length / count;
-  /** @type {Float32Array | Uint8Array | null} */
-  let answer = null;
-  for (let start = 0; start < count; start += BATCH) {
-    const part = numbers.subarray(start * size, (start + BATCH) * size);
-    const [{ data }] = graph.run(part, [output]);
-    if (!answer) {
-      const length = (data.length / (part.length / size)) * count;
-      answer = data instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
-    }
-    answer.set(data, (answer.length / count) * start);
-  }
-  return answer ?? new Float32Array(0);
+  return graph.run(numbers, outputs).map(({ data }) => data.slice());
 }
 
 /** @type {Record<string, (request: any) => any>} */
@@ -56,11 +41,6 @@ const TASKS = {
     return graphs.get(network)?.unknown(outputs);
   },
   run,
-  layers(/** @type {{network: string, numbers: Float32Array, outputs: string[]}} */ request) {
-    const graph = /** @type {Graph} */ (graphs.get(request.network));
-    const tensors = graph.run(request.numbers, request.outputs);
-    return tensors.map(({ data }) => Float32Array.from(data));
-  },
   setCodes(/** @type {{content: ArrayBuffer, size: number}} */ { content, size }) {
     const codes = /** @type {Float32Array} */ (readColumn(content));
     neighbors = new Neighbors(makeKernel(), codes, size);

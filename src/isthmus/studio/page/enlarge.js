@@ -25,8 +25,18 @@ export class Enlarged {
     const button = (/** @type {string} */ text, /** @type {() => void} */ click) =>
       make("button", { type: "button", text, click });
     const close = button("Close", () => this.element.close());
-    const row = [button("Previous", () => this.step(0, -1)), button("Next", () => this.step(0, 1)), close];
-    const parts = [this.title, this.facts, this.canvas, this.value, make("div", { class: "row" }, row)];
+    const row = [
+      button("Previous", () => this.step(0, -1)),
+      button("Next", () => this.step(0, 1)),
+      close,
+    ];
+    const parts = [
+      this.title,
+      this.facts,
+      this.canvas,
+      this.value,
+      make("div", { class: "row" }, row),
+    ];
     const dialog = make("dialog", { class: "enlarged", "aria-label": "Feature map" }, parts);
     dialog.addEventListener("close", () => this.state.set({ layer: "" }));
     dialog.addEventListener("keydown", (event) => this.move(event));
@@ -75,12 +85,15 @@ export class Enlarged {
     const scale = scaleOf(values);
     drawMap(this.canvas, values, maps, scale);
     this.canvas.style.setProperty("--ratio", String(maps.width / maps.height));
-    const which = maps.isDense ? `${formatNumber(layer.values.length)} numbers` : `map ${channel + 1} of ${maps.count}`;
+    const which = maps.isDense
+      ? `${formatNumber(layer.values.length)} numbers`
+      : `map ${channel + 1} of ${maps.count}`;
     this.title.textContent = `${layer.name}, ${which}`;
     const range = `${formatNumber(scale.low)} to ${formatNumber(scale.high)}`;
     this.facts.replaceChildren(`${layer.kind} · from ${range} `, makeLegend(scale));
     this.canvas.setAttribute("aria-label", `${this.title.textContent}, from ${range}`);
-    this.value.textContent = maps.isDense || maps.height === 1 ? "" : `${maps.height} × ${maps.width}`;
+    this.value.textContent =
+      maps.isDense || maps.height === 1 ? "" : `${maps.height} × ${maps.width}`;
   }
 
   /** @param {PointerEvent} event */

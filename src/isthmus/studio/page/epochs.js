@@ -1,9 +1,10 @@
 /** The same test samples as the model of each kept epoch rebuilt or judged them. */
 
-/** @import { Column, Context, Manifest, Sample } from "./types.js" */
+/** @import { Classes } from "./chosen.js" */
+/** @import { Context, Manifest, Sample } from "./types.js" */
 
 import { formatShare, makeBars } from "./bars.js";
-import { categoryOf, classColumn } from "./chosen.js";
+import { categoryOf, findClasses, isolate } from "./chosen.js";
 import { make } from "./dom.js";
 import { paintMask } from "./masks.js";
 import { drawSample, makePicture } from "./picture.js";
@@ -19,18 +20,32 @@ export class Epochs {
     this.kept = [];
     /** @type {{row: number, answer: HTMLElement}[]} */
     this.samples = [];
-    /** @type {Column | null} */
+    /** @type {Classes | null} */
     this.classes = null;
     this.drawn = 0;
     this.timer = 0;
     this.key = "";
     this.title = make("h2", { text: "Epoch by epoch" });
-    this.slider = make("input", { type: "range", min: "0", step: "1", "aria-label": "Epoch", input: () => this.pick() });
+    this.slider = make("input", {
+      type: "range",
+      min: "0",
+      step: "1",
+      "aria-label": "Epoch",
+      input: () => this.pick(),
+    });
     this.output = make("output", { class: "epoch-number" });
-    this.play = make("button", { type: "button", text: "Play", "aria-pressed": "false", click: () => this.toggle() });
+    this.play = make("button", {
+      type: "button",
+      text: "Play",
+      "aria-pressed": "false",
+      click: () => this.toggle(),
+    });
     this.list = make("div", { class: "epoch-samples" });
     const row = make("div", { class: "row epoch-row" }, [this.play, this.slider, this.output]);
-    const hint = make("p", { class: "hint", text: "The same test samples, as the model of each epoch answered." });
+    const hint = make("p", {
+      class: "hint",
+      text: "The same test samples, as the model of each epoch answered.",
+    });
     this.element = make("section", {}, [this.title, hint, row, this.list]);
     state.on(["epoch"], () => this.show());
   }
@@ -47,7 +62,7 @@ export class Epochs {
     this.slider.max = String(this.kept.length - 1);
     const key = `${fingerprint} ${epochs.rows.join()}`;
     if (key !== this.key) {
-      this.classes = await classColumn(store);
+      this.classes = await findClasses(this.context);
       await this.makeSamples(await store.numbers(epochs.inputs), epochs.rows);
       this.key = key;
     }
@@ -82,7 +97,11 @@ export class Epochs {
       return picture;
     }
     const click = () => this.context.state.set({ sample: String(row) });
-    return make("button", { type: "button", class: "bare", "aria-label": "Choose this sample", click }, [picture]);
+    return make(
+      "button",
+      { type: "button", class: "bare", "aria-label": "Choose this sample", click },
+      [picture],
+    );
   }
 
   /** Return the place of the epoch that the state names; of the last one if it names none. */
@@ -144,16 +163,20 @@ export class Epochs {
     const known = columns.find(({ name }) => name === "predicted")?.names ?? [];
     const names = Array.from(shares, (_, i) => known[i] ?? String(i));
     const best = shares.indexOf(Math.max(...shares));
-    const truth = row >= 0 && classes?.kind === "category" ? (classes.names[categoryOf(classes, row)] ?? null) : null;
+    const truth =
+      row >= 0 && classes ? (classes.column.names[categoryOf(classes.column, row)] ?? null) : null;
     const isRight = truth === names[best];
-    const verdict = truth === null ? "" : isRight ? " ✓ right" : ` ✗ it is ${truth}`;
-    const text = `${names[best]} ${formatShare(shares[best])}${verdict}`;
-    const line = make("p", { class: truth === null ? "" : isRight ? "right" : "wrong", text, dir: "auto" });
+    const verdict = truth === null ? "" : isRight ? " ✓ right" : ` ✗ it is ${isolate(truth)}`;
+    const text = `${isolate(names[best])} ${formatShare(shares[best])}${verdict}`;
+    const line = make("p", { class: truth === null ? "" : isRight ? "right" : "wrong", text });
     return make("div", {}, [line, makeBars(shares, names, { limit: 3 })]);
   }
 
   pick() {
-    this.context.state.set({ epoch: String(this.kept[Number(this.slider.value)]) }, { isStep: false });
+    this.context.state.set(
+      { epoch: String(this.kept[Number(this.slider.value)]) },
+      { isStep: false },
+    );
   }
 
   toggle() {

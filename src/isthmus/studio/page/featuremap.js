@@ -53,7 +53,9 @@ export function scaleOf(values) {
 function brightest(values, zero, most) {
   const step = Math.max(1, Math.floor(values.length / SAMPLED));
   const count = Math.ceil(values.length / step);
-  const sizes = Float32Array.from({ length: count }, (_, i) => Math.abs(values[i * step] - zero)).sort();
+  const sizes = Float32Array.from({ length: count }, (_, i) =>
+    Math.abs(values[i * step] - zero),
+  ).sort();
   return Math.min(most, Math.max(sizes[Math.floor(MOST * (count - 1))], most / 3));
 }
 
@@ -77,8 +79,15 @@ export function describeScale({ low, high, from, to }) {
  */
 export function makeLegend(scale) {
   const { low, high, from, to } = scale;
-  const ends = [`${low < from ? "≤ " : ""}${formatNumber(from)}`, `${high > to ? "≥ " : ""}${formatNumber(to)}`];
-  const strip = make("span", { class: low < 0 ? "strip signed" : "strip", role: "img", "aria-label": describeScale(scale) });
+  const ends = [
+    `${low < from ? "≤ " : ""}${formatNumber(from)}`,
+    `${high > to ? "≥ " : ""}${formatNumber(to)}`,
+  ];
+  const strip = make("span", {
+    class: low < 0 ? "strip signed" : "strip",
+    role: "img",
+    "aria-label": describeScale(scale),
+  });
   return make("span", { class: "scale" }, [ends[0], strip, ends[1]]);
 }
 
@@ -107,7 +116,9 @@ export function mapsOf({ shape }) {
  */
 export function mapValues(layer, channel) {
   const { count, height, width } = mapsOf(layer);
-  return count === 1 ? layer.values : layer.values.subarray(channel * height * width, (channel + 1) * height * width);
+  return count === 1
+    ? layer.values
+    : layer.values.subarray(channel * height * width, (channel + 1) * height * width);
 }
 
 /**
@@ -146,7 +157,9 @@ const made = new Map();
 
 /** @param {boolean} isSigned */
 function shadesOf(isSigned) {
-  const shades = made.get(isSigned) ?? Array.from({ length: SHADES }, (_, i) => shade(i / (SHADES - 1), isSigned));
+  const shades =
+    made.get(isSigned) ??
+    Array.from({ length: SHADES }, (_, i) => shade(i / (SHADES - 1), isSigned));
   made.set(isSigned, shades);
   return shades;
 }

@@ -21,9 +21,11 @@ export class Floating {
     this.map = map;
     this.kind = kind;
     this.canvas = makePicture(kind, "");
-    this.element = make("div", { class: "floating", hidden: true, "aria-hidden": "true" }, [this.canvas]);
+    // The side says the same in words.
+    const hidden = { class: "floating", hidden: true, "aria-hidden": "true" };
+    this.element = make("div", hidden, [this.canvas]);
     this.element.classList.toggle("wide", kind.kind === "signal");
-    map.append(this.element); // the side says the same in words
+    map.append(this.element);
   }
 
   /**

@@ -55,7 +55,13 @@ export function stripAsPng(samples, kind) {
     context.drawImage(drawn(sample, kind), i * (width + GAP), 0, width, height);
   });
   return new Promise((resolve, reject) => {
-    context.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("No PNG could be made."))));
+    context.canvas.toBlob((blob) => {
+      if (blob) {
+        resolve(blob);
+      } else {
+        reject(new Error("This browser could not make a PNG; try fewer pictures."));
+      }
+    });
   });
 }
 

@@ -1,9 +1,9 @@
 /** The selected samples as a grid of pictures, and what is known of the chosen one. */
 
-/** @import { Column, Context, Panel } from "./types.js" */
+/** @import { Classes } from "./chosen.js" */
+/** @import { Context, Panel } from "./types.js" */
 
-import { chosenRow, classColor, classColumn, showSample } from "./chosen.js";
-import { categoryColor } from "./colors.js";
+import { chosenRow, classColor, findClasses, showSample } from "./chosen.js";
 import { formatNumber, make, saveFile } from "./dom.js";
 import { Grid } from "./grid.js";
 import { makeLazy } from "./lazy.js";
@@ -27,13 +27,24 @@ class Gallery {
     this.context = context;
     /** @type {Int32Array} */
     this.rows = new Int32Array(0);
-    /** @type {Column | null} */
+    /** @type {Classes | null} */
     this.classes = null;
     this.chosen = make("div", { class: "chosen" });
     this.count = make("h2", { class: "count", "aria-live": "polite" });
-    this.clear = make("button", { type: "button", text: "Clear", click: () => state.set({ select: "" }) });
-    this.save = make("button", { type: "button", text: "Save names", click: () => this.saveNames() });
-    this.sort = make("select", { "aria-label": "Sort by", change: () => state.set({ sort: this.sort.value }) });
+    this.clear = make("button", {
+      type: "button",
+      text: "Clear",
+      click: () => state.set({ select: "" }),
+    });
+    this.save = make("button", {
+      type: "button",
+      text: "Save names",
+      click: () => this.saveNames(),
+    });
+    this.sort = make("select", {
+      "aria-label": "Sort by",
+      change: () => state.set({ sort: this.sort.value }),
+    });
     this.counts = make("div", { class: "counts" });
     this.grid = new Grid(store, {
       label: "Selected samples",
@@ -53,25 +64,33 @@ class Gallery {
     selection.on(refresh);
     state.on(["sort"], refresh);
     store.on("manifest", refresh);
+    addEventListener("theme", refresh);
     state.on(["sample"], () => isOpen() && this.showChosen());
   }
 
   arrange() {
     const head = make("div", { class: "row spread" }, [this.count, this.clear]);
     const tools = make("div", { class: "row" }, [this.sort, this.save]);
-    return make("div", { class: "gallery" }, [this.chosen, head, tools, this.grid.element, this.counts]);
+    return make("div", { class: "gallery" }, [
+      this.chosen,
+      head,
+      tools,
+      this.grid.element,
+      this.counts,
+    ]);
   }
 
   /** @param {() => boolean} isLatest */
   async update(isLatest) {
     const { store, state, selection } = this.context;
     this.showChosen();
-    const [rows, classes] = await Promise.all([selection.rows(), classColumn(store)]);
+    const [rows, classes] = await Promise.all([selection.rows(), findClasses(this.context)]);
     const sorted = await this.sorted(rows);
     if (isLatest()) {
       [this.rows, this.classes] = [sorted, classes];
       const isAll = state.get("select") === "";
-      const all = rows.length === store.manifest.count ? "" : ` of ${formatNumber(store.manifest.count)}`;
+      const all =
+        rows.length === store.manifest.count ? "" : ` of ${formatNumber(store.manifest.count)}`;
       this.count.textContent = `${formatNumber(rows.length)}${all} ${isAll ? "shown" : "selected"}`;
       this.clear.hidden = isAll;
       this.save.disabled = rows.length === 0;
@@ -118,7 +137,9 @@ class Gallery {
       return;
     }
     const isLatest = () => chosenRow(this.context) === row;
-    showSample(this.context, this.chosen, row, isLatest).catch((error) => this.context.say(error.message));
+    showSample(this.context, this.chosen, row, isLatest).catch((error) =>
+      this.context.say(error.message),
+    );
   }
 
   /**
@@ -127,15 +148,17 @@ class Gallery {
    * @param {number} limit
    */
   showCounts(limit) {
-    const column = this.classes;
-    if (!column || column.kind !== "category") {
+    if (!this.classes) {
       this.counts.replaceChildren();
       return;
     }
+    const { column, colors } = this.classes;
     const counts = countCategories(this.rows, column);
     const found = [...counts.keys()].filter((i) => counts[i]).sort((a, b) => counts[b] - counts[a]);
     const most = found.length ? counts[found[0]] : 1;
-    const items = found.slice(0, limit).map((i) => countItem(column.names[i], counts[i], most, i));
+    const items = found
+      .slice(0, limit)
+      .map((i) => countItem(column.names[i], counts[i], most, colors[i]));
     const rest = found.length - items.length;
     const more = make("button", {
       type: "button",
@@ -143,7 +166,11 @@ class Gallery {
       click: () => this.showCounts(Infinity),
     });
     const title = make("h2", { text: "Classes" });
-    const list = make("ul", { class: "count-list", tabindex: "0", "aria-label": "Samples of each class" }, items);
+    const list = make(
+      "ul",
+      { class: "count-list", tabindex: "0", "aria-label": "Samples of each class" },
+      items,
+    );
     this.counts.replaceChildren(title, list, ...(rest > 0 ? [more] : []));
   }
 
@@ -162,12 +189,16 @@ class Gallery {
  * @param {string} name
  * @param {number} count
  * @param {number} most
- * @param {number} category
+ * @param {string} color
  */
-function countItem(name, count, most, category) {
+function countItem(name, count, most, color) {
   const bar = make("span", { class: "bar" });
   bar.style.width = `${(100 * count) / most}%`;
-  bar.style.background = categoryColor(category);
+  bar.style.background = color;
   const title = make("span", { class: "label", text: name, title: name, dir: "auto" });
-  return make("li", {}, [title, make("span", { class: "track" }, [bar]), make("span", { text: formatNumber(count) })]);
+  return make("li", {}, [
+    title,
+    make("span", { class: "track" }, [bar]),
+    make("span", { text: formatNumber(count) }),
+  ]);
 }

@@ -21,7 +21,10 @@ const DRIFT_LIMIT = 2;
 
 const PENDING = "…";
 
-const DISTANCE = { name: "Distance", meaning: "Distance from this code to the nearest code of a sample" };
+const DISTANCE = {
+  name: "Distance",
+  meaning: "Distance from this code to the nearest code of a sample",
+};
 const DRIFT = {
   name: "Drift",
   meaning: "Distance from this code to the code that the encoder finds in the decoded picture",
@@ -104,10 +107,8 @@ export class Gauge {
     const meters = make("div", { class: "meters" }, [this.distance.element, this.drift.element]);
     /** Holds what may stand beside the verdict. */
     this.head = make("div", { class: "gauge-head" }, [this.verdict]);
-    this.element = make("div", { class: "gauge", role: "group", "aria-label": "How far to trust it" }, [
-      this.head,
-      meters,
-    ]);
+    const group = { class: "gauge", role: "group", "aria-label": "How far to trust it" };
+    this.element = make("div", group, [this.head, meters]);
   }
 
   /**
@@ -141,15 +142,14 @@ class Meter {
     this.number = make("span", { class: "meter-number" });
     this.needle = make("span", { class: "meter-needle" });
     this.words = make("span", { class: "meter-words" });
-    this.bar = make(
-      "div",
-      { role: "meter", class: "meter", "aria-label": meaning, "aria-valuemin": "0", "aria-valuemax": "100" },
-      [this.needle],
-    );
+    const range = { "aria-valuemin": "0", "aria-valuemax": "100" };
+    const meter = { role: "meter", class: "meter", "aria-label": meaning, ...range };
+    this.bar = make("div", meter, [this.needle]);
     this.bar.style.setProperty("--like", `${like}%`);
     this.bar.style.setProperty("--between", `${between}%`);
     const label = make("span", { class: "meter-label" }, [`${name} `, this.number]);
-    this.element = make("div", { class: "meter-box", title: meaning }, [label, this.bar, this.words]);
+    const parts = [label, this.bar, this.words];
+    this.element = make("div", { class: "meter-box", title: meaning }, parts);
     this.clear();
   }
 
@@ -193,7 +193,8 @@ function describe(value, quantiles, percent) {
     return value === 0 ? "the code of a sample" : `more than ${percent.toFixed(0)}% of samples`;
   }
   const times = value / (largest || 1);
-  return times < 1.05 ? "the largest of samples" : `${formatNumber(Number(times.toPrecision(2)))} × the largest of samples`;
+  const factor = times < 1.05 ? "" : `${formatNumber(Number(times.toPrecision(2)))} × `;
+  return `${factor}the largest of samples`;
 }
 
 /**

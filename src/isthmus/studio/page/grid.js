@@ -6,6 +6,7 @@
 
 /** @import { Store } from "./store.js" */
 
+import { isolate } from "./chosen.js";
 import { drawingContext, make, onceAFrame } from "./dom.js";
 
 const GAP = 6;
@@ -20,8 +21,8 @@ const MAX_HEIGHT = 8_000_000; // pixels; browsers cut off elements that are seve
  * @property {(row: number) => void} hover gets -1 when no sample is under the pointer
  * @property {(row: number) => string} [color] of the frame
  * @property {(row: number, position: number) => string} [caption] below the picture
- * @property {(context: CanvasRenderingContext2D, row: number) => boolean} [draw] draws a picture, or
- *   returns false where it is not here yet; by default the thumbnail
+ * @property {(context: CanvasRenderingContext2D, row: number) => boolean} [draw] draws a picture
+ *   and returns true, or false where it is not here yet; by default the thumbnail
  * @property {number} [enlarge] how much larger than usual the pictures are
  */
 
@@ -160,7 +161,7 @@ export class Grid {
     const caption = options.caption?.(row, position);
     const tile = make("div", { class: "tile", role: "option", id: `${this.id}-${position}` }, [
       canvas,
-      ...(caption === undefined ? [] : [make("span", { text: caption, title: caption, dir: "auto" })]),
+      ...(caption === undefined ? [] : [make("span", { text: caption, dir: "ltr" })]),
     ]);
     this.describe(tile, row, position, caption ?? "");
     this.tiles.set(position, tile);
@@ -183,7 +184,7 @@ export class Grid {
     tile.setAttribute("aria-label", caption || `sample ${row}`);
     this.store.names([row]).then(
       ([name]) => {
-        tile.setAttribute("aria-label", caption ? `${name}, ${caption}` : name);
+        tile.setAttribute("aria-label", caption ? `${isolate(name)}, ${caption}` : name);
         tile.title = tile.getAttribute("aria-label") ?? "";
       },
       () => undefined, // a name that cannot be read leaves the row's number
@@ -209,8 +210,9 @@ export class Grid {
     if (!tile.dataset.drawn) {
       const canvas = /** @type {HTMLCanvasElement} */ (tile.firstChild);
       const { width, height } = canvas;
-      const draw = this.options.draw ?? ((context, row) =>
-        this.store.drawThumbnail(context, row, [0, 0, width, height]));
+      const draw =
+        this.options.draw ??
+        ((context, row) => this.store.drawThumbnail(context, row, [0, 0, width, height]));
       tile.dataset.drawn = draw(drawingContext(canvas), Number(tile.dataset.row)) ? "true" : "";
     }
   }
@@ -264,8 +266,14 @@ export class Grid {
     const page = columns * Math.max(1, Math.floor(this.element.clientHeight / step));
     /** @type {Record<string, number>} */
     const steps = {
-      ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns,
-      PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity,
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: columns,
+      ArrowUp: -columns,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
     };
     return key in steps ? this.active + steps[key] : null;
   }

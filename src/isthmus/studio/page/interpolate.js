@@ -3,7 +3,9 @@
 /** Of the sine of an angle; below, two codes are parallel and define no plane to rotate in. */
 const MIN_SINE = 1e-6;
 
-/** @typedef {(a: ArrayLike<number>, b: ArrayLike<number>, share: number) => number[]} PathFunction */
+/** @typedef {ArrayLike<number>} Code */
+
+/** @typedef {(a: Code, b: Code, share: number) => number[]} PathFunction */
 
 /** @type {Record<string, PathFunction>} */
 export const PATHS = { linear, spherical };
@@ -73,7 +75,8 @@ export function alongLine(points, steps) {
     lengths.push(lengths[i - 1] + Math.hypot(b[0] - a[0], b[1] - a[1]));
   }
   const total = lengths[lengths.length - 1];
-  return Array.from({ length: steps }, (_, i) => onLine(points, lengths, (total * i) / (steps - 1)));
+  const step = total / (steps - 1);
+  return Array.from({ length: steps }, (_, i) => onLine(points, lengths, step * i));
 }
 
 /**

@@ -25,7 +25,12 @@ export class LayerView {
     this.maps = make("div", { class: "maps" });
     this.all = make("button", { type: "button", hidden: true, click: () => this.showAll() });
     this.maps.addEventListener("keydown", (event) => this.moveFocus(event));
-    this.element = make("section", { class: "layer" }, [this.title, this.facts, this.maps, this.all]);
+    this.element = make("section", { class: "layer" }, [
+      this.title,
+      this.facts,
+      this.maps,
+      this.all,
+    ]);
   }
 
   /**
@@ -36,7 +41,10 @@ export class LayerView {
   show(layer) {
     this.layer = layer;
     this.isDrawn = false;
-    this.title.replaceChildren(layer.name, make("span", { class: "quiet", text: ` ${layer.kind}` }));
+    this.title.replaceChildren(
+      layer.name,
+      make("span", { class: "quiet", text: ` ${layer.kind}` }),
+    );
     this.makeMaps();
     this.draw();
   }
@@ -73,7 +81,10 @@ export class LayerView {
     [...this.maps.children].forEach((map, channel) => {
       const canvas = /** @type {HTMLCanvasElement} */ (map.firstChild);
       [canvas.width, canvas.height] = [width, height]; // so that nothing moves when it is drawn
-      map.setAttribute("aria-label", isDense ? `${layer.name}, enlarge` : `${layer.name}, map ${channel + 1} of ${count}`);
+      map.setAttribute(
+        "aria-label",
+        isDense ? `${layer.name}, enlarge` : `${layer.name}, map ${channel + 1} of ${count}`,
+      );
     });
     this.maps.classList.toggle("dense", isDense);
     this.maps.classList.toggle("strips", !isDense && height === 1);
@@ -86,7 +97,12 @@ export class LayerView {
   makeMap(channel) {
     return make(
       "button",
-      { type: "button", class: "map", tabindex: channel ? "-1" : "0", click: () => this.enlarge(channel) },
+      {
+        type: "button",
+        class: "map",
+        tabindex: channel ? "-1" : "0",
+        click: () => this.enlarge(channel),
+      },
       [make("canvas")],
     );
   }

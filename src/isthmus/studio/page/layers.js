@@ -31,7 +31,9 @@ class Layers {
     this.answer = make("div", {});
     this.list = make("div", {});
     this.enlarged = new Enlarged(state);
-    this.observer = new IntersectionObserver((entries) => this.see(entries), { rootMargin: "200px" });
+    this.observer = new IntersectionObserver((entries) => this.see(entries), {
+      rootMargin: "200px",
+    });
     const { panel, refresh } = makeLazy({
       name: "layers",
       title: "Layers",
@@ -55,7 +57,9 @@ class Layers {
     await this.showHead(row, isLatest);
     const { layers, isExact } = await this.read(row);
     if (isLatest()) {
-      this.note.textContent = isExact ? "" : "Computed from a compressed thumbnail, so values differ a little.";
+      this.note.textContent = isExact
+        ? ""
+        : "Computed from a compressed thumbnail, so values differ a little.";
       this.showAnswer(layers);
       this.show(layers);
     }
@@ -105,7 +109,12 @@ class Layers {
     const names = manifest.columns.find(({ name }) => name === "predicted")?.names ?? [];
     const last = layers.at(-1);
     this.answer.replaceChildren();
-    if (manifest.task === "classify" && last && last.values.length === names.length && names.length > 1) {
+    if (
+      manifest.task === "classify" &&
+      last &&
+      last.values.length === names.length &&
+      names.length > 1
+    ) {
       const shares = /softmax/i.test(last.kind) ? last.values : softmax(last.values);
       this.answer.append(make("h2", { text: "Probabilities" }), makeBars(shares, names));
     }

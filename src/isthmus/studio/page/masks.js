@@ -1,4 +1,4 @@
-/** Masks of a segmenter over its images: the true ones, the predicted ones, and where they differ. */
+/** Masks of a segmenter over its images: true ones, predicted ones, and where they differ. */
 
 /** @import { Context, Panel, Sample } from "./types.js" */
 /** @import { Store } from "./store.js" */
@@ -53,7 +53,12 @@ class Masks {
     this.pictures = make("div", { class: "row pair" });
     this.buttons = make("div", { class: "row", role: "group", "aria-label": "Masks" });
     this.opacity = make("input", {
-      type: "range", min: "0", max: "1", step: "0.05", value: OPACITY, "aria-label": "Opacity of the masks",
+      type: "range",
+      min: "0",
+      max: "1",
+      step: "0.05",
+      value: OPACITY,
+      "aria-label": "Opacity of the masks",
       input: () => this.redraw(),
     });
     this.legend = make("ul", { class: "mask-legend", "aria-label": "Classes of the masks" });
@@ -113,18 +118,23 @@ class Masks {
     const { masks } = this.context.store.manifest;
     const [truth, prediction] = [Boolean(masks?.pattern), Boolean(masks?.predicted)];
     const known = { truth, prediction, difference: truth && prediction };
-    return /** @type {Layer[]} */ (["truth", "prediction", "difference"]).filter((layer) => known[layer]);
+    return /** @type {Layer[]} */ (["truth", "prediction", "difference"]).filter(
+      (layer) => known[layer],
+    );
   }
 
   listLayers() {
     const layers = this.layers();
     this.layer = layers.includes(this.layer) ? this.layer : (layers[0] ?? "prediction");
-    const buttons = layers.map((layer) => make("button", {
-      type: "button",
-      text: layer === "truth" ? "Ground truth" : layer === "prediction" ? "Prediction" : "Difference",
-      "aria-pressed": String(layer === this.layer),
-      click: () => this.pick(layer),
-    }));
+    const buttons = layers.map((layer) =>
+      make("button", {
+        type: "button",
+        text:
+          layer === "truth" ? "Ground truth" : layer === "prediction" ? "Prediction" : "Difference",
+        "aria-pressed": String(layer === this.layer),
+        click: () => this.pick(layer),
+      }),
+    );
     this.buttons.replaceChildren(...buttons);
   }
 
@@ -132,7 +142,9 @@ class Masks {
   pick(layer) {
     this.layer = layer;
     const names = this.layers();
-    [...this.buttons.children].forEach((button, i) => button.setAttribute("aria-pressed", String(names[i] === layer)));
+    [...this.buttons.children].forEach((button, i) =>
+      button.setAttribute("aria-pressed", String(names[i] === layer)),
+    );
     this.redraw();
   }
 
@@ -160,17 +172,30 @@ class Masks {
     this.grid.mark(row);
     this.pictures.replaceChildren();
     if (row < 0) {
-      this.chosen.replaceChildren(make("p", { class: "hint", text: "Click a sample to see its masks." }));
+      this.chosen.replaceChildren(
+        make("p", { class: "hint", text: "Click a sample to see its masks." }),
+      );
       return;
     }
-    showSample(this.context, this.chosen, row, () => chosenRow(this.context) === row)
-      .catch((error) => say(error.message));
+    showSample(this.context, this.chosen, row, () => chosenRow(this.context) === row).catch(
+      (error) => say(error.message),
+    );
     const { width, height } = store.manifest.thumbs;
-    this.pictures.replaceChildren(...this.layers().map((layer) => {
-      const canvas = make("canvas", { class: "thumbnail large", role: "img", "aria-label": layer, "data-layer": layer });
-      [canvas.width, canvas.height] = [width, height];
-      return make("figure", {}, [canvas, make("figcaption", { text: layer === "truth" ? "ground truth" : layer })]);
-    }));
+    this.pictures.replaceChildren(
+      ...this.layers().map((layer) => {
+        const canvas = make("canvas", {
+          class: "thumbnail large",
+          role: "img",
+          "aria-label": layer,
+          "data-layer": layer,
+        });
+        [canvas.width, canvas.height] = [width, height];
+        return make("figure", {}, [
+          canvas,
+          make("figcaption", { text: layer === "truth" ? "ground truth" : layer }),
+        ]);
+      }),
+    );
     this.drawPictures();
   }
 
@@ -200,7 +225,12 @@ function drawOver(store, context, row, layer, opacity) {
   if (!masks || row < 0) {
     return true;
   }
-  const wanted = layer === "truth" ? [masks.pattern] : layer === "prediction" ? [masks.predicted] : [masks.pattern, masks.predicted];
+  const wanted =
+    layer === "truth"
+      ? [masks.pattern]
+      : layer === "prediction"
+        ? [masks.predicted]
+        : [masks.pattern, masks.predicted];
   const box = /** @type {[number, number, number, number]} */ ([0, 0, thumbs.width, thumbs.height]);
   const sheets = wanted.map((pattern) => cellOf(store, row, pattern));
   const isDrawn = store.drawThumbnail(context, row, box);
@@ -225,7 +255,9 @@ function cellOf(store, row, pattern) {
   const { width, height } = store.manifest.thumbs;
   const canvas = make("canvas");
   [canvas.width, canvas.height] = [width, height];
-  return store.drawThumbnail(drawingContext(canvas), row, [0, 0, width, height], pattern) ? canvas : null;
+  return store.drawThumbnail(drawingContext(canvas), row, [0, 0, width, height], pattern)
+    ? canvas
+    : null;
 }
 
 /**

@@ -54,7 +54,8 @@ export function makeMorph(context) {
   addEventListener("theme", () => panel.redraw());
   map.on("click", ({ row }) => panel.take(row));
   map.on("path", (points) => panel.follow(points));
-  return { name: "morph", title: "Morph", element: panel.element, show: () => panel.open(), hide: () => panel.close() };
+  const [show, hide] = [() => panel.open(), () => panel.close()];
+  return { name: "morph", title: "Morph", element: panel.element, show, hide };
 }
 
 class Morph {
@@ -76,12 +77,14 @@ class Morph {
     this.strip = make("div", { class: "morph-strip" });
     this.strip.classList.toggle("wide", sample.kind === "signal");
     this.result = make("div", { hidden: true }, [this.strip, this.film.element, this.makeSaving()]);
+    const removeRoute = () => context.state.set({ route: "" });
     this.routeNote = make("div", { class: "row", hidden: true }, [
       make("p", { text: "Along the path drawn on the map" }),
-      make("button", { type: "button", text: "Remove path", click: () => context.state.set({ route: "" }) }),
+      make("button", { type: "button", text: "Remove path", click: removeRoute }),
     ]);
     this.paths = this.makePaths();
-    this.swapButton = make("button", { type: "button", text: "Swap", click: () => this.ends.swap() });
+    const swap = () => this.ends.swap();
+    this.swapButton = make("button", { type: "button", text: "Swap", click: swap });
     this.element = make("div", { class: "morph" }, [
       this.routeNote,
       this.ends.element,
@@ -124,9 +127,10 @@ class Morph {
   makeSaving() {
     const attempt = (/** @type {() => Promise<void>} */ save) => () =>
       void save().catch((error) => this.context.say(error.message));
+    const [gif, strip] = [attempt(() => this.saveGif()), attempt(() => this.saveStrip())];
     return make("div", { class: "row" }, [
-      make("button", { type: "button", text: "Save GIF", click: attempt(() => this.saveGif()) }),
-      make("button", { type: "button", text: "Save strip as PNG", click: attempt(() => this.saveStrip()) }),
+      make("button", { type: "button", text: "Save GIF", click: gif }),
+      make("button", { type: "button", text: "Save strip as PNG", click: strip }),
     ]);
   }
 
@@ -213,7 +217,7 @@ class Morph {
     const { place, state, store } = this.context;
     const route = state.numbers("route");
     if (route.length >= 4) {
-      const line = route.flatMap((x, i) => (i % 2 ? [] : [/** @type {Point} */ ([x, route[i + 1]])]));
+      const line = toPoints(route);
       const codes = async (/** @type {number} */ steps) =>
         join(await Promise.all(alongLine(line, steps).map(([x, y]) => place.codeAt(x, y))));
       return { codes, rows: [], line, title: `path-${place.entry.method}` };
@@ -227,8 +231,8 @@ class Morph {
     const path = this.path;
     const codes = async (/** @type {number} */ steps) =>
       interpolate(both.slice(0, size), both.slice(size), steps, path);
-    const names = await store.names([a, b]);
-    return { codes, rows: [a, b], line: null, title: `${names.map(fileWord).join("-to-")}-${path}` };
+    const names = (await store.names([a, b])).map(fileWord);
+    return { codes, rows: [a, b], line: null, title: `${names.join("-to-")}-${path}` };
   }
 
   /**
@@ -242,7 +246,8 @@ class Morph {
     }
     const { sample: kind } = this.context.store.manifest;
     this.samples = samples;
-    const pictures = samples.map((_, i) => makePicture(kind, `Picture ${i + 1} of ${samples.length}`));
+    const label = (/** @type {number} */ i) => `Picture ${i + 1} of ${samples.length}`;
+    const pictures = samples.map((_, i) => makePicture(kind, label(i)));
     this.strip.replaceChildren(...pictures);
     this.redraw();
   }
@@ -319,13 +324,15 @@ class Morph {
    * @param {Point[]} points
    */
   markWay(rows, points) {
-    this.context.map.setMarks("morph", rows.length + points.length ? { rows, points, line: true } : null);
+    const isEmpty = rows.length + points.length === 0;
+    this.context.map.setMarks("morph", isEmpty ? null : { rows, points, line: true });
   }
 
   /** @param {number} frame */
   markFrame(frame) {
     const place = this.places[frame];
-    this.context.map.setMarks("film", this.isOpen && place ? { points: [place], large: true } : null);
+    const isShown = this.isOpen && place;
+    this.context.map.setMarks("film", isShown ? { points: [place], large: true } : null);
   }
 
   async saveGif() {
@@ -349,6 +356,15 @@ class Morph {
  */
 function everyFew(places) {
   return places.filter((_, i) => i % MARK_EVERY === 0);
+}
+
+/**
+ * @param {number[]} numbers x, y, x, y, …
+ * @returns {Point[]}
+ */
+function toPoints(numbers) {
+  const count = Math.floor(numbers.length / 2);
+  return Array.from({ length: count }, (_, i) => [numbers[2 * i], numbers[2 * i + 1]]);
 }
 
 /** @param {Float32Array[]} codes */

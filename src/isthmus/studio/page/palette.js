@@ -51,9 +51,10 @@ function exactPalette(images) {
     }
   }
   const colors = Array.from(places.keys(), (key) => [key >> 16, (key >> 8) & 255, key & 255]);
-  const indexOf = (/** @type {number} */ red, /** @type {number} */ green, /** @type {number} */ blue) =>
-    places.get((red << 16) | (green << 8) | blue) ?? 0;
-  return { colors, indexOf };
+  return {
+    colors,
+    indexOf: (red, green, blue) => places.get((red << 16) | (green << 8) | blue) ?? 0,
+  };
 }
 
 /**
@@ -78,7 +79,8 @@ function cutPalette(images) {
   const colors = boxes.map((box) => meanColor(box, sums));
   const lookup = new Uint8Array(CELLS);
   for (const cell of used) {
-    lookup[cell] = nearestColor(colors, [0, 1, 2].map((color) => sums[3 * cell + color] / counts[cell]));
+    const mean = [0, 1, 2].map((color) => sums[3 * cell + color] / counts[cell]);
+    lookup[cell] = nearestColor(colors, mean);
   }
   return { colors, indexOf: (red, green, blue) => lookup[cellOf(red, green, blue)] };
 }

@@ -202,7 +202,8 @@ export class Place {
     if (!codes.in_page) {
       return { rows, points, codes: null };
     }
-    return { rows, points, codes: rows ? await this.store.codesOf(rows) : await this.store.numbers(codes.file) };
+    const own = rows ? this.store.codesOf(rows) : this.store.numbers(codes.file);
+    return { rows, points, codes: await own };
   }
 }
 

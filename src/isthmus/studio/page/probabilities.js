@@ -20,7 +20,8 @@ export async function probabilitiesOf({ store, engine }, row) {
   try {
     const { sample } = await store.sample(row);
     const values = await engine.predict(sample);
-    const pairs = Array.from(values, (value, i) => /** @type {[string, number]} */ ([names[i], value]));
+    /** @type {[string, number][]} */
+    const pairs = Array.from(values, (value, i) => [names[i], value]);
     return pairs.sort((a, b) => b[1] - a[1]).slice(0, SHOWN);
   } catch {
     const confidence = await store.column("confidence"); // what was stored of the prediction

@@ -1,9 +1,10 @@
 /** Similar samples of a sample, or of a picture that is dropped on the page, pasted or chosen. */
 
-/** @import { Column, Context, Panel } from "./types.js" */
+/** @import { Classes } from "./chosen.js" */
+/** @import { Context, Panel } from "./types.js" */
 /** @import { Picture } from "./encode.js" */
 
-import { chosenRow, classColor, classColumn, showSample } from "./chosen.js";
+import { chosenRow, classColor, findClasses, showSample } from "./chosen.js";
 import { formatNumber, make } from "./dom.js";
 import { listenForPictures, makeFileButton } from "./drop.js";
 import { encodePicture, reconstruct, whyNoPictures } from "./encode.js";
@@ -33,12 +34,18 @@ class Search {
     this.isOfPicture = false;
     /** @type {number[]} */
     this.distances = [];
-    /** @type {Column | null} */
+    /** @type {Classes | null} */
     this.classes = null;
     this.query = make("div", { class: "chosen query" });
     this.again = make("button", { type: "button", hidden: true, click: () => this.ask(true) });
-    this.filter = make("select", { "aria-label": "Search only", change: () => state.set({ filter: this.filter.value }) });
-    this.count = make("select", { "aria-label": "Number of neighbors", change: () => state.set({ k: this.count.value }) });
+    this.filter = make("select", {
+      "aria-label": "Search only",
+      change: () => state.set({ filter: this.filter.value }),
+    });
+    this.count = make("select", {
+      "aria-label": "Number of neighbors",
+      change: () => state.set({ k: this.count.value }),
+    });
     this.note = make("p", { class: "hint", "aria-live": "polite" });
     this.grid = this.makeGrid();
     const { panel, refresh } = makeLazy({
@@ -54,6 +61,7 @@ class Search {
     state.on(["sample"], () => this.ask(false));
     state.on(["filter", "k", "map"], refresh);
     store.on("manifest", refresh);
+    addEventListener("theme", refresh);
     listenForPictures((file) => this.take(file), say);
   }
 
@@ -73,7 +81,13 @@ class Search {
     const pictures = make("div", { class: "row" }, [file, this.again]);
     pictures.hidden = whyNoPictures(this.context) !== "";
     const tools = make("div", { class: "row" }, [this.count, this.filter]);
-    return make("div", { class: "search" }, [this.query, pictures, tools, this.note, this.grid.element]);
+    return make("div", { class: "search" }, [
+      this.query,
+      pictures,
+      tools,
+      this.note,
+      this.grid.element,
+    ]);
   }
 
   /**
@@ -109,7 +123,7 @@ class Search {
   /** @param {() => boolean} isLatest */
   async update(isLatest) {
     const { store } = this.context;
-    this.classes = await classColumn(store);
+    this.classes = await findClasses(this.context);
     this.listChoices();
     this.again.hidden = this.picture === null || this.isOfPicture;
     this.again.textContent = `Back to ${this.picture?.name}`;
@@ -129,10 +143,11 @@ class Search {
     const { state } = this.context;
     const k = this.k();
     const counts = [...new Set([...COUNTS, k])].sort((a, b) => a - b);
-    const option = (/** @type {string} */ value, /** @type {string} */ text) => make("option", { value, text });
+    const option = (/** @type {string} */ value, /** @type {string} */ text) =>
+      make("option", { value, text });
     this.count.replaceChildren(...counts.map((count) => option(String(count), `${count} nearest`)));
     this.count.value = String(k);
-    const names = this.classes?.kind === "category" ? this.classes.names : [];
+    const names = this.classes?.column.names ?? [];
     this.filter.hidden = names.length === 0;
     if (this.filter.options.length !== names.length + 1) {
       const classes = names.map((name, i) => option(String(i), shorten(name)));
@@ -150,7 +165,7 @@ class Search {
   /** Return the class that is searched, or -1 for all. */
   category() {
     const [category = -1] = this.context.state.numbers("filter");
-    const names = this.classes?.kind === "category" ? this.classes.names : [];
+    const names = this.classes?.column.names ?? [];
     return Number.isInteger(category) && category < names.length ? category : -1;
   }
 
@@ -185,7 +200,10 @@ class Search {
   async search(code, row, isLatest) {
     const { store, map, place } = this.context;
     const category = this.category();
-    const { rows, distances } = await findSimilar(this.context, code, this.k(), { category, except: row });
+    const { rows, distances } = await findSimilar(this.context, code, this.k(), {
+      category,
+      except: row,
+    });
     if (!isLatest()) {
       return;
     }

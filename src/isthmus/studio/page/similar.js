@@ -16,8 +16,8 @@ import { ask } from "./files.js";
  * @param {Context} context
  * @param {Float32Array} code
  * @param {number} k
- * @param {{category?: number, except?: number}} [options] the only class that is searched, and the row
- *   of a sample that is not its own neighbor
+ * @param {{category?: number, except?: number}} [options] the only class that is searched, and the
+ *   row of a sample that is not its own neighbor
  * @returns {Promise<Neighbors>}
  */
 export async function findSimilar(context, code, k, { category = -1, except = -1 } = {}) {

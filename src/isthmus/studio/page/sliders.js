@@ -66,16 +66,14 @@ class Sliders {
   }
 
   build() {
-    const group = (/** @type {string} */ title, /** @type {Node[]} */ content, /** @type {boolean} */ open) =>
-      make("details", { class: "slider-group", open }, [make("summary", { text: title }), ...content]);
     const { code_size: size } = this.context.store.manifest;
     const isShort = size <= FIRST;
     const more = make("div", { class: "row" }, isShort ? [] : [this.allButton, this.find]);
     return make("div", { class: "sliders-panel" }, [
       make("div", { class: "row slider-start" }, [this.start, this.resetButton]),
-      group("Principal axes of the codes", [this.axesSlot], true),
-      group("From one group to another", [this.directions.element], true),
-      group("Numbers of the code", [this.numbersSlot, more], isShort),
+      makeGroup("Principal axes of the codes", [this.axesSlot], true),
+      makeGroup("From one group to another", [this.directions.element], true),
+      makeGroup("Numbers of the code", [this.numbersSlot, more], isShort),
     ]);
   }
 
@@ -158,7 +156,8 @@ class Sliders {
   }
 
   showAll() {
-    this.order?.filter((index) => !this.numbers.has(index)).forEach((index) => this.addNumber(index));
+    const missing = this.order?.filter((index) => !this.numbers.has(index));
+    missing?.forEach((index) => this.addNumber(index));
     this.allButton.hidden = true;
   }
 
@@ -258,6 +257,16 @@ class Sliders {
  */
 function rangesOf({ code_statistics: { low, high, mean, axes } }) {
   return JSON.stringify([low, high, mean, axes]);
+}
+
+/**
+ * @param {string} title
+ * @param {Node[]} content
+ * @param {boolean} open
+ */
+function makeGroup(title, content, open) {
+  const summary = make("summary", { text: title });
+  return make("details", { class: "slider-group", open }, [summary, ...content]);
 }
 
 /** @param {(index: number) => void} find */

@@ -18,7 +18,8 @@
  */
 export function findSubject(state, hover, size) {
   if (hover) {
-    return hover.row < 0 ? { kind: "place", x: hover.x, y: hover.y } : { kind: "sample", row: hover.row };
+    const { x, y, row } = hover;
+    return row < 0 ? { kind: "place", x, y } : { kind: "sample", row };
   }
   return chosenSubject(state, size);
 }

@@ -33,16 +33,27 @@ class Training {
     /** @type {Map<string, Chart>} */
     this.charts = new Map();
     this.status = make("p", { class: "training-status", role: "status" });
-    this.log = make("button", { type: "button", text: "Log scale", "aria-pressed": "false", click: () => this.toggleLog() });
+    this.log = make("button", {
+      type: "button",
+      text: "Log scale",
+      "aria-pressed": "false",
+      click: () => this.toggleLog(),
+    });
     this.curves = make("div", {});
     this.table = make("table", {});
     this.numbers = make("details", { toggle: () => this.writeTable() }, [
       make("summary", { text: "All numbers" }),
-      make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "History" }, [this.table]),
+      make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "History" }, [
+        this.table,
+      ]),
     ]);
     this.epochs = new Epochs(context);
     const element = make("div", { class: "training" }, [
-      this.status, this.log, this.curves, this.numbers, this.epochs.element,
+      this.status,
+      this.log,
+      this.curves,
+      this.numbers,
+      this.epochs.element,
     ]);
     const { panel, refresh } = makeLazy({
       name: "training",
@@ -115,7 +126,9 @@ class Training {
 
   /** @param {string} name */
   addChart(name) {
-    const chart = new Chart(titleOf(name), (index) => this.charts.forEach((one) => one.read(index)));
+    const chart = new Chart(titleOf(name), (index) =>
+      this.charts.forEach((one) => one.read(index)),
+    );
     this.charts.set(name, chart);
     this.curves.append(chart.element);
     return chart;
@@ -128,8 +141,18 @@ class Training {
       return;
     }
     const keys = [...new Set(lines.flatMap((line) => Object.keys(line)))];
-    const head = make("tr", {}, keys.map((key) => make("th", { scope: "col", text: key.replaceAll("_", " ") })));
-    const rows = lines.map((line) => make("tr", {}, keys.map((key) => make("td", { text: formatCell(line[key]) }))));
+    const head = make(
+      "tr",
+      {},
+      keys.map((key) => make("th", { scope: "col", text: key.replaceAll("_", " ") })),
+    );
+    const rows = lines.map((line) =>
+      make(
+        "tr",
+        {},
+        keys.map((key) => make("td", { text: formatCell(line[key]) })),
+      ),
+    );
     this.table.replaceChildren(make("thead", {}, [head]), make("tbody", {}, rows));
   }
 }
@@ -141,13 +164,17 @@ class Training {
  * @returns {Map<string, Curve[]>}
  */
 function groupCurves(lines) {
-  const keys = [...new Set(lines.flatMap((line) => Object.keys(line)))].filter((key) => !NO_CURVES.includes(key));
+  const keys = [...new Set(lines.flatMap((line) => Object.keys(line)))].filter(
+    (key) => !NO_CURVES.includes(key),
+  );
   const names = [...new Set(keys.map((key) => key.replace("validation_", "")))];
   names.sort((a, b) => rank(a) - rank(b));
-  return new Map(names.map((name) => {
-    const own = keys.filter((key) => key === name || key === `validation_${name}`).sort();
-    return [name, own.map((key) => curve(key, lines))];
-  }));
+  return new Map(
+    names.map((name) => {
+      const own = keys.filter((key) => key === name || key === `validation_${name}`).sort();
+      return [name, own.map((key) => curve(key, lines))];
+    }),
+  );
 }
 
 /** Loss comes first, the learning rate last. */
@@ -202,7 +229,9 @@ function describeProgress(epoch, epochs, isTraining) {
   if (isTraining) {
     return `Training now: epoch ${formatNumber(epoch)} of ${formatNumber(epochs)}`;
   }
-  return of ? `Stopped after ${formatNumber(epoch)}${of} epochs` : `Trained for ${formatNumber(epoch)} epochs`;
+  return of
+    ? `Stopped after ${formatNumber(epoch)}${of} epochs`
+    : `Trained for ${formatNumber(epoch)} epochs`;
 }
 
 /**
