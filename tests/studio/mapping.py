@@ -37,7 +37,7 @@ def read_map(page: Any, method: str = "pca") -> NDArray[np.float64]:
 def read_state(page: Any, key: str) -> str:
     """Return what the link says of a key, once the view has come to rest."""
     page.evaluate(SETTLED)
-    return parse_qs(page.evaluate("location.hash.slice(1)")).get(key, [""])[0]
+    return str(parse_qs(page.evaluate("location.hash.slice(1)")).get(key, [""])[0])
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,22 @@ export function toPoints(numbers) {
   ]);
 }
 
+/**
+ * Return the corners of a rectangle that was drawn from its first point to its last.
+ *
+ * @param {Point[]} points
+ * @returns {Point[]}
+ */
+export function rectangleOf(points) {
+  const [[x0, y0], [x1, y1]] = [points[0], points[points.length - 1]];
+  return [
+    [x0, y0],
+    [x1, y0],
+    [x1, y1],
+    [x0, y1],
+  ];
+}
+
 /** @param {Point[]} points */
 export function writePoints(points) {
   const digits = Math.max(0, Math.min(20, Math.ceil(3.3 - Math.log10(sizeOf(points) || 1))));

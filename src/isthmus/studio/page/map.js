@@ -9,7 +9,7 @@
 /** @import { Store } from "./store.js" */
 /** @import { Hover, MapEntry, Marks } from "./types.js" */
 
-import { simplify } from "./area.js";
+import { rectangleOf, simplify } from "./area.js";
 import {
   coloringColumn,
   currentTheme,
@@ -19,12 +19,11 @@ import {
   toPalette,
   toPixel,
 } from "./colors.js";
-import { byId, drawingContext, formatNumber, make, onceAFrame } from "./dom.js";
+import { byId, formatNumber, make, onceAFrame } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { listenToKeys } from "./keys.js";
-import { Overlay } from "./overlay.js";
 import { Plot } from "./plot.js";
-import { Thumbnails } from "./thumbnails.js";
+import { Scene } from "./scene.js";
 import { View } from "./view.js";
 
 /** @typedef {"hover" | "leave" | "click" | "path" | "view" | "colors"} MapEvent */
@@ -52,8 +51,6 @@ export class MapView {
     this.say = say;
     /** @type {{event: MapEvent, listener: (detail: any) => void}[]} */
     this.listeners = [];
-    /** @type {Map<string, Marks>} */
-    this.marks = new Map();
     /** @type {MapEntry | null} */
     this.entry = null;
     this.positions = /** @type {Float32Array} */ (new Float32Array(0));
@@ -73,8 +70,6 @@ export class MapView {
     this.coloring = null;
     /** @type {string[]} color of each level */
     this.colors = [];
-    /** @type {Int32Array | null} rows in view, if they are few */
-    this.inView = null;
     /** @type {{from: View, start: number} | null} */
     this.motion = null;
     /** @type {{x: number, y: number, row: number, isKeyboard: boolean} | null} */
@@ -88,13 +83,12 @@ export class MapView {
     this.element = byId("map");
     this.plot = new Plot((drawn, frame) => this.showFrame(drawn, frame));
     this.canvas = makeOverlayCanvas();
-    this.overlay = new Overlay(drawingContext(this.canvas));
-    this.thumbnails = new Thumbnails(store);
+    this.scene = new Scene(this, this.canvas);
     this.summary = make("p", { class: "unseen", "aria-live": "polite", id: "map-summary" });
     const keys = make("p", { class: "unseen", id: "map-keys", text: KEYS });
     this.element.append(this.plot.canvas, this.canvas, keys, this.summary);
     this.requestFrame = onceAFrame(() => this.draw());
-    this.requestOverlay = onceAFrame(() => this.drawOverlay());
+    this.requestOverlay = onceAFrame(() => this.scene.draw());
     this.askNearest = onceAFrame((/** @type {Pixel} */ at) => this.hover(at, false));
     this.listen();
     this.start();
@@ -156,7 +150,8 @@ export class MapView {
       return;
     }
     const from = this.view;
-    [this.positions, this.box, this.inView, this.isLoading] = [positions, box, null, false];
+    [this.positions, this.box, this.isLoading] = [positions, box, false];
+    this.scene.inView = null;
     if (this.shown !== entry.method) {
       this.written = null; // the address's view is of this map
     }
@@ -211,8 +206,9 @@ export class MapView {
   }
 
   takeSheet() {
-    if (this.thumbnails.shown.length) {
-      this.thumbnails.fetch();
+    const { thumbnails } = this.scene;
+    if (thumbnails.shown.length) {
+      thumbnails.fetch();
     }
     this.requestOverlay();
   }
@@ -343,8 +339,8 @@ export class MapView {
       background: toPixel(
         getComputedStyle(document.documentElement).getPropertyValue("--map").trim(),
       ),
-      rows: this.wantsThumbnails() ? Math.floor(CROWD * this.room()) : 0,
-      margin: Math.max(...this.thumbnailSides()),
+      rows: this.scene.wantsThumbnails() ? Math.floor(CROWD * this.scene.room()) : 0,
+      margin: Math.max(...this.scene.thumbnailSides()),
       from: this.motion?.from ?? null,
       progress,
     });
@@ -377,112 +373,8 @@ export class MapView {
    * @param {Frame} frame
    */
   showFrame({ rows }, { view }) {
-    this.inView = rows;
-    this.drawOverlay(new View(view.x, view.y, view.width));
-  }
-
-  /** @param {View} [view] that the points are drawn for */
-  drawOverlay(view = this.view) {
-    const { overlay, state } = this;
-    const project = (/** @type {number} */ x, /** @type {number} */ y) =>
-      view.toScreen(x, y, this.size);
-    const locate = (/** @type {number} */ row) => project(...this.positionOf(row));
-    overlay.clear(this.size, devicePixelRatio);
-    if (this.motion) {
-      return; // the points are elsewhere
-    }
-    this.drawThumbnails(locate);
-    this.drawAreas(project);
-    for (const marks of this.marks.values()) {
-      overlay.marks(marks, locate, project);
-    }
-    const [sample] = state.numbers("sample");
-    if (sample >= 0 && sample < this.positions.length / 2) {
-      overlay.ring(locate(sample), 9, 3);
-    }
-    const place = state.numbers("place");
-    if (place.length === 2) {
-      overlay.cross(project(place[0], place[1]), true);
-    }
-    this.drawCursor(locate, project);
-  }
-
-  /** @param {(row: number) => Pixel} locate */
-  drawThumbnails(locate) {
-    const { thumbnails, overlay } = this;
-    if (!this.inView || !this.wantsThumbnails()) {
-      thumbnails.shown = [];
-      return;
-    }
-    const [width, height] = this.thumbnailSides();
-    const { context } = overlay;
-    context.imageSmoothingQuality = "high";
-    const { mask } = this;
-    const rows = mask ? this.inView.filter((row) => mask[row]) : this.inView;
-    const shown = thumbnails.choose(rows, locate, [width, height]);
-    thumbnails.fetch();
-    for (const row of shown) {
-      const [x, y] = locate(row);
-      const [left, top] = [Math.round(x - width / 2), Math.round(y - height / 2)];
-      context.fillStyle = this.colorOf(row);
-      context.fillRect(left - 2, top - 2, width + 4, height + 4);
-      thumbnails.draw(context, row, [left, top, width, height]);
-    }
-  }
-
-  /** @param {(x: number, y: number) => Pixel} project */
-  drawAreas(project) {
-    const area = this.selection.area();
-    if (area) {
-      const corners = area.corners.map(([x, y]) => project(x, y));
-      this.overlay.outline(corners, { isClosed: true, isDashed: false });
-    }
-    const { tool, points } = this.sketch;
-    if (points.length) {
-      const drawn = tool === "rectangle" ? rectangle(points) : points;
-      const isClosed = tool !== "path";
-      this.overlay.outline(
-        drawn.map(([x, y]) => project(x, y)),
-        { isClosed, isDashed: isClosed },
-      );
-    }
-  }
-
-  /**
-   * @param {(row: number) => Pixel} locate
-   * @param {(x: number, y: number) => Pixel} project
-   */
-  drawCursor(locate, project) {
-    if (this.cursor && this.cursor.row >= 0) {
-      this.overlay.ring(locate(this.cursor.row), Math.max(5, this.radius() + 2.5));
-    }
-    if (this.cursor?.isKeyboard) {
-      this.overlay.cross(project(this.cursor.x, this.cursor.y), false);
-    }
-  }
-
-  // -- thumbnails --------------------------------------------------------------------------------
-
-  wantsThumbnails() {
-    return this.state.get("thumbs") !== "off" && !this.motion;
-  }
-
-  /** @returns {Pixel} width and height of a thumbnail on the map, in CSS pixels */
-  thumbnailSides() {
-    const { width, height } = this.store.manifest.thumbs;
-    const zoom = Math.min(
-      2.4,
-      Math.max(1, (this.wholeView().width / this.view.width) ** 0.4 / 1.5),
-    );
-    const side = Math.min(32, this.size.width / 11) * zoom;
-    const scale = side / Math.max(width, height);
-    return [Math.round(width * scale), Math.round(height * scale)];
-  }
-
-  /** Return how many thumbnails there is room for. */
-  room() {
-    const [width, height] = this.thumbnailSides();
-    return (this.size.width * this.size.height) / ((width + 4) * (height + 4));
+    this.scene.inView = rows;
+    this.scene.draw(new View(view.x, view.y, view.width));
   }
 
   // -- pointer -----------------------------------------------------------------------------------
@@ -493,23 +385,10 @@ export class MapView {
    */
   async find(at) {
     const [x, y] = this.placeAt(at);
-    const picture = this.thumbnailAt(at);
+    const picture = this.scene.thumbnailAt(at);
     const distance = (REACH * this.view.width) / this.size.width;
     const row = picture ?? (await this.plot.nearest(x, y, distance));
     return { x, y, row };
-  }
-
-  /**
-   * Return the sample whose thumbnail is at a pixel.
-   *
-   * @param {Pixel} at
-   */
-  thumbnailAt([right, down]) {
-    const [width, height] = this.thumbnailSides();
-    return this.thumbnails.shown.find((row) => {
-      const [x, y] = this.view.toScreen(...this.positionOf(row), this.size);
-      return Math.abs(x - right) <= width / 2 && Math.abs(y - down) <= height / 2;
-    });
   }
 
   /**
@@ -568,7 +447,7 @@ export class MapView {
     if (tool === "path") {
       this.tell("path", simplify(points));
     } else if (points.length > (tool === "lasso" ? 2 : 1)) {
-      this.selection.selectArea(tool === "rectangle" ? rectangle(points) : points);
+      this.selection.selectArea(tool === "rectangle" ? rectangleOf(points) : points);
     }
   }
 
@@ -603,9 +482,9 @@ export class MapView {
    */
   setMarks(owner, marks) {
     if (marks) {
-      this.marks.set(owner, marks);
+      this.scene.marks.set(owner, marks);
     } else {
-      this.marks.delete(owner);
+      this.scene.marks.delete(owner);
     }
     this.requestOverlay();
   }
@@ -655,22 +534,6 @@ const KEYS =
   "plus and minus zoom, 0 shows the whole map; " +
   "with a drawing tool Enter adds a corner, and Enter there again ends; " +
   "Escape clears the selection.";
-
-/**
- * Return the corners of a rectangle that was drawn from its first point to its last.
- *
- * @param {[number, number][]} points
- * @returns {[number, number][]}
- */
-function rectangle(points) {
-  const [[x0, y0], [x1, y1]] = [points[0], points[points.length - 1]];
-  return [
-    [x0, y0],
-    [x1, y0],
-    [x1, y1],
-    [x0, y1],
-  ];
-}
 
 function makeOverlayCanvas() {
   return make("canvas", {
