@@ -92,7 +92,7 @@ export function classColor(classes, row) {
  * @param {Store} store
  * @returns {Promise<Column[]>}
  */
-export function allColumns(store) {
+function allColumns(store) {
   return Promise.all(store.manifest.columns.map(({ name }) => store.column(name)));
 }
 

@@ -224,7 +224,7 @@ function makeChoice(title, changed) {
  * @param {Int32Array} rows
  * @param {number} limit
  */
-export function evenly(rows, limit) {
+function evenly(rows, limit) {
   const count = Math.min(rows.length, limit);
   return Int32Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)]);
 }

@@ -169,7 +169,7 @@ export class Epochs {
     const verdict = truth === null ? "" : isRight ? " ✓ right" : ` ✗ it is ${isolate(truth)}`;
     const text = `${isolate(names[best])} ${formatShare(shares[best])}${verdict}`;
     const line = make("p", { class: truth === null ? "" : isRight ? "right" : "wrong", text });
-    return make("div", {}, [line, makeBars(shares, names, { limit: 3 })]);
+    return make("div", {}, [line, makeBars(shares, names, 3)]);
   }
 
   pick() {

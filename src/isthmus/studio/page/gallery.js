@@ -3,6 +3,7 @@
 /** @import { Classes } from "./chosen.js" */
 /** @import { Context, Panel } from "./types.js" */
 
+import { makeBar } from "./bars.js";
 import { chosenRow, classColor, findClasses, showSample } from "./chosen.js";
 import { formatNumber, make, saveFile } from "./dom.js";
 import { Grid } from "./grid.js";
@@ -158,7 +159,7 @@ class Gallery {
     const most = found.length ? counts[found[0]] : 1;
     const items = found
       .slice(0, limit)
-      .map((i) => countItem(column.names[i], counts[i], most, colors[i]));
+      .map((i) => makeBar(column.names[i], counts[i] / most, formatNumber(counts[i]), colors[i]));
     const rest = found.length - items.length;
     const more = make("button", {
       type: "button",
@@ -183,22 +184,4 @@ class Gallery {
     }
     saveFile(new Blob(parts, { type: "text/plain" }), `${store.manifest.name}-names.txt`);
   }
-}
-
-/**
- * @param {string} name
- * @param {number} count
- * @param {number} most
- * @param {string} color
- */
-function countItem(name, count, most, color) {
-  const bar = make("span", { class: "bar" });
-  bar.style.width = `${(100 * count) / most}%`;
-  bar.style.background = color;
-  const title = make("span", { class: "label", text: name, title: name, dir: "auto" });
-  return make("li", {}, [
-    title,
-    make("span", { class: "track" }, [bar]),
-    make("span", { text: formatNumber(count) }),
-  ]);
 }

@@ -64,14 +64,16 @@ export class Grid {
   }
 
   /**
-   * Show samples.
+   * Show samples; where these are the same ones, the grid stays where it is.
    *
    * @param {ArrayLike<number>} rows
    */
   show(rows) {
+    if (!areEqual(rows, this.rows)) {
+      this.active = 0;
+      this.element.scrollTop = 0;
+    }
     this.rows = rows;
-    this.active = 0;
-    this.element.scrollTop = 0;
     this.again();
   }
 
@@ -306,4 +308,16 @@ export class Grid {
       this.element.removeAttribute("aria-activedescendant");
     }
   }
+}
+
+/**
+ * @param {ArrayLike<number>} some
+ * @param {ArrayLike<number>} others
+ */
+function areEqual(some, others) {
+  let at = some.length === others.length ? 0 : Infinity;
+  while (at < some.length && some[at] === others[at]) {
+    at++;
+  }
+  return at === some.length;
 }

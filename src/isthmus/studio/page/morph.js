@@ -185,7 +185,8 @@ class Morph {
       input.checked = input.value === this.path;
     }
     this.ends.update();
-    this.compute(this.latest.begin()).catch((error) => say(error.message));
+    const isNewest = this.latest.begin();
+    this.compute(isNewest).catch((error) => isNewest() && say(error.message));
   }
 
   get path() {

@@ -5,16 +5,14 @@
 /** @import { State } from "./state.js" */
 /** @import { Store } from "./store.js" */
 
-import { ask } from "./files.js";
 import { nearestRows } from "./nearest.js";
+import { askNeighbors } from "./similar.js";
 
 /** Steps towards the geometric median, as many as in Python. */
 const MEDIAN_ITERATIONS = 30;
 
 /** Neighbors to ask a server for, so that enough of them are fitted ones. */
 const ASKED_NEIGHBORS = 64;
-
-const JSON_HEADERS = { "Content-Type": "application/json" };
 
 /**
  * What a map was fitted on.
@@ -93,11 +91,8 @@ export class Place {
    * @returns {Promise<{rows: ArrayLike<number>, distances: ArrayLike<number>}>}
    */
   async nearest(code, k) {
-    if (this.store.manifest.codes.in_page) {
-      return this.engine.nearest(code, k);
-    }
-    const body = JSON.stringify({ code: Array.from(code), k });
-    return (await ask("neighbors", { method: "POST", headers: JSON_HEADERS, body })).json();
+    const isInPage = this.store.manifest.codes.in_page;
+    return isInPage ? this.engine.nearest(code, k) : askNeighbors(code, k);
   }
 
   /**

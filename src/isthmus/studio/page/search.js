@@ -5,9 +5,10 @@
 /** @import { Picture } from "./encode.js" */
 
 import { chosenRow, classColor, findClasses, showSample } from "./chosen.js";
+import { Decoding, hasDecoder } from "./decoding.js";
 import { formatNumber, make } from "./dom.js";
 import { listenForPictures, makeFileButton } from "./drop.js";
-import { encodePicture, reconstruct, whyNoPictures } from "./encode.js";
+import { encodePicture, whyNoPictures } from "./encode.js";
 import { Grid } from "./grid.js";
 import { makeLazy } from "./lazy.js";
 import { drawSample, makePicture } from "./picture.js";
@@ -29,6 +30,7 @@ class Search {
   constructor(context) {
     const { state, store, say } = context;
     this.context = context;
+    this.decoding = new Decoding(context);
     /** @type {Picture | null} the last one that was dropped */
     this.picture = null;
     this.isOfPicture = false;
@@ -228,16 +230,17 @@ class Search {
    * @param {() => boolean} isLatest
    */
   async showPicture({ name, sample, code }, isLatest) {
-    const { sample: kind, task, networks, live } = this.context.store.manifest;
+    const { manifest } = this.context.store;
+    const { sample: kind } = manifest;
     const seen = makePicture(kind, `${name}, as the model sees it`);
     drawSample(seen, sample, kind);
     const figures = [figure(seen, "what the model sees")];
     const title = make("p", { class: "name", text: name, dir: "auto" });
     const pair = make("div", { class: "row pair" }, figures);
     this.query.replaceChildren(make("div", { class: "wide" }, [title, pair]));
-    if (task === "reconstruct" && (networks.decoder || live)) {
+    if (hasDecoder(manifest)) {
       const made = makePicture(kind, `${name}, reconstructed`);
-      const decoded = await reconstruct(this.context, code);
+      const [decoded] = await this.decoding.all(code);
       if (isLatest()) {
         drawSample(made, decoded, kind);
         pair.append(figure(made, "reconstruction"));

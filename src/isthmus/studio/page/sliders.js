@@ -202,7 +202,8 @@ class Sliders {
     if (state.get("code") && state.get("code") === this.written) {
       this.mark();
     } else {
-      this.restore(this.latest.begin()).catch((error) => say(error.message));
+      const isNewest = this.latest.begin();
+      this.restore(isNewest).catch((error) => isNewest() && say(error.message));
     }
   }
 

@@ -5,6 +5,7 @@
 import { readColumn } from "./columns.js";
 import { drawingContext, make } from "./dom.js";
 import { ask, readData, readJson } from "./files.js";
+import { FORMAT } from "./types.js";
 
 /** Memory for sheets of thumbnails, which are kept as pixels. */
 const SHEET_BYTES = 2 ** 26;
@@ -36,14 +37,12 @@ export class Store {
    * @returns {Promise<Store>}
    */
   static async open() {
-    return new Store(await readJson("manifest.json"));
+    return new Store(await readManifest());
   }
 
-  /**
-   * Read the manifest again, and forget what was of another.
-   */
+  /** Read the manifest again, and forget what was of another. */
   async refresh() {
-    const manifest = await readJson("manifest.json");
+    const manifest = await readManifest();
     this.files.clear();
     if (manifest.fingerprint !== this.manifest.fingerprint) {
       this.forgetSheets();
@@ -337,6 +336,15 @@ export class Store {
   }
 }
 
+/** @returns {Promise<Manifest>} */
+async function readManifest() {
+  const manifest = await readJson("manifest.json");
+  if (manifest.format !== FORMAT) {
+    throw new Error("These data are of another version of isthmus; export the studio again.");
+  }
+  return manifest;
+}
+
 /**
  * Return part of a bitmap as the numbers of a sample (H, W, C), resized to its shape.
  *
@@ -345,7 +353,7 @@ export class Store {
  * @param {number[]} shape
  * @returns {Uint8Array}
  */
-export function readPixels(bitmap, box, [height, width, channels]) {
+function readPixels(bitmap, box, [height, width, channels]) {
   const canvas = make("canvas");
   canvas.width = width;
   canvas.height = height;

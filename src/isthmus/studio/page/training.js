@@ -203,7 +203,7 @@ function titleOf(name) {
  *
  * @param {History} history
  */
-export function describeTraining({ lines, epochs, is_training: isTraining }) {
+function describeTraining({ lines, epochs, is_training: isTraining }) {
   const last = lines[lines.length - 1];
   if (!last) {
     return isTraining ? "Training now: no epoch is finished yet." : "This run has no history.";
