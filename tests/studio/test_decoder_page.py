@@ -191,7 +191,7 @@ def test_a_classifier_shows_its_probabilities(
     best = probabilities.argsort()[::-1][: len(shown)]
     assert [name for name, _ in shown] == [names[i] for i in best]
     assert shown[0][1] == f"{100 * probabilities[best[0]]:.1f}%"
-    assert page.locator(".gauge").is_hidden()
+    assert page.locator(".gauge").count() == 0
     assert page.get_by_role("tab", name="Morph").count() == 0
 
 

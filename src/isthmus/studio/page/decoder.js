@@ -67,7 +67,9 @@ class DecoderView {
     this.pictures = make("div", { class: "pictures" }, [this.drawn, this.beside]);
     this.pictures.classList.toggle("wide", manifest.sample.kind === "signal");
     this.gauge.head.append(this.unpinButton);
-    element.replaceChildren(this.pictures, this.gauge.element, this.hint);
+    // Without a decoder, nothing is decoded that could be trusted or not.
+    const below = this.decoding ? this.gauge.element : this.unpinButton;
+    element.replaceChildren(this.pictures, below, this.hint);
   }
 
   /** @param {Hover | null} hover */
@@ -299,7 +301,6 @@ class DecoderView {
     if (!isNewest()) {
       return;
     }
-    this.gauge.element.hidden = true; // nothing is decoded that could be trusted or not
     const title = isSample ? "Sample" : "Nearest sample";
     this.drawn.replaceChildren(this.makeSample(row, title), this.makeCaption(row, title));
     if (this.context.store.hasColumn("predicted")) {
