@@ -9,7 +9,7 @@ demo: .venv/done
 	rm -rf $(DEMO)
 	$(BIN)/isthmus train digits --code-size 8 --out $(DEMO)
 	$(BIN)/isthmus report $(DEMO)
-	$(BIN)/isthmus studio $(DEMO) --export $(DEMO)/studio.html
+	$(BIN)/isthmus studio $(DEMO) --map tsne --export $(DEMO)/studio.html
 	@echo "Open $(DEMO)/report.html and $(DEMO)/studio.html in a browser."
 	@echo "Live, with more maps and your own pictures: $(BIN)/isthmus studio $(DEMO)"
 

@@ -353,6 +353,22 @@ def test_the_latest_code_is_decoded_and_those_in_between_are_not(engine: PageEng
     assert_same_pixels(engine.call("decodeLatest", z[3])["sample"], model.decode(z[3:4]))
 
 
+def test_a_picture_does_not_wait_for_a_long_batch(engine: PageEngine) -> None:
+    model = make_model("dense")
+    engine.start({"decoder": to_onnx(model, "decoder")}, model.config.code_size)
+    script = """async codes => {
+        const [many, one] = give(codes);
+        await engine.decode(one);
+        const order = [];
+        const batch = engine.decode(many).then(() => order.push("batch"));
+        await engine.decodeLatest(one).then(() => order.push("picture"));
+        await batch;
+        return order;
+    }"""
+    z = draw_codes(200, model.config.code_size)
+    assert engine.page.evaluate(script, [give(z), give(z[0])]) == ["picture", "batch"]
+
+
 def test_batches_of_all_sizes_share_their_memory(engine: PageEngine) -> None:
     model = make_model("conv-transpose")
     engine.start({"decoder": to_onnx(model, "decoder")}, model.config.code_size)

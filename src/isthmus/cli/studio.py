@@ -42,8 +42,8 @@ def studio(
         typer.Option(
             "--map",
             metavar="METHOD",
-            help="pca, tsne or umap; may be given repeatedly. By default pca; the page can ask for "
-            "others while it is served.",
+            help="A map besides pca: tsne or umap; may be given repeatedly, and the first is shown "
+            "first. While it is served, the page can ask for others.",
             autocompletion=complete_table("latent.projections", "METHODS"),
         ),
     ] = None,
@@ -63,7 +63,7 @@ def studio(
     """
     from isthmus.training.store import is_run
 
-    chosen: dict[str, Any] = {"split": split, "limit": limit, "methods": tuple(methods or ["pca"])}
+    chosen: dict[str, Any] = {"split": split, "limit": limit, "methods": tuple(methods or [])}
     shown: Any = run
     other = encoder.load()
     if other is not None and source is None and not is_run(run):

@@ -47,7 +47,8 @@ class Content:
     limit : int, optional
         At most so many samples, evenly spaced.
     methods : sequence of str
-        Maps that `finish` makes; a code of 2 numbers is always a map of its own.
+        Maps that `finish` makes; the first is shown first. PCA, and a code of 2 numbers as it is,
+        are always there.
     track : callable
         Shows progress.
     say : callable
@@ -73,7 +74,7 @@ class Content:
         *,
         split: str | None = None,
         limit: int | None = None,
-        methods: tuple[str, ...] = ("pca",),
+        methods: tuple[str, ...] = (),
         track: Track = untracked,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -118,7 +119,7 @@ class Content:
             "codes": {"file": "codes.bin", "in_page": not live or self._fits_page},
             "code_statistics": of_model["code_statistics"],
             "class_codes": of_model["class_codes"],
-            "maps": of_model["maps"],
+            "maps": sorted(of_model["maps"], key=self._rank),
             "methods": shown.methods if live else [one["method"] for one in of_model["maps"]],
             "thumbs": of_samples["thumbs"],
             "samples": self._samples_entry(live),
@@ -313,6 +314,11 @@ class Content:
     def _fits_page(self) -> bool:
         shown = self._snapshot
         return bool(4 * shown.of_samples["count"] * shown.of_model["code_size"] <= MAX_PAGE_BYTES)
+
+    def _rank(self, entry: dict[str, Any]) -> int:
+        """Return the place of a map among the others: first those that were asked for."""
+        method = entry["method"]
+        return self._methods.index(method) if method in self._methods else len(self._methods)
 
     def _samples_entry(self, live: bool) -> dict[str, str] | None:
         shown = self._snapshot

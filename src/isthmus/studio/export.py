@@ -35,7 +35,7 @@ def write_studio(
     *,
     split: str | None = None,
     limit: int | None = None,
-    methods: Sequence[str] = ("pca",),
+    methods: Sequence[str] = (),
     encoder: "Model | None" = None,
     track: Track = untracked,
     say: Any = lambda text: None,
@@ -58,7 +58,7 @@ def write_studio(
     limit : int, optional
         Show at most as many samples, spread evenly.
     methods : sequence of str
-        The maps: "pca", "tsne" and "umap".
+        Maps besides PCA: "tsne" and "umap". The first of all that are named is shown first.
     encoder : Model, optional
         Whose features take the place of the run's codes.
     track : callable

@@ -38,7 +38,7 @@ def serve_studio(
     *,
     split: str | None = None,
     limit: int | None = None,
-    methods: Sequence[str] = ("pca",),
+    methods: Sequence[str] = (),
     encoder: "Model | None" = None,
     port: int = 0,
     browser: bool = True,
@@ -62,7 +62,8 @@ def serve_studio(
     limit : int, optional
         Show at most as many samples, spread evenly.
     methods : sequence of str
-        The maps to begin with: "pca", "tsne" and "umap". More can be asked for in the page.
+        Maps besides PCA: "tsne" and "umap". The first of all that are named is shown first; more
+        can be asked for in the page.
     encoder : Model, optional
         Whose features take the place of the run's codes.
     port : int

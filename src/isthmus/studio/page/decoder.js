@@ -338,5 +338,5 @@ async function describeRow({ store }, row) {
   }
   const column = await store.column("class");
   const label = column.kind === "category" ? column.names[column.values[row]] : undefined;
-  return label === undefined ? [name] : [name, label];
+  return label === undefined ? [name] : [name, `class ${label}`];
 }
