@@ -18,9 +18,11 @@ READ = """async path => {
     return Array.from(new type(buffer, 16));
 }"""
 SETTLED = """async () => {
-    for (let address = ""; address !== location.href;) {
+    let address = location.href;
+    for (let same = 0; same < 2; ) { // the view is told a while after it changed
+        await new Promise(resolve => setTimeout(resolve, 350));
+        same = address === location.href ? same + 1 : 0;
         address = location.href;
-        await new Promise(resolve => setTimeout(resolve, 400));
     }
 }"""
 
