@@ -1,5 +1,6 @@
 """How tests find their way on the page's map: places, pixels and what the link says."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,11 +18,21 @@ READ = """async path => {
     return Array.from(new type(buffer, 16));
 }"""
 SETTLED = """async () => {
-    for (let address = ""; address !== location.href;) {
+    let address = location.href;
+    for (let same = 0; same < 2; ) { // the view is told a while after it changed
+        await new Promise(resolve => setTimeout(resolve, 350));
+        same = address === location.href ? same + 1 : 0;
         address = location.href;
-        await new Promise(resolve => setTimeout(resolve, 500));
     }
 }"""
+
+
+def wait_until(page: Any, script: str, seconds: float = 20) -> None:
+    """Wait until an expression is true on the page, whose policy forbids it to wait by itself."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(script):
+        assert time.monotonic() < end, script
+        page.wait_for_timeout(50)
 
 
 def read_numbers(page: Any, path: str) -> NDArray[np.float64]:

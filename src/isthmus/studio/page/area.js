@@ -211,7 +211,8 @@ function bandAt(y, low, high) {
  */
 function markSlice(positions, { low, high, left, right, edges }, inside, begin, end) {
   for (let i = begin; i < end; i++) {
-    const [x, y] = [positions[2 * i], positions[2 * i + 1]];
+    const x = positions[2 * i];
+    const y = positions[2 * i + 1];
     if (x >= left && x <= right && y >= low && y <= high) {
       inside[i] = isInside(x, y, edges[bandAt(y, low, high)]);
     }
@@ -228,7 +229,8 @@ function markSlice(positions, { low, high, left, right, edges }, inside, begin, 
 function isInside(x, y, edges) {
   let crossings = 0;
   for (let i = 0; i < edges.length; i += 4) {
-    const [y0, y1] = [edges[i + 1], edges[i + 3]];
+    const y0 = edges[i + 1];
+    const y1 = edges[i + 3];
     if (y0 > y !== y1 > y) {
       const crossing = ((edges[i + 2] - edges[i]) * (y - y0)) / (y1 - y0) + edges[i];
       crossings ^= x < crossing ? 1 : 0;

@@ -79,6 +79,7 @@ export class Gestures {
       this.pinch(event.pointerId, at);
       this.down.set(event.pointerId, at);
     } else if (this.moved > STILL) {
+      this.actions.leave(); // what was under the pointer is of no interest now
       this.down.set(event.pointerId, this.drag(last, at));
     } // else the drag, once it is one, begins where the hand did
   }

@@ -396,14 +396,20 @@ export class MapView {
    * @param {boolean} isKeyboard
    */
   async hover(at, isKeyboard) {
-    const found = await this.find(at);
     const last = this.cursor;
-    this.cursor = { ...found, isKeyboard };
+    const [x, y] = this.placeAt(at);
+    this.cursor = { x, y, row: last?.row ?? -1, isKeyboard }; // the next key counts from here
+    const found = await this.find(at);
+    if (!this.cursor) {
+      return; // the pointer left meanwhile
+    }
+    const before = this.cursor.row;
+    this.cursor = { ...this.cursor, row: found.row };
     this.tell("hover", found);
-    if (isKeyboard || last?.row !== found.row || last.isKeyboard) {
+    if (isKeyboard || last?.isKeyboard || before !== found.row) {
       this.requestOverlay();
     }
-    if (last?.row !== found.row) {
+    if (before !== found.row) {
       this.describe();
     }
   }
@@ -508,7 +514,7 @@ export class MapView {
    * @param {number} row
    */
   async nameOf(row) {
-    const [name] = await this.store.names([row]);
+    const [name] = await this.store.names([row]).catch(() => [`${row}`]);
     const value = this.valueOf(row);
     return `sample ${name}${value && `, ${value}`}`;
   }

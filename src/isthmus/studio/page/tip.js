@@ -30,7 +30,7 @@ export function makeTip({ store, map }) {
         // otherwise a picture is at the pointer already
         picture.replaceChildren(store.thumbnail(row, ""));
       }
-      const [text, detail] = [await store.names([row]), map.valueOf(row)];
+      const [text, detail] = [await store.names([row]).catch(() => [`${row}`]), map.valueOf(row)];
       if (shown === row) {
         [name.textContent, value.textContent] = [text[0], detail];
         placeNear(element, map.view.toScreen(x, y, map.size), map.size);
