@@ -148,7 +148,6 @@ function makeColorChoice({ store, state }) {
 /** @param {Context} context */
 function makeThemeButton({ state }) {
   const button = make("button", {
-    type: "button",
     class: "icon-button",
     click: () =>
       state.set({ theme: currentTheme() === "dark" ? "light" : "dark" }, { isStep: false }),

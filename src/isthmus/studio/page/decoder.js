@@ -63,7 +63,7 @@ class DecoderView {
     this.beside = make("figure", { class: "beside" });
     this.gauge = new Gauge();
     this.hint = make("p", { class: "hint", text: this.decoding ? HINT : HINT_WITHOUT });
-    this.unpinButton = make("button", { type: "button", text: "Unpin", click: () => this.unpin() });
+    this.unpinButton = make("button", { text: "Unpin", click: () => this.unpin() });
     this.pictures = make("div", { class: "pictures" }, [this.drawn, this.beside]);
     this.pictures.classList.toggle("wide", manifest.sample.kind === "signal");
     this.gauge.head.append(this.unpinButton);

@@ -133,7 +133,6 @@ export class Directions {
   keepButton(letter) {
     const text = `Keep selection as ${letter}`;
     return make("button", {
-      type: "button",
       text,
       click: () => this.keep(letter).catch((error) => this.context.say(error.message)),
     });

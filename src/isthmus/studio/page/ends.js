@@ -95,12 +95,7 @@ export class Ends {
     const element = make("div", group, [
       picture,
       name,
-      make("button", {
-        type: "button",
-        text,
-        "aria-label": `${text} as ${LETTERS[at]}`,
-        click: use,
-      }),
+      make("button", { text, "aria-label": `${text} as ${LETTERS[at]}`, click: use }),
       field,
     ]);
     const show = (/** @type {number | null} */ row) => {

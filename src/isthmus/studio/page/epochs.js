@@ -35,7 +35,6 @@ export class Epochs {
     });
     this.output = make("output", { class: "epoch-number" });
     this.play = make("button", {
-      type: "button",
       text: "Play",
       "aria-pressed": "false",
       click: () => this.toggle(),
@@ -99,7 +98,7 @@ export class Epochs {
     const click = () => this.context.state.set({ sample: String(row) });
     return make(
       "button",
-      { type: "button", class: "bare", "aria-label": "Choose this sample", click },
+      { class: "bare", "aria-label": "Choose this sample", click },
       [picture],
     );
   }

@@ -7,7 +7,7 @@
 /** @import { Store } from "./store.js" */
 
 import { isolate } from "./chosen.js";
-import { drawingContext, make, onceAFrame } from "./dom.js";
+import { drawingContext, make, makeCanvas, onceAFrame } from "./dom.js";
 
 const GAP = 6;
 const CAPTION = 18; // pixels of a line below a picture
@@ -156,9 +156,8 @@ export class Grid {
   addTile(position, layout) {
     const { store, options } = this;
     const row = this.rows[position];
-    const canvas = make("canvas", { class: "thumbnail" });
-    canvas.width = store.manifest.thumbs.width;
-    canvas.height = store.manifest.thumbs.height;
+    const { width, height } = store.manifest.thumbs;
+    const canvas = makeCanvas(width, height, { class: "thumbnail" });
     canvas.style.borderColor = options.color?.(row) ?? "";
     const caption = options.caption?.(row, position);
     const tile = make("div", { class: "tile", role: "option", id: `${this.id}-${position}` }, [

@@ -52,7 +52,6 @@ class Legend {
     this.list = make("ul");
     this.more = make("p", { class: "quiet small" });
     this.all = make("button", {
-      type: "button",
       class: "show-all",
       text: "Show all",
       click: () => selection.hide([]),
@@ -133,11 +132,10 @@ class Legend {
     const count = make("span", { class: "category-count" });
     const button = make(
       "button",
-      { type: "button", class: "category", title: name, click: () => this.toggle(level) },
+      { class: "category", title: name, click: () => this.toggle(level) },
       [swatch, make("span", { class: "category-name", text: name }), count],
     );
     const only = make("button", {
-      type: "button",
       class: "category-only",
       text: "only",
       "aria-label": `Show only ${name}`,

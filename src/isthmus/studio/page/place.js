@@ -5,6 +5,7 @@
 /** @import { State } from "./state.js" */
 /** @import { Store } from "./store.js" */
 
+import { takeRows } from "./columns.js";
 import { nearestRows } from "./nearest.js";
 import { askNeighbors } from "./similar.js";
 
@@ -122,11 +123,7 @@ export class Place {
     if (!codes) {
       return this.store.codesOf(rows ? indices.map((index) => rows[index]) : indices);
     }
-    const chosen = new Float32Array(indices.length * size);
-    indices.forEach((index, i) => {
-      chosen.set(codes.subarray(index * size, (index + 1) * size), i * size);
-    });
-    return chosen;
+    return takeRows(codes, indices, size);
   }
 
   /**
@@ -192,7 +189,7 @@ export class Place {
       path ? this.store.numbers(path) : null,
     ]);
     const rows = flags ? rowsWhere(flags) : null;
-    const points = rows ? takePoints(positions, rows) : positions;
+    const points = rows ? takeRows(positions, rows, 2) : positions;
     const { codes } = this.store.manifest;
     if (!codes.in_page) {
       return { rows, points, codes: null };
@@ -215,16 +212,6 @@ function rowsWhere(flags) {
     }
   });
   return rows;
-}
-
-/**
- * @param {Float32Array} positions
- * @param {Int32Array} rows
- */
-function takePoints(positions, rows) {
-  const points = new Float32Array(2 * rows.length);
-  rows.forEach((row, i) => points.set(pointAt(positions, row), 2 * i));
-  return points;
 }
 
 /**

@@ -6,7 +6,7 @@
 
 import { chosenRow, classColor, findClasses, showSample } from "./chosen.js";
 import { Decoding, hasDecoder } from "./decoding.js";
-import { formatNumber, make } from "./dom.js";
+import { fillMenu, formatNumber, make } from "./dom.js";
 import { listenForPictures, makeFileButton } from "./drop.js";
 import { encodePicture, whyNoPictures } from "./encode.js";
 import { Grid } from "./grid.js";
@@ -39,7 +39,7 @@ class Search {
     /** @type {Classes | null} */
     this.classes = null;
     this.query = make("div", { class: "chosen query" });
-    this.again = make("button", { type: "button", hidden: true, click: () => this.ask(true) });
+    this.again = make("button", { hidden: true, click: () => this.ask(true) });
     this.filter = make("select", {
       "aria-label": "Search only",
       change: () => state.set({ filter: this.filter.value }),
@@ -145,18 +145,12 @@ class Search {
     const { state } = this.context;
     const k = this.k();
     const counts = [...new Set([...COUNTS, k])].sort((a, b) => a - b);
-    const option = (/** @type {string} */ value, /** @type {string} */ text) =>
-      make("option", { value, text });
-    this.count.replaceChildren(...counts.map((count) => option(String(count), `${count} nearest`)));
-    this.count.value = String(k);
+    fillMenu(this.count, counts.map((count) => [String(count), `${count} nearest`]), String(k));
     const names = this.classes?.column.names ?? [];
     this.filter.hidden = names.length === 0;
-    if (this.filter.options.length !== names.length + 1) {
-      const classes = names.map((name, i) => option(String(i), shorten(name)));
-      this.filter.replaceChildren(option("", "all classes"), ...classes);
-    }
-    this.filter.value = state.get("filter");
-    this.filter.value ||= "";
+    /** @type {[string, string][]} */
+    const classes = names.map((name, i) => [String(i), shorten(name)]);
+    fillMenu(this.filter, [["", "all classes"], ...classes], state.get("filter"));
   }
 
   k() {

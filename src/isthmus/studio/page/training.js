@@ -34,7 +34,6 @@ class Training {
     this.charts = new Map();
     this.status = make("p", { class: "training-status", role: "status" });
     this.log = make("button", {
-      type: "button",
       text: "Log scale",
       "aria-pressed": "false",
       click: () => this.toggleLog(),
