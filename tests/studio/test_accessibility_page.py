@@ -1,4 +1,4 @@
-"""Everything that a person can use in the page has a name, and the Tab key leads to it."""
+"""What a person can use in the page has a name, Tab leads to it, and it fits a phone."""
 
 import re
 from collections.abc import Callable
@@ -39,12 +39,14 @@ def follow_tab(page: Any) -> list[str]:
     while page.evaluate(FOLLOW):
         page.keyboard.press("Tab")
     missed: list[str] = page.evaluate(MISSED)
-    page.evaluate("document.querySelectorAll('[data-visited]').forEach(e => delete e.dataset.visited)")
+    page.evaluate(
+        "document.querySelectorAll('[data-visited]').forEach(e => delete e.dataset.visited)"
+    )
     return missed
 
 
 @pytest.mark.parametrize("kind", ["digits_run", "classifier_run", "segmenter_run"])
-def test_everything_has_a_name_and_is_reached_by_tab(
+def test_everything_has_a_name_is_reached_by_tab_and_fits_a_phone(
     kind: str, page: Any, studio: Open, request: pytest.FixtureRequest
 ) -> None:
     served = studio(request.getfixturevalue(kind))
@@ -56,6 +58,13 @@ def test_everything_has_a_name_and_is_reached_by_tab(
         nameless = [line for line in snapshot.splitlines() if NAMELESS.search(line)]
         assert nameless == [], tab.inner_text()
         assert follow_tab(page) == [], tab.inner_text()
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.emulate_media(color_scheme="dark")
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        page.wait_for_timeout(200)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 320, tab.inner_text()
 
 
 def test_focus_stays_in_a_panel_whose_button_is_gone(
