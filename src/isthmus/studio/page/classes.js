@@ -125,7 +125,7 @@ class Classes {
     const usual = known.includes("test") ? "test" : "all";
     const wanted = this.context.state.get("split");
     const chosen = known.includes(wanted) || wanted === "all" ? wanted : usual;
-    const own = known.map((name) => /** @type {[string, string]} */ ([name, name]));
+    const own = known.map((name) => [name, name]);
     fillMenu(this.split, [["all", "all splits"], ...own], chosen);
     this.index = split.names.indexOf(this.split.value);
     return this.index < 0 ? () => true : (row) => split.values[row] === this.index;

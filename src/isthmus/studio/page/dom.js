@@ -45,7 +45,7 @@ export function makeCanvas(width, height, attributes) {
  * Fill a menu.
  *
  * @param {HTMLSelectElement} menu
- * @param {[string, string][]} options the value and the text of each
+ * @param {string[][]} options the value and the text of each
  * @param {string} chosen a value; the first one if there is no such option
  */
 export function fillMenu(menu, options, chosen) {

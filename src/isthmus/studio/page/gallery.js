@@ -112,7 +112,6 @@ class Gallery {
   listSorts() {
     const { store, state } = this.context;
     const columns = store.manifest.columns.filter(({ kind }) => kind === "number");
-    /** @type {[string, string][]} */
     const options = columns.flatMap(({ name, title }) => [
       [`-${name}`, `${title}, largest first`],
       [name, `${title}, smallest first`],

@@ -148,7 +148,6 @@ class Search {
     fillMenu(this.count, counts.map((count) => [String(count), `${count} nearest`]), String(k));
     const names = this.classes?.column.names ?? [];
     this.filter.hidden = names.length === 0;
-    /** @type {[string, string][]} */
     const classes = names.map((name, i) => [String(i), shorten(name)]);
     fillMenu(this.filter, [["", "all classes"], ...classes], state.get("filter"));
   }
