@@ -6,6 +6,7 @@
 import { formatShare, makeBars } from "./bars.js";
 import { categoryOf, findClasses, isolate } from "./chosen.js";
 import { make } from "./dom.js";
+import { Latest } from "./latest.js";
 import { paintMask } from "./masks.js";
 import { drawSample, makePicture } from "./picture.js";
 
@@ -22,7 +23,7 @@ export class Epochs {
     this.samples = [];
     /** @type {Classes | null} */
     this.classes = null;
-    this.drawn = 0;
+    this.drawing = new Latest();
     this.timer = 0;
     this.key = "";
     this.title = make("h2", { text: "Epoch by epoch" });
@@ -121,10 +122,10 @@ export class Epochs {
     this.slider.value = String(place);
     this.slider.setAttribute("aria-valuetext", `epoch ${epoch}`);
     this.output.textContent = `epoch ${epoch}`;
-    const number = ++this.drawn;
+    const isNewest = this.drawing.begin();
     try {
       const answers = await store.numbers(epochs.pattern.replace("{n}", String(epoch)));
-      if (number === this.drawn) {
+      if (isNewest()) {
         this.drawAnswers(answers, store.manifest);
       }
     } catch (error) {

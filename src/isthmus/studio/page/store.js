@@ -27,7 +27,7 @@ export class Store {
     this.manifest = manifest;
     /** @type {Map<string, Promise<any>>} */
     this.files = new Map();
-    /** The sheet used last is the last; null: on its way. @type {Map<string, ImageBitmap | null>} */
+    /** The last is used last; null: on its way. @type {Map<string, ImageBitmap | null>} */
     this.sheets = new Map();
     /** @type {{topic: Topic, listener: (detail: any) => void}[]} */
     this.listeners = [];
