@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# A file of the page's own making, as a browser gives that of a person.
+# A file of the page's own making, as a browser gives that of a person; a number: so many zeros.
 MAKE = """([content, name, type]) => {
-    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    const bytes = typeof content === "number"
+        ? new Uint8Array(content)
+        : Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
     const data = new DataTransfer();
     data.items.add(new File([bytes], name, {type}));
     return data;
@@ -27,12 +29,17 @@ def png(pixels: NDArray[np.uint8] | Image.Image, **options: Any) -> bytes:
     return content.getvalue()
 
 
-def carry(page: Any, content: bytes, name: str = "dropped.png", kind: str = "image/png") -> Any:
+def carry(
+    page: Any, content: bytes | int, name: str = "dropped.png", kind: str = "image/png"
+) -> Any:
     """Return a handle of what is dragged or in the clipboard."""
-    return page.evaluate_handle(MAKE, [base64.b64encode(content).decode(), name, kind])
+    given = content if isinstance(content, int) else base64.b64encode(content).decode()
+    return page.evaluate_handle(MAKE, [given, name, kind])
 
 
-def drop(page: Any, content: bytes, name: str = "dropped.png", kind: str = "image/png") -> None:
+def drop(
+    page: Any, content: bytes | int, name: str = "dropped.png", kind: str = "image/png"
+) -> None:
     """Drop a file on the map, as a person does."""
     data = carry(page, content, name, kind)
     for event in ("dragenter", "dragover", "drop"):
