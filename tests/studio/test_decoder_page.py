@@ -317,7 +317,7 @@ def test_an_export_says_what_it_cannot_compute(
 def test_what_is_being_prepared_comes_by_itself(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
-    is_prepared = []
+    is_prepared: list[bool] = []
 
     def change(route: Any) -> None:
         answer = route.fetch()
