@@ -4,6 +4,7 @@ import json
 import math
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from isthmus.version import __version__
 FORMAT = 1  # of the manifest; raise it when an older page could misread it
 MAX_PAGE_BYTES = 2**26  # of codes that a live page holds; of more it asks the server
 MANIFEST, HISTORY = "manifest.json", "history.json"
+MOMENT = 0.01  # seconds
 MAX_ATTEMPTS = 3  # to read a model that is being replaced
 
 
@@ -128,9 +130,10 @@ class Content:
             "networks": of_model["networks"],
             "history": HISTORY,
             "epochs": shown.epochs,
-            "pending": shown.pending,
         }
-        return {**content, "fingerprint": fingerprint(content, shown.key)}
+        # What is still pending is not shown, and so changes nothing that is.
+        key = fingerprint(content, shown.key)
+        return {**content, "pending": shown.pending, "fingerprint": key}
 
     def paths(self) -> list[str]:
         """Return the paths of all files that a page without a server needs, the manifest first."""
@@ -170,8 +173,16 @@ class Content:
         These are the quality of the maps, the networks that the page computes with, how far decoded
         codes drift, and the sheets of thumbnails.
         """
+        before = self._snapshot.of_model
+        while self.make_next(track):
+            pass
+        return self._snapshot.of_model is not before
+
+    def make_next(self, track: Track | None = None) -> bool:
+        """Make the first part that is missing, as `finish` does; return whether there was one."""
+        time.sleep(MOMENT)  # in which a thread that waits for its turn takes it
         with self._changing:
-            return self._snapshot.finish(self._methods, track or self._track)
+            return self._snapshot.make_next(self._methods, track or self._track)
 
     def add_map(self, method: str, track: Track | None = None) -> dict[str, Any]:
         """Fit a map, measure it and store it; return its entry in the manifest.

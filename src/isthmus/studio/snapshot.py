@@ -114,6 +114,7 @@ class Snapshot:
                 f"these weights: {error}"
             ) from error
         if not self.of_samples:
+            self.sample_storage.remove()  # sheets of an older format, too
             self.of_samples = write_sample_files(
                 self.sample_storage, shown, self.session.preprocessing
             )
@@ -194,7 +195,8 @@ class Snapshot:
         """Return the paths of all files."""
         sheets = self._sheets()
         if not self.data_available:  # those that were drawn when it was
-            sheets = [name for name in sheets if self.sample_storage.has(name)]
+            stored = self.sample_storage.read_alone
+            sheets = [name for name in sheets if stored(name) is not None]
         of_model = [*self._model_names(), *self._predicted(), *epoch_files(self.epochs)]
         return [*self._sample_names(), *sheets, *of_model]
 
@@ -218,11 +220,11 @@ class Snapshot:
         return read_epoch_file(self.session, path)
 
     def _read_sheet(self, path: str) -> bytes:
-        stored = self.sample_storage.read(path)
+        stored = self.sample_storage.read_alone(path)
         if stored is not None:
             return stored
         content = draw_sheet(path, self.shown.samples, self.session.preprocessing)
-        self.sample_storage.write(path, content)
+        self.sample_storage.write_alone(path, content)
         return content
 
     def _require(self, content: bytes | None, path: str) -> bytes:
@@ -260,21 +262,15 @@ class Snapshot:
 
     # -- what takes long ----------------------------------------------------------------------
 
-    def finish(self, methods: tuple[str, ...], track: Track) -> bool:
-        """Make what is pending, and maps that are missing; return whether there was anything."""
-        before = self.of_model
-        for part in self.pending:
-            try:
-                self._make(part, track)
-            except IsthmusError:
-                if self.data_available:
-                    raise
-                self._given_up.add(part)
+    def make_next(self, methods: tuple[str, ...], track: Track) -> bool:
+        """Make the first part or map that is missing; return whether there was one."""
         known = [entry["method"] for entry in self.of_model["maps"]]
-        for method in methods:
-            if method not in known:
-                self.add_map(method, track)
-        return self.of_model is not before
+        missing = [method for method in methods if method not in known]
+        if pending := self.pending:
+            self._make(pending[0], track)
+        elif missing:
+            self.add_map(missing[0], track)
+        return bool(pending or missing)
 
     def add_map(self, method: str, track: Track) -> dict[str, Any]:
         """Fit, measure and store a map."""
@@ -299,23 +295,29 @@ class Snapshot:
         return [] if entry is None else list(entry["kept"])
 
     def _make(self, part: str, track: Track) -> None:
-        pending = [one for one in self.of_model["pending"] if one != part]
+        try:
+            made = self._compute_part(part, track)
+        except IsthmusError:
+            if self.data_available:
+                raise
+            self._given_up.add(part)
+        else:
+            self._change(pending=[one for one in self.of_model["pending"] if one != part], **made)
+
+    def _compute_part(self, part: str, track: Track) -> dict[str, Any]:
+        """Compute a part that is pending; return what it changes in the description."""
+        if part == QUALITY:
+            return {"maps": [self._measured(one, track) for one in self.of_model["maps"]]}
         if part == NETWORKS:
             networks, note = write_networks(self.storage, self.model)
-            self._change(networks=networks, note=note, pending=pending)
-        elif part == DRIFT:
+            return {"networks": networks, "note": note}
+        if part == DRIFT:
             drift = {"quantiles": measure_drift(self.model, self.codes)}
-            statistics = {**self.of_model["code_statistics"], "drift": drift}
-            self._change(code_statistics=statistics, pending=pending)
-        elif part == QUALITY:
-            self._change(
-                maps=[self._measured(one, track) for one in self.of_model["maps"]], pending=pending
-            )
-        else:
-            sheets = self._sheets()[:MAX_SHEETS]
-            for name in track(sheets, len(sheets), "Drawing"):
-                self._read_sheet(name)
-            self._change(pending=pending)
+            return {"code_statistics": {**self.of_model["code_statistics"], "drift": drift}}
+        sheets = self._sheets()[:MAX_SHEETS]
+        for name in track(sheets, len(sheets), "Drawing"):
+            self._read_sheet(name)
+        return {}
 
     def _measured(self, entry: dict[str, Any], track: Track) -> dict[str, Any]:
         if entry["quality"] is not None:
@@ -325,14 +327,12 @@ class Snapshot:
     def _add_first_maps(self, track: Track) -> None:
         methods = ["pca", *(["code"] if "code" in self.methods else [])]
         entries = [write_map(self.storage, self._fit(method, track)) for method in methods]
-        pending = [NETWORKS, QUALITY, SHEETS]
-        if self.of_model["task"] == "reconstruct":
-            pending.append(DRIFT)
+        drift = [DRIFT] if self.of_model["task"] == "reconstruct" else []
         self.of_model = {
             **self.of_model,
             "maps": self._in_order(entries),
             "networks": NO_NETWORKS,
-            "pending": pending,
+            "pending": [QUALITY, NETWORKS, *drift, SHEETS],
             "note": "",
         }
 

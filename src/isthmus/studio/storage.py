@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import struct
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,8 +17,10 @@ from isthmus.errors import IsthmusError
 from isthmus.files import DAMAGE, write_bytes
 from isthmus.studio import columns
 
+FORMAT = 1  # raise it when stored files or what is said of them change: then they are made again
 LIST = "stored.json"  # written last: it makes the other files count
 CHECKED_BYTES = 2**22  # at the start of each file, by which damage is noticed
+_CHECK = struct.Struct("<I")  # the CRC-32 at the end of a file that stands alone
 
 
 class Storage:
@@ -106,16 +109,29 @@ class Storage:
             The files that must be there.
         """
         checks = {name: self._check(name) for name in sorted(set(names))}
-        self.write(LIST, json.dumps({"content": content, "files": checks}).encode())
+        sealed = {"format": FORMAT, "content": content, "files": checks}
+        self.write(LIST, json.dumps(sealed).encode())
 
     def unseal(self) -> dict[str, Any] | None:
-        """Return what was sealed, or None if that or any of its files is missing or damaged."""
+        """Return what was sealed; None if it is missing, damaged or of another format."""
         with suppress(*DAMAGE):
             stored = json.loads(self.read(LIST) or b"")
             content: dict[str, Any] = stored["content"]
-            if all(self._check(name) == check for name, check in stored["files"].items()):
-                return content
+            is_whole = all(self._check(name) == check for name, check in stored["files"].items())
+            return content if is_whole and stored["format"] == FORMAT else None
         return None
+
+    # -- what stands alone --------------------------------------------------------------------
+
+    def write_alone(self, name: str, content: bytes) -> None:
+        """Write a file that is not sealed, with what tells whether it is damaged."""
+        self.write(name, content + _CHECK.pack(zlib.crc32(content)))
+
+    def read_alone(self, name: str) -> bytes | None:
+        """Return what `write_alone` wrote, or None if it is missing or damaged."""
+        stored = self.read(name) or b""
+        content, check = stored[: -_CHECK.size], stored[-_CHECK.size :]
+        return content if check == _CHECK.pack(zlib.crc32(content)) else None
 
     def _check(self, name: str) -> list[int]:
         """Return the size of a file and the CRC-32 of its first 4 MB."""
