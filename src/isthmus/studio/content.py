@@ -41,20 +41,9 @@ class Content:
     ----------
     session : Session
         Of a run, of a model's file, or with an encoder.
-    source : str, optional
-        Where the samples are read from, with the preprocessing of the model; by default they are
-        the run's own.
-    split : str, optional
-        "train", "validation" or "test"; by default all samples.
-    limit : int, optional
-        At most so many samples, evenly spaced.
-    methods : sequence of str
-        Maps that `finish` makes; the first is shown first. PCA, and a code of 2 numbers as it is,
-        are always there.
-    track : callable
-        Shows progress.
-    say : callable
-        Receives one sentence where something was left out.
+    source, split, limit, methods, track, say
+        See `isthmus.write_studio`. `finish` makes the maps of `methods`; PCA, and a code of 2
+        numbers as it is, are always there.
 
     Raises
     ------
@@ -139,13 +128,15 @@ class Content:
         """Return the paths of all files that a page without a server needs, the manifest first."""
         return [MANIFEST, HISTORY, *self._snapshot.paths()]
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, live: bool = False) -> bytes:
         """Return the content of a file; one that is drawn or computed when needed is stored then.
 
         Parameters
         ----------
         path : str
             One of `paths`, or samples/3.png for the pixels of a sample.
+        live : bool
+            See `manifest`.
 
         Raises
         ------
@@ -153,7 +144,7 @@ class Content:
             If there is no such file.
         """
         if path == MANIFEST:
-            return _to_json(self.manifest())
+            return _to_json(self.manifest(live=live))
         if path == HISTORY:
             return _to_json(self.history())
         if path.startswith("samples/"):

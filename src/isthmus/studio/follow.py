@@ -31,7 +31,10 @@ class Follower:
 
     def __init__(self, run: Path, events: Events, refresh: Callable[..., bool]) -> None:
         self._run, self._events, self._refresh = run, events, refresh
-        self._stamps: dict[str, Stamp | None] = {HISTORY: None, MODEL_FILE: _stamp(run / MODEL_FILE)}
+        self._stamps: dict[str, Stamp | None] = {
+            HISTORY: None,
+            MODEL_FILE: _stamp(run / MODEL_FILE),
+        }
         self._lines: list[dict[str, Any]] = []
         self._is_training: bool | None = None
         self._is_stale = False

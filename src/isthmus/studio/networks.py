@@ -41,17 +41,17 @@ def write_networks(storage: Storage, model: Model) -> tuple[dict[str, Any], str]
 def _write_parts(storage: Storage, model: OnnxModel) -> dict[str, Any]:
     """Write the parts that are in an ONNX file."""
     _require_small(len(model.content), model)
-    return {
-        **NO_NETWORKS,
-        **{part: _write(storage, part, model.cut(part)) for part in _parts(model)},
-    }
+    parts: dict[str, Any] = {part: _write(storage, part, model.cut(part)) for part in _parts(model)}
+    return {**NO_NETWORKS, **parts}
 
 
 def _export_parts(storage: Storage, model: "TrainedModel") -> dict[str, Any]:
     from isthmus.inference.conversion import to_layers, to_onnx
 
     _require_small(sum(weight.numel() * 4 for weight in model.module.parameters()), model)
-    parts = {part: _write(storage, part, to_onnx(model, part)) for part in _parts(model)}
+    parts: dict[str, Any] = {
+        part: _write(storage, part, to_onnx(model, part)) for part in _parts(model)
+    }
     layers = [
         {"name": one.name, "kind": one.kind, "shape": list(one.shape), "output": one.name}
         for one in model.layers

@@ -80,11 +80,6 @@ def answer(model: Model, samples: Samples, noise: Noise | None = None) -> Iterat
             yield Answers(model.encode(values))
 
 
-def has_targets(model: Model, samples: Samples) -> bool:
-    """Return whether predictions can be compared with the samples' own labels or masks."""
-    return _targets(model, samples) is not None
-
-
 def pixel_scores(
     predicted: NDArray[np.uint8], targets: NDArray[np.uint8], classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -45,7 +45,6 @@ MAX_NEIGHBORS = 1000
 MAX_CODE_BYTES = 64_000_000
 OCTETS = "application/octet-stream"
 TYPES = {".bin": OCTETS, ".js": "text/javascript", ".onnx": OCTETS, ".wasm": "application/wasm"}
-MANIFEST = "manifest.json"
 
 
 class Server:
@@ -105,8 +104,7 @@ class Server:
         content = await self._content()
 
         def read() -> Response:
-            found = _manifest(content) if path == MANIFEST else content.read(path)
-            return _file(request, path, found)
+            return _file(request, path, content.read(path, live=True))
 
         try:
             return await run_in_threadpool(read)
@@ -277,10 +275,6 @@ def _encode(content: "Content", picture: bytes) -> tuple[NDArray[np.float32], ND
     except SourceError as error:  # which is the reason alone
         reason = str(error).removesuffix(".")
         raise HTTPException(400, f"The picture cannot be read: {reason}.") from None
-
-
-def _manifest(content: "Content") -> bytes:
-    return json.dumps(content.manifest(live=True)).encode()
 
 
 def _file(request: Request, name: str, content: bytes) -> Response:

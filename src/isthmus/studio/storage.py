@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import struct
 import zlib
@@ -44,16 +45,6 @@ class Storage:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
             return None
-
-    def has(self, name: str) -> bool:
-        """Return whether there is such a file."""
-        return name in self._files if self.folder is None else (self.folder / name).is_file()
-
-    def size(self, name: str) -> int:
-        """Return the bytes of a file that is there."""
-        if self.folder is None:
-            return len(self._files[name])
-        return (self.folder / name).stat().st_size
 
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file."""
@@ -136,8 +127,7 @@ class Storage:
     def _check(self, name: str) -> list[int]:
         """Return the size of a file and the CRC-32 of its first 4 MB."""
         if self.folder is None:
-            start = self._files[name][:CHECKED_BYTES]
-        else:
-            with (self.folder / name).open("rb") as file:
-                start = file.read(CHECKED_BYTES)
-        return [self.size(name), zlib.crc32(start)]
+            content = self._files[name]
+            return [len(content), zlib.crc32(content[:CHECKED_BYTES])]
+        with (self.folder / name).open("rb") as file:
+            return [os.fstat(file.fileno()).st_size, zlib.crc32(file.read(CHECKED_BYTES))]
