@@ -86,14 +86,14 @@ class Content:
         live : bool
             Whether a server answers what is not in a file.
         """
-        shown = self._snapshot
+        snapshot = self._snapshot
         # One reading: a thread that adds a map replaces these, and changes nothing in them.
-        of_samples, of_model = shown.of_samples, shown.of_model
+        of_samples, of_model = snapshot.of_samples, snapshot.of_model
         task = of_model["task"]
         content = {
             "format": FORMAT,
             "version": __version__,
-            "name": shown.name,
+            "name": snapshot.name,
             "live": live,
             "model": of_model["model"],
             "task": task,
@@ -101,9 +101,9 @@ class Content:
             "preprocessing": of_model["preprocessing"],
             "count": of_samples["count"],
             "code_size": of_model["code_size"],
-            "source": shown.source,
+            "source": snapshot.source,
             "split": self._choice.split_title,
-            "data_available": shown.data_available,
+            "data_available": snapshot.data_available,
             "note": " ".join(filter(None, [of_samples["note"], of_model["note"]])),
             "columns": [*of_samples["columns"], *of_model["columns"]],
             "names": of_samples["names"],
@@ -111,18 +111,18 @@ class Content:
             "code_statistics": of_model["code_statistics"],
             "class_codes": of_model["class_codes"],
             "maps": sorted(of_model["maps"], key=self._rank),
-            "methods": shown.methods if live else [one["method"] for one in of_model["maps"]],
+            "methods": snapshot.methods if live else [one["method"] for one in of_model["maps"]],
             "thumbs": of_samples["thumbs"],
             "samples": self._samples_entry(live),
             "signals": of_samples["signals"],
             "masks": _merge_masks(of_samples["masks"], of_model["masks"]),
             "networks": of_model["networks"],
             "history": HISTORY,
-            "epochs": shown.epochs,
+            "epochs": snapshot.epochs,
         }
         # What is still pending is not shown, and so changes nothing that is.
-        key = fingerprint(content, shown.key)
-        return {**content, "pending": shown.pending, "fingerprint": key}
+        key = fingerprint(content, snapshot.key)
+        return {**content, "pending": snapshot.pending, "fingerprint": key}
 
     def paths(self) -> list[str]:
         """Return the paths of all files that a page without a server needs, the manifest first."""
@@ -194,11 +194,11 @@ class Content:
         without what `finish` makes.
         """
         with self._changing:
-            shown = self._snapshot
-            if model_key(shown.session) != shown.model_key:
-                self._snapshot = self._open(shown.session.renewed())
+            snapshot = self._snapshot
+            if model_key(snapshot.session) != snapshot.model_key:
+                self._snapshot = self._open(snapshot.session.renewed())
                 return True
-            return shown.has_more_epochs()
+            return snapshot.has_more_epochs()
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -305,17 +305,19 @@ class Content:
     def _open(self, session: Session) -> Snapshot:
         """Open or compute what is shown of a run as it is now."""
         for _ in range(MAX_ATTEMPTS):
-            shown = Snapshot.open(session, self._choice, self._track, self._say)
+            snapshot = Snapshot.open(session, self._choice, self._track, self._say)
             # Training may have replaced the weights between the look at them and their use.
-            if model_key(session) == shown.model_key:
+            if model_key(session) == snapshot.model_key:
                 break
             session = session.renewed()
-        return shown
+        return snapshot
 
     @property
     def _fits_page(self) -> bool:
-        shown = self._snapshot
-        return bool(4 * shown.of_samples["count"] * shown.of_model["code_size"] <= MAX_PAGE_BYTES)
+        snapshot = self._snapshot
+        return bool(
+            4 * snapshot.of_samples["count"] * snapshot.of_model["code_size"] <= MAX_PAGE_BYTES
+        )
 
     def _rank(self, entry: dict[str, Any]) -> int:
         """Return the place of a map among the others: first those that were asked for."""
@@ -323,10 +325,12 @@ class Content:
         return self._methods.index(method) if method in self._methods else len(self._methods)
 
     def _samples_entry(self, live: bool) -> dict[str, str] | None:
-        shown = self._snapshot
-        is_image = shown.of_samples["sample"]["kind"] == "image"
+        snapshot = self._snapshot
+        is_image = snapshot.of_samples["sample"]["kind"] == "image"
         return (
-            {"pattern": "samples/{i}.png"} if live and is_image and shown.data_available else None
+            {"pattern": "samples/{i}.png"}
+            if live and is_image and snapshot.data_available
+            else None
         )
 
     def _sample_picture(self, path: str) -> bytes:
@@ -343,11 +347,11 @@ class Content:
 
     def _column(self, name: str) -> NDArray[Any]:
         """Return the values of a category."""
-        shown = self._snapshot
-        entries = [*shown.of_samples["columns"], *shown.of_model["columns"]]
+        snapshot = self._snapshot
+        entries = [*snapshot.of_samples["columns"], *snapshot.of_model["columns"]]
         known = {one["name"]: one for one in entries if one["kind"] == "category"}
         require_known("column", name, known)
-        return columns.unpack(shown.read(known[name]["file"]))
+        return columns.unpack(snapshot.read(known[name]["file"]))
 
 
 def _merge_masks(

@@ -50,7 +50,7 @@ class Live:
         track: Track = untracked,
     ) -> None:
         self.events = events
-        self._prepare, self._shown = prepare, track
+        self._prepare, self._show = prepare, track
         self._prepared: Future[Content] = Future()
         self._is_interrupted = False
         self._lock = threading.Lock()
@@ -132,7 +132,7 @@ class Live:
         """Show the progress of preparing; later, that of each answer is of no interest."""
         if self.is_prepared:
             return items
-        return self._shown(self.events.track("content")(items, total, title), total, title)
+        return self._show(self.events.track("content")(items, total, title), total, title)
 
     def _run(self) -> None:
         try:

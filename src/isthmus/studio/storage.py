@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import IsthmusError
-from isthmus.files import DAMAGE, write_bytes
+from isthmus.files import DAMAGE, atomic_write, write_bytes
 from isthmus.studio import columns
 
 FORMAT = 1  # raise it when stored files or what is said of them change: then they are made again
@@ -58,13 +58,12 @@ class Storage:
     ) -> None:
         """Write a column of float32 block by block; see `columns.write_blocks`."""
         if self.folder is None:
-            content = io.BytesIO(columns.header(np.dtype(np.float32), shape))
-            content.seek(0, io.SEEK_END)
-            for block in blocks:
-                content.write(np.ascontiguousarray(block, "<f4").data)
+            content = io.BytesIO()
+            columns.write_blocks(content, blocks, shape)
             self._files[name] = content.getvalue()
         else:
-            columns.write_blocks(self.folder / name, blocks, shape)
+            with atomic_write(self.folder / name) as file:
+                columns.write_blocks(file, blocks, shape)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return the array of a column, by memory map where it is a file.
