@@ -90,15 +90,14 @@ export class Ends {
         this.put(at, row);
       }
     };
-    const text = "Use chosen sample";
     const group = { class: "morph-end", role: "group", "aria-label": `Sample ${LETTERS[at]}` };
     const element = make("div", group, [
       picture,
       name,
       make("button", {
         type: "button",
-        text,
-        "aria-label": `${text} as ${LETTERS[at]}`,
+        text: "Use chosen",
+        "aria-label": `Use chosen sample as ${LETTERS[at]}`,
         click: use,
       }),
       field,
