@@ -83,8 +83,8 @@ class Slot {
     this.picture = make("div", { class: "morph-end-picture" });
     this.name = make("p", { class: "morph-end-name" });
     this.field = this.makeField();
-    const text = "Use chosen sample";
-    const use = { text, "aria-label": `${text} as ${letter}`, click: () => this.useChosen() };
+    const label = `Use chosen sample as ${letter}`;
+    const use = { text: "Use chosen", "aria-label": label, click: () => this.useChosen() };
     const group = { class: "morph-end", role: "group", "aria-label": `Sample ${letter}` };
     const parts = [this.picture, this.name, make("button", use), this.field];
     this.element = make("div", group, parts);

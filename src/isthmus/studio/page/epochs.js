@@ -44,7 +44,10 @@ export class Epochs {
     const row = make("div", { class: "row epoch-row" }, [this.play, this.slider, this.output]);
     const hint = make("p", {
       class: "hint",
-      text: "The same test samples, as the model of each epoch answered.",
+      text:
+        this.context.store.manifest.task === "reconstruct"
+          ? "The same test samples, rebuilt by the model of each epoch."
+          : "The same test samples, and what the model of each epoch predicts.",
     });
     this.element = make("section", {}, [this.title, hint, row, this.list]);
     state.on(["epoch"], () => this.show());

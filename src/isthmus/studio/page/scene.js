@@ -73,6 +73,9 @@ export class Scene {
     for (const row of shown) {
       const [x, y] = locate(row);
       const [left, top] = [Math.round(x - width / 2), Math.round(y - height / 2)];
+      if (!thumbnails.has(row)) {
+        continue; // the point stays until its picture is here
+      }
       context.fillStyle = this.map.colorOf(row);
       context.fillRect(left - 2, top - 2, width + 4, height + 4);
       thumbnails.draw(context, row, [left, top, width, height]);

@@ -269,7 +269,8 @@ function describeResult(count, size) {
 
 /** Format a distance; below what float32 can tell from none, it is 0. */
 function formatDistance(/** @type {number} */ distance) {
-  return distance < 1e-5 ? "0" : formatNumber(distance);
+  const digits = { minimumSignificantDigits: 3, maximumSignificantDigits: 3 };
+  return distance < 1e-5 ? "0" : distance.toLocaleString("en", digits);
 }
 
 /** Shorten a name for a list of choices, which is as wide as its longest. */

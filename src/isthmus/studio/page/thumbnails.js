@@ -83,7 +83,15 @@ export class Thumbnails {
   }
 
   /**
-   * Draw a sample's picture, if it is here, and fetch it if not.
+   * @param {number} row
+   * @returns {boolean} whether its picture is here
+   */
+  has(row) {
+    return this.slots.has(row);
+  }
+
+  /**
+   * Draw a sample's picture, if it is here.
    *
    * @param {CanvasRenderingContext2D} context
    * @param {number} row

@@ -230,7 +230,7 @@ function describeProgress(epoch, epochs, isTraining) {
   }
   return of
     ? `Stopped after ${formatNumber(epoch)}${of} epochs`
-    : `Trained for ${formatNumber(epoch)} epochs`;
+    : `Trained for ${formatNumber(epoch)} ${epoch === 1 ? "epoch" : "epochs"}`;
 }
 
 /**
