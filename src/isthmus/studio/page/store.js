@@ -5,6 +5,7 @@
 import { readColumn, takeRows } from "./columns.js";
 import { drawingContext, makeCanvas } from "./dom.js";
 import { ask, readData, readJson } from "./files.js";
+import { Latest } from "./latest.js";
 import { FORMAT } from "./types.js";
 
 /** Memory for sheets of thumbnails, which are kept as pixels. */
@@ -25,6 +26,7 @@ export class Store {
    */
   constructor(manifest) {
     this.manifest = manifest;
+    this.refreshing = new Latest();
     /** @type {Map<string, Promise<any>>} */
     this.files = new Map();
     /** The last is used last; null: on its way. @type {Map<string, ImageBitmap | null>} */
@@ -44,7 +46,11 @@ export class Store {
 
   /** Read the manifest again, and forget what was of another. */
   async refresh() {
+    const isNewest = this.refreshing.begin();
     const manifest = await readManifest();
+    if (!isNewest()) {
+      return; // a later answer has come, or will
+    }
     this.files.clear();
     if (manifest.fingerprint !== this.manifest.fingerprint) {
       this.forgetSheets();
