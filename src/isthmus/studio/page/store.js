@@ -6,7 +6,9 @@ import { readColumn, takeRows } from "./columns.js";
 import { drawingContext, makeCanvas } from "./dom.js";
 import { ask, readData, readJson } from "./files.js";
 import { Latest } from "./latest.js";
-import { FORMAT } from "./types.js";
+
+/** Of the manifest; isthmus.studio.content raises it when an older page could misread that. */
+const FORMAT = 1;
 
 /** Memory for sheets of thumbnails, which are kept as pixels. */
 const SHEET_BYTES = 2 ** 26;

@@ -180,5 +180,3 @@
  * @property {Place} place
  * @property {(text: string) => void} say shows one sentence in the status line
  */
-
-export const FORMAT = 1;
