@@ -83,7 +83,10 @@ def write_studio(
 def _data(content: Content) -> Iterator[tuple[str, bytes]]:
     """Yield the files of the data by their addresses, one at a time: together they are large."""
     for path in content.paths():
-        yield f"data/{path}", content.read(path)
+        try:
+            yield f"data/{path}", content.read(path)
+        except KeyError:  # another studio of the run has stored better weights in its place
+            raise IsthmusError("the run has changed meanwhile; write the studio again.") from None
 
 
 # -- one file ---------------------------------------------------------------------------------

@@ -105,9 +105,9 @@ class Snapshot:
         self.of_samples, self.of_model = of_samples or {}, of_model or {}
         if not (of_samples and of_model):
             return False
-        if self.network_storage.unseal() is None:
-            others = [part for part in of_model["pending"] if part != NETWORKS]
-            self.of_model = {**of_model, "networks": NO_NETWORKS, "pending": [*others, NETWORKS]}
+        pending = of_model["pending"]
+        if NETWORKS not in pending and self.network_storage.unseal() is None:
+            self.of_model |= {"networks": NO_NETWORKS, "pending": [NETWORKS, *pending]}
         return True
 
     def _compute(self, track: Track, say: Say) -> None:
@@ -122,7 +122,6 @@ class Snapshot:
                 f"these weights: {error}"
             ) from error
         if not self.of_samples:
-            self.sample_storage.remove()  # sheets of an older format, too
             self.of_samples = write_sample_files(
                 self.sample_storage, shown, self.session.preprocessing
             )
@@ -347,13 +346,14 @@ class Snapshot:
     def _add_first_maps(self, track: Track) -> None:
         methods = ["pca", *(["code"] if "code" in self.methods else [])]
         entries = [write_map(self.storage, self._fit(method, track)) for method in methods]
+        stored = self.network_storage.unseal()  # of another choice of samples
+        networks = [NETWORKS] if stored is None else []
         drift = [DRIFT] if self.of_model["task"] == "reconstruct" else []
         self.of_model = {
             **self.of_model,
             "maps": self._in_order(entries),
-            "networks": NO_NETWORKS,
-            "pending": [QUALITY, NETWORKS, *drift, SHEETS],
-            "note": "",
+            "pending": [QUALITY, *networks, *drift, SHEETS],
+            **(stored or {"networks": NO_NETWORKS, "note": ""}),
         }
 
     def _in_order(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
