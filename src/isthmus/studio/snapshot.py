@@ -57,6 +57,8 @@ class Snapshot:
         See `choice.model_key`.
     root : Path, optional
         Of the storages; in memory without one.
+    data : str
+        Fingerprint of the samples' source.
     """
 
     def __init__(
