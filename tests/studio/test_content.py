@@ -378,6 +378,12 @@ def test_a_model_in_a_file_needs_a_source(
     decoder = load_onnx(exported, networks["decoder"]["file"])
     z = exported.codes(np.arange(5))
     np.testing.assert_array_equal(decoder.run(None, {"code": z})[0], exported.decode(z))
+    export(trained, tmp_path / "part.onnx", part="encoder")
+    part = Content(Session(tmp_path / "part.onnx"), pictures)
+    part.finish()
+    assert part.manifest()["task"] == "encode"
+    assert [name for name, one in part.manifest()["networks"].items() if one] == ["encoder"]
+    np.testing.assert_allclose(unpack(part.read("codes.bin"))[:5], z, atol=1e-5)
     encoder = load_onnx(exported, networks["encoder"]["file"])
     x = np.stack([exported.sample(row) for row in range(5)])
     np.testing.assert_allclose(encoder.run(None, {"samples": x})[0], z, atol=1e-5)

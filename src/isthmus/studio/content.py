@@ -42,7 +42,7 @@ class Content:
     session : Session
         Of a run, of a model's file, or with an encoder.
     source, split, limit, methods, track, say
-        See `isthmus.write_studio`. `finish` makes the maps of `methods`; PCA, and a code of 2
+        See `isthmus.serve_studio`. `finish` makes the maps of `methods`; PCA, and a code of 2
         numbers as it is, are always there.
 
     Raises

@@ -51,20 +51,8 @@ def write_studio(
         A run folder, a run, the file of a model (.safetensors or .onnx), or a model.
     out : path
         A file that ends in .html, which opens from a disk, or a folder.
-    source : str or Path, optional
-        What is shown, as for `isthmus.load`; by default the run's own samples.
-    split : str, optional
-        Show only one of "train", "validation" and "test".
-    limit : int, optional
-        Show at most as many samples, spread evenly.
-    methods : sequence of str
-        Maps besides PCA: "tsne" and "umap". The first of all that are named is shown first.
-    encoder : Model, optional
-        Whose features take the place of the run's codes.
-    track : callable
-        Shows progress.
-    say : callable
-        Receives one sentence where something was left out or repaired.
+    source, split, limit, methods, encoder, track, say
+        See `serve_studio`.
 
     Returns
     -------
@@ -95,7 +83,10 @@ def write_studio(
 def _data(content: Content) -> Iterator[tuple[str, bytes]]:
     """Yield the files of the data by their addresses, one at a time: together they are large."""
     for path in content.paths():
-        yield f"data/{path}", content.read(path)
+        try:
+            yield f"data/{path}", content.read(path)
+        except KeyError:  # another studio of the run has stored better weights in its place
+            raise IsthmusError("the run has changed meanwhile; write the studio again.") from None
 
 
 # -- one file ---------------------------------------------------------------------------------

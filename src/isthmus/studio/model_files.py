@@ -16,7 +16,7 @@ from isthmus.studio import columns
 from isthmus.studio.choice import Choice, Shown
 from isthmus.studio.epochs import find_rows
 from isthmus.studio.sample_files import PREDICTED, category, describe_masks, write_category
-from isthmus.studio.scores import Answers, Noise, answer
+from isthmus.studio.scores import Answers, Noise, answer, task_of
 from isthmus.studio.statistics import describe_codes, mean_codes
 from isthmus.studio.storage import Storage
 from isthmus.studio.thumbnails import Layout, sheet_count
@@ -48,7 +48,7 @@ def write_model_files(
     z = storage.column("codes.bin").reshape(-1, model.code_size)
     return {
         "model": Path(model.name).name,  # of a file, without its folder
-        "task": model.task or "encode",
+        "task": task_of(model),
         "code_size": model.code_size,
         "preprocessing": _describe_preprocessing(session, model),
         "columns": pass_over.write_columns(noise is not None),
@@ -91,7 +91,7 @@ class _Pass:
 
     def describe_masks(self) -> dict[str, Any] | None:
         """Describe the sheets of predicted masks."""
-        if self.model.task != "segment":
+        if task_of(self.model) != "segment":
             return None
         return describe_masks(self.model.class_names, predicted=PREDICTED)
 

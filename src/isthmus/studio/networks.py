@@ -8,6 +8,7 @@ from isthmus.inference.contract import Part
 from isthmus.inference.encoders import Encoder
 from isthmus.inference.model import Model
 from isthmus.inference.onnx import OnnxModel
+from isthmus.studio.scores import task_of
 from isthmus.studio.storage import Storage
 
 if TYPE_CHECKING:  # it imports torch, which a page with stored networks does without
@@ -61,9 +62,7 @@ def _export_parts(storage: Storage, model: "TrainedModel") -> dict[str, Any]:
 
 
 def _parts(model: Model) -> tuple[Part, ...]:
-    if isinstance(model, OnnxModel) and model.record.part == "encoder":
-        return ("encoder",)
-    return ("encoder", "decoder") if model.task == "reconstruct" else ("encoder",)
+    return ("encoder", "decoder") if task_of(model) == "reconstruct" else ("encoder",)
 
 
 def _require_small(size: int, model: Model) -> None:

@@ -15,6 +15,7 @@ from isthmus.data.samples import VOID, Samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.inference.model import Model
+from isthmus.inference.onnx import OnnxModel
 
 if TYPE_CHECKING:  # it imports torch, which a model in an ONNX file does without
     from isthmus.data.corruption import Corruption
@@ -58,6 +59,12 @@ class Answers:
     masks: NDArray[np.uint8] | None = None
 
 
+def task_of(model: Model) -> str:
+    """Return what a model can be asked for: its task, or "encode" where it has only an encoder."""
+    is_encoder = isinstance(model, OnnxModel) and model.record.part == "encoder"
+    return "encode" if is_encoder else model.task or "encode"
+
+
 def answer(model: Model, samples: Samples, noise: Noise | None = None) -> Iterator[Answers]:
     """Yield what a model makes of samples, in blocks of 1,024.
 
@@ -66,15 +73,15 @@ def answer(model: Model, samples: Samples, noise: Noise | None = None) -> Iterat
     `predicted` and `confidence`, with labels also `correct`. A segmenter has masks, and with masks
     of the samples `accuracy` over pixels and mean `iou`, in which void does not count.
     """
-    targets = _targets(model, samples)
+    task, targets = task_of(model), _targets(model, samples)
     for start in range(0, len(samples), BLOCK):
         block = slice(start, start + BLOCK)
         values = samples.values[block]
-        if model.task == "reconstruct":
+        if task == "reconstruct":
             yield _reconstruct(model, values, noise, block)
-        elif model.task == "classify":
+        elif task == "classify":
             yield _classify(model, values, None if targets is None else targets[block])
-        elif model.task == "segment":
+        elif task == "segment":
             yield _segment(model, values, None if targets is None else targets[block])
         else:
             yield Answers(model.encode(values))

@@ -27,6 +27,7 @@ from isthmus.studio.choice import (
     read_record,
 )
 from isthmus.studio.epochs import describe_epochs, epoch_files, find_rows, read_epoch_file
+from isthmus.studio.history import store_of
 from isthmus.studio.maps import available_methods, measure_map, write_map
 from isthmus.studio.model_files import write_model_files
 from isthmus.studio.networks import NO_NETWORKS, write_networks
@@ -56,6 +57,8 @@ class Snapshot:
         See `choice.model_key`.
     root : Path, optional
         Of the storages; in memory without one.
+    data : str
+        Fingerprint of the samples' source.
     """
 
     def __init__(
@@ -104,9 +107,9 @@ class Snapshot:
         self.of_samples, self.of_model = of_samples or {}, of_model or {}
         if not (of_samples and of_model):
             return False
-        if self.network_storage.unseal() is None:
-            others = [part for part in of_model["pending"] if part != NETWORKS]
-            self.of_model = {**of_model, "networks": NO_NETWORKS, "pending": [*others, NETWORKS]}
+        pending = of_model["pending"]
+        if NETWORKS not in pending and self.network_storage.unseal() is None:
+            self.of_model |= {"networks": NO_NETWORKS, "pending": [NETWORKS, *pending]}
         return True
 
     def _compute(self, track: Track, say: Say) -> None:
@@ -121,7 +124,6 @@ class Snapshot:
                 f"these weights: {error}"
             ) from error
         if not self.of_samples:
-            self.sample_storage.remove()  # sheets of an older format, too
             self.of_samples = write_sample_files(
                 self.sample_storage, shown, self.session.preprocessing
             )
@@ -138,10 +140,9 @@ class Snapshot:
     @property
     def name(self) -> str:
         """The name of the run's folder or the model's file, never a path."""
-        source = self.session.source
-        if isinstance(source, str | Path):
-            return Path(source).resolve().name
-        path = getattr(source, "path", None) if not _is_in_memory(source) else None
+        path: Any = self.session.source
+        if not isinstance(path, str | Path):
+            path = getattr(store_of(self.session) or path, "path", None)
         return "run" if path is None else Path(path).resolve().name
 
     @cached_property
@@ -204,8 +205,7 @@ class Snapshot:
         if not self.data_available:  # those that were drawn when it was
             stored = self.sample_storage.read_alone
             sheets = [name for name in sheets if stored(name) is not None]
-        of_model = [*self._model_names(), *self._network_names(), *self._predicted()]
-        return [*self._sample_names(), *sheets, *of_model, *epoch_files(self.epochs)]
+        return [*self._stored(), *sheets, *epoch_files(self.epochs)]
 
     def read(self, path: str) -> bytes:
         """Return the content of a file; a sheet is drawn when it is first asked for.
@@ -215,12 +215,8 @@ class Snapshot:
         KeyError
             If there is no such file.
         """
-        if path in self._sample_names():
-            content = self.sample_storage.read(path)
-        elif path in self._model_names() or path in self._predicted():
-            content = self.storage.read(path)
-        elif path in self._network_names():
-            content = self.network_storage.read(path)
+        if path in (stored := self._stored()):
+            content = stored[path].read(path)
         elif path in self._sheets():
             try:
                 content = self._read_sheet(path)
@@ -231,6 +227,14 @@ class Snapshot:
         if content is None:
             raise KeyError(path)
         return content
+
+    def _stored(self) -> dict[str, Storage]:
+        """Return the names of all files that are written before they are shown, and where."""
+        return {
+            **dict.fromkeys(self._sample_names(), self.sample_storage),
+            **dict.fromkeys(self._model_names(), self.storage),
+            **dict.fromkeys(self._network_names(), self.network_storage),
+        }
 
     def _read_sheet(self, path: str) -> bytes:
         stored = self.sample_storage.read_alone(path)
@@ -253,10 +257,6 @@ class Snapshot:
             patterns.append(content["masks"]["pattern"])
         return [name for one in patterns for name in sheet_names(one, content["count"])]
 
-    def _predicted(self) -> list[str]:
-        masks = self.of_model["masks"]
-        return [] if masks is None else sheet_names(masks["predicted"], self.of_samples["count"])
-
     def _model_names(self) -> list[str]:
         content = self.of_model
         names = ["codes.bin", *(column["file"] for column in content["columns"])]
@@ -266,6 +266,8 @@ class Snapshot:
             names.append(entry["file"])
             if entry["decode"].get("fitted"):
                 names.append(entry["decode"]["fitted"])
+        if content["masks"] is not None:
+            names += sheet_names(content["masks"]["predicted"], self.of_samples["count"])
         return names
 
     def _network_names(self) -> list[str]:
@@ -346,13 +348,14 @@ class Snapshot:
     def _add_first_maps(self, track: Track) -> None:
         methods = ["pca", *(["code"] if "code" in self.methods else [])]
         entries = [write_map(self.storage, self._fit(method, track)) for method in methods]
+        stored = self.network_storage.unseal()  # of another choice of samples
+        networks = [NETWORKS] if stored is None else []
         drift = [DRIFT] if self.of_model["task"] == "reconstruct" else []
         self.of_model = {
             **self.of_model,
             "maps": self._in_order(entries),
-            "networks": NO_NETWORKS,
-            "pending": [QUALITY, NETWORKS, *drift, SHEETS],
-            "note": "",
+            "pending": [QUALITY, *networks, *drift, SHEETS],
+            **(stored or {"networks": NO_NETWORKS, "note": ""}),
         }
 
     def _in_order(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -386,7 +389,7 @@ class Snapshot:
         self._seal()
 
     def _seal(self) -> None:
-        self.storage.seal(self.of_model, [*self._model_names(), *self._predicted()])
+        self.storage.seal(self.of_model, self._model_names())
 
     def _remove_stale(self) -> None:
         """Remove what is stored of other weights: they are gone, and so will not be shown."""
@@ -414,10 +417,6 @@ def _is_writable(root: Path | None) -> bool:
         return False
     existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     return os.access(existing, os.W_OK)
-
-
-def _is_in_memory(source: object) -> bool:
-    return bool(getattr(source, "is_in_memory", False))
 
 
 def _data_of_source(

@@ -115,13 +115,13 @@ class Storage:
 
     def write_alone(self, name: str, content: bytes) -> None:
         """Write a file that is not sealed, with what tells whether it is damaged."""
-        self.write(name, content + _CHECK.pack(zlib.crc32(content)))
+        self.write(name, content + _check_of(content))
 
     def read_alone(self, name: str) -> bytes | None:
-        """Return what `write_alone` wrote, or None if it is missing or damaged."""
+        """Return what `write_alone` wrote; None if it is missing, damaged or of another format."""
         stored = self.read(name) or b""
         content, check = stored[: -_CHECK.size], stored[-_CHECK.size :]
-        return content if check == _CHECK.pack(zlib.crc32(content)) else None
+        return content if check == _check_of(content) else None
 
     def _check(self, name: str) -> list[int]:
         """Return the size of a file and the CRC-32 of its first 4 MB."""
@@ -130,3 +130,7 @@ class Storage:
             return [len(content), zlib.crc32(content[:CHECKED_BYTES])]
         with (self.folder / name).open("rb") as file:
             return [os.fstat(file.fileno()).st_size, zlib.crc32(file.read(CHECKED_BYTES))]
+
+
+def _check_of(content: bytes) -> bytes:
+    return _CHECK.pack(zlib.crc32(content, FORMAT))
