@@ -202,7 +202,7 @@ def test_what_is_no_picture_is_refused(
     else:
         open_studio(page, (files / "digits.html").as_uri())
     drop(page, b"no picture", "notes.txt", "text/plain")
-    page.wait_for_selector(f"{STATUS} >> text=no picture that the browser can read")
+    page.wait_for_selector(f"{STATUS} >> text=The browser cannot read this file")
     drop(page, b"\0" * 20_000_001, "large.png")
     page.wait_for_selector(f"{STATUS} >> text=at most 20 MB")
     wide = Image.new("1", (8000, 6251))

@@ -96,5 +96,6 @@ def _describe(result: dict[str, Any]) -> str:
         text += f" in {result['files']:,} files, for a web host"
         text += "; a name that ends in .html gives one file, which opens from a disk"
     if size > LARGE:
-        text += "\nA page of this size opens slowly; --split test or --limit 10000 make it smaller."
+        text += "\nA page of this size opens slowly; fewer samples make it smaller: "
+        text += f"--split test, or --limit {result['samples'] // 2}."
     return text + "\nIt shows the samples themselves; look before you publish."

@@ -80,7 +80,7 @@ export class Ends {
       class: "short",
       placeholder: "row",
       "aria-label": `Row of sample ${LETTERS[at]}`,
-      change: () => field.checkValidity() && field.value && this.put(at, Number(field.value)),
+      change: () => field.reportValidity() && field.value && this.put(at, Number(field.value)),
     });
     const use = () => {
       const [row] = state.numbers("sample");

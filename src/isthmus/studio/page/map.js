@@ -258,11 +258,13 @@ export class MapView {
 
   /** Return how much of the map the legend and the tools cover. */
   insets() {
+    const quality = this.element.querySelector(".map-quality");
+    const bottom = 26 + (quality?.clientHeight ?? 30);
     if (this.size.width < 600) {
-      return { left: 16, right: 16, top: 56, bottom: 56 };
+      return { left: 16, right: 16, top: 56, bottom };
     }
     const legend = this.element.querySelector(".map-legend");
-    return { left: 60, right: 30 + (legend?.clientWidth ?? 0), top: 24, bottom: 56 };
+    return { left: 60, right: 30 + (legend?.clientWidth ?? 0), top: 24, bottom };
   }
 
   /**
