@@ -31,9 +31,9 @@ class Studio:
         assert port is not None
         return port
 
-    def stop(self) -> tuple[int, str]:
-        """Press Ctrl-C; return the exit code and what was printed as messages."""
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, by: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+        """End it as Ctrl-C does; return the exit code and what was printed as messages."""
+        self.process.send_signal(by)
         _, said = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, said
 

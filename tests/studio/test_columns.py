@@ -1,5 +1,6 @@
 """Columns: what is written is read again, to the bit, and nothing else is taken for one."""
 
+import io
 import struct
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -52,10 +53,10 @@ def test_samples_of_several_axes_become_rows() -> None:
     np.testing.assert_array_equal(unpack(pack(images)), images.reshape(3, 40))
 
 
-def test_blocks_give_the_file_of_the_whole(tmp_path: Path) -> None:
-    values = DRAW.normal(size=(10, 3)).astype(np.float32)
-    write_blocks(tmp_path / "a.bin", (values[:4], values[4:]), values.shape)
-    assert (tmp_path / "a.bin").read_bytes() == pack(values)
+def test_blocks_give_the_file_of_the_whole() -> None:
+    values, file = DRAW.normal(size=(10, 3)).astype(np.float32), io.BytesIO()
+    write_blocks(file, (values[:4], values[4:]), values.shape)
+    assert file.getvalue() == pack(values)
 
 
 def test_a_file_that_is_cut_or_of_another_kind_is_refused(refused: Refused, tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def all_files(content: Content) -> dict[str, bytes]:
     return {path: content.read(path) for path in content.paths()}
 
 
+def load_onnx(content: Content, file: str) -> Any:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    return onnxruntime.InferenceSession(content.read(file))
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder of small pictures of two classes."""
@@ -201,11 +206,10 @@ def test_epochs_are_of_samples_that_are_shown(digits: Content, digits_run: Run) 
 
 
 def test_the_networks_answer_as_the_model_does(digits: Content, digits_run: Run) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
     model, x = digits_run.model(), digits_run.samples().values[:9]
 
     def run(file: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        session = onnxruntime.InferenceSession(digits.read(file))
+        session = load_onnx(digits, file)
         names = [output.name for output in session.get_outputs()]
         fed = {session.get_inputs()[0].name: values}
         return dict(zip(names, session.run(None, fed), strict=True))
@@ -368,8 +372,15 @@ def test_a_model_in_a_file_needs_a_source(
     export(trained, tmp_path / "mine.onnx")
     exported = Content(Session(tmp_path / "mine.onnx"), pictures)
     exported.finish()
-    assert exported.manifest()["networks"] == {"encoder": None, "decoder": None, "layers": None}
-    assert exported.manifest()["note"]
+    networks = exported.manifest()["networks"]
+    assert networks["layers"] is None
+    assert "mine.onnx has no layers" in exported.manifest()["note"]
+    decoder = load_onnx(exported, networks["decoder"]["file"])
+    z = exported.codes(np.arange(5))
+    np.testing.assert_array_equal(decoder.run(None, {"code": z})[0], exported.decode(z))
+    encoder = load_onnx(exported, networks["encoder"]["file"])
+    x = np.stack([exported.sample(row) for row in range(5)])
+    np.testing.assert_allclose(encoder.run(None, {"samples": x})[0], z, atol=1e-5)
     np.testing.assert_allclose(column(exported, "loss"), column(content, "loss"), atol=1e-3)
 
 
@@ -398,7 +409,7 @@ def test_a_folder_that_cannot_be_written_is_shown_all_the_same(
     # Root may write anywhere, so the system is made to say that this place is not to be written.
     monkeypatch.setattr("os.access", lambda path, mode: False)
     content = Content(Session(run))
-    content.finish()
+    assert content.make_next()
     assert column(content, "loss").shape == (60,)
     assert content.add_map("pca")["quality"]
     assert not (run / "studio").exists()
@@ -449,7 +460,8 @@ def test_without_the_data_all_that_was_stored_still_shows(run: Path, refused: Re
 
 
 def test_without_the_data_what_needs_it_is_given_up(run: Path) -> None:
-    shutil.rmtree(run / "studio")
+    for folder in (run / "studio").glob("[ms]*"):
+        shutil.rmtree(folder)
     Content(Session(run))  # not finished
     shutil.rmtree(run.parent / "pictures")
     gone = Content(Session(run))
@@ -474,7 +486,8 @@ def test_what_is_damaged_is_made_again(
     file: str, damage: Callable[[bytes], bytes], run: Path
 ) -> None:
     expected = all_files(Content(Session(run)))
-    (stored,) = (run / "studio").glob(f"model-*/{file}")
+    (folder,) = (run / "studio").glob("networks-*" if file.endswith(".onnx") else "model-*")
+    stored = folder / file
     stored.write_bytes(damage(stored.read_bytes()))
     again = Content(Session(run))
     assert again.manifest()["pending"]
@@ -484,6 +497,38 @@ def test_what_is_damaged_is_made_again(
     assert files.pop("manifest.json") != b""
     assert len(files) > 10
     assert {path: expected[path] for path in files} == files
+
+
+def test_what_an_older_version_stored_is_made_again(run: Path) -> None:
+    expected = all_files(Content(Session(run)))
+    for stored in (run / "studio").glob("[ms]*/stored.json"):
+        sealed = json.loads(stored.read_text())
+        # It had no number of the format, and described its files in another way.
+        stored.write_text(json.dumps({"content": {"count": 60}, "files": sealed["files"]}))
+    (sheet,) = (run / "studio").glob("samples-*/thumbs/0.*")
+    sheet.write_bytes(b"of another kind")
+    again = Content(Session(run))
+    again.finish()
+    assert all_files(again) == expected
+
+
+def test_a_damaged_sheet_is_drawn_again(run: Path) -> None:
+    expected = Content(Session(run)).read("thumbs/0.webp")
+    (sheet,) = (run / "studio").glob("samples-*/thumbs/0.webp")
+    sheet.write_bytes(sheet.read_bytes()[:-9])
+    assert Content(Session(run)).read("thumbs/0.webp") == expected
+
+
+def test_damaged_epochs_and_history_are_left_out(run: Path) -> None:
+    content = Content(Session(run))
+    (run / "epochs" / "0001.npy.gz").write_bytes(b"damaged")
+    (run / "history.jsonl").write_text('{"epo')
+    with pytest.raises(KeyError):
+        content.read("epochs/1.bin")
+    assert content.history()["lines"] == []
+    (run / "epochs" / "rows.npy.gz").write_bytes(b"damaged")
+    shutil.rmtree(run / "studio")
+    assert Content(Session(run)).manifest()["epochs"] is None
 
 
 def test_what_is_missing_is_made_again(run: Path) -> None:
@@ -626,7 +671,6 @@ def test_hostile_names_stay_text_and_no_path_leaves_the_machine(tmp_path: Path) 
         Image.fromarray(image[..., 0]).save(place / f"{number} & <b>'.png")
     run = finish(train(load(folder), "dense", code_size=3, out=tmp_path / "r", config=QUICK))
     content = Content(Session(run.path))
-    content.finish()
     names = json.loads(content.read("names/0.json"))
     assert any(name.endswith(" & <b>'.png") for name in names)
     for path, data in all_files(content).items():

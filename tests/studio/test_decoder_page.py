@@ -13,6 +13,7 @@ from studio.exploring import Truth, differ, open_at, read_code, read_decoded, re
 from studio.serving import Studio, Watch
 
 START = Callable[..., Studio]
+DRIFT = """() => /samples$/.test(document.querySelectorAll(".meter-words")[1].textContent)"""
 METHODS = [("plane", "code"), ("digits", "pca"), ("digits", "tsne")]
 PLACES = [
     (0.2, 0.3),
@@ -191,7 +192,7 @@ def test_a_classifier_shows_its_probabilities(
     best = probabilities.argsort()[::-1][: len(shown)]
     assert [name for name, _ in shown] == [names[i] for i in best]
     assert shown[0][1] == f"{100 * probabilities[best[0]]:.1f}%"
-    assert page.locator(".gauge").is_hidden()
+    assert page.locator(".gauge").count() == 0
     assert page.get_by_role("tab", name="Morph").count() == 0
 
 
@@ -311,6 +312,32 @@ def test_an_export_says_what_it_cannot_compute(
         == "This page cannot compute the decoder's Geum; open the run itself with isthmus studio."
     )
     assert not any(address.endswith("/decode") for address in watch.requests)
+
+
+def test_what_is_being_prepared_comes_by_itself(
+    page: Any, studio: START, digits: Truth, digits_run: Path
+) -> None:
+    is_prepared = []
+
+    def change(route: Any) -> None:
+        answer = route.fetch()
+        manifest = answer.json()
+        if not is_prepared:
+            manifest["networks"] = {"encoder": None, "decoder": None, "layers": None}
+            manifest["pending"], manifest["fingerprint"] = ["networks", "drift"], "early"
+            manifest["code_statistics"]["drift"] = None
+        route.fulfill(response=answer, json=manifest)
+
+    page.route("**/data/manifest.json", change)
+    told = "retry: 200\nevent: manifest\ndata: {}\n\n"  # again and again
+    page.route("**/events", lambda r: r.fulfill(content_type="text/event-stream", body=told))
+    open_at(page, studio(digits_run), sample=9, panel="layers")
+    page.wait_for_selector(".meter-words >> text=is being prepared")
+    assert differ(read_decoded(page), digits.decode(digits.z[9])) <= 1
+    page.wait_for_selector("#panel-layers .layer")  # all that the server computes meanwhile
+    is_prepared.append(True)
+    page.wait_for_function(DRIFT)
+    assert differ(read_decoded(page), digits.decode(digits.z[9])) <= 1
 
 
 def test_a_fast_pointer_ends_on_the_last_picture(

@@ -205,7 +205,7 @@ class Slow:
     def manifest(self, *, live: bool = False) -> dict[str, Any]:
         return {"fingerprint": "0" * 16}
 
-    def finish(self, track: object = None) -> bool:
+    def make_next(self, track: object = None) -> bool:
         return False
 
     def refresh(self) -> bool:

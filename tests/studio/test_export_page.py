@@ -22,8 +22,8 @@ from isthmus.data.samples import Samples
 from isthmus.errors import IsthmusError, OptionError
 from isthmus.studio.content import Content
 from isthmus.studio.export import LIST
-from isthmus.studio.parts import join_network
 from studio.conftest import fit
+from studio.joining import join_network
 from studio.serving import Watch, open_studio
 from test_cli import done, isthmus
 

@@ -57,23 +57,22 @@ def enlarged(sample: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return sample.repeat(size[1] // sample.shape[0], 0).repeat(size[0] // sample.shape[1], 1)
 
 
-@pytest.mark.parametrize("path", ["linear", "spherical"])
-def test_codes_on_the_way_are_those_of_python(
-    path: str, page: Any, studio: START, digits_run: Path
-) -> None:
+def test_codes_on_the_way_are_those_of_python(page: Any, studio: START, digits_run: Path) -> None:
     open_at(page, studio(digits_run))
     draw = np.random.default_rng(0)
     pairs = [*draw.normal(size=(5, 2, 6)), np.array([[0, 0], [1, 2]]), np.array([[1, 2], [2, 4]])]
-    for a, b in (pair.astype(np.float32) for pair in pairs):
-        found = page.evaluate(
-            """async ([a, b, path]) => {
-                const {interpolate} = await import("/interpolate.js");
-                return Array.from(interpolate(Float32Array.from(a), Float32Array.from(b), 7, path));
-            }""",
-            [a.tolist(), b.tolist(), path],
-        )
+    ways = [(path, *pair.astype(np.float32)) for path in ("linear", "spherical") for pair in pairs]
+    found = page.evaluate(
+        """async ways => {
+            const {interpolate} = await import("/interpolate.js");
+            return ways.map(([path, a, b]) =>
+                Array.from(interpolate(Float32Array.from(a), Float32Array.from(b), 7, path)));
+        }""",
+        [(path, a.tolist(), b.tolist()) for path, a, b in ways],
+    )
+    for numbers, (path, a, b) in zip(found, ways, strict=True):
         wanted = interpolate(a, b, 7, path)
-        assert np.abs(np.reshape(found, wanted.shape) - wanted).max() < 1e-6
+        assert np.abs(np.reshape(numbers, wanted.shape) - wanted).max() < 1e-6, path
 
 
 def test_two_clicked_samples_become_a_strip_a_film_and_files(
@@ -183,7 +182,7 @@ def test_a_drawn_path_becomes_a_film(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
     open_at(page, studio(digits_run), map="pca", panel="morph", ends="1,2")
-    page.get_by_role("button", name="Draw a path instead").click()
+    page.get_by_role("button", name="Draw a path").click()
     box = page.locator("#map").bounding_box()
     page.mouse.move(box["x"] + 250, box["y"] + 250)
     page.mouse.down()

@@ -374,17 +374,3 @@ def test_hostile_names_are_text(page: Any, studio: Open, hostile_run: Path) -> N
     assert "<script>" in page.inner_text("#panel-gallery .chosen .name")
     text = page.text_content("#panel-gallery .count-list")
     assert all(name in text for name in HOSTILE)
-
-
-@pytest.mark.parametrize("kind", ["digits_run", "classifier_run", "segmenter_run"])
-def test_all_panels_fit_a_phone(
-    kind: str, page: Any, studio: Open, request: pytest.FixtureRequest
-) -> None:
-    page.set_viewport_size({"width": 320, "height": 640})
-    page.emulate_media(color_scheme="dark")
-    opened(page, studio, request.getfixturevalue(kind), "sample=3")
-    for tab in page.locator("#tabs button").all():
-        tab.click()
-        page.wait_for_timeout(300)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 320, tab.inner_text()

@@ -119,7 +119,8 @@ def test_only_one_class_and_another_number(
 def test_a_dropped_picture_finds_its_own_sample(
     page: Any, studio: Open, digits_run: Path, session: Session
 ) -> None:
-    opened(page, studio, digits_run, "")
+    opened(page, studio, digits_run, "panel=search")
+    assert re.search("Click a sample .* drop, paste or choose", page.inner_text("#panel-search"))
     drop(page, png(session.samples.values[42]), "<b>forty-two</b>.png")
     page.wait_for_selector("#panel-search .query figure:nth-of-type(2)")
     assert page.inner_text("#panel-search .query .name") == "<b>forty-two</b>.png"
@@ -193,14 +194,8 @@ def test_pictures_are_prepared_as_by_python(
         assert np.abs(seen.astype(int) - fitted).max() <= 2, name
 
 
-@pytest.mark.parametrize("place", ["live", "file"])
-def test_what_is_no_picture_is_refused(
-    place: str, page: Any, studio: Open, files: Path, digits_run: Path, watch: Watch
-) -> None:
-    if place == "live":
-        opened(page, studio, digits_run, "")
-    else:
-        open_studio(page, (files / "digits.html").as_uri())
+def test_what_is_no_picture_is_refused(page: Any, files: Path, watch: Watch) -> None:
+    open_studio(page, (files / "digits.html").as_uri())  # what a server refuses is tested elsewhere
     drop(page, b"no picture", "notes.txt", "text/plain")
     page.wait_for_selector(f"{STATUS} >> text=The browser cannot read this file")
     drop(page, b"\0" * 20_000_001, "large.png")
@@ -217,17 +212,3 @@ def test_signals_refuse_pictures(page: Any, files: Path) -> None:
     assert len(result(page)[0]) == 12
     drop(page, png(np.zeros((8, 8), np.uint8)))
     page.wait_for_selector(f"{STATUS} >> text=takes signals")
-
-
-def test_the_page_says_where_pictures_can_be_dropped(
-    page: Any, studio: Open, digits_run: Path
-) -> None:
-    opened(page, studio, digits_run, "panel=search")
-    assert re.search("Click a sample .* drop, paste or choose", page.inner_text("#panel-search"))
-
-
-def test_it_fits_a_phone(page: Any, studio: Open, digits_run: Path) -> None:
-    page.set_viewport_size({"width": 320, "height": 640})
-    opened(page, studio, digits_run, "panel=search&sample=7")
-    result(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320

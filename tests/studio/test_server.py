@@ -13,14 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Session, load, write_studio
-from isthmus.cli.terminal import say
+from isthmus import Session, TrainingConfig, load, train, write_studio
 from isthmus.errors import IsthmusError
 from isthmus.studio.assets import page_files
 from isthmus.studio.columns import pack, unpack
@@ -206,7 +205,7 @@ def test_the_link_is_printed_and_the_page_is_there_before_the_data(digits_run: P
         assert ask(studio, "/", Cookie=cookie).status == 200
         assert time.monotonic() - start < 20  # 0.5 s on a quiet machine; this one may be busy
     finally:
-        code, said = studio.stop()
+        code, said = studio.stop(signal.SIGTERM)  # as service managers do
     assert code == 0
     assert said.splitlines()[-1] == "The studio has ended."
     assert "Traceback" not in said
@@ -269,34 +268,30 @@ def test_a_missing_package_is_named(digits_run: Path) -> None:
     )
 
 
-def test_it_is_served_from_python_and_ends_with_ctrl_c(plane_run: Path) -> None:
-    links: list[str] = []
+def test_a_run_in_memory_is_served_and_ends_with_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
+    config = TrainingConfig(epochs=1)
+    training = train(load("digits", limit=60), "linear", config=config, code_size=2)
+    list(training)
+    seen: list[dict[str, Any]] = []
 
-    def press() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+    def visit(link: str) -> None:
+        try:
+            client = Client(Studio(link, cast("Any", None)))
+            end = time.monotonic() + 60
+            while (manifest := client.manifest)["pending"] and time.monotonic() < end:
+                time.sleep(0.1)
+            seen.append(manifest)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
 
     def note(link: str) -> None:
-        links.append(link)
-        threading.Timer(1.0, press).start()
+        threading.Thread(target=visit, args=(link,)).start()
 
-    serve_studio(plane_run, browser=False, ready=note, say=say)
-    assert links[0].startswith("http://127.0.0.1:")
+    assert serve_studio(training.run, browser=False, ready=note)
+    (manifest,) = seen
+    assert (manifest["name"], manifest["pending"]) == ("run", [])
+    assert manifest["networks"]["decoder"]["bytes"] > 0
+    # Warnings are errors here: those of the exporter stay in the thread that it runs in.
+    assert capfd.readouterr().err == ""
     with pytest.raises(IsthmusError):
-        serve_studio(plane_run, "nowhere", browser=False)
-
-
-def test_a_run_in_memory_is_shown(page: Any) -> None:
-    script = """
-from isthmus import TrainingConfig, load, serve_studio, train
-training = train(load("digits", limit=60), "linear", config=TrainingConfig(epochs=1), code_size=2)
-list(training)
-serve_studio(training.run, browser=False, ready=lambda link: print(link, flush=True))
-"""
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            open_studio(page, process.stdout.readline().strip())
-            page.goto("about:blank")
-        finally:
-            process.kill()
+        serve_studio(training.run, "nowhere", browser=False)

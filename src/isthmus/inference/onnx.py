@@ -24,6 +24,7 @@ from isthmus.inference.contract import (
     RECONSTRUCTION,
     SAMPLES,
     ExportRecord,
+    Part,
 )
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.tasks import Task
@@ -72,7 +73,7 @@ class OnnxModel(Model):
         self.preprocessing = self.record.preprocessing
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return OnnxModel, (self._graph.content, self.path)
+        return OnnxModel, (self.content, self.path)
 
     @classmethod
     def load(cls, path: str | Path) -> "OnnxModel":
@@ -150,6 +151,25 @@ class OnnxModel(Model):
     def _probabilities(self, block: NDArray[Any]) -> NDArray[np.float32]:
         self._require_part("whole")
         return self._graph.run(PROBABILITIES, {SAMPLES: block})
+
+    @property
+    def content(self) -> bytes:
+        """Of the file."""
+        return self._graph.content
+
+    def cut(self, part: Part) -> bytes:
+        """Return the content of a file with only the encoder or the decoder.
+
+        Raises
+        ------
+        ModelError
+            If this file does not hold that part.
+        OptionError
+            If onnx is not installed.
+        """
+        self._require_part(part)
+        graph = self._decoder if part == "decoder" else self._encoder
+        return graph.content
 
     @cached_property
     def _encoder(self) -> "_Graph":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.model import Model
 from isthmus.session import Session
 from isthmus.training.store import RECORD
-
-if TYPE_CHECKING:
-    from isthmus.training.run import Run
 
 ALL = "all"
 SPLIT_TITLES = ("training", "validation", "test")  # of SPLITS, for people
@@ -156,12 +153,6 @@ def model_key(session: Session) -> str:
     return session.model.fingerprint if content is None else fingerprint(content)
 
 
-def data_key(session: Session) -> str:
-    """Return the fingerprint of the run's own samples, which its record has."""
-    value: str = read_record(session)["data"]["fingerprint"]
-    return value
-
-
 def read_record(session: Session) -> dict[str, Any]:
     """Return what run.json says, without torch where that is possible; {} without a run."""
     source = session.source
@@ -197,14 +188,6 @@ def _without_folder(name: str) -> str:
     if name.startswith(("/", "\\", "~")) or name[1:3] in (":/", ":\\"):
         return re.split(r"[/\\]", name.rstrip("/\\"))[-1]
     return name
-
-
-def run_of(session: Session) -> "Run | None":
-    """Return the run, or None for a model without one."""
-    try:
-        return session.run
-    except IsthmusError:
-        return None
 
 
 def _own_splits(session: Session) -> NDArray[np.uint8]:

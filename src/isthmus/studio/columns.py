@@ -21,13 +21,13 @@ import math
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import IsthmusError
-from isthmus.files import atomic_write, reporting_damage
+from isthmus.files import reporting_damage
 
 MAGIC, FORMAT = b"ISTH", 1
 HEADER = struct.Struct("<4sBBHII")
@@ -53,7 +53,8 @@ def pack(values: NDArray[Any]) -> bytes:
     >>> unpack(pack(np.array([3, 1, 2], np.uint8))).tolist()
     [3, 1, 2]
     """
-    return header(values.dtype, values.shape) + np.ascontiguousarray(values, _little(values)).data
+    little = values.dtype.newbyteorder("<")
+    return header(little, values.shape) + np.ascontiguousarray(values, little).data
 
 
 def header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
@@ -98,20 +99,19 @@ def read_header(start: bytes | memoryview, size: int) -> tuple[np.dtype[Any], tu
     return dtype, (rows, columns)
 
 
-def write_blocks(path: Path, blocks: Iterable[NDArray[Any]], shape: tuple[int, ...]) -> None:
-    """Write a column of float32 block by block, whole or not at all.
+def write_blocks(file: BinaryIO, blocks: Iterable[NDArray[Any]], shape: tuple[int, ...]) -> None:
+    """Write a column of float32 block by block.
 
     Parameters
     ----------
-    path : Path
+    file : binary file
     blocks : iterable of (n, D) float32
     shape : (N, D)
         Of all blocks together.
     """
-    with atomic_write(path) as file:
-        file.write(header(np.dtype(np.float32), shape))
-        for block in blocks:
-            file.write(np.ascontiguousarray(block, "<f4").data)
+    file.write(header(np.dtype(np.float32), shape))
+    for block in blocks:
+        file.write(np.ascontiguousarray(block, "<f4").data)
 
 
 def open_column(path: Path) -> NDArray[Any]:
@@ -131,7 +131,3 @@ def open_column(path: Path) -> NDArray[Any]:
 
 def _shaped(numbers: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     return numbers.reshape(shape[:1] if shape[1] == 1 else shape)
-
-
-def _little(values: NDArray[Any]) -> np.dtype[Any]:
-    return values.dtype.newbyteorder("<")

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from isthmus.version import __version__
 FORMAT = 1  # of the manifest; raise it when an older page could misread it
 MAX_PAGE_BYTES = 2**26  # of codes that a live page holds; of more it asks the server
 MANIFEST, HISTORY = "manifest.json", "history.json"
+MOMENT = 0.01  # seconds
 MAX_ATTEMPTS = 3  # to read a model that is being replaced
 
 
@@ -39,20 +41,9 @@ class Content:
     ----------
     session : Session
         Of a run, of a model's file, or with an encoder.
-    source : str, optional
-        Where the samples are read from, with the preprocessing of the model; by default they are
-        the run's own.
-    split : str, optional
-        "train", "validation" or "test"; by default all samples.
-    limit : int, optional
-        At most so many samples, evenly spaced.
-    methods : sequence of str
-        Maps that `finish` makes; the first is shown first. PCA, and a code of 2 numbers as it is,
-        are always there.
-    track : callable
-        Shows progress.
-    say : callable
-        Receives one sentence where something was left out.
+    source, split, limit, methods, track, say
+        See `isthmus.write_studio`. `finish` makes the maps of `methods`; PCA, and a code of 2
+        numbers as it is, are always there.
 
     Raises
     ------
@@ -95,14 +86,14 @@ class Content:
         live : bool
             Whether a server answers what is not in a file.
         """
-        shown = self._snapshot
+        snapshot = self._snapshot
         # One reading: a thread that adds a map replaces these, and changes nothing in them.
-        of_samples, of_model = shown.of_samples, shown.of_model
+        of_samples, of_model = snapshot.of_samples, snapshot.of_model
         task = of_model["task"]
         content = {
             "format": FORMAT,
             "version": __version__,
-            "name": shown.name,
+            "name": snapshot.name,
             "live": live,
             "model": of_model["model"],
             "task": task,
@@ -110,9 +101,9 @@ class Content:
             "preprocessing": of_model["preprocessing"],
             "count": of_samples["count"],
             "code_size": of_model["code_size"],
-            "source": shown.source,
+            "source": snapshot.source,
             "split": self._choice.split_title,
-            "data_available": shown.data_available,
+            "data_available": snapshot.data_available,
             "note": " ".join(filter(None, [of_samples["note"], of_model["note"]])),
             "columns": [*of_samples["columns"], *of_model["columns"]],
             "names": of_samples["names"],
@@ -120,29 +111,32 @@ class Content:
             "code_statistics": of_model["code_statistics"],
             "class_codes": of_model["class_codes"],
             "maps": sorted(of_model["maps"], key=self._rank),
-            "methods": shown.methods if live else [one["method"] for one in of_model["maps"]],
+            "methods": snapshot.methods if live else [one["method"] for one in of_model["maps"]],
             "thumbs": of_samples["thumbs"],
             "samples": self._samples_entry(live),
             "signals": of_samples["signals"],
             "masks": _merge_masks(of_samples["masks"], of_model["masks"]),
             "networks": of_model["networks"],
             "history": HISTORY,
-            "epochs": shown.epochs,
-            "pending": shown.pending,
+            "epochs": snapshot.epochs,
         }
-        return {**content, "fingerprint": fingerprint(content, shown.key)}
+        # What is still pending is not shown, and so changes nothing that is.
+        key = fingerprint(content, snapshot.key)
+        return {**content, "pending": snapshot.pending, "fingerprint": key}
 
     def paths(self) -> list[str]:
         """Return the paths of all files that a page without a server needs, the manifest first."""
         return [MANIFEST, HISTORY, *self._snapshot.paths()]
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, live: bool = False) -> bytes:
         """Return the content of a file; one that is drawn or computed when needed is stored then.
 
         Parameters
         ----------
         path : str
             One of `paths`, or samples/3.png for the pixels of a sample.
+        live : bool
+            See `manifest`.
 
         Raises
         ------
@@ -150,7 +144,7 @@ class Content:
             If there is no such file.
         """
         if path == MANIFEST:
-            return _to_json(self.manifest())
+            return _to_json(self.manifest(live=live))
         if path == HISTORY:
             return _to_json(self.history())
         if path.startswith("samples/"):
@@ -170,8 +164,16 @@ class Content:
         These are the quality of the maps, the networks that the page computes with, how far decoded
         codes drift, and the sheets of thumbnails.
         """
+        before = self._snapshot.of_model
+        while self.make_next(track):
+            pass
+        return self._snapshot.of_model is not before
+
+    def make_next(self, track: Track | None = None) -> bool:
+        """Make the first part that is missing, as `finish` does; return whether there was one."""
+        time.sleep(MOMENT)  # in which a thread that waits for its turn takes it
         with self._changing:
-            return self._snapshot.finish(self._methods, track or self._track)
+            return self._snapshot.make_next(self._methods, track or self._track)
 
     def add_map(self, method: str, track: Track | None = None) -> dict[str, Any]:
         """Fit a map, measure it and store it; return its entry in the manifest.
@@ -192,11 +194,11 @@ class Content:
         without what `finish` makes.
         """
         with self._changing:
-            shown = self._snapshot
-            if model_key(shown.session) != shown.model_key:
-                self._snapshot = self._open(shown.session.renewed())
+            snapshot = self._snapshot
+            if model_key(snapshot.session) != snapshot.model_key:
+                self._snapshot = self._open(snapshot.session.renewed())
                 return True
-            return shown.has_more_epochs()
+            return snapshot.has_more_epochs()
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -303,17 +305,19 @@ class Content:
     def _open(self, session: Session) -> Snapshot:
         """Open or compute what is shown of a run as it is now."""
         for _ in range(MAX_ATTEMPTS):
-            shown = Snapshot.open(session, self._choice, self._track, self._say)
+            snapshot = Snapshot.open(session, self._choice, self._track, self._say)
             # Training may have replaced the weights between the look at them and their use.
-            if model_key(session) == shown.model_key:
+            if model_key(session) == snapshot.model_key:
                 break
             session = session.renewed()
-        return shown
+        return snapshot
 
     @property
     def _fits_page(self) -> bool:
-        shown = self._snapshot
-        return bool(4 * shown.of_samples["count"] * shown.of_model["code_size"] <= MAX_PAGE_BYTES)
+        snapshot = self._snapshot
+        return bool(
+            4 * snapshot.of_samples["count"] * snapshot.of_model["code_size"] <= MAX_PAGE_BYTES
+        )
 
     def _rank(self, entry: dict[str, Any]) -> int:
         """Return the place of a map among the others: first those that were asked for."""
@@ -321,10 +325,12 @@ class Content:
         return self._methods.index(method) if method in self._methods else len(self._methods)
 
     def _samples_entry(self, live: bool) -> dict[str, str] | None:
-        shown = self._snapshot
-        is_image = shown.of_samples["sample"]["kind"] == "image"
+        snapshot = self._snapshot
+        is_image = snapshot.of_samples["sample"]["kind"] == "image"
         return (
-            {"pattern": "samples/{i}.png"} if live and is_image and shown.data_available else None
+            {"pattern": "samples/{i}.png"}
+            if live and is_image and snapshot.data_available
+            else None
         )
 
     def _sample_picture(self, path: str) -> bytes:
@@ -341,11 +347,11 @@ class Content:
 
     def _column(self, name: str) -> NDArray[Any]:
         """Return the values of a category."""
-        shown = self._snapshot
-        entries = [*shown.of_samples["columns"], *shown.of_model["columns"]]
+        snapshot = self._snapshot
+        entries = [*snapshot.of_samples["columns"], *snapshot.of_model["columns"]]
         known = {one["name"]: one for one in entries if one["kind"] == "category"}
         require_known("column", name, known)
-        return columns.unpack(shown.read(known[name]["file"]))
+        return columns.unpack(snapshot.read(known[name]["file"]))
 
 
 def _merge_masks(

@@ -36,16 +36,11 @@ def epoch_files(entry: dict[str, Any] | None) -> list[str]:
     return [entry["inputs"], *(entry["pattern"].format(n=number) for number in entry["kept"])]
 
 
-def read_epoch_file(session: Session, path: str) -> bytes:
-    """Return the inputs, or what the model of an epoch makes of them, as a column.
+def read_epoch_file(session: Session, path: str) -> bytes | None:
+    """Return the inputs, or what the model of an epoch makes of them, as a column; None if missing.
 
     It has a row for each sample; of samples of more than 65,535 numbers, which no row can hold, a
     row for each of their first axis.
-
-    Raises
-    ------
-    KeyError
-        If the run keeps no such epoch.
     """
     kept, match = kept_epochs(session), re.fullmatch(r"epochs/([1-9][0-9]{0,8})\.bin", path)
     values: NDArray[Any] | None = None
@@ -55,7 +50,7 @@ def read_epoch_file(session: Session, path: str) -> bytes:
     elif kept is not None and match:
         values = kept.read(int(match[1]))
     if values is None:
-        raise KeyError(path)
+        return None
     flat = values.reshape(len(values), -1)
     if flat.shape[1] > columns.MAX_COLUMNS:
         flat = values.reshape(values.shape[0] * values.shape[1], -1)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.files import DAMAGE, atomic_write, fingerprint, require_writable_place, write_bytes
+from isthmus.session import Session
 from isthmus.studio.assets import PAGE, page_files
+from isthmus.studio.content import Content
 from isthmus.studio.policy import FOLDER
 from isthmus.studio.single import join_page, with_head
 from isthmus.training.store import is_run
@@ -18,8 +20,6 @@ from isthmus.version import __version__
 
 if TYPE_CHECKING:
     from isthmus.inference.model import Model
-    from isthmus.session import Session
-    from isthmus.studio.content import Content
     from isthmus.training.run import Run
 
 MARKER = "isthmus studio"  # by which an earlier export is known
@@ -81,35 +81,18 @@ def write_studio(
     out = Path(out)
     is_file = out.suffix.lower() in PAGE_SUFFIXES
     (_require_page if is_file else _require_folder)(out)  # before anything is computed
-    content = _prepare(run, source, encoder, track, say, split, limit, methods)
+    if not isinstance(run, Session):
+        run = Session(run, encoder=encoder, track=track, say=say)
+    chosen: dict[str, Any] = {"split": split, "limit": limit, "methods": tuple(methods)}
+    content = Content(run, source, **chosen, track=track, say=say)
+    content.finish()
     manifest = content.manifest()
     title = f"{manifest['name']} · Isthmus studio"
     count, size = (_write_file if is_file else _write_folder)(out, content, title)
     return {"out": str(out), "samples": manifest["count"], "bytes": size, "files": count}
 
 
-def _prepare(
-    run: Any,
-    source: str | Path | None,
-    encoder: "Model | None",
-    track: Track,
-    say: Any,
-    split: str | None,
-    limit: int | None,
-    methods: Sequence[str],
-) -> "Content":
-    from isthmus.session import Session
-    from isthmus.studio.content import Content
-
-    if not isinstance(run, Session):
-        run = Session(run, encoder=encoder, track=track, say=say)
-    options: dict[str, Any] = {"split": split, "limit": limit, "methods": tuple(methods)}
-    content = Content(run, source, **options, track=track, say=say)
-    content.finish()
-    return content
-
-
-def _data(content: "Content") -> Iterator[tuple[str, bytes]]:
+def _data(content: Content) -> Iterator[tuple[str, bytes]]:
     """Yield the files of the data by their addresses, one at a time: together they are large."""
     for path in content.paths():
         yield f"data/{path}", content.read(path)
@@ -118,7 +101,7 @@ def _data(content: "Content") -> Iterator[tuple[str, bytes]]:
 # -- one file ---------------------------------------------------------------------------------
 
 
-def _write_file(out: Path, content: "Content", title: str) -> tuple[int, int]:
+def _write_file(out: Path, content: Content, title: str) -> tuple[int, int]:
     def read(name: str) -> bytes:
         return (PAGE / name).read_bytes()
 
@@ -144,7 +127,7 @@ def _is_our_page(file: Path) -> bool:
 # -- a folder ---------------------------------------------------------------------------------
 
 
-def _write_folder(out: Path, content: "Content", title: str) -> tuple[int, int]:
+def _write_folder(out: Path, content: Content, title: str) -> tuple[int, int]:
     known = _read_list(out)
     if known:
         return _replace(out, known, _folder_files(content, title))
@@ -159,7 +142,7 @@ def _write_folder(out: Path, content: "Content", title: str) -> tuple[int, int]:
     return result
 
 
-def _folder_files(content: "Content", title: str) -> Iterator[tuple[str, bytes]]:
+def _folder_files(content: Content, title: str) -> Iterator[tuple[str, bytes]]:
     """Yield all files; the page last, which is of no use without the others."""
     yield from _data(content)
     for name in page_files():

@@ -1,17 +1,17 @@
 """Following a run that is trained, by looking at its files."""
 
-import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from isthmus.files import DAMAGE
+from isthmus.inference.contract import MODEL_FILE
 from isthmus.studio.events import Events
+from isthmus.studio.history import HISTORY, read_lines
 from isthmus.training.store import is_in_training
 
 SECONDS_BETWEEN_LOOKS = 0.5
-HISTORY, MODEL = "history.jsonl", "model.safetensors"  # as in training/run.py, which needs torch
 
 Stamp = tuple[int, int]
 
@@ -31,7 +31,10 @@ class Follower:
 
     def __init__(self, run: Path, events: Events, refresh: Callable[..., bool]) -> None:
         self._run, self._events, self._refresh = run, events, refresh
-        self._stamps: dict[str, Stamp | None] = {HISTORY: None, MODEL: _stamp(run / MODEL)}
+        self._stamps: dict[str, Stamp | None] = {
+            HISTORY: None,
+            MODEL_FILE: _stamp(run / MODEL_FILE),
+        }
         self._lines: list[dict[str, Any]] = []
         self._is_training: bool | None = None
         self._is_stale = False
@@ -42,7 +45,7 @@ class Follower:
         if has_epoch := self._has_changed(HISTORY):
             self._tell_history()
         # An epoch that is not better may still be one that is kept to be looked at.
-        self._is_stale |= self._has_changed(MODEL) | has_epoch
+        self._is_stale |= self._has_changed(MODEL_FILE) | has_epoch
         if self._is_training != was_training:
             self._tell_training()
             self._is_stale |= was_training is True  # the last epochs, which may not be better
@@ -62,9 +65,12 @@ class Follower:
 
     def _tell_history(self) -> None:
         """Send the lines that are new, or all of a history that was written again."""
-        lines = _read_history(self._run / HISTORY)
-        if lines is None:
-            return
+        with suppress(OSError):
+            lines = read_lines((self._run / HISTORY).read_bytes())
+            if lines is not None:
+                self._tell_lines(lines)
+
+    def _tell_lines(self, lines: list[dict[str, Any]]) -> None:
         known = len(self._lines)
         start = known if lines[:known] == self._lines else 0
         self._lines = lines
@@ -83,13 +89,3 @@ def _stamp(file: Path) -> Stamp | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size
-
-
-def _read_history(file: Path) -> list[dict[str, Any]] | None:
-    """Return the lines of a history, or None if it cannot be read now."""
-    try:
-        # JSON knows no NaN, and a page could not read it.
-        lines = file.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line, parse_constant=lambda name: None) for line in lines]
-    except DAMAGE:
-        return None

@@ -1,9 +1,11 @@
 """The history of a run as a page shows it, also while the run is in training."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from isthmus.files import DAMAGE
 from isthmus.inference.model import Model
 from isthmus.session import Session
 from isthmus.studio.choice import read_record
@@ -35,10 +37,19 @@ def read_history(session: Session) -> dict[str, Any]:
     config = record.get("training_config", {})
     content = b"" if store is None else store.read(HISTORY) or b""
     return {
-        "lines": [json.loads(line) for line in content.splitlines()],
+        "lines": read_lines(content) or [],
         **{name: config.get(name) for name in ("epochs", "patience", "loss")},
         "is_training": store is not None and is_training(store),
     }
+
+
+def read_lines(content: bytes) -> list[dict[str, Any]] | None:
+    """Return the lines of a history, or None if it is damaged."""
+    with suppress(*DAMAGE):
+        # JSON knows no NaN, and a page could not read it.
+        lines = content.decode().splitlines()
+        return [json.loads(line, parse_constant=lambda name: None) for line in lines]
+    return None
 
 
 def is_training(store: Store) -> bool:

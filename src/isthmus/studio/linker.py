@@ -144,12 +144,13 @@ def _collect(
 
 def _variables(names: Mapping[str, Module]) -> dict[str, str]:
     """Return a variable for each module, which none of them uses itself."""
-    texts = "\n".join(module.body for module in names.values())
+    used = {word for module in names.values() for word in re.findall(r"\w+", module.body)}
     variables: dict[str, str] = {}
     for name in names:
         variable = re.sub(r"\W", "_", name)
-        while variable in variables.values() or re.search(rf"\b{variable}\b", texts):
+        while variable in used:
             variable += "_"
+        used.add(variable)
         variables[name] = variable
     return variables
 

@@ -50,12 +50,13 @@ class Live:
         track: Track = untracked,
     ) -> None:
         self.events = events
-        self._prepare, self._shown = prepare, track
+        self._prepare, self._show = prepare, track
         self._prepared: Future[Content] = Future()
         self._is_interrupted = False
         self._lock = threading.Lock()
         self._jobs: set[str] = set()
         self._next_refresh = 0.0
+        self._fingerprint = ""  # of what pages were told of
         self._session = open_session(self._track)
         self._thread = threading.Thread(target=self._run, name="studio content", daemon=True)
         self._on_failure: Callable[[], None] = lambda: None
@@ -131,7 +132,7 @@ class Live:
         """Show the progress of preparing; later, that of each answer is of no interest."""
         if self.is_prepared:
             return items
-        return self._shown(self.events.track("content")(items, total, title), total, title)
+        return self._show(self.events.track("content")(items, total, title), total, title)
 
     def _run(self) -> None:
         try:
@@ -141,9 +142,10 @@ class Live:
             self._prepared.set_exception(error)
             self._on_failure()
         else:
+            self._fingerprint = content.manifest(live=True)["fingerprint"]
             self._prepared.set_result(content)
             self.events.report("content", 1, 1, "")
-            self._work("finish", lambda: content.finish(self.events.track("finish")))
+            self._finish(content)
 
     def _start(self, name: str, work: Callable[[], object]) -> None:
         """Do a job, of which there is at most one at a time, in a thread."""
@@ -160,9 +162,15 @@ class Live:
     def _refresh(self) -> None:
         content, start = self._prepared.result(), time.monotonic()
         if self._work("refresh", content.refresh):
-            self._work("finish", lambda: content.finish(self.events.track("finish")))
+            self._finish(content)
         end = time.monotonic()
         self._next_refresh = end + REST * (end - start)
+
+    def _finish(self, content: "Content") -> None:
+        """Make what is missing, part by part, and tell pages of each."""
+        track = self.events.track("finish")
+        while self._work("finish", lambda: content.make_next(track)):
+            pass
 
     def _work(self, name: str, work: Callable[[], object]) -> bool:
         """Do a job, and tell pages of its result or failure; return whether anything changed."""
@@ -183,5 +191,8 @@ class Live:
         return has_changed
 
     def _announce(self) -> None:
-        manifest = self._prepared.result().manifest(live=True)
-        self.events.send("manifest", {"fingerprint": manifest["fingerprint"]})
+        """Tell pages of a manifest that shows something else than the last."""
+        told, manifest = self._fingerprint, self._prepared.result().manifest(live=True)
+        self._fingerprint = manifest["fingerprint"]
+        if told != self._fingerprint:
+            self.events.send("manifest", {"fingerprint": self._fingerprint})

@@ -15,11 +15,11 @@ from isthmus.session import Session
 from isthmus.studio import columns
 from isthmus.studio.choice import Choice, Shown
 from isthmus.studio.epochs import find_rows
-from isthmus.studio.sample_files import category, describe_masks
+from isthmus.studio.sample_files import PREDICTED, category, describe_masks, write_category
 from isthmus.studio.scores import Answers, Noise, answer
 from isthmus.studio.statistics import describe_codes, mean_codes
 from isthmus.studio.storage import Storage
-from isthmus.studio.thumbnails import MASK_SUFFIX, Layout, sheet_count
+from isthmus.studio.thumbnails import Layout, sheet_count
 
 TITLES = {
     "loss": "Reconstruction error (MSE)",
@@ -29,7 +29,6 @@ TITLES = {
     "accuracy": "Pixel accuracy",
     "iou": "Mean IoU",
 }
-PREDICTED_PATTERN = f"predicted/{{n}}.{MASK_SUFFIX}"
 
 
 def write_model_files(
@@ -94,26 +93,23 @@ class _Pass:
         """Describe the sheets of predicted masks."""
         if self.model.task != "segment":
             return None
-        return {**describe_masks(self.model.class_names), "predicted": PREDICTED_PATTERN}
+        return describe_masks(self.model.class_names, predicted=PREDICTED)
 
     def _write_column(self, name: str, title: str, values: NDArray[Any]) -> dict[str, Any]:
-        entry: dict[str, Any] = {"name": name, "title": title, "file": f"{name}.bin"}
-        if name in ("predicted", "correct"):
-            names = {"predicted": list(self.model.class_names), "correct": ["wrong", "correct"]}
-            values = category(values, len(names[name]))
-            entry |= {"kind": "category", "names": names[name]}
-        else:
-            values = values.astype(np.float32)
-            low, high = np.quantile(values, [0.01, 0.99]).tolist()
-            entry |= {"kind": "number", "low": low, "high": high}
-        self.storage.write(f"{name}.bin", columns.pack(values))
-        return entry
+        names = {"predicted": self.model.class_names, "correct": ("wrong", "correct")}.get(name)
+        if names is not None:
+            return write_category(self.storage, name, title, category(values, len(names)), names)
+        file, values = f"{name}.bin", values.astype(np.float32)
+        self.storage.write(file, columns.pack(values))
+        low, high = np.quantile(values, [0.01, 0.99]).tolist()
+        range_ = {"low": low, "high": high}
+        return {"name": name, "title": title, "kind": "number", "file": file, **range_}
 
     def _write_masks(self, number: int, block: Answers) -> None:
         if block.masks is not None:
             layout, classes = Layout.of(self.samples.shape), len(self.model.class_names)
             content = layout.mask_sheet(block.masks, classes)
-            self.storage.write(PREDICTED_PATTERN.format(n=number), content)
+            self.storage.write(PREDICTED.format(n=number), content)
 
 
 def _noise_of(session: Session, shown: Shown) -> Noise | None:

@@ -1,7 +1,5 @@
 """Exact nearest neighbors among codes that are compared where they lie."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +27,8 @@ def find_neighbors(
     distances : (M, k) float32
         Ascending.
     """
-    faiss: Any = _faiss()
+    import faiss
+
     points = codes if among is None else codes[among]
     k = min(k, len(points))
     if not k:
@@ -39,9 +38,3 @@ def find_neighbors(
     squares, rows = faiss.knn(np.ascontiguousarray(queries), np.ascontiguousarray(points), k)
     found = rows if among is None else among[rows]
     return found, np.sqrt(np.maximum(squares, 0))
-
-
-def _faiss() -> Any:
-    import faiss
-
-    return faiss

@@ -1,11 +1,13 @@
 """The model as ONNX files, by which a page encodes and decodes on its own."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from isthmus.errors import OptionError
+from isthmus.inference.contract import Part
+from isthmus.inference.encoders import Encoder
 from isthmus.inference.model import Model
+from isthmus.inference.onnx import OnnxModel
 from isthmus.studio.storage import Storage
 
 if TYPE_CHECKING:  # it imports torch, which a page with stored networks does without
@@ -16,7 +18,7 @@ NO_NETWORKS: dict[str, Any] = {"encoder": None, "decoder": None, "layers": None}
 
 
 def write_networks(storage: Storage, model: Model) -> tuple[dict[str, Any], str]:
-    """Export the model's parts, and describe them.
+    """Write the model's parts, and describe them.
 
     Returns
     -------
@@ -25,39 +27,51 @@ def write_networks(storage: Storage, model: Model) -> tuple[dict[str, Any], str]
     str
         Why something is missing, in a sentence; else empty.
     """
-    if not hasattr(model, "passes"):
-        return (
-            NO_NETWORKS,
-            f"{Path(model.name).name} runs where Isthmus runs: the page has no network of it.",
-        )
-    trained = cast("TrainedModel", model)
-    size = sum(weight.numel() * 4 for weight in trained.module.parameters())
-    if size > MAX_BYTES:
-        return NO_NETWORKS, f"{model.name} of {size / 1e6:,.0f} MB is too large for a page."
+    name = Path(model.name).name
+    if isinstance(model, Encoder):
+        return NO_NETWORKS, f"{name} runs where Isthmus runs: the page has no network of it."
     try:
-        return _export_all(storage, trained), ""
-    except OptionError as error:  # onnx is not installed
+        if isinstance(model, OnnxModel):
+            return _write_parts(storage, model), f"{name} has no layers to look into; its run has."
+        return _export_parts(storage, cast("TrainedModel", model)), ""
+    except OptionError as error:  # too large, or onnx is not installed
         return NO_NETWORKS, str(error)
 
 
-def _export_all(storage: Storage, model: "TrainedModel") -> dict[str, Any]:
+def _write_parts(storage: Storage, model: OnnxModel) -> dict[str, Any]:
+    """Write the parts that are in an ONNX file."""
+    _require_small(len(model.content), model)
+    parts: dict[str, Any] = {part: _write(storage, part, model.cut(part)) for part in _parts(model)}
+    return {**NO_NETWORKS, **parts}
+
+
+def _export_parts(storage: Storage, model: "TrainedModel") -> dict[str, Any]:
     from isthmus.inference.conversion import to_layers, to_onnx
 
-    networks: dict[str, Any] = {
-        "encoder": _write(storage, "encoder", lambda: to_onnx(model, "encoder"))
+    _require_small(sum(weight.numel() * 4 for weight in model.module.parameters()), model)
+    parts: dict[str, Any] = {
+        part: _write(storage, part, to_onnx(model, part)) for part in _parts(model)
     }
-    networks["decoder"] = None
-    if model.task == "reconstruct":
-        networks["decoder"] = _write(storage, "decoder", lambda: to_onnx(model, "decoder"))
     layers = [
         {"name": one.name, "kind": one.kind, "shape": list(one.shape), "output": one.name}
         for one in model.layers
     ]
-    networks["layers"] = _write(storage, "layers", lambda: to_layers(model)) | {"layers": layers}
-    return networks
+    written = _write(storage, "layers", to_layers(model))
+    return {**NO_NETWORKS, **parts, "layers": {**written, "layers": layers}}
 
 
-def _write(storage: Storage, part: str, export: Callable[[], bytes]) -> dict[str, Any]:
-    content = export()
+def _parts(model: Model) -> tuple[Part, ...]:
+    if isinstance(model, OnnxModel) and model.record.part == "encoder":
+        return ("encoder",)
+    return ("encoder", "decoder") if model.task == "reconstruct" else ("encoder",)
+
+
+def _require_small(size: int, model: Model) -> None:
+    if size > MAX_BYTES:
+        name = Path(model.name).name
+        raise OptionError(f"{name} of {size / 1e6:,.0f} MB is too large for a page.")
+
+
+def _write(storage: Storage, part: str, content: bytes) -> dict[str, Any]:
     storage.write(f"{part}.onnx", content)
     return {"file": f"{part}.onnx", "bytes": len(content)}

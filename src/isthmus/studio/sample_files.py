@@ -20,6 +20,7 @@ from isthmus.studio.thumbnails import MASK_SUFFIX, PER_SHEET, Layout, sheet_coun
 from isthmus.viz.masks import colors
 
 NAMES_PER_FILE = 4096
+MASKS, PREDICTED = f"masks/{{n}}.{MASK_SUFFIX}", f"predicted/{{n}}.{MASK_SUFFIX}"
 MAX_SIGNAL_BYTES = 2**26  # of all signals in one file, which a page holds in memory
 MAX_BYTE, MAX_SHORT = 255, 65535  # "no class" in a column of one or two bytes
 
@@ -30,6 +31,15 @@ def category(values: NDArray[Any], classes: int) -> NDArray[Any]:
     """Return classes (N,) as the smallest kind that holds them; -1 becomes its largest value."""
     kind, missing = (np.uint8, MAX_BYTE) if classes < MAX_BYTE else (np.uint16, MAX_SHORT)
     return np.where(values == NO_CLASS, missing, values).astype(kind)
+
+
+def write_category(
+    storage: Storage, name: str, title: str, values: NDArray[Any], names: Sequence[str]
+) -> Column:
+    """Write a column of classes (N,) as `category` gives them, and describe it."""
+    file = f"{name}.bin"
+    storage.write(file, columns.pack(values))
+    return {"name": name, "title": title, "kind": "category", "file": file, "names": list(names)}
 
 
 def write_sample_files(storage: Storage, shown: Shown, preprocessing: Preprocessing) -> Column:
@@ -54,7 +64,7 @@ def write_sample_files(storage: Storage, shown: Shown, preprocessing: Preprocess
         "names": {"pattern": "names/{n}.json", "per_file": NAMES_PER_FILE},
         "thumbs": layout.to_json("thumbs"),
         "signals": _write_signals(storage, samples),
-        "masks": _describe_masks(samples.class_names) if samples.masks is not None else None,
+        "masks": None if samples.masks is None else describe_masks(samples.class_names, MASKS),
         "fingerprint": samples.fingerprint,
         "has_labels": samples.labels is not None,
     }
@@ -88,9 +98,16 @@ def names_count(count: int) -> int:
     return math.ceil(count / NAMES_PER_FILE)
 
 
-def describe_masks(class_names: Sequence[str]) -> Column:
-    """Return what a manifest says of sheets of masks that a segmenter predicts."""
-    return {**_describe_masks(class_names), "pattern": None}
+def describe_masks(
+    class_names: Sequence[str], pattern: str | None = None, predicted: str | None = None
+) -> Column:
+    """Return what a manifest says of sheets of masks: the samples' own, and those predicted."""
+    return {
+        "pattern": pattern,
+        "predicted": predicted,
+        "names": safe_names(class_names),
+        "colors": ["#{:02x}{:02x}{:02x}".format(*color) for color in colors(len(class_names))],
+    }
 
 
 def items_of(samples: Samples) -> Items:
@@ -119,27 +136,13 @@ def _write_labels(storage: Storage, samples: Samples) -> Iterable[Column]:
     if samples.labels is None:
         return
     names = safe_names(samples.class_names)
-    storage.write("class.bin", columns.pack(category(samples.labels, len(names))))
-    yield {
-        "name": "class",
-        "title": "Class",
-        "kind": "category",
-        "file": "class.bin",
-        "names": names,
-    }
+    yield write_category(storage, "class", "Class", category(samples.labels, len(names)), names)
 
 
 def _write_splits(storage: Storage, shown: Shown) -> Iterable[Column]:
     if shown.splits is None:
         return
-    storage.write("split.bin", columns.pack(shown.splits))
-    yield {
-        "name": "split",
-        "title": "Split",
-        "kind": "category",
-        "file": "split.bin",
-        "names": list(SPLIT_TITLES),
-    }
+    yield write_category(storage, "split", "Split", shown.splits, SPLIT_TITLES)
 
 
 def _write_signals(storage: Storage, samples: Samples) -> Column | None:
@@ -149,15 +152,6 @@ def _write_signals(storage: Storage, samples: Samples) -> Column | None:
         return None
     storage.write("signals.bin", columns.pack(np.asarray(samples.values)))
     return {"file": "signals.bin"}
-
-
-def _describe_masks(class_names: Sequence[str]) -> Column:
-    return {
-        "pattern": f"masks/{{n}}.{MASK_SUFFIX}",
-        "predicted": None,
-        "names": safe_names(class_names),
-        "colors": ["#{:02x}{:02x}{:02x}".format(*color) for color in colors(len(class_names))],
-    }
 
 
 def require_fitting(shown: Shown, shape: tuple[int, ...]) -> Shown:

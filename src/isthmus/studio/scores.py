@@ -80,11 +80,6 @@ def answer(model: Model, samples: Samples, noise: Noise | None = None) -> Iterat
             yield Answers(model.encode(values))
 
 
-def has_targets(model: Model, samples: Samples) -> bool:
-    """Return whether predictions can be compared with the samples' own labels or masks."""
-    return _targets(model, samples) is not None
-
-
 def pixel_scores(
     predicted: NDArray[np.uint8], targets: NDArray[np.uint8], classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -134,28 +129,22 @@ def _reconstruct(model: Model, values: NDArray[Any], noise: Noise | None, block:
         # A file answers in samples, whose pixels are rounded: the error keeps about two digits.
         y, x = (_scaled(model, some) for some in (model.reconstruct(values), values))
         return Answers(model.encode(values), {"loss": _mse(y, x)})
-    trained = cast("TrainedModel", model)
-    if noise is None:
-        z, loss = _pass(trained, values, None, None)
-        return Answers(z, {"loss": loss})
-    _, loss = _pass(trained, values, noise, block)
-    return Answers(model.encode(values), {"loss": loss})
+    z, loss = _pass(cast("TrainedModel", model), values, noise, block)
+    return Answers(z if noise is None else model.encode(values), {"loss": loss})
 
 
 def _pass(
-    model: "TrainedModel", values: NDArray[Any], noise: Noise | None, block: slice | None
+    model: "TrainedModel", values: NDArray[Any], noise: Noise | None, block: slice
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the codes of the inputs, and the errors of what is decoded from them."""
     from isthmus.data.corruption import with_fixed_noise
     from isthmus.metrics import mse
 
+    corruption, seed, indices = None, 0, np.empty(0, np.int64)
+    if noise is not None:
+        corruption, seed, indices = noise.corruption, noise.seed, noise.indices[block]
     codes, losses = [], []
-    seed, indices = (0, np.empty(0, np.int64)) if noise is None else (noise.seed, noise.indices)
-    corruption = None if noise is None else noise.corruption
-    pairs = with_fixed_noise(
-        model.inputs(values), corruption, seed, indices if block is None else indices[block]
-    )
-    for x, noisy in pairs:
+    for x, noisy in with_fixed_noise(model.inputs(values), corruption, seed, indices):
         z, y = model.passes(noisy)
         codes.append(z.cpu().numpy())
         losses.append(mse(model.activate(y), x).cpu().numpy())

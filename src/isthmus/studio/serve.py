@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import signal
 import socket
 import threading
 import webbrowser
@@ -143,7 +144,7 @@ def _serve(
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
 
     try:
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt), _heeding_sigterm():
             start()
             _run(server, listener)
     finally:
@@ -152,6 +153,19 @@ def _serve(
     if live.failure is not None and not isinstance(live.failure, InterruptionError):
         raise live.failure
     return is_idle
+
+
+@contextlib.contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which service managers end a program, do what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(server: Any, listener: socket.socket) -> None:

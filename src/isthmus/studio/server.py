@@ -45,7 +45,6 @@ MAX_NEIGHBORS = 1000
 MAX_CODE_BYTES = 64_000_000
 OCTETS = "application/octet-stream"
 TYPES = {".bin": OCTETS, ".js": "text/javascript", ".onnx": OCTETS, ".wasm": "application/wasm"}
-MANIFEST = "manifest.json"
 
 
 class Server:
@@ -105,8 +104,7 @@ class Server:
         content = await self._content()
 
         def read() -> Response:
-            found = _manifest(content) if path == MANIFEST else content.read(path)
-            return _file(request, path, found)
+            return _file(request, path, content.read(path, live=True))
 
         try:
             return await run_in_threadpool(read)
@@ -123,18 +121,18 @@ class Server:
             await run_in_threadpool(require_picture, picture)
             code, pixels = await self._compute(request, _encode, content, picture)
         height, width = pixels.shape[:2]
-        answer = {"code": _numbers(code), "width": width, "height": height}
+        answer = {"code": code.tolist(), "width": width, "height": height}
         return JSONResponse({**answer, "pixels": base64.b64encode(pixels.tobytes()).decode()})
 
     async def neighbors(self, request: Request) -> Response:
         """Answer with the rows of the nearest codes, and their distances."""
         content, asked = await self._content(), await read_json(request)
-        code = _code(asked.get("code"), content.manifest(live=True)["code_size"])
-        k = _whole("k", asked.get("k"), 1, MAX_NEIGHBORS)
-        column, value = _filter(content, asked)
+        code = _read_code(asked.get("code"), content.manifest(live=True)["code_size"])
+        k = _read_whole("k", asked.get("k"), 1, MAX_NEIGHBORS)
+        column, value = _read_filter(content, asked)
         search = functools.partial(content.neighbors, code, k, column, value)
         rows, distances = await self._compute(request, search)
-        return JSONResponse({"rows": _numbers(rows), "distances": _numbers(distances)})
+        return JSONResponse({"rows": rows.tolist(), "distances": distances.tolist()})
 
     async def codes(self, request: Request) -> Response:
         """Answer with the codes of some rows, as a column."""
@@ -149,7 +147,7 @@ class Server:
     async def decode(self, request: Request) -> Response:
         """Answer with the samples that the decoder makes of codes, both as columns."""
         content = await self._content()
-        z = _codes(
+        z = _read_codes(
             await read_body(request, MAX_CODE_BYTES), content.manifest(live=True)["code_size"]
         )
         samples = await self._compute(request, content.decode, z)
@@ -219,13 +217,13 @@ def _require_rows(content: "Content", rows: NDArray[np.int64]) -> None:
         raise HTTPException(404, f"Rows go from 0 to {count - 1:,}.")
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
+def _read_whole(name: str, value: Any, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:  # True is an int, too
         raise HTTPException(400, f"{name} is a whole number from {low} to {high:,}.")
     return value
 
 
-def _code(values: Any, size: int) -> NDArray[np.float32]:
+def _read_code(values: Any, size: int) -> NDArray[np.float32]:
     is_code = isinstance(values, list) and len(values) == size
     if not is_code or not all(type(v) in (int, float) and _is_float32(v) for v in values):
         raise HTTPException(400, f"code is a list of {size:,} numbers.")
@@ -239,7 +237,7 @@ def _is_float32(value: float) -> bool:
         return False
 
 
-def _codes(content: bytes, size: int) -> NDArray[np.float32]:
+def _read_codes(content: bytes, size: int) -> NDArray[np.float32]:
     try:
         z = unpack(content)
     except (IsthmusError, ValueError):  # the latter of no rows
@@ -252,20 +250,15 @@ def _codes(content: bytes, size: int) -> NDArray[np.float32]:
     return z.copy()  # torch warns of arrays that it may not write to
 
 
-def _filter(content: "Content", asked: dict[str, Any]) -> tuple[str | None, int | None]:
+def _read_filter(content: "Content", asked: dict[str, Any]) -> tuple[str | None, int | None]:
     """Return the column and the value that neighbors must have, if any."""
     name = asked.get("column")
     if name is None:
         return None, None
     for column in content.manifest(live=True)["columns"]:
         if column["name"] == name and column["kind"] == "category":
-            return name, _whole("value", asked.get("value"), 0, len(column["names"]) - 1)
+            return name, _read_whole("value", asked.get("value"), 0, len(column["names"]) - 1)
     raise HTTPException(400, "column is the name of a column of categories.")
-
-
-def _numbers(values: NDArray[Any]) -> list[Any]:
-    numbers: list[Any] = np.asarray(values).tolist()
-    return numbers
 
 
 # -- how it is answered -----------------------------------------------------------------------
@@ -277,10 +270,6 @@ def _encode(content: "Content", picture: bytes) -> tuple[NDArray[np.float32], ND
     except SourceError as error:  # which is the reason alone
         reason = str(error).removesuffix(".")
         raise HTTPException(400, f"The picture cannot be read: {reason}.") from None
-
-
-def _manifest(content: "Content") -> bytes:
-    return json.dumps(content.manifest(live=True)).encode()
 
 
 def _file(request: Request, name: str, content: bytes) -> Response:

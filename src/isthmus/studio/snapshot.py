@@ -21,7 +21,6 @@ from isthmus.studio import sample_files
 from isthmus.studio.choice import (
     Choice,
     Shown,
-    data_key,
     is_available,
     load_shown,
     model_key,
@@ -46,7 +45,8 @@ Say = Callable[[str], None]
 class Snapshot:
     """Files and arrays of one model and one choice of samples, stored once and then opened.
 
-    Two storages: what depends on the samples alone outlives the weights of a run in training.
+    Three storages: what depends on the samples alone outlives the weights of a run in training, and
+    networks, which take longest, depend on the weights alone.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ class Snapshot:
         self.key = fingerprint(model_key, choice.key, data)
         self.sample_storage = Storage(_within(root, f"samples-{choice.key}-{data[:8]}"))
         self.storage = Storage(_within(root, f"model-{model_key}-{choice.key}-{data[:8]}"))
+        self.network_storage = Storage(_within(root, f"networks-{model_key}"))
         self.of_samples: dict[str, Any] = {}
         self.of_model: dict[str, Any] = {}
         self._epochs_seen: list[int] = []
@@ -83,7 +84,8 @@ class Snapshot:
         """
         root, shown = _find_root(session), None
         if choice.source is None:
-            data = data_key(session) if read_record(session) else session.samples.fingerprint
+            record = read_record(session)
+            data = record["data"]["fingerprint"] if record else session.samples.fingerprint
         else:
             data, shown = _data_of_source(session, choice, root)
         self = cls(session, choice, model_key(session), root, data)
@@ -100,7 +102,12 @@ class Snapshot:
         """Open what is stored; return whether that is all of it."""
         of_samples, of_model = self.sample_storage.unseal(), self.storage.unseal()
         self.of_samples, self.of_model = of_samples or {}, of_model or {}
-        return bool(of_samples and of_model)
+        if not (of_samples and of_model):
+            return False
+        if self.network_storage.unseal() is None:
+            others = [part for part in of_model["pending"] if part != NETWORKS]
+            self.of_model = {**of_model, "networks": NO_NETWORKS, "pending": [*others, NETWORKS]}
+        return True
 
     def _compute(self, track: Track, say: Say) -> None:
         """Compute and store what is not stored yet."""
@@ -114,6 +121,7 @@ class Snapshot:
                 f"these weights: {error}"
             ) from error
         if not self.of_samples:
+            self.sample_storage.remove()  # sheets of an older format, too
             self.of_samples = write_sample_files(
                 self.sample_storage, shown, self.session.preprocessing
             )
@@ -194,9 +202,10 @@ class Snapshot:
         """Return the paths of all files."""
         sheets = self._sheets()
         if not self.data_available:  # those that were drawn when it was
-            sheets = [name for name in sheets if self.sample_storage.has(name)]
-        of_model = [*self._model_names(), *self._predicted(), *epoch_files(self.epochs)]
-        return [*self._sample_names(), *sheets, *of_model]
+            stored = self.sample_storage.read_alone
+            sheets = [name for name in sheets if stored(name) is not None]
+        of_model = [*self._model_names(), *self._network_names(), *self._predicted()]
+        return [*self._sample_names(), *sheets, *of_model, *epoch_files(self.epochs)]
 
     def read(self, path: str) -> bytes:
         """Return the content of a file; a sheet is drawn when it is first asked for.
@@ -207,27 +216,28 @@ class Snapshot:
             If there is no such file.
         """
         if path in self._sample_names():
-            return self._require(self.sample_storage.read(path), path)
-        if path in self._sheets():
+            content = self.sample_storage.read(path)
+        elif path in self._model_names() or path in self._predicted():
+            content = self.storage.read(path)
+        elif path in self._network_names():
+            content = self.network_storage.read(path)
+        elif path in self._sheets():
             try:
-                return self._read_sheet(path)
+                content = self._read_sheet(path)
             except IsthmusError:  # the data is gone
-                raise KeyError(path) from None
-        if path in self._model_names() or path in self._predicted():
-            return self._require(self.storage.read(path), path)
-        return read_epoch_file(self.session, path)
+                content = None
+        else:
+            content = read_epoch_file(self.session, path)
+        if content is None:
+            raise KeyError(path)
+        return content
 
     def _read_sheet(self, path: str) -> bytes:
-        stored = self.sample_storage.read(path)
+        stored = self.sample_storage.read_alone(path)
         if stored is not None:
             return stored
         content = draw_sheet(path, self.shown.samples, self.session.preprocessing)
-        self.sample_storage.write(path, content)
-        return content
-
-    def _require(self, content: bytes | None, path: str) -> bytes:
-        if content is None:
-            raise KeyError(path)
+        self.sample_storage.write_alone(path, content)
         return content
 
     def _sample_names(self) -> list[str]:
@@ -256,25 +266,22 @@ class Snapshot:
             names.append(entry["file"])
             if entry["decode"].get("fitted"):
                 names.append(entry["decode"]["fitted"])
-        return [*names, *(one["file"] for one in content["networks"].values() if one is not None)]
+        return names
+
+    def _network_names(self) -> list[str]:
+        return [one["file"] for one in self.of_model["networks"].values() if one is not None]
 
     # -- what takes long ----------------------------------------------------------------------
 
-    def finish(self, methods: tuple[str, ...], track: Track) -> bool:
-        """Make what is pending, and maps that are missing; return whether there was anything."""
-        before = self.of_model
-        for part in self.pending:
-            try:
-                self._make(part, track)
-            except IsthmusError:
-                if self.data_available:
-                    raise
-                self._given_up.add(part)
+    def make_next(self, methods: tuple[str, ...], track: Track) -> bool:
+        """Make the first part or map that is missing; return whether there was one."""
         known = [entry["method"] for entry in self.of_model["maps"]]
-        for method in methods:
-            if method not in known:
-                self.add_map(method, track)
-        return self.of_model is not before
+        missing = [method for method in methods if method not in known]
+        if pending := self.pending:
+            self._make(pending[0], track)
+        elif missing:
+            self.add_map(missing[0], track)
+        return bool(pending or missing)
 
     def add_map(self, method: str, track: Track) -> dict[str, Any]:
         """Fit, measure and store a map."""
@@ -299,23 +306,37 @@ class Snapshot:
         return [] if entry is None else list(entry["kept"])
 
     def _make(self, part: str, track: Track) -> None:
-        pending = [one for one in self.of_model["pending"] if one != part]
-        if part == NETWORKS:
-            networks, note = write_networks(self.storage, self.model)
-            self._change(networks=networks, note=note, pending=pending)
-        elif part == DRIFT:
-            drift = {"quantiles": measure_drift(self.model, self.codes)}
-            statistics = {**self.of_model["code_statistics"], "drift": drift}
-            self._change(code_statistics=statistics, pending=pending)
-        elif part == QUALITY:
-            self._change(
-                maps=[self._measured(one, track) for one in self.of_model["maps"]], pending=pending
-            )
+        try:
+            made = self._compute_part(part, track)
+        except IsthmusError:
+            if self.data_available:
+                raise
+            self._given_up.add(part)
         else:
-            sheets = self._sheets()[:MAX_SHEETS]
-            for name in track(sheets, len(sheets), "Drawing"):
-                self._read_sheet(name)
-            self._change(pending=pending)
+            self._change(pending=[one for one in self.of_model["pending"] if one != part], **made)
+
+    def _compute_part(self, part: str, track: Track) -> dict[str, Any]:
+        """Compute a part that is pending; return what it changes in the description."""
+        if part == QUALITY:
+            return {"maps": [self._measured(one, track) for one in self.of_model["maps"]]}
+        if part == NETWORKS:
+            return self._stored_networks()
+        if part == DRIFT:
+            drift = {"quantiles": measure_drift(self.model, self.codes)}
+            return {"code_statistics": {**self.of_model["code_statistics"], "drift": drift}}
+        sheets = self._sheets()[:MAX_SHEETS]
+        for name in track(sheets, len(sheets), "Drawing"):
+            self._read_sheet(name)
+        return {}
+
+    def _stored_networks(self) -> dict[str, Any]:
+        stored = self.network_storage.unseal()
+        if stored is None:
+            networks, note = write_networks(self.network_storage, self.model)
+            stored = {"networks": networks, "note": note}
+            names = [one["file"] for one in networks.values() if one is not None]
+            self.network_storage.seal(stored, names)
+        return stored
 
     def _measured(self, entry: dict[str, Any], track: Track) -> dict[str, Any]:
         if entry["quality"] is not None:
@@ -325,14 +346,12 @@ class Snapshot:
     def _add_first_maps(self, track: Track) -> None:
         methods = ["pca", *(["code"] if "code" in self.methods else [])]
         entries = [write_map(self.storage, self._fit(method, track)) for method in methods]
-        pending = [NETWORKS, QUALITY, SHEETS]
-        if self.of_model["task"] == "reconstruct":
-            pending.append(DRIFT)
+        drift = [DRIFT] if self.of_model["task"] == "reconstruct" else []
         self.of_model = {
             **self.of_model,
             "maps": self._in_order(entries),
             "networks": NO_NETWORKS,
-            "pending": pending,
+            "pending": [QUALITY, NETWORKS, *drift, SHEETS],
             "note": "",
         }
 
@@ -371,10 +390,9 @@ class Snapshot:
 
     def _remove_stale(self) -> None:
         """Remove what is stored of other weights: they are gone, and so will not be shown."""
-        if self.root is None:
-            return
-        for folder in self.root.glob("model-*"):
-            if not folder.name.startswith(f"model-{self.model_key}-"):
+        for folder in self.root.iterdir() if self.root is not None else ():
+            kind, key = folder.name.split("-")[:2]
+            if kind in ("model", "networks") and key != self.model_key:
                 Storage(folder).remove()
 
 

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import shutil
+import struct
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import IsthmusError
-from isthmus.files import DAMAGE, write_bytes
+from isthmus.files import DAMAGE, atomic_write, write_bytes
 from isthmus.studio import columns
 
+FORMAT = 1  # raise it when stored files or what is said of them change: then they are made again
 LIST = "stored.json"  # written last: it makes the other files count
 CHECKED_BYTES = 2**22  # at the start of each file, by which damage is noticed
+_CHECK = struct.Struct("<I")  # the CRC-32 at the end of a file that stands alone
 
 
 class Storage:
@@ -42,16 +46,6 @@ class Storage:
         except FileNotFoundError:
             return None
 
-    def has(self, name: str) -> bool:
-        """Return whether there is such a file."""
-        return name in self._files if self.folder is None else (self.folder / name).is_file()
-
-    def size(self, name: str) -> int:
-        """Return the bytes of a file that is there."""
-        if self.folder is None:
-            return len(self._files[name])
-        return (self.folder / name).stat().st_size
-
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file."""
         if self.folder is None:
@@ -64,13 +58,12 @@ class Storage:
     ) -> None:
         """Write a column of float32 block by block; see `columns.write_blocks`."""
         if self.folder is None:
-            content = io.BytesIO(columns.header(np.dtype(np.float32), shape))
-            content.seek(0, io.SEEK_END)
-            for block in blocks:
-                content.write(np.ascontiguousarray(block, "<f4").data)
+            content = io.BytesIO()
+            columns.write_blocks(content, blocks, shape)
             self._files[name] = content.getvalue()
         else:
-            columns.write_blocks(self.folder / name, blocks, shape)
+            with atomic_write(self.folder / name) as file:
+                columns.write_blocks(file, blocks, shape)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return the array of a column, by memory map where it is a file.
@@ -106,22 +99,34 @@ class Storage:
             The files that must be there.
         """
         checks = {name: self._check(name) for name in sorted(set(names))}
-        self.write(LIST, json.dumps({"content": content, "files": checks}).encode())
+        sealed = {"format": FORMAT, "content": content, "files": checks}
+        self.write(LIST, json.dumps(sealed).encode())
 
     def unseal(self) -> dict[str, Any] | None:
-        """Return what was sealed, or None if that or any of its files is missing or damaged."""
+        """Return what was sealed; None if it is missing, damaged or of another format."""
         with suppress(*DAMAGE):
             stored = json.loads(self.read(LIST) or b"")
             content: dict[str, Any] = stored["content"]
-            if all(self._check(name) == check for name, check in stored["files"].items()):
-                return content
+            is_whole = all(self._check(name) == check for name, check in stored["files"].items())
+            return content if is_whole and stored["format"] == FORMAT else None
         return None
+
+    # -- what stands alone --------------------------------------------------------------------
+
+    def write_alone(self, name: str, content: bytes) -> None:
+        """Write a file that is not sealed, with what tells whether it is damaged."""
+        self.write(name, content + _CHECK.pack(zlib.crc32(content)))
+
+    def read_alone(self, name: str) -> bytes | None:
+        """Return what `write_alone` wrote, or None if it is missing or damaged."""
+        stored = self.read(name) or b""
+        content, check = stored[: -_CHECK.size], stored[-_CHECK.size :]
+        return content if check == _CHECK.pack(zlib.crc32(content)) else None
 
     def _check(self, name: str) -> list[int]:
         """Return the size of a file and the CRC-32 of its first 4 MB."""
         if self.folder is None:
-            start = self._files[name][:CHECKED_BYTES]
-        else:
-            with (self.folder / name).open("rb") as file:
-                start = file.read(CHECKED_BYTES)
-        return [self.size(name), zlib.crc32(start)]
+            content = self._files[name]
+            return [len(content), zlib.crc32(content[:CHECKED_BYTES])]
+        with (self.folder / name).open("rb") as file:
+            return [os.fstat(file.fileno()).st_size, zlib.crc32(file.read(CHECKED_BYTES))]

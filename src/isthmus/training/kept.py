@@ -13,11 +13,14 @@ chosen by.
 import gzip
 import io
 import re
+import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.files import DAMAGE
 from isthmus.training.store import Store
 
 FOLDER, SUFFIX = "epochs", ".npy.gz"
@@ -50,7 +53,7 @@ class KeptEpochs:
         return self._store.names(FOLDER)
 
     def read(self, epoch: int) -> NDArray[Any] | None:
-        """Return what the model of an epoch makes of the samples; None if it is not kept.
+        """Return what the model of an epoch makes of the samples; None if it is not kept whole.
 
         Returns
         -------
@@ -87,7 +90,9 @@ class KeptEpochs:
         content = self._store.read(_path(name))
         if content is None:
             return None
-        return np.asarray(np.load(io.BytesIO(gzip.decompress(content)), allow_pickle=False))
+        with suppress(*DAMAGE, zlib.error):  # a run is trained and used all the same
+            return np.asarray(np.load(io.BytesIO(gzip.decompress(content)), allow_pickle=False))
+        return None
 
     def _write(self, name: str, values: NDArray[Any]) -> None:
         content = io.BytesIO()

@@ -39,7 +39,7 @@ export function countConfusion(truth, predicted, isCounted) {
  * @param {string[]} truths
  * @param {string[]} predictions
  */
-export function matchNames(truths, predictions) {
+function matchNames(truths, predictions) {
   const places = new Map(predictions.map((name, i) => [name, i]));
   return Int32Array.from(truths, (name) => places.get(name) ?? -1);
 }

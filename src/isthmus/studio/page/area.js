@@ -75,7 +75,7 @@ export function rectangleOf(points) {
 }
 
 /** @param {Point[]} points */
-export function writePoints(points) {
+function writePoints(points) {
   const digits = Math.max(0, Math.min(20, Math.ceil(3.3 - Math.log10(sizeOf(points) || 1))));
   return points
     .flat()

@@ -1,4 +1,4 @@
-/** Shares of classes as bars with their names. */
+/** Shares and counts as bars with their names. */
 
 import { make } from "./dom.js";
 
@@ -7,26 +7,28 @@ import { make } from "./dom.js";
  *
  * @param {ArrayLike<number>} shares from 0 to 1
  * @param {string[]} names
- * @param {{limit?: number, label?: string}} [options]
+ * @param {number} [limit]
  */
-export function makeBars(shares, names, { limit = 10, label = "Probabilities" } = {}) {
+export function makeBars(shares, names, limit = 10) {
   const order = [...names.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, limit);
-  const items = order.map((i) => makeBar(names[i], shares[i]));
-  return make("ul", { class: "count-list", "aria-label": label }, items);
+  const bars = order.map((i) => makeBar(names[i], shares[i], formatShare(shares[i])));
+  return make("ul", { class: "count-list", "aria-label": "Probabilities" }, bars);
 }
 
 /**
  * @param {string} name
- * @param {number} share
+ * @param {number} share of the whole length
+ * @param {string} text what the share stands for
+ * @param {string} [color]
  */
-function makeBar(name, share) {
+export function makeBar(name, share, text, color = "") {
   const bar = make("span", { class: "bar" });
   bar.style.width = `${100 * share}%`;
-  const label = make("span", { class: "label", text: name, title: name, dir: "auto" });
+  bar.style.background = color;
   return make("li", {}, [
-    label,
+    make("span", { class: "label", text: name, title: name, dir: "auto" }),
     make("span", { class: "track" }, [bar]),
-    make("span", { text: formatShare(share) }),
+    make("span", { text }),
   ]);
 }
 

@@ -92,8 +92,27 @@ export function classColor(classes, row) {
  * @param {Store} store
  * @returns {Promise<Column[]>}
  */
-export function allColumns(store) {
+function allColumns(store) {
   return Promise.all(store.manifest.columns.map(({ name }) => store.column(name)));
+}
+
+/**
+ * Fill an element with what is known of the chosen sample, or with a hint if there is none.
+ *
+ * @param {Context} context
+ * @param {HTMLElement} element
+ * @param {string} hint
+ * @returns {number} the row, or -1
+ */
+export function showChosen(context, element, hint) {
+  const row = chosenRow(context);
+  if (row < 0) {
+    element.replaceChildren(make("p", { class: "hint", text: hint }));
+  } else {
+    const showing = showSample(context, element, row, () => chosenRow(context) === row);
+    showing.catch((error) => context.say(error.message));
+  }
+  return row;
 }
 
 /**
@@ -117,13 +136,9 @@ export async function showSample(context, element, row, isLatest) {
   const picture = store.thumbnail(row, `sample ${name}`);
   picture.classList.add("large");
   picture.style.borderColor = classColor(classes, row);
-  const facts = make(
-    "dl",
-    { class: "facts" },
-    columns.flatMap((column) => fact(column, row)),
-  );
+  const facts = columns.flatMap((column) => fact(column, row));
   const title = make("p", { class: "name", text: name, dir: "auto", title: name });
-  element.replaceChildren(picture, make("div", {}, [title, facts]));
+  element.replaceChildren(picture, make("div", {}, [title, make("dl", { class: "facts" }, facts)]));
 }
 
 /**

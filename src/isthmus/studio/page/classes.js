@@ -7,7 +7,7 @@ import { countConfusion, countRight, findMistakes, scoreClasses } from "./accura
 import { formatShare } from "./bars.js";
 import { chosenRow, formatValue, isolate } from "./chosen.js";
 import { Matrix } from "./confusion.js";
-import { formatNumber, make } from "./dom.js";
+import { fillMenu, formatNumber, make } from "./dom.js";
 import { Grid } from "./grid.js";
 import { makeLazy } from "./lazy.js";
 import { makeMasks } from "./masks.js";
@@ -122,12 +122,11 @@ class Classes {
       return () => true;
     }
     const known = split.names.filter((_, i) => split.values.includes(i));
-    const options = [make("option", { value: "all", text: "all splits" })];
-    options.push(...known.map((name) => make("option", { value: name, text: name })));
-    this.split.replaceChildren(...options);
     const usual = known.includes("test") ? "test" : "all";
     const wanted = this.context.state.get("split");
-    this.split.value = known.includes(wanted) || wanted === "all" ? wanted : usual;
+    const chosen = known.includes(wanted) || wanted === "all" ? wanted : usual;
+    const own = known.map((name) => [name, name]);
+    fillMenu(this.split, [["all", "all splits"], ...own], chosen);
     this.index = split.names.indexOf(this.split.value);
     return this.index < 0 ? () => true : (row) => split.values[row] === this.index;
   }
@@ -188,7 +187,6 @@ class Classes {
       make("tbody", {}, rows),
     ]);
     const more = make("button", {
-      type: "button",
       text: `Show all ${formatNumber(scores.length)} classes`,
       click: () => this.showTable(scores, Infinity),
     });

@@ -49,3 +49,18 @@ export function writeColumn(values, columns) {
   new Float32Array(content, HEADER).set(values);
   return content;
 }
+
+/**
+ * Return some rows of a table.
+ *
+ * @param {Float32Array} values row after row
+ * @param {ArrayLike<number>} rows
+ * @param {number} size numbers a row
+ */
+export function takeRows(values, rows, size) {
+  const taken = new Float32Array(rows.length * size);
+  for (let i = 0; i < rows.length; i++) {
+    taken.set(values.subarray(rows[i] * size, (rows[i] + 1) * size), i * size);
+  }
+  return taken;
+}

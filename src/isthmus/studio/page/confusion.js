@@ -225,36 +225,40 @@ export class Matrix {
    * @param {{width: number, height: number}} view
    */
   drawLabels(context, style, { rows, columns, left, top }, side, view) {
-    const { truths, predictions } = this.confusion;
     context.fillStyle = style.getPropertyValue("--paper");
     context.fillRect(0, 0, view.width, LABELS);
     context.fillRect(0, 0, LABELS, view.height);
     context.font = "12px system-ui, sans-serif";
     context.fillStyle = style.getPropertyValue("--ink");
     context.textAlign = "right";
+    this.drawClipped(context, [0, LABELS, LABELS, view.height], () => {
+      for (const truth of rows) {
+        const y = LABELS + (truth + 0.5) * side - top + 1;
+        context.fillText(fit(context, this.confusion.truths[truth]), LABELS - 6, y);
+      }
+    });
+    context.textAlign = "left";
+    this.drawClipped(context, [LABELS, 0, view.width, LABELS], () => {
+      context.rotate(-Math.PI / 2);
+      for (const prediction of columns) {
+        const y = LABELS + (prediction + 0.5) * side - left + 1;
+        context.fillText(fit(context, this.confusion.predictions[prediction]), 6 - LABELS, y);
+      }
+    });
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {[number, number, number, number]} box outside of which nothing is drawn
+   * @param {() => void} draw
+   */
+  drawClipped(context, box, draw) {
     context.save();
     context.beginPath();
-    context.rect(0, LABELS, LABELS, view.height);
+    context.rect(...box);
     context.clip();
-    for (const truth of rows) {
-      context.fillText(
-        fit(context, truths[truth]),
-        LABELS - 6,
-        LABELS + (truth + 0.5) * side - top + 1,
-      );
-    }
+    draw();
     context.restore();
-    context.beginPath();
-    context.rect(LABELS, 0, view.width, LABELS);
-    context.clip();
-    context.textAlign = "left";
-    for (const prediction of columns) {
-      context.save();
-      context.translate(LABELS + (prediction + 0.5) * side - left + 1, LABELS - 6);
-      context.rotate(-Math.PI / 2);
-      context.fillText(fit(context, predictions[prediction]), 0, 0);
-      context.restore();
-    }
   }
 
   // -- what the cells say ------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 /** @import { Context } from "./types.js" */
 
 import { coloringColumn, currentTheme } from "./colors.js";
-import { byId, make } from "./dom.js";
+import { byId, fillMenu, make } from "./dom.js";
 import { ask } from "./files.js";
 import { makeIcon } from "./icon.js";
 import { makeLegend } from "./legend.js";
@@ -42,8 +42,7 @@ function makeMapChoice(context) {
   });
   const bar = make("progress", { max: "1", hidden: true, "aria-label": "Progress of the map" });
   const update = () => {
-    select.replaceChildren(...mapOptions(context));
-    select.value = state.get("map") || (store.manifest.maps[0]?.method ?? "");
+    fillMenu(select, mapOptions(context), state.get("map"));
   };
   state.on(["map"], update);
   store.on("manifest", update);
@@ -52,18 +51,18 @@ function makeMapChoice(context) {
   return make("label", {}, ["Map ", select, bar]);
 }
 
-/** @param {Context} context */
+/**
+ * @param {Context} context
+ * @returns {string[][]} the value and the text of each
+ */
 function mapOptions({ store: { manifest } }) {
-  const shown = manifest.maps.map(({ method, title }) =>
-    make("option", { value: method, text: title }),
-  );
   const known = manifest.maps.map(({ method }) => method);
   const others = manifest.methods.filter((method) => !known.includes(method));
   const missing = manifest.live ? others : [];
-  const more = missing.map((method) =>
-    make("option", { value: method, text: `${TITLES[method] ?? method} (compute)` }),
-  );
-  return [...shown, ...more];
+  return [
+    ...manifest.maps.map(({ method, title }) => [method, title]),
+    ...missing.map((method) => [method, `${TITLES[method] ?? method} (compute)`]),
+  ];
 }
 
 /**
@@ -133,10 +132,8 @@ function makeColorChoice({ store, state }) {
   select.addEventListener("change", () => state.set({ color: select.value, hidden: "" }));
   const update = () => {
     const { columns } = store.manifest;
-    select.replaceChildren(
-      ...columns.map(({ name, title }) => make("option", { value: name, text: title })),
-    );
-    select.value = coloringColumn(store, state);
+    const options = columns.map(({ name, title }) => [name, title]);
+    fillMenu(select, options, coloringColumn(store, state));
     select.disabled = columns.length === 0;
   };
   state.on(["color"], update);
@@ -148,7 +145,6 @@ function makeColorChoice({ store, state }) {
 /** @param {Context} context */
 function makeThemeButton({ state }) {
   const button = make("button", {
-    type: "button",
     class: "icon-button",
     click: () =>
       state.set({ theme: currentTheme() === "dark" ? "light" : "dark" }, { isStep: false }),

@@ -454,8 +454,8 @@ function phasesOf(g, sides, x, space) {
 }
 
 /**
- * The weights that reach output rows a, a + s, ... and columns b, b + s, ...; a weight of zero, with
- * the index -1, if none does.
+ * The weights that reach output rows a, a + s, ... and columns b, b + s, ...; a weight of zero,
+ * with the index -1, if none does.
  *
  * @param {Geometry} g
  * @param {number} a

@@ -4,6 +4,7 @@
 /** @import { Engine } from "./engine.js" */
 /** @import { Subject } from "./subject.js" */
 
+import { makeBars } from "./bars.js";
 import { Decoding, hasDecoder } from "./decoding.js";
 import { byId, formatNumber, make } from "./dom.js";
 import { Floating } from "./floating.js";
@@ -11,8 +12,11 @@ import { Gauge } from "./gauge.js";
 import { Latest, OneAtATime, pause } from "./latest.js";
 import { distanceBetween } from "./nearest.js";
 import { drawSample, makePicture } from "./picture.js";
-import { makeBars, probabilitiesOf } from "./probabilities.js";
+import { probabilitiesOf } from "./probabilities.js";
 import { chosenSubject, findSubject } from "./subject.js";
+
+/** Classes of a classifier, the most probable first. */
+const SHOWN_CLASSES = 5;
 
 /** Milliseconds without a newer request before the picture is encoded again for the gauge. */
 const IDLE = 120;
@@ -59,11 +63,13 @@ class DecoderView {
     this.beside = make("figure", { class: "beside" });
     this.gauge = new Gauge();
     this.hint = make("p", { class: "hint", text: this.decoding ? HINT : HINT_WITHOUT });
-    this.unpinButton = make("button", { type: "button", text: "Unpin", click: () => this.unpin() });
+    this.unpinButton = make("button", { text: "Unpin", click: () => this.unpin() });
     this.pictures = make("div", { class: "pictures" }, [this.drawn, this.beside]);
     this.pictures.classList.toggle("wide", manifest.sample.kind === "signal");
     this.gauge.head.append(this.unpinButton);
-    element.replaceChildren(this.pictures, this.gauge.element, this.hint);
+    // Without a decoder, nothing is decoded that could be trusted or not.
+    const below = this.decoding ? this.gauge.element : this.unpinButton;
+    element.replaceChildren(this.pictures, below, this.hint);
   }
 
   /** @param {Hover | null} hover */
@@ -171,7 +177,7 @@ class DecoderView {
     const near = row >= 0 ? { row, distance: 0 } : isNewest() && (await this.nearest(code));
     if (near && isNewest()) {
       this.showBeside(near.row, row < 0 ? "Nearest sample" : "Original");
-      this.gauge.show(manifest.code_statistics, near.distance, undefined);
+      this.gauge.show(manifest, near.distance, undefined);
       await this.showDrift(sample, code, near.distance, isNewest);
     }
   }
@@ -266,7 +272,7 @@ class DecoderView {
     const isKnown = statistics.drift && networks.encoder;
     const again = isKnown ? await this.tryEncode(engine, sample) : null;
     if (isNewest()) {
-      this.gauge.show(statistics, distance, again && distanceBetween(code, again));
+      this.gauge.show(store.manifest, distance, again && distanceBetween(code, again));
     }
   }
 
@@ -295,15 +301,22 @@ class DecoderView {
     if (!isNewest()) {
       return;
     }
-    this.gauge.element.hidden = true; // nothing is decoded that could be trusted or not
     const title = isSample ? "Sample" : "Nearest sample";
     this.drawn.replaceChildren(this.makeSample(row, title), this.makeCaption(row, title));
     if (this.context.store.hasColumn("predicted")) {
-      const bars = makeBars(await probabilitiesOf(this.context, row));
+      const { shares, names } = await probabilitiesOf(this.context, row);
       if (isNewest()) {
-        this.beside.replaceChildren(bars);
+        const bars = makeBars(shares, names, SHOWN_CLASSES);
+        bars.classList.add("probabilities");
+        this.beside.replaceChildren(bars, this.makeWaiting());
       }
     }
+  }
+
+  /** Say that more follows, while the server makes the network. */
+  makeWaiting() {
+    const isWaiting = this.context.store.manifest.pending.includes("networks");
+    return isWaiting ? make("p", { class: "hint", text: "The network is being prepared." }) : "";
   }
 }
 

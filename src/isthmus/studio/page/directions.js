@@ -3,6 +3,7 @@
 /** @import { Column, Context } from "./types.js" */
 
 import { formatNumber, make } from "./dom.js";
+import { Latest } from "./latest.js";
 import { formatSigned, makeSlider } from "./slider.js";
 
 /** Codes of which a selection's mean is taken, at most. */
@@ -39,8 +40,7 @@ export class Directions {
     this.note = make("p", { class: "hint" });
     this.slot = make("div");
     this.moved = 0;
-    /** Counts what was chosen, so that a slow answer does not replace a later one. */
-    this.version = 0;
+    this.building = new Latest();
     this.element = make("div", {}, [
       make("div", { class: "row" }, [this.ends.from.element, this.ends.to.element]),
       make("div", { class: "row" }, [this.keepButton("A"), this.keepButton("B")]),
@@ -80,10 +80,10 @@ export class Directions {
 
   /** Make the slider between the chosen groups. */
   async build() {
-    const version = ++this.version;
+    const isNewest = this.building.begin();
     const titles = [this.ends.from.value, this.ends.to.value];
     const [from, to] = await Promise.all(titles.map((title) => this.group(title)));
-    if (version !== this.version) {
+    if (!isNewest()) {
       return;
     }
     this.slider = undefined;
@@ -133,7 +133,6 @@ export class Directions {
   keepButton(letter) {
     const text = `Keep selection as ${letter}`;
     return make("button", {
-      type: "button",
       text,
       click: () => this.keep(letter).catch((error) => this.context.say(error.message)),
     });
@@ -224,7 +223,7 @@ function makeChoice(title, changed) {
  * @param {Int32Array} rows
  * @param {number} limit
  */
-export function evenly(rows, limit) {
+function evenly(rows, limit) {
   const count = Math.min(rows.length, limit);
   return Int32Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)]);
 }

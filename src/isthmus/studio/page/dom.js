@@ -12,6 +12,9 @@
  */
 export function make(tag, attributes = {}, children = []) {
   const element = document.createElement(tag);
+  if (tag === "button") {
+    element.setAttribute("type", "button"); // it sends no form, unless its attributes say so
+  }
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") {
       element.addEventListener(name, value);
@@ -23,6 +26,32 @@ export function make(tag, attributes = {}, children = []) {
   }
   element.append(...children);
   return element;
+}
+
+/**
+ * Make a canvas.
+ *
+ * @param {number} width in pixels
+ * @param {number} height
+ * @param {Parameters<typeof make>[1]} [attributes]
+ */
+export function makeCanvas(width, height, attributes) {
+  const canvas = make("canvas", attributes);
+  [canvas.width, canvas.height] = [width, height];
+  return canvas;
+}
+
+/**
+ * Fill a menu.
+ *
+ * @param {HTMLSelectElement} menu
+ * @param {string[][]} options the value and the text of each
+ * @param {string} chosen a value; the first one if there is no such option
+ */
+export function fillMenu(menu, options, chosen) {
+  menu.replaceChildren(...options.map(([value, text]) => make("option", { value, text })));
+  menu.value = chosen;
+  menu.selectedIndex = Math.max(0, menu.selectedIndex);
 }
 
 /**

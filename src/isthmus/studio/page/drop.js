@@ -59,11 +59,7 @@ export function makeFileButton(take) {
       take(file);
     }
   });
-  const button = make("button", {
-    type: "button",
-    text: "Choose a picture…",
-    click: () => input.click(),
-  });
+  const button = make("button", { text: "Choose a picture…", click: () => input.click() });
   return make("span", {}, [button, input]);
 }
 

@@ -190,7 +190,7 @@ function both(compute) {
  * @param {number[]} a
  * @param {number[]} b
  */
-export function broadcast(a, b) {
+function broadcast(a, b) {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
     const one = a[axis - rank + a.length] ?? 1;

@@ -2,7 +2,6 @@
 
 /** @import { Context, Sample } from "./types.js" */
 
-import { readColumn, writeColumn } from "./columns.js";
 import { requirePicture } from "./drop.js";
 import { ask, fromBase64 } from "./files.js";
 import { preprocess } from "./preprocess.js";
@@ -45,25 +44,4 @@ export async function encodePicture({ store, engine }, file) {
   }
   const sample = await preprocess(file, store.manifest);
   return { name, sample, code: await engine.encode(sample) };
-}
-
-/**
- * Decode a code: in the page, or by the server where the page cannot.
- *
- * @param {Context} context
- * @param {Float32Array} code
- * @returns {Promise<Sample>}
- */
-export async function reconstruct({ store, engine }, code) {
-  const { live } = store.manifest;
-  try {
-    return await engine.decode(code);
-  } catch (error) {
-    if (!live) {
-      throw error;
-    }
-    const body = writeColumn(code, code.length);
-    const answer = await ask("decode", { method: "POST", body });
-    return /** @type {Sample} */ (readColumn(await answer.arrayBuffer()));
-  }
 }

@@ -2,6 +2,7 @@
 
 /** @import { Context } from "./types.js" */
 
+import { chosenRow } from "./chosen.js";
 import { make } from "./dom.js";
 
 const LETTERS = ["A", "B"];
@@ -14,7 +15,7 @@ export class Ends {
     this.context = context;
     /** The end that the next click on a sample fills. */
     this.next = 0;
-    this.slots = LETTERS.map((_, at) => this.makeSlot(at));
+    this.slots = LETTERS.map((letter, at) => new Slot(context, letter, (row) => this.put(at, row)));
     this.element = make("div", { class: "morph-ends" }, this.slots.map((slot) => slot.element));
   }
 
@@ -66,51 +67,64 @@ export class Ends {
       slot.element.classList.toggle("next", at === this.next);
     });
   }
+}
 
-  /** @param {number} at */
-  makeSlot(at) {
-    const { state, store } = this.context;
-    const picture = make("div", { class: "morph-end-picture" });
-    const name = make("p", { class: "morph-end-name" });
+/** One end: its picture and name, and two ways to fill it. */
+class Slot {
+  /**
+   * @param {Context} context
+   * @param {string} letter
+   * @param {(row: number) => void} put
+   */
+  constructor(context, letter, put) {
+    this.context = context;
+    this.letter = letter;
+    this.put = put;
+    this.picture = make("div", { class: "morph-end-picture" });
+    this.name = make("p", { class: "morph-end-name" });
+    this.field = this.makeField();
+    const label = `Use chosen sample as ${letter}`;
+    const use = { text: "Use chosen", "aria-label": label, click: () => this.useChosen() };
+    const group = { class: "morph-end", role: "group", "aria-label": `Sample ${letter}` };
+    const parts = [this.picture, this.name, make("button", use), this.field];
+    this.element = make("div", group, parts);
+  }
+
+  makeField() {
     const field = make("input", {
       type: "number",
       min: "0",
-      max: String(store.manifest.count - 1),
+      max: String(this.context.store.manifest.count - 1),
       step: "1",
       class: "short",
       placeholder: "row",
-      "aria-label": `Row of sample ${LETTERS[at]}`,
-      change: () => field.reportValidity() && field.value && this.put(at, Number(field.value)),
+      "aria-label": `Row of sample ${this.letter}`,
+      change: () => field.reportValidity() && field.value && this.put(Number(field.value)),
     });
-    const use = () => {
-      const [row] = state.numbers("sample");
-      if (row === undefined) {
-        this.context.say("Choose a sample on the map first.");
-      } else {
-        this.put(at, row);
-      }
-    };
-    const group = { class: "morph-end", role: "group", "aria-label": `Sample ${LETTERS[at]}` };
-    const element = make("div", group, [
-      picture,
-      name,
-      make("button", {
-        type: "button",
-        text: "Use chosen",
-        "aria-label": `Use chosen sample as ${LETTERS[at]}`,
-        click: use,
-      }),
-      field,
-    ]);
-    const show = (/** @type {number | null} */ row) => {
-      const label = `Sample ${LETTERS[at]}`;
-      picture.replaceChildren(...(row === null ? [] : [store.thumbnail(row, label)]));
-      field.value = row === null ? "" : String(row);
-      name.textContent = row === null ? `${LETTERS[at]}: click a sample` : `${LETTERS[at]}: …`;
-      if (row !== null) {
-        store.names([row]).then(([found]) => (name.textContent = `${LETTERS[at]}: ${found}`));
-      }
-    };
-    return { element, show };
+    return field;
+  }
+
+  useChosen() {
+    const row = chosenRow(this.context);
+    if (row < 0) {
+      this.context.say("Choose a sample on the map first.");
+    } else {
+      this.put(row);
+    }
+  }
+
+  /** @param {number | null} row */
+  show(row) {
+    const { store } = this.context;
+    const pictures = row === null ? [] : [store.thumbnail(row, `Sample ${this.letter}`)];
+    this.picture.replaceChildren(...pictures);
+    this.field.value = String(row ?? "");
+    this.name.textContent = `${this.letter}: ${row === null ? "click a sample" : "…"}`;
+    if (row !== null) {
+      store.names([row]).then(
+        ([name]) => (this.name.textContent = `${this.letter}: ${name}`),
+        () => undefined, // the picture says enough
+      );
+    }
   }
 }

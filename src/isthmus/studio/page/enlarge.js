@@ -23,7 +23,7 @@ export class Enlarged {
 
   makeDialog() {
     const button = (/** @type {string} */ text, /** @type {() => void} */ click) =>
-      make("button", { type: "button", text, click });
+      make("button", { text, click });
     const close = button("Close", () => this.element.close());
     const row = [
       button("Previous", () => this.step(0, -1)),

@@ -6,6 +6,7 @@
 import { formatShare, makeBars } from "./bars.js";
 import { categoryOf, findClasses, isolate } from "./chosen.js";
 import { make } from "./dom.js";
+import { Latest } from "./latest.js";
 import { paintMask } from "./masks.js";
 import { drawSample, makePicture } from "./picture.js";
 
@@ -22,7 +23,7 @@ export class Epochs {
     this.samples = [];
     /** @type {Classes | null} */
     this.classes = null;
-    this.drawn = 0;
+    this.drawing = new Latest();
     this.timer = 0;
     this.key = "";
     this.title = make("h2", { text: "Epoch by epoch" });
@@ -35,7 +36,6 @@ export class Epochs {
     });
     this.output = make("output", { class: "epoch-number" });
     this.play = make("button", {
-      type: "button",
       text: "Play",
       "aria-pressed": "false",
       click: () => this.toggle(),
@@ -102,7 +102,7 @@ export class Epochs {
     const click = () => this.context.state.set({ sample: String(row) });
     return make(
       "button",
-      { type: "button", class: "bare", "aria-label": "Choose this sample", click },
+      { class: "bare", "aria-label": "Choose this sample", click },
       [picture],
     );
   }
@@ -125,10 +125,10 @@ export class Epochs {
     this.slider.value = String(place);
     this.slider.setAttribute("aria-valuetext", `epoch ${epoch}`);
     this.output.textContent = `epoch ${epoch}`;
-    const number = ++this.drawn;
+    const isNewest = this.drawing.begin();
     try {
       const answers = await store.numbers(epochs.pattern.replace("{n}", String(epoch)));
-      if (number === this.drawn) {
+      if (isNewest()) {
         this.drawAnswers(answers, store.manifest);
       }
     } catch (error) {
@@ -172,7 +172,7 @@ export class Epochs {
     const verdict = truth === null ? "" : isRight ? " ✓ right" : ` ✗ it is ${isolate(truth)}`;
     const text = `${isolate(names[best])} ${formatShare(shares[best])}${verdict}`;
     const line = make("p", { class: truth === null ? "" : isRight ? "right" : "wrong", text });
-    return make("div", {}, [line, makeBars(shares, names, { limit: 3 })]);
+    return make("div", {}, [line, makeBars(shares, names, 3)]);
   }
 
   pick() {

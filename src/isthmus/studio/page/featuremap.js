@@ -64,7 +64,7 @@ function brightest(values, zero, most) {
  *
  * @param {Scale} scale
  */
-export function describeScale({ low, high, from, to }) {
+function describeScale({ low, high, from, to }) {
   const last = `${formatNumber(to)}${to < high ? " or more" : ""}`;
   if (low >= 0) {
     return `black ${formatNumber(from)}, white ${last}`;

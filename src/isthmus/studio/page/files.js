@@ -9,7 +9,7 @@
 import { bytesOf, joinParts } from "./parts.js";
 
 /** Whether the page is one file that holds its own data. */
-export function isSingleFile() {
+function isSingleFile() {
   return embedded("data/manifest.json") !== null;
 }
 

@@ -25,7 +25,7 @@ export class Film {
     this.isPlaying = false;
     this.last = 0;
     this.canvas = makePicture(kind, "Film");
-    this.playButton = make("button", { type: "button", text: "Play", click: () => this.toggle() });
+    this.playButton = make("button", { text: "Play", click: () => this.toggle() });
     this.range = make("input", { type: "range", min: "0", step: "1", "aria-label": "Frame" });
     this.range.addEventListener("input", () => this.seek(Number(this.range.value)));
     this.speed = make("select", { "aria-label": "Speed" }, SPEEDS.map(makeSpeed));

@@ -2,7 +2,7 @@
 
 /** @import { Sample, SampleKind } from "./types.js" */
 
-import { drawingContext, make } from "./dom.js";
+import { drawingContext, makeCanvas } from "./dom.js";
 import { drawSample, makePicture, pictureSize, toImage } from "./picture.js";
 
 /** Pixels that the longer side of a picture should have in a file. */
@@ -80,10 +80,7 @@ function drawn(sample, kind) {
  * @param {number} height
  */
 function onWhite(width, height) {
-  const canvas = make("canvas");
-  canvas.width = width;
-  canvas.height = height;
-  const context = drawingContext(canvas);
+  const context = drawingContext(makeCanvas(width, height));
   context.fillStyle = "#ffffff";
   context.fillRect(0, 0, width, height);
   return context;

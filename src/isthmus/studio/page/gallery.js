@@ -3,8 +3,9 @@
 /** @import { Classes } from "./chosen.js" */
 /** @import { Context, Panel } from "./types.js" */
 
-import { chosenRow, classColor, findClasses, showSample } from "./chosen.js";
-import { formatNumber, make, saveFile } from "./dom.js";
+import { makeBar } from "./bars.js";
+import { chosenRow, classColor, findClasses, showChosen } from "./chosen.js";
+import { fillMenu, formatNumber, make, saveFile } from "./dom.js";
 import { Grid } from "./grid.js";
 import { makeLazy } from "./lazy.js";
 import { countCategories, sortRows } from "./order.js";
@@ -31,16 +32,8 @@ class Gallery {
     this.classes = null;
     this.chosen = make("div", { class: "chosen" });
     this.count = make("h2", { class: "count", "aria-live": "polite" });
-    this.clear = make("button", {
-      type: "button",
-      text: "Clear",
-      click: () => state.set({ select: "" }),
-    });
-    this.save = make("button", {
-      type: "button",
-      text: "Save names",
-      click: () => this.saveNames(),
-    });
+    this.clear = make("button", { text: "Clear", click: () => state.set({ select: "" }) });
+    this.save = make("button", { text: "Save names", click: () => this.saveNames() });
     this.sort = make("select", {
       "aria-label": "Sort by",
       change: () => state.set({ sort: this.sort.value }),
@@ -120,26 +113,16 @@ class Gallery {
     const { store, state } = this.context;
     const columns = store.manifest.columns.filter(({ kind }) => kind === "number");
     const options = columns.flatMap(({ name, title }) => [
-      make("option", { value: `-${name}`, text: `${title}, largest first` }),
-      make("option", { value: name, text: `${title}, smallest first` }),
+      [`-${name}`, `${title}, largest first`],
+      [name, `${title}, smallest first`],
     ]);
-    this.sort.replaceChildren(make("option", { value: "", text: "In order" }), ...options);
-    this.sort.value = state.get("sort");
+    fillMenu(this.sort, [["", "In order"], ...options], state.get("sort"));
     this.sort.hidden = columns.length === 0;
   }
 
   showChosen() {
-    const row = chosenRow(this.context);
-    this.grid.mark(row);
-    if (row < 0) {
-      const text = "Click a sample on the map or below to choose it.";
-      this.chosen.replaceChildren(make("p", { class: "hint", text }));
-      return;
-    }
-    const isLatest = () => chosenRow(this.context) === row;
-    showSample(this.context, this.chosen, row, isLatest).catch((error) =>
-      this.context.say(error.message),
-    );
+    const hint = "Click a sample on the map or below to choose it.";
+    this.grid.mark(showChosen(this.context, this.chosen, hint));
   }
 
   /**
@@ -158,10 +141,9 @@ class Gallery {
     const most = found.length ? counts[found[0]] : 1;
     const items = found
       .slice(0, limit)
-      .map((i) => countItem(column.names[i], counts[i], most, colors[i]));
+      .map((i) => makeBar(column.names[i], counts[i] / most, formatNumber(counts[i]), colors[i]));
     const rest = found.length - items.length;
     const more = make("button", {
-      type: "button",
       text: `Show ${formatNumber(rest)} more classes`,
       click: () => this.showCounts(Infinity),
     });
@@ -183,22 +165,4 @@ class Gallery {
     }
     saveFile(new Blob(parts, { type: "text/plain" }), `${store.manifest.name}-names.txt`);
   }
-}
-
-/**
- * @param {string} name
- * @param {number} count
- * @param {number} most
- * @param {string} color
- */
-function countItem(name, count, most, color) {
-  const bar = make("span", { class: "bar" });
-  bar.style.width = `${(100 * count) / most}%`;
-  bar.style.background = color;
-  const title = make("span", { class: "label", text: name, title: name, dir: "auto" });
-  return make("li", {}, [
-    title,
-    make("span", { class: "track" }, [bar]),
-    make("span", { text: formatNumber(count) }),
-  ]);
 }

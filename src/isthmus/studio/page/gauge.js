@@ -3,7 +3,7 @@
  * finds the same code in the picture again.
  */
 
-/** @import { CodeStatistics } from "./types.js" */
+/** @import { CodeStatistics, Manifest } from "./types.js" */
 
 import { formatNumber, make } from "./dom.js";
 
@@ -47,7 +47,7 @@ const ORDER = /** @type {Verdict[]} */ (["like", "between", "far"]);
  * @param {number} value
  * @param {number[]} quantiles from the smallest to the largest real value
  */
-export function rank(value, quantiles) {
+function rank(value, quantiles) {
   const last = quantiles.length - 1;
   const above = quantiles.findIndex((quantile) => quantile >= value);
   if (above <= 0) {
@@ -65,7 +65,7 @@ export function rank(value, quantiles) {
  * @param {number | null} drift between the code and that of the picture; null where unknown
  * @returns {Verdict}
  */
-export function judge({ spacing, drift: real }, distance, drift) {
+function judge({ spacing, drift: real }, distance, drift) {
   const verdicts = [judgeDistance(distance, spacing.quantiles)];
   if (drift !== null && real) {
     verdicts.push(judgeDrift(drift, real.quantiles));
@@ -112,23 +112,19 @@ export class Gauge {
   }
 
   /**
-   * @param {CodeStatistics} statistics
+   * @param {Manifest} manifest
    * @param {number} distance
    * @param {number | null | undefined} drift undefined: not yet known; null: it cannot be known
    */
-  show(statistics, distance, drift) {
+  show({ code_statistics: statistics, pending }, distance, drift) {
     const verdict = judge(statistics, distance, drift ?? null);
     this.element.dataset.verdict = verdict;
     this.verdict.textContent = WORDS[verdict];
     this.distance.show(distance, statistics.spacing.quantiles);
     this.drift.show(drift, statistics.drift?.quantiles);
-  }
-
-  clear() {
-    delete this.element.dataset.verdict;
-    this.verdict.textContent = PENDING;
-    this.distance.clear();
-    this.drift.clear();
+    if (pending.includes("drift")) {
+      this.drift.wait();
+    }
   }
 }
 
@@ -179,6 +175,13 @@ class Meter {
     this.words.textContent = PENDING;
     this.bar.setAttribute("aria-valuenow", "0");
     this.bar.setAttribute("aria-valuetext", "not known yet");
+  }
+
+  /** Say that the server still makes what this is measured by. */
+  wait() {
+    this.element.hidden = false;
+    this.words.textContent = "is being prepared";
+    this.bar.setAttribute("aria-valuetext", "is being prepared");
   }
 }
 

@@ -7,7 +7,7 @@
 /** @import { Store } from "./store.js" */
 
 import { isolate } from "./chosen.js";
-import { drawingContext, make, onceAFrame } from "./dom.js";
+import { drawingContext, make, makeCanvas, onceAFrame } from "./dom.js";
 
 const GAP = 6;
 const CAPTION = 18; // pixels of a line below a picture
@@ -64,14 +64,16 @@ export class Grid {
   }
 
   /**
-   * Show samples.
+   * Show samples; where these are the same ones, the grid stays where it is.
    *
    * @param {ArrayLike<number>} rows
    */
   show(rows) {
+    if (!areEqual(rows, this.rows)) {
+      this.active = 0;
+      this.element.scrollTop = 0;
+    }
     this.rows = rows;
-    this.active = 0;
-    this.element.scrollTop = 0;
     this.again();
   }
 
@@ -154,9 +156,8 @@ export class Grid {
   addTile(position, layout) {
     const { store, options } = this;
     const row = this.rows[position];
-    const canvas = make("canvas", { class: "thumbnail" });
-    canvas.width = store.manifest.thumbs.width;
-    canvas.height = store.manifest.thumbs.height;
+    const { width, height } = store.manifest.thumbs;
+    const canvas = makeCanvas(width, height, { class: "thumbnail" });
     canvas.style.borderColor = options.color?.(row) ?? "";
     const caption = options.caption?.(row, position);
     const tile = make("div", { class: "tile", role: "option", id: `${this.id}-${position}` }, [
@@ -306,4 +307,16 @@ export class Grid {
       this.element.removeAttribute("aria-activedescendant");
     }
   }
+}
+
+/**
+ * @param {ArrayLike<number>} some
+ * @param {ArrayLike<number>} others
+ */
+function areEqual(some, others) {
+  let at = some.length === others.length ? 0 : Infinity;
+  while (at < some.length && some[at] === others[at]) {
+    at++;
+  }
+  return at === some.length;
 }

@@ -23,7 +23,7 @@ export class LayerView {
     this.title = make("h3", {});
     this.facts = make("p", { class: "quiet small" });
     this.maps = make("div", { class: "maps" });
-    this.all = make("button", { type: "button", hidden: true, click: () => this.showAll() });
+    this.all = make("button", { hidden: true, click: () => this.showAll() });
     this.maps.addEventListener("keydown", (event) => this.moveFocus(event));
     this.element = make("section", { class: "layer" }, [
       this.title,
@@ -98,8 +98,7 @@ export class LayerView {
     return make(
       "button",
       {
-        type: "button",
-        class: "map",
+          class: "map",
         tabindex: channel ? "-1" : "0",
         click: () => this.enlarge(channel),
       },

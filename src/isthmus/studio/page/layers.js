@@ -55,7 +55,7 @@ class Layers {
       return;
     }
     await this.showHead(row, isLatest);
-    const { layers, isExact } = await this.read(row);
+    const { layers, isExact } = await this.read(row, isLatest);
     if (isLatest()) {
       this.note.textContent = isExact
         ? ""
@@ -65,12 +65,17 @@ class Layers {
     }
   }
 
-  /** @param {number} row */
-  async read(row) {
+  /**
+   * @param {number} row
+   * @param {() => boolean} isLatest
+   */
+  async read(row, isLatest) {
     try {
       return await readActivations(this.context, row);
     } catch (error) {
-      this.empty(/** @type {Error} */ (error).message);
+      if (isLatest()) {
+        this.empty(/** @type {Error} */ (error).message);
+      }
       throw error;
     }
   }
@@ -86,6 +91,7 @@ class Layers {
       const picture = store.thumbnail(row, `sample ${name}`);
       picture.classList.add("small-picture");
       this.head.replaceChildren(picture, make("p", { class: "name", text: name, dir: "auto" }));
+      this.note.textContent = this.views.length ? "" : "The layers are being computed.";
     }
   }
 

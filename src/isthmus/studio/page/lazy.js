@@ -2,6 +2,8 @@
 
 /** @import { Panel } from "./types.js" */
 
+import { Latest } from "./latest.js";
+
 /**
  * @typedef {Object} LazyPanel
  * @property {string} name
@@ -22,11 +24,10 @@
 export function makeLazy({ name, title, element, update, leave, say }) {
   let isOpen = false;
   let isStale = true;
-  let runs = 0;
+  const runs = new Latest();
   const run = async () => {
     isStale = false;
-    const number = ++runs;
-    const isLatest = () => number === runs;
+    const isLatest = runs.begin();
     try {
       await update(isLatest);
     } catch (error) {
@@ -50,6 +51,7 @@ export function makeLazy({ name, title, element, update, leave, say }) {
   const hide = () => {
     isOpen = false;
     isStale = true; // what it left must be made again
+    runs.begin(); // and what is on its way must not appear
     leave?.();
   };
   return { panel: { name, title, element, show, hide }, refresh, isOpen: () => isOpen };

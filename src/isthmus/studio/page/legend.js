@@ -6,7 +6,7 @@
 /** @import { Column, Context } from "./types.js" */
 
 import { byFrequency, currentTheme, MOST_COLORS, rampColor } from "./colors.js";
-import { drawingContext, formatNumber, make } from "./dom.js";
+import { drawingContext, formatNumber, make, makeCanvas } from "./dom.js";
 
 /** Categories above which the legend begins with the most frequent and can be searched. */
 const FEW = 20;
@@ -52,7 +52,6 @@ class Legend {
     this.list = make("ul");
     this.more = make("p", { class: "quiet small" });
     this.all = make("button", {
-      type: "button",
       class: "show-all",
       text: "Show all",
       click: () => selection.hide([]),
@@ -133,11 +132,10 @@ class Legend {
     const count = make("span", { class: "category-count" });
     const button = make(
       "button",
-      { type: "button", class: "category", title: name, click: () => this.toggle(level) },
+      { class: "category", title: name, click: () => this.toggle(level) },
       [swatch, make("span", { class: "category-name", text: name }), count],
     );
     const only = make("button", {
-      type: "button",
       class: "category-only",
       text: "only",
       "aria-label": `Show only ${name}`,
@@ -199,8 +197,7 @@ class Legend {
  * @param {number} missing samples without a number
  */
 function makeRamp({ low, high }, missing) {
-  const canvas = make("canvas", { class: "map-ramp", "aria-hidden": "true" });
-  [canvas.width, canvas.height] = [128, 1];
+  const canvas = makeCanvas(128, 1, { class: "map-ramp", "aria-hidden": "true" });
   const context = drawingContext(canvas);
   for (let i = 0; i < canvas.width; i++) {
     context.fillStyle = rampColor(i / (canvas.width - 1), currentTheme());

@@ -9,6 +9,7 @@ import { byId } from "./dom.js";
 import { Engine } from "./engine.js";
 import { followPreparation, followServer } from "./events.js";
 import { readAsset, readData, startWorker } from "./files.js";
+import { keepFocus } from "./focus.js";
 import { makeGallery } from "./gallery.js";
 import { makeLayers } from "./layers.js";
 import { MapView } from "./map.js";
@@ -57,6 +58,7 @@ async function start() {
     makeClasses(context),
   ];
   makeTabs(context.state, /** @type {Panel[]} */ (panels.filter(Boolean)));
+  keepFocus(byId("side"));
   if (context.store.manifest.live) {
     followServer(context.store, say);
   }

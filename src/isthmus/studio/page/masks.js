@@ -4,14 +4,15 @@
 /** @import { Store } from "./store.js" */
 
 import { categoryColor, toBytes } from "./colors.js";
-import { chosenRow, showSample } from "./chosen.js";
-import { drawingContext, formatNumber, make } from "./dom.js";
+import { chosenRow, showChosen } from "./chosen.js";
+import { drawingContext, formatNumber, make, makeCanvas } from "./dom.js";
 import { Grid } from "./grid.js";
 import { makeLazy } from "./lazy.js";
 import { sortRows } from "./order.js";
 
 /** @typedef {"truth" | "prediction" | "difference"} Layer */
 
+const TITLES = { truth: "Ground truth", prediction: "Prediction", difference: "Difference" };
 const DIFFERENCE = [224, 30, 90, 255];
 const OPACITY = "0.6";
 
@@ -128,9 +129,7 @@ class Masks {
     this.layer = layers.includes(this.layer) ? this.layer : (layers[0] ?? "prediction");
     const buttons = layers.map((layer) =>
       make("button", {
-        type: "button",
-        text:
-          layer === "truth" ? "Ground truth" : layer === "prediction" ? "Prediction" : "Difference",
+          text: TITLES[layer],
         "aria-pressed": String(layer === this.layer),
         click: () => this.pick(layer),
       }),
@@ -167,36 +166,23 @@ class Masks {
 
   /** Show the chosen sample with each kind of masks. */
   showChosen() {
-    const { store, say } = this.context;
-    const row = chosenRow(this.context);
+    const row = showChosen(this.context, this.chosen, "Click a sample to see its masks.");
     this.grid.mark(row);
     this.pictures.replaceChildren();
     if (row < 0) {
-      this.chosen.replaceChildren(
-        make("p", { class: "hint", text: "Click a sample to see its masks." }),
-      );
       return;
     }
-    showSample(this.context, this.chosen, row, () => chosenRow(this.context) === row).catch(
-      (error) => say(error.message),
-    );
-    const { width, height } = store.manifest.thumbs;
-    this.pictures.replaceChildren(
-      ...this.layers().map((layer) => {
-        const canvas = make("canvas", {
-          class: "thumbnail large",
-          role: "img",
-          "aria-label": layer,
-          "data-layer": layer,
-        });
-        [canvas.width, canvas.height] = [width, height];
-        return make("figure", {}, [
-          canvas,
-          make("figcaption", { text: layer === "truth" ? "ground truth" : layer }),
-        ]);
-      }),
-    );
+    this.pictures.replaceChildren(...this.layers().map((layer) => this.makePicture(layer)));
     this.drawPictures();
+  }
+
+  /** @param {Layer} layer */
+  makePicture(layer) {
+    const { width, height } = this.context.store.manifest.thumbs;
+    const text = TITLES[layer].toLowerCase();
+    const named = { role: "img", "aria-label": text, "data-layer": layer };
+    const canvas = makeCanvas(width, height, { class: "thumbnail large", ...named });
+    return make("figure", {}, [canvas, make("figcaption", { text })]);
   }
 
   drawPictures() {
@@ -225,15 +211,10 @@ function drawOver(store, context, row, layer, opacity) {
   if (!masks || row < 0) {
     return true;
   }
-  const wanted =
-    layer === "truth"
-      ? [masks.pattern]
-      : layer === "prediction"
-        ? [masks.predicted]
-        : [masks.pattern, masks.predicted];
-  const box = /** @type {[number, number, number, number]} */ ([0, 0, thumbs.width, thumbs.height]);
+  const both = [masks.pattern, masks.predicted];
+  const wanted = { truth: both.slice(0, 1), prediction: both.slice(1), difference: both }[layer];
   const sheets = wanted.map((pattern) => cellOf(store, row, pattern));
-  const isDrawn = store.drawThumbnail(context, row, box);
+  const isDrawn = store.drawThumbnail(context, row, [0, 0, thumbs.width, thumbs.height]);
   const [first, second] = sheets;
   if (!isDrawn || !first || second === null) {
     return false;
@@ -253,8 +234,7 @@ function drawOver(store, context, row, layer, opacity) {
  */
 function cellOf(store, row, pattern) {
   const { width, height } = store.manifest.thumbs;
-  const canvas = make("canvas");
-  [canvas.width, canvas.height] = [width, height];
+  const canvas = makeCanvas(width, height);
   return store.drawThumbnail(drawingContext(canvas), row, [0, 0, width, height], pattern)
     ? canvas
     : null;

@@ -2,6 +2,7 @@
 
 /** @import { Context, Panel, Sample } from "./types.js" */
 
+import { toPoints } from "./area.js";
 import { Decoding, hasDecoder } from "./decoding.js";
 import { make, saveFile } from "./dom.js";
 import { Ends } from "./ends.js";
@@ -80,11 +81,11 @@ class Morph {
     const removeRoute = () => context.state.set({ route: "" });
     this.routeNote = make("div", { class: "row", hidden: true }, [
       make("p", { text: "Along the path drawn on the map" }),
-      make("button", { type: "button", text: "Remove path", click: removeRoute }),
+      make("button", { text: "Remove path", click: removeRoute }),
     ]);
     this.paths = this.makePaths();
     const swap = () => this.ends.swap();
-    this.swapButton = make("button", { type: "button", text: "Swap", click: swap });
+    this.swapButton = make("button", { text: "Swap", click: swap });
     this.element = make("div", { class: "morph" }, [
       this.routeNote,
       this.ends.element,
@@ -121,7 +122,7 @@ class Morph {
       this.context.state.set({ tool: "path" });
       this.context.say("Draw a path on the map.");
     };
-    return make("button", { type: "button", text: "Draw a path instead", click: draw });
+    return make("button", { text: "Draw a path", click: draw });
   }
 
   makeSaving() {
@@ -129,8 +130,8 @@ class Morph {
       void save().catch((error) => this.context.say(error.message));
     const [gif, strip] = [attempt(() => this.saveGif()), attempt(() => this.saveStrip())];
     return make("div", { class: "row" }, [
-      make("button", { type: "button", text: "Save GIF", click: gif }),
-      make("button", { type: "button", text: "Save strip as PNG", click: strip }),
+      make("button", { text: "Save GIF", click: gif }),
+      make("button", { text: "Save strip as PNG", click: strip }),
     ]);
   }
 
@@ -185,7 +186,8 @@ class Morph {
       input.checked = input.value === this.path;
     }
     this.ends.update();
-    this.compute(this.latest.begin()).catch((error) => say(error.message));
+    const isNewest = this.latest.begin();
+    this.compute(isNewest).catch((error) => isNewest() && say(error.message));
   }
 
   get path() {
@@ -356,15 +358,6 @@ class Morph {
  */
 function everyFew(places) {
   return places.filter((_, i) => i % MARK_EVERY === 0);
-}
-
-/**
- * @param {number[]} numbers x, y, x, y, …
- * @returns {Point[]}
- */
-function toPoints(numbers) {
-  const count = Math.floor(numbers.length / 2);
-  return Array.from({ length: count }, (_, i) => [numbers[2 * i], numbers[2 * i + 1]]);
 }
 
 /** @param {Float32Array[]} codes */

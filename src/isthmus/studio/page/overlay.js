@@ -122,7 +122,8 @@ export class Overlay {
    * @param {Locate} locate
    * @param {Project} project
    */
-  marks({ rows = [], points = [], line = false, large = false, numbered = false }, locate, project) {
+  marks(marks, locate, project) {
+    const { rows = [], points = [], line = false, large = false, numbered = false } = marks;
     const places = points.map(([x, y]) => project(x, y));
     if (line && places.length > 1) {
       this.stroke(() => traceLine(this.context, places, false), 2, this.colors.accent);

@@ -50,7 +50,7 @@ export function bytesOf(text) {
  * @param {Uint8Array} bytes
  * @returns {Float32Array}
  */
-export function fromHalf(bytes) {
+function fromHalf(bytes) {
   const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   const numbers = new Float32Array(halves.length);
   const bits = new Uint32Array(numbers.buffer);

@@ -2,7 +2,7 @@
 
 /** @import { Sample, SampleKind } from "./types.js" */
 
-import { drawingContext, make } from "./dom.js";
+import { drawingContext, makeCanvas } from "./dom.js";
 
 /** Pixels of the canvas that a signal is drawn on. */
 const SIGNAL_SIDES = [256, 128];
@@ -16,10 +16,7 @@ const SIGNAL_SIDES = [256, 128];
  */
 export function makePicture(kind, label) {
   const [width, height] = pictureSize(kind);
-  const canvas = make("canvas", { class: "picture", role: "img", "aria-label": label });
-  canvas.width = width;
-  canvas.height = height;
-  return canvas;
+  return makeCanvas(width, height, { class: "picture", role: "img", "aria-label": label });
 }
 
 /**

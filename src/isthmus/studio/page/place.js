@@ -5,16 +5,15 @@
 /** @import { State } from "./state.js" */
 /** @import { Store } from "./store.js" */
 
-import { ask } from "./files.js";
+import { takeRows } from "./columns.js";
 import { nearestRows } from "./nearest.js";
+import { askNeighbors } from "./similar.js";
 
 /** Steps towards the geometric median, as many as in Python. */
 const MEDIAN_ITERATIONS = 30;
 
 /** Neighbors to ask a server for, so that enough of them are fitted ones. */
 const ASKED_NEIGHBORS = 64;
-
-const JSON_HEADERS = { "Content-Type": "application/json" };
 
 /**
  * What a map was fitted on.
@@ -93,11 +92,8 @@ export class Place {
    * @returns {Promise<{rows: ArrayLike<number>, distances: ArrayLike<number>}>}
    */
   async nearest(code, k) {
-    if (this.store.manifest.codes.in_page) {
-      return this.engine.nearest(code, k);
-    }
-    const body = JSON.stringify({ code: Array.from(code), k });
-    return (await ask("neighbors", { method: "POST", headers: JSON_HEADERS, body })).json();
+    const isInPage = this.store.manifest.codes.in_page;
+    return isInPage ? this.engine.nearest(code, k) : askNeighbors(code, k);
   }
 
   /**
@@ -127,11 +123,7 @@ export class Place {
     if (!codes) {
       return this.store.codesOf(rows ? indices.map((index) => rows[index]) : indices);
     }
-    const chosen = new Float32Array(indices.length * size);
-    indices.forEach((index, i) => {
-      chosen.set(codes.subarray(index * size, (index + 1) * size), i * size);
-    });
-    return chosen;
+    return takeRows(codes, indices, size);
   }
 
   /**
@@ -197,7 +189,7 @@ export class Place {
       path ? this.store.numbers(path) : null,
     ]);
     const rows = flags ? rowsWhere(flags) : null;
-    const points = rows ? takePoints(positions, rows) : positions;
+    const points = rows ? takeRows(positions, rows, 2) : positions;
     const { codes } = this.store.manifest;
     if (!codes.in_page) {
       return { rows, points, codes: null };
@@ -220,16 +212,6 @@ function rowsWhere(flags) {
     }
   });
   return rows;
-}
-
-/**
- * @param {Float32Array} positions
- * @param {Int32Array} rows
- */
-function takePoints(positions, rows) {
-  const points = new Float32Array(2 * rows.length);
-  rows.forEach((row, i) => points.set(pointAt(positions, row), 2 * i));
-  return points;
 }
 
 /**

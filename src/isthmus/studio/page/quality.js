@@ -68,8 +68,10 @@ export function makeQuality({ store, state }) {
     element.hidden = !entry;
     if (entry) {
       const { title, quality, decode } = entry;
-      const isMeasured = quality !== null; // not yet, while the server measures it
-      const waiting = make("span", { class: "quiet", text: "is being measured …" });
+      const isMeasured = quality !== null;
+      const isPending = store.manifest.pending.includes("quality");
+      const text = isPending ? "is being measured …" : "was not measured";
+      const waiting = make("span", { class: "quiet", text });
       summary.replaceChildren(
         make("span", { class: "map-measure map-method", text: title }),
         ...(isMeasured ? summarize(quality, decode) : [waiting]),

@@ -5,9 +5,10 @@
 /** @import { Picture } from "./encode.js" */
 
 import { chosenRow, classColor, findClasses, showSample } from "./chosen.js";
-import { formatNumber, make } from "./dom.js";
+import { Decoding, hasDecoder } from "./decoding.js";
+import { fillMenu, formatNumber, make } from "./dom.js";
 import { listenForPictures, makeFileButton } from "./drop.js";
-import { encodePicture, reconstruct, whyNoPictures } from "./encode.js";
+import { encodePicture, whyNoPictures } from "./encode.js";
 import { Grid } from "./grid.js";
 import { makeLazy } from "./lazy.js";
 import { drawSample, makePicture } from "./picture.js";
@@ -29,6 +30,7 @@ class Search {
   constructor(context) {
     const { state, store, say } = context;
     this.context = context;
+    this.decoding = new Decoding(context);
     /** @type {Picture | null} the last one that was dropped */
     this.picture = null;
     this.isOfPicture = false;
@@ -37,7 +39,7 @@ class Search {
     /** @type {Classes | null} */
     this.classes = null;
     this.query = make("div", { class: "chosen query" });
-    this.again = make("button", { type: "button", hidden: true, click: () => this.ask(true) });
+    this.again = make("button", { hidden: true, click: () => this.ask(true) });
     this.filter = make("select", {
       "aria-label": "Search only",
       change: () => state.set({ filter: this.filter.value }),
@@ -143,18 +145,11 @@ class Search {
     const { state } = this.context;
     const k = this.k();
     const counts = [...new Set([...COUNTS, k])].sort((a, b) => a - b);
-    const option = (/** @type {string} */ value, /** @type {string} */ text) =>
-      make("option", { value, text });
-    this.count.replaceChildren(...counts.map((count) => option(String(count), `${count} nearest`)));
-    this.count.value = String(k);
+    fillMenu(this.count, counts.map((count) => [String(count), `${count} nearest`]), String(k));
     const names = this.classes?.column.names ?? [];
     this.filter.hidden = names.length === 0;
-    if (this.filter.options.length !== names.length + 1) {
-      const classes = names.map((name, i) => option(String(i), shorten(name)));
-      this.filter.replaceChildren(option("", "all classes"), ...classes);
-    }
-    this.filter.value = state.get("filter");
-    this.filter.value ||= "";
+    const classes = names.map((name, i) => [String(i), shorten(name)]);
+    fillMenu(this.filter, [["", "all classes"], ...classes], state.get("filter"));
   }
 
   k() {
@@ -228,16 +223,17 @@ class Search {
    * @param {() => boolean} isLatest
    */
   async showPicture({ name, sample, code }, isLatest) {
-    const { sample: kind, task, networks, live } = this.context.store.manifest;
+    const { manifest } = this.context.store;
+    const { sample: kind } = manifest;
     const seen = makePicture(kind, `${name}, as the model sees it`);
     drawSample(seen, sample, kind);
     const figures = [figure(seen, "what the model sees")];
     const title = make("p", { class: "name", text: name, dir: "auto" });
     const pair = make("div", { class: "row pair" }, figures);
     this.query.replaceChildren(make("div", { class: "wide" }, [title, pair]));
-    if (task === "reconstruct" && (networks.decoder || live)) {
+    if (hasDecoder(manifest)) {
       const made = makePicture(kind, `${name}, reconstructed`);
-      const decoded = await reconstruct(this.context, code);
+      const [decoded] = await this.decoding.all(code);
       if (isLatest()) {
         drawSample(made, decoded, kind);
         pair.append(figure(made, "reconstruction"));

@@ -22,7 +22,7 @@ import { ask } from "./files.js";
  */
 export async function findSimilar(context, code, k, { category = -1, except = -1 } = {}) {
   if (!context.store.manifest.codes.in_page) {
-    return askNeighbors(code, k, category, except);
+    return askSimilar(code, k, category, except);
   }
   const allowed = await samplesOf(context, category);
   const found = await context.engine.nearest(code, k, allowed, { without: except });
@@ -36,13 +36,24 @@ export async function findSimilar(context, code, k, { category = -1, except = -1
  * @param {number} except
  * @returns {Promise<Neighbors>}
  */
-async function askNeighbors(code, k, category, except) {
+async function askSimilar(code, k, category, except) {
   const filter = category < 0 ? {} : { column: "class", value: category };
   const more = except < 0 ? 0 : 1; // the sample itself is found, too
-  const body = JSON.stringify({ code: [...code], k: k + more, ...filter });
+  return without(await askNeighbors(code, k + more, filter), except, k);
+}
+
+/**
+ * Ask the server for neighbors.
+ *
+ * @param {Float32Array} code
+ * @param {number} k
+ * @param {{column?: string, value?: number}} [filter] the only category that is searched
+ * @returns {Promise<Neighbors>}
+ */
+export async function askNeighbors(code, k, filter = {}) {
+  const body = JSON.stringify({ code: [...code], k, ...filter });
   const headers = { "Content-Type": "application/json" };
-  const answer = await ask("neighbors", { method: "POST", headers, body });
-  return without(await answer.json(), except, k);
+  return (await ask("neighbors", { method: "POST", headers, body })).json();
 }
 
 /**

@@ -57,10 +57,10 @@ class Sliders {
     );
     this.write = onceAFrame(() => this.tell());
     this.start = make("p", { class: "quiet" });
-    this.resetButton = make("button", { type: "button", text: "Reset", click: () => this.reset() });
+    this.resetButton = make("button", { text: "Reset", click: () => this.reset() });
     this.axesSlot = make("div", { class: "sliders" });
     this.numbersSlot = make("div", { class: "sliders" });
-    this.allButton = make("button", { type: "button", click: () => this.showAll() });
+    this.allButton = make("button", { click: () => this.showAll() });
     this.find = makeFind((index) => this.showNumber(index));
     this.element = this.build();
   }
@@ -202,7 +202,8 @@ class Sliders {
     if (state.get("code") && state.get("code") === this.written) {
       this.mark();
     } else {
-      this.restore(this.latest.begin()).catch((error) => say(error.message));
+      const isNewest = this.latest.begin();
+      this.restore(isNewest).catch((error) => isNewest() && say(error.message));
     }
   }
 
@@ -282,6 +283,6 @@ function makeFind(find) {
   const form = make("form", { class: "row", submit: (event) => {
     event.preventDefault();
     find(Number(field.value) - 1);
-  } }, [field, make("button", { text: "Find" })]);
+  } }, [field, make("button", { type: "submit", text: "Find" })]);
   return form;
 }

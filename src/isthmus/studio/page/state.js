@@ -2,7 +2,7 @@
  * What is seen, as a few short texts that are also the page's address.
  *
  * So a link, a reload and the back button bring back what was seen. Who changes something calls
- * `set`; who shows it listens with `on`. Every value is text: whoever owns a key reads and writes it.
+ * `set`; who shows it listens with `on`. Every value is text, which its owner reads and writes.
  */
 
 /** The keys, and what they are when the link does not say. */

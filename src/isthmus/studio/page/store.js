@@ -2,9 +2,10 @@
 
 /** @import { Column, ColumnEntry, History, Manifest, MapEntry, Sample } from "./types.js" */
 
-import { readColumn } from "./columns.js";
-import { drawingContext, make } from "./dom.js";
+import { readColumn, takeRows } from "./columns.js";
+import { drawingContext, makeCanvas } from "./dom.js";
 import { ask, readData, readJson } from "./files.js";
+import { FORMAT } from "./types.js";
 
 /** Memory for sheets of thumbnails, which are kept as pixels. */
 const SHEET_BYTES = 2 ** 26;
@@ -16,6 +17,8 @@ const SHEET_BYTES = 2 ** 26;
  * @typedef {"manifest" | "sheet" | "history" | "job" | "training"} Topic
  */
 
+/** @typedef {[number, number, number, number]} Box left, top, width and height, in pixels */
+
 export class Store {
   /**
    * @param {Manifest} manifest
@@ -24,7 +27,7 @@ export class Store {
     this.manifest = manifest;
     /** @type {Map<string, Promise<any>>} */
     this.files = new Map();
-    /** @type {Map<string, ImageBitmap | null>} sheets, the one used last at the end; null: on its way */
+    /** The last is used last; null: on its way. @type {Map<string, ImageBitmap | null>} */
     this.sheets = new Map();
     /** @type {{topic: Topic, listener: (detail: any) => void}[]} */
     this.listeners = [];
@@ -36,14 +39,12 @@ export class Store {
    * @returns {Promise<Store>}
    */
   static async open() {
-    return new Store(await readJson("manifest.json"));
+    return new Store(await readManifest());
   }
 
-  /**
-   * Read the manifest again, and forget what was of another.
-   */
+  /** Read the manifest again, and forget what was of another. */
   async refresh() {
-    const manifest = await readJson("manifest.json");
+    const manifest = await readManifest();
     this.files.clear();
     if (manifest.fingerprint !== this.manifest.fingerprint) {
       this.forgetSheets();
@@ -138,12 +139,7 @@ export class Store {
       const answer = await ask(`codes?rows=${Array.from(rows).join(",")}`);
       return /** @type {Float32Array} */ (readColumn(await answer.arrayBuffer()));
     }
-    const all = await this.numbers(codes.file);
-    const chosen = new Float32Array(rows.length * size);
-    for (let i = 0; i < rows.length; i++) {
-      chosen.set(all.subarray(rows[i] * size, (rows[i] + 1) * size), i * size);
-    }
-    return chosen;
+    return takeRows(await this.numbers(codes.file), rows, size);
   }
 
   /**
@@ -208,14 +204,14 @@ export class Store {
    *
    * @param {CanvasRenderingContext2D} context
    * @param {number} row
-   * @param {[number, number, number, number]} box left, top, width and height
+   * @param {Box} box
    * @param {string} [pattern] of the sheets: thumbnails, or masks
    * @returns {boolean} whether it was drawn
    */
   drawThumbnail(context, row, box, pattern = this.manifest.thumbs.pattern) {
     const { width, height } = this.manifest.thumbs;
-    const [number, left, top] = this.cell(row);
-    const sheet = this.sheet(pattern.replace("{n}", String(number)));
+    const [, left, top] = this.cell(row);
+    const sheet = this.sheet(this.sheetOf(row, pattern));
     if (sheet) {
       context.drawImage(sheet, left, top, width, height, ...box);
     }
@@ -231,11 +227,9 @@ export class Store {
    */
   thumbnail(row, label) {
     const { width, height } = this.manifest.thumbs;
-    const canvas = make("canvas", { class: "thumbnail", role: "img", "aria-label": label });
-    canvas.width = width;
-    canvas.height = height;
-    const { pattern } = this.manifest.thumbs;
-    this.loadSheet(pattern.replace("{n}", String(this.cell(row)[0]))).then(
+    const named = { class: "thumbnail", role: "img", "aria-label": label };
+    const canvas = makeCanvas(width, height, named);
+    this.loadSheet(this.sheetOf(row)).then(
       () => this.drawThumbnail(drawingContext(canvas), row, [0, 0, width, height]),
       () => canvas.classList.add("missing"),
     );
@@ -258,12 +252,13 @@ export class Store {
     if (samples && !thumbs.exact) {
       const answer = await ask(samples.pattern.replace("{i}", String(row)));
       const bitmap = await createImageBitmap(await answer.blob());
-      return { sample: readPixels(bitmap, [0, 0, bitmap.width, bitmap.height], kind.shape), isExact: true };
+      const whole = /** @type {Box} */ ([0, 0, bitmap.width, bitmap.height]);
+      return { sample: readPixels(bitmap, whole, kind.shape), isExact: true };
     }
-    const [number, left, top] = this.cell(row);
-    const sheet = await this.loadSheet(thumbs.pattern.replace("{n}", String(number)));
-    const box = /** @type {[number, number, number, number]} */ ([left, top, thumbs.width, thumbs.height]);
-    return { sample: readPixels(sheet, box, kind.shape), isExact: thumbs.exact };
+    const [, left, top] = this.cell(row);
+    const sheet = await this.loadSheet(this.sheetOf(row));
+    const sample = readPixels(sheet, [left, top, thumbs.width, thumbs.height], kind.shape);
+    return { sample, isExact: thumbs.exact };
   }
 
   /**
@@ -276,6 +271,16 @@ export class Store {
     const place = row % count;
     const across = place % columns;
     return [Math.floor(row / count), across * width, ((place - across) / columns) * height];
+  }
+
+  /**
+   * Return the path of the sheet with a sample's thumbnail.
+   *
+   * @param {number} row
+   * @param {string} [pattern] of the sheets: thumbnails, or masks
+   */
+  sheetOf(row, pattern = this.manifest.thumbs.pattern) {
+    return pattern.replace("{n}", String(this.cell(row)[0]));
   }
 
   /**
@@ -337,19 +342,25 @@ export class Store {
   }
 }
 
+/** @returns {Promise<Manifest>} */
+async function readManifest() {
+  const manifest = await readJson("manifest.json");
+  if (manifest.format !== FORMAT) {
+    throw new Error("These data are of another version of isthmus; export the studio again.");
+  }
+  return manifest;
+}
+
 /**
  * Return part of a bitmap as the numbers of a sample (H, W, C), resized to its shape.
  *
  * @param {ImageBitmap} bitmap
- * @param {[number, number, number, number]} box left, top, width and height
+ * @param {Box} box
  * @param {number[]} shape
  * @returns {Uint8Array}
  */
-export function readPixels(bitmap, box, [height, width, channels]) {
-  const canvas = make("canvas");
-  canvas.width = width;
-  canvas.height = height;
-  const context = drawingContext(canvas);
+function readPixels(bitmap, box, [height, width, channels]) {
+  const context = drawingContext(makeCanvas(width, height));
   context.drawImage(bitmap, ...box, 0, 0, width, height);
   const { data } = context.getImageData(0, 0, width, height);
   const sample = new Uint8Array(width * height * channels);

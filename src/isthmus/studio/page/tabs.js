@@ -43,7 +43,6 @@ function makeTab(state, { name, title, element }) {
   element.setAttribute("aria-labelledby", `tab-${name}`);
   return make("button", {
     id: `tab-${name}`,
-    type: "button",
     role: "tab",
     "aria-controls": element.id,
     text: title,

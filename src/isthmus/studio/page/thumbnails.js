@@ -2,7 +2,7 @@
 
 /** @import { Store } from "./store.js" */
 
-import { drawingContext, make } from "./dom.js";
+import { drawingContext, makeCanvas } from "./dom.js";
 
 /** Pictures that are kept, in one canvas. */
 const KEPT = 1024;
@@ -132,8 +132,7 @@ export class Thumbnails {
    * @param {number} row
    */
   keep(row) {
-    const { pattern } = this.store.manifest.thumbs;
-    if (!this.store.sheet(pattern.replace("{n}", String(this.store.cell(row)[0])))) {
+    if (!this.store.sheet(this.store.sheetOf(row))) {
       return;
     }
     const atlas = this.atlas ?? this.makeAtlas();
@@ -158,9 +157,8 @@ export class Thumbnails {
     const { width, height } = this.store.manifest.thumbs;
     const shrink = Math.min(1, MOST_PIXELS / Math.max(width, height));
     this.cell = [Math.round(width * shrink), Math.round(height * shrink)];
-    const canvas = make("canvas");
-    canvas.width = KEPT_ACROSS * this.cell[0];
-    canvas.height = (KEPT / KEPT_ACROSS) * this.cell[1];
+    const down = KEPT / KEPT_ACROSS;
+    const canvas = makeCanvas(KEPT_ACROSS * this.cell[0], down * this.cell[1]);
     this.atlas = drawingContext(canvas);
     this.atlas.imageSmoothingQuality = "high";
     return this.atlas;

@@ -37,7 +37,8 @@ function describe({ model, count, sample, source, split, code_size: size }) {
   const what = sample.kind === "image" ? "images" : "signals";
   const part = split === "all" ? "" : ` (${split})`;
   const code = size === 1 ? "1 number" : `${formatNumber(size)} numbers`;
-  return `${model} · ${formatNumber(count)} ${what} of ${sides} from ${source}${part} · code of ${code}`;
+  const samples = `${formatNumber(count)} ${what} of ${sides} from ${source}${part}`;
+  return `${model} · ${samples} · code of ${code}`;
 }
 
 /**

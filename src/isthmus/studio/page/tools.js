@@ -59,7 +59,7 @@ const SMALL = { isStep: false };
 export function makeButton(icon, title, click) {
   return make(
     "button",
-    { type: "button", class: "icon-button", title, "aria-label": title, click },
+    { class: "icon-button", title, "aria-label": title, click },
     [makeIcon(icon)],
   );
 }

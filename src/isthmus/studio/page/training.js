@@ -34,7 +34,6 @@ class Training {
     this.charts = new Map();
     this.status = make("p", { class: "training-status", role: "status" });
     this.log = make("button", {
-      type: "button",
       text: "Log scale",
       "aria-pressed": "false",
       click: () => this.toggleLog(),
@@ -203,7 +202,7 @@ function titleOf(name) {
  *
  * @param {History} history
  */
-export function describeTraining({ lines, epochs, is_training: isTraining }) {
+function describeTraining({ lines, epochs, is_training: isTraining }) {
   const last = lines[lines.length - 1];
   if (!last) {
     return isTraining ? "Training now: no epoch is finished yet." : "This run has no history.";
