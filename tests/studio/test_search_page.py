@@ -197,7 +197,7 @@ def test_pictures_are_prepared_as_by_python(
 def test_what_is_no_picture_is_refused(page: Any, files: Path, watch: Watch) -> None:
     open_studio(page, (files / "digits.html").as_uri())  # what a server refuses is tested elsewhere
     drop(page, b"no picture", "notes.txt", "text/plain")
-    page.wait_for_selector(f"{STATUS} >> text=no picture that the browser can read")
+    page.wait_for_selector(f"{STATUS} >> text=The browser cannot read this file")
     drop(page, 20_000_001, "large.png")
     page.wait_for_selector(f"{STATUS} >> text=at most 20 MB")
     wide = Image.new("1", (8000, 6251))

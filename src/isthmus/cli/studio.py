@@ -14,6 +14,7 @@ from isthmus.cli.options import expand_options
 from isthmus.cli.terminal import print_result, say, track
 
 LARGE = 50_000_000  # bytes; a page of this size takes long to open
+MANY = 5_000  # samples; what fewer take is little compared with a model
 
 
 @app.command()
@@ -96,5 +97,7 @@ def _describe(result: dict[str, Any]) -> str:
         text += f" in {result['files']:,} files, for a web host"
         text += "; a name that ends in .html gives one file, which opens from a disk"
     if size > LARGE:
-        text += "\nA page of this size opens slowly; --split test or --limit 10000 make it smaller."
+        text += "\nA page of this size opens slowly."
+        if result["samples"] > MANY:  # else the model takes most of it
+            text += " --split test or --limit 5000 make it smaller."
     return text + "\nIt shows the samples themselves; look before you publish."

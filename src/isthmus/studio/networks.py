@@ -30,7 +30,7 @@ def write_networks(storage: Storage, model: Model) -> tuple[dict[str, Any], str]
     """
     name = Path(model.name).name
     if isinstance(model, Encoder):
-        return NO_NETWORKS, f"{name} runs where Isthmus runs: the page has no network of it."
+        return NO_NETWORKS, f"{name} is used as an encoder: no decoder and no layers are shown."
     try:
         if isinstance(model, OnnxModel):
             return _write_parts(storage, model), f"{name} has no layers to look into; its run has."

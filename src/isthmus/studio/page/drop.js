@@ -111,7 +111,7 @@ function measure(file) {
   const address = URL.createObjectURL(file);
   return new Promise((resolve, reject) => {
     image.onload = () => resolve([image.naturalWidth, image.naturalHeight]);
-    image.onerror = () => reject(new Error("This file is no picture that the browser can read."));
+    image.onerror = () => reject(new Error("The browser cannot read this file as a picture."));
     image.src = address;
   }).finally(() => URL.revokeObjectURL(address));
 }

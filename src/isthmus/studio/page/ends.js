@@ -99,7 +99,7 @@ class Slot {
       class: "short",
       placeholder: "row",
       "aria-label": `Row of sample ${this.letter}`,
-      change: () => field.checkValidity() && field.value && this.put(Number(field.value)),
+      change: () => field.reportValidity() && field.value && this.put(Number(field.value)),
     });
     return field;
   }

@@ -180,10 +180,12 @@ class Legend {
     for (let row = 0; mask && row < levels.length; row++) {
       selected[levels[row]] += mask[row];
     }
-    for (const { level, count } of this.entries) {
+    for (const { level, button, count } of this.entries) {
       const all = formatNumber(counts[level]);
       count.title = mask ? "selected / all" : "";
       count.textContent = mask ? `${formatNumber(selected[level])} / ${all}` : all;
+      const spoken = mask ? `${formatNumber(selected[level])} of ${all} selected` : all;
+      button.setAttribute("aria-label", `${button.title}: ${spoken}`);
     }
   }
 }

@@ -256,10 +256,10 @@ export class MapView {
     return View.of(this.box, this.size, this.insets());
   }
 
-  /** Return how much of the map the legend and the tools cover. */
+  /** Return how much of the map the legend, the tools and the quality cover. */
   insets() {
     if (this.size.width < 600) {
-      return { left: 16, right: 16, top: 56, bottom: 56 };
+      return { left: 16, right: 16, top: 56, bottom: 84 }; // the quality takes up to three lines
     }
     const legend = this.element.querySelector(".map-legend");
     return { left: 60, right: 30 + (legend?.clientWidth ?? 0), top: 24, bottom: 56 };

@@ -107,7 +107,7 @@ class Masks {
     if (isLatest()) {
       this.listLayers();
       this.writeLegend();
-      const order = score ? `, the lowest ${store.entry(score).title} first` : "";
+      const order = score ? `, the lowest ${lowerFirst(store.entry(score).title)} first` : "";
       this.title.textContent = `${formatNumber(rows.length)} samples${order}`;
       this.grid.show(values ? sortRows(rows, values, false) : rows);
       this.showChosen();
@@ -258,4 +258,9 @@ function differenceOf(truth, prediction) {
   }
   context.putImageData(image, 0, 0);
   return truth;
+}
+
+/** A title as it stands within a sentence. */
+function lowerFirst(/** @type {string} */ title) {
+  return title.charAt(0).toLowerCase() + title.slice(1);
 }

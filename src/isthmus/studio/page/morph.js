@@ -122,7 +122,7 @@ class Morph {
       this.context.state.set({ tool: "path" });
       this.context.say("Draw a path on the map.");
     };
-    return make("button", { text: "Draw a path instead", click: draw });
+    return make("button", { text: "Draw a path", click: draw });
   }
 
   makeSaving() {

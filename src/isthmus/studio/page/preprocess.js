@@ -38,7 +38,7 @@ async function decode(file) {
     const plain = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
     return await createImageBitmap(file, /** @type {ImageBitmapOptions} */ (plain));
   } catch {
-    throw new Error("This file is no picture that the browser can read.");
+    throw new Error("The browser cannot read this file as a picture.");
   }
 }
 

@@ -65,6 +65,8 @@ export class Scene {
     }
     const [width, height] = this.thumbnailSides();
     const { context } = overlay;
+    // Pictures of few pixels are enlarged pixel by pixel, as beside the map.
+    context.imageSmoothingEnabled = thumbnails.store.manifest.thumbs.width > width;
     context.imageSmoothingQuality = "high";
     const { mask } = this.map;
     const rows = mask ? this.inView.filter((row) => mask[row]) : this.inView;
