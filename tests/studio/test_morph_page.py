@@ -182,7 +182,7 @@ def test_a_drawn_path_becomes_a_film(
     page: Any, studio: START, digits: Truth, digits_run: Path
 ) -> None:
     open_at(page, studio(digits_run), map="pca", panel="morph", ends="1,2")
-    page.get_by_role("button", name="Draw a path").click()
+    page.get_by_role("button", name="Draw a path", exact=True).click()
     box = page.locator("#map").bounding_box()
     page.mouse.move(box["x"] + 250, box["y"] + 250)
     page.mouse.down()
