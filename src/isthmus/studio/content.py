@@ -17,7 +17,7 @@ from isthmus.errors import IsthmusError, OptionError, require_known
 from isthmus.files import fingerprint
 from isthmus.session import Session
 from isthmus.studio import columns
-from isthmus.studio.choice import Choice, model_key
+from isthmus.studio.choice import Choice, model_key, read_record
 from isthmus.studio.history import read_history
 from isthmus.studio.neighbors import find_neighbors
 from isthmus.studio.snapshot import Snapshot
@@ -117,7 +117,7 @@ class Content:
             "signals": of_samples["signals"],
             "masks": _merge_masks(of_samples["masks"], of_model["masks"]),
             "networks": of_model["networks"],
-            "history": HISTORY,
+            "history": HISTORY if read_record(snapshot.session) else None,
             "epochs": snapshot.epochs,
         }
         # What is still pending is not shown, and so changes nothing that is.

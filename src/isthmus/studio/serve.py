@@ -18,6 +18,7 @@ from isthmus.errors import InterruptionError, OptionError, RunError, first_sente
 from isthmus.files import suggest_path
 from isthmus.latent.maps import require_method
 from isthmus.session import Session
+from isthmus.studio.choice import Choice
 from isthmus.training.store import is_run
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def serve_studio(
     _require_packages()
     for method in methods:
         require_method(method)
+    Choice(None if source is None else str(source), split, limit)  # rejects what makes no sense
     folder = _require_run(run)
 
     def open_session(shown: Track) -> Session:
@@ -234,6 +236,8 @@ def _require_run(run: Any) -> Path | None:
             path = None
     elif not Path(run).exists():
         raise RunError(f"there is no run folder called {run}{suggest_path(run)}.")
+    elif Path(run).is_dir() and not is_run(run):
+        raise RunError(f"{run} is not a run folder: it has no run.json.")
     return Path(path) if path is not None and is_run(path) else None
 
 

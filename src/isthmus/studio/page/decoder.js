@@ -75,8 +75,7 @@ class DecoderView {
   /** @param {Hover | null} hover */
   point(hover) {
     this.hover = hover;
-    const { state, store } = this.context;
-    const isKept = chosenSubject(state, store.manifest.code_size).kind !== "nothing";
+    const isKept = chosenSubject(this.context).kind !== "nothing";
     if (hover || isKept) {
       this.update();
     } else {
@@ -90,11 +89,11 @@ class DecoderView {
 
   /** Show what the pointer or the state asks for now. */
   update() {
-    const { state, store, say } = this.context;
+    const { store, say } = this.context;
     this.letGo();
-    const subject = findSubject(state, this.hover, store.manifest.code_size);
+    const subject = findSubject(this.context, this.hover);
     const isNewest = this.latest.begin();
-    this.unpinButton.hidden = chosenSubject(state, store.manifest.code_size).kind === "nothing";
+    this.unpinButton.hidden = chosenSubject(this.context).kind === "nothing";
     this.hint.hidden = subject.kind !== "nothing";
     const { fingerprint } = store.manifest;
     const fail = (/** @type {Error} */ error) => {

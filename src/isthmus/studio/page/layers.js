@@ -16,6 +16,10 @@ import { makeLazy } from "./lazy.js";
  * @returns {Panel | null} null where it has nothing to show
  */
 export function makeLayers(context) {
+  const { live, networks } = context.store.manifest;
+  if (!live && !networks.layers) {
+    return null;
+  }
   return new Layers(context).panel;
 }
 

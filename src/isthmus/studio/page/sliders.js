@@ -224,8 +224,8 @@ class Sliders {
 
   /** @returns {Promise<[Float32Array, string]>} a code, and what it is */
   async findStart() {
-    const { place, state, store } = this.context;
-    const start = startSubject(state);
+    const { place, store } = this.context;
+    const start = startSubject(this.context);
     if (start.kind === "sample") {
       const [name] = await store.names([start.row]);
       return [await store.codesOf([start.row]), `From sample ${name}`];

@@ -185,7 +185,7 @@ export class Store {
 
   /** @returns {Promise<History>} */
   history() {
-    return readJson(this.manifest.history);
+    return readJson(this.manifest.history ?? "history.json");
   }
 
   /**

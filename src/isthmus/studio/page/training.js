@@ -19,6 +19,9 @@ const TITLES = { loss: "Loss", lr: "Learning rate", accuracy: "Accuracy", iou: "
  * @returns {Panel | null} null where it has nothing to show
  */
 export function makeTraining(context) {
+  if (context.store.manifest.history === null) {
+    return null; // a model in a file
+  }
   return new Training(context).panel;
 }
 

@@ -115,7 +115,7 @@
  * @property {{pattern: string, predicted: string, names: string[], colors: string[]} | null} masks
  * @property {{encoder: NetworkEntry | null, decoder: NetworkEntry | null,
  *   layers: (NetworkEntry & {layers: LayerEntry[]}) | null}} networks
- * @property {string} history
+ * @property {string | null} history null of a model without a run
  * @property {{pattern: string, kept: number[], rows: number[], inputs: string} | null} epochs
  */
 
