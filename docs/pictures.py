@@ -44,13 +44,16 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def take_pictures(out: Path, epochs: int = EPOCHS, browser: Any = None) -> list[Path]:
-    """Train two small runs, open the studio over them and take a picture of each view.
+def take_pictures(
+    out: Path, runs: dict[str, Path] | None = None, browser: Any = None
+) -> list[Path]:
+    """Open the studio over two small runs and take a picture of each view.
 
     Parameters
     ----------
     out : Path
-    epochs : int
+    runs : dict, optional
+        The run folders of "digits" and "classes"; by default they are trained.
     browser : optional
         Of Playwright; by default the system's Chromium is started.
 
@@ -61,20 +64,25 @@ def take_pictures(out: Path, epochs: int = EPOCHS, browser: Any = None) -> list[
     """
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, _open_page(browser) as page:
-        pages = _write_pages(Path(folder), epochs)
+        pages = _write_pages(runs or _train_runs(Path(folder)), Path(folder))
         return [_take(page, pages[run], state, out, name) for name, (run, state) in VIEWS.items()]
 
 
-def _write_pages(folder: Path, epochs: int) -> dict[str, Path]:
-    """Train an autoencoder and a classifier on digits, and export a page of each."""
-    config, samples = TrainingConfig(epochs=epochs), load("digits")
-    pages = {}
-    for name, model in (("digits", "conv"), ("classes", "cnn-tiny")):
-        run = folder / name
-        code_size = 8 if model == "conv" else None
-        list(train(samples, model, out=run, config=config, code_size=code_size))
-        pages[name] = folder / f"{name}.html"
-        write_studio(run, pages[name], methods=("pca", "tsne"))
+def _train_runs(folder: Path) -> dict[str, Path]:
+    """Train an autoencoder and a classifier on digits."""
+    samples = load("digits")
+    runs = {name: folder / name for name in ("digits", "classes")}
+    config = TrainingConfig(epochs=EPOCHS)
+    list(train(samples, "conv", out=runs["digits"], config=config, code_size=8))
+    list(train(samples, "cnn-tiny", out=runs["classes"], config=config))
+    return runs
+
+
+def _write_pages(runs: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """Export a page of each run."""
+    pages = {name: folder / f"{name}.html" for name in runs}
+    for name, run in runs.items():
+        write_studio(run, pages[name], methods=("tsne",))
     return pages
 
 

@@ -1,7 +1,8 @@
 """What tests of the studio share: small runs, servers of them, and a browser that is watched.
 
-Runs are trained and servers started once in a session, when a test first asks for one. A test gets
-a page of its own, which must not print an error and must not ask another server for anything.
+Runs are trained once, also where several processes share the tests, and servers started once in
+each process, when a test first asks for one. A test gets a page of its own, which must not print an
+error and must not ask another server for anything.
 """
 
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,26 +30,69 @@ def fit(samples: Samples, model: str | None, out: Path, epochs: int = 3, **choic
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder that the runs of all tests are in."""
-    return tmp_path_factory.mktemp("studio")
+def runs(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Give the folder that the runs of all tests are in, of all processes of pytest-xdist."""
+    if worker_id == "master":
+        return tmp_path_factory.mktemp("studio")
+    folder = tmp_path_factory.getbasetemp().parent / "studio"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def once(make: Callable[[Path], Path], runs: Path) -> Path:
+    """Make a run by a function, unless another process has; its studio's files are shared too."""
+    with filelock.FileLock(runs / f".{make.__name__}.lock"):
+        made = runs / f".{make.__name__}.path"
+        if not made.exists():
+            made.write_text(str(make(runs)))
+        return Path(made.read_text())
 
 
 @pytest.fixture(scope="session")
 def digits_run(runs: Path) -> Path:
     """Train an autoencoder with a code of 8 on 400 digits of 8 × 8."""
-    return fit(load("digits", limit=400), "dense", runs / "digits", code_size=8)
+    return once(fit_digits, runs)
 
 
 @pytest.fixture(scope="session")
 def plane_run(runs: Path) -> Path:
     """Train one with a code of 2, which is a map as it is."""
-    return fit(load("digits", limit=300), "dense", runs / "plane", code_size=2)
+    return once(fit_plane, runs)
 
 
 @pytest.fixture(scope="session")
 def color_run(runs: Path) -> Path:
     """Train a convolutional one on a folder of colored blots in three classes."""
+    return once(fit_blots, runs)
+
+
+@pytest.fixture(scope="session")
+def classifier_run(runs: Path) -> Path:
+    """Train a classifier on 400 digits."""
+    return once(fit_classifier, runs)
+
+
+@pytest.fixture(scope="session")
+def segmenter_run(runs: Path) -> Path:
+    """Train a segmenter on a folder of 60 digits of 32 × 32, whose strokes are masks."""
+    return once(fit_strokes, runs)
+
+
+@pytest.fixture(scope="session")
+def signal_run(runs: Path) -> Path:
+    """Train an autoencoder on 120 waves of 32 steps."""
+    return once(fit_waves, runs)
+
+
+def fit_digits(runs: Path) -> Path:
+    return fit(load("digits", limit=400), "dense", runs / "digits", code_size=8)
+
+
+def fit_plane(runs: Path) -> Path:
+    return fit(load("digits", limit=300), "dense", runs / "plane", code_size=2)
+
+
+def fit_blots(runs: Path) -> Path:
     draw = np.random.default_rng(1)
     for number in range(90):
         tint = np.eye(3)[number % 3] * 200
@@ -61,15 +106,11 @@ def color_run(runs: Path) -> Path:
     return fit(load(runs / "blots"), "conv", runs / "color", code_size=4)
 
 
-@pytest.fixture(scope="session")
-def classifier_run(runs: Path) -> Path:
-    """Train a classifier on 400 digits."""
+def fit_classifier(runs: Path) -> Path:
     return fit(load("digits", limit=400), "cnn-tiny", runs / "classes")
 
 
-@pytest.fixture(scope="session")
-def segmenter_run(runs: Path) -> Path:
-    """Train a segmenter on a folder of 60 digits of 32 × 32, whose strokes are masks."""
+def fit_strokes(runs: Path) -> Path:
     digits = load("digits", limit=60, size=32).values[..., 0]
     for name in ("images", "masks"):
         (runs / "strokes" / name).mkdir(parents=True)
@@ -83,9 +124,7 @@ def segmenter_run(runs: Path) -> Path:
     return fit(load(runs / "strokes"), "fcn8s", runs / "segments", epochs=2, options=options)
 
 
-@pytest.fixture(scope="session")
-def signal_run(runs: Path) -> Path:
-    """Train an autoencoder on 120 waves of 32 steps."""
+def fit_waves(runs: Path) -> Path:
     phases = np.random.default_rng(0).uniform(0, 6, (120, 1, 1))
     np.save(runs / "waves.npy", np.sin(phases + np.arange(32)[:, None] / 3).astype(np.float32))
     return fit(load(runs / "waves.npy"), None, runs / "signals", code_size=3)

@@ -13,7 +13,7 @@ from isthmus import Session, TrainingConfig, load, train
 from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.training.kept import KeptEpochs
 from isthmus.training.store import FolderStore
-from studio.conftest import fit
+from studio.conftest import fit, once
 from studio.exploring import read_picture
 from studio.serving import Studio, open_patiently, start_studio
 
@@ -351,6 +351,10 @@ def test_masks_are_shown_over_images_the_worst_first(
 @pytest.fixture(scope="module")
 def hostile_run(runs: Path) -> Path:
     """Train a classifier on classes and files whose names are markup, turn around, or are long."""
+    return once(fit_hostile, runs)
+
+
+def fit_hostile(runs: Path) -> Path:
     draw = np.random.default_rng(0)
     for number in range(60):
         folder = runs / "hostile" / HOSTILE[number % 3]

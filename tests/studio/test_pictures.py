@@ -10,12 +10,15 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_picture_of_the_guide_shows_its_view(chromium: Any, tmp_path: Path) -> None:
+def test_every_picture_of_the_guide_shows_its_view(
+    chromium: Any, digits_run: Path, classifier_run: Path, tmp_path: Path
+) -> None:
     # A second driver would collide with that of the fixture, so the pictures take its browser.
     sys.path.insert(0, str(ROOT / "docs"))
     from pictures import VIEWS, take_pictures
 
-    pictures = take_pictures(tmp_path / "pictures", epochs=2, browser=chromium)
+    runs = {"digits": digits_run, "classes": classifier_run}
+    pictures = take_pictures(tmp_path / "pictures", runs, chromium)
     guide = (ROOT / "docs/studio.md").read_text(encoding="utf-8")
     assert {f"pictures/{path.name}" for path in pictures} == {
         part.partition(")")[0] for part in guide.split("](")[1:] if part.startswith("pictures/")
