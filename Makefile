@@ -57,6 +57,7 @@ quality: .venv/dev
 docs: .venv/dev
 	$(BIN)/typer isthmus.cli utils docs --name isthmus --output docs/commands.md
 	$(BIN)/python docs/pages.py
+	$(BIN)/python docs/pictures.py
 	$(BIN)/zensical build --strict
 	@echo "Open site/index.html in a browser."
 

@@ -1,8 +1,7 @@
 """Prepare the pages of the site in build/docs: guides as they are, notebooks with their outputs.
 
-`make docs` runs it before the site is built, with the pictures of `pictures.py`. Notebooks are kept
-as text without outputs, so what the site shows of them comes from this version of the code. A cell
-that fails stops everything.
+`make docs` runs it before the site is built. Notebooks are kept as text without outputs, so what
+the site shows of them comes from this version of the code. A cell that fails stops everything.
 """
 
 import argparse
@@ -16,7 +15,6 @@ from typing import Any
 import jupytext
 from nbclient import NotebookClient
 from nbformat import NotebookNode, write
-from pictures import find_browser, take_pictures
 
 DOCS = Path(__file__).parent
 SECONDS = 300  # for one cell; each takes a few
@@ -34,19 +32,6 @@ def main() -> None:
     for name in options.names:
         notebook = execute(DOCS / "notebooks" / f"{name}.md")
         write_notebook(notebook, options.out / "notebooks" / name)
-    if find_browser():
-        take_pictures(options.out / "pictures")
-    else:
-        leave_pictures_out(options.out)
-
-
-def leave_pictures_out(folder: Path) -> None:
-    """Remove what would show the pictures of `pictures.py`, for which there is no browser."""
-    print("The site has no pictures of the studio: there is no Chromium to take them with.")
-    for page in folder.glob("*.md"):
-        lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if "](pictures/" not in line]
-        page.write_text("".join(kept), encoding="utf-8")
 
 
 def execute(path: Path) -> NotebookNode:

@@ -1,7 +1,7 @@
 """Take the pictures of the guides in a browser: the studio over two small runs.
 
-`docs/pages.py` takes them for the site, where there is a browser; a test looks at each of them.
-They are made from this version of the code and are not kept in git.
+`make docs` takes them for the site, where there is a browser; a test looks at each of them. They
+are made from this version of the code and are not kept in git.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any
 
 from isthmus import TrainingConfig, load, train, write_studio
 
+DOCS = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # what systems call their Chromium
 EPOCHS = 20
 SIDES = {"width": 1280, "height": 800}
@@ -32,11 +33,23 @@ VIEWS = {
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all pictures for the pages in a folder; without a browser, leave them out there."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "build/pictures")
-    for picture in take_pictures(parser.parse_args().out):
-        print(picture)
+    parser.add_argument("pages", type=Path, nargs="?", default=DOCS.parent / "build/docs")
+    pages = parser.parse_args().pages
+    if find_browser():
+        take_pictures(pages / "pictures")
+    else:
+        print("The pages have no pictures of the studio: there is no Chromium to take them with.")
+        leave_pictures_out(pages)
+
+
+def leave_pictures_out(pages: Path) -> None:
+    """Remove the lines that show pictures."""
+    for page in pages.glob("*.md"):
+        lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if "](pictures/" not in line]
+        page.write_text("".join(kept), encoding="utf-8")
 
 
 def find_browser() -> str | None:

@@ -329,6 +329,8 @@ def test_the_command_says_what_it_wrote(
     said = done("studio", digits_run, "--export", tmp_path / "site").out
     assert re.search(r"site: 400 samples, .* in \d+ files, for a web host; ", said)
     monkeypatch.setattr("isthmus.cli.studio.LARGE", 1000)
+    assert "--limit" not in done("studio", digits_run, "--export", out).out  # the model is large
+    monkeypatch.setattr("isthmus.cli.studio.MANY", 100)
     assert "--split test or --limit" in done("studio", digits_run, "--export", out).out
 
 

@@ -139,8 +139,9 @@ def test_a_signal_has_no_picture(studio: Callable[..., Studio], signal_run: Path
 def test_maps_are_fitted_when_they_are_asked_for(client: Client) -> None:
     assert client.ask("/maps/nowhere", b"").status == 404
     assert client.ask("/maps/pca", b"").status == 200  # it is there already
-    assert client.ask("/maps/tsne", b"").status == 202
-    assert client.ask("/maps/tsne", b"").status in (200, 202)  # not twice
+    # 200 if another process that shares the run has fitted it; asked for twice, it is fitted once.
+    assert client.ask("/maps/tsne", b"").status in (200, 202)
+    assert client.ask("/maps/tsne", b"").status in (200, 202)
     end = time.monotonic() + 60
     while "tsne" not in (names := [one["method"] for one in client.manifest["maps"]]):
         assert time.monotonic() < end
