@@ -152,7 +152,7 @@ def describe_points(count: int) -> dict[str, Any]:
         },
         "samples": None, "signals": None, "masks": None,
         "networks": {"encoder": None, "decoder": None, "layers": None},
-        "history": "history.json", "epochs": None,
+        "history": "history.json", "epochs": None, "pending": [],
     }  # fmt: skip
 
 
