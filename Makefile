@@ -66,7 +66,7 @@ clean:
 
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[onnx,studio]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[studio]"
 	touch $@
 
 # An older pip, as Python 3.11 and 3.12 bring it, knows no groups.

@@ -44,7 +44,7 @@ PACKAGES = (
 )
 EXTRAS = {  # the packages that each extra of pyproject.toml brings
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
-    "studio": ("starlette", "uvicorn"),
+    "studio": ("onnx", "onnxruntime", "onnxscript", "starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
     "umap": ("umap-learn",),
 }
