@@ -175,6 +175,7 @@ def page(chromium: Any, watch: Watch) -> Iterator[Any]:
     opened.set_default_timeout(30_000)  # of a busy machine
     watch.follow(opened)
     yield opened
+    opened.unroute_all(behavior="wait")  # a handler that a closed page interrupts fails elsewhere
     context.close()
     assert watch.errors == []
     assert watch.strangers() == set()
