@@ -122,7 +122,7 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
     )
     if last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
-    print_result(content, text + f"\nNext: isthmus report {out}", as_json)
+    print_result(content, text + f"\nNext: isthmus studio {out}, or isthmus report {out}", as_json)
 
 
 @contextmanager

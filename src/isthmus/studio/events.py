@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 SECONDS_BETWEEN_PINGS = 15.0  # a comment that finds out whether the page is still there
 SECONDS_BETWEEN_STEPS = 0.2  # of a job
-MAX_WAITING = 1000  # events; a page that reads none is asleep, and reconnects when it wakes
+MAX_WAITING = 1000  # events; a page that reads none, as on a sleeping laptop, connects again later
 
 
 class Events:

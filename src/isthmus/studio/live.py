@@ -37,7 +37,7 @@ class Live:
     prepare : callable
         Returns the content of a session, given what shows progress; called by a thread.
     events : Events
-        Told of every change.
+        Receives every change.
     track : callable
         Shows the progress of preparing, as pages do.
     """
@@ -56,7 +56,7 @@ class Live:
         self._lock = threading.Lock()
         self._jobs: set[str] = set()
         self._next_refresh = 0.0
-        self._fingerprint = ""  # of what pages were told of
+        self._fingerprint = ""  # of the content that pages know
         self._session = open_session(self._track)
         self._thread = threading.Thread(target=self._run, name="studio content", daemon=True)
         self._on_failure: Callable[[], None] = lambda: None

@@ -8,7 +8,7 @@
 import { isolate } from "./chosen.js";
 import { drawingContext, formatNumber, make, onceAFrame } from "./dom.js";
 
-const LABELS = 92; // pixels of the names, beside the rows and above the columns
+const LABELS = 92; // pixels of the names, left of the rows and above the columns
 const MIN_CELL = 22;
 const MAX_CELL = 44;
 const MAX_VIEW = 480; // pixels of the box

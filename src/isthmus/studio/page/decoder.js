@@ -160,7 +160,7 @@ class DecoderView {
   }
 
   /**
-   * Show what stands beside a decoded picture, and how far to trust it.
+   * Show what is next to a decoded picture, and how far to trust it.
    *
    * @param {Sample} sample
    * @param {Subject} subject

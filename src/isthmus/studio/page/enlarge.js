@@ -1,4 +1,4 @@
-/** One feature map, enlarged: its range, the value under the pointer, and those beside it. */
+/** One feature map, enlarged: its range, the value under the pointer, and those next to it. */
 
 /** @import { LayerOutput } from "./engine.js" */
 /** @import { State } from "./state.js" */

@@ -1,11 +1,11 @@
-/** A small picture beside the place on the map that it is decoded from: the eyes can stay there. */
+/** A small picture next to the place that it is decoded from, so that the eyes can stay there. */
 
 /** @import { Sample, SampleKind } from "./types.js" */
 
 import { make } from "./dom.js";
 import { drawSample, makePicture } from "./picture.js";
 
-/** Pixels between the place and the picture, and where a card about a sample is beside it. */
+/** Pixels between the place and the picture, and where a card about a sample is next to it. */
 const GAP = 16;
 const CARD_GAP = 44;
 
@@ -33,7 +33,7 @@ export class Floating {
    *
    * @param {Sample} sample
    * @param {[number, number]} place in pixels of the map
-   * @param {boolean} hasCard whether a card about a sample is beside the place
+   * @param {boolean} hasCard whether a card about a sample is next to the place
    */
   show(sample, [x, y], hasCard) {
     this.element.hidden = false;

@@ -105,7 +105,7 @@ export class Gauge {
     this.distance = new Meter(DISTANCE, (REAL * NEAR) / 100, REAL);
     this.drift = new Meter(DRIFT, REAL, limit);
     const meters = make("div", { class: "meters" }, [this.distance.element, this.drift.element]);
-    /** Holds what may stand beside the verdict. */
+    /** Holds what may be next to the verdict. */
     this.head = make("div", { class: "gauge-head" }, [this.verdict]);
     const group = { class: "gauge", role: "group", "aria-label": "How far to trust it" };
     this.element = make("div", group, [this.head, meters]);

@@ -65,7 +65,7 @@ export class Scene {
     }
     const [width, height] = this.thumbnailSides();
     const { context } = overlay;
-    // Pictures of few pixels are enlarged pixel by pixel, as beside the map.
+    // Pictures of few pixels are enlarged pixel by pixel, as next to the map.
     context.imageSmoothingEnabled = thumbnails.store.manifest.thumbs.width > width;
     context.imageSmoothingQuality = "high";
     const { mask } = this.map;

@@ -1,4 +1,4 @@
-/** A small card beside the pointer: the sample there, its name and what its color says. */
+/** A small card next to the pointer: the sample there, its name and what its color says. */
 
 /** @import { Context, Hover } from "./types.js" */
 

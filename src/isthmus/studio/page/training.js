@@ -160,7 +160,7 @@ class Training {
 }
 
 /**
- * Return the curves of each chart: a number of the training beside that of the validation.
+ * Return the curves of each chart: a number of the training with that of the validation.
  *
  * @param {History["lines"]} lines
  * @returns {Map<string, Curve[]>}
