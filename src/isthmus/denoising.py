@@ -130,7 +130,7 @@ def denoise(
     out = Path(out)
     name, location, read = locate_source(source)
     _reject_existing(out, location)
-    manifest = read(location, None)
+    manifest = read(location, None, None)
     if manifest.values is not None:
         return _denoise_array(model, manifest, name, out, track)
     is_single = location.is_file() and location.suffix.lower() in PICTURE_SUFFIXES

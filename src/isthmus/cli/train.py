@@ -21,6 +21,7 @@ from isthmus.cli.app import (
 )
 from isthmus.cli.options import expand_options
 from isthmus.cli.terminal import follow, is_quiet, say, track
+from isthmus.data.reading import Reading
 from isthmus.training.config import DATA, MODEL, OUTPUT, TrainingConfig
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class OutputOptions:
 def train(
     source: Source,
     data: DataOptions,
+    reading: Reading,
     model: ModelOptions,
     config: TrainingConfig,
     output: OutputOptions,
@@ -135,7 +137,7 @@ def train(
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
     # Every process of torchrun reads the samples, memory-mapped from the same cache entry.
-    samples = load_with(source, preprocessing, limit=data.limit, track=track)
+    samples = load_with(source, preprocessing, limit=data.limit, reading=reading, track=track)
     say(describe_samples(samples))
     training = start_training(
         samples,

@@ -14,6 +14,7 @@ import platformdirs
 
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.readers.waveforms import read_waveforms
+from isthmus.data.reading import Reading
 from isthmus.data.samples import VOID
 from isthmus.errors import SourceError, first_sentence
 
@@ -95,7 +96,7 @@ class Dataset:
     has_masks: bool = False
     void: int | None = None
     instructions: str = ""
-    read: Callable[[Path, int | None], Manifest] | None = None
+    read: Callable[[Path, int | None, Reading | None], Manifest] | None = None
 
     @property
     def folder(self) -> Path:
@@ -263,7 +264,7 @@ def _verify_download(file: Path, remote: Remote) -> None:
         )
 
 
-def _read_digits(path: Path, limit: int | None) -> Manifest:
+def _read_digits(path: Path, limit: int | None, reading: Reading | None = None) -> Manifest:
     """Read the 8 × 8 digits that ship with scikit-learn, scaled from [0, 16] to [0, 255]."""
     from sklearn.datasets import load_digits
 

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content, Manifest
 from isthmus.data.preprocess import MaskError, Preprocessing
+from isthmus.data.reading import PictureFacts
 from isthmus.data.samples import VOID
 from isthmus.errors import SourceError, first_sentence
 from isthmus.runtime import map_in_threads
@@ -51,11 +52,12 @@ class DecodeTask(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Pixels (H, W, C), a mask (H, W), and for each value (256,) if the whole mask has it."""
+    """Pixels (H, W, C); a mask (H, W), for each value (256,) if the whole mask has it; facts."""
 
     pixels: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None = None
     mask_values: NDArray[np.bool_] | None = None
+    facts: PictureFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,15 @@ class Block:
     masks : (n, H, W) uint8, optional
     mask_values : (256,) bool, optional
         Whether a value occurs in the masks, before they are cropped.
+    facts : sequence of n PictureFacts
+        Of the pictures that could be decoded.
     """
 
     pixels: NDArray[np.uint8]
     broken: dict[int, str] = field(default_factory=dict)
     masks: NDArray[np.uint8] | None = None
     mask_values: NDArray[np.bool_] | None = None
+    facts: Sequence[PictureFacts] = ()
 
     def __len__(self) -> int:
         return len(self.pixels) + len(self.broken)
@@ -267,4 +272,5 @@ def _build_block(run: Sequence[Decoded | str]) -> Block:
         broken,
         np.stack(masks) if masks else None,
         np.any(values, axis=0) if values else None,
+        [decoded.facts for decoded in good if decoded.facts is not None],
     )

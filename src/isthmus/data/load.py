@@ -32,11 +32,12 @@ from isthmus.data.readers.tables import (
     read_numpy,
 )
 from isthmus.data.readers.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, list_files
+from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import OptionError, SourceError, first_sentence, suggest
 from isthmus.files import suggest_path
 
-Reader = Callable[[Path, int | None], Manifest]
+Reader = Callable[[Path, int | None, Reading | None], Manifest]
 
 
 def load(
@@ -47,6 +48,7 @@ def load(
     channels: int | None = None,
     background: str = "white",
     limit: int | None = None,
+    reading: Reading | None = None,
     track: Track = untracked,
 ) -> Samples:
     """Turn any source into `Samples`.
@@ -68,6 +70,8 @@ def load(
         Color behind transparent pixels, as a CSS name or #rrggbb.
     limit : int, optional
         At most as many samples, spread evenly over the source.
+    reading : Reading, optional
+        How to read a source that can be understood in several ways.
     track : callable
         Shows progress; called as `track(items, total, title)`.
 
@@ -93,7 +97,7 @@ def load(
     if isinstance(size, int):
         size = (size, size)
     preprocessing = Preprocessing(crop=crop, size=size, channels=channels, background=background)
-    return load_with(source, preprocessing, limit=limit, track=track)
+    return load_with(source, preprocessing, limit=limit, reading=reading, track=track)
 
 
 def load_with(
@@ -101,11 +105,13 @@ def load_with(
     preprocessing: Preprocessing,
     *,
     limit: int | None = None,
+    reading: Reading | None = None,
     track: Track = untracked,
 ) -> Samples:
     """Load a source with a given `Preprocessing`, such as a trained model's; see `load`."""
     if limit is not None and limit < 1:
         raise OptionError(f"limit must be at least 1, not {limit}.")
+    reading = None if reading == Reading() else reading
     if isinstance(source, np.ndarray):
         return _load_array(source, preprocessing, limit)
     dataset, name, location = _locate(source)
@@ -116,7 +122,7 @@ def load_with(
             crop=preprocessing.crop or dataset.crop,
             size=preprocessing.size or dataset.size,
         )
-    origin = Origin(name, preprocessing, limit)
+    origin = Origin(name, preprocessing, limit, reading)
     if dataset is None and is_picture(location):
         return _load_picture(location, origin)
     # A set without files follows from the code: its name and the cache's format identify it.
@@ -127,7 +133,7 @@ def load_with(
     read = _choose_reader(dataset, location, names)
     allows_flip = dataset is not None and dataset.allows_flip
     return open_or_decode(
-        origin, files, lambda: read(location, limit), allows_flip=allows_flip, track=track
+        origin, files, lambda: read(location, limit, reading), allows_flip=allows_flip, track=track
     )
 
 
@@ -161,7 +167,13 @@ def load_pictures(paths: Sequence[str | Path], preprocessing: Preprocessing) -> 
 
 def load_origin(origin: Origin, track: Track = untracked) -> Samples:
     """Load again what an origin describes; its source must not be an array."""
-    return load_with(origin.source, origin.preprocessing, limit=origin.limit, track=track)
+    return load_with(
+        origin.source,
+        origin.preprocessing,
+        limit=origin.limit,
+        reading=origin.reading,
+        track=track,
+    )
 
 
 def locate_source(source: str | Path) -> tuple[str, Path, Reader]:
@@ -242,9 +254,9 @@ def _choose_reader(
     if dataset is None:
         return read
 
-    def verify_and_read(path: Path, limit: int | None) -> Manifest:
+    def verify_and_read(path: Path, limit: int | None, reading: Reading | None) -> Manifest:
         dataset.verify()
-        return dataset.complete(read(path, limit))
+        return dataset.complete(read(path, limit, reading))
 
     return verify_and_read
 

@@ -5,13 +5,14 @@ nothing. So a new kind of source is one function that returns a `Manifest`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.reading import Findings
 from isthmus.errors import SourceError
 
 Content = str | bytes | SourceError  # the path of a file, its content, or why it has none
@@ -45,6 +46,8 @@ class Manifest:
         Names of the masks, for messages.
     legend : 256 bytes, optional
         The class that each value of a mask stands for, if not itself; 255 for void.
+    findings : Findings
+        What was guessed, left out or looks wrong.
     """
 
     names: Sequence[str]
@@ -56,6 +59,7 @@ class Manifest:
     masks: Iterable[Content] | None = None
     mask_names: Sequence[str] = ()
     legend: bytes | None = None
+    findings: Findings = field(default_factory=Findings)
 
 
 def evenly_spaced(count: int, limit: int | None) -> NDArray[np.int64]:

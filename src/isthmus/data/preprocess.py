@@ -7,7 +7,7 @@ with the weights, and nothing else decides how a file becomes an array and an ar
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +51,10 @@ class Preprocessing:
         1 for gray, 3 for RGB; None keeps what the source has.
     background : str
         Color behind transparent pixels, as a CSS name or #rrggbb.
+    stretch : (float, float), optional
+        Values in a file that become black and white; by default those of its type.
+    bands : tuple of int, optional
+        Which bands of a file become the channels, from 0.
     low, high : float
         Values of a sample that become 0 and 1 at the model's input: 0 and 255 for images, the
         smallest and the largest value of the training split for signals.
@@ -67,6 +71,8 @@ class Preprocessing:
     background: str = "white"
     low: float = 0.0
     high: float = 255.0
+    stretch: tuple[float, float] | None = field(default=None, metadata={"omit_empty": True})
+    bands: tuple[int, ...] | None = field(default=None, metadata={"omit_empty": True})
 
     def __post_init__(self) -> None:
         for name, sides in (("size", self.size or ()), ("crop", (self.crop,))):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.items import HasItems, Items
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.reading import Reading
 from isthmus.display import Displayed
 from isthmus.errors import SourceError
 from isthmus.files import fingerprint, from_json
@@ -29,17 +30,22 @@ class Origin:
     preprocessing : Preprocessing
         What the pixels went through.
     limit : int, optional
+    reading : Reading, optional
+        What the user decided about how the source is read; None if nothing.
     """
 
     source: str = ""
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     limit: int | None = None
+    reading: Reading | None = field(default=None, metadata={"omit_empty": True})
 
     @classmethod
     def build(cls, content: dict[str, Any]) -> "Origin":
         """Return the origin that `files.to_json` turned into this JSON object."""
         preprocessing = from_json(Preprocessing, content["preprocessing"])
-        return from_json(cls, {**content, "preprocessing": preprocessing})
+        reading = content.get("reading")
+        reading = None if reading is None else from_json(Reading, reading)
+        return from_json(cls, {**content, "preprocessing": preprocessing, "reading": reading})
 
 
 @dataclass(frozen=True, eq=False, repr=False)

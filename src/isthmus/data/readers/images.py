@@ -15,16 +15,20 @@ from isthmus.data.readers.trees import (
     folder_tree,
     join_trees,
 )
+from isthmus.data.reading import Reading
 from isthmus.errors import SourceError
 
 
-def read_picture(path: Path, limit: int | None = None) -> Manifest:
+def read_picture(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
     """Read a single picture."""
     return Manifest(names=[path.name], files=[str(path)])
 
 
 def read_folder(
-    path: Path, limit: int | None = None, names: Sequence[str] | None = None
+    path: Path,
+    limit: int | None = None,
+    reading: Reading | None = None,
+    names: Sequence[str] | None = None,
 ) -> Manifest:
     """Read the pictures in a folder, at any depth, or in the archives that it holds instead.
 
@@ -36,6 +40,7 @@ def read_folder(
     ----------
     path : Path
     limit : int, optional
+    reading : Reading, optional
     names : sequence of str, optional
         All files of the folder, if they have been listed already.
 
@@ -50,7 +55,7 @@ def read_folder(
         archives = [name for name in tree.names if name.lower().endswith(ARCHIVE_SUFFIXES)]
         if archives:
             tree = join_trees(path, [archive_tree(path / name) for name in archives])
-            return _read_tree(tree, limit)
+            return _read_tree(tree, limit, reading or Reading())
         number = f"{len(tree.names):,}"
         others = (
             f"{number} files of other kinds, such as {tree.names[0]}" if tree.names else "empty"
@@ -58,10 +63,10 @@ def read_folder(
         raise SourceError(
             f"{path} holds no pictures ({others}); pictures end in {', '.join(PICTURE_SUFFIXES)}."
         )
-    return _read_tree(tree, limit)
+    return _read_tree(tree, limit, reading or Reading())
 
 
-def read_archive(path: Path, limit: int | None = None) -> Manifest:
+def read_archive(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
     """Read the pictures in a tar or zip archive, as those in a folder.
 
     Raises
@@ -69,10 +74,10 @@ def read_archive(path: Path, limit: int | None = None) -> Manifest:
     SourceError
         If the archive is broken, holds no picture, or pictures and masks do not belong together.
     """
-    return _read_tree(archive_tree(path), limit)
+    return _read_tree(archive_tree(path), limit, reading or Reading())
 
 
-def _read_tree(tree: Tree, limit: int | None) -> Manifest:
+def _read_tree(tree: Tree, limit: int | None, reading: Reading) -> Manifest:
     if not tree.pictures:
         raise SourceError(
             f"{tree.path} holds no pictures among its {len(tree.names):,} files; "

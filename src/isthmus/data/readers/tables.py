@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
 from isthmus.data.preprocess import as_pixels
+from isthmus.data.reading import Reading
 from isthmus.data.samples import SPLITS
 from isthmus.errors import SourceError, first_sentence
 
@@ -24,7 +25,7 @@ IDX_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 MAX_SIGNAL_CHANNELS = 8  # of a float array (N, L, C); with more it is taken as (N, H, W)
 
 
-def read_csv(path: Path, limit: int | None = None) -> Manifest:
+def read_csv(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
     """Read square gray images, one a row, in the layout of Kaggle's digit-recognizer.
 
     A header names the columns; one called label, class or target holds the class. Without a
@@ -106,7 +107,9 @@ def _explain_csv_error(message: str, skip: int) -> str:
     return message.rstrip(".")
 
 
-def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
+def read_idx_folder(
+    path: Path, limit: int | None = None, reading: Reading | None = None
+) -> Manifest:
     """Read a folder of IDX files: train-… for training, t10k-… or test-… for testing.
 
     Of a file that is there compressed and uncompressed, the uncompressed one is read.
@@ -145,7 +148,7 @@ def read_idx_folder(path: Path, limit: int | None = None) -> Manifest:
     )
 
 
-def read_idx(path: Path, limit: int | None = None) -> Manifest:
+def read_idx(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
     """Read an IDX file of images, and its labels from the file of the same name, if there is one.
 
     The format is LeCun's: two zero bytes, the type, the number of dimensions, the dimensions as
@@ -202,7 +205,7 @@ def _open(path: Path) -> Any:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
-def read_numpy(path: Path, limit: int | None = None) -> Manifest:
+def read_numpy(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
     """Read images or signals from .npy or .npz.
 
     An .npz holds `images` or `signals` (or `x`, `data`, or a single array) and perhaps `labels`

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.reading import Reading
 
 COUNT, LENGTH = 4_000, 128
 CYCLES = (1.5, 5.0)  # of a wave within the signal
@@ -24,7 +25,7 @@ SHAPES: dict[str, Wave] = {  # from time in cycles to values from -1 to 1
 CLASSES = (*SHAPES, *(f"double {name}" for name in SHAPES))
 
 
-def read_waveforms(path: Path, limit: int | None) -> Manifest:
+def read_waveforms(path: Path, limit: int | None, reading: Reading | None = None) -> Manifest:
     """Generate waveforms of eight classes: four shapes, single or the mean of two.
 
     Frequencies, phases and amplitudes are random, and noise is added. A sample depends on its
@@ -36,6 +37,8 @@ def read_waveforms(path: Path, limit: int | None) -> Manifest:
         Not used.
     limit : int, optional
         At most as many samples, evenly spaced among all 4,000.
+    reading : Reading, optional
+        Not used.
 
     Returns
     -------
