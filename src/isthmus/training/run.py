@@ -72,8 +72,9 @@ class Record:
     origin : Origin
         What the data was loaded from, and how.
     data : dict
-        The data's fingerprint, description and number of samples in each split, the fingerprint
-        of a denoiser's noise, and that of the model that was trained further.
+        The data's fingerprint, description and number of samples in each split, what was read
+        (see `ReadingReport`), the fingerprint of a denoiser's noise, and that of the model that was
+        trained further.
     environment : dict
         When, with which versions and on which machine.
     """
@@ -354,7 +355,8 @@ def summarize_training(run: Run) -> dict[str, Any]:
     -------
     dict
         `run`, its name; `epochs` and `seconds` of training; `best`, with the `epoch` that the best
-        weights are from and all that was measured on the validation split then.
+        weights are from and all that was measured on the validation split then; `reading`, what
+        was read (see `ReadingReport`), None for runs of older versions.
     """
     history = run.history()
     best = best_epoch(history)
@@ -364,6 +366,7 @@ def summarize_training(run: Run) -> dict[str, Any]:
         "epochs": history[-1]["epoch"],
         "seconds": history[-1]["seconds"],
         "best": {"epoch": best["epoch"], **metrics},
+        "reading": run.record.data.get("reading"),
     }
 
 
