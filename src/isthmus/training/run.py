@@ -38,6 +38,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.corruption import with_fixed_noise
 from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.display import Displayed
@@ -85,6 +86,12 @@ class Record:
     origin: Origin
     data: dict[str, Any]
     environment: dict[str, Any]
+
+    @property
+    def reading(self) -> ReadingReport | None:
+        """What was read; None for a run of an older version."""
+        content = self.data.get("reading")
+        return None if content is None else ReadingReport.from_json(content)
 
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
