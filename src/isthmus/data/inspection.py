@@ -18,7 +18,7 @@ from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note, Reading
 from isthmus.data.report import ReadingReport
-from isthmus.data.samples import Origin
+from isthmus.data.samples import VOID, Origin
 from isthmus.data.survey import Read, Survey, report_of
 from isthmus.errors import SizesDifferError
 
@@ -89,7 +89,7 @@ def _check_sizes(origin: Origin, track: Track) -> ReadingReport:
         counted = tally.count(survey.watch(blocks))
         for _ in track(counted, len(manifest.names), f"Reading {origin.source}"):
             pass
-    report = survey.report(tally.read(), manifest)
+    report = survey.report(tally.read(survey.mask_values), manifest)
     return replace(report, notes=(*report.notes, _warn_of_sizes(tally.sizes)))
 
 
@@ -121,9 +121,12 @@ class _Tally:
             yield from range(done, done + len(block))
             done += len(block)
 
-    def read(self) -> Read:
-        """Return what has been read."""
+    def read(self, mask_values: NDArray[np.bool_]) -> Read:
+        """Return what has been read, with masks of these values (256,)."""
         manifest = self.manifest
+        if manifest.masks is not None and not manifest.class_names:
+            last = int(np.flatnonzero(mask_values[:VOID]).max(initial=0))
+            manifest = replace(manifest, class_names=tuple(map(str, range(last + 1))))
         good = np.array([i for i in range(len(manifest.names)) if i not in self.broken], np.int64)
         items = Items(manifest.names, manifest.labels, manifest.class_names).take(good)
         color = "gray" if self.channels == 1 else "RGB"

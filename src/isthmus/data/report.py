@@ -154,8 +154,7 @@ class ReadingReport(Displayed):
             if note.way_out:
                 rows.append(("", note.way_out))
         width = max((len(title) for title, _ in rows), default=0)
-        head = f"{self.source}: {self.description}" if self.source else self.description
-        return [head, *(f"  {title:{width}}  {text}" for title, text in rows)]
+        return [self.description, *(f"  {title:{width}}  {text}" for title, text in rows)]
 
     def summary(self) -> list[str]:
         """Return at most five lines, the first one of which describes the samples."""
@@ -197,9 +196,11 @@ class ReadingReport(Displayed):
     def _masks(self) -> str:
         if not self.masks:
             return ""
-        names = ", ".join(self.mask_classes[:MAX_SHOWN])
-        names += ", …" if len(self.mask_classes) > MAX_SHOWN else ""
-        return f"values {format_ranges(self.masks)}; classes {names}"
+        text = f"values {format_ranges(self.masks)}"
+        if all(name.isdigit() for name in self.mask_classes):  # no more than the values say
+            return text
+        more = ", …" if len(self.mask_classes) > MAX_SHOWN else ""
+        return f"{text}; classes {', '.join(self.mask_classes[:MAX_SHOWN])}{more}"
 
     def _values(self) -> str:
         if self.low is None or self.high is None:
