@@ -21,7 +21,8 @@ from seeds import seeds_of
 
 from isthmus import IsthmusError, load
 
-SIDE = 8  # pixels that everything is resized to
+SIDE = 8  # pixels that pictures are resized to
+TABLES = re.compile(r"\.(csv|csv\.gz|npy|npz)$|idx")  # their samples are of one size, or signals
 MAX_SENTENCE = 1_000  # characters
 MAX_SECONDS = 2.0  # of the processor's time: a busy machine makes no file slow
 MAX_BYTES = 2**30
@@ -113,6 +114,7 @@ def watch() -> Iterator[Callable[[], str]]:
             python.seek(0)
             python.truncate()
             os.ftruncate(file.fileno(), 0)
+            os.lseek(file.fileno(), 0, os.SEEK_SET)  # of 1 and 2, too: they share it
             return " ".join(text.split())[:MAX_SENTENCE]
 
         try:
@@ -128,7 +130,7 @@ def watch() -> Iterator[Callable[[], str]]:
 def _load(path: Path) -> tuple[str, str]:
     """Return the outcome of loading a file, and what it says."""
     try:
-        samples = load(path, size=SIDE)
+        samples = load(path, size=None if TABLES.search(path.name) else SIDE)
     except IsthmusError as error:
         complaint = _complain(str(error), path)
         return ("failed", f"{complaint}: {error!s}") if complaint else ("refused", str(error))
