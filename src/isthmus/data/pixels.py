@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from isthmus.errors import OptionError, SourceError
+from isthmus.errors import SourceError
 
 Stretch = tuple[float, float]
 
@@ -107,78 +107,6 @@ def value_range(values: NDArray[Any], name: str) -> Stretch:
             "pixels; replace them by numbers."
         )
     return low, high
-
-
-def parse_stretch(text: str) -> Stretch | None:
-    """Return the two numbers of LOW:HIGH, or None for auto.
-
-    Raises
-    ------
-    OptionError
-
-    Examples
-    --------
-    >>> parse_stretch("0:4095")
-    (0.0, 4095.0)
-    """
-    if text.strip().lower() == "auto":
-        return None
-    try:
-        low, high = map(float, text.split(":"))
-    except ValueError:
-        low = high = 0.0
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise OptionError(
-            f"stretch must be LOW:HIGH, two numbers such as 0:4095, or auto, not {text!r}."
-        )
-    return low, high
-
-
-def format_stretch(stretch: Stretch) -> str:
-    """Return LOW:HIGH, which `parse_stretch` reads."""
-    return ":".join(f"{value:.17g}" for value in stretch)
-
-
-def choose_stretch(text: str | None, values: NDArray[Any], name: str) -> Stretch | None:
-    """Return the values of an array that become black and white; None for those of its type.
-
-    Parameters
-    ----------
-    text : str, optional
-        See `Reading.stretch`.
-    values : array
-        All samples.
-    name : str
-        What holds the numbers, for the message.
-    """
-    if text is None:
-        return None
-    return parse_stretch(text) or widen(value_range(values, name))
-
-
-def widen(stretch: Stretch) -> Stretch:
-    """Return a range that is not empty: of values that are all the same, black."""
-    low, high = stretch
-    return (low, high) if low < high else (low, low + 1)
-
-
-def parse_bands(text: str) -> tuple[int, ...] | None:
-    """Return the bands, from 0, that a text such as 4,3,2 names from 1; None for first and last.
-
-    Raises
-    ------
-    OptionError
-        If it names none of them, or neither one band nor three.
-    """
-    if text in ("first", "last"):
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) not in (1, 3) or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise OptionError(
-            f"channels must be first, last, or the numbers of one or three bands from 1, such as "
-            f"4,3,2, not {text!r}."
-        )
-    return tuple(int(part) - 1 for part in parts)
 
 
 def composite(picture: Image.Image, background: str, gray: bool) -> Image.Image:

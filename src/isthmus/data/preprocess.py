@@ -4,6 +4,7 @@ A model is only right about pixels prepared as its training data was. So `Prepro
 with the weights, and nothing else decides how a file becomes an array and an array a batch.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from isthmus.data.pictures import decode_picture, explain, open_picture, read_content
+from isthmus.data.opening import explain, open_picture, read_content
+from isthmus.data.pictures import Picture, decode_pages, decode_picture
 from isthmus.data.pixels import central_square, recolor, resize
 from isthmus.data.reading import PictureFacts
-from isthmus.errors import OptionError, SourceError, suggest
+from isthmus.errors import IsthmusError, OptionError, SourceError, suggest
 
 if TYPE_CHECKING:
     import torch
@@ -115,24 +117,37 @@ class Preprocessing:
         """
         return self.decode_and_measure(file)[0]
 
-    def decode_and_measure(
-        self, file: bytes | str, page: int = 0
-    ) -> tuple[NDArray[np.uint8], PictureFacts]:
-        """Do as `decode_and_fit` for one page of a file, and also say what the file holds.
+    def decode_and_measure(self, file: bytes | str) -> tuple[NDArray[np.uint8], PictureFacts]:
+        """Do as `decode_and_fit`, and also say what the file holds.
 
         The smallest and largest value in the facts are those of a file whose scale is finer than
-        eight bits; of others, NaN: whoever needs them finds them in the pixels.
+        eight bits, or is stretched; of others, NaN: whoever needs them finds them in the pixels.
         """
-        picture = decode_picture(file, self, may_reduce=True, page=page)
+        return self._fit_picture(decode_picture(file, self, may_reduce=True))
+
+    def decode_pages(
+        self, file: bytes | str, pages: Sequence[int]
+    ) -> Iterator[tuple[NDArray[np.uint8], PictureFacts] | IsthmusError]:
+        """Do as `decode_and_measure` for pages or frames of one file, numbered from 0.
+
+        A page that cannot be decoded gives the reason.
+        """
+        for picture in decode_pages(file, self, pages):
+            if isinstance(picture, Picture):
+                yield self._fit_picture(picture)
+            else:
+                yield picture
+
+    def _fit_picture(self, picture: Picture) -> tuple[NDArray[np.uint8], PictureFacts]:
         low, high = picture.values or (NAN, NAN)
         facts = PictureFacts(
             picture.height, picture.width, picture.kind, low, high, picture.pages, picture.is_turned
         )
+        pixels = picture.pixels
         if picture.scale == 1 or self.size is None:
-            return self.fit(picture.pixels), facts
+            return self.fit(pixels), facts
         # Crop and resize are one step here, because the crop seldom begins at a whole pixel of what
         # was decoded.
-        pixels = picture.pixels
         if self.channels is not None:
             pixels = recolor(pixels, self.channels, self.background)
         box = self._box(picture.width, picture.height, picture.scale)

@@ -70,6 +70,14 @@ def read_bands(content: bytes, page: int, max_pixels: int) -> Bands:
     )
 
 
+def count_tiff_pages(content: bytes) -> int:
+    """Return how many pages tifffile finds."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        return len(file.pages)
+
+
 def _channels_last(values: NDArray[Any], page: Any) -> NDArray[Any]:
     if values.ndim == 2:
         return values[..., None]
