@@ -142,7 +142,7 @@ def check_imbalance(known: Known) -> Iterator[Note]:
     yield _warn(
         "imbalance",
         f"{names[many]} has {counts[many]:,} samples and {names[few]} {counts[few]:,}",
-        f"give more of {names[few]}",
+        "give more samples of small classes",
     )
 
 
@@ -218,7 +218,7 @@ def check_sizes(known: Known) -> Iterator[Note]:
             "odd-sizes",
             f"{_count(len(odd), 'picture is', 'pictures are')} not {h} × {w} as most are, such as "
             f"{known.items.names[int(odd[0])]} ({height} × {width})",
-            "" if known.origin.preprocessing.size else "--size",
+            "" if known.origin.preprocessing.size else "--size 64 resizes all of them",
         )
 
 
