@@ -291,7 +291,7 @@ class Plan:
             return True
         self._note(
             "no-classes",
-            f"no picture has a class, as {few:,} of {few + many:,} lie at {where}, in no class folder",
+            f"no picture has a class, as {few:,} of {few + many:,} are in no folder: at {where}",
             "--classes-from folder leaves them out",
         )
         return False

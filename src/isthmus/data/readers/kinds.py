@@ -6,7 +6,6 @@ What is not read is counted by suffix, so that nobody misses a file without a wo
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from importlib.util import find_spec
 
 from PIL import features
 
@@ -20,17 +19,17 @@ IF_SUPPORTED = {  # by the feature of Pillow that a wheel may lack
     "jpg_2000": (".j2k", ".jp2", ".jpx"),
     "webp": (".webp",),
 }
-HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")  # by an extra: without it, each says what is missing
 
 
 def _list_picture_suffixes() -> tuple[str, ...]:
-    suffixes = {*ALWAYS_READ, *JPEG_SUFFIXES, *NETPBM_SUFFIXES}
+    suffixes = {*ALWAYS_READ, *JPEG_SUFFIXES, *NETPBM_SUFFIXES, *HEIF_SUFFIXES}
     # `features` does not know avif before Pillow 11.3, and warns of names that it does not know.
     known = {*features.modules, *features.codecs}
     for feature, more in IF_SUPPORTED.items():
         if feature in known and features.check(feature):
             suffixes |= {*more}
-    return tuple(sorted(suffixes | ({*HEIF_SUFFIXES} if find_spec("pillow_heif") else set())))
+    return tuple(sorted(suffixes))
 
 
 PICTURE_SUFFIXES = _list_picture_suffixes()
@@ -39,7 +38,6 @@ ARCHIVE_SUFFIXES = (
 )
 ARCHIVE = "an archive next to other files; give it as the source to read it"
 UNREAD_KINDS = {  # why files of these suffixes are not read; such as "a.mp4 is a video, …"
-    HEIF_SUFFIXES: "HEIC, which needs pip install pillow-heif; or convert it to JPEG",
     (".avif", ".j2k", ".jp2", ".jpx", ".webp"): "a format that this Pillow cannot read; update it",
     (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"): (
         "raw data of a camera; export it as TIFF or JPEG"
