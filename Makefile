@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick check types wheel bench quality docs clean
+.PHONY: demo test quick check soak types wheel bench quality docs clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -31,6 +31,11 @@ check: .venv/dev
 	$(MAKE) types
 	$(TESTS)
 	$(BIN)/python tests/wheel.py
+
+# Thousands of damaged files of each reader; the tests try a hundred. Other seeds make other files.
+SEED ?= 1
+soak: .venv/dev
+	$(BIN)/python tests/fuzz/soak.py --seed $(SEED)
 
 # The page of the studio has no build step; where Node is, the types in its comments are checked.
 types:

@@ -95,12 +95,19 @@ def load(
     >>> load("digits")
     Samples(1,797 images of 8 × 8, gray, 10 classes)
     """
+    preprocessing = choose_preprocessing(size, crop, channels, background)
+    return load_with(source, preprocessing, limit=limit, reading=reading, track=track)
+
+
+def choose_preprocessing(
+    size: int | tuple[int, int] | None, crop: int | None, channels: int | None, background: str
+) -> Preprocessing:
+    """Return the preprocessing that the arguments of `load` ask for."""
     if channels not in (None, 1, 3):
         raise OptionError(f"channels must be 1 for gray or 3 for RGB, not {channels}.")
     if isinstance(size, int):
         size = (size, size)
-    preprocessing = Preprocessing(crop=crop, size=size, channels=channels, background=background)
-    return load_with(source, preprocessing, limit=limit, reading=reading, track=track)
+    return Preprocessing(crop=crop, size=size, channels=channels, background=background)
 
 
 def load_with(
