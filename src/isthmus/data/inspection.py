@@ -4,21 +4,24 @@ import math
 from collections.abc import Iterable, Iterator, Set
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.bands import resolve_bands
 from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import Block, decode_blocks, format_size, reject_too_many
 from isthmus.data.items import Items
-from isthmus.data.load import choose_preprocessing, load_with, locate_source
+from isthmus.data.load import choose_preprocessing, load_with, locate_source, read_manifest
 from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note, Reading
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin
+from isthmus.data.stretch import resolve_stretch
 from isthmus.data.survey import Read, Survey, report_of
 from isthmus.errors import SizesDifferError
 
@@ -75,6 +78,7 @@ def check_with(
         # What is read is also what training will need, so that it is kept.
         samples = load_with(source, preprocessing, limit=limit, reading=reading, track=track)
     except SizesDifferError:
+        preprocessing = resolve_bands(preprocessing, reading)
         origin = Origin(locate_source(str(source))[0], preprocessing, limit, reading)
         return _check_sizes(origin, track)
     return report_of(samples)
@@ -83,7 +87,8 @@ def check_with(
 def _check_sizes(origin: Origin, track: Track) -> ReadingReport:
     """Look at pictures of different sizes, one after the other, and keep none."""
     _, location, read = locate_source(origin.source)
-    manifest = read(location, origin.limit, origin.reading)
+    origin = resolve_stretch(origin, None, partial(read_manifest, origin, location, read))
+    manifest = read_manifest(origin, location, read)
     survey, tally = Survey(is_exact=True), _Tally(manifest, origin)
     with closing(decode_blocks(manifest, origin.preprocessing)) as blocks:
         counted = tally.count(survey.watch(blocks))
