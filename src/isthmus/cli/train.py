@@ -149,6 +149,8 @@ def train(
         config=config,
         max_minutes=output.max_minutes,
     )
+    for note in training.notes:
+        say(f"{note.text}; {note.way_out}." if note.way_out else f"{note.text}.")
     follow(training, out, output.as_json)
 
 

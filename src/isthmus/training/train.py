@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.errors import ModelError, OptionError, RunError
@@ -23,6 +24,7 @@ from isthmus.models.tasks import Task
 from isthmus.runtime import launch
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
+from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop, Progress, first_checkpoint
 from isthmus.training.run import Record, Run, describe_environment
 from isthmus.training.store import require_free
@@ -48,7 +50,8 @@ class Training(Iterator[Progress]):
     >>> evaluate(training.run)["test"]["mse"]  # doctest: +SKIP
     """
 
-    def __init__(self, job: "_Job") -> None:
+    def __init__(self, job: "_Job", notes: tuple[Note, ...] = ()) -> None:
+        self.notes = notes  # what to know about how the samples were divided
         self._job = job
         self._steps = job.walk()
 
@@ -192,7 +195,9 @@ def train(
     else:
         model_config = _configure_as(origin.model, samples, model, task, code_size, options, config)
     # The split is needed now, as it says how many samples there are to choose a batch size by.
-    split = split_samples(samples, config.seed, config.validation, config.test)
+    split = split_samples(
+        samples, config.seed, config.validation, config.test, group_by=config.group_by
+    )
     if model_config.task == "classify" and samples.labels is not None:
         check_classes(samples, samples.labels, split)
     config = config.resolve(model_config, len(split.train), samples.allows_flip)
@@ -200,7 +205,8 @@ def train(
     if config.tensorboard:
         require_tensorboard()
     new_run = _NewRun(samples, split, model_config, config, path, origin)
-    return Training(_Job(new_run, config.device, config.precision, max_minutes))
+    notes = split_notes(samples, split, config, model_config.task)
+    return Training(_Job(new_run, config.device, config.precision, max_minutes), notes)
 
 
 def resume(
