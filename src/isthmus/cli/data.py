@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from isthmus.cli.app import Json, Limit, Size, Source, app, make_preprocessing
+from isthmus.cli.app import Json, Limit, OwnData, Size, Source, app, make_preprocessing
 from isthmus.cli.completion import complete_dataset
 from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
 from isthmus.errors import require_known
@@ -169,6 +169,7 @@ def export_command(
         typer.Option(help="Maximum number of samples to write, spread evenly; by default all."),
     ] = None,
     limit: Limit = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Write samples to a file or as images, such as the test split of a run.
@@ -180,7 +181,7 @@ def export_command(
     from isthmus.training.store import is_run
 
     result = write_export(
-        Session(source, track=track) if is_run(source) else source,
+        Session(source, data=data, track=track) if data or is_run(source) else source,
         out,
         split=split,
         only=only or (),

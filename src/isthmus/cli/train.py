@@ -1,5 +1,6 @@
 """`isthmus train` and `isthmus resume`."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from isthmus.cli.app import (
     Json,
     Limit,
     MaxMinutes,
+    OwnData,
     RunFolder,
     Size,
     Source,
@@ -133,7 +135,7 @@ def train(
     from isthmus.training.train import train as start_training
 
     preprocessing, task, options = data.preprocessing, parse_task(model.task), model.options
-    out = output.out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
+    out = output.out or _default_out(source)
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
     # Every process of torchrun reads the samples, memory-mapped from the same cache entry.
@@ -154,6 +156,13 @@ def train(
     follow(training, out, output.as_json)
 
 
+def _default_out(source: str) -> Path:
+    """Return runs/SOURCE, by the name of the folder or the file without its suffixes."""
+    # Absolute, as "." and ".." have no name; a hidden folder keeps what follows its dot.
+    name = Path(os.path.abspath(os.path.expanduser(source))).name.lstrip(".")  # noqa: PTH100, PTH111
+    return Path("runs") / (name.split(".")[0] or "data")
+
+
 @app.command()
 def resume(
     run: RunFolder,
@@ -164,13 +173,18 @@ def resume(
         ),
     ] = None,
     max_minutes: MaxMinutes = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Continue a run that was stopped, exactly where it stopped, or train it longer.
 
+    With --data, the run records the new place of its data.
+
     Example: isthmus resume runs/mine --epochs 40
     """
+    from isthmus.training.run import Run
     from isthmus.training.train import resume as continue_training
 
-    training = continue_training(run, epochs=epochs, max_minutes=max_minutes, track=track)
+    opened = Run.open(run, data=data)
+    training = continue_training(opened, epochs=epochs, max_minutes=max_minutes, track=track)
     follow(training, run, as_json)

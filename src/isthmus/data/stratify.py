@@ -68,7 +68,7 @@ def _shares(sizes: Indices, counts: Sequence[int], rng: np.random.Generator, lea
     fractions = sum(counts) / max(1, sizes.sum())
     most = np.maximum(several // 2, np.ceil(several * fractions - 1e-9).astype(np.int64))
     most = np.minimum(most, np.maximum(several - 1, 0))
-    taken = np.minimum(np.floor(wanted + 1e-9).astype(np.int64), most)
+    taken: Indices = np.minimum(np.floor(wanted + 1e-9).astype(np.int64), most)
     if least:
         taken = np.maximum(taken, (sizes >= MIN_FOR_EACH_PART).astype(np.int64))
     for index in reversed(range(len(counts))):  # of floors that are too many, the first part pays

@@ -15,7 +15,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
-from isthmus.errors import ModelError, OptionError, RunError
+from isthmus.errors import ModelError, OptionError, RunError, require_name
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import has_batch_norm
@@ -101,7 +101,7 @@ class _Job:
         with run.lock() if is_first else nullcontext():
             loop = Loop(run, samples, fabric)
             # After the checkpoint is read: a damaged run stays as it was.
-            if self.epochs and is_first:
+            if (self.epochs or run.moved_from is not None) and is_first:
                 run.write_record()
             deadline = math.inf
             # In seconds of training, which a resumed run continues to count; validation and saving
@@ -182,6 +182,8 @@ def train(
     config = config or TrainingConfig()
     _require_samples(samples)
     _reject_no_time(max_minutes)
+    if out is not None:
+        require_name("the run folder", out, RunError)
     path = None if out is None else Path(out)
     if path is not None:
         require_free(path)
