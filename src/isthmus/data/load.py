@@ -39,7 +39,7 @@ from isthmus.data.readers.tables import (
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
-from isthmus.errors import OptionError, SourceError, first_sentence, suggest
+from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
 Reader = Callable[[Path, int | None, Reading | None], Manifest]
@@ -271,6 +271,7 @@ def is_picture(path: Path) -> bool:
 
 def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
     """Return the row of a named set, the name of a source, and the path of its files."""
+    require_name("the source", source, SourceError)
     dataset = DATASETS.get(str(source))
     if dataset is not None:
         return dataset, dataset.name, dataset.locate()

@@ -113,9 +113,12 @@ def fit_pca(pixels: Array, components: int) -> Any:
         and components < len(pixels)
     ):
         solver = "arpack"
-    if len(pixels) <= size <= MAX_EXACT_PCA:
+    is_constant = bool((pixels == pixels[0]).all())
+    if len(pixels) <= size <= MAX_EXACT_PCA or is_constant:  # where Lanczos' method has no start
         solver = "full"  # it decomposes the matrix of the samples, which is the smaller one
-    return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
+    # The variance of one sample, and its shares of a variance of 0, are NaN, which nobody reads.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
 
 
 def majority_accuracy(targets: NDArray[Any], counts: NDArray[np.int64]) -> float:
