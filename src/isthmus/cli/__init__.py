@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from isthmus.cli import apply, data, export, info, inspect, recipes, studio, train, transposed
 from isthmus.cli.app import app
-from isthmus.cli.terminal import console
+from isthmus.cli.streams import give_up_output, prepare_streams
+from isthmus.cli.terminal import complain
 from isthmus.errors import IsthmusError, explain_missing_module
 
 __all__ = [
@@ -28,6 +29,20 @@ __all__ = [
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
+    prepare_streams()
+    try:
+        _run()
+    except OSError as error:
+        reason = give_up_output()
+        if reason is None:
+            raise
+        if not isinstance(error, BrokenPipeError):  # else, as of `isthmus data | head`, it is usual
+            complain(f"the output cannot be written: {reason}.")
+        sys.exit(1)
+
+
+def _run() -> None:
+    """Run the command line up to the last byte on standard output."""
     try:
         app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:
@@ -37,10 +52,10 @@ def main() -> None:
         if explained is None:
             raise
         _refuse(explained)
-    except BrokenPipeError:  # such as of `isthmus data | head`: nobody reads on
-        sys.exit(1)
+    finally:
+        sys.stdout.flush()  # else Python does so at its end, and shows a traceback if it cannot
 
 
 def _refuse(error: IsthmusError) -> NoReturn:
-    console.print(f"isthmus: {error}", markup=False, highlight=False, soft_wrap=True)
+    complain(str(error))
     sys.exit(2)

@@ -12,6 +12,7 @@ from isthmus.errors import ModelError
 from isthmus.files import from_json, reporting_damage, to_json
 from isthmus.inference.model import CODE
 from isthmus.models.tasks import Task
+from isthmus.text import to_utf8
 
 MODEL_FILE = "model.safetensors"  # of a run: its best weights
 FORMAT = 1  # of the metadata; raise it when an older program could misread them
@@ -79,7 +80,8 @@ class ExportRecord:
 
     def to_text(self) -> str:
         """Return the record as the JSON that a file holds."""
-        return json.dumps(to_json(self), ensure_ascii=False)
+        # Names of files need not be UTF-8, which ONNX demands.
+        return to_utf8(json.dumps(to_json(self), ensure_ascii=False)).decode()
 
     @classmethod
     def from_text(cls, text: str, place: str) -> "ExportRecord":

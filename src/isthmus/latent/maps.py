@@ -28,6 +28,7 @@ from isthmus.latent.neighbors import (
 )
 from isthmus.latent.projections import METHODS, Params, Projection
 from isthmus.latent.vectors import to_vectors
+from isthmus.places import TABLE_COLUMNS
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 PARAM = "param "  # before the name of a parameter in the file
@@ -130,7 +131,7 @@ class Map(HasItems, Displayed):
         """Return a table: name, label, x, y, and whether the map was fitted on the sample."""
         file = io.StringIO()
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["name", "label", "x", "y", "fitted"])
+        rows.writerow(TABLE_COLUMNS)
         labels = self.items.label_names()
         for i, name in enumerate(self.names):
             rows.writerow([name, labels[i] or "", *self.xy[i].tolist(), int(self.fitted[i])])

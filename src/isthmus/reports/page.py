@@ -5,6 +5,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from isthmus.text import to_utf8
 from isthmus.viz.canvas import to_png
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def render(template: str, **values: Any) -> bytes:
     )
     environment.filters["markdown"] = escape_markdown
     environment.filters["yaml"] = to_yaml
-    return environment.get_template(template).render(**values).encode()
+    return to_utf8(environment.get_template(template).render(**values))
 
 
 def escape_markdown(text: str) -> str:

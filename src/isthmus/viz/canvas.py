@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import OptionError
 from isthmus.files import write_bytes
+from isthmus.places import mark_png, require_own_place
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -142,7 +142,7 @@ def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
     Image.fromarray(to_pixels(figure, dpi)).save(
         content, format="PNG", compress_level=PNG_COMPRESSION, dpi=(dpi, dpi)
     )
-    return content.getvalue()
+    return mark_png(content.getvalue())
 
 
 def write_png(path: Path, figure: "Figure") -> None:
@@ -152,17 +152,14 @@ def write_png(path: Path, figure: "Figure") -> None:
 
 
 def require_png(path: Path) -> None:
-    """Require a file name that ends in .png.
+    """Require a name that ends in .png, and no file there but an earlier picture of Isthmus.
 
     Raises
     ------
-    OptionError
-        If the name promises another kind of file.
+    OptionError, IsthmusError
+        See `require_own_place`.
     """
-    if path.suffix.lower() != ".png":
-        raise OptionError(
-            f"{path} does not end in .png; pictures are PNG files, so give a name that does."
-        )
+    require_own_place(path, (".png",))
 
 
 def short_name(name: str, length: int = 16) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from isthmus.data.manifest import Content
 from isthmus.errors import SourceError, first_sentence
+from isthmus.places import is_figure, is_own_folder
 
 PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ARCHIVE_SUFFIXES = (".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tgz", ".zip")
@@ -84,13 +85,14 @@ def find_top(names: Sequence[str]) -> str:
 def list_files(folder: Path) -> list[tuple[str, int, int]]:
     """List all files below a folder as (relative path with /, bytes, time), sorted by path.
 
-    Hidden files and folders are left out.
+    Hidden files and folders are left out, and what Isthmus wrote itself.
     """
     files = []
     for name, entry in _entries(folder):
         with suppress(OSError):  # a dangling link is not a file
             status = entry.stat()
-            files.append((name, status.st_size, status.st_mtime_ns))
+            if not is_figure(entry.path, status.st_size):
+                files.append((name, status.st_size, status.st_mtime_ns))
     return sorted(files)
 
 
@@ -148,7 +150,7 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
         with suppress(OSError), os.scandir(path) as entries:
             status = os.stat(path)  # noqa: PTH116 - a Path for each folder takes longer
             identity = status.st_dev, status.st_ino
-            if identity in above:
+            if identity in above or (prefix and is_own_folder(path)):
                 continue
             for entry in entries:
                 if entry.name.startswith("."):
