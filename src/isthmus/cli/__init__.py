@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from isthmus.cli import apply, data, export, info, inspect, recipes, studio, train, transposed
 from isthmus.cli.app import app
-from isthmus.cli.streams import give_up_output, prepare_streams
+from isthmus.cli.streams import OutputError, drop_output, robust_streams
 from isthmus.cli.terminal import complain
 from isthmus.errors import IsthmusError, explain_missing_module
 
@@ -29,16 +29,16 @@ __all__ = [
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
-    prepare_streams()
-    try:
-        _run()
-    except OSError as error:
-        reason = give_up_output()
-        if reason is None:
-            raise
-        if not isinstance(error, BrokenPipeError):  # else, as of `isthmus data | head`, it is usual
-            complain(f"the output cannot be written: {reason}.")
-        sys.exit(1)
+    with robust_streams():
+        try:
+            _run()
+        except OutputError as error:
+            complain(f"{error.strerror}.")
+            drop_output()
+            sys.exit(1)
+        except BrokenPipeError:  # such as of `isthmus data | head`: nobody reads on
+            drop_output()
+            sys.exit(1)
 
 
 def _run() -> None:
