@@ -115,7 +115,8 @@ def fit_pca(pixels: Array, components: int) -> Any:
         solver = "arpack"
     if len(pixels) <= size <= MAX_EXACT_PCA:
         solver = "full"  # it decomposes the matrix of the samples, which is the smaller one
-    return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
+    with ignored_warnings:  # that one sample, or equal ones, have no variance to explain
+        return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
 
 
 def majority_accuracy(targets: NDArray[Any], counts: NDArray[np.int64]) -> float:
