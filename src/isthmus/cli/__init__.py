@@ -9,7 +9,7 @@ from typing import NoReturn
 from isthmus.cli import apply, data, export, info, inspect, recipes, studio, train, transposed
 from isthmus.cli.app import app
 from isthmus.cli.streams import OutputError, drop_output, robust_streams
-from isthmus.cli.terminal import complain
+from isthmus.cli.terminal import complain, say
 from isthmus.errors import IsthmusError, explain_missing_module
 
 __all__ = [
@@ -53,7 +53,15 @@ def _run() -> None:
             raise
         _refuse(explained)
     finally:
+        _explain_pictures()
         sys.stdout.flush()  # else Python does so at its end, and shows a traceback if it cannot
+
+
+def _explain_pictures() -> None:
+    """Say which letters of names the pictures lack, if a picture was drawn."""
+    fonts = sys.modules.get("isthmus.viz.fonts")  # which takes long to import
+    if fonts is not None and (key := fonts.explain_numbers()):
+        say(key)
 
 
 def _refuse(error: IsthmusError) -> NoReturn:

@@ -1,6 +1,7 @@
 """Standard input, output and error as they come: in any encoding, closed, or on a full disk."""
 
 import io
+import logging
 import os
 import sys
 import warnings
@@ -44,19 +45,22 @@ class Output(io.TextIOWrapper):
 
 @contextmanager
 def robust_streams() -> Iterator[None]:
-    """Let no text fail to be written for its letters, and libraries add no warnings.
+    """Let no text fail to be written for its letters, and libraries add no warnings of theirs.
 
     Warnings are for those who write programs; Python's option -W still shows them.
     """
     saved = {name: getattr(sys, name) for name in MODES}
     _wrap("stdout", "stderr")
     _open_closed()
+    silent = logging.NullHandler()  # Python shows what libraries log only if nobody handles it
+    logging.getLogger().addHandler(silent)
     try:
         with warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
             yield
     finally:
+        logging.getLogger().removeHandler(silent)
         for name, stream in saved.items():
             _unwrap(getattr(sys, name))
             setattr(sys, name, stream)

@@ -19,6 +19,7 @@ from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.evaluation.probes import probe
 from isthmus.evaluation.reconstructions import Method
 from isthmus.evaluation.setup import EvaluationSetup, draw, flatten
+from isthmus.runtime import ignored_warnings
 from isthmus.training.targets import class_counts
 
 MAX_EXACT_PCA = 4096  # numbers per sample up to which all components are computed exactly

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.text import to_utf8
 from isthmus.viz.canvas import to_png
+from isthmus.viz.fonts import explain_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +30,8 @@ def render(template: str, **values: Any) -> bytes:
     )
     environment.filters["markdown"] = escape_markdown
     environment.filters["yaml"] = to_yaml
+    # The pictures among the values have been drawn.
+    values = {"numbered_letters": explain_numbers(), **values}
     return to_utf8(environment.get_template(template).render(**values))
 
 
