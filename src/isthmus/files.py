@@ -86,11 +86,17 @@ def require_writable_place(path: Path) -> None:
     IsthmusError
         If something above it is not a folder, or it is a folder itself.
     """
-    above = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        is_folder = path.is_dir()
+    except OSError as error:  # such as of a name that is too long
+        raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
     if not above.is_dir():
         raise IsthmusError(f"{path} cannot be written: {above} is not a folder.")
-    if path.is_dir():
+    if is_folder:
         raise IsthmusError(f"{path} cannot be written: it is a folder.")
+    if not os.access(above, os.W_OK):
+        raise IsthmusError(f"{path} cannot be written: you may not write to {above}.")
 
 
 def suggest_path(path: str | Path) -> str:

@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,20 @@ def require_regular(path: Path) -> None:
         raise OptionError(f"{path} is a link; give the name of a file.")
     if path.exists() and not path.is_file():
         raise OptionError(f"{path} is no regular file; choose another name.")
+
+
+def require_apart(path: str | Path, *sources: str | Path | None) -> None:
+    """Reject a path for an output that is one of the files that it is made from.
+
+    Raises
+    ------
+    OptionError
+    """
+    path = Path(path)
+    for source in sources:
+        with suppress(OSError):  # it is the name of a data set, or of a sample
+            if source is not None and path.exists() and path.samefile(source):
+                raise OptionError(f"{path} is what is read; choose another name.")
 
 
 def is_own_file(path: Path) -> bool:

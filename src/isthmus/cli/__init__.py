@@ -10,7 +10,7 @@ from isthmus.cli import apply, data, export, info, inspect, recipes, studio, tra
 from isthmus.cli.app import app
 from isthmus.cli.streams import OutputError, drop_output, robust_streams
 from isthmus.cli.terminal import complain, say
-from isthmus.errors import IsthmusError, explain_missing_module
+from isthmus.errors import IsthmusError, explain_missing_module, first_sentence
 
 __all__ = [
     "app",
@@ -47,6 +47,12 @@ def _run() -> None:
         app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:
         _refuse(error)
+    except OutputError:
+        raise
+    except OSError as error:  # a file that the system refuses
+        if error.filename is None:
+            raise
+        _refuse(IsthmusError(f"{error.filename}: {first_sentence(error)}."))
     except ModuleNotFoundError as error:
         explained = explain_missing_module(f"isthmus {sys.argv[1]}", error)
         if explained is None:

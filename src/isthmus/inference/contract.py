@@ -5,7 +5,10 @@ Both who writes such a file and who reads it keep to this; nothing here needs to
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
+
+import safetensors
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError
@@ -115,3 +118,12 @@ def outputs_of(task: str, part: Part) -> tuple[str, ...]:
     """
     names = OUTPUTS[task]
     return {"whole": names, "encoder": names[:1], "decoder": names[1:]}[part]
+
+
+def is_weights_file(path: Path) -> bool:
+    """Return whether a file holds weights that Isthmus wrote as .safetensors."""
+    try:
+        with safetensors.safe_open(path, "np") as content:
+            return KEY in (content.metadata() or {})
+    except safetensors.SafetensorError:
+        return False

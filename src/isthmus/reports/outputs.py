@@ -23,7 +23,7 @@ from isthmus.latent.codes import encode, require_codes_path
 from isthmus.latent.indexing import build_index, update_index
 from isthmus.latent.maps import Map
 from isthmus.models.transposed import contributions
-from isthmus.places import mark_gif, require_own_place
+from isthmus.places import mark_gif, require_apart, require_own_place
 from isthmus.reports.pictures import (
     map_picture,
     morph_picture,
@@ -45,6 +45,7 @@ def write_reconstructions(
     """Draw samples, their codes and their reconstructions, row by row."""
     session.model.require_task("reconstruct")
     require_png(out)
+    require_apart(out, source)
     samples = session.read(source, limit)
     write_png(out, reconstructions(session, samples))
     return {"picture": str(out), "samples": len(samples)}
@@ -132,6 +133,7 @@ def write_codes(
         Shows progress of encoding.
     """
     require_codes_path(out)
+    require_apart(out, source)
     # Not by `session.encode`, which keeps the codes: those of a whole layer may exceed the memory.
     samples = _read(session, source, limit)
     codes = encode(session.model, samples, layer, out=out, track=track)
@@ -247,6 +249,7 @@ def write_search(
     """
     if out is not None:
         require_png(out)
+        require_apart(out, query)
     # A file is read here, not by the session, because its picture is drawn next to the results.
     sample = session.read_one(query) if Path(query).is_file() else None
     result = session.search(query if sample is None else sample, k, label=label)
@@ -288,6 +291,7 @@ def write_morph(
     session.model.require_task("reconstruct")  # before images are read
     is_animation = out.suffix.lower() == ".gif"
     require_own_place(out, (".png", ".gif"))
+    require_apart(out, *images, among)
     if (among, start, end) == (None, None, None):
         if len(images) == 1:
             raise OptionError(
@@ -327,6 +331,7 @@ def write_predictions(
     model.require_task("classify", "segment")
     if out is not None:
         require_png(out)
+        require_apart(out, *(samples.origin.source for samples in sources))
     rows = [row for samples in sources for row in prediction_rows(model, samples)]
     if out is not None:
         write_png(out, predictions(model, sources))
