@@ -11,6 +11,7 @@ from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_reading
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
+from isthmus.text import printable
 
 if TYPE_CHECKING:
     from isthmus.session import Session
@@ -47,7 +48,7 @@ def denoise(
     if done.resized:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
     for name, reason in done.skipped[:5]:  # --json has all of them
-        text += f"\nskipped {name}: {reason}"
+        text += "\n" + printable(f"skipped {name}: {reason}")
     content = {
         "out": str(out),
         "denoised": done.count,
@@ -234,7 +235,8 @@ def search(
         print_json(rows)
         return
     for row in rows:
-        print_text(f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip())
+        found = f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}"
+        print_text(printable(found.rstrip()))
     if out is not None:
         say(f"{out}")
 
@@ -325,7 +327,8 @@ def predict(
     for row in rows:
         likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
         # In parentheses: of a class "9", "9 4.8%" would be hard to read.
-        print_text(f"{row['name']}: {', '.join(f'{name} ({share:.1%})' for name, share in likely)}")
+        shares = ", ".join(f"{name} ({share:.1%})" for name, share in likely)
+        print_text(printable(f"{row['name']}: {shares}"))
     if out is not None:
         say(f"{out}")
 

@@ -10,7 +10,7 @@ from isthmus.cli.app import Json, Limit, OwnData, Size, Source, app, make_prepro
 from isthmus.cli.completion import complete_dataset
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import DataOptions
-from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
+from isthmus.cli.terminal import Download, out_console, print_json, print_result, print_text, track
 from isthmus.data.reading import Reading
 from isthmus.errors import require_known
 
@@ -60,7 +60,7 @@ def fetch(
     with Download() as download:
         fetched = fetch_files(DATASETS[name], download)
     for file in fetched:
-        out_console.print(f"{file}")
+        print_text(f"{file}")
     if not fetched:
         out_console.print(f"{name} is on this machine already.")
 

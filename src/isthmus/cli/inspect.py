@@ -211,10 +211,13 @@ def activations(
 
     Example: isthmus activations runs/mine image.jpg --out layers.png
     """
+    from isthmus.places import require_apart
     from isthmus.reports.pictures import activations as draw
     from isthmus.session import Session
-    from isthmus.viz.canvas import write_png
+    from isthmus.viz.canvas import require_png, write_png
 
+    require_png(out)  # before anything is read
+    require_apart(out, image)
     session = Session(run, track=track)
     samples = session.read_one(image)
     write_png(out, draw(session, samples.values[0], samples.names[0]))

@@ -20,7 +20,7 @@ from isthmus.cli.app import (
 )
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import DataOptions, say_reading
-from isthmus.cli.terminal import follow, is_quiet, track
+from isthmus.cli.terminal import follow, is_quiet, say, track
 from isthmus.data.reading import Reading
 from isthmus.training.config import MODEL, OUTPUT, TrainingConfig
 

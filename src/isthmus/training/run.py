@@ -48,6 +48,7 @@ from isthmus.files import from_json, reporting_damage, suggest_path, to_json
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig
+from isthmus.text import to_utf8
 from isthmus.training.config import TrainingConfig
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
@@ -97,7 +98,7 @@ class Record:
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
         content = {"format": FORMAT, **to_json(self)}
-        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+        return to_utf8(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True)
