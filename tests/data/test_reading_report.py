@@ -86,6 +86,10 @@ def test_a_report_survives_json(tmp_path: Path) -> None:
     again = ReadingReport.from_json(json.loads(json.dumps(report.to_json())))
     assert again.to_json() == report.to_json()
     assert f"{again}" == f"{report}"
+    # Of another version, with fields more and fields less.
+    other = {**report.to_json(), "moon": "full"}
+    del other["turned"]
+    assert ReadingReport.from_json(other).to_json() == report.to_json()
     with pytest.raises(IsthmusError, match="reading report"):
         ReadingReport.from_json({"source": "x"})
 
@@ -190,6 +194,11 @@ def test_one_class_and_imbalance_are_told(tmp_path: Path) -> None:
     draw_all(tmp_path / "two", ["dog"], 1)
     text = text_of(check_data(tmp_path / "two"), "imbalance")
     assert "cat has 20 samples and dog 1" in text
+
+
+def test_a_class_without_training_samples_is_told(tmp_path: Path) -> None:
+    report = check_data(draw_all(tmp_path, ["train/a", "train/b", "test/a", "test/c"]))
+    assert "c;" in text_of(report, "unseen-class")
 
 
 def test_the_same_picture_in_two_splits_is_found(tmp_path: Path) -> None:

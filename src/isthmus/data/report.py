@@ -1,7 +1,7 @@
 """`ReadingReport`: what was read from a source, and how, for people and for programs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from isthmus.data.reading import MAX_EXAMPLES, LeftOut, Note, ValueFacts
@@ -12,6 +12,7 @@ from isthmus.files import to_json
 MAX_COUNTS = 40  # sizes or folders that a report keeps, the most common ones
 MAX_SHOWN = 12  # of them in a line
 MAX_SIZES = 4  # in a line
+MAX_REASONS = 6  # why something was left out
 MAX_LINES = 5  # of a summary
 OTHERS = "other"  # all that are not among the most common
 BROKEN = "broken"  # how the reason begins why a file that cannot be decoded is left out
@@ -108,27 +109,17 @@ class ReadingReport(Displayed):
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ReadingReport":
-        """Rebuild a report from what `to_json` returned.
+        """Rebuild a report from what `to_json` returned, also that of another version.
 
         Raises
         ------
         IsthmusError
             If it is not the content of a report.
         """
+        known = {one.name: content[one.name] for one in fields(cls) if one.name in content}
         try:
-            values = content["values"]
-            rebuilt = {
-                "left_out": tuple(
-                    LeftOut(one["reason"], one["count"], tuple(one["examples"]))
-                    for one in content["left_out"]
-                ),
-                "notes": tuple(Note(**one) for one in content["notes"]),
-                "masks": tuple(content["masks"]),
-                "size_range": tuple(content["size_range"]),
-                "mask_classes": tuple(content["mask_classes"]),
-                "values": values and ValueFacts(**{**values, "shape": tuple(values["shape"])}),
-            }
-            return cls(**{**content, **rebuilt})
+            known |= {name: build(known[name]) for name, build in BUILD.items() if name in known}
+            return cls(**known)
         except (LookupError, TypeError) as error:
             raise IsthmusError(
                 f"this is not the content of a reading report: {first_sentence(error)}."
@@ -138,7 +129,7 @@ class ReadingReport(Displayed):
         """Return what was found, left out and understood: (title, text), without the notes."""
         rows = [
             ("found", self._found()),
-            ("left out", "; ".join(map(describe_left_out, self.left_out))),
+            *self._left_out(),
             ("read as", self.layout),
             ("folders", format_counts(self.folders) if self._shows_folders() else ""),
             ("classes", format_classes(self.classes)),
@@ -191,6 +182,12 @@ class ReadingReport(Displayed):
         if self.limit and self.limit <= self.count:
             texts.append(f"at most {self.limit:,}, spread evenly")
         return ", ".join(texts)
+
+    def _left_out(self) -> list[tuple[str, str]]:
+        texts = [describe_left_out(one) for one in self.left_out[:MAX_REASONS]]
+        if len(self.left_out) > MAX_REASONS:
+            texts.append(f"… {len(self.left_out) - MAX_REASONS:,} more reasons")
+        return [("" if number else "left out", text) for number, text in enumerate(texts)]
 
     def _shows_folders(self) -> bool:
         """Return whether the folders say more than the classes and the splits do."""
@@ -315,6 +312,22 @@ def describe_broken(left_out: Sequence[LeftOut]) -> str:
 def is_broken(one: LeftOut) -> bool:
     """Return whether these files were left out because they could not be decoded."""
     return one.reason.startswith(BROKEN)
+
+
+def _build_values(content: Mapping[str, Any] | None) -> ValueFacts | None:
+    return None if content is None else ValueFacts(**{**content, "shape": tuple(content["shape"])})
+
+
+BUILD: dict[str, Callable[[Any], Any]] = {  # what JSON knows no other way
+    "left_out": lambda ones: tuple(
+        LeftOut(**{**one, "examples": tuple(one["examples"])}) for one in ones
+    ),
+    "notes": lambda ones: tuple(Note(**one) for one in ones),
+    "masks": tuple,
+    "mask_classes": tuple,
+    "size_range": tuple,
+    "values": _build_values,
+}
 
 
 def _ranges(values: Sequence[int]) -> Iterator[tuple[int, int]]:
