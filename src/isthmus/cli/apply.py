@@ -8,7 +8,7 @@ import typer
 from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import say_reading
+from isthmus.cli.sources import say_if_open
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 from isthmus.text import printable
@@ -318,8 +318,7 @@ def predict(
         require_png(out)  # before anything is read
     read = [model.read(source, limit=limit, track=track) for source in sources]
     for samples in read:
-        if samples.skipped:
-            say_reading(samples)
+        say_if_open(samples)
     rows = write_predictions(model, read, out)
     if as_json:
         print_json(rows)
