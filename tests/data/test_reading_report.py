@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import IsthmusError, Items, ReadingReport, Samples, check_data, load
+from isthmus import IsthmusError, Items, Reading, ReadingReport, Samples, check_data, load
 from isthmus.data.reading import LeftOut
 from isthmus.data.report import MAX_LINES
 from isthmus.data.survey import find_duplicates, quick_checksums, report_of
@@ -122,6 +122,26 @@ def test_arrays_and_signals_are_checked_without_files() -> None:
     assert report.sizes == report.suffixes == {}
     assert codes(report) == ["blank"]
     assert load(waves).report is None
+
+
+def test_a_single_picture_is_checked_with_its_file(tmp_path: Path) -> None:
+    draw(tmp_path / "one.png")
+    report = check_data(tmp_path / "one.png")
+    assert (report.suffixes, report.sizes) == ({".png": 1}, {"20 × 24": 1})
+    pages = [Image.new("L", (9, 8), color) for color in (0, 90, 255)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    stack = load(tmp_path / "stack.tif").report
+    assert stack is not None
+    assert "which has 3" in text_of(stack, "pages")
+    assert check_data(tmp_path / "stack.tif").to_json() == stack.to_json()
+    assert check_data(tmp_path / "stack.tif", reading=Reading(pages="all")).count == 3
+
+
+def test_names_stay_in_their_lines(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a\nb", "\x1b[31m"])
+    text = f"{check_data(tmp_path)}"
+    assert "a\\nb: 4" in text
+    assert "\x1b" not in text
 
 
 def test_pictures_of_many_sizes_are_listed_not_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from isthmus.data.reading import MAX_EXAMPLES, LeftOut, Note, ValueFacts
 from isthmus.display import Displayed
 from isthmus.errors import IsthmusError, first_sentence
 from isthmus.files import to_json
+from isthmus.text import printable
 
 MAX_COUNTS = 40  # sizes or folders that a report keeps, the most common ones
 MAX_SHOWN = 12  # of them in a line
@@ -150,7 +151,9 @@ class ReadingReport(Displayed):
             if note.way_out:
                 rows.append(("", note.way_out))
         width = max((len(title) for title, _ in rows), default=0)
-        return [self.description, *(f"  {title:{width}}  {text}" for title, text in rows)]
+        lines = [f"  {title:{width}}  {text}" for title, text in rows]
+        # Names of files may break lines.
+        return [printable(line) for line in (self.description, *lines)]
 
     def summary(self) -> list[str]:
         """Return at most five lines, the first one of which describes the samples."""
@@ -165,7 +168,7 @@ class ReadingReport(Displayed):
         if hidden or len(others) > 3:
             more = f"{hidden} more" if hidden else "more was left out"
             lines[len(lines) :] = [f"{more}; isthmus data check {self.source} shows all"]
-        return lines[:MAX_LINES]
+        return [printable(line) for line in lines[:MAX_LINES]]
 
     def _by_importance(self) -> list[Note]:
         """Return the notes with a guess and a warning first, then the others in turn."""
