@@ -22,15 +22,12 @@ from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.readers.arrays import as_samples
+from isthmus.data.readers.csv_tables import read_csv
+from isthmus.data.readers.csv_text import TABLE_SUFFIXES
+from isthmus.data.readers.idx import is_idx, read_idx, read_idx_folder
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
-from isthmus.data.readers.tables import (
-    as_samples,
-    is_idx,
-    read_csv,
-    read_idx,
-    read_idx_folder,
-    read_numpy,
-)
+from isthmus.data.readers.numpy_sets import read_numpy
 from isthmus.data.readers.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, list_files
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
@@ -113,7 +110,7 @@ def load_with(
         raise OptionError(f"limit must be at least 1, not {limit}.")
     reading = None if reading == Reading() else reading
     if isinstance(source, np.ndarray):
-        return _load_array(source, preprocessing, limit)
+        return _load_array(source, preprocessing, limit, reading)
     dataset, name, location = _locate(source)
     if dataset is not None:
         # What the caller asks for takes precedence over the row of the set.
@@ -207,7 +204,7 @@ def reader_for(path: Path, names: Sequence[str] | None = None) -> Reader:
             return read_idx_folder
         return partial(read_folder, names=names)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
-        ((".csv", ".csv.gz"), read_csv),
+        (TABLE_SUFFIXES, read_csv),
         ((".npy", ".npz"), read_numpy),
         (ARCHIVE_SUFFIXES, read_archive),
         (PICTURE_SUFFIXES, read_picture),
@@ -296,10 +293,15 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
     return Samples(pixels[None], Items([path.name]), origin=origin)
 
 
-def _load_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
-    values = as_samples(values, "x", "the array")
+def _load_array(
+    array: NDArray[Any],
+    preprocessing: Preprocessing,
+    limit: int | None,
+    reading: Reading | None,
+) -> Samples:
+    values, _ = as_samples(array, "x", "the array", reading)
     values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
-    origin = Origin("", preprocessing, limit)
+    origin = Origin("", preprocessing, limit, reading)
     return Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)

@@ -1,0 +1,314 @@
+"""`Plan`: which columns of a table are pixels, which one is the label, and which are not used."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.readers.arrays import image_shape
+from isthmus.data.readers.csv_names import (
+    EXTRA_NAMES,
+    LABEL_NAMES,
+    PART_NAMES,
+    PART_VALUES,
+    fold_name,
+    is_pixel_name,
+)
+from isthmus.data.readers.csv_text import Dialect
+from isthmus.data.reading import LeftOut, Note
+from isthmus.errors import OptionError, SourceError, describe_unknown
+
+MIN_PIXEL_NAMES = 0.9  # share of columns with numbers in their names, or names say nothing
+MIN_COUNT = 16  # columns whose numbers, in the first line, are their names
+MIN_CELL_PIXELS = 4  # numbers in one value that is a picture
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the columns of a table are for, by their index from 0.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the columns; empty without a header.
+    count : int
+        How many columns there are.
+    pixels : tuple of int
+    cell : int, optional
+        Column that holds all pixels of a picture, separated by spaces.
+    label, part : int, optional
+        Columns that hold the classes, and the parts of the data set.
+    ends : tuple of int
+        Two columns of which one is the label: the numbers tell which.
+    notes : tuple of Note
+    left_out : tuple of LeftOut
+    """
+
+    names: tuple[str, ...]
+    count: int
+    pixels: tuple[int, ...] = ()
+    cell: int | None = None
+    label: int | None = None
+    part: int | None = None
+    ends: tuple[int, ...] = ()
+    notes: tuple[Note, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    def describe(self, column: int) -> str:
+        """Return what a message calls a column."""
+        return f"the column {self.names[column]!r}" if self.names else f"column {column + 1}"
+
+
+def has_header(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
+    """Return whether the first row holds names.
+
+    It does if a value is no number where one is below, or all values are no numbers; or if it only
+    counts, as pandas names the columns of an array.
+    """
+    first, below = rows[0], rows[1:]
+    words = [i for i, cell in enumerate(first) if not dialect.is_number(cell)]
+    if not words:
+        return bool(below) and is_count(first)
+    if len(words) == len(first):
+        return True
+    usual = [_is_number_column(i, below, dialect) for i in words]
+    return any(usual) if below else len(words) > 1
+
+
+def is_count(cells: Sequence[str]) -> bool:
+    """Return whether the values are whole numbers from 0 or 1 upwards, without a gap."""
+    if len(cells) < MIN_COUNT or cells[0] not in ("0", "1"):
+        return False
+    start = int(cells[0])
+    return list(cells) == [str(start + i) for i in range(len(cells))]
+
+
+def plan_columns(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    dialect: Dialect,
+    label_column: str | None,
+    path: Path,
+) -> Plan:
+    """Decide by names and by the first rows what the columns are for.
+
+    Raises
+    ------
+    SourceError
+        If no columns make a square picture.
+    OptionError
+        If there is no column of the given name or number.
+    """
+    count = Counter(map(len, rows)).most_common(1)[0][0]
+    names = tuple(cell.strip() for cell in header) if len(header) == count else ()
+    plan = Plan(names, count)
+    if label_column is not None and label_column != "none":
+        plan = replace(plan, label=find_column(plan, label_column))
+    elif label_column is None:
+        plan = replace(plan, label=_named(plan, LABEL_NAMES))
+    words = [i for i in range(count) if not _is_number_column(i, rows, dialect)]
+    plan = replace(plan, part=_find_part(plan, rows, words), cell=_find_cell(rows, words, dialect))
+    is_open = label_column is None and plan.label is None
+    if plan.cell is not None:
+        return _plan_cell(plan, is_open)
+    return _plan_pixels(plan, rows, words, is_open, path)
+
+
+def find_column(plan: Plan, text: str) -> int:
+    """Return the index of a column given by its name, its number from 1, first or last.
+
+    Raises
+    ------
+    OptionError
+        If there is no such column.
+    """
+    if text in plan.names:
+        return plan.names.index(text)
+    folded = [fold_name(name) for name in plan.names]
+    if fold_name(text) in folded:
+        return folded.index(fold_name(text))
+    if text in ("first", "last"):
+        return 0 if text == "first" else plan.count - 1
+    if text.isdecimal() and 1 <= int(text) <= plan.count:
+        return int(text) - 1
+    said = describe_unknown("column", text, plan.names or [f"1 to {plan.count:,}"], most=12)
+    raise OptionError(f"{said}; give its name, its number from 1, first, last or none.")
+
+
+def choose_end(plan: Plan, table: NDArray[np.float32], path: Path) -> Plan:
+    """Decide by the numbers whether the first or the last column is the label.
+
+    Raises
+    ------
+    SourceError
+        If it may be either.
+    """
+    first, last = (rate_label(table[:, plan.pixels.index(end)]) for end in plan.ends)
+    height, width, channels = image_shape(len(plan.pixels) - 1) or (0, 0, 0)
+    sides = f"{height} × {width}" + (" × 3" if channels == 3 else "")
+    both = f"{len(plan.pixels):,} columns are one more than {sides}"
+    if first == last:
+        raise SourceError(
+            f"{path} has no header, {both}, and either the first or the last may be the label; "
+            "give --label-column first or --label-column last."
+        )
+    name = "first" if first > last else "last"
+    label = plan.ends[0 if first > last else 1]
+    other = "last" if first > last else "first"
+    text = f"the {name} column is taken for the label, as {both}"
+    note = Note("guess", "label-column", text, f"--label-column {other}, or none")
+    pixels = tuple(i for i in plan.pixels if i != label)
+    return replace(plan, label=label, pixels=pixels, ends=(), notes=(*plan.notes, note))
+
+
+def rate_label(values: NDArray[np.float32]) -> tuple[int, float]:
+    """Rate how much a column looks like classes: whole numbers of few kinds, without gaps."""
+    kinds, counts = np.unique(values, return_counts=True)
+    if not np.isfinite(kinds).all() or (kinds != np.floor(kinds)).any() or kinds[0] < 0:
+        return (0, 0)
+    # At the edge of a picture, pixels often are all the same.
+    if len(kinds) == 1 or len(kinds) > len(values) / 2:
+        return (1, 0)
+    is_mostly_one = counts.max() > 0.9 * len(values)
+    has_gaps = kinds[-1] - kinds[0] + 1 != len(kinds) or kinds[0] > 1
+    grade = 2 if is_mostly_one else 3 if has_gaps else 4
+    # Of two such columns, one of many fewer kinds.
+    return grade, -float(round(np.log2(len(kinds)) / 2))
+
+
+def _plan_cell(plan: Plan, is_open: bool) -> Plan:
+    others = [i for i in range(plan.count) if i not in (plan.cell, plan.part, plan.label)]
+    if is_open and len(others) == 1 and fold_name(_name(plan, others[0])) not in EXTRA_NAMES[1:]:
+        plan = replace(plan, label=others[0], notes=(_label_note(plan, others.pop()),))
+    return replace(plan, left_out=_leave_out(plan, others))
+
+
+def _plan_pixels(
+    plan: Plan, rows: Sequence[Sequence[str]], words: Sequence[int], is_open: bool, path: Path
+) -> Plan:
+    used = {plan.label, plan.part}
+    extra = {i for i in range(plan.count) if plan.names and _is_extra(plan, i)} - used
+    texts = set(words) - used - extra
+    if not plan.names and all(not row[-1] for row in rows):
+        extra |= {plan.count - 1} - used  # a delimiter at the end of each line
+        texts -= extra
+    notes: list[Note] = []
+    if is_open and len(texts) == 1 and _repeats(rows, next(iter(texts))):
+        plan = replace(plan, label=texts.pop())
+        notes.append(_label_note(plan, plan.label or 0))
+        is_open = False
+    numbers = [i for i in range(plan.count) if i not in {plan.label, plan.part, *extra, *texts}]
+    odd = _find_odd(plan, numbers)
+    if is_open and len(odd) == 1 and image_shape(len(numbers) - 1):
+        plan = replace(plan, label=odd.pop())
+        notes.append(_label_note(plan, plan.label or 0))
+        numbers.remove(plan.label or 0)
+        is_open = False
+    elif odd and not image_shape(len(numbers)):
+        numbers = [i for i in numbers if i not in odd]
+        extra |= set(odd)
+    plan = replace(
+        plan,
+        pixels=tuple(numbers),
+        notes=tuple(notes),
+        left_out=_leave_out(plan, sorted(extra | texts)),
+    )
+    return _open_ends(plan, is_open, path)
+
+
+def _open_ends(plan: Plan, is_open: bool, path: Path) -> Plan:
+    """Accept a number of pixels that makes a picture, or leave open which end is the label."""
+    count = len(plan.pixels)
+    sides = image_shape(count)
+    if sides and is_open and not plan.names:
+        text = f"all {count:,} columns are taken for pixels, as they make {sides[0]} × {sides[1]}"
+        note = Note("guess", "no-label", text, "--label-column first or last")
+        return replace(plan, notes=(*plan.notes, note))
+    if sides:
+        return plan
+    if is_open and count > 1 and image_shape(count - 1):
+        return replace(plan, ends=(plan.pixels[0], plan.pixels[-1]))
+    raise SourceError(f"{path} has {count:,} pixels a row, {explain_no_picture(count)}.")
+
+
+def explain_no_picture(count: int) -> str:
+    """Say which numbers of pixels near this one make a picture."""
+    side = int(count**0.5)
+    return (
+        f"which make no square; {side}×{side} would be {side * side:,} and {side + 1}×{side + 1} "
+        f"{(side + 1) ** 2:,}; save other shapes, and signals, as .npy"
+    )
+
+
+def _named(plan: Plan, table: Sequence[str]) -> int | None:
+    """Return the column whose name comes first in a table."""
+    folded = [fold_name(name) for name in plan.names]
+    found = [i for i, name in enumerate(folded) if name in table]
+    return min(found, key=lambda i: table.index(folded[i]), default=None)
+
+
+def _find_part(plan: Plan, rows: Sequence[Sequence[str]], words: Sequence[int]) -> int | None:
+    column = _named(plan, PART_NAMES)
+    if column is None or column not in words or column == plan.label:
+        return None
+    values = {fold_name(row[column]) for row in rows if len(row) > column}
+    return column if values <= set(PART_VALUES) else None
+
+
+def _find_cell(rows: Sequence[Sequence[str]], words: Sequence[int], dialect: Dialect) -> int | None:
+    """Return the column whose values hold many numbers each."""
+    for column in words:
+        cells = [row[column] for row in rows if len(row) > column]
+        if all(_is_picture(cell, dialect) for cell in cells):
+            return column
+    return None
+
+
+def _is_picture(cell: str, dialect: Dialect) -> bool:
+    numbers = split_cell(cell).split()
+    return len(numbers) >= MIN_CELL_PIXELS and all(map(dialect.is_number, numbers[:8]))
+
+
+def split_cell(cell: str) -> str:
+    """Return the numbers in one value separated by spaces alone, as in [0, 12, 255]."""
+    return cell.strip("[]() \"'").replace(",", " ").replace(";", " ")
+
+
+def _is_number_column(column: int, rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
+    """Return whether at least half of a column are numbers; empty values count as such."""
+    cells = [row[column] for row in rows if len(row) > column]
+    return 2 * sum(not cell or dialect.is_number(cell) for cell in cells) >= len(cells)
+
+
+def _name(plan: Plan, column: int) -> str:
+    return plan.names[column] if plan.names else ""
+
+
+def _is_extra(plan: Plan, column: int) -> bool:
+    return fold_name(plan.names[column]) in EXTRA_NAMES
+
+
+def _find_odd(plan: Plan, numbers: Sequence[int]) -> list[int]:
+    """Return columns whose names are not those of pixels, where nearly all others' are."""
+    odd = [i for i in numbers if plan.names and not is_pixel_name(plan.names[i])]
+    return odd if len(odd) <= (1 - MIN_PIXEL_NAMES) * len(numbers) else []
+
+
+def _repeats(rows: Sequence[Sequence[str]], column: int) -> bool:
+    cells = [row[column] for row in rows if len(row) > column]
+    return len(cells) < 4 or len(set(cells)) < len(cells)
+
+
+def _label_note(plan: Plan, column: int) -> Note:
+    text = f"{plan.describe(column)} is taken for the label"
+    return Note("guess", "label-column", text, "--label-column NAME, or none")
+
+
+def _leave_out(plan: Plan, columns: Sequence[int]) -> tuple[LeftOut, ...]:
+    if not columns:
+        return ()
+    names = [(_name(plan, i) or f"column {i + 1}") for i in columns]
+    return (LeftOut.of("column that is neither pixels nor label", names),)
