@@ -85,7 +85,7 @@ def read_csv(path: Path, limit: int | None = None, reading: Reading | None = Non
     labels = _take_labels(opened, plan, table, words)
     if plan.cell is None:
         kept = [i for i, column in enumerate(opened.plan.pixels) if column in plan.pixels]
-        table = table if len(kept) == table.shape[1] else table[:, kept]
+        table = _take_columns(table, kept)
     pixels, notes, facts = _to_pixels(table, path, reading)
     sides = image_shape(table.shape[1])
     if sides is None:
@@ -162,7 +162,15 @@ def _load_columns(opened: Opened) -> tuple[Table, dict[int, list[str]]]:
             f"{opened.text.path}: line {opened.text.line_number(opened.skip)} has "
             f"{table.shape[1]:,} values where {plan.count:,} are expected."
         )
-    return table[:, plan.pixels] if len(plan.pixels) < plan.count else table, words
+    return _take_columns(table, plan.pixels), words
+
+
+def _take_columns(table: Table, columns: Sequence[int]) -> Table:
+    """Return some columns; if they are next to each other, without a copy."""
+    first, last = columns[0], columns[-1]
+    if last - first + 1 == len(columns):
+        return table[:, first : last + 1]
+    return table[:, columns]
 
 
 def _collect(cells: list[str]) -> Callable[[str], float]:
@@ -242,9 +250,11 @@ def _take_labels(
     if plan.label not in words:
         return table[:, opened.plan.pixels.index(plan.label)]
     cells = [decode_leftover(cell).strip().strip('"').strip() for cell in words[plan.label]]
-    if "" in cells:
-        line = opened.text.line_number(cells.index("") + opened.skip)
-        raise SourceError(f"{opened.text.path}: line {line} has no label; give it one.")
+    for i, cell in enumerate(cells):
+        if not cell or not cell.isprintable():
+            line = opened.text.line_number(i + opened.skip)
+            said = f"the label {cell!r}, which is no text" if cell else "no label"
+            raise SourceError(f"{opened.text.path}: line {line} has {said}; give it one.")
     if all(map(opened.dialect.is_number, cells)):
         return np.array([float(cell.replace(",", ".")) for cell in cells])
     return np.array(cells, np.str_)

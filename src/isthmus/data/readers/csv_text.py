@@ -24,7 +24,7 @@ TABLE_SUFFIXES = tuple(
     for packed in ("", *OPENERS)
 )
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
-SAMPLE_LINES, SAMPLE_CHARACTERS = 50, 2**20  # by which the dialect is recognized
+SAMPLE_LINES, SAMPLE_CHARACTERS = 20, 2**20  # by which the dialect is recognized
 MAX_LINE = 2**24  # characters; what has longer lines is no table
 BROKEN_TEXT = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
 MARKS = {  # at the start of a file, with the encoding that reads and drops them

@@ -11,7 +11,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -74,8 +74,8 @@ class ArrayFile(NamedTuple):
     path : Path
     headers : mapping
         Type and shape of each array by its name.
-    others : mapping
-        What is in the file and no array that can be read, with the reason.
+    others : sequence of str
+        What is in the file and no array.
     read : callable
         Reads the array of a name.
     surplus : int
@@ -84,7 +84,7 @@ class ArrayFile(NamedTuple):
 
     path: Path
     headers: Mapping[str, Header]
-    others: Mapping[str, str]
+    others: Sequence[str]
     read: Callable[[str], NDArray[Any]]
     surplus: int = 0
 
@@ -149,18 +149,18 @@ def _open_npy(path: Path) -> ArrayFile:
         return values
 
     surplus = 0 if header.is_pickled else available - header.nbytes
-    return ArrayFile(path, {"x": header}, {}, read, surplus)
+    return ArrayFile(path, {"x": header}, (), read, surplus)
 
 
 def _open_npz(path: Path) -> ArrayFile:
-    headers, others, members = {}, {}, {}
+    headers, members = {}, {}
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
+        infos = [member for member in archive.infolist() if not member.is_dir()]
+        others = [one.filename for one in infos if not one.filename.endswith(".npy")]
+        for member in infos:
             key = member.filename.removesuffix(".npy")
-            try:
+            if key != member.filename:
                 headers[key], members[key] = _describe_member(archive, member), member
-            except BROKEN_ARRAYS as error:
-                others[key] = first_sentence(error)
 
     def read(key: str) -> NDArray[Any]:
         with zipfile.ZipFile(path) as archive, archive.open(members[key]) as file:
@@ -170,8 +170,12 @@ def _open_npz(path: Path) -> ArrayFile:
 
 
 def _describe_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
-    with archive.open(member) as file:
-        header = _read_header(file)
+    try:
+        with archive.open(member) as file:
+            header = _read_header(file)
+    except BROKEN_ARRAYS as error:
+        said = first_sentence(error) if type(error) is ValueError else "it is damaged"
+        raise ValueError(f"{member.filename}: {said}") from error
     if not header.is_pickled:
         _require_bytes(header, member.file_size - header.start)
     return header
@@ -196,7 +200,7 @@ def _read_header(file: IO[bytes]) -> Header:
     """Read the header of NumPy's format (NEP 1): magic, version, length, a dictionary as text."""
     start = file.read(8)
     if start[:6] != MAGIC or len(start) < 8:
-        raise ValueError("it does not begin as one" if start else "it is empty")
+        raise ValueError("it does not begin as an array does" if start else "it is empty")
     kind = "<H" if start[6] == 1 else "<I"
     length = struct.unpack(kind, file.read(struct.calcsize(kind)))[0]
     if length > MAX_HEADER_BYTES:

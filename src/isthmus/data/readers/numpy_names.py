@@ -1,7 +1,7 @@
 """What the arrays of an .npz file are for, by their names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.data.readers.arrays import IMAGE_KEYS, SIGNAL_KEYS
@@ -11,6 +11,7 @@ from isthmus.data.readers.numpy_files import Header
 # Of several names that are there, the first in these tables is taken.
 SAMPLE_KEYS = (*IMAGE_KEYS, *SIGNAL_KEYS, "x", "data", "samples", "inputs", "features", "arr_0", "")
 LABEL_KEYS = (*LABEL_NAMES, "t", "arr_1")
+UNSURE_KEYS = ("classes", "class", "categories", "category", "names", "digits", "t", "arr_1")
 CLASS_NAME_KEYS = (
     "class_names",
     "classnames",
@@ -40,14 +41,14 @@ class Roles:
     samples, labels : mapping of int to str
         Keys of the arrays, by the index of their part in `SPLITS`; None if there are no parts.
     class_names : str, optional
-    others : sequence of str
-        Keys of arrays that could hold samples too.
+    rivals : sequence of str
+        Keys of arrays that are not used, though by their names they could be the samples.
     """
 
     samples: Mapping[int | None, str]
     labels: Mapping[int | None, str]
     class_names: str | None
-    others: Sequence[str]
+    rivals: Sequence[str]
 
     @property
     def used(self) -> set[str]:
@@ -56,29 +57,36 @@ class Roles:
         return {*self.samples.values(), *self.labels.values(), *names}
 
 
-def assign_roles(headers: Mapping[str, Header]) -> Roles:
-    """Decide by names, and where they say nothing by shapes, what each array is for."""
-    parted = {key: split_key(key) for key in headers}
-    class_names = _first(
-        CLASS_NAME_KEYS, {key: fold(key) for key in headers if _holds_text(headers[key])}
-    )
-    parts = {part for part, _ in parted.values() if part is not None}
+def assign_roles(headers: Mapping[str, Header], label_key: str | None = None) -> Roles:
+    """Decide by names, and where they say nothing by shapes, what each array is for.
+
+    Parameters
+    ----------
+    headers : mapping
+    label_key : str, optional
+        Name of the labels, or none; by default one of `LABEL_KEYS`.
+    """
     by_part: dict[int | None, dict[str, str]] = {}
-    for key, (part, word) in parted.items():
-        if key != class_names:
-            by_part.setdefault(part, {})[key] = word
-    samples = {part: _find_samples(headers, words) for part, words in by_part.items()}
-    found = {part: key for part, key in samples.items() if key is not None}
-    if len(found) > 1 or (parts and None not in found):
-        found.pop(None, None)
-    labels = {part: _first(LABEL_KEYS, by_part[part]) for part in found}
-    chosen = {part: key for part, key in labels.items() if key and key != found[part]}
-    others = [
+    for key in headers:
+        part, word = split_key(key)
+        by_part.setdefault(part, {})[key] = word
+    found = {part: _find_samples(headers, words) for part, words in by_part.items()}
+    samples = {part: key for part, key in found.items() if key is not None}
+    if len(samples) > 1:
+        samples.pop(None, None)
+    order = sorted(samples, key=lambda part: part or 0)
+    samples = {part: samples[part] for part in order}
+    table = LABEL_KEYS if label_key is None else () if label_key == "none" else (fold(label_key),)
+    labels = {part: _find_labels(headers, by_part[part], samples[part], table) for part in samples}
+    used = {*samples.values(), *labels.values()}
+    rivals = [
         key
-        for key, header in headers.items()
-        if header.ndim > 1 and key not in (*found.values(), *chosen.values(), class_names)
+        for part in samples
+        for key, word in by_part[part].items()
+        if key not in used and word in SAMPLE_KEYS and headers[key].ndim > 1
     ]
-    return Roles(dict(sorted(found.items(), key=str)), chosen, class_names, others)
+    chosen = {part: key for part, key in labels.items() if key is not None}
+    return Roles(samples, chosen, _find_class_names(headers, samples, used), rivals)
 
 
 def fold(key: str) -> str:
@@ -112,22 +120,49 @@ def split_key(key: str) -> tuple[int | None, str]:
 
 def _find_samples(headers: Mapping[str, Header], words: Mapping[str, str]) -> str | None:
     """Return the key of the samples among those of one part."""
-    many = {key: word for key, word in words.items() if headers[key].ndim > 1}
-    named = _first(SAMPLE_KEYS, many) or _first(SAMPLE_KEYS, words)
-    if named is not None:
-        return named
-    unnamed = [key for key, word in many.items() if word not in LABEL_KEYS]
-    if len(unnamed) == 1:
-        return unnamed[0]
-    # In pictures of one size, as many numbers as possible: never the coordinates of a box.
-    return None
+    many = {
+        key: word
+        for key, word in words.items()
+        if headers[key].ndim > 2 or (headers[key].ndim == 2 and word not in LABEL_KEYS)
+    }
+    named = _first(SAMPLE_KEYS, many)
+    if named is None and len(many) == 1:
+        named = next(iter(many))
+    # One that has a name and no samples is refused for that.
+    return named or (None if many else _first(SAMPLE_KEYS, words))
+
+
+def _find_labels(
+    headers: Mapping[str, Header], words: Mapping[str, str], samples: str, table: Sequence[str]
+) -> str | None:
+    """Return the key of the labels of one part."""
+    count = headers[samples].shape[:1]
+    possible = {
+        key: word
+        for key, word in words.items()
+        # Names that are no words are labels only if there is one for each sample.
+        if key != samples and (word not in UNSURE_KEYS or headers[key].shape[:1] == count)
+    }
+    return _first(table, possible)
+
+
+def _find_class_names(
+    headers: Mapping[str, Header], samples: Mapping[int | None, str], used: Collection[str | None]
+) -> str | None:
+    counts = {headers[key].shape[:1] for key in samples.values()}
+    possible = {
+        key: fold(key)
+        for key, header in headers.items()
+        if key not in used
+        and header.dtype.kind in "USO"
+        and header.ndim == 1
+        # As many names as samples are more likely those of the samples.
+        and (fold(key) not in UNSURE_KEYS or header.shape not in counts)
+    }
+    return _first(CLASS_NAME_KEYS, possible)
 
 
 def _first(table: Sequence[str], words: Mapping[str, str]) -> str | None:
     """Return the key whose word comes first in a table."""
     known = [key for key in words if words[key] in table]
     return min(known, key=lambda key: table.index(words[key]), default=None)
-
-
-def _holds_text(header: Header) -> bool:
-    return header.dtype.kind in "USO" and header.ndim == 1

@@ -13,7 +13,7 @@ from isthmus.data.readers.numpy_files import ArrayFile, open_arrays
 from isthmus.data.readers.numpy_names import Roles, assign_roles
 from isthmus.data.reading import Findings, LeftOut, Note, Reading, ValueFacts
 from isthmus.data.samples import SPLITS
-from isthmus.errors import SourceError
+from isthmus.errors import SourceError, list_names
 
 Labels = NDArray[Any]
 
@@ -35,7 +35,7 @@ def read_numpy(path: Path, limit: int | None = None, reading: Reading | None = N
         If there is no array of samples, or the file is damaged.
     """
     file = open_arrays(path)
-    roles = assign_roles(file.headers)
+    roles = assign_roles(file.headers, reading.label_column if reading else None)
     if not roles.samples:
         raise _no_samples(file)
     parts = list(roles.samples)
@@ -54,7 +54,7 @@ def read_numpy(path: Path, limit: int | None = None, reading: Reading | None = N
         labels=indices,
         class_names=classes,
         splits=splits[rows] if None not in parts and len(parts) > 1 else None,
-        findings=findings.add([*more, *unnamed], _left_out(file, roles)),
+        findings=findings.add([*more, *unnamed, *_rival_notes(roles)], _left_out(file, roles)),
     )
 
 
@@ -67,7 +67,7 @@ def _take_names(
 
 def _no_samples(file: ArrayFile) -> SourceError:
     held = [f"{key} {header.shape}" for key, header in file.headers.items()]
-    held += [f"{key}, which cannot be read ({reason})" for key, reason in file.others.items()]
+    held += list(file.others)
     return SourceError(
         f"{file.path} has no array of images or signals (it holds {', '.join(held) or 'nothing'}); "
         "save one as images (N, H, W, C) or signals (N, L, C)."
@@ -138,7 +138,7 @@ def _flatten(file: ArrayFile, key: str, samples: str, count: int) -> tuple[Label
     if labels.shape != (count,):
         raise SourceError(
             f"{file.path} has {count:,} samples in {samples} but labels of shape {labels.shape} "
-            f"in {key}; give one label a sample."
+            f"in {key}; give one label a sample, or --label-column none."
         )
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
@@ -174,6 +174,14 @@ def _name_classes(
     return names, labels[rows].astype(np.int64), []
 
 
+def _rival_notes(roles: Roles) -> list[Note]:
+    if not roles.rivals:
+        return []
+    taken, rivals = ", ".join(roles.samples.values()), list_names(roles.rivals)
+    text = f"{taken} is taken for the samples, and {rivals} is not used"
+    return [Note("guess", "several-arrays", text, "save the one that you mean as .npy")]
+
+
 def _left_out(file: ArrayFile, roles: Roles) -> list[LeftOut]:
     unused = [
         f"{key} {header.dtype} {header.shape}"
@@ -182,7 +190,7 @@ def _left_out(file: ArrayFile, roles: Roles) -> list[LeftOut]:
     ]
     left_out = [LeftOut.of("array that is neither samples nor labels", unused)] if unused else []
     if file.others:
-        left_out.append(LeftOut.of("cannot be read as an array", list(file.others)))
+        left_out.append(LeftOut.of("no array of NumPy", list(file.others)))
     if file.surplus:
         left_out.append(LeftOut.of(f"{file.surplus:,} bytes behind the array", [file.path.name]))
     return left_out
