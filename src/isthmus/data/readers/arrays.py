@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.readers.ranges import measure, to_pixels
-from isthmus.data.reading import Findings, Note, Reading
+from isthmus.data.readers.ranges import HAIR, measure, to_pixels
+from isthmus.data.reading import Findings, Note, Reading, ValueFacts
 from isthmus.errors import SourceError
 
 MAX_SIGNAL_CHANNELS = 8  # of a float array (N, L, C); with more it is taken as (N, H, W)
 MIN_SIGNAL_STEPS = 32  # of a float array (N, C, L), which with fewer is taken as (N, H, W)
+LONG = 4  # how many times as long as wide signals are, whose numbers are no pixels
 MAX_BANDS_FIRST = 16  # of an array (N, C, H, H) of any number of bands
 COLORS = (1, 3, 4)  # numbers of channels that say by themselves that an axis is one of channels
 IMAGE_KEYS = ("images", "image", "imgs", "img", "pictures", "pixels")
@@ -62,8 +63,8 @@ def as_samples(
         raise SourceError(f"{name} is {array.dtype} {array.shape} and {said}.")
     if array.ndim not in ARRANGE:
         raise wrong_shape(array, name)
-    arranged, notes = ARRANGE[array.ndim](array, key, name, reading)
     facts = measure(array)
+    arranged, notes = ARRANGE[array.ndim](array, key, name, reading, facts)
     if arranged.ndim == 3:
         with np.errstate(over="ignore"):  # what becomes infinite is refused with its name later
             return np.asarray(arranged, np.float32), Findings(notes=tuple(notes), values=facts)
@@ -99,7 +100,7 @@ def turn_channels(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _arrange_rows(
-    array: NDArray[Any], key: str, name: str, reading: Reading
+    array: NDArray[Any], key: str, name: str, reading: Reading, facts: ValueFacts
 ) -> tuple[NDArray[Any], list[Note]]:
     """Take (N, L) for signals, or for images whose rows are written one after the other."""
     length = array.shape[1]
@@ -173,11 +174,11 @@ def _signals_note(array: NDArray[Any], key: str, sides: tuple[int, int, int] | N
 
 
 def _arrange_planes(
-    array: NDArray[Any], key: str, name: str, reading: Reading
+    array: NDArray[Any], key: str, name: str, reading: Reading, facts: ValueFacts
 ) -> tuple[NDArray[Any], list[Note]]:
     """Take (N, A, B) for gray images (N, H, W), or signals (N, L, C) or (N, C, L)."""
     _, rows, columns = array.shape
-    if _is_signal(key) or (key.lower() not in IMAGE_KEYS and _looks_like_signals(array)):
+    if _is_signal(key) or (key.lower() not in IMAGE_KEYS and _looks_like_signals(array, facts)):
         return _arrange_signals(array, key, reading)
     if columns in (3, 4) and rows > 2 * columns and array.dtype.kind != "f":
         raise SourceError(
@@ -188,21 +189,22 @@ def _arrange_planes(
     return array[..., None], []
 
 
-def _looks_like_signals(array: NDArray[Any]) -> bool:
+def _looks_like_signals(array: NDArray[Any], facts: ValueFacts) -> bool:
     _, rows, columns = array.shape
-    is_long = rows <= MAX_SIGNAL_CHANNELS and columns >= MIN_SIGNAL_STEPS
-    if array.dtype.kind == "f":
-        return bool(columns <= MAX_SIGNAL_CHANNELS or is_long)
-    # Whole numbers below zero are no pixels, but what converters and recorders write.
-    can_be = columns <= MAX_SIGNAL_CHANNELS or is_long
-    return bool(can_be and array.dtype.kind == "i" and array.size and array.min() < 0)
+    has_few = columns <= MAX_SIGNAL_CHANNELS
+    has_few = has_few or (rows <= MAX_SIGNAL_CHANNELS and columns >= MIN_SIGNAL_STEPS)
+    is_float = array.dtype.kind == "f"
+    # Numbers below zero are no pixels, but what converters and recorders write; with 12 channels,
+    # those of an electrocardiogram.
+    is_no_image = facts.low < -HAIR or (is_float and facts.high > 255)
+    return (has_few and is_float) or (is_no_image and (has_few or rows >= LONG * columns))
 
 
 def _arrange_signals(
     array: NDArray[Any], key: str, reading: Reading
 ) -> tuple[NDArray[Any], list[Note]]:
     _, rows, columns = array.shape
-    is_first = rows <= MAX_SIGNAL_CHANNELS and columns >= max(MIN_SIGNAL_STEPS, 4 * rows)
+    is_first = rows <= MAX_SIGNAL_CHANNELS and columns >= max(MIN_SIGNAL_STEPS, LONG * rows)
     if reading.channels in ("first", "last"):
         return (turn_channels(array) if reading.channels == "first" else array), []
     if is_first:
@@ -211,7 +213,8 @@ def _arrange_signals(
             f"{rows} channel{'s' * (rows > 1)}"
         )
         return turn_channels(array), [Note("guess", "channels-first", text, "--channels last")]
-    if _is_signal(key) or (array.dtype.kind == "f" and rows >= MIN_SIGNAL_STEPS):
+    is_usual = array.dtype.kind == "f" and columns <= MAX_SIGNAL_CHANNELS
+    if _is_signal(key) or (is_usual and rows >= MIN_SIGNAL_STEPS):
         return array, []
     text = f"{key} {array.shape} is taken for signals (N, L, C) of {rows:,} steps"
     way_out = "for gray images, save it as (N, H, W, 1) or under the key images in an .npz"
@@ -219,7 +222,7 @@ def _arrange_signals(
 
 
 def _arrange_pictures(
-    array: NDArray[Any], key: str, name: str, reading: Reading
+    array: NDArray[Any], key: str, name: str, reading: Reading, facts: ValueFacts
 ) -> tuple[NDArray[Any], list[Note]]:
     """Take (N, A, B, C) for images with the channels last, or first as PyTorch keeps them."""
     if reading.channels in ("first", "last"):
@@ -246,7 +249,8 @@ def _is_channels_first(shape: tuple[int, ...]) -> bool:
     _, first, height, width = shape
     if width in COLORS:
         return False
-    return first in COLORS or (first <= MAX_BANDS_FIRST < width and height == width)
+    return first in COLORS or (first <= LONG = 4  # how many times as long as wide signals are, whose numbers are no pixels
+MAX_BANDS_FIRST < width and height == width)
 
 
 def _bands_notes(array: NDArray[Any], key: str) -> list[Note]:
@@ -254,7 +258,7 @@ def _bands_notes(array: NDArray[Any], key: str) -> list[Note]:
     if bands <= max(COLORS):
         return []
     text = f"{key} {array.shape} has {bands} channels, and all of them are used"
-    return [Note("guess", "bands", text, "--channels 3,2,1 for three of them, or --channels first")]
+    return [Note("guess", "bands", text, "--channels 3,2,1 for three of them")]
 
 
 def _is_signal(key: str) -> bool:

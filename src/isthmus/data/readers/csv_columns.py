@@ -1,5 +1,6 @@
 """`Plan`: which columns of a table are pixels, which one is the label, and which are not used."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from isthmus.data.reading import LeftOut, Note
 from isthmus.errors import OptionError, SourceError, describe_unknown
 
 MIN_PIXEL_NAMES = 0.9  # share of columns with numbers in their names, or names say nothing
+MIN_GRADE = 3  # of a column that looks like classes; see `rate_label`
 MIN_COUNT = 16  # columns whose numbers, in the first line, are their names
 MIN_CELL_PIXELS = 4  # numbers in one value that is a picture
 
@@ -69,9 +71,10 @@ def has_header(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
     counts, as pandas names the columns of an array.
     """
     first, below = rows[0], rows[1:]
-    words = [i for i, cell in enumerate(first) if not dialect.is_number(cell)]
+    words = [i for i, cell in enumerate(first) if cell and not dialect.is_number(cell)]
     if not words:
-        return bool(below) and is_count(first)
+        # The first name is empty where pandas has written the index of the rows too.
+        return bool(below) and is_count(first if first[0] else first[1:])
     if len(words) == len(first):
         return True
     usual = [_is_number_column(i, below, dialect) for i in words]
@@ -150,7 +153,7 @@ def choose_end(plan: Plan, table: NDArray[np.float32], path: Path) -> Plan:
     height, width, channels = image_shape(len(plan.pixels) - 1) or (0, 0, 0)
     sides = f"{height} × {width}" + (" × 3" if channels == 3 else "")
     both = f"{len(plan.pixels):,} columns are one more than {sides}"
-    if first == last:
+    if first == last or max(first, last)[0] < MIN_GRADE:
         raise SourceError(
             f"{path} has no header, {both}, and either the first or the last may be the label; "
             "give --label-column first or --label-column last."
@@ -236,7 +239,9 @@ def _open_ends(plan: Plan, is_open: bool, path: Path) -> Plan:
 
 def explain_no_picture(count: int) -> str:
     """Say which numbers of pixels near this one make a picture."""
-    side = int(count**0.5)
+    if count < 2:
+        return "which make no picture; give one picture a row, as numbers"
+    side = math.isqrt(count)
     return (
         f"which make no square; {side}×{side} would be {side * side:,} and {side + 1}×{side + 1} "
         f"{(side + 1) ** 2:,}; save other shapes, and signals, as .npy"
@@ -251,11 +256,13 @@ def _named(plan: Plan, table: Sequence[str]) -> int | None:
 
 
 def _find_part(plan: Plan, rows: Sequence[Sequence[str]], words: Sequence[int]) -> int | None:
-    column = _named(plan, PART_NAMES)
-    if column is None or column not in words or column == plan.label:
-        return None
-    values = {fold_name(row[column]) for row in rows if len(row) > column}
-    return column if values <= set(PART_VALUES) else None
+    named = _named(plan, PART_NAMES)
+    for column in words:
+        if column != plan.label and (column == named or not plan.names):
+            values = {fold_name(row[column]) for row in rows if len(row) > column}
+            if values <= set(PART_VALUES):
+                return column
+    return None
 
 
 def _find_cell(rows: Sequence[Sequence[str]], words: Sequence[int], dialect: Dialect) -> int | None:

@@ -29,6 +29,7 @@ from isthmus.data.readers.csv_text import (
     TableText,
     decode_leftover,
     describe_dialect,
+    is_leftover,
     open_table,
     recognize_dialect,
 )
@@ -249,7 +250,11 @@ def _take_labels(
         return None
     if plan.label not in words:
         return table[:, opened.plan.pixels.index(plan.label)]
-    cells = [decode_leftover(cell).strip().strip('"').strip() for cell in words[plan.label]]
+    cells = [cell.strip().strip('"').strip() for cell in words[plan.label]]
+    if any(map(is_leftover, cells)):
+        cells = [decode_leftover(cell) if is_leftover(cell) else cell for cell in cells]
+        text = "its words are not UTF-8 and are taken for Windows-1252"
+        opened.notes.append(Note("guess", "encoding", text, "if not, save it in UTF-8"))
     for i, cell in enumerate(cells):
         if not cell or not cell.isprintable():
             line = opened.text.line_number(i + opened.skip)

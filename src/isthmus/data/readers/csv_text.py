@@ -162,18 +162,17 @@ def describe_dialect(dialect: Dialect, encoding: str) -> list[Note]:
     if not encoding.startswith("utf-8"):
         told.append(f"its encoding is {encoding.upper()}")
     text = " and ".join(told)
-    return [Note("guess", "dialect", text, "save it with commas and points")] if told else []
+    return [Note("guess", "dialect", text, "if not, save it as CSV in UTF-8")] if told else []
+
+
+def is_leftover(text: str) -> bool:
+    """Return whether a text holds bytes that are not UTF-8, as `TableText` passes them on."""
+    return not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def decode_leftover(text: str) -> str:
     """Return a text with the bytes that are not UTF-8 taken for Windows' Latin letters."""
-    if text.isascii():
-        return text
-    return (
-        text.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
-        if any("\udc80" <= letter <= "\udcff" for letter in text)
-        else text
-    )
+    return text.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
 
 
 def _rate(dialect: Dialect, lines: Sequence[str]) -> tuple[float, float, float]:

@@ -98,8 +98,8 @@ class ArrayFile(NamedTuple):
         """
         if self.headers[key].is_pickled:
             raise SourceError(
-                f"{self.path}: {key} holds Python objects, which are not opened, as that could run "
-                "any code; save samples of one shape as an array of numbers, and words as text."
+                f"{self.path}: {key} holds Python objects, such as arrays of different lengths, which "
+                "are not opened, as that could run any code; save numbers of one shape, or words."
             )
         try:
             return self.read(key)

@@ -64,7 +64,7 @@ def _fractions_to_pixels(
     notes = []
     if low < 0 or high > white:
         values = np.clip(values, 0, white)
-        notes = [_clipped(name, low, high, white)]
+        notes = [_clipped(low, high, white)]
     if white == 1:
         return as_pixels(values, name), notes
     rounded = np.rint(values)
@@ -72,13 +72,13 @@ def _fractions_to_pixels(
         raise _wrong_range(values, name, low, high)
     if notes and np.array_equal(rounded, values):
         return rounded.astype(np.uint8), notes
-    text = f"{name} holds {values.dtype} from {low:g} to {high:g}, taken for pixels from 0 to 255"
+    text = f"floats from {low:g} to {high:g} are taken for pixels of which 255 is white"
     note = Note("guess", "float-pixels", text, f"--stretch {low:g}:{high:g}")
     return rounded.astype(np.uint8), [note, *notes]
 
 
-def _clipped(name: str, low: float, high: float, white: float) -> Note:
-    text = f"{name} holds values from {low:.9g} to {high:.9g}, which are clipped to 0 and {white:g}"
+def _clipped(low: float, high: float, white: float) -> Note:
+    text = f"values from {low:.9g} to {high:.9g} are clipped to 0 and {white:g}"
     return Note("guess", "clipped", text, f"--stretch {low:.9g}:{high:.9g}")
 
 
