@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.bands import parse_bands
 from isthmus.data.readers.ranges import HAIR, measure, to_pixels
 from isthmus.data.reading import Findings, Note, Reading, ValueFacts
+from isthmus.data.scales import choose_bands
 from isthmus.errors import SourceError
 
 MAX_SIGNAL_CHANNELS = 8  # of a float array (N, L, C); with more it is taken as (N, H, W)
@@ -63,13 +65,29 @@ def as_samples(
         raise SourceError(f"{name} is {array.dtype} {array.shape} and {said}.")
     if array.ndim not in ARRANGE:
         raise wrong_shape(array, name)
+    if not array.size:
+        raise SourceError(
+            f"{name} is {array.shape}, so that it holds no samples; give at least one."
+        )
     facts = measure(array)
     arranged, notes = ARRANGE[array.ndim](array, key, name, reading, facts)
+    arranged = _take_bands(arranged, name, reading)
     if arranged.ndim == 3:
         with np.errstate(over="ignore"):  # what becomes infinite is refused with its name later
             return np.asarray(arranged, np.float32), Findings(notes=tuple(notes), values=facts)
     pixels, more = to_pixels(arranged, name, reading.stretch, facts)
     return pixels, Findings(notes=(*notes, *more), values=facts)
+
+
+def _take_bands(array: NDArray[Any], name: str, reading: Reading) -> NDArray[Any]:
+    """Return the bands of images (N, H, W, C) that a reading asks for, by default all."""
+    bands = parse_bands(reading.channels) if reading.channels else None
+    if bands is None or array.ndim == 3:
+        return array
+    try:
+        return choose_bands(array, bands)
+    except SourceError as error:
+        raise SourceError(f"{name}: {error}.") from error
 
 
 def wrong_shape(array: NDArray[Any], name: str) -> SourceError:
@@ -235,27 +253,26 @@ def _arrange_pictures(
         )
         return array, [Note("guess", "channels-last", text, "--channels first")]
     if not _is_channels_first(array.shape):
-        return array, _bands_notes(array, key)
+        return array, _bands_notes(array, key, reading)
     text = (
         f"{key} {array.shape} is taken for images (N, C, H, W) of {first} "
         f"channel{'s' * (first > 1)}, and its channels are moved to the end"
     )
     note = Note("guess", "channels-first", text, "--channels last")
     turned = turn_channels(array)
-    return turned, [note, *_bands_notes(turned, key)]
+    return turned, [note, *_bands_notes(turned, key, reading)]
 
 
 def _is_channels_first(shape: tuple[int, ...]) -> bool:
     _, first, height, width = shape
     if width in COLORS:
         return False
-    return first in COLORS or (first <= LONG = 4  # how many times as long as wide signals are, whose numbers are no pixels
-MAX_BANDS_FIRST < width and height == width)
+    return first in COLORS or (first <= MAX_BANDS_FIRST < width and height == width)
 
 
-def _bands_notes(array: NDArray[Any], key: str) -> list[Note]:
+def _bands_notes(array: NDArray[Any], key: str, reading: Reading) -> list[Note]:
     bands = array.shape[3]
-    if bands <= max(COLORS):
+    if bands <= max(COLORS) or reading.channels is not None:
         return []
     text = f"{key} {array.shape} has {bands} channels, and all of them are used"
     return [Note("guess", "bands", text, "--channels 3,2,1 for three of them")]

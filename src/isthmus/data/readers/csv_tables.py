@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
+from isthmus.data.pixels import propose_stretch
 from isthmus.data.readers.arrays import fold_images, image_shape, is_planar
 from isthmus.data.readers.csv_columns import (
     Plan,
@@ -33,7 +34,7 @@ from isthmus.data.readers.csv_text import (
     open_table,
     recognize_dialect,
 )
-from isthmus.data.readers.ranges import HAIR, measure, suggest_stretch, to_pixels
+from isthmus.data.readers.ranges import HAIR, measure, to_pixels
 from isthmus.data.reading import Findings, Note, Reading, ValueFacts
 from isthmus.errors import SourceError
 
@@ -295,7 +296,7 @@ def _name_pixel(table: Table, path: Path, facts: ValueFacts) -> SourceError:
     row, column = np.argwhere(wrong)[0]
     said = "pixels are whole numbers from 0 to 255, or all fractions from 0 to 1"
     if np.isfinite(facts[2:]).all():
-        said += f"; for others, give --stretch {suggest_stretch(facts.low, facts.high)}"
+        said += f"; for others, give --stretch {propose_stretch(facts.low, facts.high)}"
     return SourceError(
         f"{path}, row {row + 1} of the data, holds the pixel {table[row, column]:g}; {said}."
     )

@@ -234,6 +234,8 @@ def _read_pair(path: Path, companion: Path | None, reading: Reading | None) -> M
     array = _read_array(path)
     if array.ndim != 3:
         raise SourceError(f"{path} holds {array.ndim}-dimensional values, not images (N, H, W).")
+    if not array.size:
+        raise SourceError(f"{path} holds no samples; give a file with at least one image.")
     facts = measure(array)
     pixels, notes = to_pixels(array, str(path), reading.stretch if reading else None, facts)
     labels = None if companion is None else _read_array(companion)

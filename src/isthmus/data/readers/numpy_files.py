@@ -98,8 +98,9 @@ class ArrayFile(NamedTuple):
         """
         if self.headers[key].is_pickled:
             raise SourceError(
-                f"{self.path}: {key} holds Python objects, such as arrays of different lengths, which "
-                "are not opened, as that could run any code; save numbers of one shape, or words."
+                f"{self.path}: {key} holds Python objects, such as arrays of different lengths, "
+                "which are not opened, as that could run any code; save numbers of one shape, or "
+                "words as text."
             )
         try:
             return self.read(key)
