@@ -5,6 +5,7 @@ import math
 import re
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
-from isthmus.data.readers.ranges import measure, to_pixels
+from isthmus.data.readers.arrays import as_samples
+from isthmus.data.readers.ranges import join_facts
 from isthmus.data.reading import Findings, LeftOut, Note, Reading
 from isthmus.data.samples import SPLITS
 from isthmus.errors import SourceError, first_sentence, list_names
@@ -70,6 +72,18 @@ def is_idx(path: Path) -> bool:
     return IDX_NAME.search(name) is not None and not name.startswith(".")
 
 
+def is_idx_folder(folder: Path) -> bool:
+    """Return whether a folder holds IDX files; the suffix .idx alone is also that of others."""
+    for path in filter(is_idx, folder.iterdir()):
+        with suppress(OSError):
+            if "ubyte" in path.name.lower() or path.suffix.lower() == ".gz":
+                return True
+            with path.open("rb") as file:
+                if file.read(2) == b"\0\0":
+                    return True
+    return False
+
+
 def read_idx_folder(
     path: Path, limit: int | None = None, reading: Reading | None = None
 ) -> Manifest:
@@ -100,7 +114,7 @@ def read_idx_folder(
     values = np.concatenate(arrays)
     classes, encoded, notes = _join_labels(path, images, parts)
     rows = evenly_spaced(len(values), limit)
-    findings = parts[0].findings.add([*notes, *_emnist_notes(images)], left_out, "IDX files")
+    findings = _join_findings(parts).add([*notes, *_emnist_notes(images)], left_out, "IDX files")
     return Manifest(
         [names[row] for row in rows],
         values[rows] if len(rows) < len(values) else values,
@@ -148,17 +162,19 @@ def find_idx_files(folder: Path) -> tuple[list[IdxFile], list[LeftOut]]:
     its own, as Kaggle's archive of MNIST has them.
     """
     found: dict[tuple[str, bool], IdxFile] = {}
-    copies = []
-    for path in sorted(filter(is_idx, folder.iterdir()), key=_copy_order):
+    copies, others = [], []
+    for path in sorted(folder.iterdir(), key=_copy_order):
         inner = path / path.name
         file = path if path.is_file() else inner if inner.is_file() else None
-        if file is None:
+        if file is None or not is_idx(path):
+            others += [] if path.name.startswith(".") else [path.name]
             continue
         one = IdxFile(file, _stem(path.name))
         if (one.stem, one.has_images) in found:
             copies.append(str(file.relative_to(folder)))
         found.setdefault((one.stem, one.has_images), one)
-    left_out = [LeftOut.of("another copy of an IDX file", copies)] if copies else []
+    reasons = {"another copy of an IDX file": copies, "no IDX file": others}
+    left_out = [LeftOut.of(reason, names) for reason, names in reasons.items() if names]
     return sorted(found.values(), key=lambda one: one.path.name), left_out
 
 
@@ -199,6 +215,13 @@ def _order_parts(path: Path, images: Sequence[IdxFile]) -> list[IdxFile]:
     return sorted(images, key=lambda file: 2 if file.part is None else file.part)
 
 
+def _join_findings(parts: Sequence[Manifest]) -> Findings:
+    """Return what is found in all parts; what is said of one is said once."""
+    notes = {note.code: note for part in reversed(parts) for note in part.findings.notes}
+    facts = [part.findings.values for part in parts if part.findings.values]
+    return Findings(notes=tuple(notes.values()), values=join_facts(facts))
+
+
 def _join_labels(
     path: Path, images: Sequence[IdxFile], parts: Sequence[Manifest]
 ) -> tuple[tuple[str, ...], NDArray[np.int64] | None, list[Note]]:
@@ -232,12 +255,9 @@ def _emnist_notes(images: Sequence[IdxFile]) -> list[Note]:
 def _read_pair(path: Path, companion: Path | None, reading: Reading | None) -> Manifest:
     """Read a file of images and perhaps one of labels."""
     array = _read_array(path)
-    if array.ndim != 3:
+    if array.ndim not in (3, 4):
         raise SourceError(f"{path} holds {array.ndim}-dimensional values, not images (N, H, W).")
-    if not array.size:
-        raise SourceError(f"{path} holds no samples; give a file with at least one image.")
-    facts = measure(array)
-    pixels, notes = to_pixels(array, str(path), reading.stretch if reading else None, facts)
+    pixels, findings = as_samples(array, "images", path, reading)
     labels = None if companion is None else _read_array(companion)
     if companion is not None and labels is not None and labels.shape != (len(array),):
         raise SourceError(
@@ -247,8 +267,8 @@ def _read_pair(path: Path, companion: Path | None, reading: Reading | None) -> M
         )
     classes, indices = encode_labels(labels, path)
     names = [str(i) for i in range(len(array))]
-    findings = Findings("IDX file", notes=tuple(notes), values=facts)
-    return Manifest(names, pixels[..., None], (), indices, classes, findings=findings)
+    findings = findings.add(layout="IDX file")
+    return Manifest(names, pixels, (), indices, classes, findings=findings)
 
 
 def _read_array(path: Path) -> NDArray[Any]:

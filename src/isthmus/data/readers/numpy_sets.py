@@ -11,7 +11,8 @@ from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
 from isthmus.data.readers.arrays import as_samples
 from isthmus.data.readers.numpy_files import ArrayFile, open_arrays
 from isthmus.data.readers.numpy_names import Roles, assign_roles
-from isthmus.data.reading import Findings, LeftOut, Note, Reading, ValueFacts
+from isthmus.data.readers.ranges import join_facts
+from isthmus.data.reading import Findings, LeftOut, Note, Reading
 from isthmus.data.samples import SPLITS
 from isthmus.errors import SourceError, list_names
 
@@ -93,15 +94,9 @@ def _read_samples(
     notes = {note.code: note for _, found in reversed(read.values()) for note in found.notes}
     findings = Findings(
         notes=tuple(notes.values()),
-        values=_join_facts([found.values for _, found in read.values() if found.values]),
+        values=join_facts([found.values for _, found in read.values() if found.values]),
     )
     return list(arrays.values()), findings
-
-
-def _join_facts(facts: Sequence[ValueFacts]) -> ValueFacts:
-    shape = (sum(one.shape[0] for one in facts), *facts[0].shape[1:])
-    low, high = min(one.low for one in facts), max(one.high for one in facts)
-    return ValueFacts(facts[0].dtype, shape, low, high)
 
 
 def _read_labels(

@@ -1,6 +1,7 @@
 """From numbers of any range to pixels: what is kept, clipped, rounded, stretched or refused."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,13 @@ def measure(array: NDArray[Any]) -> ValueFacts:
     """Return type, shape and range of an array of numbers."""
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     return ValueFacts(str(array.dtype), array.shape, low, high)
+
+
+def join_facts(facts: Sequence[ValueFacts]) -> ValueFacts:
+    """Return the facts of several arrays that are the parts of one."""
+    shape = (sum(one.shape[0] for one in facts), *facts[0].shape[1:])
+    low, high = min(one.low for one in facts), max(one.high for one in facts)
+    return ValueFacts(facts[0].dtype, shape, low, high)
 
 
 def to_pixels(
