@@ -27,7 +27,8 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.arrays import as_samples
 from isthmus.data.readers.csv_tables import read_csv
 from isthmus.data.readers.csv_text import TABLE_SUFFIXES
-from isthmus.data.readers.idx import is_idx, is_idx_folder, read_idx, read_idx_folder
+from isthmus.data.readers.idx import is_idx_folder, read_idx, read_idx_folder
+from isthmus.data.readers.idx_files import is_idx
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
 from isthmus.data.readers.numpy_sets import read_numpy
 from isthmus.data.readers.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, list_files

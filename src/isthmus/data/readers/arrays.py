@@ -17,6 +17,7 @@ MAX_SIGNAL_CHANNELS = 8  # of a float array (N, L, C); with more it is taken as 
 MIN_SIGNAL_STEPS = 32  # of a float array (N, C, L), which with fewer is taken as (N, H, W)
 LONG = 4  # how many times as long as wide signals are, whose numbers are no pixels
 MAX_BANDS_FIRST = 16  # of an array (N, C, H, H) of any number of bands
+LARGEST = float(np.finfo(np.float32).max)
 COLORS = (1, 3, 4)  # numbers of channels that say by themselves that an axis is one of channels
 IMAGE_KEYS = ("images", "image", "imgs", "img", "pictures", "pixels")
 SIGNAL_KEYS = ("signals", "signal", "waves", "waveforms", "ecg", "eeg")
@@ -73,10 +74,19 @@ def as_samples(
     arranged, notes = ARRANGE[array.ndim](array, key, name, reading, facts)
     arranged = _take_bands(arranged, name, reading)
     if arranged.ndim == 3:
-        with np.errstate(over="ignore"):  # what becomes infinite is refused with its name later
-            return np.asarray(arranged, np.float32), Findings(notes=tuple(notes), values=facts)
+        return _to_signals(arranged, path, facts), Findings(notes=tuple(notes), values=facts)
     pixels, more = to_pixels(arranged, name, reading.stretch, facts)
     return pixels, Findings(notes=(*notes, *more), values=facts)
+
+
+def _to_signals(array: NDArray[Any], path: Path | str, facts: ValueFacts) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.asarray(array, np.float32)
+    # Without a copy of all: NaN is in none of these relations.
+    if not -LARGEST <= facts.low <= facts.high <= LARGEST:
+        row = int(np.argmin(np.isfinite(values).all(axis=(1, 2))))
+        raise SourceError(f"signal {row} of {path} holds NaN or infinity; repair it.")
+    return values
 
 
 def _take_bands(array: NDArray[Any], name: str, reading: Reading) -> NDArray[Any]:

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from isthmus.data.readers.arrays import image_shape
 from isthmus.data.readers.csv_names import (
     EXTRA_NAMES,
     LABEL_NAMES,
     PART_NAMES,
     PART_VALUES,
+    clean_name,
     fold_name,
     is_pixel_name,
 )
@@ -23,7 +21,6 @@ from isthmus.data.reading import LeftOut, Note
 from isthmus.errors import OptionError, SourceError, describe_unknown
 
 MIN_PIXEL_NAMES = 0.9  # share of columns with numbers in their names, or names say nothing
-MIN_GRADE = 3  # of a column that looks like classes; see `rate_label`
 MIN_COUNT = 16  # columns whose numbers, in the first line, are their names
 MIN_CELL_PIXELS = 4  # numbers in one value that is a picture
 
@@ -38,6 +35,8 @@ class Plan:
         Of the columns; empty without a header.
     count : int
         How many columns there are.
+    is_open : bool
+        Whether the label is still to be found.
     pixels : tuple of int
     cell : int, optional
         Column that holds all pixels of a picture, separated by spaces.
@@ -51,6 +50,7 @@ class Plan:
 
     names: tuple[str, ...]
     count: int
+    is_open: bool = False
     pixels: tuple[int, ...] = ()
     cell: int | None = None
     label: int | None = None
@@ -58,6 +58,11 @@ class Plan:
     ends: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def free(self) -> list[int]:
+        """Columns that are neither label nor part."""
+        return [i for i in range(self.count) if i not in (self.label, self.part)]
 
     def describe(self, column: int) -> str:
         """Return what a message calls a column."""
@@ -106,18 +111,17 @@ def plan_columns(
         If there is no column of the given name or number.
     """
     count = Counter(map(len, rows)).most_common(1)[0][0]
-    names = tuple(cell.strip() for cell in header) if len(header) == count else ()
-    plan = Plan(names, count)
-    if label_column is not None and label_column != "none":
-        plan = replace(plan, label=find_column(plan, label_column))
-    elif label_column is None:
-        plan = replace(plan, label=_named(plan, LABEL_NAMES))
+    names = tuple(map(clean_name, header)) if len(header) == count else ()
+    plan = Plan(names, count, is_open=label_column is None)
+    if label_column is None:
+        plan = _set_label(plan, _named(plan, LABEL_NAMES))
+    elif label_column != "none":
+        plan = _set_label(plan, find_column(plan, label_column))
     words = [i for i in range(count) if not _is_number_column(i, rows, dialect)]
     plan = replace(plan, part=_find_part(plan, rows, words), cell=_find_cell(rows, words, dialect))
-    is_open = label_column is None and plan.label is None
     if plan.cell is not None:
-        return _plan_cell(plan, is_open)
-    return _plan_pixels(plan, rows, words, is_open, path)
+        return _plan_cell(plan)
+    return _open_ends(_plan_pixels(plan, rows, words), path)
 
 
 def find_column(plan: Plan, text: str) -> int:
@@ -141,98 +145,53 @@ def find_column(plan: Plan, text: str) -> int:
     raise OptionError(f"{said}; give its name, its number from 1, first, last or none.")
 
 
-def choose_end(plan: Plan, table: NDArray[np.float32], path: Path) -> Plan:
-    """Decide by the numbers whether the first or the last column is the label.
-
-    Raises
-    ------
-    SourceError
-        If it may be either.
-    """
-    first, last = (rate_label(table[:, plan.pixels.index(end)]) for end in plan.ends)
-    height, width, channels = image_shape(len(plan.pixels) - 1) or (0, 0, 0)
-    sides = f"{height} × {width}" + (" × 3" if channels == 3 else "")
-    both = f"{len(plan.pixels):,} columns are one more than {sides}"
-    if first == last or max(first, last)[0] < MIN_GRADE:
-        raise SourceError(
-            f"{path} has no header, {both}, and either the first or the last may be the label; "
-            "give --label-column first or --label-column last."
-        )
-    name = "first" if first > last else "last"
-    label = plan.ends[0 if first > last else 1]
-    other = "last" if first > last else "first"
-    text = f"the {name} column is taken for the label, as {both}"
-    note = Note("guess", "label-column", text, f"--label-column {other}, or none")
-    pixels = tuple(i for i in plan.pixels if i != label)
-    return replace(plan, label=label, pixels=pixels, ends=(), notes=(*plan.notes, note))
+def _set_label(plan: Plan, column: int | None, is_guess: bool = False) -> Plan:
+    """Return a plan with a label, if there is a column for it."""
+    if column is None:
+        return plan
+    notes = plan.notes
+    if is_guess:
+        text = f"{plan.describe(column)} is taken for the label"
+        notes += (Note("guess", "label-column", text, "--label-column NAME, or none"),)
+    return replace(plan, label=column, is_open=False, notes=notes)
 
 
-def rate_label(values: NDArray[np.float32]) -> tuple[int, float]:
-    """Rate how much a column looks like classes: whole numbers of few kinds, without gaps."""
-    kinds, counts = np.unique(values, return_counts=True)
-    if not np.isfinite(kinds).all() or (kinds != np.floor(kinds)).any() or kinds[0] < 0:
-        return (0, 0)
-    # At the edge of a picture, pixels often are all the same.
-    if len(kinds) == 1 or len(kinds) > len(values) / 2:
-        return (1, 0)
-    is_mostly_one = counts.max() > 0.9 * len(values)
-    has_gaps = kinds[-1] - kinds[0] + 1 != len(kinds) or kinds[0] > 1
-    grade = 2 if is_mostly_one else 3 if has_gaps else 4
-    # Of two such columns, one of many fewer kinds.
-    return grade, -float(round(np.log2(len(kinds)) / 2))
+def _plan_cell(plan: Plan) -> Plan:
+    """Plan a table that has all pixels of a picture in one column."""
+    others = [i for i in plan.free if i != plan.cell]
+    if plan.is_open and len(others) == 1 and not _is_extra(plan, others[0]):
+        plan = _set_label(plan, others.pop(), is_guess=True)
+    return _leave_out(plan, others)
 
 
-def _plan_cell(plan: Plan, is_open: bool) -> Plan:
-    others = [i for i in range(plan.count) if i not in (plan.cell, plan.part, plan.label)]
-    if is_open and len(others) == 1 and fold_name(_name(plan, others[0])) not in EXTRA_NAMES[1:]:
-        plan = replace(plan, label=others[0], notes=(_label_note(plan, others.pop()),))
-    return replace(plan, left_out=_leave_out(plan, others))
-
-
-def _plan_pixels(
-    plan: Plan, rows: Sequence[Sequence[str]], words: Sequence[int], is_open: bool, path: Path
-) -> Plan:
-    used = {plan.label, plan.part}
-    extra = {i for i in range(plan.count) if plan.names and _is_extra(plan, i)} - used
-    texts = set(words) - used - extra
-    if not plan.names and all(not row[-1] for row in rows):
-        extra |= {plan.count - 1} - used  # a delimiter at the end of each line
-        texts -= extra
-    notes: list[Note] = []
-    if is_open and len(texts) == 1 and _repeats(rows, next(iter(texts))):
-        plan = replace(plan, label=texts.pop())
-        notes.append(_label_note(plan, plan.label or 0))
-        is_open = False
-    numbers = [i for i in range(plan.count) if i not in {plan.label, plan.part, *extra, *texts}]
+def _plan_pixels(plan: Plan, rows: Sequence[Sequence[str]], words: Sequence[int]) -> Plan:
+    """Plan a table that has a column for each pixel."""
+    unused = [i for i in plan.free if _is_extra(plan, i) or _is_trailing(plan, i, rows)]
+    texts = [i for i in plan.free if i in words and i not in unused]
+    if plan.is_open and len(texts) == 1 and _repeats(rows, texts[0]):
+        plan = _set_label(plan, texts.pop(), is_guess=True)
+    unused += texts
+    numbers = [i for i in plan.free if i not in unused]
     odd = _find_odd(plan, numbers)
-    if is_open and len(odd) == 1 and image_shape(len(numbers) - 1):
-        plan = replace(plan, label=odd.pop())
-        notes.append(_label_note(plan, plan.label or 0))
-        numbers.remove(plan.label or 0)
-        is_open = False
+    if plan.is_open and len(odd) == 1 and image_shape(len(numbers) - 1):
+        plan = _set_label(plan, odd[0], is_guess=True)
     elif odd and not image_shape(len(numbers)):
-        numbers = [i for i in numbers if i not in odd]
-        extra |= set(odd)
-    plan = replace(
-        plan,
-        pixels=tuple(numbers),
-        notes=tuple(notes),
-        left_out=_leave_out(plan, sorted(extra | texts)),
-    )
-    return _open_ends(plan, is_open, path)
+        unused += odd
+    pixels = tuple(i for i in plan.free if i not in unused)
+    return _leave_out(replace(plan, pixels=pixels), sorted(unused))
 
 
-def _open_ends(plan: Plan, is_open: bool, path: Path) -> Plan:
+def _open_ends(plan: Plan, path: Path) -> Plan:
     """Accept a number of pixels that makes a picture, or leave open which end is the label."""
     count = len(plan.pixels)
     sides = image_shape(count)
-    if sides and is_open and not plan.names:
+    if sides and plan.is_open and not plan.names:
         text = f"all {count:,} columns are taken for pixels, as they make {sides[0]} × {sides[1]}"
         note = Note("guess", "no-label", text, "--label-column first or last")
         return replace(plan, notes=(*plan.notes, note))
     if sides:
         return plan
-    if is_open and count > 1 and image_shape(count - 1):
+    if plan.is_open and count > 1 and image_shape(count - 1):
         return replace(plan, ends=(plan.pixels[0], plan.pixels[-1]))
     raise SourceError(f"{path} has {count:,} pixels a row, {explain_no_picture(count)}.")
 
@@ -290,12 +249,15 @@ def _is_number_column(column: int, rows: Sequence[Sequence[str]], dialect: Diale
     return 2 * sum(not cell or dialect.is_number(cell) for cell in cells) >= len(cells)
 
 
-def _name(plan: Plan, column: int) -> str:
-    return plan.names[column] if plan.names else ""
-
-
 def _is_extra(plan: Plan, column: int) -> bool:
-    return fold_name(plan.names[column]) in EXTRA_NAMES
+    """Return whether a column only numbers or names the rows, by its name."""
+    return bool(plan.names) and fold_name(plan.names[column]) in EXTRA_NAMES
+
+
+def _is_trailing(plan: Plan, column: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a column is there only because each line ends in a delimiter."""
+    is_last = not plan.names and column == plan.count - 1
+    return is_last and not any(row[column] for row in rows if len(row) > column)
 
 
 def _find_odd(plan: Plan, numbers: Sequence[int]) -> list[int]:
@@ -309,13 +271,9 @@ def _repeats(rows: Sequence[Sequence[str]], column: int) -> bool:
     return len(cells) < 4 or len(set(cells)) < len(cells)
 
 
-def _label_note(plan: Plan, column: int) -> Note:
-    text = f"{plan.describe(column)} is taken for the label"
-    return Note("guess", "label-column", text, "--label-column NAME, or none")
-
-
-def _leave_out(plan: Plan, columns: Sequence[int]) -> tuple[LeftOut, ...]:
+def _leave_out(plan: Plan, columns: Sequence[int]) -> Plan:
     if not columns:
-        return ()
-    names = [(_name(plan, i) or f"column {i + 1}") for i in columns]
-    return (LeftOut.of("column that is neither pixels nor label", names),)
+        return plan
+    names = [(plan.names[i] if plan.names else "") or f"column {i + 1}" for i in columns]
+    left_out = LeftOut.of("column that is neither pixels nor label", names)
+    return replace(plan, left_out=(*plan.left_out, left_out))

@@ -85,3 +85,8 @@ def fold_name(name: str) -> str:
 def is_pixel_name(name: str) -> bool:
     """Return whether a column is named as pixels are, by its number."""
     return PIXEL_NAME.fullmatch(name.strip()) is not None
+
+
+def clean_name(name: str) -> str:
+    """Return a name that can be shown, without spaces around it."""
+    return "".join(letter if letter.isprintable() else "�" for letter in name.strip())

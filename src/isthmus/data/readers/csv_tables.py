@@ -1,8 +1,7 @@
 """Reader of tables of text: CSV and its relatives."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,17 @@ from isthmus.data.pixels import propose_stretch
 from isthmus.data.readers.arrays import fold_images, image_shape, is_planar
 from isthmus.data.readers.csv_columns import (
     Plan,
-    choose_end,
     explain_no_picture,
     has_header,
     is_count,
     plan_columns,
-    split_cell,
 )
+from isthmus.data.readers.csv_ends import choose_end
+from isthmus.data.readers.csv_loading import Opened, Table, Words, load_table, take_columns
 from isthmus.data.readers.csv_names import PART_VALUES, fold_name
 from isthmus.data.readers.csv_text import (
     SAMPLE_CHARACTERS,
     SAMPLE_LINES,
-    Dialect,
     TableText,
     decode_leftover,
     describe_dialect,
@@ -37,30 +35,6 @@ from isthmus.data.readers.csv_text import (
 from isthmus.data.readers.ranges import HAIR, measure, to_pixels
 from isthmus.data.reading import Findings, Note, Reading, ValueFacts
 from isthmus.errors import SourceError
-
-Table = NDArray[np.float32]
-Converters = dict[int | str, Callable[[str], float]]
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A table of which the first lines are understood.
-
-    Parameters
-    ----------
-    text : TableText
-    dialect : Dialect
-    skip : int
-        Lines with content before the first row.
-    plan : Plan
-    notes : list of Note
-    """
-
-    text: TableText
-    dialect: Dialect
-    skip: int
-    plan: Plan
-    notes: list[Note]
 
 
 def read_csv(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
@@ -79,15 +53,14 @@ def read_csv(path: Path, limit: int | None = None, reading: Reading | None = Non
     """
     reading = reading or Reading()
     opened = _open(path, reading)
-    load = _load_columns if opened.plan.cell is None else _load_cells
-    table, words = load(opened)
+    table, words = load_table(opened)
     plan = opened.plan
     if plan.ends:
         plan = choose_end(plan, table, path)
     labels = _take_labels(opened, plan, table, words)
     if plan.cell is None:
         kept = [i for i, column in enumerate(opened.plan.pixels) if column in plan.pixels]
-        table = _take_columns(table, kept)
+        table = take_columns(table, kept)
     pixels, notes, facts = _to_pixels(table, path, reading)
     sides = image_shape(table.shape[1])
     if sides is None:
@@ -145,107 +118,7 @@ def _first_lines(text: TableText) -> list[str]:
     return lines
 
 
-def _load_columns(opened: Opened) -> tuple[Table, dict[int, list[str]]]:
-    """Load the columns of pixels (N, F) as numbers, and those of labels and parts as words."""
-    plan, dialect = opened.plan, opened.dialect
-    words: dict[int, list[str]] = {i: [] for i in (plan.label, plan.part) if i is not None}
-    # Columns that are not used are still counted, so that a row that lacks one is found.
-    unused = set(range(plan.count)) - set(plan.pixels) - set(words)
-    converters: Converters = {i: lambda cell: 0.0 for i in unused}
-    converters |= {i: _collect(cells) for i, cells in words.items()}
-    lines = opened.text.lines(opened.skip)
-    if dialect.has_decimal_commas:
-        lines = (line.replace(",", ".") for line in lines)
-    table = _load(
-        opened, lines, None if dialect.delimiter == " " else dialect.delimiter, converters
-    )
-    if table.shape[1] != plan.count:
-        raise SourceError(
-            f"{opened.text.path}: line {opened.text.line_number(opened.skip)} has "
-            f"{table.shape[1]:,} values where {plan.count:,} are expected."
-        )
-    return _take_columns(table, plan.pixels), words
-
-
-def _take_columns(table: Table, columns: Sequence[int]) -> Table:
-    """Return some columns; if they are next to each other, without a copy."""
-    first, last = columns[0], columns[-1]
-    if last - first + 1 == len(columns):
-        return table[:, first : last + 1]
-    return table[:, columns]
-
-
-def _collect(cells: list[str]) -> Callable[[str], float]:
-    def keep(cell: str) -> float:
-        cells.append(cell)
-        return 0.0
-
-    return keep
-
-
-def _load_cells(opened: Opened) -> tuple[Table, dict[int, list[str]]]:
-    """Load the pixels (N, F) that are all in one column, and the other columns as words."""
-    plan = opened.plan
-    words: dict[int, list[str]] = {i: [] for i in (plan.label, plan.part) if i is not None}
-
-    def cells() -> Iterator[str]:
-        for i, line in enumerate(opened.text.lines(opened.skip)):
-            row = opened.dialect.split(line)
-            if len(row) != plan.count:
-                raise SourceError(
-                    f"{opened.text.path}: line {opened.text.line_number(i + opened.skip)} has "
-                    f"{len(row):,} values where {plan.count:,} are expected."
-                )
-            for column, kept in words.items():
-                kept.append(row[column])
-            # loadtxt passes over empty lines, and an empty picture is to be found.
-            yield split_cell(row[plan.cell or 0]) or "empty"
-
-    return _load(opened, cells(), None, {}), words
-
-
-def _load(
-    opened: Opened,
-    lines: Iterator[str],
-    delimiter: str | None,
-    converters: Converters,
-) -> Table:
-    try:
-        table: Table = np.loadtxt(
-            lines,
-            np.float32,  # not uint8: stretched values may be larger, and wrong ones are named later
-            delimiter=delimiter,
-            quotechar='"',
-            converters=converters or None,
-            comments=None,  # otherwise a # would hide the rest of its line
-            ndmin=2,
-            encoding=None,
-        )
-        return table
-    except (ValueError, OverflowError, MemoryError) as error:
-        raise SourceError(f"{opened.text.path}: {_explain(str(error), opened)}.") from error
-
-
-def _explain(message: str, opened: Opened) -> str:
-    """Translate an error of `np.loadtxt` and name the line of the file, counted from 1."""
-
-    def line(row: str, first: int) -> int:
-        return opened.text.line_number(int(row) - first + opened.skip)
-
-    if match := re.search(r"columns changed from (\d+) to (\d+) at row (\d+)", message):
-        expected, got = int(match[1]), int(match[2])
-        return f"line {line(match[3], 1)} has {got:,} values where {expected:,} are expected"
-    if match := re.search(r"string '(.*)' to \w+ at row (\d+), column (\d+)", message, re.S):
-        cell = f"line {line(match[2], 0)}, column {match[3]}"
-        if not match[1].strip():
-            return f"{cell}, is empty; every pixel needs a value"
-        return f"{cell}, holds {match[1][:40]!r}, which is not a number"
-    return message.split("\n")[0].rstrip(".")
-
-
-def _take_labels(
-    opened: Opened, plan: Plan, table: Table, words: dict[int, list[str]]
-) -> NDArray[Any] | None:
+def _take_labels(opened: Opened, plan: Plan, table: Table, words: Words) -> NDArray[Any] | None:
     """Return the labels as numbers if all are, and else as words."""
     if plan.label is None:
         return None

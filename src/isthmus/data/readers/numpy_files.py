@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.readers.csv_names import clean_name
 from isthmus.errors import SourceError, first_sentence
 from isthmus.runtime import ignored_warnings
 
@@ -157,10 +158,10 @@ def _open_npz(path: Path) -> ArrayFile:
     headers, members = {}, {}
     with zipfile.ZipFile(path) as archive:
         infos = [member for member in archive.infolist() if not member.is_dir()]
-        others = [one.filename for one in infos if not one.filename.endswith(".npy")]
+        others = [clean_name(one.filename) for one in infos if not one.filename.endswith(".npy")]
         for member in infos:
-            key = member.filename.removesuffix(".npy")
-            if key != member.filename:
+            key = clean_name(member.filename.removesuffix(".npy"))
+            if member.filename.endswith(".npy"):
                 headers[key], members[key] = _describe_member(archive, member), member
 
     def read(key: str) -> NDArray[Any]:
@@ -176,7 +177,7 @@ def _describe_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Heade
             header = _read_header(file)
     except BROKEN_ARRAYS as error:
         said = first_sentence(error) if type(error) is ValueError else "it is damaged"
-        raise ValueError(f"{member.filename}: {said}") from error
+        raise ValueError(f"{clean_name(member.filename)}: {said}") from error
     if not header.is_pickled:
         _require_bytes(header, member.file_size - header.start)
     return header

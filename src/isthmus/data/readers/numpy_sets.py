@@ -185,7 +185,7 @@ def _left_out(file: ArrayFile, roles: Roles) -> list[LeftOut]:
     ]
     left_out = [LeftOut.of("array that is neither samples nor labels", unused)] if unused else []
     if file.others:
-        left_out.append(LeftOut.of("no array of NumPy", list(file.others)))
+        left_out.append(LeftOut.of("member that is no array", list(file.others)))
     if file.surplus:
-        left_out.append(LeftOut.of(f"{file.surplus:,} bytes behind the array", [file.path.name]))
+        left_out.append(LeftOut("bytes behind the array", file.surplus, (file.path.name,)))
     return left_out
