@@ -1,7 +1,6 @@
 """Reader of IDX files, and of folders of them: the format in which MNIST is published."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +8,10 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
 from isthmus.data.readers.arrays import as_samples
-from isthmus.data.readers.idx_files import IdxFile, find_idx_files, is_idx, read_array, stem_of
+from isthmus.data.readers.idx_files import IdxFile, find_idx_files, read_array, stem_of
 from isthmus.data.readers.ranges import join_facts
 from isthmus.data.reading import Findings, Note, Reading
 from isthmus.errors import SourceError, list_names
-
-
-def is_idx_folder(folder: Path) -> bool:
-    """Return whether a folder holds IDX files; the suffix .idx alone is also that of others."""
-    for path in filter(is_idx, folder.iterdir()):
-        with suppress(OSError):
-            if "ubyte" in path.name.lower() or path.suffix.lower() == ".gz":
-                return True
-            with path.open("rb") as file:
-                if file.read(2) == b"\0\0":
-                    return True
-    return False
 
 
 def read_idx_folder(

@@ -4,6 +4,8 @@ import gzip
 import math
 import re
 import zlib
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -67,6 +69,32 @@ def is_idx(path: Path) -> bool:
     return IDX_NAME.search(name) is not None and not name.startswith(".")
 
 
+def is_idx_folder(folder: Path, names: Iterable[str]) -> bool:
+    """Return whether a folder holds IDX files; the suffix .idx alone is also that of others.
+
+    Parameters
+    ----------
+    folder : Path
+    names : iterable of str
+        All its files, with /.
+    """
+    return any(_looks_like_idx(folder / name) for name in names if _is_idx_name(name))
+
+
+def _is_idx_name(name: str) -> bool:
+    """Return whether a file is at the top, or in a folder of its own name, and called IDX."""
+    top, _, rest = name.partition("/")
+    return rest in ("", top) and is_idx(Path(top))
+
+
+def _looks_like_idx(path: Path) -> bool:
+    if "ubyte" in path.name.lower() or path.suffix.lower() == ".gz":
+        return True
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(2) == b"\0\0"
+    return False
+
+
 def find_idx_files(folder: Path) -> tuple[list[IdxFile], list[LeftOut]]:
     """List the IDX files of a folder, each once, by name.
 
@@ -75,7 +103,11 @@ def find_idx_files(folder: Path) -> tuple[list[IdxFile], list[LeftOut]]:
     """
     found: dict[tuple[str, bool], IdxFile] = {}
     copies, others = [], []
-    for path in sorted(folder.iterdir(), key=_copy_order):
+    try:
+        paths = sorted(folder.iterdir(), key=_copy_order)
+    except OSError:  # a file can be read also in a folder that cannot be listed
+        paths = []
+    for path in paths:
         inner = path / path.name
         file = path if path.is_file() else inner if inner.is_file() else None
         if file is None or not is_idx(path):
