@@ -185,9 +185,9 @@ def is_planar(rows: NDArray[Any], sides: tuple[int, int, int], reading: Reading)
     some = rows[:: max(1, len(rows) // 100)].astype(np.float32)
     planes = some.reshape(-1, channels, height, width)
     pixels = some.reshape(-1, height, width, channels)
-    return float(np.abs(np.diff(planes, axis=2)).mean()) <= float(
-        np.abs(np.diff(pixels, axis=1)).mean()
-    )
+    steps = [np.abs(np.diff(planes, axis=axis)).mean() for axis in (2, 3)]
+    others = [np.abs(np.diff(pixels, axis=axis)).mean() for axis in (1, 2)]
+    return float(sum(steps)) <= float(sum(others))
 
 
 def _signals_note(array: NDArray[Any], key: str, sides: tuple[int, int, int] | None) -> Note:

@@ -124,7 +124,7 @@ def _take_labels(opened: Opened, plan: Plan, table: Table, words: Words) -> NDAr
         return None
     if plan.label not in words:
         return table[:, opened.plan.pixels.index(plan.label)]
-    cells = [cell.strip().strip('"').strip() for cell in words[plan.label]]
+    cells = [cell.strip() for cell in words[plan.label]]
     if any(map(is_leftover, cells)):
         cells = [decode_leftover(cell) if is_leftover(cell) else cell for cell in cells]
         text = "its words are not UTF-8 and are taken for Windows-1252"
