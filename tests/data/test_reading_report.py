@@ -134,7 +134,8 @@ def test_a_single_picture_is_checked_with_its_file(tmp_path: Path) -> None:
     assert stack is not None
     assert "which has 3" in text_of(stack, "pages")
     assert check_data(tmp_path / "stack.tif").to_json() == stack.to_json()
-    assert check_data(tmp_path / "stack.tif", reading=Reading(pages="all")).count == 3
+    report = check_data(tmp_path / "stack.tif", reading=Reading(pages="all"))
+    assert (report.count, report.suffixes) == (3, {".tif": 3})
 
 
 def test_names_stay_in_their_lines(tmp_path: Path) -> None:

@@ -155,12 +155,12 @@ def check_unseen(known: Known) -> Iterator[Note]:
     counts = np.bincount(labels[(splits == 0) & (labels >= 0)], minlength=len(known.class_counts))
     unseen = np.flatnonzero((counts == 0) & (known.class_counts > 0))
     if len(unseen):
-        name = known.items.class_names[int(unseen[0])]
+        name, is_folder = known.items.class_names[int(unseen[0])], "/" in known.items.names[0]
         yield _warn(
             "unseen-class",
             f"{_count(len(unseen), 'class has', 'classes have')} no sample in the training split, "
             f"such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
-            "--parts none draws other splits",
+            "--parts none --classes-from parent draws other splits" if is_folder else "",
         )
 
 

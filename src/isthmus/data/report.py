@@ -217,7 +217,7 @@ class ReadingReport(Displayed):
     def _values(self) -> str:
         if self.low is None or self.high is None:
             return ""
-        text = f"{self.low:,g} to {self.high:,g}"
+        text = f"{self.low:,g} to {self.high:,g}" if self.low < self.high else f"all {self.low:,g}"
         if self.values is None:
             return text
         shape = " × ".join(f"{side:,}" for side in self.values.shape)

@@ -6,6 +6,7 @@ of each. So a set may exceed the memory.
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from isthmus.data.reading import Findings, PictureFacts
 from isthmus.data.report import ReadingReport, count_values, leave_out_broken
 from isthmus.data.samples import SPLITS, Origin, Samples
 
+PAGE = re.compile(r"#\d+$")  # in the name of a sample, behind that of its file
 SAMPLED_BYTES = 256  # of a sample, in its quick checksum
 BLOCK_BYTES = 2**22  # of samples in memory that are looked at together
 # Odd, so that no bit is lost; any others would do.
@@ -247,7 +249,8 @@ def find_duplicates(
 
 
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower() or "no suffix"  # noqa: PTH122 - a Path takes longer
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path takes longer
+    return PAGE.sub("", suffix) or "no suffix"
 
 
 def _folder(name: str) -> str:
