@@ -1,5 +1,6 @@
 """`CHECKS`: what may be wrong with a source as a whole, each a function from what is known."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,16 +73,14 @@ class Known:
     @property
     def low(self) -> float | None:
         """The smallest value of all."""
-        if self.values is not None:
-            return self.values.low
-        return float(self.lows.min()) if len(self.lows) else None
+        values = self.lows if self.values is None else [self.values.low]
+        return _finite(np.min(values, initial=math.inf))
 
     @property
     def high(self) -> float | None:
         """The largest value of all."""
-        if self.values is not None:
-            return self.values.high
-        return float(self.highs.max()) if len(self.highs) else None
+        values = self.highs if self.values is None else [self.values.high]
+        return _finite(np.max(values, initial=-math.inf))
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
@@ -294,6 +293,10 @@ def _parts_option(names: Sequence[str]) -> str:
         if name.lower().startswith(start)
     ]
     return f"--parts {','.join(parts)}, or " if parts else ""
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _top(known: Known) -> float:

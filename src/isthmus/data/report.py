@@ -1,5 +1,6 @@
 """`ReadingReport`: what was read from a source, and how, for people and for programs."""
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -167,7 +168,7 @@ class ReadingReport(Displayed):
         lines += [describe_note(note) for note in notes[: len(notes) - hidden]]
         if hidden or len(others) > 3:
             more = f"{hidden} more" if hidden else "more was left out"
-            lines[len(lines) :] = [f"{more}; isthmus data check {self.source} shows all"]
+            lines.append(f"{more}; isthmus data check {shlex.quote(self.source)} shows all")
         return [printable(line) for line in lines[:MAX_LINES]]
 
     def _by_importance(self) -> list[Note]:

@@ -78,9 +78,8 @@ class Survey:
         self.kinds: Counter[str] = Counter()
         self.turned = 0
         self.mask_values = np.zeros(256, np.bool_)
-        self._columns: list[
-            NDArray[np.float64]
-        ] = []  # height, width, low, high, pages; 0 if unknown
+        # Height, width, low, high and pages, 0 if unknown.
+        self._columns: list[NDArray[np.float64]] = []
         self._checksums: list[NDArray[np.uint64]] = []
 
     def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
@@ -97,6 +96,8 @@ class Survey:
 
     def add(self, values: NDArray[Any]) -> None:
         """Collect what samples (n, H, W, C) or (n, L, C) hold of whose files nothing is known."""
+        if not values.size:  # refused once it is clear that all are empty
+            return
         rows = values.reshape(len(values), -1)
         columns = np.zeros((len(values), 5))
         columns[:, 2], columns[:, 3] = rows.min(axis=1), rows.max(axis=1)
