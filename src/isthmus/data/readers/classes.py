@@ -48,6 +48,7 @@ class Plan:
         self.left_out: dict[str, str] = {}  # reasons
         self.splits: dict[str, int] = {}
         self.classes: dict[str, str] = {}
+        self.parts: list[str] = []  # folders that are splits
         self.wrapper = ""  # what all folders lie in
         # What of a folder's path is not understood yet.
         self.rests: dict[str, Folder] = {
@@ -59,7 +60,9 @@ class Plan:
     def layout(self) -> str:
         """How the folders are laid out, for people."""
         kind = "folders of classes" if self.classes else "pictures without classes"
-        parts = "splits of " if self.splits else ""
+        if self.reading.classes_from == "name":
+            kind = "pictures whose names begin with their class"
+        parts = f"splits ({list_names(self.parts, most=6)}) of " if self.splits else ""
         return f"{parts}{kind}" + (f" in {self.wrapper}/" if self.wrapper else "")
 
     def class_folder(self, folder: str) -> str:
@@ -121,6 +124,7 @@ class Plan:
     # Splits
 
     def _take_given_parts(self, parts: dict[str, int]) -> None:
+        self.parts = sorted(parts)
         for name, split in parts.items():
             inside = [f for f in self.rests if f == name or f.startswith(f"{name}/")]
             if not inside:
@@ -142,6 +146,7 @@ class Plan:
         below = self._below()
         parts = find_parts([name for name in below if name])
         if has_training(parts):
+            self.parts = sorted(parts)
             self._leave_others_out(below, parts)
             for name, split in parts.items():
                 for folder in below[name]:
@@ -156,8 +161,8 @@ class Plan:
 
     def _leave_others_out(self, below: dict[str, list[str]], parts: dict[str, int]) -> None:
         """Leave out what lies next to splits: masks by their name, all else with a warning."""
-        for name in below.keys() - parts.keys():
-            if is_mask_folder(name, has_images=True):
+        for name in sorted(below.keys() - parts.keys()):
+            if self.reading.layout != "folders" and is_mask_folder(name, has_images=True):
                 self._leave_out_masks(name, below[name])
         others = {name: folders for name, folders in below.items()
                   if name not in parts and folders[0] in self.rests}  # fmt: skip
@@ -204,6 +209,7 @@ class Plan:
         masks = {name for name in seconds if is_mask_folder(name, has_images=True)}
         if not has_training(parts) or seconds - parts.keys() - masks:
             return
+        self.parts = sorted(parts)
         for name in sorted(masks):
             inside = [folder for folder, rest in self.rests.items() if rest[1] == name]
             self._leave_out_masks(name, inside)
@@ -231,7 +237,9 @@ class Plan:
             "masks-left-out",
             f"{count:,} pictures in {name}/ are taken for masks that do not belong to all "
             "pictures, and left out",
-            "--layout folders takes it for a class",
+            "--parts none --layout folders takes all folders for classes"
+            if self.parts
+            else "--layout folders takes it for a class",
             "guess",
         )
 
