@@ -118,8 +118,12 @@ def load_with(
     limit: int | None = None,
     reading: Reading | None = None,
     track: Track = untracked,
+    decode: Callable[..., Samples] = open_or_decode,
 ) -> Samples:
-    """Load a source with a given `Preprocessing`, such as a trained model's; see `load`."""
+    """Load a source with a given `Preprocessing`, such as a trained model's; see `load`.
+
+    `decode` is called as `open_or_decode` is, once it is clear what to decode.
+    """
     if limit is not None and limit < 1:
         raise OptionError(f"limit must be at least 1, not {limit}.")
     reading = None if reading == Reading() else reading
@@ -154,7 +158,7 @@ def load_with(
     origin = resolve_stretch(origin, files, partial(read_as, origin))
     if dataset is None and is_picture(location) and (reading is None or reading.pages != "all"):
         return _load_picture(location, origin)
-    return open_or_decode(
+    return decode(
         origin,
         files,
         lambda: _add_stretch(read_as(origin), origin),
