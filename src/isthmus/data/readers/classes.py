@@ -169,12 +169,12 @@ class Plan:
         if not others:
             return
         count, total = self._count(f for fs in others.values() for f in fs), self._count(self.rests)
-        listed = list_names([f"{name}/" if name else "the top" for name in sorted(others)])
+        listed = list_names([f"in {name}/" if name else "at the top" for name in sorted(others)])
         named = ",".join(f"{PART_LABELS[split]}={name}" for name, split in parts.items())
         if count > total / 2:
             raise SourceError(
                 f"{self.path} has the splits {list_names(sorted(parts))} but {count:,} of its "
-                f"{total:,} pictures are in {listed}; --parts {named} leaves these out, --parts "
+                f"{total:,} pictures are {listed}; --parts {named} leaves these out, --parts "
                 "none takes all folders for classes."
             )
         for name, folders in others.items():
@@ -182,8 +182,7 @@ class Plan:
             self._leave_out(folders, f"{where}, next to splits")
         self._note(
             "next-to-splits",
-            f"{count:,} pictures in {listed} are left out, as they are next to the splits "
-            f"{list_names(sorted(parts))}",
+            f"{_pictures(count)} {listed} left out, next to the splits {list_names(sorted(parts))}",
             "--parts none takes all folders for classes",
         )
 
@@ -196,8 +195,8 @@ class Plan:
         if len(below) > 1 or split_of(next(iter(below))) != 0:
             self._note(
                 "no-training-split",
-                f"{list_names([f'{name}/' for name in sorted(below)])} are called as splits but "
-                "none is to train on, so they are read as one",
+                f"{list_names([f'{name}/' for name in sorted(below)])} called as splits, without "
+                "one to train on, so read as one whole",
                 "--parts none takes them for classes",
                 "guess",
             )
@@ -235,8 +234,8 @@ class Plan:
         self._leave_out(folders, f"in {name}/, whose name says that it holds masks")
         self._note(
             "masks-left-out",
-            f"{count:,} pictures in {name}/ are taken for masks that do not belong to all "
-            "pictures, and left out",
+            f"{_pictures(count)} in {name}/ left out, as the name says that they are masks, and "
+            "not every picture has one",
             "--parts none --layout folders takes all folders for classes"
             if self.parts
             else "--layout folders takes it for a class",
@@ -279,8 +278,8 @@ class Plan:
                 return
             self._note(
                 "no-classes-in-split",
-                f"{self.counts[folder]:,} pictures in {folder}/ are left out, as they are in no "
-                "folder of a class while those of other splits are",
+                f"{_pictures(self.counts[folder])} in {folder}/ left out, in no folder of a class, "
+                "unlike those of other splits",
                 "--classes-from none reads all, without classes",
             )
             self._leave_out([folder], f"in {folder}/, without classes")
@@ -288,21 +287,25 @@ class Plan:
     def _leave_out_strays(self, strays: Sequence[str], inside: Sequence[str]) -> bool:
         """Leave out pictures next to class folders, if they are few; return whether they are."""
         few, many = self._count(strays), self._count(inside)
-        where = list_names(sorted(f"{folder}/" if folder else "the top" for folder in strays))
+        where = list_names(sorted(f"in {folder}/" if folder else "at the top" for folder in strays))
         if few <= MAX_STRAY_SHARE * (few + many) or self.reading.classes_from:
             self._note(
                 "next-to-classes",
-                f"{few:,} pictures in no class folder, at {where}, are left out",
+                f"{_pictures(few)} left out, in no class folder but {where}",
                 "--classes-from none reads all, without classes",
             )
             self._leave_out(strays, "next to class folders")
             return True
         self._note(
             "no-classes",
-            f"no picture has a class, as {few:,} of {few + many:,} are in no folder: at {where}",
+            f"no picture has a class, as {few:,} of {few + many:,} are in no class folder, {where}",
             "--classes-from folder leaves them out",
         )
         return False
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 def name_class(name: str) -> str:
