@@ -23,6 +23,7 @@ from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pages import expand_pages
+from isthmus.data.pixels import format_stretch
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.folders import Listing, list_files, special_kind
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
@@ -37,8 +38,8 @@ from isthmus.data.readers.tables import (
 )
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
-from isthmus.data.stretch import format_stretch, note_stretch, resolve_stretch, stretch_of_array
-from isthmus.errors import OptionError, SourceError, first_sentence, suggest
+from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
+from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
 Reader = Callable[[Path, int | None, Reading | None], Manifest]
@@ -147,24 +148,31 @@ def load_with(
     listing = list_files(location) if not needs_no_file and location.is_dir() else None
     files = [] if needs_no_file else _list_identities(location, listing)
     read = _choose_reader(dataset, location, listing)
-
-    def read_as(origin: Origin) -> Manifest:
-        told = _tell_reader(origin)
-        if told is not None and told.pages == "all":
-            return expand_pages(lambda: read(location, limit, told), limit)
-        return read(location, limit, told)
-
     origin = Origin(name, preprocessing, limit, reading)
-    origin = resolve_stretch(origin, files, partial(read_as, origin))
+    origin = resolve_stretch(origin, files, partial(read_manifest, origin, location, read))
     if dataset is None and is_picture(location) and (reading is None or reading.pages != "all"):
         return _load_picture(location, origin)
     return decode(
         origin,
         files,
-        lambda: _add_stretch(read_as(origin), origin),
+        partial(read_manifest, origin, location, read),
         allows_flip=dataset is not None and dataset.allows_flip,
         track=track,
     )
+
+
+def read_manifest(origin: Origin, location: Path, read: Reader) -> Manifest:
+    """Return what a source holds, as its origin says that it is read."""
+    told = _tell_reader(origin)
+    if told is not None and told.pages == "all":
+        manifest = expand_pages(partial(read, location, origin.limit, told), origin.limit)
+    else:
+        manifest = read(location, origin.limit, told)
+    stretch = origin.preprocessing.stretch
+    if stretch is None or origin.reading is None or origin.reading.stretch != "auto":
+        return manifest
+    # The user left open which values; now they are known.
+    return replace(manifest, findings=manifest.findings.add([note_stretch(stretch)]))
 
 
 def load_pictures(paths: Sequence[str | Path], preprocessing: Preprocessing) -> Samples:
@@ -263,6 +271,7 @@ def is_picture(path: Path) -> bool:
 
 def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
     """Return the row of a named set, the name of a source, and the path of its files."""
+    require_name("the source", source, SourceError)
     dataset = DATASETS.get(str(source))
     if dataset is not None:
         return dataset, dataset.name, dataset.locate()
@@ -338,14 +347,6 @@ def _tell_reader(origin: Origin) -> Reading | None:
     if preprocessing.bands is not None:
         told = replace(told, channels=format_bands(preprocessing.bands))
     return None if told == Reading() else told
-
-
-def _add_stretch(manifest: Manifest, origin: Origin) -> Manifest:
-    """Say which values were taken, where the user left that open."""
-    stretch, reading = origin.preprocessing.stretch, origin.reading
-    if stretch is None or reading is None or reading.stretch != "auto":
-        return manifest
-    return replace(manifest, findings=manifest.findings.add([note_stretch(stretch)]))
 
 
 def _load_picture(path: Path, origin: Origin) -> Samples:
