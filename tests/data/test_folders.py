@@ -179,5 +179,5 @@ def test_names_may_be_any_bytes(tmp_path: Path) -> None:
     assert sorted(samples.names) == sorted(f"{folder.name}/{name}" for name in names)
     again = load(tmp_path)  # from the cache
     assert list(again.names) == list(samples.names)
-    assert again.class_names == ()
+    assert again.class_names == samples.class_names == (folder.name,)
     assert len(load(folder)) == 3
