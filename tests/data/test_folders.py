@@ -21,8 +21,9 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs links and
 
 
 @pytest.fixture
-def readable() -> Iterator[Path]:
+def readable(photos: Path) -> Iterator[Path]:
     """Give a folder of a user who is not root, as root may read everything."""
+    load(photos)  # whoever is not root may also not import what is needed for it
     folder = Path(tempfile.mkdtemp())
     nobody = 65534
     if not hasattr(os, "geteuid"):
