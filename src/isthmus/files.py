@@ -7,7 +7,7 @@ import os
 import pickle
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -99,10 +99,16 @@ def require_writable_place(path: Path) -> None:
         raise IsthmusError(f"{path} cannot be written: you may not write to {above}.")
 
 
-def suggest_path(path: str | Path) -> str:
+def suggest_path(path: str | Path, fits: Callable[[Path], bool] | None = None) -> str:
     """Return "; the nearest is …" for a path that does not exist, or "" without a similar name.
 
     Only the folder that the path names is looked at.
+
+    Parameters
+    ----------
+    path : path
+    fits : callable, optional
+        Which paths to suggest, such as `training.store.is_run`; by default all.
     """
     path = Path(path)
     try:
@@ -110,7 +116,10 @@ def suggest_path(path: str | Path) -> str:
             names = [entry.name for entry in islice(entries, MAX_COMPARED + 1)]
     except OSError:  # there is no such folder either
         return ""
-    near = find_nearest(path.name, [name for name in names if not name.startswith(".")])
+    names = [name for name in names if not name.startswith(".")]
+    if fits is not None:
+        names = [name for name in names if fits(path.with_name(name))]
+    near = find_nearest(path.name, names)
     return f"; the nearest is {path.with_name(near)}" if near else ""
 
 

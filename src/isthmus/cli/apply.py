@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli.app import Json, Limit, ModelPath, OwnSource, Source, app
+from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_reading
@@ -72,6 +72,7 @@ def encode(
     ] = Path("codes.npy"),
     layer: Layer = "code",
     limit: Limit = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Write the codes of samples, or the features of any layer, to a file.
@@ -80,7 +81,7 @@ def encode(
     """
     from isthmus.reports.outputs import write_codes
 
-    session, source = open_session(run, source, encoder)
+    session, source = open_session(run, source, encoder, data)
     result = write_codes(session, source, out, layer=layer, limit=limit, track=track)
     print_result(result, f"{out}: {result['n']:,} × {result['size']:,}, {layer}", as_json)
 
@@ -112,6 +113,7 @@ def map_command(
     layer: Layer = "code",
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     limit: Limit = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Draw a map: samples in two dimensions by their codes, with measures of its quality.
@@ -121,7 +123,7 @@ def map_command(
     from isthmus.reports.outputs import write_map
     from isthmus.reports.pictures import describe_quality
 
-    session, source = open_session(run, source, encoder)
+    session, source = open_session(run, source, encoder, data)
     result = write_map(
         session,
         source,
@@ -165,6 +167,7 @@ def index(
         ),
     ] = False,
     limit: Limit = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Index the codes of samples, to search among them.
@@ -173,11 +176,11 @@ def index(
     """
     from isthmus.reports.outputs import write_index
 
-    session, source = open_session(run, source, encoder)
+    session, source = open_session(run, source, encoder, data)
     folder = session.folder / "index"
     if check:
         if source or metric or layer or add or remove or limit:
-            raise OptionError("--check only looks at the index; give no other option.")
+            raise OptionError("--check only looks at the index; give no other option but --data.")
         _print_check(session, folder, as_json)
         return
     result = write_index(
@@ -207,11 +210,15 @@ def search(
         str | None,
         typer.Argument(help="An image file, or the name of an indexed sample.", show_default=False),
     ] = None,
-    k: Annotated[int, typer.Option("--k", help="Number of results.")] = 5,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", help="Number of results; by default 5, or all others if fewer."),
+    ] = None,
     label: Label = None,
     out: Annotated[
         Path | None, typer.Option(help="A picture of the results to write (PNG); by default none.")
     ] = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Find the samples of the index whose codes are nearest to that of a query.
@@ -220,7 +227,7 @@ def search(
     """
     from isthmus.reports.outputs import write_search
 
-    session, query = open_session(run, query, encoder)
+    session, query = open_session(run, query, encoder, data)
     if query is None:
         raise OptionError("there is nothing to search for; give an image file after the run.")
     rows = write_search(session, query, out, k=k, label=label)
@@ -261,6 +268,7 @@ def morph(
     out: Annotated[
         Path, typer.Option(help="The strip (.png) or animation (.gif) to write.")
     ] = Path("strip.png"),
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Morph one image into another by interpolating between their codes.
@@ -271,7 +279,7 @@ def morph(
     from isthmus.session import Session
 
     result = write_morph(
-        Session(run, track=track),
+        Session(run, data=data, track=track),
         images,
         out,
         steps=steps,
@@ -329,7 +337,7 @@ def _print_check(session: "Session", folder: Path, as_json: bool) -> None:
     """Print whether an index still belongs to its model and sources."""
     from isthmus.latent.indexing import check_index
 
-    reason = check_index(folder, session.model, track)
+    reason = check_index(folder, session.model, track, session.load_origin)
     text = f"The index at {folder} matches its model and its sources."
     if reason:
         text = f"The index at {folder} {reason}; build it again with isthmus index."

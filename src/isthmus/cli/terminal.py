@@ -117,7 +117,12 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
                 break
     if is_stopped:
         training.close()
-        say(f"Stopped; isthmus resume {out} continues from the last whole epoch.")
+        from isthmus.training.store import is_run
+
+        if is_run(out):
+            say(f"Stopped; isthmus resume {out} continues from the last whole epoch.")
+        else:
+            say("Stopped before there was a run; nothing was written.")
         sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
     return last
 

@@ -16,8 +16,8 @@ MIN_FILLED = 0.25  # share of a scale that values fill, or pictures are dark or 
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
 MIN_VALUE_CLASSES = 30  # so many numbers from 0 to 255 as classes may be pixels
 MAX_PER_VALUE = 8  # samples of such a class, in the middle
+MORE_BANDS = re.compile(r"and (\d+) more$")  # what `isthmus.data.scales` calls bands without a use
 BITS = re.compile(r"(\d+)-bit")
-BANDS = re.compile(r"of (\d+) bands")
 # Folders that are parts of a data set, not classes: train, test1, training_set, images, …
 PART = re.compile(
     r"(train|training|val|valid|validation|dev|test|testing|eval)"
@@ -237,16 +237,17 @@ def check_pages(known: Known) -> Iterator[Note]:
 
 
 def check_bands(known: Known) -> Iterator[Note]:
-    """Find files with more bands than are read."""
-    kinds = [kind for kind in known.kinds if (found := BANDS.search(kind)) and int(found[1]) > 3]
-    if kinds and known.reading.channels is None:
-        files = sum(known.kinds[kind] for kind in kinds)
-        yield Note(
-            "guess",
-            "bands",
-            f"only the first bands of {_count(files, 'file', 'files')} are read ({kinds[0]})",
-            "--channels 4,3,2",
-        )
+    """Find pictures of more bands than are used."""
+    for kind, count in known.kinds.items():
+        if found := MORE_BANDS.search(kind):
+            bands = int(found[1])
+            yield Note(
+                "guess",
+                "bands",
+                f"{_count(bands, 'band is', 'bands are')} not used of "
+                f"{_count(count, 'file', 'files')} ({kind})",
+                "--channels 4,3,2",
+            )
 
 
 CHECKS: tuple[Check, ...] = (

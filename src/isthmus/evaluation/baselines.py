@@ -114,7 +114,8 @@ def fit_pca(pixels: Array, components: int) -> Any:
         and components < len(pixels)
     ):
         solver = "arpack"
-    if len(pixels) <= size <= MAX_EXACT_PCA:
+    is_constant = bool((pixels == pixels[0]).all())
+    if len(pixels) <= size <= MAX_EXACT_PCA or is_constant:  # where Lanczos' method has no start
         solver = "full"  # it decomposes the matrix of the samples, which is the smaller one
     with ignored_warnings:  # that one sample, or equal ones, have no variance to explain
         return PCA(components, svd_solver=solver, random_state=0).fit(pixels)

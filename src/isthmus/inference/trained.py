@@ -17,7 +17,7 @@ from torch import Tensor
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
-from isthmus.errors import ModelError, OptionError, describe_unknown
+from isthmus.errors import ModelError, OptionError, describe_unknown, require_name
 from isthmus.files import (
     fingerprint,
     from_json,
@@ -93,9 +93,10 @@ class TrainedModel(Model):
         ModelError
             If there is no model, or it cannot be read.
         """
+        require_name("the run folder", path, ModelError)
         path = Path(path)
         if not path.exists():
-            near = suggest_path(path)
+            near = suggest_path(path, _is_model)
             raise ModelError(f"there is no run folder and no file of weights called {path}{near}.")
         file = path / MODEL_FILE if path.is_dir() else path
         if not file.exists():
@@ -361,6 +362,11 @@ class TrainedModel(Model):
     @property
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether a path is that of a run folder or of a file of weights."""
+    return path.suffix == WEIGHTS_SUFFIX or (path / MODEL_FILE).is_file()
 
 
 def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:

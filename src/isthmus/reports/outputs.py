@@ -206,7 +206,15 @@ def write_index(
     only_removes = remove and source is None
     samples = None if only_removes else _read(session, source, limit)
     if changes:
-        index = update_index(folder, session.model, say, add=samples, remove=remove, track=track)
+        index = update_index(
+            folder,
+            session.model,
+            say,
+            add=samples,
+            remove=remove,
+            load=session.load_origin,
+            track=track,
+        )
     else:
         assert samples is not None
         index = build_index(
@@ -227,7 +235,12 @@ def write_index(
 
 
 def write_search(
-    session: Session, query: str, out: Path | None = None, *, k: int = 5, label: str | None = None
+    session: Session,
+    query: str,
+    out: Path | None = None,
+    *,
+    k: int | None = None,
+    label: str | None = None,
 ) -> list[dict[str, Any]]:
     """Find the samples of the index whose codes are nearest to that of a query, and draw them.
 
@@ -238,7 +251,8 @@ def write_search(
         The path of an image, or the name of a sample in the index.
     out : Path, optional
         The PNG file; by default nothing is drawn.
-    k : int
+    k : int, optional
+        By default 5, or all others if they are fewer.
     label : str, optional
         Search only samples of this class.
 

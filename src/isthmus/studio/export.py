@@ -44,6 +44,7 @@ def write_studio(
     limit: int | None = None,
     methods: Sequence[str] = (),
     encoder: "Model | None" = None,
+    data: str | Path | None = None,
     track: Track = untracked,
     say: Any = lambda text: None,
 ) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def write_studio(
         A run folder, a run, the file of a model (.safetensors or .onnx), or a model.
     out : path
         A file that ends in .html, which opens from a disk, or a folder.
-    source, split, limit, methods, encoder, track, say
+    source, split, limit, methods, encoder, data, track, say
         See `serve_studio`.
 
     Returns
@@ -77,7 +78,7 @@ def write_studio(
     is_file = out.suffix.lower() in PAGE_SUFFIXES
     (_require_page if is_file else _require_folder)(out)  # before anything is computed
     if not isinstance(run, Session):
-        run = Session(run, encoder=encoder, track=track, say=say)
+        run = Session(run, data=data, encoder=encoder, track=track, say=say)
     chosen: dict[str, Any] = {"split": split, "limit": limit, "methods": tuple(methods)}
     content = Content(run, source, **chosen, track=track, say=say)
     content.finish()
