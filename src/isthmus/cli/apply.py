@@ -8,8 +8,10 @@ import typer
 from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
+from isthmus.cli.sources import say_reading
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
+from isthmus.text import printable
 
 if TYPE_CHECKING:
     from isthmus.session import Session
@@ -46,7 +48,7 @@ def denoise(
     if done.resized:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
     for name, reason in done.skipped[:5]:  # --json has all of them
-        text += f"\nskipped {name}: {reason}"
+        text += "\n" + printable(f"skipped {name}: {reason}")
     content = {
         "out": str(out),
         "denoised": done.count,
@@ -233,7 +235,8 @@ def search(
         print_json(rows)
         return
     for row in rows:
-        print_text(f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip())
+        found = f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}"
+        print_text(printable(found.rstrip()))
     if out is not None:
         say(f"{out}")
 
@@ -307,7 +310,6 @@ def predict(
     """
     from isthmus.inference.load import load_model
     from isthmus.reports.outputs import write_predictions
-    from isthmus.reports.source_outputs import describe_samples
     from isthmus.viz.canvas import require_png
 
     model = load_model(run)
@@ -317,7 +319,7 @@ def predict(
     read = [model.read(source, limit=limit, track=track) for source in sources]
     for samples in read:
         if samples.skipped:
-            say(describe_samples(samples))
+            say_reading(samples)
     rows = write_predictions(model, read, out)
     if as_json:
         print_json(rows)
@@ -325,7 +327,8 @@ def predict(
     for row in rows:
         likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
         # In parentheses: of a class "9", "9 4.8%" would be hard to read.
-        print_text(f"{row['name']}: {', '.join(f'{name} ({share:.1%})' for name, share in likely)}")
+        shares = ", ".join(f"{name} ({share:.1%})" for name, share in likely)
+        print_text(printable(f"{row['name']}: {shares}"))
     if out is not None:
         say(f"{out}")
 

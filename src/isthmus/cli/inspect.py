@@ -20,8 +20,9 @@ from isthmus.cli.app import (
 from isthmus.cli.completion import complete_model_or_run, complete_run
 from isthmus.cli.encoders import EncoderOptions
 from isthmus.cli.options import expand_options
+from isthmus.cli.sources import say_reading
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
-from isthmus.cli.terminal import out_console, print_json, print_result, print_text, say, track
+from isthmus.cli.terminal import out_console, print_json, print_result, print_text, track
 
 Plain = Annotated[
     Path | None,
@@ -51,14 +52,13 @@ def evaluate(
 
     Example: isthmus evaluate runs/mine --json
     """
-    from isthmus.reports.source_outputs import describe_samples
     from isthmus.session import Session
     from isthmus.training.run import Run
 
     session = Session(Run.open(run, data=data), track=track)
     samples = session.read(source, limit) if source else None
     if samples is not None and samples.skipped:
-        say(describe_samples(samples))
+        say_reading(samples)
     other = Run.open(plain) if plain else None
     result = session.evaluate(samples, plain=other, encoder=encoder.load())
     if as_json:
@@ -211,10 +211,13 @@ def activations(
 
     Example: isthmus activations runs/mine image.jpg --out layers.png
     """
+    from isthmus.places import require_apart
     from isthmus.reports.pictures import activations as draw
     from isthmus.session import Session
-    from isthmus.viz.canvas import write_png
+    from isthmus.viz.canvas import require_png, write_png
 
+    require_png(out)  # before anything is read
+    require_apart(out, image)
     session = Session(run, track=track)
     samples = session.read_one(image)
     write_png(out, draw(session, samples.values[0], samples.names[0]))

@@ -26,7 +26,7 @@ from isthmus.files import (
     to_json,
     write_bytes,
 )
-from isthmus.inference.contract import MODEL_FILE
+from isthmus.inference.contract import MODEL_FILE, is_weights_file
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Autoencoder, Network, channels_last
@@ -34,6 +34,7 @@ from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
 from isthmus.models.tasks import Task
+from isthmus.places import require_regular
 from isthmus.runtime import configure_process
 
 WEIGHTS_SUFFIX = ".safetensors"
@@ -136,8 +137,20 @@ class TrainedModel(Model):
         return cls(config, preprocessing, channels_last(module).to(device).eval(), precision)
 
     def save(self, path: str | Path) -> None:
-        """Write `to_bytes` to a .safetensors file, whole or not at all."""
-        write_bytes(Path(path), self.to_bytes())
+        """Write `to_bytes` to a .safetensors file, whole or not at all.
+
+        Raises
+        ------
+        OptionError
+            If there is a file that holds no weights of Isthmus, which is left alone.
+        """
+        path = Path(path)
+        require_regular(path)
+        if path.exists() and not is_weights_file(path):
+            raise OptionError(
+                f"{path} exists and holds no weights of Isthmus; choose another name."
+            )
+        write_bytes(path, self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return config, preprocessing and weights as the content of a .safetensors file."""

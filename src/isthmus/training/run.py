@@ -39,6 +39,7 @@ from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import with_fixed_noise
 from isthmus.data.load import load_origin, locate_source
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.display import Displayed
@@ -47,6 +48,7 @@ from isthmus.files import from_json, reporting_damage, suggest_path, to_json
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig
+from isthmus.text import to_utf8
 from isthmus.training.config import TrainingConfig
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
@@ -73,8 +75,9 @@ class Record:
     origin : Origin
         What the data was loaded from, and how.
     data : dict
-        The data's fingerprint, description and number of samples in each split, the fingerprint
-        of a denoiser's noise, and that of the model that was trained further.
+        The data's fingerprint, description and number of samples in each split, what was read
+        (see `ReadingReport`), the fingerprint of a denoiser's noise, and that of the model that was
+        trained further.
     environment : dict
         When, with which versions and on which machine.
     """
@@ -86,10 +89,16 @@ class Record:
     data: dict[str, Any]
     environment: dict[str, Any]
 
+    @property
+    def reading(self) -> ReadingReport | None:
+        """What was read; None for a run of an older version."""
+        content = self.data.get("reading")
+        return None if content is None else ReadingReport.from_json(content)
+
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
         content = {"format": FORMAT, **to_json(self)}
-        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+        return to_utf8(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True)
@@ -402,7 +411,8 @@ def summarize_training(run: Run) -> dict[str, Any]:
     -------
     dict
         `run`, its name; `epochs` and `seconds` of training; `best`, with the `epoch` that the best
-        weights are from and all that was measured on the validation split then.
+        weights are from and all that was measured on the validation split then; `reading`, what
+        was read (see `ReadingReport`), None for runs of older versions.
     """
     history = run.history()
     best = best_epoch(history)
@@ -412,6 +422,7 @@ def summarize_training(run: Run) -> dict[str, Any]:
         "epochs": history[-1]["epoch"],
         "seconds": history[-1]["seconds"],
         "best": {"epoch": best["epoch"], **metrics},
+        "reading": run.record.data.get("reading"),
     }
 
 

@@ -15,6 +15,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
+from isthmus.data.survey import report_of
 from isthmus.errors import ModelError, OptionError, RunError, require_name
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig, configure
@@ -452,6 +453,7 @@ def _describe_data(
         "validation": len(split.validation),
         "test": len(split.test),
         "skipped": [list(pair) for pair in samples.skipped],
+        "reading": report_of(samples).to_json(),
     }
     if config.corruption is not None:
         description["noise"] = {
