@@ -9,7 +9,7 @@ import numpy as np
 from isthmus.data.decode import Block, format_size, reject_too_many
 from isthmus.data.manifest import Manifest
 from isthmus.data.samples import VOID
-from isthmus.errors import SourceError
+from isthmus.errors import SizesDifferError, SourceError
 
 COLOR_BLOCK_BYTES = 1 << 20  # gray values that become color at a time
 
@@ -98,7 +98,7 @@ class SampleWriter:
             if self.masks is not None:
                 self._write_header(self.masks, 0)  # the count is known at the end only
         if shape[:2] != self.shape[:2]:
-            raise SourceError(
+            raise SizesDifferError(
                 f"the pictures of {self.source} differ in size: {self._first_name} is "
                 f"{format_size(self.shape)} but {self._name(block)} is {format_size(shape)}; "
                 "give a size to resize all of them to."

@@ -8,6 +8,7 @@ from isthmus.data.reading import MAX_EXAMPLES
 from isthmus.errors import OptionError, list_names
 
 JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
+HEIF = {"format": "HEIF", "quality": -1, "chroma": 444}  # -1: without loss
 TIFF = {"format": "TIFF", "compression": "tiff_deflate"}
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, by suffix
     ".apng": {"format": "PNG"},
@@ -15,6 +16,9 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, by suffix
     ".bmp": {"format": "BMP"},
     ".dib": {"format": "DIB"},
     ".gif": {"format": "GIF"},
+    ".heic": HEIF,
+    ".heif": HEIF,
+    ".hif": HEIF,
     ".j2k": {"format": "JPEG2000"},
     ".jfif": JPEG,
     ".jp2": {"format": "JPEG2000"},
@@ -33,11 +37,11 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, by suffix
     ".tiff": TIFF,
     ".webp": {"format": "WEBP", "lossless": True},
 }
-WITH_ALPHA = frozenset({"AVIF", "GIF", "JPEG2000", "PNG", "TGA", "TIFF", "WEBP"})
-WITH_FRAMES = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
-TIMED = WITH_FRAMES - {"TIFF"}  # their frames have durations
-WITH_PROFILE = frozenset({"AVIF", "JPEG", "PNG", "TIFF", "WEBP"})
-WITH_EXIF = frozenset({"AVIF", "JPEG", "PNG", "TIFF", "WEBP"})
+WITH_ALPHA = frozenset({"AVIF", "GIF", "HEIF", "JPEG2000", "PNG", "TGA", "TIFF", "WEBP"})
+WITH_FRAMES = frozenset({"AVIF", "GIF", "HEIF", "PNG", "TIFF", "WEBP"})
+TIMED = WITH_FRAMES - {"HEIF", "TIFF"}  # their frames have durations
+WITH_PROFILE = frozenset({"AVIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP"})
+WITH_EXIF = frozenset({"AVIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP"})
 WITH_RESOLUTION = frozenset({"BMP", "DIB", "JPEG", "PNG", "TIFF"})
 WITH_INTEGERS = frozenset({"PNG", "PPM", "TIFF"})  # gray ones of 16 bits
 WITH_FRACTIONS = frozenset({"TIFF"})

@@ -116,7 +116,8 @@ def _describe(original: Original, picture: Image.Image) -> None:
         original.profile = None  # it describes other channels
     if picture.format == "MPO":
         original.lost.add("further pictures in a JPEG")
-    if any(info.get(name) for name in TEXTS) or getattr(picture, "text", None):
+    has_text = any(info.get(name) for name in TEXTS) or getattr(picture, "text", None)
+    if has_text and picture.format != "JPEG2000":  # there it names the program
         original.lost.add("comments and texts")
     original.exif = _read_exif(picture, original.lost)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from isthmus.data.opening import prepare_heif
 from isthmus.data.pixels import recolor
 from isthmus.denoising.formats import (
     SAVE_OPTIONS,
@@ -48,6 +49,8 @@ def encode_picture(
         If Pillow cannot write them.
     """
     options = dict(SAVE_OPTIONS[path.suffix.lower()])
+    if options["format"] == "HEIF":
+        prepare_heif()
     lost: set[str] = set()
     if len(pages) > 1 and options["format"] not in WITH_FRAMES:
         lost.add("pages or frames but the first")
