@@ -283,9 +283,14 @@ def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
             f"there is no data set and no file or folder called {str(source)!r}{near}; "
             f"the data sets are {', '.join(DATASETS)}."
         )
-    if kind := special_kind(location.stat().st_mode):
-        raise SourceError(f"{location} is {kind}, not a file or folder; give one with the samples.")
+    _reject_special(location)
     return None, str(location), location
+
+
+def _reject_special(path: Path) -> None:
+    """Reject pipes and devices: to open one may wait for ever, and some never end."""
+    if kind := special_kind(path.stat().st_mode):
+        raise SourceError(f"{path} is a {kind}, not a file or folder; give one with the samples.")
 
 
 def _choose_reader(
