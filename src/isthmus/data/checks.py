@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.items import Items
 from isthmus.data.reading import Note, Reading, ValueFacts
+from isthmus.data.report import format_value
 from isthmus.data.samples import SPLITS, Origin
 
 MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imbalance
@@ -108,8 +109,10 @@ def check_parts(known: Known) -> Iterator[Note]:
 
 
 def check_values_as_classes(known: Known) -> Iterator[Note]:
-    """Find labels that look like pixels: very many whole numbers, few samples of each."""
+    """Find labels of a table that look like pixels: very many numbers, few samples of each."""
     names, counts = known.items.class_names, known.class_counts
+    if any("/" in name for name in known.items.names[:1]):  # folders, called by people's numbers
+        return
     if len(counts) < MIN_VALUE_CLASSES or np.median(counts) > MAX_PER_VALUE:
         return
     if all(name.isdigit() and int(name) <= 255 for name in names):
@@ -203,7 +206,7 @@ def check_constant(known: Known) -> Iterator[Note]:
         yield _warn(
             "blank",
             f"{_count(len(rows), 'sample is', 'samples are')} blank, such as "
-            f"{known.items.names[int(rows[0])]} (all {known.lows[rows[0]]:g})",
+            f"{known.items.names[int(rows[0])]} (all {format_value(known.lows[rows[0]])})",
             "remove them" if len(rows) > 1 else "remove it",
         )
 
@@ -216,9 +219,10 @@ def check_range(known: Known) -> Iterator[Note]:
         return
     if (high - low) / top < MIN_FILLED:
         # A source that is dark as a whole says so by its brightest pixel, a pale one by both ends.
-        text = f"the brightest pixel is {high:,g} of {top:,g}"
+        text = f"the brightest pixel is {format_value(high)} of {format_value(top)}"
         if low > MIN_FILLED * top:
-            text = f"pixels are only from {low:,g} to {high:,g} of {top:,g}"
+            values = f"{format_value(low)} to {format_value(high)}"
+            text = f"pixels are only from {values} of {format_value(top)}"
         yield _warn("low-range", text, "--stretch auto")
 
 
@@ -253,25 +257,10 @@ def check_pages(known: Known) -> Iterator[Note]:
         )
 
 
-def check_bands(known: Known) -> Iterator[Note]:
-    """Find pictures of more bands than are used."""
-    for kind, count in known.kinds.items():
-        if found := MORE_BANDS.search(kind):
-            bands = int(found[1])
-            yield Note(
-                "guess",
-                "bands",
-                f"{_count(bands, 'band is', 'bands are')} not used of "
-                f"{_count(count, 'file', 'files')} ({kind})",
-                "--channels 4,3,2",
-            )
-
-
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
     check_pages,
-    check_bands,
     check_range,
     check_shared,
     check_one_class,
