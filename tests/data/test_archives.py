@@ -129,6 +129,16 @@ def test_a_zip_that_claims_more_than_it_can_hold_is_refused(
         load(changed(path, enlarge_all))
 
 
+def test_a_damaged_member_is_skipped_in_a_few_words(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", pictures(spread(["a", "b"], 10)))
+
+    def damage(content: bytearray) -> None:
+        content[26:28] = b"\xff\x07"  # the length of the first name
+
+    ((name, reason),) = load(changed(path, damage)).skipped
+    assert (name, reason) == ("a/0.png", "it is damaged")
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_all_compressions_of_python_are_read(method: int, tmp_path: Path) -> None:
     assert len(load(write_zip(tmp_path / "a.zip", pictures(NAMES), method))) == 10

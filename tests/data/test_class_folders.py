@@ -216,3 +216,11 @@ def test_a_class_folder_without_a_picture_is_told(tmp_path: Path) -> None:
     (tmp_path / "train" / "star").mkdir()
     (tmp_path / "train" / "star" / "clip.mp4").write_bytes(b"")
     assert "train/star/" in notes(load(tmp_path))["class-without-pictures"]
+
+
+def test_without_classes_to_train_on_there_are_none(tmp_path: Path) -> None:
+    samples = load(plant(tmp_path, spread(["train", "test/a", "test/b"])))
+    assert samples.labels is None
+    assert samples.splits is not None
+    assert np.bincount(samples.splits).tolist() == [3, 0, 6]
+    assert "those to train on are in no class folder" in notes(samples)["no-classes"]

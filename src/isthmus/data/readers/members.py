@@ -15,6 +15,8 @@ TOO_LARGE = f"larger than {MAX_MEMBER_BYTES // 2**20} MB, unpacked"
 REPEATED = "earlier members of the same name; the last one counts"
 BROKEN_LINK = "links to folders, or to what is not in the archive"
 
+MAX_REASON = 120  # letters
+
 T = TypeVar("T")
 
 
@@ -89,4 +91,6 @@ def explain(error: Exception) -> str:
         return "the names of its members are damaged"
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
-    return first_sentence(error)
+    text = first_sentence(error)
+    # `zipfile` quotes a wrong header, which may be the whole file.
+    return text if len(text) <= MAX_REASON else "it is damaged"
