@@ -6,6 +6,7 @@ about. Decoding one takes a millisecond or two, less than a cache entry costs, a
 ever delete that entry.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -37,6 +38,7 @@ from isthmus.data.readers.numpy_sets import read_numpy
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
+from isthmus.data.survey import survey_picture
 from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
@@ -349,12 +351,15 @@ def _tell_reader(origin: Origin) -> Reading | None:
 
 def _load_picture(path: Path, origin: Origin) -> Samples:
     try:
-        pixels = origin.preprocessing.decode_and_fit(str(path))
+        pixels, facts = origin.preprocessing.decode_and_measure(str(path))
     except SourceError as error:
         raise SourceError(
             f"{path} cannot be decoded ({first_sentence(error)}); give another picture."
         ) from error
-    return Samples(pixels[None], Items([path.name]), origin=origin)
+    samples = Samples(pixels[None], Items([path.name]), origin=origin)
+    # Of a plain picture there is nothing to say, and it would take longer than to decode it.
+    is_plain = facts.pages == 1 and math.isnan(facts.low)
+    return samples if is_plain else replace(samples, report=survey_picture(samples, facts))
 
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
