@@ -265,3 +265,11 @@ def test_archives_next_to_pictures_are_left_alone(tmp_path: Path) -> None:
     samples = load(tmp_path)
     assert len(samples) == 6
     assert left_out(samples) == {".zip": 1}
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".zip"])
+def test_the_content_tells_the_kind_of_an_archive(suffix: str, tmp_path: Path) -> None:
+    for write in (write_zip, write_tar):
+        path = tmp_path / f"{write.__name__}{suffix}"
+        write_zip(path, pictures(NAMES)) if write is write_zip else write_tar(path, NAMES)
+        assert counts(load(path)) == {"a": 5, "b": 5}

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from isthmus.data.readers.plans import Plan, count_pictures
-from isthmus.data.readers.splits import leave_masks_out, take_splits
+from isthmus.data.readers.splits import MAX_STRAY_SHARE, leave_masks_out, take_splits
 from isthmus.data.reading import Reading
 from isthmus.errors import SourceError, list_names
-
-MAX_STRAY_SHARE = 0.2  # of all pictures; more are no accident
 
 
 def plan_folders(path: Path, counts: Mapping[str, int], reading: Reading) -> Plan:

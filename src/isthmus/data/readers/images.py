@@ -11,7 +11,7 @@ from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.readers.archives import archive_tree
 from isthmus.data.readers.classes import plan_folders
 from isthmus.data.readers.folders import Listing
-from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES
+from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, COMMON_SUFFIXES
 from isthmus.data.readers.layouts import LAYOUTS
 from isthmus.data.readers.missing import warn_of_classes_without_pictures, warn_of_unread
 from isthmus.data.readers.name_classes import guess_name_classes, name_class
@@ -100,7 +100,7 @@ def _describe_without_pictures(tree: Tree) -> str:
         counts = f"{len(tree.names):,} files of other kinds, such as {tree.names[0]}: {counts}"
     return (
         f"{tree.path} holds no pictures ({counts or 'empty'}); "
-        f"pictures end in {', '.join(PICTURE_SUFFIXES)}."
+        f"pictures end in {COMMON_SUFFIXES} and the like."
     )
 
 

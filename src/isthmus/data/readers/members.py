@@ -1,5 +1,6 @@
 """What readers of all archives share: names of members, and those that are left out."""
 
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,6 +92,8 @@ def explain(error: Exception) -> str:
         return "the names of its members are damaged"
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
+    if isinstance(error, tarfile.ReadError) and "could not be opened" in str(error):
+        return "it is neither a tar nor a zip"
     text = first_sentence(error)
     # `zipfile` quotes a wrong header, which may be the whole file.
     return text if len(text) <= MAX_REASON else "it is damaged"

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from isthmus.data.manifest import evenly_spaced
+from isthmus.data.readers.parts import names_are_parts
 from isthmus.data.reading import Note
 from isthmus.errors import list_names
 
@@ -30,6 +31,10 @@ def guess_name_classes(names: Sequence[str]) -> tuple[Note, ...]:
     counts = Counter(name_class(names[i]) for i in evenly_spaced(len(names), MAX_NAMES))
     if len(counts) < 2 or "" in counts or min(counts.values()) < 2:
         return ()
+    if names_are_parts(counts):
+        text = "the pictures have no splits, but their names begin as those of splits"
+        way_out = f"folders called {list_names(sorted(counts))} would be splits"
+        return (Note("guess", "splits-in-names", text, way_out),)
     listed = list_names([name for name, _ in counts.most_common()], most=4)
     text = f"the pictures have no classes, but their names begin with {listed}"
     return (Note("guess", "classes-in-names", text, "--classes-from name"),)

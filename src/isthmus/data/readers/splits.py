@@ -14,6 +14,8 @@ from isthmus.data.readers.parts import (
 from isthmus.data.readers.plans import Plan, count_pictures
 from isthmus.errors import SourceError, list_names
 
+MAX_STRAY_SHARE = 0.2  # of all pictures; more are no accident
+
 
 def take_splits(plan: Plan) -> None:
     """Decide which folders are splits: those that the user names, or that are called as such.
@@ -144,9 +146,19 @@ def _take_parts_of_classes(plan: Plan, below: dict[str, list[str]]) -> None:
     seconds = {rest[1] if len(rest) > 1 else "" for rest in plan.rests.values()}
     parts = find_parts([name for name in seconds if name])
     masks = {name for name in seconds if is_mask_folder(name, has_images=True)}
-    if not has_training(parts) or seconds - parts.keys() - masks:
+    strays = [folder for folder, rest in plan.rests.items() if len(rest) < 2]
+    few = plan.count(strays)
+    is_few = few <= MAX_STRAY_SHARE * plan.count(plan.rests)
+    if not has_training(parts) or seconds - parts.keys() - masks - {""} or not is_few:
         return
     plan.parts = sorted(parts)
+    if strays:
+        plan.leave_out(strays, "next to splits")
+        plan.note(
+            "next-to-splits",
+            f"{count_pictures(few)} left out, next to splits such as {list_names(plan.parts)}",
+            "--parts none reads all",
+        )
     for name in sorted(masks):
         inside = [folder for folder, rest in plan.rests.items() if rest[1] == name]
         _leave_out_masks(plan, name, inside)
