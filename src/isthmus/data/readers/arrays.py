@@ -275,7 +275,7 @@ def _arrange_pictures(
 
 def _is_channels_first(shape: tuple[int, ...]) -> bool:
     _, first, height, width = shape
-    if width in COLORS:
+    if width <= max(COLORS):
         return False
     return first in COLORS or (first <= MAX_BANDS_FIRST < width and height == width)
 
