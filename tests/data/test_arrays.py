@@ -87,6 +87,11 @@ def test_arrays_are_taken_for_samples_and_it_is_said(
     assert samples.is_signal == (array.dtype.kind == "i" or samples.values.ndim == 3)
 
 
+def test_what_an_array_in_memory_is_taken_for_is_said() -> None:
+    assert codes(isthmus.load(COLORED.transpose(0, 3, 1, 2))) == {"channels-first"}
+    assert isthmus.load(COLORED).report is None
+
+
 def test_channels_are_where_the_user_says(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.npy", COLORED[:, :3])
     first = isthmus.load(path, reading=Reading(channels="first"))

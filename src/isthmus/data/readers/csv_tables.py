@@ -78,8 +78,15 @@ def read_csv(path: Path, limit: int | None = None, reading: Reading | None = Non
         labels=indices,
         class_names=classes,
         splits=None if parts is None else parts[rows],
-        findings=Findings("table", plan.left_out, tuple(notes), facts),
+        findings=Findings(_describe(plan), plan.left_out, tuple(notes), facts),
     )
+
+
+def _describe(plan: Plan) -> str:
+    """Say which columns are what."""
+    said = "" if plan.cell is None else f", pixels in {plan.describe(plan.cell)}"
+    said += ", no label" if plan.label is None else f", label in {plan.describe(plan.label)}"
+    return "table" + said + ("" if plan.part is None else f", parts in {plan.describe(plan.part)}")
 
 
 def _open(path: Path, reading: Reading) -> Opened:
