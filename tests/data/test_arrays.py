@@ -211,6 +211,15 @@ def test_parts_have_many_names(keys: str, tmp_path: Path) -> None:
     assert list(samples.names)[9:11] == ["train/9", "validation/0"]
 
 
+def test_names_of_parts_say_what_they_hold(tmp_path: Path) -> None:
+    fractions = SQUARES[:, :, :5] / 255
+    images = isthmus.load(saved(tmp_path / "a.npz", train_images=fractions, test_images=fractions))
+    assert not images.is_signal
+    signals = isthmus.load(saved(tmp_path / "b.npz", signals_train=SQUARES, signals_test=SQUARES))
+    assert signals.is_signal
+    assert codes(images) == codes(signals) == set()
+
+
 def test_what_is_not_used_is_said(tmp_path: Path) -> None:
     flat = IMAGES.reshape(COUNT, -1)
     names = list("abcd")
