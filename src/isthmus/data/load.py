@@ -38,7 +38,7 @@ from isthmus.data.readers.numpy_sets import read_numpy
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
-from isthmus.data.survey import survey_picture
+from isthmus.data.survey import survey_picture, survey_samples
 from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
@@ -369,8 +369,10 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
     preprocessing, limit = origin.preprocessing, origin.limit
-    values, _ = as_samples(values, "x", "the array", _tell_reader(origin))
+    values, findings = as_samples(values, "x", "the array", _tell_reader(origin))
     values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
-    return Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)
+    samples = Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)
+    # Of an array that has one reading only, there is nothing to say.
+    return replace(samples, report=survey_samples(samples, findings)) if findings.notes else samples

@@ -178,8 +178,8 @@ def propose_stretch(low: float, high: float) -> str:
 
     Examples
     --------
-    >>> propose_stretch(0, 3970), propose_stretch(-0.98, 1), propose_stretch(-1024, 3071)
-    ('0:4095', '-1:1', '-1024:3071')
+    >>> propose_stretch(0.0, 3970.0), propose_stretch(-0.98, 1.0)
+    ('0:4095', '-1:1')
     """
     if -1 <= low < 0 < high <= 1:
         return "-1:1"  # as much of PyTorch wants pictures

@@ -190,15 +190,18 @@ def survey_picture(samples: Samples, facts: PictureFacts) -> ReadingReport:
     return survey.report(Read.of(samples), Manifest(samples.names))
 
 
-def survey_samples(samples: Samples) -> ReadingReport:
-    """Return the report on samples of which nothing but themselves is known, as of an array."""
+def survey_samples(samples: Samples, findings: Findings | None = None) -> ReadingReport:
+    """Return the report on samples in memory, and on what was found when they were read."""
     survey = Survey()
     step = max(1, BLOCK_BYTES // max(1, samples.values[:1].nbytes))
     for start in range(0, len(samples), step):
         survey.add(samples.values[start : start + step])
         if samples.masks is not None:
             survey.mask_values[np.unique(samples.masks[start : start + step])] = True
-    return survey.report(Read.of(samples))
+    if findings is None:
+        return survey.report(Read.of(samples))
+    manifest = Manifest(samples.names, samples.values, findings=findings)
+    return survey.report(Read.of(samples), manifest)
 
 
 def report_of(samples: Samples) -> ReadingReport:
