@@ -351,3 +351,101 @@ def test_the_report_of_a_denoiser_shows_noise_and_baselines(
     page = out.read_text()
     for text in ("gaussian:0.4,masked:0.1", "the noisy input itself", "trained without noise"):
         assert text in page
+
+
+# -- small sets, empty names, data that moved -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a run on three pictures of one color each, and index them."""
+    folder = tmp_path_factory.mktemp("three")
+    for name, gray in (("a", 0), ("b", 0), ("c", 200)):
+        Image.new("L", (9, 9), gray).save(folder / f"{name}.png")
+    run = tmp_path_factory.mktemp("runs") / "three"
+    done("train", folder, "--model", "linear", "--epochs", 1, "--out", run)
+    done("index", run)
+    return run
+
+
+def test_a_search_among_three_finds_the_other_two(three: Path) -> None:
+    assert {row["name"] for row in answer("search", three, "a.png")} == {"b.png", "c.png"}
+    result = isthmus("search", three, "a.png", "--k", 3)
+    assert result.code == 2
+    assert "k must be from 1 to 2" in result.err
+
+
+@pytest.mark.filterwarnings("error")
+def test_three_constant_pictures_are_measured_without_a_warning(
+    three: Path, tmp_path: Path
+) -> None:
+    result = answer("evaluate", three)
+    assert np.isfinite([*result["test"].values()][:3]).all()
+    assert result["baselines"]["pca"]["psnr"] is not None
+    for method in ("pca", "tsne"):
+        answer("map", three, "--method", method, "--out", tmp_path / f"{method}.png")
+    answer("studio", three, "--export", tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", ""),
+        ("train", "digits", "--out", ""),
+        ("train", "digits", "--out="),
+        ("evaluate", " "),
+        ("data", "map", ""),
+        ("search", "run", ""),
+    ],
+)
+def test_an_empty_argument_is_refused(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = isthmus(*arguments)
+    assert result.code == 2
+    assert "is empty" in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_that_moved_is_given_again(photos: Path, tmp_path: Path) -> None:
+    run, place = tmp_path / "run", tmp_path / "elsewhere"
+    done("train", photos, "--model", "linear", "--epochs", 1, "--out", run)
+    done("index", run)
+    photos.rename(place)
+    result = isthmus("evaluate", run)
+    assert result.code == 2
+    assert "--data" in result.err
+    moved = ("--data", place)
+    assert answer("evaluate", run, *moved)["test"]["n"] == 1
+    assert answer("index", run, "--check", *moved)["current"]
+    for command in (
+        ("map", run, "--method", "pca", "--out", tmp_path / "map.png"),
+        ("encode", run, "--out", tmp_path / "codes.npy"),
+        ("search", run, "cat/0.png", "--out", tmp_path / "found.png"),
+        ("data", "export", run, "--split", "test", "--out", tmp_path / "test.npz"),
+        ("resume", run, "--epochs", 2),
+    ):
+        done(*command, *moved)
+    assert str(place) in (run / "run.json").read_text()
+    assert answer("evaluate", run)["training"]["epochs"] == 2
+
+
+def test_people_of_a_group_stay_together_and_classes_without_test_are_named(
+    tmp_path: Path,
+) -> None:
+    for number in range(24):
+        folder = tmp_path / "people" / ("rare" if number < 2 else f"class{number % 2}")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((8, 8), number, np.uint8)
+        Image.fromarray(pixels).save(folder / f"p{number // 2}_{number}.png")
+    common = ("--model", "cnn-tiny", "--epochs", 1, "--out", tmp_path / "run")
+    pattern = ("--group-by", "^(.*?)_")
+    result = done("train", tmp_path / "people", *common, *pattern)
+    assert "1 of 3 classes have no sample to test on (rare)" in result.err
+    assert json.loads((tmp_path / "run/run.json").read_text())["training_config"]["group_by"]
+    split = np.load(tmp_path / "run/split.npz")
+    assert {name: sorted({int(row) for row in split[name]}) for name in split.files}
+    names = load(tmp_path / "people").names
+    people = [{names[row].split("/")[1].split("_")[0] for row in split[part]} for part in split]
+    assert sum(map(len, people)) == len(set.union(*people)) == 12
