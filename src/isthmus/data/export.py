@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
-from isthmus.data.readers.layouts import CLASSES_FILE, SPLIT_FOLDERS
+from isthmus.data.readers.layouts import CLASSES_FILE
+from isthmus.data.readers.parts import split_of
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
 from isthmus.files import atomic_write, write_bytes
@@ -103,7 +104,7 @@ def _name_pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[An
         if samples.splits is not None:
             folders = [SPLITS[samples.splits[i]]]
             # A name that begins with its split, such as val/cat/1.jpg, would get it twice.
-            words = words[words[0] in SPLIT_FOLDERS :]
+            words = words[split_of(words[0]) is not None :]
         if samples.masks is not None:
             file = "-".join(word for word in words if word not in UNSAFE_PARTS | {"images"})
             yield PurePosixPath(*folders, "images", file), pixels

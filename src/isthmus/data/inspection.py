@@ -1,27 +1,24 @@
 """`check_data`: what would be read from a source, and how, before anything is trained on it."""
 
 import math
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.bands import resolve_bands
-from isthmus.data.cache import Track, untracked
+from isthmus.data.cache import Track, open_or_decode, untracked
 from isthmus.data.decode import Block, decode_blocks, format_size, reject_too_many
 from isthmus.data.items import Items
-from isthmus.data.load import choose_preprocessing, load_with, locate_source, read_manifest
+from isthmus.data.load import choose_preprocessing, load_with
 from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note, Reading
 from isthmus.data.report import ReadingReport
-from isthmus.data.samples import Origin
-from isthmus.data.stretch import resolve_stretch
+from isthmus.data.samples import VOID, Origin, Samples
 from isthmus.data.survey import Read, Survey, report_of
 from isthmus.errors import SizesDifferError
 
@@ -74,27 +71,37 @@ def check_with(
     track: Track = untracked,
 ) -> ReadingReport:
     """Check a source with a given `Preprocessing`; see `check_data`."""
+    reports: list[ReadingReport] = []
+
+    def open_or_look(
+        origin: Origin, files: Sequence[Any], read: Callable[[], Manifest], **options: Any
+    ) -> Samples:
+        try:
+            # What is read is also what training will need, so that it is kept.
+            return open_or_decode(origin, files, read, **options)
+        except SizesDifferError:
+            reports.append(_check_sizes(origin, read(), track))
+            raise
+
     try:
-        # What is read is also what training will need, so that it is kept.
-        samples = load_with(source, preprocessing, limit=limit, reading=reading, track=track)
+        samples = load_with(
+            source, preprocessing, limit=limit, reading=reading, track=track, decode=open_or_look
+        )
     except SizesDifferError:
-        preprocessing = resolve_bands(preprocessing, reading)
-        origin = Origin(locate_source(str(source))[0], preprocessing, limit, reading)
-        return _check_sizes(origin, track)
+        return reports[0]
     return report_of(samples)
 
 
-def _check_sizes(origin: Origin, track: Track) -> ReadingReport:
+def _check_sizes(origin: Origin, manifest: Manifest, track: Track) -> ReadingReport:
     """Look at pictures of different sizes, one after the other, and keep none."""
-    _, location, read = locate_source(origin.source)
-    origin = resolve_stretch(origin, None, partial(read_manifest, origin, location, read))
-    manifest = read_manifest(origin, location, read)
     survey, tally = Survey(is_exact=True), _Tally(manifest, origin)
     with closing(decode_blocks(manifest, origin.preprocessing)) as blocks:
         counted = tally.count(survey.watch(blocks))
         for _ in track(counted, len(manifest.names), f"Reading {origin.source}"):
             pass
-    report = survey.report(tally.read(), manifest)
+    report = survey.report(tally.read(survey.mask_values), manifest)
+    if any(note.code == "odd-sizes" for note in report.notes):  # which says it already
+        return report
     return replace(report, notes=(*report.notes, _warn_of_sizes(tally.sizes)))
 
 
@@ -126,9 +133,12 @@ class _Tally:
             yield from range(done, done + len(block))
             done += len(block)
 
-    def read(self) -> Read:
-        """Return what has been read."""
+    def read(self, mask_values: NDArray[np.bool_]) -> Read:
+        """Return what has been read, with masks of these values (256,)."""
         manifest = self.manifest
+        if manifest.masks is not None and not manifest.class_names:
+            last = int(np.flatnonzero(mask_values[:VOID]).max(initial=0))
+            manifest = replace(manifest, class_names=tuple(map(str, range(last + 1))))
         good = np.array([i for i in range(len(manifest.names)) if i not in self.broken], np.int64)
         items = Items(manifest.names, manifest.labels, manifest.class_names).take(good)
         color = "gray" if self.channels == 1 else "RGB"

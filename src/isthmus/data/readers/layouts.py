@@ -21,18 +21,10 @@ from typing import TypeVar
 import numpy as np
 
 from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.readers.parts import SPLIT_FOLDERS
 from isthmus.data.readers.trees import Tree, find_top, make_relative
 from isthmus.errors import SourceError, first_sentence
 
-SPLIT_FOLDERS = {  # index in SPLITS
-    "train": 0,
-    "training": 0,
-    "val": 1,
-    "valid": 1,
-    "validation": 1,
-    "test": 2,
-    "testing": 2,
-}
 HOLDS_MASKS = {"images": False, "masks": True}  # by the name of a folder
 CLASSES_FILE = "classes.txt"
 MASKS_SUFFIX = "annot"  # of the name of a split's folder of masks
