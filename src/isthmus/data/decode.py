@@ -271,7 +271,8 @@ def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, don
     i, reason = next(iter(broken.items()))
     raise SourceError(
         f"{len(broken):,} of the first {done:,} pictures of {source} cannot be decoded, such as "
-        f"{manifest.names[i]} ({reason}); repair or remove them."
+        f"{manifest.names[i]} ({reason})" + ("." if " --" in reason else "; repair or remove them.")
+        # A reason that names an option is no damage.
     )
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from isthmus.data.bands import format_bands, resolve_bands
 from isthmus.data.cache import Track, open_or_decode, untracked
 from isthmus.data.catalog import DATASETS, Dataset
-from isthmus.data.decode import decode_blocks
+from isthmus.data.decode import Decoder, DecodeTask, decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pages import expand_pages
@@ -39,7 +39,8 @@ from isthmus.data.readers.tables import (
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
-from isthmus.errors import OptionError, SourceError, first_sentence, suggest
+from isthmus.data.survey import Read, Survey
+from isthmus.errors import OptionError, SourceError, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
 Reader = Callable[[Path, int | None, Reading | None], Manifest]
@@ -148,7 +149,6 @@ def load_with(
     listing = list_files(location) if not needs_no_file and location.is_dir() else None
     files = [] if needs_no_file else _list_identities(location, listing)
     read = _choose_reader(dataset, location, listing)
-
     origin = Origin(name, preprocessing, limit, reading)
     origin = resolve_stretch(origin, files, partial(read_manifest, origin, location, read))
     if dataset is None and is_picture(location) and (reading is None or reading.pages != "all"):
@@ -272,6 +272,7 @@ def is_picture(path: Path) -> bool:
 
 def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
     """Return the row of a named set, the name of a source, and the path of its files."""
+    require_name("the source", source, SourceError)
     dataset = DATASETS.get(str(source))
     if dataset is not None:
         return dataset, dataset.name, dataset.locate()
@@ -345,13 +346,14 @@ def _tell_reader(origin: Origin) -> Reading | None:
 
 
 def _load_picture(path: Path, origin: Origin) -> Samples:
-    try:
-        pixels = origin.preprocessing.decode_and_fit(str(path))
-    except SourceError as error:
-        raise SourceError(
-            f"{path} cannot be decoded ({first_sentence(error)}); give another picture."
-        ) from error
-    return Samples(pixels[None], Items([path.name]), origin=origin)
+    survey, decoder = Survey(), Decoder(origin.preprocessing)
+    (block,) = survey.watch(decoder.decode([DecodeTask(str(path), None, path.name, "")]))
+    if block.broken:
+        # A reason that names an option is no damage.
+        way_out = "" if " --" in block.broken[0] else "; give another picture"
+        raise SourceError(f"{path} cannot be decoded ({block.broken[0]}){way_out}.")
+    samples = Samples(block.pixels, Items([path.name]), origin=origin)
+    return replace(samples, report=survey.report(Read.of(samples), read_picture(path)))
 
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:

@@ -178,4 +178,6 @@ def _propose_stretch(low: float, high: float) -> str:
     if low >= 0 and high == int(high) < 2**16:
         high = float(2 ** max(1, int(high).bit_length()) - 1)  # 12 bits: 4095
         low = 0.0
-    return format_stretch((low, high))
+    return ":".join(
+        f"{value:.0f}" if value.is_integer() else f"{value:.6g}" for value in (low, high)
+    )

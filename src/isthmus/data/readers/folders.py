@@ -9,6 +9,7 @@ from typing import NamedTuple
 from isthmus.data.readers.kinds import is_ignored
 from isthmus.data.reading import LeftOut
 from isthmus.errors import SourceError, first_sentence
+from isthmus.places import OWN, is_figure, is_own_folder
 
 IS_SPECIAL = (  # what has no content that ends: opening a pipe waits for a writer, for ever
     (stat.S_ISFIFO, "a named pipe"),
@@ -47,7 +48,7 @@ class _Folder(NamedTuple):
 
 
 def list_files(folder: Path) -> Listing:
-    """List all files below a folder that are not hidden.
+    """List all files below a folder that are not hidden, nor pictures or runs of Isthmus.
 
     Links are followed, except one that leads back to a folder above itself or to a folder that
     has been listed already.
@@ -99,6 +100,9 @@ class _Lister:
             reason = LOOP if identity in folder.above else AGAIN
             self.left_out[reason].append(folder.prefix)
             return
+        if folder.prefix and is_own_folder(folder.path):
+            self.left_out[OWN].append(folder.prefix)
+            return
         above = folder.above | {identity}
         is_empty = True
         with os.scandir(folder.path) as entries:
@@ -126,6 +130,8 @@ class _Lister:
         # The mode is known already; to ask whether each of a million files may be read is not free.
         elif status.st_mode & ALL_CAN_READ != ALL_CAN_READ and not os.access(entry.path, os.R_OK):
             self._leave_out_unread(name, PermissionError(13, "Permission denied"))
+        elif is_figure(entry.path, status.st_size):
+            self.left_out[OWN].append(name)
         else:
             self.files.append((name, status.st_size, status.st_mtime_ns))
 
