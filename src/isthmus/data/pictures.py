@@ -4,6 +4,7 @@ simplejpeg decodes plain JPEGs in half the time that Pillow needs with the same 
 tifffile reads the TIFFs that have more bands than Pillow has names for; Pillow reads all others.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,12 +44,16 @@ from isthmus.errors import IsthmusError, SourceError
 if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
 
+JPEG_START = b"\xff\xd8"
 JPEG_COLORS = {"Gray": "GRAY", "YCbCr": "RGB"}  # of simplejpeg's header: of what it can return
 JPEG_KINDS = {"GRAY": "8-bit gray", "RGB": "8-bit RGB"}
 # Words in the warnings of libjpeg that mean wrong pixels; others, such as "extraneous bytes before
 # marker", mean nothing to the picture.
 JPEG_DAMAGE = ("Huffman", "premature end of data", "instead of RST", "Corrupt JPEG data: bad")
+DEPTH = re.compile(rb"\xff[\xc0-\xc3\xc9-\xcb]..(.)", re.DOTALL)  # bits of a sample of a JPEG
 PHOTO_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with others behind it, for 3D or a thumbnail
+MAX_QUICK = 2**24  # pixels that are decoded in a moment, even if the file has none of them
+MAX_PIXELS_PER_BYTE = 1024  # in a JPEG that is all of one color: 256 in gray, 512 in color
 PLANAR = 2  # TIFF's tag 284 for bands one after the other
 PROGRESSIVE = b"\xff\xc2"  # the marker before the header of such a JPEG
 
@@ -106,7 +111,7 @@ def decode_picture(
     """
     try:
         content = read_content(file)
-        if content.startswith(b"\xff\xd8"):
+        if content.startswith(JPEG_START):
             picture = _decode_plain_jpeg(content, preprocessing, may_reduce)
             if picture is not None:
                 return picture
@@ -140,7 +145,7 @@ def count_pages(file: bytes | str) -> int:
     """Return how many pages or frames a file has; 1 if it cannot be read."""
     try:
         content = read_content(file)
-        if content.startswith(b"\xff\xd8"):
+        if content.startswith(JPEG_START):
             return 1
         with _open_if_known(content) as picture:
             return count_tiff_pages(content) if picture is None else _count_frames(picture)
@@ -156,9 +161,16 @@ def _open_if_known(content: bytes) -> Iterator[Image.Image | None]:
             picture = stack.enter_context(open_picture(content))
         except UnidentifiedImageError:
             if not is_tiff(content):
+                _explain_unknown(content)
                 raise
             picture = None
         yield picture
+
+
+def _explain_unknown(content: bytes) -> None:
+    depth = DEPTH.search(content) if content.startswith(JPEG_START) else None
+    if depth is not None and depth[1] not in b"\x08":
+        raise SourceError(f"a JPEG of {depth[1][0]} bits, which is not read; convert it to PNG")
 
 
 def _decode_page(
@@ -178,7 +190,10 @@ def _reject_large_jpeg(content: bytes, width: int, height: int, scale: int) -> N
 
     A progressive one is kept whole in memory until its last scan has come.
     """
-    if width * height > MAX_PIXELS and PROGRESSIVE in content:
+    pixels = width * height
+    if pixels > MAX_QUICK and pixels > MAX_PIXELS_PER_BYTE * len(content):
+        raise SourceError("it is cut short")
+    if pixels > MAX_PIXELS and PROGRESSIVE in content:
         scale = 1
     reject_too_large(width // min(scale, 2), height // min(scale, 2))
 

@@ -205,7 +205,10 @@ def to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
     """Return a decoded picture of eight bits as (H, W, 1) or (H, W, 3) uint8."""
     # Palettes, and gray or RGB without alpha, may name one color that is transparent.
     if picture.mode in ALPHA_MODES or "transparency" in picture.info:
-        picture = composite(picture.convert("RGBA"), background, gray=picture.mode in GRAY_MODES)
+        is_gray = picture.mode in GRAY_MODES
+        if picture.mode != "RGBA":  # else it would be a copy
+            picture = picture.convert("RGBA")
+        picture = composite(picture, background, is_gray)
     target = "L" if picture.mode in GRAY_MODES else "RGB"
     pixels = np.asarray(picture.convert(target))
     return pixels.reshape(*pixels.shape[:2], -1)
