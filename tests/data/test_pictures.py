@@ -330,6 +330,14 @@ def test_bands_without_sense_are_refused(text: str, tmp_path: Path, refused: Ref
         isthmus.load(source, reading=Reading(channels=text))
 
 
+@pytest.mark.parametrize(
+    "choices", [{"stretch": (5, 5)}, {"stretch": (0, np.nan)}, {"bands": (1, 2)}, {"bands": (-1,)}]
+)
+def test_a_preprocessing_without_sense_is_refused(choices: Any, refused: Refused) -> None:
+    with refused(OptionError, *choices):
+        isthmus.Preprocessing(**choices)
+
+
 # -- pages ----------------------------------------------------------------------------------
 
 
