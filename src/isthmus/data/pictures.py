@@ -296,7 +296,8 @@ def _decode_bands(
     values, count = bands.values, bands.values.shape[-1]
     if preprocessing.bands is None and count not in (1, 3):
         raise SourceError(
-            f"it has {count} bands; choose one or three of them by --channels, such as 3,2,1"
+            f"it has {count} bands; choose one or three of them by --channels, such as "
+            + ("3,2,1" if count > 3 else "1")
         )
     limits = value_range(values, "it")
     white = {"u1": 255, "u2": 65535}.get(values.dtype.str[1:])
