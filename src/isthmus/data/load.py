@@ -25,17 +25,15 @@ from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pages import expand_pages
 from isthmus.data.pixels import format_stretch
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.readers.arrays import as_samples
+from isthmus.data.readers.csv_tables import read_csv
+from isthmus.data.readers.csv_text import TABLE_SUFFIXES
 from isthmus.data.readers.folders import Listing, list_files, special_kind
+from isthmus.data.readers.idx import read_idx, read_idx_folder
+from isthmus.data.readers.idx_files import is_idx, is_idx_folder
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
 from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, why_unread
-from isthmus.data.readers.tables import (
-    as_samples,
-    is_idx,
-    read_csv,
-    read_idx,
-    read_idx_folder,
-    read_numpy,
-)
+from isthmus.data.readers.numpy_sets import read_numpy
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
@@ -243,11 +241,11 @@ def reader_for(path: Path, listing: Listing | None = None) -> Reader:
     """
     if path.is_dir():
         listing = listing or list_files(path)
-        if any(is_idx(Path(name)) for name in listing.names if "/" not in name):
+        if is_idx_folder(path, listing.names):
             return read_idx_folder
         return partial(read_folder, listing=listing)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
-        ((".csv", ".csv.gz"), read_csv),
+        (TABLE_SUFFIXES, read_csv),
         ((".npy", ".npz"), read_numpy),
         (ARCHIVE_SUFFIXES, read_archive),
         (PICTURE_SUFFIXES, read_picture),
@@ -358,7 +356,7 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
     preprocessing, limit = origin.preprocessing, origin.limit
-    values = as_samples(values, "x", "the array")
+    values, _ = as_samples(values, "x", "the array", _tell_reader(origin))
     values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
