@@ -6,6 +6,7 @@ about. Decoding one takes a millisecond or two, less than a cache entry costs, a
 ever delete that entry.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from isthmus.data.bands import format_bands, resolve_bands
 from isthmus.data.cache import Track, open_or_decode, untracked
 from isthmus.data.catalog import DATASETS, Dataset
-from isthmus.data.decode import Decoder, DecodeTask, decode_blocks
+from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pages import expand_pages
@@ -37,8 +38,8 @@ from isthmus.data.readers.numpy_sets import read_numpy
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
-from isthmus.data.survey import Read, Survey
-from isthmus.errors import OptionError, SourceError, require_name, suggest
+from isthmus.data.survey import survey_picture
+from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
 Reader = Callable[[Path, int | None, Reading | None], Manifest]
@@ -282,9 +283,14 @@ def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
             f"there is no data set and no file or folder called {str(source)!r}{near}; "
             f"the data sets are {', '.join(DATASETS)}."
         )
-    if kind := special_kind(location.stat().st_mode):
-        raise SourceError(f"{location} is {kind}, not a file or folder; give one with the samples.")
+    _reject_special(location)
     return None, str(location), location
+
+
+def _reject_special(path: Path) -> None:
+    """Reject pipes and devices: to open one may wait for ever, and some never end."""
+    if kind := special_kind(path.stat().st_mode):
+        raise SourceError(f"{path} is a {kind}, not a file or folder; give one with the samples.")
 
 
 def _choose_reader(
@@ -344,14 +350,17 @@ def _tell_reader(origin: Origin) -> Reading | None:
 
 
 def _load_picture(path: Path, origin: Origin) -> Samples:
-    survey, decoder = Survey(), Decoder(origin.preprocessing)
-    (block,) = survey.watch(decoder.decode([DecodeTask(str(path), None, path.name, "")]))
-    if block.broken:
+    try:
+        pixels, facts = origin.preprocessing.decode_and_measure(str(path))
+    except SourceError as error:
         # A reason that names an option is no damage.
-        way_out = "" if " --" in block.broken[0] else "; give another picture"
-        raise SourceError(f"{path} cannot be decoded ({block.broken[0]}){way_out}.")
-    samples = Samples(block.pixels, Items([path.name]), origin=origin)
-    return replace(samples, report=survey.report(Read.of(samples), read_picture(path)))
+        way_out = "" if " --" in str(error) else "; give another picture"
+        reason = first_sentence(error)
+        raise SourceError(f"{path} cannot be decoded ({reason}){way_out}.") from error
+    samples = Samples(pixels[None], Items([path.name]), origin=origin)
+    # Of a plain picture there is nothing to say, and it would take longer than to decode it.
+    is_plain = facts.pages == 1 and math.isnan(facts.low)
+    return samples if is_plain else replace(samples, report=survey_picture(samples, facts))
 
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:

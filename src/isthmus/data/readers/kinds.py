@@ -65,7 +65,7 @@ UNREAD_KINDS = {  # why files of these suffixes are not read; such as "a.mp4 is 
         "a table or array of another kind; convert it to .csv or .npz"
     ),
     (".7z", ".bz2", ".gz", ".rar", ".tar.lz", ".tar.zst", ".tzst", ".xz", ".z", ".zst"): (
-        "an archive of a kind that is not read; unpack it, or pack it as .zip or .tar"
+        "an archive of another kind; unpack it, or pack it as .zip or .tar"
     ),
     ARCHIVE_SUFFIXES: ARCHIVE,
 }
