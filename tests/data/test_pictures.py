@@ -14,8 +14,10 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from typer.testing import CliRunner
 
 import isthmus
+from isthmus.cli import app
 from isthmus.data.load import load_with
 from isthmus.data.reading import Reading
 from isthmus.errors import IsthmusError, OptionError, SourceError
@@ -403,6 +405,23 @@ def test_every_page_is_a_sample_if_asked_for(kind: str, is_packed: bool, tmp_pat
     assert np.abs(reds - [0, 40, 80, 120, 160]).max() < 4
     few = isthmus.load(source, reading=Reading(pages="all"), limit=3)
     assert list(few.items.names) == [names[0], names[2], "b/00.png"]
+
+
+def test_pages_of_one_file_are_kept_in_one_split_by_the_option_that_is_named(
+    tmp_path: Path,
+) -> None:
+    stacks = np.random.default_rng(0).integers(0, 255, (20, 3, 8, 8), np.uint8)
+    source = folder_of(tmp_path / "films", [tiff(stack) for stack in stacks], ".tif")
+    command = ["train", str(source), "--pages", "all", "--model", "linear", "--epochs", "1"]
+    said = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "one")])
+    assert "--group-by '^[^#]*'" in said.output
+    options = ["--group-by", "^[^#]*", "--out", str(tmp_path / "other")]
+    said = CliRunner().invoke(app, [*command, *options])
+    assert (said.exit_code, "group-by" in said.output) == (0, False)
+    names = isthmus.load(source, reading=Reading(pages="all")).names
+    with np.load(tmp_path / "other/split.npz") as split:
+        parts = [{names[i].partition("#")[0] for i in split[key]} for key in split]
+    assert sum(map(len, parts)) == 20
 
 
 def test_a_single_file_of_pages_says_so(tmp_path: Path) -> None:
