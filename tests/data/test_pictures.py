@@ -601,6 +601,16 @@ def test_libraries_keep_quiet_about_damaged_files(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr() == ("", "")
 
 
+def test_damaged_content_is_called_so() -> None:
+    file = bytearray(
+        saved(np.kron(NOISE, np.ones((8, 8, 1), np.uint8)), "TIFF", compression="jpeg")
+    )
+    file[len(file) // 2 - 200 : len(file) // 2] = bytes(200)
+    file[8:300] = bytes(292)
+    with pytest.raises(SourceError, match="damaged"):
+        decoded(bytes(file))
+
+
 def test_programs_are_not_started_for_a_drawing() -> None:
     with pytest.raises(SourceError, match="not an image"):
         decoded(saved(NOISE, "EPS"))

@@ -108,6 +108,8 @@ def explain(error: Exception) -> IsthmusError:
         return SourceError(f"it has more than {MAX_PIXELS:,} pixels")
     if isinstance(error, MemoryError):
         return SourceError("it does not fit into memory")
+    if str(error).startswith("decoder error"):  # and a number of Pillow's
+        return SourceError("its content is damaged")
     return SourceError(str(error) or type(error).__name__)
 
 
