@@ -358,9 +358,10 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
     try:
         pixels, facts = origin.preprocessing.decode_and_measure(str(path))
     except SourceError as error:
-        raise SourceError(
-            f"{path} cannot be decoded ({first_sentence(error)}); give another picture."
-        ) from error
+        # A reason that names an option is no damage.
+        way_out = "" if " --" in str(error) else "; give another picture"
+        reason = first_sentence(error)
+        raise SourceError(f"{path} cannot be decoded ({reason}){way_out}.") from error
     samples = Samples(pixels[None], Items([path.name]), origin=origin)
     # Of a plain picture there is nothing to say, and it would take longer than to decode it.
     is_plain = facts.pages == 1 and math.isnan(facts.low)

@@ -22,7 +22,7 @@ from isthmus.data.reading import Findings, PictureFacts
 from isthmus.data.report import ReadingReport, count_values, leave_out_broken
 from isthmus.data.samples import SPLITS, Origin, Samples
 
-PAGE = re.compile(r"#\d+$")  # in the name of a sample, behind that of its file
+PAGE = re.compile(r"#\d+$")  # behind the name of a file; see `isthmus.data.pages`
 SAMPLED_BYTES = 256  # of a sample, in its quick checksum
 BLOCK_BYTES = 2**22  # of samples in memory that are looked at together
 # Odd, so that no bit is lost; any others would do.
@@ -128,7 +128,7 @@ class Survey:
             count=len(items),
             limit=read.origin.limit,
             layout=findings.layout,
-            suffixes=count_values(map(_suffix, names)),
+            suffixes=count_values(map(_suffix, _files(names))),
             mask_suffixes=count_values(map(_suffix, mask_names)),
             folders=count_values(map(_folder, names)),
             left_out=(*findings.left_out, *leave_out_broken(read.skipped)),
@@ -250,6 +250,11 @@ def find_duplicates(
         key = int(checksums[row]), hashlib.blake2b(content, digest_size=16).digest()
         groups.setdefault(key, []).append(row)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _files(names: Iterable[str]) -> Iterable[str]:
+    """Return the files that samples are from, of which some may be pages of one."""
+    return dict.fromkeys(PAGE.sub("", name) for name in names)
 
 
 def _suffix(name: str) -> str:
