@@ -154,20 +154,29 @@ def _read_extras(
     """Yield the alpha (H, W) and the duration of each page, as far as Pillow can read them."""
     with suppress(Exception), open_picture(content) as picture:
         for number in range(count):
-            if count > 1:
-                picture.seek(number)
-            alpha = _read_alpha(picture)
+            alpha, duration = None, None
+            with suppress(Exception):  # of a page that is broken; others may be whole
+                if count > 1:
+                    picture.seek(number)
+                    _load(picture)  # a WebP knows its duration only then
+                duration = _read_duration(picture)
+                alpha = _read_alpha(picture)
             # Frames of an animation have alpha wherever its format can store it.
             is_opaque = alpha is not None and count > 1 and alpha.min() == 255
-            yield None if is_opaque else alpha, _read_duration(picture)
+            yield None if is_opaque else alpha, duration
 
 
-def _read_alpha(picture: Image.Image) -> NDArray[np.uint8] | None:
+def _load(picture: Image.Image) -> None:
     if picture.format == "TIFF":
         keep_orientation_only(picture)  # others may prevent that Pillow loads it
     picture.load()
+
+
+def _read_alpha(picture: Image.Image) -> NDArray[np.uint8] | None:
+    # Before it is loaded: most have no alpha, and their pixels are decoded elsewhere.
     if picture.mode not in ALPHA_MODES and "transparency" not in picture.info:
         return None
+    _load(picture)
     alpha: NDArray[np.uint8] = np.asarray(picture.convert("RGBA"))[..., 3]
     if picture.mode not in ALPHA_MODES and alpha.min() == 255:
         return None  # a color that no pixel has
