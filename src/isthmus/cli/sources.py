@@ -49,3 +49,13 @@ def say_reading(samples: "Samples") -> None:
 
     for line in report_of(samples).summary():
         say(line)
+
+
+def say_if_open(samples: "Samples") -> None:
+    """Say what was read of samples to use a model on, if something was left out or guessed.
+
+    What makes training difficult, such as few classes, does not matter here.
+    """
+    report = samples.report
+    if report is not None and (report.left_out or report.guesses):
+        say_reading(samples)

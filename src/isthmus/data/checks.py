@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ MIN_FILLED = 0.25  # share of a scale that values fill, or pictures are dark or 
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
 MIN_VALUE_CLASSES = 30  # so many numbers from 0 to 255 as classes may be pixels
 MAX_PER_VALUE = 8  # samples of such a class, in the middle
+MORE_BANDS = re.compile(r"and (\d+) more$")  # what `isthmus.data.scales` calls bands without a use
 BITS = re.compile(r"(\d+)-bit")
-BANDS = re.compile(r"of (\d+) bands")
 # Folders that are parts of a data set, not classes: train, test1, training_set, images, …
 PART = re.compile(
     r"(train|training|val|valid|validation|dev|test|testing|eval)"
@@ -146,6 +147,23 @@ def check_imbalance(known: Known) -> Iterator[Note]:
     )
 
 
+def check_unseen(known: Known) -> Iterator[Note]:
+    """Find classes that the source's own training split does not have."""
+    labels, splits = known.items.labels, known.splits
+    if labels is None or splits is None or not (splits == 0).any():
+        return
+    counts = np.bincount(labels[(splits == 0) & (labels >= 0)], minlength=len(known.class_counts))
+    unseen = np.flatnonzero((counts == 0) & (known.class_counts > 0))
+    if len(unseen):
+        name = known.items.class_names[int(unseen[0])]
+        yield _warn(
+            "unseen-class",
+            f"{_count(len(unseen), 'class has', 'classes have')} no sample in the training split, "
+            f"such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
+            "--parts none draws other splits",
+        )
+
+
 def check_shared(known: Known) -> Iterator[Note]:
     """Find the same sample in two splits, which makes the test easier than it is."""
     if known.splits is None:
@@ -237,16 +255,17 @@ def check_pages(known: Known) -> Iterator[Note]:
 
 
 def check_bands(known: Known) -> Iterator[Note]:
-    """Find files with more bands than are read."""
-    kinds = [kind for kind in known.kinds if (found := BANDS.search(kind)) and int(found[1]) > 3]
-    if kinds and known.reading.channels is None:
-        files = sum(known.kinds[kind] for kind in kinds)
-        yield Note(
-            "guess",
-            "bands",
-            f"only the first bands of {_count(files, 'file', 'files')} are read ({kinds[0]})",
-            "--channels 4,3,2",
-        )
+    """Find pictures of more bands than are used."""
+    for kind, count in known.kinds.items():
+        if found := MORE_BANDS.search(kind):
+            bands = int(found[1])
+            yield Note(
+                "guess",
+                "bands",
+                f"{_count(bands, 'band is', 'bands are')} not used of "
+                f"{_count(count, 'file', 'files')} ({kind})",
+                "--channels 4,3,2",
+            )
 
 
 CHECKS: tuple[Check, ...] = (
@@ -257,6 +276,7 @@ CHECKS: tuple[Check, ...] = (
     check_range,
     check_shared,
     check_one_class,
+    check_unseen,
     check_imbalance,
     check_duplicates,
     check_constant,
@@ -317,5 +337,5 @@ def _be(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _plural(names: Sequence[str], one: str, many: str) -> str:
+def _plural(names: Sequence[Any] | NDArray[Any], one: str, many: str) -> str:
     return one if len(names) == 1 else many
