@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
+from zipfile import BadZipFile
 
 from isthmus.data.readers.kinds import is_ignored
 from isthmus.data.reading import LeftOut
@@ -89,4 +90,6 @@ def explain(error: Exception) -> str:
         return "the names of its members are damaged"
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
+    if isinstance(error, BadZipFile) and " and header " in str(error):  # it quotes bytes of the file
+        return "the list of its members and their headers differ"
     return first_sentence(error)
