@@ -90,6 +90,7 @@ def explain(error: Exception) -> str:
         return "the names of its members are damaged"
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
-    if isinstance(error, BadZipFile) and " and header " in str(error):  # it quotes bytes of the file
+    # What the library says of it quotes bytes of the file.
+    if isinstance(error, BadZipFile) and " and header " in str(error):
         return "the list of its members and their headers differ"
     return first_sentence(error)
