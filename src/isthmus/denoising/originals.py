@@ -17,6 +17,7 @@ from isthmus.data.pixels import ALPHA_MODES
 from isthmus.data.preprocess import Preprocessing
 
 EXIF_FOLDERS = (0x8769, 0x8825)  # the parts of EXIF about the exposure and about the place
+EXIF_OF_FILE = (0xA002, 0xA003, 0xA005)  # width and height before it was turned, an offset
 # The tags of EXIF that describe what is seen. The others describe how pixels lie in the file, which
 # is not true of another file.
 EXIF_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0))
@@ -140,7 +141,8 @@ def _read_exif(picture: Image.Image, lost: set[str]) -> Image.Exif | None:
                 kept[tag] = found[tag]
         for tag in EXIF_FOLDERS:
             if tag in found:
-                kept[tag] = dict(found.get_ifd(tag))
+                values = found.get_ifd(tag).items()
+                kept[tag] = {key: value for key, value in values if key not in EXIF_OF_FILE}
         kept.tobytes()  # some values can be read and not written, such as fractions of 0
     except Exception:
         lost.add("EXIF that is damaged")
