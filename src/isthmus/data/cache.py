@@ -41,7 +41,7 @@ from isthmus.data.writer import SampleWriter
 from isthmus.errors import OptionError, SourceError
 from isthmus.files import fingerprint, write_bytes
 
-FORMAT = 4  # of the cached files; raise it when the same source would give other samples
+FORMAT = 5  # of the cached files; raise it when the same source would give other samples
 METADATA_FILE, VALUES_FILE, MASKS_FILE = "samples.json", "values.bin", "masks.npy"
 WRITE_ROWS = 4096  # samples of an array that are written at a time
 
@@ -335,9 +335,7 @@ def _store_pictures(manifest: Manifest, origin: Origin, folder: Path, track: Tra
         for _ in track(writer.write(blocks), len(manifest.names), f"Reading {source}"):
             pass
         if masks is not None:
-            writer.finish_masks(masks)
-            class_names = manifest.class_names or writer.mask_classes()
-            manifest = replace(manifest, class_names=class_names)
+            manifest = writer.finish_masks(masks)
     return _check_stored(manifest, origin, folder, writer.shape, writer.broken)
 
 

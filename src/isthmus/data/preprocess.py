@@ -15,6 +15,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
+from isthmus.data.masks import Mask, read_mask
 from isthmus.errors import OptionError, SourceError, suggest
 from isthmus.runtime import ignored_warnings
 
@@ -23,16 +24,10 @@ if TYPE_CHECKING:
 
 MIN_OVERSAMPLING = 2.0  # a JPEG is decoded at this many times the sides it is resized to, or more
 EXIF_SEARCH_BYTES = 2**16  # at the start of a JPEG, where its EXIF is if it has any; at most 64 KB
-MASK_MODES = ("P", "L")  # one number a pixel, kept as it is
-LOSSY_FORMATS = ("JPEG", "WEBP")  # they change values, and a mask's values are classes
 # What simplejpeg and Pillow raise for broken files; `SyntaxError` comes from Pillow's PNG reader.
 DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-
-
-class MaskError(SourceError):
-    """A readable picture that cannot be a mask; the message continues its name."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +128,8 @@ class Preprocessing:
             pixels = _recolor(pixels, self.channels, self.background)
         return _resize(pixels, self.size, self._box(*reduced)), (height, width)
 
-    def decode_mask(self, file: bytes | str) -> NDArray[np.uint8]:
-        """Decode a mask whole: (H, W) uint8, the indices of a palette or the values of gray.
+    def decode_mask(self, file: bytes | str) -> Mask:
+        """Decode a mask, upright and whole.
 
         Raises
         ------
@@ -145,8 +140,7 @@ class Preprocessing:
         """
         try:
             with _open_picture(_read_content(file)) as picture:
-                _reject_non_mask(picture)
-                return np.array(picture)
+                return read_mask(picture)
         except DECODE_ERRORS as error:
             raise _explain(error) from error
 
@@ -358,17 +352,6 @@ def _read_content(file: bytes | str) -> bytes:
         return file
     with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - a Path takes twice as long
         return opened.read()
-
-
-def _reject_non_mask(picture: Image.Image) -> None:
-    """Reject a picture that cannot be a mask."""
-    if picture.format in LOSSY_FORMATS:
-        raise MaskError(f"is a {picture.format}, which does not keep values; save a PNG")
-    if picture.mode not in MASK_MODES:
-        raise MaskError(
-            f"is of mode {picture.mode}; save a PNG of palette indices (P) or of 8-bit gray "
-            "values (L), one for each class"
-        )
 
 
 def _inspect_plain_jpeg(content: bytes) -> tuple[int, int, str] | None:

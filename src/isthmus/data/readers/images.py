@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.data.manifest import Manifest, evenly_spaced
-from isthmus.data.readers.layouts import LAYOUTS, SPLIT_FOLDERS
+from isthmus.data.readers.layouts import LAYOUTS
+from isthmus.data.readers.parts import SPLIT_FOLDERS
 from isthmus.data.readers.trees import (
     ARCHIVE_SUFFIXES,
     PICTURE_SUFFIXES,

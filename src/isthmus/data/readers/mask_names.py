@@ -1,0 +1,105 @@
+"""Names of masks: the words that tell them from pictures, and folders of one or the other."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from isthmus.data.readers.parts import SPLIT_FOLDERS
+
+PICTURE_FOLDERS = frozenset(
+    {"images", "image", "imgs", "img", "pictures", "photos", "inputs", "input", "frames"}
+)
+MASK_FOLDERS = frozenset(
+    {
+        *("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot"),
+        *("segmentations", "segmentation", "trimaps", "gt", "groundtruth", "ground_truth"),
+    }
+)
+FOLDER_ENDINGS = (  # of a folder of masks, next to that of its pictures
+    *("annot", "_annot", "_masks", "_mask", "_labels", "_label", "_gt", "_groundtruth"),
+    *("_annotations", "_segmentations"),
+)
+# Before or behind the name of the picture. Of several masks of one picture, the first word decides.
+MASK_WORDS = (
+    *("mask", "masks", "gtFine_labelTrainIds", "gtFine_labelIds", "labelIds", "label", "labels"),
+    *("L", "gt", "groundtruth", "ground_truth", "seg", "segmentation", "annotation", "annot"),
+    *("trimap", "matte", "gtFine_color", "gtFine_instanceIds", "mask_1", "mask_2"),
+)
+PICTURE_WORDS = ("image", "img", "sat", "leftImg8bit", "input", "original", "orig", "rgb", "photo")
+
+
+class Role(NamedTuple):
+    """What a folder holds, and the rest of its path, which pictures and masks share."""
+
+    is_mask: bool
+    shared: str
+
+
+class Words:
+    """Words around a name: `a_mask`, `a-mask`, `a mask`, `a.mask`, `mask_a`."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.ranks = {word.lower(): rank for rank, word in enumerate(words)}
+        longest_first = sorted(words, key=len, reverse=True)
+        # L is a word in capitals only: a_l is the left one of two.
+        choice = "|".join(word if word == "L" else f"(?i:{word})" for word in longest_first)
+        self._behind = re.compile(f"(.+?)[ _.-]({choice})")
+        self._before = re.compile(f"({choice})[ _.-](.+)")
+
+    def strip(self, stem: str) -> tuple[str, int] | None:
+        """Return a name without its word, and the rank of that; None if it has none.
+
+        Examples
+        --------
+        >>> Words(("mask", "gt")).strip("cat_3_GT")
+        ('cat_3', 1)
+        """
+        if match := self._behind.fullmatch(stem):
+            return match[1], self.ranks[match[2].lower()]
+        if match := self._before.fullmatch(stem):
+            return match[2], self.ranks[match[1].lower()]
+        return None
+
+
+MASKS, PICTURES = Words(MASK_WORDS), Words(PICTURE_WORDS)
+# Whether any of many names may be one of a mask, in one pass over all of them.
+HINTS = ("mask", "label", "gt", "truth", "seg", "annot", "trimap", "matte", "l.")
+
+
+def have_mask_words(names: Iterable[str]) -> bool:
+    """Return whether some of the names may have a word of masks; most sets are soon told."""
+    text = "\n".join(names).lower()
+    return any(hint in text for hint in HINTS)
+
+
+def find_roles(folders: Mapping[str, tuple[str, ...]]) -> dict[str, Role]:
+    """Return the roles of the folders that have one.
+
+    Parameters
+    ----------
+    folders : dict
+        The parts of each folder's path.
+    """
+    lower = {folder: tuple(part.lower() for part in parts) for folder, parts in folders.items()}
+    existing = {parts[:i] for parts in lower.values() for i in range(1, len(parts) + 1)}
+    found = {folder: _find_role(parts, existing) for folder, parts in lower.items()}
+    return {folder: role for folder, role in found.items() if role is not None}
+
+
+def _find_role(parts: tuple[str, ...], existing: set[tuple[str, ...]]) -> Role | None:
+    for i, part in enumerate(parts):
+        above, below = parts[:i], parts[i + 1 :]
+        if part in PICTURE_FOLDERS or part in MASK_FOLDERS:  # images/a.jpg, masks/a.png
+            is_mask = part in MASK_FOLDERS
+            while is_mask and below and below[0] in MASK_FOLDERS:  # annotations/trimaps/a.png
+                below = below[1:]
+            return Role(is_mask, "/".join((*above, *below)))
+        # train/a.png next to trainannot/; of a split also without masks, which must be said.
+        stems = {part, *SPLIT_FOLDERS} if part in SPLIT_FOLDERS else {part}
+        if any((*above, stem + end) in existing for stem in stems for end in FOLDER_ENDINGS):
+            return Role(False, "/".join(parts))
+        for end in FOLDER_ENDINGS:  # trainannot/a.png
+            base = part.removesuffix(end)
+            if base != part and (*above, base) in existing:
+                return Role(True, "/".join((*above, base, *below)))
+    return None
