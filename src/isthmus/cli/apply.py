@@ -1,7 +1,7 @@
 """Commands that use a trained model: denoise, encode, map, index, search, morph, predict."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from isthmus.cli.terminal import print_json, print_result, print_text, say, trac
 from isthmus.errors import OptionError
 
 if TYPE_CHECKING:
+    from isthmus.inference.model import Model
     from isthmus.session import Session
 
 Layer = Annotated[
@@ -290,6 +291,10 @@ def predict(
         Path | None,
         typer.Option(help="A picture of the predictions to write (PNG); by default none."),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="A new folder for the masks of a segmenter, in the sizes of the images."),
+    ] = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -306,11 +311,14 @@ def predict(
     model.require_task("classify", "segment")
     if out is not None:
         require_png(out)  # before anything is read
-    read = [model.read(source, limit=limit, track=track) for source in sources]
-    for samples in read:
-        if samples.skipped:
-            say(describe_samples(samples))
-    rows = write_predictions(model, read, out)
+    rows = None if masks is None else _predict_masks(model, sources, masks, limit)
+    if rows is None or out is not None:
+        read = [model.read(source, limit=limit, track=track) for source in sources]
+        for samples in read:
+            if samples.skipped:
+                say(describe_samples(samples))
+        answers = write_predictions(model, read, out)
+        rows = rows or answers
     if as_json:
         print_json(rows)
         return
@@ -318,8 +326,21 @@ def predict(
         likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
         # In parentheses: of a class "9", "9 4.8%" would be hard to read.
         print_text(f"{row['name']}: {', '.join(f'{name} ({share:.1%})' for name, share in likely)}")
-    if out is not None:
-        say(f"{out}")
+    for written in (masks, out):
+        if written is not None:
+            say(f"{written}")
+
+
+def _predict_masks(
+    model: "Model", sources: list[str], folder: Path, limit: int | None
+) -> list[dict[str, Any]]:
+    """Write the masks of sources into a folder; return what `isthmus predict` prints."""
+    from isthmus.segmenting import predict_masks
+
+    done = predict_masks(model, sources, folder, limit=limit, track=track)
+    for name, reason in done.skipped:
+        say(f"{name} was left out: {reason}.")
+    return done.rows
 
 
 def _print_check(session: "Session", folder: Path, as_json: bool) -> None:

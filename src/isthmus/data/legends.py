@@ -41,6 +41,7 @@ MAX_GRAY_VALUES = 200  # without names; data sets of numbered classes have fewer
 # Smoothing leaves two values in most pixels and many rare ones between them, of which the upper
 # half is far from any class number.
 SMOOTH_SHARE, SMOOTH_VALUES, SMOOTH_UPPER = 0.60, 8, 0.25
+WHITE = 0xFFFFFF
 MAX_SHOWN = 6  # classes in a note
 LIST_OUT = "list the names and colors of the classes in label_colors.txt next to the masks"
 
@@ -132,8 +133,8 @@ def _by_name(found: Found, source: str, names: Sequence[str]) -> Legend:
     """Take numbers as those of the named classes, or as many values as names in their order."""
     beyond = [v for v in found if len(names) <= v.number != VOID]
     present = sorted({value.number for value in found})
-    is_binary = present == [0, VOID] and len(names) == 2
-    if present == [0, VOID] and len(names) == 1:
+    is_binary = present == [0, VOID] and len(names) == 2 and _is_white(found)
+    if present == [0, VOID] and len(names) == 1 and _is_white(found):
         raise SourceError(
             f"the masks of {source} hold 0 and {VOID}, and {names[0]} is the only class with a "
             "name; name both, that of 0 first."
@@ -160,7 +161,7 @@ def _by_number(found: Found, source: str) -> Legend:
     if any(value.number == VOID for value in found) and _has_white_bits(found):
         values -= {1}
         values |= {0, VOID}
-    if values == {0, VOID}:
+    if values == {0, VOID} and _is_white(found):
         return _as_binary(found)
     if values == {VOID}:
         raise SourceError(
@@ -198,6 +199,11 @@ def _as_binary(found: Found) -> Legend:
 
 def _in_order(found: Found, present: list[int], names: tuple[str, ...], note: Note) -> Legend:
     return Legend({value: present.index(value.number) for value in found}, names, (note,))
+
+
+def _is_white(found: Found) -> bool:
+    """Return whether 255 looks white: palettes show void in another color."""
+    return all(value.color == WHITE for value in found if value.number == VOID)
 
 
 def _has_white_bits(found: Found) -> bool:

@@ -155,6 +155,21 @@ class Preprocessing:
         height, width = self.size
         return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
+    def undo_fit_mask(self, fitted: NDArray[np.uint8], sides: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Bring a fitted mask to its size and place in a whole one of these sides.
+
+        Returns
+        -------
+        (H, W) uint8
+            With 255 (void) outside the crop.
+        """
+        whole = np.full(sides, 255, np.uint8)
+        part = self.apply_crop(whole)  # a view
+        height, width = part.shape
+        resized = Image.fromarray(fitted).resize((width, height), Image.Resampling.NEAREST)
+        part[:] = np.asarray(resized)
+        return whole
+
     def _box(self, width: int, height: int, scale: int) -> tuple[float, float, float, float]:
         """Return the part that `fit` uses, of a picture of those sides decoded at a reduced scale.
 
