@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick check types wheel bench quality docs clean
+.PHONY: demo test quick check static types distributions soak wheel bench quality docs clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -22,14 +22,21 @@ test: .venv/dev
 quick: .venv/dev
 	$(TESTS) -m "not slow"
 
+# Two jobs for two cores: what is read by one tool after the other, and the distributions, whose
+# installation waits for the network. The tests need both cores for themselves.
 check: .venv/dev
+	$(MAKE) --jobs 2 --output-sync=target static distributions
+	$(TESTS)
+
+static: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks/studio.py
 	$(BIN)/lint-imports
 	$(MAKE) types
-	$(TESTS)
+
+distributions: .venv/dev
 	$(BIN)/python tests/wheel.py
 
 # The page of the studio has no build step; where Node is, the types in its comments are checked.

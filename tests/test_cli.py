@@ -168,6 +168,7 @@ def test_the_commands_are_these() -> None:
         "transposed",
         "data",
         "data fetch",
+        "data check",
         "data clean",
         "data preview",
         "data map",
@@ -219,6 +220,7 @@ def test_the_help_of_train_is_grouped_and_is_the_documentation_of_the_config() -
     panels = [option.rich_help_panel for name, option in options.items() if name != "source"]
     assert set(panels) == {
         "Data",
+        "Reading",
         "Model",
         "Training",
         "Noise and augmentation",
@@ -308,6 +310,7 @@ def test_train_as_json_tells_the_best_epoch(model: tuple[Path, Outcome]) -> None
         "epochs": 2,
         "seconds": history[-1]["seconds"],
         "best": {"epoch": best["epoch"], "validation_loss": best["validation_loss"]},
+        "reading": json.loads((run / "run.json").read_text())["data"]["reading"],
     }
 
 

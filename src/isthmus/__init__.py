@@ -13,9 +13,12 @@ from isthmus.version import __version__ as __version__
 if TYPE_CHECKING:
     from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
+    from isthmus.data.inspection import check_data as check_data
     from isthmus.data.items import Items as Items
     from isthmus.data.load import load as load
     from isthmus.data.preprocess import Preprocessing as Preprocessing
+    from isthmus.data.reading import Reading as Reading
+    from isthmus.data.report import ReadingReport as ReadingReport
     from isthmus.data.samples import Samples as Samples
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
@@ -70,6 +73,8 @@ _MODULES = {
     "OnnxModel": "inference.onnx",
     "Preprocessing": "data.preprocess",
     "Progress": "training.loop",
+    "Reading": "data.reading",
+    "ReadingReport": "data.report",
     "Run": "training.run",
     "Samples": "data.samples",
     "Session": "session",
@@ -78,6 +83,7 @@ _MODULES = {
     "Training": "training.train",
     "TrainingConfig": "training.config",
     "build_model": "models.config",
+    "check_data": "data.inspection",
     "configure": "models.config",
     "denoise": "denoising",
     "describe_installation": "installation",

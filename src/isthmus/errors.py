@@ -26,6 +26,10 @@ class SourceError(IsthmusError):
     """A source of samples is missing, empty, broken or of the wrong kind."""
 
 
+class SizesDifferError(SourceError):
+    """Pictures differ in size, and no size is given that all of them are resized to."""
+
+
 class InputError(SourceError, ValueError):
     """An X or y that an estimator cannot use; a ValueError too, as scikit-learn's users expect."""
 

@@ -83,7 +83,7 @@ def test_masks_are_found_by_words_around_the_names(picture: str, mask: str, tmp_
 )
 def test_splits_are_folders_above_or_below(picture: str, mask: str, tmp_path: Path) -> None:
     splits = ("train", "val", "test")
-    pairs = [tuple(name.format(*[part] * 2) for name in (picture, mask)) for part in splits]
+    pairs = [(picture.format(*[part] * 2), mask.format(*[part] * 2)) for part in splits]
     make(tmp_path, pairs)
     samples = assert_paired(tmp_path, pairs)
     assert samples.splits is not None

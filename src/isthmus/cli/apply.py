@@ -8,6 +8,7 @@ import typer
 from isthmus.cli.app import Json, Limit, ModelPath, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
+from isthmus.cli.sources import say_reading
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 
@@ -304,7 +305,6 @@ def predict(
     """
     from isthmus.inference.load import load_model
     from isthmus.reports.outputs import write_predictions
-    from isthmus.reports.source_outputs import describe_samples
     from isthmus.viz.canvas import require_png
 
     model = load_model(run)
@@ -316,7 +316,7 @@ def predict(
         read = [model.read(source, limit=limit, track=track) for source in sources]
         for samples in read:
             if samples.skipped:
-                say(describe_samples(samples))
+                say_reading(samples)
         answers = write_predictions(model, read, out)
         rows = rows or answers
     if as_json:

@@ -8,7 +8,10 @@ from rich.table import Table
 
 from isthmus.cli.app import Json, Limit, Size, Source, app, make_preprocessing
 from isthmus.cli.completion import complete_dataset
+from isthmus.cli.options import expand_options
+from isthmus.cli.sources import DataOptions
 from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
+from isthmus.data.reading import Reading
 from isthmus.errors import require_known
 
 data_app = typer.Typer(
@@ -60,6 +63,21 @@ def fetch(
         out_console.print(f"{file}")
     if not fetched:
         out_console.print(f"{name} is on this machine already.")
+
+
+@data_app.command("check")
+@expand_options
+def check_command(
+    source: Source, data: DataOptions, reading: Reading, as_json: Json = False
+) -> None:
+    """Say what is read from a source, what is left out and why, and what looks wrong.
+
+    Example: isthmus data check photos/ --size 64
+    """
+    from isthmus.data.inspection import check_with
+
+    report = check_with(source, data.preprocessing, limit=data.limit, reading=reading, track=track)
+    print_result(report.to_json(), f"{report}", as_json)
 
 
 @data_app.command()

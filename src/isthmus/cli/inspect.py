@@ -19,8 +19,9 @@ from isthmus.cli.app import (
 from isthmus.cli.completion import complete_model_or_run, complete_run
 from isthmus.cli.encoders import EncoderOptions
 from isthmus.cli.options import expand_options
+from isthmus.cli.sources import say_reading
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
-from isthmus.cli.terminal import out_console, print_json, print_result, print_text, say, track
+from isthmus.cli.terminal import out_console, print_json, print_result, print_text, track
 
 Plain = Annotated[
     Path | None,
@@ -49,14 +50,13 @@ def evaluate(
 
     Example: isthmus evaluate runs/mine --json
     """
-    from isthmus.reports.source_outputs import describe_samples
     from isthmus.session import Session
     from isthmus.training.run import Run
 
     session = Session(Run.open(run), track=track)
     samples = session.read(source, limit) if source else None
     if samples is not None and samples.skipped:
-        say(describe_samples(samples))
+        say_reading(samples)
     other = Run.open(plain) if plain else None
     result = session.evaluate(samples, plain=other, encoder=encoder.load())
     if as_json:

@@ -2,59 +2,25 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from isthmus.cli.app import (
     CodeSize,
     Json,
-    Limit,
     MaxMinutes,
     RunFolder,
-    Size,
     Source,
     app,
-    make_preprocessing,
     model_options,
     parse_task,
 )
 from isthmus.cli.options import expand_options
-from isthmus.cli.terminal import follow, is_quiet, say, track
+from isthmus.cli.sources import DataOptions, say_reading
+from isthmus.cli.terminal import follow, is_quiet, track
 from isthmus.data.reading import Reading
-from isthmus.training.config import DATA, MODEL, OUTPUT, TrainingConfig
-
-if TYPE_CHECKING:
-    from isthmus.data.preprocess import Preprocessing
-
-Gray = Annotated[
-    bool | None,
-    typer.Option("--gray/--rgb", help="Convert images to gray or to color; by default neither."),
-]
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Options of `isthmus train` on reading the source.
-
-    Parameters
-    ----------
-    crop : int, optional
-        Cut out the central square of this many pixels first; by default nothing is cut.
-    background : str
-        Color behind transparent pixels, as a name or as #rrggbb.
-    """
-
-    size: Size = field(default=None, metadata=DATA)
-    crop: int | None = field(default=None, metadata=DATA)
-    gray: Gray = field(default=None, metadata=DATA)
-    background: str = field(default="white", metadata=DATA)
-    limit: Limit = field(default=None, metadata=DATA)
-
-    @property
-    def preprocessing(self) -> "Preprocessing":
-        """The preprocessing of images."""
-        return make_preprocessing(self.size, self.crop, self.gray, self.background)
+from isthmus.training.config import MODEL, OUTPUT, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -128,7 +94,6 @@ def train(
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.load import load_with
-    from isthmus.reports.source_outputs import describe_samples
     from isthmus.training.store import require_free
     from isthmus.training.train import train as start_training
 
@@ -138,7 +103,7 @@ def train(
         require_free(out)  # before anything is read, which may take long
     # Every process of torchrun reads the samples, memory-mapped from the same cache entry.
     samples = load_with(source, preprocessing, limit=data.limit, reading=reading, track=track)
-    say(describe_samples(samples))
+    say_reading(samples)
     training = start_training(
         samples,
         model.model,

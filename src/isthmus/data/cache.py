@@ -36,7 +36,9 @@ from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
+from isthmus.data.survey import Read, Survey
 from isthmus.data.writer import SampleWriter
 from isthmus.errors import OptionError, SourceError
 from isthmus.files import fingerprint, write_bytes
@@ -198,6 +200,7 @@ def _open(entry: Entry, origin: Origin, allows_flip: bool) -> Samples:
         skipped=tuple((name, reason) for name, reason in metadata["skipped"]),
         allows_flip=allows_flip,
         masks=np.load(folder / MASKS_FILE, "c") if metadata["masks"] else None,
+        report=ReadingReport.from_json(metadata["report"]),
         fingerprint=metadata["fingerprint"],
     )
 
@@ -298,6 +301,7 @@ def _describe(samples: Samples) -> dict[str, Any]:
         "splits": None if samples.splits is None else samples.splits.tolist(),
         "skipped": samples.skipped,
         "masks": samples.masks is not None,
+        "report": samples.report and samples.report.to_json(),
         "fingerprint": samples.fingerprint,
     }
 
@@ -311,19 +315,22 @@ def _store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folde
             f"{origin.source} holds signals, which have no pixels to crop, resize or recolor."
         )
     needs_fitting = len(shape) == 3 and preprocessing.changes_shape(shape)
+    survey = Survey()
     with (folder / VALUES_FILE).open("wb") as file:
         for start in range(0, len(values), WRITE_ROWS):
             block = values[start : start + WRITE_ROWS]
             if needs_fitting:
                 block = np.stack([preprocessing.fit(image) for image in block])
                 shape = block.shape[1:]
-            file.write(np.ascontiguousarray(block).data)
-    return _check_stored(manifest, origin, folder, shape, {})
+            block = np.ascontiguousarray(block)
+            survey.add(block)
+            file.write(block.data)
+    return _check_stored(manifest, origin, folder, shape, {}, survey)
 
 
 def _store_pictures(manifest: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
     """Decode and write pictures and their masks."""
-    source = origin.source
+    source, survey = origin.source, Survey()
     # Open for reading as well: the first picture in color turns the gray ones before it into color.
     with (folder / VALUES_FILE).open("w+b") as values, ExitStack() as stack:
         masks = None
@@ -332,15 +339,21 @@ def _store_pictures(manifest: Manifest, origin: Origin, folder: Path, track: Tra
         writer = SampleWriter(manifest, source, values, masks)
         # Closed also after an error in `write`: otherwise threads would decode on for nobody.
         blocks = stack.enter_context(closing(decode_blocks(manifest, origin.preprocessing)))
-        for _ in track(writer.write(blocks), len(manifest.names), f"Reading {source}"):
+        watched = writer.write(survey.watch(blocks))
+        for _ in track(watched, len(manifest.names), f"Reading {source}"):
             pass
         if masks is not None:
             manifest = writer.finish_masks(masks)
-    return _check_stored(manifest, origin, folder, writer.shape, writer.broken)
+    return _check_stored(manifest, origin, folder, writer.shape, writer.broken, survey)
 
 
 def _check_stored(
-    manifest: Manifest, origin: Origin, folder: Path, shape: tuple[int, ...], broken: dict[int, str]
+    manifest: Manifest,
+    origin: Origin,
+    folder: Path,
+    shape: tuple[int, ...],
+    broken: dict[int, str],
+    survey: Survey,
 ) -> Samples:
     """Open what has just been written, by the constructor of `Samples`, which checks it."""
     # Labels and splits have a row for each name of the source, also of pictures that are broken.
@@ -348,7 +361,7 @@ def _check_stored(
     if 0 in (len(good), *shape):
         raise SourceError(f"{origin.source} holds no samples.")
     dtype = np.dtype(np.uint8 if len(shape) == 3 else np.float32)
-    return Samples(
+    samples = Samples(
         np.memmap(folder / VALUES_FILE, dtype, "r", shape=(len(good), *shape)),
         Items(manifest.names, manifest.labels, manifest.class_names).take(good),
         None if manifest.splits is None else manifest.splits[good],
@@ -356,3 +369,5 @@ def _check_stored(
         tuple((manifest.names[i], reason) for i, reason in broken.items()),
         masks=None if manifest.masks is None else np.load(folder / MASKS_FILE, "r"),
     )
+    # Not by `replace`, which would check all samples a second time.
+    return _trust(**{**vars(samples), "report": survey.report(Read.of(samples), manifest)})

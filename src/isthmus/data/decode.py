@@ -33,7 +33,7 @@ from isthmus.data.manifest import Content, Manifest
 from isthmus.data.masks import Mask, MaskError
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
-from isthmus.errors import SourceError, first_sentence
+from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.runtime import map_in_threads
 
 MAX_CHUNK = 32  # pictures in one task: enough to make the cost of a task (50 µs) invisible
@@ -43,12 +43,13 @@ MAX_THREADS = 16  # of small pictures, more would only wait for the interpreter'
 
 
 class DecodeTask(NamedTuple):
-    """A picture to decode, and the mask that belongs to it."""
+    """A picture to decode, and the mask that belongs to it; or the pages of it, from 0."""
 
     picture: Content
     mask: Content | None
     name: str
     mask_name: str
+    pages: Sequence[int] | None = None
 
 
 class Decoded(NamedTuple):
@@ -84,6 +85,11 @@ class Block:
         return len(self.pixels) + len(self.broken)
 
     @property
+    def good(self) -> list[int]:
+        """The positions in the block of the pictures that could be decoded."""
+        return [i for i in range(len(self)) if i not in self.broken]
+
+    @property
     def mask_values(self) -> NDArray[np.bool_] | None:
         """Whether a number from 0 to 255 occurs in the files of the masks; None without masks."""
         if not self.masks:
@@ -116,7 +122,7 @@ class Decoder:
         """
         runs: list[list[Decoded | str]] = []
         shape: tuple[int, ...] = ()
-        for decoded in map(self._decode_or_explain, tasks):
+        for decoded in self._decode_each(tasks):
             # A broken picture has no shape: it belongs to the block before it.
             if not runs or (not isinstance(decoded, str) and decoded.pixels.shape != shape):
                 runs.append([])
@@ -125,14 +131,31 @@ class Decoder:
             runs[-1].append(decoded)
         return [_build_block(run) for run in runs]
 
+    def _decode_each(self, tasks: Sequence[DecodeTask]) -> Iterator[Decoded | str]:
+        for task in tasks:
+            if task.pages is None:
+                yield self._decode_or_explain(task)
+            else:
+                yield from self._decode_pages(task.picture, task.pages)
+
+    def _decode_pages(self, picture: Content, pages: Sequence[int]) -> Iterator[Decoded | str]:
+        if isinstance(picture, SourceError):
+            yield from [first_sentence(picture)] * len(pages)
+            return
+        for page in self.preprocessing.decode_pages(picture, pages):
+            if isinstance(page, IsthmusError):
+                yield first_sentence(page)
+            else:
+                yield Decoded(page[0], facts=page[1])
+
     def _decode_or_explain(self, task: DecodeTask) -> Decoded | str:
         """Decode a picture and its mask, or return the reason why they cannot be."""
         try:
-            pixels, sides = self.preprocessing.decode_and_measure(_require_content(task.picture))
+            pixels, facts = self.preprocessing.decode_and_measure(_require_content(task.picture))
         except SourceError as error:
             return first_sentence(error)
         if task.mask is None:
-            return Decoded(pixels)
+            return Decoded(pixels, facts=facts)
         try:
             mask = self._decode_mask(_require_content(task.mask))
         except MaskError as error:
@@ -140,15 +163,16 @@ class Decoder:
             raise SourceError(f"the mask {task.mask_name} {error}.") from error
         except SourceError as error:
             return f"its mask {task.mask_name}: {first_sentence(error)}"
-        return self._add_mask(pixels, mask, sides, task)
+        return self._add_mask(pixels, mask, facts, task)
 
     def _decode_mask(self, file: bytes | str) -> Mask:
         mask = self.preprocessing.decode_mask(file)
         return mask if self.legend is None else mask.translate(self.legend)
 
     def _add_mask(
-        self, pixels: NDArray[np.uint8], mask: Mask, sides: tuple[int, int], task: DecodeTask
+        self, pixels: NDArray[np.uint8], mask: Mask, facts: PictureFacts, task: DecodeTask
     ) -> Decoded:
+        sides = (facts.height, facts.width)
         if mask.pixels.shape != sides:
             raise SourceError(
                 f"the mask {task.mask_name} is {format_size(mask.pixels.shape)} but its picture "
@@ -156,7 +180,8 @@ class Decoder:
             )
         # Its values stay those of the whole: how many classes there are must not depend on the
         # crop.
-        return Decoded(pixels, mask._replace(pixels=self.preprocessing.fit_mask(mask.pixels)))
+        fitted = mask._replace(pixels=self.preprocessing.fit_mask(mask.pixels))
+        return Decoded(pixels, fitted, facts)
 
 
 def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator[Block, None, None]:
@@ -171,6 +196,13 @@ def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator
     SourceError
         If a mask does not fit its picture, or cannot be one.
     """
+    blocks = _decode_blocks(manifest, preprocessing)
+    return reject_mixed_scales(blocks, manifest.names) if preprocessing.stretch is None else blocks
+
+
+def _decode_blocks(
+    manifest: Manifest, preprocessing: Preprocessing
+) -> Generator[Block, None, None]:
     decoder = Decoder(preprocessing, manifest.legend)
     tasks = _tasks(manifest)
     picture_bytes = 0
@@ -182,6 +214,38 @@ def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator
             break
     count = max(1, min(MAX_CHUNK, MAX_CHUNK_BYTES // max(1, picture_bytes)))
     yield from _decode_in_threads(decoder, _chunks(tasks, count))
+
+
+def reject_mixed_scales(
+    blocks: Generator[Block, None, None], names: Sequence[str]
+) -> Generator[Block, None, None]:
+    """Yield blocks, as long as integers of a wide type are of one scale in all pictures.
+
+    Such a type does not tell whether 255 or 65,535 is white; each picture by itself would be read
+    by its largest value, and a dark one become bright.
+
+    Raises
+    ------
+    SourceError
+    """
+    largest: dict[bool, tuple[float, str]] = {}  # by whether it is beyond eight bits
+    done = 0
+    with closing(blocks):
+        for block in blocks:
+            good = [i for i in range(len(block)) if i not in block.broken]
+            for i, facts in zip(good, block.facts, strict=False):
+                if "integer" in facts.kind:
+                    one = (facts.high, names[done + i])
+                    largest[facts.high > 255] = max(one, largest.get(facts.high > 255, one))
+            if len(largest) == 2:
+                (low, dark), (high, bright) = largest[False], largest[True]
+                raise SourceError(
+                    f"{dark} holds integers up to {low:g}, as of 8 bits, and {bright} up to "
+                    f"{high:g}, as of 16; say which values are black and white by --stretch, such "
+                    f"as 0:{high:g}, or auto."
+                )
+            done += len(block)
+            yield block
 
 
 def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, done: int) -> None:
@@ -216,22 +280,32 @@ def format_size(shape: Sequence[int]) -> str:
 
 
 def _tasks(manifest: Manifest) -> Iterator[DecodeTask]:
+    if manifest.pages is not None:
+        return _page_tasks(manifest.files, manifest.pages)
     if manifest.masks is None:
         return map(DecodeTask, manifest.files, repeat(None), repeat(""), repeat(""))
     return map(DecodeTask, manifest.files, manifest.masks, manifest.names, manifest.mask_names)
 
 
+def _page_tasks(files: Iterable[Content], pages: Iterable[Sequence[int]]) -> Iterator[DecodeTask]:
+    """Yield tasks of a few pages: threads share the pages of a large file."""
+    for file, chosen in zip(files, pages, strict=True):
+        for start in range(0, len(chosen), MAX_CHUNK):
+            yield DecodeTask(file, None, "", "", chosen[start : start + MAX_CHUNK])
+
+
 def _chunks(tasks: Iterable[DecodeTask], count: int) -> Iterator[list[DecodeTask]]:
     """Collect at most `count` tasks, and a few megabytes of an archive's contents."""
     chunk: list[DecodeTask] = []
-    size = 0
+    size = rows = 0
     for task in tasks:
         chunk.append(task)
+        rows += 1 if task.pages is None else len(task.pages)
         # Files of a folder are still only paths here; files of an archive are in memory.
         size += len(task.picture) if isinstance(task.picture, bytes) else 0
-        if len(chunk) == count or size >= MAX_CHUNK_BYTES:
+        if rows >= count or size >= MAX_CHUNK_BYTES:
             yield chunk
-            chunk, size = [], 0
+            chunk, size, rows = [], 0, 0
     if chunk:
         yield chunk
 
@@ -258,9 +332,25 @@ def _build_block(run: Sequence[Decoded | str]) -> Block:
     broken = {i: decoded for i, decoded in enumerate(run) if isinstance(decoded, str)}
     if not good:
         return Block(np.empty((0, 0, 0, 0), np.uint8), broken)
+    pixels = np.stack([decoded.pixels for decoded in good])
     return Block(
-        np.stack([decoded.pixels for decoded in good]),
+        pixels,
         broken,
         [decoded.mask for decoded in good if decoded.mask is not None],
-        [decoded.facts for decoded in good if decoded.facts is not None],
+        _complete([decoded.facts for decoded in good if decoded.facts is not None], pixels),
     )
+
+
+def _complete(facts: Sequence[PictureFacts], pixels: NDArray[np.uint8]) -> list[PictureFacts]:
+    """Add the smallest and largest value of pictures of eight bits, as they come out.
+
+    For all of a block at once: one by one, that would take five times as long.
+    """
+    rows = pixels.reshape(len(pixels), -1)
+    if not rows.size:
+        return list(facts)
+    limits = zip(rows.min(axis=1).tolist(), rows.max(axis=1).tolist(), strict=True)
+    return [
+        one if one.low == one.low else one._replace(low=float(low), high=float(high))  # not NaN
+        for one, (low, high) in zip(facts, limits, strict=True)
+    ]

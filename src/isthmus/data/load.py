@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.bands import format_bands, resolve_bands
 from isthmus.data.cache import Track, open_or_decode, untracked
 from isthmus.data.catalog import DATASETS, Dataset
 from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.pages import expand_pages
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
 from isthmus.data.readers.tables import (
@@ -34,6 +36,7 @@ from isthmus.data.readers.tables import (
 from isthmus.data.readers.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, list_files
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
+from isthmus.data.stretch import format_stretch, note_stretch, resolve_stretch, stretch_of_array
 from isthmus.errors import OptionError, SourceError, first_sentence, suggest
 from isthmus.files import suggest_path
 
@@ -92,12 +95,19 @@ def load(
     >>> load("digits")
     Samples(1,797 images of 8 × 8, gray, 10 classes)
     """
+    preprocessing = choose_preprocessing(size, crop, channels, background)
+    return load_with(source, preprocessing, limit=limit, reading=reading, track=track)
+
+
+def choose_preprocessing(
+    size: int | tuple[int, int] | None, crop: int | None, channels: int | None, background: str
+) -> Preprocessing:
+    """Return the preprocessing that the arguments of `load` ask for."""
     if channels not in (None, 1, 3):
         raise OptionError(f"channels must be 1 for gray or 3 for RGB, not {channels}.")
     if isinstance(size, int):
         size = (size, size)
-    preprocessing = Preprocessing(crop=crop, size=size, channels=channels, background=background)
-    return load_with(source, preprocessing, limit=limit, reading=reading, track=track)
+    return Preprocessing(crop=crop, size=size, channels=channels, background=background)
 
 
 def load_with(
@@ -112,8 +122,12 @@ def load_with(
     if limit is not None and limit < 1:
         raise OptionError(f"limit must be at least 1, not {limit}.")
     reading = None if reading == Reading() else reading
+    preprocessing = resolve_bands(preprocessing, reading)
     if isinstance(source, np.ndarray):
-        return _load_array(source, preprocessing, limit)
+        if reading is not None and reading.stretch is not None and preprocessing.stretch is None:
+            stretch = stretch_of_array(source, reading.stretch)
+            preprocessing = replace(preprocessing, stretch=stretch)
+        return _load_array(source, Origin("", preprocessing, limit, reading))
     dataset, name, location = _locate(source)
     if dataset is not None:
         # What the caller asks for takes precedence over the row of the set.
@@ -122,18 +136,29 @@ def load_with(
             crop=preprocessing.crop or dataset.crop,
             size=preprocessing.size or dataset.size,
         )
-    origin = Origin(name, preprocessing, limit, reading)
-    if dataset is None and is_picture(location):
-        return _load_picture(location, origin)
     # A set without files follows from the code: its name and the cache's format identify it.
     needs_no_file = dataset is not None and dataset.read is not None
     files = [] if needs_no_file else _list_identities(location)
     # A folder is listed once for the key and for the reader: with a million files it takes seconds.
     names = [file[0] for file in files[1:]] if files and location.is_dir() else None
     read = _choose_reader(dataset, location, names)
-    allows_flip = dataset is not None and dataset.allows_flip
+
+    def read_as(origin: Origin) -> Manifest:
+        told = _tell_reader(origin)
+        if told is not None and told.pages == "all":
+            return expand_pages(lambda: read(location, limit, told), limit)
+        return read(location, limit, told)
+
+    origin = Origin(name, preprocessing, limit, reading)
+    origin = resolve_stretch(origin, files, partial(read_as, origin))
+    if dataset is None and is_picture(location) and (reading is None or reading.pages != "all"):
+        return _load_picture(location, origin)
     return open_or_decode(
-        origin, files, lambda: read(location, limit, reading), allows_flip=allows_flip, track=track
+        origin,
+        files,
+        lambda: _add_stretch(read_as(origin), origin),
+        allows_flip=dataset is not None and dataset.allows_flip,
+        track=track,
     )
 
 
@@ -286,6 +311,27 @@ def _list_identities(location: Path) -> list[Any]:
     ]
 
 
+def _tell_reader(origin: Origin) -> Reading | None:
+    """Return how a reader of arrays shall read, which makes pixels of numbers itself.
+
+    What a model was trained with holds for other sources as well, also if nobody asks for it.
+    """
+    told, preprocessing = origin.reading or Reading(), origin.preprocessing
+    if preprocessing.stretch is not None:
+        told = replace(told, stretch=format_stretch(preprocessing.stretch))
+    if preprocessing.bands is not None:
+        told = replace(told, channels=format_bands(preprocessing.bands))
+    return None if told == Reading() else told
+
+
+def _add_stretch(manifest: Manifest, origin: Origin) -> Manifest:
+    """Say which values were taken, where the user left that open."""
+    stretch, reading = origin.preprocessing.stretch, origin.reading
+    if stretch is None or reading is None or reading.stretch != "auto":
+        return manifest
+    return replace(manifest, findings=manifest.findings.add([note_stretch(stretch)]))
+
+
 def _load_picture(path: Path, origin: Origin) -> Samples:
     try:
         pixels = origin.preprocessing.decode_and_fit(str(path))
@@ -296,10 +342,10 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
     return Samples(pixels[None], Items([path.name]), origin=origin)
 
 
-def _load_array(values: NDArray[Any], preprocessing: Preprocessing, limit: int | None) -> Samples:
+def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
+    preprocessing, limit = origin.preprocessing, origin.limit
     values = as_samples(values, "x", "the array")
     values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
-    origin = Origin("", preprocessing, limit)
     return Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)

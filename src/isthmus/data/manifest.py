@@ -48,6 +48,9 @@ class Manifest:
         Names of the masks, for messages.
     legend : 256 bytes, optional
         The class that each value of a mask stands for, if not itself; 255 for void.
+    pages : sequence of sequences of int, optional
+        The pages of each file, from 0, that are samples; by default the first. There is a name for
+        each of them.
     findings : Findings
         What was guessed, left out or looks wrong.
     """
@@ -62,6 +65,7 @@ class Manifest:
     masks: Iterable[Content] | None = None
     mask_names: Sequence[str] = ()
     legend: bytes | None = None
+    pages: Sequence[Sequence[int]] | None = None
     findings: Findings = field(default_factory=Findings)
 
 

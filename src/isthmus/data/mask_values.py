@@ -1,11 +1,12 @@
 """`MaskTable`: collects what the masks of a source hold, while they are decoded."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.legends import Legend, Seen, explain_colors, find_legend, reject_palettes
+from isthmus.data.legends import Seen, explain_colors, find_legend, reject_palettes
+from isthmus.data.manifest import Manifest
 from isthmus.data.masks import MAX_VALUES, Mask, MaskValue
 
 
@@ -17,18 +18,13 @@ class MaskTable:
 
     Parameters
     ----------
+    manifest : Manifest
     source : str
         Name of the source, for messages.
-    class_names : sequence of str
-        Of the classes, if they are known.
-    class_colors : sequence of int
-        Of the same classes, as 0xRRGGBB; empty if they are not known.
     """
 
-    def __init__(
-        self, source: str, class_names: Sequence[str] = (), class_colors: Sequence[int] = ()
-    ) -> None:
-        self.source, self.class_names, self.class_colors = source, class_names, class_colors
+    def __init__(self, manifest: Manifest, source: str) -> None:
+        self.manifest, self.source = manifest, source
         self.found: dict[MaskValue, Seen] = {}
         self._numbers: dict[MaskValue, int] = {}
         self._free = dict.fromkeys(reversed(range(MAX_VALUES)))
@@ -45,19 +41,22 @@ class MaskTable:
         lookup[mask.places] = numbers
         return lookup
 
-    def resolve(self) -> tuple[NDArray[np.uint8] | None, Legend]:
-        """Return the class of each number (256,), None if all are their own; and the legend.
+    def complete(self) -> tuple[NDArray[np.uint8] | None, Manifest]:
+        """Return the class of each number (256,), None if all are their own; name the classes.
 
         Raises
         ------
         SourceError
             If the values cannot be those of classes.
         """
-        legend = find_legend(self.found, self.source, self.class_names, self.class_colors)
+        manifest = self.manifest
+        legend = find_legend(self.found, self.source, manifest.class_names, manifest.class_colors)
         lookup = np.arange(256, dtype=np.uint8)
         for value, number in self._numbers.items():
             lookup[number] = legend.classes[value]
-        return (None if (lookup == np.arange(256)).all() else lookup), legend
+        findings = manifest.findings.add(legend.notes)
+        manifest = replace(manifest, class_names=legend.names, findings=findings)
+        return (None if (lookup == np.arange(256)).all() else lookup), manifest
 
     def _note(self, value: MaskValue, count: int, name: str) -> int:
         seen = self.found.get(value)

@@ -9,11 +9,19 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from isthmus.data.exif import keep_orientation_only, picture_orientation, turn
 from isthmus.errors import SourceError
 
-LOSSY_FORMATS = ("JPEG", "WEBP")  # they change values, and a mask's values are classes
+LOSSY_FORMATS = (
+    "JPEG",
+    "MPO",
+    "WEBP",
+    "JPEG2000",
+    "AVIF",
+    "HEIF",
+)  # they change values, and a mask's values are classes
 MAX_VALUES = 256  # in the masks of a source; a pixel has 8 bits
 VOID_16_BIT = 65535  # white of 16 bits, as 255 is of 8
 OPAQUE = 255
@@ -96,7 +104,10 @@ def read_mask(picture: Image.Image) -> Mask:
             f"is of mode {picture.mode}; save a PNG of palette indices (P), of 8-bit gray values "
             "(L) or of colors (RGB), one for each class"
         )
-    return read(ImageOps.exif_transpose(picture))
+    if picture.format == "TIFF":
+        keep_orientation_only(picture)
+    mask = read(picture)
+    return mask._replace(pixels=turn(mask.pixels, picture_orientation(picture)))
 
 
 def read_gray(pixels: NDArray[np.uint8], kind: str = GRAY) -> Mask:
@@ -107,6 +118,11 @@ def read_gray(pixels: NDArray[np.uint8], kind: str = GRAY) -> Mask:
 def pack_color(red: int, green: int, blue: int) -> int:
     """Return a color as 0xRRGGBB."""
     return red << 16 | green << 8 | blue
+
+
+def is_gray(color: int) -> bool:
+    """Return whether red, green and blue of 0xRRGGBB are equal."""
+    return color == (color & 255) * 0x010101
 
 
 def _tabulate(pixels: NDArray[np.uint8], describe: Callable[[int], MaskValue]) -> Mask:
@@ -131,7 +147,11 @@ def _read_palette(picture: Image.Image) -> Mask:
     def describe(index: int) -> MaskValue:
         return MaskValue(PALETTE, index, pack_color(*channels[3 * index : 3 * index + 3]))
 
-    return _tabulate(np.array(picture), describe)
+    mask = _tabulate(np.array(picture), describe)
+    if picture.format == "GIF" and all(is_gray(value.color) for value in mask.values):
+        # It has no gray: whoever writes it numbers the gray values that occur in each file.
+        return read_gray(np.array(channels[: 3 * 256 : 3], np.uint8)[mask.pixels], EQUAL)
+    return mask
 
 
 def _read_numbers(picture: Image.Image) -> Mask:
@@ -168,7 +188,7 @@ def _read_colors(picture: Image.Image) -> Mask:
         )
     colors = {pack_color(*color[:3]): count for count, color in found if isinstance(color, tuple)}
     pixels = np.array(picture)
-    if all(color == (color & 255) * 0x010101 for color in colors):
+    if all(map(is_gray, colors)):
         return read_gray(pixels[..., 0].copy(), EQUAL)
     palette = np.array(sorted(colors), np.uint32)
     red, green, blue = (pixels[..., i].astype(np.uint32) for i in range(3))

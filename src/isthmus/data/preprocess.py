@@ -4,30 +4,26 @@ A model is only right about pixels prepared as its training data was. So `Prepro
 with the weights, and nothing else decides how a file becomes an array and an array a batch.
 """
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor
 
 from isthmus.data.masks import Mask, read_mask
-from isthmus.errors import OptionError, SourceError, suggest
-from isthmus.runtime import ignored_warnings
+from isthmus.data.opening import explain, open_picture, read_content
+from isthmus.data.pictures import Picture, decode_pages, decode_picture
+from isthmus.data.pixels import central_square, recolor, resize
+from isthmus.data.reading import PictureFacts
+from isthmus.errors import IsthmusError, OptionError, suggest
 
 if TYPE_CHECKING:
     import torch
 
 MIN_OVERSAMPLING = 2.0  # a JPEG is decoded at this many times the sides it is resized to, or more
-EXIF_SEARCH_BYTES = 2**16  # at the start of a JPEG, where its EXIF is if it has any; at most 64 KB
-# What simplejpeg and Pillow raise for broken files; `SyntaxError` comes from Pillow's PNG reader.
-DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
-GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -116,17 +112,41 @@ class Preprocessing:
         """
         return self.decode_and_measure(file)[0]
 
-    def decode_and_measure(self, file: bytes | str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Do as `decode_and_fit`, and also return the height and width of the whole picture."""
-        pixels, reduced = self._decode(file, may_reduce=True)
-        if reduced is None or self.size is None:
-            return self.fit(pixels), (pixels.shape[0], pixels.shape[1])
+    def decode_and_measure(self, file: bytes | str) -> tuple[NDArray[np.uint8], PictureFacts]:
+        """Do as `decode_and_fit`, and also say what the file holds.
+
+        The smallest and largest value in the facts are those of a file whose scale is finer than
+        eight bits, or is stretched; of others, NaN: whoever needs them finds them in the pixels.
+        """
+        return self._fit_picture(decode_picture(file, self, may_reduce=True))
+
+    def decode_pages(
+        self, file: bytes | str, pages: Sequence[int]
+    ) -> Iterator[tuple[NDArray[np.uint8], PictureFacts] | IsthmusError]:
+        """Do as `decode_and_measure` for pages or frames of one file, numbered from 0.
+
+        A page that cannot be decoded gives the reason.
+        """
+        for picture in decode_pages(file, self, pages):
+            if isinstance(picture, Picture):
+                yield self._fit_picture(picture)
+            else:
+                yield picture
+
+    def _fit_picture(self, picture: Picture) -> tuple[NDArray[np.uint8], PictureFacts]:
+        low, high = picture.values or (NAN, NAN)
+        facts = PictureFacts(
+            picture.height, picture.width, picture.kind, low, high, picture.pages, picture.is_turned
+        )
+        pixels = picture.pixels
+        if picture.scale == 1 or self.size is None:
+            return self.fit(pixels), facts
         # Crop and resize are one step here, because the crop seldom begins at a whole pixel of what
         # was decoded.
-        width, height, _ = reduced
         if self.channels is not None:
-            pixels = _recolor(pixels, self.channels, self.background)
-        return _resize(pixels, self.size, self._box(*reduced)), (height, width)
+            pixels = recolor(pixels, self.channels, self.background)
+        box = self._box(picture.width, picture.height, picture.scale)
+        return resize(pixels, self.size, box), facts
 
     def decode_mask(self, file: bytes | str) -> Mask:
         """Decode a mask, upright and whole.
@@ -139,10 +159,10 @@ class Preprocessing:
             With the reason, if the file is broken or no picture.
         """
         try:
-            with _open_picture(_read_content(file)) as picture:
+            with open_picture(read_content(file)) as picture:
                 return read_mask(picture)
-        except DECODE_ERRORS as error:
-            raise _explain(error) from error
+        except Exception as error:  # decoders of damaged files raise anything
+            raise explain(error) from error
 
     def fit_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop and resize one mask (H, W) as `fit` does a picture.
@@ -189,48 +209,9 @@ class Preprocessing:
         SourceError
             With the reason, if the file is broken or no picture.
         """
-        return self._decode(file, may_reduce=False)[0]
+        return decode_picture(file, self).pixels
 
-    def _decode(
-        self, file: bytes | str, may_reduce: bool
-    ) -> tuple[NDArray[np.uint8], tuple[int, int, int] | None]:
-        """Decode a picture; if at a reduced scale, also return its width, height and the divisor.
-
-        Plain JPEGs are decoded by simplejpeg, in half the time that Pillow needs with the same
-        libjpeg-turbo; all others by Pillow.
-        """
-        try:
-            content = _read_content(file)
-            plain = _inspect_plain_jpeg(content)
-            if plain is not None:
-                height, width, colors = plain
-                scale = self._reduction(width, height) if may_reduce else 1
-                # simplejpeg takes the smallest scale that keeps these sides; libjpeg rounds up.
-                sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
-                pixels = simplejpeg.decode_jpeg(content, colors, **sides if scale > 1 else {})
-                return pixels, (width, height, scale) if scale > 1 else None
-            with _open_picture(content) as picture:
-                return self._decode_opened(picture, may_reduce)
-        except DECODE_ERRORS as error:
-            raise _explain(error) from error
-
-    def _decode_opened(
-        self, picture: Image.Image, may_reduce: bool
-    ) -> tuple[NDArray[np.uint8], tuple[int, int, int] | None]:
-        """Decode a picture that Pillow has opened; see `_decode`."""
-        width, height = picture.size
-        if may_reduce and picture.format == "JPEG":
-            scale = self._reduction(width, height)
-            # Pillow may choose another scale, so that it is read from the result.
-            picture.draft(None, (-(-width // scale), -(-height // scale)))
-        scale = round(width / picture.width)  # rounded: the last pixel may stand for fewer
-        upright = ImageOps.exif_transpose(picture)
-        if upright.size != picture.size:  # turned by a quarter; by a half, sides stay
-            width, height = height, width
-        pixels = _to_eight_bits(upright, self.background)
-        return pixels, (width, height, scale) if scale > 1 else None
-
-    def _reduction(self, width: int, height: int) -> int:
+    def reduction(self, width: int, height: int) -> int:
         """Return by how much the sides of a JPEG can be divided when decoding: 1, 2, 4 or 8."""
         if self.size is None:
             return 1
@@ -243,14 +224,14 @@ class Preprocessing:
         """Crop, resize and recolor one picture of (H, W, C) uint8."""
         pixels = self.apply_crop(pixels)
         if self.channels is not None:
-            pixels = _recolor(pixels, self.channels, self.background)
+            pixels = recolor(pixels, self.channels, self.background)
         if self.size is not None and pixels.shape[:2] != self.size:
-            pixels = _resize(pixels, self.size)
+            pixels = resize(pixels, self.size)
         return pixels
 
     def apply_crop(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the part of a picture (H, W, C) or mask (H, W) that `fit` uses, as a view."""
-        return pixels if self.crop is None else _central_square(pixels, self.crop)
+        return pixels if self.crop is None else central_square(pixels, self.crop)
 
     def undo_fit(self, fitted: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring a fitted picture to its size and place in the whole one that it came from.
@@ -262,11 +243,11 @@ class Preprocessing:
         """
         sides = self.apply_crop(whole).shape[:2]
         if fitted.shape[:2] != sides:
-            fitted = _resize(fitted, sides)
+            fitted = resize(fitted, sides)
         if sides == whole.shape[:2]:
             return fitted
         # A copy, because recoloring returns `whole` itself where there is nothing to do.
-        result = _recolor(whole, fitted.shape[2], self.background).copy()
+        result = recolor(whole, fitted.shape[2], self.background).copy()
         self.apply_crop(result)[:] = fitted
         return result
 
@@ -311,142 +292,3 @@ class Preprocessing:
             return values.contiguous()
         # `byte` alone cuts off fractions and wraps around beyond 255.
         return values.round().clamp(0, 255).byte().contiguous()
-
-
-def as_pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Convert numbers of any type to eight bits, without clipping.
-
-    Unsigned 16-bit integers are divided by 257, booleans become 0 and 255, fractions in [0, 1]
-    are multiplied by 255.
-
-    Parameters
-    ----------
-    values : array
-    name : str
-        What holds the numbers, for the message.
-
-    Raises
-    ------
-    SourceError
-        If the numbers are in none of these ranges.
-    """
-    if values.dtype == np.uint8:
-        return values
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8) * np.uint8(255)
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:  # of either byte order
-        # 257 = 65,535 / 255 keeps white white; a shift by 8 bits would too, but rounds down.
-        return np.round(values / 257.0).astype(np.uint8)
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if values.dtype.kind in "iu" and low >= 0 and high <= 255:
-        return values.astype(np.uint8)
-    if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.round(values * 255.0).astype(np.uint8)
-    raise SourceError(
-        f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are not pixels; "
-        "give whole numbers from 0 to 255 or fractions from 0 to 1."
-    )
-
-
-def _explain(error: Exception) -> SourceError:
-    """Turn an error of a decoder into one of ours."""
-    if isinstance(error, UnidentifiedImageError):
-        return SourceError("not an image that Pillow can read")
-    return SourceError(str(error) or type(error).__name__)
-
-
-@contextmanager
-def _open_picture(content: bytes) -> Iterator[Image.Image]:
-    """Open a picture with Pillow, whose warnings tell a user nothing that an error would not."""
-    with ignored_warnings, Image.open(io.BytesIO(content)) as picture:
-        yield picture
-
-
-def _read_content(file: bytes | str) -> bytes:
-    if isinstance(file, bytes):
-        return file
-    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - a Path takes twice as long
-        return opened.read()
-
-
-def _inspect_plain_jpeg(content: bytes) -> tuple[int, int, str] | None:
-    """Return height, width and colors of a JPEG that simplejpeg can decode alone.
-
-    It is gray or in the usual color space, and has no EXIF, which may ask for a rotation.
-    """
-    if not content.startswith(b"\xff\xd8") or b"Exif\0" in content[:EXIF_SEARCH_BYTES]:
-        return None
-    try:
-        height, width, space, _ = simplejpeg.decode_jpeg_header(content)
-    except ValueError:
-        return None  # Pillow reports what is wrong
-    # CMYK and YCCK are left to Pillow, which knows that Adobe's programs store them inverted.
-    colors = {"Gray": "GRAY", "YCbCr": "RGB"}.get(space)
-    return None if colors is None else (height, width, colors)
-
-
-def _to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
-    """Return a decoded picture as (H, W, 1) or (H, W, 3) uint8."""
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        values = np.asarray(picture)
-        if values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535:
-            values = values.astype(np.uint16)  # 16-bit files of some formats open as 32-bit
-        return as_pixels(values, "it")[..., None]
-    # Palettes, and gray or RGB without alpha, may name one color that is transparent.
-    if picture.mode in ALPHA_MODES or "transparency" in picture.info:
-        picture = _composite(picture.convert("RGBA"), background, gray=picture.mode in GRAY_MODES)
-    target = "L" if picture.mode in GRAY_MODES else "RGB"
-    pixels = np.asarray(picture.convert(target))
-    return pixels.reshape(*pixels.shape[:2], -1)
-
-
-def _composite(picture: Image.Image, background: str, gray: bool) -> Image.Image:
-    """Put a transparent picture on a background color; gray stays gray on gray."""
-    color = ImageColor.getrgb(background)[:3]
-    opaque = Image.alpha_composite(Image.new("RGBA", picture.size, (*color, 255)), picture)
-    return opaque.convert("L" if gray and len(set(color)) == 1 else "RGB")
-
-
-def _central_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    side = min(side, height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return pixels[top : top + side, left : left + side]
-
-
-def _recolor(pixels: NDArray[np.uint8], channels: int, background: str) -> NDArray[np.uint8]:
-    """Convert (H, W, C) to `channels`; to gray by the luma weights of ITU-R BT.601."""
-    current = pixels.shape[-1]
-    if current == channels:
-        return pixels
-    if current not in (1, 3, 4) or channels not in (1, 3):
-        raise SourceError(f"pictures of {current} channels cannot become pictures of {channels}.")
-    picture = Image.fromarray(pixels[..., 0] if current == 1 else pixels)
-    if current == 4:
-        picture = _composite(picture, background, gray=False)
-    recolored = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
-    return recolored.reshape(*pixels.shape[:2], channels)
-
-
-def _resize(
-    pixels: NDArray[np.uint8],
-    size: tuple[int, int],
-    box: tuple[float, float, float, float] | None = None,
-) -> NDArray[np.uint8]:
-    """Resize (H, W, C), or a box in it (left, top, right, bottom), to a height and width."""
-    sides = (size[1], size[0])  # Pillow wants the width first
-    if pixels.shape[-1] == 3:
-        return _resize_channels(pixels, sides, box)
-    # Pillow has no mode for most numbers of channels, and drops the axis of a single one.
-    planes = np.moveaxis(pixels, -1, 0)
-    return np.stack(
-        [_resize_channels(np.ascontiguousarray(plane), sides, box) for plane in planes], axis=-1
-    )
-
-
-def _resize_channels(
-    pixels: NDArray[np.uint8],
-    sides: tuple[int, int],
-    box: tuple[float, float, float, float] | None,
-) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.BILINEAR, box))

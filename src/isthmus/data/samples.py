@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from isthmus.data.items import HasItems, Items
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
+from isthmus.data.report import ReadingReport
 from isthmus.display import Displayed
 from isthmus.errors import SourceError
 from isthmus.files import fingerprint, from_json
@@ -70,6 +71,9 @@ class Samples(HasItems, Displayed):
     masks : (N, H, W) uint8, optional
         Index of each pixel's class in `class_names`, or 255 (void) for a pixel that counts
         nowhere. Samples with masks have no labels.
+    report : ReadingReport, optional
+        What was read from the whole source, also of samples that were taken from it. None for
+        arrays and for pictures that were given one by one; `isthmus.check_data` makes one.
 
     Raises
     ------
@@ -85,6 +89,7 @@ class Samples(HasItems, Displayed):
     skipped: tuple[tuple[str, str], ...] = ()
     allows_flip: bool = False
     masks: NDArray[np.uint8] | None = None
+    report: ReadingReport | None = None
 
     def __post_init__(self) -> None:
         name = self.origin.source or "the array"

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from isthmus.data.decode import Block, format_size, reject_too_many
 from isthmus.data.manifest import Manifest
 from isthmus.data.mask_values import MaskTable
-from isthmus.errors import SourceError
+from isthmus.errors import SizesDifferError
 
 BLOCK_BYTES = 1 << 20  # of a file, changed at a time
 
@@ -49,7 +48,7 @@ class SampleWriter:
         self.broken: dict[int, str] = {}
         self._first_name = ""
         self._done = 0
-        self._table = MaskTable(source, manifest.class_names, manifest.class_colors)
+        self._table = MaskTable(manifest, source)
 
     def write(self, blocks: Iterable[Block]) -> Iterator[int]:
         """Write blocks and yield the position of each picture.
@@ -75,13 +74,12 @@ class SampleWriter:
         SourceError
             If the values of the masks cannot be those of classes.
         """
-        lookup, legend = self._table.resolve()
+        lookup, manifest = self._table.complete()
         if lookup is not None:
             _translate(file, lookup)
         file.seek(0)
         self._write_header(file, self._done - len(self.broken))  # the count is known only now
-        findings = self.manifest.findings.add(legend.notes)
-        return replace(self.manifest, class_names=legend.names, findings=findings)
+        return manifest
 
     def _note_broken(self, block: Block) -> None:
         for position, reason in block.broken.items():
@@ -96,7 +94,7 @@ class SampleWriter:
             if self.masks is not None:
                 self._write_header(self.masks, 0)  # the count is known at the end only
         if shape[:2] != self.shape[:2]:
-            raise SourceError(
+            raise SizesDifferError(
                 f"the pictures of {self.source} differ in size: {self._first_name} is "
                 f"{format_size(self.shape)} but {self._name(block)} is {format_size(shape)}; "
                 "give a size to resize all of them to."
@@ -111,9 +109,8 @@ class SampleWriter:
             self._write_masks(self.masks, block)
 
     def _write_masks(self, file: BinaryIO, block: Block) -> None:
-        positions = (self._done + i for i in range(len(block)) if i not in block.broken)
-        for mask, position in zip(block.masks, positions, strict=True):
-            lookup = self._table.add(mask, self.manifest.mask_names[position])
+        for mask, position in zip(block.masks, block.good, strict=True):
+            lookup = self._table.add(mask, self.manifest.mask_names[self._done + position])
             pixels = mask.pixels if lookup is None else lookup[mask.pixels]
             file.write(np.ascontiguousarray(pixels).data)
 
@@ -124,8 +121,7 @@ class SampleWriter:
 
     def _name(self, block: Block) -> str:
         """Return the name of the first picture in a block that could be decoded."""
-        position = next(i for i in range(len(block)) if i not in block.broken)
-        return self.manifest.names[self._done + position]
+        return self.manifest.names[self._done + block.good[0]]
 
 
 def _turn_to_color(file: BinaryIO) -> None:

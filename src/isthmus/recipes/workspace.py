@@ -47,13 +47,13 @@ class Workspace:
     def load(self, source: str, size: int | tuple[int, int] | None, limit: int | None) -> "Samples":
         """Load a source, the same one only once; see `isthmus.load`."""
         from isthmus.data.load import load
-        from isthmus.reports.source_outputs import describe_samples
+        from isthmus.data.survey import report_of
 
         # A recipe trains up to seven models on one source; it is decoded and held only once.
         key = (source, size, limit)
         if key not in self._samples:
             self._samples[key] = load(source, size=size, limit=limit, track=self.track)
-            self.say(describe_samples(self._samples[key]))
+            self.say("\n".join(report_of(self._samples[key]).summary()))
         return self._samples[key]
 
     def session(self, run: "str | Run") -> "Session":

@@ -28,6 +28,7 @@ from isthmus.viz.maps import METHODS, scatter
 from isthmus.viz.masks import overlay
 
 if TYPE_CHECKING:
+    from isthmus.data.report import ReadingReport
     from isthmus.data.samples import Samples
     from isthmus.inference.trained import TrainedModel
     from isthmus.latent.codes import Codes
@@ -65,6 +66,13 @@ def render_samples(samples: "Samples") -> str:
     more = "" if len(chosen) == len(samples) else f", {len(chosen)} of them, evenly spaced"
     legend = draw_legend(masks, samples.class_names) if masks else ""
     return make_cell(f"{samples!r}{more}", make_row(pictures) + legend)
+
+
+def render_reading(report: "ReadingReport") -> str:
+    """Show what was read as a table, and what was guessed or looks wrong below."""
+    rows = [list(row) for row in report.rows()]
+    rows += [[note.kind, f"{note.text}. {note.way_out}".strip()] for note in report.notes]
+    return make_cell(repr(report), make_table(["", ""], rows, numeric=0))
 
 
 def render_run(run: "Run") -> str:
@@ -168,6 +176,7 @@ def render_search_result(result: "SearchResult") -> str:
 
 KINDS: dict[str, Callable[[Any], str]] = {
     "Samples": render_samples,
+    "ReadingReport": render_reading,
     "Run": render_run,
     "TrainedModel": render_model,
     "Map": render_map,

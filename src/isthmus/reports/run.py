@@ -123,6 +123,7 @@ def render_report(
         layers=layers,
         macs=sum(layer.macs for layer in layers),
         record=record,
+        reading=record.reading,
         training_config=asdict(record.training_config),
         preprocessing=asdict(record.preprocessing),
         **sections(session, evaluation),

@@ -36,15 +36,6 @@ def describe_datasets() -> list[dict[str, Any]]:
     ]
 
 
-def describe_samples(samples: Samples) -> str:
-    """Return one line for people: how many samples, of what shape, and which files were broken."""
-    if not samples.skipped:
-        return samples.describe()
-    name, reason = samples.skipped[0]
-    count = f"{len(samples.skipped):,}"
-    return f"{samples.describe()}; {count} skipped as broken, such as {name} ({reason})"
-
-
 def write_preview(
     source: str | Path,
     out: Path,

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from isthmus.data.report import ReadingReport, describe_note
 from isthmus.files import DAMAGE
 from isthmus.inference.model import Model
 from isthmus.session import Session
@@ -30,8 +31,9 @@ def read_history(session: Session) -> dict[str, Any]:
     Returns
     -------
     dict
-        `lines`, as in history.jsonl; `epochs`, `patience` and `loss` of the training config; and
-        `is_training`, whether somebody trains the run now.
+        `lines`, as in history.jsonl; `epochs`, `patience` and `loss` of the training config;
+        `is_training`, whether somebody trains the run now; and `reading`, sentences on what was
+        read.
     """
     store, record = store_of(session), read_record(session)
     config = record.get("training_config", {})
@@ -40,7 +42,19 @@ def read_history(session: Session) -> dict[str, Any]:
         "lines": read_lines(content) or [],
         **{name: config.get(name) for name in ("epochs", "patience", "loss")},
         "is_training": store is not None and is_training(store),
+        "reading": _describe_reading(record.get("data", {}).get("reading")),
     }
+
+
+def _describe_reading(content: dict[str, Any] | None) -> list[str]:
+    """Return what a record says of the reading as sentences; of an older run, none."""
+    if content is None:
+        return []
+    with suppress(*DAMAGE):
+        report = ReadingReport.from_json(content)
+        rows = [f"{title}: {text}" for title, text in report.rows()]
+        return [report.description, *rows, *map(describe_note, report.notes)]
+    return []
 
 
 def read_lines(content: bytes) -> list[dict[str, Any]] | None:

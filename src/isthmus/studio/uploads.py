@@ -11,7 +11,6 @@ from PIL import Image
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from isthmus.data.preprocess import DECODE_ERRORS
 from isthmus.errors import SourceError
 from isthmus.runtime import ignored_warnings
 
@@ -90,7 +89,7 @@ def require_picture(content: bytes) -> None:
             width, height = picture.size
     except Image.DecompressionBombError:
         raise SourceError(f"The picture has more than {MAX_PIXELS:,} pixels.") from None
-    except DECODE_ERRORS:
+    except Exception:  # decoders of damaged files raise anything
         raise SourceError(
             f"The file is no picture that can be read; take one of {', '.join(FORMATS)}."
         ) from None

@@ -38,6 +38,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.corruption import with_fixed_noise
 from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.display import Displayed
@@ -72,8 +73,9 @@ class Record:
     origin : Origin
         What the data was loaded from, and how.
     data : dict
-        The data's fingerprint, description and number of samples in each split, the fingerprint
-        of a denoiser's noise, and that of the model that was trained further.
+        The data's fingerprint, description and number of samples in each split, what was read
+        (see `ReadingReport`), the fingerprint of a denoiser's noise, and that of the model that was
+        trained further.
     environment : dict
         When, with which versions and on which machine.
     """
@@ -84,6 +86,12 @@ class Record:
     origin: Origin
     data: dict[str, Any]
     environment: dict[str, Any]
+
+    @property
+    def reading(self) -> ReadingReport | None:
+        """What was read; None for a run of an older version."""
+        content = self.data.get("reading")
+        return None if content is None else ReadingReport.from_json(content)
 
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
@@ -354,7 +362,8 @@ def summarize_training(run: Run) -> dict[str, Any]:
     -------
     dict
         `run`, its name; `epochs` and `seconds` of training; `best`, with the `epoch` that the best
-        weights are from and all that was measured on the validation split then.
+        weights are from and all that was measured on the validation split then; `reading`, what
+        was read (see `ReadingReport`), None for runs of older versions.
     """
     history = run.history()
     best = best_epoch(history)
@@ -364,6 +373,7 @@ def summarize_training(run: Run) -> dict[str, Any]:
         "epochs": history[-1]["epoch"],
         "seconds": history[-1]["seconds"],
         "best": {"epoch": best["epoch"], **metrics},
+        "reading": run.record.data.get("reading"),
     }
 
 

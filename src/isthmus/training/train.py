@@ -14,6 +14,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
+from isthmus.data.survey import report_of
 from isthmus.errors import ModelError, OptionError, RunError
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig, configure
@@ -444,6 +445,7 @@ def _describe_data(
         "validation": len(split.validation),
         "test": len(split.test),
         "skipped": [list(pair) for pair in samples.skipped],
+        "reading": report_of(samples).to_json(),
     }
     if config.corruption is not None:
         description["noise"] = {

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
-from isthmus.data.preprocess import as_pixels
+from isthmus.data.pixels import as_pixels
 from isthmus.data.reading import Reading
 from isthmus.data.samples import SPLITS
 from isthmus.errors import SourceError, first_sentence

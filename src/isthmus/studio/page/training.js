@@ -49,12 +49,18 @@ class Training {
         this.table,
       ]),
     ]);
+    this.sentences = make("ul", {});
+    this.reading = make("details", {}, [
+      make("summary", { text: "What was read" }),
+      this.sentences,
+    ]);
     this.epochs = new Epochs(context);
     const element = make("div", { class: "training" }, [
       this.status,
       this.log,
       this.curves,
       this.numbers,
+      this.reading,
       this.epochs.element,
     ]);
     const { panel, refresh } = makeLazy({
@@ -112,6 +118,8 @@ class Training {
     this.status.classList.toggle("is-training", history.is_training);
     this.log.hidden = history.lines.length === 0;
     this.numbers.hidden = history.lines.length === 0;
+    this.reading.hidden = history.reading.length === 0;
+    this.sentences.replaceChildren(...history.reading.map((text) => make("li", { text })));
     this.showCharts(history);
     this.writeTable();
   }

@@ -1,0 +1,51 @@
+"""How commands read a source: the options for it, and what they say of it."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli.app import Limit, Size, make_preprocessing
+from isthmus.cli.terminal import say
+from isthmus.training.config import DATA
+
+if TYPE_CHECKING:
+    from isthmus.data.preprocess import Preprocessing
+    from isthmus.data.samples import Samples
+
+Gray = Annotated[
+    bool | None,
+    typer.Option("--gray/--rgb", help="Convert images to gray or to color; by default neither."),
+]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Options of `isthmus train` and `isthmus data check` on the samples of a source.
+
+    Parameters
+    ----------
+    crop : int, optional
+        Cut out the central square of this many pixels first; by default nothing is cut.
+    background : str
+        Color behind transparent pixels, as a name or as #rrggbb.
+    """
+
+    size: Size = field(default=None, metadata=DATA)
+    crop: int | None = field(default=None, metadata=DATA)
+    gray: Gray = field(default=None, metadata=DATA)
+    background: str = field(default="white", metadata=DATA)
+    limit: Limit = field(default=None, metadata=DATA)
+
+    @property
+    def preprocessing(self) -> "Preprocessing":
+        """The preprocessing of images."""
+        return make_preprocessing(self.size, self.crop, self.gray, self.background)
+
+
+def say_reading(samples: "Samples") -> None:
+    """Say in at most five lines what was read, how, and what looks wrong."""
+    from isthmus.data.survey import report_of
+
+    for line in report_of(samples).summary():
+        say(line)
