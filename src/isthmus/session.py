@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.fitting import describe_fitting
 from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
@@ -78,7 +79,8 @@ class Session:
     track : callable
         Shows progress.
     say : callable
-        Receives one sentence where something was repaired, such as an index that was built again.
+        Receives one sentence where something was repaired, such as an index that was built again,
+        or changed, such as images of another size than the model's.
 
     Examples
     --------
@@ -213,8 +215,11 @@ class Session:
     # -- answers --------------------------------------------------------------------------------
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
-        """Load a source with the preprocessing of the model."""
-        return load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
+        """Load a source with the preprocessing of the model, and say how it was made to fit."""
+        samples = self._load(source, limit)
+        if text := describe_fitting(samples):
+            self._say(f"{source}: {text}")
+        return samples
 
     def read_one(self, image: str | Path) -> Samples:
         """Load a single image with the preprocessing of the model.
@@ -489,6 +494,9 @@ class Session:
     def _own_codes(self) -> "_OwnCodes":
         return self._memo.get("own codes", lambda: _OwnCodes(self.model, self.samples))
 
+    def _load(self, source: str | Path, limit: int | None) -> Samples:
+        return load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
+
     def _open_run(self) -> "Run":
         source = self._source
         if isinstance(source, Model):
@@ -523,7 +531,7 @@ class Session:
         # As the encoder takes them: larger than the run's own model does.
         origin = self.run.record.origin
         if origin.source:
-            return self.read(origin.source, origin.limit)
+            return self._load(origin.source, origin.limit)
         samples = self._samples or self.run.samples(self._interruptible())
         if samples.is_signal:
             raise OptionError(f"{self.model.name} takes images, and the run has signals.")

@@ -8,7 +8,7 @@ import typer
 from isthmus.cli.app import Json, Limit, ModelPath, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import say_reading
+from isthmus.cli.sources import say_fitting, say_reading
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 
@@ -270,7 +270,7 @@ def morph(
     from isthmus.session import Session
 
     result = write_morph(
-        Session(run, track=track),
+        Session(run, track=track, say=say),
         images,
         out,
         steps=steps,
@@ -314,9 +314,10 @@ def predict(
     rows = None if masks is None else _predict_masks(model, sources, masks, limit)
     if rows is None or out is not None:
         read = [model.read(source, limit=limit, track=track) for source in sources]
-        for samples in read:
+        for source, samples in zip(sources, read, strict=True):
             if samples.skipped:
                 say_reading(samples)
+            say_fitting(source, samples)
         answers = write_predictions(model, read, out)
         rows = rows or answers
     if as_json:

@@ -21,7 +21,7 @@ from isthmus.cli.encoders import EncoderOptions
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_reading
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
-from isthmus.cli.terminal import out_console, print_json, print_result, print_text, track
+from isthmus.cli.terminal import out_console, print_json, print_result, print_text, say, track
 
 Plain = Annotated[
     Path | None,
@@ -53,7 +53,7 @@ def evaluate(
     from isthmus.session import Session
     from isthmus.training.run import Run
 
-    session = Session(Run.open(run), track=track)
+    session = Session(Run.open(run), track=track, say=say)
     samples = session.read(source, limit) if source else None
     if samples is not None and samples.skipped:
         say_reading(samples)
@@ -82,7 +82,7 @@ def reconstruct(
     from isthmus.reports.outputs import write_reconstructions
     from isthmus.session import Session
 
-    result = write_reconstructions(Session(run, track=track), source, out, limit=limit)
+    result = write_reconstructions(Session(run, track=track, say=say), source, out, limit=limit)
     print_result(result, f"{out}", as_json)
 
 
@@ -207,7 +207,7 @@ def activations(
     from isthmus.session import Session
     from isthmus.viz.canvas import write_png
 
-    session = Session(run, track=track)
+    session = Session(run, track=track, say=say)
     samples = session.read_one(image)
     write_png(out, draw(session, samples.values[0], samples.names[0]))
     print_result({"picture": str(out), "layers": len(session.trained.layers)}, f"{out}", as_json)

@@ -49,3 +49,11 @@ def say_reading(samples: "Samples") -> None:
 
     for line in report_of(samples).summary():
         say(line)
+
+
+def say_fitting(source: str, samples: "Samples") -> None:
+    """Say how the images of a source were made to fit a model, if anything was done to them."""
+    from isthmus.data.fitting import describe_fitting
+
+    if text := describe_fitting(samples):
+        say(f"{source}: {text}")
