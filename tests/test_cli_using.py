@@ -144,7 +144,7 @@ def test_map_writes_picture_coordinates_and_figures(
 ) -> None:
     out = tmp_path / "map.png"
     told = answer("map", plain, "digits", "--method", method, "--out", out, "--limit", 300)
-    assert (told["method"], told["n"], told["fitting"]) == (method, 300, 300)
+    assert (told["method"], told["n"], told["fitted"]) == (method, 300, 300)
     assert told.keys() >= FIGURES
     assert told["raw_pca"].keys() >= FIGURES
     assert min(shape_of(out)[:2]) > 300
@@ -160,7 +160,7 @@ def test_samples_are_placed_on_a_map_and_another_models_is_refused(
     kept = answer(*make, "--out", tmp_path / "a.png")["map"]
     onto = ("--onto", kept, "--out", tmp_path / "b.png")
     told = answer("map", plain, "digits", "--limit", 150, *onto)
-    assert (told["n"], told["fitting"]) == (150, 0)
+    assert (told["n"], told["fitted"]) == (150, 0)
     outcome = isthmus("map", runs / "denoiser", "digits", *onto)
     assert outcome.code == 2
     assert "another model" in outcome.err
