@@ -18,7 +18,8 @@ from isthmus.data.decode import reject_too_many
 from isthmus.data.items import Items
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
-from isthmus.data.readers.trees import PICTURE_SUFFIXES
+from isthmus.data.readers.kinds import PICTURE_SUFFIXES
+from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write, write_bytes
@@ -30,15 +31,34 @@ Picture = tuple[str, NDArray[np.uint8]]  # its name and all its pixels (H, W, C)
 MAX_BATCH_BYTES = 2**26  # of whole pictures in memory; photographs are far larger than the input
 WRITER_THREADS = 8  # most of the time of a small file is the wait until the disk has it
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, by suffix: as little loss as possible
+    ".apng": {"format": "PNG"},
+    ".avif": {"format": "AVIF", "quality": 100, "subsampling": "4:4:4"},
     ".bmp": {"format": "BMP"},
+    ".dib": {"format": "DIB"},
     ".gif": {"format": "GIF"},
+    ".heic": {"format": "HEIF", "quality": -1, "chroma": 444},
+    ".heif": {"format": "HEIF", "quality": -1, "chroma": 444},
+    ".hif": {"format": "HEIF", "quality": -1, "chroma": 444},
+    ".j2k": {"format": "JPEG2000"},
+    ".jfif": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jp2": {"format": "JPEG2000"},
+    ".jpe": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpx": {"format": "JPEG2000"},
+    ".pbm": {"format": "PPM"},
+    ".pcx": {"format": "PCX"},
+    ".pgm": {"format": "PPM"},
     ".png": {"format": "PNG"},
+    ".pnm": {"format": "PPM"},
+    ".ppm": {"format": "PPM"},
+    ".tga": {"format": "TGA"},
     ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
     ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
     ".webp": {"format": "WEBP", "lossless": True},
 }
+# No picture is left out for lying next to folders of classes or splits.
+EVERY_PICTURE = Reading(classes_from="none", parts="none")
 
 
 @dataclass(frozen=True)
@@ -130,7 +150,7 @@ def denoise(
     out = Path(out)
     name, location, read = locate_source(source)
     _reject_existing(out, location)
-    manifest = read(location, None, None)
+    manifest = read(location, None, EVERY_PICTURE)
     if manifest.values is not None:
         return _denoise_array(model, manifest, name, out, track)
     is_single = location.is_file() and location.suffix.lower() in PICTURE_SUFFIXES

@@ -67,6 +67,24 @@ def first_sentence(error: Exception) -> str:
     return re.split(r"\n|\. ", str(error))[0].rstrip(".: ") or type(error).__name__
 
 
+def require_name(what: str, name: object, kind: type[IsthmusError]) -> None:
+    """Reject an empty name, which a path would take for the current folder.
+
+    Raises
+    ------
+    IsthmusError
+        Of that kind.
+
+    Examples
+    --------
+    >>> require_name("the source", " ", SourceError)
+    Traceback (most recent call last):
+    isthmus.errors.SourceError: the name of the source is empty; give one.
+    """
+    if not str(name).strip():
+        raise kind(f"the name of {what} is empty; give one.")
+
+
 def require_known(noun: str, name: str, names: Iterable[str]) -> None:
     """Reject a name that a table does not have.
 

@@ -7,7 +7,7 @@ import os
 import pickle
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,11 @@ from typing import Any, BinaryIO, TypeVar
 from safetensors import SafetensorError
 
 from isthmus.errors import MAX_COMPARED, IsthmusError, find_nearest, first_sentence
+from isthmus.text import to_utf8
 
 T = TypeVar("T")
+
+MAX_NAME_BYTES = 200  # of a file whose name a temporary one can extend; systems take 255
 
 # What parsers raise on a file that is not as we wrote it. `RuntimeError` is torch's; `LookupError`
 # and `AttributeError` come from content of another structure.
@@ -49,8 +52,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     IsthmusError
         If the file cannot be written; `path` is then unchanged.
     """
-    # A name of its own for each writer: two threads or processes may replace the same file.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -66,6 +68,16 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
+def temporary_path(path: Path) -> Path:
+    """Return a hidden path in the same folder, for what is renamed to `path` once it is complete.
+
+    Each call gives another one: two threads or processes may replace the same file.
+    """
+    token = uuid.uuid4().hex[:8]
+    is_long = len(os.fsencode(path.name)) > MAX_NAME_BYTES
+    return path.with_name(f".{token}.tmp" if is_long else f".{path.name}.{token}.tmp")
+
+
 def require_writable_place(path: Path) -> None:
     """Reject a path that no file can be written to, before the work that would fill it.
 
@@ -74,17 +86,29 @@ def require_writable_place(path: Path) -> None:
     IsthmusError
         If something above it is not a folder, or it is a folder itself.
     """
-    above = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        is_folder = path.is_dir()
+    except OSError as error:  # such as of a name that is too long
+        raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
     if not above.is_dir():
         raise IsthmusError(f"{path} cannot be written: {above} is not a folder.")
-    if path.is_dir():
+    if is_folder:
         raise IsthmusError(f"{path} cannot be written: it is a folder.")
+    if not os.access(above, os.W_OK):
+        raise IsthmusError(f"{path} cannot be written: you may not write to {above}.")
 
 
-def suggest_path(path: str | Path) -> str:
+def suggest_path(path: str | Path, fits: Callable[[Path], bool] | None = None) -> str:
     """Return "; the nearest is …" for a path that does not exist, or "" without a similar name.
 
     Only the folder that the path names is looked at.
+
+    Parameters
+    ----------
+    path : path
+    fits : callable, optional
+        Which paths to suggest, such as `training.store.is_run`; by default all.
     """
     path = Path(path)
     try:
@@ -92,7 +116,10 @@ def suggest_path(path: str | Path) -> str:
             names = [entry.name for entry in islice(entries, MAX_COMPARED + 1)]
     except OSError:  # there is no such folder either
         return ""
-    near = find_nearest(path.name, [name for name in names if not name.startswith(".")])
+    names = [name for name in names if not name.startswith(".")]
+    if fits is not None:
+        names = [name for name in names if fits(path.with_name(name))]
+    near = find_nearest(path.name, names)
     return f"; the nearest is {path.with_name(near)}" if near else ""
 
 
@@ -125,7 +152,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content`, which may contain dataclasses, as indented JSON, whole or not at all."""
-    write_bytes(path, (json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, to_utf8(json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n"))
 
 
 def to_json(content: Any) -> Any:

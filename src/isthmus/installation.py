@@ -30,7 +30,9 @@ PACKAGES = (
     "faiss-cpu",
     "opentsne",
     "pillow",
+    "pillow-heif",
     "simplejpeg",
+    "tifffile",
     "matplotlib",
     "safetensors",
     "onnx",
@@ -43,6 +45,7 @@ PACKAGES = (
     "typer",
 )
 EXTRAS = {  # the packages that each extra of pyproject.toml brings
+    "heic": ("pillow-heif",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "studio": ("onnx", "onnxruntime", "onnxscript", "starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),

@@ -21,7 +21,7 @@ from isthmus.data.fitting import describe_fitting
 from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.samples import Samples
+from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.errors import (
     InterruptionError,
@@ -29,6 +29,7 @@ from isthmus.errors import (
     OptionError,
     RunError,
     SourceError,
+    require_name,
     suggest,
 )
 from isthmus.files import fingerprint, suggest_path
@@ -73,6 +74,8 @@ class Session:
         there are no own samples and no split.
     samples : Samples, optional
         The run's own samples; needed for a run on an array, otherwise loaded again.
+    data : path or str, optional
+        Where the run's own data is now, if it has moved since the training.
     encoder : Model, optional
         A third-party model, such as `isthmus.OnnxEncoder`, whose features take the place of the
         run's own codes in everything: codes, maps, index and search.
@@ -94,11 +97,14 @@ class Session:
         run: "str | Path | Run | Model",
         samples: Samples | None = None,
         *,
+        data: str | Path | None = None,
         encoder: Model | None = None,
         track: Track = untracked,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._source = run
+        self._data = data
+        self._require_source()
         self._samples = samples
         self._encoder = encoder
         self._track = track
@@ -117,7 +123,14 @@ class Session:
         samples = self._samples
         if self._encoder is None and self._memo.has("samples"):  # an encoder's are larger
             samples = self.samples
-        return Session(source, samples, encoder=self._encoder, track=self._track, say=self._say)
+        return Session(
+            source,
+            samples,
+            data=self._data,
+            encoder=self._encoder,
+            track=self._track,
+            say=self._say,
+        )
 
     # -- what the run holds ---------------------------------------------------------------------
 
@@ -125,6 +138,11 @@ class Session:
     def source(self) -> "str | Path | Run | Model":
         """What the session was made of."""
         return self._source
+
+    @property
+    def data(self) -> str | Path | None:
+        """Where the run's own data was said to be, if it has moved."""
+        return self._data
 
     @property
     def encoder(self) -> Model | None:
@@ -216,7 +234,7 @@ class Session:
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
         """Load a source with the preprocessing of the model, and say how it was made to fit."""
-        samples = self._load(source, limit)
+        samples = load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
         if text := describe_fitting(samples):
             self._say(f"{source}: {text}")
         return samples
@@ -300,7 +318,9 @@ class Session:
         """Measure how much of the codes a map keeps; see `isthmus.latent.maps.map_quality`."""
         return map_quality(fitted_map, codes, samples)
 
-    def search(self, query: Query, k: int = 5, *, label: str | None = None) -> SearchResult:
+    def search(
+        self, query: Query, k: int | None = None, *, label: str | None = None
+    ) -> SearchResult:
         """Find the samples of the index that are most similar to a query.
 
         Parameters
@@ -309,7 +329,8 @@ class Session:
             The path of an image, the name of a sample in the index (which is then left out of
             the result), samples, images (H, W, C) or (n, H, W, C) uint8, signals (n, L, C)
             float32, or codes (D,) or (n, D) float32.
-        k : int
+        k : int, optional
+            By default 5, or all others if they are fewer.
         label : str, optional
             Search only samples of this class.
 
@@ -491,23 +512,40 @@ class Session:
         return replace(wanted, crop=wanted.crop or own.crop, background=own.background)
 
     @property
+    def _is_moved(self) -> bool:
+        """Whether the run's data is at another place than run.json says."""
+        given = self._given_run
+        return self._data is not None or (given is not None and given.moved_from is not None)
+
+    @property
     def _own_codes(self) -> "_OwnCodes":
         return self._memo.get("own codes", lambda: _OwnCodes(self.model, self.samples))
 
-    def _load(self, source: str | Path, limit: int | None) -> Samples:
-        return load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
+    def _require_source(self) -> None:
+        """Reject an empty name, which would be the current folder, and data of no run."""
+        source = self._source
+        if isinstance(source, str | Path):
+            require_name("the run folder", source, RunError)
+            name = str(source) if Path(source).suffix in MODEL_SUFFIXES else None
+        else:
+            name = source.name if isinstance(source, Model) else None
+        if self._data is not None and name is not None:
+            raise OptionError(
+                f"{name} is a model without a run, which has no data of its own; leave data out, "
+                "or name a source of samples."
+            )
 
     def _open_run(self) -> "Run":
         source = self._source
         if isinstance(source, Model):
             raise OptionError(f"{source.name} is a model without a run; name a source of samples.")
         if not isinstance(source, str | Path):
-            return source
+            return source if self._data is None else source.with_data(self._data)
         if Path(source).suffix in MODEL_SUFFIXES:
             raise RunError(f"{source} is a model without a run; name a source of samples.")
         from isthmus.training.run import Run
 
-        return Run.open(source)
+        return Run.open(source, data=self._data)
 
     def _load_model(self) -> Model:
         source = self._source
@@ -520,7 +558,7 @@ class Session:
     def _features_of(self, encoder: Model) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
         """Return what gives an encoder's features of the run's samples at indices."""
         track = self._interruptible()
-        other = Session(self._source, self._samples, encoder=encoder, track=track)
+        other = Session(self._source, self._samples, data=self._data, encoder=encoder, track=track)
         return lambda indices: other._own_codes.z(indices, self._interruptible())
 
     def _load_samples(self) -> Samples:
@@ -531,7 +569,12 @@ class Session:
         # As the encoder takes them: larger than the run's own model does.
         origin = self.run.record.origin
         if origin.source:
-            return self._load(origin.source, origin.limit)
+            if self._is_moved:  # that it is the same data shows at the run's own size
+                self.run.samples(self._interruptible())
+            self.run.require_data()
+            return load_origin(
+                replace(origin, preprocessing=self.preprocessing), self._interruptible()
+            )
         samples = self._samples or self.run.samples(self._interruptible())
         if samples.is_signal:
             raise OptionError(f"{self.model.name} takes images, and the run has signals.")
@@ -541,7 +584,13 @@ class Session:
     def _open_index(self) -> Index:
         if self._given_run is not None and self._given_run.is_in_memory:
             return Index.build(self.codes())
-        return open_index(self.folder / "index", self.model, self._say, self._interruptible())
+        return open_index(
+            self.folder / "index",
+            self.model,
+            self._say,
+            self._interruptible(),
+            self.load_origin,
+        )
 
     def _load_indexed(self) -> dict[str, tuple[Samples, int]]:
         """Load the sources of the index: by name, the samples and the row in them."""
@@ -555,10 +604,16 @@ class Session:
     def _load_source(self, source: IndexSource) -> Samples:
         """Load a source of the index; an array is known only if it is the run's own."""
         if source.origin.source:
-            return load_origin(source.origin, self._interruptible())
+            return self.load_origin(source.origin, self._interruptible())
         if self.has_samples and source.fingerprint == self.samples.fingerprint:
             return self.samples
         raise OptionError("the index was made of an array; search without a picture.")
+
+    def load_origin(self, origin: Origin, track: Track = untracked) -> Samples:
+        """Load what an origin describes; the run's own data from where it is now."""
+        if self._is_moved and origin.source == self.run.moved_from:
+            origin = replace(origin, source=self.run.record.origin.source)
+        return load_origin(origin, track)
 
     @property
     def has_samples(self) -> bool:

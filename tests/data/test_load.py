@@ -531,7 +531,7 @@ def of_texts_only(path: Path) -> None:
         (cut_short, "photos.tar.xz", "not a readable archive"),
         (cut_short, "photos.zip", "not a readable archive"),
         (damaged, "photos.tar.xz", "not a readable archive"),
-        (of_texts_only, "photos.zip", "holds no pictures among its 1 files"),
+        (of_texts_only, "photos.zip", "1 files of other kinds, such as notes.txt: 1 .txt"),
     ],
 )
 def test_what_cannot_be_loaded_is_named_and_leaves_nothing_in_the_cache(

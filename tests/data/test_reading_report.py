@@ -132,10 +132,22 @@ def test_pictures_of_many_sizes_are_listed_not_refused(tmp_path: Path) -> None:
     report = check_data(tmp_path)
     assert report.description == "20 images of 2 sizes, RGB, 2 classes"
     assert report.classes == {"a": 15, "b": 5}
-    assert "--size" in text_of(report, "sizes")
+    text = text_of(report, "odd-sizes")
+    assert "b/large.png (40 × 50)" in text
+    assert "--size" in text
+    assert report.sizes == {"20 × 24": 19, "40 × 50": 1}
     assert "a/more0.png and a/same.png" in text_of(report, "duplicates")
     assert "1 broken" in f"{report}"
     assert check_data(tmp_path, size=32).description == "20 images of 32 × 32, RGB, 2 classes"
+
+
+def test_half_of_another_size_is_not_odd(tmp_path: Path) -> None:
+    for i in range(8):
+        draw(tmp_path / f"{i}.png", i, (20, 24) if i % 2 else (24, 20 + i))
+    report = check_data(tmp_path)
+    assert codes(report) == ["sizes"]
+    assert report.size_range == ("24 × 20", "24 × 26")
+    assert "5 sizes" in text_of(report, "sizes")
 
 
 # -- what looks wrong -------------------------------------------------------------------------

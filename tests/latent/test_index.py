@@ -741,7 +741,7 @@ def test_only_what_is_there_can_be_removed_or_asked_for(codes: Codes, refused: R
     assert len(index) == 5
     index.remove(codes.names[1:5])
     assert index.search(codes.z[:1], 1).names == [[codes.names[0]]]
-    with refused(OptionError, "k must be from 1 to 0,"):
+    with refused(OptionError, "there is no other sample in the index to find"):
         index.search_by_name(codes.names[0], 1)
 
 

@@ -17,14 +17,13 @@ from isthmus.errors import OptionError
 from isthmus.viz import activations, classes, curves, grids, maps, masks, strips, transposed
 from isthmus.viz.canvas import (
     DPI,
-    REPLACEMENT,
     blank_figure,
-    printable,
     shorten,
     to_pixels,
     to_png,
     write_png,
 )
+from isthmus.viz.fonts import REPLACEMENT, drawable
 from looking import assert_nothing_is_cut_off, noise, words
 
 NAMES = (
@@ -118,8 +117,8 @@ def test_wide_letters_count_twice() -> None:
 
 
 def test_characters_that_no_font_has_become_squares() -> None:
-    assert printable("café\n2") == "café\n2"
-    assert printable("a\ue000\x07\tb") == f"a{REPLACEMENT * 3}b"
+    assert drawable("café\n2") == "café\n2"
+    assert drawable("a\ue000\x07\tb") == f"a{REPLACEMENT * 3}b"
 
 
 def test_many_threads_draw_the_same_as_one() -> None:

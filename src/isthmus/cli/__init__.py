@@ -8,8 +8,9 @@ from typing import NoReturn
 
 from isthmus.cli import apply, data, export, info, inspect, recipes, studio, train, transposed
 from isthmus.cli.app import app
-from isthmus.cli.terminal import console
-from isthmus.errors import IsthmusError, explain_missing_module
+from isthmus.cli.streams import OutputError, drop_output, robust_streams
+from isthmus.cli.terminal import complain, say
+from isthmus.errors import IsthmusError, explain_missing_module, first_sentence
 
 __all__ = [
     "app",
@@ -28,19 +29,47 @@ __all__ = [
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
+    with robust_streams():
+        try:
+            _run()
+        except OutputError as error:
+            complain(f"{error.strerror}.")
+            drop_output()
+            sys.exit(1)
+        except BrokenPipeError:  # such as of `isthmus data | head`: nobody reads on
+            drop_output()
+            sys.exit(1)
+
+
+def _run() -> None:
+    """Run the command line up to the last byte on standard output."""
     try:
         app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:
         _refuse(error)
+    except OutputError:
+        raise
+    except OSError as error:  # a file that the system refuses
+        if error.filename is None:
+            raise
+        _refuse(IsthmusError(f"{error.filename}: {first_sentence(error)}."))
     except ModuleNotFoundError as error:
         explained = explain_missing_module(f"isthmus {sys.argv[1]}", error)
         if explained is None:
             raise
         _refuse(explained)
-    except BrokenPipeError:  # such as of `isthmus data | head`: nobody reads on
-        sys.exit(1)
+    finally:
+        _explain_pictures()
+        sys.stdout.flush()  # else Python does so at its end, and shows a traceback if it cannot
+
+
+def _explain_pictures() -> None:
+    """Say which letters of names the pictures lack, if a picture was drawn."""
+    fonts = sys.modules.get("isthmus.viz.fonts")  # which takes long to import
+    if fonts is not None and (key := fonts.explain_numbers()):
+        say(key)
 
 
 def _refuse(error: IsthmusError) -> NoReturn:
-    console.print(f"isthmus: {error}", markup=False, highlight=False, soft_wrap=True)
+    complain(str(error))
     sys.exit(2)

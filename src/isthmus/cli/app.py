@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from isthmus.cli.completion import complete_model_path, complete_run, complete_source
 from isthmus.errors import OptionError, require_known
@@ -12,7 +13,29 @@ if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
     from isthmus.models.tasks import Task
 
+
+class Commands(TyperGroup):
+    """Commands that refuse an empty argument, as a variable leaves that is not set.
+
+    A path would take it for the current folder.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments of any command, if none is empty."""
+        for place, argument in enumerate(args):
+            is_option = argument.startswith("--") and argument.endswith("=")
+            if not ctx.resilient_parsing and (is_option or not argument.strip()):
+                after = argument if is_option else " ".join(["isthmus", *args[:place]][-2:])
+                raise OptionError(
+                    f"the argument after {after!r} is empty, as of a variable that is not set; "
+                    "give a name or a number."
+                )
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Train autoencoders on your images and put them to use; also classifiers and segmenters.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -40,6 +63,16 @@ OwnSource = Annotated[
     str | None,
     typer.Argument(
         help="As for isthmus train; by default the run's own data.",
+        show_default=False,
+        autocompletion=complete_source,
+    ),
+]
+OwnData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="PLACE",
+        help="Where the run's own data is now, if it has moved; by default where it was.",
         show_default=False,
         autocompletion=complete_source,
     ),

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli.app import Json, Limit, ModelPath, OwnSource, Source, app
+from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_fitting, say_reading
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
+from isthmus.text import printable
 
 if TYPE_CHECKING:
     from isthmus.inference.model import Model
@@ -48,7 +49,7 @@ def denoise(
     if done.resized:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
     for name, reason in done.skipped[:5]:  # --json has all of them
-        text += f"\nskipped {name}: {reason}"
+        text += "\n" + printable(f"skipped {name}: {reason}")
     content = {
         "out": str(out),
         "denoised": done.count,
@@ -72,6 +73,7 @@ def encode(
     ] = Path("codes.npy"),
     layer: Layer = "code",
     limit: Limit = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Write the codes of samples, or the features of any layer, to a file.
@@ -80,7 +82,7 @@ def encode(
     """
     from isthmus.reports.outputs import write_codes
 
-    session, source = open_session(run, source, encoder)
+    session, source = open_session(run, source, encoder, data)
     result = write_codes(session, source, out, layer=layer, limit=limit, track=track)
     print_result(result, f"{out}: {result['n']:,} × {result['size']:,}, {layer}", as_json)
 
@@ -112,6 +114,7 @@ def map_command(
     layer: Layer = "code",
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     limit: Limit = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Draw a map: samples in two dimensions by their codes, with measures of its quality.
@@ -121,7 +124,7 @@ def map_command(
     from isthmus.reports.outputs import write_map
     from isthmus.reports.pictures import describe_quality
 
-    session, source = open_session(run, source, encoder)
+    session, source = open_session(run, source, encoder, data)
     result = write_map(
         session,
         source,
@@ -165,6 +168,7 @@ def index(
         ),
     ] = False,
     limit: Limit = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Index the codes of samples, to search among them.
@@ -173,11 +177,11 @@ def index(
     """
     from isthmus.reports.outputs import write_index
 
-    session, source = open_session(run, source, encoder)
+    session, source = open_session(run, source, encoder, data)
     folder = session.folder / "index"
     if check:
         if source or metric or layer or add or remove or limit:
-            raise OptionError("--check only looks at the index; give no other option.")
+            raise OptionError("--check only looks at the index; give no other option but --data.")
         _print_check(session, folder, as_json)
         return
     result = write_index(
@@ -207,11 +211,15 @@ def search(
         str | None,
         typer.Argument(help="An image file, or the name of an indexed sample.", show_default=False),
     ] = None,
-    k: Annotated[int, typer.Option("--k", help="Number of results.")] = 5,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", help="Number of results; by default 5, or all others if fewer."),
+    ] = None,
     label: Label = None,
     out: Annotated[
         Path | None, typer.Option(help="A picture of the results to write (PNG); by default none.")
     ] = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Find the samples of the index whose codes are nearest to that of a query.
@@ -220,7 +228,7 @@ def search(
     """
     from isthmus.reports.outputs import write_search
 
-    session, query = open_session(run, query, encoder)
+    session, query = open_session(run, query, encoder, data)
     if query is None:
         raise OptionError("there is nothing to search for; give an image file after the run.")
     rows = write_search(session, query, out, k=k, label=label)
@@ -228,7 +236,8 @@ def search(
         print_json(rows)
         return
     for row in rows:
-        print_text(f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}".rstrip())
+        found = f"{row['distance']:10.4g}  {row['name']}  {row['label'] or ''}"
+        print_text(printable(found.rstrip()))
     if out is not None:
         say(f"{out}")
 
@@ -260,6 +269,7 @@ def morph(
     out: Annotated[
         Path, typer.Option(help="The strip (.png) or animation (.gif) to write.")
     ] = Path("strip.png"),
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Morph one image into another by interpolating between their codes.
@@ -270,7 +280,7 @@ def morph(
     from isthmus.session import Session
 
     result = write_morph(
-        Session(run, track=track, say=say),
+        Session(run, data=data, track=track, say=say),
         images,
         out,
         steps=steps,
@@ -326,7 +336,8 @@ def predict(
     for row in rows:
         likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
         # In parentheses: of a class "9", "9 4.8%" would be hard to read.
-        print_text(f"{row['name']}: {', '.join(f'{name} ({share:.1%})' for name, share in likely)}")
+        shares = ", ".join(f"{name} ({share:.1%})" for name, share in likely)
+        print_text(printable(f"{row['name']}: {shares}"))
     for written in (masks, out):
         if written is not None:
             say(f"{written}")
@@ -348,7 +359,7 @@ def _print_check(session: "Session", folder: Path, as_json: bool) -> None:
     """Print whether an index still belongs to its model and sources."""
     from isthmus.latent.indexing import check_index
 
-    reason = check_index(folder, session.model, track)
+    reason = check_index(folder, session.model, track, session.load_origin)
     text = f"The index at {folder} matches its model and its sources."
     if reason:
         text = f"The index at {folder} {reason}; build it again with isthmus index."

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from isthmus.cli.app import Json, Limit, Size, Source, app, make_preprocessing
+from isthmus.cli.app import Json, Limit, OwnData, Size, Source, app, make_preprocessing
 from isthmus.cli.completion import complete_dataset
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import DataOptions
-from isthmus.cli.terminal import Download, out_console, print_json, print_result, track
+from isthmus.cli.terminal import Download, out_console, print_json, print_result, print_text, track
 from isthmus.data.reading import Reading
 from isthmus.errors import require_known
 
@@ -60,7 +60,7 @@ def fetch(
     with Download() as download:
         fetched = fetch_files(DATASETS[name], download)
     for file in fetched:
-        out_console.print(f"{file}")
+        print_text(f"{file}")
     if not fetched:
         out_console.print(f"{name} is on this machine already.")
 
@@ -187,6 +187,7 @@ def export_command(
         typer.Option(help="Maximum number of samples to write, spread evenly; by default all."),
     ] = None,
     limit: Limit = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Write samples to a file or as images, such as the test split of a run.
@@ -198,7 +199,7 @@ def export_command(
     from isthmus.training.store import is_run
 
     result = write_export(
-        Session(source, track=track) if is_run(source) else source,
+        Session(source, data=data, track=track) if data or is_run(source) else source,
         out,
         split=split,
         only=only or (),

@@ -67,7 +67,7 @@ class EncoderOptions:
 
 
 def open_session(
-    run: Path, argument: str | None, options: EncoderOptions
+    run: Path, argument: str | None, options: EncoderOptions, data: str | None = None
 ) -> "tuple[Session, str | None]":
     """Return the session that a command asks, and its second argument.
 
@@ -78,13 +78,13 @@ def open_session(
 
     encoder = options.load()
     if encoder is not None and argument is None and not is_run(run):
-        return Session(encoder, track=track, say=say), str(run)
+        return Session(encoder, data=data, track=track, say=say), str(run)
     if encoder is not None and not is_run(run):
         raise RunError(
             f"{run} is no run folder; with an encoder give a run folder and a source, or a source "
             "alone."
         )
-    return Session(run, encoder=encoder, track=track, say=say), argument
+    return Session(run, data=data, encoder=encoder, track=track, say=say), argument
 
 
 def _numbers(name: str, text: str | None) -> list[float] | None:

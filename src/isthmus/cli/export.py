@@ -1,13 +1,16 @@
 """`isthmus export`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli.app import Json, app
+from isthmus.cli.app import Json, OwnData, app
 from isthmus.cli.completion import complete_run
 from isthmus.cli.terminal import print_result, track
+
+if TYPE_CHECKING:
+    from isthmus.training.run import Run
 
 QUALITIES = {  # metric: what it is called, and how it is written
     "psnr": ("PSNR", "{:.2f} dB"),
@@ -55,6 +58,7 @@ def export(
             "trained on."
         ),
     ] = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Write a model to a file for other programs, after checking that it answers the same.
@@ -65,7 +69,7 @@ def export(
     from isthmus.exporting.place import default_name
 
     result = export_model(
-        run,
+        _open(run, data),
         out or default_name(run, part, layer, precision, file_format),
         part=part,
         layer=layer,
@@ -75,6 +79,15 @@ def export(
         track=track,
     )
     print_result(result, _describe(result), as_json)
+
+
+def _open(run: Path, data: str | None) -> "Path | Run":
+    """Return the run with its data at another place, if one is given."""
+    if data is None:
+        return run
+    from isthmus.training.run import Run
+
+    return Run.open(run, data=data)
 
 
 def _describe(result: dict[str, Any]) -> str:

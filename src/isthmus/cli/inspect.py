@@ -10,6 +10,7 @@ from isthmus.cli.app import (
     Json,
     Limit,
     ModelPath,
+    OwnData,
     RunFolder,
     Source,
     app,
@@ -44,6 +45,7 @@ def evaluate(
     ] = None,
     limit: Limit = None,
     plain: Plain = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on data that it was not trained on, compared with baselines.
@@ -53,7 +55,7 @@ def evaluate(
     from isthmus.session import Session
     from isthmus.training.run import Run
 
-    session = Session(Run.open(run), track=track, say=say)
+    session = Session(Run.open(run, data=data), track=track, say=say)
     samples = session.read(source, limit) if source else None
     if samples is not None and samples.skipped:
         say_reading(samples)
@@ -141,6 +143,7 @@ def report_command(
         typer.Option(help="The page to write; by default report.html in the run folder."),
     ] = None,
     plain: Plain = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML page about a run.
@@ -151,7 +154,9 @@ def report_command(
     from isthmus.training.run import Run
 
     other = Run.open(plain) if plain else None
-    page = write_report(Run.open(run), plain=other, encoder=encoder.load(), out=out, track=track)
+    page = write_report(
+        Run.open(run, data=data), plain=other, encoder=encoder.load(), out=out, track=track
+    )
     print_result({"page": str(page)}, f"{page}", as_json)
 
 
@@ -177,6 +182,7 @@ def card(
             "in.",
         ),
     ] = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Write a folder to publish, such as on the Hugging Face Hub: a model card and the weights.
@@ -186,7 +192,9 @@ def card(
     from isthmus.reports.card import write_card
     from isthmus.training.run import Run
 
-    folder = write_card(Run.open(run), out=out, onnx=onnx, license=license_name, track=track)
+    folder = write_card(
+        Run.open(run, data=data), out=out, onnx=onnx, license=license_name, track=track
+    )
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     text = f"{folder}: {', '.join(files)}\nIts pictures show test samples; look before you publish."
     print_result({"folder": str(folder), "files": files}, text, as_json)
@@ -203,10 +211,13 @@ def activations(
 
     Example: isthmus activations runs/mine image.jpg --out layers.png
     """
+    from isthmus.places import require_apart
     from isthmus.reports.pictures import activations as draw
     from isthmus.session import Session
-    from isthmus.viz.canvas import write_png
+    from isthmus.viz.canvas import require_png, write_png
 
+    require_png(out)  # before anything is read
+    require_apart(out, image)
     session = Session(run, track=track, say=say)
     samples = session.read_one(image)
     write_png(out, draw(session, samples.values[0], samples.names[0]))
@@ -220,6 +231,7 @@ def compare(
     ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
     method: Annotated[str, typer.Option(help="Method of the maps: pca, tsne or umap.")] = "pca",
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Compare runs of the same task in a table and on a page with curves and maps.
@@ -229,7 +241,9 @@ def compare(
     from isthmus.reports.comparison import ROW_TITLES, write_comparison
     from isthmus.training.run import Run
 
-    rows = write_comparison([Run.open(run) for run in runs], out, method=method, track=track)
+    rows = write_comparison(
+        [Run.open(run, data=data) for run in runs], out, method=method, track=track
+    )
     if as_json:
         print_json({"page": str(out), "runs": rows})
         return

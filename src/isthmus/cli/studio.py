@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isthmus.cli.app import Json, Limit, ModelPath, OwnSource, app
+from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, app
 from isthmus.cli.completion import complete_table
 from isthmus.cli.encoders import EncoderOptions
 from isthmus.cli.options import expand_options
@@ -52,6 +52,7 @@ def studio(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Look at a run in the browser: its map, its decoder, its layers, its training.
@@ -69,7 +70,7 @@ def studio(
     other = encoder.load()
     if other is not None and source is None and not is_run(run):
         shown, source, other = other, str(run), None  # the run may be left out
-    chosen |= {"encoder": other, "track": track, "say": say}
+    chosen |= {"encoder": other, "data": data, "track": track, "say": say}
     if export is not None:
         from isthmus.studio.export import write_studio
 

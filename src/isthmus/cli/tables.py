@@ -8,6 +8,7 @@ from rich.text import Text
 
 from isthmus.cli.app import format_epochs, format_number
 from isthmus.cli.terminal import out_console
+from isthmus.text import printable
 
 MAX_CONFUSION_CLASSES = 12  # a larger matrix does not fit a terminal of 80 columns
 MAX_LISTED_CLASSES, WORST_CLASSES = 30, 10  # of more classes, only the worst are listed
@@ -163,11 +164,11 @@ def make_table(heads: Sequence[str] | None, rows: Iterable[Sequence[str]], gap: 
         Spaces between columns.
     """
     # As `Text`, because names may contain brackets, which Rich would read as markup.
-    texts = [[Text(text) for text in row] for row in rows]
+    texts = [[Text(printable(text)) for text in row] for row in rows]
     table = Table(box=None, show_header=heads is not None, header_style="bold", pad_edge=False)
     table.padding = (0, gap, 0, 0)
     for i, head in enumerate(heads or texts[0]):
-        table.add_column(Text(str(head)), justify="right" if i else "left")
+        table.add_column(Text(printable(str(head))), justify="right" if i else "left")
     for row in texts:
         table.add_row(*row)
     return table

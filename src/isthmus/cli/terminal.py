@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from isthmus.cli.app import format_epochs
 from isthmus.progress import is_first_process, show_progress
+from isthmus.text import printable, to_utf8
 
 if TYPE_CHECKING:
     from isthmus.training.loop import Progress
@@ -30,7 +31,13 @@ track = show_progress  # of every command
 def say(text: str) -> None:
     """Print a message on standard error; of several processes, only the first one does."""
     if not is_quiet:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        _print(console, text)
+
+
+def complain(text: str) -> None:
+    """Print a sentence about what went wrong on standard error, in one line."""
+    with suppress(OSError):  # where nobody can be told
+        _print(console, f"isthmus: {printable(text)}")
 
 
 def print_result(content: dict[str, Any], text: str, as_json: bool) -> None:
@@ -42,13 +49,22 @@ def print_result(content: dict[str, Any], text: str, as_json: bool) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print text on standard output as it is: names may contain brackets, which are markup."""
-    out_console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print text on standard output; see `isthmus.text.printable` for names in it."""
+    _print(out_console, text)
 
 
 def print_json(content: Any) -> None:
     """Print JSON on standard output, and nothing else."""
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    # Where the encoding lacks letters, they are written as escapes of JSON, not of Python.
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    text = json.dumps(content, indent=2, ensure_ascii=not is_unicode)
+    print(to_utf8(text).decode())
+
+
+def _print(to: Console, text: str) -> None:
+    """Print lines as they are: names may contain brackets, which are markup."""
+    lines = "\n".join(map(printable, text.split("\n")))
+    to.print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
 class Download:
@@ -101,7 +117,12 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
                 break
     if is_stopped:
         training.close()
-        say(f"Stopped; isthmus resume {out} continues from the last whole epoch.")
+        from isthmus.training.store import is_run
+
+        if is_run(out):
+            say(f"Stopped; isthmus resume {out} continues from the last whole epoch.")
+        else:
+            say("Stopped before there was a run; nothing was written.")
         sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
     return last
 

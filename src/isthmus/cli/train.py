@@ -1,5 +1,6 @@
 """`isthmus train` and `isthmus resume`."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from isthmus.cli.app import (
     CodeSize,
     Json,
     MaxMinutes,
+    OwnData,
     RunFolder,
     Source,
     app,
@@ -18,7 +20,7 @@ from isthmus.cli.app import (
 )
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import DataOptions, say_reading
-from isthmus.cli.terminal import follow, is_quiet, track
+from isthmus.cli.terminal import follow, is_quiet, say, track
 from isthmus.data.reading import Reading
 from isthmus.training.config import MODEL, OUTPUT, TrainingConfig
 
@@ -98,7 +100,7 @@ def train(
     from isthmus.training.train import train as start_training
 
     preprocessing, task, options = data.preprocessing, parse_task(model.task), model.options
-    out = output.out or Path("runs") / Path(source.rstrip("/")).name.split(".")[0]
+    out = output.out or _default_out(source)
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
     # Every process of torchrun reads the samples, memory-mapped from the same cache entry.
@@ -114,7 +116,16 @@ def train(
         config=config,
         max_minutes=output.max_minutes,
     )
+    for note in training.notes:
+        say(f"{note.text}; {note.way_out}." if note.way_out else f"{note.text}.")
     follow(training, out, output.as_json)
+
+
+def _default_out(source: str) -> Path:
+    """Return runs/SOURCE, by the name of the folder or the file without its suffixes."""
+    # Absolute, as "." and ".." have no name; a hidden folder keeps what follows its dot.
+    name = Path(os.path.abspath(os.path.expanduser(source))).name.lstrip(".")  # noqa: PTH100, PTH111
+    return Path("runs") / (name.split(".")[0] or "data")
 
 
 @app.command()
@@ -127,13 +138,18 @@ def resume(
         ),
     ] = None,
     max_minutes: MaxMinutes = None,
+    data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Continue a run that was stopped, exactly where it stopped, or train it longer.
 
+    With --data, the run records the new place of its data.
+
     Example: isthmus resume runs/mine --epochs 40
     """
+    from isthmus.training.run import Run
     from isthmus.training.train import resume as continue_training
 
-    training = continue_training(run, epochs=epochs, max_minutes=max_minutes, track=track)
+    opened = Run.open(run, data=data)
+    training = continue_training(opened, epochs=epochs, max_minutes=max_minutes, track=track)
     follow(training, run, as_json)

@@ -16,6 +16,7 @@ MIN_FILLED = 0.25  # share of a scale that values fill, or pictures are dark or 
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
 MIN_VALUE_CLASSES = 30  # so many numbers from 0 to 255 as classes may be pixels
 MAX_PER_VALUE = 8  # samples of such a class, in the middle
+MORE_BANDS = re.compile(r"and (\d+) more$")  # what `isthmus.data.scales` calls bands without a use
 BITS = re.compile(r"(\d+)-bit")
 # Folders that are parts of a data set, not classes: train, test1, training_set, images, …
 PART = re.compile(
@@ -141,7 +142,7 @@ def check_imbalance(known: Known) -> Iterator[Note]:
     yield _warn(
         "imbalance",
         f"{names[many]} has {counts[many]:,} samples and {names[few]} {counts[few]:,}",
-        f"give more of {names[few]}",
+        "give more samples of small classes",
     )
 
 
@@ -217,7 +218,7 @@ def check_sizes(known: Known) -> Iterator[Note]:
             "odd-sizes",
             f"{_count(len(odd), 'picture is', 'pictures are')} not {h} × {w} as most are, such as "
             f"{known.items.names[int(odd[0])]} ({height} × {width})",
-            "" if known.origin.preprocessing.size else "--size",
+            "" if known.origin.preprocessing.size else "--size 64 resizes all of them",
         )
 
 
@@ -235,10 +236,25 @@ def check_pages(known: Known) -> Iterator[Note]:
         )
 
 
+def check_bands(known: Known) -> Iterator[Note]:
+    """Find pictures of more bands than are used."""
+    for kind, count in known.kinds.items():
+        if found := MORE_BANDS.search(kind):
+            bands = int(found[1])
+            yield Note(
+                "guess",
+                "bands",
+                f"{_count(bands, 'band is', 'bands are')} not used of "
+                f"{_count(count, 'file', 'files')} ({kind})",
+                "--channels 4,3,2",
+            )
+
+
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
     check_pages,
+    check_bands,
     check_range,
     check_shared,
     check_one_class,
@@ -267,8 +283,18 @@ def _top(known: Known) -> float:
         dtype = np.dtype(known.values.dtype)
         is_unit = dtype.kind == "f" and known.values.high <= 1
         return 1.0 if is_unit or dtype.kind == "b" else _top_of_integers(known.values, dtype)
-    bits = [int(found[1]) for kind in known.kinds if (found := BITS.match(kind))]
-    return float(2 ** max(bits, default=8) - 1)
+    return max((_top_of_kind(kind, known.highs) for kind in known.kinds), default=255.0)
+
+
+def _top_of_kind(kind: str, highs: NDArray[np.float64]) -> float:
+    """Return the white of files of a kind, such as "16-bit gray" or "32-bit float gray"."""
+    found = BITS.match(kind)
+    bits = int(found[1]) if found else 8
+    if "float" in kind:
+        return 1.0 if highs.max() <= 1 else 255.0
+    if bits > 16:  # no camera has so many; see `_top_of_integers`
+        return 255.0 if highs.max() <= 255 else 65535.0
+    return float(2 ** max(bits, 8) - 1)
 
 
 def _top_of_integers(values: ValueFacts, dtype: np.dtype[np.generic]) -> float:

@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.readers.class_lists import CLASSES_FILE
-from isthmus.data.readers.parts import SPLIT_FOLDERS
+from isthmus.data.readers.parts import split_of
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
-from isthmus.files import atomic_write, write_bytes
+from isthmus.files import temporary_path, write_bytes
+from isthmus.places import require_own_place, write_arrays
+from isthmus.text import to_utf8
 
 UNSAFE_PARTS = {"/", ".."}  # parts of names that would lead out of the folder
 
@@ -66,14 +67,14 @@ def export(samples: Samples, out: Path) -> None:
 
 
 def _write_arrays(samples: Samples, out: Path) -> None:
+    require_own_place(out, (".npz",))
     if samples.masks is not None:
         raise OptionError(f"masks need a folder; give a name that does not end in .npz, not {out}.")
     arrays: dict[str, Any] = {"signals" if samples.is_signal else "images": samples.values}
     if samples.labels is not None:
         arrays["labels"] = samples.labels
         arrays["class_names"] = np.array(samples.class_names, np.str_)
-    with atomic_write(out) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    write_arrays(out, arrays)
 
 
 def _write_pictures(samples: Samples, out: Path) -> None:
@@ -83,14 +84,14 @@ def _write_pictures(samples: Samples, out: Path) -> None:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
     # In the same folder: only within a file system is a rename whole or not at all.
-    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
+    partial = temporary_path(out)
     try:
         for file, pixels in _name_pictures(samples):
             if (partial / file).exists():
                 raise OptionError(f"two samples would be called {file}; give them other names.")
             write_bytes(partial / file, _encode_png(pixels))
         if samples.masks is not None:
-            write_bytes(partial / CLASSES_FILE, "\n".join(samples.class_names).encode())
+            write_bytes(partial / CLASSES_FILE, to_utf8("\n".join(samples.class_names)))
         partial.replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -104,7 +105,7 @@ def _name_pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[An
         if samples.splits is not None:
             folders = [SPLITS[samples.splits[i]]]
             # A name that begins with its split, such as val/cat/1.jpg, would get it twice.
-            words = words[words[0] in SPLIT_FOLDERS :]
+            words = words[split_of(words[0]) is not None :]
         if samples.masks is not None:
             file = "-".join(word for word in words if word not in UNSAFE_PARTS | {"images"})
             yield PurePosixPath(*folders, "images", file), pixels

@@ -1,7 +1,7 @@
 """`check_data`: what would be read from a source, and how, before anything is trained on it."""
 
 import math
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.cache import Track, untracked
+from isthmus.data.cache import Track, open_or_decode, untracked
 from isthmus.data.decode import Block, decode_blocks, format_size, reject_too_many
 from isthmus.data.items import Items
-from isthmus.data.load import choose_preprocessing, load_with, locate_source
+from isthmus.data.load import choose_preprocessing, load_with
 from isthmus.data.manifest import Manifest
 from isthmus.data.mask_values import MaskTable
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note, Reading
 from isthmus.data.report import ReadingReport
-from isthmus.data.samples import Origin
+from isthmus.data.samples import Origin, Samples
 from isthmus.data.survey import Read, Survey, report_of
 from isthmus.errors import SizesDifferError
 
@@ -72,19 +72,29 @@ def check_with(
     track: Track = untracked,
 ) -> ReadingReport:
     """Check a source with a given `Preprocessing`; see `check_data`."""
+    reports: list[ReadingReport] = []
+
+    def open_or_look(
+        origin: Origin, files: Sequence[Any], read: Callable[[], Manifest], **options: Any
+    ) -> Samples:
+        try:
+            # What is read is also what training will need, so that it is kept.
+            return open_or_decode(origin, files, read, **options)
+        except SizesDifferError:
+            reports.append(_check_sizes(origin, read(), track))
+            raise
+
     try:
-        # What is read is also what training will need, so that it is kept.
-        samples = load_with(source, preprocessing, limit=limit, reading=reading, track=track)
+        samples = load_with(
+            source, preprocessing, limit=limit, reading=reading, track=track, decode=open_or_look
+        )
     except SizesDifferError:
-        origin = Origin(locate_source(str(source))[0], preprocessing, limit, reading)
-        return _check_sizes(origin, track)
+        return reports[0]
     return report_of(samples)
 
 
-def _check_sizes(origin: Origin, track: Track) -> ReadingReport:
+def _check_sizes(origin: Origin, manifest: Manifest, track: Track) -> ReadingReport:
     """Look at pictures of different sizes, one after the other, and keep none."""
-    _, location, read = locate_source(origin.source)
-    manifest = read(location, origin.limit, origin.reading)
     survey, tally = Survey(is_exact=True), _Tally(manifest, origin)
     with closing(decode_blocks(manifest, origin.preprocessing)) as blocks:
         counted = tally.count(survey.watch(blocks))
@@ -92,6 +102,8 @@ def _check_sizes(origin: Origin, track: Track) -> ReadingReport:
             pass
     manifest = tally.complete_manifest()
     report = survey.report(tally.read(), manifest)
+    if any(note.code == "odd-sizes" for note in report.notes):  # which says it already
+        return report
     return replace(report, notes=(*report.notes, _warn_of_sizes(tally.sizes)))
 
 

@@ -23,8 +23,11 @@ from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pages import expand_pages
+from isthmus.data.pixels import format_stretch
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.readers.folders import Listing, list_files, special_kind
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
+from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, why_unread
 from isthmus.data.readers.tables import (
     as_samples,
     is_idx,
@@ -33,12 +36,11 @@ from isthmus.data.readers.tables import (
     read_idx_folder,
     read_numpy,
 )
-from isthmus.data.readers.trees import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, list_files
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
-from isthmus.data.stretch import format_stretch, note_stretch, resolve_stretch, stretch_of_array
-from isthmus.errors import OptionError, SourceError, first_sentence, suggest
-from isthmus.files import suggest_path
+from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
+from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
+from isthmus.files import suggest_path, to_json
 
 Reader = Callable[[Path, int | None, Reading | None], Manifest]
 
@@ -117,8 +119,12 @@ def load_with(
     limit: int | None = None,
     reading: Reading | None = None,
     track: Track = untracked,
+    decode: Callable[..., Samples] = open_or_decode,
 ) -> Samples:
-    """Load a source with a given `Preprocessing`, such as a trained model's; see `load`."""
+    """Load a source with a given `Preprocessing`, such as a trained model's; see `load`.
+
+    `decode` is called as `open_or_decode` is, once it is clear what to decode.
+    """
     if limit is not None and limit < 1:
         raise OptionError(f"limit must be at least 1, not {limit}.")
     reading = None if reading == Reading() else reading
@@ -138,28 +144,35 @@ def load_with(
         )
     # A set without files follows from the code: its name and the cache's format identify it.
     needs_no_file = dataset is not None and dataset.read is not None
-    files = [] if needs_no_file else _list_identities(location)
     # A folder is listed once for the key and for the reader: with a million files it takes seconds.
-    names = [file[0] for file in files[1:]] if files and location.is_dir() else None
-    read = _choose_reader(dataset, location, names)
-
-    def read_as(origin: Origin) -> Manifest:
-        told = _tell_reader(origin)
-        if told is not None and told.pages == "all":
-            return expand_pages(lambda: read(location, limit, told), limit)
-        return read(location, limit, told)
-
+    listing = list_files(location) if not needs_no_file and location.is_dir() else None
+    files = [] if needs_no_file else _list_identities(location, listing)
+    read = _choose_reader(dataset, location, listing)
     origin = Origin(name, preprocessing, limit, reading)
-    origin = resolve_stretch(origin, files, partial(read_as, origin))
+    origin = resolve_stretch(origin, files, partial(read_manifest, origin, location, read))
     if dataset is None and is_picture(location) and (reading is None or reading.pages != "all"):
         return _load_picture(location, origin)
-    return open_or_decode(
+    return decode(
         origin,
         files,
-        lambda: _add_stretch(read_as(origin), origin),
+        partial(read_manifest, origin, location, read),
         allows_flip=dataset is not None and dataset.allows_flip,
         track=track,
     )
+
+
+def read_manifest(origin: Origin, location: Path, read: Reader) -> Manifest:
+    """Return what a source holds, as its origin says that it is read."""
+    told = _tell_reader(origin)
+    if told is not None and told.pages == "all":
+        manifest = expand_pages(partial(read, location, origin.limit, told), origin.limit)
+    else:
+        manifest = read(location, origin.limit, told)
+    stretch = origin.preprocessing.stretch
+    if stretch is None or origin.reading is None or origin.reading.stretch != "auto":
+        return manifest
+    # The user left open which values; now they are known.
+    return replace(manifest, findings=manifest.findings.add([note_stretch(stretch)]))
 
 
 def load_pictures(paths: Sequence[str | Path], preprocessing: Preprocessing) -> Samples:
@@ -213,13 +226,13 @@ def locate_source(source: str | Path) -> tuple[str, Path, Reader]:
     return name, location, _choose_reader(dataset, location)
 
 
-def reader_for(path: Path, names: Sequence[str] | None = None) -> Reader:
+def reader_for(path: Path, listing: Listing | None = None) -> Reader:
     """Return the function that reads `path`.
 
     Parameters
     ----------
     path : Path
-    names : sequence of str, optional
+    listing : Listing, optional
         The files of a folder, where they have been listed already.
 
     Raises
@@ -228,9 +241,10 @@ def reader_for(path: Path, names: Sequence[str] | None = None) -> Reader:
         If it is of no known kind.
     """
     if path.is_dir():
-        if any(is_idx(file) for file in path.iterdir()):
+        listing = listing or list_files(path)
+        if any(is_idx(Path(name)) for name in listing.names if "/" not in name):
             return read_idx_folder
-        return partial(read_folder, names=names)
+        return partial(read_folder, listing=listing)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
         ((".csv", ".csv.gz"), read_csv),
         ((".npy", ".npz"), read_numpy),
@@ -242,6 +256,8 @@ def reader_for(path: Path, names: Sequence[str] | None = None) -> Reader:
             return read
     if is_idx(path):
         return read_idx
+    if why := why_unread(path.name):
+        raise SourceError(f"{path} is not read: it is {why}.")
     raise SourceError(
         f"{path} is of no known kind; give a folder, a picture, an archive (tar or zip), "
         "a CSV, an IDX, a .npy or a .npz file."
@@ -255,6 +271,7 @@ def is_picture(path: Path) -> bool:
 
 def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
     """Return the row of a named set, the name of a source, and the path of its files."""
+    require_name("the source", source, SourceError)
     dataset = DATASETS.get(str(source))
     if dataset is not None:
         return dataset, dataset.name, dataset.locate()
@@ -266,16 +283,18 @@ def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
             f"there is no data set and no file or folder called {str(source)!r}{near}; "
             f"the data sets are {', '.join(DATASETS)}."
         )
+    if kind := special_kind(location.stat().st_mode):
+        raise SourceError(f"{location} is {kind}, not a file or folder; give one with the samples.")
     return None, str(location), location
 
 
 def _choose_reader(
-    dataset: Dataset | None, location: Path, names: Sequence[str] | None = None
+    dataset: Dataset | None, location: Path, listing: Listing | None = None
 ) -> Reader:
     """Return the function that reads a source; that of a named set verifies its checksums first."""
     if dataset is not None and dataset.read is not None:
         return dataset.read
-    read = reader_for(location, names)
+    read = reader_for(location, listing)
     if dataset is None:
         return read
 
@@ -293,14 +312,15 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _list_identities(location: Path) -> list[Any]:
+def _list_identities(location: Path, listing: Listing | None) -> list[Any]:
     """List what identifies the content of a source's files without reading it.
 
     As make and rsync do, it trusts names, sizes and times: hashing all bytes of a large set would
     take longer than the cache saves.
     """
-    if location.is_dir():
-        return [str(location.resolve()), *list_files(location)]
+    if listing is not None:
+        # What cannot be read counts too: once it can be, there is more to decode.
+        return [str(location.resolve()), *listing.files, *map(to_json, listing.left_out)]
     # The labels of an IDX file are in a file of their own, next to it.
     siblings = location.parent.iterdir() if is_idx(location) else ()
     companions = sorted(filter(is_idx, siblings)) or [location]
@@ -322,14 +342,6 @@ def _tell_reader(origin: Origin) -> Reading | None:
     if preprocessing.bands is not None:
         told = replace(told, channels=format_bands(preprocessing.bands))
     return None if told == Reading() else told
-
-
-def _add_stretch(manifest: Manifest, origin: Origin) -> Manifest:
-    """Say which values were taken, where the user left that open."""
-    stretch, reading = origin.preprocessing.stretch, origin.reading
-    if stretch is None or reading is None or reading.stretch != "auto":
-        return manifest
-    return replace(manifest, findings=manifest.findings.add([note_stretch(stretch)]))
 
 
 def _load_picture(path: Path, origin: Origin) -> Samples:

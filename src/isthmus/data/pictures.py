@@ -49,6 +49,7 @@ JPEG_KINDS = {"GRAY": "8-bit gray", "RGB": "8-bit RGB"}
 # marker", mean nothing to the picture.
 JPEG_DAMAGE = ("Huffman", "premature end of data", "instead of RST", "Corrupt JPEG data: bad")
 PHOTO_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with others behind it, for 3D or a thumbnail
+PLANAR = 2  # TIFF's tag 284 for bands one after the other
 PROGRESSIVE = b"\xff\xc2"  # the marker before the header of such a JPEG
 
 
@@ -228,16 +229,18 @@ def _decode_opened(
         # Pillow may choose another scale, so that it is read from the result.
         picture.draft(None, (-(-width // scale), -(-height // scale)))
     scale = round(width / picture.width)  # rounded: the last pixel may stand for fewer
+    scale_of_file = describe_scale(picture)  # before its EXIF, for which a PNG is loaded
     orientation = picture_orientation(picture)
     if picture.format == "TIFF":
         keep_orientation_only(picture)
-    scale_of_file = describe_scale(picture)
-    values = load_wide_values(picture, content)
+    values = load_wide_values(picture, scale_of_file, content)
     if values is None:
         pixels = to_eight_bits(picture, preprocessing.background)
-        pixels, limits = apply_choices(pixels, preprocessing)
+        limits = None
+        if picture.mode != "1":  # which is black and white already
+            pixels, limits = apply_choices(pixels, preprocessing)
     else:
-        limits = value_range(values, "it")
+        limits = value_range(values[..., :3], "it")  # without alpha
         pixels = fit_values(values, scale_of_file, preprocessing)
     # Of a TIFF that Pillow has turned when it loaded it, it has dropped the orientation.
     pixels = turn(pixels, picture_orientation(picture))
@@ -261,8 +264,10 @@ def _count_frames(picture: Image.Image) -> int:
 
 
 def _needs_all_bands(picture: Any, preprocessing: "Preprocessing") -> bool:
-    """Return whether a TIFF has bands that Pillow would drop, and somebody has to choose."""
+    """Return whether a TIFF has bands that Pillow would drop or misread."""
     count = count_samples(picture.tag_v2)
+    if count > 1 and picture.tag_v2.get(284) == PLANAR and max(picture.tag_v2.get(258, (8,))) > 8:
+        return True  # Pillow reads their bytes as if they were 8-bit numbers
     if preprocessing.bands is not None:
         return count > len(picture.getbands())
     return count > 4

@@ -14,6 +14,17 @@ GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
+def format_stretch(stretch: Stretch) -> str:
+    """Return LOW:HIGH.
+
+    Examples
+    --------
+    >>> format_stretch((0.0, 4095.0)), format_stretch((-0.5, 0.5))
+    ('0:4095', '-0.5:0.5')
+    """
+    return ":".join(str(int(value)) if value.is_integer() else str(value) for value in stretch)
+
+
 def as_pixels(values: NDArray[Any], name: str, stretch: Stretch | None = None) -> NDArray[np.uint8]:
     """Convert numbers of any type to eight bits, without clipping.
 
@@ -167,4 +178,4 @@ def _propose_stretch(low: float, high: float) -> str:
     if low >= 0 and high == int(high) < 2**16:
         high = float(2 ** max(1, int(high).bit_length()) - 1)  # 12 bits: 4095
         low = 0.0
-    return f"{low:g}:{high:g}"
+    return format_stretch((low, high))

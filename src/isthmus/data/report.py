@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.data.reading import LeftOut, Note, ValueFacts
+from isthmus.data.reading import MAX_EXAMPLES, LeftOut, Note, ValueFacts
 from isthmus.display import Displayed
 from isthmus.errors import IsthmusError, first_sentence
 from isthmus.files import to_json
 
 MAX_COUNTS = 40  # sizes or folders that a report keeps, the most common ones
 MAX_SHOWN = 12  # of them in a line
+MAX_SIZES = 4  # in a line
 MAX_LINES = 5  # of a summary
 OTHERS = "other"  # all that are not among the most common
 BROKEN = "broken"  # how the reason begins why a file that cannot be decoded is left out
@@ -48,6 +49,8 @@ class ReadingReport(Displayed):
         Names of the classes of pixels.
     kinds, sizes : counts
         Files by bits and channels, and by height and width before cropping and resizing.
+    size_range : tuple of str
+        The smallest and the largest size, if there are several.
     values : ValueFacts, optional
         The numbers in the file of an array.
     low, high : float, optional
@@ -73,6 +76,7 @@ class ReadingReport(Displayed):
     mask_classes: tuple[str, ...] = ()
     kinds: Counts = field(default_factory=dict)
     sizes: Counts = field(default_factory=dict)
+    size_range: tuple[str, ...] = ()
     values: ValueFacts | None = None
     low: float | None = None
     high: float | None = None
@@ -120,6 +124,7 @@ class ReadingReport(Displayed):
                 ),
                 "notes": tuple(Note(**one) for one in content["notes"]),
                 "masks": tuple(content["masks"]),
+                "size_range": tuple(content["size_range"]),
                 "mask_classes": tuple(content["mask_classes"]),
                 "values": values and ValueFacts(**{**values, "shape": tuple(values["shape"])}),
             }
@@ -136,11 +141,11 @@ class ReadingReport(Displayed):
             ("left out", "; ".join(map(describe_left_out, self.left_out))),
             ("read as", self.layout),
             ("folders", format_counts(self.folders) if self._shows_folders() else ""),
-            ("classes", format_counts(self.classes)),
+            ("classes", format_classes(self.classes)),
             ("splits", format_counts(self.splits)),
             ("masks", self._masks()),
             ("files", format_counts(self.kinds)),
-            ("sizes", format_counts(self.sizes)),
+            ("sizes", self._sizes()),
             ("values", self._values()),
             ("turned", f"{self.turned:,} upright, as their EXIF data says" if self.turned else ""),
         ]
@@ -154,8 +159,7 @@ class ReadingReport(Displayed):
             if note.way_out:
                 rows.append(("", note.way_out))
         width = max((len(title) for title, _ in rows), default=0)
-        head = f"{self.source}: {self.description}" if self.source else self.description
-        return [head, *(f"  {title:{width}}  {text}" for title, text in rows)]
+        return [self.description, *(f"  {title:{width}}  {text}" for title, text in rows)]
 
     def summary(self) -> list[str]:
         """Return at most five lines, the first one of which describes the samples."""
@@ -190,17 +194,25 @@ class ReadingReport(Displayed):
 
     def _shows_folders(self) -> bool:
         """Return whether the folders say more than the classes and the splits do."""
-        counts = sorted(self.folders.values())
-        known = [sorted(counts.values()) for counts in (self.classes, self.splits)]
-        return len(counts) > 1 and counts not in known
+        names = {name.removesuffix("/") for name in self.folders} - {OTHERS}
+        are_splits = sorted(self.folders.values()) == sorted(self.splits.values())
+        return len(names) > 1 and not are_splits and not names <= set(self.classes)
 
     def _masks(self) -> str:
         if not self.mask_classes:
             return ""
-        names = ", ".join(self.mask_classes[:MAX_SHOWN])
-        names += ", …" if len(self.mask_classes) > MAX_SHOWN else ""
-        values = f"values {format_ranges(self.masks)}" if self.masks else "colors"
-        return f"{values}; classes {names}"
+        text = f"values {format_ranges(self.masks)}" if self.masks else "colors"
+        if self.masks and all(name.isdigit() for name in self.mask_classes):
+            return text  # the names would say no more
+        more = ", …" if len(self.mask_classes) > MAX_SHOWN else ""
+        return f"{text}; classes {', '.join(self.mask_classes[:MAX_SHOWN])}{more}"
+
+    def _sizes(self) -> str:
+        if len(self.sizes) <= MAX_SIZES:
+            return format_counts(self.sizes)
+        (first, count), (second, other) = list(self.sizes.items())[:2]
+        smallest, largest = self.size_range
+        return f"from {smallest} to {largest}; {first}: {count:,}, {second}: {other:,}, …"
 
     def _values(self) -> str:
         if self.low is None or self.high is None:
@@ -235,6 +247,22 @@ def format_counts(counts: Counts) -> str:
     shown = list(counts.items())[:MAX_SHOWN]
     text = ", ".join(f"{name}: {count:,}" for name, count in shown)
     return text + (f", … {len(counts) - MAX_SHOWN:,} more" if len(counts) > MAX_SHOWN else "")
+
+
+def format_classes(counts: Counts) -> str:
+    """Return the samples of each class for people; of many classes, the largest and the smallest.
+
+    Examples
+    --------
+    >>> format_classes({f"{i}": i for i in range(1, 101)})
+    '100: 100, 99: 99, 98: 98, … 96 more, 1: 1'
+    """
+    if len(counts) <= MAX_SHOWN:
+        return format_counts(counts)
+    *largest, smallest = sorted(counts, key=lambda name: -counts[name])
+    shown = [f"{name}: {counts[name]:,}" for name in (*largest[:MAX_EXAMPLES], smallest)]
+    shown.insert(-1, f"… {len(counts) - len(shown):,} more")
+    return ", ".join(shown)
 
 
 def format_ranges(values: Sequence[int]) -> str:

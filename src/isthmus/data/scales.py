@@ -25,6 +25,7 @@ from isthmus.errors import SourceError
 if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
 
+SIGNED = 2  # the number for integers with a sign, in TIFF's tag 339
 WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 MODE_KINDS = {
     "1": "1-bit",
@@ -61,11 +62,19 @@ class Scale(NamedTuple):
         The largest number of the scale; None for fractions and for integers that declare none.
     is_inverted : bool
         Whether 0 is white.
+    raw_mode : str
+        In which order Pillow finds the numbers, such as RGB;16B.
     """
 
     kind: str
     white: int | None = None
     is_inverted: bool = False
+    raw_mode: str = ""
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether a picture that Pillow opens in color is gray."""
+        return "gray" in self.kind
 
 
 def describe_scale(picture: Image.Image) -> Scale:
@@ -75,8 +84,11 @@ def describe_scale(picture: Image.Image) -> Scale:
         return _describe_tiff(picture, kind)
     if picture.mode in WIDE_MODES:
         return Scale("32-bit float gray") if picture.mode == "F" else Scale("16-bit gray", 65535)
-    if ";16" in _raw_mode(picture):
-        return Scale(kind.replace("8-bit", "16-bit"), 65535)
+    raw_mode = _raw_mode(picture)
+    if ";16" in raw_mode:
+        if raw_mode.startswith("LA"):  # which has no mode of its own
+            kind = MODE_KINDS["LA"]
+        return Scale(kind.replace("8-bit", "16-bit"), 65535, raw_mode=raw_mode)
     if "transparency" in picture.info and "alpha" not in kind:
         kind += " with transparency"
     return Scale(kind, 255)
@@ -86,11 +98,15 @@ def _describe_tiff(picture: Any, kind: str) -> Scale:
     tags = picture.tag_v2
     bits, number = tags.get(258, (1,))[0], tags.get(339, (1,))[0]
     extra = count_samples(tags) - len(picture.getbands())
-    if extra > 0 and picture.mode == "RGB":
+    if extra > 0 and picture.mode in ("L", "RGB"):
         kind += f" and {extra} more"
+    if picture.mode == "L" and bits == 8 and number == SIGNED:
+        return Scale("8-bit integer gray")
     if picture.mode not in WIDE_MODES:
-        is_wide = ";16" in _raw_mode(picture)
-        return Scale(kind.replace("8-bit", f"{bits}-bit"), 65535 if is_wide else 255)
+        raw_mode = _raw_mode(picture)
+        is_wide = ";16" in raw_mode
+        kind = kind.replace("8-bit", f"{bits}-bit")
+        return Scale(kind, 65535 if is_wide else 255, raw_mode=raw_mode)
     if picture.mode == "F":
         return Scale(f"{bits}-bit float gray")
     if number == 1 and bits <= 16:
@@ -104,15 +120,17 @@ def _raw_mode(picture: Any) -> str:
     return str(arguments if isinstance(arguments, str) else next(iter(arguments or ("",))))
 
 
-def load_wide_values(picture: Image.Image, content: bytes) -> NDArray[Any] | None:
-    """Return (H, W, C) numbers of more than eight bits as the file has them; None for others."""
+def load_wide_values(picture: Image.Image, scale: Scale, content: bytes) -> NDArray[Any] | None:
+    """Return (H, W, C) numbers as the file has them, unless they are pixels of eight bits."""
+    if picture.mode == "L" and scale.white is None:
+        return np.asarray(picture).view(np.int8)[..., None]
     if picture.mode in WIDE_MODES:
         values = np.asarray(picture)
         if picture.format == "TIFF" and picture.mode == "I" and _is_unsigned(picture):
             values = values.view(np.uint32)  # Pillow has no mode for them
         return values[..., None]
-    if picture.mode in ("RGB", "RGBA") and ";16" in _raw_mode(picture):
-        return _load_both_bytes(picture, content)
+    if picture.mode in ("RGB", "RGBA") and ";16" in scale.raw_mode:
+        return _load_both_bytes(picture, scale.raw_mode, content)
     return None
 
 
@@ -121,24 +139,25 @@ def _is_unsigned(picture: Any) -> bool:
     return bool(tags.get(339, (1,))[0] == 1 and tags.get(258, (1,))[0] == 32)
 
 
-def _load_both_bytes(picture: Any, content: bytes) -> NDArray[np.uint16] | None:
+def _load_both_bytes(picture: Any, raw_mode: str, content: bytes) -> NDArray[np.uint16]:
     """Return all bits of 16-bit colors, of which Pillow keeps the upper byte: it is asked twice."""
-    raw_mode, page = _raw_mode(picture), picture.tell()
+    page = picture.tell()
+    upper: NDArray[np.uint16] = np.asarray(picture).astype(np.uint16)
     order = raw_mode[raw_mode.index(";16") :]
     with open_picture(content) as other:
         other.seek(page)
-        tile = other.tile[0]  # type: ignore[attr-defined]
-        arguments = tile.args if isinstance(tile.args, str) else tile.args[0]
-        swapped = arguments.replace(order, OTHER_BYTE.get(order, order))
-        arguments = swapped if isinstance(tile.args, str) else (swapped, *tile.args[1:])
-        other.tile = [one._replace(args=arguments) for one in other.tile]  # type: ignore[attr-defined]
-        if order not in OTHER_BYTE or "a" in raw_mode:  # premultiplied alpha: colors are divided
-            return None
+        tiles: Any = other.tile  # type: ignore[attr-defined]
+        arguments = tiles[0].args
+        swapped = raw_mode.replace(order, OTHER_BYTE.get(order, order))
+        arguments = swapped if isinstance(arguments, str) else (swapped, *arguments[1:])
+        other.tile = [tile._replace(args=arguments) for tile in tiles]  # type: ignore[attr-defined]
         try:
-            lower = np.asarray(other)
+            # Colors with premultiplied alpha are divided by it, which is not done byte by byte.
+            lower = None if "a" in raw_mode else np.asarray(other)
         except ValueError:  # no such order for this mode
-            return None
-    upper: NDArray[np.uint16] = np.asarray(picture).astype(np.uint16)
+            lower = None
+    if lower is None:
+        return np.asarray(upper * np.uint16(257))
     return np.asarray((upper << np.uint16(8)) | lower, np.uint16)
 
 
@@ -163,8 +182,12 @@ def fit_values(
         pixels = 255 - pixels
     if alpha is None:
         return pixels
-    picture = Image.fromarray(np.concatenate([pixels, alpha], axis=-1), "RGBA")
-    return np.asarray(composite(picture, preprocessing.background, gray=False))
+    picture = composite(
+        Image.fromarray(np.concatenate([pixels, alpha], axis=-1)),
+        preprocessing.background,
+        scale.is_gray,
+    )
+    return np.asarray(picture).reshape(*pixels.shape[:2], -1)
 
 
 def apply_choices(

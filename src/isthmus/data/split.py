@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.groups import group_names
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import SPLITS, Samples
+from isthmus.data.stratify import draw_groups, draw_parts
 from isthmus.errors import OptionError
 
 
@@ -45,7 +47,12 @@ def spread_over_classes(
 
 
 def split_samples(
-    samples: Samples, seed: int = 0, validation: float = 0.1, test: float = 0.1
+    samples: Samples,
+    seed: int = 0,
+    validation: float = 0.1,
+    test: float = 0.1,
+    *,
+    group_by: str | None = None,
 ) -> Split:
     """Split samples at random into training, validation and test samples.
 
@@ -53,12 +60,18 @@ def split_samples(
     validation split for validation only. A missing one is drawn from its training split, so that
     published test samples are never trained on.
 
+    Every class has its share of what is drawn, and a sample at least if it has four or more. At
+    least half of a class is to train on, unless the fractions ask for more of all classes.
+
     Parameters
     ----------
     samples : Samples
     seed : int
     validation, test : float
         Fractions of the samples that are drawn from, in (0, 1); at least one sample each.
+    group_by : str, optional
+        Keep groups of samples in one part, such as the pictures of one person: "folder", or a
+        regular expression; see `isthmus.data.groups.group_names`.
 
     Returns
     -------
@@ -68,26 +81,58 @@ def split_samples(
     Raises
     ------
     OptionError
-        If a fraction is out of range or leaves nothing to train on.
+        If a fraction is out of range or leaves nothing to train on, or the groups make no sense.
     """
     for name, fraction in (("validation", validation), ("test", test)):
         if not 0 < fraction < 1:
             raise OptionError(f"{name} must be a fraction between 0 and 1, not {fraction:g}.")
+    groups = None if group_by is None else _numbers(group_names(samples.names, group_by))
     own = samples.splits if samples.splits is not None else np.zeros(len(samples), np.uint8)
     pool, *held_out = (np.flatnonzero(own == split) for split in range(3))
-    pool = np.random.default_rng([seed, 0]).permutation(pool)
     # Fractions of the whole pool: the test split is not smaller for being taken second.
-    counts = [max(1, round(fraction * len(pool))) for fraction in (validation, test)]
-    for split, count in enumerate(counts):
-        if len(held_out[split]) == 0:
-            held_out[split], pool = pool[:count], pool[count:]
-    if len(pool) == 0:
+    wanted = [max(1, round(fraction * len(pool))) for fraction in (validation, test)]
+    missing = [split for split in range(2) if len(held_out[split]) == 0]
+    counts = [wanted[split] for split in missing]
+    if sum(counts) >= len(pool):
         raise OptionError(
             f"{len(samples)} samples are too few for a training, a validation and a test split; "
             "give at least 3, or smaller fractions."
         )
+    parts = _draw(samples, groups, pool, counts, np.random.default_rng([seed, 0]))
+    for split, part in zip(missing, parts, strict=True):
+        held_out[split] = pool[part]
+    pool = np.delete(pool, np.concatenate([*parts, np.zeros(0, np.int64)]))
     # Sorted, so that whoever reads a split goes through a memory-mapped file from start to end.
     return Split(*(np.sort(split).astype(np.int64) for split in (pool, *held_out)))
+
+
+def _draw(
+    samples: Samples,
+    groups: NDArray[np.int64] | None,
+    pool: NDArray[np.int64],
+    counts: list[int],
+    rng: np.random.Generator,
+) -> list[NDArray[np.int64]]:
+    """Draw parts of the pool, as positions in it."""
+    labels = np.zeros(len(samples), np.int64) if samples.labels is None else samples.labels
+    if groups is not None:
+        number = len(np.unique(groups[pool]))
+        if number <= len(counts):
+            raise OptionError(
+                f"{number} groups are too few for a training split and {len(counts)} more; give a "
+                "pattern for --group-by that tells more groups apart."
+            )
+        return draw_groups(labels[pool], groups[pool], counts, rng)
+    if samples.labels is not None:
+        return draw_parts(labels[pool], counts, rng)
+    order = rng.permutation(len(pool))
+    return np.split(order, np.cumsum(counts))[: len(counts)]
+
+
+def _numbers(groups: list[str]) -> NDArray[np.int64]:
+    """Return the names of groups as numbers, (N,) int64, in the order of their first samples."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in groups], np.int64)
 
 
 def hold_out(

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isthmus.data.cache import cache_folder
 from isthmus.data.decode import decode_blocks
 from isthmus.data.manifest import Manifest
-from isthmus.data.pixels import Stretch, value_range
+from isthmus.data.pixels import Stretch, format_stretch, value_range
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Origin
@@ -48,18 +48,9 @@ def parse_stretch(text: str) -> Stretch | None:
     return low, high
 
 
-def format_stretch(stretch: Stretch) -> str:
-    """Return LOW:HIGH.
-
-    Examples
-    --------
-    >>> format_stretch((0.0, 4095.0)), format_stretch((-0.5, 0.5))
-    ('0:4095', '-0.5:0.5')
-    """
-    return ":".join(str(int(value)) if value.is_integer() else str(value) for value in stretch)
-
-
-def resolve_stretch(origin: Origin, files: list[Any], read: Callable[[], Manifest]) -> Origin:
+def resolve_stretch(
+    origin: Origin, files: Sequence[Any] | None, read: Callable[[], Manifest]
+) -> Origin:
     """Return the origin with the values that its `Reading.stretch` asks for.
 
     Values that it has already are kept: they are those that a model was trained with.
@@ -67,7 +58,7 @@ def resolve_stretch(origin: Origin, files: list[Any], read: Callable[[], Manifes
     Parameters
     ----------
     origin : Origin
-    files : list
+    files : sequence, optional
         Identify the content of the source: what auto finds is remembered for it.
     read : callable
         Reads what the source holds, for auto.
@@ -77,8 +68,9 @@ def resolve_stretch(origin: Origin, files: list[Any], read: Callable[[], Manifes
         return origin
     stretch = parse_stretch(reading.stretch)
     if stretch is None:
-        key = fingerprint(FORMAT, origin, json.dumps(files).encode())
-        stretch = _recall(key) or _find_and_remember(key, read(), preprocessing)
+        key = None if files is None else fingerprint(FORMAT, origin, json.dumps(files).encode())
+        stretch = _recall(key) or _widen(*_find(read(), preprocessing))
+        _remember(key, stretch)
     return replace(origin, preprocessing=replace(preprocessing, stretch=stretch))
 
 
@@ -99,20 +91,20 @@ def _widen(low: float, high: float) -> Stretch:
     return (low, high) if low < high else (low, low + 1)
 
 
-def _recall(key: str) -> Stretch | None:
+def _recall(key: str | None) -> Stretch | None:
     with suppress(OSError, ValueError):
         low, high = json.loads((cache_folder() / "samples" / f"{key}.stretch").read_bytes())
         return float(low), float(high)
     return None
 
 
-def _find_and_remember(key: str, manifest: Manifest, preprocessing: Preprocessing) -> Stretch:
-    stretch = _widen(*_find(manifest, preprocessing))
+def _remember(key: str | None, stretch: Stretch) -> None:
+    if key is None:
+        return
     with suppress(OSError):  # a cache that cannot be written is reported where it is needed
         folder = cache_folder() / "samples"
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / f"{key}.stretch", json.dumps(stretch).encode())
-    return stretch
 
 
 def _find(manifest: Manifest, preprocessing: Preprocessing) -> Stretch:

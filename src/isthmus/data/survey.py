@@ -117,6 +117,7 @@ class Survey:
         items, splits = read.items, read.splits
         # Samples of an array are called by numbers, which tell nothing.
         names = items.names if manifest is not None and manifest.values is None else ()
+        sizes = known.sizes[known.sizes[:, 0] > 0]
         mask_names = () if manifest is None else manifest.mask_names
         return ReadingReport(
             source=read.origin.source,
@@ -133,7 +134,8 @@ class Survey:
             masks=tuple(np.flatnonzero(self.mask_values).tolist()),
             mask_classes=items.class_names if items.labels is None else (),
             kinds=dict(self.kinds.most_common()),
-            sizes=count_values(map(format_size, known.sizes[known.sizes[:, 0] > 0].tolist())),
+            sizes=count_values(map(format_size, sizes.tolist())),
+            size_range=_size_range(sizes),
             values=findings.values,
             low=known.low,
             high=known.high,
@@ -237,6 +239,15 @@ def _suffix(name: str) -> str:
 
 def _folder(name: str) -> str:
     return name.partition("/")[0] + "/" if "/" in name else "at the top"
+
+
+def _size_range(sizes: NDArray[np.int64]) -> tuple[str, ...]:
+    """Return the smallest and the largest of sizes (N, 2) by area, if there are several."""
+    if not len(sizes):
+        return ()
+    areas = sizes.prod(axis=1)
+    ends = tuple(format_size(sizes[int(row)]) for row in (areas.argmin(), areas.argmax()))
+    return ends if len({*ends}) > 1 else ()
 
 
 def _count_labels(labels: NDArray[Any] | None, names: Sequence[str]) -> dict[str, int]:

@@ -89,6 +89,7 @@ def _channels_last(values: NDArray[Any], page: Any) -> NDArray[Any]:
 def _describe(values: NDArray[Any], bits: int) -> str:
     count = values.shape[-1]
     number = NUMBERS.get(values.dtype.kind, values.dtype.name)
+    number = "integer" if bits > 16 and not number else number
     return " ".join(filter(None, (f"{bits}-bit", number, COLORS.get(count, f"of {count} bands"))))
 
 

@@ -19,6 +19,7 @@ from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.evaluation.probes import probe
 from isthmus.evaluation.reconstructions import Method
 from isthmus.evaluation.setup import EvaluationSetup, draw, flatten
+from isthmus.runtime import ignored_warnings
 from isthmus.training.targets import class_counts
 
 MAX_EXACT_PCA = 4096  # numbers per sample up to which all components are computed exactly
@@ -113,9 +114,11 @@ def fit_pca(pixels: Array, components: int) -> Any:
         and components < len(pixels)
     ):
         solver = "arpack"
-    if len(pixels) <= size <= MAX_EXACT_PCA:
+    is_constant = bool((pixels == pixels[0]).all())
+    if len(pixels) <= size <= MAX_EXACT_PCA or is_constant:  # where Lanczos' method has no start
         solver = "full"  # it decomposes the matrix of the samples, which is the smaller one
-    return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
+    with ignored_warnings:  # that one sample, or equal ones, have no variance to explain
+        return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
 
 
 def majority_accuracy(targets: NDArray[Any], counts: NDArray[np.int64]) -> float:

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-import safetensors
-
 from isthmus.errors import OptionError
 from isthmus.files import require_writable_place
-from isthmus.inference.contract import KEY
+from isthmus.inference.contract import KEY, is_weights_file
 from isthmus.inference.trained import TrainedModel
+from isthmus.places import require_regular
 from isthmus.training.store import is_run
 
 Format = Literal["onnx", "pt2", "safetensors"]
@@ -44,6 +43,7 @@ def require_place(out: Path, kind: Format, model: TrainedModel) -> None:
     if out.suffix != f".{kind}":
         raise OptionError(f"{kind} files end in .{kind}; {out} has another ending.")
     require_writable_place(out)
+    require_regular(out)
     if is_run(out.parent):
         raise OptionError(f"{out.parent} is a run folder; write {out.name} to another one.")
     if out.exists() and not READERS[kind](out):
@@ -71,16 +71,8 @@ def _is_our_pt2(file: Path) -> bool:
         return any(PurePosixPath(name).name == KEY for name in archive.namelist())
 
 
-def _is_our_safetensors(file: Path) -> bool:
-    try:
-        with safetensors.safe_open(file, "np") as content:
-            return KEY in (content.metadata() or {})
-    except safetensors.SafetensorError:
-        return False
-
-
 READERS: dict[Format, Callable[[Path], bool]] = {
     "onnx": _is_our_onnx,
     "pt2": _is_our_pt2,
-    "safetensors": _is_our_safetensors,
+    "safetensors": is_weights_file,
 }

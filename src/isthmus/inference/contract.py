@@ -5,13 +5,17 @@ Both who writes such a file and who reads it keep to this; nothing here needs to
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
+
+import safetensors
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError
 from isthmus.files import from_json, reporting_damage, to_json
 from isthmus.inference.model import CODE
 from isthmus.models.tasks import Task
+from isthmus.text import to_utf8
 
 MODEL_FILE = "model.safetensors"  # of a run: its best weights
 FORMAT = 1  # of the metadata; raise it when an older program could misread them
@@ -79,7 +83,8 @@ class ExportRecord:
 
     def to_text(self) -> str:
         """Return the record as the JSON that a file holds."""
-        return json.dumps(to_json(self), ensure_ascii=False)
+        # Names of files need not be UTF-8, which ONNX demands.
+        return to_utf8(json.dumps(to_json(self), ensure_ascii=False)).decode()
 
     @classmethod
     def from_text(cls, text: str, place: str) -> "ExportRecord":
@@ -113,3 +118,12 @@ def outputs_of(task: str, part: Part) -> tuple[str, ...]:
     """
     names = OUTPUTS[task]
     return {"whole": names, "encoder": names[:1], "decoder": names[1:]}[part]
+
+
+def is_weights_file(path: Path) -> bool:
+    """Return whether a file holds weights that Isthmus wrote as .safetensors."""
+    try:
+        with safetensors.safe_open(path, "np") as content:
+            return KEY in (content.metadata() or {})
+    except safetensors.SafetensorError:
+        return False

@@ -3,7 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from isthmus.errors import OptionError, explain_missing_module, require_known
+from isthmus.errors import (
+    ModelError,
+    OptionError,
+    explain_missing_module,
+    require_known,
+    require_name,
+)
 from isthmus.inference.model import Model
 from isthmus.inference.onnx import SUFFIX, OnnxModel
 
@@ -42,6 +48,7 @@ def load_model(path: str | Path, *, engine: Engine | None = None, **options: Any
     """
     if engine is not None:
         require_known("engine", engine, ENGINES)
+    require_name("the model", path, ModelError)
     path = Path(path)
     if path.suffix.lower() == SUFFIX and not path.is_dir():
         if engine == "torch":

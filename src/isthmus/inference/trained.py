@@ -17,7 +17,7 @@ from torch import Tensor
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
-from isthmus.errors import ModelError, OptionError, describe_unknown
+from isthmus.errors import ModelError, OptionError, describe_unknown, require_name
 from isthmus.files import (
     fingerprint,
     from_json,
@@ -26,7 +26,7 @@ from isthmus.files import (
     to_json,
     write_bytes,
 )
-from isthmus.inference.contract import MODEL_FILE
+from isthmus.inference.contract import MODEL_FILE, is_weights_file
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Autoencoder, Network, channels_last
@@ -34,6 +34,7 @@ from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
 from isthmus.models.tasks import Task
+from isthmus.places import require_regular
 from isthmus.runtime import configure_process
 
 WEIGHTS_SUFFIX = ".safetensors"
@@ -92,9 +93,10 @@ class TrainedModel(Model):
         ModelError
             If there is no model, or it cannot be read.
         """
+        require_name("the run folder", path, ModelError)
         path = Path(path)
         if not path.exists():
-            near = suggest_path(path)
+            near = suggest_path(path, _is_model)
             raise ModelError(f"there is no run folder and no file of weights called {path}{near}.")
         file = path / MODEL_FILE if path.is_dir() else path
         if not file.exists():
@@ -135,8 +137,20 @@ class TrainedModel(Model):
         return cls(config, preprocessing, channels_last(module).to(device).eval(), precision)
 
     def save(self, path: str | Path) -> None:
-        """Write `to_bytes` to a .safetensors file, whole or not at all."""
-        write_bytes(Path(path), self.to_bytes())
+        """Write `to_bytes` to a .safetensors file, whole or not at all.
+
+        Raises
+        ------
+        OptionError
+            If there is a file that holds no weights of Isthmus, which is left alone.
+        """
+        path = Path(path)
+        require_regular(path)
+        if path.exists() and not is_weights_file(path):
+            raise OptionError(
+                f"{path} exists and holds no weights of Isthmus; choose another name."
+            )
+        write_bytes(path, self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return config, preprocessing and weights as the content of a .safetensors file."""
@@ -348,6 +362,11 @@ class TrainedModel(Model):
     @property
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether a path is that of a run folder or of a file of weights."""
+    return path.suffix == WEIGHTS_SUFFIX or (path / MODEL_FILE).is_file()
 
 
 def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:

@@ -16,8 +16,15 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import OptionError, SourceError
-from isthmus.files import atomic_write, reporting_damage, to_json, write_bytes
+from isthmus.files import (
+    atomic_write,
+    reporting_damage,
+    require_writable_place,
+    to_json,
+    write_bytes,
+)
 from isthmus.inference.model import CODE, Model
+from isthmus.places import require_regular
 
 FORMAT = 2  # of the files; raise it when an older program could misread them
 KIND = "isthmus codes"  # marks a JSON file as one of ours, which may be replaced
@@ -213,6 +220,9 @@ def require_codes_path(path: str | Path) -> Path:
     if path.suffix != SUFFIX:
         raise OptionError(f"codes are written to a {SUFFIX} file; {path} has another ending.")
     description = path.with_suffix(".json")
+    for file in (path, description):
+        require_writable_place(file)
+        require_regular(file)
     taken = description if description.exists() else path
     if taken.exists() and not _describes_codes(description):
         raise OptionError(f"{taken} exists and holds no codes of Isthmus; choose another name.")

@@ -26,6 +26,8 @@ from isthmus.latent import index_files
 from isthmus.latent.codes import Codes
 from isthmus.latent.vectors import METRICS, Vectors, to_distances, to_vectors
 
+DEFAULT_K = 5  # how many samples a search finds, if there are as many
+
 
 @dataclass(frozen=True, eq=False)
 class SearchResult(Displayed):
@@ -253,7 +255,7 @@ class Index(HasItems):
         self.removed.update(names)
 
     def search(
-        self, z: NDArray[np.float32], k: int = 5, *, label: str | None = None
+        self, z: NDArray[np.float32], k: int | None = None, *, label: str | None = None
     ) -> SearchResult:
         """Find the samples whose codes are nearest.
 
@@ -261,7 +263,7 @@ class Index(HasItems):
         ----------
         z : (n, D) float32
         k : int
-            How many to find, from 1 to as many as there are.
+            How many to find, from 1 to as many as there are; by default 5, or all if fewer.
         label : str, optional
             Find only samples of this class. The search is then exact, however large the index.
 
@@ -274,12 +276,14 @@ class Index(HasItems):
         """
         # Among all, `None` keeps a large index fast: a mask makes the search exact.
         among = None if label is None else self._members(label)
-        self._check_k(k, len(self) if among is None else int(among.sum()), label)
+        k = self._choose_k(k, len(self) if among is None else int(among.sum()), label)
         if z.ndim != 2 or z.shape[1] != self.size:
             raise ModelError(f"this index holds codes (N, {self.size}), not {z.shape}.")
         return self._search(to_vectors(z, self.metric, "code {} to search for".format), k, among)
 
-    def search_by_name(self, name: str, k: int = 5, *, label: str | None = None) -> SearchResult:
+    def search_by_name(
+        self, name: str, k: int | None = None, *, label: str | None = None
+    ) -> SearchResult:
         """Find the other samples most similar to one of the index. The search is exact.
 
         Parameters
@@ -287,7 +291,8 @@ class Index(HasItems):
         name : str
             Of the sample, which is not among those found.
         k : int
-            How many to find, from 1 to the number of other samples.
+            How many to find, from 1 to the number of other samples; by default 5, or all of them
+            if they are fewer.
         label : str, optional
             Find only samples of this class.
 
@@ -299,7 +304,7 @@ class Index(HasItems):
         row = self._rows([name])
         among = np.ones(len(self), np.bool_) if label is None else self._members(label)
         among[row] = False
-        self._check_k(k, int(among.sum()), label)
+        k = self._choose_k(k, int(among.sum()), label)
         return self._search(self.vectors.at(row), k, among)
 
     def has(self, name: str) -> bool:
@@ -396,12 +401,18 @@ class Index(HasItems):
             raise OptionError(f"{name} is in the index already; remove it before adding it.")
 
     @staticmethod
-    def _check_k(k: int, count: int, label: str | None) -> None:
+    def _choose_k(k: int | None, count: int, label: str | None) -> int:
+        """Return how many of `count` samples to find."""
+        where = "in the index" if label is None else f"of class {label!r}"
+        if not count:
+            raise OptionError(f"there is no other sample {where} to find; add some to the index.")
+        if k is None:
+            return min(DEFAULT_K, count)
         if not 1 <= k <= count:
-            where = "in the index" if label is None else f"of class {label!r}"
             raise OptionError(
                 f"k must be from 1 to {count:,}, the number of samples to find {where}, not {k:,}."
             )
+        return k
 
 
 def recorded_sources(metadata: dict[str, Any]) -> list[IndexSource]:

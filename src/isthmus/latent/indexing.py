@@ -16,9 +16,15 @@ from isthmus.latent.codes import encode
 from isthmus.latent.index import Index, IndexSource, recorded_sources
 from isthmus.latent.index_files import read_items, read_metadata, reporting_damaged_index
 
+Load = Callable[[Origin, Track], Samples]
+
 
 def open_index(
-    folder: str | Path, model: Model, say: Callable[[str], None], track: Track = untracked
+    folder: str | Path,
+    model: Model,
+    say: Callable[[str], None],
+    track: Track = untracked,
+    load: Load = load_origin,
 ) -> Index:
     """Open an index; build it again first if it is damaged or of another model.
 
@@ -33,6 +39,8 @@ def open_index(
         Gets one sentence if the index was built again: that it was, and why.
     track : callable
         Shows progress.
+    load : callable
+        Loads what an origin describes, such as from where it is now.
 
     Raises
     ------
@@ -40,10 +48,12 @@ def open_index(
         If there is no index, or it has to be built again and cannot be.
     """
     index, why = _open(Path(folder), model)
-    return index or _rebuild(Path(folder), model, why, say, track)
+    return index or _rebuild(Path(folder), model, why, say, track, load)
 
 
-def check_index(folder: str | Path, model: Model, track: Track = untracked) -> str | None:
+def check_index(
+    folder: str | Path, model: Model, track: Track = untracked, load: Load = load_origin
+) -> str | None:
     """Return why an index, its model and its sources no longer belong together, or None.
 
     Parameters
@@ -65,7 +75,7 @@ def check_index(folder: str | Path, model: Model, track: Track = untracked) -> s
         If there is no index, or its index.json is damaged.
     """
     index, why = _open(Path(folder), model)
-    return why if index is None else _find_change(index.sources, track)
+    return why if index is None else _find_change(index.sources, track, load)
 
 
 def build_index(
@@ -96,6 +106,7 @@ def update_index(
     *,
     add: Samples | None = None,
     remove: Sequence[str] = (),
+    load: Load = load_origin,
     track: Track = untracked,
 ) -> Index:
     """Open an index, remove samples by name, add others, and save it.
@@ -109,10 +120,10 @@ def update_index(
         If there is no index, no such name, or one is there already.
     """
     folder = Path(folder)
-    index = open_index(folder, model, say, track)
-    why = _find_change(index.sources, track)
+    index = open_index(folder, model, say, track, load)
+    why = _find_change(index.sources, track, load)
     if why:
-        index = _rebuild(folder, model, why, say, track)
+        index = _rebuild(folder, model, why, say, track, load)
     if remove:
         index.remove(remove)
     if add is not None:
@@ -121,7 +132,9 @@ def update_index(
     return index
 
 
-def rebuild_index(folder: str | Path, model: Model, track: Track = untracked) -> Index:
+def rebuild_index(
+    folder: str | Path, model: Model, track: Track = untracked, load: Load = load_origin
+) -> Index:
     """Build an index again from its sources, and save it.
 
     Samples that were removed from it stay out. Of a source that has not changed, samples that
@@ -140,7 +153,7 @@ def rebuild_index(folder: str | Path, model: Model, track: Track = untracked) ->
         metric, layer = str(metadata["metric"]), str(metadata["layer"])
     parts = [
         encode(model, samples, layer, track=track).take(rows)
-        for samples, rows in _load_again(folder, sources, removed, track)
+        for samples, rows in _load_again(folder, sources, removed, track, load)
     ]
     # Sources without a sample left are passed over; if all are, `build` says what is wrong.
     first, *others = [part for part in parts if len(part)] or parts
@@ -153,7 +166,7 @@ def rebuild_index(folder: str | Path, model: Model, track: Track = untracked) ->
 
 
 def _load_again(
-    folder: Path, sources: list[IndexSource], removed: set[str], track: Track
+    folder: Path, sources: list[IndexSource], removed: set[str], track: Track, load: Load
 ) -> Iterator[tuple[Samples, NDArray[np.int64]]]:
     """Load the sources of an index; yield their samples with the indices of those to index."""
     if not all(source.origin.source for source in sources):
@@ -164,7 +177,7 @@ def _load_again(
     removed_names, items = Names.of(removed), _read_items(folder)
     # A source that was indexed several times, at different states, is loaded once.
     for origin in dict.fromkeys(source.origin for source in sources):
-        samples = _load_source(folder, origin, track)
+        samples = _load_source(folder, origin, track, load)
         chosen = removed_names.rows(samples.names) < 0
         before = {source.fingerprint for source in sources if source.origin == origin}
         # What is missing of an unchanged source was left out on purpose; of a changed one it may be
@@ -186,20 +199,25 @@ def _open(folder: Path, model: Model) -> tuple[Index | None, str]:
 
 
 def _rebuild(
-    folder: Path, model: Model, why: str, say: Callable[[str], None], track: Track
+    folder: Path,
+    model: Model,
+    why: str,
+    say: Callable[[str], None],
+    track: Track,
+    load: Load,
 ) -> Index:
-    index = rebuild_index(folder, model, track)
+    index = rebuild_index(folder, model, track, load)
     say(f"the index at {folder} {why}; it was made again, of {len(index):,} samples.")
     return index
 
 
-def _find_change(sources: list[IndexSource], track: Track) -> str | None:
+def _find_change(sources: list[IndexSource], track: Track, load: Load) -> str | None:
     """Return a phrase about the first source that changed since the index was made, if any."""
     for origin, before in ((source.origin, source.fingerprint) for source in sources):
         if not origin.source:  # an array cannot be looked at again
             continue
         try:
-            samples = load_origin(origin, track)
+            samples = load(origin, track)
         except SourceError as error:
             return _unreadable(origin, error)
         if samples.fingerprint != before:
@@ -207,9 +225,9 @@ def _find_change(sources: list[IndexSource], track: Track) -> str | None:
     return None
 
 
-def _load_source(folder: Path, origin: Origin, track: Track) -> Samples:
+def _load_source(folder: Path, origin: Origin, track: Track, load: Load) -> Samples:
     try:
-        return load_origin(origin, track)
+        return load(origin, track)
     except SourceError as error:
         raise SourceError(
             f"the index at {folder} {_unreadable(origin, error)}; put it back, or make another "

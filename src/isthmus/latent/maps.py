@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +17,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
-from isthmus.files import atomic_write, reporting_damage, suggest_path, to_json
+from isthmus.files import reporting_damage, suggest_path, to_json
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (
@@ -28,6 +29,7 @@ from isthmus.latent.neighbors import (
 )
 from isthmus.latent.projections import METHODS, Params, Projection
 from isthmus.latent.vectors import to_vectors
+from isthmus.places import TABLE_COLUMNS, require_regular, write_arrays
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 PARAM = "param "  # before the name of a parameter in the file
@@ -130,14 +132,24 @@ class Map(HasItems, Displayed):
         """Return a table: name, label, x, y, and whether the map was fitted on the sample."""
         file = io.StringIO()
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["name", "label", "x", "y", "fitted"])
+        rows.writerow(TABLE_COLUMNS)
         labels = self.items.label_names()
         for i, name in enumerate(self.names):
             rows.writerow([name, labels[i] or "", *self.xy[i].tolist(), int(self.fitted[i])])
         return file.getvalue()
 
     def save(self, path: str | Path) -> None:
-        """Write an .npz file, whole or not at all."""
+        """Write an .npz file, whole or not at all.
+
+        Raises
+        ------
+        OptionError
+            If there is a file that holds no map, which is left alone.
+        """
+        path = Path(path)
+        require_regular(path)
+        if path.exists() and not _is_map(path):
+            raise OptionError(f"{path} exists and holds no map; choose another name.")
         metadata = {
             "format": FORMAT,
             "method": self.method,
@@ -153,8 +165,7 @@ class Map(HasItems, Displayed):
             **self.items.to_arrays(),
             **{f"{PARAM}{name}": array for name, array in self.params.items()},
         }
-        with atomic_write(Path(path)) as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path, model: Model | None = None) -> "Map":
@@ -406,3 +417,12 @@ def _transform(
             for start in blocks
         ]
     )
+
+
+def _is_map(path: Path) -> bool:
+    """Return whether an .npz file holds what `Map.save` writes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"metadata.npy", "xy.npy"} <= set(archive.namelist())
+    except zipfile.BadZipFile:
+        return False

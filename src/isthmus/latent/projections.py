@@ -53,7 +53,8 @@ def _fit_pca(z: NDArray[np.float32], seed: int, track: Track) -> Params:
 
     mean, components, explained = z.mean(0, dtype=np.float64), np.zeros((2, z.shape[1])), [0.0, 0.0]
     if (z != z[0]).any():
-        pca = PCA(min(2, *z.shape), random_state=0).fit(z.astype(np.float64) - mean)
+        with np.errstate(invalid="ignore"):  # of differences whose squares are 0
+            pca = PCA(min(2, *z.shape), random_state=0).fit(z.astype(np.float64) - mean)
         for axis, share in enumerate(pca.explained_variance_ratio_):
             if share > 1e-12:  # below, the direction is rounding
                 components[axis], explained[axis] = pca.components_[axis], share

@@ -8,8 +8,9 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
-from isthmus.files import require_writable_place, write_bytes
+from isthmus.files import write_bytes
 from isthmus.latent.maps import require_method
+from isthmus.places import PAGE_SUFFIXES, require_own_place
 from isthmus.reports.page import render, to_data_url
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.session import Session
@@ -87,7 +88,7 @@ def write_comparison(
         If there are fewer than two runs, they are of several tasks, one has no epoch yet, or its
         data is gone or has changed.
     """
-    require_writable_place(out)  # before work that may take minutes, like the next line
+    require_own_place(out, PAGE_SUFFIXES)  # before work that may take minutes, like the next line
     require_method(method)
     own: Sequence[Samples | None] = samples or [None] * len(runs)
     sessions = [Session(run, one, track=track) for run, one in zip(runs, own, strict=True)]

@@ -20,10 +20,11 @@ from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import prediction_rows
 from isthmus.files import to_json, write_bytes
 from isthmus.inference.model import CODE, Model
-from isthmus.latent.codes import encode
+from isthmus.latent.codes import encode, require_codes_path
 from isthmus.latent.indexing import build_index, update_index
 from isthmus.latent.maps import Map
 from isthmus.models.transposed import contributions
+from isthmus.places import mark_gif, require_apart, require_own_place
 from isthmus.reports.pictures import (
     map_picture,
     morph_picture,
@@ -33,6 +34,7 @@ from isthmus.reports.pictures import (
     search_picture,
 )
 from isthmus.session import Session
+from isthmus.text import to_utf8
 from isthmus.viz.canvas import require_png, write_png
 from isthmus.viz.strips import gif
 from isthmus.viz.transposed import transposed
@@ -44,6 +46,7 @@ def write_reconstructions(
     """Draw samples, their codes and their reconstructions, row by row."""
     session.model.require_task("reconstruct")
     require_png(out)
+    require_apart(out, source)
     samples = session.read(source, limit)
     write_png(out, reconstructions(session, samples))
     return {"picture": str(out), "samples": len(samples)} | _fitting(samples)
@@ -88,11 +91,13 @@ def write_map(
     dict
         As `map_quality` returns it, and the paths of `picture`, `coordinates` and `map`.
     """
+    table = out.with_suffix(".csv")
+    require_png(out)
+    require_own_place(table, (".csv",))
     # Loaded first: reading samples takes longer than finding a map of another model.
     base = None if onto is None else Map.load(onto, session.model)
     samples = _read(session, source, limit)
     require_map_style(style, base.method if base else method, samples)
-    require_png(out)
     codes = session.encode(samples, layer)
     if base is not None:
         fitted_map, file = base.with_codes(codes), onto
@@ -100,8 +105,7 @@ def write_map(
         fitted_map, file = session.stored_map(codes, method, seed=seed, max_samples=max_samples)
     write_png(out, map_picture(fitted_map, style, samples, session.model))
     # A picture cannot be searched or plotted again; the table can.
-    table = out.with_suffix(".csv")
-    write_bytes(table, fitted_map.to_csv().encode())
+    write_bytes(table, to_utf8(fitted_map.to_csv()))
     paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
     return session.map_quality(fitted_map, codes, samples) | paths | _fitting(samples, source)
 
@@ -129,6 +133,8 @@ def write_codes(
     track : callable
         Shows progress of encoding.
     """
+    require_codes_path(out)
+    require_apart(out, source)
     # Not by `session.encode`, which keeps the codes: those of a whole layer may exceed the memory.
     samples = _read(session, source, limit)
     codes = encode(session.model, samples, layer, out=out, track=track)
@@ -202,7 +208,15 @@ def write_index(
     only_removes = remove and source is None
     samples = None if only_removes else _read(session, source, limit)
     if changes:
-        index = update_index(folder, session.model, say, add=samples, remove=remove, track=track)
+        index = update_index(
+            folder,
+            session.model,
+            say,
+            add=samples,
+            remove=remove,
+            load=session.load_origin,
+            track=track,
+        )
     else:
         assert samples is not None
         index = build_index(
@@ -223,7 +237,12 @@ def write_index(
 
 
 def write_search(
-    session: Session, query: str, out: Path | None = None, *, k: int = 5, label: str | None = None
+    session: Session,
+    query: str,
+    out: Path | None = None,
+    *,
+    k: int | None = None,
+    label: str | None = None,
 ) -> list[dict[str, Any]]:
     """Find the samples of the index whose codes are nearest to that of a query, and draw them.
 
@@ -234,7 +253,8 @@ def write_search(
         The path of an image, or the name of a sample in the index.
     out : Path, optional
         The PNG file; by default nothing is drawn.
-    k : int
+    k : int, optional
+        By default 5, or all others if they are fewer.
     label : str, optional
         Search only samples of this class.
 
@@ -245,6 +265,7 @@ def write_search(
     """
     if out is not None:
         require_png(out)
+        require_apart(out, query)
     # A file is read here, not by the session, because its picture is drawn next to the results.
     sample = session.read_one(query) if Path(query).is_file() else None
     result = session.search(query if sample is None else sample, k, label=label)
@@ -285,8 +306,8 @@ def write_morph(
     """
     session.model.require_task("reconstruct")  # before images are read
     is_animation = out.suffix.lower() == ".gif"
-    if not is_animation:
-        require_png(out)
+    require_own_place(out, (".png", ".gif"))
+    require_apart(out, *images, among)
     if (among, start, end) == (None, None, None):
         if len(images) == 1:
             raise OptionError(
@@ -307,7 +328,7 @@ def write_morph(
         frames = session.traverse(ends[0], session.read(among), (start, end), steps)
         last = None
     if is_animation and len(ends) != 4:
-        write_bytes(out, gif(frames))
+        write_bytes(out, mark_gif(gif(frames)))
     else:
         write_png(out, morph_picture(frames, ends[0].values[0], last, len(ends)))
     return {"picture": str(out), "steps": steps, "path": path}
@@ -326,6 +347,7 @@ def write_predictions(
     model.require_task("classify", "segment")
     if out is not None:
         require_png(out)
+        require_apart(out, *(samples.origin.source for samples in sources))
     rows = [row for samples in sources for row in prediction_rows(model, samples)]
     if out is not None:
         write_png(out, predictions(model, sources))
@@ -342,6 +364,7 @@ def write_transposed(
     dict
         The `result` (H', W') as lists and the path of the `picture`.
     """
+    require_png(out)
     if stride < 1:
         raise OptionError(f"the stride must be at least 1, not {stride}.")
     added = contributions(values, kernel, stride)

@@ -5,7 +5,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from isthmus.text import to_utf8
 from isthmus.viz.canvas import to_png
+from isthmus.viz.fonts import explain_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +30,9 @@ def render(template: str, **values: Any) -> bytes:
     )
     environment.filters["markdown"] = escape_markdown
     environment.filters["yaml"] = to_yaml
-    return environment.get_template(template).render(**values).encode()
+    # The pictures among the values have been drawn.
+    values = {"numbered_letters": explain_numbers(), **values}
+    return to_utf8(environment.get_template(template).render(**values))
 
 
 def escape_markdown(text: str) -> str:

@@ -29,6 +29,7 @@ from isthmus.evaluation.summaries import (
 from isthmus.files import require_writable_place, write_bytes
 from isthmus.inference.model import Model
 from isthmus.models.tasks import Task
+from isthmus.places import PAGE_SUFFIXES, require_own_place
 from isthmus.reports.page import render, to_data_url
 from isthmus.reports.pictures import (
     describe_quality,
@@ -90,8 +91,11 @@ def write_report(
     IsthmusError
         If the run has no epoch yet, or its data is gone or has changed.
     """
-    out = out or run.path / "report.html"
-    require_writable_place(out)
+    if out is None:
+        out = run.path / "report.html"
+        require_writable_place(out)
+    else:
+        require_own_place(out, PAGE_SUFFIXES)
     session = Session(run, samples, track=track)
     write_bytes(out, render_report(session, plain=plain, encoder=encoder))
     return out

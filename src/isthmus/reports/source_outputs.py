@@ -16,6 +16,7 @@ from isthmus.errors import OptionError, require_known
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import fit_map, map_quality, require_method
+from isthmus.places import require_apart
 from isthmus.reports.pictures import preview
 from isthmus.session import Session
 from isthmus.viz.canvas import require_png, write_png
@@ -68,6 +69,7 @@ def write_preview(
         Shows progress.
     """
     require_png(out)
+    require_apart(out, source)
     if models and size:
         raise OptionError("a run decides the size of its images; leave the size out.")
     from isthmus.data.corruption import Corruption
@@ -135,6 +137,7 @@ def write_export(
         Shows progress.
     """
     samples = select(_read_split(source, split, limit=limit, track=track), only, count)
+    require_apart(out, samples.origin.source)
     export(samples, out)
     return {"out": str(out), "samples": len(samples), "description": samples.describe()}
 

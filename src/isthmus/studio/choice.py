@@ -124,6 +124,8 @@ def is_available(session: Session, choice: Choice) -> bool:
         if session.has_samples:
             return True
         source = read_record(session).get("origin", {}).get("source")
+        if session.data is not None:
+            source = str(session.data)
     if not source:
         return False
     with suppress(IsthmusError, OSError):

@@ -2,19 +2,27 @@
 
 import json
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import IsthmusError, OptionError, first_sentence
-from isthmus.files import DAMAGE, atomic_write, fingerprint, require_writable_place, write_bytes
+from isthmus.files import (
+    DAMAGE,
+    atomic_write,
+    fingerprint,
+    require_writable_place,
+    temporary_path,
+    write_bytes,
+)
+from isthmus.places import PAGE_SUFFIXES, require_regular
 from isthmus.session import Session
 from isthmus.studio.assets import PAGE, page_files
 from isthmus.studio.content import Content
 from isthmus.studio.policy import FOLDER
 from isthmus.studio.single import join_page, with_head
+from isthmus.text import to_utf8
 from isthmus.training.store import is_run
 from isthmus.version import __version__
 
@@ -24,7 +32,6 @@ if TYPE_CHECKING:
 
 MARKER = "isthmus studio"  # by which an earlier export is known
 LIST = "isthmus-studio.json"  # of the files of a folder, with their fingerprints
-PAGE_SUFFIXES = (".html", ".htm")
 HEAD_BYTES = 4096  # of a file, in which its marker is
 
 
@@ -37,6 +44,7 @@ def write_studio(
     limit: int | None = None,
     methods: Sequence[str] = (),
     encoder: "Model | None" = None,
+    data: str | Path | None = None,
     track: Track = untracked,
     say: Any = lambda text: None,
 ) -> dict[str, Any]:
@@ -51,7 +59,7 @@ def write_studio(
         A run folder, a run, the file of a model (.safetensors or .onnx), or a model.
     out : path
         A file that ends in .html, which opens from a disk, or a folder.
-    source, split, limit, methods, encoder, track, say
+    source, split, limit, methods, encoder, data, track, say
         See `serve_studio`.
 
     Returns
@@ -70,7 +78,7 @@ def write_studio(
     is_file = out.suffix.lower() in PAGE_SUFFIXES
     (_require_page if is_file else _require_folder)(out)  # before anything is computed
     if not isinstance(run, Session):
-        run = Session(run, encoder=encoder, track=track, say=say)
+        run = Session(run, data=data, encoder=encoder, track=track, say=say)
     chosen: dict[str, Any] = {"split": split, "limit": limit, "methods": tuple(methods)}
     content = Content(run, source, **chosen, track=track, say=say)
     content.finish()
@@ -106,6 +114,7 @@ def _write_file(out: Path, content: Content, title: str) -> tuple[int, int]:
 def _require_page(out: Path) -> None:
     """Reject a path for one file that is taken by something else."""
     require_writable_place(out)
+    require_regular(out)
     if out.exists() and not _is_our_page(out):
         raise OptionError(f"{out} exists and is no export of the studio; choose another name.")
 
@@ -122,7 +131,7 @@ def _write_folder(out: Path, content: Content, title: str) -> tuple[int, int]:
     known = _read_list(out)
     if known:
         return _replace(out, known, _folder_files(content, title))
-    temporary = out.absolute().with_name(f".{out.absolute().name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_path(out.absolute())
     try:
         result = _replace(temporary, {}, _folder_files(content, title))
         temporary.rename(out.absolute())  # over an empty folder, too
@@ -141,7 +150,7 @@ def _folder_files(content: Content, title: str) -> Iterator[tuple[str, bytes]]:
             yield name, (PAGE / name).read_bytes()
     page = (PAGE / "index.html").read_text(encoding="utf-8")
     marker = f"{MARKER} {__version__}"
-    yield "index.html", with_head(page, FOLDER, marker, title).encode()
+    yield "index.html", to_utf8(with_head(page, FOLDER, marker, title))
 
 
 def _replace(

@@ -42,6 +42,7 @@ def serve_studio(
     limit: int | None = None,
     methods: Sequence[str] = (),
     encoder: "Model | None" = None,
+    data: str | Path | None = None,
     port: int = 0,
     browser: bool = True,
     ready: Callable[[str], None] = lambda link: None,
@@ -68,6 +69,8 @@ def serve_studio(
         can be asked for in the page.
     encoder : Model, optional
         Whose features take the place of the run's codes.
+    data : path or str, optional
+        Where the run's own data is now, if it has moved since the training.
     port : int
         0 takes one that is free.
     browser : bool
@@ -100,7 +103,9 @@ def serve_studio(
 
     def open_session(shown: Track) -> Session:
         return (
-            run if isinstance(run, Session) else Session(run, encoder=encoder, track=shown, say=say)
+            run
+            if isinstance(run, Session)
+            else Session(run, data=data, encoder=encoder, track=shown, say=say)
         )
 
     def prepare(session: Session, shown: Track) -> "Content":
@@ -235,7 +240,7 @@ def _require_run(run: Any) -> Path | None:
         except RunError:  # of a run in memory
             path = None
     elif not Path(run).exists():
-        raise RunError(f"there is no run folder called {run}{suggest_path(run)}.")
+        raise RunError(f"there is no run folder called {run}{suggest_path(run, is_run)}.")
     elif Path(run).is_dir() and not is_run(run):
         raise RunError(f"{run} is not a run folder: it has no run.json.")
     return Path(path) if path is not None and is_run(path) else None

@@ -13,6 +13,7 @@ from isthmus.studio import policy
 from isthmus.studio.linker import link
 from isthmus.studio.parts import MAX_EXACT, split_network
 from isthmus.studio.policy import Policy
+from isthmus.text import to_utf8
 
 STYLE = re.compile(r'[ \t]*<link rel="stylesheet" href="([^"]+)">\n?')
 SCRIPT = re.compile(r'[ \t]*<script type="module" src="([^"]+)"></script>\n?')
@@ -72,7 +73,7 @@ def join_page(
     page = SCRIPT.sub("", page)
     page = STYLE.sub(lambda found: "", STYLE.sub(lambda found: style_element, page, count=1))
     start, end = page.split("</body>")
-    yield start.encode()
+    yield to_utf8(start)
     for name in page_files:
         if name.endswith(WORKER):
             yield _element(name, _escape(link(name, text)).encode())

@@ -72,7 +72,7 @@ def _axes(z: Codes) -> dict[str, Any]:
     from sklearn.decomposition import PCA
 
     count = min(MAX_AXES, z.shape[1], len(z) - 1)
-    if count < 1 or not z.std(axis=0).any():
+    if count < 1 or (z == z[0]).all():  # not by its deviation, which rounding makes larger than 0
         return {"components": [], "scale": [], "explained": []}
     pca = PCA(count, random_state=0).fit(z)
     return {

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from isthmus.data.groups import check_group_by
 from isthmus.errors import OptionError, require_known
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class TrainingConfig:
         Fraction of the data to choose the best epoch by, where the source has no validation split.
     test : float
         Fraction of the data to report on, where the source has no test split.
+    group_by : str, optional
+        Keep groups of samples in one split, such as all images of a person: folder, for the folder
+        that a sample lies in; or a regular expression on the file's name, with a / in it on the
+        whole path, whose first group is the name of the person, as in '^(.*?)_'. By default
+        samples are divided one by one.
     encoder_from : str, optional
         Start with the encoder of this run; of a segmenter also with a file of VGG-16's weights.
     freeze : bool
@@ -119,6 +125,7 @@ class TrainingConfig:
 
     validation: float = field(default=0.1, metadata=DATA)
     test: float = field(default=0.1, metadata=DATA)
+    group_by: str | None = field(default=None, metadata={**DATA, "omit_empty": True})
     encoder_from: str | None = field(default=None, metadata=MODEL)
     freeze: bool = field(default=False, metadata=MODEL)
     epochs: int | None = field(default=None, metadata=TRAINING)
@@ -156,6 +163,7 @@ class TrainingConfig:
             if value is not None and not low <= value <= high:
                 limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
                 raise OptionError(f"{name.replace('_', ' ')} must be {limit}, not {value}.")
+        check_group_by(self.group_by)
         _ = self.corruption, self.augmentation  # raise if they cannot be parsed
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise OptionError(f"lr must be a number above 0, not {self.lr}.")

@@ -35,22 +35,24 @@ import torch
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import with_fixed_noise
-from isthmus.data.load import load_origin
+from isthmus.data.load import load_origin, locate_source
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.display import Displayed
-from isthmus.errors import RunError
+from isthmus.errors import RunError, SourceError, require_name
 from isthmus.files import from_json, reporting_damage, suggest_path, to_json
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig
+from isthmus.text import to_utf8
 from isthmus.training.config import TrainingConfig
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
-from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store
+from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store, is_run
 from isthmus.version import __version__
 
 FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
@@ -96,7 +98,7 @@ class Record:
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
         content = {"format": FORMAT, **to_json(self)}
-        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+        return to_utf8(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class Run(Displayed):
     record: Record
     # What `samples` returns without loading it again.
     loaded: Samples | None = field(default=None, repr=False)
+    # Where run.json says that the data is, if it was given another place.
+    moved_from: str | None = field(default=None, repr=False)
 
     @classmethod
     def create(
@@ -142,19 +146,46 @@ class Run(Displayed):
         return cls(FolderStore.create(path, files) if path else MemoryStore(files), record)
 
     @classmethod
-    def open(cls, path: str | Path) -> "Run":
+    def open(cls, path: str | Path, *, data: str | Path | None = None) -> "Run":
         """Open a run folder.
+
+        Parameters
+        ----------
+        path : path
+        data : path or str, optional
+            Where the run's data is now, if it has moved; see `with_data`.
 
         Raises
         ------
         RunError
             If there is none, or another version of Isthmus wrote it.
+        SourceError
+            If there is nothing at the place of the data.
         """
-        return cls._read(FolderStore(Path(path)))
+        require_name("the run folder", path, RunError)
+        run = cls._read(FolderStore(Path(path)))
+        return run if data is None else run.with_data(data)
+
+    def with_data(self, place: str | Path) -> "Run":
+        """Return the run with its data at another place; run.json stays as it is.
+
+        `samples` checks that it is the same data. Resuming the run writes the place to run.json.
+
+        Raises
+        ------
+        SourceError
+            If there is nothing at that place.
+        """
+        origin = self.record.origin
+        moved = replace(self.record, origin=replace(origin, source=locate_source(place)[0]))
+        return replace(self, record=moved, loaded=None, moved_from=origin.source)
 
     def reload(self) -> "Run":
         """Return this run with its record as it is written now: resuming may have changed it."""
-        return replace(self._read(self.store), loaded=self.loaded)
+        run = self._read(self.store)
+        if self.moved_from is not None:
+            run = run.with_data(self.record.origin.source)
+        return replace(run, loaded=self.loaded)
 
     @classmethod
     def _read(cls, store: Store) -> "Run":
@@ -163,7 +194,7 @@ class Run(Displayed):
             text = store.read(RECORD)
         if text is None:
             if not Path(store.name).exists():
-                near = suggest_path(Path(store.name))
+                near = suggest_path(store.name, is_run)
                 raise RunError(f"there is no run folder called {store.name}{near}.")
             raise RunError(f"{store.name} is not a run folder: it has no run.json.")
         with reporting_damage(file, RunError):
@@ -246,17 +277,35 @@ class Run(Displayed):
         origin = self.record.origin
         if not origin.source:
             raise RunError(f"{self.name} was trained on an array; give the samples again.")
+        self.require_data()
         samples = load_origin(origin, track)
         self.check(samples)
         return samples
 
+    def require_data(self) -> None:
+        """Raise a SourceError if there is nothing where the run's data was."""
+        source = self.record.origin.source
+        if source and source not in DATASETS and not Path(source).exists():
+            raise SourceError(
+                f"the data of {self.name} is not at {source} any more; give its new place with "
+                "--data, in Python Run.open(…, data=…)."
+            )
+
     def check(self, samples: Samples) -> None:
         """Raise a RunError if samples are not those that the run was trained on."""
-        if samples.fingerprint != self.record.data["fingerprint"]:
+        if samples.fingerprint == self.record.data["fingerprint"]:
+            return
+        if self.moved_from is not None:
+            before, now = self.record.data["description"], samples.describe()
             raise RunError(
-                f"{self.record.origin.source or 'the array'} is not the data that {self.name} was "
-                "trained on; it has changed since, so train a new run."
+                f"{self.record.origin.source} is not the data that {self.name} was trained on: "
+                + (f"{now} instead of {before}" if now != before else "its names or values differ")
+                + "; give the place of the same data."
             )
+        raise RunError(
+            f"{self.record.origin.source or 'the array'} is not the data that {self.name} was "
+            "trained on; it has changed since, so train a new run."
+        )
 
     def split(self) -> Split:
         """Return the split of the data, which was decided when the run was made."""

@@ -3,7 +3,6 @@
 import os
 import shutil
 import threading
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Protocol
 import filelock
 
 from isthmus.errors import IsthmusError, RunError, first_sentence
-from isthmus.files import write_bytes
+from isthmus.files import temporary_path, write_bytes
 
 RECORD = "run.json"  # the file by which a run folder is known
 LOCK = ".lock"
@@ -129,7 +128,7 @@ class FolderStore:
             If there is something at `path` already, or the folder cannot be made.
         """
         require_free(path)
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        partial = temporary_path(path)
         try:
             partial.mkdir(parents=True)
             for name, content in files.items():

@@ -12,10 +12,11 @@ from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.data.survey import report_of
-from isthmus.errors import ModelError, OptionError, RunError
+from isthmus.errors import ModelError, OptionError, RunError, require_name
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import has_batch_norm
@@ -24,6 +25,7 @@ from isthmus.models.tasks import Task
 from isthmus.runtime import launch
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
+from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop, Progress, first_checkpoint
 from isthmus.training.run import Record, Run, describe_environment
 from isthmus.training.store import require_free
@@ -49,7 +51,8 @@ class Training(Iterator[Progress]):
     >>> evaluate(training.run)["test"]["mse"]  # doctest: +SKIP
     """
 
-    def __init__(self, job: "_Job") -> None:
+    def __init__(self, job: "_Job", notes: tuple[Note, ...] = ()) -> None:
+        self.notes = notes  # what to know about how the samples were divided
         self._job = job
         self._steps = job.walk()
 
@@ -99,7 +102,7 @@ class _Job:
         with run.lock() if is_first else nullcontext():
             loop = Loop(run, samples, fabric)
             # After the checkpoint is read: a damaged run stays as it was.
-            if self.epochs and is_first:
+            if (self.epochs or run.moved_from is not None) and is_first:
                 run.write_record()
             deadline = math.inf
             # In seconds of training, which a resumed run continues to count; validation and saving
@@ -180,6 +183,8 @@ def train(
     config = config or TrainingConfig()
     _require_samples(samples)
     _reject_no_time(max_minutes)
+    if out is not None:
+        require_name("the run folder", out, RunError)
     path = None if out is None else Path(out)
     if path is not None:
         require_free(path)
@@ -193,7 +198,9 @@ def train(
     else:
         model_config = _configure_as(origin.model, samples, model, task, code_size, options, config)
     # The split is needed now, as it says how many samples there are to choose a batch size by.
-    split = split_samples(samples, config.seed, config.validation, config.test)
+    split = split_samples(
+        samples, config.seed, config.validation, config.test, group_by=config.group_by
+    )
     if model_config.task == "classify" and samples.labels is not None:
         check_classes(samples, samples.labels, split)
     config = config.resolve(model_config, len(split.train), samples.allows_flip)
@@ -201,7 +208,8 @@ def train(
     if config.tensorboard:
         require_tensorboard()
     new_run = _NewRun(samples, split, model_config, config, path, origin)
-    return Training(_Job(new_run, config.device, config.precision, max_minutes))
+    notes = split_notes(samples, split, config, model_config.task)
+    return Training(_Job(new_run, config.device, config.precision, max_minutes), notes)
 
 
 def resume(

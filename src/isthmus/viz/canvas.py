@@ -4,7 +4,6 @@ import io
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import OptionError
 from isthmus.files import write_bytes
+from isthmus.places import mark_png, require_own_place
+from isthmus.text import printable
+from isthmus.viz.fonts import drawable, font_families
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -45,30 +46,6 @@ TRAINING, VALIDATION = "#0072b2", "#d55e00"
 # Points. TINY is for the indices of channels; names and captions have at least SMALL.
 TINY, SMALL, TEXT, LABEL, HEADING = 5.0, 7.0, 8.0, 9.0, 11.0
 
-# DejaVu Sans comes with Matplotlib. The others are used if the system has them, for scripts that
-# DejaVu Sans lacks (Linux, then macOS and Windows).
-DEFAULT_FONT = "DejaVu Sans"
-SCRIPT_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Micro Hei",
-    "Noto Sans Arabic",
-    "Noto Sans Hebrew",
-    "Noto Sans Devanagari",
-    "Noto Sans Bengali",
-    "Noto Sans Thai",
-    "Arial Unicode MS",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Apple SD Gothic Neo",
-    "Microsoft YaHei",
-    "Yu Gothic",
-    "Malgun Gothic",
-    "Nirmala UI",
-    "Leelawadee UI",
-)
-REPLACEMENT = "\N{WHITE SQUARE}"  # for a character that no font has
-
 # A grid of faces takes 144 ms and 590 KiB at level 6, the default, and 57 ms and 610 KiB at level
 # 4. Below 4, the cheaper filter of zlib doubles pictures of digits (68 KiB instead of 29).
 PNG_COMPRESSION = 4
@@ -96,20 +73,9 @@ def text_style(size: float, color: str = INK) -> dict[str, Any]:
     return {
         "fontsize": size,
         "color": color,
-        "fontfamily": list(_font_families()),
+        "fontfamily": font_families(),
         "parse_math": False,
     }
-
-
-def printable(text: str) -> str:
-    """Replace the characters that no installed font has by squares.
-
-    Matplotlib would warn of each of them on every drawing.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    known = _characters()
-    return "".join(one if one == "\n" or ord(one) in known else REPLACEMENT for one in text)
 
 
 def add_legend(
@@ -120,7 +86,7 @@ def add_legend(
     # those with "$" as formulas.
     legend = owner.legend(handles, list(map(str, range(len(handles)))), frameon=False, **layout)
     for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set(text=printable(name), **text_style(layout.get("fontsize", TEXT)))
+        text.set(text=drawable(name), **text_style(layout.get("fontsize", TEXT)))
 
 
 def to_pixels(figure: "Figure", dpi: int = DPI) -> NDArray[np.uint8]:
@@ -142,7 +108,7 @@ def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
     Image.fromarray(to_pixels(figure, dpi)).save(
         content, format="PNG", compress_level=PNG_COMPRESSION, dpi=(dpi, dpi)
     )
-    return content.getvalue()
+    return mark_png(content.getvalue())
 
 
 def write_png(path: Path, figure: "Figure") -> None:
@@ -152,17 +118,14 @@ def write_png(path: Path, figure: "Figure") -> None:
 
 
 def require_png(path: Path) -> None:
-    """Require a file name that ends in .png.
+    """Require a name that ends in .png, and no file there but an earlier picture of Isthmus.
 
     Raises
     ------
-    OptionError
-        If the name promises another kind of file.
+    OptionError, IsthmusError
+        See `require_own_place`.
     """
-    if path.suffix.lower() != ".png":
-        raise OptionError(
-            f"{path} does not end in .png; pictures are PNG files, so give a name that does."
-        )
+    require_own_place(path, (".png",))
 
 
 def short_name(name: str, length: int = 16) -> str:
@@ -180,6 +143,7 @@ def shorten(text: str, length: int = 16) -> str:
     >>> shorten("Adrien_Brody_0001", 12)
     'Adrien_Brod…'
     """
+    text = printable(text)
     widths = [2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text]
     if sum(widths) <= length:
         return text
@@ -189,26 +153,5 @@ def shorten(text: str, length: int = 16) -> str:
 
 def text_width(lines: Iterable[str], size: float) -> int:
     """Return the width of the widest of some texts, in pixels of the PNG file."""
-    text = blank_figure(1, 1).text(0, 0, printable("\n".join(lines)), **text_style(size))
+    text = blank_figure(1, 1).text(0, 0, drawable("\n".join(lines)), **text_style(size))
     return math.ceil(text.get_window_extent().width)
-
-
-@lru_cache(maxsize=1)
-def _font_families() -> tuple[str, ...]:
-    """Return the default font and those of `SCRIPT_FONTS` that are installed."""
-    from matplotlib.font_manager import fontManager
-
-    # A family that is not installed would be searched for, and logged, with every text.
-    installed = set(fontManager.get_font_names())
-    return (DEFAULT_FONT, *(family for family in SCRIPT_FONTS if family in installed))
-
-
-@lru_cache(maxsize=1)
-def _characters() -> frozenset[int]:
-    """Return the code points that the fonts of pictures have."""
-    from matplotlib.font_manager import findfont
-    from matplotlib.ft2font import FT2Font
-
-    return frozenset().union(
-        *(FT2Font(findfont(family)).get_charmap() for family in _font_families())
-    )

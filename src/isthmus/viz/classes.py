@@ -19,11 +19,11 @@ from isthmus.viz.canvas import (
     TEXT,
     add_legend,
     blank_figure,
-    printable,
     shorten,
     text_style,
     text_width,
 )
+from isthmus.viz.fonts import drawable
 from isthmus.viz.mosaic import Box, Mosaic, size_within
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def confusion(matrix: NDArray[np.int64], class_names: Sequence[str], title: str 
     figure, axes = _matrix_axes(side, text_width(names, points) / DPI)
     scale = PowerNorm(0.5, 0, 1)
     axes.imshow(shares, cmap="Blues", norm=scale, interpolation="nearest", aspect="auto")
-    axes.set_title(printable(title), pad=18, **text_style(HEADING))
+    axes.set_title(drawable(title), pad=18, **text_style(HEADING))
     _name_classes(axes, names, step, points)
     _add_recall(axes, np.where(totals, shares.diagonal(), np.nan), step, points)
     if classes <= MAX_COUNTED:
@@ -109,7 +109,7 @@ def reliability(bins: ReliabilityBins, title: str = "") -> "Figure":
     # Fixed places: the tight layout would draw all text twice to measure it.
     upper = figure.add_axes((0.17, 0.34, 0.79, 0.54))
     lower = figure.add_axes((0.17, 0.1, 0.79, 0.18), sharex=upper)
-    upper.set_title(printable(title), pad=20, **text_style(HEADING))
+    upper.set_title(drawable(title), pad=20, **text_style(HEADING))
     _draw_gaps(upper, bins)
     count = np.asarray(bins.count)
     middles, width = _bars(len(count))
@@ -199,7 +199,7 @@ def _bars(bins: int) -> tuple[NDArray[np.float64], float]:
 
 def _name_classes(axes: "Axes", names: Sequence[str], step: int, points: float) -> None:
     """Name every so many rows and columns."""
-    shown, places = [printable(name) for name in names[::step]], range(0, len(names), step)
+    shown, places = [drawable(name) for name in names[::step]], range(0, len(names), step)
     axes.set_xticks(places, shown, rotation=90, **text_style(points))
     axes.set_yticks(places, shown, **text_style(points))
     axes.tick_params(length=0, pad=2)

@@ -13,10 +13,10 @@ from isthmus.viz.canvas import (
     VALIDATION,
     add_legend,
     blank_figure,
-    printable,
     shorten,
     text_style,
 )
+from isthmus.viz.fonts import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -187,7 +187,7 @@ def _finish(axes: "Axes", title: str) -> None:
 
     axes.set_xlabel("epoch", **text_style(LABEL))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel(printable(title), **text_style(LABEL))
+    axes.set_ylabel(drawable(title), **text_style(LABEL))
     axes.tick_params(labelsize=TEXT, labelcolor=INK, which="both")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

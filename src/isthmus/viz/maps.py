@@ -19,11 +19,11 @@ from isthmus.viz.canvas import (
     TEXT,
     add_legend,
     blank_figure,
-    printable,
     shorten,
     text_style,
     text_width,
 )
+from isthmus.viz.fonts import drawable
 from isthmus.viz.mosaic import Pixels, bytes_of, resize, size_of_cells, to_rgb
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def _blank_axes(
     axes = figure.add_axes(place)
     axes.spines[:].set_color(BORDER)
     axes.tick_params(labelsize=TEXT, colors=QUIET)
-    axes.set_title(printable(title), **text_style(HEADING))
+    axes.set_title(drawable(title), **text_style(HEADING))
     return figure, axes
 
 
@@ -326,7 +326,7 @@ def _name_groups(axes: "Axes", xy: NDArray[np.float32], groups: Sequence[Group])
         text = axes.text(
             medians[index][0],
             medians[index][1],
-            printable(shorten(named[index].name)),
+            drawable(shorten(named[index].name)),
             horizontalalignment="center",
             verticalalignment="center",
             **text_style(LABEL if len(named) <= 20 else SMALL),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.viz.canvas import BORDER, DISTINCT, DPI, INK, blank_figure, printable, text_style
+from isthmus.viz.canvas import BORDER, DISTINCT, DPI, INK, blank_figure, text_style
+from isthmus.viz.fonts import drawable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,10 +111,9 @@ class Mosaic:
     ) -> None:
         """Write text at a place in pixels, with its alignments."""
         if text:
+            shown = drawable(text)  # which may look for fonts, for the style
             style = text_style(size, color)
-            self._axes.text(
-                x, y, printable(text), horizontalalignment=ha, verticalalignment=va, **style
-            )
+            self._axes.text(x, y, shown, horizontalalignment=ha, verticalalignment=va, **style)
 
     def to_figure(self) -> "Figure":
         """Return the canvas as a figure."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from isthmus.data.readers.parts import SPLIT_FOLDERS
+from isthmus.data.readers.parts import split_of
 
 PICTURE_FOLDERS = frozenset(
     {"images", "image", "imgs", "img", "pictures", "photos", "inputs", "input", "frames"}
@@ -81,25 +81,47 @@ def find_roles(folders: Mapping[str, tuple[str, ...]]) -> dict[str, Role]:
         The parts of each folder's path.
     """
     lower = {folder: tuple(part.lower() for part in parts) for folder, parts in folders.items()}
-    existing = {parts[:i] for parts in lower.values() for i in range(1, len(parts) + 1)}
-    found = {folder: _find_role(parts, existing) for folder, parts in lower.items()}
+    known = _Folders({parts[:i] for parts in lower.values() for i in range(1, len(parts) + 1)})
+    found = {folder: known.find_role(parts) for folder, parts in lower.items()}
     return {folder: role for folder, role in found.items() if role is not None}
 
 
-def _find_role(parts: tuple[str, ...], existing: set[tuple[str, ...]]) -> Role | None:
-    for i, part in enumerate(parts):
-        above, below = parts[:i], parts[i + 1 :]
-        if part in PICTURE_FOLDERS or part in MASK_FOLDERS:  # images/a.jpg, masks/a.png
-            is_mask = part in MASK_FOLDERS
-            while is_mask and below and below[0] in MASK_FOLDERS:  # annotations/trimaps/a.png
-                below = below[1:]
-            return Role(is_mask, "/".join((*above, *below)))
-        # train/a.png next to trainannot/; of a split also without masks, which must be said.
-        stems = {part, *SPLIT_FOLDERS} if part in SPLIT_FOLDERS else {part}
-        if any((*above, stem + end) in existing for stem in stems for end in FOLDER_ENDINGS):
-            return Role(False, "/".join(parts))
-        for end in FOLDER_ENDINGS:  # trainannot/a.png
-            base = part.removesuffix(end)
-            if base != part and (*above, base) in existing:
-                return Role(True, "/".join((*above, base, *below)))
+class _Folders:
+    """All folders of a tree, as the parts of their paths."""
+
+    def __init__(self, folders: set[tuple[str, ...]]) -> None:
+        # Those called as masks of the folder next to them: trainannot of train.
+        self.of_masks = {
+            parts: base
+            for parts in folders
+            if (base := _strip_ending(parts)) is not None
+            and (base in folders or split_of(base[-1]) is not None)
+        }
+        self.of_pictures = {*self.of_masks.values()}
+        splits = [base for base in self.of_pictures if split_of(base[-1]) is not None]
+        self.split_parents = {base[:-1] for base in splits}
+
+    def find_role(self, parts: tuple[str, ...]) -> Role | None:
+        for i, part in enumerate(parts):
+            here, below = parts[: i + 1], parts[i + 1 :]
+            if part in PICTURE_FOLDERS or part in MASK_FOLDERS:  # images/a.jpg, masks/a.png
+                is_mask = part in MASK_FOLDERS
+                while is_mask and below and below[0] in MASK_FOLDERS:  # annotations/trimaps/a.png
+                    below = below[1:]
+                return Role(is_mask, "/".join((*parts[:i], *below)))
+            if here in self.of_masks:
+                return Role(True, "/".join((*self.of_masks[here], *below)))
+            # A split without masks next to one that has some is one, too: it must be said.
+            is_split = here[:-1] in self.split_parents and split_of(part) is not None
+            if here in self.of_pictures or is_split:
+                return Role(False, "/".join(parts))
+        return None
+
+
+def _strip_ending(parts: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the folder whose masks a folder holds by its name."""
+    *above, last = parts
+    for end in FOLDER_ENDINGS:
+        if last.endswith(end) and last != end:
+            return (*above, last.removesuffix(end))
     return None

@@ -11,6 +11,7 @@ Next to them, `classes.txt` or a list of colors may name the classes; see `class
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple, TypeVar
 
@@ -19,13 +20,15 @@ import numpy as np
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.readers.class_lists import Classes, read_classes
 from isthmus.data.readers.mask_names import MASKS, PICTURES, find_roles, have_mask_words
-from isthmus.data.readers.parts import SPLIT_FOLDERS
-from isthmus.data.readers.trees import Tree, find_top, make_relative
+from isthmus.data.readers.parts import split_of
+from isthmus.data.readers.trees import Tree, find_top
 from isthmus.data.reading import Findings, LeftOut, Note
 from isthmus.errors import SourceError
 
 MAX_UNPAIRED_SHARE = 0.10  # of pictures or masks; with more, something else is wrong
 MIN_PAIRED_SHARE = 0.5  # of pictures and of masks, for names to be those of masks
+
+WAY_OUT = "remove them, or give --layout folders if they are pictures"
 
 T = TypeVar("T")
 Files = dict[str, str]  # names of files by their path without suffix, or what is shared of it
@@ -51,7 +54,7 @@ def read_side_by_side(tree: Tree, limit: int | None) -> Manifest | None:
     """Pair pictures and masks of the same name, from folders next to each other."""
     top = find_top(tree.pictures)
     folders = {name.rpartition("/")[0] for name in tree.pictures}
-    roles = find_roles({f: make_relative(f"{f}/_").relative_to(top).parts[:-1] for f in folders})
+    roles = find_roles({f: PurePosixPath(f).relative_to(top).parts for f in folders})
     if len({role.is_mask for role in roles.values()}) < 2:
         return None
     files: dict[bool, Files] = {False: {}, True: {}}
@@ -84,7 +87,7 @@ def warn_of_masks(tree: Tree) -> tuple[Note, ...]:
         return ()
     example = tree.display_name(next(iter(masks.values())))
     text = f"{len(masks):,} files are called as masks of others, such as {example}, but read as "
-    return (Note("warning", "masks-as-pictures", text + "pictures", "remove them"),)
+    return (Note("warning", "masks-as-pictures", text + "pictures", WAY_OUT),)
 
 
 def leave_out_unpaired(
@@ -222,9 +225,14 @@ class _Finder:
 
 def _find_splits(keys: Sequence[str]) -> list[int]:
     """Return the splits that folders name, or the training split for all if some name none."""
-    parts = [key.lower().split("/")[:-1] for key in keys]
-    found = [next((SPLIT_FOLDERS[p] for p in some if p in SPLIT_FOLDERS), None) for some in parts]
-    return [0] * len(keys) if None in found else [split for split in found if split is not None]
+    splits = [_find_split(key.rpartition("/")[0]) for key in keys]
+    return [0] * len(keys) if None in splits else [split for split in splits if split is not None]
+
+
+@lru_cache(maxsize=4096)
+def _find_split(folder: str) -> int | None:
+    """Return the split that a folder is called as, or one above it, the uppermost first."""
+    return next((s for s in map(split_of, folder.split("/")) if s is not None), None)
 
 
 def _is_split(splits: Sequence[int]) -> bool:

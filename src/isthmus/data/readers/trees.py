@@ -4,27 +4,19 @@ All readers of pictures work on trees, so that every layout is recognized in arc
 no archive is ever unpacked to the disk.
 """
 
-import bz2
-import gzip
-import lzma
 import os
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from isthmus.data.manifest import Content
-from isthmus.errors import SourceError, first_sentence
+from isthmus.data.readers.folders import Listing, list_files
+from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, count_by_suffix
+from isthmus.data.readers.parts import names_are_parts
+from isthmus.data.reading import LeftOut, Note
 
-PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-ARCHIVE_SUFFIXES = (".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tgz", ".zip")
-BROKEN_TAR = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error)
-BROKEN_ZIP = (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError)
-COMPRESSED_FILES = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
 LISTS = (  # small text files that say which picture is what
     "images.txt",
     "classes.txt",
@@ -55,6 +47,10 @@ class Tree:
         Returns the content of a file whose name ends in one of `LISTS`.
     top : str
         Deepest folder that holds all pictures; displayed names start below it.
+    left_out : tuple of LeftOut
+        What is in the folder or archive but not among the names.
+    notes : tuple of Note
+        About the folder or archive itself.
     """
 
     path: Path
@@ -62,186 +58,102 @@ class Tree:
     contents: Callable[[Sequence[str]], Iterable[Content]]
     read_list: Callable[[str], bytes]
     top: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @cached_property
     def pictures(self) -> list[str]:
         """Names of the files that are pictures, by their suffixes."""
         return [name for name in self.names if name.lower().endswith(PICTURE_SUFFIXES)]
 
+    @cached_property
+    def others(self) -> list[str]:
+        """Names of the files that are no pictures, by their suffixes."""
+        return [name for name in self.names if not name.lower().endswith(PICTURE_SUFFIXES)]
+
+    def list_left_out(self, lists_are_used: bool = False) -> tuple[LeftOut, ...]:
+        """Return what is no picture, by suffix, and what cannot be read.
+
+        Parameters
+        ----------
+        lists_are_used : bool
+            Whether a layout has read `LISTS`, which are then not left out.
+        """
+        others = self.others
+        if lists_are_used:
+            others = [name for name in others if not name.endswith(LISTS)]
+        return (*count_by_suffix(others), *self.left_out)
+
     def display_name(self, name: str) -> str:
         """Return the name that samples and messages show: the path below `top`."""
-        if not self.top and not name.startswith(("/", "./")):
-            return name  # the usual case: building a path for each of a million names takes long
-        return make_relative(name).relative_to(self.top).as_posix()
+        return name[len(self.top) + 1 :] if self.top else name
 
 
 def make_relative(name: str) -> PurePosixPath:
-    """Return a name as a path within its tree; members of archives may start with / or ./."""
-    return PurePosixPath(name.lstrip("/"))
+    """Return a name as a path within its tree."""
+    return PurePosixPath(name)
 
 
 def find_top(names: Sequence[str]) -> str:
     """Return the deepest folder that holds all files."""
-    return os.path.commonpath([make_relative(name).parent for name in names]) if names else ""
+    folders = {name.rpartition("/")[0] for name in names}  # few, even of a million files
+    return os.path.commonpath(folders) if folders else ""
 
 
-def list_files(folder: Path) -> list[tuple[str, int, int]]:
-    """List all files below a folder as (relative path with /, bytes, time), sorted by path.
-
-    Hidden files and folders are left out.
-    """
-    files = []
-    for name, entry in _entries(folder):
-        with suppress(OSError):  # a dangling link is not a file
-            status = entry.stat()
-            files.append((name, status.st_size, status.st_mtime_ns))
-    return sorted(files)
-
-
-def folder_tree(path: Path, names: Sequence[str] | None = None) -> Tree:
-    """Return the tree of a folder; `names` are all its files, if they are known already."""
+def folder_tree(path: Path, listing: Listing | None = None) -> Tree:
+    """Return the tree of a folder; `listing` is of all its files, if they are listed already."""
+    listing = listing or list_files(path)
     return Tree(
         path,
-        [name for name, _, _ in list_files(path)] if names is None else names,
+        listing.names,
         lambda chosen: (f"{path}{os.sep}{name}" for name in chosen),
         lambda name: (path / name).read_bytes(),
+        left_out=listing.left_out,
     )
 
 
-def archive_tree(path: Path) -> Tree:
-    """Return the tree in a tar or zip archive.
+def join_trees(path: Path, trees: Sequence[Tree], left_out: tuple[LeftOut, ...] = ()) -> Tree:
+    """Return one tree of several archives, as if all were unpacked into one folder.
 
-    Raises
-    ------
-    SourceError
-        If the archive is broken.
+    Each is unpacked into a folder of its own if they hold pictures of equal names, or if the
+    archives themselves are called as splits are.
     """
-    try:
-        tree = _zip_tree(path) if path.name.lower().endswith(".zip") else _tar_tree(path)
-    except (*BROKEN_TAR, *BROKEN_ZIP) as error:
-        raise SourceError(f"{path} is not a readable archive: {first_sentence(error)}.") from error
-    return replace(tree, top=find_top(tree.pictures))
-
-
-def join_trees(path: Path, trees: Sequence[Tree]) -> Tree:
-    """Return one tree of several, as if all archives were unpacked into one folder."""
-    owners = {name: tree for tree in trees for name in tree.names}
+    stems = _stems(path, trees)
+    counts = Counter(name for tree in trees for name in tree.pictures)
+    repeated = [name for name, count in counts.items() if count > 1]
+    notes = [note for tree in trees for note in tree.notes]
+    prefixes = [""] * len(trees)
+    if repeated or names_are_parts(stems):
+        prefixes = [f"{stem}/" for stem in stems]
+        why = f"{repeated[0]} is in several" if repeated else "they are called as splits are"
+        text = f"each archive is taken for a folder, such as {stems[0]}, as {why}"
+        notes.append(Note("guess", "archives-as-folders", text, "unpack them as you want them"))
+    owners = {f"{prefix}{name}": (i, name) for i, prefix in enumerate(prefixes)
+              for name in trees[i].names}  # fmt: skip
 
     def contents(names: Sequence[str]) -> Iterator[Content]:
         # One stream for each archive, so that each is opened and read once.
-        streams = {
-            tree: iter(tree.contents([name for name in names if owners[name] is tree]))
-            for tree in trees
-        }
+        wanted = defaultdict(list)
         for name in names:
-            yield next(streams[owners[name]])
+            number, own_name = owners[name]
+            wanted[number].append(own_name)
+        streams = {number: iter(trees[number].contents(own)) for number, own in wanted.items()}
+        for name in names:
+            yield next(streams[owners[name][0]])
 
-    joined = Tree(path, sorted(owners), contents, lambda name: owners[name].read_list(name))
+    def read_list(name: str) -> bytes:
+        number, own_name = owners[name]
+        return trees[number].read_list(own_name)
+
+    left_out = (*left_out, *(one for tree in trees for one in tree.left_out))
+    joined = Tree(path, sorted(owners), contents, read_list, left_out=left_out, notes=tuple(notes))
     return replace(joined, top=find_top(joined.pictures))
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield all files that are not hidden, with their relative names.
-
-    `os.scandir` tells files from folders without asking for each one, unlike `Path.rglob`. Links
-    are followed, except one that leads back to a folder above itself.
-    """
-    remaining: list[tuple[str, str, frozenset[tuple[int, int]]]] = [("", str(folder), frozenset())]
-    while remaining:
-        prefix, path, above = remaining.pop()
-        with suppress(OSError), os.scandir(path) as entries:
-            status = os.stat(path)  # noqa: PTH116 - a Path for each folder takes longer
-            identity = status.st_dev, status.st_ino
-            if identity in above:
-                continue
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    remaining.append((f"{prefix}{entry.name}/", entry.path, above | {identity}))
-                else:
-                    yield prefix + entry.name, entry
-
-
-def _is_hidden(name: str) -> bool:
-    """Return whether a name is hidden, or what macOS adds to an archive."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
-
-
-def _zip_tree(path: Path) -> Tree:
-    with zipfile.ZipFile(path) as archive:
-        members = [member.filename for member in archive.infolist() if not member.is_dir()]
-
-    def read_list(name: str) -> bytes:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(name)
-
-    names = sorted(name for name in members if not _is_hidden(name))
-    return Tree(path, names, lambda chosen: _zip_contents(path, chosen), read_list)
-
-
-def _zip_contents(path: Path, names: Sequence[str]) -> Iterator[Content]:
-    with zipfile.ZipFile(path) as archive:
-        for name in names:
-            try:
-                yield archive.read(name)
-            except BROKEN_ZIP as error:  # RuntimeError: encrypted, or an unknown compression
-                yield SourceError(str(error))
-
-
-def _tar_tree(path: Path) -> Tree:
-    names, lists, ranges = [], {}, {}
-    with tarfile.open(path) as archive:
-        is_plain = not isinstance(archive.fileobj, COMPRESSED_FILES)
-        for member in archive:
-            name = PurePosixPath(member.name).as_posix()
-            if member.isfile() and not _is_hidden(name):
-                names.append(name)
-                ranges[name] = member.offset_data, member.size
-                is_plain = is_plain and not member.issparse()  # stored in several pieces
-                if name.endswith(LISTS):  # now, as later a compressed tar is unpacked again
-                    lists[name] = _read_member(archive, member)
-
-    def contents(chosen: Sequence[str]) -> Iterator[bytes]:
-        return _read_ranges(path, ranges, chosen) if is_plain else _read_members(path, chosen)
-
-    return Tree(path, sorted(names), contents, lists.__getitem__)
-
-
-def _read_ranges(
-    path: Path, ranges: Mapping[str, tuple[int, int]], names: Sequence[str]
-) -> Iterator[bytes]:
-    """Yield members of an uncompressed tar by their (start, length) in the file.
-
-    To open it by `tarfile` would list all members again: a tenth of the time that it takes to
-    load LFW.
-    """
-    with path.open("rb", buffering=0) as file:  # a buffer would only copy whole members again
-        for name in names:
-            start, length = ranges[name]
-            file.seek(start)
-            yield file.read(length)
-
-
-def _read_members(path: Path, names: Sequence[str]) -> Iterator[bytes]:
-    """Yield members of a compressed tar in the order of `names`.
-
-    It is read from start to end, as seeking back would unpack it again from the start; members
-    wait in memory for their turn.
-    """
-    with tarfile.open(path) as archive:
-        members = {PurePosixPath(m.name).as_posix(): m for m in archive if m.isfile()}
-        chosen = set(names)
-        forwards = sorted(chosen, key=lambda name: members[name].offset_data)
-        waiting = {}
-        position = 0
-        for name in forwards:
-            waiting[name] = _read_member(archive, members[name])
-            while position < len(names) and names[position] in waiting:
-                yield waiting.pop(names[position])
-                position += 1
-
-
-def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member)
-    return file.read() if file is not None else b""
+def _stems(path: Path, trees: Sequence[Tree]) -> list[str]:
+    """Return the names of archives without suffix, or with it where two would be the same."""
+    names = [tree.path.relative_to(path).as_posix() for tree in trees]
+    suffixes = sorted(ARCHIVE_SUFFIXES, key=len, reverse=True)  # .tar.gz before .gz
+    ends = [next(end for end in suffixes if name.lower().endswith(end)) for name in names]
+    stems = [name[: -len(end)] for name, end in zip(names, ends, strict=True)]
+    return stems if len({*stems}) == len(stems) else names
