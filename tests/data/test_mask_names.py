@@ -105,7 +105,12 @@ def test_few_without_a_counterpart_are_left_out(tmp_path: Path, refused: Refused
     make(tmp_path, pairs)
     (tmp_path / pairs[3][1]).unlink()
     (tmp_path / pairs[7][0]).unlink()
-    assert len(isthmus.load(tmp_path)) == 18
+    samples = isthmus.load(tmp_path)
+    assert len(samples) == 18
+    assert samples.report is not None
+    left_out = {example: one.reason for one in samples.report.left_out for example in one.examples}
+    assert "without a mask" in left_out[pairs[3][0]]
+    assert "without a picture" in left_out[pairs[7][1]]
     for i in (1, 4):
         (tmp_path / pairs[i][1]).unlink()
     with refused(SourceError, "3 pictures", "no mask", "images/01.png", "--layout folders"):
@@ -123,6 +128,11 @@ def test_a_few_names_with_a_word_are_no_masks(tmp_path: Path) -> None:
     assert samples.masks is None
     assert samples.class_names == ("cat", "dog")
     assert len(samples) == 14
+    assert samples.report is not None
+    (note,) = [note for note in samples.report.notes if note.code == "masks-as-pictures"]
+    assert "dog/1_mask.png is named as a mask" in note.text
+    assert "gas_mask" not in note.text
+    assert "--layout folders" in note.way_out
 
 
 def test_a_further_folder_is_left_out_of_pairs(tmp_path: Path) -> None:

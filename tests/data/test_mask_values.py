@@ -57,6 +57,13 @@ def load(folder: Path) -> tuple[Pixels, tuple[str, ...]]:
     return samples.masks, samples.class_names
 
 
+def notes_of(folder: Path) -> dict[str, str]:
+    """Return the texts of the notes about masks, by their codes."""
+    report = isthmus.load(folder).report
+    assert report is not None
+    return {note.code: note.text for note in report.notes if note.code.startswith("mask")}
+
+
 def smooth_disc(level: int = 255, mode: str = "L", color: object = None) -> Image.Image:
     """Draw a disc with smooth edges."""
     picture = Image.new(mode, (400, 400))
@@ -85,6 +92,7 @@ def test_gray_levels_are_classes_in_their_order(
     assert names == tuple(classes)
     assert np.array_equal(np.array(values)[masks[0]], draw(values))
     assert (masks[1] == 0).all()
+    assert "become" in notes_of(tmp_path)["mask-values"]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +105,7 @@ def test_class_numbers_stay_and_255_is_void_among_them(
     masks, names = load(tmp_path)
     assert len(names) == count
     assert np.array_equal(masks[1], draw(values, 1))
+    assert notes_of(tmp_path).keys() == ({"mask-values"} if count > 2 * len(values) else set())
 
 
 def test_as_many_names_as_values_are_theirs_in_order(tmp_path: Path) -> None:
@@ -106,6 +115,27 @@ def test_as_many_names_as_values_are_theirs_in_order(tmp_path: Path) -> None:
     assert names == ("sky", "road", "car")
     assert np.array_equal(masks[0] * 10, draw([0, 10, 20]))
     assert set(np.unique(masks[1])) == {0, 2}
+    assert "0 → sky, 10 → road, 20 → car" in notes_of(tmp_path)["mask-values"]
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "wanted"),
+    [
+        ([0, 7, 11, 255], "abc", [0, 1, 2, 255]),
+        ([0, 7, 11, 255], "abcd", [0, 1, 2, 3]),
+        ([0, 255], "ab", [0, 1]),
+        ([0, 255], "abc", [0, 255]),
+        ([0, 1, 255], "ab", [0, 1, 255]),
+    ],
+)
+def test_the_number_of_names_tells_whether_255_is_void(
+    values: list[int], names: str, wanted: list[int], tmp_path: Path
+) -> None:
+    save(tmp_path, grays(values))
+    (tmp_path / "classes.txt").write_text("\n".join(names))
+    masks, found = load(tmp_path)
+    assert found == tuple(names)
+    assert np.array_equal(masks[0], np.array(wanted)[np.searchsorted(values, draw(values))])
 
 
 def test_one_name_for_black_and_white_is_refused(tmp_path: Path, refused: Refused) -> None:
@@ -141,6 +171,7 @@ def test_gray_stored_as_color_is_gray(mode: str, tmp_path: Path) -> None:
     masks, names = load(tmp_path)
     assert names == ("0", "1", "2")
     assert np.array_equal(masks[0], draw([0, 1, 2, 255]))
+    assert "read as gray" in notes_of(tmp_path)["mask-gray"]
 
 
 def test_masks_of_one_bit_are_those_of_black_and_white(tmp_path: Path) -> None:
@@ -213,6 +244,24 @@ def test_a_mask_that_exif_turns_is_turned(tmp_path: Path) -> None:
 # Colors
 
 
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_mask_of_the_stored_picture_is_turned_with_it(orientation: int, tmp_path: Path) -> None:
+    drawn = np.repeat(draw([0, 1]), 8, 0).repeat(8, 1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    picture = Image.fromarray(drawn * 255)
+    picture.save(tmp_path / "images/a.jpg", exif=exif, quality=95)
+    picture.convert("RGB").save(tmp_path / "images/b.png", exif=exif)
+    for name in "ab":
+        Image.fromarray(drawn).save(tmp_path / f"masks/{name}.png")
+    samples = isthmus.load(tmp_path)
+    assert samples.masks is not None
+    assert samples.shape[:2] == drawn.shape[::-1]
+    assert np.array_equal(samples.values[..., 0] > 127, samples.masks == 1)
+
+
 def test_colors_become_classes_in_their_order(tmp_path: Path) -> None:
     colors = [WHITE, GREEN, RED, BLACK]
     save(tmp_path, [paint([BLACK]), paint(colors, 1), paint([RED, WHITE], 2)])
@@ -221,6 +270,7 @@ def test_colors_become_classes_in_their_order(tmp_path: Path) -> None:
     assert (masks[0] == 0).all()
     assert np.array_equal(masks[1], np.array([3, 1, 2, 0])[draw(range(4), 1)])
     assert np.array_equal(masks[2], draw([2, 3], 2))
+    assert "#000000 → 0, #008000 → 1" in notes_of(tmp_path)["mask-colors"]
 
 
 @pytest.mark.parametrize(
@@ -247,6 +297,7 @@ def test_a_list_names_the_colors(below: str, name: str, text: str, tmp_path: Pat
     assert names == ("sky", "road sign", "car")
     assert np.array_equal(masks[0], np.array([0, 1, 255])[draw(range(3))])
     assert np.array_equal(masks[1], np.array([2, 255])[draw(range(2), 1)])
+    assert "Void" in notes_of(tmp_path)["mask-void"]
 
 
 def test_a_color_that_is_not_in_the_list_is_refused(tmp_path: Path, refused: Refused) -> None:

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content, Manifest
-from isthmus.data.masks import Mask, MaskError
+from isthmus.data.masks import Mask, MaskError, turn_like
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, SourceError, first_sentence
@@ -173,6 +173,8 @@ class Decoder:
         self, pixels: NDArray[np.uint8], mask: Mask, facts: PictureFacts, task: DecodeTask
     ) -> Decoded:
         sides = (facts.height, facts.width)
+        if facts.is_turned and mask.pixels.shape != sides:
+            mask = turn_like(mask, _require_content(task.picture))
         if mask.pixels.shape != sides:
             raise SourceError(
                 f"the mask {task.mask_name} is {format_size(mask.pixels.shape)} but its picture "

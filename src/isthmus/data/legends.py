@@ -3,58 +3,39 @@
 All masks decide together: 255 is void among class numbers, and white where there is only black
 besides. The rules, the first that fits:
 
-1. Colors with names (see `isthmus.data.readers.pairs`) are classes in the order of their list;
-   those that are called void, unlabeled or ignore are void.
+1. Colors with names (see `isthmus.data.readers.class_lists`) are classes in the order of their
+   list; those that are called void, unlabeled or ignore are void.
 2. Any color in any mask: the colors of Pascal VOC with its void have VOC's numbers; others become
    classes in the order of their #rrggbb, so black is the first. White is a class.
-3. Names without colors: values below the number of names are class numbers and 255 is void;
+3. Only 0 and 255: two classes, unless names are those of one or of more than two.
+4. Names without colors: values below the number of names are class numbers and 255 is void;
    otherwise, as many values as names are taken in their order.
-4. Only 0 and 255: two classes.
 5. Gray values that are at least `MIN_GAP` apart, such as 0, 127, 255: classes in their order.
 6. Everything else is a class number, and 255 is void.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
-
-from isthmus.data.masks import (
-    BIT,
-    EQUAL,
-    MAX_VALUES,
-    PALETTE,
-    MaskValue,
-    pack_color,
+from isthmus.data.mask_checks import (
+    LIST_OUT,
+    MAX_COLORS,
+    MIN_GAP,
+    Found,
+    explain_colors,
+    reject_palettes,
+    reject_smooth,
 )
+from isthmus.data.masks import BIT, EQUAL, PALETTE, MaskValue, pack_color
 from isthmus.data.reading import Note
 from isthmus.data.samples import VOID
 from isthmus.errors import SourceError
 
-MAX_COLORS = 64  # without a list; more come from smoothing
 VOID_NAMES = ("void", "unlabeled", "unlabelled", "ignore", "ignored")
 VOC_CLASSES = 21  # with the background
-MIN_GAP = 25  # class numbers lie closer: VOC's objects end at 20
-MAX_GRAY_VALUES = 200  # without names; data sets of numbered classes have fewer
-# Smoothing leaves two values in most pixels and many rare ones between them, of which the upper
-# half is far from any class number.
-SMOOTH_SHARE, SMOOTH_VALUES, SMOOTH_UPPER = 0.60, 8, 0.25
 WHITE = 0xFFFFFF
 MAX_SHOWN = 6  # classes in a note
-LIST_OUT = "list the names and colors of the classes in label_colors.txt next to the masks"
-
-
-@dataclass
-class Seen:
-    """How many pixels have a value, and the first mask that holds it."""
-
-    count: int
-    mask: str
-
-
-Found = Mapping[MaskValue, Seen]
 
 
 class Legend(NamedTuple):
@@ -91,10 +72,9 @@ def _by_list(found: Found, names: Sequence[str], colors: Sequence[int]) -> Legen
     index = {colors[i]: number for number, i in enumerate(counted)}
     classes = {value: index.get(value.color, VOID) for value in found}
     void = [name for name in names if name.lower() in VOID_NAMES]
-    text = f"the colors of the masks are those of the {len(names)} classes in their list"
-    text += f"; {' and '.join(void)} counts nowhere" if void else ""
-    note = Note("guess", "mask-colors-listed", text)
-    return Legend(classes, tuple(names[i] for i in counted), (note,))
+    text = f"pixels of {' and '.join(void)}, as the list of classes calls them, count nowhere"
+    note = Note("guess", "mask-void", text, "give it another name in the list to count it")
+    return Legend(classes, tuple(names[i] for i in counted), (note,) if void else ())
 
 
 def _by_color(found: Found, source: str, names: Sequence[str], colors: Sequence[int]) -> Legend:
@@ -131,21 +111,17 @@ def _by_voc_color(found: Found, voc: Mapping[int, int], names: Sequence[str]) ->
 
 def _by_name(found: Found, source: str, names: Sequence[str]) -> Legend:
     """Take numbers as those of the named classes, or as many values as names in their order."""
+    if _is_binary(found) and len(names) < 3:
+        return _as_binary(found, source, names)
     beyond = [v for v in found if len(names) <= v.number != VOID]
-    present = sorted({value.number for value in found})
-    is_binary = present == [0, VOID] and len(names) == 2 and _is_white(found)
-    if present == [0, VOID] and len(names) == 1 and _is_white(found):
-        raise SourceError(
-            f"the masks of {source} hold 0 and {VOID}, and {names[0]} is the only class with a "
-            "name; name both, that of 0 first."
-        )
-    if not beyond and not is_binary:
+    if not beyond:
         return Legend({value: value.number for value in found}, tuple(names))
-    if len(present) == len(names):
-        text = f"the values of the masks become the named classes: {_list(present, names)}"
-        way_out = f"save the masks with the numbers 0 to {len(names) - 1} for classes"
-        note = Note("guess", "mask-values", text, way_out)
-        return _in_order(found, present, tuple(names), note)
+    present = sorted({value.number for value in found})
+    counted = [value for value in present if value != VOID]
+    for values in (counted, present):  # 255 is void, or a class if there is a name for it
+        if len(values) == len(names):
+            return _in_order_of_names(found, values, names)
+    reject_smooth(found, source)
     value = min(beyond, key=lambda value: value.number)
     raise SourceError(
         f"the mask {found[value].mask} holds the value {value.number}, but there are only "
@@ -154,22 +130,24 @@ def _by_name(found: Found, source: str, names: Sequence[str]) -> Legend:
     )
 
 
+def _in_order_of_names(found: Found, values: list[int], names: Sequence[str]) -> Legend:
+    text = f"the values of the masks become the named classes: {_list(values, names)}"
+    way_out = f"save the masks with the numbers 0 to {len(names) - 1} for classes"
+    return _in_order(found, values, tuple(names), Note("guess", "mask-values", text, way_out))
+
+
 def _by_number(found: Found, source: str) -> Legend:
     """Take gray values or indices as classes."""
     reject_palettes(found, source)
-    values = {value.number for value in found}
-    if any(value.number == VOID for value in found) and _has_white_bits(found):
-        values -= {1}
-        values |= {0, VOID}
-    if values == {0, VOID} and _is_white(found):
-        return _as_binary(found)
-    if values == {VOID}:
+    if _is_binary(found):
+        return _as_binary(found, source)
+    present = sorted({value.number for value in found})
+    if present == [VOID]:
         raise SourceError(
             f"the masks of {source} hold only {VOID}, which stands for pixels of no class; write "
             "0 and 1 for two classes."
         )
-    _reject_smooth(found, source)
-    present = sorted(values)
+    reject_smooth(found, source)
     is_gray = all(value.kind != PALETTE for value in found)
     if is_gray and len(present) > 1 and min(b - a for a, b in pairwise(present)) >= MIN_GAP:
         names = tuple(map(str, present))
@@ -185,78 +163,41 @@ def _as_numbers(found: Found, present: list[int]) -> Legend:
     notes: tuple[Note, ...] = ()
     if used * 2 < count:
         text = f"the masks hold {used} of the class numbers 0 to {count - 1}; the others are empty"
-        way_out = f"a file classes.txt with {len(present)} names takes the values in their order"
+        way_out = f"a file classes.txt with {used} names takes the values in their order"
         notes = (Note("guess", "mask-values", text, way_out),)
     return Legend({v: v.number for v in found}, tuple(map(str, range(count))), notes)
 
 
-def _as_binary(found: Found) -> Legend:
+def _as_binary(found: Found, source: str, names: Sequence[str] = ("0", "255")) -> Legend:
+    if len(names) == 1:
+        raise SourceError(
+            f"the masks of {source} hold 0 and {VOID}, and {names[0]} is the only class with a "
+            "name; name both, that of 0 first."
+        )
     classes = {value: int(value.number > 0) for value in found}
     text = "the masks hold only 0 and 255, which become the classes 0 and 1"
-    way_out = "save 0 for the class and 255 for void together with a class 1 if 255 is void"
-    return Legend(classes, ("0", "255"), (Note("guess", "mask-values", text, way_out),))
+    way_out = "save 1 instead of 255, and 255 where a pixel has no class"
+    return Legend(classes, tuple(names), (Note("guess", "mask-values", text, way_out),))
 
 
 def _in_order(found: Found, present: list[int], names: tuple[str, ...], note: Note) -> Legend:
-    return Legend({value: present.index(value.number) for value in found}, names, (note,))
+    """Take the values that are present as classes; 255 is void unless it is one of them."""
+    index = {VOID: VOID} | {value: i for i, value in enumerate(present)}
+    return Legend({value: index[value.number] for value in found}, names, (note,))
 
 
-def _is_white(found: Found) -> bool:
-    """Return whether 255 looks white: palettes show void in another color."""
-    return all(value.color == WHITE for value in found if value.number == VOID)
+def _is_binary(found: Found) -> bool:
+    """Return whether there is nothing but 0 and 255, or the white of masks of 1 bit.
 
-
-def _has_white_bits(found: Found) -> bool:
-    """Return whether 1 is only the white of 1-bit masks, which is 255 in masks of 8 bits."""
-    kinds = {value.kind for value in found if value.number == 1}
-    return kinds == {BIT} and {value.number for value in found} <= {0, 1, VOID}
-
-
-def reject_palettes(found: Found, source: str) -> None:
-    """Reject indices that have one color here and another there."""
-    shown: dict[int, MaskValue] = {}
-    for value in found:
-        if value.kind != PALETTE:
-            continue
-        other = shown.setdefault(value.number, value)
-        if other.color != value.color:
-            raise SourceError(
-                f"the palettes of the masks of {source} differ: {value.number} is "
-                f"#{other.color:06x} in {found[other].mask} and #{value.color:06x} in "
-                f"{found[value].mask}; save RGB if the color is the class, or name the classes in "
-                "classes.txt if the number is."
-            )
-
-
-def _reject_smooth(found: Found, source: str) -> None:
-    """Reject the many values that smoothing makes between two others."""
-    counts = np.zeros(MAX_VALUES, np.int64)
-    for value, seen in found.items():
-        counts[value.number] += seen.count
-    low, high = sorted(np.argsort(-counts, kind="stable")[:2].tolist())
-    between = np.flatnonzero(counts[low + 1 : high]) + low + 1
-    is_smooth = (
-        len(between) >= SMOOTH_VALUES
-        and high - low >= MIN_GAP
-        and counts[[low, high]].sum() >= SMOOTH_SHARE * counts.sum()
-        and (between > (low + high) / 2).mean() >= SMOOTH_UPPER
-    )
-    total = np.count_nonzero(counts)
-    if is_smooth or total > MAX_GRAY_VALUES:
-        example = next(seen.mask for v, seen in found.items() if v.number not in (low, high))
-        raise SourceError(
-            f"the masks of {source} hold {total} gray values, such as {example}, as smoothing or "
-            "lossy compression makes them; save them without, one value for each class."
-        )
-
-
-def explain_colors(found: Found, source: str, mask: str) -> SourceError:
-    """Return the error about masks of too many colors, such as a mask that is named."""
-    return SourceError(
-        f"the masks of {source} hold more than {min(len(found), MAX_COLORS)} colors, such as "
-        f"{mask}, and a mask has one for each class; save them without antialiasing and without "
-        f"loss, or {LIST_OUT}."
-    )
+    255 looks white then: palettes show void in another color.
+    """
+    numbers = {value.number for value in found}
+    whites = [value for value in found if value.number == VOID or value.kind == BIT]
+    is_white = all(value.color == WHITE for value in whites if value.number > 0)
+    has_one = any(value.number == 1 and value.kind != BIT for value in found)
+    if VOID not in numbers or numbers == {VOID}:
+        return False
+    return numbers <= {0, 1, VOID} and is_white and not has_one
 
 
 def _first_mask(found: Found, color: int) -> str:

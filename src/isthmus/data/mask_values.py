@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.legends import Seen, explain_colors, find_legend, reject_palettes
+from isthmus.data.legends import find_legend
 from isthmus.data.manifest import Manifest
+from isthmus.data.mask_checks import Seen, explain_colors, reject_palettes
 from isthmus.data.masks import MAX_VALUES, Mask, MaskValue
 
 

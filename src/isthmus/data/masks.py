@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.data.exif import keep_orientation_only, picture_orientation, turn
+from isthmus.data.exif import (
+    jpeg_orientation,
+    keep_orientation_only,
+    picture_orientation,
+    turn,
+)
+from isthmus.data.opening import open_picture, read_content
 from isthmus.errors import SourceError
 
 LOSSY_FORMATS = (
@@ -108,6 +114,16 @@ def read_mask(picture: Image.Image) -> Mask:
         keep_orientation_only(picture)
     mask = read(picture)
     return mask._replace(pixels=turn(mask.pixels, picture_orientation(picture)))
+
+
+def turn_like(mask: Mask, picture: bytes | str) -> Mask:
+    """Turn a mask that was drawn on its picture as that is stored, which EXIF turns."""
+    content = read_content(picture)
+    with open_picture(content) as opened:
+        orientation = picture_orientation(opened)
+    if content.startswith(b"\xff\xd8"):
+        orientation = jpeg_orientation(content)
+    return mask._replace(pixels=turn(mask.pixels, orientation))
 
 
 def read_gray(pixels: NDArray[np.uint8], kind: str = GRAY) -> Mask:

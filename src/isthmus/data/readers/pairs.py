@@ -86,8 +86,9 @@ def warn_of_masks(tree: Tree) -> tuple[Note, ...]:
     if not masks:
         return ()
     example = tree.display_name(next(iter(masks.values())))
-    text = f"{len(masks):,} files are called as masks of others, such as {example}, but read as "
-    return (Note("warning", "masks-as-pictures", text + "pictures", WAY_OUT),)
+    files = f"{len(masks):,} files, such as {example}, are" if len(masks) > 1 else f"{example} is"
+    text = f"{files} named as a mask of another picture, but read as a picture"
+    return (Note("warning", "masks-as-pictures", text, WAY_OUT),)
 
 
 def leave_out_unpaired(
