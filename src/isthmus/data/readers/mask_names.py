@@ -1,6 +1,5 @@
 """Names of masks: the words that tell them from pictures, and folders of one or the other."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,6 +27,9 @@ MASK_WORDS = (
 PICTURE_WORDS = ("image", "img", "sat", "leftImg8bit", "input", "original", "orig", "rgb", "photo")
 
 
+SEPARATORS = "_-. "
+
+
 class Role(NamedTuple):
     """What a folder holds, and the rest of its path, which pictures and masks share."""
 
@@ -39,12 +41,14 @@ class Words:
     """Words around a name: `a_mask`, `a-mask`, `a mask`, `a.mask`, `mask_a`."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        self.ranks = {word.lower(): rank for rank, word in enumerate(words)}
         longest_first = sorted(words, key=len, reverse=True)
-        # L is a word in capitals only: a_l is the left one of two.
-        choice = "|".join(word if word == "L" else f"(?i:{word})" for word in longest_first)
-        self._behind = re.compile(f"(.+?)[ _.-]({choice})")
-        self._before = re.compile(f"({choice})[ _.-](.+)")
+        ranks = {word: rank for rank, word in enumerate(words)}
+        self.ends = {
+            sep + word.lower(): ranks[word] for word in longest_first for sep in SEPARATORS
+        }
+        self.starts = {end[1:] + end[0]: rank for end, rank in self.ends.items()}
+        # All at once: most names have none, and there may be a million.
+        self._any_end, self._any_start = tuple(self.ends), tuple(self.starts)
 
     def strip(self, stem: str) -> tuple[str, int] | None:
         """Return a name without its word, and the rank of that; None if it has none.
@@ -54,10 +58,16 @@ class Words:
         >>> Words(("mask", "gt")).strip("cat_3_GT")
         ('cat_3', 1)
         """
-        if match := self._behind.fullmatch(stem):
-            return match[1], self.ranks[match[2].lower()]
-        if match := self._before.fullmatch(stem):
-            return match[2], self.ranks[match[1].lower()]
+        lower = stem.lower()
+        if lower.endswith(self._any_end):
+            end = next(end for end in self.ends if lower.endswith(end))
+            base = stem[: -len(end)]
+            # L is a word in capitals only: a_l is the left one of two.
+            return (base, self.ends[end]) if base and (end[1:] != "l" or stem[-1] == "L") else None
+        if lower.startswith(self._any_start):
+            start = next(start for start in self.starts if lower.startswith(start))
+            base = stem[len(start) :]
+            return (base, self.starts[start]) if base and start[:-1] != "l" else None
         return None
 
 

@@ -177,8 +177,9 @@ def _tell_by_name(tree: Tree) -> tuple[Files, Files]:
     if not have_mask_words(tree.pictures):
         return {}, {}
     files = {name.rpartition(".")[0]: name for name in tree.pictures}
-    finder = _Finder(files)
-    masks = {key: name for key, name in files.items() if finder.find(key) is not None}
+    candidates = [key for key in files if MASKS.strip(key.rpartition("/")[2])]
+    finder = _Finder(files if candidates else ())
+    masks = {key: files[key] for key in candidates if finder.find(key) is not None}
     return {key: name for key, name in files.items() if key not in masks}, masks
 
 
