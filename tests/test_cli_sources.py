@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 
-from isthmus import Run, Samples, TrainedModel, load
+from isthmus import Run, Samples, Session, TrainedModel, check_data, load
 from isthmus.data.corruption import Corruption
 from isthmus.reports.pictures import noisy, preview
+from isthmus.studio.history import read_history
 from isthmus.viz.canvas import to_pixels
 from looking import find, words
 from test_cli import done, isthmus
@@ -310,3 +311,84 @@ def test_a_method_that_does_not_exist_is_refused() -> None:
     outcome = isthmus("data", "map", "digits", "--method", "mds")
     assert outcome.code == 2
     assert "pca, tsne, umap" in outcome.err
+
+
+# -- check ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """Make a folder of classes with brackets in a name, dark pictures and a note."""
+    folder = tmp_path / "odd"
+    draw = np.random.default_rng(3)
+    for name in ("[red]", "b"):
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(draw.integers(0, 20, (9, 8), np.uint8)).save(folder / name / f"{i}.png")
+    (folder / "b" / "notes.txt").write_text("dark")
+    return folder
+
+
+def test_check_says_what_is_read_and_what_looks_wrong(odd: Path) -> None:
+    outcome = done("data", "check", odd)
+    lines = outcome.out.splitlines()
+    assert lines[0] == "24 images of 9 × 8, gray, 2 classes"
+    assert 8 <= len(lines) <= 25
+    for text in ("24 .png", "1 .txt", "[red]: 12, b: 12", "19 of 255", "--stretch auto"):
+        assert text in outcome.out
+    starts = {len(line) - len(line[11:].lstrip()) for line in lines[1:]}
+    assert len(starts) == 1  # aligned
+
+
+def test_check_as_json_is_the_report(odd: Path) -> None:
+    outcome = done("data", "check", odd, "--json")
+    assert json.loads(outcome.out) == check_data(odd).to_json()
+
+
+def test_check_takes_the_options_of_train(odd: Path) -> None:
+    options = ("--size", 16, "--rgb", "--limit", 10, "--stretch", "0:19")
+    outcome = done("data", "check", odd, *options)
+    assert outcome.out.startswith("10 images of 16 × 16, RGB, 2 classes\n")
+    assert "--stretch auto" not in outcome.out
+
+
+def test_check_lists_sizes_that_training_refuses(odd: Path, tmp_path: Path) -> None:
+    Image.new("L", (30, 40), 7).save(odd / "b" / "large.png")
+    Image.new("L", (31, 40), 7).save(odd / "b" / "larger.png")
+    assert isthmus("train", odd, "--out", tmp_path / "run").code == 2
+    outcome = done("data", "check", odd)
+    assert "9 × 8: 24, 40 × 30: 1" in outcome.out
+    assert "--size" in outcome.out
+
+
+def test_check_of_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for source in (tmp_path / "empty", tmp_path / "missing"):
+        outcome = isthmus("data", "check", source)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert str(source) in outcome.err
+
+
+def test_train_begins_with_what_was_read_and_keeps_it(odd: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    outcome = done("train", odd, "--model", "linear", "--epochs", 1, "--out", out, "--json")
+    said = outcome.err.partition("epoch 1/1")[0].splitlines()
+    assert said[0] == "24 images of 9 × 8, gray, 2 classes"
+    assert 2 <= len(said) <= 5
+    assert "19 of 255" in outcome.err
+    assert "1 .txt" in outcome.err
+    report = check_data(odd)
+    assert json.loads(outcome.out)["reading"] == report.to_json()
+    assert json.loads((out / "run.json").read_text())["data"]["reading"] == report.to_json()
+    assert f"{Run.open(out).record.reading}" == f"{report}"
+
+
+def test_pages_about_a_run_show_what_was_read(odd: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "run", tmp_path / "page.html"
+    done("train", odd, "--model", "linear", "--epochs", 1, "--out", out)
+    done("report", out, "--out", page)
+    shown = page.read_text(encoding="utf-8")
+    assert "What was read" in shown
+    assert "[red]: 12, b: 12" in shown
+    assert "19 of 255" in shown
+    assert any("19 of 255" in text for text in read_history(Session(out))["reading"])

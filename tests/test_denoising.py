@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageCms, JpegImagePlugin
 
-from isthmus import Run, Samples, denoising, load, train
+from isthmus import Run, Samples, load, train
 from isthmus.data.readers.kinds import HEIF_SUFFIXES, PICTURE_SUFFIXES
-from isthmus.denoising import Denoised, denoise, denoise_values
+from isthmus.denoising import Denoised, Loss, denoise, denoise_values, pictures
+from isthmus.denoising.formats import SAVE_OPTIONS
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.inference.trained import TrainedModel
 from isthmus.training.config import TrainingConfig
@@ -152,12 +153,17 @@ def test_pictures_of_any_kind_come_back_in_their_upright_size(
     sizes |= {"palette.gif": (10, 30), "turned.jpg": (24, 12)}
     for name, size in (sizes | {"same.png": (8, 8), "deep.png": (8, 8)}).items():
         clean = pixels(tmp_path / "clean" / name)
+        assert clean.dtype == (np.uint16 if name == "deep.png" else np.uint8)
+        if name == "transparent.png":
+            expected_alpha = np.asarray(digit(digits, (16, 16), 1))
+            np.testing.assert_array_equal(clean[..., 1], expected_alpha)
+            clean = clean[..., :1]
         assert clean.shape == (*size, 1)
-        assert clean.dtype == np.uint8
+        clean = (clean // 257).astype(np.uint8) if name == "deep.png" else clean
         expected = resized(gray.reconstruct(gray.read(noisy / name))[0], size)
         assert np.abs(clean.astype(int) - expected).max() <= (8 if name == "turned.jpg" else 0)
     same, deep_again = (pixels(tmp_path / "clean" / name) for name in ("same.png", "deep.png"))
-    np.testing.assert_array_equal(same, deep_again)
+    np.testing.assert_array_equal(same * np.uint16(257), deep_again)
     with Image.open(tmp_path / "clean" / "turned.jpg") as picture:
         assert 0x0112 not in picture.getexif()  # it is upright now
 
@@ -173,7 +179,10 @@ def test_every_format_stays_what_it_is(
     (tmp_path / "noisy").mkdir()
     noisy, clean = tmp_path / "noisy" / f"digit{suffix}", tmp_path / "clean" / f"digit{suffix}"
     digit(digits, (16, 24)).convert("RGB").save(noisy)
-    assert denoise(model, tmp_path / "noisy", tmp_path / "clean") == Denoised(1, 1)
+    done = denoise(model, tmp_path / "noisy", tmp_path / "clean")
+    lost = [loss.what for loss in done.lost]
+    assert (done.count, done.resized, done.skipped) == (1, 1, ())
+    assert lost == (["colors: a GIF has 256"] if (suffix, kind) == (".gif", "rgb") else [])
     with Image.open(noisy) as before, Image.open(clean) as after:
         assert after.format == before.format
         assert after.size == before.size
@@ -313,7 +322,7 @@ def test_many_broken_pictures_stop_it_and_leave_nothing(
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(denoising, "MAX_BATCH_BYTES", 500)  # bytes: some files are written before
+    monkeypatch.setattr(pictures, "MAX_BATCH_BYTES", 500)  # bytes: some files are written before
     for i in range(5):
         (folder / f"broken{i}.png").write_bytes(b"no picture")
     (tmp_path / "results").mkdir()
@@ -322,24 +331,91 @@ def test_many_broken_pictures_stop_it_and_leave_nothing(
     assert list((tmp_path / "results").iterdir()) == []
 
 
-def test_work_that_is_stopped_leaves_nothing(
+def stopping(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
+    """Stop after 30 items, as Ctrl-C does."""
+    for place, item in enumerate(items):
+        if place == 30:
+            raise KeyboardInterrupt
+        yield item
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder)}
+
+
+@pytest.fixture
+def stopped(
     gray: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(denoising, "MAX_BATCH_BYTES", 500)  # some files are written before
-
-    def stopping(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
-        for place, item in enumerate(items):
-            if place == 30:
-                written.extend(files(tmp_path / "results"))
-                raise KeyboardInterrupt
-            yield item
-
-    written: list[str] = []
-    (tmp_path / "results").mkdir()
+) -> Path:
+    """Give a folder of which some files are done."""
+    monkeypatch.setattr(pictures, "MAX_BATCH_BYTES", 500)  # some files are written before
+    (folder / "color.jpg").write_bytes(b"")  # written before the others, as it is the first
+    digit_file = Image.open(folder / "0" / "0.png").convert("RGBA")
+    digit_file.putalpha(99)
+    digit_file.convert("RGB").save(folder / "color.jpg", icc_profile=b"not of much use")
     with pytest.raises(KeyboardInterrupt):
-        denoise(gray, folder, tmp_path / "results" / "clean", track=stopping)
-    assert written
-    assert list((tmp_path / "results").iterdir()) == []
+        denoise(gray, folder, tmp_path / "clean", track=stopping)
+    return tmp_path / "clean"
+
+
+def test_the_same_call_completes_a_folder_that_was_stopped(
+    gray: TrainedModel, folder: Path, tmp_path: Path, stopped: Path
+) -> None:
+    begun = contents(stopped)
+    assert 10 < len(begun) < 41
+    times = {name: (stopped / name).stat().st_mtime_ns for name in begun}
+    (stopped / ".9.png.0123abcd.tmp").write_bytes(b"half of it")  # left by a crash
+    whole = denoise(gray, folder, tmp_path / "whole")
+    assert denoise(gray, folder, stopped) == whole
+    assert whole.count == 41
+    assert whole.lost == (Loss("the color profile", 1, "color.jpg"),)
+    assert contents(stopped) == contents(tmp_path / "whole")  # and nothing else is in it
+    after = {path.relative_to(stopped).as_posix(): path for path in stopped.rglob("*.png")}
+    kept = [name for name in after if times.get(name) == after[name].stat().st_mtime_ns]
+    assert len(kept) >= 10  # not written a second time
+    with pytest.raises(OptionError, match="exists already"):
+        denoise(gray, folder, stopped)
+
+
+def test_originals_that_change_in_between_are_denoised_again(
+    gray: TrainedModel, folder: Path, tmp_path: Path, stopped: Path
+) -> None:
+    first, second, third = [name for name in files(stopped) if name.endswith("png")][:3]
+    (folder / first).unlink()
+    (folder / second).write_bytes(b"broken since then")
+    Image.new("L", (9, 9), 200).save(folder / third)
+    done = denoise(gray, folder, stopped)
+    assert (done.count, len(done.skipped)) == (39, 1)
+    denoise(gray, folder, tmp_path / "whole")
+    assert contents(stopped) == contents(tmp_path / "whole")
+
+
+def test_a_folder_that_others_have_begun_is_refused(
+    gray: TrainedModel, rgb: TrainedModel, folder: Path, stopped: Path, refused: Refused
+) -> None:
+    with refused(OptionError, stopped, "another model"):
+        denoise(rgb, folder, stopped)
+    with refused(OptionError, stopped, "another source"):
+        denoise(gray, folder / "0", stopped)
+    (stopped / "mine.png").write_bytes(b"of the user")
+    before = contents(stopped)
+    with refused(OptionError, stopped, "mine.png"):
+        denoise(gray, folder, stopped)
+    assert contents(stopped) == before
+
+
+def test_a_list_of_files_from_elsewhere_removes_nothing(
+    gray: TrainedModel, folder: Path, tmp_path: Path, stopped: Path
+) -> None:
+    (tmp_path / "mine.png").write_bytes(b"of the user")
+    with next(stopped.glob(".isthmus*")).open("a") as ledger:
+        ledger.write('{"name": "../mine.png", "source": [1], "size": 11}\n{"name": "cut sho')
+    assert denoise(gray, folder, stopped).count == 41
+    assert (tmp_path / "mine.png").read_bytes() == b"of the user"
+
+
+def test_an_array_that_is_stopped_leaves_nothing(gray: TrainedModel, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
     np.save(tmp_path / "many.npy", np.zeros((20_000, 8, 8), np.uint8))
     with pytest.raises(KeyboardInterrupt):
         denoise(gray, tmp_path / "many.npy", tmp_path / "results" / "clean.npy", track=stopping)
@@ -359,7 +435,7 @@ def test_memory_bounds_the_batch_and_changes_nothing(
     gray: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denoise(gray, folder, tmp_path / "at-once")
-    monkeypatch.setattr(denoising, "MAX_BATCH_BYTES", 3 * 64)
+    monkeypatch.setattr(pictures, "MAX_BATCH_BYTES", 3 * 64)
     denoise(gray, folder, tmp_path / "in-parts")
     for name in files(folder):
         one, other = pixels(tmp_path / "at-once" / name), pixels(tmp_path / "in-parts" / name)
@@ -451,7 +527,147 @@ def test_written_jpegs_are_near_to_the_original(rgb: TrainedModel) -> None:
     """JPEGs are saved at quality 95, with color at full resolution."""
     draw = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     content = io.BytesIO()
-    Image.fromarray(draw).save(content, **denoising.SAVE_OPTIONS[".jpg"])
+    Image.fromarray(draw).save(content, **SAVE_OPTIONS[".jpg"])
     with Image.open(content) as picture:
         assert np.abs(np.asarray(picture).astype(int) - draw).mean() < 6
-    assert set(denoising.SAVE_OPTIONS) == set(PICTURE_SUFFIXES)
+    assert set(SAVE_OPTIONS) >= set(PICTURE_SUFFIXES)
+
+
+def smooth(channels: int, seed: int = 0, sides: tuple[int, int] = (16, 12)) -> Image.Image:
+    rough = np.random.default_rng(seed).integers(0, 256, (3, 3, channels), np.uint8)
+    picture = Image.fromarray(rough[..., 0] if channels == 1 else rough)
+    return picture.resize(sides, Image.Resampling.BILINEAR)
+
+
+def test_profile_exif_and_resolution_stay_and_the_orientation_goes(
+    rgb: TrainedModel, tmp_path: Path
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "a camera", 6
+    noisy, clean = tmp_path / "noisy", tmp_path / "clean"
+    noisy.mkdir()
+    for suffix in ("jpg", "png", "webp", "tif"):
+        if suffix == "tif":  # which Pillow writes without folders of EXIF
+            del exif[0x8769]
+        else:
+            exif[0x8769] = {0x9003: "2024:05:06 07:08:09"}
+        smooth(3).save(noisy / f"a.{suffix}", exif=exif, icc_profile=profile, dpi=(300, 300))
+    assert denoise(rgb, noisy, clean).lost == ()
+    for suffix in ("jpg", "png", "webp", "tif"):
+        with Image.open(clean / f"a.{suffix}") as picture:
+            assert picture.size == (12, 16)  # upright
+            assert picture.info["icc_profile"] == profile
+            if suffix != "webp":
+                assert round(float(picture.info["dpi"][0])) == 300
+            found = picture.getexif()
+            assert (found[0x010F], found.get(0x0112, 1)) == ("a camera", 1)
+            if suffix != "tif":
+                assert found.get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_all_frames_and_pages_are_denoised(suffix: str, gray: TrainedModel, tmp_path: Path) -> None:
+    pages = [smooth(1, seed) for seed in range(5)]
+    options: dict[str, Any] = {"save_all": True, "append_images": pages[1:]}
+    if suffix != "tif":
+        options |= {"duration": [40, 60, 80, 40, 20], "loop": 3}
+    if suffix == "webp":
+        options["lossless"] = True
+    noisy, clean = tmp_path / f"noisy.{suffix}", tmp_path / f"clean.{suffix}"
+    pages[0].save(noisy, **options)
+    assert denoise(gray, noisy, clean) == Denoised(1, 1)
+    with Image.open(noisy) as before, Image.open(clean) as after:
+        assert after.n_frames == 5  # type: ignore[attr-defined]
+        assert after.info.get("loop") == before.info.get("loop")
+        for number, page in enumerate(pages):
+            before.seek(number)
+            after.seek(number)
+            before.load()
+            shown = np.asarray(after.convert("L"))
+            assert after.info.get("duration") == before.info.get("duration")
+            (answer,) = denoise_values(gray, [np.asarray(page)])
+            assert np.abs(shown.astype(int) - answer[..., 0]).max() <= 2
+
+
+def test_transparency_of_every_kind_stays(rgb: TrainedModel, tmp_path: Path) -> None:
+    noisy, clean = tmp_path / "noisy", tmp_path / "clean"
+    noisy.mkdir()
+    rgba = smooth(4)
+    rgba.save(noisy / "a.webp", lossless=True)
+    rgba.save(noisy / "a.png")
+    rgba.save(noisy / "a.tif")
+    rgba.convert("LA").save(noisy / "gray.png")
+    indexed = smooth(3).quantize(8)
+    indexed.save(noisy / "palette.gif", transparency=2)
+    indexed.save(noisy / "palette.png", transparency=bytes(range(0, 240, 30)))
+    assert [loss.what for loss in denoise(rgb, noisy, clean).lost] in (
+        [],
+        ["colors: a GIF has 256"],
+    )
+    for name in files(noisy):
+        with Image.open(noisy / name) as before, Image.open(clean / name) as after:
+            alphas = [np.asarray(picture.convert("RGBA"))[..., 3] for picture in (before, after)]
+            np.testing.assert_array_equal(alphas[0], alphas[1])
+            assert alphas[0].min() < 255
+    with Image.open(clean / "gray.png") as picture:
+        assert picture.mode == "LA"  # gray stays gray, although the model has colors
+
+
+def test_numbers_of_more_than_eight_bits_keep_their_range(
+    gray: TrainedModel, tmp_path: Path
+) -> None:
+    noisy, clean = tmp_path / "noisy", tmp_path / "clean"
+    noisy.mkdir()
+    values = np.asarray(smooth(1))
+    for name in ("a.pgm", "a.png", "a.tif"):
+        Image.fromarray(values.astype(np.uint16) * 257).save(noisy / name)
+    Image.fromarray((values / 255).astype(np.float32)).save(noisy / "fractions.tif")
+    done = denoise(gray, noisy, clean)
+    assert done.lost == (Loss("precision beyond 8 bits; the numbers keep their range", 4, "a.pgm"),)
+    (answer,) = denoise_values(gray, [values])
+    for name in ("a.pgm", "a.png", "a.tif"):
+        np.testing.assert_array_equal(np.asarray(Image.open(clean / name)), answer[..., 0] * 257.0)
+    fractions = np.asarray(Image.open(clean / "fractions.tif"))
+    np.testing.assert_allclose(fractions, answer[..., 0] / 255, atol=1e-6)
+
+
+def test_what_a_format_or_the_model_cannot_keep_is_said(gray: TrainedModel, tmp_path: Path) -> None:
+    noisy = tmp_path / "noisy"
+    noisy.mkdir()
+    smooth(3).save(noisy / "color.png")
+    smooth(3, 1).save(noisy / "more.png")
+    smooth(4).convert("CMYK").save(noisy / "print.jpg")
+    smooth(1).save(noisy / "text.gif", comment=b"by hand")
+    told = {
+        loss.what: (loss.count, loss.example)
+        for loss in denoise(gray, noisy, tmp_path / "clean").lost
+    }
+    assert told["color: the model is gray"] == (3, "color.png")
+    assert told["CMYK, written as RGB"] == (1, "print.jpg")
+    assert told["comments and texts"] == (1, "text.gif")
+    frames = [smooth(4, seed) for seed in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], disposal=2)
+    told = {
+        loss.what: (loss.count, loss.example)
+        for loss in denoise(gray, tmp_path / "a.gif", tmp_path / "a.jpg").lost
+    }
+    assert "pages or frames but the first" in told
+
+
+def test_pages_that_are_broken_are_said_and_the_others_kept(
+    gray: TrainedModel, tmp_path: Path
+) -> None:
+    pages = [smooth(1, seed) for seed in range(4)]
+    content = io.BytesIO()
+    pages[0].save(content, "TIFF", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    with Image.open(content) as picture:
+        picture.seek(2)
+        (start,), (size,) = picture.tag_v2[273], picture.tag_v2[279]  # type: ignore[attr-defined]
+    damaged = bytearray(content.getvalue())
+    damaged[start : start + size] = b"\xff" * size
+    (tmp_path / "noisy.tif").write_bytes(damaged)
+    done = denoise(gray, tmp_path / "noisy.tif", tmp_path / "clean.tif")
+    assert [loss.what for loss in done.lost] == ["pages that are broken"]
+    with Image.open(tmp_path / "clean.tif") as picture:
+        assert picture.n_frames == 3  # type: ignore[attr-defined]

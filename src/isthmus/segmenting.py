@@ -18,11 +18,13 @@ from isthmus.data.decode import reject_too_many
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.class_lists import CLASSES_FILE
+from isthmus.data.reading import LeftOut
 from isthmus.data.samples import VOID
 from isthmus.errors import IsthmusError, OptionError, SourceError, first_sentence
 from isthmus.evaluation.predictions import shares_by_class
 from isthmus.files import write_bytes
 from isthmus.inference.model import Model
+from isthmus.places import require_outside
 from isthmus.viz.masks import VOID_COLOR, colors
 from isthmus.viz.mosaic import bytes_of
 
@@ -43,11 +45,14 @@ class PredictedMasks:
         the model saw, of the classes that are present, the largest first.
     skipped : tuple of (name, reason)
         Pictures that could not be decoded.
+    left_out : tuple of LeftOut
+        What was not read of the sources.
     """
 
     folder: Path
     rows: list[dict[str, Any]]
     skipped: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def predict_masks(
@@ -94,7 +99,8 @@ def predict_masks(
     located = [locate_source(source) for source in _as_list(sources)]
     out = Path(out)
     for _, location, _ in located:
-        _reject_place(out, location)
+        require_outside(out, location)
+    _require_empty(out)
     manifests = [(name, read(location, limit, None)) for name, location, read in located]
     paths = _name_masks([name for _, manifest in manifests for name in manifest.names])
     rows: list[dict[str, Any]] = []
@@ -106,22 +112,17 @@ def predict_masks(
                 rows.append({"name": name, "mask": str(out / paths[name]), "shares": shares})
         names = "".join(f"{name}\n" for name in model.class_names)
         write_bytes(folder / CLASSES_FILE, names.encode())
-    return PredictedMasks(out, rows, tuple(broken))
+    left_out = tuple(one for _, manifest in manifests for one in manifest.findings.left_out)
+    return PredictedMasks(out, rows, tuple(broken), left_out)
 
 
 def _as_list(sources: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     return [sources] if isinstance(sources, str | Path) else sources
 
 
-def _reject_place(out: Path, source: Path) -> None:
-    """Reject a folder that holds something or lies in the source."""
-    try:
-        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-            raise OptionError(f"{out} lies in {source}, its source; choose another place.")
-        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-            raise OptionError(f"{out} exists already; choose another place, or an empty folder.")
-    except OSError as error:
-        raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
+def _require_empty(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OptionError(f"{out} exists already; choose another place, or an empty folder.")
 
 
 def _name_masks(names: Sequence[str]) -> dict[str, str]:

@@ -512,6 +512,14 @@ class Session:
         return replace(wanted, crop=wanted.crop or own.crop, background=own.background)
 
     @property
+    def _has_run(self) -> bool:
+        """Whether the session is of a run, and not of a model alone."""
+        source = self._source
+        if isinstance(source, str | Path):
+            return Path(source).suffix not in MODEL_SUFFIXES
+        return not isinstance(source, Model)
+
+    @property
     def _is_moved(self) -> bool:
         """Whether the run's data is at another place than run.json says."""
         given = self._given_run
@@ -603,6 +611,8 @@ class Session:
 
     def _load_source(self, source: IndexSource) -> Samples:
         """Load a source of the index; an array is known only if it is the run's own."""
+        if self._has_run and source.fingerprint == self.run.record.data["fingerprint"]:
+            return self.samples  # from where they are now
         if source.origin.source:
             return self.load_origin(source.origin, self._interruptible())
         if self.has_samples and source.fingerprint == self.samples.fingerprint:

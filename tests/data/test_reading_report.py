@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import IsthmusError, Items, ReadingReport, Samples, check_data, load
+from isthmus import IsthmusError, Items, Reading, ReadingReport, Samples, check_data, load
 from isthmus.data.reading import LeftOut
 from isthmus.data.report import MAX_LINES
 from isthmus.data.survey import find_duplicates, quick_checksums, report_of
@@ -86,6 +86,10 @@ def test_a_report_survives_json(tmp_path: Path) -> None:
     again = ReadingReport.from_json(json.loads(json.dumps(report.to_json())))
     assert again.to_json() == report.to_json()
     assert f"{again}" == f"{report}"
+    # Of another version, with fields more and fields less.
+    other = {**report.to_json(), "moon": "full"}
+    del other["turned"]
+    assert ReadingReport.from_json(other).to_json() == report.to_json()
     with pytest.raises(IsthmusError, match="reading report"):
         ReadingReport.from_json({"source": "x"})
 
@@ -118,6 +122,26 @@ def test_arrays_and_signals_are_checked_without_files() -> None:
     assert report.sizes == report.suffixes == {}
     assert codes(report) == ["blank"]
     assert load(waves).report is None
+
+
+def test_a_single_picture_is_checked_with_its_file(tmp_path: Path) -> None:
+    draw(tmp_path / "one.png")
+    report = check_data(tmp_path / "one.png")
+    assert (report.suffixes, report.sizes) == ({".png": 1}, {"20 × 24": 1})
+    pages = [Image.new("L", (9, 8), color) for color in (0, 90, 255)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    stack = load(tmp_path / "stack.tif").report
+    assert stack is not None
+    assert "which has 3" in text_of(stack, "pages")
+    assert check_data(tmp_path / "stack.tif").to_json() == stack.to_json()
+    assert check_data(tmp_path / "stack.tif", reading=Reading(pages="all")).count == 3
+
+
+def test_names_stay_in_their_lines(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a\nb", "\x1b[31m"])
+    text = f"{check_data(tmp_path)}"
+    assert "a\\nb: 4" in text
+    assert "\x1b" not in text
 
 
 def test_pictures_of_many_sizes_are_listed_not_refused(tmp_path: Path) -> None:
@@ -190,6 +214,11 @@ def test_one_class_and_imbalance_are_told(tmp_path: Path) -> None:
     draw_all(tmp_path / "two", ["dog"], 1)
     text = text_of(check_data(tmp_path / "two"), "imbalance")
     assert "cat has 20 samples and dog 1" in text
+
+
+def test_a_class_without_training_samples_is_told(tmp_path: Path) -> None:
+    report = check_data(draw_all(tmp_path, ["train/a", "train/b", "test/a", "test/c"]))
+    assert "c;" in text_of(report, "unseen-class")
 
 
 def test_the_same_picture_in_two_splits_is_found(tmp_path: Path) -> None:

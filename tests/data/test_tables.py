@@ -151,7 +151,7 @@ LABELED = header("label", *[""] * 25)
         ),
         ("1,2,3,4\n5,six,7,8\n", ["line 2, column 2, holds 'six', which is not a number"]),
         ("a,b,c,label\n1,2,3,4\n", ["3 pixels a row", "no square"]),
-        ("label,a,b,c,d\n1,2,3,,5\n", ["line 2, column 4, holds ''"]),
+        ("label,a,b,c,d\n1,2,3,,5\n", ["line 2, column 4, is empty"]),
         ("1,2,3,4\n5,6,256,8\n", ["row 2 of the data", "the pixel 256"]),
         ("1,2,3,4\n5,6,-1,8\n", ["row 2 of the data", "the pixel -1"]),
         ("1,2,3,4\n5,6,0.5,8\n", ["row 2 of the data", "the pixel 0.5"]),
@@ -470,27 +470,27 @@ BROKEN_SIGNALS[4, 3, 1] = np.nan
         ({"x": np.where(np.isnan(BROKEN_SIGNALS), np.inf, 0)}, ["signal 4", "infinity"]),
         ({"images": IMAGES / 100}, ["images", "from 0 to 2.55"]),
         ({"images": IMAGES / 255 - 0.5}, ["images", "not pixels"]),
-        ({"images": IMAGES * np.nan}, ["images", "nan"]),
+        ({"images": IMAGES * np.nan}, ["images", "NaN"]),
         ({"images": IMAGES.astype(int) * 2}, ["images", "to 510"]),
         ({"images": IMAGES[0]}, ["images is uint8 (5, 5)"]),
         ({"images": IMAGES + 0j}, ["images is complex128"]),
         ({"images": IMAGES.astype(str)}, ["images is <U"]),
-        ({"images": IMAGES.astype(object)}, ["Object arrays cannot be loaded"]),
+        ({"images": IMAGES.astype(object)}, ["images holds Python objects"]),
         ({"images": IMAGES[:0]}, ["holds no samples"]),
         ({"images": IMAGES[:, :0]}, ["holds no samples"]),
         ({"images": IMAGES, "labels": LABELS[:5]}, ["12 samples", "labels of shape (5,)"]),
-        ({"images": IMAGES, "labels": np.eye(12)}, ["labels of shape (12, 12)"]),
+        ({"images": IMAGES, "labels": np.ones((12, 3))}, ["labels of shape (12, 3)"]),
         ({"images": IMAGES, "labels": LABELS / 2}, ["labels that are not whole numbers"]),
         ({"images": IMAGES, "labels": LABELS, "class_names": ["a", "b"]}, ["its 2 class_names"]),
-        ({"images": IMAGES, "labels": ["a"] * 12, "class_names": ["a"]}, ["its 1 class_names"]),
+        ({"images": IMAGES, "labels": ["b"] * 12, "class_names": ["a"]}, ["its 1 class_names"]),
         ({"x_train": IMAGES, "x_test": IMAGES[:, :4]}, ["x_train of (12, 5, 5", "(12, 4, 5"]),
         (
-            {"x_train": IMAGES, "x_test": IMAGES, "y_train": np.eye(12), "y_test": np.eye(12)},
-            ["12 samples in x_train", "144 labels in y_train"],
+            {"x_train": IMAGES, "x_test": IMAGES, "y_train": np.ones((12, 2)), "y_test": LABELS},
+            ["12 samples in x_train", "labels of shape (12, 2) in y_train"],
         ),
         (
             {"x_train": IMAGES, "x_test": IMAGES, "y_train": LABELS, "y_test": LABELS[:3]},
-            ["12 samples in x_test", "3 labels in y_test"],
+            ["12 samples in x_test", "labels of shape (3,) in y_test"],
         ),
     ],
 )
@@ -507,7 +507,7 @@ def test_npz_that_makes_no_samples_is_refused(
     ("array", "said"),
     [
         (np.array(3), "x is int64 ()"),
-        (np.zeros((3, 4), int), "x is int64 (3, 4)"),
+        (np.zeros(5), "x is float64 (5,)"),
         (np.zeros((2, 3, 4, 5, 6)), "(2, 3, 4, 5, 6)"),
         (IMAGES[:0], "holds no samples"),
         (BROKEN_SIGNALS, "signal 4"),
@@ -543,5 +543,5 @@ def test_numpy_files_cut_short_are_refused(tmp_path: Path, refused: Refused) -> 
 
 def test_pickled_objects_are_never_opened(tmp_path: Path, refused: Refused) -> None:
     path = saved(tmp_path / "a.npy", np.array([IMAGES, None], object))
-    with refused(SourceError, path, "not a readable NumPy file"):
+    with refused(SourceError, path, "holds Python objects"):
         isthmus.load(path)

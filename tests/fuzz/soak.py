@@ -123,8 +123,10 @@ def _run_worker(reader: str, start: int, count: int, seed: int) -> Iterator[Verd
             except queue.Empty:
                 yield Verdict("failed", f"it takes over {MAX_SILENCE:.0f} s", MAX_SILENCE)
                 return
+            if not line and process.wait() > 0:  # not by a signal, but by a fault of this program
+                sys.exit(f"The process of {reader} ended with code {process.wait()}.")
             if not line:
-                yield Verdict("failed", f"the process ended with code {process.wait()}")
+                yield Verdict("failed", f"the process ended by the signal {-process.wait()}")
                 return
             yield Verdict(**json.loads(line.removeprefix(WATCHING)))
     finally:

@@ -23,7 +23,7 @@ from isthmus.viz.canvas import (
     to_png,
     write_png,
 )
-from isthmus.viz.fonts import REPLACEMENT, drawable
+from isthmus.viz.fonts import REPLACEMENT, drawable, explain_numbers, forget_numbers
 from looking import assert_nothing_is_cut_off, noise, words
 
 NAMES = (
@@ -119,6 +119,18 @@ def test_wide_letters_count_twice() -> None:
 def test_characters_that_no_font_has_become_squares() -> None:
     assert drawable("café\n2") == "café\n2"
     assert drawable("a\ue000\x07\tb") == f"a{REPLACEMENT * 3}b"
+
+
+def test_letters_that_no_font_has_become_numbers_with_a_key() -> None:
+    forget_numbers()
+    strange, other = "\U00018cff\U00018cfe", "\U0001b2f0"  # Khitan and Nushu, which few fonts have
+    texts = [f"{strange} 90%\nis {other}", f"{other}.png", "plain"]
+    if any(letter in drawable(text) for text in texts for letter in strange + other):
+        pytest.skip("a font of this machine has them")
+    assert [drawable(text) for text in texts] == ["[1] 90%\nis [2]", "[2].png", "plain"]
+    assert f"[1] {strange}, [2] {other}." in (explain_numbers() or "")
+    forget_numbers()
+    assert explain_numbers() is None
 
 
 def test_many_threads_draw_the_same_as_one() -> None:

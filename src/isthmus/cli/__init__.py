@@ -43,6 +43,7 @@ def main() -> None:
 
 def _run() -> None:
     """Run the command line up to the last byte on standard output."""
+    _take_picture_key()  # of earlier commands in this process
     try:
         app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:
@@ -59,15 +60,19 @@ def _run() -> None:
             raise
         _refuse(explained)
     finally:
-        _explain_pictures()
+        if key := _take_picture_key():
+            say(key)
         sys.stdout.flush()  # else Python does so at its end, and shows a traceback if it cannot
 
 
-def _explain_pictures() -> None:
-    """Say which letters of names the pictures lack, if a picture was drawn."""
-    fonts = sys.modules.get("isthmus.viz.fonts")  # which takes long to import
-    if fonts is not None and (key := fonts.explain_numbers()):
-        say(key)
+def _take_picture_key() -> str | None:
+    """Return what numbers in pictures stand for, if any were drawn since this was last asked."""
+    fonts = sys.modules.get("isthmus.viz.fonts")  # not imported where nothing is drawn
+    if fonts is None:
+        return None
+    key: str | None = fonts.explain_numbers()
+    fonts.forget_numbers()
+    return key
 
 
 def _refuse(error: IsthmusError) -> NoReturn:

@@ -1,5 +1,7 @@
 """Commands that use a trained model: denoise, encode, map, index, search, morph, predict."""
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +10,7 @@ import typer
 from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import say_fitting, say_reading
+from isthmus.cli.sources import say_fitting, say_if_open
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 from isthmus.text import printable
@@ -36,24 +38,37 @@ def denoise(
 ) -> None:
     """Remove noise from files and write the results into a new folder.
 
+    After Ctrl-C, the same command does the rest.
+
     Example: isthmus denoise runs/denoiser noisy/ --out clean/
     """
     from isthmus.denoising import denoise as denoise_files
+    from isthmus.denoising.ledger import count_done
     from isthmus.inference.load import load_model
 
     model = load_model(run)
     model.require_task("reconstruct")
     _warn_of_no_noise(run)
-    done = denoise_files(model, source, out, track=track)
+    try:
+        done = denoise_files(model, source, out, track=track)
+    except KeyboardInterrupt:
+        count = count_done(out)
+        done_so_far = f"{count:,} are done" if count else "none is done"
+        say(f"Stopped; {done_so_far}, and the same command does the rest.")
+        sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
     text = f"{out}: {done.count:,} denoised"
     if done.resized:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
+    for loss in done.lost:
+        noun = "file" if loss.count == 1 else "files"
+        text += f"\nlost in {loss.count:,} {noun}, such as {loss.example}: {loss.what}"
     for name, reason in done.skipped[:5]:  # --json has all of them
         text += "\n" + printable(f"skipped {name}: {reason}")
     content = {
         "out": str(out),
         "denoised": done.count,
         "resized": done.resized,
+        "lost": [asdict(loss) for loss in done.lost],
         "skipped": [list(pair) for pair in done.skipped],
     }
     print_result(content, text, as_json)
@@ -325,8 +340,7 @@ def predict(
     if rows is None or out is not None:
         read = [model.read(source, limit=limit, track=track) for source in sources]
         for source, samples in zip(sources, read, strict=True):
-            if samples.skipped:
-                say_reading(samples)
+            say_if_open(samples)
             say_fitting(source, samples)
         answers = write_predictions(model, read, out)
         rows = rows or answers
@@ -347,11 +361,12 @@ def _predict_masks(
     model: "Model", sources: list[str], folder: Path, limit: int | None
 ) -> list[dict[str, Any]]:
     """Write the masks of sources into a folder; return what `isthmus predict` prints."""
+    from isthmus.data.report import describe_left_out, leave_out_broken
     from isthmus.segmenting import predict_masks
 
     done = predict_masks(model, sources, folder, limit=limit, track=track)
-    for name, reason in done.skipped:
-        say(f"{name} was left out: {reason}.")
+    for one in (*done.left_out, *leave_out_broken(done.skipped)):
+        say(f"left out: {describe_left_out(one)}")
     return done.rows
 
 

@@ -57,3 +57,13 @@ def say_fitting(source: str, samples: "Samples") -> None:
 
     if text := describe_fitting(samples):
         say(f"{source}: {text}")
+
+
+def say_if_open(samples: "Samples") -> None:
+    """Say what was read of samples to use a model on, if something was left out or guessed.
+
+    What makes training difficult, such as few classes, does not matter here.
+    """
+    report = samples.report
+    if report is not None and (report.left_out or report.guesses):
+        say_reading(samples)

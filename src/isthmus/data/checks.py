@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,6 +147,23 @@ def check_imbalance(known: Known) -> Iterator[Note]:
     )
 
 
+def check_unseen(known: Known) -> Iterator[Note]:
+    """Find classes that the source's own training split does not have."""
+    labels, splits = known.items.labels, known.splits
+    if labels is None or splits is None or not (splits == 0).any():
+        return
+    counts = np.bincount(labels[(splits == 0) & (labels >= 0)], minlength=len(known.class_counts))
+    unseen = np.flatnonzero((counts == 0) & (known.class_counts > 0))
+    if len(unseen):
+        name = known.items.class_names[int(unseen[0])]
+        yield _warn(
+            "unseen-class",
+            f"{_count(len(unseen), 'class has', 'classes have')} no sample in the training split, "
+            f"such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
+            "--parts none draws other splits",
+        )
+
+
 def check_shared(known: Known) -> Iterator[Note]:
     """Find the same sample in two splits, which makes the test easier than it is."""
     if known.splits is None:
@@ -258,6 +276,7 @@ CHECKS: tuple[Check, ...] = (
     check_range,
     check_shared,
     check_one_class,
+    check_unseen,
     check_imbalance,
     check_duplicates,
     check_constant,
@@ -318,5 +337,5 @@ def _be(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _plural(names: Sequence[str], one: str, many: str) -> str:
+def _plural(names: Sequence[Any] | NDArray[Any], one: str, many: str) -> str:
     return one if len(names) == 1 else many

@@ -20,7 +20,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note, Reading
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
-from isthmus.data.survey import Read, Survey, report_of
+from isthmus.data.survey import Read, Survey, report_of, survey_picture
 from isthmus.errors import SizesDifferError
 
 
@@ -90,6 +90,9 @@ def check_with(
         )
     except SizesDifferError:
         return reports[0]
+    if samples.report is None and samples.origin.source:  # a single picture
+        picture = samples.origin.preprocessing.decode_and_measure(samples.origin.source)
+        return survey_picture(samples, picture[1])
     return report_of(samples)
 
 

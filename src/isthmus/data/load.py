@@ -6,6 +6,7 @@ about. Decoding one takes a millisecond or two, less than a cache entry costs, a
 ever delete that entry.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,20 +26,19 @@ from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pages import expand_pages
 from isthmus.data.pixels import format_stretch
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.readers.arrays import as_samples
+from isthmus.data.readers.csv_tables import read_csv
+from isthmus.data.readers.csv_text import TABLE_SUFFIXES
 from isthmus.data.readers.folders import Listing, list_files, special_kind
+from isthmus.data.readers.idx import read_idx, read_idx_folder
+from isthmus.data.readers.idx_files import is_idx, is_idx_folder
 from isthmus.data.readers.images import read_archive, read_folder, read_picture
 from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, why_unread
-from isthmus.data.readers.tables import (
-    as_samples,
-    is_idx,
-    read_csv,
-    read_idx,
-    read_idx_folder,
-    read_numpy,
-)
+from isthmus.data.readers.numpy_sets import read_numpy
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
+from isthmus.data.survey import survey_picture
 from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
@@ -242,11 +242,11 @@ def reader_for(path: Path, listing: Listing | None = None) -> Reader:
     """
     if path.is_dir():
         listing = listing or list_files(path)
-        if any(is_idx(Path(name)) for name in listing.names if "/" not in name):
+        if is_idx_folder(path, listing.names):
             return read_idx_folder
         return partial(read_folder, listing=listing)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
-        ((".csv", ".csv.gz"), read_csv),
+        (TABLE_SUFFIXES, read_csv),
         ((".npy", ".npz"), read_numpy),
         (ARCHIVE_SUFFIXES, read_archive),
         (PICTURE_SUFFIXES, read_picture),
@@ -283,9 +283,14 @@ def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
             f"there is no data set and no file or folder called {str(source)!r}{near}; "
             f"the data sets are {', '.join(DATASETS)}."
         )
-    if kind := special_kind(location.stat().st_mode):
-        raise SourceError(f"{location} is {kind}, not a file or folder; give one with the samples.")
+    _reject_special(location)
     return None, str(location), location
+
+
+def _reject_special(path: Path) -> None:
+    """Reject pipes and devices: to open one may wait for ever, and some never end."""
+    if kind := special_kind(path.stat().st_mode):
+        raise SourceError(f"{path} is a {kind}, not a file or folder; give one with the samples.")
 
 
 def _choose_reader(
@@ -346,17 +351,20 @@ def _tell_reader(origin: Origin) -> Reading | None:
 
 def _load_picture(path: Path, origin: Origin) -> Samples:
     try:
-        pixels = origin.preprocessing.decode_and_fit(str(path))
+        pixels, facts = origin.preprocessing.decode_and_measure(str(path))
     except SourceError as error:
         raise SourceError(
             f"{path} cannot be decoded ({first_sentence(error)}); give another picture."
         ) from error
-    return Samples(pixels[None], Items([path.name]), origin=origin)
+    samples = Samples(pixels[None], Items([path.name]), origin=origin)
+    # Of a plain picture there is nothing to say, and it would take longer than to decode it.
+    is_plain = facts.pages == 1 and math.isnan(facts.low)
+    return samples if is_plain else replace(samples, report=survey_picture(samples, facts))
 
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
     preprocessing, limit = origin.preprocessing, origin.limit
-    values = as_samples(values, "x", "the array")
+    values, _ = as_samples(values, "x", "the array", _tell_reader(origin))
     values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])

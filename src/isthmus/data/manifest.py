@@ -103,8 +103,11 @@ def encode_labels(
     if labels is None:
         return (), None
     if labels.dtype.kind == "f":
-        if not (labels == np.floor(labels)).all():
-            raise SourceError(f"{path} has labels that are not whole numbers; give classes.")
+        if not (np.isfinite(labels) & (labels == np.floor(labels))).all():
+            raise SourceError(
+                f"{path} has labels that are not whole numbers; give classes, or --label-column "
+                "none."
+            )
         labels = labels.astype(np.int64)
     # Sorted before they become names: as text, 10 would come before 2.
     classes, indices = np.unique(labels, return_inverse=True)

@@ -60,7 +60,7 @@ def as_pixels(values: NDArray[Any], name: str, stretch: Stretch | None = None) -
     raise SourceError(
         f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are not pixels; "
         "give whole numbers from 0 to 255 or fractions from 0 to 1, or say which values are black "
-        f"and white by --stretch, such as {_propose_stretch(low, high)}."
+        f"and white by --stretch, such as {propose_stretch(low, high)}."
     )
 
 
@@ -83,7 +83,7 @@ def integers_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
         return values.astype(np.uint8) if high <= 255 else scale_to_bytes(values, 65535)
     raise SourceError(
         f"it holds integers from {low:.0f} to {high:.0f}; say which of them are black and white by "
-        f"--stretch, such as {_propose_stretch(low, high)}"
+        f"--stretch, such as {propose_stretch(low, high)}"
     )
 
 
@@ -173,8 +173,16 @@ def _resize_channels(
     return np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.BILINEAR, box))
 
 
-def _propose_stretch(low: float, high: float) -> str:
-    """Return a range that a person may have meant."""
+def propose_stretch(low: float, high: float) -> str:
+    """Return a range that a person may have meant.
+
+    Examples
+    --------
+    >>> propose_stretch(0, 3970), propose_stretch(-0.98, 1), propose_stretch(-1024, 3071)
+    ('0:4095', '-1:1', '-1024:3071')
+    """
+    if -1 <= low < 0 < high <= 1:
+        return "-1:1"  # as much of PyTorch wants pictures
     if low >= 0 and high == int(high) < 2**16:
         high = float(2 ** max(1, int(high).bit_length()) - 1)  # 12 bits: 4095
         low = 0.0

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from isthmus.data.readers.parts import parse_parts
 from isthmus.errors import require_known
 
 MAX_EXAMPLES = 3  # names of files in a message
 
 CHANNEL_PLACES = ("first", "last")
 PAGES = ("first", "all")
+CLASSES_FROM = ("folder", "parent", "name", "none")
 OPTION = {"panel": "Reading", "omit_empty": True}  # see `isthmus.cli.options` and `files.to_json`
 
 
@@ -29,7 +31,7 @@ class Reading:
         Column of a CSV that holds the classes: its name, its number from 1, first, last or none.
     classes_from : str, optional
         What names the class of an image: folder (the first one below the split), parent (the
-        folder that it lies in), name (the letters that its name begins with) or none.
+        folder that it lies in), name (what its name begins with before a number) or none.
     parts : str, optional
         Folders that are splits, such as train=training_set,test=test1, or none.
     layout : str, optional
@@ -59,6 +61,10 @@ class Reading:
     stretch: str | None = field(default=None, metadata=OPTION)
 
     def __post_init__(self) -> None:
+        if self.classes_from is not None:
+            require_known("source of classes", self.classes_from, CLASSES_FROM)
+        if self.parts is not None:
+            parse_parts(self.parts)
         if self.pages is not None:
             require_known("choice of pages", self.pages, PAGES)
 
@@ -84,6 +90,17 @@ class Note:
     code: str
     text: str
     way_out: str = ""
+
+
+def note_unused(reading: Reading, options: Iterable[str], source: str) -> list[Note]:
+    """Return warnings of options that were given but decide nothing about a source."""
+    flags = [
+        f"--{name.replace('_', '-')}" for name in options if getattr(reading, name) is not None
+    ]
+    return [
+        Note("warning", "unused-option", f"{flag} has no effect on {source}", f"leave {flag} out")
+        for flag in flags
+    ]
 
 
 @dataclass(frozen=True)

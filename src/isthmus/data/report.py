@@ -1,17 +1,19 @@
 """`ReadingReport`: what was read from a source, and how, for people and for programs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from isthmus.data.reading import MAX_EXAMPLES, LeftOut, Note, ValueFacts
 from isthmus.display import Displayed
 from isthmus.errors import IsthmusError, first_sentence
 from isthmus.files import to_json
+from isthmus.text import printable
 
 MAX_COUNTS = 40  # sizes or folders that a report keeps, the most common ones
 MAX_SHOWN = 12  # of them in a line
 MAX_SIZES = 4  # in a line
+MAX_REASONS = 6  # why something was left out
 MAX_LINES = 5  # of a summary
 OTHERS = "other"  # all that are not among the most common
 BROKEN = "broken"  # how the reason begins why a file that cannot be decoded is left out
@@ -108,27 +110,17 @@ class ReadingReport(Displayed):
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ReadingReport":
-        """Rebuild a report from what `to_json` returned.
+        """Rebuild a report from what `to_json` returned, also that of another version.
 
         Raises
         ------
         IsthmusError
             If it is not the content of a report.
         """
+        known = {one.name: content[one.name] for one in fields(cls) if one.name in content}
         try:
-            values = content["values"]
-            rebuilt = {
-                "left_out": tuple(
-                    LeftOut(one["reason"], one["count"], tuple(one["examples"]))
-                    for one in content["left_out"]
-                ),
-                "notes": tuple(Note(**one) for one in content["notes"]),
-                "masks": tuple(content["masks"]),
-                "size_range": tuple(content["size_range"]),
-                "mask_classes": tuple(content["mask_classes"]),
-                "values": values and ValueFacts(**{**values, "shape": tuple(values["shape"])}),
-            }
-            return cls(**{**content, **rebuilt})
+            known |= {name: build(known[name]) for name, build in BUILD.items() if name in known}
+            return cls(**known)
         except (LookupError, TypeError) as error:
             raise IsthmusError(
                 f"this is not the content of a reading report: {first_sentence(error)}."
@@ -138,7 +130,7 @@ class ReadingReport(Displayed):
         """Return what was found, left out and understood: (title, text), without the notes."""
         rows = [
             ("found", self._found()),
-            ("left out", "; ".join(map(describe_left_out, self.left_out))),
+            *self._left_out(),
             ("read as", self.layout),
             ("folders", format_counts(self.folders) if self._shows_folders() else ""),
             ("classes", format_classes(self.classes)),
@@ -159,7 +151,9 @@ class ReadingReport(Displayed):
             if note.way_out:
                 rows.append(("", note.way_out))
         width = max((len(title) for title, _ in rows), default=0)
-        return [self.description, *(f"  {title:{width}}  {text}" for title, text in rows)]
+        lines = [f"  {title:{width}}  {text}" for title, text in rows]
+        # Names of files may break lines.
+        return [printable(line) for line in (self.description, *lines)]
 
     def summary(self) -> list[str]:
         """Return at most five lines, the first one of which describes the samples."""
@@ -174,7 +168,7 @@ class ReadingReport(Displayed):
         if hidden or len(others) > 3:
             more = f"{hidden} more" if hidden else "more was left out"
             lines[len(lines) :] = [f"{more}; isthmus data check {self.source} shows all"]
-        return lines[:MAX_LINES]
+        return [printable(line) for line in lines[:MAX_LINES]]
 
     def _by_importance(self) -> list[Note]:
         """Return the notes with a guess and a warning first, then the others in turn."""
@@ -191,6 +185,12 @@ class ReadingReport(Displayed):
         if self.limit and self.limit <= self.count:
             texts.append(f"at most {self.limit:,}, spread evenly")
         return ", ".join(texts)
+
+    def _left_out(self) -> list[tuple[str, str]]:
+        texts = [describe_left_out(one) for one in self.left_out[:MAX_REASONS]]
+        if len(self.left_out) > MAX_REASONS:
+            texts.append(f"… {len(self.left_out) - MAX_REASONS:,} more reasons")
+        return [("" if number else "left out", text) for number, text in enumerate(texts)]
 
     def _shows_folders(self) -> bool:
         """Return whether the folders say more than the classes and the splits do."""
@@ -315,6 +315,22 @@ def describe_broken(left_out: Sequence[LeftOut]) -> str:
 def is_broken(one: LeftOut) -> bool:
     """Return whether these files were left out because they could not be decoded."""
     return one.reason.startswith(BROKEN)
+
+
+def _build_values(content: Mapping[str, Any] | None) -> ValueFacts | None:
+    return None if content is None else ValueFacts(**{**content, "shape": tuple(content["shape"])})
+
+
+BUILD: dict[str, Callable[[Any], Any]] = {  # what JSON knows no other way
+    "left_out": lambda ones: tuple(
+        LeftOut(**{**one, "examples": tuple(one["examples"])}) for one in ones
+    ),
+    "notes": lambda ones: tuple(Note(**one) for one in ones),
+    "masks": tuple,
+    "mask_classes": tuple,
+    "size_range": tuple,
+    "values": _build_values,
+}
 
 
 def _ranges(values: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -73,7 +73,7 @@ class Samples(HasItems, Displayed):
         nowhere. Samples with masks have no labels.
     report : ReadingReport, optional
         What was read from the whole source, also of samples that were taken from it. None for
-        arrays and for pictures that were given one by one; `isthmus.check_data` makes one.
+        arrays and plain single pictures, of which `isthmus.check_data` makes one.
 
     Raises
     ------

@@ -167,7 +167,7 @@ def fit_values(
     """Bring (H, W, C) numbers of more than eight bits to (H, W, 1) or (H, W, 3) pixels."""
     alpha = None
     if preprocessing.bands is not None:
-        values = _choose_bands(values, preprocessing.bands)
+        values = choose_bands(values, preprocessing.bands)
     elif values.shape[-1] == 4:
         values, alpha = values[..., :3], scale_to_bytes(values[..., 3:], scale.white or 65535)
     if preprocessing.stretch is not None:
@@ -195,7 +195,7 @@ def apply_choices(
 ) -> tuple[NDArray[np.uint8], Stretch | None]:
     """Choose bands of and stretch what has eight bits already; return the range it had before."""
     if preprocessing.bands is not None:
-        pixels = _choose_bands(pixels, preprocessing.bands)
+        pixels = choose_bands(pixels, preprocessing.bands)
     if preprocessing.stretch is None:
         return pixels, None
     return stretch_values(pixels, preprocessing.stretch), value_range(pixels, "it")
@@ -211,7 +211,14 @@ def to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def _choose_bands(values: NDArray[Any], bands: tuple[int, ...]) -> NDArray[Any]:
+def choose_bands(values: NDArray[Any], bands: tuple[int, ...]) -> NDArray[Any]:
+    """Return some bands of (..., C), counted from 0.
+
+    Raises
+    ------
+    SourceError
+        If there are not so many; without a full stop, and "it" for the picture.
+    """
     count = values.shape[-1]
     if max(bands) >= count:
         noun = "band" if count == 1 else "bands"

@@ -87,7 +87,7 @@ class Survey:
             if block.mask_values is not None:
                 self.mask_values |= block.mask_values
             if len(block.facts) and len(block.facts) == len(block.pixels):
-                self._add_facts(block.facts)
+                self._add_facts(block.facts, block.pixels)
                 self._checksums.append(self._sum(block.pixels))
             elif len(block.pixels):
                 self.add(block.pixels)
@@ -163,15 +163,28 @@ class Survey:
             ),
         )
 
-    def _add_facts(self, facts: Sequence[PictureFacts]) -> None:
+    def _add_facts(self, facts: Sequence[PictureFacts], pixels: NDArray[np.uint8]) -> None:
         rows = [(one.height, one.width, one.low, one.high, one.pages) for one in facts]
-        self._columns.append(np.array(rows, np.float64))
+        columns = np.array(rows, np.float64)
+        if np.isnan(columns[:, 2:4]).any():  # of eight bits, whose values are the pixels
+            flat = pixels.reshape(len(pixels), -1)
+            limits = np.stack([flat.min(axis=1), flat.max(axis=1)], 1)
+            columns[:, 2:4] = np.where(np.isnan(columns[:, 2:4]), limits, columns[:, 2:4])
+        self._columns.append(columns)
         self.kinds.update([one.kind for one in facts])
         self.turned += sum(one.is_turned for one in facts)
 
     def _sum(self, values: NDArray[Any]) -> NDArray[np.uint64]:
         rows = np.ascontiguousarray(values).reshape(len(values), -1).view(np.uint8)
         return exact_checksums(rows) if self.is_exact else quick_checksums(rows)
+
+
+def survey_picture(samples: Samples, facts: PictureFacts) -> ReadingReport:
+    """Return the report on a single picture, of whose file these are the facts."""
+    survey = Survey()
+    for _ in survey.watch([Block(samples.values, facts=[facts])]):
+        pass
+    return survey.report(Read.of(samples), Manifest(samples.names))
 
 
 def survey_samples(samples: Samples) -> ReadingReport:

@@ -35,6 +35,8 @@ SCRIPT_FONTS = (
 # Fonts that have only boxes for letters; those of formulas come with Matplotlib.
 UNSUITED = (".", "LastResort", "Last Resort", "Noto Sans Tofu", "STIX", "cm")
 REGULAR_WEIGHTS = (400, "normal", "regular")
+# Spaces, controls, surrogates, and what has another meaning in each program.
+UNSHOWN = ("Zs", "Zl", "Zp", "Cc", "Cs", "Co")
 REPLACEMENT = "\N{WHITE SQUARE}"  # for what is no letter, and no font has
 
 
@@ -57,6 +59,11 @@ def explain_numbers() -> str | None:
         return None
     key = list_names([f"[{number}] {printable(letters)}" for letters, number in _numbers.items()])
     return f"No font of this machine has some letters, so pictures have numbers for them: {key}."
+
+
+def forget_numbers() -> None:
+    """Begin again with number 1, as each command does."""
+    _numbers.clear()
 
 
 def font_families() -> list[str]:
@@ -101,8 +108,7 @@ _LOOKS: dict[str, Callable[[str], str]] = {
 def _look(letter: str, known: frozenset[int]) -> str:
     if letter == "\n" or ord(letter) in known:
         return "known"
-    category = unicodedata.category(letter)
-    return "unshown" if category.startswith(("C", "Z")) and category != "Cf" else "unknown"
+    return "unshown" if unicodedata.category(letter) in UNSHOWN else "unknown"
 
 
 @cache

@@ -48,6 +48,7 @@ class Plan:
         self.left_out: dict[str, str] = {}  # reasons
         self.splits: dict[str, int] = {}
         self.classes: dict[str, str] = {}
+        self.parts: list[str] = []  # folders that are splits
         self.wrapper = ""  # what all folders lie in
         # What of a folder's path is not understood yet.
         self.rests: dict[str, Folder] = {
@@ -59,7 +60,9 @@ class Plan:
     def layout(self) -> str:
         """How the folders are laid out, for people."""
         kind = "folders of classes" if self.classes else "pictures without classes"
-        parts = "splits of " if self.splits else ""
+        if self.reading.classes_from == "name":
+            kind = "pictures whose names begin with their class"
+        parts = f"splits ({list_names(self.parts, most=6)}) of " if self.splits else ""
         return f"{parts}{kind}" + (f" in {self.wrapper}/" if self.wrapper else "")
 
     def class_folder(self, folder: str) -> str:
@@ -121,6 +124,7 @@ class Plan:
     # Splits
 
     def _take_given_parts(self, parts: dict[str, int]) -> None:
+        self.parts = sorted(parts)
         for name, split in parts.items():
             inside = [f for f in self.rests if f == name or f.startswith(f"{name}/")]
             if not inside:
@@ -142,6 +146,7 @@ class Plan:
         below = self._below()
         parts = find_parts([name for name in below if name])
         if has_training(parts):
+            self.parts = sorted(parts)
             self._leave_others_out(below, parts)
             for name, split in parts.items():
                 for folder in below[name]:
@@ -156,20 +161,20 @@ class Plan:
 
     def _leave_others_out(self, below: dict[str, list[str]], parts: dict[str, int]) -> None:
         """Leave out what lies next to splits: masks by their name, all else with a warning."""
-        for name in below.keys() - parts.keys():
-            if is_mask_folder(name, has_images=True):
+        for name in sorted(below.keys() - parts.keys()):
+            if self.reading.layout != "folders" and is_mask_folder(name, has_images=True):
                 self._leave_out_masks(name, below[name])
         others = {name: folders for name, folders in below.items()
                   if name not in parts and folders[0] in self.rests}  # fmt: skip
         if not others:
             return
         count, total = self._count(f for fs in others.values() for f in fs), self._count(self.rests)
-        listed = list_names([f"{name}/" if name else "the top" for name in sorted(others)])
+        listed = list_names([f"in {name}/" if name else "at the top" for name in sorted(others)])
         named = ",".join(f"{PART_LABELS[split]}={name}" for name, split in parts.items())
         if count > total / 2:
             raise SourceError(
                 f"{self.path} has the splits {list_names(sorted(parts))} but {count:,} of its "
-                f"{total:,} pictures are in {listed}; --parts {named} leaves these out, --parts "
+                f"{total:,} pictures are {listed}; --parts {named} leaves these out, --parts "
                 "none takes all folders for classes."
             )
         for name, folders in others.items():
@@ -177,8 +182,7 @@ class Plan:
             self._leave_out(folders, f"{where}, next to splits")
         self._note(
             "next-to-splits",
-            f"{count:,} pictures in {listed} are left out, as they are next to the splits "
-            f"{list_names(sorted(parts))}",
+            f"{_pictures(count)} {listed} left out, next to the splits {list_names(sorted(parts))}",
             "--parts none takes all folders for classes",
         )
 
@@ -191,8 +195,8 @@ class Plan:
         if len(below) > 1 or split_of(next(iter(below))) != 0:
             self._note(
                 "no-training-split",
-                f"{list_names([f'{name}/' for name in sorted(below)])} are called as splits but "
-                "none is to train on, so they are read as one",
+                f"{list_names([f'{name}/' for name in sorted(below)])} called as splits, without "
+                "one to train on, so read as one whole",
                 "--parts none takes them for classes",
                 "guess",
             )
@@ -204,6 +208,7 @@ class Plan:
         masks = {name for name in seconds if is_mask_folder(name, has_images=True)}
         if not has_training(parts) or seconds - parts.keys() - masks:
             return
+        self.parts = sorted(parts)
         for name in sorted(masks):
             inside = [folder for folder, rest in self.rests.items() if rest[1] == name]
             self._leave_out_masks(name, inside)
@@ -229,9 +234,11 @@ class Plan:
         self._leave_out(folders, f"in {name}/, whose name says that it holds masks")
         self._note(
             "masks-left-out",
-            f"{count:,} pictures in {name}/ are taken for masks that do not belong to all "
-            "pictures, and left out",
-            "--layout folders takes it for a class",
+            f"{_pictures(count)} in {name}/ left out, as the name says that they are masks, and "
+            "not every picture has one",
+            "--parts none --layout folders takes all folders for classes"
+            if self.parts
+            else "--layout folders takes it for a class",
             "guess",
         )
 
@@ -271,8 +278,8 @@ class Plan:
                 return
             self._note(
                 "no-classes-in-split",
-                f"{self.counts[folder]:,} pictures in {folder}/ are left out, as they are in no "
-                "folder of a class while those of other splits are",
+                f"{_pictures(self.counts[folder])} in {folder}/ left out, in no folder of a class, "
+                "unlike those of other splits",
                 "--classes-from none reads all, without classes",
             )
             self._leave_out([folder], f"in {folder}/, without classes")
@@ -280,21 +287,25 @@ class Plan:
     def _leave_out_strays(self, strays: Sequence[str], inside: Sequence[str]) -> bool:
         """Leave out pictures next to class folders, if they are few; return whether they are."""
         few, many = self._count(strays), self._count(inside)
-        where = list_names(sorted(f"{folder}/" if folder else "the top" for folder in strays))
+        where = list_names(sorted(f"in {folder}/" if folder else "at the top" for folder in strays))
         if few <= MAX_STRAY_SHARE * (few + many) or self.reading.classes_from:
             self._note(
                 "next-to-classes",
-                f"{few:,} pictures in no class folder, at {where}, are left out",
+                f"{_pictures(few)} left out, in no class folder but {where}",
                 "--classes-from none reads all, without classes",
             )
             self._leave_out(strays, "next to class folders")
             return True
         self._note(
             "no-classes",
-            f"no picture has a class, as {few:,} of {few + many:,} are in no folder: at {where}",
+            f"no picture has a class, as {few:,} of {few + many:,} are in no class folder, {where}",
             "--classes-from folder leaves them out",
         )
         return False
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 def name_class(name: str) -> str:

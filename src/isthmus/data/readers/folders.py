@@ -1,5 +1,6 @@
 """The files below a folder, and those that cannot be read, each with the reason."""
 
+import errno
 import os
 import stat
 from collections import defaultdict
@@ -12,15 +13,15 @@ from isthmus.errors import SourceError, first_sentence
 from isthmus.places import OWN, is_figure, is_own_folder
 
 IS_SPECIAL = (  # what has no content that ends: opening a pipe waits for a writer, for ever
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
+    (stat.S_ISFIFO, "named pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
 )
-DANGLING = "a link to nothing"
-LOOP = "a link to a folder above it, which is not followed"
-AGAIN = "a link to a folder that is read already"
-EMPTY = "an empty folder"
+DANGLING = "links to nothing"
+LOOP = "links to folders above them, which are not followed"
+AGAIN = "links to folders that are read already"
+EMPTY = "empty folders"
 CANNOT_READ = "cannot be read"
 ALL_CAN_READ = 0o444
 
@@ -67,6 +68,10 @@ def list_files(folder: Path) -> Listing:
 def special_kind(mode: int) -> str | None:
     """Return what a path is, by its mode, if it can be neither read as a file nor listed."""
     return next((kind for is_kind, kind in IS_SPECIAL if is_kind(mode)), None)
+
+
+def _may_read(path: str) -> bool:
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 class _Lister:
@@ -126,16 +131,16 @@ class _Lister:
             return
         kind = None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode)
         if kind is not None:
-            self.left_out[kind].append(name)
+            self.left_out[f"{kind}s"].append(name)
         # The mode is known already; to ask whether each of a million files may be read is not free.
-        elif status.st_mode & ALL_CAN_READ != ALL_CAN_READ and not os.access(entry.path, os.R_OK):
-            self._leave_out_unread(name, PermissionError(13, "Permission denied"))
+        elif status.st_mode & ALL_CAN_READ != ALL_CAN_READ and not _may_read(entry.path):
+            self._leave_out_unread(name, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
         elif is_figure(entry.path, status.st_size):
             self.left_out[OWN].append(name)
         else:
             self.files.append((name, status.st_size, status.st_mtime_ns))
 
     def _leave_out_unread(self, name: str, error: OSError) -> None:
-        is_dangling = isinstance(error, FileNotFoundError)
+        is_dangling = error.errno in (errno.ENOENT, errno.ELOOP)
         reason = DANGLING if is_dangling else f"{CANNOT_READ} ({first_sentence(error)})"
         self.left_out[reason].append(name)

@@ -16,10 +16,9 @@ from isthmus.data.readers.layouts import LAYOUTS
 from isthmus.data.readers.missing import warn_of_classes_without_pictures, warn_of_unread
 from isthmus.data.readers.pairs import warn_of_masks
 from isthmus.data.readers.trees import Tree, folder_tree, join_trees
-from isthmus.data.reading import Findings, LeftOut, Reading
+from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
 from isthmus.errors import SourceError, require_known
 
-CLASSES_FROM = ("folder", "parent", "name", "none")
 NO_LAYOUT = "folders"
 NO_NAME = "a name that begins with no letters before a number"
 
@@ -77,8 +76,6 @@ def read_archive(path: Path, limit: int | None = None, reading: Reading | None =
 
 
 def _read_tree(tree: Tree, limit: int | None, reading: Reading) -> Manifest:
-    if reading.classes_from is not None:
-        require_known("source of classes", reading.classes_from, CLASSES_FROM)
     if reading.layout is not None:
         require_known("layout", reading.layout, (*LAYOUTS, NO_LAYOUT))
     if not tree.pictures:
@@ -87,10 +84,14 @@ def _read_tree(tree: Tree, limit: int | None, reading: Reading) -> Manifest:
     is_layout = manifest is not None
     manifest = manifest or _read_class_folders(tree, limit, reading)
     left_out = tree.list_left_out(lists_are_used=is_layout)
-    findings = manifest.findings.add(tree.notes, left_out)
-    if not is_layout and reading.layout is None:
-        findings = findings.add(warn_of_masks(tree))
-    return replace(manifest, findings=findings.add(warn_of_unread(tree)))
+    unused = ("label_column", *(("classes_from", "parts") if is_layout else ()))
+    notes = [
+        *tree.notes,
+        *warn_of_unread(tree),
+        *(() if is_layout or reading.layout else warn_of_masks(tree)),
+        *note_unused(reading, unused, manifest.findings.layout),
+    ]
+    return replace(manifest, findings=manifest.findings.add(notes, left_out))
 
 
 def _describe_without_pictures(tree: Tree) -> str:
@@ -138,7 +139,8 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
     index = {name: i for i, name in enumerate(class_names)}
     notes = [*plan.notes, *warn_of_classes_without_pictures(tree, plan)]
     if not classes and reading.classes_from is None:
-        notes += guess_name_classes([names[i] for i in kept])
+        # Test pictures are often only numbered, where those to train on are called cat.0.jpg.
+        notes += guess_name_classes([names[i] for i in kept if not plan.splits.get(folders[i])])
     return Manifest(
         [names[i] for i in chosen],
         files=tree.contents([tree.pictures[i] for i in chosen]),

@@ -54,12 +54,18 @@ UNREAD_KINDS = {  # why files of these suffixes are not read; such as "a.mp4 is 
         "a medical image; export slices as PNG or .npy"
     ),
     (".czi", ".lif", ".lsm", ".nd2", ".svs", ".vsi"): "a microscope's format; export it as TIFF",
-    (".csv", ".csv.gz", ".npy", ".npz"): "a table or array; give it as the source to read it",
-    (".h5", ".hdf5", ".mat", ".parquet", ".pkl", ".tfrecord", ".tsv", ".xlsx"): (
+    (
+        ".csv",
+        ".csv.gz",
+        ".npy",
+        ".npz",
+        ".tsv",
+    ): "a table or array; give it as the source to read it",
+    (".h5", ".hdf5", ".mat", ".parquet", ".pkl", ".tfrecord", ".xlsx"): (
         "a table or array of another kind; convert it to .csv or .npz"
     ),
     (".7z", ".bz2", ".gz", ".rar", ".tar.lz", ".tar.zst", ".tzst", ".xz", ".z", ".zst"): (
-        "an archive of a kind that is not read; unpack it, or pack it as .zip or .tar"
+        "an archive of another kind; unpack it, or pack it as .zip or .tar"
     ),
     ARCHIVE_SUFFIXES: ARCHIVE,
 }

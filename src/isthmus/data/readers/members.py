@@ -12,8 +12,8 @@ from isthmus.errors import SourceError, first_sentence
 
 MAX_MEMBER_BYTES = 2**29  # a member is read into memory, and small archives may hold huge ones
 TOO_LARGE = f"larger than {MAX_MEMBER_BYTES // 2**20} MB, unpacked"
-REPEATED = "an earlier member of the same name; the last one counts"
-BROKEN_LINK = "a link to a folder, or to what is not in the archive"
+REPEATED = "earlier members of the same name; the last one counts"
+BROKEN_LINK = "links to folders, or to what is not in the archive"
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from isthmus.data.reading import Note
 from isthmus.errors import SourceError
 
 COMPRESSED_FILES = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
-SPECIAL = "a device, a pipe or another member that is no file"
+SPECIAL = "devices, pipes and other members that are no files"
 NO_END = Note(
     "warning",
     "no-end-of-archive",

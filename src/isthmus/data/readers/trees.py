@@ -118,18 +118,13 @@ def join_trees(path: Path, trees: Sequence[Tree], left_out: tuple[LeftOut, ...] 
     Each is unpacked into a folder of its own if they hold pictures of equal names, or if the
     archives themselves are called as splits are.
     """
-    stems = _stems(path, trees)
-    counts = Counter(name for tree in trees for name in tree.pictures)
-    repeated = [name for name, count in counts.items() if count > 1]
-    notes = [note for tree in trees for note in tree.notes]
-    prefixes = [""] * len(trees)
-    if repeated or names_are_parts(stems):
-        prefixes = [f"{stem}/" for stem in stems]
-        why = f"{repeated[0]} is in several" if repeated else "they are called as splits are"
-        text = f"each archive is taken for a folder, such as {stems[0]}, as {why}"
-        notes.append(Note("guess", "archives-as-folders", text, "unpack them as you want them"))
-    owners = {f"{prefix}{name}": (i, name) for i, prefix in enumerate(prefixes)
-              for name in trees[i].names}  # fmt: skip
+    prefixes, notes = _find_prefixes(path, trees)
+    notes = (*(note for tree in trees for note in tree.notes), *notes)
+    owners = {
+        f"{prefix}{name}": (i, name)
+        for i, (prefix, tree) in enumerate(zip(prefixes, trees, strict=True))
+        for name in tree.names
+    }
 
     def contents(names: Sequence[str]) -> Iterator[Content]:
         # One stream for each archive, so that each is opened and read once.
@@ -146,8 +141,25 @@ def join_trees(path: Path, trees: Sequence[Tree], left_out: tuple[LeftOut, ...] 
         return trees[number].read_list(own_name)
 
     left_out = (*left_out, *(one for tree in trees for one in tree.left_out))
-    joined = Tree(path, sorted(owners), contents, read_list, left_out=left_out, notes=tuple(notes))
+    joined = Tree(path, sorted(owners), contents, read_list, left_out=left_out, notes=notes)
     return replace(joined, top=find_top(joined.pictures))
+
+
+def _find_prefixes(path: Path, trees: Sequence[Tree]) -> tuple[list[str], tuple[Note, ...]]:
+    """Return what to put before the names in each archive, and notes that say so."""
+    if len(trees) == 1:
+        return [""], ()
+    stems = _stems(path, trees)
+    counts = Counter(name for tree in trees for name in tree.pictures)
+    repeated = next((name for name, count in counts.items() if count > 1), None)
+    if repeated is None and not names_are_parts(stems):
+        text = f"{len(trees):,} archives are read as if unpacked into one folder"
+        note = Note("guess", "archives-joined", text, "or give one of them")
+        return [""] * len(trees), (note,)
+    why = f"{repeated} is in several" if repeated else "they are called as splits"
+    text = f"each archive is read as a folder, such as {stems[0]}/, as {why}"
+    note = Note("guess", "archives-as-folders", text, "or unpack them all into one folder")
+    return [f"{stem}/" for stem in stems], (note,)
 
 
 def _stems(path: Path, trees: Sequence[Tree]) -> list[str]:

@@ -1,0 +1,6 @@
+"""`denoise_values`: noisy arrays in, clean arrays out; `denoise`: the same for files."""
+
+from isthmus.denoising.sources import Denoised, Loss, denoise
+from isthmus.denoising.values import denoise_values
+
+__all__ = ["Denoised", "Loss", "denoise", "denoise_values"]

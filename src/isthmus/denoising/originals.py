@@ -1,0 +1,180 @@
+"""What the file of a picture holds besides the pixels that a model gets."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from isthmus.data.exif import keep_orientation_only, picture_orientation, turn
+from isthmus.data.opening import open_picture, read_content
+from isthmus.data.pictures import Picture, decode_pages, decode_picture
+from isthmus.data.pixels import ALPHA_MODES
+from isthmus.data.preprocess import Preprocessing
+
+EXIF_FOLDERS = (0x8769, 0x8825)  # the parts of EXIF about the exposure and about the place
+# The tags of EXIF that describe what is seen. The others describe how pixels lie in the file, which
+# is not true of another file.
+EXIF_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0))
+TEXTS = ("comment", "xmp", "XML:com.adobe.xmp", "photoshop")  # of `Image.info`, in several formats
+COLOR_SPACES = ("CMYK", "LAB", "YCbCr")  # that become RGB
+
+
+class Page(NamedTuple):
+    """A page or frame: pixels (H, W, C) uint8, alpha (H, W) uint8, bits and channels, ms."""
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    kind: str
+    duration: int | None
+
+
+@dataclass
+class Original:
+    """The file of a picture.
+
+    Parameters
+    ----------
+    content : bytes
+    preprocessing : Preprocessing
+    first : Picture
+        Its first page.
+    profile : bytes, optional
+        The ICC profile of its colors.
+    exif : Exif, optional
+        What its EXIF says of the scene, without the orientation.
+    resolution : (float, float), optional
+        Dots an inch.
+    loop : int, optional
+        How often an animation is repeated; 0 for ever.
+    lost : set of str
+        What none of the formats keeps, and pages that are broken.
+    """
+
+    content: bytes
+    preprocessing: Preprocessing
+    first: Picture
+    profile: bytes | None = None
+    exif: Image.Exif | None = None
+    resolution: tuple[float, float] | None = None
+    loop: int | None = None
+    lost: set[str] = field(default_factory=set)
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether it has one channel."""
+        return bool(self.first.pixels.shape[2] == 1)
+
+    def pages(self) -> Iterator[Page | None]:
+        """Yield pages in their order; None for one that is broken.
+
+        Only one at a time is in memory: a stack of a microscope has thousands.
+        """
+        count = self.first.pages
+        others = decode_pages(self.content, self.preprocessing, range(1, count))
+        extras = _read_extras(self.content, count)
+        for picture in chain([self.first], others if count > 1 else ()):
+            alpha, duration = next(extras, (None, None))
+            if isinstance(picture, Picture):
+                yield Page(picture.pixels, alpha, picture.kind, duration)
+            else:
+                self.lost.add("pages that are broken")
+                yield None
+
+
+def read_original(file: bytes | str, preprocessing: Preprocessing) -> Original:
+    """Decode the first page of a file, and read what describes it.
+
+    Raises
+    ------
+    SourceError
+        With the reason, if the file is broken or no picture.
+    """
+    try:
+        content = read_content(file)
+    except OSError:
+        content = b""  # the next line says why
+    original = Original(content, preprocessing, decode_picture(content or file, preprocessing))
+    # What describes a picture never prevents that it is read, whatever a parser of it raises.
+    with suppress(Exception), open_picture(content) as picture:
+        _describe(original, picture)
+    return original
+
+
+def _describe(original: Original, picture: Image.Image) -> None:
+    """Take over what Pillow knows of a file."""
+    info = picture.info
+    original.profile = info.get("icc_profile") or None
+    original.loop = info.get("loop")
+    original.resolution = _read_resolution(info.get("dpi"))
+    if picture.mode in COLOR_SPACES:
+        original.lost.add(f"{picture.mode}, written as RGB")
+        original.profile = None  # it describes other channels
+    if picture.format == "MPO":
+        original.lost.add("further pictures in a JPEG")
+    has_text = any(info.get(name) for name in TEXTS) or getattr(picture, "text", None)
+    if has_text and picture.format != "JPEG2000":  # there it names the program
+        original.lost.add("comments and texts")
+    original.exif = _read_exif(picture, original.lost)
+
+
+def _read_resolution(dpi: Any) -> tuple[float, float] | None:
+    with suppress(TypeError, ValueError, ZeroDivisionError):
+        across, down = float(dpi[0]), float(dpi[1])
+        if 1 <= across <= 65535 and 1 <= down <= 65535:
+            return across, down
+    return None
+
+
+def _read_exif(picture: Image.Image, lost: set[str]) -> Image.Exif | None:
+    """Return the EXIF of a picture without its orientation: what is written is upright."""
+    try:
+        found = picture.getexif()
+        kept = Image.Exif()
+        for tag in EXIF_TAGS:
+            if tag in found:
+                kept[tag] = found[tag]
+        for tag in EXIF_FOLDERS:
+            if tag in found:
+                kept[tag] = dict(found.get_ifd(tag))
+        kept.tobytes()  # some values can be read and not written, such as fractions of 0
+    except Exception:
+        lost.add("EXIF that is damaged")
+        return None
+    return kept if len(kept) else None
+
+
+def _read_extras(
+    content: bytes, count: int
+) -> Iterator[tuple[NDArray[np.uint8] | None, int | None]]:
+    """Yield the alpha (H, W) and the duration of each page, as far as Pillow can read them."""
+    with suppress(Exception), open_picture(content) as picture:
+        for number in range(count):
+            if count > 1:
+                picture.seek(number)
+            alpha = _read_alpha(picture)
+            # Frames of an animation have alpha wherever its format can store it.
+            is_opaque = alpha is not None and count > 1 and alpha.min() == 255
+            yield None if is_opaque else alpha, _read_duration(picture)
+
+
+def _read_alpha(picture: Image.Image) -> NDArray[np.uint8] | None:
+    if picture.format == "TIFF":
+        keep_orientation_only(picture)  # others may prevent that Pillow loads it
+    picture.load()
+    if picture.mode not in ALPHA_MODES and "transparency" not in picture.info:
+        return None
+    alpha: NDArray[np.uint8] = np.asarray(picture.convert("RGBA"))[..., 3]
+    if picture.mode not in ALPHA_MODES and alpha.min() == 255:
+        return None  # a color that no pixel has
+    return turn(alpha, picture_orientation(picture))
+
+
+def _read_duration(picture: Image.Image) -> int | None:
+    with suppress(TypeError, ValueError):
+        return round(picture.info["duration"]) if "duration" in picture.info else None
+    return None

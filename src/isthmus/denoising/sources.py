@@ -1,0 +1,180 @@
+"""`denoise`: a source of pictures or of an array becomes a folder or a file of clean ones."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.items import Items
+from isthmus.data.load import locate_source
+from isthmus.data.manifest import Manifest
+from isthmus.data.readers.kinds import PICTURE_SUFFIXES
+from isthmus.data.reading import Reading
+from isthmus.data.samples import Origin, Samples
+from isthmus.denoising.formats import require_writable
+from isthmus.denoising.ledger import Entry, Ledger, is_begun
+from isthmus.denoising.pictures import PictureWork
+from isthmus.denoising.values import denoise_batch, is_resized
+from isthmus.errors import ModelError, OptionError, SourceError, first_sentence
+from isthmus.files import atomic_write
+from isthmus.inference.model import Model
+from isthmus.places import require_outside
+
+# No picture is left out for lying next to folders of classes or splits.
+EVERY_PICTURE = Reading(classes_from="none", parts="none")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What some of the written files do not keep of the originals.
+
+    Parameters
+    ----------
+    what : str
+        Such as "transparency: JPEG has none".
+    count : int
+        Files.
+    example : str
+        The name of the first one.
+    """
+
+    what: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """What `denoise` has written.
+
+    Parameters
+    ----------
+    count : int
+        Samples written.
+    resized : int
+        Those of another size than the model's, which lost detail by being resized twice.
+    skipped : tuple of (name, reason)
+        Pictures that could not be decoded.
+    lost : tuple of Loss
+        What files do not keep; most frequent first.
+    """
+
+    count: int
+    resized: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+    lost: tuple[Loss, ...] = ()
+
+
+def denoise(
+    model: Model, source: str | Path, out: str | Path, *, track: Track = untracked
+) -> Denoised:
+    """Send a source through a model and write the result in the sizes of the source.
+
+    Pictures become pictures of the same names, sizes and formats, upright. Transparency, all pages
+    or frames, color profile, EXIF and resolution are those of the original, and gray ones of more
+    than 8 bits keep the range of their numbers; what the model or the format cannot keep is told.
+    Arrays become one .npy file, images (N, H, W, C) uint8 or signals (N, L, C) float32. See
+    `denoise_values`.
+
+    A folder that was left by Ctrl-C, a crash or a full disk is completed by the same call: files
+    that are done stay, and those whose originals have changed are written again.
+
+    Parameters
+    ----------
+    model : Model
+        An autoencoder, usually one that was trained on noisy inputs.
+    source : path or str
+        As for `load`.
+    out : path
+        For pictures a new folder (for a single one also a file), or one that the same call has
+        begun; for arrays a .npy file. Nothing else is overwritten.
+    track : callable
+        Shows progress.
+
+    Raises
+    ------
+    OptionError
+        If `out` exists and is not an empty folder or one that the same call has begun, lies in
+        the source, or has an unsuitable name; or if a format cannot be written.
+    SourceError
+        If the source cannot be read, or more than a tenth of its pictures are broken. Files that
+        were already written are removed.
+    ModelError
+        If the samples do not fit the model.
+    IsthmusError
+        If a file cannot be written. The same call continues once it can.
+    """
+    out = Path(out)
+    name, location, read = locate_source(source)
+    require_outside(out, location)
+    _reject_existing(out)
+    manifest = read(location, None, EVERY_PICTURE)
+    if manifest.values is not None:
+        return _denoise_array(model, manifest, name, out, track)
+    is_single = location.is_file() and location.suffix.lower() in PICTURE_SUFFIXES
+    is_file = is_single and out.suffix.lower() in PICTURE_SUFFIXES and not out.exists()
+    return _denoise_pictures(model, manifest, name, out, is_file, track)
+
+
+def _denoise_array(
+    model: Model, manifest: Manifest, name: str, out: Path, track: Track
+) -> Denoised:
+    """Write an array to one .npy file, batch by batch: it may be larger than memory."""
+    if out.suffix.lower() != ".npy":
+        raise OptionError(f"{name} holds an array; give a file to write that ends in .npy.")
+    samples = Samples(np.asarray(manifest.values), Items(manifest.names), origin=Origin(name))
+    starts = range(0, len(samples), model.batch_size)
+    header = {
+        "descr": np.lib.format.dtype_to_descr(samples.values.dtype),
+        "fortran_order": False,
+        "shape": (len(samples), *samples.shape[:-1], model.shape[0]),
+    }
+    with atomic_write(out) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in track(starts, len(starts), "Denoising"):
+            batch = denoise_batch(model, samples.values[start : start + model.batch_size])
+            file.write(np.ascontiguousarray(batch).data)
+    resized = not samples.is_signal and is_resized(model, samples.values[0])
+    return Denoised(len(samples), len(samples) if resized else 0)
+
+
+def _denoise_pictures(
+    model: Model, manifest: Manifest, name: str, out: Path, is_file: bool, track: Track
+) -> Denoised:
+    """Write each picture to a file of the folder `out`, or to `out` itself."""
+    if model.shape[0] not in (1, 3) or len(model.shape) == 2:
+        shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
+        raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
+    require_writable([out.name] if is_file else manifest.names)
+    is_new = is_file or not is_begun(out)
+    ledger = Ledger(None if is_file else out, model.fingerprint, name)
+    work = PictureWork(model, out, is_file, ledger)
+    try:
+        broken = work.do(manifest, name, track)
+    except (ModelError, SourceError):
+        if is_new:  # else the time that an earlier command took would be lost, too
+            ledger.discard()
+        raise
+    ledger.keep_only(name for i, name in enumerate(manifest.names) if i not in broken)
+    ledger.close()
+    entries = [ledger.entries[name] for name in manifest.names if name in ledger.entries]
+    return _sum_up(entries, tuple((manifest.names[i], why) for i, why in broken.items()))
+
+
+def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoised:
+    counts = Counter(what for entry in entries for what in entry.lost)
+    examples = {what: entry.name for entry in reversed(entries) for what in entry.lost}
+    lost = tuple(Loss(what, count, examples[what]) for what, count in counts.most_common())
+    return Denoised(len(entries), sum(entry.resized for entry in entries), skipped, lost)
+
+
+def _reject_existing(out: Path) -> None:
+    """Reject an output that would overwrite something."""
+    try:
+        is_free = not out.exists() or (out.is_dir() and (is_begun(out) or not any(out.iterdir())))
+    except OSError as error:
+        raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
+    if not is_free:
+        raise OptionError(f"{out} exists already; choose another place, or an empty folder.")

@@ -1,0 +1,184 @@
+"""Clean pixels become a file as the original was, as far as the model and the format allow."""
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from isthmus.data.opening import prepare_heif
+from isthmus.data.pixels import recolor
+from isthmus.denoising.formats import (
+    SAVE_OPTIONS,
+    TIMED,
+    WITH_ALPHA,
+    WITH_EXIF,
+    WITH_FRACTIONS,
+    WITH_FRAMES,
+    WITH_INTEGERS,
+    WITH_PROFILE,
+    WITH_RESOLUTION,
+)
+from isthmus.denoising.originals import EXIF_FOLDERS, Original, Page
+from isthmus.errors import IsthmusError, first_sentence
+from isthmus.runtime import ignored_warnings
+
+MAX_PALETTE = 256  # colors of a GIF
+MAX_TINT = 16  # of 255: so far do channels differ in gray pictures after a lossy compression
+
+
+def encode_picture(
+    path: PurePath, original: Original, pages: Sequence[tuple[Page, NDArray[np.uint8]]]
+) -> tuple[bytes, set[str]]:
+    """Return the content of a file in the format of its suffix, and what it does not keep.
+
+    Parameters
+    ----------
+    path : path
+    original : Original
+    pages : sequence of (Page, (H, W, C) uint8)
+        The pages of the original and what the model made of them.
+
+    Raises
+    ------
+    IsthmusError
+        If Pillow cannot write them.
+    """
+    options = dict(SAVE_OPTIONS[path.suffix.lower()])
+    if options["format"] == "HEIF":
+        prepare_heif()
+    lost: set[str] = set()
+    if len(pages) > 1 and options["format"] not in WITH_FRAMES:
+        lost.add("pages or frames but the first")
+        pages = pages[:1]
+    images = [_to_image(page, clean, original, options["format"], lost) for page, clean in pages]
+    options |= _describe_frames(images, [page for page, _ in pages], original, options["format"])
+    described = _describe(images[0], original, options["format"], lost)
+    try:
+        content = _save(images[0], {**options, **described})
+    except Exception as error:  # encoders raise anything for descriptions that they do not like
+        try:
+            content = _save(images[0], options)
+        except Exception:
+            raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
+        lost.add("profile, EXIF and resolution, which cannot be written")
+    return content, lost | original.lost
+
+
+def _save(image: Image.Image, options: dict[str, Any]) -> bytes:
+    content = io.BytesIO()
+    with ignored_warnings:
+        image.save(content, **options)
+    return content.getvalue()
+
+
+def _to_image(
+    page: Page, clean: NDArray[np.uint8], original: Original, kind: str, lost: set[str]
+) -> Image.Image:
+    """Return one page as Pillow writes it in a format."""
+    if page.pixels.shape[2] == 1:
+        clean = recolor(clean, 1, "white")  # gray stays gray, whatever the model has made of it
+    elif clean.shape[2] == 1 and not _is_colorless(page.pixels):
+        lost.add("color: the model is gray")
+    if page.alpha is not None and kind not in WITH_ALPHA:
+        lost.add(f"transparency: {kind} has none")
+    elif page.alpha is not None:
+        # A GIF has no gray with transparency, but a palette that may be gray.
+        colored = recolor(clean, 3, "white") if kind == "GIF" else clean
+        _note_depth(page, lost)
+        return Image.fromarray(np.concatenate([colored, page.alpha[..., None]], axis=2))
+    values = _restore_depth(page, clean, original, kind)
+    if values is not None:
+        lost.add("precision beyond 8 bits; the numbers keep their range")
+        return Image.fromarray(values)
+    _note_depth(page, lost)
+    image = Image.fromarray(clean[..., 0] if clean.shape[2] == 1 else clean)
+    if kind == "GIF" and image.mode == "RGB" and image.getcolors(MAX_PALETTE) is None:
+        lost.add(f"colors: a GIF has {MAX_PALETTE}")
+    return image
+
+
+def _is_colorless(pixels: NDArray[np.uint8]) -> bool:
+    return bool((pixels.max(axis=2) - pixels.min(axis=2)).max() <= MAX_TINT)
+
+
+def _bits(kind: str) -> int:
+    found = re.match(r"(\d+)-bit", kind)
+    return int(found[1]) if found else 8
+
+
+def _note_depth(page: Page, lost: set[str]) -> None:
+    if _bits(page.kind) > 8:
+        lost.add("more than 8 bits")
+
+
+def _restore_depth(
+    page: Page, clean: NDArray[np.uint8], original: Original, kind: str
+) -> NDArray[Any] | None:
+    """Bring gray pixels back to the range of numbers that the file had; None if it had 8 bits."""
+    found = re.fullmatch(r"(\d+)-bit (float )?gray", page.kind)
+    if clean.shape[2] != 1 or found is None or _bits(page.kind) <= 8:
+        return None
+    is_fractional = found[2] is not None
+    if kind not in (WITH_FRACTIONS if is_fractional else WITH_INTEGERS):
+        return None
+    white = 1.0 if is_fractional else 2.0 ** _bits(page.kind) - 1
+    low, high = original.preprocessing.stretch or (0.0, white)
+    if kind != "TIFF" and original.preprocessing.stretch is None:
+        high = 65535.0  # the scale of these formats, whatever the file declares
+    values = low + clean[..., 0] / 255.0 * (high - low)
+    if is_fractional:
+        return values.astype(np.float32)
+    return np.round(values).clip(0, 65535).astype(np.uint16)
+
+
+def _describe_frames(
+    images: Sequence[Image.Image], pages: Sequence[Page], original: Original, kind: str
+) -> dict[str, Any]:
+    """Return the options of Pillow for further pages, their durations and repetitions."""
+    if len(images) == 1:
+        return {}
+    options: dict[str, Any] = {"save_all": True, "append_images": images[1:]}
+    if kind not in TIMED:
+        return options
+    durations = [page.duration for page in pages]
+    if all(duration is not None for duration in durations):
+        options["duration"] = durations
+    if original.loop is not None and kind != "AVIF":
+        options["loop"] = original.loop
+    if kind == "GIF" and any(page.alpha is not None for page in pages):
+        options["disposal"] = 2  # else what is transparent would show the frame before
+    return options
+
+
+def _describe(image: Image.Image, original: Original, kind: str, lost: set[str]) -> dict[str, Any]:
+    """Return the options of Pillow for what describes a picture, as far as the format has them."""
+    options: dict[str, Any] = {}
+    is_gray = image.mode not in ("RGB", "RGBA")
+    if original.profile and (kind not in WITH_PROFILE or is_gray != original.is_gray):
+        lost.add("the color profile")
+    elif original.profile:
+        options["icc_profile"] = original.profile
+    if original.exif is not None and kind in WITH_EXIF:
+        options["exif"] = _fit_exif(original.exif, kind, lost).tobytes()
+    elif original.exif is not None:
+        lost.add("EXIF")
+    if original.resolution and kind in WITH_RESOLUTION:
+        options["dpi"] = original.resolution
+    return options
+
+
+def _fit_exif(exif: Image.Exif, kind: str, lost: set[str]) -> Image.Exif:
+    """Return EXIF as a format can hold it: libtiff writes no folders within."""
+    if kind != "TIFF" or not any(tag in exif for tag in EXIF_FOLDERS):
+        return exif
+    lost.add("EXIF of exposure and place, which a compressed TIFF cannot hold")
+    kept = Image.Exif()
+    for tag in exif:
+        if tag not in EXIF_FOLDERS:
+            kept[tag] = exif[tag]
+    return kept
