@@ -144,6 +144,33 @@ def test_encode_writes_codes_of_any_layer(plain: Path, tmp_path: Path) -> None:
     assert told["size"] == np.load(tmp_path / "f.npy").shape[1]
 
 
+@pytest.mark.parametrize("command", ["encode", "map", "reconstruct", "evaluate", "index"])
+def test_images_of_another_shape_are_said_to_be_resized(
+    command: str, plain: Path, tmp_path: Path
+) -> None:
+    run, out = Path(shutil.copytree(plain, tmp_path / "run")), tmp_path / "map.png"
+    source = tmp_path / "odd"
+    source.mkdir()
+    for number, shape in enumerate([(8, 8), (12, 20, 3), (12, 20, 3), (8, 8)] * 2):
+        pixels = np.random.default_rng(number).integers(0, 256, shape, np.uint8)
+        Image.fromarray(pixels).save(source / f"{number}.png")
+    method = ("--method", "code") if command == "map" else ()
+    where = () if command in ("evaluate", "index") else ("--out", out.with_suffix(".npy"))
+    where = ("--out", out) if command in ("map", "reconstruct") else where
+    said = " ".join(done(command, run, source, *method, *where).err.split())
+    resized, turned = "4 images of 12 × 20 were resized to 8 × 8", "turned from RGB into gray"
+    assert f"{resized}, and 4 images were {turned}, as the model takes them" in said
+    if command in ("encode", "map", "reconstruct"):
+        told = answer(command, run, source, *method, *where)
+        assert resized in told["fitting"]
+    assert "resized" not in done(command, run, "digits", *method, *where).err
+
+
+def test_a_query_of_another_shape_is_said_to_be_resized(indexed: Path, digit: Path) -> None:
+    said = " ".join(done("search", indexed, digit).err.split())
+    assert "1 image of 24 × 24 was resized to 8 × 8, and 1 image was turned from RGB" in said
+
+
 def test_an_unknown_layer_is_answered_by_the_names(plain: Path, tmp_path: Path) -> None:
     outcome = isthmus("encode", plain, "digits", "--layer", "no", "--out", tmp_path / "codes.npy")
     assert outcome.code == 2

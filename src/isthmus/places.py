@@ -91,6 +91,23 @@ def require_apart(path: str | Path, *sources: str | Path | None) -> None:
                 raise OptionError(f"{path} is what is read; choose another name.")
 
 
+def require_outside(path: str | Path, source: Path) -> None:
+    """Reject a path for an output that lies in the folder that it is made from.
+
+    Raises
+    ------
+    OptionError
+        Also if there can be no such path.
+    """
+    path = Path(path)
+    try:
+        if source.is_dir() and path.resolve().is_relative_to(source.resolve()):
+            raise OptionError(f"{path} lies in {source}, its source; choose another place.")
+        path.exists()
+    except OSError as error:
+        raise OptionError(f"{path} cannot be written: {first_sentence(error)}.") from error
+
+
 def is_own_file(path: Path) -> bool:
     """Return whether a file has the mark of its kind, by its ending; see `MARKS`."""
     try:

@@ -30,10 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content, Manifest
+<<<<<<< HEAD
 from isthmus.data.mixed_scales import reject_mixed_scales
 from isthmus.data.preprocess import MaskError, Preprocessing
+=======
+from isthmus.data.masks import Mask, MaskError, turn_like
+from isthmus.data.preprocess import Preprocessing
+>>>>>>> w-masks
 from isthmus.data.reading import PictureFacts
-from isthmus.data.samples import VOID
 from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.runtime import map_in_threads
 
@@ -54,11 +58,10 @@ class DecodeTask(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Pixels (H, W, C); a mask (H, W), for each value (256,) if the whole mask has it; facts."""
+    """Pixels (H, W, C); the mask, of the same height and width, with the values of all of it."""
 
     pixels: NDArray[np.uint8]
-    mask: NDArray[np.uint8] | None = None
-    mask_values: NDArray[np.bool_] | None = None
+    mask: Mask | None = None
     facts: PictureFacts | None = None
 
 
@@ -72,21 +75,32 @@ class Block:
         The pictures that could be decoded.
     broken : dict
         The reasons why the others could not, by position in the block.
-    masks : (n, H, W) uint8, optional
-    mask_values : (256,) bool, optional
-        Whether a value occurs in the masks, before they are cropped.
+    masks : sequence of n Mask
+        With the values that they had before they were cropped; empty if there are none.
     facts : sequence of n PictureFacts
         Of the pictures that could be decoded.
     """
 
     pixels: NDArray[np.uint8]
     broken: dict[int, str] = field(default_factory=dict)
-    masks: NDArray[np.uint8] | None = None
-    mask_values: NDArray[np.bool_] | None = None
+    masks: Sequence[Mask] = ()
     facts: Sequence[PictureFacts] = ()
 
     def __len__(self) -> int:
         return len(self.pixels) + len(self.broken)
+
+    @property
+    def good(self) -> list[int]:
+        """The positions in the block of the pictures that could be decoded."""
+        return [i for i in range(len(self)) if i not in self.broken]
+
+    @property
+    def mask_values(self) -> NDArray[np.bool_] | None:
+        """Whether a number from 0 to 255 occurs in the files of the masks; None without masks."""
+        if not self.masks:
+            return None
+        numbers = {value.number for mask in self.masks for value in mask.values}
+        return np.isin(np.arange(256), list(numbers))
 
 
 @dataclass(frozen=True)
@@ -98,13 +112,10 @@ class Decoder:
     preprocessing : Preprocessing
     legend : 256 bytes, optional
         See `Manifest`.
-    num_classes : int
-        Number of pixel classes; 0 if only the masks tell.
     """
 
     preprocessing: Preprocessing
     legend: bytes | None = None
-    num_classes: int = 0
 
     def decode(self, tasks: Sequence[DecodeTask]) -> list[Block]:
         """Decode pictures, in their order; a new block starts where the shape changes.
@@ -112,7 +123,7 @@ class Decoder:
         Raises
         ------
         SourceError
-            If a mask does not fit its picture or the classes.
+            If a mask does not fit its picture, or cannot be one.
         """
         runs: list[list[Decoded | str]] = []
         shape: tuple[int, ...] = ()
@@ -151,7 +162,7 @@ class Decoder:
         if task.mask is None:
             return Decoded(pixels, facts=facts)
         try:
-            mask = self.preprocessing.decode_mask(_require_content(task.mask))
+            mask = self._decode_mask(_require_content(task.mask))
         except MaskError as error:
             # Not skipped as a broken file is: one mask of the wrong kind is seldom alone.
             raise SourceError(f"the mask {task.mask_name} {error}.") from error
@@ -159,31 +170,25 @@ class Decoder:
             return f"its mask {task.mask_name}: {first_sentence(error)}"
         return self._add_mask(pixels, mask, facts, task)
 
+    def _decode_mask(self, file: bytes | str) -> Mask:
+        mask = self.preprocessing.decode_mask(file)
+        return mask if self.legend is None else mask.translate(self.legend)
+
     def _add_mask(
-        self,
-        pixels: NDArray[np.uint8],
-        mask: NDArray[np.uint8],
-        facts: PictureFacts,
-        task: DecodeTask,
+        self, pixels: NDArray[np.uint8], mask: Mask, facts: PictureFacts, task: DecodeTask
     ) -> Decoded:
         sides = (facts.height, facts.width)
-        if mask.shape != sides:
+        if facts.is_turned and mask.pixels.shape != sides:
+            mask = turn_like(mask, _require_content(task.picture))
+        if mask.pixels.shape != sides:
             raise SourceError(
-                f"the mask {task.mask_name} is {format_size(mask.shape)} but its picture "
+                f"the mask {task.mask_name} is {format_size(mask.pixels.shape)} but its picture "
                 f"{task.name} is {format_size(sides)}; give both the same size."
             )
-        if self.legend is not None:
-            mask = np.frombuffer(self.legend, np.uint8)[mask]
-        # Of the whole mask: how many classes there are must not depend on the crop.
-        values = np.bincount(mask.ravel(), minlength=256) > 0
-        if self.num_classes and values[self.num_classes : VOID].any():
-            value = self.num_classes + int(values[self.num_classes :].argmax())
-            raise SourceError(
-                f"the mask {task.mask_name} holds the value {value}, but there are only "
-                f"{self.num_classes} classes, 0 to {self.num_classes - 1}; repair it, or set what "
-                f"belongs to no class to {VOID}."
-            )
-        return Decoded(pixels, self.preprocessing.fit_mask(mask), values, facts)
+        # Its values stay those of the whole: how many classes there are must not depend on the
+        # crop.
+        fitted = mask._replace(pixels=self.preprocessing.fit_mask(mask.pixels))
+        return Decoded(pixels, fitted, facts)
 
 
 def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator[Block, None, None]:
@@ -196,7 +201,7 @@ def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator
     Raises
     ------
     SourceError
-        If a mask does not fit its picture or the classes.
+        If a mask does not fit its picture, or cannot be one.
     """
     blocks = _decode_blocks(manifest, preprocessing)
     return reject_mixed_scales(blocks, manifest.names) if preprocessing.stretch is None else blocks
@@ -205,7 +210,7 @@ def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator
 def _decode_blocks(
     manifest: Manifest, preprocessing: Preprocessing
 ) -> Generator[Block, None, None]:
-    decoder = Decoder(preprocessing, manifest.legend, len(manifest.class_names))
+    decoder = Decoder(preprocessing, manifest.legend)
     tasks = _tasks(manifest)
     picture_bytes = 0
     for task in tasks:  # one by one, until one tells how large a decoded picture is
@@ -303,14 +308,11 @@ def _build_block(run: Sequence[Decoded | str]) -> Block:
     broken = {i: decoded for i, decoded in enumerate(run) if isinstance(decoded, str)}
     if not good:
         return Block(np.empty((0, 0, 0, 0), np.uint8), broken)
-    masks = [decoded.mask for decoded in good if decoded.mask is not None]
-    values = [decoded.mask_values for decoded in good if decoded.mask_values is not None]
     pixels = np.stack([decoded.pixels for decoded in good])
     return Block(
         pixels,
         broken,
-        np.stack(masks) if masks else None,
-        np.any(values, axis=0) if values else None,
+        [decoded.mask for decoded in good if decoded.mask is not None],
         _complete([decoded.facts for decoded in good if decoded.facts is not None], pixels),
     )
 

@@ -200,11 +200,11 @@ class ReadingReport(Displayed):
         return len(names) > 1 and not are_splits and not names <= set(self.classes)
 
     def _masks(self) -> str:
-        if not self.masks:
+        if not self.mask_classes:
             return ""
-        text = f"values {format_ranges(self.masks)}"
-        if all(name.isdigit() for name in self.mask_classes):  # no more than the values say
-            return text
+        text = f"values {format_ranges(self.masks)}" if self.masks else "colors"
+        if self.masks and all(name.isdigit() for name in self.mask_classes):
+            return text  # the names would say no more
         more = ", …" if len(self.mask_classes) > MAX_SHOWN else ""
         return f"{text}; classes {', '.join(self.mask_classes[:MAX_SHOWN])}{more}"
 

@@ -16,6 +16,7 @@ from isthmus.data.readers.layouts import LAYOUTS
 from isthmus.data.readers.missing import warn_of_classes_without_pictures, warn_of_unread
 from isthmus.data.readers.name_classes import guess_name_classes, name_class
 from isthmus.data.readers.plans import Plan
+from isthmus.data.readers.pairs import warn_of_masks
 from isthmus.data.readers.trees import Tree, folder_tree, join_trees
 from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
 from isthmus.errors import SourceError, require_known
@@ -89,6 +90,7 @@ def _read_tree(tree: Tree, limit: int | None, reading: Reading) -> Manifest:
     notes = [
         *tree.notes,
         *warn_of_unread(tree),
+        *(() if is_layout or reading.layout else warn_of_masks(tree)),
         *note_unused(reading, unused, manifest.findings.layout),
     ]
     return replace(manifest, findings=manifest.findings.add(notes, left_out))
