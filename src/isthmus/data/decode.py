@@ -30,13 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content, Manifest
-<<<<<<< HEAD
-from isthmus.data.mixed_scales import reject_mixed_scales
-from isthmus.data.preprocess import MaskError, Preprocessing
-=======
 from isthmus.data.masks import Mask, MaskError, turn_like
+from isthmus.data.mixed_scales import reject_mixed_scales
 from isthmus.data.preprocess import Preprocessing
->>>>>>> w-masks
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.runtime import map_in_threads

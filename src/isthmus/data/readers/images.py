@@ -15,8 +15,8 @@ from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, COMMON_SUFFIXES
 from isthmus.data.readers.layouts import LAYOUTS
 from isthmus.data.readers.missing import warn_of_classes_without_pictures, warn_of_unread
 from isthmus.data.readers.name_classes import guess_name_classes, name_class
-from isthmus.data.readers.plans import Plan
 from isthmus.data.readers.pairs import warn_of_masks
+from isthmus.data.readers.plans import Plan
 from isthmus.data.readers.trees import Tree, folder_tree, join_trees
 from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
 from isthmus.errors import SourceError, require_known

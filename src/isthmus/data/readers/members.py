@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
-from zipfile import BadZipFile
 
 from isthmus.data.readers.kinds import is_ignored
 from isthmus.data.reading import LeftOut
