@@ -273,3 +273,10 @@ def test_the_content_tells_the_kind_of_an_archive(suffix: str, tmp_path: Path) -
         path = tmp_path / f"{write.__name__}{suffix}"
         write_zip(path, pictures(NAMES)) if write is write_zip else write_tar(path, NAMES)
         assert counts(load(path)) == {"a": 5, "b": 5}
+
+
+def test_files_outside_of_the_pictures_folder_are_no_classes(tmp_path: Path) -> None:
+    members = pictures([f"data/{name}" for name in NAMES]) | {"papers/x/notes.txt": b"x"}
+    samples = load(write_zip(tmp_path / "a.zip", members))
+    assert samples.class_names == ("a", "b")
+    assert "class-without-pictures" not in notes(samples)

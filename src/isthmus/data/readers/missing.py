@@ -35,7 +35,8 @@ def warn_of_classes_without_pictures(tree: Tree, plan: Plan) -> list[Note]:
     parents = {folder.rpartition("/")[0] for folder in classes}
     known = {folder for one in plan.counts for folder in _with_folders_above(one)}
     files = defaultdict(list)
-    for name in tree.others if classes else ():
+    below = f"{tree.top}/" if tree.top else ""
+    for name in (name for name in tree.others if classes and name.startswith(below)):
         for folder in _with_folders_above(tree.display_name(name).rpartition("/")[0]):
             if folder not in known and folder.rpartition("/")[0] in parents:
                 files[folder].append(name)

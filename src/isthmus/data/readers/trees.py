@@ -98,7 +98,7 @@ class Tree:
 
     def display_name(self, name: str) -> str:
         """Return the name that samples and messages show: the path below `top`."""
-        return name[len(self.top) + 1 :] if self.top else name
+        return name.removeprefix(f"{self.top}/") if self.top else name
 
 
 def make_relative(name: str) -> PurePosixPath:
