@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from planting import counts, left_out, notes, plant, spread
 
 from isthmus import load
@@ -237,3 +238,19 @@ def test_a_stray_next_to_splits_below_classes_leaves_them_splits(tmp_path: Path)
 def test_names_that_begin_with_splits_are_no_classes(tmp_path: Path) -> None:
     plant(tmp_path, [f"{part}_{i}.png" for part in ("train", "test") for i in range(FEW)])
     assert {*notes(load(tmp_path))} & {"splits-in-names", "classes-in-names"} == {"splits-in-names"}
+
+
+def test_pictures_that_no_list_of_voc_names_are_counted_by_folder(tmp_path: Path) -> None:
+    folders = [f"VOC2012/{name}" for name in ("JPEGImages", "SegmentationObject")]
+    plant(tmp_path, spread(folders, 5))
+    masks = tmp_path / "VOC2012" / "SegmentationClass"
+    lists = tmp_path / "VOC2012" / "ImageSets" / "Segmentation"
+    for folder in (masks, lists):
+        folder.mkdir(parents=True)
+    for i in range(2):
+        Image.new("L", (5, 6), i).save(masks / f"{i}.png")
+    (lists / "train.txt").write_text("0\n1\n")
+    assert left_out(load(tmp_path)) == {
+        "in VOC2012/JPEGImages, not named by the lists": 3,
+        "in VOC2012/SegmentationObject, not named by the lists": 5,
+    }

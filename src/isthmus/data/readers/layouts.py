@@ -27,6 +27,7 @@ from isthmus.data.readers.pairs import (
     read_side_by_side,
 )
 from isthmus.data.readers.trees import Tree
+from isthmus.data.reading import Findings
 from isthmus.errors import SourceError
 
 VOC_PICTURES, VOC_MASKS = "JPEGImages", "SegmentationClass"
@@ -71,6 +72,7 @@ def _read_voc_root(
     keys, left_out = leave_out_unpaired(tree, pictures, masks)
     pairs = [Pair(pictures[stem], masks[stem], splits[stem]) for stem in sorted(keys)]
     classes = read_classes(tree, [root + VOC_MASKS])
+    left_out += tree.list_unlisted({*pictures.values(), *masks.values()})
     return read_pairs(tree, pairs, limit, classes, left_out=left_out)
 
 
@@ -95,6 +97,7 @@ def read_cub(tree: Tree, limit: int | None) -> Manifest | None:
     pictures = _index_below(splits, "images")
     keys, left_out = leave_out_unpaired(tree, pictures, masks)
     pairs = [Pair(pictures[key], masks[key], splits[pictures[key]]) for key in keys]
+    left_out += tree.list_unlisted({*splits, *masks.values()})
     return read_pairs(tree, pairs, limit, (CUB_CLASSES, ()), CUB_LEGEND, left_out)
 
 
@@ -119,6 +122,7 @@ def _read_species(tree: Tree, splits: Mapping[str, int], limit: int | None) -> M
         labels=np.array([classes.index(species[i]) for i in chosen], np.int64),
         class_names=classes,
         splits=np.array([splits[names[i]] for i in chosen], np.uint8),
+        findings=Findings(left_out=tree.list_unlisted({*splits})),
     )
 
 

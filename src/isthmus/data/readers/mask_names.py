@@ -3,17 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from isthmus.data.readers.parts import split_of
+from isthmus.data.readers.parts import MASK_FOLDERS, PICTURE_FOLDERS, split_of
 
-PICTURE_FOLDERS = frozenset(
-    {"images", "image", "imgs", "img", "pictures", "photos", "inputs", "input", "frames"}
-)
-MASK_FOLDERS = frozenset(
-    {
-        *("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot"),
-        *("segmentations", "segmentation", "trimaps", "gt", "groundtruth", "ground_truth"),
-    }
-)
 FOLDER_ENDINGS = (  # of a folder of masks, next to that of its pictures
     *("annot", "_annot", "_masks", "_mask", "_labels", "_label", "_gt", "_groundtruth"),
     *("_annotations", "_segmentations"),

@@ -36,12 +36,20 @@ SPLIT_WORDS = SPLIT_FOLDERS | {
 }
 PART_LABELS = ("train", "val", "test")  # by the index in SPLITS
 PART_NAMES = {"train": 0, "val": 1, "validation": 1, "test": 2}  # of the option parts
-IMAGE_FOLDERS = {"image", "images", "img", "imgs", "jpegimages", "photos", "pictures"}
+PICTURE_FOLDERS = frozenset(
+    {
+        *("images", "image", "imgs", "img", "pictures", "photos", "inputs", "input", "frames"),
+        "jpegimages",
+    }
+)
+MASK_FOLDERS = frozenset(
+    {
+        *("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot"),
+        *("segmentations", "segmentation", "trimaps", "gt", "groundtruth", "ground_truth"),
+    }
+)
 # No class is called like this; `mask` and `label` may be classes, unless images are next to them.
-SURE_MASK_FOLDERS = {"groundtruth", "gt", "masks", "segmentations"}
-MASK_FOLDERS = SURE_MASK_FOLDERS | {
-    *("annot", "annotation", "annotations", "label", "labels", "mask", "segmentation"),
-}
+SURE_MASK_FOLDERS = frozenset({"groundtruth", "gt", "masks", "segmentations", "trimaps"})
 
 
 def split_of(folder: str) -> int | None:
@@ -116,7 +124,7 @@ def parse_parts(option: str) -> dict[str, int] | None:
 
 def is_image_folder(folder: str) -> bool:
     """Return whether a folder is called as one that holds images, of whatever class."""
-    return _letters(folder) in IMAGE_FOLDERS
+    return _letters(folder) in PICTURE_FOLDERS
 
 
 def is_mask_folder(folder: str, has_images: bool = False) -> bool:

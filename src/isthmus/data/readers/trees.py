@@ -6,7 +6,7 @@ no archive is ever unpacked to the disk.
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -83,6 +83,18 @@ class Tree:
         if lists_are_used:
             others = [name for name in others if not name.endswith(LISTS)]
         return (*count_by_suffix(others), *self.left_out)
+
+    def list_unlisted(self, listed: Set[str]) -> tuple[LeftOut, ...]:
+        """Return the pictures that the lists of a layout do not name, by their folders."""
+        by_folder = defaultdict(list)
+        for name in self.pictures:
+            if name not in listed:
+                shown = self.display_name(name)
+                by_folder[shown.rpartition("/")[0] or "the top"].append(shown)
+        return tuple(
+            LeftOut.of(f"in {folder}, not named by the lists", names)
+            for folder, names in sorted(by_folder.items())
+        )
 
     def display_name(self, name: str) -> str:
         """Return the name that samples and messages show: the path below `top`."""
