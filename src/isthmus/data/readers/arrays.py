@@ -252,7 +252,7 @@ def _arrange_signals(
         )
         return turn_channels(array), [Note("guess", "channels-first", text, "--channels last")]
     is_usual = array.dtype.kind == "f" and columns <= MAX_SIGNAL_CHANNELS
-    if _is_signal(key) or (is_usual and rows >= MIN_SIGNAL_STEPS):
+    if _is_signal(key) or (is_usual and rows >= LONG * columns):
         return array, []
     text = f"{key} {array.shape} is taken for signals (N, L, C) of {rows:,} steps"
     way_out = "for gray images, save it as (N, H, W, 1) or under the key images in an .npz"
