@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.fitting import describe_fitting
 from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
@@ -81,7 +82,8 @@ class Session:
     track : callable
         Shows progress.
     say : callable
-        Receives one sentence where something was repaired, such as an index that was built again.
+        Receives one sentence where something was repaired, such as an index that was built again,
+        or changed, such as images of another size than the model's.
 
     Examples
     --------
@@ -231,8 +233,11 @@ class Session:
     # -- answers --------------------------------------------------------------------------------
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
-        """Load a source with the preprocessing of the model."""
-        return load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
+        """Load a source with the preprocessing of the model, and say how it was made to fit."""
+        samples = load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
+        if text := describe_fitting(samples):
+            self._say(f"{source}: {text}")
+        return samples
 
     def read_one(self, image: str | Path) -> Samples:
         """Load a single image with the preprocessing of the model.
@@ -518,7 +523,7 @@ class Session:
     def _is_moved(self) -> bool:
         """Whether the run's data is at another place than run.json says."""
         given = self._given_run
-        return self._data is not None or (given is not None and given.moved_from is not None)
+        return self._data is not None or (given is not None and given.is_moved)
 
     @property
     def _own_codes(self) -> "_OwnCodes":
@@ -616,7 +621,8 @@ class Session:
 
     def load_origin(self, origin: Origin, track: Track = untracked) -> Samples:
         """Load what an origin describes; the run's own data from where it is now."""
-        if self._is_moved and origin.source == self.run.moved_from:
+        known = self._has_run and origin.source in self.run.record.data.get("moved_from", ())
+        if known and (self._is_moved or not Path(origin.source).exists()):
             origin = replace(origin, source=self.run.record.origin.source)
         return load_origin(origin, track)
 

@@ -14,6 +14,7 @@ from isthmus.data.readers.parts import parse_parts
 from isthmus.errors import require_known
 
 MAX_EXAMPLES = 3  # names of files in a message
+MAX_NAME = 120  # letters of each
 
 CHANNEL_PLACES = ("first", "last")
 PAGES = ("first", "all")
@@ -124,7 +125,12 @@ class LeftOut:
     @classmethod
     def of(cls, reason: str, names: Sequence[str]) -> "LeftOut":
         """Count names and keep the first ones."""
-        return cls(reason, len(names), tuple(names[:MAX_EXAMPLES]))
+        return cls(reason, len(names), tuple(map(_shorten, names[:MAX_EXAMPLES])))
+
+
+def _shorten(name: str) -> str:
+    """Leave out the middle of a name that is too long for a line."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME // 2]}…{name[-MAX_NAME // 2 :]}"
 
 
 class ValueFacts(NamedTuple):
