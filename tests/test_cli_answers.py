@@ -16,6 +16,7 @@ from isthmus import Run, TrainedModel, load
 from isthmus.latent.codes import Codes
 from isthmus.metrics import mean_iou
 from isthmus.models.registry import MODELS
+from isthmus.viz.masks import colors
 from test_cli import Page, done, files_of, isthmus
 
 DIGITS = ("digits", "--limit", 300)
@@ -275,6 +276,94 @@ def test_masks_that_the_model_knows_are_drawn_beside_its_answers(
     (tmp_path / "few" / "classes.txt").write_text("paper\npen")
     answer("predict", segmenter, tmp_path / "few", "--out", unknown)
     assert pixels_of(known).shape[1] > 1.8 * pixels_of(unknown).shape[1]
+
+
+def test_masks_have_the_sizes_of_the_pictures_and_are_masks_again(
+    segmenter: Path, strokes: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "set" / "images"
+    (source / "deep").mkdir(parents=True)
+    with Image.open(strokes / "images" / "00.png") as picture:
+        picture.resize((50, 90)).save(source / "a.bmp")
+        picture.save(source / "deep" / "b.c.png")
+    rows = answer("predict", segmenter, source, "--masks", tmp_path / "set" / "masks")
+    masks = tmp_path / "set" / "masks"
+    assert files_of(masks) == {"a.png", "deep/b.c.png", "classes.txt"}
+    assert [row["mask"] for row in rows] == [str(masks / "a.png"), str(masks / "deep/b.c.png")]
+    model = TrainedModel.load(segmenter)
+    samples = model.read(source)
+    predicted = model.predict(samples)
+    for row, name, mask in zip(rows, samples.names, predicted, strict=True):
+        assert row["name"] == name
+        assert row["shares"] == {
+            str(k): pytest.approx((mask == k).mean(), abs=1e-6) for k in np.unique(mask)
+        }
+    with Image.open(masks / "a.png") as picture:
+        assert picture.mode == "P"
+        assert picture.size == (50, 90)
+        wanted = Image.fromarray(predicted[0]).resize((50, 90), Image.Resampling.NEAREST)
+        assert np.array_equal(np.asarray(picture), np.asarray(wanted))
+        palette = picture.getpalette("RGB") or []
+        assert palette[:6] == colors(2).ravel().tolist()
+    again = load(tmp_path / "set", size=32)
+    assert again.class_names == model.class_names
+    assert again.masks is not None
+    assert np.array_equal(again.masks[1], predicted[1])
+
+
+def test_what_the_model_crops_away_is_void(strokes: Path, tmp_path: Path) -> None:
+    options = ("--task", "segment", "--width", 0.1, "--batch-norm", "--epochs", 1, "--limit", 30)
+    run = tmp_path / "run"
+    done("train", strokes, *options, "--crop", 24, "--size", 12, "--out", run)
+    done("predict", run, strokes / "images", "--limit", 3, "--masks", tmp_path / "set" / "masks")
+    shutil.copytree(strokes / "images", tmp_path / "set" / "images")
+    for file in (tmp_path / "set" / "images").iterdir():
+        if not (tmp_path / "set" / "masks" / file.name).exists():
+            file.unlink()
+    again = load(tmp_path / "set").masks
+    assert again is not None
+    assert again.shape == (3, 32, 32)
+    model = TrainedModel.load(run)
+    inside = model.predict(model.read(strokes / "images", limit=3)).repeat(2, 1).repeat(2, 2)
+    assert np.isin(again[:, 4:-4, 4:-4], inside).all()
+    again[:, 4:-4, 4:-4] = 255
+    assert (again == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["exists", "inside", "same name", "classifier"])
+def test_masks_that_have_no_place_are_refused(
+    kind: str, segmenter: Path, classifier: Path, strokes: Path, tmp_path: Path
+) -> None:
+    out, run, sources = tmp_path / "masks", segmenter, [strokes / "images"]
+    if kind == "exists":
+        out.mkdir()
+        (out / "mine.png").touch()
+    if kind == "inside":
+        out = strokes / "images" / "masks"
+    if kind == "same name":
+        sources *= 2
+    if kind == "classifier":
+        run = classifier
+    before = files_of(tmp_path)
+    page = isthmus("predict", run, *sources, "--masks", out)
+    assert page.code == 2
+    wanted = {"exists": "exists", "inside": "its source", "same name": "same mask"}
+    assert wanted.get(kind, "is a classifier; this needs a segmenter") in " ".join(page.err.split())
+    assert files_of(tmp_path) == before
+    assert not (strokes / "images" / "masks").exists()
+
+
+def test_masks_are_written_whole_or_not_at_all(
+    segmenter: Path, strokes: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "images"
+    shutil.copytree(strokes / "images", source)
+    for i in range(50, 60):
+        (source / f"{i}.png").write_bytes(b"")
+    page = isthmus("predict", segmenter, source, "--masks", tmp_path / "masks")
+    assert page.code == 2
+    assert "cannot be decoded" in page.err
+    assert {path.name for path in tmp_path.iterdir()} == {"images"}
 
 
 def test_the_picture_says_what_a_sample_really_is(classifier: Path, tmp_path: Path) -> None:

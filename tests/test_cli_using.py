@@ -3,6 +3,10 @@
 import csv
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +86,45 @@ def test_denoise_gives_files_of_the_same_names_and_sizes(runs: Path, tmp_path: P
     assert clean == [(8, 8, 3), (8, 8, 3), (20, 20, 3)]
 
 
+def test_denoise_says_what_files_lose(runs: Path, tmp_path: Path) -> None:
+    noisy = tmp_path / "noisy"
+    noisy.mkdir()
+    draw = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(draw.integers(0, 256, (8, 8, 3), np.uint8)).save(noisy / name)
+    Image.fromarray(draw.integers(0, 65536, (8, 8), np.uint16)).save(noisy / "deep.png")
+    told = answer("denoise", runs / "denoiser", noisy, "--out", tmp_path / "clean")
+    color = {"what": "color: the model is gray", "count": 2, "example": "a.png"}
+    assert color in told["lost"]
+    out = done("denoise", runs / "denoiser", noisy, "--out", tmp_path / "again").out
+    assert "lost in 2 files, such as a.png: color: the model is gray" in out
+    assert "lost in 1 file, such as deep.png: precision beyond 8 bits" in out
+
+
+def test_ctrl_c_in_denoise_leaves_a_folder_that_the_same_command_completes(
+    runs: Path, tmp_path: Path
+) -> None:
+    noisy, clean = tmp_path / "noisy", tmp_path / "clean"
+    noisy.mkdir()
+    for number in range(600):
+        Image.new("L", (8, 8), number % 256).save(noisy / f"{number}.png")
+    command = ("denoise", runs / "denoiser", noisy, "--out", clean)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "isthmus", *map(str, command)], stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not list(clean.glob("*.png")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, err
+    count = len(list(clean.glob("*.png")))
+    assert f"Stopped; {count} are done, and the same command does the rest." in err
+    assert "Traceback" not in err
+    assert 0 < count < 600
+    assert answer(*command)["denoised"] == 600
+    assert {file.name for file in clean.iterdir()} == {file.name for file in noisy.iterdir()}
+
+
 def test_denoise_says_when_the_run_never_saw_noise(
     plain: Path, digit: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +142,33 @@ def test_encode_writes_codes_of_any_layer(plain: Path, tmp_path: Path) -> None:
     told = answer("encode", plain, "digits", "--out", tmp_path / "f.npy", "--layer", layer)
     assert told["shape"] == list(model.layers[1].shape)
     assert told["size"] == np.load(tmp_path / "f.npy").shape[1]
+
+
+@pytest.mark.parametrize("command", ["encode", "map", "reconstruct", "evaluate", "index"])
+def test_images_of_another_shape_are_said_to_be_resized(
+    command: str, plain: Path, tmp_path: Path
+) -> None:
+    run, out = Path(shutil.copytree(plain, tmp_path / "run")), tmp_path / "map.png"
+    source = tmp_path / "odd"
+    source.mkdir()
+    for number, shape in enumerate([(8, 8), (12, 20, 3), (12, 20, 3), (8, 8)] * 2):
+        pixels = np.random.default_rng(number).integers(0, 256, shape, np.uint8)
+        Image.fromarray(pixels).save(source / f"{number}.png")
+    method = ("--method", "code") if command == "map" else ()
+    where = () if command in ("evaluate", "index") else ("--out", out.with_suffix(".npy"))
+    where = ("--out", out) if command in ("map", "reconstruct") else where
+    said = " ".join(done(command, run, source, *method, *where).err.split())
+    resized, turned = "4 images of 12 × 20 were resized to 8 × 8", "turned from RGB into gray"
+    assert f"{resized}, and 4 images were {turned}, as the model takes them" in said
+    if command in ("encode", "map", "reconstruct"):
+        told = answer(command, run, source, *method, *where)
+        assert resized in told["fitting"]
+    assert "resized" not in done(command, run, "digits", *method, *where).err
+
+
+def test_a_query_of_another_shape_is_said_to_be_resized(indexed: Path, digit: Path) -> None:
+    said = " ".join(done("search", indexed, digit).err.split())
+    assert "1 image of 24 × 24 was resized to 8 × 8, and 1 image was turned from RGB" in said
 
 
 def test_an_unknown_layer_is_answered_by_the_names(plain: Path, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ PUBLIC = [
     "interpolate",
     "load",
     "load_model",
+    "predict_masks",
     "resume",
     "serve_studio",
     "show_progress",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from isthmus.reports.card import write_card as write_card
     from isthmus.reports.comparison import write_comparison as write_comparison
     from isthmus.reports.run import write_report as write_report
+    from isthmus.segmenting import predict_masks as predict_masks
     from isthmus.session import Session as Session
     from isthmus.studio.export import write_studio as write_studio
     from isthmus.studio.serve import serve_studio as serve_studio
@@ -93,6 +94,7 @@ _MODULES = {
     "interpolate": "latent.interpolation",
     "load": "data.load",
     "load_model": "inference.load",
+    "predict_masks": "segmenting",
     "resume": "training.train",
     "serve_studio": "studio.serve",
     "show_progress": "progress",

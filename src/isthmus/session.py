@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.fitting import describe_fitting
 from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
@@ -81,7 +82,8 @@ class Session:
     track : callable
         Shows progress.
     say : callable
-        Receives one sentence where something was repaired, such as an index that was built again.
+        Receives one sentence where something was repaired, such as an index that was built again,
+        or changed, such as images of another size than the model's.
 
     Examples
     --------
@@ -231,8 +233,11 @@ class Session:
     # -- answers --------------------------------------------------------------------------------
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
-        """Load a source with the preprocessing of the model."""
-        return load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
+        """Load a source with the preprocessing of the model, and say how it was made to fit."""
+        samples = load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
+        if text := describe_fitting(samples):
+            self._say(f"{source}: {text}")
+        return samples
 
     def read_one(self, image: str | Path) -> Samples:
         """Load a single image with the preprocessing of the model.

@@ -365,9 +365,9 @@ def test_a_mask_is_cropped_and_keeps_its_values(mode: str, tmp_path: Path) -> No
     preprocessing = isthmus.Preprocessing(crop=5)
     for file in (str(tmp_path / "mask.png"), (tmp_path / "mask.png").read_bytes()):
         assert np.array_equal(
-            preprocessing.fit_mask(preprocessing.decode_mask(file)), mask[2:7, 4:9]
+            preprocessing.fit_mask(preprocessing.decode_mask(file).pixels), mask[2:7, 4:9]
         )
-        assert np.array_equal(isthmus.Preprocessing().decode_mask(file), mask)
+        assert np.array_equal(isthmus.Preprocessing().decode_mask(file).pixels, mask)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
@@ -531,12 +531,13 @@ def test_a_mask_of_another_size_than_its_picture(plain: Path, fails: Callable[..
     fails("masks/b.png is 10 × 8", "images/b.png is 8 × 10")
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "1", "I;16", "LA"])
-def test_a_mask_of_more_than_a_number_a_pixel(
+@pytest.mark.parametrize("mode", ["CMYK", "LAB"])
+def test_a_mask_of_more_than_a_color_a_pixel(
     mode: str, plain: Path, fails: Callable[..., None]
 ) -> None:
-    Image.new(mode, (10, 8)).save(plain / "masks/b.png")
-    fails("the mask masks/b.png", f"of mode {mode}", "PNG")
+    Image.new(mode, (10, 8)).save(plain / "masks/b.tif")
+    (plain / "masks/b.png").unlink()
+    fails("the mask masks/b.tif", f"of mode {mode}", "PNG")
 
 
 def test_a_mask_in_a_format_that_changes_values(plain: Path, fails: Callable[..., None]) -> None:
@@ -545,12 +546,10 @@ def test_a_mask_in_a_format_that_changes_values(plain: Path, fails: Callable[...
     fails("the mask masks/b.jpg", "JPEG")
 
 
-@pytest.mark.parametrize("values", [[0, 255], [255]])
-def test_masks_drawn_in_white(values: list[int], plain: Path, fails: Callable[..., None]) -> None:
+def test_masks_that_are_all_white(plain: Path, fails: Callable[..., None]) -> None:
     for name in "abc":
-        mask = np.random.default_rng(ord(name)).choice(np.array(values, np.uint8), SIDES)
-        annotate(plain / f"masks/{name}.png", mask)
-    fails("hold only " + " and ".join(map(str, values)), "write 0 and 1")
+        annotate(plain / f"masks/{name}.png", np.full(SIDES, 255, np.uint8))
+    fails("hold only 255", "write 0 and 1")
 
 
 def test_lists_of_what_is_missing(tmp_path: Path, fails: Callable[..., None]) -> None:

@@ -3,19 +3,20 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import say_if_open
+from isthmus.cli.sources import say_fitting, say_if_open
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 from isthmus.text import printable
 
 if TYPE_CHECKING:
+    from isthmus.inference.model import Model
     from isthmus.session import Session
 
 Layer = Annotated[
@@ -294,7 +295,7 @@ def morph(
     from isthmus.session import Session
 
     result = write_morph(
-        Session(run, data=data, track=track),
+        Session(run, data=data, track=track, say=say),
         images,
         out,
         steps=steps,
@@ -316,6 +317,10 @@ def predict(
         Path | None,
         typer.Option(help="A picture of the predictions to write (PNG); by default none."),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="A new folder for the masks of a segmenter, in the sizes of the images."),
+    ] = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -331,10 +336,14 @@ def predict(
     model.require_task("classify", "segment")
     if out is not None:
         require_png(out)  # before anything is read
-    read = [model.read(source, limit=limit, track=track) for source in sources]
-    for samples in read:
-        say_if_open(samples)
-    rows = write_predictions(model, read, out)
+    rows = None if masks is None else _predict_masks(model, sources, masks, limit)
+    if rows is None or out is not None:
+        read = [model.read(source, limit=limit, track=track) for source in sources]
+        for source, samples in zip(sources, read, strict=True):
+            say_if_open(samples)
+            say_fitting(source, samples)
+        answers = write_predictions(model, read, out)
+        rows = rows or answers
     if as_json:
         print_json(rows)
         return
@@ -343,8 +352,22 @@ def predict(
         # In parentheses: of a class "9", "9 4.8%" would be hard to read.
         shares = ", ".join(f"{name} ({share:.1%})" for name, share in likely)
         print_text(printable(f"{row['name']}: {shares}"))
-    if out is not None:
-        say(f"{out}")
+    for written in (masks, out):
+        if written is not None:
+            say(f"{written}")
+
+
+def _predict_masks(
+    model: "Model", sources: list[str], folder: Path, limit: int | None
+) -> list[dict[str, Any]]:
+    """Write the masks of sources into a folder; return what `isthmus predict` prints."""
+    from isthmus.data.report import describe_left_out, leave_out_broken
+    from isthmus.segmenting import predict_masks
+
+    done = predict_masks(model, sources, folder, limit=limit, track=track)
+    for one in (*done.left_out, *leave_out_broken(done.skipped)):
+        say(f"left out: {describe_left_out(one)}")
+    return done.rows
 
 
 def _print_check(session: "Session", folder: Path, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from isthmus.cli.encoders import EncoderOptions
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_if_open
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
-from isthmus.cli.terminal import out_console, print_json, print_result, print_text, track
+from isthmus.cli.terminal import out_console, print_json, print_result, print_text, say, track
 
 Plain = Annotated[
     Path | None,
@@ -55,7 +55,7 @@ def evaluate(
     from isthmus.session import Session
     from isthmus.training.run import Run
 
-    session = Session(Run.open(run, data=data), track=track)
+    session = Session(Run.open(run, data=data), track=track, say=say)
     samples = session.read(source, limit) if source else None
     if samples is not None:
         say_if_open(samples)
@@ -84,7 +84,7 @@ def reconstruct(
     from isthmus.reports.outputs import write_reconstructions
     from isthmus.session import Session
 
-    result = write_reconstructions(Session(run, track=track), source, out, limit=limit)
+    result = write_reconstructions(Session(run, track=track, say=say), source, out, limit=limit)
     print_result(result, f"{out}", as_json)
 
 
@@ -218,7 +218,7 @@ def activations(
 
     require_png(out)  # before anything is read
     require_apart(out, image)
-    session = Session(run, track=track)
+    session = Session(run, track=track, say=say)
     samples = session.read_one(image)
     write_png(out, draw(session, samples.values[0], samples.names[0]))
     print_result({"picture": str(out), "layers": len(session.trained.layers)}, f"{out}", as_json)

@@ -51,6 +51,14 @@ def say_reading(samples: "Samples") -> None:
         say(line)
 
 
+def say_fitting(source: str, samples: "Samples") -> None:
+    """Say how the images of a source were made to fit a model, if anything was done to them."""
+    from isthmus.data.fitting import describe_fitting
+
+    if text := describe_fitting(samples):
+        say(f"{source}: {text}")
+
+
 def say_if_open(samples: "Samples") -> None:
     """Say what was read of samples to use a model on, if something was left out or guessed.
 

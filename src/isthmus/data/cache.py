@@ -343,9 +343,7 @@ def _store_pictures(manifest: Manifest, origin: Origin, folder: Path, track: Tra
         for _ in track(watched, len(manifest.names), f"Reading {source}"):
             pass
         if masks is not None:
-            writer.finish_masks(masks)
-            class_names = manifest.class_names or writer.mask_classes()
-            manifest = replace(manifest, class_names=class_names)
+            manifest = writer.finish_masks(masks)
     return _check_stored(manifest, origin, folder, writer.shape, writer.broken, survey)
 
 

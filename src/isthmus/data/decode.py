@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content, Manifest
-from isthmus.data.preprocess import MaskError, Preprocessing
+from isthmus.data.masks import Mask, MaskError, turn_like
+from isthmus.data.mixed_scales import reject_mixed_scales
+from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
-from isthmus.data.samples import VOID
 from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.runtime import map_in_threads
 
@@ -53,11 +54,10 @@ class DecodeTask(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Pixels (H, W, C); a mask (H, W), for each value (256,) if the whole mask has it; facts."""
+    """Pixels (H, W, C); the mask, of the same height and width, with the values of all of it."""
 
     pixels: NDArray[np.uint8]
-    mask: NDArray[np.uint8] | None = None
-    mask_values: NDArray[np.bool_] | None = None
+    mask: Mask | None = None
     facts: PictureFacts | None = None
 
 
@@ -71,21 +71,32 @@ class Block:
         The pictures that could be decoded.
     broken : dict
         The reasons why the others could not, by position in the block.
-    masks : (n, H, W) uint8, optional
-    mask_values : (256,) bool, optional
-        Whether a value occurs in the masks, before they are cropped.
+    masks : sequence of n Mask
+        With the values that they had before they were cropped; empty if there are none.
     facts : sequence of n PictureFacts
         Of the pictures that could be decoded.
     """
 
     pixels: NDArray[np.uint8]
     broken: dict[int, str] = field(default_factory=dict)
-    masks: NDArray[np.uint8] | None = None
-    mask_values: NDArray[np.bool_] | None = None
+    masks: Sequence[Mask] = ()
     facts: Sequence[PictureFacts] = ()
 
     def __len__(self) -> int:
         return len(self.pixels) + len(self.broken)
+
+    @property
+    def good(self) -> list[int]:
+        """The positions in the block of the pictures that could be decoded."""
+        return [i for i in range(len(self)) if i not in self.broken]
+
+    @property
+    def mask_values(self) -> NDArray[np.bool_] | None:
+        """Whether a number from 0 to 255 occurs in the files of the masks; None without masks."""
+        if not self.masks:
+            return None
+        numbers = {value.number for mask in self.masks for value in mask.values}
+        return np.isin(np.arange(256), list(numbers))
 
 
 @dataclass(frozen=True)
@@ -97,13 +108,10 @@ class Decoder:
     preprocessing : Preprocessing
     legend : 256 bytes, optional
         See `Manifest`.
-    num_classes : int
-        Number of pixel classes; 0 if only the masks tell.
     """
 
     preprocessing: Preprocessing
     legend: bytes | None = None
-    num_classes: int = 0
 
     def decode(self, tasks: Sequence[DecodeTask]) -> list[Block]:
         """Decode pictures, in their order; a new block starts where the shape changes.
@@ -111,7 +119,7 @@ class Decoder:
         Raises
         ------
         SourceError
-            If a mask does not fit its picture or the classes.
+            If a mask does not fit its picture, or cannot be one.
         """
         runs: list[list[Decoded | str]] = []
         shape: tuple[int, ...] = ()
@@ -150,7 +158,7 @@ class Decoder:
         if task.mask is None:
             return Decoded(pixels, facts=facts)
         try:
-            mask = self.preprocessing.decode_mask(_require_content(task.mask))
+            mask = self._decode_mask(_require_content(task.mask))
         except MaskError as error:
             # Not skipped as a broken file is: one mask of the wrong kind is seldom alone.
             raise SourceError(f"the mask {task.mask_name} {error}.") from error
@@ -158,31 +166,25 @@ class Decoder:
             return f"its mask {task.mask_name}: {first_sentence(error)}"
         return self._add_mask(pixels, mask, facts, task)
 
+    def _decode_mask(self, file: bytes | str) -> Mask:
+        mask = self.preprocessing.decode_mask(file)
+        return mask if self.legend is None else mask.translate(self.legend)
+
     def _add_mask(
-        self,
-        pixels: NDArray[np.uint8],
-        mask: NDArray[np.uint8],
-        facts: PictureFacts,
-        task: DecodeTask,
+        self, pixels: NDArray[np.uint8], mask: Mask, facts: PictureFacts, task: DecodeTask
     ) -> Decoded:
         sides = (facts.height, facts.width)
-        if mask.shape != sides:
+        if facts.is_turned and mask.pixels.shape != sides:
+            mask = turn_like(mask, _require_content(task.picture))
+        if mask.pixels.shape != sides:
             raise SourceError(
-                f"the mask {task.mask_name} is {format_size(mask.shape)} but its picture "
+                f"the mask {task.mask_name} is {format_size(mask.pixels.shape)} but its picture "
                 f"{task.name} is {format_size(sides)}; give both the same size."
             )
-        if self.legend is not None:
-            mask = np.frombuffer(self.legend, np.uint8)[mask]
-        # Of the whole mask: how many classes there are must not depend on the crop.
-        values = np.bincount(mask.ravel(), minlength=256) > 0
-        if self.num_classes and values[self.num_classes : VOID].any():
-            value = self.num_classes + int(values[self.num_classes :].argmax())
-            raise SourceError(
-                f"the mask {task.mask_name} holds the value {value}, but there are only "
-                f"{self.num_classes} classes, 0 to {self.num_classes - 1}; repair it, or set what "
-                f"belongs to no class to {VOID}."
-            )
-        return Decoded(pixels, self.preprocessing.fit_mask(mask), values, facts)
+        # Its values stay those of the whole: how many classes there are must not depend on the
+        # crop.
+        fitted = mask._replace(pixels=self.preprocessing.fit_mask(mask.pixels))
+        return Decoded(pixels, fitted, facts)
 
 
 def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator[Block, None, None]:
@@ -195,7 +197,7 @@ def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator
     Raises
     ------
     SourceError
-        If a mask does not fit its picture or the classes.
+        If a mask does not fit its picture, or cannot be one.
     """
     blocks = _decode_blocks(manifest, preprocessing)
     return reject_mixed_scales(blocks, manifest.names) if preprocessing.stretch is None else blocks
@@ -204,7 +206,7 @@ def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator
 def _decode_blocks(
     manifest: Manifest, preprocessing: Preprocessing
 ) -> Generator[Block, None, None]:
-    decoder = Decoder(preprocessing, manifest.legend, len(manifest.class_names))
+    decoder = Decoder(preprocessing, manifest.legend)
     tasks = _tasks(manifest)
     picture_bytes = 0
     for task in tasks:  # one by one, until one tells how large a decoded picture is
@@ -215,38 +217,6 @@ def _decode_blocks(
             break
     count = max(1, min(MAX_CHUNK, MAX_CHUNK_BYTES // max(1, picture_bytes)))
     yield from _decode_in_threads(decoder, _chunks(tasks, count))
-
-
-def reject_mixed_scales(
-    blocks: Generator[Block, None, None], names: Sequence[str]
-) -> Generator[Block, None, None]:
-    """Yield blocks, as long as integers of a wide type are of one scale in all pictures.
-
-    Such a type does not tell whether 255 or 65,535 is white; each picture by itself would be read
-    by its largest value, and a dark one become bright.
-
-    Raises
-    ------
-    SourceError
-    """
-    largest: dict[bool, tuple[float, str]] = {}  # by whether it is beyond eight bits
-    done = 0
-    with closing(blocks):
-        for block in blocks:
-            good = [i for i in range(len(block)) if i not in block.broken]
-            for i, facts in zip(good, block.facts, strict=False):
-                if "integer" in facts.kind:
-                    one = (facts.high, names[done + i])
-                    largest[facts.high > 255] = max(one, largest.get(facts.high > 255, one))
-            if len(largest) == 2:
-                (low, dark), (high, bright) = largest[False], largest[True]
-                raise SourceError(
-                    f"{dark} holds integers up to {low:g}, as of 8 bits, and {bright} up to "
-                    f"{high:g}, as of 16; say which values are black and white by --stretch, such "
-                    f"as 0:{high:g}, or auto."
-                )
-            done += len(block)
-            yield block
 
 
 def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, done: int) -> None:
@@ -271,7 +241,8 @@ def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, don
     i, reason = next(iter(broken.items()))
     raise SourceError(
         f"{len(broken):,} of the first {done:,} pictures of {source} cannot be decoded, such as "
-        f"{manifest.names[i]} ({reason}); repair or remove them."
+        f"{manifest.names[i]} ({reason})" + ("." if " --" in reason else "; repair or remove them.")
+        # A reason that names an option is no damage.
     )
 
 
@@ -333,14 +304,11 @@ def _build_block(run: Sequence[Decoded | str]) -> Block:
     broken = {i: decoded for i, decoded in enumerate(run) if isinstance(decoded, str)}
     if not good:
         return Block(np.empty((0, 0, 0, 0), np.uint8), broken)
-    masks = [decoded.mask for decoded in good if decoded.mask is not None]
-    values = [decoded.mask_values for decoded in good if decoded.mask_values is not None]
     pixels = np.stack([decoded.pixels for decoded in good])
     return Block(
         pixels,
         broken,
-        np.stack(masks) if masks else None,
-        np.any(values, axis=0) if values else None,
+        [decoded.mask for decoded in good if decoded.mask is not None],
         _complete([decoded.facts for decoded in good if decoded.facts is not None], pixels),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
-from isthmus.data.readers.layouts import CLASSES_FILE
+from isthmus.data.readers.class_lists import CLASSES_FILE
 from isthmus.data.readers.parts import split_of
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest

@@ -15,10 +15,11 @@ from isthmus.data.decode import Block, decode_blocks, format_size, reject_too_ma
 from isthmus.data.items import Items
 from isthmus.data.load import choose_preprocessing, load_with
 from isthmus.data.manifest import Manifest
+from isthmus.data.mask_values import MaskTable
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note, Reading
 from isthmus.data.report import ReadingReport
-from isthmus.data.samples import VOID, Origin, Samples
+from isthmus.data.samples import Origin, Samples
 from isthmus.data.survey import Read, Survey, report_of, survey_picture
 from isthmus.errors import SizesDifferError
 
@@ -102,7 +103,8 @@ def _check_sizes(origin: Origin, manifest: Manifest, track: Track) -> ReadingRep
         counted = tally.count(survey.watch(blocks))
         for _ in track(counted, len(manifest.names), f"Reading {origin.source}"):
             pass
-    report = survey.report(tally.read(survey.mask_values), manifest)
+    manifest = tally.complete_manifest()
+    report = survey.report(tally.read(), manifest)
     if any(note.code == "odd-sizes" for note in report.notes):  # which says it already
         return report
     return replace(report, notes=(*report.notes, _warn_of_sizes(tally.sizes)))
@@ -116,6 +118,13 @@ class _Tally:
         self.sizes: set[tuple[int, ...]] = set()  # (H, W) after cropping
         self.channels = 1
         self.broken: dict[int, str] = {}
+        self._masks = MaskTable(manifest, origin.source)
+
+    def complete_manifest(self) -> Manifest:
+        """Name the classes that the masks hold, once all are counted."""
+        if self.manifest.masks is not None:
+            self.manifest = self._masks.complete()[1]
+        return self.manifest
 
     def count(self, blocks: Iterable[Block]) -> Iterator[int]:
         """Count blocks and yield the position of each picture.
@@ -133,15 +142,14 @@ class _Tally:
             if len(block.pixels):
                 self.sizes.add(block.pixels.shape[1:3])
                 self.channels = max(self.channels, block.pixels.shape[3])
+            for mask, position in zip(block.masks, block.good, strict=False):
+                self._masks.add(mask, self.manifest.mask_names[done + position])
             yield from range(done, done + len(block))
             done += len(block)
 
-    def read(self, mask_values: NDArray[np.bool_]) -> Read:
-        """Return what has been read, with masks of these values (256,)."""
+    def read(self) -> Read:
+        """Return what has been read."""
         manifest = self.manifest
-        if manifest.masks is not None and not manifest.class_names:
-            last = int(np.flatnonzero(mask_values[:VOID]).max(initial=0))
-            manifest = replace(manifest, class_names=tuple(map(str, range(last + 1))))
         good = np.array([i for i in range(len(manifest.names)) if i not in self.broken], np.int64)
         items = Items(manifest.names, manifest.labels, manifest.class_names).take(good)
         color = "gray" if self.channels == 1 else "RGB"

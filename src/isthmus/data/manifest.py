@@ -38,6 +38,8 @@ class Manifest:
     class_names : tuple of str
         Names of the samples' classes or, with masks, of the pixels'; empty if only the masks
         tell how many classes there are.
+    class_colors : tuple of int
+        Colors of the same classes in the masks, as 0xRRGGBB; empty if they are not known.
     splits : (N,) uint8, optional
         Index in `SPLITS` of the split that the source itself assigns to each sample.
     masks : iterable of N contents, optional
@@ -58,6 +60,7 @@ class Manifest:
     files: Iterable[Content] = ()
     labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
+    class_colors: tuple[int, ...] = ()
     splits: NDArray[np.uint8] | None = None
     masks: Iterable[Content] | None = None
     mask_names: Sequence[str] = ()

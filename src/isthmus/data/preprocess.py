@@ -4,6 +4,7 @@ A model is only right about pixels prepared as its training data was. So `Prepro
 with the weights, and nothing else decides how a file becomes an array and an array a batch.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -12,23 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
+from isthmus.data.masks import Mask, read_mask
 from isthmus.data.opening import explain, open_picture, read_content
 from isthmus.data.pictures import Picture, decode_pages, decode_picture
 from isthmus.data.pixels import central_square, recolor, resize
 from isthmus.data.reading import PictureFacts
-from isthmus.errors import IsthmusError, OptionError, SourceError, suggest
+from isthmus.errors import IsthmusError, OptionError, suggest
 
 if TYPE_CHECKING:
     import torch
 
 MIN_OVERSAMPLING = 2.0  # a JPEG is decoded at this many times the sides it is resized to, or more
-MASK_MODES = ("P", "L")  # one number a pixel, kept as it is
-LOSSY_FORMATS = ("JPEG", "WEBP")  # they change values, and a mask's values are classes
 NAN = float("nan")
-
-
-class MaskError(SourceError):
-    """A readable picture that cannot be a mask; the message continues its name."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,8 @@ class Preprocessing:
     Raises
     ------
     OptionError
-        If a size or crop is out of range, a color is unknown, or `low` is not below `high`.
+        If a size or crop is out of range, a color is unknown, `stretch` is no range, there are
+        neither one nor three bands, or `low` is not below `high`.
     """
 
     crop: int | None = None
@@ -82,6 +79,13 @@ class Preprocessing:
             raise OptionError(
                 f"{self.background!r} is not a color{near}; give a name such as white, or #rrggbb."
             ) from None
+        low, high = self.stretch or (0.0, 1.0)
+        if not -math.inf < low < high < math.inf:
+            raise OptionError(
+                f"stretch must be two numbers, the lower one first, not {low}, {high}."
+            )
+        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 0):
+            raise OptionError(f"bands must be one or three numbers from 0, not {self.bands}.")
         if not self.low < self.high:
             raise OptionError(f"low must be below high, not {self.low} and {self.high}.")
 
@@ -153,8 +157,8 @@ class Preprocessing:
         box = self._box(picture.width, picture.height, picture.scale)
         return resize(pixels, self.size, box), facts
 
-    def decode_mask(self, file: bytes | str) -> NDArray[np.uint8]:
-        """Decode a mask whole: (H, W) uint8, the indices of a palette or the values of gray.
+    def decode_mask(self, file: bytes | str) -> Mask:
+        """Decode a mask, upright and whole.
 
         Raises
         ------
@@ -165,8 +169,7 @@ class Preprocessing:
         """
         try:
             with open_picture(read_content(file)) as picture:
-                _reject_non_mask(picture)
-                return np.array(picture)
+                return read_mask(picture)
         except Exception as error:  # decoders of damaged files raise anything
             raise explain(error) from error
 
@@ -180,6 +183,21 @@ class Preprocessing:
             return mask
         height, width = self.size
         return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+
+    def undo_fit_mask(self, fitted: NDArray[np.uint8], sides: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Bring a fitted mask to its size and place in a whole one of these sides.
+
+        Returns
+        -------
+        (H, W) uint8
+            With 255 (void) outside the crop.
+        """
+        whole = np.full(sides, 255, np.uint8)
+        part = self.apply_crop(whole)  # a view
+        height, width = part.shape
+        resized = Image.fromarray(fitted).resize((width, height), Image.Resampling.NEAREST)
+        part[:] = np.asarray(resized)
+        return whole
 
     def _box(self, width: int, height: int, scale: int) -> tuple[float, float, float, float]:
         """Return the part that `fit` uses, of a picture of those sides decoded at a reduced scale.
@@ -283,14 +301,3 @@ class Preprocessing:
             return values.contiguous()
         # `byte` alone cuts off fractions and wraps around beyond 255.
         return values.round().clamp(0, 255).byte().contiguous()
-
-
-def _reject_non_mask(picture: Image.Image) -> None:
-    """Reject a picture that cannot be a mask."""
-    if picture.format in LOSSY_FORMATS:
-        raise MaskError(f"is a {picture.format}, which does not keep values; save a PNG")
-    if picture.mode not in MASK_MODES:
-        raise MaskError(
-            f"is of mode {picture.mode}; save a PNG of palette indices (P) or of 8-bit gray "
-            "values (L), one for each class"
-        )

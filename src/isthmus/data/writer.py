@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data.decode import Block, format_size, reject_too_many
 from isthmus.data.manifest import Manifest
-from isthmus.data.samples import VOID
-from isthmus.errors import SizesDifferError, SourceError
+from isthmus.data.mask_values import MaskTable
+from isthmus.errors import SizesDifferError
 
-COLOR_BLOCK_BYTES = 1 << 20  # gray values that become color at a time
+BLOCK_BYTES = 1 << 20  # of a file, changed at a time
 
 
 class SampleWriter:
@@ -47,7 +48,7 @@ class SampleWriter:
         self.broken: dict[int, str] = {}
         self._first_name = ""
         self._done = 0
-        self._mask_values = np.zeros(256, np.bool_)
+        self._table = MaskTable(manifest, source)
 
     def write(self, blocks: Iterable[Block]) -> Iterator[int]:
         """Write blocks and yield the position of each picture.
@@ -55,7 +56,8 @@ class SampleWriter:
         Raises
         ------
         SourceError
-            If too many pictures are broken, or two differ in size.
+            If too many pictures are broken, two differ in size, or the masks hold too many
+            values.
         """
         for block in blocks:
             self._note_broken(block)
@@ -64,26 +66,20 @@ class SampleWriter:
             yield from range(self._done, self._done + len(block))
             self._done += len(block)
 
-    def mask_classes(self) -> tuple[str, ...]:
-        """Return numbers as names for as many classes as the masks hold.
+    def finish_masks(self, file: BinaryIO) -> Manifest:
+        """Complete the file of masks, and return the manifest with their classes.
 
         Raises
         ------
         SourceError
-            If the masks hold no value but 0 and void, as tools write them that draw in white.
+            If the values of the masks cannot be those of classes.
         """
-        values = np.flatnonzero(self._mask_values)
-        if VOID in values and set(values) <= {0, VOID}:
-            raise SourceError(
-                f"the masks of {self.source} hold only {' and '.join(map(str, values))}, and "
-                f"{VOID} stands for pixels of no class; write 0 and 1 for two classes."
-            )
-        return tuple(str(value) for value in range(1 + int(values[values != VOID].max(initial=0))))
-
-    def finish_masks(self, file: BinaryIO) -> None:
-        """Write the number of masks into the header of their file, once it is known."""
+        lookup, manifest = self._table.complete()
+        if lookup is not None:
+            _translate(file, lookup)
         file.seek(0)
-        self._write_header(file, self._done - len(self.broken))
+        self._write_header(file, self._done - len(self.broken))  # the count is known only now
+        return manifest
 
     def _note_broken(self, block: Block) -> None:
         for position, reason in block.broken.items():
@@ -109,9 +105,14 @@ class SampleWriter:
             _turn_to_color(self.values)
         pixels = np.broadcast_to(pixels, (len(pixels), *self.shape))  # gray among color
         self.values.write(np.ascontiguousarray(pixels).data)
-        if self.masks is not None and block.masks is not None and block.mask_values is not None:
-            self.masks.write(block.masks.data)
-            self._mask_values |= block.mask_values
+        if self.masks is not None:
+            self._write_masks(self.masks, block)
+
+    def _write_masks(self, file: BinaryIO, block: Block) -> None:
+        for mask, position in zip(block.masks, block.good, strict=True):
+            lookup = self._table.add(mask, self.manifest.mask_names[self._done + position])
+            pixels = mask.pixels if lookup is None else lookup[mask.pixels]
+            file.write(np.ascontiguousarray(pixels).data)
 
     def _write_header(self, file: BinaryIO, count: int) -> None:
         """Write the header of an .npy file; NumPy pads it so that any count has room."""
@@ -120,8 +121,7 @@ class SampleWriter:
 
     def _name(self, block: Block) -> str:
         """Return the name of the first picture in a block that could be decoded."""
-        position = next(i for i in range(len(block)) if i not in block.broken)
-        return self.manifest.names[self._done + position]
+        return self.manifest.names[self._done + block.good[0]]
 
 
 def _turn_to_color(file: BinaryIO) -> None:
@@ -129,9 +129,22 @@ def _turn_to_color(file: BinaryIO) -> None:
 
     It works from the end to the start, so that no value is overwritten before it is read.
     """
-    for start in reversed(range(0, file.tell(), COLOR_BLOCK_BYTES)):
+    for start in reversed(range(0, file.tell(), BLOCK_BYTES)):
         file.seek(start)
-        gray = np.frombuffer(file.read(COLOR_BLOCK_BYTES), np.uint8)
+        gray = np.frombuffer(file.read(BLOCK_BYTES), np.uint8)
         file.seek(3 * start)
         file.write(gray.repeat(3).tobytes())
     file.seek(0, os.SEEK_END)
+
+
+def _translate(file: BinaryIO, lookup: NDArray[np.uint8]) -> None:
+    """Replace the numbers in a file of masks by their classes (256,); the header comes later."""
+    length = file.tell()
+    file.seek(0)
+    np.lib.format.read_magic(file)
+    np.lib.format.read_array_header_1_0(file)
+    for start in range(file.tell(), length, BLOCK_BYTES):
+        file.seek(start)
+        block = np.frombuffer(file.read(BLOCK_BYTES), np.uint8)
+        file.seek(start)
+        file.write(lookup[block].tobytes())

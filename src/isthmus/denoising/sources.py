@@ -1,5 +1,6 @@
 """`denoise`: a source of pictures or of an array becomes a folder or a file of clean ones."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.errors import ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write
 from isthmus.inference.model import Model
+from isthmus.places import require_outside
 
 # No picture is left out for lying next to folders of classes or splits.
 EVERY_PICTURE = Reading(classes_from="none", parts="none")
@@ -107,7 +109,7 @@ def denoise(
     """
     out = Path(out)
     name, location, read = locate_source(source)
-    _reject_source(out, location)
+    require_outside(out, location)
     _reject_existing(out)
     manifest = read(location, None, EVERY_PICTURE)
     if manifest.values is not None:
@@ -169,20 +171,12 @@ def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoi
     return Denoised(len(entries), sum(entry.resized for entry in entries), skipped, lost)
 
 
-def _reject_source(out: Path, source: Path) -> None:
-    """Reject an output that lies in the source, or cannot exist."""
-    try:
-        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-            raise OptionError(f"{out} lies in {source}, its source; choose another place.")
-        out.exists()
-    except OSError as error:
-        raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
-
-
 def _reject_existing(out: Path) -> None:
     """Reject an output that would overwrite something."""
     try:
-        is_free = not out.exists() or (out.is_dir() and (is_begun(out) or not any(out.iterdir())))
+        # A link to nothing exists as well.
+        is_free = not os.path.lexists(out)
+        is_free = is_free or (out.is_dir() and (is_begun(out) or not any(out.iterdir())))
     except OSError as error:
         raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
     if not is_free:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.fitting import describe_fitting
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import prediction_rows
@@ -48,7 +49,7 @@ def write_reconstructions(
     require_apart(out, source)
     samples = session.read(source, limit)
     write_png(out, reconstructions(session, samples))
-    return {"picture": str(out), "samples": len(samples)}
+    return {"picture": str(out), "samples": len(samples)} | _fitting(samples)
 
 
 def write_map(
@@ -106,7 +107,7 @@ def write_map(
     # A picture cannot be searched or plotted again; the table can.
     write_bytes(table, to_utf8(fitted_map.to_csv()))
     paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
-    return session.map_quality(fitted_map, codes, samples) | paths
+    return session.map_quality(fitted_map, codes, samples) | paths | _fitting(samples, source)
 
 
 def write_codes(
@@ -145,6 +146,7 @@ def write_codes(
         "shape": list(codes.shape),
         "model_fingerprint": codes.model_fingerprint,
         "data_fingerprint": codes.items.fingerprint,
+        **_fitting(samples, source),
     }
 
 
@@ -427,3 +429,9 @@ def _read(session: Session, source: str | Path | None, limit: int | None) -> Sam
     if limit is not None:
         raise OptionError("a limit needs a source; name one.")
     return session.samples
+
+
+def _fitting(samples: Samples, source: str | Path | None = "") -> dict[str, str]:
+    """Return how the images of a source were made to fit; nothing of the run's own samples."""
+    text = "" if source is None else describe_fitting(samples)
+    return {"fitting": text} if text else {}

@@ -1,11 +1,10 @@
 """Layouts of published data sets: which picture belongs to which mask and split.
 
 A mask is a picture that holds the number of a class for each pixel, or `VOID` where there is no
-class. Three layouts are recognized by their folders and lists:
+class; see `isthmus.data.legends` for other values and colors. The layouts are recognized by their
+folders, names and lists:
 
-- side by side: `images/` and `masks/`, at the top or in each of `train/`, `val/` and `test/`; or
-  `train/` and `trainannot/`, as CamVid is distributed (Badrinarayanan, Kendall and Cipolla,
-  "SegNet", 2017). Next to them, `classes.txt` may name the classes, one a line, from 0 on;
+- side by side, and by name: see `isthmus.data.readers.pairs`;
 - Pascal VOC (Everingham et al., "The Pascal Visual Object Classes Challenge", 2010): the samples
   in its segmentation lists for training and validation. Masks of its test split are not public,
   so its validation split is our test split;
@@ -14,58 +13,27 @@ class. Three layouts are recognized by their folders and lists:
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TypeVar
 
 import numpy as np
 
 from isthmus.data.manifest import Manifest, evenly_spaced
-from isthmus.data.readers.parts import SPLIT_FOLDERS
-from isthmus.data.readers.trees import Tree, find_top, make_relative
-from isthmus.errors import SourceError, first_sentence
+from isthmus.data.readers.class_lists import read_classes, read_text
+from isthmus.data.readers.pairs import (
+    Pair,
+    leave_out_unpaired,
+    read_by_name,
+    read_pairs,
+    read_side_by_side,
+)
+from isthmus.data.readers.trees import Tree
+from isthmus.errors import SourceError
 
-HOLDS_MASKS = {"images": False, "masks": True}  # by the name of a folder
-CLASSES_FILE = "classes.txt"
-MASKS_SUFFIX = "annot"  # of the name of a split's folder of masks
-MASK_FOLDER_MARKS = ("/masks/", f"{MASKS_SUFFIX}/")
 VOC_PICTURES, VOC_MASKS = "JPEGImages", "SegmentationClass"
 VOC_LISTS = {"ImageSets/Segmentation/train.txt": 0, "ImageSets/Segmentation/val.txt": 2}
 CUB_LISTS = ("images.txt", "train_test_split.txt")
 CUB_CLASSES = ("background", "bird")
 CUB_LEGEND = bytes(value > 127 for value in range(256))  # a bird for most of the annotators
-
-
-T = TypeVar("T")
-Key = tuple[str, str]  # split folder and name without suffix, which picture and mask share
-Role = tuple[bool, Key]  # whether a file is a mask, and its key
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A picture and its mask, by their names in the tree, and their split."""
-
-    picture: str
-    mask: str
-    split: int
-
-
-def read_side_by_side(tree: Tree, limit: int | None) -> Manifest | None:
-    """Pair pictures and masks of the same name, from folders next to each other."""
-    names = tree.pictures
-    if not any(mark in f"/{name.lower()}" for name in names for mark in MASK_FOLDER_MARKS):
-        return None
-    top = find_top(names)
-    roles = {name: _role(make_relative(name).relative_to(top)) for name in names}
-    pictures = _index_by_key(
-        tree, {name: role for name, role in roles.items() if role and not role[0]}
-    )
-    masks = _index_by_key(tree, {name: role for name, role in roles.items() if role and role[0]})
-    if not pictures or not masks:
-        return None
-    _reject_unpaired(tree, pictures, masks)
-    pairs = [Pair(name, masks[key], SPLIT_FOLDERS.get(key[0], 0)) for key, name in pictures.items()]
-    return _read_pairs(tree, pairs, limit, _read_class_names(tree, top))
 
 
 def read_voc(tree: Tree, limit: int | None) -> Manifest | None:
@@ -92,7 +60,7 @@ def _read_voc_root(
         stem: split
         for end, split in VOC_LISTS.items()
         if root + end in lists
-        for stem in _read_text(tree, root + end).split()
+        for stem in read_text(tree, root + end).split()
     }
     pictures, masks = (
         {stem: files[f"{root}{kind}/{stem}"] for stem in splits if f"{root}{kind}/{stem}" in files}
@@ -100,9 +68,10 @@ def _read_voc_root(
     )
     missing = [f"{root}{VOC_PICTURES}/{stem}" for stem in splits if stem not in pictures]
     _reject_missing(tree, missing)
-    _reject_unpaired(tree, pictures, masks)
-    pairs = [Pair(pictures[stem], masks[stem], splits[stem]) for stem in sorted(splits)]
-    return _read_pairs(tree, pairs, limit)
+    keys, left_out = leave_out_unpaired(tree, pictures, masks)
+    pairs = [Pair(pictures[stem], masks[stem], splits[stem]) for stem in sorted(keys)]
+    classes = read_classes(tree, [root + VOC_MASKS])
+    return read_pairs(tree, pairs, limit, classes, left_out=left_out)
 
 
 def read_cub(tree: Tree, limit: int | None) -> Manifest | None:
@@ -124,9 +93,9 @@ def read_cub(tree: Tree, limit: int | None) -> Manifest | None:
     if not masks:
         return _read_species(tree, splits, limit)
     pictures = _index_below(splits, "images")
-    _reject_unpaired(tree, pictures, masks)
-    pairs = [Pair(name, masks[key], splits[name]) for key, name in pictures.items()]
-    return _read_pairs(tree, pairs, limit, CUB_CLASSES, CUB_LEGEND)
+    keys, left_out = leave_out_unpaired(tree, pictures, masks)
+    pairs = [Pair(pictures[key], masks[key], splits[pictures[key]]) for key in keys]
+    return read_pairs(tree, pairs, limit, (CUB_CLASSES, ()), CUB_LEGEND, left_out)
 
 
 # The first layout that recognizes a tree reads it, so the most specific come first.
@@ -134,68 +103,8 @@ LAYOUTS: dict[str, Callable[[Tree, int | None], Manifest | None]] = {
     "Pascal VOC": read_voc,
     "CUB-200-2011": read_cub,
     "side by side": read_side_by_side,
+    "by name": read_by_name,
 }
-
-
-def _role(name: PurePosixPath) -> Role | None:
-    """Return whether a file is a mask, and its key; None if its folder says neither."""
-    stem = name.with_suffix("").parts
-    first, second = (*(folder.lower() for folder in name.parts[:-1]), "", "")[:2]
-    if first in HOLDS_MASKS:  # images/a.jpg, masks/a.png
-        return HOLDS_MASKS[first], ("", "/".join(stem[1:]))
-    split = first.removesuffix(MASKS_SUFFIX)
-    if split not in SPLIT_FOLDERS:
-        return None
-    if split == first and second in HOLDS_MASKS:  # train/images/a.jpg, train/masks/a.png
-        return HOLDS_MASKS[second], (split, "/".join(stem[2:]))
-    return split != first, (split, "/".join(stem[1:]))  # train/a.jpg, trainannot/a.png
-
-
-def _index_by_key(tree: Tree, roles: Mapping[str, Role]) -> dict[Key, str]:
-    names: dict[Key, str] = {}
-    for name, (_, key) in roles.items():
-        if key in names:
-            one, other = tree.display_name(names[key]), tree.display_name(name)
-            raise SourceError(
-                f"{one} and {other} of {tree.path} have the same name without its ending; masks "
-                "and pictures are paired by it, so rename one."
-            )
-        names[key] = name
-    return names
-
-
-def _read_pairs(
-    tree: Tree,
-    pairs: Sequence[Pair],
-    limit: int | None,
-    class_names: tuple[str, ...] = (),
-    legend: bytes | None = None,
-) -> Manifest:
-    chosen = [pairs[i] for i in evenly_spaced(len(pairs), limit)]
-    splits = [pair.split for pair in pairs]
-    return Manifest(
-        [tree.display_name(pair.picture) for pair in chosen],
-        files=tree.contents([pair.picture for pair in chosen]),
-        class_names=class_names,
-        splits=np.array([p.split for p in chosen], np.uint8) if _is_split(splits) else None,
-        masks=tree.contents([pair.mask for pair in chosen]),
-        mask_names=[tree.display_name(pair.mask) for pair in chosen],
-        legend=legend,
-    )
-
-
-def _is_split(splits: Sequence[int]) -> bool:
-    # Without training samples it is a set of its own, which `split_samples` splits.
-    return 0 in splits and len(set(splits)) > 1
-
-
-def _read_class_names(tree: Tree, top: str) -> tuple[str, ...]:
-    """Read the list of class names, in the folder that holds all pictures or above it."""
-    candidates = (str(folder / CLASSES_FILE) for folder in PurePosixPath(top, "_").parents)
-    file = next((name for name in candidates if name in tree.names), None)
-    # Windows editors put a byte order mark in front. An empty line is a class without a name.
-    lines = _read_text(tree, file).removeprefix("\ufeff").rstrip().splitlines() if file else []
-    return tuple(line.strip() or str(index) for index, line in enumerate(lines))
 
 
 def _read_species(tree: Tree, splits: Mapping[str, int], limit: int | None) -> Manifest:
@@ -219,18 +128,9 @@ def _index_below(names: Iterable[str], folder: str) -> dict[str, str]:
     return {str(PurePosixPath(path).with_suffix("")): name for name, is_in, path in paths if is_in}
 
 
-def _read_text(tree: Tree, name: str) -> str:
-    try:
-        return tree.read_list(name).decode(errors="replace")
-    except Exception as error:  # readers of damaged archives raise almost anything
-        raise SourceError(
-            f"{name} of {tree.path} cannot be read: {first_sentence(error)}."
-        ) from error
-
-
 def _read_numbered(tree: Tree, name: str) -> dict[str, str]:
     """Read a list whose lines are a number and what it stands for."""
-    lines = [line.split() for line in _read_text(tree, name).splitlines() if line.strip()]
+    lines = [line.split() for line in read_text(tree, name).splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if len(line) != 2:
             raise SourceError(
@@ -247,17 +147,3 @@ def _reject_missing(tree: Tree, names: Sequence[str]) -> None:
             f"{len(names):,} pictures that the lists of {tree.path} name are missing, such as "
             f"{names[0]}; add them or shorten the lists."
         )
-
-
-def _reject_unpaired(tree: Tree, pictures: Mapping[T, str], masks: Mapping[T, str]) -> None:
-    """Reject pictures and masks that have no counterpart of the same name."""
-    for files, counterparts, kind, missing in (
-        (pictures, masks, "pictures", "mask"),
-        (masks, pictures, "masks", "picture"),
-    ):
-        unpaired = sorted(files[key] for key in files.keys() - counterparts.keys())
-        if unpaired:
-            raise SourceError(
-                f"{len(unpaired):,} {kind} of {tree.path} have no {missing} of the same name, such "
-                f"as {tree.display_name(unpaired[0])}; add what is missing or remove them."
-            )

@@ -20,6 +20,10 @@ from isthmus.data.reading import LeftOut, Note
 LISTS = (  # small text files that say which picture is what
     "images.txt",
     "classes.txt",
+    "label_colors.txt",
+    "class_dict.csv",
+    "class_dict_seg.csv",
+    "labelmap.txt",
     "train_test_split.txt",
     "ImageSets/Segmentation/train.txt",
     "ImageSets/Segmentation/val.txt",

@@ -1,0 +1,74 @@
+"""What was done to the images of a source to make them fit a model, in a sentence."""
+
+from collections.abc import Mapping
+
+from isthmus.data.decode import format_size
+from isthmus.data.report import OTHERS
+from isthmus.data.samples import Samples
+
+Sizes = Mapping[tuple[int, ...], int]
+
+MANY: tuple[int, ...] = (0, 0)  # stands for all sizes that the report does not keep
+COLORS = {1: "gray", 3: "RGB"}
+
+
+def describe_fitting(samples: Samples) -> str:
+    """Say how images were cropped, resized and recolored; "" if they were of the shape already.
+
+    Examples
+    --------
+    >>> from isthmus.data.load import load
+    >>> describe_fitting(load("digits"))
+    ''
+    """
+    if samples.is_signal or not samples.origin.source:
+        return ""
+    sizes, kinds = _measure(samples)
+    texts = [_describe_sides(sizes, samples), _describe_colors(kinds, samples.shape[2])]
+    done = ", and ".join(text for text in texts if text)
+    return f"{done}, as the model takes them" if done else ""
+
+
+def _measure(samples: Samples) -> tuple[Sizes, Mapping[str, int]]:
+    """Return how many images have each height and width, and each kind of file, if it is known."""
+    report = samples.report
+    if report is None:  # a picture alone, of which nothing is kept
+        origin = samples.origin
+        facts = origin.preprocessing.decode_and_measure(origin.source)[1]
+        return {(facts.height, facts.width): 1}, {facts.kind: 1}
+    if report.values is not None:  # an array (N, H, W) or (N, H, W, C); a table tells nothing
+        shape = report.values.shape
+        if len(shape) not in (3, 4):
+            return {}, {}
+        color = "gray" if len(shape) == 3 or shape[3] == 1 else "RGB"
+        return {shape[1:3]: report.count}, {color: report.count}
+    sizes = {
+        MANY if size == OTHERS else tuple(map(int, size.split(" × "))): count
+        for size, count in report.sizes.items()
+    }
+    return sizes, report.kinds
+
+
+def _describe_sides(sizes: Sizes, samples: Samples) -> str:
+    sides, crop = samples.shape[:2], samples.origin.preprocessing.crop
+    changed = {size: count for size, count in sizes.items() if size != sides}
+    if not changed:
+        return ""
+    is_cropped = crop is not None and any(max(size) > crop or size[0] != size[1] for size in sizes)
+    which = format_size(next(iter(changed))) if len(changed) == 1 else f"{len(changed)} sizes"
+    which = "many sizes" if MANY in changed else which
+    done = f"{'cropped and ' * is_cropped}resized to {format_size(sides)}"
+    return f"{_count(sum(changed.values()), f' of {which}')} {done}"
+
+
+def _describe_colors(kinds: Mapping[str, int], channels: int) -> str:
+    if channels not in COLORS:
+        return ""
+    is_other = {kind: ("gray" in kind) != (channels == 1) for kind in kinds}
+    count = sum(kinds[kind] for kind, other in is_other.items() if other)
+    done = f"turned from {COLORS[4 - channels]} into {COLORS[channels]}"
+    return f"{_count(count)} {done}" if count else ""
+
+
+def _count(count: int, which: str = "") -> str:
+    return f"1 image{which} was" if count == 1 else f"{count:,} images{which} were"
