@@ -63,6 +63,7 @@ quality: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/typer isthmus.cli utils docs --name isthmus --output docs/commands.md
+	$(BIN)/python docs/reading.py
 	$(BIN)/python docs/pages.py
 	$(BIN)/python docs/pictures.py
 	$(BIN)/zensical build --strict

@@ -1,6 +1,7 @@
 """Commands that look at sources: data preview, data map and data export."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -392,3 +393,19 @@ def test_pages_about_a_run_show_what_was_read(odd: Path, tmp_path: Path) -> None
     assert "[red]: 12, b: 12" in shown
     assert "19 of 255" in shown
     assert any("19 of 255" in text for text in read_history(Session(out))["reading"])
+    done("card", out, "--out", tmp_path / "card")
+    assert "| warning | the brightest pixel is 19 of 255 |" in (
+        tmp_path / "card" / "README.md"
+    ).read_text(encoding="utf-8")
+
+
+def test_runs_of_older_versions_say_nothing_of_it(run: Path, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(run, tmp_path / "old"))
+    record = json.loads((old / "run.json").read_text())
+    del record["data"]["reading"]
+    (old / "run.json").write_text(json.dumps(record))
+    done("report", old)
+    assert "What was read" not in (old / "report.html").read_text(encoding="utf-8")
+    done("card", old, "--out", tmp_path / "card")
+    assert read_history(Session(old))["reading"] == []
+    assert Run.open(old).record.reading is None

@@ -3,6 +3,10 @@
 import csv
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +84,45 @@ def test_denoise_gives_files_of_the_same_names_and_sizes(runs: Path, tmp_path: P
     assert (told["denoised"], told["resized"], told["skipped"]) == (3, 1, [])
     clean = [shape_of(tmp_path / "clean" / "deep" / f"{number}.png") for number in range(3)]
     assert clean == [(8, 8, 3), (8, 8, 3), (20, 20, 3)]
+
+
+def test_denoise_says_what_files_lose(runs: Path, tmp_path: Path) -> None:
+    noisy = tmp_path / "noisy"
+    noisy.mkdir()
+    draw = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(draw.integers(0, 256, (8, 8, 3), np.uint8)).save(noisy / name)
+    Image.fromarray(draw.integers(0, 65536, (8, 8), np.uint16)).save(noisy / "deep.png")
+    told = answer("denoise", runs / "denoiser", noisy, "--out", tmp_path / "clean")
+    color = {"what": "color: the model is gray", "count": 2, "example": "a.png"}
+    assert color in told["lost"]
+    out = done("denoise", runs / "denoiser", noisy, "--out", tmp_path / "again").out
+    assert "lost in 2 files, such as a.png: color: the model is gray" in out
+    assert "lost in 1 file, such as deep.png: precision beyond 8 bits" in out
+
+
+def test_ctrl_c_in_denoise_leaves_a_folder_that_the_same_command_completes(
+    runs: Path, tmp_path: Path
+) -> None:
+    noisy, clean = tmp_path / "noisy", tmp_path / "clean"
+    noisy.mkdir()
+    for number in range(600):
+        Image.new("L", (8, 8), number % 256).save(noisy / f"{number}.png")
+    command = ("denoise", runs / "denoiser", noisy, "--out", clean)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "isthmus", *map(str, command)], stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not list(clean.glob("*.png")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, err
+    count = len(list(clean.glob("*.png")))
+    assert f"Stopped; {count} are done, and the same command does the rest." in err
+    assert "Traceback" not in err
+    assert 0 < count < 600
+    assert answer(*command)["denoised"] == 600
+    assert {file.name for file in clean.iterdir()} == {file.name for file in noisy.iterdir()}
 
 
 def test_denoise_says_when_the_run_never_saw_noise(
@@ -378,3 +421,101 @@ def test_the_report_of_a_denoiser_shows_noise_and_baselines(
     page = out.read_text()
     for text in ("gaussian:0.4,masked:0.1", "the noisy input itself", "trained without noise"):
         assert text in page
+
+
+# -- small sets, empty names, data that moved -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a run on three pictures of one color each, and index them."""
+    folder = tmp_path_factory.mktemp("three")
+    for name, gray in (("a", 0), ("b", 0), ("c", 200)):
+        Image.new("L", (9, 9), gray).save(folder / f"{name}.png")
+    run = tmp_path_factory.mktemp("runs") / "three"
+    done("train", folder, "--model", "linear", "--epochs", 1, "--out", run)
+    done("index", run)
+    return run
+
+
+def test_a_search_among_three_finds_the_other_two(three: Path) -> None:
+    assert {row["name"] for row in answer("search", three, "a.png")} == {"b.png", "c.png"}
+    result = isthmus("search", three, "a.png", "--k", 3)
+    assert result.code == 2
+    assert "k must be from 1 to 2" in result.err
+
+
+@pytest.mark.filterwarnings("error")
+def test_three_constant_pictures_are_measured_without_a_warning(
+    three: Path, tmp_path: Path
+) -> None:
+    result = answer("evaluate", three)
+    assert np.isfinite([*result["test"].values()][:3]).all()
+    assert result["baselines"]["pca"]["psnr"] is not None
+    for method in ("pca", "tsne"):
+        answer("map", three, "--method", method, "--out", tmp_path / f"{method}.png")
+    answer("studio", three, "--export", tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", ""),
+        ("train", "digits", "--out", ""),
+        ("train", "digits", "--out="),
+        ("evaluate", " "),
+        ("data", "map", ""),
+        ("search", "run", ""),
+    ],
+)
+def test_an_empty_argument_is_refused(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = isthmus(*arguments)
+    assert result.code == 2
+    assert "is empty" in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_that_moved_is_given_again(photos: Path, tmp_path: Path) -> None:
+    run, place = tmp_path / "run", tmp_path / "elsewhere"
+    done("train", photos, "--model", "linear", "--epochs", 1, "--out", run)
+    done("index", run)
+    photos.rename(place)
+    result = isthmus("evaluate", run)
+    assert result.code == 2
+    assert "--data" in result.err
+    moved = ("--data", place)
+    assert answer("evaluate", run, *moved)["test"]["n"] == 1
+    assert answer("index", run, "--check", *moved)["current"]
+    for command in (
+        ("map", run, "--method", "pca", "--out", tmp_path / "map.png"),
+        ("encode", run, "--out", tmp_path / "codes.npy"),
+        ("search", run, "cat/0.png", "--out", tmp_path / "found.png"),
+        ("data", "export", run, "--split", "test", "--out", tmp_path / "test.npz"),
+        ("resume", run, "--epochs", 2),
+    ):
+        done(*command, *moved)
+    assert str(place) in (run / "run.json").read_text()
+    assert answer("evaluate", run)["training"]["epochs"] == 2
+
+
+def test_people_of_a_group_stay_together_and_classes_without_test_are_named(
+    tmp_path: Path,
+) -> None:
+    for number in range(24):
+        folder = tmp_path / "people" / ("rare" if number < 2 else f"class{number % 2}")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((8, 8), number, np.uint8)
+        Image.fromarray(pixels).save(folder / f"p{number // 2}_{number}.png")
+    common = ("--model", "cnn-tiny", "--epochs", 1, "--out", tmp_path / "run")
+    pattern = ("--group-by", "^(.*?)_")
+    result = done("train", tmp_path / "people", *common, *pattern)
+    assert "1 of 3 classes have no sample to test on (rare)" in result.err
+    assert json.loads((tmp_path / "run/run.json").read_text())["training_config"]["group_by"]
+    split = np.load(tmp_path / "run/split.npz")
+    assert {name: sorted({int(row) for row in split[name]}) for name in split.files}
+    names = load(tmp_path / "people").names
+    people = [{names[row].split("/")[1].split("_")[0] for row in split[part]} for part in split]
+    assert sum(map(len, people)) == len(set.union(*people)) == 12

@@ -190,6 +190,16 @@ def test_what_isthmus_wrote_into_a_source_is_no_part_of_it(
     assert counts["written by Isthmus"] > 5
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_a_figure_in_an_archive_is_no_sample(
+    kind: str, places: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(places["photos"], tmp_path / "photos"))
+    done("data", "preview", folder, "--out", folder / "dog" / "figure.png")
+    done(*arguments("morph {run} {photos}/cat/0.png {photos}/dog/0.png", places, folder / "a.gif"))
+    assert len(load(shutil.make_archive(str(tmp_path / "packed"), kind, folder))) == 8
+
+
 def test_exported_pictures_are_samples_again(places: dict[str, Path], tmp_path: Path) -> None:
     done("data", "export", places["photos"], "--out", tmp_path / "copy")
     assert len(load(tmp_path / "copy")) == 8

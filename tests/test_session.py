@@ -17,13 +17,16 @@ from isthmus import (
     Run,
     Samples,
     Session,
+    TrainedModel,
     TrainingConfig,
     encode,
     fit_map,
     load,
+    load_model,
+    resume,
     train,
 )
-from isthmus.errors import InterruptionError, IsthmusError, OptionError, RunError
+from isthmus.errors import InterruptionError, IsthmusError, OptionError, RunError, SourceError
 
 T = TypeVar("T")
 Refused = Callable[..., AbstractContextManager[None]]
@@ -297,3 +300,64 @@ def test_signals_are_searched_like_their_codes(tmp_path: Path) -> None:
     found = session.search(waves.values[:2], k=3)
     assert found.names == session.search(codes.z[:2], k=3).names
     assert [names[0] for names in found.names] == list(waves.names[:2])
+
+
+# -- data that moved ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def moved(photos: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Train and index a run on pictures, and move them: the run and their new place."""
+    out = tmp_path / "run"
+    list(train(load(photos), "linear", out=out, config=TrainingConfig(epochs=1)))
+    Index.build(Session(out).codes()).save(out / "index")
+    return out, photos.rename(tmp_path / "elsewhere")
+
+
+def test_data_that_moved_is_found_at_its_new_place(
+    moved: tuple[Path, Path], refused: Refused
+) -> None:
+    run, place = moved
+    record = (run / "run.json").read_bytes()
+    with refused(SourceError, run, "photos", "--data"):
+        _ = Session(run).samples
+    session = Session(run, data=place)
+    assert session.samples.fingerprint == session.run.record.data["fingerprint"]
+    assert session.evaluate()["test"]["n"] == 1
+    assert session.search("cat/0.png").values().shape == (5, 12, 10, 3)
+    assert len(session.renewed().samples) == 6
+    assert (run / "run.json").read_bytes() == record
+
+
+def test_other_data_is_not_taken_for_data_that_moved(
+    moved: tuple[Path, Path], refused: Refused
+) -> None:
+    run, place = moved
+    (place / "cat" / "0.png").unlink()
+    with refused(RunError, place, run, "5 images", "6 images"):
+        _ = Session(run, data=place).samples
+    with refused(SourceError, "nowhere"):
+        _ = Session(run, data="nowhere").samples
+    with refused(OptionError, "mine.onnx", "no data of its own"):
+        Session("mine.onnx", data=place)
+
+
+def test_a_run_that_is_resumed_records_where_its_data_is(moved: tuple[Path, Path]) -> None:
+    run, place = moved
+    list(resume(Run.open(run, data=place), epochs=2))
+    assert Run.open(run).record.origin.source == str(place)
+    session = Session(run)
+    assert session.run.history()[-1]["epoch"] == 2
+    assert len(session.search("cat/0.png").names[0]) == 5  # of an index that is made again
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(
+    name: str, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for call in (load, Session, Run.open, load_model, TrainedModel.load):
+        with refused(IsthmusError, "name of", "is empty"):
+            call(name)
+    with refused(RunError, "name of the run folder is empty"):
+        train(load("digits", limit=30), out=name)

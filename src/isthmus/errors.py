@@ -10,6 +10,13 @@ from difflib import get_close_matches
 from importlib import metadata
 
 MAX_NAMES = 12  # in a message
+MAX_SENTENCE = 300  # letters of a library's error; some list all that they were given
+IN_WORDS: dict[type[Exception], str] = {  # errors whose own text says little or nothing
+    EOFError: "it ends too early",
+    MemoryError: "it needs more memory than there is",
+    RecursionError: "it is nested too deeply",
+    UnicodeDecodeError: "it holds bytes that are no text",
+}
 LEFT_OUT = {  # of the distribution isthmus-runtime: what trains and measures, by module
     "lightning_fabric": "PyTorch",
     "skimage": "scikit-image",
@@ -61,10 +68,17 @@ def first_sentence(error: Exception) -> str:
     --------
     >>> first_sentence(ValueError("cannot open it:\n- not this\n- nor that"))
     'cannot open it'
+    >>> first_sentence(EOFError())
+    'it ends too early'
     """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return re.split(r"\n|\. ", str(error))[0].rstrip(".: ") or type(error).__name__
+    for kind, words in IN_WORDS.items():
+        if isinstance(error, kind):
+            return words
+    sentences = re.split(r"\n|\. ", str(error))
+    first = next(filter(None, (sentence.strip(".: ") for sentence in sentences)), "")
+    return first[:MAX_SENTENCE] or f"an error of the kind {type(error).__name__}"
 
 
 def require_name(what: str, name: object, kind: type[IsthmusError]) -> None:

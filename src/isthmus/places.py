@@ -32,6 +32,7 @@ TABLE_COLUMNS = ("name", "label", "x", "y", "fitted")  # of a map
 # needs. So only one picture of others in 128 is opened to look for a mark, and a folder of a
 # million images is still listed in seconds.
 BLOCK_BYTES = 128
+MAX_FIGURE_BYTES = 2**26  # more than any has
 
 
 def require_own_place(path: str | Path, suffixes: Sequence[str]) -> None:
@@ -124,21 +125,35 @@ def is_figure(path: str | Path, size: int) -> bool:
     size : int
         Of the file, in bytes; most pictures of others are told by it without being opened.
     """
-    name = str(path)
-    if size % BLOCK_BYTES or not name.lower().endswith((".png", ".gif")):
+    if not _may_be_figure(str(path), size):
         return False
     try:
-        return is_own_file(Path(name))
+        return is_own_file(Path(path))
     except OptionError:  # decoding it will say why
         return False
 
 
+def is_figure_content(name: str, size: int, read: Callable[[], bytes]) -> bool:
+    """Return the same of a member of an archive; `read` returns its content if that is needed."""
+    if not _may_be_figure(name, size):
+        return False
+    try:
+        content = read()
+    except Exception:  # of a damaged archive, libraries raise almost anything; decoding says why
+        return False
+    if name.lower().endswith(".gif"):
+        return _has_comment(content[-TAIL_BYTES:])
+    return content[PNG_START_BYTES + 4 :].startswith(PNG_MARK)
+
+
 def is_own_folder(path: str | Path) -> bool:
     """Return whether a folder is a run or an exported page, whose pictures are no samples."""
-    return any(
-        Path(path, name).is_file() and key in _read(Path(path, name), 0, HEAD_BYTES)
-        for name, key in OWN_FOLDERS.items()
-    )
+    with suppress(OSError):  # of a file that cannot be read, and is none of ours
+        return any(
+            Path(path, name).is_file() and key in _read(Path(path, name), 0, HEAD_BYTES)
+            for name, key in OWN_FOLDERS.items()
+        )
+    return False
 
 
 def mark_png(content: bytes) -> bytes:
@@ -163,6 +178,11 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
                 np.lib.format.write_array(member, values, allow_pickle=False)
 
 
+def _may_be_figure(name: str, size: int) -> bool:
+    is_of_size = size % BLOCK_BYTES == 0 and size <= MAX_FIGURE_BYTES
+    return is_of_size and name.lower().endswith((".png", ".gif"))
+
+
 def _missing(size: int) -> int:
     """Return how many bytes a file of a size lacks to a multiple of `BLOCK_BYTES`."""
     return -size % BLOCK_BYTES
@@ -174,7 +194,11 @@ def _is_our_png(path: Path) -> bool:
 
 
 def _is_our_gif(path: Path) -> bool:
-    tail = _read(path, max(0, path.stat().st_size - TAIL_BYTES), TAIL_BYTES)
+    return _has_comment(_read(path, max(0, path.stat().st_size - TAIL_BYTES), TAIL_BYTES))
+
+
+def _has_comment(tail: bytes) -> bool:
+    """Return whether the end of an animation has the mark."""
     _, comment, text = tail.rpartition(b"\x21\xfe")
     return bool(comment) and text[1:].startswith(MARK)
 

@@ -523,7 +523,7 @@ class Session:
     def _is_moved(self) -> bool:
         """Whether the run's data is at another place than run.json says."""
         given = self._given_run
-        return self._data is not None or (given is not None and given.moved_from is not None)
+        return self._data is not None or (given is not None and given.is_moved)
 
     @property
     def _own_codes(self) -> "_OwnCodes":
@@ -621,7 +621,8 @@ class Session:
 
     def load_origin(self, origin: Origin, track: Track = untracked) -> Samples:
         """Load what an origin describes; the run's own data from where it is now."""
-        if self._is_moved and origin.source == self.run.moved_from:
+        known = self._has_run and origin.source in self.run.record.data.get("moved_from", ())
+        if known and (self._is_moved or not Path(origin.source).exists()):
             origin = replace(origin, source=self.run.record.origin.source)
         return load_origin(origin, track)
 

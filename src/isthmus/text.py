@@ -4,13 +4,14 @@ The name of a file may hold any byte but / and zero: line breaks, control sequen
 and bytes that are no UTF-8, which Python has as lone surrogates.
 """
 
-import unicodedata
+import re
 
-# Control characters, surrogates, and separators of lines and paragraphs.
-UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}
-# They turn the direction of all that follows. Other marks of format stay: letters are joined by
+# These turn the direction of all that follows. Other marks of format stay: letters are joined by
 # them, in Persian and Hindi as in emoji.
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+TURNING = "\u202a-\u202e\u2066-\u2069"
+# Control characters, ends of lines, and bytes that are no UTF-8.
+UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{TURNING}]")
+UNSAFE_IN_JSON = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{TURNING}]")
 
 
 def printable(text: str) -> str:
@@ -23,7 +24,18 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_escape(letter) if _is_unshown(letter) else letter for letter in text)
+    return UNSAFE.sub(lambda found: _escape(found[0]), text)
+
+
+def escape_json(text: str) -> str:
+    r"""Return JSON without the control characters and lone surrogates that may be in its strings.
+
+    Examples
+    --------
+    >>> print(escape_json('"caf\udce9 \u202e"'))
+    "caf\udce9 \u202e"
+    """
+    return UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def to_utf8(text: str) -> bytes:
@@ -37,10 +49,6 @@ def to_utf8(text: str) -> bytes:
     b'caf\\udce9'
     """
     return text.encode("utf-8", "backslashreplace")
-
-
-def _is_unshown(letter: str) -> bool:
-    return unicodedata.category(letter) in UNSHOWN or letter in TURNING
 
 
 def _escape(letter: str) -> str:

@@ -129,6 +129,16 @@ def test_a_zip_that_claims_more_than_it_can_hold_is_refused(
         load(changed(path, enlarge_all))
 
 
+def test_a_damaged_member_is_skipped_in_a_few_words(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", pictures(spread(["a", "b"], 10)))
+
+    def damage(content: bytearray) -> None:
+        content[26:28] = b"\xff\x07"  # the length of the first name
+
+    ((name, reason),) = load(changed(path, damage)).skipped
+    assert (name, reason) == ("a/0.png", "it is damaged")
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_all_compressions_of_python_are_read(method: int, tmp_path: Path) -> None:
     assert len(load(write_zip(tmp_path / "a.zip", pictures(NAMES), method))) == 10
@@ -255,3 +265,11 @@ def test_archives_next_to_pictures_are_left_alone(tmp_path: Path) -> None:
     samples = load(tmp_path)
     assert len(samples) == 6
     assert left_out(samples) == {".zip": 1}
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".zip"])
+def test_the_content_tells_the_kind_of_an_archive(suffix: str, tmp_path: Path) -> None:
+    for write in (write_zip, write_tar):
+        path = tmp_path / f"{write.__name__}{suffix}"
+        write_zip(path, pictures(NAMES)) if write is write_zip else write_tar(path, NAMES)
+        assert counts(load(path)) == {"a": 5, "b": 5}

@@ -87,6 +87,11 @@ def test_arrays_are_taken_for_samples_and_it_is_said(
     assert samples.is_signal == (array.dtype.kind == "i" or samples.values.ndim == 3)
 
 
+def test_what_an_array_in_memory_is_taken_for_is_said() -> None:
+    assert codes(isthmus.load(COLORED.transpose(0, 3, 1, 2))) == {"channels-first"}
+    assert isthmus.load(COLORED).report is None
+
+
 def test_channels_are_where_the_user_says(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.npy", COLORED[:, :3])
     first = isthmus.load(path, reading=Reading(channels="first"))
@@ -204,6 +209,15 @@ def test_parts_have_many_names(keys: str, tmp_path: Path) -> None:
     assert samples.labels is not None
     assert np.array_equal(samples.labels, LABELS)
     assert list(samples.names)[9:11] == ["train/9", "validation/0"]
+
+
+def test_names_of_parts_say_what_they_hold(tmp_path: Path) -> None:
+    fractions = SQUARES[:, :, :5] / 255
+    images = isthmus.load(saved(tmp_path / "a.npz", train_images=fractions, test_images=fractions))
+    assert not images.is_signal
+    signals = isthmus.load(saved(tmp_path / "b.npz", signals_train=SQUARES, signals_test=SQUARES))
+    assert signals.is_signal
+    assert codes(images) == codes(signals) == set()
 
 
 def test_what_is_not_used_is_said(tmp_path: Path) -> None:

@@ -216,3 +216,24 @@ def test_a_class_folder_without_a_picture_is_told(tmp_path: Path) -> None:
     (tmp_path / "train" / "star").mkdir()
     (tmp_path / "train" / "star" / "clip.mp4").write_bytes(b"")
     assert "train/star/" in notes(load(tmp_path))["class-without-pictures"]
+
+
+def test_without_classes_to_train_on_there_are_none(tmp_path: Path) -> None:
+    samples = load(plant(tmp_path, spread(["train", "test/a", "test/b"])))
+    assert samples.labels is None
+    assert samples.splits is not None
+    assert np.bincount(samples.splits).tolist() == [3, 0, 6]
+    assert "those to train on are in no class folder" in notes(samples)["no-classes"]
+
+
+def test_a_stray_next_to_splits_below_classes_leaves_them_splits(tmp_path: Path) -> None:
+    names = spread(f"{thing}/{part}" for thing in ("cat", "dog") for part in ("train", "test"))
+    samples = load(plant(tmp_path, [*names, "cat/cover.png"]))
+    assert counts(samples) == {"cat": 6, "dog": 6}
+    assert samples.splits is not None
+    assert left_out(samples) == {"next to splits": 1}
+
+
+def test_names_that_begin_with_splits_are_no_classes(tmp_path: Path) -> None:
+    plant(tmp_path, [f"{part}_{i}.png" for part in ("train", "test") for i in range(FEW)])
+    assert {*notes(load(tmp_path))} & {"splits-in-names", "classes-in-names"} == {"splits-in-names"}

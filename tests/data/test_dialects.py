@@ -176,6 +176,23 @@ def test_all_pixels_may_be_in_one_column(tmp_path: Path) -> None:
     assert_labeled(load(tmp_path, table(lists, LABELS, header=["image", "class"])))
 
 
+def test_a_part_of_an_unknown_name_is_refused(tmp_path: Path, refused: Refused) -> None:
+    parts = ["train"] * (COUNT - 1) + ["rest"]
+    with refused(SourceError, "line 25 has the part 'rest'"):
+        load(tmp_path, table(LABELS, PIXELS, parts, header=["label", *NAMES, "split"]))
+
+
+def test_numbers_among_words_are_said(tmp_path: Path) -> None:
+    samples = load(tmp_path, NAMED.replace("\n1,", "\none,", 1))
+    assert samples.report is not None
+    assert [note.code for note in samples.report.warnings][:1] == ["mixed-labels"]
+
+
+def test_classes_below_zero_are_no_pixels(tmp_path: Path) -> None:
+    samples = load(tmp_path, table(np.where(LABELS, 1, -1), PIXELS))
+    assert samples.class_names == ("-1", "1")
+
+
 def test_a_cell_with_fewer_pixels_is_named(tmp_path: Path, refused: Refused) -> None:
     cells = [" ".join(map(str, row[: 15 if i == 20 else 16])) for i, row in enumerate(PIXELS)]
     with refused(SourceError, "line 22", "15 values where 16 are expected"):

@@ -149,6 +149,13 @@ def test_links_pipes_and_sockets_are_left_out_with_a_reason(tmp_path: Path) -> N
 
 
 @posix_only
+def test_a_link_to_nothing_is_no_source(tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "photos").symlink_to(tmp_path / "nowhere")
+    with refused(SourceError, tmp_path / "photos", "a link to nothing"):
+        load(tmp_path / "photos")
+
+
+@posix_only
 def test_a_link_to_a_folder_elsewhere_is_followed(tmp_path: Path) -> None:
     plant(tmp_path / "photos", spread(["a"]))
     plant(tmp_path / "elsewhere", spread(["b"]))

@@ -134,7 +134,8 @@ def test_a_single_picture_is_checked_with_its_file(tmp_path: Path) -> None:
     assert stack is not None
     assert "which has 3" in text_of(stack, "pages")
     assert check_data(tmp_path / "stack.tif").to_json() == stack.to_json()
-    assert check_data(tmp_path / "stack.tif", reading=Reading(pages="all")).count == 3
+    report = check_data(tmp_path / "stack.tif", reading=Reading(pages="all"))
+    assert (report.count, report.suffixes) == (3, {".tif": 3})
 
 
 def test_names_stay_in_their_lines(tmp_path: Path) -> None:
@@ -254,6 +255,47 @@ def test_labels_that_look_like_pixels_are_told() -> None:
     assert "125 numbers" in text
     assert "--label-column none" in text
     assert "labels-like-pixels" not in codes(report_of(labeled([str(i) for i in range(10)])))
+
+
+def test_folders_called_by_numbers_are_classes(tmp_path: Path) -> None:
+    assert check_data(draw_all(tmp_path, [str(i) for i in range(40)], 1)).notes == ()
+
+
+def test_upright_pictures_are_counted(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for i in range(6):
+        draw(tmp_path / f"{i}.png", i)
+        picture = Image.open(tmp_path / f"{i}.png")
+        picture.save(tmp_path / f"{i}.jpg", exif=exif)
+        (tmp_path / f"{i}.png").unlink()
+    report = check_data(tmp_path)
+    assert report.turned == 6
+    assert report.sizes == {"24 × 20": 6}
+    assert report.kinds == {"8-bit RGB": 6}
+    assert "6 upright" in f"{report}"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "high", "said"),
+    [
+        (np.uint16, 4096, "of 65,535 (--stretch auto)"),
+        (np.float32, 0.2, "of 1 (--stretch auto)"),
+        (np.uint8, 2, "brightest pixel is 1 of 255"),
+        (np.uint16, 65536, None),
+        (np.float32, 1, None),
+    ],
+)
+def test_the_range_of_an_array_is_told(
+    dtype: type, high: float, said: str | None, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(0).random((50, 12, 12)) * high
+    np.save(tmp_path / "x.npy", values.astype(dtype))
+    report = check_data(tmp_path / "x.npy")
+    assert report.values is not None
+    assert report.values.dtype == np.dtype(dtype).name
+    assert ("low-range" in codes(report)) == (said is not None)
+    assert said is None or said in text_of(report, "low-range")
 
 
 # -- in five lines ----------------------------------------------------------------------------

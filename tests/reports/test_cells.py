@@ -23,6 +23,7 @@ from isthmus import (
     Samples,
     Session,
     TrainingConfig,
+    check_data,
     fit_map,
     load,
     summarize,
@@ -98,6 +99,19 @@ def session(run: Run) -> Session:
 @pytest.fixture
 def stored(run: Run, tmp_path: Path) -> Path:
     return run.save(tmp_path / "runs" / "one").path
+
+
+# -- what was read ----------------------------------------------------------------------------
+
+
+def test_a_reading_report_is_a_table_with_its_notes() -> None:
+    report = check_data(np.full((9, 4, 4), 7, np.uint8))
+    cell = Cell(report)
+    assert report.description in cell.text
+    assert ["values", "all 7"] in cell.rows
+    (kind, text) = cell.rows[-1]
+    assert kind == "warning"
+    assert "9 samples are blank" in text
 
 
 # -- samples ----------------------------------------------------------------------------------

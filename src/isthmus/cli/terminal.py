@@ -16,7 +16,7 @@ from rich.console import Console
 
 from isthmus.cli.app import format_epochs
 from isthmus.progress import is_first_process, show_progress
-from isthmus.text import printable, to_utf8
+from isthmus.text import escape_json, printable
 
 if TYPE_CHECKING:
     from isthmus.training.loop import Progress
@@ -57,8 +57,7 @@ def print_json(content: Any) -> None:
     """Print JSON on standard output, and nothing else."""
     # Where the encoding lacks letters, they are written as escapes of JSON, not of Python.
     is_unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
-    text = json.dumps(content, indent=2, ensure_ascii=not is_unicode)
-    print(to_utf8(text).decode())
+    print(escape_json(json.dumps(content, indent=2, ensure_ascii=not is_unicode)))
 
 
 def _print(to: Console, text: str) -> None:

@@ -1,5 +1,6 @@
 """`CHECKS`: what may be wrong with a source as a whole, each a function from what is known."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.items import Items
 from isthmus.data.reading import Note, Reading, ValueFacts
+from isthmus.data.report import format_value
 from isthmus.data.samples import SPLITS, Origin
 
 MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imbalance
@@ -72,16 +74,14 @@ class Known:
     @property
     def low(self) -> float | None:
         """The smallest value of all."""
-        if self.values is not None:
-            return self.values.low
-        return float(self.lows.min()) if len(self.lows) else None
+        values = self.lows if self.values is None else [self.values.low]
+        return _finite(np.min(values, initial=math.inf))
 
     @property
     def high(self) -> float | None:
         """The largest value of all."""
-        if self.values is not None:
-            return self.values.high
-        return float(self.highs.max()) if len(self.highs) else None
+        values = self.highs if self.values is None else [self.values.high]
+        return _finite(np.max(values, initial=-math.inf))
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
@@ -109,8 +109,10 @@ def check_parts(known: Known) -> Iterator[Note]:
 
 
 def check_values_as_classes(known: Known) -> Iterator[Note]:
-    """Find labels that look like pixels: very many whole numbers, few samples of each."""
+    """Find labels of a table that look like pixels: very many numbers, few samples of each."""
     names, counts = known.items.class_names, known.class_counts
+    if any("/" in name for name in known.items.names[:1]):  # folders, called by people's numbers
+        return
     if len(counts) < MIN_VALUE_CLASSES or np.median(counts) > MAX_PER_VALUE:
         return
     if all(name.isdigit() and int(name) <= 255 for name in names):
@@ -155,12 +157,12 @@ def check_unseen(known: Known) -> Iterator[Note]:
     counts = np.bincount(labels[(splits == 0) & (labels >= 0)], minlength=len(known.class_counts))
     unseen = np.flatnonzero((counts == 0) & (known.class_counts > 0))
     if len(unseen):
-        name = known.items.class_names[int(unseen[0])]
+        name, is_folder = known.items.class_names[int(unseen[0])], "/" in known.items.names[0]
         yield _warn(
             "unseen-class",
             f"{_count(len(unseen), 'class has', 'classes have')} no sample in the training split, "
             f"such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
-            "--parts none draws other splits",
+            "--parts none --classes-from parent draws other splits" if is_folder else "",
         )
 
 
@@ -204,7 +206,7 @@ def check_constant(known: Known) -> Iterator[Note]:
         yield _warn(
             "blank",
             f"{_count(len(rows), 'sample is', 'samples are')} blank, such as "
-            f"{known.items.names[int(rows[0])]} (all {known.lows[rows[0]]:g})",
+            f"{known.items.names[int(rows[0])]} (all {format_value(known.lows[rows[0]])})",
             "remove them" if len(rows) > 1 else "remove it",
         )
 
@@ -217,9 +219,10 @@ def check_range(known: Known) -> Iterator[Note]:
         return
     if (high - low) / top < MIN_FILLED:
         # A source that is dark as a whole says so by its brightest pixel, a pale one by both ends.
-        text = f"the brightest pixel is {high:,g} of {top:,g}"
+        text = f"the brightest pixel is {format_value(high)} of {format_value(top)}"
         if low > MIN_FILLED * top:
-            text = f"pixels are only from {low:,g} to {high:,g} of {top:,g}"
+            values = f"{format_value(low)} to {format_value(high)}"
+            text = f"pixels are only from {values} of {format_value(top)}"
         yield _warn("low-range", text, "--stretch auto")
 
 
@@ -254,25 +257,10 @@ def check_pages(known: Known) -> Iterator[Note]:
         )
 
 
-def check_bands(known: Known) -> Iterator[Note]:
-    """Find pictures of more bands than are used."""
-    for kind, count in known.kinds.items():
-        if found := MORE_BANDS.search(kind):
-            bands = int(found[1])
-            yield Note(
-                "guess",
-                "bands",
-                f"{_count(bands, 'band is', 'bands are')} not used of "
-                f"{_count(count, 'file', 'files')} ({kind})",
-                "--channels 4,3,2",
-            )
-
-
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
     check_pages,
-    check_bands,
     check_range,
     check_shared,
     check_one_class,
@@ -294,6 +282,10 @@ def _parts_option(names: Sequence[str]) -> str:
         if name.lower().startswith(start)
     ]
     return f"--parts {','.join(parts)}, or " if parts else ""
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _top(known: Known) -> float:

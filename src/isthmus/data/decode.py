@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content, Manifest
 from isthmus.data.masks import Mask, MaskError, turn_like
+from isthmus.data.mixed_scales import reject_mixed_scales
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, SourceError, first_sentence
@@ -218,38 +219,6 @@ def _decode_blocks(
     yield from _decode_in_threads(decoder, _chunks(tasks, count))
 
 
-def reject_mixed_scales(
-    blocks: Generator[Block, None, None], names: Sequence[str]
-) -> Generator[Block, None, None]:
-    """Yield blocks, as long as integers of a wide type are of one scale in all pictures.
-
-    Such a type does not tell whether 255 or 65,535 is white; each picture by itself would be read
-    by its largest value, and a dark one become bright.
-
-    Raises
-    ------
-    SourceError
-    """
-    largest: dict[bool, tuple[float, str]] = {}  # by whether it is beyond eight bits
-    done = 0
-    with closing(blocks):
-        for block in blocks:
-            good = [i for i in range(len(block)) if i not in block.broken]
-            for i, facts in zip(good, block.facts, strict=False):
-                if "integer" in facts.kind:
-                    one = (facts.high, names[done + i])
-                    largest[facts.high > 255] = max(one, largest.get(facts.high > 255, one))
-            if len(largest) == 2:
-                (low, dark), (high, bright) = largest[False], largest[True]
-                raise SourceError(
-                    f"{dark} holds integers up to {low:g}, as of 8 bits, and {bright} up to "
-                    f"{high:g}, as of 16; say which values are black and white by --stretch, such "
-                    f"as 0:{high:g}, or auto."
-                )
-            done += len(block)
-            yield block
-
-
 def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, done: int) -> None:
     """Stop once more than a tenth of all pictures are known to be broken.
 
@@ -272,7 +241,8 @@ def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, don
     i, reason = next(iter(broken.items()))
     raise SourceError(
         f"{len(broken):,} of the first {done:,} pictures of {source} cannot be decoded, such as "
-        f"{manifest.names[i]} ({reason}); repair or remove them."
+        f"{manifest.names[i]} ({reason})" + ("." if " --" in reason else "; repair or remove them.")
+        # A reason that names an option is no damage.
     )
 
 

@@ -1,6 +1,7 @@
 """How a picture lies in its file: the orientation that EXIF names, and how to turn by it."""
 
 import struct
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,10 @@ def keep_orientation_only(picture: Image.Image) -> None:
     Pillow turns a TIFF itself when it loads it and then writes its EXIF again, which fails for
     some values that it can read: signed fractions with a denominator of 0, or NaN.
     """
-    exif = picture.getexif()
-    for tag in [tag for tag in exif if tag != ORIENTATION]:
-        del exif[tag]
+    with suppress(Exception):  # as above
+        exif = picture.getexif()
+        for tag in [tag for tag in exif if tag != ORIENTATION]:
+            del exif[tag]
 
 
 def _orientation_of_exif(exif: bytes) -> int:

@@ -38,7 +38,7 @@ from isthmus.data.readers.numpy_sets import read_numpy
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
-from isthmus.data.survey import survey_picture
+from isthmus.data.survey import survey_picture, survey_samples
 from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
@@ -183,6 +183,9 @@ def load_pictures(paths: Sequence[str | Path], preprocessing: Preprocessing) -> 
     SourceError
         If one cannot be decoded, as none may be left out, or they differ in size or colors.
     """
+    for path in paths:
+        if _exists(Path(path)):  # a missing one gets the message of those that cannot be decoded
+            _reject_special(Path(path))
     manifest = Manifest([str(path) for path in paths], files=[str(path) for path in paths])
     parts: list[NDArray[np.uint8]] = []
     for block in decode_blocks(manifest, preprocessing):
@@ -278,6 +281,8 @@ def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
     # Absolute, so that a run finds its data again from another folder.
     location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
     if not _exists(location):
+        if location.is_symlink():
+            raise SourceError(f"{location} is a link to nothing; give what it should lead to.")
         near = suggest(str(source), DATASETS) or suggest_path(os.path.expanduser(source))  # noqa: PTH111
         raise SourceError(
             f"there is no data set and no file or folder called {str(source)!r}{near}; "
@@ -353,9 +358,10 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
     try:
         pixels, facts = origin.preprocessing.decode_and_measure(str(path))
     except SourceError as error:
-        raise SourceError(
-            f"{path} cannot be decoded ({first_sentence(error)}); give another picture."
-        ) from error
+        # A reason that names an option is no damage.
+        way_out = "" if " --" in str(error) else "; give another picture"
+        reason = first_sentence(error)
+        raise SourceError(f"{path} cannot be decoded ({reason}){way_out}.") from error
     samples = Samples(pixels[None], Items([path.name]), origin=origin)
     # Of a plain picture there is nothing to say, and it would take longer than to decode it.
     is_plain = facts.pages == 1 and math.isnan(facts.low)
@@ -364,8 +370,10 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
     preprocessing, limit = origin.preprocessing, origin.limit
-    values, _ = as_samples(values, "x", "the array", _tell_reader(origin))
+    values, findings = as_samples(values, "x", "the array", _tell_reader(origin))
     values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
-    return Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)
+    samples = Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)
+    # Of an array that has one reading only, there is nothing to say.
+    return replace(samples, report=survey_samples(samples, findings)) if findings.notes else samples

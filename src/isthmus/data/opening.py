@@ -2,12 +2,14 @@
 
 import io
 import logging
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 
 from PIL import Image, UnidentifiedImageError
 
+from isthmus.data.tiff import is_tiff
 from isthmus.errors import IsthmusError, SourceError
 from isthmus.runtime import ignored_warnings
 
@@ -18,6 +20,8 @@ FORMATS = (
     *("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
     *("AVIF", "DIB", "ICO", "JPEG2000", "PCX", "TGA"),
 )
+JPEG_START = b"\xff\xd8"
+DEPTH = re.compile(rb"\xff[\xc0-\xc3\xc9-\xcb]..(.)", re.DOTALL)  # bits of a sample of a JPEG
 # What the content of HEIC and HEIF begins with, after its length; AVIF has the same structure.
 HEIF_STARTS = tuple(b"ftyp" + name for name in (b"heic", b"heix", b"hevc", b"heim", b"mif1"))
 
@@ -37,6 +41,26 @@ def open_picture(content: bytes) -> Iterator[Image.Image]:
     with ignored_warnings, Image.open(io.BytesIO(content), formats=formats) as picture:
         reject_too_large(*picture.size)
         yield picture
+
+
+@contextmanager
+def open_if_known(content: bytes) -> Iterator[Image.Image | None]:
+    """Open a picture with Pillow; None if it is a TIFF that Pillow has no mode for."""
+    with ExitStack() as stack:
+        try:
+            picture = stack.enter_context(open_picture(content))
+        except UnidentifiedImageError:
+            if not is_tiff(content):
+                _explain_unknown(content)
+                raise
+            picture = None
+        yield picture
+
+
+def _explain_unknown(content: bytes) -> None:
+    depth = DEPTH.search(content) if content.startswith(JPEG_START) else None
+    if depth is not None and depth[1] not in b"\x08":
+        raise SourceError(f"a JPEG of {depth[1][0]} bits, which is not read; convert it to PNG")
 
 
 def is_heif(content: bytes) -> bool:
@@ -84,6 +108,8 @@ def explain(error: Exception) -> IsthmusError:
         return SourceError(f"it has more than {MAX_PIXELS:,} pixels")
     if isinstance(error, MemoryError):
         return SourceError("it does not fit into memory")
+    if str(error).startswith("decoder error"):  # and a number of Pillow's
+        return SourceError("its content is damaged")
     return SourceError(str(error) or type(error).__name__)
 
 

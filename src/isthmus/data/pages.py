@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pictures import count_pages
 from isthmus.errors import OptionError, SourceError
-
-FIRST_PAGE = (0,)
 
 
 def expand_pages(read: Callable[[], Manifest], limit: int | None) -> Manifest:
@@ -48,10 +47,10 @@ def expand_pages(read: Callable[[], Manifest], limit: int | None) -> Manifest:
             f"pages cannot be all, as {manifest.names[int(np.argmax(counts))]} has several and "
             "masks are for one picture."
         )
-    return _repeat(manifest, np.array(counts), limit)
+    return _repeat(manifest, np.array(counts, np.int64), limit)
 
 
-def _repeat(manifest: Manifest, counts: "np.ndarray", limit: int | None) -> Manifest:
+def _repeat(manifest: Manifest, counts: NDArray[np.int64], limit: int | None) -> Manifest:
     total = int(counts.sum())
     chosen = evenly_spaced(total, limit)
     files = np.repeat(np.arange(len(counts)), counts)[chosen]

@@ -5,13 +5,12 @@ tifffile reads the TIFFs that have more bands than Pillow has names for; Pillow 
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from isthmus.data.exif import (
     FIRST_TURNED,
@@ -22,13 +21,14 @@ from isthmus.data.exif import (
     turn,
 )
 from isthmus.data.opening import (
+    JPEG_START,
     MAX_PIXELS,
     explain,
-    open_picture,
+    open_if_known,
     read_content,
     reject_too_large,
 )
-from isthmus.data.pixels import Stretch, value_range
+from isthmus.data.pixels import Stretch
 from isthmus.data.scales import (
     Scale,
     apply_choices,
@@ -37,7 +37,7 @@ from isthmus.data.scales import (
     load_wide_values,
     to_eight_bits,
 )
-from isthmus.data.tiff import count_samples, count_tiff_pages, is_tiff, read_bands
+from isthmus.data.tiff import count_samples, count_tiff_pages, read_bands
 from isthmus.errors import IsthmusError, SourceError
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ JPEG_KINDS = {"GRAY": "8-bit gray", "RGB": "8-bit RGB"}
 # marker", mean nothing to the picture.
 JPEG_DAMAGE = ("Huffman", "premature end of data", "instead of RST", "Corrupt JPEG data: bad")
 PHOTO_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with others behind it, for 3D or a thumbnail
+MAX_QUICK = 2**24  # pixels that are decoded in a moment, even if the file has none of them
+MAX_PIXELS_PER_BYTE = 1024  # in a JPEG that is all of one color: 256 in gray, 512 in color
 PLANAR = 2  # TIFF's tag 284 for bands one after the other
 PROGRESSIVE = b"\xff\xc2"  # the marker before the header of such a JPEG
 
@@ -106,11 +108,11 @@ def decode_picture(
     """
     try:
         content = read_content(file)
-        if content.startswith(b"\xff\xd8"):
+        if content.startswith(JPEG_START):
             picture = _decode_plain_jpeg(content, preprocessing, may_reduce)
             if picture is not None:
                 return picture
-        with _open_if_known(content) as opened:
+        with open_if_known(content) as opened:
             if opened is None:
                 return _decode_bands(content, preprocessing)
             return _decode_opened(opened, content, preprocessing, may_reduce)
@@ -128,7 +130,7 @@ def decode_pages(
     done = 0
     try:
         content = read_content(file)
-        with _open_if_known(content) as picture:
+        with open_if_known(content) as picture:
             for page in pages:
                 yield _decode_page(content, picture, page, preprocessing)
                 done += 1
@@ -140,25 +142,12 @@ def count_pages(file: bytes | str) -> int:
     """Return how many pages or frames a file has; 1 if it cannot be read."""
     try:
         content = read_content(file)
-        if content.startswith(b"\xff\xd8"):
+        if content.startswith(JPEG_START):
             return 1
-        with _open_if_known(content) as picture:
+        with open_if_known(content) as picture:
             return count_tiff_pages(content) if picture is None else _count_frames(picture)
     except Exception:  # it is decoded later, which tells the reason
         return 1
-
-
-@contextmanager
-def _open_if_known(content: bytes) -> Iterator[Image.Image | None]:
-    """Open a picture with Pillow; None if it is a TIFF that Pillow has no mode for."""
-    with ExitStack() as stack:
-        try:
-            picture = stack.enter_context(open_picture(content))
-        except UnidentifiedImageError:
-            if not is_tiff(content):
-                raise
-            picture = None
-        yield picture
 
 
 def _decode_page(
@@ -176,9 +165,13 @@ def _decode_page(
 def _reject_large_jpeg(content: bytes, width: int, height: int, scale: int) -> None:
     """Refuse a JPEG that is too large although it is decoded at a reduced scale.
 
-    A progressive one is kept whole in memory until its last scan has come.
+    At an eighth of its sides, one of four times as many pixels is decoded in a moment. But a
+    progressive one is kept whole in memory until its last scan has come.
     """
-    if width * height > MAX_PIXELS and PROGRESSIVE in content:
+    pixels = width * height
+    if pixels > MAX_QUICK and pixels > MAX_PIXELS_PER_BYTE * len(content):
+        raise SourceError("it is cut short")
+    if pixels > MAX_PIXELS and PROGRESSIVE in content:
         scale = 1
     reject_too_large(width // min(scale, 2), height // min(scale, 2))
 
@@ -240,8 +233,7 @@ def _decode_opened(
         if picture.mode != "1":  # which is black and white already
             pixels, limits = apply_choices(pixels, preprocessing)
     else:
-        limits = value_range(values[..., :3], "it")  # without alpha
-        pixels = fit_values(values, scale_of_file, preprocessing)
+        pixels, limits = fit_values(values, scale_of_file, preprocessing)
     # Of a TIFF that Pillow has turned when it loaded it, it has dropped the orientation.
     pixels = turn(pixels, picture_orientation(picture))
     if scale == 1:
@@ -281,11 +273,12 @@ def _decode_bands(
     values, count = bands.values, bands.values.shape[-1]
     if preprocessing.bands is None and count not in (1, 3):
         raise SourceError(
-            f"it has {count} bands; choose one or three of them by --channels, such as 3,2,1"
+            f"it has {count} bands; choose one or three of them by --channels, such as "
+            + ("3,2,1" if count > 3 else "1")
         )
-    limits = value_range(values, "it")
     white = {"u1": 255, "u2": 65535}.get(values.dtype.str[1:])
-    pixels = fit_values(values, Scale(bands.kind, white, bands.is_inverted), preprocessing)
+    scale = Scale(bands.kind, white, bands.is_inverted)
+    pixels, limits = fit_values(values, scale, preprocessing)
     pixels = turn(pixels, bands.orientation)
     height, width = pixels.shape[:2]
     is_turned = bands.orientation != UPRIGHT

@@ -22,7 +22,7 @@ def format_stretch(stretch: Stretch) -> str:
     >>> format_stretch((0.0, 4095.0)), format_stretch((-0.5, 0.5))
     ('0:4095', '-0.5:0.5')
     """
-    return ":".join(str(int(value)) if value.is_integer() else str(value) for value in stretch)
+    return ":".join(str(int(value)) if value == int(value) else str(value) for value in stretch)
 
 
 def as_pixels(values: NDArray[Any], name: str, stretch: Stretch | None = None) -> NDArray[np.uint8]:
@@ -178,12 +178,14 @@ def propose_stretch(low: float, high: float) -> str:
 
     Examples
     --------
-    >>> propose_stretch(0, 3970), propose_stretch(-0.98, 1), propose_stretch(-1024, 3071)
-    ('0:4095', '-1:1', '-1024:3071')
+    >>> propose_stretch(0.0, 3970.0), propose_stretch(-0.98, 1.0)
+    ('0:4095', '-1:1')
     """
     if -1 <= low < 0 < high <= 1:
         return "-1:1"  # as much of PyTorch wants pictures
     if low >= 0 and high == int(high) < 2**16:
         high = float(2 ** max(1, int(high).bit_length()) - 1)  # 12 bits: 4095
         low = 0.0
-    return format_stretch((low, high))
+    return ":".join(
+        f"{value:.0f}" if value == int(value) else f"{value:.6g}" for value in (low, high)
+    )

@@ -4,6 +4,7 @@ A model is only right about pixels prepared as its training data was. So `Prepro
 with the weights, and nothing else decides how a file becomes an array and an array a batch.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -53,7 +54,8 @@ class Preprocessing:
     Raises
     ------
     OptionError
-        If a size or crop is out of range, a color is unknown, or `low` is not below `high`.
+        If a size or crop is out of range, a color is unknown, `stretch` is no range, there are
+        neither one nor three bands, or `low` is not below `high`.
     """
 
     crop: int | None = None
@@ -77,6 +79,13 @@ class Preprocessing:
             raise OptionError(
                 f"{self.background!r} is not a color{near}; give a name such as white, or #rrggbb."
             ) from None
+        low, high = self.stretch or (0.0, 1.0)
+        if not -math.inf < low < high < math.inf:
+            raise OptionError(
+                f"stretch must be two numbers, the lower one first, not {low}, {high}."
+            )
+        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 0):
+            raise OptionError(f"bands must be one or three numbers from 0, not {self.bands}.")
         if not self.low < self.high:
             raise OptionError(f"low must be below high, not {self.low} and {self.high}.")
 

@@ -14,6 +14,7 @@ from isthmus.data.readers.parts import parse_parts
 from isthmus.errors import require_known
 
 MAX_EXAMPLES = 3  # names of files in a message
+MAX_NAME = 120  # letters of each
 
 CHANNEL_PLACES = ("first", "last")
 PAGES = ("first", "all")
@@ -28,7 +29,8 @@ class Reading:
     Parameters
     ----------
     label_column : str, optional
-        Column of a CSV that holds the classes: its name, its number from 1, first, last or none.
+        Column of a CSV that holds the classes: its name, its number from 1, first, last or none;
+        or the name of such an array in an .npz, or none.
     classes_from : str, optional
         What names the class of an image: folder (the first one below the split), parent (the
         folder that it lies in), name (what its name begins with before a number) or none.
@@ -123,7 +125,12 @@ class LeftOut:
     @classmethod
     def of(cls, reason: str, names: Sequence[str]) -> "LeftOut":
         """Count names and keep the first ones."""
-        return cls(reason, len(names), tuple(names[:MAX_EXAMPLES]))
+        return cls(reason, len(names), tuple(map(_shorten, names[:MAX_EXAMPLES])))
+
+
+def _shorten(name: str) -> str:
+    """Leave out the middle of a name that is too long for a line."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME // 2]}…{name[-MAX_NAME // 2 :]}"
 
 
 class ValueFacts(NamedTuple):

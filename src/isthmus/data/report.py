@@ -1,5 +1,6 @@
 """`ReadingReport`: what was read from a source, and how, for people and for programs."""
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -167,7 +168,7 @@ class ReadingReport(Displayed):
         lines += [describe_note(note) for note in notes[: len(notes) - hidden]]
         if hidden or len(others) > 3:
             more = f"{hidden} more" if hidden else "more was left out"
-            lines[len(lines) :] = [f"{more}; isthmus data check {self.source} shows all"]
+            lines.append(f"{more}; isthmus data check {shlex.quote(self.source)} shows all")
         return [printable(line) for line in lines[:MAX_LINES]]
 
     def _by_importance(self) -> list[Note]:
@@ -217,7 +218,8 @@ class ReadingReport(Displayed):
     def _values(self) -> str:
         if self.low is None or self.high is None:
             return ""
-        text = f"{self.low:,g} to {self.high:,g}"
+        low, high = format_value(self.low), format_value(self.high)
+        text = f"{low} to {high}" if low != high else f"all {low}"
         if self.values is None:
             return text
         shape = " × ".join(f"{side:,}" for side in self.values.shape)
@@ -247,6 +249,17 @@ def format_counts(counts: Counts) -> str:
     shown = list(counts.items())[:MAX_SHOWN]
     text = ", ".join(f"{name}: {count:,}" for name, count in shown)
     return text + (f", … {len(counts) - MAX_SHOWN:,} more" if len(counts) > MAX_SHOWN else "")
+
+
+def format_value(value: float) -> str:
+    """Return a value of a pixel or a signal for people.
+
+    Examples
+    --------
+    >>> format_value(65535.0), format_value(0.099938)
+    ('65,535', '0.09994')
+    """
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def format_classes(counts: Counts) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from isthmus.data.exif import keep_orientation_only
 from isthmus.data.opening import open_picture
 from isthmus.data.pixels import (
     ALPHA_MODES,
@@ -146,6 +147,8 @@ def _load_both_bytes(picture: Any, raw_mode: str, content: bytes) -> NDArray[np.
     order = raw_mode[raw_mode.index(";16") :]
     with open_picture(content) as other:
         other.seek(page)
+        if other.format == "TIFF":
+            keep_orientation_only(other)
         tiles: Any = other.tile  # type: ignore[attr-defined]
         arguments = tiles[0].args
         swapped = raw_mode.replace(order, OTHER_BYTE.get(order, order))
@@ -163,13 +166,17 @@ def _load_both_bytes(picture: Any, raw_mode: str, content: bytes) -> NDArray[np.
 
 def fit_values(
     values: NDArray[Any], scale: Scale, preprocessing: "Preprocessing"
-) -> NDArray[np.uint8]:
-    """Bring (H, W, C) numbers of more than eight bits to (H, W, 1) or (H, W, 3) pixels."""
+) -> tuple[NDArray[np.uint8], Stretch]:
+    """Bring (H, W, C) numbers to (H, W, 1) or (H, W, 3) pixels; also return their range.
+
+    Alpha and bands that are not chosen do not count in the range.
+    """
     alpha = None
     if preprocessing.bands is not None:
         values = choose_bands(values, preprocessing.bands)
     elif values.shape[-1] == 4:
         values, alpha = values[..., :3], scale_to_bytes(values[..., 3:], scale.white or 65535)
+    limits = value_range(values, "it")
     if preprocessing.stretch is not None:
         pixels = stretch_values(values, preprocessing.stretch)
     elif scale.white is not None:
@@ -181,13 +188,13 @@ def fit_values(
     if scale.is_inverted:
         pixels = 255 - pixels
     if alpha is None:
-        return pixels
+        return pixels, limits
     picture = composite(
         Image.fromarray(np.concatenate([pixels, alpha], axis=-1)),
         preprocessing.background,
         scale.is_gray,
     )
-    return np.asarray(picture).reshape(*pixels.shape[:2], -1)
+    return np.asarray(picture).reshape(*pixels.shape[:2], -1), limits
 
 
 def apply_choices(
@@ -205,7 +212,10 @@ def to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
     """Return a decoded picture of eight bits as (H, W, 1) or (H, W, 3) uint8."""
     # Palettes, and gray or RGB without alpha, may name one color that is transparent.
     if picture.mode in ALPHA_MODES or "transparency" in picture.info:
-        picture = composite(picture.convert("RGBA"), background, gray=picture.mode in GRAY_MODES)
+        is_gray = picture.mode in GRAY_MODES
+        if picture.mode != "RGBA":  # else it would be a copy
+            picture = picture.convert("RGBA")
+        picture = composite(picture, background, is_gray)
     target = "L" if picture.mode in GRAY_MODES else "RGB"
     pixels = np.asarray(picture.convert(target))
     return pixels.reshape(*pixels.shape[:2], -1)

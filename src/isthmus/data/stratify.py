@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_FOR_EACH_PART = 4  # samples or groups of a class, from which on every part has some of it
-TOLERANCE = 0.2  # of shares that count as equal; without, large sets would take minutes
+TOLERANCE = 0.1  # of shares that count as equal; without, large sets would take minutes
 
 Indices = NDArray[np.int64]
 

@@ -48,9 +48,7 @@ def parse_stretch(text: str) -> Stretch | None:
     return low, high
 
 
-def resolve_stretch(
-    origin: Origin, files: Sequence[Any] | None, read: Callable[[], Manifest]
-) -> Origin:
+def resolve_stretch(origin: Origin, files: Sequence[Any], read: Callable[[], Manifest]) -> Origin:
     """Return the origin with the values that its `Reading.stretch` asks for.
 
     Values that it has already are kept: they are those that a model was trained with.
@@ -58,7 +56,7 @@ def resolve_stretch(
     Parameters
     ----------
     origin : Origin
-    files : sequence, optional
+    files : sequence
         Identify the content of the source: what auto finds is remembered for it.
     read : callable
         Reads what the source holds, for auto.
@@ -68,7 +66,7 @@ def resolve_stretch(
         return origin
     stretch = parse_stretch(reading.stretch)
     if stretch is None:
-        key = None if files is None else fingerprint(FORMAT, origin, json.dumps(files).encode())
+        key = fingerprint(FORMAT, origin, json.dumps(files).encode())
         stretch = _recall(key) or _widen(*_find(read(), preprocessing))
         _remember(key, stretch)
     return replace(origin, preprocessing=replace(preprocessing, stretch=stretch))
@@ -91,16 +89,14 @@ def _widen(low: float, high: float) -> Stretch:
     return (low, high) if low < high else (low, low + 1)
 
 
-def _recall(key: str | None) -> Stretch | None:
+def _recall(key: str) -> Stretch | None:
     with suppress(OSError, ValueError):
         low, high = json.loads((cache_folder() / "samples" / f"{key}.stretch").read_bytes())
         return float(low), float(high)
     return None
 
 
-def _remember(key: str | None, stretch: Stretch) -> None:
-    if key is None:
-        return
+def _remember(key: str, stretch: Stretch) -> None:
     with suppress(OSError):  # a cache that cannot be written is reported where it is needed
         folder = cache_folder() / "samples"
         folder.mkdir(parents=True, exist_ok=True)

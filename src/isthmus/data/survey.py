@@ -6,6 +6,7 @@ of each. So a set may exceed the memory.
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from isthmus.data.reading import Findings, PictureFacts
 from isthmus.data.report import ReadingReport, count_values, leave_out_broken
 from isthmus.data.samples import SPLITS, Origin, Samples
 
+PAGE = re.compile(r"#\d+$")  # behind the name of a file; see `isthmus.data.pages`
 SAMPLED_BYTES = 256  # of a sample, in its quick checksum
 BLOCK_BYTES = 2**22  # of samples in memory that are looked at together
 # Odd, so that no bit is lost; any others would do.
@@ -76,9 +78,8 @@ class Survey:
         self.kinds: Counter[str] = Counter()
         self.turned = 0
         self.mask_values = np.zeros(256, np.bool_)
-        self._columns: list[
-            NDArray[np.float64]
-        ] = []  # height, width, low, high, pages; 0 if unknown
+        # Height, width, low, high and pages, 0 if unknown.
+        self._columns: list[NDArray[np.float64]] = []
         self._checksums: list[NDArray[np.uint64]] = []
 
     def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
@@ -95,6 +96,8 @@ class Survey:
 
     def add(self, values: NDArray[Any]) -> None:
         """Collect what samples (n, H, W, C) or (n, L, C) hold of whose files nothing is known."""
+        if not values.size:  # refused once it is clear that all are empty
+            return
         rows = values.reshape(len(values), -1)
         columns = np.zeros((len(values), 5))
         columns[:, 2], columns[:, 3] = rows.min(axis=1), rows.max(axis=1)
@@ -125,7 +128,7 @@ class Survey:
             count=len(items),
             limit=read.origin.limit,
             layout=findings.layout,
-            suffixes=count_values(map(_suffix, names)),
+            suffixes=count_values(map(_suffix, _files(names))),
             mask_suffixes=count_values(map(_suffix, mask_names)),
             folders=count_values(map(_folder, names)),
             left_out=(*findings.left_out, *leave_out_broken(read.skipped)),
@@ -187,15 +190,18 @@ def survey_picture(samples: Samples, facts: PictureFacts) -> ReadingReport:
     return survey.report(Read.of(samples), Manifest(samples.names))
 
 
-def survey_samples(samples: Samples) -> ReadingReport:
-    """Return the report on samples of which nothing but themselves is known, as of an array."""
+def survey_samples(samples: Samples, findings: Findings | None = None) -> ReadingReport:
+    """Return the report on samples in memory, and on what was found when they were read."""
     survey = Survey()
     step = max(1, BLOCK_BYTES // max(1, samples.values[:1].nbytes))
     for start in range(0, len(samples), step):
         survey.add(samples.values[start : start + step])
         if samples.masks is not None:
             survey.mask_values[np.unique(samples.masks[start : start + step])] = True
-    return survey.report(Read.of(samples))
+    if findings is None:
+        return survey.report(Read.of(samples))
+    manifest = Manifest(samples.names, samples.values, findings=findings)
+    return survey.report(Read.of(samples), manifest)
 
 
 def report_of(samples: Samples) -> ReadingReport:
@@ -246,8 +252,14 @@ def find_duplicates(
     return [group for group in groups.values() if len(group) > 1]
 
 
+def _files(names: Iterable[str]) -> Iterable[str]:
+    """Return the files that samples are from, of which some may be pages of one."""
+    return dict.fromkeys(PAGE.sub("", name) for name in names)
+
+
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower() or "no suffix"  # noqa: PTH122 - a Path takes longer
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path takes longer
+    return PAGE.sub("", suffix) or "no suffix"
 
 
 def _folder(name: str) -> str:

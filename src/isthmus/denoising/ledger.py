@@ -143,7 +143,7 @@ class Ledger:
         for line in lines:
             entry = from_json(Entry, line)
             # Files are removed by these names; a list from elsewhere must not reach beyond.
-            if (folder / entry.name).resolve().is_relative_to(folder.resolve()):
+            if (folder / str(entry.name)).resolve().is_relative_to(folder.resolve()):
                 self.entries[entry.name] = entry
         self._reject_others(folder)
         kept = [self.header, *map(asdict, self.entries.values())]  # without a line cut short
@@ -193,5 +193,6 @@ def _parse(text: str) -> Sequence[dict[str, object]]:
     parsed: list[dict[str, object]] = []
     for line in text.split("\n"):
         with suppress(ValueError):
-            parsed.append(json.loads(line))
+            content = json.loads(line)
+            parsed += [content] if isinstance(content, dict) else []
     return parsed or [{}]

@@ -17,6 +17,7 @@ from isthmus.data.pixels import ALPHA_MODES
 from isthmus.data.preprocess import Preprocessing
 
 EXIF_FOLDERS = (0x8769, 0x8825)  # the parts of EXIF about the exposure and about the place
+EXIF_OF_FILE = (0xA002, 0xA003, 0xA005)  # width and height before it was turned, an offset
 # The tags of EXIF that describe what is seen. The others describe how pixels lie in the file, which
 # is not true of another file.
 EXIF_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0))
@@ -140,7 +141,8 @@ def _read_exif(picture: Image.Image, lost: set[str]) -> Image.Exif | None:
                 kept[tag] = found[tag]
         for tag in EXIF_FOLDERS:
             if tag in found:
-                kept[tag] = dict(found.get_ifd(tag))
+                values = found.get_ifd(tag).items()
+                kept[tag] = {key: value for key, value in values if key not in EXIF_OF_FILE}
         kept.tobytes()  # some values can be read and not written, such as fractions of 0
     except Exception:
         lost.add("EXIF that is damaged")
@@ -154,20 +156,29 @@ def _read_extras(
     """Yield the alpha (H, W) and the duration of each page, as far as Pillow can read them."""
     with suppress(Exception), open_picture(content) as picture:
         for number in range(count):
-            if count > 1:
-                picture.seek(number)
-            alpha = _read_alpha(picture)
+            alpha, duration = None, None
+            with suppress(Exception):  # of a page that is broken; others may be whole
+                if count > 1:
+                    picture.seek(number)
+                    _load(picture)  # a WebP knows its duration only then
+                duration = _read_duration(picture)
+                alpha = _read_alpha(picture)
             # Frames of an animation have alpha wherever its format can store it.
             is_opaque = alpha is not None and count > 1 and alpha.min() == 255
-            yield None if is_opaque else alpha, _read_duration(picture)
+            yield None if is_opaque else alpha, duration
 
 
-def _read_alpha(picture: Image.Image) -> NDArray[np.uint8] | None:
+def _load(picture: Image.Image) -> None:
     if picture.format == "TIFF":
         keep_orientation_only(picture)  # others may prevent that Pillow loads it
     picture.load()
+
+
+def _read_alpha(picture: Image.Image) -> NDArray[np.uint8] | None:
+    # Before it is loaded: most have no alpha, and their pixels are decoded elsewhere.
     if picture.mode not in ALPHA_MODES and "transparency" not in picture.info:
         return None
+    _load(picture)
     alpha: NDArray[np.uint8] = np.asarray(picture.convert("RGBA"))[..., 3]
     if picture.mode not in ALPHA_MODES and alpha.min() == 255:
         return None  # a color that no pixel has

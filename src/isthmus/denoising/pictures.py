@@ -21,6 +21,7 @@ from isthmus.files import write_bytes
 from isthmus.inference.model import Model
 
 MAX_BATCH_BYTES = 2**26  # of whole pictures in memory; photographs are far larger than the input
+MAX_BATCH = 64  # pages: what Ctrl-C loses; the model gains little from more at a time
 WRITER_THREADS = 8  # most of the time of a small file is the wait until the disk has it
 
 
@@ -80,7 +81,8 @@ class PictureWork:
         waiting: dict[Job, None] = {}  # in their order
         with ThreadPoolExecutor(WRITER_THREADS) as writers:
             # Whole batches are written before the next is computed, which bounds the memory.
-            for batch in _group(self._open_all(manifest, name, track), self.model.batch_size):
+            size = min(MAX_BATCH, self.model.batch_size)
+            for batch in _group(self._open_all(manifest, name, track), size):
                 clean = denoise_batch(self.model, [page.pixels for _, page in batch])
                 for (job, page), pixels in zip(batch, clean, strict=True):
                     job.done.append((page, pixels))

@@ -1,5 +1,6 @@
 """`denoise`: a source of pictures or of an array becomes a folder or a file of clean ones."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,9 @@ def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoi
 def _reject_existing(out: Path) -> None:
     """Reject an output that would overwrite something."""
     try:
-        is_free = not out.exists() or (out.is_dir() and (is_begun(out) or not any(out.iterdir())))
+        # A link to nothing exists as well.
+        is_free = not os.path.lexists(out)
+        is_free = is_free or (out.is_dir() and (is_begun(out) or not any(out.iterdir())))
     except OSError as error:
         raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
     if not is_free:

@@ -84,6 +84,8 @@ def _to_image(
         clean = recolor(clean, 1, "white")  # gray stays gray, whatever the model has made of it
     elif clean.shape[2] == 1 and not _is_colorless(page.pixels):
         lost.add("color: the model is gray")
+    if re.search(r"\d (bands|more)", page.kind):
+        lost.add("further bands")
     if page.alpha is not None and kind not in WITH_ALPHA:
         lost.add(f"transparency: {kind} has none")
     elif page.alpha is not None:

@@ -17,10 +17,12 @@ MAX_CLASSES = 3  # named in a note
 def split_notes(
     samples: Samples, split: Split, config: TrainingConfig, task: Task
 ) -> tuple[Note, ...]:
-    """Return notes on groups that are in two parts, and on classes that are in too few."""
+    """Return notes on groups or pages that are in two parts, and on classes that are in too few."""
     notes = []
     if config.group_by is not None and samples.splits is not None:
         notes += _cut_groups(samples, config.group_by)
+    if config.group_by is None and samples.splits is None:
+        notes += _pages_apart(samples)
     if task == "classify":
         notes += _untested_classes(samples, split)
         notes += _larger_part(samples, split, config)
@@ -47,6 +49,14 @@ def _count_cut(samples: Samples, group_by: str) -> tuple[int, str]:
         parts.setdefault(name, set()).add(split)
     cut = [name for name, found in parts.items() if len(found) > 1]
     return len(cut), cut[0] if cut else ""
+
+
+def _pages_apart(samples: Samples) -> list[Note]:
+    reading = samples.origin.reading
+    if reading is None or reading.pages != "all" or not any("#" in name for name in samples.names):
+        return []
+    text = "pages are divided one by one, so that those of one file are trained on and tested on"
+    return [Note("guess", "pages-in-two-splits", text, "--group-by '^[^#]*'")]
 
 
 def _untested_classes(samples: Samples, split: Split) -> list[Note]:

@@ -76,8 +76,8 @@ class Record:
         What the data was loaded from, and how.
     data : dict
         The data's fingerprint, description and number of samples in each split, what was read
-        (see `ReadingReport`), the fingerprint of a denoiser's noise, and that of the model that was
-        trained further.
+        (see `ReadingReport`), the fingerprint of a denoiser's noise, that of the model that was
+        trained further, and the places where the data was before.
     environment : dict
         When, with which versions and on which machine.
     """
@@ -113,8 +113,8 @@ class Run(Displayed):
     record: Record
     # What `samples` returns without loading it again.
     loaded: Samples | None = field(default=None, repr=False)
-    # Where run.json says that the data is, if it was given another place.
-    moved_from: str | None = field(default=None, repr=False)
+    # Whether the data is at another place than run.json says.
+    is_moved: bool = field(default=False, repr=False)
 
     @classmethod
     def create(
@@ -176,14 +176,17 @@ class Run(Displayed):
         SourceError
             If there is nothing at that place.
         """
-        origin = self.record.origin
-        moved = replace(self.record, origin=replace(origin, source=locate_source(place)[0]))
-        return replace(self, record=moved, loaded=None, moved_from=origin.source)
+        record = self.record
+        origin = replace(record.origin, source=locate_source(place)[0])
+        # Indexes that were made before name the old places; see `Session.load_origin`.
+        places = list(dict.fromkeys([*record.data.get("moved_from", ()), record.origin.source]))
+        record = replace(record, origin=origin, data={**record.data, "moved_from": places})
+        return replace(self, record=record, loaded=None, is_moved=True)
 
     def reload(self) -> "Run":
         """Return this run with its record as it is written now: resuming may have changed it."""
         run = self._read(self.store)
-        if self.moved_from is not None:
+        if self.is_moved:
             run = run.with_data(self.record.origin.source)
         return replace(run, loaded=self.loaded)
 
@@ -295,7 +298,7 @@ class Run(Displayed):
         """Raise a RunError if samples are not those that the run was trained on."""
         if samples.fingerprint == self.record.data["fingerprint"]:
             return
-        if self.moved_from is not None:
+        if self.is_moved:
             before, now = self.record.data["description"], samples.describe()
             raise RunError(
                 f"{self.record.origin.source} is not the data that {self.name} was trained on: "

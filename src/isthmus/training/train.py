@@ -102,7 +102,7 @@ class _Job:
         with run.lock() if is_first else nullcontext():
             loop = Loop(run, samples, fabric)
             # After the checkpoint is read: a damaged run stays as it was.
-            if (self.epochs or run.moved_from is not None) and is_first:
+            if (self.epochs or run.is_moved) and is_first:
                 run.write_record()
             deadline = math.inf
             # In seconds of training, which a resumed run continues to count; validation and saving

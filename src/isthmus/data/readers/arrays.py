@@ -1,6 +1,8 @@
 """Arrays as samples: which axes are which, by the name, the type and the shape of an array."""
 
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +135,7 @@ def _arrange_rows(
     """Take (N, L) for signals, or for images whose rows are written one after the other."""
     length = array.shape[1]
     sides = image_shape(length)
-    is_named_images = key.lower() in IMAGE_KEYS
+    is_named_images = _is_called(key, IMAGE_KEYS)
     if is_named_images and sides is None:
         raise SourceError(
             f"{name} is {array.dtype} {array.shape}, and {length:,} pixels make no square; {SAVE}."
@@ -206,7 +208,7 @@ def _arrange_planes(
 ) -> tuple[NDArray[Any], list[Note]]:
     """Take (N, A, B) for gray images (N, H, W), or signals (N, L, C) or (N, C, L)."""
     _, rows, columns = array.shape
-    if _is_signal(key) or (key.lower() not in IMAGE_KEYS and _looks_like_signals(array, facts)):
+    if _is_signal(key) or (not _is_called(key, IMAGE_KEYS) and _looks_like_signals(array, facts)):
         return _arrange_signals(array, key, reading)
     if columns in (3, 4) and rows > 2 * columns and array.dtype.kind != "f":
         raise SourceError(
@@ -275,7 +277,7 @@ def _arrange_pictures(
 
 def _is_channels_first(shape: tuple[int, ...]) -> bool:
     _, first, height, width = shape
-    if width in COLORS:
+    if width <= max(COLORS):
         return False
     return first in COLORS or (first <= MAX_BANDS_FIRST < width and height == width)
 
@@ -289,7 +291,13 @@ def _bands_notes(array: NDArray[Any], key: str, reading: Reading) -> list[Note]:
 
 
 def _is_signal(key: str) -> bool:
-    return key.lower() in SIGNAL_KEYS
+    return _is_called(key, SIGNAL_KEYS)
+
+
+def _is_called(key: str, names: Sequence[str]) -> bool:
+    """Return whether one of the names is a word of a key, such as train_images."""
+    words = re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", key)
+    return any(word.lower() in names for word in words)
 
 
 ARRANGE = {2: _arrange_rows, 3: _arrange_planes, 4: _arrange_pictures}  # by dimensions

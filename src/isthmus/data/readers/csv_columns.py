@@ -111,6 +111,8 @@ def plan_columns(
         If there is no column of the given name or number.
     """
     count = Counter(map(len, rows)).most_common(1)[0][0]
+    if len(header) == count - 1:
+        header = ["", *header]  # R leaves out the name of the column that names the rows
     names = tuple(map(clean_name, header)) if len(header) == count else ()
     plan = Plan(names, count, is_open=label_column is None)
     if label_column is None:

@@ -43,8 +43,10 @@ def choose_end(plan: Plan, table: NDArray[np.float32], path: Path) -> Plan:
 def rate_label(values: NDArray[np.float32]) -> tuple[int, float]:
     """Rate how much a column looks like classes: whole numbers of few kinds, without gaps."""
     kinds, counts = np.unique(values, return_counts=True)
-    if not np.isfinite(kinds).all() or (kinds != np.floor(kinds)).any() or kinds[0] < 0:
+    if not np.isfinite(kinds).all() or (kinds != np.floor(kinds)).any():
         return (0, 0)
+    if kinds[0] < 0:  # as of classes -1 and 1, and never of pixels
+        return (5, 0)
     # At the edge of a picture, pixels often are all the same.
     if len(kinds) == 1 or len(kinds) > len(values) / 2:
         return (1, 0)

@@ -69,7 +69,7 @@ def read_csv(path: Path, limit: int | None = None, reading: Reading | None = Non
         )
     rows = evenly_spaced(len(table), limit)
     classes, indices = encode_labels(None if labels is None else labels[rows], path)
-    parts = None if plan.part is None else _take_parts(words[plan.part])
+    parts = None if plan.part is None else _take_parts(opened, words[plan.part])
     images = fold_images(pixels[rows], sides, reading)
     notes = [*opened.notes, *plan.notes, *notes, *_color_notes(pixels, sides, reading)]
     return Manifest(
@@ -78,8 +78,15 @@ def read_csv(path: Path, limit: int | None = None, reading: Reading | None = Non
         labels=indices,
         class_names=classes,
         splits=None if parts is None else parts[rows],
-        findings=Findings("table", plan.left_out, tuple(notes), facts),
+        findings=Findings(_describe(plan), plan.left_out, tuple(notes), facts),
     )
+
+
+def _describe(plan: Plan) -> str:
+    """Say which columns are what."""
+    said = "" if plan.cell is None else f", pixels in {plan.describe(plan.cell)}"
+    said += ", no label" if plan.label is None else f", label in {plan.describe(plan.label)}"
+    return "table" + said + ("" if plan.part is None else f", parts in {plan.describe(plan.part)}")
 
 
 def _open(path: Path, reading: Reading) -> Opened:
@@ -124,23 +131,42 @@ def _take_labels(opened: Opened, plan: Plan, table: Table, words: Words) -> NDAr
         return None
     if plan.label not in words:
         return table[:, opened.plan.pixels.index(plan.label)]
-    cells = [cell.strip() for cell in words[plan.label]]
-    if any(map(is_leftover, cells)):
-        cells = [decode_leftover(cell) if is_leftover(cell) else cell for cell in cells]
-        text = "its words are not UTF-8 and are taken for Windows-1252"
-        opened.notes.append(Note("guess", "encoding", text, "if not, save it in UTF-8"))
+    cells = _decode_words(opened, words[plan.label])
     for i, cell in enumerate(cells):
         if not cell or not cell.isprintable():
-            line = opened.text.line_number(i + opened.skip)
             said = f"the label {cell!r}, which is no text" if cell else "no label"
-            raise SourceError(f"{opened.text.path}: line {line} has {said}; give it one.")
-    if all(map(opened.dialect.is_number, cells)):
+            raise _wrong_line(opened, i, f"{said}; give it one")
+    is_number = [opened.dialect.is_number(cell) for cell in cells]
+    if all(is_number):
         return np.array([float(cell.replace(",", ".")) for cell in cells])
+    if any(is_number):
+        number, word = cells[is_number.index(True)], cells[is_number.index(False)]
+        text = f"labels are numbers and words, such as {number!r} and {word!r}"
+        opened.notes.append(Note("warning", "mixed-labels", text, "correct what is misspelled"))
     return np.array(cells, np.str_)
 
 
-def _take_parts(words: Sequence[str]) -> NDArray[np.uint8]:
-    return np.array([PART_VALUES[fold_name(word)] for word in words], np.uint8)
+def _decode_words(opened: Opened, cells: Sequence[str]) -> list[str]:
+    cells = [cell.strip() for cell in cells]
+    if not any(map(is_leftover, cells)):
+        return cells
+    text = "its words are not UTF-8 and are taken for Windows-1252"
+    opened.notes.append(Note("guess", "encoding", text, "if not, save it in UTF-8"))
+    return [decode_leftover(cell) if is_leftover(cell) else cell for cell in cells]
+
+
+def _take_parts(opened: Opened, cells: Sequence[str]) -> NDArray[np.uint8]:
+    folded = [fold_name(cell) for cell in cells]
+    for i, name in enumerate(folded):
+        if name not in PART_VALUES:
+            said = f"the part {cells[i][:40]!r}; call it train, validation or test"
+            raise _wrong_line(opened, i, said)
+    return np.array([PART_VALUES[name] for name in folded], np.uint8)
+
+
+def _wrong_line(opened: Opened, row: int, said: str) -> SourceError:
+    line = opened.text.line_number(row + opened.skip)
+    return SourceError(f"{opened.text.path}: line {line} has {said}.")
 
 
 def _to_pixels(

@@ -9,12 +9,14 @@ import numpy as np
 
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.readers.archives import archive_tree
-from isthmus.data.readers.classes import Plan, guess_name_classes, name_class
+from isthmus.data.readers.classes import plan_folders
 from isthmus.data.readers.folders import Listing
-from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES
+from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, COMMON_SUFFIXES
 from isthmus.data.readers.layouts import LAYOUTS
 from isthmus.data.readers.missing import warn_of_classes_without_pictures, warn_of_unread
+from isthmus.data.readers.name_classes import guess_name_classes, name_class
 from isthmus.data.readers.pairs import warn_of_masks
+from isthmus.data.readers.plans import Plan
 from isthmus.data.readers.trees import Tree, folder_tree, join_trees
 from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
 from isthmus.errors import SourceError, require_known
@@ -100,7 +102,7 @@ def _describe_without_pictures(tree: Tree) -> str:
         counts = f"{len(tree.names):,} files of other kinds, such as {tree.names[0]}: {counts}"
     return (
         f"{tree.path} holds no pictures ({counts or 'empty'}); "
-        f"pictures end in {', '.join(PICTURE_SUFFIXES)}."
+        f"pictures end in {COMMON_SUFFIXES} and the like."
     )
 
 
@@ -124,7 +126,7 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
     """Take splits and classes from the names of the folders that pictures are in."""
     names = [tree.display_name(name) for name in tree.pictures]
     folders = [name.rpartition("/")[0] for name in names]
-    plan = Plan(tree.path, Counter(folders), reading)
+    plan = plan_folders(tree.path, Counter(folders), reading)
     reasons = [plan.left_out.get(folder) for folder in folders]
     classes = _classes(plan, names, folders)
     if reading.classes_from == "name":

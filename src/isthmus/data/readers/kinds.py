@@ -32,6 +32,7 @@ def _list_picture_suffixes() -> tuple[str, ...]:
     return tuple(sorted(suffixes))
 
 
+COMMON_SUFFIXES = ".jpg, .png, .tif, .webp"  # for messages
 PICTURE_SUFFIXES = _list_picture_suffixes()
 ARCHIVE_SUFFIXES = (
     *(".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tbz", ".tbz2", ".tgz", ".txz", ".zip"),

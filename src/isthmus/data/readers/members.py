@@ -1,5 +1,6 @@
 """What readers of all archives share: names of members, and those that are left out."""
 
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ MAX_MEMBER_BYTES = 2**29  # a member is read into memory, and small archives may
 TOO_LARGE = f"larger than {MAX_MEMBER_BYTES // 2**20} MB, unpacked"
 REPEATED = "earlier members of the same name; the last one counts"
 BROKEN_LINK = "links to folders, or to what is not in the archive"
+
+MAX_REASON = 120  # letters
 
 T = TypeVar("T")
 
@@ -89,4 +92,8 @@ def explain(error: Exception) -> str:
         return "the names of its members are damaged"
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
-    return first_sentence(error)
+    if isinstance(error, tarfile.ReadError) and "could not be opened" in str(error):
+        return "it is neither a tar nor a zip"
+    text = first_sentence(error)
+    # `zipfile` quotes a wrong header, which may be the whole file.
+    return text if len(text) <= MAX_REASON else "it is damaged"

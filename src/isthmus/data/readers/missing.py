@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 
-from isthmus.data.readers.classes import Plan
 from isthmus.data.readers.folders import CANNOT_READ
 from isthmus.data.readers.kinds import count_by_suffix
 from isthmus.data.readers.parts import is_mask_folder
+from isthmus.data.readers.plans import Plan
 from isthmus.data.readers.trees import Tree
 from isthmus.data.reading import Note
 from isthmus.errors import list_names

@@ -51,10 +51,10 @@ class Roles:
     rivals: Sequence[str]
 
     @property
-    def used(self) -> set[str]:
+    def used(self) -> list[str]:
         """Keys of all arrays that are read."""
-        names = {self.class_names} if self.class_names else set()
-        return {*self.samples.values(), *self.labels.values(), *names}
+        names = [self.class_names] if self.class_names else []
+        return [*self.samples.values(), *self.labels.values(), *names]
 
 
 def assign_roles(headers: Mapping[str, Header], label_key: str | None = None) -> Roles:

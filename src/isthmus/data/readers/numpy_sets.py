@@ -55,7 +55,11 @@ def read_numpy(path: Path, limit: int | None = None, reading: Reading | None = N
         labels=indices,
         class_names=classes,
         splits=splits[rows] if None not in parts and len(parts) > 1 else None,
-        findings=findings.add([*more, *unnamed, *_rival_notes(roles)], _left_out(file, roles)),
+        findings=findings.add(
+            [*more, *unnamed, *_rival_notes(roles)],
+            _left_out(file, roles),
+            "array" if list(file.headers) == ["x"] else f"arrays {', '.join(roles.used)}",
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import lzma
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from isthmus.data.readers.members import (
 from isthmus.data.readers.trees import LISTS, Tree
 from isthmus.data.reading import Note
 from isthmus.errors import SourceError
+from isthmus.places import OWN, is_figure_content
 
 COMPRESSED_FILES = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
 SPECIAL = "devices, pipes and other members that are no files"
@@ -91,13 +93,20 @@ def _list_members(
             members.leave_out(name, SPECIAL)
         else:
             found = Member(number, member.offset_data, member.size)
-            members.add(name, found, TOO_LARGE if member.size > MAX_MEMBER_BYTES else None)
+            members.add(name, found, _why_left_out(archive, member))
             links.pop(name, None)
             has_sparse |= member.issparse()
             if name.endswith(LISTS):  # now, as later a compressed tar is unpacked again
                 lists[name] = _read_member(archive, member)
     _resolve(links, members)
     return members, has_sparse
+
+
+def _why_left_out(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
+    if member.size > MAX_MEMBER_BYTES:
+        return TOO_LARGE
+    is_own = is_figure_content(member.name, member.size, partial(_read_member, archive, member))
+    return OWN if is_own else None
 
 
 def _target(name: str, member: tarfile.TarInfo) -> str:

@@ -3,6 +3,7 @@
 import stat
 import zipfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from isthmus.data.manifest import Content
@@ -18,6 +19,7 @@ from isthmus.data.readers.members import (
 )
 from isthmus.data.readers.trees import Tree
 from isthmus.errors import SourceError
+from isthmus.places import OWN, is_figure_content
 
 ENCRYPTED = "encrypted; unpack the archive with its password"
 IS_ENCRYPTED, IS_UTF8 = 0x1, 0x800  # bits of a member's flags
@@ -69,7 +71,7 @@ def _list_members(archive: zipfile.ZipFile) -> Members[zipfile.ZipInfo]:
         if stat.S_ISLNK(member.external_attr >> 16) and member.file_size <= MAX_LINK_BYTES:
             links[name] = member
         else:
-            members.add(name, member, _why_left_out(member))
+            members.add(name, member, _why_left_out(archive, member))
     for name, link in links.items():
         target = _read(archive, link).decode("utf-8", "surrogateescape")
         found = members.found.get(follow_link(name, target))
@@ -93,12 +95,15 @@ def _decode_name(member: zipfile.ZipInfo) -> str:
         return member.filename
 
 
-def _why_left_out(member: zipfile.ZipInfo) -> str | None:
+def _why_left_out(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None:
     if member.flag_bits & IS_ENCRYPTED:
         return ENCRYPTED
     if member.compress_type not in METHODS:
         return f"compressed by a method that Python cannot read (number {member.compress_type})"
-    return TOO_LARGE if member.file_size > MAX_MEMBER_BYTES else None
+    if member.file_size > MAX_MEMBER_BYTES:
+        return TOO_LARGE
+    read = partial(_read, archive, member)
+    return OWN if is_figure_content(member.filename, member.file_size, read) else None
 
 
 def _reject_bomb(path: Path, members: Members[zipfile.ZipInfo]) -> None:

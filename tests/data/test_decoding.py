@@ -14,8 +14,11 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from typer.testing import CliRunner
 
 import isthmus
+from isthmus.cli import app
+from isthmus.data.load import load_with
 from isthmus.data.reading import Reading
 from isthmus.errors import IsthmusError, OptionError, SourceError
 
@@ -101,7 +104,7 @@ def test_integers_beyond_eight_bits_are_of_sixteen(dtype: type) -> None:
         (DEEP.astype(np.int32) * 1000, "0 to 4095000", "--stretch, such as 0:4095000"),
         (DEEP.astype(np.uint32) * 1_000_000, "0 to 4095000000", "--stretch"),
         (RAMP.astype(np.float32), "0 to 230", "--stretch, such as 0:255"),
-        ((RAMP / 230).astype(np.float32) - 0.5, "-0.5 to 0.5", "--stretch, such as -0.5:0.5"),
+        ((RAMP / 230).astype(np.float32) - 0.5, "-0.5 to 0.5", "--stretch, such as -1:1"),
     ],
 )
 def test_numbers_of_no_known_scale_are_refused_with_their_range(
@@ -281,6 +284,27 @@ def test_eight_bits_are_stretched_too_and_values_beyond_are_clipped() -> None:
         assert np.array_equal(pixels, np.broadcast_to(expected[..., None], pixels.shape))
 
 
+def test_an_array_in_memory_is_stretched() -> None:
+    values = np.stack([DEEP, DEEP // 2])
+    samples = isthmus.load(values, reading=Reading(stretch="auto"))
+    assert samples.origin.preprocessing.stretch == (0.0, 4095.0)
+    assert samples.values.max(axis=(1, 2, 3)).tolist() == [255, 127]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint16, np.float32])
+def test_a_file_of_an_array_is_stretched_and_the_numbers_are_said(
+    dtype: type, tmp_path: Path
+) -> None:
+    values = np.stack([DEEP, DEEP // 2]).astype(dtype) + dtype(7)
+    np.save(tmp_path / "deep.npy", values)
+    samples = isthmus.load(tmp_path / "deep.npy", reading=Reading(stretch="auto"))
+    assert samples.origin.preprocessing.stretch == (7.0, 4102.0)
+    assert samples.values.max(axis=(1, 2, 3)).tolist() == [255, 127]
+    # As by a model that was trained with it, of which nobody asks anything.
+    kept = load_with(tmp_path / "deep.npy", isthmus.Preprocessing(stretch=(7, 4102)))
+    assert np.array_equal(kept.values, samples.values)
+
+
 @pytest.mark.parametrize("text", ["", "5", "5:5", "9:1", "a:b", "0:nan", "0:inf", "0:1:2", "-"])
 def test_a_stretch_without_sense_is_refused(text: str, twelve_bits: Path, refused: Refused) -> None:
     with refused(OptionError, "LOW:HIGH", repr(text)):
@@ -307,6 +331,15 @@ def test_of_five_bands_the_user_chooses(
     assert np.array_equal(gray.values[0], FIVE[..., 4:])
 
 
+def test_only_the_chosen_bands_are_looked_at_for_auto(tmp_path: Path) -> None:
+    """The others may be heights in meters, or counts."""
+    values = FIVE.astype(np.uint16)
+    values[..., 4] = 60_000
+    source = folder_of(tmp_path / "bands", [tiff(values, planarconfig="contig")] * 2, ".tif")
+    reading = Reading(channels="1,2,3", stretch="auto")
+    assert isthmus.load(source, reading=reading).origin.preprocessing.stretch == (0, 230)
+
+
 def test_a_band_that_is_not_used_is_said(tmp_path: Path) -> None:
     file = tiff(FIVE[..., :4], photometric="rgb", planarconfig="contig", extrasamples=[0])
     source = folder_of(tmp_path / "near", [file] * 2, ".tif")
@@ -328,6 +361,14 @@ def test_bands_without_sense_are_refused(text: str, tmp_path: Path, refused: Ref
     source = folder_of(tmp_path / "photos", [saved(NOISE, "PNG")] * 2, ".png")
     with refused(OptionError, "first, last", repr(text)):
         isthmus.load(source, reading=Reading(channels=text))
+
+
+@pytest.mark.parametrize(
+    "choices", [{"stretch": (5, 5)}, {"stretch": (0, np.nan)}, {"bands": (1, 2)}, {"bands": (-1,)}]
+)
+def test_a_preprocessing_without_sense_is_refused(choices: Any, refused: Refused) -> None:
+    with refused(OptionError, *choices):
+        isthmus.Preprocessing(**choices)
 
 
 # -- pages ----------------------------------------------------------------------------------
@@ -364,6 +405,37 @@ def test_every_page_is_a_sample_if_asked_for(kind: str, is_packed: bool, tmp_pat
     assert np.abs(reds - [0, 40, 80, 120, 160]).max() < 4
     few = isthmus.load(source, reading=Reading(pages="all"), limit=3)
     assert list(few.items.names) == [names[0], names[2], "b/00.png"]
+
+
+def test_pages_of_one_file_are_kept_in_one_split_by_the_option_that_is_named(
+    tmp_path: Path,
+) -> None:
+    stacks = np.random.default_rng(0).integers(0, 255, (20, 3, 8, 8), np.uint8)
+    source = folder_of(tmp_path / "films", [tiff(stack) for stack in stacks], ".tif")
+    command = ["train", str(source), "--pages", "all", "--model", "linear", "--epochs", "1"]
+    said = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "one")])
+    assert "--group-by '^[^#]*'" in said.output
+    options = ["--group-by", "^[^#]*", "--out", str(tmp_path / "other")]
+    said = CliRunner().invoke(app, [*command, *options])
+    assert (said.exit_code, "group-by" in said.output) == (0, False)
+    names = isthmus.load(source, reading=Reading(pages="all")).names
+    with np.load(tmp_path / "other/split.npz") as split:
+        parts = [{names[i].partition("#")[0] for i in split[key]} for key in split]
+    assert sum(map(len, parts)) == 20
+
+
+def test_a_single_file_of_pages_says_so(tmp_path: Path) -> None:
+    (tmp_path / "scan.tif").write_bytes(pages_of("TIFF"))
+    report = isthmus.load(tmp_path / "scan.tif").report
+    assert report is not None
+    assert [note.way_out for note in report.notes if note.code == "pages"] == ["--pages all"]
+
+
+def test_pages_of_pictures_with_masks_are_refused(tmp_path: Path, refused: Refused) -> None:
+    folder_of(tmp_path / "images", [pages_of("TIFF")] * 2, ".tif")
+    folder_of(tmp_path / "masks", [saved(np.eye(4, 6, dtype=np.uint8), "PNG")] * 2, ".png")
+    with refused(OptionError, "pages", "00.tif", "masks"):
+        isthmus.load(tmp_path, reading=Reading(pages="all"))
 
 
 def test_more_pages_than_a_task_holds_stay_in_order(tmp_path: Path) -> None:
@@ -438,7 +510,8 @@ def test_exif_that_cannot_be_written_again_turns_all_the_same(
     exif = exif_of(6, struct.pack("<ii", *fraction))
     if kind == "TIFF":
         tag = (0x9204, 10, 1, struct.pack("<ii", *fraction), True)
-        file = tiff(BRIGHT_TOP, photometric="rgb", extratags=[(274, 3, 1, 6, True), tag])
+        picture = BRIGHT_TOP.astype(np.uint16) * 257 if fraction[1] else BRIGHT_TOP
+        file = tiff(picture, photometric="rgb", extratags=[(274, 3, 1, 6, True), tag])
     else:
         file = saved(BRIGHT_TOP, kind, exif=b"Exif\0\0" + exif)
     pixels, facts = PLAIN.decode_and_measure(file)
@@ -484,6 +557,13 @@ def test_cmyk_of_adobe_is_inverted_back() -> None:
     assert np.abs(decoded(saved(picture, "JPEG", quality=95)) - [255.0, 0, 0]).max() < 6
 
 
+def test_a_jpeg_of_twelve_bits_says_so() -> None:
+    jpeg = bytearray(saved(NOISE, "JPEG"))
+    jpeg[jpeg.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(SourceError, match=r"12 bits.*convert it"):
+        decoded(bytes(jpeg))
+
+
 @pytest.mark.parametrize(
     "file",
     [
@@ -519,6 +599,16 @@ def test_libraries_keep_quiet_about_damaged_files(capfd: pytest.CaptureFixture[s
             except IsthmusError:
                 continue
     assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_content_is_called_so() -> None:
+    file = bytearray(
+        saved(np.kron(NOISE, np.ones((8, 8, 1), np.uint8)), "TIFF", compression="jpeg")
+    )
+    file[len(file) // 2 - 200 : len(file) // 2] = bytes(200)
+    file[8:300] = bytes(292)
+    with pytest.raises(SourceError, match="damaged"):
+        decoded(bytes(file))
 
 
 def test_programs_are_not_started_for_a_drawing() -> None:
