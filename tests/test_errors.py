@@ -210,7 +210,7 @@ SETTINGS = {
         ("code size 0", "--code-size 0", "code size must be at least 1, not 0"),
         ("epochs 0", "--epochs 0", "epochs must be at least 1, not 0"),
         ("batch size 0", "--batch-size 0", "batch size must be at least 1, not 0"),
-        ("batch beyond the data", "--batch-size 1000", "1,000 exceeds the 48 samples"),
+        ("batch beyond the data", "--batch-size 1000", "1,000 exceeds the 46 samples"),
         ("patience 0", "--patience 0", "patience must be at least 1, not 0"),
         ("seed -1", "--seed -1", "seed must be from 0"),
         ("lr -1", "--lr -1", "lr must be a number above 0, not -1"),

@@ -103,7 +103,9 @@ def test_the_numbers_tell_which_end_is_the_label(place: str, tmp_path: Path) -> 
 
 def test_a_label_that_may_be_at_both_ends_is_asked_for(tmp_path: Path, refused: Refused) -> None:
     text = table(LABELS, PIXELS[:, 1:], LABELS[::-1])
-    with refused(SourceError, "--label-column first", "--label-column last"):
+    with refused(
+        SourceError, "no column called label", "--label-column first", "--label-column last"
+    ):
         load(tmp_path, text)
     assert_first = load(tmp_path, text, reading=Reading(label_column="first"))
     assert assert_first.labels is not None

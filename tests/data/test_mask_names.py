@@ -63,6 +63,8 @@ def assert_paired(folder: Path, pairs: list[tuple[str, str]]) -> isthmus.Samples
         ("train/{}.jpg", "train_masks/{}_mask.gif"),
         ("images/{}.jpg", "annotations/trimaps/{}.png"),
         ("img/{}.jpg", "gt/{}.png"),
+        ("images/{}.jpg", "masks/images/{}.png"),
+        ("all/images/{}.jpg", "masks/all/images/{}.png"),
         ("x/images/{}.jpg", "x/labels/{}.png"),
     ],
 )

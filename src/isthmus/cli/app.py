@@ -25,7 +25,7 @@ class Commands(TyperGroup):
         for place, argument in enumerate(args):
             is_option = argument.startswith("--") and argument.endswith("=")
             if not ctx.resilient_parsing and (is_option or not argument.strip()):
-                after = argument if is_option else " ".join(["isthmus", *args[:place]][-2:])
+                after = argument if is_option else ["isthmus", *args][place]
                 raise OptionError(
                     f"the argument after {after!r} is empty, as of a variable that is not set; "
                     "give a name or a number."

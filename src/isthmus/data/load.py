@@ -370,7 +370,7 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
     preprocessing, limit = origin.preprocessing, origin.limit
-    values, findings = as_samples(values, "x", "the array", _tell_reader(origin))
+    values, findings = as_samples(values, "x", "the array", _tell_reader(origin), limit)
     values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])

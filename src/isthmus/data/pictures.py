@@ -23,6 +23,7 @@ from isthmus.data.exif import (
 from isthmus.data.opening import (
     JPEG_START,
     MAX_PIXELS,
+    MAX_SIDE,
     explain,
     open_if_known,
     read_content,
@@ -269,7 +270,7 @@ def _decode_bands(
     content: bytes, preprocessing: "Preprocessing", page: int = 0, pages: int | None = None
 ) -> Picture:
     """Decode a TIFF that Pillow has no mode for."""
-    bands = read_bands(content, page, MAX_PIXELS)
+    bands = read_bands(content, page, MAX_SIDE)
     values, count = bands.values, bands.values.shape[-1]
     if preprocessing.bands is None and count not in (1, 3):
         raise SourceError(

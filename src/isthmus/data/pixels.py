@@ -181,7 +181,7 @@ def propose_stretch(low: float, high: float) -> str:
     >>> propose_stretch(0.0, 3970.0), propose_stretch(-0.98, 1.0)
     ('0:4095', '-1:1')
     """
-    if -1 <= low < 0 < high <= 1:
+    if -1 <= low < -0.75 and 0.75 < high <= 1:
         return "-1:1"  # as much of PyTorch wants pictures
     if low >= 0 and high == int(high) < 2**16:
         high = float(2 ** max(1, int(high).bit_length()) - 1)  # 12 bits: 4095

@@ -39,7 +39,7 @@ class ReadingReport(Displayed):
     layout : str
         How the source is laid out.
     suffixes, mask_suffixes : counts
-        Pictures and masks by the suffix of their file.
+        Files of pictures and of masks by their suffix.
     folders : counts
         Pictures by the folder at the top that they lie in.
     left_out : tuple of LeftOut

@@ -196,6 +196,7 @@ class _Part:
         """Take at most `spare` groups that are free, and return them."""
         chosen: list[int] = []
         large: list[int] = []
+        is_short = False  # whether classes are given up, as where each has one group
         # The share that a class has only grows: an entry that is out of date is put back.
         heap = [(*self._rank(unit), place, unit) for place, unit in enumerate(self.order)]
         heapq.heapify(heap)
@@ -204,9 +205,10 @@ class _Part:
             rank = self._rank(unit)
             if rank > (is_needed, share + TOLERANCE):
                 heapq.heappush(heap, (*rank, place, unit))
-            elif is_needed and (large or 2 * self.total >= self.count):
+            elif is_needed and not is_short and (large or 2 * self.total >= self.count):
                 break  # better a small part than a class without samples to train on
             elif abs(self.total + self._size(unit) - self.count) < self.count - self.total:
+                is_short |= is_needed
                 self._take(unit)
                 chosen.append(unit)
             else:

@@ -258,8 +258,7 @@ def _files(names: Iterable[str]) -> Iterable[str]:
 
 
 def _suffix(name: str) -> str:
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path takes longer
-    return PAGE.sub("", suffix) or "no suffix"
+    return os.path.splitext(name)[1].lower() or "no suffix"  # noqa: PTH122 - a Path takes longer
 
 
 def _folder(name: str) -> str:

@@ -10,6 +10,7 @@ from isthmus.errors import SourceError, first_sentence
 
 SAMPLES_PER_PIXEL, ORIENTATION, WHITE_IS_ZERO = 277, 274, 0
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MAX_BYTES = 2**29  # of the numbers of a page, which are copied while they become pixels
 NUMBERS = {"i": "integer", "u": "", "f": "float"}
 COLORS = {1: "gray", 3: "RGB"}
 
@@ -34,7 +35,7 @@ def count_samples(tags: Any) -> int:
     return int(tags.get(SAMPLES_PER_PIXEL, 1))
 
 
-def read_bands(content: bytes, page: int, max_pixels: int) -> Bands:
+def read_bands(content: bytes, page: int, max_side: int) -> Bands:
     """Read all bands of a page.
 
     Raises
@@ -51,7 +52,7 @@ def read_bands(content: bytes, page: int, max_pixels: int) -> Bands:
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             opened: Any = file.pages[page]
-            if opened.imagewidth * opened.imagelength * opened.samplesperpixel > 4 * max_pixels:
+            if max(opened.imagewidth, opened.imagelength) > max_side or opened.nbytes > MAX_BYTES:
                 raise SourceError("it has too many pixels")
             values = np.asarray(opened.asarray(maxworkers=1))
             # Not before the page is read: in a damaged file the list of pages may have no end.

@@ -204,7 +204,7 @@ def train(
     if model_config.task == "classify" and samples.labels is not None:
         check_classes(samples, samples.labels, split)
     config = config.resolve(model_config, len(split.train), samples.allows_flip)
-    _reject_batch_of_one(model_config, config)
+    _reject_batch_of_one(model_config, config, len(split.train))
     if config.tensorboard:
         require_tensorboard()
     new_run = _NewRun(samples, split, model_config, config, path, origin)
@@ -352,13 +352,14 @@ def _reject_no_time(max_minutes: float | None) -> None:
         raise OptionError(f"max minutes must be above 0, not {max_minutes}.")
 
 
-def _reject_batch_of_one(model_config: ModelConfig, config: TrainingConfig) -> None:
+def _reject_batch_of_one(model_config: ModelConfig, config: TrainingConfig, count: int) -> None:
     if config.batch_size != 1:
         return
     if has_batch_norm(model_config.build_on_meta()):
-        raise OptionError(
-            f"{model_config.model} normalizes over the batch; take a batch size of at least 2."
-        )
+        way_out = "take a batch size of at least 2"
+        if count == 1:
+            way_out = "give more than the one sample that there is to train on"
+        raise OptionError(f"{model_config.model} normalizes over the batch; {way_out}.")
 
 
 def _require_samples(samples: object) -> None:

@@ -36,7 +36,11 @@ OTHER_TYPES = {  # by the letter of NumPy's kind
 
 
 def as_samples(
-    array: NDArray[Any], key: str, path: Path | str, reading: Reading | None = None
+    array: NDArray[Any],
+    key: str,
+    path: Path | str,
+    reading: Reading | None = None,
+    limit: int | None = None,
 ) -> tuple[NDArray[Any], Findings]:
     """Return an array as images (N, H, W, C) uint8 or as signals (N, L, C) float32.
 
@@ -49,10 +53,13 @@ def as_samples(
         Where it comes from, for messages.
     reading : Reading, optional
         Where the channels are, and which values are black and white.
+    limit : int, optional
+        How many samples will be used, so that no more of a large file are looked at.
 
     Returns
     -------
     values : array
+        All samples.
     findings : Findings
         What was guessed, and the range of the numbers.
 
@@ -72,7 +79,8 @@ def as_samples(
         raise SourceError(
             f"{name} is {array.shape}, so that it holds no samples; give at least one."
         )
-    facts = measure(array)
+    # Of bytes, the range decides nothing; of all others, it must not depend on the limit.
+    facts = measure(array, limit if array.dtype == np.uint8 else None)
     arranged, notes = ARRANGE[array.ndim](array, key, name, reading, facts)
     arranged = _take_bands(arranged, name, reading)
     if arranged.ndim == 3:
@@ -244,7 +252,7 @@ def _arrange_signals(
         )
         return turn_channels(array), [Note("guess", "channels-first", text, "--channels last")]
     is_usual = array.dtype.kind == "f" and columns <= MAX_SIGNAL_CHANNELS
-    if _is_signal(key) or (is_usual and rows >= MIN_SIGNAL_STEPS):
+    if _is_signal(key) or (is_usual and rows >= LONG * columns):
         return array, []
     text = f"{key} {array.shape} is taken for signals (N, L, C) of {rows:,} steps"
     way_out = "for gray images, save it as (N, H, W, 1) or under the key images in an .npz"

@@ -28,8 +28,8 @@ def choose_end(plan: Plan, table: NDArray[np.float32], path: Path) -> Plan:
     both = f"{len(plan.pixels):,} columns are one more than {sides}"
     if first == last or max(first, last)[0] < MIN_GRADE:
         raise SourceError(
-            f"{path} has no header, {both}, and either the first or the last may be the label; "
-            "give --label-column first or --label-column last."
+            f"{path} has no column called label, {both}, and either the first or the last may be "
+            "the label; give --label-column first or --label-column last."
         )
     name = "first" if first > last else "last"
     label = plan.ends[0 if first > last else 1]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from isthmus.data.readers.parts import MASK_FOLDERS, PICTURE_FOLDERS, split_of
 
+FOLDERS = PICTURE_FOLDERS | MASK_FOLDERS
 FOLDER_ENDINGS = (  # of a folder of masks, next to that of its pictures
     *("annot", "_annot", "_masks", "_mask", "_labels", "_label", "_gt", "_groundtruth"),
     *("_annotations", "_segmentations"),
@@ -105,11 +106,10 @@ class _Folders:
     def find_role(self, parts: tuple[str, ...]) -> Role | None:
         for i, part in enumerate(parts):
             here, below = parts[: i + 1], parts[i + 1 :]
-            if part in PICTURE_FOLDERS or part in MASK_FOLDERS:  # images/a.jpg, masks/a.png
-                is_mask = part in MASK_FOLDERS
-                while is_mask and below and below[0] in MASK_FOLDERS:  # annotations/trimaps/a.png
-                    below = below[1:]
-                return Role(is_mask, "/".join((*parts[:i], *below)))
+            if part in FOLDERS:  # images/a.jpg, masks/a.png
+                # Also annotations/trimaps/a.png, and what is predicted for images/a.jpg.
+                below = tuple(folder for folder in below if folder not in FOLDERS)
+                return Role(part in MASK_FOLDERS, "/".join((*parts[:i], *below)))
             if here in self.of_masks:
                 return Role(True, "/".join((*self.of_masks[here], *below)))
             # A split without masks next to one that has some is one, too: it must be said.

@@ -40,7 +40,7 @@ def read_numpy(path: Path, limit: int | None = None, reading: Reading | None = N
     if not roles.samples:
         raise _no_samples(file)
     parts = list(roles.samples)
-    arrays, findings = _read_samples(file, roles, reading)
+    arrays, findings = _read_samples(file, roles, reading, limit)
     counts = [len(array) for array in arrays]
     splits = np.repeat(np.array([part or 0 for part in parts], np.uint8), counts)
     names = [f"{SPLITS[part]}/" if part is not None else "" for part in parts]
@@ -80,11 +80,12 @@ def _no_samples(file: ArrayFile) -> SourceError:
 
 
 def _read_samples(
-    file: ArrayFile, roles: Roles, reading: Reading | None
+    file: ArrayFile, roles: Roles, reading: Reading | None, limit: int | None
 ) -> tuple[list[NDArray[Any]], Findings]:
     """Read the samples of each part, which must be of one shape."""
     read = {
-        key: as_samples(file.load(key), key, file.path, reading) for key in roles.samples.values()
+        key: as_samples(file.load(key), key, file.path, reading, limit)
+        for key in roles.samples.values()
     }
     arrays = {key: values for key, (values, _) in read.items()}
     first = next(iter(arrays))

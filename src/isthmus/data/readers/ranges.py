@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.manifest import evenly_spaced
 from isthmus.data.pixels import as_pixels
 from isthmus.data.reading import Note, ValueFacts
 from isthmus.data.stretch import parse_stretch
@@ -16,9 +17,10 @@ HAIR = 1e-3  # how far, in parts of the scale, a number may lie outside it and b
 MIN_ROUNDED = 128  # largest fraction from which on numbers are taken for pixels from 0 to 255
 
 
-def measure(array: NDArray[Any]) -> ValueFacts:
-    """Return type, shape and range of an array of numbers."""
-    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+def measure(array: NDArray[Any], limit: int | None = None) -> ValueFacts:
+    """Return type and shape of an array of numbers, and the range of all or of some samples."""
+    some = array if limit is None else array[evenly_spaced(len(array), limit)]
+    low, high = (float(some.min()), float(some.max())) if some.size else (0.0, 0.0)
     return ValueFacts(str(array.dtype), array.shape, low, high)
 
 
