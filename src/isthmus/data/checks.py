@@ -19,7 +19,8 @@ MIN_FILLED = 0.25  # share of a scale that values fill, or pictures are dark or 
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
 MIN_VALUE_CLASSES = 30  # so many numbers from 0 to 255 as classes may be pixels
 MAX_PER_VALUE = 8  # samples of such a class, in the middle
-MORE_BANDS = re.compile(r"and (\d+) more$")  # what `isthmus.data.scales` calls bands without a use
+# What `isthmus.data.pictures.scales` calls bands without a use.
+MORE_BANDS = re.compile(r"and (\d+) more$")
 BITS = re.compile(r"(\d+)-bit")
 # Folders that are parts of a data set, not classes: train, test1, training_set, images, …
 PART = re.compile(
