@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.items import Items
+from isthmus.data.readers.parts import find_parts, has_training
 from isthmus.data.reading import Note, Reading, ValueFacts
 from isthmus.data.report import format_value
 from isthmus.data.samples import SPLITS, Origin
+from isthmus.data.ways_out import other_classes, other_splits, parts_option
 
 MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imbalance
 MIN_FILLED = 0.25  # share of a scale that values fill, or pictures are dark or pale
@@ -99,13 +101,15 @@ Check = Callable[[Known], Iterator[Note]]
 def check_parts(known: Known) -> Iterator[Note]:
     """Find classes that are called as parts of a data set are."""
     names = known.items.class_names if known.items.labels is not None else ()
-    parts = [name for name in names if PART.fullmatch(name)]
+    splits = find_parts(names)
+    splits = splits if has_training(splits) else {}
+    parts = [name for name in names if PART.fullmatch(name) or name in splits]
     if parts:
         yield _warn(
             "parts-as-classes",
             f"{_list(parts)} {_be(parts)} taken for {_plural(parts, 'a class', 'classes')}, but "
             f"called as {_plural(parts, 'a part', 'parts')} of a data set",
-            f"{_parts_option(parts)}--classes-from parent, name or none",
+            f"{parts_option(known.items, splits)}{_other_classes(known)}",
         )
 
 
@@ -132,7 +136,7 @@ def check_one_class(known: Known) -> Iterator[Note]:
         yield _warn(
             "one-class",
             f"all samples are of one class, {name}",
-            "--classes-from parent or name, or none",
+            _other_classes(known),
         )
 
 
@@ -158,12 +162,12 @@ def check_unseen(known: Known) -> Iterator[Note]:
     counts = np.bincount(labels[(splits == 0) & (labels >= 0)], minlength=len(known.class_counts))
     unseen = np.flatnonzero((counts == 0) & (known.class_counts > 0))
     if len(unseen):
-        name, is_folder = known.items.class_names[int(unseen[0])], "/" in known.items.names[0]
+        name = known.items.class_names[int(unseen[0])]
         yield _warn(
             "unseen-class",
             f"{_count(len(unseen), 'class has', 'classes have')} no sample in the training split, "
             f"such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
-            "--parts none --classes-from parent draws other splits" if is_folder else "",
+            other_splits(known.items) if known.values is None else "",
         )
 
 
@@ -288,16 +292,8 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def _parts_option(names: Sequence[str]) -> str:
-    """Return the option that makes splits of folders, if some are called so."""
-    starts = {"train": "train", "val": "validation", "dev": "validation", "test": "test"}
-    parts = [
-        f"{split}={name}"
-        for start, split in starts.items()
-        for name in names
-        if name.lower().startswith(start)
-    ]
-    return f"--parts {','.join(parts)}, or " if parts else ""
+def _other_classes(known: Known) -> str:
+    return other_classes(known.items) if known.values is None else "--label-column none"
 
 
 def _finite(value: float) -> float | None:

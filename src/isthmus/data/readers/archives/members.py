@@ -1,5 +1,6 @@
 """What readers of all archives share: names of members, and those that are left out."""
 
+import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -53,12 +54,14 @@ def clean_name(name: str) -> str | None:
 
     Examples
     --------
-    >>> clean_name("../photos/./a.png"), clean_name("photos/.a.png")
-    ('photos/a.png', None)
+    >>> clean_name("../photos/./a.png"), clean_name("C:/photos/a.png"), clean_name("photos/.a.png")
+    ('photos/a.png', 'photos/a.png', None)
     """
     parts = name.split("/")
     if name.startswith(("/", ".")) or "//" in name or "/." in name:
         parts = [part for part in parts if part not in ("", ".", "..")]
+    if re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
+        parts = parts[1:]
     return None if any(map(is_ignored, parts)) else "/".join(parts)
 
 

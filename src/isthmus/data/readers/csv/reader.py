@@ -94,7 +94,7 @@ def _open(path: Path, reading: Reading) -> Opened:
     text = open_table(path)
     lines = _first_lines(text)
     if not lines:
-        raise SourceError(f"{path} is empty.")
+        raise SourceError(f"{path} is empty; give a file with samples.")
     skip = 0
     if re.fullmatch(r"sep=.", lines[0].strip(), re.I) and len(lines) > 1:
         skip, lines = 1, lines[1:]  # for Excel

@@ -95,6 +95,15 @@ class Plan:
             del self.rests[folder]
             self.splits.pop(folder, None)
 
+    def note_strays(self, strays: Sequence[str]) -> None:
+        """Say which pictures are left out, as they lie next to folders of classes."""
+        where = list_names(sorted(f"in {one}/" if one else "at the top" for one in strays))
+        self.note(
+            "next-to-classes",
+            f"{count_pictures(self.count(strays))} left out, in no class folder but {where}",
+            "--classes-from none reads all, without classes",
+        )
+
     def note(self, code: str, text: str, way_out: str, kind: str = "warning") -> None:
         """Add a note; see `Note`."""
         self.notes.append(Note("guess" if kind == "guess" else "warning", code, text, way_out))
