@@ -311,20 +311,6 @@ def check_pages(known: Known) -> Iterator[Note]:
         )
 
 
-def check_bands(known: Known) -> Iterator[Note]:
-    """Find pictures of more bands than are used."""
-    for kind, count in known.kinds.items():
-        if found := MORE_BANDS.search(kind):
-            bands = int(found[1])
-            yield Note(
-                "guess",
-                "bands",
-                f"{_count(bands, 'band is', 'bands are')} not used of "
-                f"{_count(count, 'file', 'files')} ({kind})",
-                "--channels 4,3,2",
-            )
-
-
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
