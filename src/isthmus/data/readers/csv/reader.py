@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
-from isthmus.data.pictures.pixels import propose_stretch
+from isthmus.data.pictures.pixels import HAIR, propose_stretch
 from isthmus.data.readers.arrays.axes import fold_images, image_shape, is_planar
-from isthmus.data.pictures.pixels import HAIR
 from isthmus.data.readers.arrays.ranges import measure, to_pixels
 from isthmus.data.readers.csv.columns import (
     Plan,
