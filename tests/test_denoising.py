@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from isthmus import Run, Samples, load, train
-from isthmus.data.readers.kinds import HEIF_SUFFIXES, PICTURE_SUFFIXES
+from isthmus.data.readers.files.kinds import HEIF_SUFFIXES, PICTURE_SUFFIXES
 from isthmus.denoising import Denoised, Loss, denoise, denoise_values, pictures
 from isthmus.denoising.formats import SAVE_OPTIONS
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError

@@ -17,7 +17,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import reject_too_many
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
-from isthmus.data.readers.class_lists import CLASSES_FILE
+from isthmus.data.readers.masks.class_lists import CLASSES_FILE
 from isthmus.data.reading import LeftOut
 from isthmus.data.samples import VOID
 from isthmus.errors import IsthmusError, OptionError, SourceError, first_sentence

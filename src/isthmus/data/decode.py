@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content, Manifest
-from isthmus.data.masks import Mask, MaskError, turn_like
-from isthmus.data.mixed_scales import reject_mixed_scales
+from isthmus.data.masks.mask import Mask, MaskError, turn_like
+from isthmus.data.pictures.mixed_scales import reject_mixed_scales
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, SourceError, first_sentence

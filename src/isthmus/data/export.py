@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
-from isthmus.data.readers.class_lists import CLASSES_FILE
-from isthmus.data.readers.parts import split_of
+from isthmus.data.readers.files.folder_names import split_of
+from isthmus.data.readers.masks.class_lists import CLASSES_FILE
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
 from isthmus.files import temporary_path, write_bytes
@@ -52,7 +52,7 @@ def export(samples: Samples, out: Path) -> None:
         A name that ends in .npz receives `images` (N, H, W, C) uint8 or `signals` (N, L, C)
         float32, `labels` and `class_names`. Any other name is a folder to create. It receives a
         PNG for each sample, under the sample's name, in folders for splits and classes; with
-        masks, in folders `images` and `masks` (see `isthmus.data.readers.layouts`).
+        masks, in folders `images` and `masks` (see `isthmus.data.readers.masks.layouts`).
 
     Raises
     ------

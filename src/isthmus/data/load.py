@@ -24,17 +24,17 @@ from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pages import expand_pages
-from isthmus.data.pixels import format_stretch
+from isthmus.data.pictures.pixels import format_stretch
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.readers.arrays import as_samples
-from isthmus.data.readers.csv_tables import read_csv
-from isthmus.data.readers.csv_text import TABLE_SUFFIXES
-from isthmus.data.readers.folders import Listing, list_files, special_kind
-from isthmus.data.readers.idx import read_idx, read_idx_folder
-from isthmus.data.readers.idx_files import is_idx, is_idx_folder
-from isthmus.data.readers.images import read_archive, read_folder, read_picture
-from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, why_unread
-from isthmus.data.readers.numpy_sets import read_numpy
+from isthmus.data.readers.arrays.axes import as_samples
+from isthmus.data.readers.csv.reader import read_csv
+from isthmus.data.readers.csv.text import TABLE_SUFFIXES
+from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, why_unread
+from isthmus.data.readers.files.listing import Listing, list_files, special_kind
+from isthmus.data.readers.folders.reader import read_archive, read_folder, read_picture
+from isthmus.data.readers.idx.files import is_idx, is_idx_folder
+from isthmus.data.readers.idx.reader import read_idx, read_idx_folder
+from isthmus.data.readers.numpy.reader import read_numpy
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
@@ -64,7 +64,7 @@ def load(
         The name of a data set (`isthmus.DATASETS`), a folder of pictures with or without class
         folders, a picture, a tar or zip archive, a CSV, an IDX, a .npy or a .npz file; or an
         array: images (N, H, W) or (N, H, W, C), signals (N, L, C) float. Folders and archives
-        with masks are recognized by their layout; see `isthmus.data.readers.layouts`.
+        with masks are recognized by their layout; see `isthmus.data.readers.masks.layouts`.
     size : int or (int, int), optional
         Side, or height and width, in pixels to resize to.
     crop : int, optional

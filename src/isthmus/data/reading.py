@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from isthmus.data.readers.parts import parse_parts
+from isthmus.data.readers.files.folder_names import parse_parts
 from isthmus.errors import require_known
 
 MAX_EXAMPLES = 3  # names of files in a message
@@ -37,8 +37,8 @@ class Reading:
     parts : str, optional
         Folders that are splits, such as train=training_set,test=test1, or none.
     layout : str, optional
-        Layout of a folder or an archive, by its name in `isthmus.data.readers.layouts.LAYOUTS`,
-        or folders for none of them.
+        Layout of a folder or an archive: Pascal VOC, CUB-200-2011, side by side, by name, or
+        folders for none of them.
     channels : str, optional
         Where an array has its channels, first or last; or the numbers from 1 of the bands of an
         image to use, such as 4,3,2.

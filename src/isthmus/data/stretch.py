@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isthmus.data.cache import cache_folder
 from isthmus.data.decode import decode_blocks
 from isthmus.data.manifest import Manifest
-from isthmus.data.pixels import Stretch, format_stretch, value_range
+from isthmus.data.pictures.pixels import Stretch, format_stretch, value_range
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Origin

@@ -11,7 +11,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
 from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
-from isthmus.data.readers.kinds import PICTURE_SUFFIXES
+from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.denoising.formats import require_writable

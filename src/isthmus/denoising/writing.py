@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.data.opening import prepare_heif
-from isthmus.data.pixels import recolor
+from isthmus.data.pictures.opening import prepare_heif
+from isthmus.data.pictures.pixels import recolor
 from isthmus.denoising.formats import (
     SAVE_OPTIONS,
     TIMED,
