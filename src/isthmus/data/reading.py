@@ -127,6 +127,14 @@ class LeftOut:
         """Count names and keep the first ones."""
         return cls(reason, len(names), tuple(map(_shorten, names[:MAX_EXAMPLES])))
 
+    @classmethod
+    def by_reason(cls, names: Iterable[tuple[str, str]]) -> "tuple[LeftOut, ...]":
+        """Count names, each given as (reason, name), in the order of the reasons."""
+        found: dict[str, list[str]] = {}
+        for reason, name in names:
+            found.setdefault(reason, []).append(name)
+        return tuple(cls.of(reason, left) for reason, left in found.items())
+
 
 def _shorten(name: str) -> str:
     """Leave out the middle of a name that is too long for a line."""
@@ -188,8 +196,6 @@ class PictureFacts(NamedTuple):
         Pages or frames in the file.
     is_turned : bool
         Whether EXIF turned it.
-    checksum : int
-        Equal for equal pixels, and seldom for others.
     """
 
     height: int
@@ -199,4 +205,3 @@ class PictureFacts(NamedTuple):
     high: float
     pages: int = 1
     is_turned: bool = False
-    checksum: int = 0

@@ -98,8 +98,3 @@ class Plan:
     def note(self, code: str, text: str, way_out: str, kind: str = "warning") -> None:
         """Add a note; see `Note`."""
         self.notes.append(Note("guess" if kind == "guess" else "warning", code, text, way_out))
-
-
-def count_pictures(count: int) -> str:
-    """Return a number of pictures for people."""
-    return f"{count:,} picture{'' if count == 1 else 's'}"
