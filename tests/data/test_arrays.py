@@ -328,7 +328,7 @@ def test_copies_and_other_files_next_to_idx_are_left_out(tmp_path: Path) -> None
     (tmp_path / "a" / "mapping.txt").write_text("0 48")
     samples = isthmus.load(tmp_path / "a")
     assert len(samples) == 14
-    assert "2 copy of an IDX file" in str(samples.report)
+    assert "2 copies of IDX files" in str(samples.report)
     assert "mapping.txt" in str(samples.report)
 
 

@@ -104,7 +104,7 @@ def test_integers_beyond_eight_bits_are_of_sixteen(dtype: type) -> None:
         (DEEP.astype(np.int32) * 1000, "0 to 4095000", "--stretch, such as 0:4095000"),
         (DEEP.astype(np.uint32) * 1_000_000, "0 to 4095000000", "--stretch"),
         (RAMP.astype(np.float32), "0 to 230", "--stretch, such as 0:255"),
-        ((RAMP / 230).astype(np.float32) - 0.5, "-0.5 to 0.5", "--stretch, such as -1:1"),
+        ((RAMP / 230).astype(np.float32) - 0.5, "-0.5 to 0.5", "--stretch, such as -0.5:0.5"),
     ],
 )
 def test_numbers_of_no_known_scale_are_refused_with_their_range(

@@ -100,7 +100,7 @@ def test_other_kinds_are_counted_by_suffix_with_a_reason(tmp_path: Path) -> None
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     samples = load(tmp_path)
-    once = ("no suffix", ".cr2", ".csv", ".nii.gz", ".rar", ".zip")
+    once = ("without suffix", ".cr2", ".csv", ".nii.gz", ".rar", ".zip")
     assert left_out(samples) == {".mp4": 2, **dict.fromkeys(once, 1)}
     assert samples.report is not None
     reasons = " ".join(one.reason for one in samples.report.left_out)
@@ -138,13 +138,13 @@ def test_links_pipes_and_sockets_are_left_out_with_a_reason(tmp_path: Path) -> N
     samples = load(photos)
     assert counts(samples) == {"a": 3, "b": 3}
     assert left_out(samples) == {
-        "named pipes": 1,
-        "sockets": 1,
-        "devices": 1,
+        "named pipe": 1,
+        "socket": 1,
+        "device": 1,
         "links to nothing": 2,
-        "links to folders above them, which are not followed": 1,
-        "links to folders that are read already": 1,
-        "empty folders": 1,
+        "link to a folder above it, which is not followed": 1,
+        "link to a folder that is read already": 1,
+        "empty folder": 1,
     }
 
 

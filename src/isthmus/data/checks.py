@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.items import Items
+from isthmus.data.pictures.pixels import HAIR, Stretch, format_stretch, suits
+from isthmus.data.readers.files.folder_names import find_parts, has_training
 from isthmus.data.reading import Note, Reading, ValueFacts
 from isthmus.data.report import format_value
 from isthmus.data.samples import SPLITS, Origin
+from isthmus.data.ways_out import other_classes, other_splits, parts_option
 from isthmus.text import count_of
 
 MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imbalance
@@ -100,14 +103,16 @@ Check = Callable[[Known], Iterator[Note]]
 def check_parts(known: Known) -> Iterator[Note]:
     """Find classes that are called as parts of a data set are."""
     names = known.items.class_names if known.items.labels is not None else ()
-    parts = [name for name in names if PART.fullmatch(name)]
+    splits = find_parts(names)
+    splits = splits if has_training(splits) else {}
+    parts = [name for name in names if PART.fullmatch(name) or name in splits]
     if parts:
         yield _warn(
             "parts-as-classes",
             f"{_list(parts)} {_plural(parts, 'is', 'are')} taken for "
             f"{_plural(parts, 'a class', 'classes')}, but called as "
             f"{_plural(parts, 'a part', 'parts')} of a data set",
-            f"{_parts_option(parts)}--classes-from parent, name or none",
+            f"{parts_option(known.items, splits)}{_other_classes(known)}",
         )
 
 
@@ -134,7 +139,7 @@ def check_one_class(known: Known) -> Iterator[Note]:
         yield _warn(
             "one-class",
             f"all samples are of one class, {name}",
-            "--classes-from parent or name, or none",
+            _other_classes(known),
         )
 
 
@@ -160,12 +165,12 @@ def check_unseen(known: Known) -> Iterator[Note]:
     counts = np.bincount(labels[(splits == 0) & (labels >= 0)], minlength=len(known.class_counts))
     unseen = np.flatnonzero((counts == 0) & (known.class_counts > 0))
     if len(unseen):
-        name, is_folder = known.items.class_names[int(unseen[0])], "/" in known.items.names[0]
+        name = known.items.class_names[int(unseen[0])]
         yield _warn(
             "unseen-class",
             f"{count_of(len(unseen), 'class has', 'classes have')} no sample in the training "
             f"split, such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
-            "--parts none --classes-from parent draws other splits" if is_folder else "",
+            other_splits(known.items) if known.values is None else "",
         )
 
 
@@ -217,16 +222,64 @@ def check_constant(known: Known) -> Iterator[Note]:
 def check_range(known: Known) -> Iterator[Note]:
     """Find values that fill little of their scale, as of a camera with 12 bits."""
     low, high, top = known.low, known.high, _top(known)
-    is_stretched = known.origin.preprocessing.stretch is not None
-    if known.is_signal or is_stretched or low is None or high is None or not low < high:
+    if known.is_signal or low is None or high is None or not low < high:
         return
-    if (high - low) / top < MIN_FILLED:
+    if known.origin.preprocessing.stretch is not None:
+        yield from _check_stretch(known, known.origin.preprocessing.stretch, high)
+    elif (high - low) / top < MIN_FILLED:
         # A source that is dark as a whole says so by its brightest pixel, a pale one by both ends.
         text = f"the brightest pixel is {format_value(high)} of {format_value(top)}"
         if low > MIN_FILLED * top:
             values = f"{format_value(low)} to {format_value(high)}"
             text = f"pixels are only from {values} of {format_value(top)}"
         yield _warn("low-range", text, "--stretch auto")
+
+
+def _check_stretch(known: Known, stretch: Stretch, high: float) -> Iterator[Note]:
+    """Find values that a stretch was not chosen for."""
+    text = format_stretch(stretch)
+    count = _count_unsuited(known, stretch)
+    if count:
+        yield Note(
+            "guess",
+            "unstretched",
+            f"{count_of(count, 'picture keeps its', 'pictures keep their')} own scale, as the "
+            f"stretch {text} is for numbers of another one",
+        )
+    elif high < stretch[0] + MIN_FILLED * (stretch[1] - stretch[0]):
+        yield _warn(
+            "low-range",
+            f"the brightest pixel is {format_value(high)}, and the stretch is {text}",
+            "--stretch auto",
+        )
+
+
+def _count_unsuited(known: Known, stretch: Stretch) -> int:
+    """Count the samples that are not stretched; see `isthmus.data.pictures.pixels.suits`."""
+    if known.values is not None:
+        ends = np.array([known.values.low, known.values.high])
+        return 0 if suits(stretch, ends.astype(known.values.dtype)) else len(known.items)
+    if any("float" in kind for kind in known.kinds):
+        return 0
+    if stretch[1] <= 1:
+        return int((known.highs > 1).sum())
+    # Other integers of a wide type are of many scales.
+    return sum(n for kind, n in known.kinds.items() if not suits(stretch, _ends_of_kind(kind)))
+
+
+def check_bands(known: Known) -> Iterator[Note]:
+    """Find pictures of more bands than are used."""
+    if known.origin.preprocessing.bands is not None:  # the user has chosen
+        return
+    for kind, count in known.kinds.items():
+        if found := MORE_BANDS.search(kind):
+            yield Note(
+                "guess",
+                "bands",
+                f"{count_of(int(found[1]), 'band is', 'bands are')} not used of "
+                f"{count_of(count, 'file')} ({kind})",
+                "--channels 2, or the numbers of three bands",
+            )
 
 
 def check_sizes(known: Known) -> Iterator[Note]:
@@ -260,20 +313,6 @@ def check_pages(known: Known) -> Iterator[Note]:
         )
 
 
-def check_bands(known: Known) -> Iterator[Note]:
-    """Find pictures of more bands than are used."""
-    for kind, count in known.kinds.items():
-        if found := MORE_BANDS.search(kind):
-            bands = int(found[1])
-            yield Note(
-                "guess",
-                "bands",
-                f"{count_of(bands, 'band is', 'bands are')} not used of "
-                f"{count_of(count, 'file', 'files')} ({kind})",
-                "--channels 4,3,2",
-            )
-
-
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
@@ -290,16 +329,8 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def _parts_option(names: Sequence[str]) -> str:
-    """Return the option that makes splits of folders, if some are called so."""
-    starts = {"train": "train", "val": "validation", "dev": "validation", "test": "test"}
-    parts = [
-        f"{split}={name}"
-        for start, split in starts.items()
-        for name in names
-        if name.lower().startswith(start)
-    ]
-    return f"--parts {','.join(parts)}, or " if parts else ""
+def _other_classes(known: Known) -> str:
+    return other_classes(known.items) if known.values is None else "--label-column none"
 
 
 def _finite(value: float) -> float | None:
@@ -310,7 +341,7 @@ def _top(known: Known) -> float:
     """Return the largest value of the scale that the files have."""
     if known.values is not None:
         dtype = np.dtype(known.values.dtype)
-        is_unit = dtype.kind == "f" and known.values.high <= 1
+        is_unit = dtype.kind == "f" and known.values.high <= 1 + HAIR
         return 1.0 if is_unit or dtype.kind == "b" else _top_of_integers(known.values, dtype)
     return max((_top_of_kind(kind, known.highs) for kind in known.kinds), default=255.0)
 
@@ -320,10 +351,19 @@ def _top_of_kind(kind: str, highs: NDArray[np.float64]) -> float:
     found = BITS.match(kind)
     bits = int(found[1]) if found else 8
     if "float" in kind:
-        return 1.0 if highs.max() <= 1 else 255.0
+        return 1.0 if highs.max() <= 1 + HAIR else 255.0
     if bits > 16:  # no camera has so many; see `_top_of_integers`
         return 255.0 if highs.max() <= 255 else 65535.0
     return float(2 ** max(bits, 8) - 1)
+
+
+def _ends_of_kind(kind: str) -> NDArray[Any]:
+    """Return numbers of the type that files of a kind have."""
+    found = BITS.match(kind)
+    bits = int(found[1]) if found else 8
+    if "integer" in kind:
+        return np.zeros(1, np.int64)
+    return np.zeros(1, np.uint8 if bits <= 8 else np.uint16)
 
 
 def _top_of_integers(values: ValueFacts, dtype: np.dtype[np.generic]) -> float:

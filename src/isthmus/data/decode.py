@@ -253,10 +253,18 @@ def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, don
     if len(broken) <= MAX_BROKEN_SHARE * len(manifest.names):
         return
     i, reason = next(iter(broken.items()))
+    if " --" in reason:  # a reason that names an option is no damage
+        raise SourceError(f"{source} cannot be read, as of {manifest.names[i]}: {reason}.")
+    if done == 1:
+        count = len(manifest.names)
+        which = "the only picture" if count == 1 else f"the first of the {count:,} pictures"
+        raise SourceError(
+            f"{manifest.names[i]}, {which} of {source}, cannot be decoded ({reason}); repair or "
+            "remove it."
+        )
     raise SourceError(
         f"{len(broken):,} of the first {done:,} pictures of {source} cannot be decoded, such as "
-        f"{manifest.names[i]} ({reason})" + ("." if " --" in reason else "; repair or remove them.")
-        # A reason that names an option is no damage.
+        f"{manifest.names[i]} ({reason}); repair or remove them."
     )
 
 

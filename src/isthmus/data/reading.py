@@ -123,8 +123,9 @@ class LeftOut:
     examples: tuple[str, ...]
 
     @classmethod
-    def of(cls, reason: str, names: Sequence[str]) -> "LeftOut":
-        """Count names and keep the first ones."""
+    def of(cls, reason: str, names: Sequence[str], many: str = "") -> "LeftOut":
+        """Count names and keep the first ones; `many` is the reason if there are several."""
+        reason = many if many and len(names) > 1 else reason
         return cls(reason, len(names), tuple(map(_shorten, names[:MAX_EXAMPLES])))
 
     @classmethod

@@ -10,6 +10,8 @@ from isthmus.errors import SourceError
 
 Stretch = tuple[float, float]
 
+HAIR = 1e-3  # how far, in parts of the scale, a number may lie outside it and be clipped
+
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
@@ -37,14 +39,15 @@ def as_pixels(values: NDArray[Any], name: str, stretch: Stretch | None = None) -
     name : str
         What holds the numbers, for the message.
     stretch : (float, float), optional
-        The values that become black and white instead; those beyond are clipped.
+        The values that become black and white instead; those beyond are clipped. It is only used
+        if it `suits` the numbers.
 
     Raises
     ------
     SourceError
         If the numbers are in none of these ranges, or some are NaN or infinite.
     """
-    if stretch is not None:
+    if stretch is not None and suits(stretch, values):
         return stretch_values(values, stretch, name)
     if values.dtype == np.uint8:
         return values
@@ -62,6 +65,26 @@ def as_pixels(values: NDArray[Any], name: str, stretch: Stretch | None = None) -
         "give whole numbers from 0 to 255 or fractions from 0 to 1, or say which values are black "
         f"and white by --stretch, such as {propose_stretch(low, high)}."
     )
+
+
+def suits(stretch: Stretch, values: NDArray[Any]) -> bool:
+    """Return whether numbers of this type can be those that a stretch was chosen for.
+
+    A model that was trained on fractions from -1 to 1, or on 12 bits, also gets pictures of eight
+    bits, whose scale is known. They would become white or black.
+
+    Examples
+    --------
+    >>> photo = np.array([0, 200], np.uint8)
+    >>> suits((-1, 1), photo), suits((0, 4095), photo), suits((10, 220), photo)
+    (False, False, True)
+    """
+    if values.dtype.kind not in "iu":
+        return values.dtype.kind == "f"
+    low, high = stretch
+    limits = np.iinfo(values.dtype)
+    is_of_fractions = high <= 1 and values.size > 0 and int(values.max()) > 1
+    return limits.min <= low and high <= limits.max and not is_of_fractions
 
 
 def scale_to_bytes(values: NDArray[Any], white: int) -> NDArray[np.uint8]:
@@ -83,7 +106,24 @@ def integers_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
         return values.astype(np.uint8) if high <= 255 else scale_to_bytes(values, 65535)
     raise SourceError(
         f"it holds integers from {low:.0f} to {high:.0f}; say which of them are black and white by "
-        f"--stretch, such as {propose_stretch(low, high)}"
+        f"--stretch, such as {propose_stretch(low, high)}, or auto"
+    )
+
+
+def floats_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Convert floats from 0 to 1, or a hair beyond; those of another scale declare none.
+
+    Raises
+    ------
+    SourceError
+        If some are negative or larger than 1.
+    """
+    low, high = value_range(values, "it")
+    if low >= -HAIR and high <= 1 + HAIR:
+        return np.asarray(np.round(np.clip(values, 0, 1) * 255.0), np.uint8)
+    raise SourceError(
+        f"it holds floats from {low:g} to {high:g}; give fractions from 0 to 1, or say which of "
+        f"them are black and white by --stretch, such as {propose_stretch(low, high)}, or auto"
     )
 
 
@@ -93,8 +133,6 @@ def stretch_values(values: NDArray[Any], stretch: Stretch, name: str = "it") -> 
     if values.dtype == np.uint8:  # by a table, as there are only so many values
         table = stretch_values(np.arange(256, dtype=np.float64), stretch)
         return np.asarray(table[values])
-    if values.dtype == np.bool_:
-        values = values.astype(np.uint8)
     value_range(values, name)
     shares = (values - np.float64(low)) / (high - low)
     return np.round(np.clip(shares, 0, 1, out=shares) * 255).astype(np.uint8)

@@ -13,11 +13,12 @@ from isthmus.data.pictures.pixels import (
     ALPHA_MODES,
     GRAY_MODES,
     Stretch,
-    as_pixels,
     composite,
+    floats_to_bytes,
     integers_to_bytes,
     scale_to_bytes,
     stretch_values,
+    suits,
     value_range,
 )
 from isthmus.data.pictures.tiff import count_samples
@@ -178,14 +179,14 @@ def fit_values(
     elif values.shape[-1] == 4:
         values, alpha = values[..., :3], scale_to_bytes(values[..., 3:], scale.white or 65535)
     limits = value_range(values, "it")
-    if preprocessing.stretch is not None:
+    if preprocessing.stretch is not None and suits(preprocessing.stretch, values):
         pixels = stretch_values(values, preprocessing.stretch)
     elif scale.white is not None:
         pixels = scale_to_bytes(values, scale.white)
     elif values.dtype.kind in "iu":
         pixels = integers_to_bytes(values)
     else:
-        pixels = as_pixels(values, "it")
+        pixels = floats_to_bytes(values)
     if scale.is_inverted:
         pixels = 255 - pixels
     if alpha is None:
@@ -206,7 +207,10 @@ def apply_choices(
         pixels = choose_bands(pixels, preprocessing.bands)
     if preprocessing.stretch is None:
         return pixels, None
-    return stretch_values(pixels, preprocessing.stretch), value_range(pixels, "it")
+    limits = value_range(pixels, "it")
+    if suits(preprocessing.stretch, pixels):
+        pixels = stretch_values(pixels, preprocessing.stretch)
+    return pixels, limits
 
 
 def to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:

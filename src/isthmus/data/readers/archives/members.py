@@ -1,5 +1,6 @@
 """What readers of all archives share: names of members, and those that are left out."""
 
+import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,7 +16,12 @@ MAX_MEMBER_BYTES = 2**29  # a member is read into memory, and small archives may
 TOO_LARGE = f"larger than {MAX_MEMBER_BYTES // 2**20} MB, unpacked"
 REPEATED = "earlier members of the same name; the last one counts"
 BROKEN_LINK = "links to folders, or to what is not in the archive"
-
+SPECIAL = "devices, pipes and other members that are no files"
+ONE = {  # the same of one
+    REPEATED: "earlier member of the same name; the last one counts",
+    BROKEN_LINK: "link to a folder, or to what is not in the archive",
+    SPECIAL: "device, pipe or other member that is no file",
+}
 MAX_REASON = 120  # letters
 
 T = TypeVar("T")
@@ -31,7 +37,10 @@ class Members(Generic[T]):
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """What is not read, counted by reason."""
-        return tuple(LeftOut.of(why, sorted(names)) for why, names in self._left_out.items())
+        return tuple(
+            LeftOut.of(ONE.get(why, why), sorted(names), why)
+            for why, names in self._left_out.items()
+        )
 
     def add(self, name: str, member: T, why_not: str | None = None) -> None:
         """Add a member, unless there is a reason to leave it out."""
@@ -53,12 +62,14 @@ def clean_path(name: str) -> str | None:
 
     Examples
     --------
-    >>> clean_path("../photos/./a.png"), clean_path("photos/.a.png")
-    ('photos/a.png', None)
+    >>> clean_path("../photos/./a.png"), clean_path("C:/photos/a.png"), clean_path("photos/.a.png")
+    ('photos/a.png', 'photos/a.png', None)
     """
     parts = name.split("/")
     if name.startswith(("/", ".")) or "//" in name or "/." in name:
         parts = [part for part in parts if part not in ("", ".", "..")]
+    if re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
+        parts = parts[1:]
     return None if any(map(is_ignored, parts)) else "/".join(parts)
 
 

@@ -14,6 +14,7 @@ from isthmus.data.manifest import Content
 from isthmus.data.readers.archives.members import (
     BROKEN_LINK,
     MAX_MEMBER_BYTES,
+    SPECIAL,
     TOO_LARGE,
     Members,
     clean_path,
@@ -26,7 +27,6 @@ from isthmus.errors import SourceError
 from isthmus.places import OWN, is_figure_content
 
 COMPRESSED_FILES = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
-SPECIAL = "devices, pipes and other members that are no files"
 NO_END = Note(
     "warning",
     "no-end-of-archive",

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.bands import parse_bands
+from isthmus.data.pictures.pixels import HAIR
 from isthmus.data.pictures.scales import choose_bands
-from isthmus.data.readers.arrays.ranges import HAIR, measure, to_pixels
+from isthmus.data.readers.arrays.ranges import measure, to_pixels
 from isthmus.data.reading import Findings, Note, Reading, ValueFacts
 from isthmus.errors import SourceError
 
@@ -235,14 +236,15 @@ def _looks_like_signals(array: NDArray[Any], facts: ValueFacts) -> bool:
     # Numbers below zero are no pixels, but what converters and recorders write; with 12 channels,
     # those of an electrocardiogram.
     is_no_image = facts.low < -HAIR or (is_float and facts.high > 255)
-    return (has_few and is_float) or (is_no_image and (has_few or rows >= LONG * columns))
+    is_long = max(rows, columns) >= LONG * min(rows, columns)
+    return (has_few and is_float) or (is_no_image and (has_few or is_long))
 
 
 def _arrange_signals(
     array: NDArray[Any], key: str, reading: Reading
 ) -> tuple[NDArray[Any], list[Note]]:
     _, rows, columns = array.shape
-    is_first = rows <= MAX_SIGNAL_CHANNELS and columns >= max(MIN_SIGNAL_STEPS, LONG * rows)
+    is_first = columns >= max(MIN_SIGNAL_STEPS, LONG * rows)
     if reading.channels in ("first", "last"):
         return (turn_channels(array) if reading.channels == "first" else array), []
     if is_first:

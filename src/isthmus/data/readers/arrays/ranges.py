@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
-from isthmus.data.pictures.pixels import as_pixels
+from isthmus.data.pictures.pixels import HAIR, as_pixels
 from isthmus.data.reading import Findings, Note, ValueFacts
 from isthmus.data.stretch import parse_stretch
 from isthmus.errors import SourceError
 
-HAIR = 1e-3  # how far, in parts of the scale, a number may lie outside it and be clipped
 MIN_ROUNDED = 128  # largest fraction from which on numbers are taken for pixels from 0 to 255
 
 

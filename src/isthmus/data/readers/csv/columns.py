@@ -80,7 +80,8 @@ def has_header(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
     if not words:
         # The first name is empty where pandas has written the index of the rows too.
         return bool(below) and is_count(first if first[0] else first[1:])
-    if len(words) == len(first):
+    numbers = [cell for cell in first if dialect.is_number(cell)]
+    if len(words) == len(first) or is_count(numbers):
         return True
     usual = [_is_number_column(i, below, dialect) for i in words]
     return any(usual) if below else len(words) > 1
@@ -277,5 +278,9 @@ def _leave_out(plan: Plan, columns: Sequence[int]) -> Plan:
     if not columns:
         return plan
     names = [(plan.names[i] if plan.names else "") or f"column {i + 1}" for i in columns]
-    left_out = LeftOut.of("column that is neither pixels nor label", names)
+    left_out = LeftOut.of(
+        "column that is neither pixels nor label",
+        names,
+        "columns that are neither pixels nor label",
+    )
     return replace(plan, left_out=(*plan.left_out, left_out))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
-from isthmus.data.pictures.pixels import propose_stretch
+from isthmus.data.pictures.pixels import HAIR, propose_stretch
 from isthmus.data.readers.arrays.axes import fold_images, image_shape, is_planar
-from isthmus.data.readers.arrays.ranges import HAIR, measure, to_pixels
+from isthmus.data.readers.arrays.ranges import measure, to_pixels
 from isthmus.data.readers.csv.columns import (
     Plan,
     explain_no_picture,
@@ -94,7 +94,7 @@ def _open(path: Path, reading: Reading) -> Opened:
     text = open_table(path)
     lines = _first_lines(text)
     if not lines:
-        raise SourceError(f"{path} is empty.")
+        raise SourceError(f"{path} is empty; give a file with samples.")
     skip = 0
     if re.fullmatch(r"sep=.", lines[0].strip(), re.I) and len(lines) > 1:
         skip, lines = 1, lines[1:]  # for Excel

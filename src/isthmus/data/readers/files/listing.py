@@ -22,6 +22,13 @@ DANGLING = "links to nothing"
 LOOP = "links to folders above them, which are not followed"
 AGAIN = "links to folders that are read already"
 EMPTY = "empty folders"
+ONE = {  # the same of one
+    DANGLING: "link to nothing",
+    LOOP: "link to a folder above it, which is not followed",
+    AGAIN: "link to a folder that is read already",
+    EMPTY: "empty folder",
+    **{f"{kind}s": kind for _, kind in IS_SPECIAL},
+}
 CANNOT_READ = "cannot be read"
 ALL_CAN_READ = 0o444
 
@@ -61,7 +68,9 @@ def list_files(folder: Path) -> Listing:
     """
     lister = _Lister()
     lister.list_below(str(folder))
-    left_out = tuple(LeftOut.of(why, sorted(names)) for why, names in lister.left_out.items())
+    left_out = tuple(
+        LeftOut.of(ONE.get(why, why), sorted(names), why) for why, names in lister.left_out.items()
+    )
     return Listing(sorted(lister.files), left_out)
 
 

@@ -80,15 +80,11 @@ def _leave_out_unlabeled_parts(plan: Plan, inside: Sequence[str]) -> bool:
 def _leave_out_strays(plan: Plan, strays: Sequence[str], inside: Sequence[str]) -> bool:
     """Leave out pictures next to class folders, if they are few; return whether they are."""
     few, many = plan.count(strays), plan.count(inside)
-    where = list_names(sorted(f"in {folder}/" if folder else "at the top" for folder in strays))
     if few <= MAX_STRAY_SHARE * (few + many) or plan.reading.classes_from:
-        plan.note(
-            "next-to-classes",
-            f"{count_of(few, 'picture')} left out, in no class folder but {where}",
-            "--classes-from none reads all, without classes",
-        )
+        plan.note_strays(strays)
         plan.leave_out(strays, "next to class folders")
         return True
+    where = list_names(sorted(f"in {folder}/" if folder else "at the top" for folder in strays))
     plan.note(
         "no-classes",
         f"no picture has a class, as {few:,} of {few + many:,} are in no class folder, {where}",

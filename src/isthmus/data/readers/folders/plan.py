@@ -11,6 +11,7 @@ from pathlib import Path
 from isthmus.data.readers.files.folder_names import is_image_folder, split_of
 from isthmus.data.reading import Note, Reading
 from isthmus.errors import list_names
+from isthmus.text import count_of
 
 Folder = tuple[str, ...]
 
@@ -94,6 +95,15 @@ class Plan:
             self.left_out[folder] = reason
             del self.rests[folder]
             self.splits.pop(folder, None)
+
+    def note_strays(self, strays: Sequence[str]) -> None:
+        """Say which pictures are left out, as they lie next to folders of classes."""
+        where = list_names(sorted(f"in {one}/" if one else "at the top" for one in strays))
+        self.note(
+            "next-to-classes",
+            f"{count_of(self.count(strays), 'picture')} left out, in no class folder but {where}",
+            "--classes-from none reads all, without classes",
+        )
 
     def note(self, code: str, text: str, way_out: str, kind: str = "warning") -> None:
         """Add a note; see `Note`."""

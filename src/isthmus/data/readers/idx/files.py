@@ -117,8 +117,14 @@ def find_idx_files(folder: Path) -> tuple[list[IdxFile], list[LeftOut]]:
         if (one.stem, one.has_images) in found:
             copies.append(str(file.relative_to(folder)))
         found.setdefault((one.stem, one.has_images), one)
-    reasons = {"copy of an IDX file": copies, "file of another kind": others}
-    left_out = [LeftOut.of(reason, names) for reason, names in reasons.items() if names]
+    left_out = [
+        LeftOut.of(one, names, many)
+        for names, one, many in (
+            (copies, "copy of an IDX file", "copies of IDX files"),
+            (others, "file of another kind", "files of another kind"),
+        )
+        if names
+    ]
     return sorted(found.values(), key=lambda one: one.path.name), left_out
 
 

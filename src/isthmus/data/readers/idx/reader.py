@@ -144,7 +144,7 @@ def _emnist_notes(images: Sequence[IdxFile]) -> list[Note]:
     if not any(file.stem.startswith("emnist") for file in images):
         return []
     text = "EMNIST stores its images transposed, so that letters lie on their side"
-    way_out = "images.swapaxes(1, 2), saved as .npz, stands upright"
+    way_out = "turn them before training, or use pictures that lie as well"
     return [Note("warning", "emnist-transposed", text, way_out)]
 
 

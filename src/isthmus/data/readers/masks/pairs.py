@@ -115,7 +115,8 @@ def leave_out_unpaired(
                 "read all as pictures."
             )
         if names:
-            left_out.append(LeftOut.of(f"{kind} without a {missing} of the same name", names))
+            without = f"without a {missing} of the same name"
+            left_out.append(LeftOut.of(f"{kind[:-1]} {without}", names, f"{kind} {without}"))
     return [key for key in pictures if key in masks], tuple(left_out)
 
 
@@ -148,11 +149,11 @@ def _read_match(
 ) -> Manifest:
     keys, left_out = leave_out_unpaired(tree, pictures, match.masks)
     further = [tree.display_name(name) for name in match.further]
-    for reason, names in (
-        ("a further mask of its picture", further),
-        ("in a folder of neither pictures nor masks", others),
+    for names, one, many in (
+        (further, "further mask of its picture", "further masks of their pictures"),
+        (others, "in a folder of neither pictures nor masks", ""),
     ):
-        left_out += (LeftOut.of(reason, names),) if names else ()
+        left_out += (LeftOut.of(one, names, many),) if names else ()
     splits = _find_splits(keys)
     pairs = [
         Pair(pictures[key], match.masks[key], split)

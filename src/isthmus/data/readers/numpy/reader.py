@@ -182,9 +182,18 @@ def _left_out(file: ArrayFile, roles: Roles) -> list[LeftOut]:
         for key, header in file.headers.items()
         if key not in roles.used
     ]
-    left_out = [LeftOut.of("array that is neither samples nor labels", unused)] if unused else []
-    if file.others:
-        left_out.append(LeftOut.of("member that is no array", list(file.others)))
+    left_out = [
+        LeftOut.of(one, names, many)
+        for names, one, many in (
+            (
+                unused,
+                "array that is neither samples nor labels",
+                "arrays that are neither samples nor labels",
+            ),
+            (list(file.others), "member that is no array", "members that are no arrays"),
+        )
+        if names
+    ]
     if file.surplus:
         left_out.append(LeftOut("bytes behind the array", file.surplus, (file.path.name,)))
     return left_out
