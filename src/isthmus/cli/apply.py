@@ -13,7 +13,7 @@ from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_fitting, say_if_open
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
-from isthmus.text import printable
+from isthmus.text import count_of, printable
 
 if TYPE_CHECKING:
     from isthmus.inference.model import Model
@@ -60,8 +60,7 @@ def denoise(
     if done.resized:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
     for loss in done.lost:
-        noun = "file" if loss.count == 1 else "files"
-        text += f"\nlost in {loss.count:,} {noun}, such as {loss.example}: {loss.what}"
+        text += f"\nlost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
     for name, reason in done.skipped[:5]:  # --json has all of them
         text += "\n" + printable(f"skipped {name}: {reason}")
     content = {

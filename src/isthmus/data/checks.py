@@ -16,6 +16,7 @@ from isthmus.data.reading import Note, Reading, ValueFacts
 from isthmus.data.report import format_value
 from isthmus.data.samples import SPLITS, Origin
 from isthmus.data.ways_out import other_classes, other_splits, parts_option
+from isthmus.text import count_of
 
 MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imbalance
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
@@ -106,8 +107,9 @@ def check_parts(known: Known) -> Iterator[Note]:
     if parts:
         yield _warn(
             "parts-as-classes",
-            f"{_list(parts)} {_be(parts)} taken for {_plural(parts, 'a class', 'classes')}, but "
-            f"called as {_plural(parts, 'a part', 'parts')} of a data set",
+            f"{_list(parts)} {_plural(parts, 'is', 'are')} taken for "
+            f"{_plural(parts, 'a class', 'classes')}, but called as "
+            f"{_plural(parts, 'a part', 'parts')} of a data set",
             f"{parts_option(known.items, splits)}{_other_classes(known)}",
         )
 
@@ -164,8 +166,8 @@ def check_unseen(known: Known) -> Iterator[Note]:
         name = known.items.class_names[int(unseen[0])]
         yield _warn(
             "unseen-class",
-            f"{_count(len(unseen), 'class has', 'classes have')} no sample in the training split, "
-            f"such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
+            f"{count_of(len(unseen), 'class has', 'classes have')} no sample in the training "
+            f"split, such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
             other_splits(known.items) if known.values is None else "",
         )
 
@@ -181,7 +183,7 @@ def check_shared(known: Known) -> Iterator[Note]:
         names = [f"{known.items.names[row]} ({SPLITS[known.splits[row]]})" for row in (one, other)]
         yield _warn(
             "shared-by-splits",
-            f"{_count(len(shared), 'sample is', 'samples are')} in more than one split, such as "
+            f"{count_of(len(shared), 'sample is', 'samples are')} in more than one split, such as "
             f"{' and '.join(names)}",
             "remove one of each",
         )
@@ -197,7 +199,7 @@ def check_duplicates(known: Known) -> Iterator[Note]:
         copies = sum(len(group) - 1 for group in groups)
         yield _warn(
             "duplicates",
-            f"{_count(copies, 'sample is a copy', 'samples are copies')} of another, such as "
+            f"{count_of(copies, 'sample is a copy', 'samples are copies')} of another, such as "
             f"{one} and {other}",
             "remove one of each",
         )
@@ -209,7 +211,7 @@ def check_constant(known: Known) -> Iterator[Note]:
     if len(rows):
         yield _warn(
             "blank",
-            f"{_count(len(rows), 'sample is', 'samples are')} blank, such as "
+            f"{count_of(len(rows), 'sample is', 'samples are')} blank, such as "
             f"{known.items.names[int(rows[0])]} (all {format_value(known.lows[rows[0]])})",
             "remove them" if len(rows) > 1 else "remove it",
         )
@@ -226,8 +228,8 @@ def check_sizes(known: Known) -> Iterator[Note]:
         (height, width), (h, w) = known.sizes[odd[0]], sizes[counts.argmax()]
         yield _warn(
             "odd-sizes",
-            f"{_count(len(odd), 'picture is', 'pictures are')} not {h} × {w} as most are, such as "
-            f"{known.items.names[int(odd[0])]} ({height} × {width})",
+            f"{count_of(len(odd), 'picture is', 'pictures are')} not {h} × {w} as most are, "
+            f"such as {known.items.names[int(odd[0])]} ({height} × {width})",
             "" if known.origin.preprocessing.size else "--size 64 resizes all of them",
         )
 
@@ -240,7 +242,7 @@ def check_pages(known: Known) -> Iterator[Note]:
         yield Note(
             "guess",
             "pages",
-            f"only the first page or frame of {_count(len(rows), 'file', 'files')} is read, such "
+            f"only the first page or frame of {count_of(len(rows), 'file')} is read, such "
             f"as of {name}, which has {pages:,}",
             "--pages all",
         )
@@ -248,14 +250,16 @@ def check_pages(known: Known) -> Iterator[Note]:
 
 def check_bands(known: Known) -> Iterator[Note]:
     """Find pictures of more bands than are used."""
+    if known.origin.preprocessing.bands is not None:  # the user has chosen
+        return
     for kind, count in known.kinds.items():
         if found := MORE_BANDS.search(kind):
             bands = int(found[1])
             yield Note(
                 "guess",
                 "bands",
-                f"{_count(bands, 'band is', 'bands are')} not used of "
-                f"{_count(count, 'file', 'files')} ({kind})",
+                f"{count_of(bands, 'band is', 'bands are')} not used of "
+                f"{count_of(count, 'file', 'files')} ({kind})",
                 "--channels 2" if "gray" in kind else "--channels 4,3,2",
             )
 
@@ -288,16 +292,8 @@ def _warn(code: str, text: str, way_out: str) -> Note:
     return Note("warning", code, text, way_out)
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def _list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _be(names: Sequence[Any]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _plural(names: Sequence[Any] | NDArray[Any], one: str, many: str) -> str:

@@ -88,7 +88,7 @@ class Survey:
             if block.mask_values is not None:
                 self.mask_values |= block.mask_values
             if len(block.facts) and len(block.facts) == len(block.pixels):
-                self._add_facts(block.facts, block.pixels)
+                self._add_facts(block)
                 self._checksums.append(self._sum(block.pixels))
             elif len(block.pixels):
                 self.add(block.pixels)
@@ -166,16 +166,12 @@ class Survey:
             ),
         )
 
-    def _add_facts(self, facts: Sequence[PictureFacts], pixels: NDArray[np.uint8]) -> None:
-        rows = [(one.height, one.width, one.low, one.high, one.pages) for one in facts]
-        columns = np.array(rows, np.float64)
-        if np.isnan(columns[:, 2:4]).any():  # of eight bits, whose values are the pixels
-            flat = pixels.reshape(len(pixels), -1)
-            limits = np.stack([flat.min(axis=1), flat.max(axis=1)], 1)
-            columns[:, 2:4] = np.where(np.isnan(columns[:, 2:4]), limits, columns[:, 2:4])
-        self._columns.append(columns)
-        self.kinds.update([one.kind for one in facts])
-        self.turned += sum(one.is_turned for one in facts)
+    def _add_facts(self, block: Block) -> None:
+        sizes = [(one.height, one.width) for one in block.facts]
+        pages = [(one.pages,) for one in block.facts]
+        self._columns.append(np.hstack([sizes, block.limits, pages]))
+        self.kinds.update([one.kind for one in block.facts])
+        self.turned += sum(one.is_turned for one in block.facts)
 
     def _sum(self, values: NDArray[Any]) -> NDArray[np.uint64]:
         rows = np.ascontiguousarray(values).reshape(len(values), -1).view(np.uint8)

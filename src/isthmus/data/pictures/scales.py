@@ -23,6 +23,7 @@ from isthmus.data.pictures.pixels import (
 )
 from isthmus.data.pictures.tiff import count_samples
 from isthmus.errors import SourceError
+from isthmus.text import count_of
 
 if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
@@ -235,6 +236,7 @@ def choose_bands(values: NDArray[Any], bands: tuple[int, ...]) -> NDArray[Any]:
     """
     count = values.shape[-1]
     if max(bands) >= count:
-        noun = "band" if count == 1 else "bands"
-        raise SourceError(f"it has {count} {noun}, and --channels asks for number {max(bands) + 1}")
+        raise SourceError(
+            f"it has {count_of(count, 'band')}, and --channels asks for number {max(bands) + 1}"
+        )
     return np.ascontiguousarray(values[..., list(bands)])

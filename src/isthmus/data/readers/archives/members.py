@@ -57,12 +57,12 @@ class Members(Generic[T]):
         self._left_out[why].append(name)
 
 
-def clean_name(name: str) -> str | None:
+def clean_path(name: str) -> str | None:
     """Return the path of a member below the folder that it is unpacked in; None if hidden.
 
     Examples
     --------
-    >>> clean_name("../photos/./a.png"), clean_name("C:/photos/a.png"), clean_name("photos/.a.png")
+    >>> clean_path("../photos/./a.png"), clean_path("C:/photos/a.png"), clean_path("photos/.a.png")
     ('photos/a.png', 'photos/a.png', None)
     """
     parts = name.split("/")

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from isthmus.data.readers.folders.plan import Plan, count_pictures
+from isthmus.data.readers.folders.plan import Plan
 from isthmus.data.readers.folders.splits import MAX_STRAY_SHARE, leave_masks_out, take_splits
 from isthmus.data.reading import Reading
 from isthmus.errors import SourceError, list_names
+from isthmus.text import count_of
 
 
 def plan_folders(path: Path, counts: Mapping[str, int], reading: Reading) -> Plan:
@@ -68,7 +69,7 @@ def _leave_out_unlabeled_parts(plan: Plan, inside: Sequence[str]) -> bool:
     for folder in unlabeled:
         plan.note(
             "no-classes-in-split",
-            f"{count_pictures(plan.counts[folder])} in {folder}/ left out, in no folder of a "
+            f"{count_of(plan.counts[folder], 'picture')} in {folder}/ left out, in no folder of a "
             "class, unlike those of other splits",
             "--classes-from none reads all, without classes",
         )

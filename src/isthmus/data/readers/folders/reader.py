@@ -1,6 +1,6 @@
 """Readers of picture files, folders and archives; labels and splits come from folder names."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +133,9 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
         reasons = [
             why or (None if name else NO_NAME) for why, name in zip(reasons, classes, strict=True)
         ]
+    left_out = LeftOut.by_reason(
+        (why, name) for why, name in zip(reasons, names, strict=True) if why is not None
+    )
     kept = [i for i, reason in enumerate(reasons) if reason is None]
     if not kept:
         raise SourceError(f"{tree.path}: {len(names):,} pictures have {NO_NAME}, as {names[0]}.")
@@ -151,7 +154,7 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
         splits=np.array([plan.splits[folders[i]] for i in chosen], np.uint8)
         if plan.splits
         else None,
-        findings=Findings(plan.layout, _left_out(names, reasons), tuple(notes)),
+        findings=Findings(plan.layout, left_out, tuple(notes)),
     )
 
 
@@ -160,11 +163,3 @@ def _classes(plan: Plan, names: Sequence[str], folders: Sequence[str]) -> list[s
     if plan.reading.classes_from == "name":
         return [name_class(name) for name in names]
     return [plan.classes.get(folder, "") for folder in folders] if plan.classes else []
-
-
-def _left_out(names: Sequence[str], reasons: Sequence[str | None]) -> tuple[LeftOut, ...]:
-    by_reason = defaultdict(list)
-    for name, reason in zip(names, reasons, strict=True):
-        if reason is not None:
-            by_reason[reason].append(name)
-    return tuple(LeftOut.of(reason, left) for reason, left in by_reason.items())

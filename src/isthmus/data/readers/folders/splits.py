@@ -11,8 +11,9 @@ from isthmus.data.readers.files.folder_names import (
     parse_parts,
     split_of,
 )
-from isthmus.data.readers.folders.plan import Plan, count_pictures
+from isthmus.data.readers.folders.plan import Plan
 from isthmus.errors import SourceError, list_names
+from isthmus.text import count_of
 
 MAX_STRAY_SHARE = 0.2  # of all pictures; more are no accident
 
@@ -68,8 +69,8 @@ def _leave_out_masks(plan: Plan, name: str, folders: Sequence[str]) -> None:
     plan.leave_out(folders, f"in {name}/, whose name says that it holds masks")
     plan.note(
         "masks-left-out",
-        f"{count_pictures(count)} in {name}/ left out, as the name says that they are masks, and "
-        "not every picture has one",
+        f"{count_of(count, 'picture')} in {name}/ left out, as the name says that they are masks, "
+        "and not every picture has one",
         "--parts none --layout folders takes all folders for classes"
         if plan.parts
         else "--layout folders takes it for a class",
@@ -151,7 +152,8 @@ def _leave_others_out(plan: Plan, below: dict[str, list[str]], parts: dict[str, 
         plan.leave_out(folders, f"{where}, next to splits")
     plan.note(
         "next-to-splits",
-        f"{count_pictures(count)} {listed} left out, next to splits ({list_names(sorted(parts))})",
+        f"{count_of(count, 'picture')} {listed} left out, next to splits "
+        f"({list_names(sorted(parts))})",
         "--parts none takes all folders for classes",
     )
 
@@ -187,7 +189,7 @@ def _take_parts_of_classes(plan: Plan, below: dict[str, list[str]]) -> None:
         plan.leave_out(strays, "next to splits")
         plan.note(
             "next-to-splits",
-            f"{count_pictures(few)} left out, next to splits such as {list_names(plan.parts)}",
+            f"{count_of(few, 'picture')} left out, next to splits such as {list_names(plan.parts)}",
             "--parts none reads all",
         )
     for name in sorted(masks):
