@@ -24,7 +24,8 @@ def check_range(known: "Known") -> Iterator[Note]:
     if known.is_signal or low is None or high is None or not low < high:
         return
     if known.origin.preprocessing.stretch is not None:
-        yield from _check_stretch(known, known.origin.preprocessing.stretch, high)
+        if known.kinds or known.values is not None:  # else these are stretched values
+            yield from _check_stretch(known, known.origin.preprocessing.stretch, high)
     elif (high - low) / top < MIN_FILLED:
         # A source that is dark as a whole says so by its brightest pixel, a pale one by both ends.
         text = f"the brightest pixel is {format_value(high)} of {format_value(top)}"
