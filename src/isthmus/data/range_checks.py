@@ -42,7 +42,7 @@ def _check_stretch(known: "Known", stretch: Stretch, high: float) -> Iterator[No
     if count:
         which = "1 picture keeps its" if count == 1 else f"{count:,} pictures keep their"
         said = f"{which} own scale, as the stretch {text} is for numbers of another one"
-        yield Note("guess", "unstretched", said)
+        yield Note("warning", "unstretched", said)
     elif high < stretch[0] + MIN_FILLED * (stretch[1] - stretch[0]):
         said = f"the brightest pixel is {format_value(high)}, and the stretch is {text}"
         yield Note("warning", "low-range", said, "--stretch auto")
