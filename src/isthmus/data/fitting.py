@@ -27,7 +27,18 @@ def describe_fitting(samples: Samples) -> str:
     sizes, kinds = _measure(samples)
     texts = [_describe_sides(sizes, samples), _describe_colors(kinds, samples.shape[2])]
     done = ", and ".join(text for text in texts if text)
-    return f"{done}, as the model takes them" if done else ""
+    done = f"{done}, as the model takes them" if done else ""
+    return "; ".join(text for text in (done, _describe_stretch(samples)) if text)
+
+
+def _describe_stretch(samples: Samples) -> str:
+    """Say where the values that the model takes for black and white are not those of the source."""
+    if samples.report is None or samples.origin.preprocessing.stretch is None:
+        return ""
+    texts = [
+        note.text for note in samples.report.notes if note.code in ("unstretched", "low-range")
+    ]
+    return "; ".join(texts)
 
 
 def _measure(samples: Samples) -> tuple[Sizes, Mapping[str, int]]:

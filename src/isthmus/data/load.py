@@ -375,5 +375,6 @@ def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
     samples = Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)
-    # Of an array that has one reading only, there is nothing to say.
-    return replace(samples, report=survey_samples(samples, findings)) if findings.notes else samples
+    if not findings.notes and preprocessing.stretch is None:
+        return samples  # of an array that has one reading only, there is nothing to say
+    return replace(samples, report=survey_samples(samples, findings))

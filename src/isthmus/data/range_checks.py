@@ -24,7 +24,8 @@ def check_range(known: "Known") -> Iterator[Note]:
     if known.is_signal or low is None or high is None or not low < high:
         return
     if known.origin.preprocessing.stretch is not None:
-        yield from _check_stretch(known, known.origin.preprocessing.stretch, high)
+        if known.kinds or known.values is not None:  # else these are stretched values
+            yield from _check_stretch(known, known.origin.preprocessing.stretch, high)
     elif (high - low) / top < MIN_FILLED:
         # A source that is dark as a whole says so by its brightest pixel, a pale one by both ends.
         text = f"the brightest pixel is {format_value(high)} of {format_value(top)}"
@@ -41,7 +42,7 @@ def _check_stretch(known: "Known", stretch: Stretch, high: float) -> Iterator[No
     if count:
         which = "1 picture keeps its" if count == 1 else f"{count:,} pictures keep their"
         said = f"{which} own scale, as the stretch {text} is for numbers of another one"
-        yield Note("guess", "unstretched", said)
+        yield Note("warning", "unstretched", said)
     elif high < stretch[0] + MIN_FILLED * (stretch[1] - stretch[0]):
         said = f"the brightest pixel is {format_value(high)}, and the stretch is {text}"
         yield Note("warning", "low-range", said, "--stretch auto")
