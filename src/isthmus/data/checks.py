@@ -1,31 +1,27 @@
 """`CHECKS`: what may be wrong with a source as a whole, each a function from what is known."""
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.items import Items
-from isthmus.data.pictures.pixels import HAIR, Stretch, format_stretch, suits
+from isthmus.data.known import Known
+from isthmus.data.range_checks import check_range
 from isthmus.data.readers.files.folder_names import find_parts, has_training
-from isthmus.data.reading import Note, Reading, ValueFacts
+from isthmus.data.reading import Note
 from isthmus.data.report import format_value
-from isthmus.data.samples import SPLITS, Origin
+from isthmus.data.samples import SPLITS
 from isthmus.data.ways_out import other_classes, other_splits, parts_option
 from isthmus.text import count_of
 
 MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imbalance
-MIN_FILLED = 0.25  # share of a scale that values fill, or pictures are dark or pale
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
 MIN_VALUE_CLASSES = 30  # so many numbers from 0 to 255 as classes may be pixels
 MAX_PER_VALUE = 8  # samples of such a class, in the middle
 # What `isthmus.data.pictures.scales` calls bands without a use.
 MORE_BANDS = re.compile(r"and (\d+) more$")
-BITS = re.compile(r"(\d+)-bit")
 # Folders that are parts of a data set, not classes: train, test1, training_set, images, …
 PART = re.compile(
     r"(train|training|val|valid|validation|dev|test|testing|eval)"
@@ -33,68 +29,6 @@ PART = re.compile(
     r"|ground[ _-]?truth|gt|masks?|annotations?|annot|labels?|segmentations?|images?|imgs?",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What is known of the samples of a source.
-
-    Parameters
-    ----------
-    items : Items
-    splits : (N,) uint8, optional
-    origin : Origin
-    sizes : (N, 2) int64
-        Height and width, before cropping and resizing; 0 if unknown.
-    lows, highs : (N,) float64
-        Smallest and largest value of each sample, on the scale of its file.
-    pages : (N,) int64
-        Pages or frames in the file of each sample.
-    kinds : mapping
-        Files by bits and channels, such as "8-bit RGB".
-    values : ValueFacts, optional
-        Of a source that is an array.
-    is_signal : bool
-    duplicates : sequence of groups of rows
-        Samples that are equal.
-    """
-
-    items: Items
-    splits: NDArray[np.uint8] | None
-    origin: Origin
-    sizes: NDArray[np.int64]
-    lows: NDArray[np.float64]
-    highs: NDArray[np.float64]
-    pages: NDArray[np.int64]
-    kinds: Mapping[str, int]
-    values: ValueFacts | None
-    is_signal: bool
-    duplicates: Sequence[Sequence[int]]
-
-    @property
-    def reading(self) -> Reading:
-        """What the user decided."""
-        return self.origin.reading or Reading()
-
-    @property
-    def low(self) -> float | None:
-        """The smallest value of all."""
-        values = self.lows if self.values is None else [self.values.low]
-        return _finite(np.min(values, initial=math.inf))
-
-    @property
-    def high(self) -> float | None:
-        """The largest value of all."""
-        values = self.highs if self.values is None else [self.values.high]
-        return _finite(np.max(values, initial=-math.inf))
-
-    @property
-    def class_counts(self) -> NDArray[np.int64]:
-        """How many samples each class has; (0,) without labels."""
-        if self.items.labels is None:
-            return np.zeros(0, np.int64)
-        labels = self.items.labels
-        return np.bincount(labels[labels >= 0], minlength=len(self.items.class_names))
 
 
 Check = Callable[[Known], Iterator[Note]]
@@ -219,69 +153,6 @@ def check_constant(known: Known) -> Iterator[Note]:
         )
 
 
-def check_range(known: Known) -> Iterator[Note]:
-    """Find values that fill little of their scale, as of a camera with 12 bits."""
-    low, high, top = known.low, known.high, _top(known)
-    if known.is_signal or low is None or high is None or not low < high:
-        return
-    if known.origin.preprocessing.stretch is not None:
-        yield from _check_stretch(known, known.origin.preprocessing.stretch, high)
-    elif (high - low) / top < MIN_FILLED:
-        # A source that is dark as a whole says so by its brightest pixel, a pale one by both ends.
-        text = f"the brightest pixel is {format_value(high)} of {format_value(top)}"
-        if low > MIN_FILLED * top:
-            values = f"{format_value(low)} to {format_value(high)}"
-            text = f"pixels are only from {values} of {format_value(top)}"
-        yield _warn("low-range", text, "--stretch auto")
-
-
-def _check_stretch(known: Known, stretch: Stretch, high: float) -> Iterator[Note]:
-    """Find values that a stretch was not chosen for."""
-    text = format_stretch(stretch)
-    count = _count_unsuited(known, stretch)
-    if count:
-        yield Note(
-            "guess",
-            "unstretched",
-            f"{count_of(count, 'picture keeps its', 'pictures keep their')} own scale, as the "
-            f"stretch {text} is for numbers of another one",
-        )
-    elif high < stretch[0] + MIN_FILLED * (stretch[1] - stretch[0]):
-        yield _warn(
-            "low-range",
-            f"the brightest pixel is {format_value(high)}, and the stretch is {text}",
-            "--stretch auto",
-        )
-
-
-def _count_unsuited(known: Known, stretch: Stretch) -> int:
-    """Count the samples that are not stretched; see `isthmus.data.pictures.pixels.suits`."""
-    if known.values is not None:
-        ends = np.array([known.values.low, known.values.high])
-        return 0 if suits(stretch, ends.astype(known.values.dtype)) else len(known.items)
-    if any("float" in kind for kind in known.kinds):
-        return 0
-    if stretch[1] <= 1:
-        return int((known.highs > 1).sum())
-    # Other integers of a wide type are of many scales.
-    return sum(n for kind, n in known.kinds.items() if not suits(stretch, _ends_of_kind(kind)))
-
-
-def check_bands(known: Known) -> Iterator[Note]:
-    """Find pictures of more bands than are used."""
-    if known.origin.preprocessing.bands is not None:  # the user has chosen
-        return
-    for kind, count in known.kinds.items():
-        if found := MORE_BANDS.search(kind):
-            yield Note(
-                "guess",
-                "bands",
-                f"{count_of(int(found[1]), 'band is', 'bands are')} not used of "
-                f"{count_of(count, 'file')} ({kind})",
-                "--channels 2, or the numbers of three bands",
-            )
-
-
 def check_sizes(known: Known) -> Iterator[Note]:
     """Find pictures of other sizes than most have."""
     if known.is_signal or not len(known.sizes):
@@ -313,6 +184,21 @@ def check_pages(known: Known) -> Iterator[Note]:
         )
 
 
+def check_bands(known: Known) -> Iterator[Note]:
+    """Find pictures of more bands than are used."""
+    if known.origin.preprocessing.bands is not None:  # the user has chosen
+        return
+    for kind, count in known.kinds.items():
+        if found := MORE_BANDS.search(kind):
+            yield Note(
+                "guess",
+                "bands",
+                f"{count_of(int(found[1]), 'band is', 'bands are')} not used of "
+                f"{count_of(count, 'file')} ({kind})",
+                "--channels 2" if "gray" in kind else "--channels 4,3,2",
+            )
+
+
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
@@ -331,44 +217,6 @@ CHECKS: tuple[Check, ...] = (
 
 def _other_classes(known: Known) -> str:
     return other_classes(known.items) if known.values is None else "--label-column none"
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _top(known: Known) -> float:
-    """Return the largest value of the scale that the files have."""
-    if known.values is not None:
-        dtype = np.dtype(known.values.dtype)
-        is_unit = dtype.kind == "f" and known.values.high <= 1 + HAIR
-        return 1.0 if is_unit or dtype.kind == "b" else _top_of_integers(known.values, dtype)
-    return max((_top_of_kind(kind, known.highs) for kind in known.kinds), default=255.0)
-
-
-def _top_of_kind(kind: str, highs: NDArray[np.float64]) -> float:
-    """Return the white of files of a kind, such as "16-bit gray" or "32-bit float gray"."""
-    found = BITS.match(kind)
-    bits = int(found[1]) if found else 8
-    if "float" in kind:
-        return 1.0 if highs.max() <= 1 + HAIR else 255.0
-    if bits > 16:  # no camera has so many; see `_top_of_integers`
-        return 255.0 if highs.max() <= 255 else 65535.0
-    return float(2 ** max(bits, 8) - 1)
-
-
-def _ends_of_kind(kind: str) -> NDArray[Any]:
-    """Return numbers of the type that files of a kind have."""
-    found = BITS.match(kind)
-    bits = int(found[1]) if found else 8
-    if "integer" in kind:
-        return np.zeros(1, np.int64)
-    return np.zeros(1, np.uint8 if bits <= 8 else np.uint16)
-
-
-def _top_of_integers(values: ValueFacts, dtype: np.dtype[np.generic]) -> float:
-    # Integers of more than 16 bits are read as pixels of 8 bits, if they fit.
-    return 65535.0 if dtype.itemsize == 2 and values.high > 255 else 255.0
 
 
 def _warn(code: str, text: str, way_out: str) -> Note:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.checks import CHECKS, Known
+from isthmus.data.checks import CHECKS
 from isthmus.data.decode import Block, format_size
 from isthmus.data.items import Items
+from isthmus.data.known import Known
 from isthmus.data.manifest import Manifest
 from isthmus.data.reading import Findings, PictureFacts
 from isthmus.data.report import ReadingReport, count_values, leave_out_broken

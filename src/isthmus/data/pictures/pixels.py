@@ -120,8 +120,7 @@ def floats_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     """
     low, high = value_range(values, "it")
     if low >= -HAIR and high <= 1 + HAIR:
-        pixels: NDArray[np.uint8] = np.round(np.clip(values, 0, 1) * 255.0).astype(np.uint8)
-        return pixels
+        return np.asarray(np.round(np.clip(values, 0, 1) * 255.0), np.uint8)
     raise SourceError(
         f"it holds floats from {low:g} to {high:g}; give fractions from 0 to 1, or say which of "
         f"them are black and white by --stretch, such as {propose_stretch(low, high)}, or auto"
