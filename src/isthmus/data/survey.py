@@ -168,9 +168,10 @@ class Survey:
         )
 
     def _add_facts(self, block: Block) -> None:
-        sizes = [(one.height, one.width) for one in block.facts]
-        pages = [(one.pages,) for one in block.facts]
-        self._columns.append(np.hstack([sizes, block.limits, pages]))
+        rows = [(one.height, one.width, 0, 0, one.pages) for one in block.facts]
+        columns = np.array(rows, np.float64)
+        columns[:, 2:4] = block.limits
+        self._columns.append(columns)
         self.kinds.update([one.kind for one in block.facts])
         self.turned += sum(one.is_turned for one in block.facts)
 
