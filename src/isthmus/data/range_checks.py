@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.known import Known
-from isthmus.data.pictures.pixels import HAIR, Stretch, format_stretch, suits
+from isthmus.data.pictures.pixels import TOLERANCE, Stretch, format_stretch, suits
 from isthmus.data.pictures.scales import bits_of
 from isthmus.data.reading import Note, ValueFacts
 from isthmus.data.report import format_value
@@ -62,7 +62,7 @@ def _top(known: Known) -> float:
     """Return the largest value of the scale that the files have."""
     if known.values is not None:
         dtype = np.dtype(known.values.dtype)
-        is_unit = dtype.kind == "f" and known.values.high <= 1 + HAIR
+        is_unit = dtype.kind == "f" and known.values.high <= 1 + TOLERANCE
         return 1.0 if is_unit or dtype.kind == "b" else _top_of_integers(known.values, dtype)
     return max((_top_of_kind(kind, known.highs) for kind in known.kinds), default=255.0)
 
@@ -71,7 +71,7 @@ def _top_of_kind(kind: str, highs: NDArray[np.float64]) -> float:
     """Return the white of files of a kind, such as "16-bit gray" or "32-bit float gray"."""
     bits = bits_of(kind)
     if "float" in kind:
-        return 1.0 if highs.max() <= 1 + HAIR else 255.0
+        return 1.0 if highs.max() <= 1 + TOLERANCE else 255.0
     if bits > 16:  # no camera has so many; see `_top_of_integers`
         return 255.0 if highs.max() <= 255 else 65535.0
     return float(2 ** max(bits, 8) - 1)
