@@ -12,11 +12,11 @@ from PIL import Image
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import reject_too_many
-from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.masks.class_lists import CLASSES_FILE
 from isthmus.data.reading import LeftOut
 from isthmus.data.samples import VOID
+from isthmus.data.sources import locate_source
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.evaluation.predictions import shares_by_class
 from isthmus.files import atomic_folder, write_bytes

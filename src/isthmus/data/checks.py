@@ -1,20 +1,18 @@
 """`CHECKS`: what may be wrong with a source as a whole, each a function from what is known."""
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.items import Items
+from isthmus.data.known import Known
 from isthmus.data.range_checks import check_range
 from isthmus.data.readers.files.folder_names import find_parts, has_training
-from isthmus.data.reading import Note, Reading, ValueFacts
+from isthmus.data.reading import Note
 from isthmus.data.report import format_value
-from isthmus.data.samples import SPLITS, Origin
+from isthmus.data.samples import SPLITS
 from isthmus.data.ways_out import other_classes, other_splits, parts_option
 from isthmus.text import count_of
 
@@ -31,68 +29,6 @@ PART = re.compile(
     r"|ground[ _-]?truth|gt|masks?|annotations?|annot|labels?|segmentations?|images?|imgs?",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What is known of the samples of a source.
-
-    Parameters
-    ----------
-    items : Items
-    splits : (N,) uint8, optional
-    origin : Origin
-    sizes : (N, 2) int64
-        Height and width, before cropping and resizing; 0 if unknown.
-    lows, highs : (N,) float64
-        Smallest and largest value of each sample, on the scale of its file.
-    pages : (N,) int64
-        Pages or frames in the file of each sample.
-    kinds : mapping
-        Files by bits and channels, such as "8-bit RGB".
-    values : ValueFacts, optional
-        Of a source that is an array.
-    is_signal : bool
-    duplicates : sequence of groups of rows
-        Samples that are equal.
-    """
-
-    items: Items
-    splits: NDArray[np.uint8] | None
-    origin: Origin
-    sizes: NDArray[np.int64]
-    lows: NDArray[np.float64]
-    highs: NDArray[np.float64]
-    pages: NDArray[np.int64]
-    kinds: Mapping[str, int]
-    values: ValueFacts | None
-    is_signal: bool
-    duplicates: Sequence[Sequence[int]]
-
-    @property
-    def reading(self) -> Reading:
-        """What the user decided."""
-        return self.origin.reading or Reading()
-
-    @property
-    def low(self) -> float | None:
-        """The smallest value of all."""
-        values = self.lows if self.values is None else [self.values.low]
-        return _finite(np.min(values, initial=math.inf))
-
-    @property
-    def high(self) -> float | None:
-        """The largest value of all."""
-        values = self.highs if self.values is None else [self.values.high]
-        return _finite(np.max(values, initial=-math.inf))
-
-    @property
-    def class_counts(self) -> NDArray[np.int64]:
-        """How many samples each class has; (0,) without labels."""
-        if self.items.labels is None:
-            return np.zeros(0, np.int64)
-        labels = self.items.labels
-        return np.bincount(labels[labels >= 0], minlength=len(self.items.class_names))
 
 
 Check = Callable[[Known], Iterator[Note]]
@@ -254,12 +190,11 @@ def check_bands(known: Known) -> Iterator[Note]:
         return
     for kind, count in known.kinds.items():
         if found := MORE_BANDS.search(kind):
-            bands = int(found[1])
             yield Note(
                 "guess",
                 "bands",
-                f"{count_of(bands, 'band is', 'bands are')} not used of "
-                f"{count_of(count, 'file', 'files')} ({kind})",
+                f"{count_of(int(found[1]), 'band is', 'bands are')} not used of "
+                f"{count_of(count, 'file')} ({kind})",
                 "--channels 2" if "gray" in kind else "--channels 4,3,2",
             )
 
@@ -282,10 +217,6 @@ CHECKS: tuple[Check, ...] = (
 
 def _other_classes(known: Known) -> str:
     return other_classes(known.items) if known.values is None else "--label-column none"
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _warn(code: str, text: str, way_out: str) -> Note:

@@ -98,11 +98,12 @@ class Block:
         five times as long.
         """
         limits = np.array([(one.low, one.high) for one in self.facts], np.float64).reshape(-1, 2)
-        unknown = np.isnan(limits)
-        if not unknown.any():
-            return limits
-        rows = self.pixels.reshape(len(self.pixels), -1)
-        return np.where(unknown, np.stack([rows.min(axis=1), rows.max(axis=1)], axis=1), limits)
+        unknown = np.isnan(limits[:, 0])
+        if unknown.any():
+            rows = self.pixels.reshape(len(self.pixels), -1)
+            limits[unknown, 0] = rows.min(axis=1)[unknown]
+            limits[unknown, 1] = rows.max(axis=1)[unknown]
+        return limits
 
     @property
     def mask_values(self) -> NDArray[np.bool_] | None:

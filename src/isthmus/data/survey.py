@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.checks import CHECKS, Known
+from isthmus.data.checks import CHECKS
 from isthmus.data.decode import Block, format_size
 from isthmus.data.items import Items
+from isthmus.data.known import Known
 from isthmus.data.manifest import Manifest
 from isthmus.data.reading import Findings, PictureFacts
 from isthmus.data.report import ReadingReport, count_values, leave_out_broken
@@ -167,9 +168,10 @@ class Survey:
         )
 
     def _add_facts(self, block: Block) -> None:
-        sizes = [(one.height, one.width) for one in block.facts]
-        pages = [(one.pages,) for one in block.facts]
-        self._columns.append(np.hstack([sizes, block.limits, pages]))
+        rows = [(one.height, one.width, 0, 0, one.pages) for one in block.facts]
+        columns = np.array(rows, np.float64)
+        columns[:, 2:4] = block.limits
+        self._columns.append(columns)
         self.kinds.update([one.kind for one in block.facts])
         self.turned += sum(one.is_turned for one in block.facts)
 

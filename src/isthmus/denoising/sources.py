@@ -8,11 +8,11 @@ import numpy as np
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
-from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
+from isthmus.data.sources import locate_source
 from isthmus.denoising.formats import require_writable
 from isthmus.denoising.ledger import Entry, Ledger, is_begun
 from isthmus.denoising.pictures import PictureWork

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
-from isthmus.data.pictures.pixels import HAIR, as_pixels
+from isthmus.data.pictures.pixels import TOLERANCE, as_pixels
 from isthmus.data.reading import Findings, Note, ValueFacts
 from isthmus.data.stretch import parse_stretch
 from isthmus.errors import SourceError
@@ -64,8 +64,8 @@ def to_pixels(
         return as_pixels(values, name, ends), []
     if values.dtype.kind != "f":
         return as_pixels(values, name), []
-    white = 1 if high <= 1 + HAIR else 255
-    if low < -HAIR * white or high > white * (1 + HAIR):
+    white = 1 if high <= 1 + TOLERANCE else 255
+    if low < -TOLERANCE * white or high > white * (1 + TOLERANCE):
         return as_pixels(values, name), []  # says what is wrong
     return _floats_to_pixels(values, name, facts, white)
 
@@ -73,7 +73,7 @@ def to_pixels(
 def _floats_to_pixels(
     values: NDArray[Any], name: str, facts: ValueFacts, white: int
 ) -> tuple[NDArray[np.uint8], list[Note]]:
-    """Convert floats from black 0 to a white of 1 or 255, or a hair beyond."""
+    """Convert floats from black 0 to a white of 1 or 255, or slightly beyond."""
     low, high = facts.low, facts.high
     notes = []
     if low < 0 or high > white:
