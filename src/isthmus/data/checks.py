@@ -54,6 +54,8 @@ class Known:
     is_signal : bool
     duplicates : sequence of groups of rows
         Samples that are equal.
+    turned_with_masks : int
+        Pictures that EXIF turned, of those with masks.
     """
 
     items: Items
@@ -67,6 +69,7 @@ class Known:
     values: ValueFacts | None
     is_signal: bool
     duplicates: Sequence[Sequence[int]]
+    turned_with_masks: int = 0
 
     @property
     def reading(self) -> Reading:
@@ -261,10 +264,23 @@ def check_pages(known: Known) -> Iterator[Note]:
         )
 
 
+def check_turned(known: Known) -> Iterator[Note]:
+    """Find pictures that EXIF turned, whose masks may have been drawn before or after."""
+    if known.turned_with_masks:
+        pictures = _count(known.turned_with_masks, "picture is", "pictures are")
+        yield Note(
+            "guess",
+            "turned-masks",
+            f"{pictures} turned by EXIF, and a mask of the same size is taken as drawn upright",
+            "save them turned, without EXIF, if the masks do not fit",
+        )
+
+
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
     check_pages,
+    check_turned,
     check_range,
     check_shared,
     check_one_class,
