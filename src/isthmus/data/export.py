@@ -15,7 +15,7 @@ from isthmus.data.readers.parts import split_of
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
 from isthmus.files import temporary_path, write_bytes
-from isthmus.places import require_own_place, write_arrays
+from isthmus.places import require_outside, require_own_place, write_arrays
 from isthmus.text import to_utf8
 
 UNSAFE_PARTS = {"/", ".."}  # parts of names that would lead out of the folder
@@ -57,7 +57,7 @@ def export(samples: Samples, out: Path) -> None:
     Raises
     ------
     OptionError
-        If the folder is not empty, signals would become pictures or masks an .npz file, or two
+        If the folder is not empty or lies in the source, signals would become pictures or masks an .npz file, or two
         pictures would have the same name.
     """
     if out.suffix.lower() == ".npz":
@@ -83,6 +83,8 @@ def _write_pictures(samples: Samples, out: Path) -> None:
         raise OptionError(f"signals are not pictures; give a name that ends in .npz, not {out}.")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
+    if samples.origin.source:  # else an array, of no place
+        require_outside(out, Path(samples.origin.source))
     # In the same folder: only within a file system is a rename whole or not at all.
     partial = temporary_path(out)
     try:
