@@ -207,6 +207,14 @@ def test_exported_pictures_are_samples_again(places: dict[str, Path], tmp_path: 
     assert len(load(tmp_path / "copy.npz")) == 8
 
 
+def test_no_folder_of_pictures_is_written_into_the_source(places: dict[str, Path]) -> None:
+    out = places["photos"] / "exported"
+    outcome = isthmus("data", "export", str(places["photos"]), "--out", str(out))
+    assert outcome.code == 2
+    assert "its source; choose another place" in outcome.err
+    assert not out.exists()
+
+
 def test_a_figure_is_one_by_its_mark_alone(places: dict[str, Path], tmp_path: Path) -> None:
     photo = (places["photos"] / "cat" / "0.png").read_bytes()
     padded = photo + b"\0" * (-len(photo) % BLOCK_BYTES)  # the size of a figure

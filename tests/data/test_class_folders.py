@@ -254,3 +254,51 @@ def test_pictures_that_no_list_of_voc_names_are_counted_by_folder(tmp_path: Path
         "in VOC2012/JPEGImages, not named by the lists": 3,
         "in VOC2012/SegmentationObject, not named by the lists": 5,
     }
+
+
+@pytest.mark.parametrize("wrapper", ["photos", "train"])
+def test_a_stray_next_to_the_only_folder_leaves_splits_and_classes(
+    wrapper: str, tmp_path: Path
+) -> None:
+    inside = ["train/a", "train/b", "test/a"] if wrapper == "photos" else ["a", "b", "c"]
+    plant(tmp_path, [*spread(f"{wrapper}/{folder}" for folder in inside), "stray.png"])
+    samples = load(tmp_path)
+    assert samples.class_names == (("a", "b") if wrapper == "photos" else ("a", "b", "c"))
+    assert (samples.splits is not None) == (wrapper == "photos")
+    assert "1 picture left out" in notes(samples)["next-to-classes"]
+
+
+def test_given_parts_may_lie_in_a_folder_around_them(tmp_path: Path) -> None:
+    plant(tmp_path, [*spread(["set/one/a", "set/one/b", "set/two/a"]), "stray.png"])
+    samples = load(tmp_path, reading=Reading(parts="train=one,test=two"))
+    assert samples.splits is not None
+    assert np.bincount(samples.splits).tolist() == [6, 0, 3]
+    assert counts(samples) == {"a": 6, "b": 3}
+
+
+def test_only_options_that_change_something_are_named(tmp_path: Path) -> None:
+    ways = {
+        ("control", "test"): "--classes-from none",
+        ("test/a", "val/b"): "--classes-from parent or none",
+        ("seg_train/a", "seg_test/b"): "--parts test=seg_test,train=seg_train, or --classes-from p",
+    }
+    for number, (folders, way) in enumerate(ways.items()):
+        plant(tmp_path / str(number), spread(folders))
+        report = load(tmp_path / str(number), reading=Reading(parts="none")).report
+        assert report is not None
+        way_out = next(note.way_out for note in report.notes if note.code == "parts-as-classes")
+        assert way_out.startswith(way)
+
+
+def test_masks_by_name_leave_the_folders_of_classes_on_request(tmp_path: Path) -> None:
+    names = spread(["benign", "normal"])
+    plant(tmp_path, names + [name.replace(".png", "_mask.png") for name in names])
+    reading = Reading(classes_from="folder")
+    samples = load(tmp_path, reading=reading)
+    assert counts(samples) == {"benign": 3, "normal": 3}
+    assert any("named as a mask" in reason for reason in left_out(samples))
+
+
+def test_names_that_differ_in_the_suffix_only_are_told(tmp_path: Path) -> None:
+    samples = load(plant(tmp_path, [f"{i}.{end}" for i in range(4) for end in ("jpg", "png")]))
+    assert "such as 0.jpg and 0.png" in notes(samples)["same-names"]

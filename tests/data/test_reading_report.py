@@ -275,6 +275,10 @@ def test_upright_pictures_are_counted(tmp_path: Path) -> None:
     assert report.sizes == {"24 × 20": 6}
     assert report.kinds == {"8-bit RGB": 6}
     assert "6 upright" in f"{report}"
+    assert "turned-masks" not in {note.code for note in report.notes}
+    for i in range(6):
+        Image.new("L", (20, 24)).save(tmp_path / f"{i}_mask.png")
+    assert "turned-masks" in {note.code for note in check_data(tmp_path).notes}
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_the_license_is_the_users(runs: Path, tmp_path: Path) -> None:
     assert metadata["license"] == "apache-2.0"
     text = (tmp_path / "card/README.md").read_text()
     assert "# license:" not in text
-    done("card", runs / "plain", "--out", tmp_path / "without", "--license", "")
+    done("card", runs / "plain", "--out", tmp_path / "without")
     assert "# license:" in (tmp_path / "without/README.md").read_text()
 
 

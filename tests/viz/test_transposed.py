@@ -51,7 +51,7 @@ def test_the_command_prints_the_result_and_draws_it(tmp_path: Path) -> None:
     [
         (("1 2; 3", "1"), "'1 2; 3'"),
         (("1 2", "one"), "'one'"),
-        (("", "1"), "''"),
+        (("", "1"), "is empty"),
         ((" ".join("1" * 17), "1"), "16 numbers"),
         (("1", "1", "--stride", 0), "stride"),
         (("1", "1", "--out", "picture.jpg"), "picture.jpg"),

@@ -199,11 +199,24 @@ def check_bands(known: Known) -> Iterator[Note]:
             )
 
 
+def check_turned(known: Known) -> Iterator[Note]:
+    """Find pictures that EXIF turned, whose masks may have been drawn before or after."""
+    if known.turned_with_masks:
+        pictures = count_of(known.turned_with_masks, "picture is", "pictures are")
+        yield Note(
+            "guess",
+            "turned-masks",
+            f"{pictures} turned by EXIF, and a mask of the same size is taken as drawn upright",
+            "save them turned, without EXIF, if the masks do not fit",
+        )
+
+
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
     check_pages,
     check_bands,
+    check_turned,
     check_range,
     check_shared,
     check_one_class,

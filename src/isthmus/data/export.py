@@ -14,7 +14,7 @@ from isthmus.data.readers.masks.class_lists import CLASSES_FILE
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
 from isthmus.files import atomic_folder, write_bytes
-from isthmus.places import is_free, require_own_place, write_arrays
+from isthmus.places import is_free, require_outside, require_own_place, write_arrays
 from isthmus.text import to_utf8
 
 UNSAFE_PARTS = {"/", ".."}  # parts of names that would lead out of the folder
@@ -56,8 +56,8 @@ def export(samples: Samples, out: Path) -> None:
     Raises
     ------
     OptionError
-        If the folder is not empty, signals would become pictures or masks an .npz file, or two
-        pictures would have the same name.
+        If the folder is not empty or lies in the source, signals would become pictures or masks an
+        .npz file, or two pictures would have the same name.
     """
     if out.suffix.lower() == ".npz":
         _write_arrays(samples, out)
@@ -81,6 +81,8 @@ def _write_pictures(samples: Samples, out: Path) -> None:
         raise OptionError(f"signals are not pictures; give a name that ends in .npz, not {out}.")
     if not is_free(out):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
+    if samples.origin.source:  # else an array, of no place
+        require_outside(out, Path(samples.origin.source))
     with atomic_folder(out) as folder:
         for file, pixels in _name_pictures(samples):
             if (folder / file).exists():

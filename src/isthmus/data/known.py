@@ -34,6 +34,8 @@ class Known:
     is_signal : bool
     duplicates : sequence of groups of rows
         Samples that are equal.
+    turned_with_masks : int
+        Pictures that EXIF turned, of those with masks.
     """
 
     items: Items
@@ -47,6 +49,7 @@ class Known:
     values: ValueFacts | None
     is_signal: bool
     duplicates: Sequence[Sequence[int]]
+    turned_with_masks: int = 0
 
     @property
     def reading(self) -> Reading:

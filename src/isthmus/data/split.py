@@ -93,9 +93,14 @@ def split_samples(
     wanted = [max(1, round(fraction * len(pool))) for fraction in (validation, test)]
     missing = [split for split in range(2) if len(held_out[split]) == 0]
     counts = [wanted[split] for split in missing]
+    if not len(pool):
+        raise OptionError(
+            "no sample is in the training split, as the source has splits without one; name it by "
+            "--parts train=FOLDER, or give --parts none."
+        )
     if sum(counts) >= len(pool):
         raise OptionError(
-            f"{len(samples)} samples are too few for a training, a validation and a test split; "
+            f"{len(pool):,} samples are too few for a training, a validation and a test split; "
             "give at least 3, or smaller fractions."
         )
     parts = _draw(samples, groups, pool, counts, np.random.default_rng([seed, 0]))

@@ -9,6 +9,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,14 +116,15 @@ class Survey:
             What the reader found.
         """
         findings = Findings() if manifest is None else manifest.findings
+        mask_names = () if manifest is None else manifest.mask_names
         known = self._know(read, findings)
+        known = replace(known, turned_with_masks=self.turned if mask_names else 0)
         found = {note.code for note in findings.notes}
         notes = [note for check in CHECKS for note in check(known) if note.code not in found]
         items, splits = read.items, read.splits
         # Samples of an array are called by numbers, which tell nothing.
         names = items.names if manifest is not None and manifest.values is None else ()
         sizes = known.sizes[known.sizes[:, 0] > 0]
-        mask_names = () if manifest is None else manifest.mask_names
         return ReadingReport(
             source=read.origin.source,
             description=read.description,

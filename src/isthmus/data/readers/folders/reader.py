@@ -18,11 +18,12 @@ from isthmus.data.readers.folders.missing import warn_of_classes_without_picture
 from isthmus.data.readers.folders.name_classes import guess_name_classes, name_class
 from isthmus.data.readers.folders.plan import Plan
 from isthmus.data.readers.masks.layouts import LAYOUTS
-from isthmus.data.readers.masks.pairs import warn_of_masks
+from isthmus.data.readers.masks.pairs import find_masks, warn_of_masks
 from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
 from isthmus.errors import SourceError, require_known
 
 NO_LAYOUT = "folders"
+MASK = "named as a mask of another picture; --layout folders reads it"
 NO_NAME = "a name that begins with no letters before a number"
 
 
@@ -91,7 +92,7 @@ def _read_tree(tree: Tree, limit: int | None, reading: Reading) -> Manifest:
     notes = [
         *tree.notes,
         *warn_of_unread(tree),
-        *(() if is_layout or reading.layout else warn_of_masks(tree)),
+        *(() if is_layout or reading.layout or _wants_classes(reading) else warn_of_masks(tree)),
         *note_unused(reading, unused, manifest.findings.layout),
     ]
     return replace(manifest, findings=manifest.findings.add(notes, left_out))
@@ -109,8 +110,7 @@ def _describe_without_pictures(tree: Tree) -> str:
 
 def _read_layout(tree: Tree, limit: int | None, reading: Reading) -> Manifest | None:
     """Read a tree by the layout that the user names, or the first one that recognizes it."""
-    wants_classes = reading.classes_from in ("folder", "parent", "name")
-    if reading.layout == NO_LAYOUT or (reading.layout is None and wants_classes):
+    if reading.layout == NO_LAYOUT or (reading.layout is None and _wants_classes(reading)):
         return None
     for name, layout in LAYOUTS.items():
         if reading.layout in (None, name) and (manifest := layout(tree, limit)) is not None:
@@ -128,8 +128,12 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
     names = [tree.display_name(name) for name in tree.pictures]
     folders = [name.rpartition("/")[0] for name in names]
     plan = plan_folders(tree.path, Counter(folders), reading)
+    masks = _find_masks_to_leave_out(tree, reading)
     classes = _classes(plan, names, folders)
     reasons = _why_left_out(plan, folders, classes)
+    reasons = [
+        MASK if name in masks else why for name, why in zip(tree.pictures, reasons, strict=True)
+    ]
     left_out = LeftOut.by_reason(
         (why, name) for why, name in zip(reasons, names, strict=True) if why is not None
     )
@@ -153,6 +157,16 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
         splits=splits,
         findings=Findings(plan.layout, left_out, tuple(notes)),
     )
+
+
+def _wants_classes(reading: Reading) -> bool:
+    return reading.classes_from not in (None, "none")
+
+
+def _find_masks_to_leave_out(tree: Tree, reading: Reading) -> set[str]:
+    """Return the masks, by their names, of pictures whose classes the user asks for."""
+    leaves_out = _wants_classes(reading) and reading.layout is None
+    return {*find_masks(tree)} if leaves_out else set()
 
 
 def _classes(plan: Plan, names: Sequence[str], folders: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ Next to them, `classes.txt` or a list of colors may name the classes; see `class
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple, TypeVar
@@ -76,19 +76,49 @@ def read_by_name(tree: Tree, limit: int | None) -> Manifest | None:
     pairs = len(masks)
     if not pairs or pairs < MIN_PAIRED_SHARE * len(pictures):
         return None
-    match = _match(pictures, masks)
-    return _read_match(tree, limit, pictures, match)
+    manifest = _read_match(tree, limit, pictures, _match(pictures, masks))
+    return replace(manifest, findings=manifest.findings.add(_tell_of_folders(tree, pictures)))
+
+
+def _tell_of_folders(tree: Tree, pictures: Iterable[str]) -> list[Note]:
+    """Return a note if pictures with masks lie in several folders, which may be classes."""
+    folders = {tree.display_name(key).rpartition("/")[0] for key in pictures}
+    if len(folders) < 2 or any(
+        split_of(part) is not None for f in folders for part in f.split("/")
+    ):
+        return []
+    text = f"folders such as {max(folders)}/ are no classes, as the pictures have masks"
+    way_out = "--classes-from folder leaves the masks out"
+    return [Note("guess", "folders-of-pairs", text, way_out)]
 
 
 def warn_of_masks(tree: Tree) -> tuple[Note, ...]:
     """Return a note if some pictures are named as masks of others, and are read as pictures."""
-    masks = _tell_by_name(tree)[1]
+    masks = find_masks(tree)
     if not masks:
-        return ()
-    example = tree.display_name(next(iter(masks.values())))
+        return _warn_of_twins(tree)
+    example = tree.display_name(masks[0])
     files = f"{len(masks):,} files, such as {example}, are" if len(masks) > 1 else f"{example} is"
     text = f"{files} named as a mask of another picture, but read as a picture"
     return (Note("warning", "masks-as-pictures", text, WAY_OUT),)
+
+
+def find_masks(tree: Tree) -> list[str]:
+    """Return the pictures that are named as masks of others."""
+    return list(_tell_by_name(tree)[1].values())
+
+
+def _warn_of_twins(tree: Tree) -> tuple[Note, ...]:
+    """Return a note if each picture has another of its name but for the suffix, as a mask may."""
+    names = [name.rpartition(".") for name in tree.pictures]
+    if len({suffix for _, _, suffix in names}) != 2:
+        return ()
+    if 2 * len({stem for stem, _, _ in names}) != len(names):
+        return ()
+    one, other = map(tree.display_name, tree.pictures[:2])
+    text = f"pictures have the same name but for the suffix, such as {one} and {other}"
+    way_out = "if one is the mask of the other, put them into images/ and masks/"
+    return (Note("warning", "same-names", text, way_out),)
 
 
 def leave_out_unpaired(
