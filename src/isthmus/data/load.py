@@ -116,11 +116,11 @@ def load_with(
     limit: int | None = None,
     reading: Reading | None = None,
     track: Track = untracked,
-    decode: Callable[..., Samples] = open_or_decode,
+    decode: Callable[..., Samples] | None = None,
 ) -> Samples:
     """Load a source with a given `Preprocessing`, such as a trained model's; see `load`.
 
-    `decode` is called as `open_or_decode` is, once it is clear what to decode.
+    `decode` takes the place of `open_or_decode`, once it is clear what to decode.
     """
     if limit is not None and limit < 1:
         raise OptionError(f"limit must be at least 1, not {limit}.")
@@ -141,7 +141,7 @@ def load_with(
     origin = resolve_stretch(origin, files, partial(read_manifest, origin, location, read))
     if dataset is None and is_picture(location) and (reading is None or reading.pages != "all"):
         return _load_picture(location, origin)
-    return decode(
+    return (decode or open_or_decode)(
         origin,
         files,
         partial(read_manifest, origin, location, read),
