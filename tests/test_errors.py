@@ -169,7 +169,8 @@ SOURCES = {
     "missing home": Bad("train ~nobody-of-that-name/photos", "~nobody-of-that-name"),
     "empty folder": Bad("train empty", "empty holds no pictures", Path("empty").mkdir),
     "folder of texts": Bad("train texts", "notes.txt", folder_of_texts),
-    "text": Bad("train a.txt", "a.txt is of no known kind", Path("a.txt").touch),
+    "empty text": Bad("train a.txt", "a.txt is empty", Path("a.txt").touch),
+    "unknown kind": Bad("train a.xyz", "a.xyz is of no known kind", Path("a.xyz").touch),
     "broken picture": Bad("train a.png", "a.png", lambda: Path("a.png").write_bytes(b"none")),
     "broken archive": Bad("train a.zip", "a.zip", lambda: Path("a.zip").write_bytes(b"none")),
     "csv, ragged": Bad(

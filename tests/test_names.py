@@ -51,7 +51,8 @@ DIGITS = "train digits --limit 60"
         ("data export digits --split tset --out new.npz", "test"),
         ("train photo", "photos"),
         ("train here/phtos", "here/photos"),
-        ("report here/photo", "here/photos"),
+        ("report here/rnu", "here/run"),
+        ("report here/photo", None),  # which is no run
         (f"{DIGITS} --model fcn8s --task segment --encoder-from vgg", None),
     ],
 )
@@ -60,6 +61,8 @@ def test_a_misspelled_name_is_answered_by_the_nearest(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("here/photos").mkdir(parents=True)
+    Path("here/run").mkdir()
+    Path("here/run/run.json").touch()
     Path("photos").mkdir()
     outcome = isthmus(*command.split())
     assert outcome.code == 2

@@ -308,6 +308,7 @@ class Session:
         if file.exists():
             with suppress(SourceError):  # a damaged one is fitted again
                 return Map.load(file), file
+            file.unlink()
         fitted_map = self.map(codes, method, seed=seed, max_samples=max_samples)
         fitted_map.save(file)
         return fitted_map, file

@@ -100,7 +100,7 @@ def test_other_kinds_are_counted_by_suffix_with_a_reason(tmp_path: Path) -> None
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     samples = load(tmp_path)
-    once = ("no suffix", ".cr2", ".csv", ".nii.gz", ".rar", ".zip")
+    once = ("without suffix", ".cr2", ".csv", ".nii.gz", ".rar", ".zip")
     assert left_out(samples) == {".mp4": 2, **dict.fromkeys(once, 1)}
     assert samples.report is not None
     reasons = " ".join(one.reason for one in samples.report.left_out)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from isthmus import (
     Progress,
@@ -235,10 +234,7 @@ def test_what_lacks_labels_or_classes_is_refused(
 ) -> None:
     out = tmp_path / "run"
     classify = partial(train, task="classify", out=out)
-    Image.new("RGB", (10, 12)).save(photos / "stray.png")
-    with refused(OptionError, "labels for 1 of its 7 images", "stray.png"):
-        classify(load(photos, size=16))
-    (photos / "stray.png").unlink()
+    assert digits.labels is not None
     shutil.rmtree(photos / "dog")
     with refused(OptionError, "one class", "cat"):
         classify(load(photos, size=16))
@@ -246,7 +242,6 @@ def test_what_lacks_labels_or_classes_is_refused(
         classify(strokes)
     with refused(OptionError, "no masks", "masks/a.png"):
         train(digits, "fcn8s", out=out)
-    assert digits.labels is not None
     emptied = replace(digits, items=replace(digits.items, class_names=(*digits.class_names, "ten")))
     with refused(OptionError, "class ten", "no sample"):
         classify(emptied)

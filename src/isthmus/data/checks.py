@@ -1,19 +1,20 @@
 """`CHECKS`: what may be wrong with a source as a whole, each a function from what is known."""
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.items import Items
+from isthmus.data.known import Known
 from isthmus.data.range_checks import check_range
-from isthmus.data.reading import Note, Reading, ValueFacts
+from isthmus.data.readers.files.folder_names import find_parts, has_training
+from isthmus.data.reading import Note
 from isthmus.data.report import format_value
-from isthmus.data.samples import SPLITS, Origin
+from isthmus.data.samples import SPLITS
+from isthmus.data.ways_out import other_classes, other_splits, parts_option
+from isthmus.text import count_of
 
 MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imbalance
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
@@ -30,81 +31,22 @@ PART = re.compile(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What is known of the samples of a source.
-
-    Parameters
-    ----------
-    items : Items
-    splits : (N,) uint8, optional
-    origin : Origin
-    sizes : (N, 2) int64
-        Height and width, before cropping and resizing; 0 if unknown.
-    lows, highs : (N,) float64
-        Smallest and largest value of each sample, on the scale of its file.
-    pages : (N,) int64
-        Pages or frames in the file of each sample.
-    kinds : mapping
-        Files by bits and channels, such as "8-bit RGB".
-    values : ValueFacts, optional
-        Of a source that is an array.
-    is_signal : bool
-    duplicates : sequence of groups of rows
-        Samples that are equal.
-    """
-
-    items: Items
-    splits: NDArray[np.uint8] | None
-    origin: Origin
-    sizes: NDArray[np.int64]
-    lows: NDArray[np.float64]
-    highs: NDArray[np.float64]
-    pages: NDArray[np.int64]
-    kinds: Mapping[str, int]
-    values: ValueFacts | None
-    is_signal: bool
-    duplicates: Sequence[Sequence[int]]
-
-    @property
-    def reading(self) -> Reading:
-        """What the user decided."""
-        return self.origin.reading or Reading()
-
-    @property
-    def low(self) -> float | None:
-        """The smallest value of all."""
-        values = self.lows if self.values is None else [self.values.low]
-        return _finite(np.min(values, initial=math.inf))
-
-    @property
-    def high(self) -> float | None:
-        """The largest value of all."""
-        values = self.highs if self.values is None else [self.values.high]
-        return _finite(np.max(values, initial=-math.inf))
-
-    @property
-    def class_counts(self) -> NDArray[np.int64]:
-        """How many samples each class has; (0,) without labels."""
-        if self.items.labels is None:
-            return np.zeros(0, np.int64)
-        labels = self.items.labels
-        return np.bincount(labels[labels >= 0], minlength=len(self.items.class_names))
-
-
 Check = Callable[[Known], Iterator[Note]]
 
 
 def check_parts(known: Known) -> Iterator[Note]:
     """Find classes that are called as parts of a data set are."""
     names = known.items.class_names if known.items.labels is not None else ()
-    parts = [name for name in names if PART.fullmatch(name)]
+    splits = find_parts(names)
+    splits = splits if has_training(splits) else {}
+    parts = [name for name in names if PART.fullmatch(name) or name in splits]
     if parts:
         yield _warn(
             "parts-as-classes",
-            f"{_list(parts)} {_be(parts)} taken for {_plural(parts, 'a class', 'classes')}, but "
-            f"called as {_plural(parts, 'a part', 'parts')} of a data set",
-            f"{_parts_option(parts)}--classes-from parent, name or none",
+            f"{_list(parts)} {_plural(parts, 'is', 'are')} taken for "
+            f"{_plural(parts, 'a class', 'classes')}, but called as "
+            f"{_plural(parts, 'a part', 'parts')} of a data set",
+            f"{parts_option(known.items, splits)}{_other_classes(known)}",
         )
 
 
@@ -131,7 +73,7 @@ def check_one_class(known: Known) -> Iterator[Note]:
         yield _warn(
             "one-class",
             f"all samples are of one class, {name}",
-            "--classes-from parent or name, or none",
+            _other_classes(known),
         )
 
 
@@ -157,12 +99,12 @@ def check_unseen(known: Known) -> Iterator[Note]:
     counts = np.bincount(labels[(splits == 0) & (labels >= 0)], minlength=len(known.class_counts))
     unseen = np.flatnonzero((counts == 0) & (known.class_counts > 0))
     if len(unseen):
-        name, is_folder = known.items.class_names[int(unseen[0])], "/" in known.items.names[0]
+        name = known.items.class_names[int(unseen[0])]
         yield _warn(
             "unseen-class",
-            f"{_count(len(unseen), 'class has', 'classes have')} no sample in the training split, "
-            f"such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
-            "--parts none --classes-from parent draws other splits" if is_folder else "",
+            f"{count_of(len(unseen), 'class has', 'classes have')} no sample in the training "
+            f"split, such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
+            other_splits(known.items) if known.values is None else "",
         )
 
 
@@ -177,7 +119,7 @@ def check_shared(known: Known) -> Iterator[Note]:
         names = [f"{known.items.names[row]} ({SPLITS[known.splits[row]]})" for row in (one, other)]
         yield _warn(
             "shared-by-splits",
-            f"{_count(len(shared), 'sample is', 'samples are')} in more than one split, such as "
+            f"{count_of(len(shared), 'sample is', 'samples are')} in more than one split, such as "
             f"{' and '.join(names)}",
             "remove one of each",
         )
@@ -193,7 +135,7 @@ def check_duplicates(known: Known) -> Iterator[Note]:
         copies = sum(len(group) - 1 for group in groups)
         yield _warn(
             "duplicates",
-            f"{_count(copies, 'sample is a copy', 'samples are copies')} of another, such as "
+            f"{count_of(copies, 'sample is a copy', 'samples are copies')} of another, such as "
             f"{one} and {other}",
             "remove one of each",
         )
@@ -205,7 +147,7 @@ def check_constant(known: Known) -> Iterator[Note]:
     if len(rows):
         yield _warn(
             "blank",
-            f"{_count(len(rows), 'sample is', 'samples are')} blank, such as "
+            f"{count_of(len(rows), 'sample is', 'samples are')} blank, such as "
             f"{known.items.names[int(rows[0])]} (all {format_value(known.lows[rows[0]])})",
             "remove them" if len(rows) > 1 else "remove it",
         )
@@ -222,8 +164,8 @@ def check_sizes(known: Known) -> Iterator[Note]:
         (height, width), (h, w) = known.sizes[odd[0]], sizes[counts.argmax()]
         yield _warn(
             "odd-sizes",
-            f"{_count(len(odd), 'picture is', 'pictures are')} not {h} × {w} as most are, such as "
-            f"{known.items.names[int(odd[0])]} ({height} × {width})",
+            f"{count_of(len(odd), 'picture is', 'pictures are')} not {h} × {w} as most are, "
+            f"such as {known.items.names[int(odd[0])]} ({height} × {width})",
             "" if known.origin.preprocessing.size else "--size 64 resizes all of them",
         )
 
@@ -236,7 +178,7 @@ def check_pages(known: Known) -> Iterator[Note]:
         yield Note(
             "guess",
             "pages",
-            f"only the first page or frame of {_count(len(rows), 'file', 'files')} is read, such "
+            f"only the first page or frame of {count_of(len(rows), 'file')} is read, such "
             f"as of {name}, which has {pages:,}",
             "--pages all",
         )
@@ -244,14 +186,15 @@ def check_pages(known: Known) -> Iterator[Note]:
 
 def check_bands(known: Known) -> Iterator[Note]:
     """Find pictures of more bands than are used."""
+    if known.origin.preprocessing.bands is not None:  # the user has chosen
+        return
     for kind, count in known.kinds.items():
         if found := MORE_BANDS.search(kind):
-            bands = int(found[1])
             yield Note(
                 "guess",
                 "bands",
-                f"{_count(bands, 'band is', 'bands are')} not used of "
-                f"{_count(count, 'file', 'files')} ({kind})",
+                f"{count_of(int(found[1]), 'band is', 'bands are')} not used of "
+                f"{count_of(count, 'file')} ({kind})",
                 "--channels 2" if "gray" in kind else "--channels 4,3,2",
             )
 
@@ -272,36 +215,16 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def _parts_option(names: Sequence[str]) -> str:
-    """Return the option that makes splits of folders, if some are called so."""
-    starts = {"train": "train", "val": "validation", "dev": "validation", "test": "test"}
-    parts = [
-        f"{split}={name}"
-        for start, split in starts.items()
-        for name in names
-        if name.lower().startswith(start)
-    ]
-    return f"--parts {','.join(parts)}, or " if parts else ""
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _other_classes(known: Known) -> str:
+    return other_classes(known.items) if known.values is None else "--label-column none"
 
 
 def _warn(code: str, text: str, way_out: str) -> Note:
     return Note("warning", code, text, way_out)
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def _list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _be(names: Sequence[Any]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _plural(names: Sequence[Any] | NDArray[Any], one: str, many: str) -> str:

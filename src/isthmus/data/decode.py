@@ -91,6 +91,21 @@ class Block:
         return [i for i in range(len(self)) if i not in self.broken]
 
     @property
+    def limits(self) -> NDArray[np.float64]:
+        """Smallest and largest value (n, 2) of each picture, on the scale of its file.
+
+        Of eight bits, as they come out. For all of a block at once: one by one, that would take
+        five times as long.
+        """
+        limits = np.array([(one.low, one.high) for one in self.facts], np.float64).reshape(-1, 2)
+        unknown = np.isnan(limits[:, 0])
+        if unknown.any():
+            rows = self.pixels.reshape(len(self.pixels), -1)
+            limits[unknown, 0] = rows.min(axis=1)[unknown]
+            limits[unknown, 1] = rows.max(axis=1)[unknown]
+        return limits
+
+    @property
     def mask_values(self) -> NDArray[np.bool_] | None:
         """Whether a number from 0 to 255 occurs in the files of the masks; None without masks."""
         if not self.masks:
@@ -317,20 +332,5 @@ def _build_block(run: Sequence[Decoded | str]) -> Block:
         pixels,
         broken,
         [decoded.mask for decoded in good if decoded.mask is not None],
-        _complete([decoded.facts for decoded in good if decoded.facts is not None], pixels),
+        [decoded.facts for decoded in good if decoded.facts is not None],
     )
-
-
-def _complete(facts: Sequence[PictureFacts], pixels: NDArray[np.uint8]) -> list[PictureFacts]:
-    """Add the smallest and largest value of pictures of eight bits, as they come out.
-
-    For all of a block at once: one by one, that would take five times as long.
-    """
-    rows = pixels.reshape(len(pixels), -1)
-    if not rows.size:
-        return list(facts)
-    limits = zip(rows.min(axis=1).tolist(), rows.max(axis=1).tolist(), strict=True)
-    return [
-        one if one.low == one.low else one._replace(low=float(low), high=float(high))  # not NaN
-        for one, (low, high) in zip(facts, limits, strict=True)
-    ]

@@ -1,24 +1,22 @@
 """Checks of values: do they fill their scale, and that of a stretch."""
 
-import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.pictures.pixels import HAIR, Stretch, format_stretch, suits
+from isthmus.data.known import Known
+from isthmus.data.pictures.pixels import TOLERANCE, Stretch, format_stretch, suits
+from isthmus.data.pictures.scales import bits_of
 from isthmus.data.reading import Note, ValueFacts
 from isthmus.data.report import format_value
-
-if TYPE_CHECKING:
-    from isthmus.data.checks import Known
+from isthmus.text import count_of
 
 MIN_FILLED = 0.25  # share of a scale that values fill, or pictures are dark or pale
-BITS = re.compile(r"(\d+)-bit")
 
 
-def check_range(known: "Known") -> Iterator[Note]:
+def check_range(known: Known) -> Iterator[Note]:
     """Find values that fill little of their scale, as of a camera with 12 bits."""
     low, high, top = known.low, known.high, _top(known)
     if known.is_signal or low is None or high is None or not low < high:
@@ -35,12 +33,12 @@ def check_range(known: "Known") -> Iterator[Note]:
         yield Note("warning", "low-range", text, "--stretch auto")
 
 
-def _check_stretch(known: "Known", stretch: Stretch, high: float) -> Iterator[Note]:
+def _check_stretch(known: Known, stretch: Stretch, high: float) -> Iterator[Note]:
     """Find values that a stretch was not chosen for."""
     text = format_stretch(stretch)
     count = _count_unsuited(known, stretch)
     if count:
-        which = "1 picture keeps its" if count == 1 else f"{count:,} pictures keep their"
+        which = count_of(count, "picture keeps its", "pictures keep their")
         said = f"{which} own scale, as the stretch {text} is for numbers of another one"
         yield Note("warning", "unstretched", said)
     elif high < stretch[0] + MIN_FILLED * (stretch[1] - stretch[0]):
@@ -48,7 +46,7 @@ def _check_stretch(known: "Known", stretch: Stretch, high: float) -> Iterator[No
         yield Note("warning", "low-range", said, "--stretch auto")
 
 
-def _count_unsuited(known: "Known", stretch: Stretch) -> int:
+def _count_unsuited(known: Known, stretch: Stretch) -> int:
     """Count the samples that are not stretched; see `isthmus.data.pictures.pixels.suits`."""
     if known.values is not None:
         ends = np.array([known.values.low, known.values.high])
@@ -61,21 +59,20 @@ def _count_unsuited(known: "Known", stretch: Stretch) -> int:
     return sum(n for kind, n in known.kinds.items() if not suits(stretch, _ends_of_kind(kind)))
 
 
-def _top(known: "Known") -> float:
+def _top(known: Known) -> float:
     """Return the largest value of the scale that the files have."""
     if known.values is not None:
         dtype = np.dtype(known.values.dtype)
-        is_unit = dtype.kind == "f" and known.values.high <= 1 + HAIR
+        is_unit = dtype.kind == "f" and known.values.high <= 1 + TOLERANCE
         return 1.0 if is_unit or dtype.kind == "b" else _top_of_integers(known.values, dtype)
     return max((_top_of_kind(kind, known.highs) for kind in known.kinds), default=255.0)
 
 
 def _top_of_kind(kind: str, highs: NDArray[np.float64]) -> float:
     """Return the white of files of a kind, such as "16-bit gray" or "32-bit float gray"."""
-    found = BITS.match(kind)
-    bits = int(found[1]) if found else 8
+    bits = bits_of(kind)
     if "float" in kind:
-        return 1.0 if highs.max() <= 1 + HAIR else 255.0
+        return 1.0 if highs.max() <= 1 + TOLERANCE else 255.0
     if bits > 16:  # no camera has so many; see `_top_of_integers`
         return 255.0 if highs.max() <= 255 else 65535.0
     return float(2 ** max(bits, 8) - 1)
@@ -83,11 +80,9 @@ def _top_of_kind(kind: str, highs: NDArray[np.float64]) -> float:
 
 def _ends_of_kind(kind: str) -> NDArray[Any]:
     """Return numbers of the type that files of a kind have."""
-    found = BITS.match(kind)
-    bits = int(found[1]) if found else 8
     if "integer" in kind:
         return np.zeros(1, np.int64)
-    return np.zeros(1, np.uint8 if bits <= 8 else np.uint16)
+    return np.zeros(1, np.uint8 if bits_of(kind) <= 8 else np.uint16)
 
 
 def _top_of_integers(values: ValueFacts, dtype: np.dtype[np.generic]) -> float:

@@ -128,6 +128,14 @@ class LeftOut:
         reason = many if many and len(names) > 1 else reason
         return cls(reason, len(names), tuple(map(_shorten, names[:MAX_EXAMPLES])))
 
+    @classmethod
+    def by_reason(cls, names: Iterable[tuple[str, str]]) -> "tuple[LeftOut, ...]":
+        """Count names, each given as (reason, name), in the order of the reasons."""
+        found: dict[str, list[str]] = {}
+        for reason, name in names:
+            found.setdefault(reason, []).append(name)
+        return tuple(cls.of(reason, left) for reason, left in found.items())
+
 
 def _shorten(name: str) -> str:
     """Leave out the middle of a name that is too long for a line."""

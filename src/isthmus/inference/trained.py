@@ -365,8 +365,8 @@ class TrainedModel(Model):
 
 
 def _is_model(path: Path) -> bool:
-    """Return whether a path is that of a run folder or of a file of weights."""
-    return path.suffix == WEIGHTS_SUFFIX or (path / MODEL_FILE).is_file()
+    """Return whether a path is that of a run folder, a file of weights or an ONNX file."""
+    return path.suffix in (WEIGHTS_SUFFIX, ".onnx") or (path / MODEL_FILE).is_file()
 
 
 def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:

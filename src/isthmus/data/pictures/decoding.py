@@ -38,7 +38,14 @@ from isthmus.data.pictures.scales import (
     load_wide_values,
     to_eight_bits,
 )
-from isthmus.data.pictures.tiff import count_samples, count_tiff_pages, read_bands
+from isthmus.data.pictures.tiff import (
+    BITS_PER_SAMPLE,
+    PLANAR_CONFIGURATION,
+    SEPARATE_PLANES,
+    count_samples,
+    count_tiff_pages,
+    read_bands,
+)
 from isthmus.errors import IsthmusError, SourceError
 
 if TYPE_CHECKING:
@@ -52,7 +59,6 @@ JPEG_DAMAGE = ("Huffman", "premature end of data", "instead of RST", "Corrupt JP
 PHOTO_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with others behind it, for 3D or a thumbnail
 MAX_QUICK = 2**24  # pixels that are decoded in a moment, even if the file has none of them
 MAX_PIXELS_PER_BYTE = 1024  # in a JPEG that is all of one color: 256 in gray, 512 in color
-PLANAR = 2  # TIFF's tag 284 for bands one after the other
 PROGRESSIVE = b"\xff\xc2"  # the marker before the header of such a JPEG
 
 
@@ -258,8 +264,10 @@ def _count_frames(picture: Image.Image) -> int:
 
 def _needs_all_bands(picture: Any, preprocessing: "Preprocessing") -> bool:
     """Return whether a TIFF has bands that Pillow would drop or misread."""
-    count = count_samples(picture.tag_v2)
-    if count > 1 and picture.tag_v2.get(284) == PLANAR and max(picture.tag_v2.get(258, (8,))) > 8:
+    tags = picture.tag_v2
+    count = count_samples(tags)
+    is_planar = tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES
+    if count > 1 and is_planar and max(tags.get(BITS_PER_SAMPLE, (8,))) > 8:
         return True  # Pillow reads their bytes as if they were 8-bit numbers
     if preprocessing.bands is not None:
         return count > len(picture.getbands())

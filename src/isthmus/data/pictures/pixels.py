@@ -10,7 +10,7 @@ from isthmus.errors import SourceError
 
 Stretch = tuple[float, float]
 
-HAIR = 1e-3  # how far, in parts of the scale, a number may lie outside it and be clipped
+TOLERANCE = 1e-3  # how far, in parts of the scale, a number may lie outside it and be clipped
 
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
@@ -111,7 +111,7 @@ def integers_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def floats_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Convert floats from 0 to 1, or a hair beyond; those of another scale declare none.
+    """Convert floats from 0 to 1, or slightly beyond; those of another scale declare none.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def floats_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
         If some are negative or larger than 1.
     """
     low, high = value_range(values, "it")
-    if low >= -HAIR and high <= 1 + HAIR:
+    if low >= -TOLERANCE and high <= 1 + TOLERANCE:
         return np.asarray(np.round(np.clip(values, 0, 1) * 255.0), np.uint8)
     raise SourceError(
         f"it holds floats from {low:g} to {high:g}; give fractions from 0 to 1, or say which of "

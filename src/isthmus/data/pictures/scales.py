@@ -1,5 +1,6 @@
 """What the numbers in a picture file mean, and how they become eight bits."""
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,13 +22,21 @@ from isthmus.data.pictures.pixels import (
     suits,
     value_range,
 )
-from isthmus.data.pictures.tiff import count_samples
+from isthmus.data.pictures.tiff import (
+    BITS_PER_SAMPLE,
+    PHOTOMETRIC,
+    SAMPLE_FORMAT,
+    SIGNED,
+    UNSIGNED,
+    WHITE_IS_ZERO,
+    count_samples,
+)
 from isthmus.errors import SourceError
+from isthmus.text import count_of
 
 if TYPE_CHECKING:
     from isthmus.data.preprocess import Preprocessing
 
-SIGNED = 2  # the number for integers with a sign, in TIFF's tag 339
 WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 MODE_KINDS = {
     "1": "1-bit",
@@ -79,6 +88,18 @@ class Scale(NamedTuple):
         return "gray" in self.kind
 
 
+def bits_of(kind: str) -> int:
+    """Return the bits of a kind of file, as `Scale` names it.
+
+    Examples
+    --------
+    >>> bits_of("16-bit gray"), bits_of("palette")
+    (16, 8)
+    """
+    found = re.match(r"(\d+)-bit", kind)
+    return int(found[1]) if found else 8
+
+
 def describe_scale(picture: Image.Image) -> Scale:
     """Say how the numbers of an opened picture are meant, from its mode and its tags."""
     kind = MODE_KINDS.get(picture.mode, picture.mode)
@@ -98,7 +119,7 @@ def describe_scale(picture: Image.Image) -> Scale:
 
 def _describe_tiff(picture: Any, kind: str) -> Scale:
     tags = picture.tag_v2
-    bits, number = tags.get(258, (1,))[0], tags.get(339, (1,))[0]
+    bits, number = tags.get(BITS_PER_SAMPLE, (1,))[0], tags.get(SAMPLE_FORMAT, (1,))[0]
     extra = count_samples(tags) - len(picture.getbands())
     if extra > 0 and picture.mode in ("L", "RGB"):
         kind += f" and {extra} more"
@@ -111,8 +132,10 @@ def _describe_tiff(picture: Any, kind: str) -> Scale:
         return Scale(kind, 65535 if is_wide else 255, raw_mode=raw_mode)
     if picture.mode == "F":
         return Scale(f"{bits}-bit float gray")
-    if number == 1 and bits <= 16:
-        return Scale(f"{bits}-bit gray", 2**bits - 1, is_inverted=tags.get(262) == 0)
+    if number == UNSIGNED and bits <= 16:
+        return Scale(
+            f"{bits}-bit gray", 2**bits - 1, is_inverted=tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        )
     return Scale(f"{bits}-bit integer gray")
 
 
@@ -138,7 +161,9 @@ def load_wide_values(picture: Image.Image, scale: Scale, content: bytes) -> NDAr
 
 def _is_unsigned(picture: Any) -> bool:
     tags = picture.tag_v2
-    return bool(tags.get(339, (1,))[0] == 1 and tags.get(258, (1,))[0] == 32)
+    return bool(
+        tags.get(SAMPLE_FORMAT, (1,))[0] == UNSIGNED and tags.get(BITS_PER_SAMPLE, (1,))[0] == 32
+    )
 
 
 def _load_both_bytes(picture: Any, raw_mode: str, content: bytes) -> NDArray[np.uint16]:
@@ -235,6 +260,7 @@ def choose_bands(values: NDArray[Any], bands: tuple[int, ...]) -> NDArray[Any]:
     """
     count = values.shape[-1]
     if max(bands) >= count:
-        noun = "band" if count == 1 else "bands"
-        raise SourceError(f"it has {count} {noun}, and --channels asks for number {max(bands) + 1}")
+        raise SourceError(
+            f"it has {count_of(count, 'band')}, and --channels asks for number {max(bands) + 1}"
+        )
     return np.ascontiguousarray(values[..., list(bands)])

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from isthmus.errors import SourceError, first_sentence
 
-SAMPLES_PER_PIXEL, ORIENTATION, WHITE_IS_ZERO = 277, 274, 0
+# Tags of TIFF, and the values of some of them.
+BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION, SAMPLES_PER_PIXEL = 258, 262, 274, 277
+PLANAR_CONFIGURATION, SAMPLE_FORMAT = 284, 339
+WHITE_IS_ZERO = 0  # photometric
+SEPARATE_PLANES = 2  # planar configuration: bands one after the other
+UNSIGNED, SIGNED = 1, 2  # sample formats
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_BYTES = 2**29  # of the numbers of a page, which are copied while they become pixels
 NUMBERS = {"i": "integer", "u": "", "f": "float"}

@@ -1,5 +1,6 @@
 """What readers of all archives share: names of members, and those that are left out."""
 
+import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -56,17 +57,19 @@ class Members(Generic[T]):
         self._left_out[why].append(name)
 
 
-def clean_name(name: str) -> str | None:
+def clean_path(name: str) -> str | None:
     """Return the path of a member below the folder that it is unpacked in; None if hidden.
 
     Examples
     --------
-    >>> clean_name("../photos/./a.png"), clean_name("photos/.a.png")
-    ('photos/a.png', None)
+    >>> clean_path("../photos/./a.png"), clean_path("C:/photos/a.png"), clean_path("photos/.a.png")
+    ('photos/a.png', 'photos/a.png', None)
     """
     parts = name.split("/")
     if name.startswith(("/", ".")) or "//" in name or "/." in name:
         parts = [part for part in parts if part not in ("", ".", "..")]
+    if re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
+        parts = parts[1:]
     return None if any(map(is_ignored, parts)) else "/".join(parts)
 
 

@@ -17,7 +17,7 @@ from isthmus.data.readers.archives.members import (
     SPECIAL,
     TOO_LARGE,
     Members,
-    clean_name,
+    clean_path,
     follow_link,
     reporting_broken_archive,
 )
@@ -84,7 +84,7 @@ def _list_members(
     links: dict[str, str] = {}
     has_sparse = False
     for number, member in enumerate(archive):
-        name = clean_name(member.name)
+        name = clean_path(member.name)
         if not name or member.isdir():
             continue
         if member.issym() or member.islnk():

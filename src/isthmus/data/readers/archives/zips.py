@@ -12,7 +12,7 @@ from isthmus.data.readers.archives.members import (
     MAX_MEMBER_BYTES,
     TOO_LARGE,
     Members,
-    clean_name,
+    clean_path,
     explain,
     follow_link,
     reporting_broken_archive,
@@ -65,7 +65,7 @@ def _list_members(archive: zipfile.ZipFile) -> Members[zipfile.ZipInfo]:
     links = {}
     for member in archive.infolist():
         raw = _decode_name(member).replace("\\", "/")
-        name = clean_name(raw)
+        name = clean_path(raw)
         if not name or raw.endswith("/"):
             continue
         if stat.S_ISLNK(member.external_attr >> 16) and member.file_size <= MAX_LINK_BYTES:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.bands import parse_bands
-from isthmus.data.pictures.pixels import HAIR
+from isthmus.data.pictures.pixels import TOLERANCE
 from isthmus.data.pictures.scales import choose_bands
 from isthmus.data.readers.arrays.ranges import measure, to_pixels
 from isthmus.data.reading import Findings, Note, Reading, ValueFacts
@@ -235,7 +235,7 @@ def _looks_like_signals(array: NDArray[Any], facts: ValueFacts) -> bool:
     is_float = array.dtype.kind == "f"
     # Numbers below zero are no pixels, but what converters and recorders write; with 12 channels,
     # those of an electrocardiogram.
-    is_no_image = facts.low < -HAIR or (is_float and facts.high > 255)
+    is_no_image = facts.low < -TOLERANCE or (is_float and facts.high > 255)
     is_long = max(rows, columns) >= LONG * min(rows, columns)
     return (has_few and is_float) or (is_no_image and (has_few or is_long))
 

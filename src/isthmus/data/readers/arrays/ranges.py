@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
-from isthmus.data.pictures.pixels import HAIR, as_pixels
-from isthmus.data.reading import Note, ValueFacts
+from isthmus.data.pictures.pixels import TOLERANCE, as_pixels
+from isthmus.data.reading import Findings, Note, ValueFacts
 from isthmus.data.stretch import parse_stretch
 from isthmus.errors import SourceError
 
@@ -23,8 +23,14 @@ def measure(array: NDArray[Any], limit: int | None = None) -> ValueFacts:
     return ValueFacts(str(array.dtype), array.shape, low, high)
 
 
-def join_facts(facts: Sequence[ValueFacts]) -> ValueFacts:
-    """Return the facts of several arrays that are the parts of one."""
+def join_findings(parts: Sequence[Findings]) -> Findings:
+    """Return what is found in several arrays that are the parts of one; repeated notes once."""
+    notes = {note.code: note for part in reversed(parts) for note in part.notes}
+    facts = [part.values for part in parts if part.values is not None]
+    return Findings(notes=tuple(notes.values()), values=_join_facts(facts))
+
+
+def _join_facts(facts: Sequence[ValueFacts]) -> ValueFacts:
     shape = (sum(one.shape[0] for one in facts), *facts[0].shape[1:])
     low, high = min(one.low for one in facts), max(one.high for one in facts)
     return ValueFacts(facts[0].dtype, shape, low, high)
@@ -58,8 +64,8 @@ def to_pixels(
         return as_pixels(values, name, ends), []
     if values.dtype.kind != "f":
         return as_pixels(values, name), []
-    white = 1 if high <= 1 + HAIR else 255
-    if low < -HAIR * white or high > white * (1 + HAIR):
+    white = 1 if high <= 1 + TOLERANCE else 255
+    if low < -TOLERANCE * white or high > white * (1 + TOLERANCE):
         return as_pixels(values, name), []  # says what is wrong
     return _floats_to_pixels(values, name, facts, white)
 
@@ -67,7 +73,7 @@ def to_pixels(
 def _floats_to_pixels(
     values: NDArray[Any], name: str, facts: ValueFacts, white: int
 ) -> tuple[NDArray[np.uint8], list[Note]]:
-    """Convert floats from black 0 to a white of 1 or 255, or a hair beyond."""
+    """Convert floats from black 0 to a white of 1 or 255, or slightly beyond."""
     low, high = facts.low, facts.high
     notes = []
     if low < 0 or high > white:

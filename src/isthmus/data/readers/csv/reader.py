@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
-from isthmus.data.pictures.pixels import HAIR, propose_stretch
+from isthmus.data.pictures.pixels import TOLERANCE, propose_stretch
 from isthmus.data.readers.arrays.axes import fold_images, image_shape, is_planar
 from isthmus.data.readers.arrays.ranges import measure, to_pixels
 from isthmus.data.readers.csv.columns import (
@@ -94,7 +94,7 @@ def _open(path: Path, reading: Reading) -> Opened:
     text = open_table(path)
     lines = _first_lines(text)
     if not lines:
-        raise SourceError(f"{path} is empty.")
+        raise SourceError(f"{path} is empty; give a file with samples.")
     skip = 0
     if re.fullmatch(r"sep=.", lines[0].strip(), re.I) and len(lines) > 1:
         skip, lines = 1, lines[1:]  # for Excel
@@ -183,7 +183,7 @@ def _to_pixels(
         pixels, notes = to_pixels(table, str(path), reading.stretch, facts)
     except SourceError as error:
         raise _name_pixel(table, path, facts) from error
-    if reading.stretch is None and facts.high <= 1 + HAIR:
+    if reading.stretch is None and facts.high <= 1 + TOLERANCE:
         text = f"fractions from {facts.low:g} to {facts.high:g} are taken for black 0 and white 1"
         notes = [Note("guess", "fractions", text, "--stretch 0:255"), *notes]
     return pixels, notes, facts

@@ -37,7 +37,7 @@ PICTURE_SUFFIXES = _list_picture_suffixes()
 ARCHIVE_SUFFIXES = (
     *(".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tbz", ".tbz2", ".tgz", ".txz", ".zip"),
 )
-ARCHIVE = "an archive next to other files; give it as the source to read it"
+ARCHIVE = "an archive inside of what is read; unpack it there, or give it as the source"
 UNREAD_KINDS = {  # why files of these suffixes are not read; such as "a.mp4 is a video, …"
     (".avif", ".j2k", ".jp2", ".jpx", ".webp"): "a format that this Pillow cannot read; update it",
     (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"): (
@@ -116,4 +116,4 @@ def count_by_suffix(names: Iterable[str]) -> tuple[LeftOut, ...]:
 
 def _describe(suffix: str) -> str:
     why = REASONS.get(suffix)
-    return f"{suffix} ({why})" if why else suffix or "no suffix"
+    return f"{suffix} ({why})" if why else suffix or "without suffix"

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from isthmus.data.manifest import Content
 from isthmus.data.readers.files.folder_names import names_are_parts
@@ -99,11 +99,6 @@ class Tree:
     def display_name(self, name: str) -> str:
         """Return the name that samples and messages show: the path below `top`."""
         return name.removeprefix(f"{self.top}/") if self.top else name
-
-
-def make_relative(name: str) -> PurePosixPath:
-    """Return a name as a path within its tree."""
-    return PurePosixPath(name)
 
 
 def find_top(names: Sequence[str]) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from isthmus.data.readers.folders.plan import Plan, count_pictures
+from isthmus.data.readers.folders.plan import Plan
 from isthmus.data.readers.folders.splits import MAX_STRAY_SHARE, leave_masks_out, take_splits
 from isthmus.data.reading import Reading
 from isthmus.errors import SourceError, list_names
+from isthmus.text import count_of
 
 
 def plan_folders(path: Path, counts: Mapping[str, int], reading: Reading) -> Plan:
@@ -68,7 +69,7 @@ def _leave_out_unlabeled_parts(plan: Plan, inside: Sequence[str]) -> bool:
     for folder in unlabeled:
         plan.note(
             "no-classes-in-split",
-            f"{count_pictures(plan.counts[folder])} in {folder}/ left out, in no folder of a "
+            f"{count_of(plan.counts[folder], 'picture')} in {folder}/ left out, in no folder of a "
             "class, unlike those of other splits",
             "--classes-from none reads all, without classes",
         )
@@ -79,15 +80,11 @@ def _leave_out_unlabeled_parts(plan: Plan, inside: Sequence[str]) -> bool:
 def _leave_out_strays(plan: Plan, strays: Sequence[str], inside: Sequence[str]) -> bool:
     """Leave out pictures next to class folders, if they are few; return whether they are."""
     few, many = plan.count(strays), plan.count(inside)
-    where = list_names(sorted(f"in {folder}/" if folder else "at the top" for folder in strays))
     if few <= MAX_STRAY_SHARE * (few + many) or plan.reading.classes_from:
-        plan.note(
-            "next-to-classes",
-            f"{count_pictures(few)} left out, in no class folder but {where}",
-            "--classes-from none reads all, without classes",
-        )
+        plan.note_strays(strays)
         plan.leave_out(strays, "next to class folders")
         return True
+    where = list_names(sorted(f"in {folder}/" if folder else "at the top" for folder in strays))
     plan.note(
         "no-classes",
         f"no picture has a class, as {few:,} of {few + many:,} are in no class folder, {where}",

@@ -11,6 +11,7 @@ from pathlib import Path
 from isthmus.data.readers.files.folder_names import is_image_folder, split_of
 from isthmus.data.reading import Note, Reading
 from isthmus.errors import list_names
+from isthmus.text import count_of
 
 Folder = tuple[str, ...]
 
@@ -95,11 +96,15 @@ class Plan:
             del self.rests[folder]
             self.splits.pop(folder, None)
 
+    def note_strays(self, strays: Sequence[str]) -> None:
+        """Say which pictures are left out, as they lie next to folders of classes."""
+        where = list_names(sorted(f"in {one}/" if one else "at the top" for one in strays))
+        self.note(
+            "next-to-classes",
+            f"{count_of(self.count(strays), 'picture')} left out, in no class folder but {where}",
+            "--classes-from none reads all, without classes",
+        )
+
     def note(self, code: str, text: str, way_out: str, kind: str = "warning") -> None:
         """Add a note; see `Note`."""
         self.notes.append(Note("guess" if kind == "guess" else "warning", code, text, way_out))
-
-
-def count_pictures(count: int) -> str:
-    """Return a number of pictures for people."""
-    return f"{count:,} picture{'' if count == 1 else 's'}"

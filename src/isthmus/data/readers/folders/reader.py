@@ -1,11 +1,12 @@
 """Readers of picture files, folders and archives; labels and splits come from folder names."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.readers.archives.tree import archive_tree
@@ -127,18 +128,19 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
     names = [tree.display_name(name) for name in tree.pictures]
     folders = [name.rpartition("/")[0] for name in names]
     plan = plan_folders(tree.path, Counter(folders), reading)
-    reasons = [plan.left_out.get(folder) for folder in folders]
     classes = _classes(plan, names, folders)
-    if reading.classes_from == "name":
-        reasons = [
-            why or (None if name else NO_NAME) for why, name in zip(reasons, classes, strict=True)
-        ]
+    reasons = _why_left_out(plan, folders, classes)
+    left_out = LeftOut.by_reason(
+        (why, name) for why, name in zip(reasons, names, strict=True) if why is not None
+    )
     kept = [i for i, reason in enumerate(reasons) if reason is None]
     if not kept:
         raise SourceError(f"{tree.path}: {len(names):,} pictures have {NO_NAME}, as {names[0]}.")
     chosen = [kept[i] for i in evenly_spaced(len(kept), limit)]
-    class_names = tuple(sorted({classes[i] for i in chosen})) if classes else ()
-    index = {name: i for i, name in enumerate(class_names)}
+    class_names, labels = _number_classes([classes[i] for i in chosen] if classes else None)
+    splits = None
+    if plan.splits:
+        splits = np.array([plan.splits[folders[i]] for i in chosen], np.uint8)
     notes = [*plan.notes, *warn_of_classes_without_pictures(tree, plan)]
     if not classes and reading.classes_from is None:
         # Test pictures are often only numbered, where those to train on are called cat.0.jpg.
@@ -146,12 +148,10 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
     return Manifest(
         [names[i] for i in chosen],
         files=tree.contents([tree.pictures[i] for i in chosen]),
-        labels=np.array([index[classes[i]] for i in chosen], np.int64) if classes else None,
+        labels=labels,
         class_names=class_names,
-        splits=np.array([plan.splits[folders[i]] for i in chosen], np.uint8)
-        if plan.splits
-        else None,
-        findings=Findings(plan.layout, _left_out(names, reasons), tuple(notes)),
+        splits=splits,
+        findings=Findings(plan.layout, left_out, tuple(notes)),
     )
 
 
@@ -162,9 +162,20 @@ def _classes(plan: Plan, names: Sequence[str], folders: Sequence[str]) -> list[s
     return [plan.classes.get(folder, "") for folder in folders] if plan.classes else []
 
 
-def _left_out(names: Sequence[str], reasons: Sequence[str | None]) -> tuple[LeftOut, ...]:
-    by_reason = defaultdict(list)
-    for name, reason in zip(names, reasons, strict=True):
-        if reason is not None:
-            by_reason[reason].append(name)
-    return tuple(LeftOut.of(reason, left) for reason, left in by_reason.items())
+def _why_left_out(plan: Plan, folders: Sequence[str], classes: Sequence[str]) -> list[str | None]:
+    """Return the reason for each picture that is left out, None for the others."""
+    reasons = [plan.left_out.get(folder) for folder in folders]
+    if plan.reading.classes_from != "name":
+        return reasons
+    return [why or (None if name else NO_NAME) for why, name in zip(reasons, classes, strict=True)]
+
+
+def _number_classes(
+    classes: Sequence[str] | None,
+) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
+    """Return the names of the classes that occur, and the number of each picture's."""
+    if classes is None:
+        return (), None
+    names = tuple(sorted({*classes}))
+    index = {name: i for i, name in enumerate(names)}
+    return names, np.array([index[name] for name in classes], np.int64)

@@ -11,8 +11,9 @@ from isthmus.data.readers.files.folder_names import (
     parse_parts,
     split_of,
 )
-from isthmus.data.readers.folders.plan import Plan, count_pictures
+from isthmus.data.readers.folders.plan import Plan
 from isthmus.errors import SourceError, list_names
+from isthmus.text import count_of
 
 MAX_STRAY_SHARE = 0.2  # of all pictures; more are no accident
 
@@ -28,9 +29,27 @@ def take_splits(plan: Plan) -> None:
     if plan.reading.parts is not None and (parts := parse_parts(plan.reading.parts)):
         _take_given_parts(plan, parts)
         return
-    plan.wrapper = "/".join(plan.see_through(list(plan.rests)))
+    wrapper = plan.see_through(list(plan.rests))
+    if plan.reading.classes_from in (None, "folder", "parent"):
+        wrapper += _see_past_strays(plan)
+    plan.wrapper = "/".join(wrapper)
     if plan.reading.parts is None:
         _take_parts(plan)
+
+
+def _see_past_strays(plan: Plan) -> tuple[str, ...]:
+    """Leave out the few pictures next to the one folder that holds all others in folders."""
+    below = plan.below()
+    strays = below.pop("", [])
+    folders = next(iter(below.values()), [])
+    is_few = plan.count(strays) <= MAX_STRAY_SHARE * plan.count(plan.rests)
+    if not strays or len(below) != 1 or not is_few:
+        return ()
+    if any(len(plan.rests[folder]) == 1 for folder in folders):  # that folder is a class
+        return ()
+    plan.note_strays(strays)
+    plan.leave_out(strays, "next to class folders")
+    return plan.see_through(folders)
 
 
 def leave_masks_out(plan: Plan) -> None:
@@ -50,8 +69,8 @@ def _leave_out_masks(plan: Plan, name: str, folders: Sequence[str]) -> None:
     plan.leave_out(folders, f"in {name}/, whose name says that it holds masks")
     plan.note(
         "masks-left-out",
-        f"{count_pictures(count)} in {name}/ left out, as the name says that they are masks, and "
-        "not every picture has one",
+        f"{count_of(count, 'picture')} in {name}/ left out, as the name says that they are masks, "
+        "and not every picture has one",
         "--parts none --layout folders takes all folders for classes"
         if plan.parts
         else "--layout folders takes it for a class",
@@ -61,21 +80,34 @@ def _leave_out_masks(plan: Plan, name: str, folders: Sequence[str]) -> None:
 
 def _take_given_parts(plan: Plan, parts: dict[str, int]) -> None:
     plan.parts = sorted(parts)
-    for name, split in parts.items():
-        inside = [f for f in plan.rests if f == name or f.startswith(f"{name}/")]
+    if not any(_list_inside(plan, name) for name in parts):  # they may lie in a wrapper
+        in_folders = [folder for folder, rest in plan.rests.items() if rest]
+        plan.wrapper = "/".join(plan.see_through(in_folders))
+    there = sorted({rest[0] for rest in plan.rests.values() if rest})
+    deepest_first = sorted(parts.items(), key=lambda part: -part[0].count("/"))
+    for name, split in deepest_first:
+        inside = _list_inside(plan, name)
         if not inside:
-            there = sorted({folder.split("/")[0] for folder in plan.counts} - {""})
             raise SourceError(
                 f"{plan.path} has no folder {name} with pictures; there are "
                 f"{list_names(there) or 'none'}."
             )
         for folder in inside:
             plan.splits[folder] = split
-            rest = folder[len(name) + 1 :]
-            plan.rests[folder] = tuple(rest.split("/")) if rest else ()
+            plan.rests[folder] = plan.rests[folder][name.count("/") + 1 :]
         plan.see_through(inside, split)
     others = [folder for folder in plan.rests if folder not in plan.splits]
     plan.leave_out(others, "in no folder that --parts names")
+
+
+def _list_inside(plan: Plan, name: str) -> list[str]:
+    """Return the folders in one that has no split yet."""
+    parts = tuple(name.split("/"))
+    return [
+        folder
+        for folder, rest in plan.rests.items()
+        if rest[: len(parts)] == parts and folder not in plan.splits
+    ]
 
 
 def _take_parts(plan: Plan) -> None:
@@ -120,7 +152,8 @@ def _leave_others_out(plan: Plan, below: dict[str, list[str]], parts: dict[str, 
         plan.leave_out(folders, f"{where}, next to splits")
     plan.note(
         "next-to-splits",
-        f"{count_pictures(count)} {listed} left out, next to splits ({list_names(sorted(parts))})",
+        f"{count_of(count, 'picture')} {listed} left out, next to splits "
+        f"({list_names(sorted(parts))})",
         "--parts none takes all folders for classes",
     )
 
@@ -156,7 +189,7 @@ def _take_parts_of_classes(plan: Plan, below: dict[str, list[str]]) -> None:
         plan.leave_out(strays, "next to splits")
         plan.note(
             "next-to-splits",
-            f"{count_pictures(few)} left out, next to splits such as {list_names(plan.parts)}",
+            f"{count_of(few, 'picture')} left out, next to splits such as {list_names(plan.parts)}",
             "--parts none reads all",
         )
     for name in sorted(masks):

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
 from isthmus.data.readers.arrays.axes import as_samples
-from isthmus.data.readers.arrays.ranges import join_facts
+from isthmus.data.readers.arrays.ranges import join_findings
 from isthmus.data.readers.idx.files import IdxFile, find_idx_files, read_array, stem_of
-from isthmus.data.reading import Findings, Note, Reading
+from isthmus.data.reading import Note, Reading
 from isthmus.errors import SourceError, list_names
 
 
@@ -44,7 +44,8 @@ def read_idx_folder(
     values = np.concatenate(arrays)
     classes, encoded, notes = _join_labels(path, images, parts)
     rows = evenly_spaced(len(values), limit)
-    findings = _join_findings(parts).add([*notes, *_emnist_notes(images)], left_out, "IDX files")
+    findings = join_findings([part.findings for part in parts])
+    findings = findings.add([*notes, *_emnist_notes(images)], left_out, "IDX files")
     return Manifest(
         [names[row] for row in rows],
         values[rows] if len(rows) < len(values) else values,
@@ -114,13 +115,6 @@ def _order_parts(path: Path, images: Sequence[IdxFile]) -> list[IdxFile]:
                 "one of them away."
             )
     return sorted(images, key=lambda file: 2 if file.part is None else file.part)
-
-
-def _join_findings(parts: Sequence[Manifest]) -> Findings:
-    """Return what is found in all parts; what is said of one is said once."""
-    notes = {note.code: note for part in reversed(parts) for note in part.findings.notes}
-    facts = [part.findings.values for part in parts if part.findings.values]
-    return Findings(notes=tuple(notes.values()), values=join_facts(facts))
 
 
 def _join_labels(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, encode_labels, evenly_spaced
 from isthmus.data.readers.arrays.axes import as_samples
-from isthmus.data.readers.arrays.ranges import join_facts
+from isthmus.data.readers.arrays.ranges import join_findings
 from isthmus.data.readers.numpy.files import ArrayFile, open_arrays
 from isthmus.data.readers.numpy.names import Roles, assign_roles
 from isthmus.data.reading import Findings, LeftOut, Note, Reading
@@ -95,13 +95,7 @@ def _read_samples(
                 f"{file.path} has {first} of {arrays[first].shape} but {key} of {values.shape}; "
                 "give samples of one shape."
             )
-    # What is said of one part is said of all.
-    notes = {note.code: note for _, found in reversed(read.values()) for note in found.notes}
-    findings = Findings(
-        notes=tuple(notes.values()),
-        values=join_facts([found.values for _, found in read.values() if found.values]),
-    )
-    return list(arrays.values()), findings
+    return list(arrays.values()), join_findings([found for _, found in read.values()])
 
 
 def _read_labels(
