@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, JpegImagePlugin
 
 from isthmus import Run, Samples, load, train
 from isthmus.data.readers.files.kinds import HEIF_SUFFIXES, PICTURE_SUFFIXES
+from isthmus.data.reading import Reading
 from isthmus.denoising import Denoised, Loss, denoise, denoise_values
 from isthmus.denoising.formats import SAVE_OPTIONS
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
@@ -631,6 +632,21 @@ def test_numbers_of_more_than_eight_bits_keep_their_range(
         np.testing.assert_array_equal(np.asarray(Image.open(clean / name)), answer[..., 0] * 257.0)
     fractions = np.asarray(Image.open(clean / "fractions.tif"))
     np.testing.assert_allclose(fractions, answer[..., 0] / 255, atol=1e-6)
+
+
+def test_what_was_stretched_keeps_the_numbers_of_its_file(tmp_path: Path) -> None:
+    dark = np.stack([np.roll(np.array(smooth(1)) // 17, i, 0) for i in range(48)])  # up to 15
+    model = trained_on(load(dark, reading=Reading(stretch="0:15")), tmp_path / "dark", epochs=1)
+    Image.fromarray(dark[0]).save(tmp_path / "dark.png")
+    denoise(model, tmp_path / "dark.png", tmp_path / "clean.png")
+    assert 2 < pixels(tmp_path / "clean.png").max() <= 15
+    # A stretch for other numbers was not used for the file, and is not undone.
+    signed = load(dark / 7.5 - 1, reading=Reading(stretch="-1:1"))
+    model = trained_on(signed, tmp_path / "signed", epochs=1)
+    Image.fromarray(dark[0].astype(np.uint16) * 4000).save(tmp_path / "deep.png")
+    denoise(model, tmp_path / "deep.png", tmp_path / "clean deep.png")
+    with Image.open(tmp_path / "clean deep.png") as image:
+        assert np.asarray(image).max() > 255
 
 
 def test_what_a_format_or_the_model_cannot_keep_is_said(gray: TrainedModel, tmp_path: Path) -> None:

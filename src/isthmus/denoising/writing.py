@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isthmus.data.pictures.opening import prepare_heif
-from isthmus.data.pictures.pixels import recolor
+from isthmus.data.pictures.pixels import Stretch, recolor, suits
 from isthmus.data.pictures.scales import bits_of
 from isthmus.denoising.formats import (
     SAVE_OPTIONS,
@@ -85,6 +85,7 @@ def _to_image(
         clean = recolor(clean, 1, "white")  # gray stays gray, whatever the model has made of it
     elif clean.shape[2] == 1 and not _is_colorless(page.pixels):
         lost.add("color: the model is gray")
+    clean = _undo_stretch(page, clean, original)
     if re.search(r"\d (bands|more)", page.kind):
         lost.add("further bands")
     if page.alpha is not None and kind not in WITH_ALPHA:
@@ -114,6 +115,23 @@ def _note_depth(page: Page, lost: set[str]) -> None:
         lost.add("more than 8 bits")
 
 
+def _stretch_of(original: Original, dtype: type[np.generic]) -> Stretch | None:
+    """Return what a file with numbers of this type was stretched by, None if it was not."""
+    stretch, values = original.preprocessing.stretch, original.first.values
+    if stretch is None or values is None or not suits(stretch, np.array(values).astype(dtype)):
+        return None
+    return stretch
+
+
+def _undo_stretch(page: Page, clean: NDArray[np.uint8], original: Original) -> NDArray[np.uint8]:
+    """Bring pixels of eight bits back to the range of numbers that the file had."""
+    stretch = _stretch_of(original, np.uint8) if bits_of(page.kind) == 8 else None
+    if stretch is None:
+        return clean
+    low, high = stretch
+    return np.asarray(np.round(low + clean / 255.0 * (high - low)), np.uint8)
+
+
 def _restore_depth(
     page: Page, clean: NDArray[np.uint8], original: Original, kind: str
 ) -> NDArray[Any] | None:
@@ -125,8 +143,9 @@ def _restore_depth(
     if kind not in (WITH_FRACTIONS if is_fractional else WITH_INTEGERS):
         return None
     white = 1.0 if is_fractional else 2.0 ** bits_of(page.kind) - 1
-    low, high = original.preprocessing.stretch or (0.0, white)
-    if kind != "TIFF" and original.preprocessing.stretch is None:
+    stretch = _stretch_of(original, np.float32 if is_fractional else np.uint16)
+    low, high = stretch or (0.0, white)
+    if kind != "TIFF" and stretch is None:
         high = 65535.0  # the scale of these formats, whatever the file declares
     values = low + clean[..., 0] / 255.0 * (high - low)
     if is_fractional:
