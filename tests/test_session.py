@@ -14,6 +14,7 @@ from isthmus import (
     Codes,
     Index,
     Items,
+    Reading,
     Run,
     Samples,
     Session,
@@ -361,3 +362,23 @@ def test_an_empty_name_is_not_the_current_folder(
             call(name)
     with refused(RunError, "name of the run folder is empty"):
         train(load("digits", limit=30), out=name)
+
+
+def test_pages_are_read_as_the_run_was_trained_on_them_and_what_is_left_out_is_said(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    source = tmp_path / "scans"
+    source.mkdir()
+    (source / "notes.txt").write_text("none of the pictures")
+    for i in range(4):
+        pages = [Image.fromarray(page) for page in rng.integers(0, 256, (3, 8, 8), np.uint8)]
+        pages[0].save(source / f"{i}.tif", save_all=True, append_images=pages[1:])
+    config = TrainingConfig(epochs=1)
+    said: list[str] = []
+    for pages_of, count in ((Reading(pages="all"), 12), (None, 4)):
+        training = train(load(source, reading=pages_of), "linear", config=config)
+        list(training)
+        assert len(Session(training.run, say=said.append).read(source)) == count
+    assert sum("notes.txt" in line for line in said) == 2
+    assert any("only the first page" in line for line in said)

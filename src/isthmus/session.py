@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.fitting import describe_fitting
+from isthmus.data.fitting import describe_use
 from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.errors import (
@@ -82,8 +83,8 @@ class Session:
     track : callable
         Shows progress.
     say : callable
-        Receives one sentence where something was repaired, such as an index that was built again,
-        or changed, such as images of another size than the model's.
+        Receives a sentence where something was repaired, such as an index that was built again,
+        or left out or guessed of a source, and of images of another size than the model's.
 
     Examples
     --------
@@ -233,10 +234,19 @@ class Session:
     # -- answers --------------------------------------------------------------------------------
 
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
-        """Load a source with the preprocessing of the model, and say how it was made to fit."""
-        samples = load_with(source, self.preprocessing, limit=limit, track=self._interruptible())
-        if text := describe_fitting(samples):
-            self._say(f"{source}: {text}")
+        """Load a source with the preprocessing of the model, and say what was made of it.
+
+        Of files of several pages, those are read that the run was trained on.
+        """
+        samples = load_with(
+            source,
+            self.preprocessing,
+            limit=limit,
+            reading=Reading(pages=self._pages),
+            track=self._interruptible(),
+        )
+        for line in describe_use(source, samples):
+            self._say(line)
         return samples
 
     def read_one(self, image: str | Path) -> Samples:
@@ -519,6 +529,17 @@ class Session:
         if isinstance(source, str | Path):
             return Path(source).suffix not in MODEL_SUFFIXES
         return not isinstance(source, Model)
+
+    @property
+    def _pages(self) -> str | None:
+        """Which pages of a file the run was trained on, if the user chose."""
+        from isthmus.training.store import is_run
+
+        source = self._source
+        if not self._has_run or (isinstance(source, str | Path) and not is_run(source)):
+            return None  # such as the weights of a run alone
+        own = self.run.record.origin.reading
+        return None if own is None else own.pages
 
     @property
     def _is_moved(self) -> bool:

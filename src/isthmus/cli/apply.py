@@ -10,7 +10,7 @@ import typer
 from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, Source, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import say_fitting, say_if_open
+from isthmus.cli.sources import say_use
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 from isthmus.text import count_of, printable
@@ -333,8 +333,7 @@ def predict(
     if rows is None or out is not None:
         read = [model.read(source, limit=limit, track=track) for source in sources]
         for source, samples in zip(sources, read, strict=True):
-            say_if_open(samples)
-            say_fitting(source, samples)
+            say_use(source, samples)
         answers = write_predictions(model, read, out)
         rows = rows or answers
     if as_json:

@@ -20,7 +20,6 @@ from isthmus.cli.app import (
 from isthmus.cli.completion import complete_model_or_run, complete_run
 from isthmus.cli.encoders import EncoderOptions
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import say_if_open
 from isthmus.cli.tables import make_table, show_evaluation, show_layers, show_models
 from isthmus.cli.terminal import out_console, print_json, print_result, print_text, say, track
 
@@ -57,8 +56,6 @@ def evaluate(
 
     session = Session(Run.open(run, data=data), track=track, say=say)
     samples = session.read(source, limit) if source else None
-    if samples is not None:
-        say_if_open(samples)
     other = Run.open(plain) if plain else None
     result = session.evaluate(samples, plain=other, encoder=encoder.load())
     if as_json:

@@ -51,19 +51,9 @@ def say_reading(samples: "Samples") -> None:
         say(line)
 
 
-def say_fitting(source: str, samples: "Samples") -> None:
-    """Say how the images of a source were made to fit a model, if anything was done to them."""
-    from isthmus.data.fitting import describe_fitting
+def say_use(source: str, samples: "Samples") -> None:
+    """Say what was made of a source to use a model on, if there is something to say."""
+    from isthmus.data.fitting import describe_use
 
-    if text := describe_fitting(samples):
-        say(f"{source}: {text}")
-
-
-def say_if_open(samples: "Samples") -> None:
-    """Say what was read of samples to use a model on, if something was left out or guessed.
-
-    What makes training difficult, such as few classes, does not matter here.
-    """
-    report = samples.report
-    if report is not None and (report.left_out or report.guesses):
-        say_reading(samples)
+    for line in describe_use(source, samples):
+        say(line)

@@ -1,6 +1,7 @@
 """What was done to the images of a source to make them fit a model, in a sentence."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from isthmus.data.decode import format_size
 from isthmus.data.report import OTHERS
@@ -11,6 +12,23 @@ Sizes = Mapping[tuple[int, ...], int]
 
 MANY: tuple[int, ...] = (0, 0)  # stands for all sizes that the report does not keep
 COLORS = {1: "gray", 3: "RGB"}
+
+
+def describe_use(source: str | Path, samples: Samples) -> list[str]:
+    """Say what was left out or guessed of a source to use a model on, and how it was made to fit.
+
+    What makes training difficult does not matter here: it is said only next to the others.
+
+    Returns
+    -------
+    list of str
+        A few lines, or none.
+    """
+    report = samples.report
+    is_open = report is not None and (report.left_out or report.guesses)
+    lines = report.summary() if report is not None and is_open else []
+    fitting = describe_fitting(samples)
+    return [*lines, f"{source}: {fitting}"] if fitting else lines
 
 
 def describe_fitting(samples: Samples) -> str:
