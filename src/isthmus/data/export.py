@@ -57,8 +57,8 @@ def export(samples: Samples, out: Path) -> None:
     Raises
     ------
     OptionError
-        If the folder is not empty or lies in the source, signals would become pictures or masks an .npz file, or two
-        pictures would have the same name.
+        If the folder is not empty or lies in the source, signals would become pictures or masks
+        an .npz file, or two pictures would have the same name.
     """
     if out.suffix.lower() == ".npz":
         _write_arrays(samples, out)
