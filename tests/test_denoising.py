@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from isthmus import Run, Samples, load, train
-from isthmus.data.readers.kinds import HEIF_SUFFIXES, PICTURE_SUFFIXES
-from isthmus.denoising import Denoised, Loss, denoise, denoise_values, pictures
+from isthmus.data.readers.files.kinds import HEIF_SUFFIXES, PICTURE_SUFFIXES
+from isthmus.denoising import Denoised, Loss, denoise, denoise_values
 from isthmus.denoising.formats import SAVE_OPTIONS
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
+from isthmus.inference import batches
 from isthmus.inference.trained import TrainedModel
 from isthmus.training.config import TrainingConfig
 
@@ -322,7 +323,7 @@ def test_many_broken_pictures_stop_it_and_leave_nothing(
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pictures, "MAX_BATCH_BYTES", 500)  # bytes: some files are written before
+    monkeypatch.setattr(batches, "MAX_BATCH_BYTES", 500)  # bytes: some files are written before
     for i in range(5):
         (folder / f"broken{i}.png").write_bytes(b"no picture")
     (tmp_path / "results").mkdir()
@@ -348,7 +349,7 @@ def stopped(
     gray: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """Give a folder of which some files are done."""
-    monkeypatch.setattr(pictures, "MAX_BATCH_BYTES", 500)  # some files are written before
+    monkeypatch.setattr(batches, "MAX_BATCH_BYTES", 500)  # some files are written before
     (folder / "color.jpg").write_bytes(b"")  # written before the others, as it is the first
     digit_file = Image.open(folder / "0" / "0.png").convert("RGBA")
     digit_file.putalpha(99)
@@ -435,7 +436,7 @@ def test_memory_bounds_the_batch_and_changes_nothing(
     gray: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denoise(gray, folder, tmp_path / "at-once")
-    monkeypatch.setattr(pictures, "MAX_BATCH_BYTES", 3 * 64)
+    monkeypatch.setattr(batches, "MAX_BATCH_BYTES", 3 * 64)
     denoise(gray, folder, tmp_path / "in-parts")
     for name in files(folder):
         one, other = pixels(tmp_path / "at-once" / name), pixels(tmp_path / "in-parts" / name)

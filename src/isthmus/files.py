@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
@@ -66,6 +67,31 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` once it is complete, and is removed otherwise.
+
+    `path` does not exist or is an empty folder. Of a link, the target is replaced.
+
+    Raises
+    ------
+    IsthmusError
+        If the folder cannot be written.
+    """
+    path = path.resolve()
+    temporary = temporary_path(path)  # next to it: a rename is only whole within a file system
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.rmdir()  # it is empty
+        temporary.rename(path)
+    except OSError as error:
+        raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def temporary_path(path: Path) -> Path:

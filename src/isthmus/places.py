@@ -4,6 +4,7 @@ A mark also tells the pictures that Isthmus drew from those of the user: a figur
 images is no sample.
 """
 
+import os
 import struct
 import zipfile
 import zlib
@@ -62,6 +63,13 @@ def require_own_place(path: str | Path, suffixes: Sequence[str]) -> None:
         raise OptionError(
             f"{path} exists and was not written by Isthmus; choose another name, or move it away."
         )
+
+
+def is_free(path: str | Path) -> bool:
+    """Return whether a folder can be written: nothing is there, or an empty folder."""
+    path = Path(path)
+    # A link to nothing exists as well.
+    return not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir()))
 
 
 def require_regular(path: Path) -> None:

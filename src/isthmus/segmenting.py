@@ -1,10 +1,7 @@
 """`predict_masks`: pictures in, masks of their own sizes out, as files that can be masks again."""
 
 import io
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,22 +12,21 @@ from PIL import Image
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import reject_too_many
-from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
-from isthmus.data.readers.class_lists import CLASSES_FILE
+from isthmus.data.readers.masks.class_lists import CLASSES_FILE
 from isthmus.data.reading import LeftOut
 from isthmus.data.samples import VOID
-from isthmus.errors import IsthmusError, OptionError, SourceError, first_sentence
+from isthmus.data.sources import locate_source
+from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.evaluation.predictions import shares_by_class
-from isthmus.files import write_bytes
+from isthmus.files import atomic_folder, write_bytes
+from isthmus.inference.batches import collect_batches
 from isthmus.inference.model import Model
-from isthmus.places import require_outside
+from isthmus.places import is_free, require_outside
 from isthmus.viz.masks import VOID_COLOR, colors
 from isthmus.viz.mosaic import bytes_of
 
 Whole = NDArray[np.uint8]  # all pixels of a picture (H, W, C)
-
-MAX_BATCH_BYTES = 2**26  # of whole pictures in memory; photographs are far larger than the input
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def predict_masks(
     paths = _name_masks([name for _, manifest in manifests for name in manifest.names])
     rows: list[dict[str, Any]] = []
     broken: list[tuple[str, str]] = []
-    with _new_folder(out) as folder:
+    with atomic_folder(out) as folder:
         for source, manifest in manifests:
             for name, mask, shares in _predict(model, source, manifest, broken, track):
                 _write_mask(folder / paths[name], mask, len(model.class_names))
@@ -121,7 +117,7 @@ def _as_list(sources: str | Path | Sequence[str | Path]) -> Sequence[str | Path]
 
 
 def _require_empty(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if not is_free(out):
         raise OptionError(f"{out} exists already; choose another place, or an empty folder.")
 
 
@@ -144,30 +140,13 @@ def _name_masks(names: Sequence[str]) -> dict[str, str]:
     return paths
 
 
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `out` once it is complete, and is removed otherwise."""
-    out = out.resolve()  # of a link, its target is replaced
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if out.exists():
-            out.rmdir()  # it is empty
-        temporary.rename(out)
-    except OSError as error:
-        raise IsthmusError(f"{out} cannot be written: {first_sentence(error)}.") from error
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(temporary)
-
-
 def _predict(
     model: Model, source: str, manifest: Manifest, skipped: list[tuple[str, str]], track: Track
 ) -> Iterator[tuple[str, NDArray[np.uint8], dict[str, float]]]:
     """Yield the name of each picture, its mask (H, W) and the shares of its classes."""
     preprocessing, classes = model.preprocessing, model.class_names
-    for batch in _group(_decode(model, source, manifest, skipped, track), model.batch_size):
+    decoded = _decode(model, source, manifest, skipped, track)
+    for batch in collect_batches(decoded, model.batch_size, lambda one: one[1].nbytes):
         fitted = np.stack([preprocessing.fit(whole) for _, whole in batch])
         for (name, whole), mask in zip(batch, model.predict(fitted), strict=True):
             shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
@@ -195,18 +174,6 @@ def _decode(
             continue
         yield manifest.names[i], whole
     skipped += [(manifest.names[i], reason) for i, reason in broken.items()]
-
-
-def _group(decoded: Iterable[tuple[str, Whole]], size: int) -> Iterator[list[tuple[str, Whole]]]:
-    """Collect at most `size` pictures, and at most `MAX_BATCH_BYTES` of them plus one."""
-    batch: list[tuple[str, Whole]] = []
-    for name, whole in decoded:
-        batch.append((name, whole))
-        if len(batch) == size or sum(one.nbytes for _, one in batch) > MAX_BATCH_BYTES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _write_mask(path: Path, mask: NDArray[np.uint8], classes: int) -> None:

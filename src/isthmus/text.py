@@ -38,6 +38,17 @@ def escape_json(text: str) -> str:
     return UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def count_of(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun, and what follows it, in the singular or the plural.
+
+    Examples
+    --------
+    >>> count_of(1, "file is", "files are"), count_of(1200, "picture")
+    ('1 file is', '1,200 pictures')
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def to_utf8(text: str) -> bytes:
     r"""Encode text for a file; a byte of a name that is no UTF-8 becomes an escape.
 

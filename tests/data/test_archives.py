@@ -153,7 +153,7 @@ def test_a_link_in_a_zip_is_followed(tmp_path: Path) -> None:
             archive.writestr(link, target)
     samples = load(path)
     assert counts(samples) == {"a": 5, "b": 6}
-    assert left_out(samples) == {"links to folders, or to what is not in the archive": 1}
+    assert left_out(samples) == {"link to a folder, or to what is not in the archive": 1}
 
 
 def test_archives_in_an_archive_are_told(tmp_path: Path, refused: Refused) -> None:

@@ -25,6 +25,7 @@ COLORED = DRAW.integers(0, 256, (COUNT, 6, 5, 3), np.uint8)
 SQUARES = DRAW.integers(0, 256, (COUNT, 6, 6), np.uint8)
 LABELS = np.arange(COUNT) % 4
 WAVES = DRAW.integers(-900, 900, (COUNT, 80)).astype(np.int16)
+LEADS = DRAW.normal(size=(COUNT, 12, 60)).astype(np.float32)  # of an electrocardiogram
 
 
 def saved(path: Path, array: NDArray[Any] | None = None, **arrays: Any) -> Path:
@@ -71,6 +72,7 @@ KNOWN = {
         (WAVES, WAVES[..., None], "rows-as-signals"),
         (WAVES.reshape(COUNT, 40, 2), WAVES.reshape(COUNT, 40, 2), "signals"),
         (WAVES.reshape(COUNT, 2, 40) / 2.0, None, "channels-first"),
+        (LEADS, LEADS.transpose(0, 2, 1), "channels-first"),
         (np.repeat(IMAGES[..., None], 6, axis=3), None, "bands"),
         (COLORED.astype(np.float32), COLORED, "float-pixels"),
         (COLORED / 255 * 1.0000001, COLORED, "clipped"),
@@ -328,7 +330,7 @@ def test_copies_and_other_files_next_to_idx_are_left_out(tmp_path: Path) -> None
     (tmp_path / "a" / "mapping.txt").write_text("0 48")
     samples = isthmus.load(tmp_path / "a")
     assert len(samples) == 14
-    assert "2 copy of an IDX file" in str(samples.report)
+    assert "2 copies of IDX files" in str(samples.report)
     assert "mapping.txt" in str(samples.report)
 
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import isthmus
 from isthmus.cli import app
+from isthmus.data.fitting import describe_fitting
 from isthmus.data.load import load_with
 from isthmus.data.reading import Reading
 from isthmus.errors import IsthmusError, OptionError, SourceError
@@ -104,7 +105,7 @@ def test_integers_beyond_eight_bits_are_of_sixteen(dtype: type) -> None:
         (DEEP.astype(np.int32) * 1000, "0 to 4095000", "--stretch, such as 0:4095000"),
         (DEEP.astype(np.uint32) * 1_000_000, "0 to 4095000000", "--stretch"),
         (RAMP.astype(np.float32), "0 to 230", "--stretch, such as 0:255"),
-        ((RAMP / 230).astype(np.float32) - 0.5, "-0.5 to 0.5", "--stretch, such as -1:1"),
+        ((RAMP / 230).astype(np.float32) - 0.5, "-0.5 to 0.5", "--stretch, such as -0.5:0.5"),
     ],
 )
 def test_numbers_of_no_known_scale_are_refused_with_their_range(
@@ -284,6 +285,42 @@ def test_eight_bits_are_stretched_too_and_values_beyond_are_clipped() -> None:
         assert np.array_equal(pixels, np.broadcast_to(expected[..., None], pixels.shape))
 
 
+@pytest.mark.parametrize("stretch", [(-1, 1), (0, 1), (0, 4095)])
+def test_a_stretch_for_other_numbers_leaves_pictures_of_eight_bits_alone(
+    stretch: tuple[float, float], tmp_path: Path
+) -> None:
+    source = folder_of(tmp_path / "new", [saved(RAMP, "PNG"), tiff(RAMP)], ".img.tif")
+    np.save(tmp_path / "new.npy", np.stack([RAMP] * 2))
+    for one in (source, tmp_path / "new.npy", np.stack([RAMP] * 2)):
+        samples = load_with(one, isthmus.Preprocessing(stretch=stretch))
+        assert (samples.values[..., 0] == RAMP).all()
+        assert samples.report is not None
+        (note,) = [note for note in samples.report.notes if note.code == "unstretched"]
+        assert note.text in describe_fitting(samples) or isinstance(one, np.ndarray)
+        assert note.text.startswith("2 pictures keep their own scale")
+
+
+def test_pictures_of_0_and_1_are_stretched_by_those() -> None:
+    flags = (RAMP > 100).astype(np.uint8)
+    assert np.array_equal(decoded(saved(flags, "PNG"), stretch=(0, 1))[..., 0], flags * 255)
+
+
+def test_a_stretch_that_leaves_all_dark_is_said(tmp_path: Path) -> None:
+    source = folder_of(tmp_path / "new", [tiff((RAMP / 255).astype(np.float32))] * 2, ".tif")
+    samples = load_with(source, isthmus.Preprocessing(stretch=(0.0, 4095.0)))
+    assert samples.report is not None
+    (note,) = [note for note in samples.report.notes if note.code == "low-range"]
+    assert note.text == "the brightest pixel is 0.902, and the stretch is 0:4095"
+
+
+def test_floats_a_hair_beyond_their_scale_are_clipped() -> None:
+    floats = (RAMP / 255).astype(np.float32)
+    floats[0, 0], floats[0, 1] = -0.0005, 1.0005
+    pixels = decoded(tiff(floats))[..., 0]
+    assert pixels[0, :2].tolist() == [0, 255]
+    assert np.array_equal(pixels[1:], RAMP[1:])
+
+
 def test_an_array_in_memory_is_stretched() -> None:
     values = np.stack([DEEP, DEEP // 2])
     samples = isthmus.load(values, reading=Reading(stretch="auto"))
@@ -348,6 +385,7 @@ def test_a_band_that_is_not_used_is_said(tmp_path: Path) -> None:
     assert samples.report is not None
     (note,) = [note for note in samples.report.notes if note.code == "bands"]
     assert note.text == "1 band is not used of 2 files (8-bit RGB and 1 more)"
+    assert note.way_out == "--channels 4,3,2"
 
 
 def test_bands_of_usual_pictures_are_chosen_too() -> None:

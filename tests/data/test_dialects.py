@@ -161,6 +161,16 @@ def test_columns_that_number_or_name_the_rows_are_left_out(tmp_path: Path) -> No
     ]
 
 
+def test_a_header_may_count_the_pixels_and_name_the_label(tmp_path: Path) -> None:
+    numbers = [str(i) for i in range(SIDE**2)]
+    assert_labeled(
+        load(tmp_path, table(PIXELS, WORDS, header=[*numbers, "class"])), ("ant", "bee", "cat")
+    )
+    assert_labeled(
+        load(tmp_path, table(WORDS, PIXELS, header=["result", *numbers])), ("ant", "bee", "cat")
+    )
+
+
 def test_a_header_of_numbers_is_one(tmp_path: Path) -> None:
     samples = load(tmp_path, table(PIXELS, header=[str(i) for i in range(SIDE**2)]))
     assert np.array_equal(samples.values[..., 0], IMAGES)

@@ -138,13 +138,13 @@ def test_links_pipes_and_sockets_are_left_out_with_a_reason(tmp_path: Path) -> N
     samples = load(photos)
     assert counts(samples) == {"a": 3, "b": 3}
     assert left_out(samples) == {
-        "named pipes": 1,
-        "sockets": 1,
-        "devices": 1,
+        "named pipe": 1,
+        "socket": 1,
+        "device": 1,
         "links to nothing": 2,
-        "links to folders above them, which are not followed": 1,
-        "links to folders that are read already": 1,
-        "empty folders": 1,
+        "link to a folder above it, which is not followed": 1,
+        "link to a folder that is read already": 1,
+        "empty folder": 1,
     }
 
 

@@ -419,6 +419,13 @@ def test_labels_stay_with_their_pictures_when_one_is_skipped(tmp_path: Path) -> 
     assert samples.labels.tolist() == [0] * 4 + [1] * 5
 
 
+def test_a_single_broken_picture_is_told_in_the_singular(tmp_path: Path, refused: Refused) -> None:
+    gallery(tmp_path, [f"{i}.png" for i in range(3)])
+    (tmp_path / "0.png").write_bytes(b"")
+    with refused(SourceError, "0.png, the first of the 3 pictures of ", "repair or remove it"):
+        isthmus.load(tmp_path)
+
+
 def test_more_than_a_tenth_of_broken_pictures_is_refused(tmp_path: Path, refused: Refused) -> None:
     gallery(tmp_path, [f"{i:02}.png" for i in range(20)])
     for i in (3, 17):

@@ -155,10 +155,10 @@ def test_dark_sixteen_bits_are_scaled_too() -> None:
         assert (PLAIN.decode_and_fit(file) == 1).all()
 
 
-def test_floating_point_tiff_is_taken_from_0_to_1(refused: Refused) -> None:
+def test_floating_point_tiff_is_taken_from_0_to_1() -> None:
     values = np.array([[0, 0.5, 1]], np.float32)
     assert PLAIN.decode_and_fit(encoded(values, "TIFF")).ravel().tolist() == [0, 128, 255]
-    with refused(SourceError, "0 to 2"):
+    with pytest.raises(SourceError, match=r"0 to 2.*--stretch"):  # a part of a message
         PLAIN.decode_and_fit(encoded(values * 2, "TIFF"))
 
 

@@ -13,9 +13,10 @@ from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_fitting, say_if_open
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
-from isthmus.text import printable
+from isthmus.text import count_of, printable
 
 if TYPE_CHECKING:
+    from isthmus.denoising import Denoised
     from isthmus.inference.model import Model
     from isthmus.session import Session
 
@@ -56,14 +57,6 @@ def denoise(
         done_so_far = f"{count:,} are done" if count else "none is done"
         say(f"Stopped; {done_so_far}, and the same command does the rest.")
         sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
-    text = f"{out}: {done.count:,} denoised"
-    if done.resized:
-        text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
-    for loss in done.lost:
-        noun = "file" if loss.count == 1 else "files"
-        text += f"\nlost in {loss.count:,} {noun}, such as {loss.example}: {loss.what}"
-    for name, reason in done.skipped[:5]:  # --json has all of them
-        text += "\n" + printable(f"skipped {name}: {reason}")
     content = {
         "out": str(out),
         "denoised": done.count,
@@ -71,7 +64,7 @@ def denoise(
         "lost": [asdict(loss) for loss in done.lost],
         "skipped": [list(pair) for pair in done.skipped],
     }
-    print_result(content, text, as_json)
+    print_result(content, _describe_denoised(out, done), as_json)
 
 
 @app.command()
@@ -391,3 +384,14 @@ def _warn_of_no_noise(run: Path) -> None:
 
     if Run.open(run).record.training_config.corrupt is None:
         say(f"{run} was trained without noise (--corrupt) and does not remove any.")
+
+
+def _describe_denoised(out: Path, done: "Denoised") -> str:
+    text = f"{out}: {done.count:,} denoised"
+    if done.resized:
+        text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
+    for loss in done.lost:
+        text += f"\nlost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
+    for name, reason in done.skipped[:5]:  # --json has all of them
+        text += "\n" + printable(f"skipped {name}: {reason}")
+    return text

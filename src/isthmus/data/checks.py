@@ -1,29 +1,28 @@
 """`CHECKS`: what may be wrong with a source as a whole, each a function from what is known."""
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.items import Items
-from isthmus.data.readers.mask_names import find_counterparts
-from isthmus.data.readers.parts import find_parts, has_training
-from isthmus.data.reading import Note, Reading, ValueFacts
+from isthmus.data.known import Known
+from isthmus.data.range_checks import check_range
+from isthmus.data.readers.files.folder_names import find_parts, has_training
+from isthmus.data.readers.masks.names import find_counterparts
+from isthmus.data.reading import Note
 from isthmus.data.report import format_value
-from isthmus.data.samples import SPLITS, Origin
+from isthmus.data.samples import SPLITS
 from isthmus.data.ways_out import other_classes, other_splits, parts_option
+from isthmus.text import count_of
 
 MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imbalance
-MIN_FILLED = 0.25  # share of a scale that values fill, or pictures are dark or pale
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
 MIN_VALUE_CLASSES = 30  # so many numbers from 0 to 255 as classes may be pixels
 MAX_PER_VALUE = 8  # samples of such a class, in the middle
-MORE_BANDS = re.compile(r"and (\d+) more$")  # what `isthmus.data.scales` calls bands without a use
-BITS = re.compile(r"(\d+)-bit")
+# What `isthmus.data.pictures.scales` calls bands without a use.
+MORE_BANDS = re.compile(r"and (\d+) more$")
 # Folders that are parts of a data set, not classes: train, test1, training_set, images, …
 PART = re.compile(
     r"(train|training|val|valid|validation|dev|test|testing|eval)"
@@ -31,71 +30,6 @@ PART = re.compile(
     r"|ground[ _-]?truth|gt|masks?|annotations?|annot|labels?|segmentations?|images?|imgs?",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What is known of the samples of a source.
-
-    Parameters
-    ----------
-    items : Items
-    splits : (N,) uint8, optional
-    origin : Origin
-    sizes : (N, 2) int64
-        Height and width, before cropping and resizing; 0 if unknown.
-    lows, highs : (N,) float64
-        Smallest and largest value of each sample, on the scale of its file.
-    pages : (N,) int64
-        Pages or frames in the file of each sample.
-    kinds : mapping
-        Files by bits and channels, such as "8-bit RGB".
-    values : ValueFacts, optional
-        Of a source that is an array.
-    is_signal : bool
-    duplicates : sequence of groups of rows
-        Samples that are equal.
-    turned_with_masks : int
-        Pictures that EXIF turned, of those with masks.
-    """
-
-    items: Items
-    splits: NDArray[np.uint8] | None
-    origin: Origin
-    sizes: NDArray[np.int64]
-    lows: NDArray[np.float64]
-    highs: NDArray[np.float64]
-    pages: NDArray[np.int64]
-    kinds: Mapping[str, int]
-    values: ValueFacts | None
-    is_signal: bool
-    duplicates: Sequence[Sequence[int]]
-    turned_with_masks: int = 0
-
-    @property
-    def reading(self) -> Reading:
-        """What the user decided."""
-        return self.origin.reading or Reading()
-
-    @property
-    def low(self) -> float | None:
-        """The smallest value of all."""
-        values = self.lows if self.values is None else [self.values.low]
-        return _finite(np.min(values, initial=math.inf))
-
-    @property
-    def high(self) -> float | None:
-        """The largest value of all."""
-        values = self.highs if self.values is None else [self.values.high]
-        return _finite(np.max(values, initial=-math.inf))
-
-    @property
-    def class_counts(self) -> NDArray[np.int64]:
-        """How many samples each class has; (0,) without labels."""
-        if self.items.labels is None:
-            return np.zeros(0, np.int64)
-        labels = self.items.labels
-        return np.bincount(labels[labels >= 0], minlength=len(self.items.class_names))
 
 
 Check = Callable[[Known], Iterator[Note]]
@@ -111,8 +45,9 @@ def check_parts(known: Known) -> Iterator[Note]:
     if parts:
         yield _warn(
             "parts-as-classes",
-            f"{_list(parts)} {_be(parts)} taken for {_plural(parts, 'a class', 'classes')}, but "
-            f"called as {_plural(parts, 'a part', 'parts')} of a data set",
+            f"{_list(parts)} {_plural(parts, 'is', 'are')} taken for "
+            f"{_plural(parts, 'a class', 'classes')}, but called as "
+            f"{_plural(parts, 'a part', 'parts')} of a data set",
             f"{parts_option(known.items, splits)}{_other_classes(known)}",
         )
 
@@ -180,8 +115,8 @@ def check_unseen(known: Known) -> Iterator[Note]:
         name = known.items.class_names[int(unseen[0])]
         yield _warn(
             "unseen-class",
-            f"{_count(len(unseen), 'class has', 'classes have')} no sample in the training split, "
-            f"such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
+            f"{count_of(len(unseen), 'class has', 'classes have')} no sample in the training "
+            f"split, such as {name}; a classifier cannot learn {_plural(unseen, 'it', 'them')}",
             other_splits(known.items) if known.values is None else "",
         )
 
@@ -197,7 +132,7 @@ def check_shared(known: Known) -> Iterator[Note]:
         names = [f"{known.items.names[row]} ({SPLITS[known.splits[row]]})" for row in (one, other)]
         yield _warn(
             "shared-by-splits",
-            f"{_count(len(shared), 'sample is', 'samples are')} in more than one split, such as "
+            f"{count_of(len(shared), 'sample is', 'samples are')} in more than one split, such as "
             f"{' and '.join(names)}",
             "remove one of each",
         )
@@ -213,7 +148,7 @@ def check_duplicates(known: Known) -> Iterator[Note]:
         copies = sum(len(group) - 1 for group in groups)
         yield _warn(
             "duplicates",
-            f"{_count(copies, 'sample is a copy', 'samples are copies')} of another, such as "
+            f"{count_of(copies, 'sample is a copy', 'samples are copies')} of another, such as "
             f"{one} and {other}",
             "remove one of each",
         )
@@ -225,25 +160,10 @@ def check_constant(known: Known) -> Iterator[Note]:
     if len(rows):
         yield _warn(
             "blank",
-            f"{_count(len(rows), 'sample is', 'samples are')} blank, such as "
+            f"{count_of(len(rows), 'sample is', 'samples are')} blank, such as "
             f"{known.items.names[int(rows[0])]} (all {format_value(known.lows[rows[0]])})",
             "remove them" if len(rows) > 1 else "remove it",
         )
-
-
-def check_range(known: Known) -> Iterator[Note]:
-    """Find values that fill little of their scale, as of a camera with 12 bits."""
-    low, high, top = known.low, known.high, _top(known)
-    is_stretched = known.origin.preprocessing.stretch is not None
-    if known.is_signal or is_stretched or low is None or high is None or not low < high:
-        return
-    if (high - low) / top < MIN_FILLED:
-        # A source that is dark as a whole says so by its brightest pixel, a pale one by both ends.
-        text = f"the brightest pixel is {format_value(high)} of {format_value(top)}"
-        if low > MIN_FILLED * top:
-            values = f"{format_value(low)} to {format_value(high)}"
-            text = f"pixels are only from {values} of {format_value(top)}"
-        yield _warn("low-range", text, "--stretch auto")
 
 
 def check_sizes(known: Known) -> Iterator[Note]:
@@ -257,8 +177,8 @@ def check_sizes(known: Known) -> Iterator[Note]:
         (height, width), (h, w) = known.sizes[odd[0]], sizes[counts.argmax()]
         yield _warn(
             "odd-sizes",
-            f"{_count(len(odd), 'picture is', 'pictures are')} not {h} × {w} as most are, such as "
-            f"{known.items.names[int(odd[0])]} ({height} × {width})",
+            f"{count_of(len(odd), 'picture is', 'pictures are')} not {h} × {w} as most are, "
+            f"such as {known.items.names[int(odd[0])]} ({height} × {width})",
             "" if known.origin.preprocessing.size else "--size 64 resizes all of them",
         )
 
@@ -271,7 +191,7 @@ def check_pages(known: Known) -> Iterator[Note]:
         yield Note(
             "guess",
             "pages",
-            f"only the first page or frame of {_count(len(rows), 'file', 'files')} is read, such "
+            f"only the first page or frame of {count_of(len(rows), 'file')} is read, such "
             f"as of {name}, which has {pages:,}",
             "--pages all",
         )
@@ -280,7 +200,7 @@ def check_pages(known: Known) -> Iterator[Note]:
 def check_turned(known: Known) -> Iterator[Note]:
     """Find pictures that EXIF turned, whose masks may have been drawn before or after."""
     if known.turned_with_masks:
-        pictures = _count(known.turned_with_masks, "picture is", "pictures are")
+        pictures = count_of(known.turned_with_masks, "picture is", "pictures are")
         yield Note(
             "guess",
             "turned-masks",
@@ -289,11 +209,27 @@ def check_turned(known: Known) -> Iterator[Note]:
         )
 
 
+def check_bands(known: Known) -> Iterator[Note]:
+    """Find pictures of more bands than are used."""
+    if known.origin.preprocessing.bands is not None:  # the user has chosen
+        return
+    for kind, count in known.kinds.items():
+        if found := MORE_BANDS.search(kind):
+            yield Note(
+                "guess",
+                "bands",
+                f"{count_of(int(found[1]), 'band is', 'bands are')} not used of "
+                f"{count_of(count, 'file')} ({kind})",
+                "--channels 2" if "gray" in kind else "--channels 4,3,2",
+            )
+
+
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
     check_pages,
     check_turned,
+    check_bands,
     check_range,
     check_shared,
     check_one_class,
@@ -310,49 +246,12 @@ def _other_classes(known: Known) -> str:
     return other_classes(known.items) if known.values is None else "--label-column none"
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _top(known: Known) -> float:
-    """Return the largest value of the scale that the files have."""
-    if known.values is not None:
-        dtype = np.dtype(known.values.dtype)
-        is_unit = dtype.kind == "f" and known.values.high <= 1
-        return 1.0 if is_unit or dtype.kind == "b" else _top_of_integers(known.values, dtype)
-    return max((_top_of_kind(kind, known.highs) for kind in known.kinds), default=255.0)
-
-
-def _top_of_kind(kind: str, highs: NDArray[np.float64]) -> float:
-    """Return the white of files of a kind, such as "16-bit gray" or "32-bit float gray"."""
-    found = BITS.match(kind)
-    bits = int(found[1]) if found else 8
-    if "float" in kind:
-        return 1.0 if highs.max() <= 1 else 255.0
-    if bits > 16:  # no camera has so many; see `_top_of_integers`
-        return 255.0 if highs.max() <= 255 else 65535.0
-    return float(2 ** max(bits, 8) - 1)
-
-
-def _top_of_integers(values: ValueFacts, dtype: np.dtype[np.generic]) -> float:
-    # Integers of more than 16 bits are read as pixels of 8 bits, if they fit.
-    return 65535.0 if dtype.itemsize == 2 and values.high > 255 else 255.0
-
-
 def _warn(code: str, text: str, way_out: str) -> Note:
     return Note("warning", code, text, way_out)
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def _list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _be(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _plural(names: Sequence[Any] | NDArray[Any], one: str, many: str) -> str:

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content, Manifest
-from isthmus.data.masks import Mask, MaskError, turn_like
-from isthmus.data.mixed_scales import reject_mixed_scales
+from isthmus.data.masks.mask import Mask, MaskError, turn_like
+from isthmus.data.pictures.mixed_scales import reject_mixed_scales
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, SourceError, first_sentence
@@ -89,6 +89,21 @@ class Block:
     def good(self) -> list[int]:
         """The positions in the block of the pictures that could be decoded."""
         return [i for i in range(len(self)) if i not in self.broken]
+
+    @property
+    def limits(self) -> NDArray[np.float64]:
+        """Smallest and largest value (n, 2) of each picture, on the scale of its file.
+
+        Of eight bits, as they come out. For all of a block at once: one by one, that would take
+        five times as long.
+        """
+        limits = np.array([(one.low, one.high) for one in self.facts], np.float64).reshape(-1, 2)
+        unknown = np.isnan(limits[:, 0])
+        if unknown.any():
+            rows = self.pixels.reshape(len(self.pixels), -1)
+            limits[unknown, 0] = rows.min(axis=1)[unknown]
+            limits[unknown, 1] = rows.max(axis=1)[unknown]
+        return limits
 
     @property
     def mask_values(self) -> NDArray[np.bool_] | None:
@@ -239,10 +254,18 @@ def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, don
     if len(broken) <= MAX_BROKEN_SHARE * len(manifest.names):
         return
     i, reason = next(iter(broken.items()))
+    if " --" in reason:  # a reason that names an option is no damage
+        raise SourceError(f"{source} cannot be read, as of {manifest.names[i]}: {reason}.")
+    if done == 1:
+        count = len(manifest.names)
+        which = "the only picture" if count == 1 else f"the first of the {count:,} pictures"
+        raise SourceError(
+            f"{manifest.names[i]}, {which} of {source}, cannot be decoded ({reason}); repair or "
+            "remove it."
+        )
     raise SourceError(
         f"{len(broken):,} of the first {done:,} pictures of {source} cannot be decoded, such as "
-        f"{manifest.names[i]} ({reason})" + ("." if " --" in reason else "; repair or remove them.")
-        # A reason that names an option is no damage.
+        f"{manifest.names[i]} ({reason}); repair or remove them."
     )
 
 
@@ -309,20 +332,5 @@ def _build_block(run: Sequence[Decoded | str]) -> Block:
         pixels,
         broken,
         [decoded.mask for decoded in good if decoded.mask is not None],
-        _complete([decoded.facts for decoded in good if decoded.facts is not None], pixels),
+        [decoded.facts for decoded in good if decoded.facts is not None],
     )
-
-
-def _complete(facts: Sequence[PictureFacts], pixels: NDArray[np.uint8]) -> list[PictureFacts]:
-    """Add the smallest and largest value of pictures of eight bits, as they come out.
-
-    For all of a block at once: one by one, that would take five times as long.
-    """
-    rows = pixels.reshape(len(pixels), -1)
-    if not rows.size:
-        return list(facts)
-    limits = zip(rows.min(axis=1).tolist(), rows.max(axis=1).tolist(), strict=True)
-    return [
-        one if one.low == one.low else one._replace(low=float(low), high=float(high))  # not NaN
-        for one, (low, high) in zip(facts, limits, strict=True)
-    ]

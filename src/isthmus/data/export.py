@@ -1,7 +1,6 @@
 """`export`: writes samples to files that any program reads, and that `load` reads again."""
 
 import io
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
-from isthmus.data.readers.class_lists import CLASSES_FILE
-from isthmus.data.readers.parts import split_of
+from isthmus.data.readers.files.folder_names import split_of
+from isthmus.data.readers.masks.class_lists import CLASSES_FILE
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
-from isthmus.files import temporary_path, write_bytes
-from isthmus.places import require_outside, require_own_place, write_arrays
+from isthmus.files import atomic_folder, write_bytes
+from isthmus.places import is_free, require_outside, require_own_place, write_arrays
 from isthmus.text import to_utf8
 
 UNSAFE_PARTS = {"/", ".."}  # parts of names that would lead out of the folder
@@ -52,7 +51,7 @@ def export(samples: Samples, out: Path) -> None:
         A name that ends in .npz receives `images` (N, H, W, C) uint8 or `signals` (N, L, C)
         float32, `labels` and `class_names`. Any other name is a folder to create. It receives a
         PNG for each sample, under the sample's name, in folders for splits and classes; with
-        masks, in folders `images` and `masks` (see `isthmus.data.readers.layouts`).
+        masks, in folders `images` and `masks` (see `isthmus.data.readers.masks.layouts`).
 
     Raises
     ------
@@ -78,25 +77,19 @@ def _write_arrays(samples: Samples, out: Path) -> None:
 
 
 def _write_pictures(samples: Samples, out: Path) -> None:
-    out = out.resolve()
     if samples.is_signal:
         raise OptionError(f"signals are not pictures; give a name that ends in .npz, not {out}.")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if not is_free(out):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
     if samples.origin.source:  # else an array, of no place
         require_outside(out, Path(samples.origin.source))
-    # In the same folder: only within a file system is a rename whole or not at all.
-    partial = temporary_path(out)
-    try:
+    with atomic_folder(out) as folder:
         for file, pixels in _name_pictures(samples):
-            if (partial / file).exists():
+            if (folder / file).exists():
                 raise OptionError(f"two samples would be called {file}; give them other names.")
-            write_bytes(partial / file, _encode_png(pixels))
+            write_bytes(folder / file, _encode_png(pixels))
         if samples.masks is not None:
-            write_bytes(partial / CLASSES_FILE, to_utf8("\n".join(samples.class_names)))
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            write_bytes(folder / CLASSES_FILE, to_utf8("\n".join(samples.class_names)))
 
 
 def _name_pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[Any]]]:

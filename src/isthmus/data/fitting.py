@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from isthmus.data.decode import format_size
 from isthmus.data.report import OTHERS
 from isthmus.data.samples import Samples
+from isthmus.text import count_of
 
 Sizes = Mapping[tuple[int, ...], int]
 
@@ -26,7 +27,18 @@ def describe_fitting(samples: Samples) -> str:
     sizes, kinds = _measure(samples)
     texts = [_describe_sides(sizes, samples), _describe_colors(kinds, samples.shape[2])]
     done = ", and ".join(text for text in texts if text)
-    return f"{done}, as the model takes them" if done else ""
+    done = f"{done}, as the model takes them" if done else ""
+    return "; ".join(text for text in (done, _describe_stretch(samples)) if text)
+
+
+def _describe_stretch(samples: Samples) -> str:
+    """Say where the values that the model takes for black and white are not those of the source."""
+    if samples.report is None or samples.origin.preprocessing.stretch is None:
+        return ""
+    texts = [
+        note.text for note in samples.report.notes if note.code in ("unstretched", "low-range")
+    ]
+    return "; ".join(texts)
 
 
 def _measure(samples: Samples) -> tuple[Sizes, Mapping[str, int]]:
@@ -58,7 +70,8 @@ def _describe_sides(sizes: Sizes, samples: Samples) -> str:
     which = format_size(next(iter(changed))) if len(changed) == 1 else f"{len(changed)} sizes"
     which = "many sizes" if MANY in changed else which
     done = f"{'cropped and ' * is_cropped}resized to {format_size(sides)}"
-    return f"{_count(sum(changed.values()), f' of {which}')} {done}"
+    count = sum(changed.values())
+    return f"{count_of(count, f'image of {which} was', f'images of {which} were')} {done}"
 
 
 def _describe_colors(kinds: Mapping[str, int], channels: int) -> str:
@@ -67,8 +80,4 @@ def _describe_colors(kinds: Mapping[str, int], channels: int) -> str:
     is_other = {kind: ("gray" in kind) != (channels == 1) for kind in kinds}
     count = sum(kinds[kind] for kind, other in is_other.items() if other)
     done = f"turned from {COLORS[4 - channels]} into {COLORS[channels]}"
-    return f"{_count(count)} {done}" if count else ""
-
-
-def _count(count: int, which: str = "") -> str:
-    return f"1 image{which} was" if count == 1 else f"{count:,} images{which} were"
+    return f"{count_of(count, 'image was', 'images were')} {done}" if count else ""

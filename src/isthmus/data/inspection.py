@@ -15,7 +15,7 @@ from isthmus.data.decode import Block, decode_blocks, format_size, reject_too_ma
 from isthmus.data.items import Items
 from isthmus.data.load import choose_preprocessing, load_with
 from isthmus.data.manifest import Manifest
-from isthmus.data.mask_values import MaskTable
+from isthmus.data.masks.table import MaskTable
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note, Reading
 from isthmus.data.report import ReadingReport

@@ -7,7 +7,6 @@ ever delete that entry.
 """
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,30 +18,28 @@ from numpy.typing import NDArray
 
 from isthmus.data.bands import format_bands, resolve_bands
 from isthmus.data.cache import Track, open_or_decode, untracked
-from isthmus.data.catalog import DATASETS, Dataset
+from isthmus.data.catalog import Dataset
 from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.pages import expand_pages
-from isthmus.data.pixels import format_stretch
+from isthmus.data.pictures.pixels import format_stretch
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.readers.arrays import as_samples
-from isthmus.data.readers.csv_tables import read_csv
-from isthmus.data.readers.csv_text import TABLE_SUFFIXES
-from isthmus.data.readers.folders import Listing, list_files, special_kind
-from isthmus.data.readers.idx import read_idx, read_idx_folder
-from isthmus.data.readers.idx_files import is_idx, is_idx_folder
-from isthmus.data.readers.images import read_archive, read_folder, read_picture
-from isthmus.data.readers.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, why_unread
-from isthmus.data.readers.numpy_sets import read_numpy
+from isthmus.data.readers.arrays.axes import as_samples
+from isthmus.data.readers.files.listing import list_files
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
+from isthmus.data.sources import (
+    Reader,
+    choose_reader,
+    is_picture,
+    list_identities,
+    locate,
+    reject_special,
+)
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
 from isthmus.data.survey import survey_picture, survey_samples
-from isthmus.errors import OptionError, SourceError, first_sentence, require_name, suggest
-from isthmus.files import suggest_path, to_json
-
-Reader = Callable[[Path, int | None, Reading | None], Manifest]
+from isthmus.errors import OptionError, SourceError, first_sentence
 
 
 def load(
@@ -64,7 +61,7 @@ def load(
         The name of a data set (`isthmus.DATASETS`), a folder of pictures with or without class
         folders, a picture, a tar or zip archive, a CSV, an IDX, a .npy or a .npz file; or an
         array: images (N, H, W) or (N, H, W, C), signals (N, L, C) float. Folders and archives
-        with masks are recognized by their layout; see `isthmus.data.readers.layouts`.
+        with masks are recognized by their layout; see `isthmus.data.readers.masks.layouts`.
     size : int or (int, int), optional
         Side, or height and width, in pixels to resize to.
     crop : int, optional
@@ -130,24 +127,16 @@ def load_with(
     reading = None if reading == Reading() else reading
     preprocessing = resolve_bands(preprocessing, reading)
     if isinstance(source, np.ndarray):
-        if reading is not None and reading.stretch is not None and preprocessing.stretch is None:
-            stretch = stretch_of_array(source, reading.stretch)
-            preprocessing = replace(preprocessing, stretch=stretch)
         return _load_array(source, Origin("", preprocessing, limit, reading))
-    dataset, name, location = _locate(source)
+    dataset, name, location = locate(source)
     if dataset is not None:
-        # What the caller asks for takes precedence over the row of the set.
-        preprocessing = replace(
-            preprocessing,
-            crop=preprocessing.crop or dataset.crop,
-            size=preprocessing.size or dataset.size,
-        )
+        preprocessing = _complete(preprocessing, dataset)
     # A set without files follows from the code: its name and the cache's format identify it.
     needs_no_file = dataset is not None and dataset.read is not None
     # A folder is listed once for the key and for the reader: with a million files it takes seconds.
     listing = list_files(location) if not needs_no_file and location.is_dir() else None
-    files = [] if needs_no_file else _list_identities(location, listing)
-    read = _choose_reader(dataset, location, listing)
+    files = [] if needs_no_file else list_identities(location, listing)
+    read = choose_reader(dataset, location, listing)
     origin = Origin(name, preprocessing, limit, reading)
     origin = resolve_stretch(origin, files, partial(read_manifest, origin, location, read))
     if dataset is None and is_picture(location) and (reading is None or reading.pages != "all"):
@@ -184,8 +173,7 @@ def load_pictures(paths: Sequence[str | Path], preprocessing: Preprocessing) -> 
         If one cannot be decoded, as none may be left out, or they differ in size or colors.
     """
     for path in paths:
-        if _exists(Path(path)):  # a missing one gets the message of those that cannot be decoded
-            _reject_special(Path(path))
+        reject_special(Path(path))
     manifest = Manifest([str(path) for path in paths], files=[str(path) for path in paths])
     parts: list[NDArray[np.uint8]] = []
     for block in decode_blocks(manifest, preprocessing):
@@ -217,128 +205,10 @@ def load_origin(origin: Origin, track: Track = untracked) -> Samples:
     )
 
 
-def locate_source(source: str | Path) -> tuple[str, Path, Reader]:
-    """Return the name of a source, the path of its files and the function that reads them.
-
-    Raises
-    ------
-    SourceError
-        If it is missing or of no known kind.
-    """
-    dataset, name, location = _locate(source)
-    return name, location, _choose_reader(dataset, location)
-
-
-def reader_for(path: Path, listing: Listing | None = None) -> Reader:
-    """Return the function that reads `path`.
-
-    Parameters
-    ----------
-    path : Path
-    listing : Listing, optional
-        The files of a folder, where they have been listed already.
-
-    Raises
-    ------
-    SourceError
-        If it is of no known kind.
-    """
-    if path.is_dir():
-        listing = listing or list_files(path)
-        if is_idx_folder(path, listing.names):
-            return read_idx_folder
-        return partial(read_folder, listing=listing)
-    kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
-        (TABLE_SUFFIXES, read_csv),
-        ((".npy", ".npz"), read_numpy),
-        (ARCHIVE_SUFFIXES, read_archive),
-        (PICTURE_SUFFIXES, read_picture),
-    )
-    for suffixes, read in kinds:
-        if path.name.lower().endswith(suffixes):
-            return read
-    if is_idx(path):
-        return read_idx
-    if why := why_unread(path.name):
-        raise SourceError(f"{path} is not read: it is {why}.")
-    raise SourceError(
-        f"{path} is of no known kind; give a folder, a picture, an archive (tar or zip), "
-        "a CSV, an IDX, a .npy or a .npz file."
-    )
-
-
-def is_picture(path: Path) -> bool:
-    """Return whether a path is that of a single picture, by its suffix."""
-    return path.name.lower().endswith(PICTURE_SUFFIXES) and path.is_file()
-
-
-def _locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
-    """Return the row of a named set, the name of a source, and the path of its files."""
-    require_name("the source", source, SourceError)
-    dataset = DATASETS.get(str(source))
-    if dataset is not None:
-        return dataset, dataset.name, dataset.locate()
-    # Absolute, so that a run finds its data again from another folder.
-    location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
-    if not _exists(location):
-        if location.is_symlink():
-            raise SourceError(f"{location} is a link to nothing; give what it should lead to.")
-        near = suggest(str(source), DATASETS) or suggest_path(os.path.expanduser(source))  # noqa: PTH111
-        raise SourceError(
-            f"there is no data set and no file or folder called {str(source)!r}{near}; "
-            f"the data sets are {', '.join(DATASETS)}."
-        )
-    _reject_special(location)
-    return None, str(location), location
-
-
-def _reject_special(path: Path) -> None:
-    """Reject pipes and devices: to open one may wait for ever, and some never end."""
-    if kind := special_kind(path.stat().st_mode):
-        raise SourceError(f"{path} is a {kind}, not a file or folder; give one with the samples.")
-
-
-def _choose_reader(
-    dataset: Dataset | None, location: Path, listing: Listing | None = None
-) -> Reader:
-    """Return the function that reads a source; that of a named set verifies its checksums first."""
-    if dataset is not None and dataset.read is not None:
-        return dataset.read
-    read = reader_for(location, listing)
-    if dataset is None:
-        return read
-
-    def verify_and_read(path: Path, limit: int | None, reading: Reading | None) -> Manifest:
-        dataset.verify()
-        return dataset.complete(read(path, limit, reading))
-
-    return verify_and_read
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # such as a name that is too long
-        return False
-
-
-def _list_identities(location: Path, listing: Listing | None) -> list[Any]:
-    """List what identifies the content of a source's files without reading it.
-
-    As make and rsync do, it trusts names, sizes and times: hashing all bytes of a large set would
-    take longer than the cache saves.
-    """
-    if listing is not None:
-        # What cannot be read counts too: once it can be, there is more to decode.
-        return [str(location.resolve()), *listing.files, *map(to_json, listing.left_out)]
-    # The labels of an IDX file are in a file of their own, next to it.
-    siblings = location.parent.iterdir() if is_idx(location) else ()
-    companions = sorted(filter(is_idx, siblings)) or [location]
-    return [
-        (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
-        for file in companions
-        if file.exists()
-    ]
+def _complete(preprocessing: Preprocessing, dataset: Dataset) -> Preprocessing:
+    """Add what the row of a set says, where the caller has asked for nothing else."""
+    crop, size = preprocessing.crop or dataset.crop, preprocessing.size or dataset.size
+    return replace(preprocessing, crop=crop, size=size)
 
 
 def _tell_reader(origin: Origin) -> Reading | None:
@@ -369,11 +239,16 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
 
 
 def _load_array(values: NDArray[Any], origin: Origin) -> Samples:
-    preprocessing, limit = origin.preprocessing, origin.limit
+    preprocessing, limit, reading = origin.preprocessing, origin.limit, origin.reading
+    if reading is not None and reading.stretch is not None and preprocessing.stretch is None:
+        stretch = stretch_of_array(values, reading.stretch)
+        preprocessing = replace(preprocessing, stretch=stretch)
+        origin = replace(origin, preprocessing=preprocessing)
     values, findings = as_samples(values, "x", "the array", _tell_reader(origin), limit)
     values = values[evenly_spaced(len(values), limit)] if limit else values  # else no copy
     if values.dtype == np.uint8 and preprocessing.changes_shape(values.shape[1:]):
         values = np.stack([preprocessing.fit(image) for image in values])
     samples = Samples(values, Items([str(i) for i in range(len(values))]), origin=origin)
-    # Of an array that has one reading only, there is nothing to say.
-    return replace(samples, report=survey_samples(samples, findings)) if findings.notes else samples
+    if not findings.notes and preprocessing.stretch is None:
+        return samples  # of an array that has one reading only, there is nothing to say
+    return replace(samples, report=survey_samples(samples, findings))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Manifest, evenly_spaced
-from isthmus.data.pictures import count_pages
+from isthmus.data.pictures.decoding import count_pages
 from isthmus.errors import OptionError, SourceError
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from isthmus.data.masks import Mask, read_mask
-from isthmus.data.opening import explain, open_picture, read_content
-from isthmus.data.pictures import Picture, decode_pages, decode_picture
-from isthmus.data.pixels import central_square, recolor, resize
+from isthmus.data.masks.mask import Mask, read_mask
+from isthmus.data.pictures.decoding import Picture, decode_pages, decode_picture
+from isthmus.data.pictures.opening import explain, open_picture, read_content
+from isthmus.data.pictures.pixels import central_square, recolor, resize
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, OptionError, suggest
 

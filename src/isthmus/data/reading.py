@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from isthmus.data.readers.parts import parse_parts
+from isthmus.data.readers.files.folder_names import parse_parts
 from isthmus.errors import require_known
 
 MAX_EXAMPLES = 3  # names of files in a message
@@ -37,8 +37,8 @@ class Reading:
     parts : str, optional
         Folders that are splits, such as train=training_set,test=test1, or none.
     layout : str, optional
-        Layout of a folder or an archive, by its name in `isthmus.data.readers.layouts.LAYOUTS`,
-        or folders for none of them.
+        Layout of a folder or an archive: Pascal VOC, CUB-200-2011, side by side, by name, or
+        folders for none of them.
     channels : str, optional
         Where an array has its channels, first or last; or the numbers from 1 of the bands of an
         image to use, such as 4,3,2.
@@ -123,9 +123,18 @@ class LeftOut:
     examples: tuple[str, ...]
 
     @classmethod
-    def of(cls, reason: str, names: Sequence[str]) -> "LeftOut":
-        """Count names and keep the first ones."""
+    def of(cls, reason: str, names: Sequence[str], many: str = "") -> "LeftOut":
+        """Count names and keep the first ones; `many` is the reason if there are several."""
+        reason = many if many and len(names) > 1 else reason
         return cls(reason, len(names), tuple(map(_shorten, names[:MAX_EXAMPLES])))
+
+    @classmethod
+    def by_reason(cls, names: Iterable[tuple[str, str]]) -> "tuple[LeftOut, ...]":
+        """Count names, each given as (reason, name), in the order of the reasons."""
+        found: dict[str, list[str]] = {}
+        for reason, name in names:
+            found.setdefault(reason, []).append(name)
+        return tuple(cls.of(reason, left) for reason, left in found.items())
 
 
 def _shorten(name: str) -> str:
@@ -188,8 +197,6 @@ class PictureFacts(NamedTuple):
         Pages or frames in the file.
     is_turned : bool
         Whether EXIF turned it.
-    checksum : int
-        Equal for equal pixels, and seldom for others.
     """
 
     height: int
@@ -199,4 +206,3 @@ class PictureFacts(NamedTuple):
     high: float
     pages: int = 1
     is_turned: bool = False
-    checksum: int = 0

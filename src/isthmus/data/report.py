@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import groupby
 from typing import Any
 
 from isthmus.data.reading import MAX_EXAMPLES, LeftOut, Note, ValueFacts
@@ -310,10 +311,7 @@ def describe_left_out(one: LeftOut) -> str:
 
 def leave_out_broken(skipped: Sequence[tuple[str, str]]) -> tuple[LeftOut, ...]:
     """Return the files (name, reason) that could not be decoded, by their reasons."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in skipped:
-        by_reason.setdefault(reason, []).append(name)
-    return tuple(LeftOut.of(f"{BROKEN} ({why})", names) for why, names in by_reason.items())
+    return LeftOut.by_reason((f"{BROKEN} ({why})", name) for name, why in skipped)
 
 
 def describe_broken(left_out: Sequence[LeftOut]) -> str:
@@ -347,13 +345,8 @@ BUILD: dict[str, Callable[[Any], Any]] = {  # what JSON knows no other way
 
 
 def _ranges(values: Sequence[int]) -> Iterator[tuple[int, int]]:
-    start = end = None
-    for value in values:
-        if start is not None and end is not None and value == end + 1:
-            end = value
-            continue
-        if start is not None and end is not None:
-            yield start, end
-        start = end = value
-    if start is not None and end is not None:
-        yield start, end
+    """Yield the first and the last of each run of numbers that follow each other."""
+    # Within a run, a number and its position grow alike.
+    for _, run in groupby(enumerate(values), key=lambda one: one[1] - one[0]):
+        numbers = [value for _, value in run]
+        yield numbers[0], numbers[-1]

@@ -7,12 +7,13 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import cache_folder
 from isthmus.data.decode import decode_blocks
 from isthmus.data.manifest import Manifest
-from isthmus.data.pixels import Stretch, format_stretch, value_range
+from isthmus.data.pictures.pixels import Stretch, format_stretch, value_range
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Origin
@@ -110,12 +111,8 @@ def _find(manifest: Manifest, preprocessing: Preprocessing) -> Stretch:
         if values is None:
             raise OptionError("stretch auto needs an array of pixels; give LOW:HIGH instead.")
         return values.low, values.high
-    lows: list[float] = []
-    highs: list[float] = []
     with closing(decode_blocks(manifest, replace(preprocessing, stretch=ANY))) as blocks:
-        for block in blocks:
-            lows += [facts.low for facts in block.facts]
-            highs += [facts.high for facts in block.facts]
-    if not lows:
+        limits = np.concatenate([np.empty((0, 2)), *(block.limits for block in blocks)])
+    if not len(limits):
         raise SourceError("no picture can be decoded, so that stretch auto finds no values.")
-    return min(lows), max(highs)
+    return float(limits[:, 0].min()), float(limits[:, 1].max())

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.checks import CHECKS, Known
+from isthmus.data.checks import CHECKS
 from isthmus.data.decode import Block, format_size
 from isthmus.data.items import Items
+from isthmus.data.known import Known
 from isthmus.data.manifest import Manifest
 from isthmus.data.reading import Findings, PictureFacts
 from isthmus.data.report import ReadingReport, count_values, leave_out_broken
@@ -89,7 +90,7 @@ class Survey:
             if block.mask_values is not None:
                 self.mask_values |= block.mask_values
             if len(block.facts) and len(block.facts) == len(block.pixels):
-                self._add_facts(block.facts, block.pixels)
+                self._add_facts(block)
                 self._checksums.append(self._sum(block.pixels))
             elif len(block.pixels):
                 self.add(block.pixels)
@@ -168,16 +169,13 @@ class Survey:
             ),
         )
 
-    def _add_facts(self, facts: Sequence[PictureFacts], pixels: NDArray[np.uint8]) -> None:
-        rows = [(one.height, one.width, one.low, one.high, one.pages) for one in facts]
+    def _add_facts(self, block: Block) -> None:
+        rows = [(one.height, one.width, 0, 0, one.pages) for one in block.facts]
         columns = np.array(rows, np.float64)
-        if np.isnan(columns[:, 2:4]).any():  # of eight bits, whose values are the pixels
-            flat = pixels.reshape(len(pixels), -1)
-            limits = np.stack([flat.min(axis=1), flat.max(axis=1)], 1)
-            columns[:, 2:4] = np.where(np.isnan(columns[:, 2:4]), limits, columns[:, 2:4])
+        columns[:, 2:4] = block.limits
         self._columns.append(columns)
-        self.kinds.update([one.kind for one in facts])
-        self.turned += sum(one.is_turned for one in facts)
+        self.kinds.update([one.kind for one in block.facts])
+        self.turned += sum(one.is_turned for one in block.facts)
 
     def _sum(self, values: NDArray[Any]) -> NDArray[np.uint64]:
         rows = np.ascontiguousarray(values).reshape(len(values), -1).view(np.uint8)

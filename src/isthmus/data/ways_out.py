@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from isthmus.data.items import Items
 from isthmus.data.manifest import evenly_spaced
-from isthmus.data.readers.name_classes import MAX_NAMES, name_class
-from isthmus.data.readers.parts import PART_LABELS
+from isthmus.data.readers.files.folder_names import PART_LABELS
+from isthmus.data.readers.folders.name_classes import MAX_NAMES, name_class
 
 
 def parts_option(items: Items, splits: Mapping[str, int]) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.decode import Block, format_size, reject_too_many
 from isthmus.data.manifest import Manifest
-from isthmus.data.mask_values import MaskTable
+from isthmus.data.masks.table import MaskTable
 from isthmus.errors import SizesDifferError
 
 BLOCK_BYTES = 1 << 20  # of a file, changed at a time

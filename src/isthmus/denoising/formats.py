@@ -6,6 +6,7 @@ from typing import Any
 
 from isthmus.data.reading import MAX_EXAMPLES
 from isthmus.errors import OptionError, list_names
+from isthmus.text import count_of
 
 JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
 HEIF = {"format": "HEIF", "quality": -1, "chroma": 444}  # -1: without loss
@@ -56,8 +57,7 @@ def require_writable(names: Sequence[str]) -> None:
     """
     strange = [name for name in names if PurePath(name).suffix.lower() not in SAVE_OPTIONS]
     if strange:
-        noun = "picture is" if len(strange) == 1 else "pictures are"
         raise OptionError(
-            f"{len(strange):,} {noun} of a format that is read but not written, such as "
-            f"{list_names(strange[:MAX_EXAMPLES])}; convert to PNG first."
+            f"{count_of(len(strange), 'picture is', 'pictures are')} of a format that is read "
+            f"but not written, such as {list_names(strange[:MAX_EXAMPLES])}; convert to PNG first."
         )

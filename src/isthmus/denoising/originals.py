@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.data.exif import keep_orientation_only, picture_orientation, turn
-from isthmus.data.opening import open_picture, read_content
-from isthmus.data.pictures import Picture, decode_pages, decode_picture
-from isthmus.data.pixels import ALPHA_MODES
+from isthmus.data.pictures.decoding import Picture, decode_pages, decode_picture
+from isthmus.data.pictures.exif import keep_orientation_only, picture_orientation, turn
+from isthmus.data.pictures.opening import open_picture, read_content
+from isthmus.data.pictures.pixels import ALPHA_MODES
 from isthmus.data.preprocess import Preprocessing
 
 EXIF_FOLDERS = (0x8769, 0x8825)  # the parts of EXIF about the exposure and about the place

@@ -1,7 +1,7 @@
 """The work on pictures: decoded, denoised in batches of pages, encoded and written."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,9 @@ from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.denoising.writing import encode_picture
 from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.files import write_bytes
+from isthmus.inference.batches import collect_batches
 from isthmus.inference.model import Model
 
-MAX_BATCH_BYTES = 2**26  # of whole pictures in memory; photographs are far larger than the input
 MAX_BATCH = 64  # pages: what Ctrl-C loses; the model gains little from more at a time
 WRITER_THREADS = 8  # most of the time of a small file is the wait until the disk has it
 
@@ -82,7 +82,8 @@ class PictureWork:
         with ThreadPoolExecutor(WRITER_THREADS) as writers:
             # Whole batches are written before the next is computed, which bounds the memory.
             size = min(MAX_BATCH, self.model.batch_size)
-            for batch in _group(self._open_all(manifest, name, track), size):
+            pages = self._open_all(manifest, name, track)
+            for batch in collect_batches(pages, size, lambda one: one[1].pixels.nbytes):
                 clean = denoise_batch(self.model, [page.pixels for _, page in batch])
                 for (job, page), pixels in zip(batch, clean, strict=True):
                     job.done.append((page, pixels))
@@ -136,17 +137,3 @@ class PictureWork:
         )
         # The deque of length 0 walks through the results, which raises a writer's error.
         deque(writers.map(write_bytes, paths, [content for content, _ in encoded]), 0)
-
-
-def _group(pages: Iterable[tuple[Job, Page]], size: int) -> Iterator[list[tuple[Job, Page]]]:
-    """Collect at most `size` pages, and at most `MAX_BATCH_BYTES` of them plus one."""
-    batch: list[tuple[Job, Page]] = []
-    collected = 0
-    for job, page in pages:
-        batch.append((job, page))
-        collected += page.pixels.nbytes
-        if len(batch) == size or collected > MAX_BATCH_BYTES:
-            yield batch
-            batch, collected = [], 0
-    if batch:
-        yield batch

@@ -1,6 +1,5 @@
 """`denoise`: a source of pictures or of an array becomes a folder or a file of clean ones."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,11 @@ import numpy as np
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
-from isthmus.data.load import locate_source
 from isthmus.data.manifest import Manifest
-from isthmus.data.readers.kinds import PICTURE_SUFFIXES
+from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
+from isthmus.data.sources import locate_source
 from isthmus.denoising.formats import require_writable
 from isthmus.denoising.ledger import Entry, Ledger, is_begun
 from isthmus.denoising.pictures import PictureWork
@@ -21,7 +20,7 @@ from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.errors import ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write
 from isthmus.inference.model import Model
-from isthmus.places import require_outside
+from isthmus.places import is_free, require_outside
 
 # No picture is left out for lying next to folders of classes or splits.
 EVERY_PICTURE = Reading(classes_from="none", parts="none")
@@ -174,10 +173,8 @@ def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoi
 def _reject_existing(out: Path) -> None:
     """Reject an output that would overwrite something."""
     try:
-        # A link to nothing exists as well.
-        is_free = not os.path.lexists(out)
-        is_free = is_free or (out.is_dir() and (is_begun(out) or not any(out.iterdir())))
+        may_write = is_free(out) or is_begun(out)
     except OSError as error:
         raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
-    if not is_free:
+    if not may_write:
         raise OptionError(f"{out} exists already; choose another place, or an empty folder.")

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.data.opening import prepare_heif
-from isthmus.data.pixels import recolor
+from isthmus.data.pictures.opening import prepare_heif
+from isthmus.data.pictures.pixels import recolor
+from isthmus.data.pictures.scales import bits_of
 from isthmus.denoising.formats import (
     SAVE_OPTIONS,
     TIMED,
@@ -108,13 +109,8 @@ def _is_colorless(pixels: NDArray[np.uint8]) -> bool:
     return bool((pixels.max(axis=2) - pixels.min(axis=2)).max() <= MAX_TINT)
 
 
-def _bits(kind: str) -> int:
-    found = re.match(r"(\d+)-bit", kind)
-    return int(found[1]) if found else 8
-
-
 def _note_depth(page: Page, lost: set[str]) -> None:
-    if _bits(page.kind) > 8:
+    if bits_of(page.kind) > 8:
         lost.add("more than 8 bits")
 
 
@@ -123,12 +119,12 @@ def _restore_depth(
 ) -> NDArray[Any] | None:
     """Bring gray pixels back to the range of numbers that the file had; None if it had 8 bits."""
     found = re.fullmatch(r"(\d+)-bit (float )?gray", page.kind)
-    if clean.shape[2] != 1 or found is None or _bits(page.kind) <= 8:
+    if clean.shape[2] != 1 or found is None or bits_of(page.kind) <= 8:
         return None
     is_fractional = found[2] is not None
     if kind not in (WITH_FRACTIONS if is_fractional else WITH_INTEGERS):
         return None
-    white = 1.0 if is_fractional else 2.0 ** _bits(page.kind) - 1
+    white = 1.0 if is_fractional else 2.0 ** bits_of(page.kind) - 1
     low, high = original.preprocessing.stretch or (0.0, white)
     if kind != "TIFF" and original.preprocessing.stretch is None:
         high = 65535.0  # the scale of these formats, whatever the file declares

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.load import locate_source
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import SPLITS, Samples
+from isthmus.data.sources import locate_source
 from isthmus.errors import IsthmusError, OptionError, require_known
 from isthmus.files import DAMAGE, fingerprint
 from isthmus.inference.contract import MODEL_FILE

@@ -37,10 +37,11 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import with_fixed_noise
-from isthmus.data.load import load_origin, locate_source
+from isthmus.data.load import load_origin
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
+from isthmus.data.sources import locate_source
 from isthmus.data.split import Split
 from isthmus.display import Displayed
 from isthmus.errors import RunError, SourceError, require_name

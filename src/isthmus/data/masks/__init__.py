@@ -1,0 +1,1 @@
+"""Masks: what their files hold, and the classes that their values stand for."""

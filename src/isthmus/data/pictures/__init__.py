@@ -1,0 +1,1 @@
+"""Picture files: how they are opened, and how what they hold becomes pixels."""

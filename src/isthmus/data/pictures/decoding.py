@@ -1,0 +1,294 @@
+"""Pictures: what comes out of their files, whoever decodes them.
+
+simplejpeg decodes plain JPEGs in half the time that Pillow needs with the same libjpeg-turbo;
+tifffile reads the TIFFs that have more bands than Pillow has names for; Pillow reads all others.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from isthmus.data.pictures.exif import (
+    FIRST_TURNED,
+    UPRIGHT,
+    jpeg_orientation,
+    keep_orientation_only,
+    picture_orientation,
+    turn,
+)
+from isthmus.data.pictures.opening import (
+    JPEG_START,
+    MAX_PIXELS,
+    MAX_SIDE,
+    explain,
+    open_if_known,
+    read_content,
+    reject_too_large,
+)
+from isthmus.data.pictures.pixels import Stretch
+from isthmus.data.pictures.scales import (
+    Scale,
+    apply_choices,
+    describe_scale,
+    fit_values,
+    load_wide_values,
+    to_eight_bits,
+)
+from isthmus.data.pictures.tiff import (
+    BITS_PER_SAMPLE,
+    PLANAR_CONFIGURATION,
+    SEPARATE_PLANES,
+    count_samples,
+    count_tiff_pages,
+    read_bands,
+)
+from isthmus.errors import IsthmusError, SourceError
+
+if TYPE_CHECKING:
+    from isthmus.data.preprocess import Preprocessing
+
+JPEG_COLORS = {"Gray": "GRAY", "YCbCr": "RGB"}  # of simplejpeg's header: of what it can return
+JPEG_KINDS = {"GRAY": "8-bit gray", "RGB": "8-bit RGB"}
+# Words in the warnings of libjpeg that mean wrong pixels; others, such as "extraneous bytes before
+# marker", mean nothing to the picture.
+JPEG_DAMAGE = ("Huffman", "premature end of data", "instead of RST", "Corrupt JPEG data: bad")
+PHOTO_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with others behind it, for 3D or a thumbnail
+MAX_QUICK = 2**24  # pixels that are decoded in a moment, even if the file has none of them
+MAX_PIXELS_PER_BYTE = 1024  # in a JPEG that is all of one color: 256 in gray, 512 in color
+PROGRESSIVE = b"\xff\xc2"  # the marker before the header of such a JPEG
+
+
+class Picture(NamedTuple):
+    """A decoded picture.
+
+    Parameters
+    ----------
+    pixels : (h, w, C) uint8
+        Upright; C is 1 for gray and 3 for any other.
+    height, width : int
+        Of the whole picture, upright.
+    scale : int
+        By which its sides were divided when it was decoded.
+    kind : str
+        Bits and channels of its file, for people.
+    values : (low, high), optional
+        The smallest and largest value of a file whose scale is finer than eight bits, or is
+        stretched.
+    pages : int
+        Pages or frames in the file.
+    is_turned : bool
+        Whether EXIF turned it.
+    """
+
+    pixels: NDArray[np.uint8]
+    height: int
+    width: int
+    scale: int
+    kind: str
+    values: Stretch | None = None
+    pages: int = 1
+    is_turned: bool = False
+
+
+def decode_picture(
+    file: bytes | str, preprocessing: "Preprocessing", may_reduce: bool = False
+) -> Picture:
+    """Decode a picture, given as the content or the path of its file.
+
+    Parameters
+    ----------
+    file : bytes or str
+    preprocessing : Preprocessing
+        Says the background, what is stretched, which bands are used, and how far a JPEG can be
+        reduced.
+    may_reduce : bool
+        Whether a JPEG may be decoded at a reduced scale.
+
+    Raises
+    ------
+    SourceError
+        With the reason, if the file is broken or no picture.
+    """
+    try:
+        content = read_content(file)
+        if content.startswith(JPEG_START):
+            picture = _decode_plain_jpeg(content, preprocessing, may_reduce)
+            if picture is not None:
+                return picture
+        with open_if_known(content) as opened:
+            if opened is None:
+                return _decode_bands(content, preprocessing)
+            return _decode_opened(opened, content, preprocessing, may_reduce)
+    except Exception as error:  # decoders of damaged files raise anything, down to a KeyError
+        raise explain(error) from error
+
+
+def decode_pages(
+    file: bytes | str, preprocessing: "Preprocessing", pages: Sequence[int]
+) -> Iterator[Picture | IsthmusError]:
+    """Decode pages or frames of one file, which is opened once.
+
+    A page that cannot be decoded gives the error; see `decode_picture`.
+    """
+    done = 0
+    try:
+        content = read_content(file)
+        with open_if_known(content) as picture:
+            for page in pages:
+                yield _decode_page(content, picture, page, preprocessing)
+                done += 1
+    except Exception as error:  # of opening: it holds for all pages
+        yield from [explain(error)] * (len(pages) - done)
+
+
+def count_pages(file: bytes | str) -> int:
+    """Return how many pages or frames a file has; 1 if it cannot be read."""
+    try:
+        content = read_content(file)
+        if content.startswith(JPEG_START):
+            return 1
+        with open_if_known(content) as picture:
+            return count_tiff_pages(content) if picture is None else _count_frames(picture)
+    except Exception:  # it is decoded later, which tells the reason
+        return 1
+
+
+def _decode_page(
+    content: bytes, picture: Image.Image | None, page: int, preprocessing: "Preprocessing"
+) -> Picture | IsthmusError:
+    try:
+        if picture is None:
+            return _decode_bands(content, preprocessing, page)
+        picture.seek(page)
+        return _decode_opened(picture, content, preprocessing, may_reduce=False)
+    except Exception as error:  # see `decode_picture`
+        return explain(error)
+
+
+def _reject_large_jpeg(content: bytes, width: int, height: int, scale: int) -> None:
+    """Refuse a JPEG that is too large although it is decoded at a reduced scale.
+
+    At an eighth of its sides, one of four times as many pixels is decoded in a moment. But a
+    progressive one is kept whole in memory until its last scan has come.
+    """
+    pixels = width * height
+    if pixels > MAX_QUICK and pixels > MAX_PIXELS_PER_BYTE * len(content):
+        raise SourceError("it is cut short")
+    if pixels > MAX_PIXELS and PROGRESSIVE in content:
+        scale = 1
+    reject_too_large(width // min(scale, 2), height // min(scale, 2))
+
+
+def _decode_plain_jpeg(
+    content: bytes, preprocessing: "Preprocessing", may_reduce: bool
+) -> Picture | None:
+    """Decode a JPEG that is gray or in the usual color space; None for any other.
+
+    CMYK and YCCK are left to Pillow, which knows that Adobe's programs store them inverted.
+    """
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None  # Pillow reports what is wrong
+    colors = JPEG_COLORS.get(space)
+    if colors is None:
+        return None
+    scale = preprocessing.reduction(width, height) if may_reduce else 1
+    _reject_large_jpeg(content, width, height, scale)
+    # simplejpeg takes the smallest scale that keeps these sides; libjpeg rounds up.
+    sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
+    try:
+        pixels = simplejpeg.decode_jpeg(content, colors, **sides if scale > 1 else {})
+    except ValueError as error:
+        if any(word in str(error) for word in JPEG_DAMAGE):
+            raise
+        return None  # also of pictures with bytes too many, which Pillow reads as everybody does
+    orientation = jpeg_orientation(content)
+    if orientation != UPRIGHT:
+        pixels = turn(pixels, orientation)
+        if orientation >= FIRST_TURNED:
+            height, width = width, height
+    pixels, values = apply_choices(pixels, preprocessing)
+    is_turned = orientation != UPRIGHT
+    return Picture(pixels, height, width, scale, JPEG_KINDS[colors], values, is_turned=is_turned)
+
+
+def _decode_opened(
+    picture: Image.Image, content: bytes, preprocessing: "Preprocessing", may_reduce: bool
+) -> Picture:
+    """Decode the present page of a picture that Pillow has opened."""
+    if picture.format == "TIFF" and _needs_all_bands(picture, preprocessing):
+        return _decode_bands(content, preprocessing, picture.tell(), _count_frames(picture))
+    width, height = picture.size
+    if may_reduce and picture.format in PHOTO_FORMATS:
+        scale = preprocessing.reduction(width, height)
+        # Pillow may choose another scale, so that it is read from the result.
+        picture.draft(None, (-(-width // scale), -(-height // scale)))
+    scale = round(width / picture.width)  # rounded: the last pixel may stand for fewer
+    scale_of_file = describe_scale(picture)  # before its EXIF, for which a PNG is loaded
+    orientation = picture_orientation(picture)
+    if picture.format == "TIFF":
+        keep_orientation_only(picture)
+    values = load_wide_values(picture, scale_of_file, content)
+    if values is None:
+        pixels = to_eight_bits(picture, preprocessing.background)
+        limits = None
+        if picture.mode != "1":  # which is black and white already
+            pixels, limits = apply_choices(pixels, preprocessing)
+    else:
+        pixels, limits = fit_values(values, scale_of_file, preprocessing)
+    # Of a TIFF that Pillow has turned when it loaded it, it has dropped the orientation.
+    pixels = turn(pixels, picture_orientation(picture))
+    if scale == 1:
+        height, width = pixels.shape[:2]
+    elif orientation >= FIRST_TURNED:
+        height, width = width, height
+    is_turned = orientation != UPRIGHT
+    pages = _count_frames(picture)
+    return Picture(pixels, height, width, scale, scale_of_file.kind, limits, pages, is_turned)
+
+
+def _count_frames(picture: Image.Image) -> int:
+    """Return how many pages or frames an opened picture has; 1 if it cannot be told."""
+    if picture.format in PHOTO_FORMATS:
+        return 1
+    try:
+        return int(getattr(picture, "n_frames", 1))
+    except Exception:  # the first page is there, whatever a damaged list of the others raises
+        return 1
+
+
+def _needs_all_bands(picture: Any, preprocessing: "Preprocessing") -> bool:
+    """Return whether a TIFF has bands that Pillow would drop or misread."""
+    tags = picture.tag_v2
+    count = count_samples(tags)
+    is_planar = tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES
+    if count > 1 and is_planar and max(tags.get(BITS_PER_SAMPLE, (8,))) > 8:
+        return True  # Pillow reads their bytes as if they were 8-bit numbers
+    if preprocessing.bands is not None:
+        return count > len(picture.getbands())
+    return count > 4
+
+
+def _decode_bands(
+    content: bytes, preprocessing: "Preprocessing", page: int = 0, pages: int | None = None
+) -> Picture:
+    """Decode a TIFF that Pillow has no mode for."""
+    bands = read_bands(content, page, MAX_SIDE)
+    values, count = bands.values, bands.values.shape[-1]
+    if preprocessing.bands is None and count not in (1, 3):
+        raise SourceError(
+            f"it has {count} bands; choose one or three of them by --channels, such as "
+            + ("3,2,1" if count > 3 else "1")
+        )
+    white = {"u1": 255, "u2": 65535}.get(values.dtype.str[1:])
+    scale = Scale(bands.kind, white, bands.is_inverted)
+    pixels, limits = fit_values(values, scale, preprocessing)
+    pixels = turn(pixels, bands.orientation)
+    height, width = pixels.shape[:2]
+    is_turned = bands.orientation != UPRIGHT
+    return Picture(pixels, height, width, 1, bands.kind, limits, pages or bands.pages, is_turned)

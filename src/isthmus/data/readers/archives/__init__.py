@@ -1,0 +1,1 @@
+"""Archives of pictures: tar and zip."""

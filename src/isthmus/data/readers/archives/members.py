@@ -1,0 +1,110 @@
+"""What readers of all archives share: names of members, and those that are left out."""
+
+import re
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from isthmus.data.readers.files.kinds import is_ignored
+from isthmus.data.reading import LeftOut
+from isthmus.errors import SourceError, first_sentence
+
+MAX_MEMBER_BYTES = 2**29  # a member is read into memory, and small archives may hold huge ones
+TOO_LARGE = f"larger than {MAX_MEMBER_BYTES // 2**20} MB, unpacked"
+REPEATED = "earlier members of the same name; the last one counts"
+BROKEN_LINK = "links to folders, or to what is not in the archive"
+SPECIAL = "devices, pipes and other members that are no files"
+ONE = {  # the same of one
+    REPEATED: "earlier member of the same name; the last one counts",
+    BROKEN_LINK: "link to a folder, or to what is not in the archive",
+    SPECIAL: "device, pipe or other member that is no file",
+}
+MAX_REASON = 120  # letters
+
+T = TypeVar("T")
+
+
+class Members(Generic[T]):
+    """Members of an archive by name, and the names of those that are left out by reason."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, T] = {}
+        self._left_out: defaultdict[str, list[str]] = defaultdict(list)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What is not read, counted by reason."""
+        return tuple(
+            LeftOut.of(ONE.get(why, why), sorted(names), why)
+            for why, names in self._left_out.items()
+        )
+
+    def add(self, name: str, member: T, why_not: str | None = None) -> None:
+        """Add a member, unless there is a reason to leave it out."""
+        if name in self.found:
+            self.leave_out(name, REPEATED)
+        if why_not is None:
+            self.found[name] = member
+        else:
+            self.found.pop(name, None)
+            self.leave_out(name, why_not)
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Count a member that is not read."""
+        self._left_out[why].append(name)
+
+
+def clean_path(name: str) -> str | None:
+    """Return the path of a member below the folder that it is unpacked in; None if hidden.
+
+    Examples
+    --------
+    >>> clean_path("../photos/./a.png"), clean_path("C:/photos/a.png"), clean_path("photos/.a.png")
+    ('photos/a.png', 'photos/a.png', None)
+    """
+    parts = name.split("/")
+    if name.startswith(("/", ".")) or "//" in name or "/." in name:
+        parts = [part for part in parts if part not in ("", ".", "..")]
+    if re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
+        parts = parts[1:]
+    return None if any(map(is_ignored, parts)) else "/".join(parts)
+
+
+def follow_link(name: str, target: str) -> str:
+    """Return the name that a link in an archive leads to, from the link's own name."""
+    parts = name.split("/")[:-1]
+    if target.startswith("/"):
+        parts = []
+    for part in target.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+@contextmanager
+def reporting_broken_archive(path: Path) -> Iterator[None]:
+    """Turn any error of a library into one sentence about the archive."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:  # of damaged archives, the libraries raise almost anything
+        raise SourceError(f"{path} is not a readable archive: {explain(error)}.") from error
+
+
+def explain(error: Exception) -> str:
+    """Return what an error of a library means, for a person."""
+    if isinstance(error, UnicodeError):
+        return "the names of its members are damaged"
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is"
+    if isinstance(error, tarfile.ReadError) and "could not be opened" in str(error):
+        return "it is neither a tar nor a zip"
+    text = first_sentence(error)
+    # `zipfile` quotes a wrong header, which may be the whole file.
+    return text if len(text) <= MAX_REASON else "it is damaged"

@@ -1,0 +1,1 @@
+"""What the readers of tables and arrays share: axes and ranges of values."""

@@ -1,0 +1,1 @@
+"""Folders and archives of pictures, whose folders are classes and splits."""

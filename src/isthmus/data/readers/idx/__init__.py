@@ -1,0 +1,1 @@
+"""IDX files, in which MNIST is published."""

@@ -1,0 +1,1 @@
+"""Pictures with masks: which mask belongs to which picture."""

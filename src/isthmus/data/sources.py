@@ -1,0 +1,156 @@
+"""Sources: where their files are, what identifies these, and which function reads them."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from isthmus.data.catalog import DATASETS, Dataset
+from isthmus.data.manifest import Manifest
+from isthmus.data.readers.csv.reader import read_csv
+from isthmus.data.readers.csv.text import TABLE_SUFFIXES
+from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, why_unread
+from isthmus.data.readers.files.listing import Listing, list_files, special_kind
+from isthmus.data.readers.folders.reader import read_archive, read_folder, read_picture
+from isthmus.data.readers.idx.files import is_idx, is_idx_folder
+from isthmus.data.readers.idx.reader import read_idx, read_idx_folder
+from isthmus.data.readers.numpy.reader import read_numpy
+from isthmus.data.reading import Reading
+from isthmus.errors import SourceError, require_name, suggest
+from isthmus.files import suggest_path, to_json
+
+Reader = Callable[[Path, int | None, Reading | None], Manifest]
+
+
+def locate_source(source: str | Path) -> tuple[str, Path, Reader]:
+    """Return the name of a source, the path of its files and the function that reads them.
+
+    Raises
+    ------
+    SourceError
+        If it is missing or of no known kind.
+    """
+    dataset, name, location = locate(source)
+    return name, location, choose_reader(dataset, location)
+
+
+def locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
+    """Return the row of a named set, the name of a source, and the path of its files.
+
+    Raises
+    ------
+    SourceError
+        If it is missing, or neither a file nor a folder.
+    """
+    require_name("the source", source, SourceError)
+    dataset = DATASETS.get(str(source))
+    if dataset is not None:
+        return dataset, dataset.name, dataset.locate()
+    # Absolute, so that a run finds its data again from another folder.
+    location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
+    if not _exists(location):
+        if location.is_symlink():
+            raise SourceError(f"{location} is a link to nothing; give what it should lead to.")
+        near = suggest(str(source), DATASETS) or suggest_path(os.path.expanduser(source))  # noqa: PTH111
+        raise SourceError(
+            f"there is no data set and no file or folder called {str(source)!r}{near}; "
+            f"the data sets are {', '.join(DATASETS)}."
+        )
+    reject_special(location)
+    return None, str(location), location
+
+
+def choose_reader(
+    dataset: Dataset | None, location: Path, listing: Listing | None = None
+) -> Reader:
+    """Return the function that reads a source; that of a named set verifies its checksums first."""
+    if dataset is not None and dataset.read is not None:
+        return dataset.read
+    read = reader_for(location, listing)
+    if dataset is None:
+        return read
+
+    def verify_and_read(path: Path, limit: int | None, reading: Reading | None) -> Manifest:
+        dataset.verify()
+        return dataset.complete(read(path, limit, reading))
+
+    return verify_and_read
+
+
+def reader_for(path: Path, listing: Listing | None = None) -> Reader:
+    """Return the function that reads `path`.
+
+    Parameters
+    ----------
+    path : Path
+    listing : Listing, optional
+        The files of a folder, where they have been listed already.
+
+    Raises
+    ------
+    SourceError
+        If it is of no known kind.
+    """
+    if path.is_dir():
+        listing = listing or list_files(path)
+        if is_idx_folder(path, listing.names):
+            return read_idx_folder
+        return partial(read_folder, listing=listing)
+    kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
+        (TABLE_SUFFIXES, read_csv),
+        ((".npy", ".npz"), read_numpy),
+        (ARCHIVE_SUFFIXES, read_archive),
+        (PICTURE_SUFFIXES, read_picture),
+    )
+    for suffixes, read in kinds:
+        if path.name.lower().endswith(suffixes):
+            return read
+    if is_idx(path):
+        return read_idx
+    if why := why_unread(path.name):
+        raise SourceError(f"{path} is not read: it is {why}.")
+    raise SourceError(
+        f"{path} is of no known kind; give a folder, a picture, an archive (tar or zip), "
+        "a CSV, an IDX, a .npy or a .npz file."
+    )
+
+
+def list_identities(location: Path, listing: Listing | None) -> list[Any]:
+    """List what identifies the content of a source's files without reading it.
+
+    As make and rsync do, it trusts names, sizes and times: hashing all bytes of a large set would
+    take longer than the cache saves.
+    """
+    if listing is not None:
+        # What cannot be read counts too: once it can be, there is more to decode.
+        return [str(location.resolve()), *listing.files, *map(to_json, listing.left_out)]
+    # The labels of an IDX file are in a file of their own, next to it.
+    siblings = location.parent.iterdir() if is_idx(location) else ()
+    companions = sorted(filter(is_idx, siblings)) or [location]
+    return [
+        (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in companions
+        if file.exists()
+    ]
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a path is that of a single picture, by its suffix."""
+    return path.name.lower().endswith(PICTURE_SUFFIXES) and path.is_file()
+
+
+def reject_special(path: Path) -> None:
+    """Reject pipes and devices: to open one may wait for ever, and some never end.
+
+    What is missing passes: it gets the message of what cannot be read.
+    """
+    if _exists(path) and (kind := special_kind(path.stat().st_mode)):
+        raise SourceError(f"{path} is a {kind}, not a file or folder; give one with the samples.")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
