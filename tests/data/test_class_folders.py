@@ -279,6 +279,7 @@ def test_given_parts_may_lie_in_a_folder_around_them(tmp_path: Path) -> None:
 def test_only_options_that_change_something_are_named(tmp_path: Path) -> None:
     ways = {
         ("control", "test"): "--classes-from none",
+        ("My Images", "My Masks"): "--classes-from none",
         ("test/a", "val/b"): "--classes-from parent or none",
         ("seg_train/a", "seg_test/b"): "--parts test=seg_test,train=seg_train, or --classes-from p",
     }
@@ -302,3 +303,9 @@ def test_masks_by_name_leave_the_folders_of_classes_on_request(tmp_path: Path) -
 def test_names_that_differ_in_the_suffix_only_are_told(tmp_path: Path) -> None:
     samples = load(plant(tmp_path, [f"{i}.{end}" for i in range(4) for end in ("jpg", "png")]))
     assert "such as 0.jpg and 0.png" in notes(samples)["same-names"]
+
+
+def test_classes_that_differ_in_capitals_only_are_told(tmp_path: Path) -> None:
+    report = load(plant(tmp_path, spread(["Dog", "cat", "dog "]))).report
+    assert report is not None
+    assert "'Dog' and 'dog '" in next(n.text for n in report.notes if n.code == "same-words")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from isthmus.data.known import Known
 from isthmus.data.range_checks import check_range
 from isthmus.data.readers.files.folder_names import find_parts, has_training
+from isthmus.data.readers.masks.names import find_counterparts
 from isthmus.data.reading import Note
 from isthmus.data.report import format_value
 from isthmus.data.samples import SPLITS
@@ -39,7 +40,8 @@ def check_parts(known: Known) -> Iterator[Note]:
     names = known.items.class_names if known.items.labels is not None else ()
     splits = find_parts(names)
     splits = splits if has_training(splits) else {}
-    parts = [name for name in names if PART.fullmatch(name) or name in splits]
+    known_parts = {*splits, *find_counterparts(names)}
+    parts = [name for name in names if PART.fullmatch(name) or name in known_parts]
     if parts:
         yield _warn(
             "parts-as-classes",
@@ -75,6 +77,17 @@ def check_one_class(known: Known) -> Iterator[Note]:
             f"all samples are of one class, {name}",
             _other_classes(known),
         )
+
+
+def check_same_words(known: Known) -> Iterator[Note]:
+    """Find classes whose names differ in capitals or spaces only."""
+    first: dict[str, str] = {}
+    for name in known.items.class_names:
+        other = first.setdefault("".join(name.lower().split()), name)
+        if other != name:
+            text = f"the classes {other!r} and {name!r} differ in capitals or spaces only"
+            yield _warn("same-words", text, "rename one if they are the same")
+            return
 
 
 def check_imbalance(known: Known) -> Iterator[Note]:
@@ -220,6 +233,7 @@ CHECKS: tuple[Check, ...] = (
     check_range,
     check_shared,
     check_one_class,
+    check_same_words,
     check_unseen,
     check_imbalance,
     check_duplicates,

@@ -68,7 +68,7 @@ def clean_path(name: str) -> str | None:
     parts = name.split("/")
     if name.startswith(("/", ".")) or "//" in name or "/." in name:
         parts = [part for part in parts if part not in ("", ".", "..")]
-    if re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
+    if parts and re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
         parts = parts[1:]
     return None if any(map(is_ignored, parts)) else "/".join(parts)
 

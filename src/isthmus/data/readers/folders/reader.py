@@ -128,11 +128,11 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
     names = [tree.display_name(name) for name in tree.pictures]
     folders = [name.rpartition("/")[0] for name in names]
     plan = plan_folders(tree.path, Counter(folders), reading)
-    masks = _find_masks_to_leave_out(tree, reading)
     classes = _classes(plan, names, folders)
-    reasons = _why_left_out(plan, folders, classes)
+    masks = _find_masks_to_leave_out(tree, reading)
     reasons = [
-        MASK if name in masks else why for name, why in zip(tree.pictures, reasons, strict=True)
+        MASK if name in masks else why
+        for name, why in zip(tree.pictures, _why_left_out(plan, folders, classes), strict=True)
     ]
     left_out = LeftOut.by_reason(
         (why, name) for why, name in zip(reasons, names, strict=True) if why is not None

@@ -1,5 +1,7 @@
 """Names of masks: the words that tell them from pictures, and folders of one or the other."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -72,6 +74,21 @@ def have_mask_words(names: Iterable[str]) -> bool:
     """Return whether some of the names may have a word of masks; most sets are soon told."""
     text = "\n".join(names).lower()
     return any(hint in text for hint in HINTS)
+
+
+def find_counterparts(folders: Iterable[str]) -> set[str]:
+    """Return the folders that are called alike but for a word of images or of masks.
+
+    Examples
+    --------
+    >>> sorted(find_counterparts(["My Images", "My Masks", "with_mask"]))
+    ['My Images', 'My Masks']
+    """
+    groups = defaultdict(list)
+    for folder in folders:
+        groups[re.sub(r"images?|imgs?|photos?|masks?|labels?", "*", folder.lower())].append(folder)
+    alike = [group for rest, group in groups.items() if "*" in rest]
+    return {folder for group in alike if len({*map(str.lower, group)}) > 1 for folder in group}
 
 
 def find_roles(folders: Mapping[str, tuple[str, ...]]) -> dict[str, Role]:
