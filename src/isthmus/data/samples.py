@@ -15,6 +15,7 @@ from isthmus.data.report import ReadingReport
 from isthmus.display import Displayed
 from isthmus.errors import SourceError
 from isthmus.files import fingerprint, from_json
+from isthmus.text import count_of
 
 SPLITS = ("train", "validation", "test")
 VOID = 255  # in a mask: a pixel that counts nowhere
@@ -160,13 +161,15 @@ class Samples(HasItems, Displayed):
     def describe(self) -> str:
         """Return one line for people: how many, of what shape, of how many classes."""
         if self.is_signal:
-            text = f"{len(self):,} signals of {self.shape[0]} × {self.shape[1]}"
+            text = f"{count_of(len(self), 'signal')} of {self.shape[0]} × {self.shape[1]}"
         else:
             height, width, channels = self.shape
             color = {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
-            text = f"{len(self):,} images of {height} × {width}, {color}"
+            text = f"{count_of(len(self), 'image')} of {height} × {width}, {color}"
+        if not self.class_names:
+            return text
         kind = "masks of " if self.masks is not None else ""
-        return text + (f", {kind}{len(self.class_names):,} classes" if self.class_names else "")
+        return f"{text}, {kind}{count_of(len(self.class_names), 'class', 'classes')}"
 
     def _check_masks(self, masks: NDArray[np.uint8], name: str) -> None:
         wanted = self.values.shape[:3]
