@@ -261,5 +261,5 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused(refused: Refused) 
 
 
 def test_parts_of_the_source_without_any_to_train_on_are_refused(refused: Refused) -> None:
-    with refused(OptionError, "too few"):
+    with refused(OptionError, "training split", "--parts none"):
         isthmus.split_samples(of_parts([1, 1, 2, 2]))
