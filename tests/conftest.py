@@ -54,6 +54,8 @@ SLOW_FILES = {
     "test_parts",
     "test_recipes",
     "test_onnx_models",
+    "test_outputs",
+    "test_reading_guide",
     "test_registry",
     "test_report",
     "test_results",
@@ -62,6 +64,7 @@ SLOW_FILES = {
     "test_server",
     "test_sklearn",
     "test_sklearn_checks",
+    "test_streams",
 }
 
 
