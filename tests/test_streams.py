@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from isthmus.cli import main
 from isthmus.cli.streams import robust_streams
@@ -136,6 +137,8 @@ def test_a_full_disk_ends_in_a_sentence(command: str, monkeypatch: pytest.Monkey
         monkeypatch.setattr(sys, "argv", ["isthmus", *command.split()])
         monkeypatch.setattr(sys, "stdout", full)
         monkeypatch.setattr(sys, "stderr", errors)
+        # One of its own: it keeps what it could not write, for whoever prints by it next.
+        monkeypatch.setattr("isthmus.cli.data.out_console", Console())
         with pytest.raises(SystemExit) as exited:
             main()
     assert exited.value.code == 1
