@@ -138,7 +138,8 @@ def test_a_full_disk_ends_in_a_sentence(command: str, monkeypatch: pytest.Monkey
         monkeypatch.setattr(sys, "stdout", full)
         monkeypatch.setattr(sys, "stderr", errors)
         # One of its own: it keeps what it could not write, for whoever prints by it next.
-        monkeypatch.setattr("isthmus.cli.data.out_console", Console())
+        for module in ("data", "terminal"):
+            monkeypatch.setattr(f"isthmus.cli.{module}.out_console", Console())
         with pytest.raises(SystemExit) as exited:
             main()
     assert exited.value.code == 1
