@@ -288,7 +288,12 @@ def test_a_run_in_memory_is_served_and_ends_with_ctrl_c(capfd: pytest.CaptureFix
     def note(link: str) -> None:
         threading.Thread(target=visit, args=(link,)).start()
 
-    assert serve_studio(training.run, browser=False, ready=note)
+    # What a shell starts in the background ignores Ctrl-C, and would wait for ever.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert serve_studio(training.run, browser=False, ready=note)
+    finally:
+        signal.signal(signal.SIGINT, before)
     (manifest,) = seen
     assert (manifest["name"], manifest["pending"]) == ("run", [])
     assert manifest["networks"]["decoder"]["bytes"] > 0
