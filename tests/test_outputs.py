@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import TrainedModel, load
+from isthmus import Session, TrainedModel, fit_map, load
 from isthmus.errors import OptionError
-from isthmus.latent.maps import Map
 from isthmus.places import BLOCK_BYTES, is_figure, mark_gif, mark_png
 from test_cli import done, isthmus
 
@@ -149,7 +148,7 @@ def test_python_replaces_no_other_file_either(
     with refused(OptionError, "a.safetensors"):
         model.save(tmp_path / "a.safetensors")
     with refused(OptionError, "a.npz"):
-        Map.load(next((places["run"] / "maps").glob("*.npz"))).save(tmp_path / "a.npz")
+        fit_map(Session(places["run"]).codes(), "pca").save(tmp_path / "a.npz")
     model.save(tmp_path / "b.safetensors")
     model.save(tmp_path / "b.safetensors")
     assert {(tmp_path / name).read_bytes() for name in ("a.safetensors", "a.npz")} == {b"precious"}
