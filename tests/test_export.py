@@ -76,13 +76,11 @@ OPTIONS = {
     "fcn32s": {"width": 0.05},
 }
 BATCHES = (1, 7, 256)
-# Of each kind of model, encoder and decoder alone too; benchmarks/exports.py compares all of them.
-DIVIDED = ("dense", "conv", "conv1d", "conv-bn-2d", "cnn-tiny", "fcn8s")
 PARTS = [
     (name, part)
     for name, row in MODELS.items()
     for part in ("whole", "encoder", "decoder")
-    if part == "whole" or (name in DIVIDED and (part == "encoder" or row.task == "reconstruct"))
+    if part != "decoder" or row.task == "reconstruct"
 ]
 
 

@@ -72,7 +72,8 @@ class Watch:
 
     def _note(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.errors.append(f"{message.type}: {message.text}")
+            # A file that is not there is named by its address alone.
+            self.errors.append(f"{message.type}: {message.text} {message.location['url']}")
 
     def strangers(self) -> set[str]:
         """Return the addresses that are neither of this machine nor in the page itself."""

@@ -15,7 +15,7 @@ from isthmus.training.kept import KeptEpochs
 from isthmus.training.store import FolderStore
 from studio.conftest import fit, once
 from studio.exploring import read_picture
-from studio.serving import Studio, Watch, open_patiently, start_studio
+from studio.serving import Studio, open_patiently, start_studio
 
 Open = Callable[..., Studio]
 
@@ -198,7 +198,7 @@ def training(tmp_path: Path) -> Iterator[tuple[Path, Callable[[int], None]]]:
 
 
 def test_curves_grow_while_the_run_trains(
-    page: Any, watch: Watch, training: tuple[Path, Callable[[int], None]]
+    page: Any, training: tuple[Path, Callable[[int], None]]
 ) -> None:
     run, advance = training
     studio = start_studio(run)
@@ -214,8 +214,6 @@ def test_curves_grow_while_the_run_trains(
         page.wait_for_selector("text=Trained for 6 epochs")
         page.wait_for_selector(".is-training", state="detached")
         page.wait_for_selector(".epoch-number:text-is('epoch 6')", timeout=30_000)
-        # A file that is asked for at the moment when a newer one takes its place; the page goes on.
-        watch.errors[:] = [error for error in watch.errors if "404 (Not Found)" not in error]
     finally:
         page.goto("about:blank")  # a page that loses its server says so
         studio.stop()

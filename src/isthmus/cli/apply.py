@@ -54,7 +54,7 @@ def denoise(
         done = denoise_files(model, source, out, track=track)
     except KeyboardInterrupt:
         count = count_done(out)
-        done_so_far = f"{count:,} are done" if count else "none is done"
+        done_so_far = f"{count:,} are done" if count else "nothing is done"
         say(f"Stopped; {done_so_far}, and the same command does the rest.")
         sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
     content = {

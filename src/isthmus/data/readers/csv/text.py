@@ -69,7 +69,7 @@ class Dialect:
 
 @dataclass
 class TableText:
-    """A text file, opened anew for each pass.
+    """A text file, opened again for each pass.
 
     Parameters
     ----------
