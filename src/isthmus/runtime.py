@@ -11,8 +11,9 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -28,6 +29,7 @@ Result = TypeVar("Result")
 ITEMS_PER_THREAD = 2  # one that is computed, and one that is ready when it is done
 REUSED_BYTES = 2**30  # freed blocks up to this size stay with the process
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+TORCH_LIBRARY = "libtorch_cpu.so"  # with OpenMP and MKL, on Linux
 MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -42,6 +44,46 @@ def configure_process() -> None:
     """
     _limit_threads()
     _keep_freed_memory()
+
+
+@contextmanager
+def computing_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads on the CPU, and as before afterwards.
+
+    It holds for the calling thread alone, so that others in the process keep theirs, and two may do
+    so at once. (`torch.set_num_threads` also changes the number of all that compute with MKL, and
+    takes its place where torch is built otherwise.)
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if count == before:
+        yield
+        return
+    set_threads = _find_setter() or torch.set_num_threads
+    set_threads(count)
+    try:
+        yield
+    finally:
+        set_threads(before)
+
+
+@cache
+def _find_setter() -> Callable[[int], None] | None:
+    """Return a function that sets the threads of the calling thread; None where there is none."""
+    import torch
+
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / TORCH_LIBRARY))
+        set_omp, set_mkl = library.omp_set_num_threads, library.MKL_Set_Num_Threads_Local
+    except (OSError, AttributeError):
+        return None
+
+    def set_threads(count: int) -> None:
+        set_omp(count)
+        set_mkl(count)
+
+    return set_threads
 
 
 def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
@@ -64,7 +106,7 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
     device = choose_device(device)
     if precision == "auto":
         precision = choose_precision(device)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = process_count()
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     # At the level INFO, Fabric prints devices and precision, which run.json records, into notebooks
     # and among progress bars.
@@ -105,6 +147,11 @@ def thread_count() -> int:
     cores = core_count()
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(int(wanted), cores) if wanted.isdigit() and int(wanted) else cores
+
+
+def process_count() -> int:
+    """Return how many processes torchrun has started for one training; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def map_in_threads(
