@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from isthmus.errors import OptionError
 
@@ -50,40 +50,36 @@ def configure_process() -> None:
 def computing_threads(count: int) -> Iterator[None]:
     """Let torch compute with so many threads on the CPU, and as before afterwards.
 
-    It holds for the calling thread alone, so that others in the process keep theirs, and two may do
-    so at once. (`torch.set_num_threads` also changes the number of all that compute with MKL, and
-    takes its place where torch is built otherwise.)
+    It holds for the calling thread alone: others in the process keep theirs, and several may do so
+    at once. Where torch is built with other libraries than OpenMP and MKL, it holds for all of the
+    process, as `torch.set_num_threads` does.
     """
-    import torch
-
-    before = torch.get_num_threads()
-    if count == before:
-        yield
-        return
-    set_threads = _find_setter() or torch.set_num_threads
-    set_threads(count)
+    setters = _thread_setters()
+    before = [set_threads(count) for set_threads in setters]
     try:
         yield
     finally:
-        set_threads(before)
+        for set_threads, number in zip(setters, before, strict=True):
+            set_threads(number)
 
 
 @cache
-def _find_setter() -> Callable[[int], None] | None:
-    """Return a function that sets the threads of the calling thread; None where there is none."""
+def _thread_setters() -> tuple[Callable[[int], int], ...]:
+    """Return functions that set a number of threads and return the one before."""
     import torch
+
+    def set_by(set_threads: Callable[[int], Any], count: int) -> int:
+        before = torch.get_num_threads()
+        if count != before:
+            set_threads(count)
+        return before
 
     try:
         library = ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / TORCH_LIBRARY))
-        set_omp, set_mkl = library.omp_set_num_threads, library.MKL_Set_Num_Threads_Local
+        # MKL has a number of its own, by which 0 stands for that of the process.
+        return partial(set_by, library.omp_set_num_threads), library.MKL_Set_Num_Threads_Local
     except (OSError, AttributeError):
-        return None
-
-    def set_threads(count: int) -> None:
-        set_omp(count)
-        set_mkl(count)
-
-    return set_threads
+        return (partial(set_by, torch.set_num_threads),)
 
 
 def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
