@@ -122,9 +122,14 @@ def lines_of(checkpoint: dict[str, Any], run: Run) -> list[Line]:
     """Return the history at a checkpoint.
 
     Older versions have written it first and not into the checkpoint: then lines may be newer.
+
+    Raises
+    ------
+    RunError
+        If history.jsonl is damaged: it is not replaced in silence. A missing one is.
     """
+    found = run.history()
     lines: list[Line] | None = checkpoint.get("history")
     if lines is not None:
         return lines
-    step = checkpoint["counters"]["step"]
-    return [line for line in run.history() if line["step"] <= step]
+    return [line for line in found if line["step"] <= checkpoint["counters"]["step"]]
