@@ -116,6 +116,6 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]
         shape, is_fortran, dtype = READ_HEADER[version](file)
     except (ValueError, LookupError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise IsthmusError("the header of its array is damaged.") from None
-    if dtype.hasobject or not dtype.itemsize and math.prod(shape):
+    if dtype.hasobject or (not dtype.itemsize and math.prod(shape)):
         raise IsthmusError(f"its array holds {dtype}, which are no numbers.")
     return dtype, tuple(shape), bool(is_fortran)

@@ -7,12 +7,12 @@ somebody who means harm. What comes out of here has the types that the code afte
 import dataclasses
 import json
 import math
-import os
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from pathlib import PurePath
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from isthmus.errors import IsthmusError, list_names, suggest
 
@@ -80,7 +80,7 @@ def build(kind: type[T], content: Any, place: str = "") -> T:
     """
     if not isinstance(content, Mapping):
         raise _wrong(place or "content", content, "an object")
-    types_of, required = _fields(kind)
+    types_of, required = _fields(cast("Any", kind))
     unknown = [name for name in content if name not in types_of]
     missing = [name for name in required if name not in content]
     if unknown or missing:
@@ -121,8 +121,8 @@ def convert(value: Any, kind: Any, place: str) -> Any:
         if not isinstance(value, Mapping):
             raise _wrong(place, value, "an object")
         return {name: convert(one, inner[1], f"{place}.{name}") for name, one in value.items()}
-    if isinstance(kind, type) and issubclass(kind, os.PathLike):
-        return kind(convert(value, str, place)) if not isinstance(value, kind) else value
+    if isinstance(kind, type) and issubclass(kind, PurePath):
+        return value if isinstance(value, kind) else kind(convert(value, str, place))
     return value if isinstance(value, kind) else build(kind, value, place)
 
 
@@ -176,7 +176,7 @@ def describe_type(kind: Any) -> str:
         name = describe_type(inner[0])
         count = "" if origin is not tuple or inner[-1] is ... else f"{len(inner)} "
         return f"a list of {count}{PLURALS.get(name, 'objects')}"
-    return "a text" if isinstance(kind, type) and issubclass(kind, os.PathLike) else "an object"
+    return "a text" if isinstance(kind, type) and issubclass(kind, PurePath) else "an object"
 
 
 def _convert_union(value: Any, kind: Any, inner: Sequence[Any], place: str) -> Any:

@@ -27,7 +27,8 @@ from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop, Progress, first_checkpoint
-from isthmus.training.run import Record, Run, describe_environment
+from isthmus.training.record import Record
+from isthmus.training.run import Run, describe_environment
 from isthmus.training.store import require_free
 from isthmus.training.targets import check_classes, reject_single_class, required_targets
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
