@@ -7,7 +7,6 @@ files only in `stored_map`, in `evaluate` (the result), and where an index has t
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -316,8 +315,10 @@ class Session:
         file = self.folder / "maps" / f"{method}-{key}.npz"
         # Seeds, methods and codes are in the name of the file, so that what exists is the same map.
         if file.exists():
-            with suppress(SourceError):  # a damaged one is fitted again
+            try:
                 return Map.load(file), file
+            except SourceError:
+                self._say(f"the map {file.name} was damaged; it is drawn again.")
             file.unlink()
         fitted_map = self.map(codes, method, seed=seed, max_samples=max_samples)
         fitted_map.save(file)

@@ -83,7 +83,7 @@ class Record:
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
         content = to_json(self)
-        content = {"format": FORMAT, **content, SEAL: fingerprint(content)}
+        content = {"format": FORMAT, **content, SEAL: _seal(content)}
         return to_utf8(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
@@ -95,14 +95,11 @@ class Record:
         IsthmusError
             If a field is missing, unknown or invalid, or one was changed since it was written.
         """
-        names = {one.name for one in fields(cls)}
         said = {name: content[name] for name in content if name not in ("format", SEAL)}
         record = from_json(cls, said)
         record._check()
         # Last, as what is wrong says more than that something is. Older versions wrote no seal.
-        if SEAL in content and content[SEAL] != fingerprint(
-            {n: said[n] for n in said if n in names}
-        ):
+        if SEAL in content and content[SEAL] != _seal(said):
             raise RunError(
                 f"something in it was changed since it was written; whoever did so on purpose "
                 f"removes its field {SEAL!r}"
@@ -129,6 +126,11 @@ class Record:
         if left:
             value = getattr(self.training_config, left[0])
             raise RunError(f"training_config.{left[0]} is {value!r}, which no training writes")
+
+
+def _seal(content: dict[str, Any]) -> str:
+    """Return the fingerprint of all but the place of the data, which people correct by hand."""
+    return fingerprint({**content, "origin": {**content["origin"], "source": ""}})
 
 
 def _differ(first: Any, second: Any, name: str) -> bool:
