@@ -7,6 +7,7 @@ somebody who means harm. What comes out of here has the types that the code afte
 import dataclasses
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ PLAIN: dict[Any, tuple[str, Callable[[Any], bool]]] = {  # type: its name, and w
     types.NoneType: ("null", lambda value: value is None),
     Any: ("anything", lambda value: True),
 }
+FINGERPRINT = re.compile("[0-9a-f]{16}")
 PLURALS = {"a whole number": "whole numbers", "a number": "numbers", "a text": "texts"}
 
 
@@ -106,8 +108,7 @@ def convert(value: Any, kind: Any, place: str) -> Any:
     if kind in PLAIN:
         if not PLAIN[kind][1](value):
             raise _wrong(place, value, PLAIN[kind][0])
-        # Dataclasses that are dictionary keys or compared need tuples, and JSON has only lists.
-        return tuple(value) if isinstance(value, list) else value
+        return value
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return _convert_union(value, kind, inner, place)
@@ -142,6 +143,19 @@ def convert_some(content: Any, kinds: Mapping[str, Any], place: str) -> dict[str
         if name in content
     }
     return {**content, **known}
+
+
+def require_fingerprint(value: Any, place: str) -> str:
+    """Return a fingerprint: it becomes the name of a file, which no other text may be.
+
+    Raises
+    ------
+    IsthmusError
+        If it is not 16 hexadecimal digits.
+    """
+    if not isinstance(value, str) or not FINGERPRINT.fullmatch(value):
+        raise _wrong(place, value, "16 hexadecimal digits")
+    return value
 
 
 def is_number(value: Any) -> bool:
@@ -195,7 +209,10 @@ def _convert_union(value: Any, kind: Any, inner: Sequence[Any], place: str) -> A
 
 
 def _convert_list(value: Any, kind: Any, inner: Sequence[Any], place: str) -> Any:
-    """Return a list as a tuple, with each of its values converted."""
+    """Return a list as a tuple, with each of its values converted.
+
+    Dataclasses that are dictionary keys or compared need tuples, and JSON has only lists.
+    """
     is_any_length = get_origin(kind) is not tuple or inner[-1] is ...
     if not isinstance(value, list | tuple) or not (is_any_length or len(value) == len(inner)):
         raise _wrong(place, value, describe_type(kind))

@@ -12,7 +12,7 @@ import safetensors
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError
-from isthmus.fields import convert_some, parse_json
+from isthmus.fields import convert_some, parse_json, require_fingerprint
 from isthmus.files import from_json, reporting_damage, to_json
 from isthmus.inference.model import CODE
 from isthmus.models.tasks import KINDS, Task
@@ -85,6 +85,7 @@ class ExportRecord:
     loss: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        require_fingerprint(self.fingerprint, "fingerprint")
         if len(self.shape) not in KINDS or min(*self.shape, self.code_size, self.batch_size) < 1:
             raise ModelError(
                 f"a sample of {self.shape}, a code of {self.code_size} or a batch of "

@@ -15,7 +15,7 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.data.sources import locate_source
 from isthmus.errors import IsthmusError, OptionError, require_known
-from isthmus.fields import convert_some, parse_json
+from isthmus.fields import convert_some, parse_json, require_fingerprint
 from isthmus.files import DAMAGE, fingerprint
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.model import Model
@@ -181,6 +181,7 @@ def _parse_record(content: bytes) -> dict[str, Any]:
     record = convert_some(parse_json(content), SHOWN_RECORD, "")
     for name, kinds in SHOWN_PARTS.items():
         convert_some(record[name], kinds, name)
+    require_fingerprint(record["data"]["fingerprint"], "data.fingerprint")
     return record
 
 

@@ -74,8 +74,8 @@ class KeptEpochs:
         return (values, rows) if rows.dtype == np.int64 and (rows >= 0).all() else None
 
     def begin(self, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        """Write the samples, unless they are there already."""
-        if not {f"{INPUTS}{SUFFIX}", f"{ROWS}{SUFFIX}"} <= set(self.files()):
+        """Write the samples, unless they are there already and whole."""
+        if self.inputs() is None:
             self._write(INPUTS, values)
             self._write(ROWS, rows)
 

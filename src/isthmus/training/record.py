@@ -8,7 +8,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin
 from isthmus.errors import RunError
-from isthmus.fields import convert_some
+from isthmus.fields import convert_some, require_fingerprint
 from isthmus.files import fingerprint, from_json, to_json
 from isthmus.inference.weights import require_fitting
 from isthmus.models.config import ModelConfig
@@ -113,6 +113,7 @@ class Record:
         for name in ("fingerprint", "description", "train", "validation", "test"):
             if name not in data:
                 raise RunError(f"its data has no {name}")
+        require_fingerprint(data["fingerprint"], "data.fingerprint")
         for name, count in zip(("train", "validation", "test"), self.counts, strict=True):
             if count < 1:
                 raise RunError(f"data.{name} is {count} and should be at least 1")

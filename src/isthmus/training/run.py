@@ -47,6 +47,7 @@ from isthmus.fields import convert_some, parse_json
 from isthmus.files import reporting_damage, suggest_path
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
+from isthmus.links import reject_links
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
 from isthmus.training.record import FORMAT, Record
@@ -152,6 +153,8 @@ class Run(Displayed):
     @classmethod
     def _read(cls, store: Store) -> "Run":
         file = Path(store.name, RECORD)
+        if isinstance(store, FolderStore):
+            reject_links(store.path)
         with reporting_damage(file, RunError, RESTORE):
             text = store.read(RECORD)
         if text is None:
@@ -160,12 +163,12 @@ class Run(Displayed):
                 raise RunError(f"there is no run folder called {store.name}{near}.")
             raise RunError(f"{store.name} is not a run folder: it has no run.json.")
         with reporting_damage(file, RunError, RESTORE):
-            content = convert_some(parse_json(text), {}, "its content")
+            content = convert_some(parse_json(text), {"format": int}, "")
             written = content.get("format")
         if written != FORMAT:
             raise RunError(
-                f"{store.name} was written in format {written} of the run folder and this Isthmus "
-                f"reads format {FORMAT}; use the version that wrote it."
+                f"{file} is of format {written} of the run folder and this Isthmus reads format "
+                f"{FORMAT}; use the version that wrote it."
             )
         with reporting_damage(file, RunError, RESTORE):
             record = Record.of(content)
@@ -321,7 +324,8 @@ class Run(Displayed):
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of history.jsonl, one for every epoch."""
         with self._reporting_damage(HISTORY):
-            return parse_history(self.store.read(HISTORY) or b"")
+            content = self.store.read(HISTORY)
+            return [] if content is None else parse_history(content)
 
     def write_history(self, lines: list[dict[str, Any]]) -> None:
         """Replace the history."""

@@ -78,6 +78,14 @@ def parse_history(content: bytes) -> list[dict[str, Any]]:
         If a line has not the numbers of an epoch, or the epochs do not follow each other.
     """
     lines = [_parse_line(line, number) for number, line in enumerate(content.splitlines(), 1)]
+    if not lines:
+        raise RunError("it is empty")
+    check_history(lines)
+    return lines
+
+
+def check_history(lines: list[dict[str, Any]]) -> None:
+    """Raise a RunError unless the epochs follow each other and one is the best."""
     before = {"epoch": 0, "step": 0}
     for number, line in enumerate(lines, 1):
         for name in before:
@@ -87,9 +95,8 @@ def parse_history(content: bytes) -> list[dict[str, Any]]:
                     f"{before[name]:,}"
                 )
         before = {name: line[name] for name in before}
-    if lines and not any(line["is_best"] for line in lines):
+    if not any(line["is_best"] for line in lines):
         raise RunError("none of its lines is the best epoch")
-    return lines
 
 
 def parse_checkpoint(content: bytes, record: Record) -> dict[str, Any]:
@@ -106,6 +113,7 @@ def parse_checkpoint(content: bytes, record: Record) -> dict[str, Any]:
     if not isinstance(state, dict) or not {"counters", "module", "optimizer"} <= set(state):
         raise RunError("it is no checkpoint: counters, weights or the optimizer are missing")
     _check_counters(state["counters"])
+    _check_lines(state.get("history", []))
     module = record.model_config.build_on_meta()
     require_weights(state["module"], module, record.model_config.model)
     module.encoder.requires_grad_(not record.training_config.freeze)
@@ -115,9 +123,12 @@ def parse_checkpoint(content: bytes, record: Record) -> dict[str, Any]:
 
 
 def _parse_line(line: bytes, number: int) -> dict[str, Any]:
+    return _check_line(parse_json(line), f"line {number}")
+
+
+def _check_line(line: Any, place: str) -> dict[str, Any]:
     """Return the numbers of an epoch; those of validation scores are in it by their names."""
-    place = f"line {number}"
-    content = convert_some(parse_json(line), LINE, place)
+    content = convert_some(line, LINE, place)
     for name, value in content.items():
         if name.startswith("validation_"):
             convert(value, float, f"{place}.{name}")
@@ -146,6 +157,16 @@ def _reject_repeats(parts: list[NDArray[np.int64]]) -> None:
     first, second = (SPLITS[owner[order[again[0] + step]]] for step in (0, 1))
     where = f"both in {first} and in {second}" if first != second else f"twice in {first}"
     raise RunError(f"sample {indices[order[again[0]]]:,} is {where}")
+
+
+def _check_lines(lines: Any) -> None:
+    """Reject a history within a checkpoint that history.jsonl could not hold."""
+    if not isinstance(lines, list):
+        raise RunError("its history is no list of lines")
+    for number, line in enumerate(lines, 1):
+        _check_line(line, f"line {number} of its history")
+    if lines:
+        check_history(lines)
 
 
 def _require_whole(content: bytes) -> None:
