@@ -20,6 +20,10 @@ import numpy as np
 import safetensors.torch
 import torch
 
+from isthmus import Codes, IsthmusError, Map, Run
+from isthmus.training.kept import KeptEpochs
+from isthmus.training.store import FolderStore
+
 Change = Callable[[bytes], bytes | None]  # None removes the file
 # Other values for every field of a JSON file; `json` writes and reads the last ones, too.
 VALUES: tuple[Any, ...] = (
@@ -43,6 +47,60 @@ READERS = {  # the commands that read a file, with the run as {run}
     "codes.npy": ("codes",),
     "codes.json": ("codes",),
     "model.onnx": ("onnx",),
+}
+
+
+def _read_session_map(run: Path) -> Any:
+    loaded = Map.load(run / "maps/map.npz")
+    params = {name: array.tobytes() for name, array in loaded.params.items()}
+    return loaded.xy.tobytes(), loaded.fitted.tobytes(), _facts(loaded), loaded.method, params
+
+
+def _read_codes(run: Path) -> Any:
+    codes = Codes.load(run / "codes.npy")
+    return codes.z.tobytes(), codes.shape, _facts(codes)
+
+
+def _facts(made: Codes | Map) -> Any:
+    labels = None if made.labels is None else made.labels.tolist()
+    facts = (list(made.names), labels, made.items.fingerprint)
+    return *facts, made.layer, made.model_fingerprint, made.origin
+
+
+def _read_epochs(run: Path) -> Any:
+    """Damaged ones are left out, so what is read is whole or nothing."""
+    kept = KeptEpochs(FolderStore(run))
+    inputs, first = kept.inputs(), kept.read(1)
+    return (None if inputs is None else [one.tobytes() for one in inputs]), (
+        None if first is None else first.tobytes()
+    )
+
+
+def _read_split(run: Path) -> Any:
+    split = Run.open(run).split()
+    return [getattr(split, name).tolist() for name in ("train", "validation", "test")]
+
+
+def _read_checkpoint(run: Path) -> Any:
+    state = Run.open(run).checkpoint()
+    file = io.BytesIO()
+    torch.save(state, file)
+    return None if state is None else file.getvalue()
+
+
+# Reads a file of a run as the commands do, in a millisecond, and returns what can be compared.
+READ: dict[str, Callable[[Path], Any]] = {
+    "run.json": lambda run: Run.open(run).record,
+    "split.npz": _read_split,
+    "history.jsonl": lambda run: Run.open(run).history(),
+    "model.safetensors": lambda run: Run.open(run).model().fingerprint,
+    "checkpoint/state.pt": _read_checkpoint,
+    "epochs/inputs.npy.gz": _read_epochs,
+    "epochs/rows.npy.gz": _read_epochs,
+    "epochs/0001.npy.gz": _read_epochs,
+    "maps/map.npz": _read_session_map,
+    "codes.npy": _read_codes,
+    "codes.json": _read_codes,
 }
 
 
@@ -407,6 +465,30 @@ KINDS: dict[str, Callable[[bytes], Iterator[tuple[str, Change]]]] = {
     ".safetensors": _of_weights,
     ".pt": _of_checkpoint,
 }
+
+
+def judge(file: str, run: Path, right: Any) -> tuple[bool, str]:
+    """Read a file of a damaged run; return whether what came of it is right, and what that was.
+
+    Parameters
+    ----------
+    file : str
+        A key of `READ`.
+    run : Path
+    right : object
+        What the whole run gives.
+    """
+    try:
+        found = READ[file](run)
+    except IsthmusError as error:
+        text = str(error)
+        return is_right_sentence(f"isthmus: {text}", file), text
+    except Exception as error:
+        return False, f"{type(error).__name__}: {error}"
+    if file.startswith("epochs/"):  # left out where it is damaged
+        pairs = zip(found, right, strict=True)
+        return all(one in (None, other) for one, other in pairs), "left out"
+    return found == right, "as before" if found == right else f"read as {found!r}"
 
 
 def is_right_sentence(text: str, file: str) -> bool:

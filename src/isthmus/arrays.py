@@ -7,10 +7,13 @@ file could hold to run code, are never read.
 
 import io
 import math
+import os
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from tokenize import TokenError
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +39,26 @@ def read_npy(content: bytes) -> NDArray[Any]:
         If it is no such file, or not as long as it says.
     """
     return _read(io.BytesIO(content))
+
+
+def map_npy(path: Path) -> NDArray[Any]:
+    """Return the array of a .npy file by memory map; writing to it changes only the copy in memory.
+
+    Raises
+    ------
+    IsthmusError
+        If it is no such file, or not as long as it says.
+    OSError
+        If it cannot be opened.
+    """
+    with path.open("rb") as file:
+        dtype, shape, is_fortran = _read_header(file)
+        start = file.tell()
+        _require_size(dtype, shape, os.fstat(file.fileno()).st_size - start)
+    if 0 in shape:  # which no memory map can hold
+        return np.empty(shape, dtype)
+    order: Literal["F", "C"] = "F" if is_fortran else "C"
+    return np.memmap(path, dtype, "c", start, shape, order)
 
 
 def read_npz(file: Path | bytes) -> dict[str, NDArray[Any]]:
@@ -98,23 +121,30 @@ def _read(file: IO[bytes]) -> NDArray[Any]:
     """Return the array that a file holds to its end."""
     dtype, shape, is_fortran = _read_header(file)
     content = file.read()  # of a member of an archive: at most what its entry says, and checked
-    if min(shape, default=0) < 0 or len(content) != math.prod(shape) * dtype.itemsize:
-        raise IsthmusError(
-            f"it holds {len(content):,} bytes of an array {dtype} {shape}, which takes "
-            f"{math.prod(shape) * dtype.itemsize:,}."
-        )
+    _require_size(dtype, shape, len(content))
     if not content:
         return np.empty(shape, dtype)
     flat = np.frombuffer(bytearray(content), dtype)  # a copy that may be written to
     return flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)
 
 
+def _require_size(dtype: np.dtype[Any], shape: tuple[int, ...], size: int) -> None:
+    """Reject an array of so many bytes, if its kind and shape take more or less."""
+    if min(shape, default=0) < 0 or size != math.prod(shape) * dtype.itemsize:
+        raise IsthmusError(
+            f"it holds {size:,} bytes of an array {dtype} {shape}, which takes "
+            f"{math.prod(shape) * dtype.itemsize:,}."
+        )
+
+
 def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
     """Return what the header of a .npy file says; `file` is then at its numbers."""
     try:
-        version = np.lib.format.read_magic(file)
-        shape, is_fortran, dtype = READ_HEADER[version](file)
-    except (ValueError, LookupError, TypeError, SyntaxError, RecursionError, MemoryError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about letters of a damaged one
+            version = np.lib.format.read_magic(file)
+            shape, is_fortran, dtype = READ_HEADER[version](file)
+    except (TokenError, ValueError, LookupError, TypeError, SyntaxError, RecursionError):
         raise IsthmusError("the header of its array is damaged.") from None
     if dtype.hasobject or (not dtype.itemsize and math.prod(shape)):
         raise IsthmusError(f"its array holds {dtype}, which are no numbers.")

@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from hashlib import sha256
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
@@ -30,6 +31,7 @@ PLAIN: dict[Any, tuple[str, Callable[[Any], bool]]] = {  # type: its name, and w
     types.NoneType: ("null", lambda value: value is None),
     Any: ("anything", lambda value: True),
 }
+SEAL = "seal"  # the entry of an object with the fingerprint of all others
 FINGERPRINT = re.compile("[0-9a-f]{16}")
 PLURALS = {"a whole number": "whole numbers", "a number": "numbers", "a text": "texts"}
 
@@ -60,6 +62,35 @@ def parse_json(content: bytes | str) -> Any:
         ) from None
     except ValueError:  # of Python, which reads whole numbers of at most 4300 digits
         raise IsthmusError("it holds a number of thousands of digits.") from None
+
+
+def seal_json(content: Mapping[str, Any]) -> bytes:
+    """Return a JSON object whose last entry tells whether another one was changed."""
+    text = json.dumps(content).encode()
+    return text[:-1] + _seal(text)
+
+
+def unseal_json(content: bytes) -> Any:
+    """Return the value of a JSON text; one that `seal_json` returned must be as it was.
+
+    The last entry stays in it. Older versions wrote none.
+
+    Raises
+    ------
+    IsthmusError
+        If it is no JSON, or was changed.
+    """
+    value = parse_json(content)
+    if isinstance(value, Mapping) and SEAL in value:
+        length = len(_seal(b""))
+        if _seal(content[:-length] + b"}") != content[-length:]:
+            raise IsthmusError("something in it was changed since it was written.")
+    return value
+
+
+def _seal(text: bytes) -> bytes:
+    """Return the end of a JSON object with its fingerprint, to be written in place of its }."""
+    return f', "{SEAL}": "{sha256(text).hexdigest()[:16]}"}}'.encode()
 
 
 def build(kind: type[T], content: Any, place: str = "") -> T:
@@ -127,16 +158,31 @@ def convert(value: Any, kind: Any, place: str) -> Any:
     return value if isinstance(value, kind) else build(kind, value, place)
 
 
-def convert_some(content: Any, kinds: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Check the known entries of a JSON object that may have others; each may be missing.
+def convert_some(
+    content: Any, kinds: Mapping[str, Any], place: str, *, required: bool = False
+) -> dict[str, Any]:
+    """Check the known entries of a JSON object that may have others.
+
+    Parameters
+    ----------
+    content : object
+    kinds : mapping
+        The types of the known entries, by name.
+    place : str
+        Where it stands in its file, for messages.
+    required : bool
+        Whether none of them may be missing.
 
     Raises
     ------
     IsthmusError
-        If it is no object, or an entry is of another type.
+        If it is no object, or an entry is missing or of another type.
     """
     if not isinstance(content, Mapping):
-        raise _wrong(place, content, "an object")
+        raise _wrong(place or "content", content, "an object")
+    missing = [name for name in kinds if name not in content] if required else []
+    if missing:
+        raise FieldError(f"{f'{place} has' if place else 'it has'} no {list_names(missing)}.")
     known = {
         name: convert(content[name], kind, f"{place}.{name}" if place else name)
         for name, kind in kinds.items()

@@ -1,6 +1,5 @@
 """`Codes`: the output of a layer for samples, with their names, labels and origin."""
 
-import json
 import math
 import zlib
 from collections.abc import Iterable
@@ -11,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.arrays import map_npy
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
-from isthmus.errors import OptionError, SourceError
-from isthmus.fields import convert_some, parse_json
+from isthmus.errors import IsthmusError, OptionError, SourceError
+from isthmus.fields import convert_some, parse_json, seal_json, unseal_json
 from isthmus.files import (
     atomic_write,
     reporting_damage,
@@ -145,13 +145,13 @@ class Codes(HasItems, Displayed):
                     "isthmus encode makes it."
                 )
         with reporting_damage(description, SourceError, AGAIN):
-            metadata = parse_json(description.read_bytes())
+            metadata = unseal_json(description.read_bytes())
             codes = cls._build(metadata)
         with reporting_damage(path, SourceError, AGAIN):
             # Copy-on-write: torch wants writable memory, and nothing may write to the file.
-            z = np.lib.format.open_memmap(path, mode="c")
             if metadata["checksum"] != _checksum(path):
                 raise SourceError(f"it is not the file that {description.name} describes")
+            z = map_npy(path)
             _require_shape(z, codes)
         codes = replace(codes, z=z)
         if model is not None:
@@ -161,7 +161,7 @@ class Codes(HasItems, Displayed):
     @classmethod
     def _build(cls, metadata: Any) -> "Codes":
         """Return codes without z from the content of their JSON file."""
-        metadata = convert_some(metadata, METADATA, "")
+        metadata = convert_some(metadata, METADATA, "", required=True)
         if metadata["format"] != FORMAT:
             raise SourceError(
                 f"it is of format {metadata['format']} and this Isthmus reads format {FORMAT}"
@@ -255,8 +255,8 @@ def _require_shape(z: NDArray[Any], codes: Codes) -> None:
 def _describes_codes(description: Path) -> bool:
     """Return whether a JSON file is one that we wrote."""
     try:
-        content = json.loads(description.read_bytes())
-    except (OSError, ValueError):
+        content = parse_json(description.read_bytes())
+    except (OSError, IsthmusError):
         return False
     return isinstance(content, dict) and content.get("kind") == KIND
 
@@ -290,7 +290,7 @@ def _write(
         "items": codes.items.to_json(),
     }
     try:
-        write_bytes(description, json.dumps(metadata).encode())
+        write_bytes(description, seal_json(metadata))
     except BaseException:
         path.unlink()  # without its description nothing can read it, and it may be gigabytes
         raise

@@ -18,8 +18,8 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
-from isthmus.fields import convert_some, parse_json
-from isthmus.files import reporting_damage, suggest_path, to_json
+from isthmus.fields import SEAL, convert_some, parse_json
+from isthmus.files import fingerprint, reporting_damage, suggest_path, to_json
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (
@@ -170,11 +170,11 @@ class Map(HasItems, Displayed):
         arrays = {
             "xy": self.xy,
             "fitted": self.fitted,
-            "metadata": np.array(json.dumps(metadata)),
             **self.items.to_arrays(),
             **{f"{PARAM}{name}": array for name, array in self.params.items()},
         }
-        write_arrays(path, arrays)
+        sealed = {**metadata, SEAL: _seal(metadata, arrays)}
+        write_arrays(path, {"metadata": np.array(json.dumps(sealed)), **arrays})
 
     @classmethod
     def load(cls, path: str | Path, model: Model | None = None) -> "Map":
@@ -207,7 +207,7 @@ class Map(HasItems, Displayed):
     def _from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Map":
         """Return a map from the arrays of its file."""
         text = parse_json(str(require_array(arrays, "metadata", "U", 0)))
-        metadata = convert_some(text, METADATA, "metadata")
+        metadata = convert_some(text, METADATA, "metadata", required=True)
         if metadata["format"] != FORMAT or metadata["method"] not in METHODS:
             raise SourceError("another version of isthmus wrote it")
         params = {n.removeprefix(PARAM): arrays[n] for n in arrays if n.startswith(PARAM)}
@@ -218,6 +218,10 @@ class Map(HasItems, Displayed):
             raise SourceError(f"its {len(xy):,} points are not those of {len(items):,} names")
         if not np.isfinite(xy).all():
             raise SourceError("a point of it is at NaN or infinity")
+        seal = metadata.pop(SEAL, None)  # older versions wrote none
+        others = {name: array for name, array in arrays.items() if name != "metadata"}
+        if seal is not None and seal != _seal(metadata, others):
+            raise SourceError("something in it was changed since it was written")
         return cls(
             metadata["method"],
             xy,
@@ -435,6 +439,13 @@ def _transform(
             for start in blocks
         ]
     )
+
+
+def _seal(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
+    """Return the fingerprint of all that a file holds."""
+    facts = [[name, str(array.dtype), array.shape] for name, array in arrays.items()]
+    contents = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values())
+    return fingerprint(metadata, facts, *(content.data for content in contents))
 
 
 def _is_map(path: Path) -> bool:

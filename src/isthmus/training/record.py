@@ -8,7 +8,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin
 from isthmus.errors import RunError
-from isthmus.fields import convert_some, require_fingerprint
+from isthmus.fields import SEAL, convert_some, require_fingerprint
 from isthmus.files import fingerprint, from_json, to_json
 from isthmus.inference.weights import require_fitting
 from isthmus.models.config import ModelConfig
@@ -16,7 +16,6 @@ from isthmus.text import to_utf8
 from isthmus.training.config import TrainingConfig
 
 FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
-SEAL = "seal"  # the fingerprint of all else, by which a change that nobody sees is noticed
 DATA: dict[str, Any] = {  # what is known of `Record.data`; others are kept as they are
     "fingerprint": str,
     "description": str,

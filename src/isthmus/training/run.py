@@ -340,7 +340,12 @@ class Run(Displayed):
         """Return the state at the last checkpoint, or None before the first."""
         with self._reporting_damage(CHECKPOINT):
             content = self.store.read(CHECKPOINT)
-            return None if content is None else parse_checkpoint(content, self.record)
+            if content is not None:
+                return parse_checkpoint(content, self.record)
+            # A killed process may have left out the first one, and no other.
+            if len(self.history()) > 1:
+                raise RunError("it is missing")
+            return None
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint."""

@@ -5,6 +5,7 @@ which `Run` says the name of the file and what to do.
 """
 
 import io
+import math
 import zipfile
 from typing import Any
 
@@ -86,10 +87,10 @@ def parse_history(content: bytes) -> list[dict[str, Any]]:
 
 def check_history(lines: list[dict[str, Any]]) -> None:
     """Raise a RunError unless the epochs follow each other and one is the best."""
-    before = {"epoch": 0, "step": 0}
+    before: dict[str, Any] = {"epoch": 0, "step": 0, "seconds": 0}
     for number, line in enumerate(lines, 1):
         for name in before:
-            if line[name] <= before[name]:
+            if line[name] < before[name] or (line[name] == before[name] and name != "seconds"):
                 raise RunError(
                     f"line {number} has the {name} {line[name]:,}, which does not follow "
                     f"{before[name]:,}"
@@ -118,6 +119,8 @@ def parse_checkpoint(content: bytes, record: Record) -> dict[str, Any]:
     require_weights(state["module"], module, record.model_config.model)
     module.encoder.requires_grad_(not record.training_config.freeze)
     shapes = [weight.shape for weight in module.parameters() if weight.requires_grad]
+    if state["optimizer"] is None and state["counters"]["step"]:
+        raise RunError("what its optimizer remembers is missing")
     _check_optimizer(state["optimizer"], shapes)
     return state
 
@@ -128,13 +131,12 @@ def _parse_line(line: bytes, number: int) -> dict[str, Any]:
 
 def _check_line(line: Any, place: str) -> dict[str, Any]:
     """Return the numbers of an epoch; those of validation scores are in it by their names."""
-    content = convert_some(line, LINE, place)
+    content = convert_some(line, LINE, place, required=True)
     for name, value in content.items():
         if name.startswith("validation_"):
             convert(value, float, f"{place}.{name}")
-    missing = [name for name in LINE if name not in content]
-    if missing:
-        raise RunError(f"{place} has no {missing[0]}")
+        if name in LINE and value < 0:
+            raise RunError(f"{place}.{name} is {value} and should be at least 0")
     return content
 
 
@@ -183,16 +185,11 @@ def _check_counters(counters: Any) -> None:
         raise RunError(f"its counters are not {', '.join(COUNTERS)}")
     for name, kind in COUNTERS.items():
         value = counters[name]
-        is_valid = type(value) is int if kind is int else _is_counted(value)
-        if not is_valid or (name in ("step", "seconds", "best_step") and value < 0):
+        is_valid = is_number(value) or value == math.inf
+        if not is_valid or value < 0 or (kind is int and type(value) is not int):
             raise RunError(f"its counter {name} is {value!r}")
     if counters["best_step"] > counters["step"]:
         raise RunError("its best step comes after its last one")
-
-
-def _is_counted(value: Any) -> bool:
-    """Return whether a value is a number, which may be infinite."""
-    return is_number(value) or (isinstance(value, float) and value == value)
 
 
 def _check_optimizer(optimizer: Any, shapes: list[torch.Size]) -> None:
@@ -220,8 +217,8 @@ def _check_remembered(what: str, value: Any, shape: torch.Size) -> None:
     if isinstance(value, Tensor):
         if value.dim() and value.shape != shape:
             raise RunError(f"{what} is {tuple(value.shape)} and the weight {tuple(shape)}")
-        if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
-            raise RunError(f"{what} holds what is no number")
+        if value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
+            raise RunError(f"{what} holds no numbers of float32")
     elif value is not None and not is_number(value):
         raise RunError(f"{what} is {value!r}")
 
