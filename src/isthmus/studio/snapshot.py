@@ -73,6 +73,7 @@ class Snapshot:
         self.of_samples: dict[str, Any] = {}
         self.of_model: dict[str, Any] = {}
         self._epochs_seen: list[int] = []
+        self._whole_epochs: set[int] = set()
         self._given_up: set[str] = set()  # parts that need the data, which is gone
         self._is_data_gone = False
 
@@ -190,7 +191,7 @@ class Snapshot:
     @property
     def epochs(self) -> dict[str, Any] | None:
         """What the manifest says of the epochs that the run keeps now."""
-        return describe_epochs(self.session, self.of_model["epoch_rows"])
+        return describe_epochs(self.session, self.of_model["epoch_rows"], self._whole_epochs)
 
     @cached_property
     def codes(self) -> NDArray[np.float32]:
@@ -394,8 +395,8 @@ class Snapshot:
     def _remove_stale(self) -> None:
         """Remove what is stored of other weights: they are gone, and so will not be shown."""
         for folder in self.root.iterdir() if self.root is not None else ():
-            kind, key = folder.name.split("-")[:2]
-            if kind in ("model", "networks") and key != self.model_key:
+            kind, _, rest = folder.name.partition("-")
+            if kind in ("model", "networks") and rest.partition("-")[0] != self.model_key:
                 Storage(folder).remove()
 
 
