@@ -101,7 +101,9 @@ def _mark(path: Path) -> Path:
 @cache
 def _warn(folder: Path) -> None:
     """Say once of a folder how it is locked."""
-    text = f"the file system of {folder} has no locks; a file *{MARK} marks who writes there instead."
+    text = (
+        f"the file system of {folder} has no locks; a file *{MARK} marks who writes there instead."
+    )
     warnings.warn(text, LockWarning, stacklevel=2)
 
 

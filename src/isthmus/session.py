@@ -39,7 +39,8 @@ from isthmus.inference.load import load_model
 from isthmus.inference.model import CODE, Model
 from isthmus.inference.onnx import OnnxModel
 from isthmus.latent.codes import Codes, encode
-from isthmus.latent.index import Index, IndexSource, SearchResult
+from isthmus.latent.index import Index, SearchResult
+from isthmus.latent.index_record import IndexSource
 from isthmus.latent.indexing import open_index
 from isthmus.latent.interpolation import (
     class_direction,

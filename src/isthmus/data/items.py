@@ -125,9 +125,15 @@ class Items:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Items":
-        """Rebuild items from what `to_arrays` returned."""
+        """Rebuild items from what `to_arrays` returned.
+
+        Raises
+        ------
+        SourceError
+            If names are not text, or they, the labels and the class names do not fit together.
+        """
         return cls(
-            Names(arrays["names"], arrays["name_ends"]),
+            Names.checked(arrays["names"], arrays["name_ends"]),
             arrays.get("labels"),
             tuple(arrays["class_names"].tolist()),
             str(arrays["fingerprint"]),
@@ -218,6 +224,33 @@ class Names(Sequence[str]):
         parts = [name.encode("utf-8", "surrogatepass") for name in names]
         lengths = np.fromiter(map(len, parts), np.int64, len(parts))
         return cls(np.frombuffer(b"".join(parts), np.uint8), np.cumsum(lengths))
+
+    @classmethod
+    def checked(cls, text: NDArray[np.uint8], ends: NDArray[np.int64]) -> "Names":
+        """Return names that a file holds, which may be anything.
+
+        Raises
+        ------
+        SourceError
+            If the bytes are no text, or a name ends outside of them or within a letter.
+        """
+        is_fit = (str(text.dtype), str(ends.dtype), text.ndim, ends.ndim) == (
+            "uint8",
+            "int64",
+            1,
+            1,
+        )
+        starts = np.concatenate([[0], ends])
+        if not is_fit or starts[-1] != len(text) or (np.diff(starts) < 0).any():
+            raise SourceError("its names do not end where they should.")
+        try:
+            text.tobytes().decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            raise SourceError("its names hold bytes that are no text.") from None
+        starts = starts[starts < len(text)]
+        if ((text[starts] & 0xC0) == 0x80).any():  # as of the bytes within a letter
+            raise SourceError("its names end within a letter.")
+        return cls(text, ends)
 
     def __len__(self) -> int:
         return len(self.ends)
