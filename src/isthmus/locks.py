@@ -56,7 +56,7 @@ def hold(
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _acquire(path, timeout)
     except filelock.Timeout as error:
-        raise kind(busy + _explain_foreign(error, path)) from None
+        raise kind(_add_mark(busy, error, path)) from None
     except OSError as error:
         raise kind(_explain(path, error)) from error
     try:
@@ -107,14 +107,16 @@ def _warn(folder: Path) -> None:
     warnings.warn(text, LockWarning, stacklevel=2)
 
 
-def _explain_foreign(error: filelock.Timeout, path: Path) -> str:
-    """Return what to add where a file marks the lock: its owner may be another machine's."""
-    is_mark = str(error.lock_file).endswith(MARK)
-    return f" If that has ended, remove {_mark(path)}." if is_mark else ""
+def _add_mark(busy: str, error: filelock.Timeout, path: Path) -> str:
+    """Return what to say where a file marks the lock, which a machine may have left behind."""
+    if not error.lock_file.endswith(MARK):
+        return busy
+    return f"{busy.removesuffix('.')}, or remove {_mark(path)} if its machine broke down."
 
 
 def _explain(path: Path, error: OSError) -> str:
     why = first_sentence(error)
-    if os.path.lexists(path):  # a folder, a link, or somebody else's
+    # A folder, a link or somebody else's; not on a file system that is read-only.
+    if os.path.lexists(path) and os.access(path.parent, os.W_OK):
         return f"{path} cannot be locked: {why}; remove it, unless it is in use."
     return f"{path.parent} cannot be written: {why}."

@@ -243,6 +243,8 @@ class Names(Sequence[str]):
         starts = np.concatenate([[0], ends])
         if not is_fit or starts[-1] != len(text) or (np.diff(starts) < 0).any():
             raise SourceError("its names do not end where they should.")
+        if (text < 0x80).all():  # as nearly always
+            return cls(text, ends)
         try:
             text.tobytes().decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:

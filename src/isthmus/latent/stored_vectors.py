@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from isthmus.latent.tensor_files import Tensor, Tensors
 
-MAX_VALUE = 1e15  # of a code's numbers; the squares of larger ones may leave float32
 LISTS = {"centers", "ends", "rows"}
 
 
@@ -77,8 +76,9 @@ def flat(vectors: NDArray[np.float32]) -> Any:
 
 
 def _usable(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not -MAX_VALUE <= vectors.min() <= vectors.max() <= MAX_VALUE:  # as with NaN
-        raise ValueError("its vectors are no numbers")
+    numbers = vectors.reshape(-1)
+    if not np.isfinite(np.dot(numbers, numbers)):  # twice as fast as to compare each number
+        raise ValueError("its vectors hold NaN or numbers that are too large")
     return vectors
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import ModelError
-from isthmus.latent.stored_vectors import MAX_VALUE, flat, from_tensors, to_tensors
+from isthmus.latent.stored_vectors import flat, from_tensors, to_tensors
 from isthmus.latent.tensor_files import Tensor, Tensors
 
 METRICS = ("euclidean", "cosine")
+MAX_VALUE = 1e15  # of a code's numbers; the squares of larger ones may leave float32
 BLOCK_NUMBERS = 2**22  # that are checked at once
 
 # Comparing a query with 100,000 vectors of 32 numbers takes about a millisecond. Above, inverted
