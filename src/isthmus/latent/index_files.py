@@ -28,7 +28,14 @@ import numpy as np
 from isthmus.data.items import Items
 from isthmus.errors import RunError
 from isthmus.fields import parse_json
-from isthmus.files import DAMAGE, atomic_write, describe_damage, from_json, write_json
+from isthmus.files import (
+    DAMAGE,
+    atomic_write,
+    describe_damage,
+    fingerprint,
+    from_json,
+    write_json,
+)
 from isthmus.latent.index_record import IndexRecord, StoredFile
 from isthmus.latent.tensor_files import Tensor, Tensors, open_tensors, write_tensors
 from isthmus.latent.vectors import Vectors
@@ -107,7 +114,7 @@ def write(folder: Path, described: Mapping[str, Any], vectors: Vectors, items: I
             "items": _write_file(_items_file(folder, token), *_stored_items(items)),
         }
         # Last: until this file is replaced, the older version is the one that counts.
-        write_json(folder / FILE, content)
+        write_json(folder / FILE, {**content, "fingerprint": fingerprint(content)})
     except BaseException:
         for file in (_vectors_file(folder, token), _items_file(folder, token)):
             with suppress(OSError):
@@ -165,7 +172,10 @@ def read_record(folder: Path) -> IndexRecord:
             f"{FORMAT}; make it again with isthmus index."
         )
     with reporting_damaged_index(folder):
-        return from_json(IndexRecord, content)
+        record = from_json(IndexRecord, content)
+        if content.pop("fingerprint") != fingerprint(content):
+            raise RunError("index.json is not as it was written.")
+        return record
 
 
 def current_token(folder: Path) -> str | None:

@@ -52,6 +52,8 @@ class IndexRecord:
     token : str
         Eight hexadecimal digits, with which the names of the files begin.
     vectors, items : StoredFile
+    fingerprint : str
+        Of all that stands before it.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class IndexRecord:
     token: str
     vectors: StoredFile
     items: StoredFile
+    fingerprint: str
 
     def __post_init__(self) -> None:
         if min(self.count, self.size, self.nprobe) < 1 or not 0 <= self.recall <= 1:

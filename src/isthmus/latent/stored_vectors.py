@@ -77,7 +77,9 @@ def flat(vectors: NDArray[np.float32]) -> Any:
 
 def _usable(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     numbers = vectors.reshape(-1)
-    if not np.isfinite(np.dot(numbers, numbers)):  # twice as fast as to compare each number
+    with np.errstate(all="ignore"):  # twice as fast as to compare each number
+        is_finite = np.isfinite(np.dot(numbers, numbers))
+    if not is_finite:
         raise ValueError("its vectors hold NaN or numbers that are too large")
     return vectors
 
