@@ -317,9 +317,8 @@ class Session:
         file = self.folder / "maps" / f"{method}-{key}.npz"
         # Seeds, methods and codes are in the name of the file, so that what exists is the same map.
         if file.exists():
-            with suppress(SourceError):  # a damaged one is fitted again
+            with suppress(SourceError):  # a damaged one is fitted again, and replaced
                 return Map.load(file), file
-            file.unlink()
         fitted_map = self.map(codes, method, seed=seed, max_samples=max_samples)
         fitted_map.save(file)
         return fitted_map, file
