@@ -104,7 +104,7 @@ def _warn(folder: Path) -> None:
     text = (
         f"the file system of {folder} has no locks; a file *{MARK} marks who writes there instead."
     )
-    warnings.warn(text, LockWarning, stacklevel=2)
+    warnings.warn(text, LockWarning, stacklevel=1)  # of this file, by which commands know it
 
 
 def _add_mark(busy: str, error: filelock.Timeout, path: Path) -> str:

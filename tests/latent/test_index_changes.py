@@ -1,5 +1,7 @@
 """Many may change one index at once: nothing is lost, and nobody waits for an encoder."""
 
+import errno
+import fcntl
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +24,7 @@ from isthmus.latent.index import Index
 from isthmus.latent.indexing import build_index, open_index, update_index
 from isthmus.locks import is_held
 from isthmus.models.config import ModelConfig
+from test_cli import isthmus
 
 Refused = Callable[..., AbstractContextManager[None]]
 ROUNDS = 6
@@ -189,3 +192,21 @@ def test_who_waits_too_long_is_told(
         assert len(open_index(folder, model, print)) == 2  # to read needs no lock
         with refused(RunError, folder, "is being written by another process"):
             update_index(folder, model, print, remove=["2-0.png"])
+
+
+def test_the_command_says_in_a_line_where_there_are_no_locks(
+    model: TrainedModel, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    model.save(tmp_path / "mine.safetensors")
+    source = pictures(tmp_path / "three", 3)
+    model.read(source)  # decoded, so that the cache needs no lock
+    monkeypatch.setattr(fcntl, "flock", flock)
+    outcome = isthmus("index", tmp_path / "mine.safetensors", source)
+    assert outcome.code == 0, outcome.err
+    (line,) = [line for line in outcome.err.splitlines() if "has no locks" in line]
+    folder = tmp_path / "mine.isthmus" / "index"
+    assert line.startswith(f"the file system of {folder} has no locks;")
+    assert len(Index.open(folder, model)) == 3

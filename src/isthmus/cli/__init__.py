@@ -30,7 +30,7 @@ __all__ = [
 
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
-    with robust_streams(), warnings.catch_warnings():
+    with robust_streams():
         try:
             _run()
         except OutputError as error:
@@ -68,7 +68,7 @@ def _run() -> None:
 
 
 def _say_our_warnings() -> None:
-    """Print warnings of our own as any other line, without the code that Python shows with them."""
+    """Print a warning of our own as any other line; `robust_streams` undoes it."""
     show = warnings.showwarning
 
     def say_ours(message: Any, category: type[Warning], *where: Any) -> None:
@@ -78,6 +78,8 @@ def _say_our_warnings() -> None:
             show(message, category, *where)
 
     warnings.showwarning = say_ours  # type: ignore[assignment]
+    # Those of libraries stay silent.
+    warnings.filterwarnings("always", category=UserWarning, module=r"isthmus\.locks")
 
 
 def _take_picture_key() -> str | None:
