@@ -36,7 +36,7 @@ class Cleaning:
         What else was removed, bytes by path: what killed processes left, downloads that were cut
         off, locks that nobody holds, and aliases that lead to nothing.
     others : dict
-        What else is in the cache folder and stays, bytes by name.
+        What else is in the cache folder and stays, bytes by path.
     downloads : dict
         The data sets that were fetched and stay, bytes by folder.
     limit : float

@@ -18,6 +18,7 @@ from isthmus.data.cache.verification import last_use
 from isthmus.locks import is_held
 from isthmus.temporaries import find_abandoned, is_temporary, size_of
 
+OWN_FILE = re.compile(r"\.?[0-9a-f]{16}\.(?:alias|lock|stretch)")
 HEAD = re.compile(rb'\{"format": (\d{1,6}), ')
 OLD_HEAD = b'{"dtype": '  # before formats had a number in their files
 HEAD_BYTES = 64
@@ -146,20 +147,21 @@ def list_leftovers() -> list[Path]:
     return [*find_abandoned(folder), *filter(_is_left, _inside(folder))]
 
 
-def list_others() -> dict[str, int]:
-    """Return what else is in the cache folder, such as results of baselines: bytes by name."""
-    return {
-        path.name: size_of(path) for path in _inside(cache_folder()) if path != samples_folder()
-    }
-
-
 def list_rest() -> list[Path]:
-    """Return what is next to the entries: aliases, locks and whatever else, if nobody writes it."""
-    return [
-        path
-        for path in _inside(samples_folder())
-        if not KEY.fullmatch(path.name) and not is_temporary(path.name) and not _is_busy(path)
-    ]
+    """Return what is next to the entries and belongs to them, if nobody holds it."""
+    own = [path for path in _inside(samples_folder()) if OWN_FILE.fullmatch(path.name)]
+    return [path for path in own if not _is_busy(path)]
+
+
+def list_others() -> dict[str, int]:
+    """Return what else is in the cache folder, such as results of baselines: bytes by path."""
+    top = [path for path in _inside(cache_folder()) if path != samples_folder()]
+    strange = [path for path in _inside(samples_folder()) if not _is_own(path.name)]
+    return {str(path): size_of(path) for path in (*top, *strange)}
+
+
+def _is_own(name: str) -> bool:
+    return bool(KEY.fullmatch(name) or OWN_FILE.fullmatch(name) or is_temporary(name))
 
 
 def _is_left(path: Path) -> bool:
