@@ -3,12 +3,11 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from isthmus.data.cache.downloads import list_cut_downloads, list_downloads
-from isthmus.data.cache.folder import cache_folder, samples_folder
+from isthmus.data.cache.folder import cache_folder
 from isthmus.data.cache.holdings import (
     Holding,
     list_entries,
@@ -126,9 +125,6 @@ def clean(
     kept = tuple(one for one in entries if one not in removed)
     for entry in kept:
         entry.remember()
-    if not kept and not dry_run:
-        with suppress(OSError):  # there is none, or somebody writes to it
-            samples_folder().rmdir()
     return Cleaning(
         tuple(removed), kept, leftovers, list_others(), list_downloads(), limit, dry_run
     )

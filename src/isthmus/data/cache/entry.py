@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,16 @@ from isthmus.data.cache.sealed import read_sealed, seal
 from isthmus.data.cache.use import Use
 from isthmus.data.items import Items, Names
 from isthmus.data.report import ReadingReport
-from isthmus.data.samples import Origin, Samples
+from isthmus.data.samples import SPLITS, Origin, Samples
 from isthmus.errors import SourceError, first_sentence
 from isthmus.files import DAMAGE, flush_tree, write_bytes
 
 METADATA_FILE, VALUES_FILE, MASKS_FILE = "samples.json", "values.bin", "masks.npy"
+EARLY_BYTES = 2**24  # of samples that are flushed while something else is done
+WRONG = (*DAMAGE, MemoryError, OverflowError)  # what JSON of another kind raises
 DTYPES = {3: "float32", 4: "uint8"}  # of signals (N, L, C) and images (N, H, W, C)
+
+T = TypeVar("T")
 
 
 class DamagedEntryError(SourceError):
@@ -50,6 +54,9 @@ class Entry:
     def key(self) -> str:
         """The name of the entry."""
         return self.folder.name
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,7 +110,7 @@ def read_entry(folder: Path) -> Entry | None:
         raise DamagedEntryError(f"{Path(error.filename).name} is missing") from error
     except DamagedEntryError:
         raise
-    except (*DAMAGE, MemoryError) as error:
+    except WRONG as error:
         raise DamagedEntryError(f"{METADATA_FILE}: {first_sentence(error)}") from error
     return entry
 
@@ -122,21 +129,20 @@ def open_entry(entry: Entry, origin: Origin, allows_flip: bool) -> Samples:
     # Before the maps: nobody deletes the files from now on.
     use = Use(folder / METADATA_FILE)
     try:
-        splits = metadata["splits"]
         return trust(
             values=use.map(folder / VALUES_FILE, metadata["dtype"], entry.shape),
-            items=_read_items(metadata),
-            splits=None if splits is None else np.array(splits, np.uint8),
+            items=_read_items(metadata, len(entry)),
+            splits=_read_splits(entry),
             origin=origin,
             skipped=tuple((name, reason) for name, reason in metadata["skipped"]),
             allows_flip=allows_flip,
             masks=_map_masks(entry, use) if metadata["masks"] else None,
             report=ReadingReport.from_json(metadata["report"]),
-            fingerprint=metadata["fingerprint"],
+            fingerprint=_require(metadata["fingerprint"], str),
         )
     except FileNotFoundError:
         raise
-    except (*DAMAGE, MemoryError) as error:
+    except WRONG as error:
         raise DamagedEntryError(f"{METADATA_FILE}: {first_sentence(error)}") from error
     finally:
         use.close()
@@ -154,21 +160,28 @@ def trust(**attributes: Any) -> Samples:
     return samples
 
 
-def complete_entry(folder: Path, samples: Samples, key: str) -> None:
+def complete_entry(folder: Path, samples: Samples, key: str) -> Entry:
     """Write the JSON of an entry, whose large files are in its folder, and flush all of it.
 
-    The checksums are made, and the disk is written, while the fingerprint is computed: each is
-    one pass over the samples, which read them from memory together.
+    While one thread computes the fingerprint, another one computes the checksums and a third one
+    waits for the disk. So they cost little time, and large files are read once.
     """
     with ThreadPoolExecutor(2, "isthmus-cache") as pool:
-        flushed = pool.submit(flush_tree, folder)
-        names = [VALUES_FILE] if samples.masks is None else [VALUES_FILE, MASKS_FILE]
-        sums = pool.submit(lambda: {name: sum_file(folder / name) for name in names})
+        # Of little, it is done in a moment later.
+        flushed = pool.submit(flush_tree, folder) if samples.values.nbytes >= EARLY_BYTES else None
+        sums = pool.submit(_sum_files, folder, samples.masks is not None)
         metadata = _describe(samples)  # with the fingerprint
-        metadata |= {"key": key, "files": sums.result()}
-        flushed.result()
+    metadata |= {"key": key, "files": sums.result()}
+    if flushed is not None:
+        flushed.result()  # an error of the disk is told only once
     (folder / METADATA_FILE).write_bytes(seal(metadata))
     flush_tree(folder)
+    return Entry(folder, metadata, sums.result())
+
+
+def _sum_files(folder: Path, has_masks: bool) -> dict[str, Sums]:
+    names = (VALUES_FILE, MASKS_FILE) if has_masks else (VALUES_FILE,)
+    return {name: sum_file(folder / name) for name in names}
 
 
 def _describe(samples: Samples) -> dict[str, Any]:
@@ -197,14 +210,30 @@ def _describe_items(items: Items) -> dict[str, Any]:
     return {"names": text, "labels": labels, "class_names": list(items.class_names)}
 
 
-def _read_items(metadata: dict[str, Any]) -> Items:
-    text, ends = metadata["names"]["text"].encode("latin-1"), metadata["names"]["ends"]
+def _read_items(metadata: dict[str, Any], count: int) -> Items:
+    text = np.frombuffer(metadata["names"]["text"].encode("latin-1"), np.uint8)
+    ends = np.array(metadata["names"]["ends"], np.int64)
+    if ends.shape != (count,) or ends[-1] != len(text) or (np.diff(ends, prepend=0) < 0).any():
+        raise DamagedEntryError(f"{METADATA_FILE}: the names are not those of the samples")
     labels = metadata["labels"]
-    return Items(
-        Names(np.frombuffer(text, np.uint8), np.array(ends, np.int64)),
-        None if labels is None else np.array(labels, np.int64),
-        tuple(metadata["class_names"]),
-    )
+    labels = None if labels is None else np.array(labels, np.int64).reshape(count)
+    class_names = tuple(_require(name, str) for name in metadata["class_names"])
+    return Items(Names(text, ends), labels, class_names)
+
+
+def _read_splits(entry: Entry) -> NDArray[np.uint8] | None:
+    if entry.metadata["splits"] is None:
+        return None
+    splits = np.array(entry.metadata["splits"], np.uint8).reshape(len(entry))
+    if splits.max() >= len(SPLITS):
+        raise DamagedEntryError(f"{METADATA_FILE}: there is no such split")
+    return splits
+
+
+def _require(value: Any, kind: type[T]) -> T:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is of another type")
+    return value
 
 
 def _check(entry: Entry) -> None:
@@ -212,15 +241,13 @@ def _check(entry: Entry) -> None:
     metadata, shape = entry.metadata, entry.shape
     if metadata["key"] != entry.key:
         raise DamagedEntryError("it is the content of another entry")
-    if (
-        metadata["dtype"] != DTYPES[len(shape)]
-        or min(shape) < 1
-        or len(metadata["names"]["ends"]) != shape[0]
-    ):
+    if metadata["dtype"] != DTYPES[len(shape)] or min(shape) < 1:
         raise DamagedEntryError(f"{METADATA_FILE}: the shape {shape} is not that of the samples")
     wanted = {VALUES_FILE: math.prod(shape) * np.dtype(metadata["dtype"]).itemsize}
-    if metadata["masks"]:
+    if _require(metadata["masks"], bool):
         wanted[MASKS_FILE] = math.prod(shape[:3])  # and a header
+    if entry.sums.keys() != wanted.keys():
+        raise DamagedEntryError(f"{METADATA_FILE}: it names other files")
     for name, size in wanted.items():
         _check_size(entry.folder / name, entry.sums[name], size)
 

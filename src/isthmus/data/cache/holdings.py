@@ -24,7 +24,7 @@ OLD_HEAD = b'{"dtype": '  # before formats had a number in their files
 HEAD_BYTES = 64
 KEY_IN_FILE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 MAX_ALIAS_BYTES = 1024
-SECONDS_UNTIL_LEFT = 24 * 3600  # an alias is written a moment after its entry
+SECONDS_UNTIL_LEFT = 24 * 3600  # of a lock or an alias; younger ones may just be made
 
 
 @dataclass(frozen=True)
@@ -143,14 +143,12 @@ def shrink(
 
 def list_leftovers() -> list[Path]:
     """Return what nobody needs: parts of killed processes, free locks, aliases to nothing."""
-    folder = samples_folder()
-    return [*find_abandoned(folder), *filter(_is_left, _inside(folder))]
+    return [*find_abandoned(samples_folder()), *filter(_is_left, _files_of_entries())]
 
 
 def list_rest() -> list[Path]:
     """Return what is next to the entries and belongs to them, if nobody holds it."""
-    own = [path for path in _inside(samples_folder()) if OWN_FILE.fullmatch(path.name)]
-    return [path for path in own if not _is_busy(path)]
+    return [path for path in _files_of_entries() if not _is_busy(path)]
 
 
 def list_others() -> dict[str, int]:
@@ -164,10 +162,16 @@ def _is_own(name: str) -> bool:
     return bool(KEY.fullmatch(name) or OWN_FILE.fullmatch(name) or is_temporary(name))
 
 
+def _files_of_entries() -> Iterator[Path]:
+    return (path for path in _inside(samples_folder()) if OWN_FILE.fullmatch(path.name))
+
+
 def _is_left(path: Path) -> bool:
-    if path.suffix == LOCK:
-        return not _is_busy(path)
-    return path.suffix == ALIAS and _leads_nowhere(path) and _age(path) > SECONDS_UNTIL_LEFT
+    if _age(path) < SECONDS_UNTIL_LEFT:
+        return False
+    if path.suffix == ALIAS:
+        return _leads_nowhere(path)
+    return path.suffix == LOCK and not is_held(path)
 
 
 def _is_busy(path: Path) -> bool:

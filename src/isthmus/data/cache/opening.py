@@ -1,6 +1,5 @@
 """`open_or_decode`: the samples of a source, from the cache if they are there."""
 
-import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,6 @@ from isthmus.data.cache.entry import (
     complete_entry,
     find,
     open_entry,
-    read_entry,
     trust,
     write_alias,
 )
@@ -139,44 +137,47 @@ class _Request:
         return True
 
     def _decode(self) -> Samples | None:
+        """Decode the source into a new entry, whole or not at all, and open it."""
         read_limit()  # first: a wrong one shall not cost the work
         # Read only now: to list an archive or parse a CSV may take seconds.
         manifest = self._read()
-        with self._reporting_unwritable_cache():
-            entry = self._make_entry(manifest)
-        try:
-            samples = open_entry(entry, self._origin, self._allows_flip)
-        except FileNotFoundError:
-            return None
-        notes = [self._note_damage()] if self._damage else []
-        notes += make_room(entry.folder)
-        return _add_notes(samples, notes) if notes else samples
-
-    def _make_entry(self, manifest: Manifest) -> Entry:
-        """Decode a source into a new entry, whole or not at all."""
         # A name of its own: two requests with one outcome have two locks and may decode together.
         partial = temporary_path(samples_folder() / self._key)
         try:
             partial.mkdir(parents=True)
-            key = self._write(manifest, partial)
-            entry = self._publish(partial, samples_folder() / key)
+            entry = self._write(manifest, partial)
+            self._publish(partial, entry.folder)
+        except OSError as error:
+            raise self._unwritable(error) from error
         finally:
             # After an error or Ctrl-C; otherwise the entry has left this place already.
             shutil.rmtree(partial, ignore_errors=True)
-        if key != self._key:  # last, as an alias must not lead to an entry that is not there yet
-            write_alias(self._key, key)
-        return entry
+        return self._open_made(entry)
 
-    def _write(self, manifest: Manifest, partial: Path) -> str:
-        """Write all files of an entry to a folder, and return its key."""
+    def _open_made(self, entry: Entry) -> Samples | None:
+        """Open an entry that has just been made, and make room for it."""
+        try:
+            # First: what is open may be deleted.
+            samples = open_entry(entry, self._origin, self._allows_flip)
+        except FileNotFoundError:
+            return None
+        with suppress(IsthmusError, OSError):  # without an alias, it is decoded again
+            flush_folder(entry.folder.parent)
+            if entry.key != self._key:
+                write_alias(self._key, entry.key)
+        notes = [self._note_damage()] if self._damage else []
+        notes += make_room(entry.folder)
+        return _add_notes(samples, notes) if notes else samples
+
+    def _write(self, manifest: Manifest, partial: Path) -> Entry:
+        """Write all files of an entry to a folder, and return it at its place."""
         again = " again, as its cached samples are damaged" if self._damage else ""
         title = f"Reading {self._origin.source}{again}"
         samples = store(manifest, self._origin, partial, self._track, title)
         key = resolve_key(self._origin, self._files, samples.shape)
-        complete_entry(partial, samples, key)
-        return key
+        return replace(complete_entry(partial, samples, key), folder=samples_folder() / key)
 
-    def _publish(self, partial: Path, place: Path) -> Entry:
+    def _publish(self, partial: Path, place: Path) -> None:
         """Move a complete entry to its place, unless it is there already.
 
         It is when another request with the same outcome was decoded before, or at the same time: a
@@ -189,11 +190,6 @@ class _Request:
         except OSError:
             if not is_whole(place):
                 raise
-        flush_folder(place.parent)
-        entry = read_entry(place)
-        if entry is None:
-            raise FileNotFoundError(errno.ENOENT, "it was deleted", str(place))
-        return entry
 
     def _note_damage(self) -> Note:
         text = f"the cached samples were damaged ({self._damage}) and are decoded again"
@@ -209,8 +205,10 @@ class _Request:
         """
         file = samples_folder() / f".{self._key}{LOCK}"
         with ExitStack() as stack:
-            with self._reporting_unwritable_cache():
+            try:
                 stack.enter_context(hold(file))
+            except IsthmusError as error:
+                raise self._unwritable(error) from error
             try:
                 yield
             finally:
@@ -218,19 +216,14 @@ class _Request:
                 with suppress(OSError):  # Windows deletes no open file
                     file.unlink()
 
-    @contextmanager
-    def _reporting_unwritable_cache(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, IsthmusError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            if not isinstance(cause, OSError):
-                raise
-            what = "are damaged and cannot be decoded again" if self._damage else "cannot be cached"
-            raise SourceError(
-                f"the samples of {self._origin.source} {what} in {samples_folder()}: "
-                f"{first_sentence(cause)}; free some space or set ISTHMUS_CACHE to another folder."
-            ) from error
+    def _unwritable(self, error: Exception) -> SourceError:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        what = "are damaged and cannot be decoded again" if self._damage else "cannot be cached"
+        return SourceError(
+            f"the samples of {self._origin.source} {what} in {samples_folder()}: "
+            f"{first_sentence(cause)}; free some space, such as by isthmus data clean, or set "
+            "ISTHMUS_CACHE to another folder."
+        )
 
 
 def _add_notes(samples: Samples, notes: Sequence[Note]) -> Samples:

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from isthmus.data.cache.folder import samples_folder
-from isthmus.data.cache.holdings import Holding, list_entries, shrink
+from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers, shrink
 from isthmus.data.cache.removal import remove_unused
 from isthmus.data.cache.units import format_bytes, parse_bytes
 from isthmus.data.reading import Note
-from isthmus.temporaries import sweep
+from isthmus.temporaries import remove
 
 VARIABLE = "ISTHMUS_CACHE_LIMIT"
 NONE = "none"  # its value for no limit
@@ -70,7 +70,8 @@ def make_room(made: Path) -> list[Note]:
     list of Note
         A sentence for each entry that this version could have opened.
     """
-    sweep(samples_folder())
+    for path in list_leftovers():
+        remove(path)
     entries = list_entries()
     gone = {entry for entry in entries if _is_forgotten(entry) and remove_unused(entry)}
     entries = [entry for entry in entries if entry not in gone]
