@@ -35,6 +35,7 @@ from isthmus.data.pictures.mixed_scales import reject_mixed_scales
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, SourceError, first_sentence
+from isthmus.limits import names_limit
 from isthmus.runtime import map_in_threads
 
 MAX_CHUNK = 32  # pictures in one task: enough to make the cost of a task (50 µs) invisible
@@ -254,7 +255,7 @@ def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, don
     if len(broken) <= MAX_BROKEN_SHARE * len(manifest.names):
         return
     i, reason = next(iter(broken.items()))
-    if " --" in reason:  # a reason that names an option is no damage
+    if " --" in reason or names_limit(reason):  # a reason that names a way out is no damage
         raise SourceError(f"{source} cannot be read, as of {manifest.names[i]}: {reason}.")
     if done == 1:
         count = len(manifest.names)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from isthmus.data.masks.mask import Mask, read_mask
+from isthmus.data.pictures.bounds import Slot
 from isthmus.data.pictures.decoding import Picture, decode_pages, decode_picture
 from isthmus.data.pictures.opening import explain, open_picture, read_content
 from isthmus.data.pictures.pixels import central_square, recolor, resize
@@ -127,7 +128,8 @@ class Preprocessing:
         The smallest and largest value in the facts are those of a file whose scale is finer than
         eight bits, or is stretched; of others, NaN: whoever needs them finds them in the pixels.
         """
-        return self._fit_picture(decode_picture(file, self, may_reduce=True))
+        with Slot() as slot:
+            return self._fit_picture(decode_picture(file, self, True, slot))
 
     def decode_pages(
         self, file: bytes | str, pages: Sequence[int]
@@ -168,7 +170,8 @@ class Preprocessing:
             With the reason, if the file is broken or no picture.
         """
         try:
-            with open_picture(read_content(file)) as picture:
+            with Slot() as slot, open_picture(read_content(file)) as picture:
+                slot.take(picture.width * picture.height)
                 return read_mask(picture)
         except Exception as error:  # decoders of damaged files raise anything
             raise explain(error) from error
