@@ -135,9 +135,10 @@ def format_bytes(count: int) -> str:
     Examples
     --------
     >>> format_bytes(633), format_bytes(2**20), format_bytes(5 * 2**30)
-    ('633 bytes', '1.0 MB', '5,120 MB')
+    ('633 bytes', '1 MB', '5,120 MB')
     """
     if count < 2**17:
         return f"{count:,} bytes"
     megabytes = count / 2**20
-    return f"{megabytes:,.1f} MB" if megabytes < 100 else f"{megabytes:,.0f} MB"
+    is_whole = megabytes == int(megabytes) or megabytes >= 100
+    return f"{megabytes:,.0f} MB" if is_whole else f"{megabytes:,.1f} MB"
