@@ -10,6 +10,7 @@ from isthmus.limits import limit_of, reject_beyond
 
 MARKERS_ALONE = (0x01, *range(0xD0, 0xD8))  # no length follows
 START_OF_SCAN, END_OF_IMAGE, APP1 = 0xDA, 0xD9, 0xE1
+PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)  # headers of such pictures
 NEXT_MARKER = re.compile(rb"\xff(?=[^\x00\xff\xd0-\xd7])")  # behind the data of a scan
 SCAN = b"\xff\xda"
 MAX_QUICK = 2**24  # pixels that are decoded in a moment, even if the file has none of them
@@ -62,7 +63,7 @@ def reject_large_jpeg(content: bytes, width: int, height: int, scale: int) -> in
     SourceError
     """
     pixels, most = width * height, limit_of("ISTHMUS_MAX_PIXELS")
-    is_kept = PROGRESSIVE_WEIGHT * pixels > most and _count_scans(content) != 1
+    is_kept = PROGRESSIVE_WEIGHT * pixels > most and _is_kept(content)
     if is_kept:
         reject_too_large(width, height, PROGRESSIVE_WEIGHT, "a progressive JPEG")
     if pixels // min(scale, 2) ** 2 > most:
@@ -81,6 +82,12 @@ def reject_many_scans(content: bytes) -> None:
     if content.count(SCAN) > limit_of("ISTHMUS_MAX_SCANS"):
         count = _count_scans(content)
         reject_beyond("ISTHMUS_MAX_SCANS", count, f"it is a JPEG of {count:,} scans")
+
+
+def _is_kept(content: bytes) -> bool:
+    """Return whether a decoder keeps all of a JPEG until its last scan has come."""
+    is_progressive = any(one.marker in PROGRESSIVE for one in list_segments(content))
+    return is_progressive or _count_scans(content) > 1
 
 
 def _count_scans(content: bytes) -> int:

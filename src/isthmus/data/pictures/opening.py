@@ -154,6 +154,8 @@ def explain(error: Exception) -> IsthmusError:
     if isinstance(error, Image.DecompressionBombError):
         most = limit_of("ISTHMUS_MAX_PIXELS")
         return SourceError(f"it has more than {most:,} pixels; set ISTHMUS_MAX_PIXELS to read it")
+    if "MAX_TEXT" in str(error):  # bounds of Pillow's, on what is packed in a PNG
+        return SourceError("its texts or its color profile are too large; save it without them")
     if isinstance(error, MemoryError):
         return SourceError("it does not fit into memory")
     if str(error).startswith("decoder error"):  # and a number of Pillow's
