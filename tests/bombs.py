@@ -434,11 +434,13 @@ def npy_header(shape: str, kind: str = "|u1") -> bytes:
 
 
 def npz_of_zeros(path: Path, megabytes: int) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("x.npy", "w", force_zip64=True) as file:
-            file.write(npy_header(f"({megabytes}, 1024, 1024)"))
-            for _ in range(megabytes):
-                file.write(bytes(MB))
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as file,
+    ):
+        file.write(npy_header(f"({megabytes}, 1024, 1024)"))
+        for _ in range(megabytes):
+            file.write(bytes(MB))
 
 
 def npz_without_bytes(path: Path) -> None:
@@ -540,7 +542,10 @@ BOMBS = (
     Bomb("jpeg-reduced.jpg", content(jpeg, 22_000, 22_000, padding=MB), "--size 32"),
     Bomb("jpeg-progressive.jpg", content(jpeg, LARGE, LARGE, progressive=True, padding=MB)),
     Bomb("jpeg-cmyk.jpg", content(jpeg, LARGE, LARGE, channels=4, padding=MB)),
-    Bomb("jpeg-cmyk-progressive.jpg", content(jpeg, LARGE, LARGE, channels=4, progressive=True, padding=MB)),
+    Bomb(
+        "jpeg-cmyk-progressive.jpg",
+        content(jpeg, LARGE, LARGE, channels=4, progressive=True, padding=MB),
+    ),
     Bomb("jpeg-two.jpg", content(jpeg, LARGE, LARGE, channels=2, padding=MB)),
     Bomb("jpeg-sampling.jpg", content(jpeg, LARGE, LARGE, sampling=0x44, padding=MB)),
     Bomb("jpeg-scans.jpg", content(jpeg, 4_000, 4_000, progressive=True, scans=5_000)),

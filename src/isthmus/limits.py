@@ -27,7 +27,7 @@ LIMITS = {  # by the name of the environment variable
     "ISTHMUS_MAX_SIDE": Limit(2**16, "pixels of a side of an image"),
     # Programs write 6 to 12; each makes a decoder walk over all pixels again.
     "ISTHMUS_MAX_SCANS": Limit(100, "scans of a progressive JPEG"),
-    "ISTHMUS_MAX_PAGES": Limit(100_000, "pages or frames of a file"),
+    "ISTHMUS_MAX_PAGES": Limit(50_000, "pages or frames of a file"),
     "ISTHMUS_MAX_FILE": Limit(
         2**29, "bytes of a file that is unpacked in memory: a member of an archive, a sparse file"
     ),

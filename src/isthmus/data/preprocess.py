@@ -234,7 +234,9 @@ class Preprocessing:
 
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop, resize and recolor one picture of (H, W, C) uint8."""
-        pixels = self.apply_crop(pixels)
+        cropped = self.apply_crop(pixels)
+        # A copy of a small part, else all of the picture would stay in memory as long as it.
+        pixels = cropped.copy() if 4 * cropped.size < pixels.size else cropped
         if self.channels is not None:
             pixels = recolor(pixels, self.channels, self.background)
         if self.size is not None and pixels.shape[:2] != self.size:
