@@ -11,7 +11,12 @@ from isthmus.cli import apply, data, export, info, inspect, recipes, studio, tra
 from isthmus.cli.app import app
 from isthmus.cli.streams import OutputError, drop_output, robust_streams
 from isthmus.cli.terminal import complain, say
-from isthmus.errors import IsthmusError, explain_missing_module, first_sentence
+from isthmus.errors import (
+    IsthmusError,
+    explain_missing_module,
+    first_sentence,
+    is_out_of_memory,
+)
 
 __all__ = [
     "app",
@@ -53,6 +58,8 @@ def _run() -> None:
     except OutputError:
         raise
     except OSError as error:  # a file that the system refuses
+        if is_out_of_memory(error):
+            _refuse_for_memory(error)
         if error.filename is None:
             raise
         _refuse(IsthmusError(f"{error.filename}: {first_sentence(error)}."))
@@ -61,6 +68,10 @@ def _run() -> None:
         if explained is None:
             raise
         _refuse(explained)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        _refuse_for_memory(error)
     finally:
         if key := _take_picture_key():
             say(key)
@@ -90,6 +101,14 @@ def _take_picture_key() -> str | None:
     key: str | None = fonts.explain_numbers()
     fonts.forget_numbers()
     return key
+
+
+def _refuse_for_memory(error: Exception) -> NoReturn:
+    from isthmus.cli.memory import explain_memory
+
+    explained = explain_memory(error, sys.argv[1:])
+    error.__traceback__ = None  # which holds what filled the memory
+    _refuse(explained)
 
 
 def _refuse(error: IsthmusError) -> NoReturn:
