@@ -15,7 +15,6 @@ from isthmus.cli.terminal import (
     out_console,
     print_json,
     print_result,
-    print_text,
     say,
     track,
 )
@@ -34,7 +33,7 @@ def data(context: typer.Context, as_json: Json = False) -> None:
     """List the named data sets."""
     if context.invoked_subcommand is not None:  # typer calls this before each subcommand too
         return
-    from isthmus.data.catalog import data_folder
+    from isthmus.data.dataset import data_folder
     from isthmus.reports.source_outputs import describe_datasets
 
     rows = describe_datasets()

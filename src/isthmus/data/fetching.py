@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from isthmus.data.catalog import Dataset
+from isthmus.data.dataset import Dataset
 from isthmus.data.published import Remote, find_fault, remember
 from isthmus.data.transfer import receive
 from isthmus.errors import IsthmusError, SourceError, first_sentence

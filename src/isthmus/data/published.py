@@ -11,7 +11,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from isthmus.errors import IsthmusError, first_sentence
 from isthmus.files import fingerprint, write_json
@@ -70,9 +70,11 @@ def find_fault(path: Path, remote: Remote) -> str:
     if not remote.is_compressed and size != remote.size:
         return f"it has {size:,} bytes instead of {remote.size:,}"
     try:
-        actual = _hash_content(path, remote)
+        actual, count = _read_content(path, remote)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         return f"it is cut short or damaged: {first_sentence(error)}"
+    if count > remote.size:
+        return f"it unpacks to more than {remote.size:,} bytes"
     return "" if actual == remote.sha256 else "its SHA-256 differs"
 
 
@@ -87,16 +89,15 @@ def is_page(head: bytes) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(PAGE_STARTS)
 
 
-def _hash_content(path: Path, remote: Remote) -> str:
-    """Return the SHA-256 of a file's content, as far as it is no longer than it should be."""
+def _read_content(path: Path, remote: Remote) -> tuple[str, int]:
+    """Return the SHA-256 of a file's content and its size; no more than needed is read."""
     digest, count = hashlib.sha256(), 0
-    opened = gzip.open(path) if remote.is_compressed else path.open("rb")
-    with cast("BinaryIO", opened) as file:
-        # A small file may decompress to any number of bytes.
+    with gzip.open(path) if remote.is_compressed else path.open("rb") as file:
+        # A small file may unpack to any number of bytes.
         while count <= remote.size and (block := file.read(BLOCK_BYTES)):
             digest.update(block)
             count += len(block)
-    return digest.hexdigest()
+    return digest.hexdigest(), count
 
 
 # -- what has been verified ---------------------------------------------------------------------

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from isthmus.data.catalog import DATASETS, Dataset
+from isthmus.data.catalog import DATASETS
+from isthmus.data.dataset import Dataset
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.csv.reader import read_csv
 from isthmus.data.readers.csv.text import TABLE_SUFFIXES

@@ -145,10 +145,12 @@ def _explain(error: Exception) -> OSError:
     """Return an error with a text for people: that of the system, if there is one below."""
     import requests
 
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return OSError(f"the server answers {error.response.status_code} {error.response.reason}")
     if isinstance(error, requests.Timeout):
         return TimeoutError("the server does not answer")
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return OSError("the connection broke off")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
