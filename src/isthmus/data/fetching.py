@@ -9,9 +9,9 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.published import Remote, find_fault, remember
 from isthmus.data.transfer import receive
 from isthmus.errors import IsthmusError, SourceError, first_sentence
-from isthmus.files import atomic_write, fingerprint
+from isthmus.files import atomic_write
 from isthmus.locks import hold, is_held
-from isthmus.state import state_folder
+from isthmus.state import lock_path
 from isthmus.temporaries import sweep
 
 
@@ -89,8 +89,7 @@ def fetch(
 
 def _lock(dataset: Dataset, say: Callable[[str], None]) -> ExitStack:
     """Return what keeps other processes of this user from fetching the same set."""
-    # Not in the folder of the data: it would stay there.
-    lock = state_folder() / "locks" / f"{fingerprint(str(dataset.folder.resolve()))}.lock"
+    lock = lock_path(dataset.folder)
     if is_held(lock):
         say(f"Another process fetches {dataset.name}; this one waits for its end.")
     stack = ExitStack()
