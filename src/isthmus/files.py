@@ -233,7 +233,10 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         [*_, last] = contents
-        last.unlink(missing_ok=True)
+        try:
+            last.unlink(missing_ok=True)
+        except OSError as error:
+            raise IsthmusError(f"{last} cannot be written: {first_sentence(error)}.") from error
 
 
 def put(path: Path, content: bytes) -> None:
