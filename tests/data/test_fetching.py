@@ -32,6 +32,7 @@ Require = Callable[[str], Path]
 CONTENT = b"published" * 1000
 PACKED = gzip.compress(CONTENT, mtime=0)
 PAGE = b"<!DOCTYPE html>\n<html><title>Please log in</title></html>"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
 
@@ -74,10 +75,14 @@ class Server(ThreadingHTTPServer):
         self.scheme = "https"
 
 
-def sends(content: bytes, length: int | None = None, code: int = 200) -> Callable[[Handler], None]:
+def sends(
+    content: bytes, length: int | None = None, code: int = 200, packed: bool = False
+) -> Callable[[Handler], None]:
     def answer(handler: Handler) -> None:
         handler.send_response(code)
         handler.send_header("Content-Length", str(len(content) if length is None else length))
+        if packed:
+            handler.send_header("Content-Encoding", "gzip")
         handler.end_headers()
         handler.wfile.write(content)
         handler.close_connection = True
@@ -204,6 +209,28 @@ def test_a_file_that_the_user_put_there_is_verified_and_kept(
     assert server.asked == []
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_is_no_file_is_refused(
+    kind: str, server: Server, folder: Path, refused: Refused
+) -> None:
+    row = offer(server, "set.tar", sends(CONTENT))
+    (folder / "else").mkdir(parents=True)
+    file = folder / "set.tar"
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        (folder / "else").rename(file) if kind == "folder" else file.symlink_to("else")
+    with refused(SourceError, file, "no file"):
+        fetch(row)
+    assert os.path.lexists(file)
+
+
+def test_a_file_that_is_sent_as_packed_is_kept_as_it_is(server: Server, folder: Path) -> None:
+    row = offer(server, "set.gz", sends(PACKED, packed=True))
+    assert fetch(row) == [folder / "set.gz"]
+    assert (folder / "set.gz").read_bytes() == PACKED
+
+
 def test_a_file_packed_in_another_way_is_what_was_published(server: Server, folder: Path) -> None:
     row = offer(server, "set.gz", sends(gzip.compress(CONTENT, compresslevel=1, mtime=0)))
     assert fetch(row) == [folder / "set.gz"]
@@ -237,6 +264,12 @@ def test_a_redirect_is_followed(server: Server, folder: Path) -> None:
         ("set.tar", sends(CONTENT + b"!"), "9,001 bytes, and 9,000 were published"),
         ("set.tar", sends(CONTENT, 10**15), "1,000,000,000,000,000 bytes, and 9,000"),
         ("set.tar", sends(CONTENT[:500], 9000), "the connection broke off"),
+        ("set.tar", sends(PACKED, packed=True), f"{len(PACKED)} bytes instead of 9,000"),
+        (
+            "set.tar",
+            drips(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n", 0),
+            "off",
+        ),
         ("set.tar", sends(b"gone", code=404), "404 Not Found"),
         ("set.tar", leads_to("/set.tar"), "more than 10 times"),
         ("set.tar", leads_to("file:///etc/passwd"), "file:///etc/passwd"),

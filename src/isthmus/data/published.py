@@ -63,6 +63,8 @@ def find_fault(path: Path, remote: Remote) -> str:
     OSError
         If the file cannot be read.
     """
+    if not path.is_file():
+        return "it is no file"
     with path.open("rb") as file:
         if is_page(file.read(HEAD_BYTES)):
             return "it is a web page, perhaps a login"

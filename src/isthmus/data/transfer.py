@@ -114,7 +114,8 @@ def _receive_into(
             length = response.headers.get("Content-Length", "")
             if length.isdecimal() and int(length) > most:
                 raise OSError(f"it has {int(length):,} bytes, and {most:,} were published")
-            if all(map(put, response.iter_content(BLOCK_BYTES))):
+            # As it is sent: what a server says is packed might unpack to any number of bytes.
+            if all(map(put, response.raw.stream(BLOCK_BYTES, decode_content=False))):
                 put(None)
     except Exception as error:  # whatever it is, the other thread has to know
         put(_explain(error))
@@ -144,12 +145,14 @@ def _open(session: "requests.Session", url: str, seconds: float) -> "requests.Re
 def _explain(error: Exception) -> OSError:
     """Return an error with a text for people: that of the system, if there is one below."""
     import requests
+    from urllib3.exceptions import ProtocolError
+    from urllib3.exceptions import TimeoutError as NoAnswerError
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return OSError(f"the server answers {error.response.status_code} {error.response.reason}")
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | NoAnswerError):
         return TimeoutError("the server does not answer")
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, ProtocolError):
         return OSError("the connection broke off")
     cause: BaseException | None = error
     while cause is not None:
