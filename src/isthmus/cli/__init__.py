@@ -6,7 +6,18 @@ Heavy modules are imported inside the commands, so that help answers at once.
 import sys
 from typing import NoReturn
 
-from isthmus.cli import apply, data, export, info, inspect, recipes, studio, train, transposed
+from isthmus.cli import (
+    apply,
+    data,
+    doctor,
+    export,
+    info,
+    inspect,
+    recipes,
+    studio,
+    train,
+    transposed,
+)
 from isthmus.cli.app import app
 from isthmus.cli.streams import OutputError, drop_output, robust_streams
 from isthmus.cli.terminal import complain, say
@@ -16,6 +27,7 @@ __all__ = [
     "app",
     "apply",
     "data",
+    "doctor",
     "export",
     "info",
     "inspect",

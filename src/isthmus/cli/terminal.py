@@ -127,13 +127,16 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
 
 
 def follow(training: "Training", out: Path, as_json: bool) -> None:
-    """Show a training until its end, and print its result and what to do next."""
+    """Show a training until its end, and print its result, what looks wrong and what to do next."""
     last = show_training(training, out)
     if is_quiet or last is None:
         return
+    from isthmus.cli.doctor import describe_findings, examine
+    from isthmus.files import to_json
     from isthmus.training.run import summarize_training
 
-    content = summarize_training(training.run)
+    content, diagnosis = summarize_training(training.run), examine(training.run)
+    content["findings"] = [] if diagnosis is None else to_json(diagnosis.findings)
     best = content["best"]
     metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
     text = (
@@ -142,7 +145,9 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
     )
     if last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
-    print_result(content, text + f"\nNext: isthmus studio {out}, or isthmus report {out}", as_json)
+    lines = [text, *describe_findings(diagnosis, out)]
+    lines.append(f"Next: isthmus studio {out}, or isthmus report {out}")
+    print_result(content, "\n".join(lines), as_json)
 
 
 @contextmanager
