@@ -150,6 +150,16 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
     print_result(content, "\n".join(lines), as_json)
 
 
+def follow_in_recipe(training: "Training", out: Path) -> None:
+    """Show a training of a recipe until its end, and say what looks wrong with it."""
+    show_training(training, out)
+    if not is_quiet:
+        from isthmus.cli.doctor import describe_findings, examine
+
+        for line in describe_findings(examine(training.run), out):
+            say(line)
+
+
 @contextmanager
 def _catch_interrupt() -> Iterator[Callable[[], bool]]:
     """Provide a function that returns whether Ctrl-C was pressed; a second one acts as usual."""

@@ -19,6 +19,7 @@ from isthmus.evaluation.diagnosis.measuring import (
 )
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.registry import MODELS
+from isthmus.training.config import MAX_EPOCHS_OF, default_epochs
 from isthmus.training.optim import OPTIMIZERS
 from isthmus.training.run import Run
 
@@ -80,8 +81,15 @@ def _course_facts(run: Run) -> Facts:
         raise RunError(f"{run.name} has no whole epoch yet; isthmus resume {run.name} continues.")
     config, model_config = record.training_config, record.model_config
     usual = OPTIMIZERS[config.optimizer].lr * MODELS[model_config.model].lr_scale
-    course = Course(config, history, len(model_config.class_names), failure)
-    return Facts(run.name, run.is_in_memory, model_config.model, model_config.task, usual, course)
+    return Facts(
+        run.name,
+        run.is_in_memory,
+        model_config.model,
+        model_config.task,
+        usual,
+        default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
+        Course(config, history, len(model_config.class_names), failure),
+    )
 
 
 def _measure(

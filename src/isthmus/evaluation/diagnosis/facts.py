@@ -104,6 +104,8 @@ class Facts:
     task : str
     usual_lr : float
         The learning rate that the optimizer has by default with this model.
+    usual_epochs : int
+        The epochs that a training on so many samples has by default.
     course : Course
     change : float, optional
         The largest change of a matrix of weights since the start, as a share of its size; None
@@ -117,6 +119,7 @@ class Facts:
     model: str
     task: Task
     usual_lr: float
+    usual_epochs: int
     course: Course
     change: float | None = None
     codes: CodeFacts | None = None

@@ -30,7 +30,8 @@ def train_longer(facts: Facts) -> str:
     course = facts.course
     if course.epochs_done < course.epochs_planned and not course.config.patience:
         return f"Continue the training with {_resume(facts, None)}."
-    return f"Train longer, such as with {_resume(facts, 2 * course.epochs_planned)}."
+    epochs = max(2 * course.epochs_planned, facts.usual_epochs)
+    return f"Train longer, such as with {_resume(facts, epochs)}."
 
 
 def lower_lr(facts: Facts) -> str:

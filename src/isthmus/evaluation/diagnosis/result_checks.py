@@ -50,7 +50,7 @@ def check_noisy(facts: Facts) -> Finding | None:
         "no-better-than-noisy",
         f"The denoiser does harm: its squared error on {errors.count:,} validation samples is "
         f"{errors.model:.3g}, and that of the noisy samples themselves {errors.noisy:.3g}.",
-        f"{remedy(facts)} Where the noise is that weak, a larger --code-size is needed too.",
+        f"{remedy(facts)} Noise that weak also needs a larger --code-size.",
         {"mse": errors.model, "noisy_mse": errors.noisy},
     )
 
