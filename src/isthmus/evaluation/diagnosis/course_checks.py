@@ -1,5 +1,7 @@
 """Checks of the course of a training: its losses, its learning rate, its end."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from isthmus.evaluation.diagnosis.course import Course
@@ -51,14 +53,13 @@ def check_blow_up(facts: Facts) -> Finding | None:
     course = facts.course
     if not course.history:
         return None
-    losses = np.array(course.losses)
-    worst = int(losses.argmax())
-    jumped = losses[worst] > BLOWN_UP * course.loss_of_nothing and not _is_good(facts)
-    if jumped:
+    losses = course.losses
+    worst = int(np.argmax(losses))
+    if losses[worst] > BLOWN_UP * course.loss_of_nothing and not _is_good(facts):
         was = f"rose to {losses[worst]:.3g} in epoch {_epoch(course, worst):g}, where a model that "
         was += f"knows nothing has about {course.loss_of_nothing:.2g}"
     elif _has_lost(losses):
-        best = int(losses.argmin())
+        best = int(np.argmin(losses))
         was = f"was {losses[best]:.3g} in epoch {_epoch(course, best):g} and is {losses[-1]:.3g} "
         was += f"in epoch {course.epochs_done:g}, near where it began ({losses[0]:.3g})"
     else:
@@ -67,7 +68,7 @@ def check_blow_up(facts: Facts) -> Finding | None:
         "blow-up",
         f"The training loss {was}: the steps of the optimizer are too large.",
         lower_lr(facts),
-        {"lowest": losses.min(), "highest": losses[worst], "last": losses[-1], "lr": course.lr},
+        {"lowest": min(losses), "highest": losses[worst], "last": losses[-1], "lr": course.lr},
     )
 
 
@@ -139,17 +140,19 @@ def check_unfinished(facts: Facts) -> Finding | None:
 
 
 def _is_good(facts: Facts) -> bool:
-    """Return whether the kept weights are useful, whatever happened on the way."""
+    """Return whether the model has recovered from whatever happened on the way."""
     errors, answers = facts.errors, facts.answers
     if errors is not None:
         return errors.model < errors.pca
-    return answers is not None and answers.accuracy > answers.majority + DROP
+    if answers is not None:
+        return answers.accuracy > answers.majority + DROP
+    return facts.course.losses[-1] < facts.course.loss_of_nothing
 
 
-def _has_lost(losses: "np.typing.NDArray[np.float64]") -> bool:
+def _has_lost(losses: Sequence[float]) -> bool:
     """Return whether the last loss is nearer to the first one than to the lowest."""
-    gain = losses[0] - losses.min()
-    return bool(gain > MIN_GAIN * losses[0] and losses[-1] - losses.min() > LOST * gain)
+    gain = losses[0] - min(losses)
+    return gain > MIN_GAIN * losses[0] and losses[-1] - min(losses) > LOST * gain
 
 
 def _worse_loss(course: Course) -> tuple[int, str, dict[str, float]] | None:
