@@ -1,5 +1,7 @@
 """What to try, in the options of the command line; several checks give the same advice."""
 
+import shlex
+
 from isthmus.evaluation.diagnosis.facts import Facts
 
 MIN_STEPS = 500  # below, a training is short; the defaults take at least 640
@@ -15,23 +17,40 @@ def remedy(facts: Facts) -> str:
         return raise_lr(facts)
     if is_short(facts):
         return train_longer(facts)
-    return "Try another model or the default settings, and give it more samples to train on."
+    return change_settings(facts)
 
 
 def is_short(facts: Facts) -> bool:
     """Return whether more epochs are likely to help."""
     course = facts.course
-    is_stopped = course.epochs_done < course.epochs_planned
+    is_stopped = course.epochs_done < course.epochs_planned and not course.config.patience
     return is_stopped or course.steps < MIN_STEPS or course.last_fall >= STEADY
 
 
 def train_longer(facts: Facts) -> str:
     """Advise to train longer."""
     course = facts.course
-    if course.epochs_done < course.epochs_planned and not course.config.patience:
+    if course.epochs_done < course.epochs_planned:
+        if course.config.patience:
+            return "Train again with a larger --patience."
         return f"Continue the training with {_resume(facts, None)}."
     epochs = max(2 * course.epochs_planned, facts.usual_epochs)
     return f"Train longer, such as with {_resume(facts, epochs)}."
+
+
+def change_settings(facts: Facts) -> str:
+    """Advise to train by the defaults, where others were chosen, and on more samples."""
+    usual = {"--model": facts.usual_model, "--optimizer": "adamw", "--schedule": "one-cycle"}
+    config = facts.course.config
+    chosen = {
+        "--model": facts.model,
+        "--optimizer": config.optimizer,
+        "--schedule": config.schedule,
+    }
+    changes = [f"{name} {value}" for name, value in usual.items() if chosen[name] != value]
+    if not changes:
+        return "Give it more samples to train on."
+    return f"Try {' '.join(changes)}, or give it more samples to train on."
 
 
 def lower_lr(facts: Facts) -> str:
@@ -53,4 +72,6 @@ def _resume(facts: Facts, epochs: int | None) -> str:
     """Return the call or the command that continues the run."""
     if facts.is_in_memory:
         return "resume(run)" if epochs is None else f"resume(run, epochs={epochs})"
-    return f"isthmus resume {facts.run}" + ("" if epochs is None else f" --epochs {epochs}")
+    return f"isthmus resume {shlex.quote(facts.run)}" + (
+        "" if epochs is None else f" --epochs {epochs}"
+    )
