@@ -174,7 +174,7 @@ def test_too_short_a_training_is_told_to_train_longer(digits: Samples) -> None:
 
 
 def test_a_classifier_that_learnt_nothing_is_found(digits: Samples) -> None:
-    run = trained(digits, "cnn-small", epochs=1, lr=1e-4)
+    run = trained(digits, "cnn-small", epochs=1, lr=1e-4, validation=0.2)
     assert codes(diagnose(run)) in (["one-class"], ["no-better-than-majority"])
 
 

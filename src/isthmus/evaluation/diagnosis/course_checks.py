@@ -7,7 +7,7 @@ import numpy as np
 from isthmus.evaluation.diagnosis.course import Course
 from isthmus.evaluation.diagnosis.facts import Facts
 from isthmus.evaluation.diagnosis.findings import Finding
-from isthmus.evaluation.diagnosis.remedies import lower_lr, raise_lr, train_longer
+from isthmus.evaluation.diagnosis.remedies import STEEP, lower_lr, raise_lr, train_longer
 
 # The worst first epoch of all recipes had 1.5 times the loss of a model that knows nothing, and
 # learning rates of 1 and 10 have 80 to 10,000,000 times that.
@@ -20,8 +20,6 @@ UNMOVED, HARDLY_MOVED = 5e-4, 0.02
 MIN_STEPS_TO_MOVE, MIN_STEPS_TO_LEARN = 10, 100
 FLAT = 0.02  # share by which the training loss of a model that learns falls at least
 WARM = 0.5  # share of the highest learning rate that a training should reach
-
-STEEP = 0.25  # share by which the validation loss falls in the last epoch of an unfinished training
 
 # Recipes with augmentation and one-cycle end at most 2% above their lowest validation loss.
 RISE = 0.05  # of the validation loss over its lowest value

@@ -2,15 +2,19 @@
 
 import shlex
 
+from isthmus.evaluation.diagnosis.course import Course
 from isthmus.evaluation.diagnosis.facts import Facts
 
 MIN_STEPS = 500  # below, a training is short; the defaults take at least 640
+STEEP = 0.25  # share by which the validation loss falls in the last epoch of an unfinished training
 STEADY = 0.01  # a validation loss that fell by less in the last epoch has settled
 HIGH, LOW = 4.0, 1 / 20  # a learning rate so many times the usual one is the first suspect
 
 
 def remedy(facts: Facts) -> str:
     """Return what to try first against a poor result."""
+    if facts.course.last_fall >= STEADY:
+        return train_longer(facts)
     if facts.course.lr > HIGH * facts.usual_lr:
         return lower_lr(facts)
     if facts.course.lr < LOW * facts.usual_lr:
@@ -24,7 +28,7 @@ def is_short(facts: Facts) -> bool:
     """Return whether more epochs are likely to help."""
     course = facts.course
     is_stopped = course.epochs_done < course.epochs_planned and not course.config.patience
-    return is_stopped or course.steps < MIN_STEPS or course.last_fall >= STEADY
+    return is_stopped or course.steps < MIN_STEPS
 
 
 def train_longer(facts: Facts) -> str:
@@ -35,7 +39,16 @@ def train_longer(facts: Facts) -> str:
             return "Train again with a larger --patience."
         return f"Continue the training with {_resume(facts, None)}."
     epochs = max(2 * course.epochs_planned, facts.usual_epochs)
-    return f"Train longer, such as with {_resume(facts, epochs)}."
+    return f"{_reason(course)}rain longer, such as with {_resume(facts, epochs)}."
+
+
+def _reason(course: Course) -> str:
+    """Return why to train longer, where the finding does not say it itself."""
+    if course.last_fall >= STEADY and course.last_fall < STEEP:
+        return f"The validation loss still fell by {course.last_fall:.0%} in the last epoch: t"
+    if course.steps < MIN_STEPS and course.last_fall < STEEP:
+        return f"Training took only {course.steps:,} step{'s' * (course.steps > 1)}: t"
+    return "T"
 
 
 def change_settings(facts: Facts) -> str:

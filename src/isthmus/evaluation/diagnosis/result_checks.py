@@ -11,6 +11,7 @@ NO_BETTER = 0.98  # share of the mean sample's error
 # trained by cross-entropy is compared by squared error, and a recipe of one ends at 6%.
 WORSE_THAN_PCA = 1.1
 NEARLY_PERFECT = 0.01  # share of the mean sample's error; whoever is that near needs no advice
+MIN_CLASSIFIED = 100  # samples; among 30 of two classes, 45% right may be chance
 ONE_ANSWER = 0.995  # share of the answers that are the same
 
 
@@ -91,8 +92,10 @@ def check_one_answer(facts: Facts) -> Finding | None:
 def check_majority(facts: Facts) -> Finding | None:
     """Find a classifier or segmenter that is no better than always giving the same answer."""
     answers = facts.answers
+    if answers is None or (facts.task == "classify" and answers.count < MIN_CLASSIFIED):
+        return None
     # With weighted classes, rare ones are worth more than the accuracy says.
-    if answers is None or facts.course.config.class_weights or answers.accuracy > answers.majority:
+    if facts.course.config.class_weights or answers.accuracy > answers.majority:
         return None
     return Finding(
         "no-better-than-majority",
