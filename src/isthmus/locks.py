@@ -29,7 +29,12 @@ class LockWarning(UserWarning):
 
 @contextmanager
 def hold(
-    path: Path, *, busy: str = "", timeout: float = FOREVER, kind: type[IsthmusError] = IsthmusError
+    path: Path,
+    *,
+    busy: str = "",
+    timeout: float = FOREVER,
+    kind: type[IsthmusError] = IsthmusError,
+    optional: bool = False,
 ) -> Iterator[None]:
     """Hold the lock of a file, which is made if needed, as are the folders above it.
 
@@ -46,23 +51,28 @@ def hold(
         Seconds to wait; by default for ever.
     kind : type
         The error to raise.
+    optional : bool
+        Go on without a lock whose file cannot be made, as that forbids nothing.
 
     Raises
     ------
     IsthmusError
         If another one holds it, or the file cannot be made.
     """
+    lock: filelock.BaseFileLock | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _acquire(path, timeout)
     except filelock.Timeout as error:
         raise kind(_add_mark(busy, error, path)) from None
     except OSError as error:
-        raise kind(_explain(path, error)) from error
+        if not optional:
+            raise kind(_explain(path, error)) from error
     try:
         yield
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def is_held(path: Path) -> bool:

@@ -9,8 +9,8 @@ stops; and as long as the hidden file is there, who reads the folder is told tha
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from isthmus.data.manifest import Content
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.files import from_json, write_bytes
-from isthmus.locks import hold, is_held
+from isthmus.locks import hold
 from isthmus.places import UNFINISHED
 from isthmus.state import lock_path
 from isthmus.temporaries import is_temporary
@@ -185,8 +185,7 @@ def identify(content: Content) -> tuple[int, ...]:
     return ()
 
 
-@contextmanager
-def working_alone(folder: Path) -> Iterator[None]:
+def working_alone(folder: Path) -> AbstractContextManager[None]:
     """Keep other processes of this user from writing to the same folder.
 
     Raises
@@ -194,13 +193,10 @@ def working_alone(folder: Path) -> Iterator[None]:
     OptionError
         If one does.
     """
-    lock, busy = lock_path(folder), f"{folder} is written to by another process; wait for its end."
-    if is_held(lock):
-        raise OptionError(busy)
-    with ExitStack() as stack:
-        with suppress(IsthmusError):  # a lock that cannot be made forbids nothing
-            stack.enter_context(hold(lock, busy=busy, timeout=SECONDS_FOR_LOCK))
-        yield
+    busy = f"{folder} is written to by another process; wait for its end."
+    return hold(
+        lock_path(folder), busy=busy, timeout=SECONDS_FOR_LOCK, kind=OptionError, optional=True
+    )
 
 
 def is_begun(folder: Path) -> bool:
