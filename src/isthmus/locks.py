@@ -9,15 +9,17 @@ import errno
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 
 import filelock
 
-from isthmus.errors import IsthmusError, first_sentence
+from isthmus.errors import IsthmusError, OptionError, first_sentence
+from isthmus.state import lock_path
 
 FOREVER = -1
+SECONDS_FOR_LOCK = 0.2  # for who only looks whether it is held, and so holds it for a moment
 MARK = ".held"  # what the name of a lock gets where the system has no locks
 # What flock answers where a file system has no locks, such as NFS without its lock service.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -73,6 +75,19 @@ def hold(
     finally:
         if lock is not None:
             lock.release()
+
+
+def working_alone(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes of this user from writing to a folder, in which no lock shall stay.
+
+    Raises
+    ------
+    OptionError
+        If one does.
+    """
+    busy = f"{folder} is written to by another process; wait for its end."
+    lock = lock_path(folder)
+    return hold(lock, busy=busy, timeout=SECONDS_FOR_LOCK, kind=OptionError, optional=True)
 
 
 def is_held(path: Path) -> bool:
