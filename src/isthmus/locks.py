@@ -10,7 +10,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
 from pathlib import Path
 
 import filelock
@@ -23,6 +22,8 @@ SECONDS_FOR_LOCK = 0.2  # for who only looks whether it is held, and so holds it
 MARK = ".held"  # what the name of a lock gets where the system has no locks
 # What flock answers where a file system has no locks, such as NFS without its lock service.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+_warned: set[int] = set()  # file systems, by their numbers
 
 
 class LockWarning(UserWarning):
@@ -123,13 +124,13 @@ def _mark(path: Path) -> Path:
     return path.with_name(path.name + MARK)
 
 
-@cache
 def _warn(folder: Path) -> None:
-    """Say once of a folder how it is locked."""
-    text = (
-        f"the file system of {folder} has no locks; a file *{MARK} marks who writes there instead."
-    )
-    warnings.warn(text, LockWarning, stacklevel=1)  # of this file, by which commands know it
+    """Say once of a file system how it is locked."""
+    device = folder.stat().st_dev
+    if device not in _warned:
+        _warned.add(device)
+        text = f"the file system of {folder} has no locks; a file *{MARK} marks who writes instead."
+        warnings.warn(text, LockWarning, stacklevel=1)  # of this file, by which commands know it
 
 
 def _add_mark(busy: str, error: filelock.Timeout, path: Path) -> str:
