@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -207,6 +208,21 @@ def test_arrays_that_nobody_would_write_are_refused(
             Index.open(tmp_path / "mine")
         tried += 1
     assert tried == (len(CRAFTED) if kind == "ivf" else 13)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes that have names")
+def test_pipes_folders_and_links_in_the_place_of_files_are_refused(
+    folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    token = read(folder)["token"]
+    for name in ("index.json", f"{token}.vectors.safetensors", f"{token}.items.safetensors"):
+        for make in (os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")):
+            shutil.rmtree(tmp_path / "mine", ignore_errors=True)
+            shutil.copytree(folder, tmp_path / "mine")
+            (tmp_path / "mine" / name).unlink()
+            make(tmp_path / "mine" / name)
+            with refused(RunError, tmp_path / "mine", "is damaged ("):
+                Index.open(tmp_path / "mine")
 
 
 def test_names_that_end_far_apart_are_refused(tmp_path: Path, refused: Refused) -> None:
