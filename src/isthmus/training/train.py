@@ -27,7 +27,7 @@ from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop, Progress
-from isthmus.training.machine import Machine
+from isthmus.training.machine import Machine, reporting_lost_processes
 from isthmus.training.resuming import reject_finished, resuming_notes
 from isthmus.training.run import Record, Run
 from isthmus.training.state import first_checkpoint
@@ -98,7 +98,10 @@ class _Job:
     def walk(self) -> Generator[Progress, None, None]:
         """Train from the last checkpoint to the last epoch."""
         fabric = self.machine.launch()  # first: who writes depends on the rank
-        machine = self.machine.settle()
+        with reporting_lost_processes():
+            yield from self._walk(fabric, self.machine.settle())
+
+    def _walk(self, fabric: Fabric, machine: Machine) -> Generator[Progress, None, None]:
         run, samples = self.source.begin(fabric, machine)
         self.run = run = replace(run, loaded=samples)
         is_first = fabric.is_global_zero  # of several processes, only this one writes
