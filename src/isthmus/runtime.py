@@ -18,7 +18,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, SourceError
+from isthmus.limits import format_bytes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -128,6 +129,29 @@ def total_memory() -> int:
         text = file.read_text().strip() if file.exists() else "max"
         sizes += [int(text)] if text.isdigit() else []
     return min(sizes)
+
+
+def reject_beyond_memory(count: int, what: object) -> None:
+    """Refuse what has to be in memory and is larger than that.
+
+    Of more than there is, some systems give the half, and then end the process.
+
+    Parameters
+    ----------
+    count : int
+        Bytes.
+    what : object
+        What needs them, to begin the sentence.
+
+    Raises
+    ------
+    SourceError
+    """
+    if count > (memory := total_memory()):
+        raise SourceError(
+            f"{what} needs {format_bytes(count)} of memory, and this machine has "
+            f"{format_bytes(memory)}; give a smaller part of it."
+        )
 
 
 def core_count() -> int:

@@ -28,8 +28,9 @@ from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop, Progress
 from isthmus.training.machine import Machine, reporting_lost_processes
+from isthmus.training.record import Record
 from isthmus.training.resuming import reject_finished, resuming_notes
-from isthmus.training.run import Record, Run
+from isthmus.training.run import Run
 from isthmus.training.state import first_checkpoint
 from isthmus.training.store import require_free
 from isthmus.training.targets import check_classes, reject_single_class, required_targets
