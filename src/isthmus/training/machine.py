@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 
 from isthmus.errors import OptionError, TrainingError
 from isthmus.runtime import (
+    PRECISIONS,
     choose_device,
     choose_precision,
     computing_threads,
@@ -30,7 +31,6 @@ from isthmus.training.run import Run, describe_environment
 
 T = TypeVar("T")
 
-RECORDED = {"32": "32-true", "bf16": "bf16-mixed"}  # precisions, as run.json has them
 WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may add up in any order
 
 
@@ -130,7 +130,7 @@ class Machine:
             configure_process()
         precision = self.precision if self.precision != "auto" else choose_precision(device)
         with self.computing():
-            return describe_environment(torch.device(device), RECORDED[precision])
+            return describe_environment(torch.device(device), PRECISIONS[precision])
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def _device_of(begun: dict[str, Any]) -> str:
 
 
 def _precision_of(begun: dict[str, Any]) -> str:
-    names = {recorded: name for name, recorded in RECORDED.items()}
+    names = {recorded: name for name, recorded in PRECISIONS.items()}
     return names.get(begun.get("precision", ""), "auto")
 
 
