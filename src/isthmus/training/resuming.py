@@ -96,7 +96,9 @@ def _has_weights(run: Run, file: str, weights: dict[str, torch.Tensor]) -> bool:
         return False
     with suppress(IsthmusError):  # damaged: it is written again
         found = TrainedModel.from_bytes(content).module.state_dict()
-        return all(torch.equal(found[name], weights[name]) for name in weights)
+        return found.keys() == weights.keys() and all(
+            torch.equal(found[name], weights[name]) for name in weights
+        )
     return False
 
 
