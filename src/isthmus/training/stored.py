@@ -19,7 +19,7 @@ from isthmus.data.samples import SPLITS
 from isthmus.data.split import Split
 from isthmus.errors import RunError
 from isthmus.fields import convert, convert_some, is_number, parse_json
-from isthmus.inference.weights import require_weights
+from isthmus.inference.weights import all_finite, require_weights
 from isthmus.training.record import Record
 
 LINE: dict[str, Any] = {  # of a history
@@ -217,7 +217,7 @@ def _check_remembered(what: str, value: Any, shape: torch.Size) -> None:
     if isinstance(value, Tensor):
         if value.dim() and value.shape != shape:
             raise RunError(f"{what} is {tuple(value.shape)} and the weight {tuple(shape)}")
-        if value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
+        if value.dtype != torch.float32 or not all_finite(value):
             raise RunError(f"{what} holds no numbers of float32")
     elif value is not None and not is_number(value):
         raise RunError(f"{what} is {value!r}")
