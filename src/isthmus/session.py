@@ -38,7 +38,8 @@ from isthmus.inference.load import load_model
 from isthmus.inference.model import CODE, Model
 from isthmus.inference.onnx import OnnxModel
 from isthmus.latent.codes import Codes, encode
-from isthmus.latent.index import Index, IndexSource, SearchResult
+from isthmus.latent.index import Index, SearchResult
+from isthmus.latent.index_record import IndexSource
 from isthmus.latent.indexing import open_index
 from isthmus.latent.interpolation import (
     class_direction,
@@ -323,7 +324,6 @@ class Session:
                 return Map.load(file), file
             except SourceError:
                 self._say(f"the map {file.name} was damaged; it is drawn again.")
-            file.unlink()
         fitted_map = self.map(codes, method, seed=seed, max_samples=max_samples)
         fitted_map.save(file)
         return fitted_map, file

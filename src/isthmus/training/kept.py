@@ -86,9 +86,17 @@ class KeptEpochs:
         resumed keeps the same.
         """
         self._write(_name(epoch), answers)
+        self.prune(epoch)
+
+    def has(self, epoch: int) -> bool:
+        """Return whether an epoch is kept, and the samples with it."""
+        return self.inputs() is not None and self.read(epoch) is not None
+
+    def prune(self, epoch: int) -> None:
+        """Remove epochs that are not kept after so many, and those that are not trained yet."""
         kept = kept_epochs(epoch)
         for number in self.numbers():
-            if number not in kept:
+            if number not in kept or number > epoch:
                 self._store.remove(_path(_name(number)))
 
     def _read(self, name: str) -> NDArray[Any] | None:

@@ -8,20 +8,20 @@ model.safetensors      the best weights by validation (see `Meter.error`), a fil
 last.safetensors       the last weights, once training has ended
 epochs/                what the model of each epoch makes of a few test samples; see `KeptEpochs`
 checkpoint/state.pt    what resuming needs: last weights, optimizer, counters
+failure.json           where a training ended because its loss was not a number, if one did
 tensorboard/           event files, if asked for
 =====================  =============================================================================
 
 What is derived from a run (codes, maps/, index/, encoders/, studio/, report.html, card/) may lie in
 its folder too; it carries the fingerprints of model and data, and can be deleted.
 
-A file is whole or absent. An epoch is written as best weights, samples of epochs/, history,
-checkpoint: the checkpoint comes last and makes the epoch count, so a process that is killed between
-two of them trains that epoch again, to the same files.
+A file is whole or absent. The checkpoint is the first file that an epoch writes, and makes it
+count; the others follow from it, and `resume` writes those that a killed process left out. See
+`saving`.
 """
 
 import io
 import json
-import os
 import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -48,6 +48,7 @@ from isthmus.files import reporting_damage, suggest_path
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.links import reject_links
+from isthmus.runtime import process_count
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
 from isthmus.training.record import FORMAT, Record
@@ -57,7 +58,8 @@ from isthmus.version import __version__
 
 SPLIT, HISTORY = "split.npz", "history.jsonl"
 LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
-FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT)
+FAILURE = "failure.json"
+FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE)
 RESTORE = "restore it from a copy, or train a new run"  # what to do about a damaged file
 
 
@@ -317,10 +319,6 @@ class Run(Displayed):
                 f"{RESTORE}."
             )
 
-    def write_model(self, model: TrainedModel, file: str = MODEL_FILE) -> None:
-        """Replace the best weights, or those of another file."""
-        self.store.write(file, model.to_bytes())
-
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of history.jsonl, one for every epoch."""
         with self._reporting_damage(HISTORY):
@@ -329,7 +327,28 @@ class Run(Displayed):
 
     def write_history(self, lines: list[dict[str, Any]]) -> None:
         """Replace the history."""
-        self.store.write(HISTORY, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        self.store.write(HISTORY, pack_history(lines))
+
+    def failure(self) -> dict[str, Any] | None:
+        """Return where a training ended because its loss was not finite, None if none did.
+
+        Returns
+        -------
+        dict
+            `epoch` and `step`, the `loss` as text ("nan" or "inf") and the `lr`. A run that has
+            more steps in its history by now was resumed, and has got over it.
+        """
+        with self._reporting_damage(FAILURE):
+            content = self.store.read(FAILURE)
+            if content is None:
+                return None
+            failure = json.loads(content)
+            numbers = {name: int(failure[name]) for name in ("epoch", "step")}
+            return {**numbers, "loss": str(failure["loss"]), "lr": float(failure["lr"])}
+
+    def write_failure(self, failure: dict[str, Any]) -> None:
+        """Note where a training ended; see `failure`."""
+        self.store.write(FAILURE, (json.dumps(failure) + "\n").encode())
 
     @property
     def epochs(self) -> KeptEpochs:
@@ -351,11 +370,14 @@ class Run(Displayed):
         """Replace the checkpoint."""
         self.store.write(CHECKPOINT, _pack(state))
 
-    def with_epochs(self, epochs: int | None) -> "Run":
-        """Return the run with another number of epochs, which is not written yet."""
-        # Written once the new training holds the lock; until then the old number is true.
-        config = self.record.training_config
-        config = replace(config, epochs=epochs or config.epochs)
+    def with_training(self, **changes: Any) -> "Run":
+        """Return the run with changes to its training config, which are not written yet.
+
+        Changes that are None are left out.
+        """
+        # Written once the new training holds the lock; until then the old config is true.
+        given = {name: value for name, value in changes.items() if value is not None}
+        config = replace(self.record.training_config, **given)
         return replace(self, record=replace(self.record, training_config=config))
 
     def write_record(self) -> None:
@@ -370,6 +392,11 @@ class Run(Displayed):
 
     def _reporting_damage(self, file: str) -> AbstractContextManager[None]:
         return reporting_damage(Path(self.name, file), RunError, RESTORE)
+
+
+def pack_history(lines: Sequence[dict[str, Any]]) -> bytes:
+    """Return the content of history.jsonl."""
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
 def _pack(checkpoint: dict[str, Any]) -> bytes:
@@ -416,5 +443,6 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, Any]
         "device": device.type if device.type != "cuda" else torch.cuda.get_device_name(device),
         "precision": precision,
         "threads": torch.get_num_threads(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processes": process_count(),
     }
