@@ -114,7 +114,8 @@ def parse_checkpoint(content: bytes, record: Record) -> dict[str, Any]:
     if not isinstance(state, dict) or not {"counters", "module", "optimizer"} <= set(state):
         raise RunError("it is no checkpoint: counters, weights or the optimizer are missing")
     _check_counters(state["counters"])
-    _check_lines(state.get("history", []))
+    if "history" in state:  # older versions wrote none
+        _check_lines(state["history"], state["counters"]["step"])
     module = record.model_config.build_on_meta()
     require_weights(state["module"], module, record.model_config.model)
     module.encoder.requires_grad_(not record.training_config.freeze)
@@ -161,14 +162,16 @@ def _reject_repeats(parts: list[NDArray[np.int64]]) -> None:
     raise RunError(f"sample {indices[order[again[0]]]:,} is {where}")
 
 
-def _check_lines(lines: Any) -> None:
-    """Reject a history within a checkpoint that history.jsonl could not hold."""
+def _check_lines(lines: Any, step: int) -> None:
+    """Reject a history within a checkpoint of so many steps that does not lead to it."""
     if not isinstance(lines, list):
         raise RunError("its history is no list of lines")
     for number, line in enumerate(lines, 1):
         _check_line(line, f"line {number} of its history")
     if lines:
         check_history(lines)
+    if (lines[-1]["step"] if lines else 0) != step:
+        raise RunError(f"its history does not lead to step {step:,}")
 
 
 def _require_whole(content: bytes) -> None:
