@@ -115,6 +115,8 @@ def require_weights(weights: Any, module: Network, model: str) -> None:
 
 
 def _require_weight(name: str, tensor: Tensor, wanted: Tensor) -> None:
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        raise ModelError(f"{name} is sparse, or a tensor without numbers")
     if tensor.shape != wanted.shape:
         raise ModelError(
             f"{name} is {tuple(tensor.shape)}, and {tuple(wanted.shape)} in the model that it "

@@ -177,6 +177,8 @@ def _check_lines(lines: Any, step: int) -> None:
 def _require_whole(content: bytes) -> None:
     """Compare the checksums that torch writes with the content, which it does not do itself."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise RunError("a part of it is compressed, which torch never does")
         damaged = archive.testzip()
     if damaged is not None:
         raise RunError(f"its part {damaged!r} is not as it was written")
@@ -220,7 +222,8 @@ def _check_remembered(what: str, value: Any, shape: torch.Size) -> None:
     if isinstance(value, Tensor):
         if value.dim() and value.shape != shape:
             raise RunError(f"{what} is {tuple(value.shape)} and the weight {tuple(shape)}")
-        if value.dtype != torch.float32 or not all_finite(value):
+        is_plain = value.layout is torch.strided and not value.is_meta
+        if not is_plain or value.dtype != torch.float32 or not all_finite(value):
             raise RunError(f"{what} holds no numbers of float32")
     elif value is not None and not is_number(value):
         raise RunError(f"{what} is {value!r}")
