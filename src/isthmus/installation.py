@@ -2,7 +2,6 @@
 
 import os
 import platform
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from isthmus.runtime import (
     thread_count,
     total_memory,
 )
+from isthmus.temporaries import size_of
 from isthmus.version import __version__
 
 # The packages whose version has ever explained an error, and those that may be left out.
@@ -52,7 +52,13 @@ EXTRAS = {  # the packages that each extra of pyproject.toml brings
     "umap": ("umap-learn",),
 }
 DISTRIBUTIONS = ("isthmus", "isthmus-runtime")  # with and without torch
-VARIABLES = ("ISTHMUS_CACHE", "ISTHMUS_DATA", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+VARIABLES = (
+    "ISTHMUS_CACHE",
+    "ISTHMUS_CACHE_LIMIT",
+    "ISTHMUS_DATA",
+    "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+)
 
 
 def describe_installation() -> dict[str, Any]:
@@ -105,7 +111,7 @@ def describe_installation() -> dict[str, Any]:
         "cores": core_count(),
         "threads": thread_count(),
         "memory": total_memory(),
-        "cache": {"path": str(cache_folder()), "bytes": _count_bytes(cache_folder())},
+        "cache": {"path": str(cache_folder()), "bytes": size_of(cache_folder())},
         "data": {"path": str(data_folder())},
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
@@ -127,13 +133,3 @@ def _describe_device() -> tuple[str, str]:
     device = choose_device("auto")
     name = torch.cuda.get_device_name() if device == "cuda" else device
     return name, choose_precision(device)
-
-
-def _count_bytes(folder: Path) -> int:
-    """Return the size of the files in a folder, in which others write and delete meanwhile."""
-    total = 0
-    for above, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += Path(above, name).stat().st_size
-    return total
