@@ -13,7 +13,7 @@ from pathlib import Path
 from isthmus.data.cache.folder import samples_folder
 from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers, shrink
 from isthmus.data.cache.removal import remove_unused
-from isthmus.data.cache.units import format_bytes, parse_bytes
+from isthmus.data.cache.units import format_megabytes, parse_bytes
 from isthmus.data.reading import Note
 from isthmus.temporaries import remove
 
@@ -88,8 +88,8 @@ def _note_removed(entry: Holding, limit: float) -> Note:
     return Note(
         "warning",
         "cache-limit",
-        f"{entry.source} ({format_bytes(entry.bytes)}) was removed from the cache of decoded "
-        f"samples, which may hold {format_bytes(int(limit))}",
+        f"{entry.source} ({format_megabytes(entry.bytes)}) was removed from the cache of decoded "
+        f"samples, which may hold {format_megabytes(int(limit))}",
         f"set {VARIABLE} to more, such as 20GB",
     )
 
