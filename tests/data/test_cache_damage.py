@@ -1,11 +1,13 @@
 """Decoded samples after power cuts, failing disks, other programs and kills: decoded again."""
 
+import io
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from PIL import Image
 from planting import plant, spread
 
 import isthmus
+from isthmus.cli import main
 from isthmus.data.cache import clear, verification
 from isthmus.data.cache.checksums import sum_chunk
 from isthmus.data.cache.sealed import read_sealed, seal
@@ -259,14 +262,23 @@ def test_what_was_checked_whole_is_not_read_whole_again(
     assert time.time() - opened < 60
 
 
+@pytest.mark.parametrize(("make", "out"), [(signals, "out.npz"), (pictures_with_masks, "out")])
 def test_commands_say_that_samples_were_damaged(
-    tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]
+    make: Callable[[Path], Path], out: str, tmp_path: Path, cache: Path
 ) -> None:
-    source = plant(tmp_path / "source", spread(["a"]))
+    source = make(tmp_path / "source.npy")
     isthmus.load(source)
     zero(entry_of(cache) / "values.bin")
-    report = isthmus.check_data(source)
-    assert [line for line in report.summary() if "cached samples were damaged" in line]
+    arguments = ["isthmus", "data", "export", source, "--out", tmp_path / out, "--count", 2]
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said), redirect_stdout(said):
+        patch.setattr(sys, "argv", [*map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            main()
+    assert not exited.value.code, said.getvalue()
+    (line,) = (line for line in said.getvalue().splitlines() if "damaged" in line)
+    assert f"The cached samples of {source} were damaged (block 0 of values.bin" in line
+    assert line.endswith("and are decoded again.")
 
 
 @pytest.fixture
