@@ -85,11 +85,12 @@ def _is_forgotten(entry: Holding) -> bool:
 
 
 def _note_removed(entry: Holding, limit: float) -> Note:
+    name, size = entry.source or entry.path.name, format_megabytes(entry.bytes)
     return Note(
         "warning",
         "cache-limit",
-        f"{entry.source} ({format_megabytes(entry.bytes)}) was removed from the cache of decoded "
-        f"samples, which may hold {format_megabytes(int(limit))}",
+        f"{name} ({size}) was removed from the cache of decoded samples, which may hold "
+        f"{format_megabytes(int(limit))}",
         f"set {VARIABLE} to more, such as 20GB",
     )
 
