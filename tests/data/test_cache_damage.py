@@ -1,6 +1,7 @@
 """Decoded samples after power cuts, failing disks, other programs and kills: decoded again."""
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -113,6 +114,32 @@ def test_a_damaged_file_is_decoded_again_and_that_is_said(
         assert name in note
         assert damage_notes(isthmus.load(source)) == []
     assert not list(cache.rglob("*.tmp"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="paths of open files are read from /proc")
+def test_all_is_flushed_before_it_gets_its_name(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = pictures_with_masks(tmp_path / "source")
+    events: list[tuple[str, str]] = []
+    flush, rename = os.fsync, os.rename
+
+    def note_flush(descriptor: int) -> None:
+        events.append(("flushed", str(Path(f"/proc/self/fd/{descriptor}").readlink().name)))
+        flush(descriptor)
+
+    def note_rename(old: Any, new: Any, **options: Any) -> None:
+        events.append(("renamed", Path(new).name))
+        rename(old, new, **options)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(os, "rename", note_rename)
+    isthmus.load(source)
+    moment = events.index(("renamed", entry_of(cache).name))
+    names = [name for kind, name in events[:moment] if kind == "flushed"]
+    assert {"values.bin", "masks.npy", "samples.json"} < {*names}
+    assert names[-1].endswith(".tmp")  # their folder, whose names are on the disk then
+    assert ("flushed", "samples") in events[moment:]
 
 
 NONSENSE: list[Any] = [
