@@ -78,14 +78,14 @@ def test_the_least_recently_used_go_first(cache: Path) -> None:
 
 def test_opening_counts_as_use(cache: Path, three: list[Path]) -> None:
     isthmus.load(three[0])  # checks all of it
-    age(cache, 1)
-    isthmus.load(three[1])
-    age(cache, 1)
-    isthmus.load(three[1])  # checks a part
     clean(max_size=600_000)
-    assert sources_in(cache) == {"a", "b"}
+    assert sources_in(cache) == {"a", "c"}
+    isthmus.load(three[2])
+    for record in cache.rglob("checked.json"):
+        os.utime(record, (time.time() - 3600,) * 2)
+    isthmus.load(three[0])  # checks a part of it, and writes nothing
     clean(max_size=300_000)
-    assert sources_in(cache) == {"b"}
+    assert sources_in(cache) == {"a"}
 
 
 @pytest.mark.usefixtures("three")

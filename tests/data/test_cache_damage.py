@@ -188,6 +188,7 @@ def test_nonsense_with_a_right_checksum_is_decoded_again(tmp_path: Path, cache: 
         assert np.array_equal(again.values, values), nonsense
         assert np.array_equal(contents(again)[1], masks), nonsense
         assert len(damage_notes(again)) == 1, nonsense
+        assert damage_notes(isthmus.load(source)) == [], nonsense
 
 
 def test_json_of_any_kind_is_decoded_again(tmp_path: Path, cache: Path) -> None:
