@@ -80,9 +80,11 @@ def test_opening_counts_as_use(cache: Path, three: list[Path]) -> None:
     isthmus.load(three[0])  # checks all of it
     clean(max_size=600_000)
     assert sources_in(cache) == {"a", "c"}
-    isthmus.load(three[2])
-    for record in cache.rglob("checked.json"):
-        os.utime(record, (time.time() - 3600,) * 2)
+    for source in (three[0], three[2]):
+        isthmus.load(source)
+        for record in cache.rglob("checked.json"):
+            moment = record.stat().st_mtime - 3600
+            os.utime(record, (moment, moment))
     isthmus.load(three[0])  # checks a part of it, and writes nothing
     clean(max_size=300_000)
     assert sources_in(cache) == {"a"}
