@@ -6,10 +6,11 @@ import json
 import os
 import pickle
 import shutil
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 from safetensors import SafetensorError
 
 from isthmus.errors import MAX_COMPARED, IsthmusError, find_nearest, first_sentence
+from isthmus.fields import build
 from isthmus.temporaries import sweep_for, temporary_path
 from isthmus.text import to_utf8
 
@@ -27,18 +29,23 @@ T = TypeVar("T")
 MAX_FLUSHED = 64
 
 # What parsers raise on a file that is not as we wrote it. `RuntimeError` is torch's; `LookupError`
-# and `AttributeError` come from content of another structure.
+# and `AttributeError` come from content of another structure, `ArithmeticError` and `MemoryError`
+# from numbers that no file of ours has.
 DAMAGE = (
+    ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     IsthmusError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     SafetensorError,
     TypeError,
     ValueError,
     pickle.UnpicklingError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -87,15 +94,29 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path = path.resolve()
     sweep_for(path)
-    temporary = temporary_path(path)  # next to it: a rename is only whole within a file system
-    try:
-        temporary.mkdir(parents=True)
+    # Next to it: a rename is only whole within a file system.
+    with temporary_folder(path) as temporary:
         yield temporary
         flush_tree(temporary)
         if path.exists():
             path.rmdir()  # it is empty
         temporary.rename(path)
         flush_folder(path.parent)
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Give a folder next to `path` that is removed at the end.
+
+    Raises
+    ------
+    IsthmusError
+        If it, or what is done meanwhile, cannot be written.
+    """
+    temporary = temporary_path(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
     except OSError as error:
         raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
     finally:
@@ -175,7 +196,9 @@ def suggest_path(path: str | Path, fits: Callable[[Path], bool] | None = None) -
 
 
 @contextmanager
-def reporting_damage(path: Path | str, kind: type[IsthmusError]) -> Iterator[None]:
+def reporting_damage(
+    path: Path | str, kind: type[IsthmusError], way_out: str = ""
+) -> Iterator[None]:
     """Turn any error of a parser into one sentence: a file that we wrote is damaged.
 
     The file was correct when it was written, so every error means the same: a program, a disk or a
@@ -187,18 +210,65 @@ def reporting_damage(path: Path | str, kind: type[IsthmusError]) -> Iterator[Non
         The file, or what the content is if there is no file.
     kind : type
         The error to raise.
+    way_out : str
+        What to do, such as "restore it from a copy".
     """
     try:
         yield
     except DAMAGE as error:
-        message = f"{path} is damaged and cannot be read: {first_sentence(error)}."
-        raise kind(message) from error
+        message = f"{path} is damaged and cannot be read: {describe_damage(error)}"
+        raise kind(f"{message}; {way_out}." if way_out else f"{message}.") from error
+
+
+def describe_damage(error: Exception) -> str:
+    """Return what a parser's error says, to be part of one of our messages.
+
+    Examples
+    --------
+    >>> describe_damage(KeyError("names")), describe_damage(zlib.error("Error -3: bad"))
+    ("it has no 'names'", 'Error -3: bad')
+    """
+    if isinstance(error, IsthmusError):
+        return str(error).rstrip(".")  # a sentence of our own, which may name others with a stop
+    if isinstance(error, KeyError) and error.args:
+        return f"it has no {error.args[0]!r}"
+    return first_sentence(error)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with atomic_write(path) as file:
         file.write(content)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, of which the last one makes the others count.
+
+    All are on the disk before one gets its name. The last one has none while the others get
+    theirs: so a crash leaves the old files, the new ones, or no last one, and never one of each.
+
+    Raises
+    ------
+    IsthmusError
+        If one cannot be written; all are then unchanged.
+    """
+    with ExitStack() as stack:
+        for path, content in reversed(list(contents.items())):  # the stack ends with the first
+            file = stack.enter_context(atomic_write(path))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        [*_, last] = contents
+        try:
+            last.unlink(missing_ok=True)
+        except OSError as error:
+            raise IsthmusError(f"{last} cannot be written: {first_sentence(error)}.") from error
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file into a folder of `atomic_folder`, which flushes all of them at its end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -235,24 +305,17 @@ def to_json(content: Any) -> Any:
     return content
 
 
-def from_json(kind: type[T], content: dict[str, Any]) -> T:
+def from_json(kind: type[T], content: Any, place: str = "") -> T:
     """Return a dataclass of type `kind` from the JSON object that `to_json` returned for one.
 
-    Lists become tuples, the only sequences in these dataclasses.
+    Lists become tuples, the only sequences in these dataclasses. See `fields.build`.
 
     Raises
     ------
     IsthmusError
-        If a field is unknown or missing.
+        If a field is unknown, missing or not of the type that its annotation says.
     """
-    # Dataclasses that are dictionary keys or compared need tuples, and JSON has only lists.
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise IsthmusError(
-            f"these are not the fields of {kind.__name__}: {first_sentence(error)}."
-        ) from error
+    return build(kind, content, place)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -4,9 +4,21 @@ Heavy modules are imported inside the commands, so that help answers at once.
 """
 
 import sys
-from typing import NoReturn
+import warnings
+from typing import Any, NoReturn
 
-from isthmus.cli import apply, data, export, info, inspect, recipes, studio, train, transposed
+from isthmus.cli import (
+    apply,
+    data,
+    doctor,
+    export,
+    info,
+    inspect,
+    recipes,
+    studio,
+    train,
+    transposed,
+)
 from isthmus.cli.app import app
 from isthmus.cli.streams import OutputError, drop_output, robust_streams
 from isthmus.cli.terminal import complain, say
@@ -21,6 +33,7 @@ __all__ = [
     "app",
     "apply",
     "data",
+    "doctor",
     "export",
     "info",
     "inspect",
@@ -49,6 +62,7 @@ def main() -> None:
 def _run() -> None:
     """Run the command line up to the last byte on standard output."""
     _take_picture_key()  # of earlier commands in this process
+    _say_our_warnings()
     try:
         app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:
@@ -74,6 +88,21 @@ def _run() -> None:
         if key := _take_picture_key():
             say(key)
         sys.stdout.flush()  # else Python does so at its end, and shows a traceback if it cannot
+
+
+def _say_our_warnings() -> None:
+    """Print a warning of our own as any other line; `robust_streams` undoes it."""
+    show = warnings.showwarning
+
+    def say_ours(message: Any, category: type[Warning], *where: Any) -> None:
+        if category.__module__.startswith("isthmus."):
+            say(str(message))
+        else:
+            show(message, category, *where)
+
+    warnings.showwarning = say_ours  # type: ignore[assignment]
+    # Those of libraries stay silent.
+    warnings.filterwarnings("always", category=UserWarning, module=r"isthmus\.locks")
 
 
 def _take_picture_key() -> str | None:

@@ -10,7 +10,14 @@ from isthmus.cli.app import Json, Limit, OwnData, Size, Source, app, make_prepro
 from isthmus.cli.completion import complete_dataset
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import DataOptions
-from isthmus.cli.terminal import Download, out_console, print_json, print_result, print_text, track
+from isthmus.cli.terminal import (
+    Download,
+    out_console,
+    print_json,
+    print_result,
+    say,
+    track,
+)
 from isthmus.data.reading import Reading
 from isthmus.errors import require_known
 
@@ -26,7 +33,7 @@ def data(context: typer.Context, as_json: Json = False) -> None:
     """List the named data sets."""
     if context.invoked_subcommand is not None:  # typer calls this before each subcommand too
         return
-    from isthmus.data.catalog import data_folder
+    from isthmus.data.dataset import data_folder
     from isthmus.reports.source_outputs import describe_datasets
 
     rows = describe_datasets()
@@ -48,21 +55,21 @@ def fetch(
     name: Annotated[
         str, typer.Argument(help="The name of a data set.", autocompletion=complete_dataset)
     ],
+    as_json: Json = False,
 ) -> None:
     """Download a named data set and check its content.
 
     Example: isthmus data fetch fashion-mnist
     """
     from isthmus.data.catalog import DATASETS
-    from isthmus.data.catalog import fetch as fetch_files
+    from isthmus.data.fetching import fetch as fetch_files
 
     require_known("data set", name, DATASETS)
+    row = DATASETS[name]
     with Download() as download:
-        fetched = fetch_files(DATASETS[name], download)
-    for file in fetched:
-        print_text(f"{file}")
-    if not fetched:
-        out_console.print(f"{name} is on this machine already.")
+        files = [str(file) for file in fetch_files(row, download, say)]
+    result = {"name": name, "path": str(row.locate()), "fetched": files}
+    print_result(result, "\n".join(files) or f"{name} is on this machine already.", as_json)
 
 
 @data_app.command("check")
@@ -81,14 +88,45 @@ def check_command(
 
 
 @data_app.command()
-def clean() -> None:
-    """Delete the cache of decoded samples; it is filled again when needed.
+def clean(
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only what was last used so long ago, such as 12h, 30d or 2w."
+        ),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Only the least recently used, until the others take at most so much, such as "
+            "500MB or 20GB.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Delete nothing, and show what would be.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete the cache of decoded samples, or a part of it; it is filled again when needed.
 
-    Example: isthmus data clean
+    What killed commands left is deleted too. Data sets that were fetched stay.
+
+    Example: isthmus data clean --older-than 30d --dry-run
     """
-    from isthmus.data.cache import clear
+    from isthmus.cli.cache import show_cleaning
+    from isthmus.data.cache import clean as clean_cache
+    from isthmus.data.cache.units import parse_age, parse_bytes
 
-    out_console.print(f"{clear() / 1e6:,.1f} MB freed.")
+    cleaning = clean_cache(
+        older_than=None if older_than is None else parse_age(older_than, "--older-than"),
+        max_size=None if max_size is None else parse_bytes(max_size, "--max-size"),
+        dry_run=dry_run,
+    )
+    if as_json:
+        print_json(cleaning.to_json())
+    else:
+        show_cleaning(cleaning)
 
 
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]

@@ -67,7 +67,7 @@ def _print(to: Console, text: str) -> None:
 
 
 class Download:
-    """A progress bar with the interface that pooch expects: total, update, reset, close."""
+    """A progress bar for files that are fetched; see `isthmus.data.fetching.Progress`."""
 
     def __init__(self) -> None:
         from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
@@ -80,7 +80,6 @@ class Download:
             transient=True,
         )
         self._task = self._bar.add_task("Fetching", total=None)
-        self.total = 0
 
     def __enter__(self) -> "Download":
         self._bar.start()
@@ -89,16 +88,13 @@ class Download:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def start(self, name: str, total: int) -> None:
+        """Begin a file of so many bytes."""
+        self._bar.reset(self._task, total=total, description=f"Fetching {name}")
+
     def update(self, count: int) -> None:
         """Count bytes that have arrived."""
-        self._bar.update(self._task, total=self.total or None, advance=count)
-
-    def reset(self) -> None:
-        """Start counting a new file."""
-        self._bar.reset(self._task)
-
-    def close(self) -> None:
-        """Do nothing at the end of a file: the bar stays until all files have arrived."""
+        self._bar.advance(self._task, count)
 
 
 def show_training(training: "Training", out: Path) -> "Progress | None":
@@ -127,22 +123,42 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
 
 
 def follow(training: "Training", out: Path, as_json: bool) -> None:
-    """Show a training until its end, and print its result and what to do next."""
+    """Show a training until its end, and print its result, what looks wrong and what to do next."""
     last = show_training(training, out)
-    if is_quiet or last is None:
+    if is_quiet:
         return
+    from isthmus.cli.doctor import describe_findings, examine
+    from isthmus.files import to_json
+    from isthmus.training.resuming import has_lost_patience
     from isthmus.training.run import summarize_training
 
-    content = summarize_training(training.run)
+    if last is None:
+        say("All epochs were trained before; the files that were missing are complete.")
+    content, diagnosis = summarize_training(training.run), examine(training.run)
+    content["findings"] = [] if diagnosis is None else to_json(diagnosis.findings)
     best = content["best"]
     metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
     text = (
         f"{out}: {format_epochs(content['epochs'])} in {content['seconds']:.1f} s of training, "
         f"best in epoch {best['epoch']:g}: {', '.join(metrics)}."
     )
-    if last.step < last.steps:
+    if has_lost_patience(training.run):
+        text += "\nStopped early, as no better epoch came; a larger --patience of resume continues."
+    elif last is not None and last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
-    print_result(content, text + f"\nNext: isthmus studio {out}, or isthmus report {out}", as_json)
+    lines = [text, *describe_findings(diagnosis, out)]
+    lines.append(f"Next: isthmus studio {out}, or isthmus report {out}")
+    print_result(content, "\n".join(lines), as_json)
+
+
+def follow_in_recipe(training: "Training", out: Path) -> None:
+    """Show a training of a recipe until its end, and say what looks wrong with it."""
+    show_training(training, out)
+    if not is_quiet:
+        from isthmus.cli.doctor import describe_findings, examine
+
+        for line in describe_findings(examine(training.run), out):
+            say(line)
 
 
 @contextmanager

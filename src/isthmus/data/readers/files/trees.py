@@ -117,6 +117,7 @@ def folder_tree(path: Path, listing: Listing | None = None) -> Tree:
         lambda chosen: (f"{path}{os.sep}{name}" for name in chosen),
         lambda name: _read_list(path / name),
         left_out=listing.left_out,
+        notes=tuple(_warn_of_unfinished(path, *one) for one in listing.unfinished),
     )
 
 
@@ -124,6 +125,11 @@ def _read_list(path: Path) -> bytes:
     size = path.stat().st_size
     reject_beyond("ISTHMUS_MAX_LIST", size, f"it has {format_bytes(size)}")
     return path.read_bytes()
+
+
+def _warn_of_unfinished(path: Path, folder: str, command: str) -> Note:
+    text = f"{path / folder} is not finished: {command} was stopped, or is still at work"
+    return Note("warning", "unfinished", text, "the same command does the rest")
 
 
 def join_trees(path: Path, trees: Sequence[Tree], left_out: tuple[LeftOut, ...] = ()) -> Tree:
