@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -330,7 +330,12 @@ Packer = Callable[[Path], io.IOBase]
 
 
 def packed(path: Path) -> io.BufferedIOBase:
-    openers = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    openers: dict[str, Callable[..., Any]] = {
+        ".gz": gzip.open,
+        ".tgz": gzip.open,
+        ".bz2": bz2.open,
+        ".xz": lzma.open,
+    }
     opener = openers.get(path.suffix)
     return path.open("wb") if opener is None else opener(path, "wb")
 
