@@ -12,6 +12,7 @@ from isthmus.files import (
     atomic_folder,
     atomic_write,
     fingerprint,
+    flush_folder,
     flush_tree,
     put,
     require_writable_place,
@@ -183,12 +184,14 @@ def _replace(
         both = {name: [*known.get(name, ()), content] for name, content in written.items()}
         _write_list(out, known | both)
         (out / START).unlink(missing_ok=True)
-        for name in written:
+        flush_folder(out)
+        for name in written.keys() - {START}:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (staged / name).replace(out / name)
-    for name in known.keys() - written.keys():
-        (out / name).unlink(missing_ok=True)
-    flush_tree(out)
+        for name in known.keys() - written.keys():
+            (out / name).unlink(missing_ok=True)
+        flush_tree(out)
+        (staged / START).replace(out / START)
     _write_list(out, {name: [content] for name, content in written.items()})
     return len(written), size
 
