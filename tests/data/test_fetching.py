@@ -238,6 +238,25 @@ def test_a_file_packed_in_another_way_is_what_was_published(server: Server, fold
     row.verify()
 
 
+def test_progress_says_how_much_comes_and_has_come(server: Server) -> None:
+    class Shown:
+        def __init__(self) -> None:
+            self.begun: list[tuple[str, int | None]] = []
+            self.count = 0
+
+        def start(self, name: str, total: int | None) -> None:
+            self.begun.append((name, total))
+
+        def update(self, count: int) -> None:
+            self.count += count
+
+    shown = Shown()
+    fetch(offer(server, "set.tar", sends(CONTENT)), shown)
+    fetch(offer(server, "set.gz", drips(b"HTTP/1.1 200 OK\r\n\r\n" + PACKED, 0)), shown)
+    assert shown.begun == [("set.tar", 9000), ("set.gz", None)]
+    assert shown.count == 9000 + len(PACKED)
+
+
 def test_a_redirect_is_followed(server: Server, folder: Path) -> None:
     row = offer(server, "set.tar", leads_to("/elsewhere"))
     server.answers["/elsewhere"] = sends(CONTENT)
