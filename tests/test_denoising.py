@@ -395,6 +395,9 @@ def test_who_reads_a_folder_that_was_stopped_is_told_that_it_is_a_part(
         ]
         assert text in str(report)
         assert text in "\n".join(report_of(load(source, size=8, channels=1)).summary())
+    for kind in ("zip", "tar"):
+        archive = shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path, "clean")
+        assert f"{archive}/clean is not finished" in str(check_data(archive, size=8, channels=1))
     denoise(gray, folder, stopped)
     for source in (stopped, tmp_path / "above"):
         assert "not finished" not in str(check_data(source, size=8, channels=1))
