@@ -465,6 +465,18 @@ def test_a_list_of_files_from_elsewhere_removes_nothing(
     assert (tmp_path / "mine.png").read_bytes() == b"of the user"
 
 
+def test_a_link_in_a_folder_that_was_begun_is_not_followed(
+    gray: TrainedModel, folder: Path, tmp_path: Path, stopped: Path, refused: Refused
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/9.png").write_bytes(b"of the user")
+    shutil.rmtree(stopped / "9", ignore_errors=True)
+    (stopped / "9").symlink_to(tmp_path / "mine")
+    with refused(OptionError, stopped, "holds 9"):
+        denoise(gray, folder, stopped)
+    assert contents(tmp_path / "mine") == {"9.png": b"of the user"}
+
+
 def test_an_array_that_is_stopped_leaves_nothing(gray: TrainedModel, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     np.save(tmp_path / "many.npy", np.zeros((20_000, 8, 8), np.uint8))
