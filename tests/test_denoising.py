@@ -20,10 +20,10 @@ from isthmus.data.reading import Reading
 from isthmus.data.survey import report_of
 from isthmus.denoising import Denoised, Loss, denoise, denoise_values
 from isthmus.denoising.formats import SAVE_OPTIONS
-from isthmus.denoising.ledger import working_alone
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.inference import batches
 from isthmus.inference.trained import TrainedModel
+from isthmus.locks import working_alone
 from isthmus.training.config import TrainingConfig
 
 Refused = Callable[..., AbstractContextManager[None]]

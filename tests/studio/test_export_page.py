@@ -20,6 +20,7 @@ from isthmus import Session, load, write_studio
 from isthmus.data.items import Items
 from isthmus.data.samples import Samples
 from isthmus.errors import IsthmusError, OptionError
+from isthmus.locks import working_alone
 from isthmus.studio.content import Content
 from isthmus.studio.export import LIST
 from isthmus.temporaries import is_temporary
@@ -236,6 +237,13 @@ def test_an_export_is_replaced_and_files_of_others_stay(copy: Path, digits_run: 
     assert (copy / "CNAME").read_text() == "example.org"
     listed = json.loads((copy / LIST).read_bytes())["files"]
     assert set(files_of(copy)) == {*listed, LIST, "CNAME"}
+
+
+def test_two_exports_do_not_mix(copy: Path, digits_run: Path, refused: Refused) -> None:
+    before = files_of(copy)
+    with working_alone(copy), refused(OptionError, copy, "another process"):
+        write_studio(digits_run, copy, limit=100)
+    assert files_of(copy) == before
 
 
 @pytest.mark.slow

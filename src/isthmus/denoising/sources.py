@@ -14,12 +14,13 @@ from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import locate_source
 from isthmus.denoising.formats import require_writable
-from isthmus.denoising.ledger import Entry, Ledger, is_begun, working_alone
+from isthmus.denoising.ledger import Entry, Ledger, is_begun
 from isthmus.denoising.pictures import PictureWork
 from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.errors import ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write
 from isthmus.inference.model import Model
+from isthmus.locks import working_alone
 from isthmus.places import is_free, require_outside
 from isthmus.temporaries import sweep, sweep_for
 

@@ -19,6 +19,7 @@ from isthmus.files import (
     temporary_folder,
     write_bytes,
 )
+from isthmus.locks import working_alone
 from isthmus.places import PAGE_SUFFIXES, require_regular
 from isthmus.session import Session
 from isthmus.studio.assets import PAGE, page_files
@@ -134,14 +135,15 @@ def _is_our_page(file: Path) -> bool:
 
 
 def _write_folder(out: Path, content: Content, title: str) -> tuple[int, int]:
-    known = _read_list(out)
     files = _folder_files(content, title)
-    if known:
-        return _replace(out, known, files)
-    with atomic_folder(out) as folder:
-        written, size = _put_all(folder, files)
-        _write_list(folder, {name: [content] for name, content in written.items()})
-    return len(written), size
+    with working_alone(out):
+        known = _read_list(out)
+        if known:
+            return _replace(out, known, files)
+        with atomic_folder(out) as folder:
+            written, size = _put_all(folder, files)
+            _write_list(folder, {name: [content] for name, content in written.items()})
+        return len(written), size
 
 
 def _folder_files(content: Content, title: str) -> Iterator[tuple[str, bytes]]:
