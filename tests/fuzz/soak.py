@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from seeds import SEEDS
-from verdicts import MAX_BYTES, Verdict, judge, make_case, watch
+from fuzz.seeds import SEEDS
+from fuzz.verdicts import MAX_BYTES, Verdict, judge, make_case, watch
 
 FAILURES = Path(".cache/soak")
 MAX_SILENCE = 30.0  # seconds without a verdict; from the start of a process, imports included

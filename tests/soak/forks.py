@@ -1,0 +1,201 @@
+"""Commands in forks of a process that has imported everything: they start in milliseconds."""
+
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NoReturn
+
+MAX_SECONDS = 120.0  # of a command that nobody ends: more means that it hangs
+POLL_SECONDS = 0.001
+KILLED = -signal.SIGKILL
+
+Prepare = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a command.
+
+    Parameters
+    ----------
+    code : int
+        Its exit code; minus the number of the signal that ended it.
+    text : str
+        What it printed on standard error.
+    seconds : float
+    memory : int
+        Bytes held at most, with those of the process that it is a fork of.
+    """
+
+    code: int
+    text: str
+    seconds: float
+    memory: int = 0
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it ended as a user's error has to: exit code 2 and a sentence."""
+        return self.code == 2 and self.text.rstrip().endswith(".") and not self.is_bug
+
+    @property
+    def is_bug(self) -> bool:
+        """Whether it ended in a traceback."""
+        return "Traceback (most recent call last)" in self.text
+
+    def __str__(self) -> str:
+        lines = self.text.strip().splitlines()
+        return f"exit code {self.code}" + (f", {lines[-1].strip()}" if lines else "")
+
+
+class Fork:
+    """A command, or a function, that runs in a fork of this process.
+
+    The processes that it starts belong to its group, and are killed with it.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], None],
+        folder: Path,
+        environment: Mapping[str, str],
+        prepare: Prepare | None = None,
+    ) -> None:
+        self.start = time.monotonic()
+        self._log = TemporaryFile()  # noqa: SIM115
+        self.id = os.fork()
+        if not self.id:
+            self._run(work, folder, environment, prepare)
+        with suppress(OSError):  # the fork does so, too: whichever comes first
+            os.setpgid(self.id, self.id)
+
+    def kill(self, after: float = 0.0) -> None:
+        """Kill it, and all that it started, so many seconds after its start."""
+        time.sleep(max(0.0, self.start + after - time.monotonic()))
+        with suppress(ProcessLookupError):
+            os.killpg(self.id, signal.SIGKILL)
+
+    def wait(self, seconds: float = MAX_SECONDS) -> Outcome:
+        """Wait for its end, at most for so long."""
+        while not (ended := os.wait4(self.id, os.WNOHANG))[0]:
+            if time.monotonic() > self.start + seconds:
+                self.kill()
+            time.sleep(POLL_SECONDS)
+        taken = time.monotonic() - self.start
+        self.kill()  # what it has left behind
+        self._log.seek(0)
+        text = self._log.read().decode(errors="replace")
+        self._log.close()
+        code = os.waitstatus_to_exitcode(ended[1])
+        return Outcome(code, text, taken, ended[2].ru_maxrss * 1024)
+
+    def _run(
+        self,
+        work: Callable[[], None],
+        folder: Path,
+        environment: Mapping[str, str],
+        prepare: Prepare | None,
+    ) -> NoReturn:
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            self._redirect()
+            os.environ.update(environment)
+            os.chdir(folder)
+            if prepare is not None:
+                prepare()
+            work()
+            code = 0
+        except SystemExit as error:
+            code = int(error.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _redirect(self) -> None:
+        """Lose what is printed, but keep what is said on standard error."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for target, source in enumerate((nothing, nothing, self._log.fileno())):
+            os.dup2(source, target)
+        sys.stdout = os.fdopen(1, "w")
+        sys.stderr = os.fdopen(2, "w")
+
+
+def start(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    prepare: Prepare | None = None,
+) -> Fork:
+    """Start a command of ours in a workspace."""
+
+    def work() -> None:
+        from isthmus.cli import main
+
+        sys.argv = ["isthmus", *arguments]
+        main()
+
+    own = {
+        "ISTHMUS_CACHE": str(folder / "cache"),
+        "ISTHMUS_DATA": str(folder / "data"),
+        "HOME": str(folder / "home"),
+        "XDG_STATE_HOME": str(folder / "home"),
+        "OMP_NUM_THREADS": "1",
+    }
+    return Fork(work, folder, {**own, **(environment or {})}, prepare)
+
+
+def run(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    prepare: Prepare | None = None,
+) -> Outcome:
+    """Run a command of ours in a workspace to its end."""
+    return start(arguments, folder, environment, prepare).wait()
+
+
+def limit_memory(more: int) -> None:
+    """Let this process have so much more memory than it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def import_everything() -> None:
+    """Import what commands import, once, in the process that is forked.
+
+    It computes nothing: threads, such as those of OpenMP, do not survive a fork.
+    """
+    import faiss  # noqa: F401
+    import matplotlib.pyplot as plt
+    import openTSNE  # noqa: F401
+    import sklearn.datasets
+    import sklearn.decomposition
+    import torch
+
+    import isthmus.cli
+    import isthmus.evaluation
+    import isthmus.exporting
+    import isthmus.latent
+    import isthmus.reports
+    import isthmus.studio
+    import isthmus.training  # noqa: F401
+
+    plt.switch_backend("Agg")
+    with suppress(ImportError):
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    torch.set_num_threads(1)
