@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -122,3 +124,12 @@ def photos(tmp_path: Path) -> Path:
             pixels = draw.integers(0, 256, (12, 10, 3), np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{number}.{suffix}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def killed() -> str:
+    """The end of a temporary name, ".….tmp", whose owner is a process that has ended."""
+    script = "from isthmus.temporaries import *; print(temporary_path(Path('a')))"
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return ended.stdout.strip().removeprefix(".a")

@@ -6,8 +6,8 @@ import json
 import os
 import pickle
 import shutil
-import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -17,11 +17,14 @@ from typing import Any, BinaryIO, TypeVar
 from safetensors import SafetensorError
 
 from isthmus.errors import MAX_COMPARED, IsthmusError, find_nearest, first_sentence
+from isthmus.temporaries import sweep_for, temporary_path
 from isthmus.text import to_utf8
 
 T = TypeVar("T")
 
-MAX_NAME_BYTES = 200  # of a file whose name a temporary one can extend; systems take 255
+# A folder of more files is flushed together with all else that the system holds back, which takes
+# less time than a call for each of them.
+MAX_FLUSHED = 64
 
 # What parsers raise on a file that is not as we wrote it. `RuntimeError` is torch's; `LookupError`
 # and `AttributeError` come from content of another structure.
@@ -37,6 +40,7 @@ DAMAGE = (
     ValueError,
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
@@ -61,7 +65,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())  # else the rename may reach the disk before the content
         temporary.replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
     finally:
@@ -73,7 +77,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `path` once it is complete, and is removed otherwise.
 
-    `path` does not exist or is an empty folder. Of a link, the target is replaced.
+    `path` does not exist or is an empty folder. Of a link, the target is replaced. All that is in
+    the folder is flushed to the disk before it is renamed.
 
     Raises
     ------
@@ -81,27 +86,47 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         If the folder cannot be written.
     """
     path = path.resolve()
+    sweep_for(path)
     temporary = temporary_path(path)  # next to it: a rename is only whole within a file system
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        flush_tree(temporary)
         if path.exists():
             path.rmdir()  # it is empty
         temporary.rename(path)
+        flush_folder(path.parent)
     except OSError as error:
         raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def temporary_path(path: Path) -> Path:
-    """Return a hidden path in the same folder, for what is renamed to `path` once it is complete.
+def flush_tree(folder: Path) -> None:
+    """Flush all files and folders in a folder to the disk, and the folder itself."""
+    places = list(os.walk(folder))
+    files = [Path(place, name) for place, _, names in places for name in names]
+    if len(files) > MAX_FLUSHED and hasattr(os, "sync"):
+        os.sync()
+        return
+    for file in files:
+        _flush(file, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    for place, _, _ in places:
+        flush_folder(Path(place))
 
-    Each call gives another one: two threads or processes may replace the same file.
-    """
-    token = uuid.uuid4().hex[:8]
-    is_long = len(os.fsencode(path.name)) > MAX_NAME_BYTES
-    return path.with_name(f".{token}.tmp" if is_long else f".{path.name}.{token}.tmp")
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder, such as of a rename; Windows cannot and need not."""
+    if os.name == "posix":
+        _flush(folder, os.O_RDONLY)
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def require_writable_place(path: Path) -> None:
@@ -250,13 +275,3 @@ def fingerprint(*parts: Any) -> str:
         digest.update(view.nbytes.to_bytes(8, "little"))  # ("ab", "c") is not ("a", "bc")
         digest.update(view)
     return digest.hexdigest()[:16]
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush the folder's entry of a rename; Windows cannot and need not."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

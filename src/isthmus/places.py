@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from isthmus.errors import OptionError, first_sentence
 from isthmus.files import atomic_write, require_writable_place
+from isthmus.temporaries import sweep_for
 
 MARK = b"Isthmus"
 PAGE_SUFFIXES = (".html", ".htm")
@@ -63,6 +64,7 @@ def require_own_place(path: str | Path, suffixes: Sequence[str]) -> None:
         raise OptionError(
             f"{path} exists and was not written by Isthmus; choose another name, or move it away."
         )
+    sweep_for(path)
 
 
 def is_free(path: str | Path) -> bool:

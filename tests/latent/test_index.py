@@ -435,6 +435,7 @@ def test_saving_leaves_one_version_and_nothing_of_others(codes: Codes, tmp_path:
     (tmp_path / "codes.npz").write_bytes(b"not ours")
     for name in ("0123abcd.npz", ".0123abcd.faiss.89abcdef.tmp", ".index.json.89abcdef.tmp"):
         (tmp_path / name).write_bytes(b"of a process that was killed")
+        os.utime(tmp_path / name, (0, 0))
     index.save(tmp_path)
     token = json.loads((tmp_path / "index.json").read_text())["token"]
     left = {".lock", "codes.npz", "index.json", f"{token}.faiss", f"{token}.npz"}

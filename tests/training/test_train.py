@@ -15,6 +15,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from isthmus import Run, Samples, TrainedModel, TrainingConfig, evaluate, load, resume, train
 from isthmus.data.items import Items
 from isthmus.errors import OptionError, RunError, SourceError
+from isthmus.temporaries import temporary_path
 from isthmus.training.train import Training
 
 QUICK = TrainingConfig(epochs=2, batch_size=16)
@@ -246,18 +247,20 @@ def test_the_current_folder_is_no_place_for_a_run(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_killed_processes_left_is_removed_but_no_card_in_the_making(
-    digits: Samples, tmp_path: Path
+def test_what_killed_processes_left_is_removed_but_nothing_in_the_making(
+    digits: Samples, tmp_path: Path, killed: str
 ) -> None:
-    finish(train(digits, "linear", out=tmp_path / "run", config=QUICK))
-    left = [tmp_path / "run" / name for name in (".run.json.1.tmp", "checkpoint/.state.pt.2.tmp")]
-    card = tmp_path / "run" / ".card.3.tmp" / ".README.md.4.tmp"
-    card.parent.mkdir()
-    for file in (*left, card):
+    run = tmp_path / "run"
+    finish(train(digits, "linear", out=run, config=QUICK))
+    left = [run / f".card{killed}" / "README.md", run / "checkpoint" / f".state.pt{killed}"]
+    making = [temporary_path(run / "card") / "README.md", temporary_path(run / "report.html")]
+    for file in (*left, *making):
+        file.parent.mkdir(exist_ok=True)
         file.touch()
-    finish(resume(tmp_path / "run", epochs=3))
-    assert [file for file in left if file.exists()] == []
-    assert card.exists()
+    finish(resume(run, epochs=3))
+    assert not left[0].parent.exists()
+    assert not any(file.exists() for file in left)
+    assert all(file.exists() for file in making)
 
 
 def test_a_run_in_memory_is_saved_into_a_folder_that_resumes(

@@ -6,7 +6,6 @@ describes, which is whole or absent. So each file in the folder is known, whenev
 """
 
 import json
-import re
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,9 +15,9 @@ from pathlib import Path
 from isthmus.data.manifest import Content
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.files import from_json, write_bytes
+from isthmus.temporaries import is_temporary
 
 LEDGER = ".isthmus-denoise.jsonl"
-TEMPORARY = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.tmp")  # see `isthmus.files.atomic_write`
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ class Ledger:
             entry = self.entries.get(name)
             if path.is_dir() or name == LEDGER or (entry and self._is_there(entry)):
                 continue
-            if not TEMPORARY.fullmatch(path.name):
+            if not is_temporary(path.name):
                 raise OptionError(
                     f"{folder} holds {name}, which isthmus denoise did not write; choose another "
                     "place, or move it away."

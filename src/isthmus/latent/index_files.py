@@ -21,21 +21,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import filelock
 import numpy as np
 
 from isthmus.data.items import Items
 from isthmus.errors import RunError, first_sentence
 from isthmus.files import DAMAGE, atomic_write, write_json
 from isthmus.latent.vectors import Vectors
+from isthmus.locks import hold
+from isthmus.temporaries import sweep
 
 FORMAT = 2  # of the folder; raise it when an older program could misread it
 FILE = "index.json"
 LOCK_TIMEOUT = 60  # seconds for another process to finish writing
 BLOCK_BYTES = 2**24  # bytes that are read at once
-VERSION_FILE = re.compile(
-    r"(?P<token>[0-9a-f]{8})\.(faiss|npz)|\.(index\.json|[0-9a-f]{8}\.(faiss|npz))\.\w+\.tmp"
-)
+VERSION_FILE = re.compile(r"(?P<token>[0-9a-f]{8})\.(faiss|npz)")
 
 
 def write(folder: Path, metadata: dict[str, Any], vectors: Vectors, items: Items) -> None:
@@ -165,6 +164,7 @@ def _checksum(path: Path) -> int:
 
 def _sweep(folder: Path) -> None:
     """Delete the files of other versions and those that killed processes left behind."""
+    sweep(folder)
     token = read_metadata(folder)["token"] if (folder / FILE).exists() else None
     for file in folder.iterdir():
         match = VERSION_FILE.fullmatch(file.name)
@@ -176,13 +176,6 @@ def _sweep(folder: Path) -> None:
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Make the folder if needed, and keep every other process from writing to it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / ".lock", timeout=LOCK_TIMEOUT):
-            yield
-    except filelock.Timeout:
-        raise RunError(
-            f"{folder} is being written by another process; try again when it has ended."
-        ) from None
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written: {first_sentence(error)}.") from error
+    busy = f"{folder} is being written by another process; try again when it has ended."
+    with hold(folder / ".lock", busy=busy, timeout=LOCK_TIMEOUT, kind=RunError):
+        yield

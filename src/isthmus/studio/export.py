@@ -1,19 +1,18 @@
 """`write_studio`: the studio of a run as a folder for a web host, or as one HTML file."""
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.data.cache import Track, untracked
-from isthmus.errors import IsthmusError, OptionError, first_sentence
+from isthmus.errors import IsthmusError, OptionError
 from isthmus.files import (
     DAMAGE,
+    atomic_folder,
     atomic_write,
     fingerprint,
     require_writable_place,
-    temporary_path,
     write_bytes,
 )
 from isthmus.places import PAGE_SUFFIXES, require_regular
@@ -131,15 +130,8 @@ def _write_folder(out: Path, content: Content, title: str) -> tuple[int, int]:
     known = _read_list(out)
     if known:
         return _replace(out, known, _folder_files(content, title))
-    temporary = temporary_path(out.absolute())
-    try:
-        result = _replace(temporary, {}, _folder_files(content, title))
-        temporary.rename(out.absolute())  # over an empty folder, too
-    except OSError as error:
-        raise IsthmusError(f"{out} cannot be written: {first_sentence(error)}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return result
+    with atomic_folder(out) as folder:
+        return _replace(folder, {}, _folder_files(content, title))
 
 
 def _folder_files(content: Content, title: str) -> Iterator[tuple[str, bytes]]:

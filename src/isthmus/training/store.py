@@ -1,17 +1,15 @@
 """Where a run keeps its files: in a folder, or in memory."""
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import filelock
-
 from isthmus.errors import IsthmusError, RunError, first_sentence
-from isthmus.files import temporary_path, write_bytes
+from isthmus.files import atomic_folder, write_bytes
+from isthmus.locks import hold, is_held
+from isthmus.temporaries import is_temporary, sweep
 
 RECORD = "run.json"  # the file by which a run folder is known
 LOCK = ".lock"
@@ -25,16 +23,7 @@ def is_run(path: str | Path) -> bool:
 
 def is_in_training(path: str | Path) -> bool:
     """Return whether a process trains the run in a folder now."""
-    file = Path(path) / LOCK
-    if not file.exists():
-        return False
-    try:
-        with filelock.FileLock(file, timeout=0):
-            return False
-    except filelock.Timeout:
-        return True
-    except OSError:  # of a folder that cannot be written to, where nobody trains
-        return False
+    return is_held(Path(path) / LOCK)
 
 
 class Store(Protocol):
@@ -128,18 +117,14 @@ class FolderStore:
             If there is something at `path` already, or the folder cannot be made.
         """
         require_free(path)
-        partial = temporary_path(path)
         try:
-            partial.mkdir(parents=True)
-            for name, content in files.items():
-                write_bytes(partial / name, content)
-            partial.rename(path)
-        except (OSError, IsthmusError) as error:
+            with atomic_folder(path) as folder:
+                for name, content in files.items():
+                    write_bytes(folder / name, content)
+        except IsthmusError as error:
             # The system's own words, without the name of a temporary file around them.
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise RunError(f"{path} cannot be made: {first_sentence(cause)}.") from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return cls(path)
 
     @property
@@ -164,40 +149,18 @@ class FolderStore:
         """See `Store`."""
         path = self.path / folder
         names = [file.name for file in path.iterdir()] if path.is_dir() else []
-        return sorted(name for name in names if not _is_temporary(name))
+        return sorted(name for name in names if not is_temporary(name))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """See `Store`; the system frees the lock of a process that is killed."""
-        lock = filelock.FileLock(self.path / LOCK)
-        try:
-            lock.acquire(timeout=SECONDS_FOR_LOCK)
-        except filelock.Timeout:
-            raise RunError(
-                f"{self.path} is in use by another process that trains it; wait for its end, or "
-                "train into another folder."
-            ) from None
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {first_sentence(error)}.") from error
-        try:
-            self._remove_abandoned()
+        """See `Store`; what killed processes left half-written is removed."""
+        busy = (
+            f"{self.path} is in use by another process that trains it; wait for its end, or "
+            "train into another folder."
+        )
+        with hold(self.path / LOCK, busy=busy, timeout=SECONDS_FOR_LOCK, kind=RunError):
+            sweep(self.path, deep=True)
             yield
-        finally:
-            lock.release()
-
-    def _remove_abandoned(self) -> None:
-        """Remove what a process that was killed left half-written; only under the lock.
-
-        A folder of a temporary name is left alone: a model card is made in one, without the lock.
-        """
-        for folder, folders, files in os.walk(self.path):
-            folders[:] = [name for name in folders if not _is_temporary(name)]
-            for name in filter(_is_temporary, files):
-                Path(folder, name).unlink()
-
-
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
 
 
 def require_free(path: Path) -> None:
