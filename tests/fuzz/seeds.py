@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+
 from fuzz import picture_seeds
 from fuzz.mutations import fix_png
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from fuzz.seeds import SEEDS, seeds_of
 from fuzz.verdicts import Verdict, judge, make_case, watch
 

@@ -1,16 +1,21 @@
 """The place of the attacks: prepared workspaces, and what a command leaves that nobody disturbs."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from pathlib import Path
+from random import Random
 
-from soak.checks import damaged, differences, leftovers
-from soak.commands import COMMANDS, PREPARATIONS, draw_pictures
-from soak.forks import Outcome, run
+from soak.attack import Verdict
+from soak.checks import Findings, differences, look, strays
+from soak.commands import COMMANDS, PREPARATIONS, TRAININGS, draw_pictures
+from soak.forks import Outcome, Prepare, run
 from soak.operations import Operations
+
+PAGE = 4096  # bytes
 
 
 class ArenaError(Exception):
@@ -19,25 +24,26 @@ class ArenaError(Exception):
 
 @dataclass(frozen=True)
 class Reference:
-    """What a command does that nobody disturbs: its workspace afterwards, and its seconds."""
+    """What a command leaves that nobody disturbs, in bytes and in files, and its seconds."""
 
-    folder: Path
+    found: Findings
+    size: int
     seconds: float
 
 
-@dataclass
+@dataclass(eq=False)
 class Arena:
     """A folder in which commands are attacked.
 
     Parameters
     ----------
     folder : Path
-    environment : mapping
-        For all commands, beside what every workspace has.
+    names : sequence of str
+        The commands to attack.
     """
 
     folder: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    names: Sequence[str] = tuple(COMMANDS)
     _references: dict[str, Reference] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
 
@@ -48,7 +54,7 @@ class Arena:
             (self.template / name).mkdir()
         draw_pictures(self.template)
         for arguments in PREPARATIONS:
-            self._do(arguments, self.template)
+            self.do(arguments, self.template)
 
     @property
     def template(self) -> Path:
@@ -59,50 +65,80 @@ class Arena:
     def workspace(self, above: Path | None = None) -> Iterator[Path]:
         """Give a new workspace, which is removed afterwards."""
         folder = (above or self.folder) / f"work-{next(self._numbers)}"
-        shutil.copytree(self.template, folder)
+        shutil.copytree(self.template, folder, symlinks=True)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    @cached_property
+    def start(self) -> Reference:
+        """What is in the workspace that all attacks start in."""
+        return Reference(look(self.template), size_of(self.template), 0.0)
+
     def reference(self, name: str) -> Reference:
         """Return what a command leaves and how long it takes, if nobody disturbs it."""
         if name not in self._references:
-            folder = self.folder / f"reference-{name}"
-            shutil.copytree(self.template, folder)
-            outcome = self._do(COMMANDS[name].arguments, folder)
-            self._references[name] = Reference(folder, outcome.seconds)
+            with self.workspace() as folder:
+                seconds = self.do(COMMANDS[name].arguments, folder).seconds
+                self._references[name] = Reference(look(folder), size_of(folder), seconds)
         return self._references[name]
+
+    def draw(self, chance: Random) -> str:
+        """Return one of the commands; those that take long are drawn in fewer cases."""
+        seconds = [self.reference(name).seconds for name in self.names]
+        return chance.choices(self.names, [1 / max(1.0, one) for one in seconds])[0]
 
     def operations(self, name: str) -> list[str]:
         """Return the file operations of a command, in order."""
         log = self.folder / "operations.log"
         with self.workspace() as folder, log.open("wb", buffering=0) as file:
-            watching = Operations(folder, log=file.fileno()).watch
-            self._do(COMMANDS[name].arguments, folder, watching)
+            self.do(COMMANDS[name].arguments, folder, Operations(folder, log=file.fileno()).watch)
         return log.read_text().splitlines()
 
-    def complete(self, name: str, folder: Path) -> str:
-        """Complete a command that was ended; return what is wrong with what it leaves, or "".
+    def complete(self, name: str, folder: Path) -> Verdict:
+        """Complete a command that was ended, and judge what it left and what it leaves now.
 
-        First, what it left has to be whole or absent. A command that says it has nothing to do is
-        right if that is true.
+        First, what it left has to be whole, and old or new. A command that says that it has
+        nothing to do is right if that is true.
         """
-        faults = damaged(folder)
-        if faults:
-            return f"after the end {faults[0]}"
-        outcome = run(COMMANDS[name].completing(folder), folder, self.environment)
+        wanted = self.reference(name).found
+        fault = self.check(name, look(folder))
+        if fault:
+            return Verdict(f"after the end {fault}")
+        outcome = run(COMMANDS[name].completing(folder), folder)
         if outcome.code and not outcome.is_refusal:
-            return f"completing it gave {outcome}"
-        faults = differences(folder, self.reference(name).folder)
-        if faults:
-            said = f", it said: {outcome}" if outcome.code else ""
-            return f"after completing it {faults[0]} ({len(faults)} in all){said}"
-        left = leftovers(folder)
-        return f"{left[0]} was left over" if left else ""
+            return Verdict(f"completing it gave {outcome}", False if name in TRAININGS else None)
+        found = look(folder)
+        is_equal = found.weights == wanted.weights if name in TRAININGS else None
+        return Verdict(_judge(outcome, found, wanted), is_equal)
 
-    def _do(self, arguments: tuple[str, ...], folder: Path, prepare=None) -> Outcome:  # type: ignore[no-untyped-def]
-        outcome = run(arguments, folder, self.environment, prepare)
+    def check(self, name: str, found: Findings) -> str:
+        """Return what is wrong with what a command left that was ended, or ""."""
+        wanted = self.reference(name).found
+        faults = found.damaged or strays(found, self.start.found, wanted)
+        return faults[0] if faults else ""
+
+    def do(
+        self, arguments: tuple[str, ...], folder: Path, prepare: Prepare | None = None
+    ) -> Outcome:
+        """Run a command that has to work."""
+        outcome = run(arguments, folder, prepare=prepare)
         if outcome.code:
             raise ArenaError(f"isthmus {' '.join(arguments)}: {outcome}")
         return outcome
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes that a folder takes in a file system in memory: whole pages."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return sum(-(-size // PAGE) * PAGE for size in sizes)
+
+
+def _judge(outcome: Outcome, found: Findings, wanted: Findings) -> str:
+    """Return what is wrong with a completed workspace, or ""."""
+    faults = found.damaged or differences(found, wanted)
+    if faults:
+        said = f", it said: {outcome}" if outcome.code else ""
+        return f"after completing it {faults[0]} ({len(faults)} in all){said}"
+    return f"{found.leftovers[0]} was left over" if found.leftovers else ""

@@ -1,163 +1,106 @@
 """What has to be true of the files that a command leaves, whenever it was ended."""
 
-import gzip
-import io
-import json
+import hashlib
 import os
-import re
-import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image
+from isthmus.temporaries import is_temporary
+from soak.contents import content_of, mask
 
-TEMPORARY = re.compile(r"^\..*\.tmp")
 IGNORED = ("home/", "data/.lock")
-# What differs between two runs of the same command: when, how long, where.
-VOLATILE = re.compile(
-    r"^(at|created|date|seconds|minutes|environment|rate|samples_per_second|ms|version|mtime|"
-    r"milliseconds|written|times?|modified)$|_(ms|seconds|minutes|at|bytes)$"
-)
+IN_BETWEEN = ("new/", "half/", "recipe/")  # where several states are written, one after another
+WEIGHTS = ".safetensors"
+
+Contents = dict[str, Counter[str]]
+
+_known: dict[tuple[str, int, int], str] = {}  # digests by name, size and time: most are copies
 
 
-def files_of(folder: Path) -> dict[str, Path]:
-    """Return the files of a workspace by their names in it, without hidden ones."""
-    return {name: path for name, path in _walk(folder) if not _is_hidden(name)}
+@dataclass(frozen=True)
+class Findings:
+    """What is in a workspace.
+
+    Parameters
+    ----------
+    contents : dict
+        Digests of what has to be equal, by the names of files without what is random in them.
+    damaged : list of str
+        What cannot be opened, with the reason.
+    leftovers : list of str
+        Temporary files and folders.
+    """
+
+    contents: Contents
+    damaged: list[str]
+    leftovers: list[str]
+
+    @property
+    def weights(self) -> Contents:
+        """What is in the files of weights."""
+        return {name: found for name, found in self.contents.items() if name.endswith(WEIGHTS)}
 
 
-def leftovers(folder: Path) -> list[str]:
+def look(folder: Path) -> Findings:
+    """Open every file of a workspace."""
+    contents: Contents = {}
+    damaged = []
+    for name, path in _files(folder):
+        try:
+            contents.setdefault(mask(name), Counter())[_digest(name, path, folder)] += 1
+        except Exception as error:  # whatever a parser raises
+            damaged.append(f"{name} cannot be opened: {type(error).__name__} {error}")
+    return Findings(contents, damaged, _leftovers(folder))
+
+
+def strays(now: Findings, before: Findings, after: Findings) -> list[str]:
+    """Return what is neither as before a command nor as after it, by the names of files.
+
+    A file that a command writes but once has to be the old one or the new one.
+    """
+    found, old, new = now.contents, before.contents, after.contents
+    lost = [f"{name} is lost" for name in sorted((old.keys() & new.keys()) - found.keys())]
+    settled = [name for name in found if not name.startswith(IN_BETWEEN)]
+    known = {name: old.get(name, Counter()) + new.get(name, Counter()) for name in settled}
+    strange = [name for name in settled if found[name].keys() - known[name].keys()]
+    return lost + [f"{name} is neither old nor new" for name in strange]
+
+
+def differences(found: Findings, wanted: Findings) -> list[str]:
+    """Return what differs between the results in two workspaces, by the names of files."""
+    ours, theirs = found.contents, wanted.contents
+    missing = [f"{name} is missing" for name in sorted(theirs.keys() - ours.keys())]
+    added = [f"{name} should not be there" for name in sorted(ours.keys() - theirs.keys())]
+    both = sorted(ours.keys() & theirs.keys())
+    return missing + added + [f"{name} differs" for name in both if ours[name] != theirs[name]]
+
+
+def _digest(name: str, path: Path, folder: Path) -> str:
+    status = path.stat()
+    key = (name, status.st_size, status.st_mtime_ns)
+    if key not in _known:
+        _known[key] = hashlib.sha256(content_of(path, folder)).hexdigest()
+    return _known[key]
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a workspace and their names in it, without hidden ones."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(place, name)
+            inside = path.relative_to(folder).as_posix()
+            if not name.startswith(".") and not inside.startswith(IGNORED):
+                yield inside, path
+
+
+def _leftovers(folder: Path) -> list[str]:
     """Return the names of temporary files and folders."""
     found = []
     for place, folders, files in os.walk(folder):
-        names = [name for name in (*folders, *files) if TEMPORARY.match(name)]
+        names = [name for name in (*folders, *files) if is_temporary(name)]
         found += [Path(place, name).relative_to(folder).as_posix() for name in names]
         folders[:] = [name for name in folders if name not in names]
     return sorted(found)
-
-
-def damaged(folder: Path) -> list[str]:
-    """Return the names of files that cannot be opened, with the reason."""
-    found = []
-    for name, path in files_of(folder).items():
-        try:
-            content_of(path)
-        except Exception as error:  # whatever a parser raises
-            found.append(f"{name} cannot be opened: {type(error).__name__} {error}")
-    return found
-
-
-def differences(folder: Path, reference: Path) -> list[str]:
-    """Return the names of what differs between two workspaces, as far as results go."""
-    ours, theirs = files_of(folder), files_of(reference)
-    found = [f"{name} is missing" for name in theirs.keys() - ours.keys()]
-    found += [f"{name} should not be there" for name in ours.keys() - theirs.keys()]
-    for name in sorted(ours.keys() & theirs.keys()):
-        if content_of(ours[name]) != content_of(theirs[name]):
-            found.append(f"{name} differs")
-    return found
-
-
-def content_of(path: Path) -> Any:
-    """Return what has to be equal in two files of the same kind; raise an error if one is damaged.
-
-    Of kinds that carry times, only that they are whole is looked at.
-    """
-    suffix = ".npy.gz" if path.name.endswith(".npy.gz") else path.suffix
-    return READERS.get(suffix, Path.read_bytes)(path)
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    for place, _, files in os.walk(folder):
-        for name in files:
-            path = Path(place, name)
-            yield path.relative_to(folder).as_posix(), path
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(IGNORED) or any(part.startswith(".") for part in name.split("/"))
-
-
-def _read_weights(path: Path) -> Any:
-    """Return the weights of a safetensors file: their bytes and what they are called."""
-    content = path.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    header.pop("__metadata__", None)
-    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    weights = content[8 + length :]
-    if len(weights) != end:
-        raise ValueError(f"{len(weights)} bytes of weights instead of {end}")
-    return header, weights
-
-
-def _read_json(path: Path) -> Any:
-    return _without_times(json.loads(path.read_bytes()))
-
-
-def _read_lines(path: Path) -> Any:
-    return [_without_times(json.loads(line)) for line in path.read_bytes().splitlines()]
-
-
-def _without_times(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {k: _without_times(v) for k, v in content.items() if not VOLATILE.search(k)}
-    return [_without_times(v) for v in content] if isinstance(content, list) else content
-
-
-def _read_npz(path: Path) -> Any:
-    with np.load(path) as arrays:
-        return {name: _array(arrays[name]) for name in arrays.files}
-
-
-def _read_npy(path: Path) -> Any:
-    return _array(np.load(path))
-
-
-def _read_packed(path: Path) -> Any:
-    return _array(np.load(io.BytesIO(gzip.decompress(path.read_bytes()))))
-
-
-def _array(values: np.ndarray) -> Any:
-    return values.shape, str(values.dtype), values.tobytes()
-
-
-def _read_picture(path: Path) -> Any:
-    with Image.open(path) as picture:
-        return picture.size, picture.mode, picture.tobytes()
-
-
-def _read_state(path: Path) -> Any:
-    """Return nothing but that a checkpoint is whole; what it resumes to is looked at elsewhere."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"{damaged} is damaged")
-
-
-def _read_page(path: Path) -> Any:
-    """Return nothing but that a page is whole."""
-    if not path.read_text().rstrip().endswith("</html>"):
-        raise ValueError("the page has no end")
-
-
-def _read_network(path: Path) -> Any:
-    import onnx
-
-    onnx.checker.check_model(onnx.load(path))
-
-
-READERS: dict[str, Callable[[Path], Any]] = {
-    ".safetensors": _read_weights,
-    ".json": _read_json,
-    ".jsonl": _read_lines,
-    ".npz": _read_npz,
-    ".npy": _read_npy,
-    ".npy.gz": _read_packed,
-    ".png": _read_picture,
-    ".webp": _read_picture,
-    ".pt": _read_state,
-    ".html": _read_page,
-    ".onnx": _read_network,
-}

@@ -60,6 +60,7 @@ COMMANDS: Mapping[str, Command] = {
     "data-arrays": Command(("data", "export", "fresh", "--out", "arrays.npz")),
     "studio-folder": Command(("studio", "run", "--export", "page")),
     "studio-page": Command(("studio", "run", "--export", "page.html")),
+    "studio-first": Command(("studio", "half", "--export", "page")),  # it stores networks, too
     "recipe": Command(("recipe", "run", "digits-pca", "--quick", "--out", "recipe")),
 }
 TRAININGS = ("train", "train-patient", "train-pictures", "resume")  # whose weights are compared
@@ -69,12 +70,18 @@ PREPARATIONS = (
     ("train", *DIGITS, "--epochs", "1", "--out", "half"),
     ("train", *PICTURES, "--epochs", "1", "--corrupt", "gaussian:0.2", "--out", "denoiser"),
     ("index", "run"),
+    ("studio", "run", "--export", "stored"),
 )
 
 
 def draw_pictures(folder: Path) -> None:
     """Make the folders of pictures that commands read."""
-    for name, count, seed in (("pictures", 12, 0), ("fresh", 12, 1), ("more", 5, 2), ("others", 7, 3)):
+    for name, count, seed in (
+        ("pictures", 12, 0),
+        ("fresh", 12, 1),
+        ("more", 5, 2),
+        ("others", 7, 3),
+    ):
         noise = np.random.default_rng(seed).integers(0, 256, (count, 8, 8), np.uint8)
         (folder / name).mkdir()
         for number, pixels in enumerate(noise):

@@ -1,6 +1,8 @@
 """Commands in forks of a process that has imported everything: they start in milliseconds."""
 
+import importlib
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -13,9 +15,32 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NoReturn
 
+import isthmus
+
 MAX_SECONDS = 120.0  # of a command that nobody ends: more means that it hangs
 POLL_SECONDS = 0.001
 KILLED = -signal.SIGKILL
+
+LATE = (  # what commands import of others, beside torch
+    "faiss",
+    "lightning.fabric",
+    "lightning_fabric.strategies",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.pyplot",
+    "onnxruntime",
+    "onnxscript",
+    "openTSNE",
+    "scipy.signal",
+    "sklearn.datasets",
+    "sklearn.decomposition",
+    "sklearn.linear_model",
+    "torch._dynamo",
+    "torch._inductor",
+    "torch.distributed",
+    "torch.export",
+    "torch.onnx._internal.exporter._core",
+    "torchmetrics",
+)
 
 Prepare = Callable[[], None]
 
@@ -137,11 +162,13 @@ def start(
     folder: Path,
     environment: Mapping[str, str] | None = None,
     prepare: Prepare | None = None,
+    delay: float = 0.0,
 ) -> Fork:
-    """Start a command of ours in a workspace."""
+    """Start a command of ours in a workspace, after so many seconds."""
 
     def work() -> None:
-        from isthmus.cli import main
+        time.sleep(delay)
+        from isthmus.cli import main  # in the fork it is there already
 
         sys.argv = ["isthmus", *arguments]
         main()
@@ -173,29 +200,23 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def import_everything() -> None:
+def import_all(names: Sequence[str] = LATE) -> None:
     """Import what commands import, once, in the process that is forked.
 
     It computes nothing: threads, such as those of OpenMP, do not survive a fork.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Modules besides ours, as far as they are installed.
     """
-    import faiss  # noqa: F401
-    import matplotlib.pyplot as plt
-    import openTSNE  # noqa: F401
-    import sklearn.datasets
-    import sklearn.decomposition
-    import torch
+    for module in pkgutil.walk_packages(isthmus.__path__, "isthmus."):
+        if not module.name.endswith("__main__"):
+            _import(module.name)
+    for name in names:
+        _import(name)
 
-    import isthmus.cli
-    import isthmus.evaluation
-    import isthmus.exporting
-    import isthmus.latent
-    import isthmus.reports
-    import isthmus.studio
-    import isthmus.training  # noqa: F401
 
-    plt.switch_backend("Agg")
-    with suppress(ImportError):
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    torch.set_num_threads(1)
+def _import(name: str) -> None:
+    with suppress(ImportError):  # such as of what is not installed
+        importlib.import_module(name)

@@ -90,7 +90,7 @@ class Operations:
     def _wrap_flush(self, name: str, flush: Callable[[Any], None]) -> None:
         def flushing(file: Any) -> None:
             number = file if isinstance(file, int) else file.fileno()
-            self.note("flush", os.readlink(f"/proc/self/fd/{number}"))
+            self.note("flush", Path(f"/proc/self/fd/{number}").readlink())
             flush(file)
 
         setattr(os, name, flushing)
@@ -98,7 +98,9 @@ class Operations:
     def _wrap_open(self) -> None:
         original = builtins.open
 
-        def opening(file: Any, mode: str = "r", buffering: int = -1, *others: Any, **named: Any) -> Any:
+        def opening(
+            file: Any, mode: str = "r", buffering: int = -1, *others: Any, **named: Any
+        ) -> Any:
             is_watched = set(mode) in ({"w", "b"}, {"x", "b"}, {"a", "b"}) and self._is_ours(file)
             if not is_watched or buffering == 0:
                 return original(file, mode, buffering, *others, **named)
@@ -116,5 +118,9 @@ class _Watched(io.FileIO):
 
     def write(self, content: Any) -> int:
         half = memoryview(content).cast("B")[: len(content) // 2]
-        self._operations.note("write", self._path, lambda: super(_Watched, self).write(half))
+
+        def write_half() -> None:
+            super(_Watched, self).write(half)
+
+        self._operations.note("write", self._path, write_half)
         return super().write(content)
