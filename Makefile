@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick check static types distributions soak wheel bench quality docs clean
+.PHONY: demo test quick check static types distributions soak wheel bench quality docs lock clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -70,18 +70,29 @@ docs: .venv/dev
 	$(BIN)/zensical build --strict
 	@echo "Open site/index.html in a browser."
 
-clean:
-	rm -rf .venv .venv-peers .cache build dist runs site
+# Takes newer versions of all that is locked; with KEEP=--keep changes only what it must.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet uv
+	.venv-lock/bin/python requirements/lock.py $(KEEP)
 
-.venv/done: pyproject.toml constraints.txt
+clean:
+	rm -rf .venv .venv-lock .venv-peers .cache build dist runs site
+
+# Whatever is installed is locked, with the checksum of each file; see requirements/lock.py. Of
+# PyTorch the small build is taken, where pip knows a place that has one.
+INSTALL := $(BIN)/python -m pip install --quiet --no-deps
+LOCKED := $(INSTALL) --require-hashes --requirement requirements
+
+.venv/done: pyproject.toml requirements/run.txt requirements/torch.txt requirements/torch-cpu.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[studio]"
+	$(LOCKED)/torch-cpu.txt 2>/dev/null || $(LOCKED)/torch.txt
+	$(LOCKED)/run.txt
+	$(INSTALL) --no-build-isolation --editable .
 	touch $@
 
-# An older pip, as Python 3.11 and 3.12 bring it, knows no groups.
-.venv/dev: .venv/done
-	$(BIN)/python -m pip install --quiet "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]" --group dev
+.venv/dev: .venv/done requirements/dev.txt
+	$(LOCKED)/dev.txt
 	touch $@
 
 .venv-peers/done: benchmarks/peers/requirements.txt

@@ -205,8 +205,8 @@ def mask_numbers(text: str) -> str:
 def pip(arguments: list[str]) -> None:
     assert arguments[0] == "install"
     options = [name for name in arguments if name.startswith("--")]
-    assert set(options) <= {"--constraint"}
-    assert (ROOT / "constraints.txt").exists()
+    assert set(options) <= {"--no-deps", "--require-hashes", "--requirement"}
+    assert all((ROOT / name).exists() for name in arguments if name.endswith(".txt"))
     for extra in re.findall(r"\[(.+)\]", arguments[-1]):
         assert all(f"\n{name} = [" in PROJECT for name in extra.split(","))
 

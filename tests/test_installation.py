@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
 
 from isthmus import __version__, describe_installation
 from isthmus.installation import EXTRAS, PACKAGES
@@ -136,6 +137,45 @@ def test_two_distributions_in_one_place_are_noticed(
     monkeypatch.syspath_prepend(tmp_path)
     assert describe_installation()["distributions"] == ["isthmus", "isthmus-runtime"]
     assert "uninstall both, then install one." in done("info").out
+
+
+# -- what is locked -------------------------------------------------------------------------
+
+
+def read_locked(*names: str) -> dict[str, str]:
+    """Return the versions of lists in `requirements`, each of whose files has a checksum."""
+    text = "".join((ROOT / "requirements" / name).read_text() for name in names)
+    entries = re.findall(
+        r"(?m)^(\S+)==([^\s;]+)[^\\\n]*((?: \\\n    --hash=sha256:\w{64})+)$", text
+    )
+    assert len(entries) == len(re.findall(r"(?m)^\w", text))
+    return {name: version for name, version, _ in entries}
+
+
+def test_all_that_the_project_asks_for_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = [one for extra in PROJECT["optional-dependencies"].values() for one in extra]
+    groups = [one for group in project["dependency-groups"].values() for one in group]
+    texts = [one for one in (*extras, *groups) if isinstance(one, str)]
+    wanted = [Requirement(one) for one in (*PROJECT["dependencies"], *texts)]
+    locked = read_locked("dev.txt", "torch.txt")
+    found = [one for one in wanted if one.name != "isthmus"]
+    assert [str(one) for one in found if not one.specifier.contains(locked[one.name])] == []
+    assert read_locked("run.txt").items() <= locked.items()
+    assert read_locked("torch-cpu.txt")["torch"].startswith(locked["torch"] + "+")
+    (builder,) = project["build-system"]["requires"]
+    assert builder == f"hatchling=={locked['hatchling']}"
+
+
+@pytest.mark.parametrize(
+    "bill", ["requirements/isthmus.cdx.json", "packages/runtime/isthmus-runtime.cdx.json"]
+)
+def test_a_bill_of_materials_names_what_is_locked(bill: str) -> None:
+    components = json.loads((ROOT / bill).read_text())["components"]
+    named_here = {one["name"]: one["version"] for one in components}
+    assert named_here.items() <= read_locked("dev.txt", "torch.txt").items()
+    whole = PROJECT if bill.startswith("requirements") else RUNTIME
+    assert {one.lower() for one in named(whole["dependencies"])} <= named_here.keys()
 
 
 # -- isthmus-runtime ------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -24,21 +25,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[1]
-CONSTRAINTS = ROOT / "constraints.txt"
+REQUIREMENTS = [ROOT / "requirements" / name for name in ("dev.txt", "torch.txt")]
 PACKAGE = ROOT / "src" / "isthmus"
 # What a source distribution holds at its top; the packages are built and tested from it.
 SOURCES = {
     "isthmus": {
         *(file.name for file in ROOT.glob("*.md")),
-        *("LICENSE", "Makefile", "conftest.py", "constraints.txt", "mkdocs.yml", "pyproject.toml"),
-        *("benchmarks", "docs", "packages", "src", "tests", ".gitignore", "PKG-INFO"),
-    },
-    "isthmus_runtime": {
-        *("LICENSE", "README.md", "hatch_build.py", "pyproject.toml", "src"),
+        *("LICENSE", "Makefile", "conftest.py", "mkdocs.yml", "pyproject.toml"),
+        *("benchmarks", "docs", "packages", "requirements", "src", "tests"),
         *(".gitignore", "PKG-INFO"),
     },
+    "isthmus_runtime": {
+        *("LICENSE", "README.md", "hatch_build.py", "isthmus-runtime.cdx.json", "pyproject.toml"),
+        *("src", ".gitignore", "PKG-INFO"),
+    },
 }
-METADATA = {"METADATA", "WHEEL", "RECORD", "LICENSE", "entry_points.txt"}  # of a wheel
+# Of a wheel, in addition to its bill of materials.
+METADATA = {"METADATA", "WHEEL", "RECORD", "LICENSE", "entry_points.txt"}
 WITHOUT_TORCH = (  # commands of isthmus-runtime
     "encode digits.onnx digits --limit 200 --out codes.npy",
     "map digits.onnx digits --limit 200 --method pca --out map.png",
@@ -61,6 +64,8 @@ DEMO = (  # of the README
     "studio runs/demo --export runs/demo/studio.html",
 )
 ONNX = ("onnx", "onnxruntime", "ml_dtypes", "protobuf", "flatbuffers")  # not in isthmus
+# Of the lists in `requirements`: pip takes no checksums as constraints of a wheel that has none.
+VERSION = re.compile(r"(?m)^\w\S*==[^\\\n]+")
 MAX_DIFFERENCE = 1e-4  # of the codes of an exported model, from those of torch
 
 
@@ -100,7 +105,9 @@ class Stranger:
         """Install a wheel with the versions that are tested; return the seconds that it takes."""
         start = time.perf_counter()
         # Compiling all of torch takes longer than installing it, and little of it is used here.
-        self.run(f"pip install --quiet --no-compile --constraint {CONSTRAINTS} {wheel}")
+        versions = self.folder.with_name("versions.txt")
+        versions.write_text("\n".join(VERSION.findall("".join(map(Path.read_text, REQUIREMENTS)))))
+        self.run(f"pip install --quiet --no-compile --constraint {versions} {wheel}")
         return time.perf_counter() - start
 
     def megabytes(self) -> float:
@@ -146,7 +153,8 @@ def main() -> None:
 
 def build(project: Path, dist: Path) -> None:
     """Build the source distribution of a project, and a wheel from that."""
-    command = [sys.executable, "-m", "build", "--outdir", str(dist), str(project)]
+    # Not isolated: with the locked build tools of this environment, whose checksums were compared.
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(project)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode:
         raise SystemExit(f"{project} cannot be built:\n{built.stdout}{built.stderr}")
@@ -165,7 +173,8 @@ def check_content(distribution: str, dist: Path) -> None:
     packed = {str(path) for path in inside if path.parts[0] == PACKAGE.name}
     about = {path.name for path in inside if path.parts[0] != PACKAGE.name}
     expect(f"the files of {wheel.name}", packed, source)
-    expect(f"the metadata of {wheel.name}", about, METADATA)
+    bill = f"{distribution.replace('_', '-')}.cdx.json"
+    expect(f"the metadata of {wheel.name}", about, {*METADATA, bill})
     with tarfile.open(sdist) as opened:
         paths = [PurePosixPath(*PurePosixPath(name).parts[1:]) for name in opened.getnames()]
     code = {str(path.relative_to("src")) for path in paths if path.parts[0] == "src"}
