@@ -50,6 +50,7 @@ def execute(path: Path) -> NotebookNode:
             **os.environ,
             "PATH": os.pathsep.join(paths),
             "ISTHMUS_CACHE": str(Path(folder, "cache")),
+            "ISTHMUS_STATE": str(Path(folder, "state")),
             "COLUMNS": "100",
         }
         resources = {"metadata": {"path": folder}}

@@ -1,6 +1,7 @@
 """`denoise`: as many files as went in, of their names and sizes, and cleaner."""
 
 import io
+import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -13,11 +14,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, JpegImagePlugin
 
-from isthmus import Run, Samples, load, train
+from isthmus import Run, Samples, check_data, load, train
 from isthmus.data.readers.files.kinds import HEIF_SUFFIXES, PICTURE_SUFFIXES
 from isthmus.data.reading import Reading
+from isthmus.data.survey import report_of
 from isthmus.denoising import Denoised, Loss, denoise, denoise_values
 from isthmus.denoising.formats import SAVE_OPTIONS
+from isthmus.denoising.ledger import working_alone
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.inference import batches
 from isthmus.inference.trained import TrainedModel
@@ -377,6 +380,49 @@ def test_the_same_call_completes_a_folder_that_was_stopped(
     assert len(kept) >= 10  # not written a second time
     with pytest.raises(OptionError, match="exists already"):
         denoise(gray, folder, stopped)
+
+
+def test_who_reads_a_folder_that_was_stopped_is_told_that_it_is_a_part(
+    gray: TrainedModel, folder: Path, tmp_path: Path, stopped: Path
+) -> None:
+    (tmp_path / "above").mkdir()
+    (tmp_path / "above/clean").symlink_to(stopped)
+    for source in (stopped, tmp_path / "above"):
+        text = f"{source / 'clean' if source != stopped else stopped} is not finished"
+        report = check_data(source, size=8, channels=1)
+        assert [note.code for note in report.warnings if note.code == "unfinished"] == [
+            "unfinished"
+        ]
+        assert text in str(report)
+        assert text in "\n".join(report_of(load(source, size=8, channels=1)).summary())
+    denoise(gray, folder, stopped)
+    for source in (stopped, tmp_path / "above"):
+        assert "not finished" not in str(check_data(source, size=8, channels=1))
+        assert "not finished" not in str(report_of(load(source, size=8, channels=1)))
+
+
+def test_a_kill_at_the_first_moment_is_no_obstacle(
+    gray: TrainedModel, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "clean"
+    out.mkdir()
+    part = out / ".isthmus-denoise.jsonl.0123abcd.tmp"
+    part.write_bytes(b"half of it")
+    with pytest.raises(OptionError, match="exists already"):  # perhaps another one writes it
+        denoise(gray, folder / "0", out)
+    os.utime(part, (0, 0))
+    assert denoise(gray, folder / "0", out).count == len(files(folder / "0"))
+    assert files(out) == files(folder / "0")
+
+
+def test_two_do_not_write_to_the_same_folder(
+    gray: TrainedModel, folder: Path, stopped: Path, refused: Refused
+) -> None:
+    before = contents(stopped)
+    with working_alone(stopped), refused(OptionError, stopped, "another process"):
+        denoise(gray, folder, stopped)
+    assert contents(stopped) == before
+    assert denoise(gray, folder, stopped).count == 41
 
 
 def test_originals_that_change_in_between_are_denoised_again(

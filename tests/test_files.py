@@ -21,9 +21,11 @@ from isthmus.files import (
     to_json,
     write_bytes,
     write_json,
+    write_together,
 )
 from isthmus.models.config import configure
 from isthmus.training.config import TrainingConfig
+from killing import killed_at
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,37 @@ def test_an_exception_while_writing_a_new_file_leaves_nothing(tmp_path: Path) ->
     with pytest.raises(ValueError, match="stop"):
         _write_half(tmp_path / "a", ValueError("stop"))
     assert _names(tmp_path) == []
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_files_that_belong_together_are_never_one_of_each(is_new: bool, tmp_path: Path) -> None:
+    table, picture = tmp_path / "map.csv", tmp_path / "map.png"
+    old = () if is_new else (b"old", b"old")
+    allowed = {old, (b"new", b"new"), *(((b"old",), (b"new",)) if old else ((b"new",),))}
+    found = set()
+    for number in range(8):
+        for file in (table, picture):
+            file.unlink(missing_ok=True)
+            if not is_new:
+                file.write_bytes(b"old")
+        with killed_at(number):
+            write_together({table: b"new", picture: b"new"})
+        there = [file.read_bytes() for file in (table, picture) if file.exists()]
+        # What is there without the other is the table: the picture makes it count.
+        assert picture.exists() is (len(there) == 2)
+        found.add(tuple(there))
+    assert found <= allowed
+    assert {old, (b"new", b"new")} < found
+
+
+def test_of_files_that_belong_together_all_can_be_written_or_none_is(tmp_path: Path) -> None:
+    table, picture = tmp_path / "map.csv", tmp_path / "map.png"
+    table.write_bytes(b"old")
+    picture.mkdir()
+    with pytest.raises(IsthmusError, match=r"map\.png"):
+        write_together({table: b"new", picture: b"new"})
+    assert table.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.csv", "map.png"]
 
 
 def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ class Stranger:
         self.environment = os.environ | {
             "ISTHMUS_CACHE": str(place / "cache"),
             "ISTHMUS_DATA": str(place / "data"),
+            "ISTHMUS_STATE": str(place / "state"),
             "OMP_NUM_THREADS": "1",  # threads of a tiny model wait where others compute, too
         }
         self.environment.pop("PYTHONPATH", None)

@@ -8,8 +8,8 @@ import pickle
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -87,15 +87,29 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path = path.resolve()
     sweep_for(path)
-    temporary = temporary_path(path)  # next to it: a rename is only whole within a file system
-    try:
-        temporary.mkdir(parents=True)
+    # Next to it: a rename is only whole within a file system.
+    with temporary_folder(path) as temporary:
         yield temporary
         flush_tree(temporary)
         if path.exists():
             path.rmdir()  # it is empty
         temporary.rename(path)
         flush_folder(path.parent)
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Give a folder next to `path` that is removed at the end.
+
+    Raises
+    ------
+    IsthmusError
+        If it, or what is done meanwhile, cannot be written.
+    """
+    temporary = temporary_path(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
     except OSError as error:
         raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
     finally:
@@ -199,6 +213,36 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with atomic_write(path) as file:
         file.write(content)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, of which the last one makes the others count.
+
+    All are on the disk before one gets its name. The last one has none while the others get
+    theirs: so a crash leaves the old files, the new ones, or no last one, and never one of each.
+
+    Raises
+    ------
+    IsthmusError
+        If one cannot be written; all are then unchanged.
+    """
+    with ExitStack() as stack:
+        for path, content in reversed(list(contents.items())):  # the stack ends with the first
+            file = stack.enter_context(atomic_write(path))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        [*_, last] = contents
+        try:
+            last.unlink(missing_ok=True)
+        except OSError as error:
+            raise IsthmusError(f"{last} cannot be written: {first_sentence(error)}.") from error
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file into a folder of `atomic_folder`, which flushes all of them at its end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.cache import cache_folder
-from isthmus.data.catalog import data_folder
+from isthmus.data.dataset import data_folder
 from isthmus.errors import first_sentence
 from isthmus.runtime import (
     choose_device,
@@ -17,6 +17,7 @@ from isthmus.runtime import (
     thread_count,
     total_memory,
 )
+from isthmus.state import state_folder
 from isthmus.version import __version__
 
 # The packages whose version has ever explained an error, and those that may be left out.
@@ -52,7 +53,13 @@ EXTRAS = {  # the packages that each extra of pyproject.toml brings
     "umap": ("umap-learn",),
 }
 DISTRIBUTIONS = ("isthmus", "isthmus-runtime")  # with and without torch
-VARIABLES = ("ISTHMUS_CACHE", "ISTHMUS_DATA", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+VARIABLES = (
+    "ISTHMUS_CACHE",
+    "ISTHMUS_DATA",
+    "ISTHMUS_STATE",
+    "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+)
 
 
 def describe_installation() -> dict[str, Any]:
@@ -87,6 +94,8 @@ def describe_installation() -> dict[str, Any]:
             The "path" and the "bytes" of decoded samples and whatever else can be made again.
         "data" : dict
             The "path" of the named data sets.
+        "state" : dict
+            The "path" of what is remembered, such as which files were verified.
         "variables" : dict
             Those of the environment that change one of these, as far as they are set.
     """
@@ -107,6 +116,7 @@ def describe_installation() -> dict[str, Any]:
         "memory": total_memory(),
         "cache": {"path": str(cache_folder()), "bytes": _count_bytes(cache_folder())},
         "data": {"path": str(data_folder())},
+        "state": {"path": str(state_folder())},
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 

@@ -19,7 +19,7 @@ from isthmus.data.samples import VOID
 from isthmus.data.sources import locate_source
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.evaluation.predictions import shares_by_class
-from isthmus.files import atomic_folder, write_bytes
+from isthmus.files import atomic_folder, put
 from isthmus.inference.batches import collect_batches
 from isthmus.inference.model import Model
 from isthmus.places import is_free, require_outside
@@ -107,7 +107,7 @@ def predict_masks(
                 _write_mask(folder / paths[name], mask, len(model.class_names))
                 rows.append({"name": name, "mask": str(out / paths[name]), "shares": shares})
         names = "".join(f"{name}\n" for name in model.class_names)
-        write_bytes(folder / CLASSES_FILE, names.encode())
+        put(folder / CLASSES_FILE, names.encode())
     left_out = tuple(one for _, manifest in manifests for one in manifest.findings.left_out)
     return PredictedMasks(out, rows, tuple(broken), left_out)
 
@@ -183,5 +183,4 @@ def _write_mask(path: Path, mask: NDArray[np.uint8], classes: int) -> None:
     picture.putpalette(palette.tobytes())
     content = io.BytesIO()
     picture.save(content, "PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.getvalue())
+    put(path, content.getvalue())

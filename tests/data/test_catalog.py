@@ -1,17 +1,13 @@
-"""The named data sets: what they hold, how they are fetched, and what is refused."""
+"""The named data sets: what they hold, and what is missing or damaged."""
 
-import gc
 import gzip
-import hashlib
 import io
+import json
+import os
+import re
 import tarfile
-import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,16 +17,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import isthmus
-from isthmus.data.catalog import Dataset, Remote, fetch
+from isthmus.data.fetching import fetch
 from isthmus.errors import SourceError
 
 Refused = Callable[..., AbstractContextManager[None]]
 Require = Callable[[str], Path]
 T = TypeVar("T")
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def counts(labels: Any) -> list[int]:
@@ -43,36 +35,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     monkeypatch.setenv("ISTHMUS_DATA", str(folder))
     return folder
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], str]]:
-    """Give a function that serves a folder and returns its address."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    servers: list[ThreadingHTTPServer] = []
-
-    def start(folder: Path) -> str:
-        handler = partial(Quiet, directory=str(folder))
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        gc.collect()  # Pooch leaves the connections of failed downloads to the collector.
-
-
-def toy(*files: Remote) -> Dataset:
-    return Dataset(name="toy", description="", counts="", origin="", files=files)
 
 
 # What the sets hold
@@ -249,112 +211,63 @@ def test_a_damaged_copy_is_refused(
     assert not isthmus.DATASETS["mnist"].is_present
 
 
-# Fetching
-
-
-def test_the_real_mnist_is_fetched_and_loads(
-    require: Require, serve: Callable[[Path], str], elsewhere: Path
-) -> None:
-    real = require("mnist")
-    address = serve(real)
-    mnist = isthmus.DATASETS["mnist"]
-    row = replace(
-        mnist, files=tuple(replace(file, url=address + file.name) for file in mnist.files)
-    )
-    before = row.is_present
-    fetched = fetch(row)
-    assert fetched == [elsewhere / "mnist" / file.name for file in mnist.files]
-    assert (before, row.is_present) == (False, True)
-    assert all(file.read_bytes() == (real / file.name).read_bytes() for file in fetched)
-    assert fetch(row) == []
-    assert isthmus.load("mnist", limit=7).values.shape == (7, 28, 28, 1)
+def test_every_file_is_known_by_its_content_and_encrypted_on_its_way() -> None:
+    files = [file for row in isthmus.DATASETS.values() for file in row.files]
+    assert len(files) == 13
+    assert [file.url for file in files if not file.url.startswith("https://")] == []
+    assert [file.name for file in files if not re.fullmatch("[0-9a-f]{64}", file.sha256)] == []
+    assert all(file.size > 0 for file in files)
+    assert len({file.sha256 for file in files}) == 13
 
 
 @pytest.fixture
-def site(serve: Callable[[Path], str], tmp_path: Path) -> tuple[Path, str]:
-    """Give an empty folder and the address at which it is served."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    return folder, serve(folder)
+def labels(require: Require, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a copy of one file of MNIST in a data folder and a state folder of their own."""
+    monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path))
+    monkeypatch.setenv("ISTHMUS_STATE", str(tmp_path / "state"))
+    file = tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    file.parent.mkdir()
+    file.write_bytes((require("mnist") / file.name).read_bytes())
+    return file
 
 
-def test_only_files_that_are_missing_are_fetched(site: tuple[Path, str], elsewhere: Path) -> None:
-    folder, address = site
-    for name in ("one", "two"):
-        (folder / name).write_text(name)
-    row = toy(*(Remote(address + name, name, sha256(name.encode())) for name in ("one", "two")))
-    (elsewhere / "toy").mkdir(parents=True)
-    (elsewhere / "toy/one").write_text("mine")
-    assert fetch(row) == [elsewhere / "toy/two"]
-    assert (elsewhere / "toy/one").read_text() == "mine"
-    assert sorted(path.name for path in row.folder.iterdir()) == ["one", "two"]
-
-
-def test_files_packed_again_count_as_published(site: tuple[Path, str], elsewhere: Path) -> None:
-    folder, address = site
-    content = b"published" * 100
-    (folder / "set.gz").write_bytes(gzip.compress(content, compresslevel=1, mtime=0))
-    row = toy(Remote(address + "set.gz", "set.gz", sha256(content)))
-    assert fetch(row) == [elsewhere / "toy/set.gz"]
-    (elsewhere / "toy/set.gz").write_bytes(gzip.compress(content, compresslevel=9, mtime=0))
+def test_what_was_verified_is_not_read_again_until_it_changes(
+    labels: Path, tmp_path: Path, refused: Refused
+) -> None:
+    row = isthmus.DATASETS["mnist"]
+    row.verify()
+    (record,) = (tmp_path / "state/verified").iterdir()
+    # Of the same size and the same time, as a program that means harm would leave it.
+    status, content = labels.stat(), bytearray(labels.read_bytes())
+    content[-6] ^= 1
+    labels.write_bytes(content)
+    os.utime(labels, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with refused(SourceError, labels, "isthmus data fetch mnist"):
+        row.verify()
+    # Only who may write to the folder of the user can say that it was verified.
+    known = json.loads(record.read_bytes())
+    record.write_text(json.dumps(known | {"changed": labels.stat().st_ctime_ns}))
     row.verify()
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("set.tar", b"something else"),
-        ("set.gz", gzip.compress(b"something else", mtime=0)),
-        ("set.gz", gzip.compress(b"published" * 100, mtime=0)[:-12]),
-        ("set.gz", b"<html>Please log in</html>"),
-    ],
-)
-def test_wrong_content_is_deleted_and_refused(
-    name: str, content: bytes, site: tuple[Path, str], elsewhere: Path, refused: Refused
+@pytest.mark.parametrize("damage", ["gone", "", "[]"])
+def test_without_its_record_a_file_is_verified_again(
+    damage: str, labels: Path, tmp_path: Path, refused: Refused
 ) -> None:
-    folder, address = site
-    (folder / name).write_bytes(content)
-    row = toy(Remote(address + name, name, sha256(b"published" * 100)))
-    with refused(SourceError, address + name, "was deleted"):
-        fetch(row)
-    assert list((elsewhere / "toy").iterdir()) == []
-    assert not row.is_present
-
-
-@pytest.mark.parametrize("path", ["nothing/here.tar", ""])
-def test_an_address_without_the_file_is_refused(
-    path: str, site: tuple[Path, str], elsewhere: Path, refused: Refused
-) -> None:
-    _, address = site
-    url = address + path if path else "http://127.0.0.1:1/here.tar"
-    with refused(SourceError, "here.tar cannot be fetched from", url, elsewhere / "toy"):
-        fetch(toy(Remote(url, "here.tar", sha256(b""))))
-    assert [path for path in elsewhere.rglob("*") if path.is_file()] == []
-
-
-def test_a_file_without_a_published_checksum_records_that_of_the_first_download(
-    site: tuple[Path, str], elsewhere: Path, refused: Refused
-) -> None:
-    folder, address = site
-    (folder / "set.zip").write_bytes(b"whatever came first")
-    row = toy(Remote(address + "set.zip", "set.zip"))
-    file, *more = fetch(row)
-    assert more == []
-    assert file == elsewhere / "toy/set.zip"
-    record = file.with_name("set.zip.sha256").read_text()
-    assert record == f"{sha256(b'whatever came first')}  set.zip\n"
+    row = isthmus.DATASETS["mnist"]
     row.verify()
-    file.write_bytes(b"something else")
-    with refused(SourceError, file, "SHA-256"):
+    (record,) = (tmp_path / "state/verified").iterdir()
+    record.unlink() if damage == "gone" else record.write_text(damage)
+    row.verify()
+    assert json.loads(record.read_bytes())["path"] == str(labels)
+    labels.write_bytes(b"something else")
+    with refused(SourceError, labels):
         row.verify()
 
 
-def test_a_data_folder_that_cannot_be_written_is_named(
-    site: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+def test_a_state_folder_that_cannot_be_written_is_no_obstacle(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, address = site
-    (folder / "set.tar").write_bytes(b"published")
     (tmp_path / "occupied").write_text("a file where a folder is wanted")
-    monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path / "occupied"))
-    with refused(SourceError, "set.tar", tmp_path / "occupied"):
-        fetch(toy(Remote(address + "set.tar", "set.tar")))
+    monkeypatch.setenv("ISTHMUS_STATE", str(tmp_path / "occupied"))
+    isthmus.DATASETS["mnist"].verify()

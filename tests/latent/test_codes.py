@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from isthmus import Run, Samples, TrainedModel, TrainingConfig, load, resume, tr
 from isthmus.data.items import Items
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
 from isthmus.latent.codes import Codes, encode
+from killing import killed_at
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -237,6 +238,35 @@ def test_files_of_two_writes_are_refused(codes: Codes, tmp_path: Path, refused: 
     shutil.copy(tmp_path / "other.json", tmp_path / "codes.json")
     with refused(SourceError, tmp_path / "codes.npy", "not the file that codes.json describes"):
         Codes.load(tmp_path / "codes.npy")
+
+
+def test_a_kill_leaves_old_codes_new_ones_or_none_and_the_same_call_completes_them(
+    codes: Codes, tmp_path: Path
+) -> None:
+    file = tmp_path / "codes.npy"
+    other = replace(codes, z=codes.z[::-1])
+    found = []
+    for number in range(6):
+        codes.save(file)
+        with killed_at(number):
+            other.save(file)
+        found.append("none")
+        with suppress(SourceError):
+            found[-1] = "new" if np.array_equal(Codes.load(file).z, other.z) else "old"
+        other.save(file)
+        assert np.array_equal(Codes.load(file).z, other.z)
+    assert found[0] == "old"
+    assert found[-1] == "new"
+    assert sorted({*found}) == ["new", "none", "old"]
+
+
+def test_a_kill_at_the_first_codes_of_a_name_leaves_none(codes: Codes, tmp_path: Path) -> None:
+    for number in range(4):
+        file = tmp_path / f"{number}.npy"
+        with killed_at(number):
+            codes.save(file)
+        codes.save(file)
+        assert np.array_equal(Codes.load(file).z, codes.z)
 
 
 def test_a_file_of_another_format_is_refused(

@@ -22,6 +22,8 @@ from isthmus.data.samples import Samples
 from isthmus.errors import IsthmusError, OptionError
 from isthmus.studio.content import Content
 from isthmus.studio.export import LIST
+from isthmus.temporaries import is_temporary
+from killing import killed_at
 from studio.conftest import fit
 from studio.joining import join_network
 from studio.serving import Watch, open_studio
@@ -234,6 +236,25 @@ def test_an_export_is_replaced_and_files_of_others_stay(copy: Path, digits_run: 
     assert (copy / "CNAME").read_text() == "example.org"
     listed = json.loads((copy / LIST).read_bytes())["files"]
     assert set(files_of(copy)) == {*listed, LIST, "CNAME"}
+
+
+@pytest.mark.slow
+def test_a_kill_while_an_export_is_replaced_leaves_no_page_and_the_next_export_completes_it(
+    copy: Path, digits_run: Path
+) -> None:
+    before = files_of(copy)
+    with killed_at(0):  # while all is written to another place
+        write_studio(digits_run, copy, limit=100, methods=())
+    assert {name: content for name, content in files_of(copy).items() if name in before} == before
+    with killed_at(12):
+        write_studio(digits_run, copy, limit=100, methods=())
+    assert not (copy / "index.html").exists()
+    found = files_of(copy)
+    assert any(found[name] != before[name] for name in before.keys() & found.keys())
+    write_studio(digits_run, copy, limit=100, methods=())
+    whole = {name: content for name, content in files_of(copy).items() if not is_temporary(name)}
+    assert set(whole) == {*json.loads(whole[LIST])["files"], LIST}
+    assert json.loads(whole["data/manifest.json"])["count"] == 100
 
 
 def test_a_folder_of_something_else_is_left_alone(

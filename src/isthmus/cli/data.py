@@ -10,7 +10,14 @@ from isthmus.cli.app import Json, Limit, OwnData, Size, Source, app, make_prepro
 from isthmus.cli.completion import complete_dataset
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import DataOptions
-from isthmus.cli.terminal import Download, out_console, print_json, print_result, print_text, track
+from isthmus.cli.terminal import (
+    Download,
+    out_console,
+    print_json,
+    print_result,
+    say,
+    track,
+)
 from isthmus.data.reading import Reading
 from isthmus.errors import require_known
 
@@ -26,7 +33,7 @@ def data(context: typer.Context, as_json: Json = False) -> None:
     """List the named data sets."""
     if context.invoked_subcommand is not None:  # typer calls this before each subcommand too
         return
-    from isthmus.data.catalog import data_folder
+    from isthmus.data.dataset import data_folder
     from isthmus.reports.source_outputs import describe_datasets
 
     rows = describe_datasets()
@@ -48,21 +55,21 @@ def fetch(
     name: Annotated[
         str, typer.Argument(help="The name of a data set.", autocompletion=complete_dataset)
     ],
+    as_json: Json = False,
 ) -> None:
     """Download a named data set and check its content.
 
     Example: isthmus data fetch fashion-mnist
     """
     from isthmus.data.catalog import DATASETS
-    from isthmus.data.catalog import fetch as fetch_files
+    from isthmus.data.fetching import fetch as fetch_files
 
     require_known("data set", name, DATASETS)
+    row = DATASETS[name]
     with Download() as download:
-        fetched = fetch_files(DATASETS[name], download)
-    for file in fetched:
-        print_text(f"{file}")
-    if not fetched:
-        out_console.print(f"{name} is on this machine already.")
+        files = [str(file) for file in fetch_files(row, download, say)]
+    result = {"name": name, "path": str(row.locate()), "fetched": files}
+    print_result(result, "\n".join(files) or f"{name} is on this machine already.", as_json)
 
 
 @data_app.command("check")

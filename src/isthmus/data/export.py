@@ -13,7 +13,7 @@ from isthmus.data.readers.files.folder_names import split_of
 from isthmus.data.readers.masks.class_lists import CLASSES_FILE
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
-from isthmus.files import atomic_folder, write_bytes
+from isthmus.files import atomic_folder, put
 from isthmus.places import is_free, require_outside, require_own_place, write_arrays
 from isthmus.text import to_utf8
 
@@ -87,9 +87,9 @@ def _write_pictures(samples: Samples, out: Path) -> None:
         for file, pixels in _name_pictures(samples):
             if (folder / file).exists():
                 raise OptionError(f"two samples would be called {file}; give them other names.")
-            write_bytes(folder / file, _encode_png(pixels))
+            put(folder / file, _encode_png(pixels))
         if samples.masks is not None:
-            write_bytes(folder / CLASSES_FILE, to_utf8("\n".join(samples.class_names)))
+            put(folder / CLASSES_FILE, to_utf8("\n".join(samples.class_names)))
 
 
 def _name_pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[Any]]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.bands import format_bands, resolve_bands
 from isthmus.data.cache import Track, open_or_decode, untracked
-from isthmus.data.catalog import Dataset
+from isthmus.data.dataset import Dataset
 from isthmus.data.decode import decode_blocks
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest, evenly_spaced

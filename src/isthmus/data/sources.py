@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from isthmus.data.catalog import DATASETS, Dataset
+from isthmus.data.catalog import DATASETS
+from isthmus.data.dataset import Dataset
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.csv.reader import read_csv
 from isthmus.data.readers.csv.text import TABLE_SUFFIXES
@@ -124,7 +125,8 @@ def list_identities(location: Path, listing: Listing | None) -> list[Any]:
     """
     if listing is not None:
         # What cannot be read counts too: once it can be, there is more to decode.
-        return [str(location.resolve()), *listing.files, *map(to_json, listing.left_out)]
+        facts = [*map(to_json, listing.left_out), *listing.unfinished]
+        return [str(location.resolve()), *listing.files, *facts]
     # The labels of an IDX file are in a file of their own, next to it.
     siblings = location.parent.iterdir() if is_idx(location) else ()
     companions = sorted(filter(is_idx, siblings)) or [location]

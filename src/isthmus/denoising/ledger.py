@@ -1,23 +1,30 @@
 """What of a folder is done already, in a hidden file of it until all is.
 
 So a folder that was left by Ctrl-C, a crash or a full disk is completed by the same command, and
-the result is that of a command which was not stopped. A line is written before the file that it
-describes, which is whole or absent. So each file in the folder is known, whenever the work stops.
+the result is that of a command which was not stopped. A line is on the disk before the file that
+it describes, which is whole or absent. So each file in the folder is known, whenever the work
+stops; and as long as the hidden file is there, who reads the folder is told that it is a part.
 """
 
 import json
+import os
 import zlib
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from isthmus.data.manifest import Content
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.files import from_json, write_bytes
+from isthmus.locks import hold, is_held
+from isthmus.places import UNFINISHED
+from isthmus.state import lock_path
 from isthmus.temporaries import is_temporary
 
-LEDGER = ".isthmus-denoise.jsonl"
+[LEDGER] = [name for name, command in UNFINISHED.items() if command == "isthmus denoise"]
+SECONDS_FOR_LOCK = 0.2
 
 
 @dataclass(frozen=True)
@@ -74,22 +81,27 @@ class Ledger:
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Write down files that will be written next; those that they replace are removed."""
-        lines = ""
+        lines = b""
         for entry in entries:
             self._remove(entry.name)
             self.entries[entry.name] = entry
-            lines += json.dumps(asdict(entry)) + "\n"
+            lines += _to_line(asdict(entry))
         if self.folder is None:
             return
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            is_new = not (self.folder / LEDGER).exists()
-            with (self.folder / LEDGER).open("a", encoding="utf-8") as file:
-                file.write((json.dumps(self.header) + "\n" if is_new else "") + lines)
+            self._begin()
+            with (self.folder / LEDGER).open("ab") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())  # else a file may reach the disk that nobody knows
         except OSError as error:
             raise IsthmusError(
                 f"{self.folder} cannot be written: {first_sentence(error)}."
             ) from error
+
+    def _begin(self) -> None:
+        if self.folder is not None and not (self.folder / LEDGER).exists():
+            write_bytes(self.folder / LEDGER, _to_line(self.header))
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Remove the files whose source is gone or broken."""
@@ -146,7 +158,7 @@ class Ledger:
                 self.entries[entry.name] = entry
         self._reject_others(folder)
         kept = [self.header, *map(asdict, self.entries.values())]  # without a line cut short
-        write_bytes(folder / LEDGER, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        write_bytes(folder / LEDGER, b"".join(map(_to_line, kept)))
 
     def _reject_others(self, folder: Path) -> None:
         """Reject a file that is not ours; remove what was half written."""
@@ -173,6 +185,24 @@ def identify(content: Content) -> tuple[int, ...]:
     return ()
 
 
+@contextmanager
+def working_alone(folder: Path) -> Iterator[None]:
+    """Keep other processes of this user from writing to the same folder.
+
+    Raises
+    ------
+    OptionError
+        If one does.
+    """
+    lock, busy = lock_path(folder), f"{folder} is written to by another process; wait for its end."
+    if is_held(lock):
+        raise OptionError(busy)
+    with ExitStack() as stack:
+        with suppress(IsthmusError):  # a lock that cannot be made forbids nothing
+            stack.enter_context(hold(lock, busy=busy, timeout=SECONDS_FOR_LOCK))
+        yield
+
+
 def is_begun(folder: Path) -> bool:
     """Return whether a folder was begun and not completed."""
     return (folder / LEDGER).is_file()
@@ -185,6 +215,10 @@ def count_done(folder: Path) -> int:
     lines = _parse((folder / LEDGER).read_text(encoding="utf-8", errors="replace"))
     names = {str(line["name"]) for line in lines if "name" in line}
     return sum((folder / name).is_file() for name in names)
+
+
+def _to_line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode() + b"\n"
 
 
 def _parse(text: str) -> Sequence[dict[str, object]]:

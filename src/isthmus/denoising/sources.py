@@ -14,13 +14,14 @@ from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import locate_source
 from isthmus.denoising.formats import require_writable
-from isthmus.denoising.ledger import Entry, Ledger, is_begun
+from isthmus.denoising.ledger import Entry, Ledger, is_begun, working_alone
 from isthmus.denoising.pictures import PictureWork
 from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.errors import ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write
 from isthmus.inference.model import Model
 from isthmus.places import is_free, require_outside
+from isthmus.temporaries import sweep
 
 # No picture is left out for lying next to folders of classes or splits.
 EVERY_PICTURE = Reading(classes_from="none", parts="none")
@@ -148,19 +149,24 @@ def _denoise_pictures(
         shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
         raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
     require_writable([out.name] if is_file else manifest.names)
-    is_new = is_file or not is_begun(out)
-    ledger = Ledger(None if is_file else out, model.fingerprint, name)
-    work = PictureWork(model, out, is_file, ledger)
-    try:
-        broken = work.do(manifest, name, track)
-    except (ModelError, SourceError):
-        if is_new:  # else the time that an earlier command took would be lost, too
-            ledger.discard()
-        raise
-    ledger.keep_only(name for i, name in enumerate(manifest.names) if i not in broken)
-    ledger.close()
+    with working_alone(out):
+        ledger = Ledger(None if is_file else out, model.fingerprint, name)
+        broken = _do(PictureWork(model, out, is_file, ledger), manifest, name, track)
+        ledger.keep_only(name for i, name in enumerate(manifest.names) if i not in broken)
+        ledger.close()
     entries = [ledger.entries[name] for name in manifest.names if name in ledger.entries]
     return _sum_up(entries, tuple((manifest.names[i], why) for i, why in broken.items()))
+
+
+def _do(work: PictureWork, manifest: Manifest, name: str, track: Track) -> dict[int, str]:
+    """Denoise all pictures; of a new folder that cannot be completed nothing is left."""
+    is_new = work.is_file or not is_begun(work.out)
+    try:
+        return work.do(manifest, name, track)
+    except (ModelError, SourceError):
+        if is_new:  # else the time that an earlier command took would be lost, too
+            work.ledger.discard()
+        raise
 
 
 def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoised:
@@ -173,6 +179,7 @@ def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoi
 def _reject_existing(out: Path) -> None:
     """Reject an output that would overwrite something."""
     try:
+        sweep(out)  # all that a process has left that was killed at its very beginning
         may_write = is_free(out) or is_begun(out)
     except OSError as error:
         raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error

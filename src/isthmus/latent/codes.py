@@ -243,34 +243,32 @@ def _write(
 ) -> None:
     """Write blocks of z to a .npy file, and the rest of the codes to the .json file next to it.
 
-    Each file is whole or absent, and the second makes the first count: the old one is deleted
-    before the first is replaced, so that no crash leaves codes with the names of others. The
-    checksum refuses what remains, such as two processes that write to one name.
+    Each file is whole or absent. The description gets its name first: by it the same command knows
+    what it may replace, whenever an earlier one was killed. Until the numbers have their name too,
+    the checksum refuses the pair, as it does where two processes write to one name.
     """
     description = path.with_suffix(".json")
-    # Not `open_memmap`: on a full disk, writing to a memory map ends the process without a word.
-    with atomic_write(path) as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in blocks:
-            file.write(np.ascontiguousarray(block).data)
-        file.flush()  # what a full disk refuses, it refuses now
-        description.unlink(missing_ok=True)
-    metadata = {
-        "kind": KIND,
-        "format": FORMAT,
-        "layer": codes.layer,
-        "shape": codes.shape,
-        "model_fingerprint": codes.model_fingerprint,
-        "origin": to_json(codes.origin),
-        "checksum": _checksum(path),
-        "items": codes.items.to_json(),
-    }
     try:
-        write_bytes(description, json.dumps(metadata).encode())
-    except BaseException:
-        path.unlink()  # without its description nothing can read it, and it may be gigabytes
-        raise
+        with atomic_write(path) as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(np.ascontiguousarray(block).data)
+            file.flush()  # what a full disk refuses, it refuses now
+            metadata = {
+                "kind": KIND,
+                "format": FORMAT,
+                "layer": codes.layer,
+                "shape": codes.shape,
+                "model_fingerprint": codes.model_fingerprint,
+                "origin": to_json(codes.origin),
+                "checksum": _checksum(Path(file.name)),
+                "items": codes.items.to_json(),
+            }
+            write_bytes(description, json.dumps(metadata).encode())
+    finally:
+        if not path.exists():  # the write has failed, and there is nothing to describe
+            description.unlink(missing_ok=True)
 
 
 def _checksum(path: Path) -> list[int]:

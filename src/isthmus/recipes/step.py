@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from isthmus.data.catalog import data_folder
+from isthmus.data.dataset import data_folder
 from isthmus.recipes.workspace import Workspace
 
 

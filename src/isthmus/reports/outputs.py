@@ -18,7 +18,7 @@ from isthmus.data.fitting import describe_fitting
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import prediction_rows
-from isthmus.files import to_json, write_bytes
+from isthmus.files import to_json, write_bytes, write_together
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode, require_codes_path
 from isthmus.latent.indexing import build_index, update_index
@@ -35,7 +35,7 @@ from isthmus.reports.pictures import (
 )
 from isthmus.session import Session
 from isthmus.text import to_utf8
-from isthmus.viz.canvas import require_png, write_png
+from isthmus.viz.canvas import require_png, to_png, write_png
 from isthmus.viz.strips import gif
 from isthmus.viz.transposed import transposed
 
@@ -103,9 +103,9 @@ def write_map(
         fitted_map, file = base.with_codes(codes), onto
     else:
         fitted_map, file = session.stored_map(codes, method, seed=seed, max_samples=max_samples)
-    write_png(out, map_picture(fitted_map, style, samples, session.model))
+    picture = to_png(map_picture(fitted_map, style, samples, session.model))
     # A picture cannot be searched or plotted again; the table can.
-    write_bytes(table, to_utf8(fitted_map.to_csv()))
+    write_together({table: to_utf8(fitted_map.to_csv()), out: picture})
     paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
     return session.map_quality(fitted_map, codes, samples) | paths | _fitting(samples, source)
 

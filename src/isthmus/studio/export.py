@@ -12,7 +12,10 @@ from isthmus.files import (
     atomic_folder,
     atomic_write,
     fingerprint,
+    flush_tree,
+    put,
     require_writable_place,
+    temporary_folder,
     write_bytes,
 )
 from isthmus.places import PAGE_SUFFIXES, require_regular
@@ -21,6 +24,7 @@ from isthmus.studio.assets import PAGE, page_files
 from isthmus.studio.content import Content
 from isthmus.studio.policy import FOLDER
 from isthmus.studio.single import join_page, with_head
+from isthmus.temporaries import sweep
 from isthmus.text import to_utf8
 from isthmus.training.store import is_run
 from isthmus.version import __version__
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 MARKER = "isthmus studio"  # by which an earlier export is known
 LIST = "isthmus-studio.json"  # of the files of a folder, with their fingerprints
+START = "index.html"  # the page itself
 HEAD_BYTES = 4096  # of a file, in which its marker is
 
 
@@ -128,38 +133,63 @@ def _is_our_page(file: Path) -> bool:
 
 def _write_folder(out: Path, content: Content, title: str) -> tuple[int, int]:
     known = _read_list(out)
+    files = _folder_files(content, title)
     if known:
-        return _replace(out, known, _folder_files(content, title))
+        return _replace(out, known, files)
     with atomic_folder(out) as folder:
-        return _replace(folder, {}, _folder_files(content, title))
+        written, size = _put_all(folder, files)
+        _write_list(folder, {name: [content] for name, content in written.items()})
+    return len(written), size
 
 
 def _folder_files(content: Content, title: str) -> Iterator[tuple[str, bytes]]:
     """Yield all files; the page last, which is of no use without the others."""
     yield from _data(content)
     for name in page_files():
-        if name != "index.html":
+        if name != START:
             yield name, (PAGE / name).read_bytes()
-    page = (PAGE / "index.html").read_text(encoding="utf-8")
+    page = (PAGE / START).read_text(encoding="utf-8")
     marker = f"{MARKER} {__version__}"
-    yield "index.html", to_utf8(with_head(page, FOLDER, marker, title))
+    yield START, to_utf8(with_head(page, FOLDER, marker, title))
 
 
-def _replace(
-    out: Path, known: dict[str, str], files: Iterator[tuple[str, bytes]]
-) -> tuple[int, int]:
-    """Write files into a folder and remove those of the last export; return count and size."""
+def _put_all(folder: Path, files: Iterator[tuple[str, bytes]]) -> tuple[dict[str, str], int]:
+    """Write files into a folder; return their fingerprints by name, and their size."""
     written: dict[str, str] = {}
     size = 0
     for name, content in files:
-        if name not in known and (out / name).exists():
-            raise OptionError(f"{out / name} is not of the export that {out} holds; move it away.")
-        write_bytes(out / name, content)
+        put(folder / name, content)
         written[name] = fingerprint(content)
         size += len(content)
+    return written, size
+
+
+def _replace(
+    out: Path, known: dict[str, list[str]], files: Iterator[tuple[str, bytes]]
+) -> tuple[int, int]:
+    """Replace the files of the last export, and no others; return count and size.
+
+    All are on the disk before the first gets its name. There is no page while they do: so a crash
+    leaves the old export, the new one, or files without a page, which the next export replaces.
+    """
+    sweep(out)
+    with temporary_folder(out / "export") as staged:
+        written, size = _put_all(staged, files)
+        for name in written.keys() - known.keys():
+            if (out / name).exists():
+                raise OptionError(f"{out / name} is not of the export that {out} holds; move it.")
+        flush_tree(staged)
+        # Until all is done, a file may be the old one or the new one.
+        both = {name: [*known.get(name, ()), content] for name, content in written.items()}
+        _write_list(out, known | both)
+        (out / START).unlink(missing_ok=True)
+        for name in written:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (staged / name).replace(out / name)
     for name in known.keys() - written.keys():
         (out / name).unlink(missing_ok=True)
-    _write_list(out, written)
+    flush_tree(out)
+    _write_list(out, {name: [content] for name, content in written.items()})
     return len(written), size
 
 
@@ -185,15 +215,22 @@ def _require_folder(out: Path) -> None:
         raise OptionError(f"{out} is the current folder; give a new one, such as {out / 'site'}.")
     for name, written in (known or {}).items():
         file = out / name
-        if file.exists() and fingerprint(file.read_bytes()) != written:
+        if file.exists() and fingerprint(file.read_bytes()) not in written:
             raise OptionError(f"{file} was changed since it was exported; give a new folder.")
 
 
-def _read_list(out: Path) -> dict[str, str] | None:
-    """Return the files of an earlier export with their fingerprints, or None if there is none."""
+def _read_list(out: Path) -> dict[str, list[str]] | None:
+    """Return the files of an earlier export with their fingerprints, or None if there is none.
+
+    A file has several fingerprints if it was about to be replaced when a crash came.
+    """
     try:
         content = json.loads((out / LIST).read_bytes())
-        files: dict[str, str] = content["files"]
+        # Older versions wrote one, not a list.
+        files = {
+            name: [one] if isinstance(one, str) else list(one)
+            for name, one in content["files"].items()
+        }
         # A list that somebody wrote could name files that are not below the folder.
         is_ours = content["made_by"] == MARKER and all(map(_is_below, files))
     except DAMAGE:
@@ -206,6 +243,6 @@ def _is_below(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _write_list(out: Path, files: dict[str, str]) -> None:
+def _write_list(out: Path, files: dict[str, list[str]]) -> None:
     content = {"made_by": MARKER, "version": __version__, "files": dict(sorted(files.items()))}
     write_bytes(out / LIST, (json.dumps(content, indent=1) + "\n").encode())

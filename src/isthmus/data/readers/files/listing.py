@@ -10,7 +10,7 @@ from typing import NamedTuple
 from isthmus.data.readers.files.kinds import is_ignored
 from isthmus.data.reading import LeftOut
 from isthmus.errors import SourceError, first_sentence
-from isthmus.places import OWN, is_figure, is_own_folder
+from isthmus.places import OWN, UNFINISHED, is_figure, is_own_folder
 
 IS_SPECIAL = (  # what has no content that ends: opening a pipe waits for a writer, for ever
     (stat.S_ISFIFO, "named pipe"),
@@ -36,10 +36,22 @@ Identity = tuple[int, int]  # device and inode
 
 
 class Listing(NamedTuple):
-    """Files below a folder as (relative path with /, bytes, time), sorted; and what is not read."""
+    """The files below a folder.
+
+    Parameters
+    ----------
+    files : list of (str, int, int)
+        Relative path with /, bytes and time, sorted.
+    left_out : tuple of LeftOut
+        What is not read.
+    unfinished : tuple of (str, str)
+        Folders to which a command of Isthmus has not written all files: relative path, "" for the
+        folder itself, and the command.
+    """
 
     files: list[tuple[str, int, int]]
     left_out: tuple[LeftOut, ...] = ()
+    unfinished: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -71,7 +83,7 @@ def list_files(folder: Path) -> Listing:
     left_out = tuple(
         LeftOut.of(ONE.get(why, why), sorted(names), why) for why, names in lister.left_out.items()
     )
-    return Listing(sorted(lister.files), left_out)
+    return Listing(sorted(lister.files), left_out, tuple(sorted(lister.unfinished)))
 
 
 def special_kind(mode: int) -> str | None:
@@ -89,6 +101,7 @@ class _Lister:
     def __init__(self) -> None:
         self.files: list[tuple[str, int, int]] = []
         self.left_out: defaultdict[str, list[str]] = defaultdict(list)
+        self.unfinished: list[tuple[str, str]] = []
         self._waiting: list[_Folder] = []
         self._links: list[_Folder] = []  # last, so that a folder is read under its own name
         self._seen: set[Identity] = set()
@@ -125,6 +138,8 @@ class _Lister:
                 is_empty = False
                 if not is_ignored(entry.name):
                     self._add(entry, folder.prefix + entry.name, above)
+                elif entry.name in UNFINISHED:
+                    self.unfinished.append((folder.prefix, UNFINISHED[entry.name]))
         if is_empty and folder.prefix:
             self.left_out[EMPTY].append(folder.prefix)
 

@@ -116,7 +116,13 @@ def folder_tree(path: Path, listing: Listing | None = None) -> Tree:
         lambda chosen: (f"{path}{os.sep}{name}" for name in chosen),
         lambda name: (path / name).read_bytes(),
         left_out=listing.left_out,
+        notes=tuple(_warn_of_unfinished(path, *one) for one in listing.unfinished),
     )
+
+
+def _warn_of_unfinished(path: Path, folder: str, command: str) -> Note:
+    text = f"{path / folder} is not finished: {command} was stopped, or is still at work"
+    return Note("warning", "unfinished", text, "the same command does the rest")
 
 
 def join_trees(path: Path, trees: Sequence[Tree], left_out: tuple[LeftOut, ...] = ()) -> Tree:
