@@ -17,7 +17,8 @@ from soak.arena import Arena
 from soak.attack import Attack
 from soak.attacks import ATTACKS
 from soak.commands import COMMANDS
-from soak.forks import LATE, import_all
+from soak.forks import import_all, import_some
+from soak.parcels import serving
 from soak.scores import Score, table
 
 MEMORY = Path("/dev/shm")  # a file system in memory: a kill leaves the same there, only faster
@@ -42,8 +43,8 @@ class Turn:
 def main() -> int:
     """Attack as the command line says; return the exit code."""
     options = _parse()
-    import_all(() if options.few_imports else LATE)
-    with tempfile.TemporaryDirectory(prefix="soak-", dir=_place()) as name:
+    import_some() if options.few_imports else import_all()
+    with tempfile.TemporaryDirectory(prefix="soak-", dir=_place()) as name, serving():
         arena = Arena(Path(name, "arena"), options.commands or tuple(COMMANDS))
         arena.prepare()
         if options.repeat:

@@ -53,8 +53,10 @@ class Arena:
         for name in ("cache", "data", "home"):
             (self.template / name).mkdir()
         draw_pictures(self.template)
-        for arguments in PREPARATIONS:
-            self.do(arguments, self.template)
+        needs = {need for name in self.names for need in COMMANDS[name].needs}
+        for need, arguments in PREPARATIONS.items():
+            if need in needs:
+                self.do(arguments, self.template)
 
     @property
     def template(self) -> Path:

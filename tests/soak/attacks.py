@@ -1,6 +1,6 @@
 """The attacks: one row each."""
 
-from soak import full, kills, mutated, pairs, points, power, ranks
+from soak import crafted, full, kills, mutated, pairs, points, power, ranks
 from soak.attack import Attack
 from soak.disks import why_not
 
@@ -11,5 +11,6 @@ ATTACKS = {
     "full": Attack("full disks", 6, full.draw, full.attempt, why_not),
     "pairs": Attack("two commands at once", 6, pairs.draw, pairs.attempt),
     "ranks": Attack("one of two training processes killed", 4, ranks.draw, ranks.attempt),
+    "crafted": Attack("crafted folders and archives", 4, crafted.draw, crafted.attempt),
     "mutated": Attack("mutated inputs", 10, mutated.draw, mutated.attempt),
 }

@@ -24,11 +24,14 @@ class Command:
         A file by which is seen that it has begun; then others complete it.
     continued : tuple of str
         Those others; by default the same command completes what it began.
+    needs : tuple of str
+        The `PREPARATIONS` that it starts from.
     """
 
     arguments: tuple[str, ...]
     begun: str = ""
     continued: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ("run",)
 
     def completing(self, folder: Path) -> tuple[str, ...]:
         """Return the arguments that complete it in a workspace where it was ended."""
@@ -38,40 +41,50 @@ class Command:
 
 def _train(*options: str, source: tuple[str, ...] = DIGITS) -> Command:
     arguments = ("train", *source, *options, "--out", "new")
-    return Command(arguments, "new/run.json", ("resume", "new"))
+    return Command(arguments, "new/run.json", ("resume", "new"), needs=())
 
 
 COMMANDS: Mapping[str, Command] = {
     "train": _train("--epochs", "3"),
     "train-patient": _train("--epochs", "9", "--patience", "1", "--lr", "0.3"),
     "train-pictures": _train("--epochs", "2", source=("fresh", *TINY)),  # nothing is decoded yet
-    "resume": Command(("resume", "half", "--epochs", "3")),
+    "resume": Command(("resume", "half", "--epochs", "3"), needs=("half",)),
     "index": Command(("index", "run")),
-    "index-add": Command(("index", "run", "more", "--add")),
+    "index-add": Command(("index", "run", "more", "--add"), needs=("run", "index")),
     "encode": Command(("encode", "run", "--out", "codes.npy")),
     "map": Command(("map", "run", "--method", "pca", "--out", "map.png")),
     "evaluate": Command(("evaluate", "run")),
     "report": Command(("report", "run")),
-    "compare": Command(("compare", "run", "half", "--out", "compared.html")),
+    "compare": Command(("compare", "run", "half", "--out", "two.html"), needs=("run", "half")),
     "export": Command(("export", "run", "--out", "model.onnx")),
     "card": Command(("card", "run")),
-    "denoise": Command(("denoise", "denoiser", "pictures", "--out", "clean")),
-    "data-export": Command(("data", "export", "pictures", "--out", "copies")),
-    "data-arrays": Command(("data", "export", "fresh", "--out", "arrays.npz")),
-    "studio-folder": Command(("studio", "run", "--export", "page")),
-    "studio-page": Command(("studio", "run", "--export", "page.html")),
-    "studio-first": Command(("studio", "half", "--export", "page")),  # it stores networks, too
-    "recipe": Command(("recipe", "run", "digits-pca", "--quick", "--out", "recipe")),
+    "denoise": Command(("denoise", "denoiser", "pictures", "--out", "clean"), needs=("denoiser",)),
+    "data-export": Command(("data", "export", "pictures", "--out", "copies"), needs=()),
+    "data-arrays": Command(("data", "export", "fresh", "--out", "arrays.npz"), needs=()),
+    "studio-folder": Command(("studio", "run", "--export", "page"), needs=("run", "stored")),
+    "studio-page": Command(("studio", "run", "--export", "page.html"), needs=("run", "stored")),
+    "studio-first": Command(("studio", "half", "--export", "page"), needs=("half",)),
+    "fetch": Command(("data", "fetch", "parcels"), needs=()),  # of our own server
+    "recipe": Command(("recipe", "run", "digits-pca", "--quick", "--out", "recipe"), needs=()),
 }
 TRAININGS = ("train", "train-patient", "train-pictures", "resume")  # whose weights are compared
 
-PREPARATIONS = (
-    ("train", *DIGITS, "--epochs", "2", "--out", "run"),
-    ("train", *DIGITS, "--epochs", "1", "--out", "half"),
-    ("train", *PICTURES, "--epochs", "1", "--corrupt", "gaussian:0.2", "--out", "denoiser"),
-    ("index", "run"),
-    ("studio", "run", "--export", "stored"),
-)
+PREPARATIONS: Mapping[str, tuple[str, ...]] = {  # in this order
+    "run": ("train", *DIGITS, "--epochs", "2", "--out", "run"),
+    "half": ("train", *DIGITS, "--epochs", "1", "--out", "half"),
+    "denoiser": (
+        "train",
+        *PICTURES,
+        "--epochs",
+        "1",
+        "--corrupt",
+        "gaussian:0.2",
+        "--out",
+        "denoiser",
+    ),
+    "index": ("index", "run"),
+    "stored": ("studio", "run", "--export", "stored"),  # keeps what takes long in the run
+}
 
 
 def draw_pictures(folder: Path) -> None:

@@ -21,6 +21,7 @@ MAX_SECONDS = 120.0  # of a command that nobody ends: more means that it hangs
 POLL_SECONDS = 0.001
 KILLED = -signal.SIGKILL
 
+EARLY = ("isthmus.cli", "isthmus.training.train", "lightning_fabric", "sklearn.datasets")
 LATE = (  # what commands import of others, beside torch
     "faiss",
     "lightning.fabric",
@@ -177,7 +178,8 @@ def start(
         "ISTHMUS_CACHE": str(folder / "cache"),
         "ISTHMUS_DATA": str(folder / "data"),
         "HOME": str(folder / "home"),
-        "XDG_STATE_HOME": str(folder / "home"),
+        "ISTHMUS_STATE": str(folder / "home/state"),
+        "NO_PROXY": "127.0.0.1",
         "OMP_NUM_THREADS": "1",
     }
     return Fork(work, folder, {**own, **(environment or {})}, prepare)
@@ -200,20 +202,21 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def import_all(names: Sequence[str] = LATE) -> None:
+def import_all() -> None:
     """Import what commands import, once, in the process that is forked.
 
     It computes nothing: threads, such as those of OpenMP, do not survive a fork.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Modules besides ours, as far as they are installed.
     """
     for module in pkgutil.walk_packages(isthmus.__path__, "isthmus."):
         if not module.name.endswith("__main__"):
             _import(module.name)
-    for name in names:
+    for name in LATE:
+        _import(name)
+
+
+def import_some() -> None:
+    """Import what training imports; it takes a quarter of the time."""
+    for name in EARLY:
         _import(name)
 
 

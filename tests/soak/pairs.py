@@ -12,13 +12,15 @@ from soak.commands import COMMANDS
 from soak.forks import Outcome, run, start
 
 BOTH = "index-add-both"  # two sources, which both have to be there in the end
+SHARE = 0.3  # of these
 ADDED = 80 + 5 + 7  # samples of the index, of `more` and of `others`
 
 
 def draw(arena: Arena, chance: Random) -> Iterator[str]:
     """Yield commands and the seconds by which the second starts later, without an end."""
     while True:
-        name = BOTH if chance.random() < 0.3 else arena.draw(chance)
+        is_both = "index-add" in arena.names and chance.random() < SHARE
+        name = BOTH if is_both else arena.draw(chance)
         longest = arena.reference(name.removesuffix("-both")).seconds
         yield f"{name} {chance.uniform(0, longest):.4f}"
 
