@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick check static types distributions soak wheel bench quality docs lock clean
+.PHONY: demo test quick check checked static types distributions soak wheel bench quality docs lock clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -23,10 +23,12 @@ test: .venv/dev
 quick: .venv/dev
 	$(TESTS) -m "not slow"
 
-# Two jobs for two cores: what is read by one tool after the other, and the distributions, whose
-# installation waits for the network. The tests need both cores for themselves.
+# Two jobs for two cores: what is read by one tool after the other, and then the tests; and beside
+# it the distributions, whose installation waits for the network.
 check: .venv/dev
-	$(MAKE) --jobs 2 --output-sync=target static distributions
+	$(MAKE) --jobs 2 --output-sync=target checked distributions
+
+checked: static
 	$(TESTS)
 
 static: .venv/dev
@@ -88,7 +90,8 @@ clean:
 
 # Whatever is installed is locked, with the checksum of each file; see requirements/lock.py. Of
 # PyTorch the small build is taken, where pip knows a place that has one.
-INSTALL := $(BIN)/python -m pip install --quiet --no-deps
+# Compiling all of torch takes as long as installing it, and little of it is used.
+INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-compile
 LOCKED := $(INSTALL) --require-hashes --requirement requirements
 
 .venv/done: pyproject.toml requirements/run.txt requirements/torch.txt requirements/torch-cpu.txt

@@ -285,7 +285,7 @@ def test_more_than_there_are_cannot_be_found(indexed: Path, digit: Path) -> None
 
 def test_a_damaged_index_is_made_again_and_said(indexed: Path, digit: Path) -> None:
     before = answer("search", indexed, digit)
-    (vectors,) = (indexed / "index").glob("*.faiss")
+    (vectors,) = (indexed / "index").glob("*.vectors.safetensors")
     vectors.write_bytes(b"x" * 100)
     outcome = done("search", indexed, digit, "--json")
     assert json.loads(outcome.out) == before

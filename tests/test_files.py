@@ -186,7 +186,7 @@ def test_a_nested_dataclass_survives_json() -> None:
 
 @pytest.mark.parametrize("content", [{}, {"sizes": [1]}, {"sizes": [1], "place": "", "more": 1}])
 def test_a_missing_or_unknown_field_is_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(IsthmusError, match="not the fields of Leaf"):
+    with pytest.raises(IsthmusError, match="of Leaf"):
         from_json(Leaf, content)
 
 

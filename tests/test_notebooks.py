@@ -23,11 +23,19 @@ def test_every_notebook_is_in_the_navigation_and_counted_here() -> None:
     assert [name for name in names if f": notebooks/{name}.md\n" not in CONFIGURATION] == []
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_notebook_runs_and_becomes_a_page(name: str, tmp_path: Path) -> None:
-    prepared = prepare_pages(ROOT / "docs", tmp_path, name)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which all notebooks were run, and the site was built of all pages."""
+    folder = tmp_path_factory.mktemp("site")
+    prepared = prepare_pages(ROOT / "docs", folder)
     assert prepared.returncode == 0, prepared.stderr
-    written = nbformat.read(tmp_path / f"build/docs/notebooks/{name}.ipynb", as_version=4)
+    build_site(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_notebook_runs_and_becomes_a_page(name: str, site: Path) -> None:
+    written = nbformat.read(site / f"build/docs/notebooks/{name}.ipynb", as_version=4)
     outputs = [output for cell in written.cells for output in cell.get("outputs", [])]
     assert [output for output in outputs if output.get("name") == "stderr"] == []
     shown = [output.data.get("text/html", "") for output in outputs if "data" in output]
@@ -35,11 +43,19 @@ def test_a_notebook_runs_and_becomes_a_page(name: str, tmp_path: Path) -> None:
     bars = [html for html in shown if "<progress" in html]
     assert bars
     assert all(re.search(r'value="(\d+)" max="\1"', bar) for bar in bars)  # the last numbers
-    build_site(tmp_path)
-    page = (tmp_path / f"site/notebooks/{name}.html").read_text(encoding="utf-8")
+    page = (site / f"site/notebooks/{name}.html").read_text(encoding="utf-8")
     assert page.count('src="data:image/') >= PICTURES[name]
     assert "&lt;div" not in page  # no output is shown as text by mistake
-    assert (tmp_path / f"site/notebooks/{name}.ipynb").is_file()
+    assert (site / f"site/notebooks/{name}.ipynb").is_file()
+
+
+def test_the_site_has_every_page_and_every_public_name(site: Path) -> None:
+    pages = {path.relative_to(ROOT / "docs").with_suffix("") for path in ROOT.glob("docs/**/*.md")}
+    built = {path.relative_to(site / "site") for path in (site / "site").rglob("*.html")}
+    assert {page.with_suffix(".html") for page in pages} <= built
+    reference = (site / "site/api.html").read_text(encoding="utf-8")
+    names = re.findall(r"^::: (isthmus\.\w+)$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+    assert [name for name in names if f'id="{name}"' not in reference] == []
 
 
 def test_a_cell_that_fails_stops_the_build(tmp_path: Path) -> None:
@@ -90,17 +106,6 @@ def build_site(folder: Path) -> None:
         assert [one for one in addresses if "//" in one.partition(",")[0]] == [], page.name
     for style in (folder / "site").rglob("*.css"):
         assert not re.search(r"url\([\"']?(https?:)?//", style.read_text(encoding="utf-8"))
-
-
-def test_the_site_has_every_page_and_every_public_name(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "docs", tmp_path / "build/docs")
-    build_site(tmp_path)
-    pages = {path.relative_to(ROOT / "docs").with_suffix("") for path in ROOT.glob("docs/**/*.md")}
-    built = {path.relative_to(tmp_path / "site") for path in (tmp_path / "site").rglob("*.html")}
-    assert {page.with_suffix(".html") for page in pages} <= built
-    reference = (tmp_path / "site/api.html").read_text(encoding="utf-8")
-    names = re.findall(r"^::: (isthmus\.\w+)$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
-    assert [name for name in names if f'id="{name}"' not in reference] == []
 
 
 @pytest.mark.parametrize("mistake", ["[nowhere](nowhere.md)", "[no](index.md#such-heading)"])

@@ -282,6 +282,7 @@ def test_what_needs_a_run_says_so(command: str, file: Path, picture: Path) -> No
 
 
 WITHOUT_TORCH = """
+    import json
     import sys
 
     class Missing:
@@ -290,8 +291,9 @@ WITHOUT_TORCH = """
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     sys.meta_path.insert(0, Missing())
-    from isthmus.cli import main
-    main()
+    from isthmus.cli import app
+    for line in sys.stdin:
+        app(json.loads(line), standalone_mode=False)
 """
 
 
@@ -306,19 +308,23 @@ def test_files_are_used_without_torch(
     script = tmp_path / "without_torch.py"
     script.write_text(textwrap.dedent(WITHOUT_TORCH))
 
-    def without_torch(*arguments: Any) -> None:
-        command = [sys.executable, str(script), *map(str, arguments)]
-        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-
-    without_torch("encode", file, "digits", "--limit", 50)
-    without_torch("index", file, "digits")
-    without_torch("search", file, picture, "--out", "similar.png")
-    without_torch("map", file, "digits", "--method", "tsne", "--limit", 100)
-    without_torch("reconstruct", file, "digits")
-    without_torch("morph", file, picture, picture)
-    without_torch("denoise", file, picture, "--out", "clean.png")
-    without_torch("predict", sorts, picture, "--out", "classes.png")
-    without_torch("predict", paints, picture, "--out", "masks.png")
+    commands: list[tuple[Any, ...]] = [
+        ("encode", file, "digits", "--limit", 50),
+        ("index", file, "digits"),
+        ("search", file, picture, "--out", "similar.png"),
+        ("map", file, "digits", "--method", "tsne", "--limit", 100, "--out", "map.png"),
+        ("reconstruct", file, "digits", "--out", "grid.png"),
+        ("morph", file, picture, picture, "--out", "morph.png"),
+        ("denoise", file, picture, "--out", "clean.png"),
+        ("predict", sorts, picture, "--out", "classes.png"),
+        ("predict", paints, picture, "--out", "masks.png"),
+    ]
+    # One process for all, as each takes seconds to start.
+    lines = "".join(json.dumps([str(word) for word in command]) + "\n" for command in commands)
+    program = [sys.executable, str(script)]
+    subprocess.run(program, check=True, capture_output=True, cwd=tmp_path, input=lines, text=True)
+    written = [command[-1] for command in commands if "--out" in command]
+    assert [name for name in written if not (tmp_path / name).exists()] == []
 
 
 # -- what is refused ----------------------------------------------------------------------------

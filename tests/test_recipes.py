@@ -19,6 +19,7 @@ from isthmus import Run, TrainingConfig
 from isthmus.cli import app
 from isthmus.data.cache import open_or_decode
 from isthmus.data.samples import Origin, Samples
+from isthmus.locks import hold
 from isthmus.recipes import RECIPES, Metric, Recipe, Step, steps
 from isthmus.recipes.recipe import mse
 from isthmus.recipes.run import run_recipe
@@ -353,6 +354,17 @@ def test_a_folder_that_holds_something_is_left_alone(tiny: Recipe, tmp_path: Pat
     assert outcome.code == 2
     assert "choose another folder" in outcome.err
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_two_processes_do_not_run_into_one_folder(tiny: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    content = {"recipe": tiny.name, "commands": tiny.commands(Path("{out}"))}
+    (tmp_path / "tiny" / "recipe.json").write_text(json.dumps(content))
+    with hold(tmp_path / "tiny" / ".lock"):
+        outcome = isthmus("recipe", "run", "tiny", "--out", tmp_path / "tiny")
+    assert outcome.code == 2
+    assert "is in use by another process" in outcome.err
+    assert not (tmp_path / "tiny" / "small").exists()
 
 
 def test_a_recipe_that_was_stopped_continues(tiny: Recipe, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """What is imported, and what this process and its machine are asked for."""
 
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -42,6 +44,26 @@ def test_threads_may_configure_the_process_at_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: runtime.configure_process(), range(32)))
     assert torch.get_num_threads() <= before
+
+
+def test_threads_of_one_caller_are_not_those_of_another() -> None:
+    """Two compute at once with their own numbers, and both have the old one afterwards."""
+    before = torch.get_num_threads()
+    meeting = Barrier(2, timeout=30)
+
+    def compute(count: int) -> tuple[int, int, int]:
+        first = torch.get_num_threads()
+        with runtime.computing_threads(count):
+            meeting.wait()
+            within = torch.get_num_threads()
+            meeting.wait()
+        return first, within, torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(compute, (1, before + 1)))
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        assert found == [(before, 1, before), (before, before + 1, before)]
+    assert torch.get_num_threads() == before
 
 
 def test_a_device_that_is_not_there_is_refused(

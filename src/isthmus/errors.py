@@ -22,6 +22,10 @@ LEFT_OUT = {  # of the distribution isthmus-runtime: what trains and measures, b
     "skimage": "scikit-image",
     "torch": "PyTorch",
 }
+OUT_OF_MEMORY = re.compile(  # of torch's allocators, ONNX Runtime, cuBLAS, C++ and the system
+    r"not enough memory|can't allocate memory|out of memory|Failed to allocate memory|bad_alloc"
+    r"|ALLOC_FAILED|Cannot allocate memory|Unable to allocate"
+)
 MAX_COMPARED = 10_000  # names; to compare a million with a misspelled one takes seconds
 
 
@@ -79,6 +83,22 @@ def first_sentence(error: Exception) -> str:
     sentences = re.split(r"\n|\. ", str(error))
     first = next(filter(None, (sentence.strip(".: ") for sentence in sentences)), "")
     return first[:MAX_SENTENCE] or f"an error of the kind {type(error).__name__}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether there was no memory left, on the machine or on an accelerator.
+
+    torch, ONNX Runtime and CUDA have errors of their own for it, most of them by their text alone.
+
+    Examples
+    --------
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("sizes do not match"))
+    (True, False)
+    """
+    if isinstance(error, IsthmusError):
+        return False
+    is_any = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return is_any or OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def require_name(what: str, name: object, kind: type[IsthmusError]) -> None:

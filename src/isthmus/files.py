@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 from safetensors import SafetensorError
 
 from isthmus.errors import MAX_COMPARED, IsthmusError, find_nearest, first_sentence
+from isthmus.fields import build
 from isthmus.temporaries import sweep_for, temporary_path
 from isthmus.text import to_utf8
 
@@ -27,18 +29,23 @@ T = TypeVar("T")
 MAX_FLUSHED = 64
 
 # What parsers raise on a file that is not as we wrote it. `RuntimeError` is torch's; `LookupError`
-# and `AttributeError` come from content of another structure.
+# and `AttributeError` come from content of another structure, `ArithmeticError` and `MemoryError`
+# from numbers that no file of ours has.
 DAMAGE = (
+    ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     IsthmusError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     SafetensorError,
     TypeError,
     ValueError,
     pickle.UnpicklingError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -189,7 +196,9 @@ def suggest_path(path: str | Path, fits: Callable[[Path], bool] | None = None) -
 
 
 @contextmanager
-def reporting_damage(path: Path | str, kind: type[IsthmusError]) -> Iterator[None]:
+def reporting_damage(
+    path: Path | str, kind: type[IsthmusError], way_out: str = ""
+) -> Iterator[None]:
     """Turn any error of a parser into one sentence: a file that we wrote is damaged.
 
     The file was correct when it was written, so every error means the same: a program, a disk or a
@@ -201,12 +210,29 @@ def reporting_damage(path: Path | str, kind: type[IsthmusError]) -> Iterator[Non
         The file, or what the content is if there is no file.
     kind : type
         The error to raise.
+    way_out : str
+        What to do, such as "restore it from a copy".
     """
     try:
         yield
     except DAMAGE as error:
-        message = f"{path} is damaged and cannot be read: {first_sentence(error)}."
-        raise kind(message) from error
+        message = f"{path} is damaged and cannot be read: {describe_damage(error)}"
+        raise kind(f"{message}; {way_out}." if way_out else f"{message}.") from error
+
+
+def describe_damage(error: Exception) -> str:
+    """Return what a parser's error says, to be part of one of our messages.
+
+    Examples
+    --------
+    >>> describe_damage(KeyError("names")), describe_damage(zlib.error("Error -3: bad"))
+    ("it has no 'names'", 'Error -3: bad')
+    """
+    if isinstance(error, IsthmusError):
+        return str(error).rstrip(".")  # a sentence of our own, which may name others with a stop
+    if isinstance(error, KeyError) and error.args:
+        return f"it has no {error.args[0]!r}"
+    return first_sentence(error)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -279,24 +305,17 @@ def to_json(content: Any) -> Any:
     return content
 
 
-def from_json(kind: type[T], content: dict[str, Any]) -> T:
+def from_json(kind: type[T], content: Any, place: str = "") -> T:
     """Return a dataclass of type `kind` from the JSON object that `to_json` returned for one.
 
-    Lists become tuples, the only sequences in these dataclasses.
+    Lists become tuples, the only sequences in these dataclasses. See `fields.build`.
 
     Raises
     ------
     IsthmusError
-        If a field is unknown or missing.
+        If a field is unknown, missing or not of the type that its annotation says.
     """
-    # Dataclasses that are dictionary keys or compared need tuples, and JSON has only lists.
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise IsthmusError(
-            f"these are not the fields of {kind.__name__}: {first_sentence(error)}."
-        ) from error
+    return build(kind, content, place)
 
 
 def fingerprint(*parts: Any) -> str:

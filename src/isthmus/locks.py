@@ -1,10 +1,16 @@
 """Locks between processes and threads, held by files.
 
-The operating system holds a lock, so that a process that is killed leaves none behind.
+The operating system holds a lock, so that a process that is killed leaves none behind. Some network
+file systems have no such locks. There a file marks the lock while it is held: it names its owner,
+by which that of a process that has ended is known, on the same machine.
 """
 
+import errno
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import filelock
@@ -12,6 +18,13 @@ import filelock
 from isthmus.errors import IsthmusError, first_sentence
 
 FOREVER = -1
+MARK = ".held"  # what the name of a lock gets where the system has no locks
+# What flock answers where a file system has no locks, such as NFS without its lock service.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+class LockWarning(UserWarning):
+    """A file system has no locks, and files mark them."""
 
 
 @contextmanager
@@ -19,6 +32,9 @@ def hold(
     path: Path, *, busy: str = "", timeout: float = FOREVER, kind: type[IsthmusError] = IsthmusError
 ) -> Iterator[None]:
     """Hold the lock of a file, which is made if needed, as are the folders above it.
+
+    A lock is not held twice: who holds it and asks for it again waits as anybody else. To read
+    what is written whole or not at all needs no lock.
 
     Parameters
     ----------
@@ -36,14 +52,13 @@ def hold(
     IsthmusError
         If another one holds it, or the file cannot be made.
     """
-    lock = filelock.FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=timeout)
-    except filelock.Timeout:
-        raise kind(busy) from None
+        lock = _acquire(path, timeout)
+    except filelock.Timeout as error:
+        raise kind(_add_mark(busy, error, path)) from None
     except OSError as error:
-        raise kind(f"{path.parent} cannot be written: {first_sentence(error)}.") from error
+        raise kind(_explain(path, error)) from error
     try:
         yield
     finally:
@@ -52,12 +67,56 @@ def hold(
 
 def is_held(path: Path) -> bool:
     """Return whether another one holds the lock of a file now; nothing is made."""
-    if not path.exists():
+    if not (path.exists() or _mark(path).exists()):
         return False
     try:
-        with filelock.FileLock(path, timeout=0):
-            return False
+        _acquire(path, 0).release()
     except filelock.Timeout:
         return True
     except OSError:  # of a folder that cannot be written to, where nobody writes
         return False
+    return False
+
+
+def _acquire(path: Path, timeout: float) -> filelock.BaseFileLock:
+    """Return a lock that is held; of the system, else by a file that marks it."""
+    lock: filelock.BaseFileLock = filelock.FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=timeout)
+    except (OSError, NotImplementedError) as error:  # of them is `filelock.Timeout`, too
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+            raise
+        _warn(path.parent.resolve())
+        # Another name: the file of the lock itself stays where the system did have locks, and an
+        # empty one would count as held for ever.
+        lock = filelock.SoftFileLock(_mark(path))
+        lock.acquire(timeout=timeout)
+    return lock
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(path.name + MARK)
+
+
+@cache
+def _warn(folder: Path) -> None:
+    """Say once of a folder how it is locked."""
+    text = (
+        f"the file system of {folder} has no locks; a file *{MARK} marks who writes there instead."
+    )
+    warnings.warn(text, LockWarning, stacklevel=1)  # of this file, by which commands know it
+
+
+def _add_mark(busy: str, error: filelock.Timeout, path: Path) -> str:
+    """Return what to say where a file marks the lock, which a machine may have left behind."""
+    if not error.lock_file.endswith(MARK):
+        return busy
+    return f"{busy.removesuffix('.')}, or remove {_mark(path)} if its machine broke down."
+
+
+def _explain(path: Path, error: OSError) -> str:
+    why = first_sentence(error)
+    # A folder, a link or somebody else's; not on a file system that is read-only.
+    if os.path.lexists(path) and os.access(path.parent, os.W_OK):
+        return f"{path} cannot be locked: {why}; remove it, unless it is in use."
+    return f"{path.parent} cannot be written: {why}."

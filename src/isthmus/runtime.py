@@ -11,13 +11,15 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, SourceError
+from isthmus.limits import format_bytes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -28,6 +30,7 @@ Result = TypeVar("Result")
 ITEMS_PER_THREAD = 2  # one that is computed, and one that is ready when it is done
 REUSED_BYTES = 2**30  # freed blocks up to this size stay with the process
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+TORCH_LIBRARY = "libtorch_cpu.so"  # with OpenMP and MKL, on Linux
 MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -42,6 +45,42 @@ def configure_process() -> None:
     """
     _limit_threads()
     _keep_freed_memory()
+
+
+@contextmanager
+def computing_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads on the CPU, and as before afterwards.
+
+    It holds for the calling thread alone: others in the process keep theirs, and several may do so
+    at once. Where torch is built with other libraries than OpenMP and MKL, it holds for all of the
+    process, as `torch.set_num_threads` does.
+    """
+    setters = _thread_setters()
+    before = [set_threads(count) for set_threads in setters]
+    try:
+        yield
+    finally:
+        for set_threads, number in zip(setters, before, strict=True):
+            set_threads(number)
+
+
+@cache
+def _thread_setters() -> tuple[Callable[[int], int], ...]:
+    """Return functions that set a number of threads and return the one before."""
+    import torch
+
+    def set_by(set_threads: Callable[[int], Any], count: int) -> int:
+        before = torch.get_num_threads()
+        if count != before:
+            set_threads(count)
+        return before
+
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / TORCH_LIBRARY))
+        # MKL has a number of its own, by which 0 stands for that of the process.
+        return partial(set_by, library.omp_set_num_threads), library.MKL_Set_Num_Threads_Local
+    except (OSError, AttributeError):
+        return (partial(set_by, torch.set_num_threads),)
 
 
 def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
@@ -64,7 +103,7 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
     device = choose_device(device)
     if precision == "auto":
         precision = choose_precision(device)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = process_count()
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     # At the level INFO, Fabric prints devices and precision, which run.json records, into notebooks
     # and among progress bars.
@@ -92,6 +131,29 @@ def total_memory() -> int:
     return min(sizes)
 
 
+def reject_beyond_memory(count: int, what: object) -> None:
+    """Refuse what has to be in memory and is larger than that.
+
+    Of more than there is, some systems give the half, and then end the process.
+
+    Parameters
+    ----------
+    count : int
+        Bytes.
+    what : object
+        What needs them, to begin the sentence.
+
+    Raises
+    ------
+    SourceError
+    """
+    if count > (memory := total_memory()):
+        raise SourceError(
+            f"{what} needs {format_bytes(count)} of memory, and this machine has "
+            f"{format_bytes(memory)}; give a smaller part of it."
+        )
+
+
 def core_count() -> int:
     """Return how many cores this process may use; a container may have fewer than the machine."""
     import joblib
@@ -105,6 +167,11 @@ def thread_count() -> int:
     cores = core_count()
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(int(wanted), cores) if wanted.isdigit() and int(wanted) else cores
+
+
+def process_count() -> int:
+    """Return how many processes torchrun has started for one training; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def map_in_threads(

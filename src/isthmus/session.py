@@ -7,7 +7,6 @@ files only in `stored_map`, in `evaluate` (the result), and where an index has t
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +38,8 @@ from isthmus.inference.load import load_model
 from isthmus.inference.model import CODE, Model
 from isthmus.inference.onnx import OnnxModel
 from isthmus.latent.codes import Codes, encode
-from isthmus.latent.index import Index, IndexSource, SearchResult
+from isthmus.latent.index import Index, SearchResult
+from isthmus.latent.index_record import IndexSource
 from isthmus.latent.indexing import open_index
 from isthmus.latent.interpolation import (
     class_direction,
@@ -48,6 +48,7 @@ from isthmus.latent.interpolation import (
     traverse,
 )
 from isthmus.latent.maps import Map, fit_map, map_quality
+from isthmus.links import reject_links
 from isthmus.memo import Memo
 
 if TYPE_CHECKING:  # both import torch, which a model in an ONNX file does without
@@ -193,13 +194,16 @@ class Session:
         if place is None:
             raise OptionError(f"{self.model.name} has no folder to keep maps and an index in.")
         # Of an encoder also by its scaling of pixels, so that two of them do not share an index.
+        reject_links(place)
         if self._encoder is None and place.is_dir():
             return place  # without a look at the model, which may not be loaded yet
         own_name = f"{Path(self.model.name).stem}-{self.model.fingerprint[:8]}"
         if self._encoder is not None:
             return place / "encoders" / own_name
         name = own_name if isinstance(self.model, Encoder) else place.stem
-        return place.with_name(f"{name}.isthmus")
+        own = place.with_name(f"{name}.isthmus")
+        reject_links(own)
+        return own
 
     @property
     def samples(self) -> Samples:
@@ -316,9 +320,10 @@ class Session:
         file = self.folder / "maps" / f"{method}-{key}.npz"
         # Seeds, methods and codes are in the name of the file, so that what exists is the same map.
         if file.exists():
-            with suppress(SourceError):  # a damaged one is fitted again
+            try:
                 return Map.load(file), file
-            file.unlink()
+            except SourceError:
+                self._say(f"the map {file.name} was damaged; it is drawn again.")
         fitted_map = self.map(codes, method, seed=seed, max_samples=max_samples)
         fitted_map.save(file)
         return fitted_map, file

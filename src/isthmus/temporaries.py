@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -106,7 +107,7 @@ def remove(path: Path) -> int:
 
 def size_of(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder; links are not followed."""
-    return sum(status.st_size for status in _statuses(path))
+    return sum(one.st_size for one in _statuses(path) if not stat.S_ISDIR(one.st_mode))
 
 
 def _last_change(path: Path) -> float:

@@ -11,6 +11,10 @@ import re
 TURNING = "\u202a-\u202e\u2066-\u2069"
 # Control characters, ends of lines, and bytes that are no UTF-8.
 UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{TURNING}]")
+UNSAFE_ON_WINDOWS = re.compile(r'[\x00-\x1f<>:"\\|?*]')
+DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
+    f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"
+}  # of Windows; a name that begins so and has any ending is one too
 UNSAFE_IN_JSON = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{TURNING}]")
 
 
@@ -47,6 +51,28 @@ def count_of(number: int, one: str, many: str = "") -> str:
     ('1 file is', '1,200 pictures')
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def is_plain_name(name: str) -> bool:
+    r"""Return whether a relative path leads to a file within its folder, on any system.
+
+    On Windows a backslash parts folders, a colon names a drive or a stream, CON and its like are
+    devices, and a dot or space at the end of a name is dropped.
+
+    Examples
+    --------
+    >>> is_plain_name("maps/pca.bin"), is_plain_name("../a"), is_plain_name("/a")
+    (True, False, False)
+    >>> any(map(is_plain_name, ["a\\b", "C:a", "a:b", "con", "NUL.txt", "a.", "a ", "a//b", ""]))
+    False
+    """
+    return all(
+        part not in ("", ".", "..")
+        and not part.endswith((".", " "))
+        and not UNSAFE_ON_WINDOWS.search(part)
+        and part.partition(".")[0].rstrip().upper() not in DEVICES
+        for part in name.split("/")
+    )
 
 
 def to_utf8(text: str) -> bytes:

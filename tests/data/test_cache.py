@@ -22,8 +22,7 @@ from PIL import Image
 
 import isthmus
 from isthmus.cli import main
-from isthmus.data import cache as cache_module
-from isthmus.data.cache import clear
+from isthmus.data.cache import clear, decoding
 from isthmus.data.decode import Block, decode_blocks
 from isthmus.data.load import load_with
 
@@ -61,7 +60,7 @@ def command(*arguments: object) -> str:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Give a list that receives the number of samples whenever some are decoded or stored."""
     counts: list[int] = []
-    store_array = cache_module._store_array
+    store_array = decoding.store_array
 
     def count_blocks(*arguments: Any) -> Iterator[Block]:
         for block in decode_blocks(*arguments):
@@ -72,8 +71,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(values))
         return store_array(manifest, values, *rest)
 
-    monkeypatch.setattr(cache_module, "decode_blocks", count_blocks)
-    monkeypatch.setattr(cache_module, "_store_array", count_array)
+    monkeypatch.setattr(decoding, "decode_blocks", count_blocks)
+    monkeypatch.setattr(decoding, "store_array", count_array)
     return counts
 
 

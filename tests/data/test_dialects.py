@@ -266,7 +266,7 @@ def test_other_ranges_are_stretched_if_asked(tmp_path: Path, refused: Refused) -
         (NAMED.replace("\n1,", "\n\x121,", 1), ["line 3", "'\\x121'"]),
         (NAMED.encode() + b"\0" * 9, ["line 26"]),
         (bytes(range(256)), ["no text"]),
-        ("1" * (2**24 + 1), ["over 16,777,216 characters"]),
+        ("1" * (2**24 + 1), ["over 4,194,304 characters"]),
         ("this is\nno table at all\n", ["no picture"]),
         (table(LABELS * np.nan, PIXELS, header=["label", *NAMES]), ["not whole numbers"]),
     ],

@@ -80,7 +80,7 @@ def test_an_index_that_is_up_to_date_is_opened(
     assert (folder / "index.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("suffix", ["faiss", "npz"])
+@pytest.mark.parametrize("suffix", ["vectors.safetensors", "items.safetensors"])
 def test_a_damaged_index_is_made_again(
     folder: Path, model: TrainedModel, suffix: str, said: list[str], pictures: Path
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_check_says_what_no_longer_belongs_together(
     assert reason is not None
     assert reason.startswith(f"was made of {photos}, which cannot be read any more (")
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
-    damage(folder, "faiss")
+    damage(folder, "vectors.safetensors")
     assert check_index(folder, model) == "was damaged"
 
 
@@ -190,7 +190,7 @@ def test_a_removed_name_that_came_back_is_kept(
     index = Index.open(folder)
     index.add(encode(model, model.read(pictures)).take(np.array([39])))
     index.save(folder)
-    damage(folder, "npz")
+    damage(folder, "items.safetensors")
     assert set(open_index(folder, model, said.append).names) == HELD | {"39"}
 
 
@@ -224,7 +224,7 @@ def test_an_index_of_an_array_is_opened_but_not_made_again(
     assert len(open_index(tmp_path, model, said.append)) == 20
     with refused(RunError, tmp_path, "came from an array"):
         open_index(tmp_path, untrained(1), said.append)
-    damage(tmp_path, "faiss")
+    damage(tmp_path, "vectors.safetensors")
     with refused(RunError, tmp_path, "came from an array"):
         open_index(tmp_path, model, said.append)
 
@@ -239,7 +239,7 @@ def test_without_index_json_nothing_can_be_done(
         open_index(folder, model, said.append)
     with refused(RunError, folder, "is damaged", "isthmus index"):
         rebuild_index(folder, model)
-    (folder / "index.json").write_text('{"format": 2, "token": "0123abcd"}')
+    (folder / "index.json").write_text('{"format": 3, "token": "0123abcd"}')
     with refused(RunError, folder, "is damaged"):
         open_index(folder, model, said.append)
 

@@ -34,6 +34,7 @@ from isthmus.errors import IsthmusError, OptionError, RunError
 from isthmus.evaluation.predictions import score_predictions
 from isthmus.studio.columns import unpack
 from isthmus.studio.content import Content
+from isthmus.studio.merging import merge
 
 Refused = Callable[..., AbstractContextManager[None]]
 QUICK = TrainingConfig(epochs=2, batch_size=32)
@@ -441,6 +442,25 @@ def test_it_is_computed_once_and_opened_without_a_model(run: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(run)], check=True)
     again = Content(Session(run))
     assert all_files(again) == expected
+
+
+def test_two_studios_of_a_run_keep_what_both_have_made(run: Path) -> None:
+    first, second = Content(Session(run)), Content(Session(run))
+    first.add_map("tsne")
+    second.add_map("pca")
+    for content in (second, Content(Session(run))):
+        assert [entry["method"] for entry in content.manifest()["maps"]] == ["pca", "tsne"]
+
+
+def test_what_one_studio_has_finished_is_done_for_the_other() -> None:
+    begun = {"method": "pca", "quality": None}
+    measured = {"method": "pca", "quality": {"trust": 1.0}}
+    own = {"pending": ["quality", "networks", "drift"], "maps": [begun], "code_statistics": {}}
+    statistics = {"drift": [0.5]}
+    stored = {"pending": ["sheets"], "maps": [measured], "code_statistics": statistics}
+    merged = {"pending": ["networks"], "maps": [measured], "code_statistics": statistics}
+    assert merge(own, stored) == merged
+    assert merge(own, None) == own
 
 
 def test_without_the_data_all_that_was_stored_still_shows(run: Path, refused: Refused) -> None:

@@ -245,6 +245,7 @@ def test_divergence_after_good_epochs_keeps_the_best_of_them(
     best = (tmp_path / "run/model.safetensors").read_bytes()
     run = json.loads((tmp_path / "run/run.json").read_text())
     run["training_config"]["lr"] = 1e30
+    del run["seal"]  # it is changed on purpose
     (tmp_path / "run/run.json").write_text(json.dumps(run))
     with pytest.raises(TrainingError, match=r"those of epoch \d"):
         finish(resume(tmp_path / "run", epochs=8))

@@ -88,14 +88,45 @@ def check_command(
 
 
 @data_app.command()
-def clean() -> None:
-    """Delete the cache of decoded samples; it is filled again when needed.
+def clean(
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only what was last used so long ago, such as 12h, 30d or 2w."
+        ),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Only the least recently used, until the others take at most so much, such as "
+            "500MB or 20GB.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Delete nothing, and show what would be.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete the cache of decoded samples, or a part of it; it is filled again when needed.
 
-    Example: isthmus data clean
+    What killed commands left is deleted too. Data sets that were fetched stay.
+
+    Example: isthmus data clean --older-than 30d --dry-run
     """
-    from isthmus.data.cache import clear
+    from isthmus.cli.cache import show_cleaning
+    from isthmus.data.cache import clean as clean_cache
+    from isthmus.data.cache.units import parse_age, parse_bytes
 
-    out_console.print(f"{clear() / 1e6:,.1f} MB freed.")
+    cleaning = clean_cache(
+        older_than=None if older_than is None else parse_age(older_than, "--older-than"),
+        max_size=None if max_size is None else parse_bytes(max_size, "--max-size"),
+        dry_run=dry_run,
+    )
+    if as_json:
+        print_json(cleaning.to_json())
+    else:
+        show_cleaning(cleaning)
 
 
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]

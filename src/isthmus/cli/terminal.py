@@ -125,10 +125,13 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
 def follow(training: "Training", out: Path, as_json: bool) -> None:
     """Show a training until its end, and print its result and what to do next."""
     last = show_training(training, out)
-    if is_quiet or last is None:
+    if is_quiet:
         return
+    from isthmus.training.resuming import has_lost_patience
     from isthmus.training.run import summarize_training
 
+    if last is None:
+        say("All epochs were trained before; the files that were missing are complete.")
     content = summarize_training(training.run)
     best = content["best"]
     metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
@@ -136,7 +139,9 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         f"{out}: {format_epochs(content['epochs'])} in {content['seconds']:.1f} s of training, "
         f"best in epoch {best['epoch']:g}: {', '.join(metrics)}."
     )
-    if last.step < last.steps:
+    if has_lost_patience(training.run):
+        text += "\nStopped early, as no better epoch came; a larger --patience of resume continues."
+    elif last is not None and last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
     print_result(content, text + f"\nNext: isthmus studio {out}, or isthmus report {out}", as_json)
 

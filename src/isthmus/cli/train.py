@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from isthmus.cli.sources import DataOptions, say_reading
 from isthmus.cli.terminal import follow, is_quiet, say, track
 from isthmus.data.reading import Reading
 from isthmus.training.config import MODEL, OUTPUT, TrainingConfig
+
+if TYPE_CHECKING:
+    from isthmus.training.train import Training
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,13 @@ def train(
         config=config,
         max_minutes=output.max_minutes,
     )
+    _say_notes(training)
+    follow(training, out, output.as_json)
+
+
+def _say_notes(training: "Training") -> None:
     for note in training.notes:
         say(f"{note.text}; {note.way_out}." if note.way_out else f"{note.text}.")
-    follow(training, out, output.as_json)
 
 
 def _default_out(source: str) -> Path:
@@ -137,13 +144,26 @@ def resume(
             help="Total number of epochs; by default as many as the run was started with."
         ),
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Epochs without a better one to stop after; by default as before."),
+    ] = None,
     max_minutes: MaxMinutes = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="auto, cpu, cuda or mps; by default the one that the run was begun on."),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="auto, 32 or bf16; by default the one that the run was begun in."),
+    ] = None,
     data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Continue a run that was stopped, exactly where it stopped, or train it longer.
 
-    With --data, the run records the new place of its data.
+    Device, precision and threads stay those that the run was begun with; what this machine does not
+    have is said. With --data, the run records the new place of its data.
 
     Example: isthmus resume runs/mine --epochs 40
     """
@@ -151,5 +171,14 @@ def resume(
     from isthmus.training.train import resume as continue_training
 
     opened = Run.open(run, data=data)
-    training = continue_training(opened, epochs=epochs, max_minutes=max_minutes, track=track)
+    training = continue_training(
+        opened,
+        epochs=epochs,
+        patience=patience,
+        max_minutes=max_minutes,
+        device=device,
+        precision=precision,
+        track=track,
+    )
+    _say_notes(training)
     follow(training, run, as_json)

@@ -23,34 +23,31 @@ main thread.
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.decode_tasks import (
+    MAX_CHUNK,
+    MAX_CHUNK_BYTES,
+    DecodeTask,
+    chunk_tasks,
+    list_tasks,
+)
 from isthmus.data.manifest import Content, Manifest
 from isthmus.data.masks.mask import Mask, MaskError, turn_like
 from isthmus.data.pictures.mixed_scales import reject_mixed_scales
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, SourceError, first_sentence
+from isthmus.limits import names_limit
 from isthmus.runtime import map_in_threads
 
-MAX_CHUNK = 32  # pictures in one task: enough to make the cost of a task (50 µs) invisible
-MAX_CHUNK_BYTES = 2**22  # read for a task, and decoded by it
+MAX_HELD = 2**26  # bytes that are decoded for a task before those that have waited are taken
 MAX_BROKEN_SHARE = 0.10  # of all pictures; with more, something else is wrong with the source
 MAX_THREADS = 16  # of small pictures, more would only wait for the interpreter's lock
-
-
-class DecodeTask(NamedTuple):
-    """A picture to decode, and the mask that belongs to it; or the pages of it, from 0."""
-
-    picture: Content
-    mask: Content | None
-    name: str
-    mask_name: str
-    pages: Sequence[int] | None = None
 
 
 class Decoded(NamedTuple):
@@ -136,23 +133,35 @@ class Decoder:
         SourceError
             If a mask does not fit its picture, or cannot be one.
         """
-        runs: list[list[Decoded | str]] = []
-        shape: tuple[int, ...] = ()
-        for decoded in self._decode_each(tasks):
-            # A broken picture has no shape: it belongs to the block before it.
-            if not runs or (not isinstance(decoded, str) and decoded.pixels.shape != shape):
-                runs.append([])
-            if not isinstance(decoded, str):
-                shape = decoded.pixels.shape
-            runs[-1].append(decoded)
-        return [_build_block(run) for run in runs]
+        return _build_blocks(chain.from_iterable(map(self._decode_each, tasks)))
 
-    def _decode_each(self, tasks: Sequence[DecodeTask]) -> Iterator[Decoded | str]:
-        for task in tasks:
-            if task.pages is None:
-                yield self._decode_or_explain(task)
-            else:
-                yield from self._decode_pages(task.picture, task.pages)
+    def decode_some(self, tasks: Sequence[DecodeTask]) -> tuple[list[Block], list[DecodeTask]]:
+        """Do as `decode` until enough is in memory; return the tasks that are left.
+
+        Pictures that are not resized may be of any size, whatever that of the first one was.
+        """
+        decoded: list[Decoded | str] = []
+        held = 0
+        for i, task in enumerate(tasks):
+            for page, one in enumerate(self._decode_each(task), 1):
+                decoded.append(one)
+                held += 0 if isinstance(one, str) else one.pixels.nbytes
+                if held > MAX_HELD:
+                    rest = task.pages[page:] if task.pages is not None else ()
+                    same = [task._replace(pages=rest)] if rest else []
+                    return _build_blocks(decoded), [*same, *tasks[i + 1 :]]
+        return _build_blocks(decoded), []
+
+    def decode_singly(self, tasks: Iterable[DecodeTask]) -> Iterator[Block]:
+        """Do as `decode`, with one picture at a time in memory."""
+        for one in chain.from_iterable(map(self._decode_each, tasks)):
+            yield from _drain(_build_blocks([one]))
+
+    def _decode_each(self, task: DecodeTask) -> Iterator[Decoded | str]:
+        if task.pages is None:
+            yield self._decode_or_explain(task)
+        else:
+            yield from self._decode_pages(task.picture, task.pages)
 
     def _decode_pages(self, picture: Content, pages: Sequence[int]) -> Iterator[Decoded | str]:
         if isinstance(picture, SourceError):
@@ -222,16 +231,29 @@ def _decode_blocks(
     manifest: Manifest, preprocessing: Preprocessing
 ) -> Generator[Block, None, None]:
     decoder = Decoder(preprocessing, manifest.legend)
-    tasks = _tasks(manifest)
+    tasks: Iterator[DecodeTask] = list_tasks(manifest)
     picture_bytes = 0
-    for task in tasks:  # one by one, until one tells how large a decoded picture is
-        blocks = decoder.decode([task])
-        yield from blocks
+    while (task := next(tasks, None)) is not None:  # until one tells how large a picture is
+        blocks, left = decoder.decode_some([task])
         picture_bytes = blocks[0].pixels.nbytes
+        if left:
+            tasks = chain(left, tasks)
+        yield from _drain(blocks)
         if picture_bytes:
             break
     count = max(1, min(MAX_CHUNK, MAX_CHUNK_BYTES // max(1, picture_bytes)))
-    yield from _decode_in_threads(decoder, _chunks(tasks, count))
+    sizes_may_differ = preprocessing.size is None
+    if picture_bytes > MAX_HELD:  # threads would hold several
+        yield from decoder.decode_singly(tasks)
+    else:
+        yield from _decode_in_threads(decoder, chunk_tasks(tasks, count, sizes_may_differ))
+
+
+def _drain(blocks: list[Block]) -> Iterator[Block]:
+    """Yield blocks and keep none of them, as the next may be as large."""
+    blocks.reverse()
+    while blocks:
+        yield blocks.pop()
 
 
 def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, done: int) -> None:
@@ -254,7 +276,7 @@ def reject_too_many(broken: dict[int, str], manifest: Manifest, source: str, don
     if len(broken) <= MAX_BROKEN_SHARE * len(manifest.names):
         return
     i, reason = next(iter(broken.items()))
-    if " --" in reason:  # a reason that names an option is no damage
+    if " --" in reason or names_limit(reason):  # a reason that names a way out is no damage
         raise SourceError(f"{source} cannot be read, as of {manifest.names[i]}: {reason}.")
     if done == 1:
         count = len(manifest.names)
@@ -274,46 +296,16 @@ def format_size(shape: Sequence[int]) -> str:
     return f"{shape[0]} × {shape[1]}"
 
 
-def _tasks(manifest: Manifest) -> Iterator[DecodeTask]:
-    if manifest.pages is not None:
-        return _page_tasks(manifest.files, manifest.pages)
-    if manifest.masks is None:
-        return map(DecodeTask, manifest.files, repeat(None), repeat(""), repeat(""))
-    return map(DecodeTask, manifest.files, manifest.masks, manifest.names, manifest.mask_names)
-
-
-def _page_tasks(files: Iterable[Content], pages: Iterable[Sequence[int]]) -> Iterator[DecodeTask]:
-    """Yield tasks of a few pages: threads share the pages of a large file."""
-    for file, chosen in zip(files, pages, strict=True):
-        for start in range(0, len(chosen), MAX_CHUNK):
-            yield DecodeTask(file, None, "", "", chosen[start : start + MAX_CHUNK])
-
-
-def _chunks(tasks: Iterable[DecodeTask], count: int) -> Iterator[list[DecodeTask]]:
-    """Collect at most `count` tasks, and a few megabytes of an archive's contents."""
-    chunk: list[DecodeTask] = []
-    size = rows = 0
-    for task in tasks:
-        chunk.append(task)
-        rows += 1 if task.pages is None else len(task.pages)
-        # Files of a folder are still only paths here; files of an archive are in memory.
-        size += len(task.picture) if isinstance(task.picture, bytes) else 0
-        if rows >= count or size >= MAX_CHUNK_BYTES:
-            yield chunk
-            chunk, size, rows = [], 0, 0
-    if chunk:
-        yield chunk
-
-
 def _decode_in_threads(decoder: Decoder, chunks: Iterable[list[DecodeTask]]) -> Iterator[Block]:
     import joblib
 
     # joblib counts the cores of this container, which may have fewer than the machine.
     threads = min(joblib.cpu_count(), MAX_THREADS)
     # Not as many as torch computes with: decoding with OMP_NUM_THREADS=1 uses all cores.
-    with closing(map_in_threads(decoder.decode, chunks, threads, "decode")) as decoded:
-        for blocks in decoded:
-            yield from blocks
+    with closing(map_in_threads(decoder.decode_some, chunks, threads, "decode")) as decoded:
+        for blocks, left in decoded:
+            yield from _drain(blocks)
+            yield from decoder.decode_singly(left)
 
 
 def _require_content(content: Content) -> str | bytes:
@@ -322,12 +314,26 @@ def _require_content(content: Content) -> str | bytes:
     return content
 
 
+def _build_blocks(decoded: Iterable[Decoded | str]) -> list[Block]:
+    runs: list[list[Decoded | str]] = []
+    shape: tuple[int, ...] = ()
+    for one in decoded:
+        # A broken picture has no shape: it belongs to the block before it.
+        if not runs or (not isinstance(one, str) and one.pixels.shape != shape):
+            runs.append([])
+        if not isinstance(one, str):
+            shape = one.pixels.shape
+        runs[-1].append(one)
+    return [_build_block(run) for run in runs]
+
+
 def _build_block(run: Sequence[Decoded | str]) -> Block:
     good = [decoded for decoded in run if not isinstance(decoded, str)]
     broken = {i: decoded for i, decoded in enumerate(run) if isinstance(decoded, str)}
     if not good:
         return Block(np.empty((0, 0, 0, 0), np.uint8), broken)
-    pixels = np.stack([decoded.pixels for decoded in good])
+    several = len(good) > 1
+    pixels = np.stack([one.pixels for one in good]) if several else good[0].pixels[None]
     return Block(
         pixels,
         broken,

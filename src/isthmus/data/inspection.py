@@ -91,8 +91,10 @@ def check_with(
     except SizesDifferError:
         return reports[0]
     if samples.report is None and samples.origin.source:  # a single picture
-        picture = samples.origin.preprocessing.decode_and_measure(samples.origin.source)
-        return survey_picture(samples, picture[1])
+        items, origin = samples.items, samples.origin
+        del samples  # else two of a large picture would be in memory
+        pixels, facts = origin.preprocessing.decode_and_measure(origin.source)
+        return survey_picture(Samples(pixels[None], items, origin=origin), facts)
     return report_of(samples)
 
 
@@ -146,6 +148,7 @@ class _Tally:
                 self._masks.add(mask, self.manifest.mask_names[done + position])
             yield from range(done, done + len(block))
             done += len(block)
+            del block  # the next may be as large
 
     def read(self) -> Read:
         """Return what has been read."""

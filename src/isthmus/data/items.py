@@ -8,8 +8,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.arrays import require_array
 from isthmus.errors import SourceError
+from isthmus.fields import convert
 
+CONTINUES, STARTS = 0x80, 0xC0  # bytes of UTF-8: from the first on parts, from the second letters
 NO_CLASS = -1  # in `Items.labels`: this item has no class, while others have one
 
 
@@ -125,12 +128,22 @@ class Items:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Items":
-        """Rebuild items from what `to_arrays` returned."""
+        """Rebuild items from what `to_arrays` returned.
+
+        Raises
+        ------
+        IsthmusError
+            If an array is missing or of another kind.
+        """
+        names = Names(
+            require_array(arrays, "names", "u", 1), require_array(arrays, "name_ends", "i", 1)
+        )
+        names.require_whole()
         return cls(
-            Names(arrays["names"], arrays["name_ends"]),
-            arrays.get("labels"),
-            tuple(arrays["class_names"].tolist()),
-            str(arrays["fingerprint"]),
+            names,
+            require_array(arrays, "labels", "i", 1) if "labels" in arrays else None,
+            tuple(require_array(arrays, "class_names", "U", 1).tolist()),
+            str(require_array(arrays, "fingerprint", "U", 0)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -144,14 +157,20 @@ class Items:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Items":
-        """Rebuild items from what `to_json` returned."""
-        labels = content["labels"]
-        return cls(
-            content["names"],
-            None if labels is None else np.array(labels, np.int64),
-            tuple(content["class_names"]),
-            content["fingerprint"],
-        )
+        """Rebuild items from what `to_json` returned.
+
+        Raises
+        ------
+        IsthmusError
+            If a value is missing or of another type.
+        """
+        names, labels = content["names"], content["labels"]
+        _require_all("names", names, str)
+        if labels is not None:
+            _require_all("labels", labels, int)
+            labels = np.array(labels, np.int64)
+        class_names = convert(content["class_names"], tuple[str, ...], "class_names")
+        return cls(names, labels, class_names, convert(content["fingerprint"], str, "fingerprint"))
 
     def _labels_in(self, class_names: tuple[str, ...]) -> NDArray[np.int64]:
         """Return the labels as indices of other class names, which include these."""
@@ -222,6 +241,22 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self.ends)
 
+    def require_whole(self) -> None:
+        """Raise a SourceError unless each name ends behind the one before, within the text."""
+        text, ends = self.text, self.ends
+        is_ordered = bool((np.diff(ends, prepend=0) >= 0).all())
+        if not is_ordered or (ends[-1] if len(ends) else 0) != len(text):
+            raise SourceError("its names do not end where they should")
+        if len(text) and text.max() >= CONTINUES:
+            inner = ends[ends < len(text)]
+            is_cut = (text[inner] >= CONTINUES) & (text[inner] < STARTS)
+            try:
+                text.tobytes().decode("utf-8", "surrogatepass")
+            except UnicodeDecodeError:
+                is_cut = np.ones(1, np.bool_)
+            if is_cut.any():
+                raise SourceError("its names hold bytes that are no text")
+
     def __repr__(self) -> str:
         return f"Names({list(self)})" if len(self) < 10 else f"Names({len(self):,})"
 
@@ -282,6 +317,12 @@ class Names(Sequence[str]):
         hashes = _hashes(self)
         order = np.argsort(hashes, kind="stable")  # stable: of equal names, the first is found
         return order, hashes[order]
+
+
+def _require_all(what: str, values: Any, kind: type) -> None:
+    """Reject anything but a list of values of one type; of a million, in 10 ms."""
+    if not isinstance(values, list) or not set(map(type, values)) <= {kind}:
+        raise SourceError(f"{what} is no list of {'texts' if kind is str else 'whole numbers'}")
 
 
 def _hashes(names: Sequence[str]) -> NDArray[np.int64]:

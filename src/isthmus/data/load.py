@@ -40,6 +40,7 @@ from isthmus.data.sources import (
 from isthmus.data.stretch import note_stretch, resolve_stretch, stretch_of_array
 from isthmus.data.survey import survey_picture, survey_samples
 from isthmus.errors import OptionError, SourceError, first_sentence
+from isthmus.limits import names_limit
 
 
 def load(
@@ -228,9 +229,9 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
     try:
         pixels, facts = origin.preprocessing.decode_and_measure(str(path))
     except SourceError as error:
-        # A reason that names an option is no damage.
-        way_out = "" if " --" in str(error) else "; give another picture"
         reason = first_sentence(error)
+        # A reason that names an option or a bound is no damage.
+        way_out = "" if " --" in reason or names_limit(reason) else "; give another picture"
         raise SourceError(f"{path} cannot be decoded ({reason}){way_out}.") from error
     samples = Samples(pixels[None], Items([path.name]), origin=origin)
     # Of a plain picture there is nothing to say, and it would take longer than to decode it.

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.manifest import Manifest, evenly_spaced
-from isthmus.data.pictures.decoding import count_pages
+from isthmus.data.manifest import Content, Manifest, evenly_spaced
+from isthmus.data.pictures.frames import count_pages
 from isthmus.errors import OptionError, SourceError
 
 
@@ -37,7 +37,9 @@ def expand_pages(read: Callable[[], Manifest], limit: int | None) -> Manifest:
     manifest = read()
     if manifest.values is not None:
         return manifest
-    counts = [1 if isinstance(file, SourceError) else count_pages(file) for file in manifest.files]
+    counts = [
+        _count(file, name) for file, name in zip(manifest.files, manifest.names, strict=False)
+    ]
     if not isinstance(manifest.files, Sequence):
         manifest = read()  # an archive is read once, from its beginning to its end
     if max(counts, default=1) == 1:
@@ -48,6 +50,13 @@ def expand_pages(read: Callable[[], Manifest], limit: int | None) -> Manifest:
             "masks are for one picture."
         )
     return _repeat(manifest, np.array(counts, np.int64), limit)
+
+
+def _count(file: Content, name: str) -> int:
+    try:
+        return 1 if isinstance(file, SourceError) else count_pages(file)
+    except SourceError as error:
+        raise SourceError(f"{name}: {error}.") from error
 
 
 def _repeat(manifest: Manifest, counts: NDArray[np.int64], limit: int | None) -> Manifest:

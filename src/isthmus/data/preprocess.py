@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from isthmus.data.masks.mask import Mask, read_mask
+from isthmus.data.pictures.bounds import Slot
 from isthmus.data.pictures.decoding import Picture, decode_pages, decode_picture
 from isthmus.data.pictures.opening import explain, open_picture, read_content
 from isthmus.data.pictures.pixels import central_square, recolor, resize
@@ -127,7 +128,8 @@ class Preprocessing:
         The smallest and largest value in the facts are those of a file whose scale is finer than
         eight bits, or is stretched; of others, NaN: whoever needs them finds them in the pixels.
         """
-        return self._fit_picture(decode_picture(file, self, may_reduce=True))
+        with Slot() as slot:
+            return self._fit_picture(decode_picture(file, self, True, slot))
 
     def decode_pages(
         self, file: bytes | str, pages: Sequence[int]
@@ -168,7 +170,8 @@ class Preprocessing:
             With the reason, if the file is broken or no picture.
         """
         try:
-            with open_picture(read_content(file)) as picture:
+            with Slot() as slot, open_picture(read_content(file)) as picture:
+                slot.take(picture.width * picture.height)
                 return read_mask(picture)
         except Exception as error:  # decoders of damaged files raise anything
             raise explain(error) from error
@@ -231,7 +234,9 @@ class Preprocessing:
 
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop, resize and recolor one picture of (H, W, C) uint8."""
-        pixels = self.apply_crop(pixels)
+        cropped = self.apply_crop(pixels)
+        # A copy of a small part, else all of the picture would stay in memory as long as it.
+        pixels = cropped.copy() if 4 * cropped.size < pixels.size else cropped
         if self.channels is not None:
             pixels = recolor(pixels, self.channels, self.background)
         if self.size is not None and pixels.shape[:2] != self.size:

@@ -1,15 +1,15 @@
 """`ReadingReport`: what was read from a source, and how, for people and for programs."""
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import Any
 
 from isthmus.data.reading import MAX_EXAMPLES, LeftOut, Note, ValueFacts
 from isthmus.display import Displayed
-from isthmus.errors import IsthmusError, first_sentence
-from isthmus.files import to_json
+from isthmus.errors import IsthmusError
+from isthmus.files import describe_damage, from_json, to_json
 from isthmus.text import printable
 
 MAX_COUNTS = 40  # sizes or folders that a report keeps, the most common ones
@@ -119,13 +119,12 @@ class ReadingReport(Displayed):
         IsthmusError
             If it is not the content of a report.
         """
-        known = {one.name: content[one.name] for one in fields(cls) if one.name in content}
         try:
-            known |= {name: build(known[name]) for name, build in BUILD.items() if name in known}
-            return cls(**known)
-        except (LookupError, TypeError) as error:
+            names = {one.name for one in fields(cls)}
+            return from_json(cls, {name: content[name] for name in content if name in names})
+        except (IsthmusError, TypeError) as error:
             raise IsthmusError(
-                f"this is not the content of a reading report: {first_sentence(error)}."
+                f"this is not the content of a reading report: {describe_damage(error)}."
             ) from error
 
     def rows(self) -> list[tuple[str, str]]:
@@ -326,22 +325,6 @@ def describe_broken(left_out: Sequence[LeftOut]) -> str:
 def is_broken(one: LeftOut) -> bool:
     """Return whether these files were left out because they could not be decoded."""
     return one.reason.startswith(BROKEN)
-
-
-def _build_values(content: Mapping[str, Any] | None) -> ValueFacts | None:
-    return None if content is None else ValueFacts(**{**content, "shape": tuple(content["shape"])})
-
-
-BUILD: dict[str, Callable[[Any], Any]] = {  # what JSON knows no other way
-    "left_out": lambda ones: tuple(
-        LeftOut(**{**one, "examples": tuple(one["examples"])}) for one in ones
-    ),
-    "notes": lambda ones: tuple(Note(**one) for one in ones),
-    "masks": tuple,
-    "mask_classes": tuple,
-    "size_range": tuple,
-    "values": _build_values,
-}
 
 
 def _ranges(values: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -42,12 +42,9 @@ class Origin:
     reading: Reading | None = field(default=None, metadata={"omit_empty": True})
 
     @classmethod
-    def build(cls, content: dict[str, Any]) -> "Origin":
+    def build(cls, content: Any) -> "Origin":
         """Return the origin that `files.to_json` turned into this JSON object."""
-        preprocessing = from_json(Preprocessing, content["preprocessing"])
-        reading = content.get("reading")
-        reading = None if reading is None else from_json(Reading, reading)
-        return from_json(cls, {**content, "preprocessing": preprocessing, "reading": reading})
+        return from_json(cls, content, "origin")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

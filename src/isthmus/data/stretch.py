@@ -5,19 +5,21 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.cache import cache_folder
+from isthmus.data.cache.folder import STRETCH, samples_folder
+from isthmus.data.cache.sealed import read_sealed, seal
 from isthmus.data.decode import decode_blocks
 from isthmus.data.manifest import Manifest
 from isthmus.data.pictures.pixels import Stretch, format_stretch, value_range
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Origin
-from isthmus.errors import OptionError, SourceError
+from isthmus.errors import IsthmusError, OptionError, SourceError
 from isthmus.files import fingerprint, write_bytes
 
 FORMAT = 1  # of the files that remember a range; raise it when it would be another
@@ -68,8 +70,7 @@ def resolve_stretch(origin: Origin, files: Sequence[Any], read: Callable[[], Man
     stretch = parse_stretch(reading.stretch)
     if stretch is None:
         key = fingerprint(FORMAT, origin, json.dumps(files).encode())
-        stretch = _recall(key) or _widen(*_find(read(), preprocessing))
-        _remember(key, stretch)
+        stretch = _recall(key) or _find_and_remember(key, read, preprocessing)
     return replace(origin, preprocessing=replace(preprocessing, stretch=stretch))
 
 
@@ -91,17 +92,26 @@ def _widen(low: float, high: float) -> Stretch:
 
 
 def _recall(key: str) -> Stretch | None:
-    with suppress(OSError, ValueError):
-        low, high = json.loads((cache_folder() / "samples" / f"{key}.stretch").read_bytes())
-        return float(low), float(high)
+    """Return the range that is remembered under a key; a damaged one is found again."""
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+        content = read_sealed(_file(key))
+        low, high = map(float, content["stretch"])
+        if content["of"] == key and math.isfinite(low) and math.isfinite(high) and low < high:
+            return low, high
     return None
 
 
-def _remember(key: str, stretch: Stretch) -> None:
-    with suppress(OSError):  # a cache that cannot be written is reported where it is needed
-        folder = cache_folder() / "samples"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / f"{key}.stretch", json.dumps(stretch).encode())
+def _find_and_remember(
+    key: str, read: Callable[[], Manifest], preprocessing: Preprocessing
+) -> Stretch:
+    stretch = _widen(*_find(read(), preprocessing))
+    with suppress(IsthmusError):  # a cache that cannot be written is reported where it is needed
+        write_bytes(_file(key), seal({"of": key, "stretch": stretch}))
+    return stretch
+
+
+def _file(key: str) -> Path:
+    return samples_folder() / f"{key}{STRETCH}"
 
 
 def _find(manifest: Manifest, preprocessing: Preprocessing) -> Stretch:

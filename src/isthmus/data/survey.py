@@ -95,6 +95,7 @@ class Survey:
             elif len(block.pixels):
                 self.add(block.pixels)
             yield block
+            del block  # the next may be as large
 
     def add(self, values: NDArray[Any]) -> None:
         """Collect what samples (n, H, W, C) or (n, L, C) hold of whose files nothing is known."""

@@ -65,6 +65,7 @@ class SampleWriter:
                 self._write_block(block)
             yield from range(self._done, self._done + len(block))
             self._done += len(block)
+            del block  # the next may be as large
 
     def finish_masks(self, file: BinaryIO) -> Manifest:
         """Complete the file of masks, and return the manifest with their classes.

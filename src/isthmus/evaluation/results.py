@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.errors import IsthmusError
-from isthmus.files import fingerprint, write_json
+from isthmus.files import DAMAGE, fingerprint, write_json
 
 Result = dict[str, Any]
 Key = dict[str, Any]  # of JSON values
@@ -27,9 +27,9 @@ def read_result(path: Path | None, key: Key) -> Result | None:
         result: Result = content["result"]
         # Over key and result: a file with other numbers than were written is no result either.
         is_whole = content["fingerprint"] == fingerprint(key, result)
-    except (OSError, ValueError, LookupError, TypeError):
+    except DAMAGE:
         return None
-    return result if is_whole else None
+    return result if is_whole and isinstance(result, dict) else None
 
 
 def write_result(path: Path | None, key: Key, result: Result) -> None:

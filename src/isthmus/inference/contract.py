@@ -12,13 +12,16 @@ import safetensors
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError
+from isthmus.fields import convert_some, parse_json, require_fingerprint
 from isthmus.files import from_json, reporting_damage, to_json
 from isthmus.inference.model import CODE
-from isthmus.models.tasks import Task
+from isthmus.models.tasks import KINDS, Task
 from isthmus.text import to_utf8
 
 MODEL_FILE = "model.safetensors"  # of a run: its best weights
 FORMAT = 1  # of the metadata; raise it when an older program could misread them
+AGAIN = "restore it from a copy, or export the model again"
+MAX_BATCH_SIZE = 2**16  # far beyond what is written
 KEY = "isthmus"  # of the metadata, which mark a file as one of ours
 Part = Literal["whole", "encoder", "decoder"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -73,13 +76,25 @@ class ExportRecord:
     code_size: int
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
-    part: str
+    part: Part
     layer: str | None
     precision: str
     fingerprint: str
     batch_size: int
     max_difference: float | None = None
     loss: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        require_fingerprint(self.fingerprint, "fingerprint")
+        if len(self.shape) not in KINDS or min(*self.shape, self.code_size, self.batch_size) < 1:
+            raise ModelError(
+                f"a sample of {self.shape}, a code of {self.code_size} or a batch of "
+                f"{self.batch_size} cannot be"
+            )
+        if self.batch_size > MAX_BATCH_SIZE:
+            raise ModelError(f"batch_size is {self.batch_size:,}, more than {MAX_BATCH_SIZE:,}")
+        if (self.task == "reconstruct") != (not self.class_names):
+            raise ModelError(f"it has {len(self.class_names)} classes and the task {self.task}")
 
     def to_text(self) -> str:
         """Return the record as the JSON that a file holds."""
@@ -95,17 +110,16 @@ class ExportRecord:
         ModelError
             If it is damaged, or written by another version of Isthmus.
         """
-        with reporting_damage(place, ModelError):
-            content = json.loads(text)
+        with reporting_damage(place, ModelError, AGAIN):
+            content = convert_some(parse_json(text), {"format": int}, "its metadata")
             written = content["format"]
         if written != FORMAT:
             raise ModelError(
                 f"{place} is of format {written} and this Isthmus reads format {FORMAT}; use the "
                 "version that wrote it, or export the model again."
             )
-        with reporting_damage(place, ModelError):
-            preprocessing = from_json(Preprocessing, content["preprocessing"])
-            return from_json(cls, {**content, "preprocessing": preprocessing})
+        with reporting_damage(place, ModelError, AGAIN):
+            return from_json(cls, content)
 
 
 def outputs_of(task: str, part: Part) -> tuple[str, ...]:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, OptionError, missing_package, suggest
-from isthmus.files import fingerprint
+from isthmus.files import fingerprint, reporting_damage
 from isthmus.inference.contract import KEY
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.inference.onnx import open_onnx, read_model_file, require_model_file, run_onnx
 from isthmus.models.tasks import Task
+from isthmus.text import is_plain_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -373,7 +374,8 @@ def _weight_files(path: Path) -> list[Path]:
         import onnx
     except ImportError:
         raise missing_package(path.name, "onnx", "onnx") from None
-    graph = onnx.load(path, load_external_data=False).graph
+    with reporting_damage(path, ModelError):
+        graph = onnx.load(path, load_external_data=False).graph
     names = {
         entry.value
         for tensor in graph.initializer
@@ -381,4 +383,12 @@ def _weight_files(path: Path) -> list[Path]:
         for entry in tensor.external_data
         if entry.key == "location"
     }
-    return [path.parent / name for name in sorted(names)]
+    return [_weight_file(path, name) for name in sorted(names)]
+
+
+def _weight_file(path: Path, name: str) -> Path:
+    """Return a file of weights, if it lies where the ONNX file does: a name may lead anywhere."""
+    file = path.parent / name
+    if not is_plain_name(name) or not file.resolve().is_relative_to(path.parent.resolve()):
+        raise ModelError(f"{path} asks for weights in {name!r}, which is not next to it.")
+    return file

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from isthmus.errors import ModelError, first_sentence, missing_package
 from isthmus.files import suggest_path
 from isthmus.inference.contract import (
+    AGAIN,
     KEY,
     PREDICTION,
     PROBABILITIES,
@@ -25,6 +26,7 @@ from isthmus.inference.contract import (
     SAMPLES,
     ExportRecord,
     Part,
+    outputs_of,
 )
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.tasks import Task
@@ -70,6 +72,7 @@ class OnnxModel(Model):
                 "isthmus.OnnxEncoder."
             )
         self.record = ExportRecord.from_text(entries[KEY], str(place))
+        _require_graph(self._graph.shared, self.record, str(place))
         self.preprocessing = self.record.preprocessing
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -287,6 +290,21 @@ def run_onnx(
         return session.run([output], inputs)[0]  # type: ignore[no-any-return]
     except Exception as error:  # its errors have no class in common but this one
         raise ModelError(f"{name} cannot be computed: {_reason(error)}.") from error
+
+
+def _require_graph(session: "InferenceSession", record: ExportRecord, name: str) -> None:
+    """Raise a ModelError if a graph has other inputs or outputs than its metadata promise."""
+    channels, *sides = record.shape
+    source, wanted = SAMPLES, (*sides, channels)
+    if record.part == "decoder":
+        source, wanted = CODE, (record.code_size,)
+    inputs = [(one.name, tuple(one.shape[1:])) for one in session.get_inputs()]
+    outputs = tuple(one.name for one in session.get_outputs())
+    if inputs != [(source, wanted)] or outputs != outputs_of(record.task, record.part):
+        raise ModelError(
+            f"{name} is damaged and cannot be read: its graph turns {inputs} into {outputs}, "
+            f"unlike what its metadata say; {AGAIN}."
+        )
 
 
 def is_export(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """`TrainedModel`: a module with everything needed to use it, computed by torch."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,16 +16,10 @@ from torch import Tensor
 from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, OptionError, describe_unknown, require_name
-from isthmus.files import (
-    fingerprint,
-    from_json,
-    reporting_damage,
-    suggest_path,
-    to_json,
-    write_bytes,
-)
+from isthmus.files import reporting_damage, suggest_path, write_bytes
 from isthmus.inference.contract import MODEL_FILE, is_weights_file
 from isthmus.inference.model import CODE, Model, Values
+from isthmus.inference.weights import fingerprint_model, pack_model, unpack_model
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Autoencoder, Network, channels_last
 from isthmus.models.recorder import Recorder
@@ -38,6 +30,7 @@ from isthmus.places import require_regular
 from isthmus.runtime import configure_process
 
 WEIGHTS_SUFFIX = ".safetensors"
+RESTORE = "restore it from a copy, or train the model again"  # what to do about a damaged file
 # A batch whose widest layer has about 2**22 numbers (16 MB in float32) still fits the cache of a
 # processor. Larger batches are slower, because each layer reads its input back from memory.
 MAX_BATCH_VALUES = 2**22
@@ -105,8 +98,8 @@ class TrainedModel(Model):
             raise ModelError(
                 f"{path} is no file of weights; give a run folder or a {WEIGHTS_SUFFIX} file."
             )
-        with reporting_damage(file, ModelError):
-            parts = _parse(file.read_bytes())
+        with reporting_damage(file, ModelError, RESTORE):
+            parts = unpack_model(file.read_bytes())
         return cls._on_device(*parts, device, precision)
 
     @classmethod
@@ -121,7 +114,7 @@ class TrainedModel(Model):
             If the content cannot be read.
         """
         with reporting_damage("the content of the model", ModelError):
-            parts = _parse(content)
+            parts = unpack_model(content)
         return cls._on_device(*parts, device, precision)
 
     @classmethod
@@ -130,11 +123,14 @@ class TrainedModel(Model):
         config: ModelConfig,
         preprocessing: Preprocessing,
         module: Network,
+        fingerprint: str,
         device: str,
         precision: Precision,
     ) -> "TrainedModel":
         configure_process()
-        return cls(config, preprocessing, channels_last(module).to(device).eval(), precision)
+        model = cls(config, preprocessing, channels_last(module).to(device).eval(), precision)
+        vars(model)["fingerprint"] = fingerprint  # as the property of that name keeps it
+        return model
 
     def save(self, path: str | Path) -> None:
         """Write `to_bytes` to a .safetensors file, whole or not at all.
@@ -154,9 +150,7 @@ class TrainedModel(Model):
 
     def to_bytes(self) -> bytes:
         """Return config, preprocessing and weights as the content of a .safetensors file."""
-        metadata = {"config": to_json(self.config), "preprocessing": to_json(self.preprocessing)}
-        weights = {name: tensor.cpu().contiguous() for name, tensor in self._state.items()}
-        return safetensors.torch.save(weights, {"isthmus": json.dumps(metadata)})
+        return pack_model(self.config, self.preprocessing, self.module)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As the content of a file: it outlives a change of our classes, which a module does not.
@@ -193,10 +187,7 @@ class TrainedModel(Model):
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the config, the preprocessing and all weights."""
-        # Contiguous, so that it does not depend on the memory layout: `channels_last` changes that.
-        weights = (tensor.cpu().contiguous().numpy() for tensor in self._state.values())
-        parts = (np.atleast_1d(array).data for array in weights)  # some buffers are scalars
-        return fingerprint(self.config, self.preprocessing, *parts)
+        return fingerprint_model(self.config, self.preprocessing, self.module.state_dict())
 
     @cached_property
     def batch_size(self) -> int:
@@ -356,10 +347,6 @@ class TrainedModel(Model):
         return _to_array(self.preprocessing.from_output(self.activate(output)))
 
     @property
-    def _state(self) -> dict[str, Tensor]:
-        return self.module.state_dict()
-
-    @property
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
 
@@ -367,24 +354,6 @@ class TrainedModel(Model):
 def _is_model(path: Path) -> bool:
     """Return whether a path is that of a run folder, a file of weights or an ONNX file."""
     return path.suffix in (WEIGHTS_SUFFIX, ".onnx") or (path / MODEL_FILE).is_file()
-
-
-def _parse(content: bytes) -> tuple[ModelConfig, Preprocessing, Network]:
-    """Return config, preprocessing and module from the content that `to_bytes` returned."""
-    metadata = json.loads(_header(content)["isthmus"])
-    config = from_json(ModelConfig, metadata["config"])
-    module = config.build_on_meta()  # draws no first weights only to replace them
-    # The tensors of the file become the weights, because there is no memory to copy them to.
-    module.load_state_dict(safetensors.torch.load(content), assign=True)
-    return config, from_json(Preprocessing, metadata["preprocessing"]), module
-
-
-def _header(content: bytes) -> dict[str, str]:
-    """Return the metadata in the header of a .safetensors file: its length, then JSON."""
-    # By hand, as safetensors only gives the metadata of a file that it opens itself.
-    length = int.from_bytes(content[:8], "little")
-    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
-    return metadata
 
 
 def _to_array(output: Tensor) -> NDArray[Any]:

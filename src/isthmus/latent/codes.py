@@ -1,6 +1,5 @@
 """`Codes`: the output of a layer for samples, with their names, labels and origin."""
 
-import json
 import math
 import zlib
 from collections.abc import Iterable
@@ -11,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.arrays import map_npy
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
-from isthmus.errors import OptionError, SourceError
+from isthmus.errors import IsthmusError, OptionError, SourceError
+from isthmus.fields import convert_some, parse_json, seal_json, unseal_json
 from isthmus.files import (
     atomic_write,
     reporting_damage,
@@ -30,6 +31,15 @@ FORMAT = 2  # of the files; raise it when an older program could misread them
 KIND = "isthmus codes"  # marks a JSON file as one of ours, which may be replaced
 VALUES = "values"  # in place of a layer: the samples as they are
 SUFFIX = ".npy"
+AGAIN = "make the codes again with isthmus encode"
+METADATA: dict[str, Any] = {
+    "format": int,
+    "layer": str,
+    "shape": tuple[int, ...],
+    "model_fingerprint": str,
+    "checksum": tuple[int, ...],
+    "items": dict[str, Any],
+}
 CHECKED_BLOCKS, BLOCK_BYTES = 64, 2**16  # of the numbers that the checksum covers
 
 
@@ -134,31 +144,35 @@ class Codes(HasItems, Displayed):
                     f"there are no codes at {path}, because {file.name} is missing; "
                     "isthmus encode makes it."
                 )
-        with reporting_damage(description, SourceError):
-            metadata = json.loads(description.read_bytes())
+        with reporting_damage(description, SourceError, AGAIN):
+            metadata = unseal_json(description.read_bytes())
             codes = cls._build(metadata)
-        with reporting_damage(path, SourceError):
+        with reporting_damage(path, SourceError, AGAIN):
             # Copy-on-write: torch wants writable memory, and nothing may write to the file.
-            z = np.lib.format.open_memmap(path, mode="c")
-            if metadata["checksum"] != _checksum(path) or z.shape[:1] != (len(codes.items),):
+            if metadata["checksum"] != _checksum(path):
                 raise SourceError(f"it is not the file that {description.name} describes")
+            z = map_npy(path)
+            _require_shape(z, codes)
         codes = replace(codes, z=z)
         if model is not None:
             codes.check(model)
         return codes
 
     @classmethod
-    def _build(cls, metadata: dict[str, Any]) -> "Codes":
+    def _build(cls, metadata: Any) -> "Codes":
         """Return codes without z from the content of their JSON file."""
+        metadata = convert_some(metadata, METADATA, "", required=True)
         if metadata["format"] != FORMAT:
             raise SourceError(
                 f"it is of format {metadata['format']} and this Isthmus reads format {FORMAT}"
             )
+        if min(metadata["shape"], default=1) < 1:
+            raise SourceError(f"the shape of a sample's features is {metadata['shape']}")
         return cls(
             np.empty((0, 0), np.float32),
             Items.from_json(metadata["items"]),
             metadata["layer"],
-            tuple(metadata["shape"]),
+            metadata["shape"],
             metadata["model_fingerprint"],
             Origin.build(metadata["origin"]),
         )
@@ -229,11 +243,20 @@ def require_codes_path(path: str | Path) -> Path:
     return path
 
 
+def _require_shape(z: NDArray[Any], codes: Codes) -> None:
+    """Reject numbers of another type than codes have, or that are not those of the items."""
+    side = math.prod(codes.shape) if codes.shape else "D"  # those made by hand need not say it
+    if z.dtype != np.float32 or z.shape != (len(codes.items), z.shape[-1] if side == "D" else side):
+        raise SourceError(
+            f"it holds {z.dtype} {z.shape} and should hold float32 ({len(codes.items)}, {side})"
+        )
+
+
 def _describes_codes(description: Path) -> bool:
     """Return whether a JSON file is one that we wrote."""
     try:
-        content = json.loads(description.read_bytes())
-    except (OSError, ValueError):
+        content = parse_json(description.read_bytes())
+    except (OSError, IsthmusError):
         return False
     return isinstance(content, dict) and content.get("kind") == KIND
 
@@ -265,7 +288,7 @@ def _write(
                 "checksum": _checksum(Path(file.name)),
                 "items": codes.items.to_json(),
             }
-            write_bytes(description, json.dumps(metadata).encode())
+            write_bytes(description, seal_json(metadata))
     finally:
         if not path.exists():  # the write has failed, and there is nothing to describe
             description.unlink(missing_ok=True)

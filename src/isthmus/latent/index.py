@@ -1,6 +1,7 @@
 """`Index`: nearest neighbors among the codes of samples."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.items import HasItems, Items
-from isthmus.data.samples import Origin
 from isthmus.display import Displayed
 from isthmus.errors import (
     MAX_NAMES,
     ModelError,
     OptionError,
+    RunError,
     describe_unknown,
     require_known,
     suggest,
@@ -24,6 +25,7 @@ from isthmus.files import to_json
 from isthmus.inference.model import Model
 from isthmus.latent import index_files
 from isthmus.latent.codes import Codes
+from isthmus.latent.index_record import IndexSource
 from isthmus.latent.vectors import METRICS, Vectors, to_distances, to_vectors
 
 DEFAULT_K = 5  # how many samples a search finds, if there are as many
@@ -116,27 +118,13 @@ class SearchResult(Displayed):
         return self.load(names)
 
 
-@dataclass(frozen=True)
-class IndexSource:
-    """Where samples of an index came from, so that the index can be built again.
-
-    Parameters
-    ----------
-    origin : Origin
-    fingerprint : str
-        Of the samples.
-    """
-
-    origin: Origin
-    fingerprint: str
-
-
 @dataclass(eq=False, repr=False)
 class Index(HasItems):
     """Codes of N samples that can be searched for the nearest ones.
 
-    Made by `build` or `open`. `add` and `remove` change it in memory, `save` writes it. Any number
-    of threads may search at the same time, as long as no thread changes it.
+    Made by `build` or `open`. `add` and `remove` change it in memory, `save` writes it; `edit` does
+    so while no other process can. Any number of threads may search at the same time, as long as no
+    thread changes it.
 
     Parameters
     ----------
@@ -166,6 +154,9 @@ class Index(HasItems):
     model_fingerprint: str
     sources: list[IndexSource]
     removed: set[str]
+    # Where it was opened, at which version; and whether its lock is held until it is saved.
+    _opened: tuple[Path, str] | None = field(default=None, init=False)
+    _is_locked: bool = field(default=False, init=False)
 
     def __repr__(self) -> str:
         return f"Index({len(self):,} of {self.size:,}, {self.kind}, recall {self.recall:.3f})"
@@ -247,7 +238,7 @@ class Index(HasItems):
         """
         # A mask, so that a name that is given twice counts once.
         removed = np.zeros(len(self), np.bool_)
-        removed[self._rows(names)] = True
+        removed[self.rows(names)] = True
         if removed.all():
             raise OptionError("an index cannot be empty; keep a sample, or delete its folder.")
         self.vectors.remove(removed)
@@ -301,7 +292,7 @@ class Index(HasItems):
         OptionError
             If there is no such name or class, or k is outside its range.
         """
-        row = self._rows([name])
+        row = self.rows([name])
         among = np.ones(len(self), np.bool_) if label is None else self._members(label)
         among[row] = False
         k = self._choose_k(k, int(among.sum()), label)
@@ -311,22 +302,60 @@ class Index(HasItems):
         """Return whether there is a sample of that name."""
         return bool(self.items.rows([name])[0] >= 0)
 
+    def rows(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the rows of samples by name: (n,) int64.
+
+        Raises
+        ------
+        OptionError
+            If a name is not in the index.
+        """
+        rows = self.items.rows(names)
+        if (rows < 0).any():
+            missing = names[int((rows < 0).argmax())]
+            near = suggest(missing, self.names)
+            raise OptionError(f"there is no sample called {missing!r} in the index{near}.")
+        return rows
+
     def save(self, folder: str | Path) -> None:
-        """Write the index to a folder, in place of an older one, whole or not at all."""
-        metadata = {
+        """Write the index to a folder, in place of an older one, whole or not at all.
+
+        Raises
+        ------
+        RunError
+            If it was opened from that folder and another process has changed that index since, or
+            another process keeps changing it.
+        IsthmusError
+            If it cannot be written; an older index is untouched.
+        """
+        folder = Path(folder)
+        is_own = self._opened is not None and self._opened[0] == folder.resolve()
+        with nullcontext() if is_own and self._is_locked else index_files.lock(folder):
+            self.write(folder)
+
+    def write(self, folder: Path) -> None:
+        """Write the index; for callers that hold its lock: see `save`."""
+        place = folder.resolve()
+        current = index_files.current_token(folder)
+        if self._opened and self._opened[0] == place and current not in (None, self._opened[1]):
+            raise RunError(
+                f"the index at {folder} was changed by another process since it was opened; open "
+                "it again, or change it within Index.edit."
+            )
+        described = {
             "metric": self.metric,
-            "count": len(self),
-            "size": self.size,
             "layer": self.layer,
             "model_fingerprint": self.model_fingerprint,
             "sources": to_json(self.sources),
             "removed": sorted(self.removed),
         }
-        index_files.write(Path(folder), metadata, self.vectors, self.items)
+        token = index_files.write(folder, described, self.vectors, self.items)
+        if self._opened and self._opened[0] == place:
+            self._opened = place, token
 
     @classmethod
     def open(cls, folder: str | Path, model: Model | None = None) -> "Index":
-        """Open an index that `save` wrote, by memory map.
+        """Open an index that `save` wrote.
 
         Parameters
         ----------
@@ -342,17 +371,18 @@ class Index(HasItems):
             If another model made its codes.
         """
         folder = Path(folder)
-        metadata, vectors, items = index_files.read(folder)
-        with index_files.reporting_damaged_index(folder):
-            index = cls(
-                vectors,
-                items,
-                metadata["metric"],
-                metadata["layer"],
-                metadata["model_fingerprint"],
-                recorded_sources(metadata),
-                set(metadata["removed"]),
-            )
+        stored = index_files.read(folder)
+        record = stored.record
+        index = cls(
+            stored.vectors,
+            stored.items,
+            record.metric,
+            record.layer,
+            record.model_fingerprint,
+            list(record.sources),
+            set(record.removed),
+        )
+        index._opened = folder.resolve(), record.token
         if model is not None:
             again = "make it again with isthmus index"
             model.check_fingerprint(
@@ -360,19 +390,47 @@ class Index(HasItems):
             )
         return index
 
+    @classmethod
+    @contextmanager
+    def edit(cls, folder: str | Path, model: Model | None = None) -> Iterator["Index"]:
+        """Open an index, give it to be changed, and save it; no other process can in between.
+
+        After an error it stays as it was. Others wait for a minute: encode samples before.
+
+        Parameters
+        ----------
+        folder, model
+            See `open`.
+
+        Raises
+        ------
+        RunError
+            If there is no index, it is damaged, or another process keeps changing it.
+        ModelError
+            If another model made its codes.
+
+        Examples
+        --------
+        >>> codes = encode(model, samples)  # doctest: +SKIP
+        >>> with Index.edit("runs/mnist/index", model) as index:  # doctest: +SKIP
+        ...     index.add(codes)
+        """
+        folder = Path(folder)
+        index_files.read_record(folder)  # before a folder is made that holds nothing but a lock
+        with index_files.lock(folder):
+            index = cls.open(folder, model)
+            index._is_locked = True
+            try:
+                yield index
+                index.save(folder)
+            finally:
+                index._is_locked = False
+
     def _search(
         self, vectors: NDArray[np.float32], k: int, among: NDArray[np.bool_] | None
     ) -> SearchResult:
         distances, rows = self.vectors.search(vectors, k, among)
         return SearchResult(rows, to_distances(distances, self.metric), self.items)
-
-    def _rows(self, names: Sequence[str]) -> NDArray[np.int64]:
-        rows = self.items.rows(names)
-        if (rows < 0).any():
-            missing = names[int((rows < 0).argmax())]
-            near = suggest(missing, self.names)
-            raise OptionError(f"there is no sample called {missing!r} in the index{near}.")
-        return rows
 
     def _members(self, label: str) -> NDArray[np.bool_]:
         """Return the samples of a class as a mask (N,)."""
@@ -413,13 +471,6 @@ class Index(HasItems):
                 f"k must be from 1 to {count:,}, the number of samples to find {where}, not {k:,}."
             )
         return k
-
-
-def recorded_sources(metadata: dict[str, Any]) -> list[IndexSource]:
-    """Return the sources that index.json names."""
-    return [
-        IndexSource(Origin.build(of["origin"]), of["fingerprint"]) for of in metadata["sources"]
-    ]
 
 
 def _reject_repeated(codes: Codes) -> None:

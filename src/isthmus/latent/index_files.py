@@ -1,115 +1,189 @@
 """The files of an index, which take the place of older ones all at once.
 
 index.json
-    Metadata, and the names, sizes and checksums of the other files.
-TOKEN.faiss
-    The vectors, opened by memory map.
-TOKEN.npz
+    An `IndexRecord`: what the index is, and the sizes and SHA-256 of the other files.
+TOKEN.vectors.safetensors
+    The vectors: see `stored_vectors`.
+TOKEN.items.safetensors
     Names and labels.
 
 Each version has its own token. Its large files are written first, then index.json is replaced,
 then the files of older versions are deleted: whenever a process is killed, the folder holds one
-whole index. A process that has an older version open keeps reading its deleted files.
+whole index. All of it is done under a lock, and so is a change from reading to writing. Who only
+reads needs no lock.
 """
 
-import json
+import hashlib
 import re
 import uuid
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TypeVar
 
 import numpy as np
 
 from isthmus.data.items import Items
-from isthmus.errors import RunError, first_sentence
-from isthmus.files import DAMAGE, atomic_write, write_json
+from isthmus.errors import RunError
+from isthmus.fields import parse_json
+from isthmus.files import (
+    DAMAGE,
+    atomic_write,
+    describe_damage,
+    fingerprint,
+    from_json,
+    write_json,
+)
+from isthmus.latent.index_record import IndexRecord, StoredFile
+from isthmus.latent.tensor_files import Tensor, Tensors, open_tensors, write_tensors
 from isthmus.latent.vectors import Vectors
 from isthmus.locks import hold
 from isthmus.temporaries import sweep
 
-FORMAT = 2  # of the folder; raise it when an older program could misread it
+T = TypeVar("T")
+
+FORMAT = 3  # of the folder; raise it when an older program could misread it
 FILE = "index.json"
-LOCK_TIMEOUT = 60  # seconds for another process to finish writing
-BLOCK_BYTES = 2**24  # bytes that are read at once
-VERSION_FILE = re.compile(r"(?P<token>[0-9a-f]{8})\.(faiss|npz)")
+LOCK_TIMEOUT = 60  # seconds for another process to finish a change
+VERSION_FILE = re.compile(r"(?P<token>[0-9a-f]{8})\.(faiss|npz|(vectors|items)\.safetensors)")
+MADE_BY = ("metric", "layer", "model_fingerprint")  # without which vectors have no meaning
 
 
-def write(folder: Path, metadata: dict[str, Any], vectors: Vectors, items: Items) -> None:
-    """Replace the index in a folder, or make it, whole or not at all.
+@dataclass(frozen=True)
+class StoredIndex:
+    """An index as it is stored.
+
+    Parameters
+    ----------
+    record : IndexRecord
+    vectors : Vectors
+    items : Items
+    """
+
+    record: IndexRecord
+    vectors: Vectors
+    items: Items
+
+
+def lock(folder: Path) -> AbstractContextManager[None]:
+    """Make the folder if needed, and keep every other process from changing the index in it.
 
     Raises
     ------
     RunError
-        If another process keeps writing to it.
+        If another process keeps changing it, or it cannot be written to.
+    """
+    busy = f"{folder} is being written by another process; try again when it has ended."
+    return hold(folder / ".lock", busy=busy, timeout=LOCK_TIMEOUT, kind=RunError)
+
+
+def write(folder: Path, described: Mapping[str, Any], vectors: Vectors, items: Items) -> str:
+    """Replace the index in a folder, or make it, whole or not at all; only under its lock.
+
+    Parameters
+    ----------
+    folder : Path
+    described : dict
+        What an `IndexRecord` has that neither vectors nor items know.
+    vectors : Vectors
+    items : Items
+
+    Returns
+    -------
+    str
+        The token of this version.
+
+    Raises
+    ------
     IsthmusError
         If it cannot be written; an older index is untouched.
     """
-    with _lock(folder):
-        try:
-            token = uuid.uuid4().hex[:8]
-            large = _write_file(folder / f"{token}.faiss", vectors.write)
-            large |= _write_file(
-                folder / f"{token}.npz",
-                lambda file: np.savez(file, allow_pickle=False, **items.to_arrays()),
-            )
-            search = {key: getattr(vectors, key) for key in ("kind", "nprobe", "recall")}
-            content = {"format": FORMAT, **metadata, **search, "token": token}
-            # Last: until this file is replaced, the older version is the one that counts.
-            write_json(folder / FILE, {**content, "files": large})
-        finally:
-            _sweep(folder)  # after a failure, the new large files are those without an owner
+    token = uuid.uuid4().hex[:8]
+    known = {key: getattr(vectors, key) for key in ("kind", "size", "nprobe", "recall")}
+    facts = {key: described[key] for key in MADE_BY}
+    try:
+        content = {
+            "format": FORMAT,
+            **described,
+            "count": len(vectors),
+            **known,
+            "token": token,
+            "vectors": _write_file(_vectors_file(folder, token), vectors.to_tensors(), facts),
+            "items": _write_file(_items_file(folder, token), *_stored_items(items)),
+        }
+        # Last: until this file is replaced, the older version is the one that counts.
+        write_json(folder / FILE, {**content, "fingerprint": fingerprint(content)})
+    except BaseException:
+        for file in (_vectors_file(folder, token), _items_file(folder, token)):
+            with suppress(OSError):
+                file.unlink()
+        raise
+    _sweep(folder, token)
+    return token
 
 
-def read(folder: Path) -> tuple[dict[str, Any], Vectors, Items]:
-    """Open the index in a folder: its metadata, the vectors and the items.
+def read(folder: Path) -> StoredIndex:
+    """Read the index in a folder.
 
     Raises
     ------
     RunError
         If there is no index, it is damaged, or another version of Isthmus wrote it.
     """
-    metadata = read_metadata(folder)
+    record = read_record(folder)
     while True:
         try:
-            return metadata, _read_vectors(folder, metadata), read_items(folder, metadata)
+            return StoredIndex(record, _read_vectors(folder, record), read_items(folder, record))
         except RunError:
-            before, metadata = metadata, read_metadata(folder)
-            if metadata == before:  # else another process has replaced it in between
+            before, record = record, read_record(folder)
+            if record == before:  # else another process has replaced it in between
                 raise
 
 
-def read_items(folder: Path, metadata: dict[str, Any]) -> Items:
+def read_items(folder: Path, record: IndexRecord) -> Items:
     """Read the items alone."""
-    with (
-        reporting_damaged_index(folder),
-        _verify(folder, metadata, ".npz").open("rb") as file,
-        np.load(file) as arrays,
-    ):
-        return Items.from_arrays(arrays)
+    with reporting_damaged_index(folder):
+        items = _read_file(_items_file(folder, record.token), record.items, _build_items)
+        if len(items) != record.count:
+            raise RunError(f"it has {record.count:,} codes and {len(items):,} names.")
+        return items
 
 
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """Return the metadata in index.json.
+def read_record(folder: Path) -> IndexRecord:
+    """Return what index.json says.
 
     Raises
     ------
     RunError
-        If there is no index, it is damaged, or another version of Isthmus wrote it.
+        If there is no index, index.json is damaged, or another version of Isthmus wrote it.
     """
     if not (folder / FILE).exists():
         raise RunError(f"there is no index at {folder}; isthmus index makes it.")
     with reporting_damaged_index(folder):
-        metadata: dict[str, Any] = json.loads((folder / FILE).read_text())
-        written = metadata["format"]
+        content = parse_json((folder / FILE).read_bytes())
+        written = content["format"]
+        if type(written) is not int:
+            raise RunError("its format is no number.")
     if written != FORMAT:
         raise RunError(
             f"the index at {folder} was written in format {written} and this Isthmus reads format "
             f"{FORMAT}; make it again with isthmus index."
         )
-    return metadata
+    with reporting_damaged_index(folder):
+        record = from_json(IndexRecord, content)
+        if content.pop("fingerprint") != fingerprint(content):
+            raise RunError("index.json is not as it was written.")
+        return record
+
+
+def current_token(folder: Path) -> str | None:
+    """Return the token of the version in a folder; None if there is none that can be read."""
+    try:
+        return read_record(folder).token
+    except RunError:
+        return None
 
 
 @contextmanager
@@ -119,63 +193,88 @@ def reporting_damaged_index(folder: Path) -> Iterator[None]:
         yield
     except DAMAGE as error:
         raise RunError(
-            f"the index at {folder} is damaged ({first_sentence(error)}); make it again with "
+            f"the index at {folder} is damaged ({describe_damage(error)}); make it again with "
             "isthmus index."
         ) from error
 
 
-def _read_vectors(folder: Path, metadata: dict[str, Any]) -> Vectors:
+def _read_vectors(folder: Path, record: IndexRecord) -> Vectors:
+    def build(tensors: Tensors) -> Vectors:
+        if tensors.facts != {key: getattr(record, key) for key in MADE_BY}:
+            raise RunError("its vectors are those of another index.")
+        return Vectors.from_tensors(tensors, record.nprobe, record.recall)
+
     with reporting_damaged_index(folder):
-        file = _verify(folder, metadata, ".faiss")
-        return Vectors.read(file, metadata["nprobe"], metadata["recall"])
+        vectors = _read_file(_vectors_file(folder, record.token), record.vectors, build)
+        for key, value in (("kind", vectors.kind), ("count", len(vectors)), ("size", vectors.size)):
+            if value != getattr(record, key):
+                raise RunError(f"its {key} is {getattr(record, key)}, that of its vectors {value}.")
+        return vectors
 
 
-def _verify(folder: Path, metadata: dict[str, Any], suffix: str) -> Path:
-    """Return the path of a file of the index, if the file is as it was written.
+def _build_items(tensors: Tensors) -> Items:
+    facts = tensors.facts
+    arrays: dict[str, Any] = {
+        "names": tensors.read("names", "|u1"),
+        "name_ends": tensors.read("name_ends", "<i8"),
+        "class_names": np.array(facts["class_names"], np.str_),
+        "fingerprint": np.array(facts["fingerprint"], np.str_),
+    }
+    if "labels" in tensors.names:
+        arrays["labels"] = tensors.read("labels", "<i8")
+    return Items.from_arrays(arrays)
 
-    faiss trusts what it reads: sizes and numbers of lists that make no sense end the process, and
-    a changed vector gives wrong answers. So the whole file is read once for its checksum. This
-    costs less than it saves: 0.05 s for 1,000,000 × 32 (136 MB), of 0.1 s to open the index, and
-    leaves the file in the system's memory for the searches that follow.
+
+def _read_file(path: Path, stored: StoredFile, build: Callable[[Tensors], T]) -> T:
+    """Return what is built of the arrays of a file, if the file is as it was written.
+
+    A changed vector gives wrong answers. So the whole file is read for its checksum, by another
+    thread, as nothing trusts the arrays: alone it takes 0.09 s for 1,000,000 × 32 (136 MB).
     """
-    name = f"{metadata['token']}{suffix}"
-    size, checksum = metadata["files"][name]
-    if (folder / name).stat().st_size != size or _checksum(folder / name) != checksum:
-        raise RunError(f"{name} is not as it was written")
-    return folder / name
+    message = f"{path.name} is not as it was written."
+    if path.stat().st_size != stored.size:
+        raise RunError(message)
+    with ThreadPoolExecutor(1) as thread:
+        checksum = thread.submit(_checksum, path)
+        try:
+            with open_tensors(path) as tensors:
+                return build(tensors)
+        finally:
+            if checksum.result() != stored.sha256:  # this says more than what followed from it
+                raise RunError(message)
 
 
-def _write_file(path: Path, write: Callable[[BinaryIO], None]) -> dict[str, tuple[int, int]]:
-    """Write a file; return its size in bytes and its checksum, by its name."""
+def _stored_items(items: Items) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    arrays = items.to_arrays()
+    facts = {"class_names": list(items.class_names), "fingerprint": items.fingerprint}
+    numbers = ("name_ends", "labels", "names")  # the widest first, so that all are aligned
+    return {name: Tensor.of(arrays[name]) for name in numbers if name in arrays}, facts
+
+
+def _write_file(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Any:
     with atomic_write(path) as file:
-        write(file)
-    return {path.name: (path.stat().st_size, _checksum(path))}
+        write_tensors(file, tensors, facts)
+    return asdict(StoredFile(path.stat().st_size, _checksum(path)))
 
 
-def _checksum(path: Path) -> int:
-    """Return the CRC-32 of a file."""
-    # Against accidents, not attacks: SHA-256 would take two and a half times as long.
-    checksum = 0
+def _checksum(path: Path) -> str:
     with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            checksum = zlib.crc32(block, checksum)
-    return checksum
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: Path, token: str) -> None:
     """Delete the files of other versions and those that killed processes left behind."""
     sweep(folder)
-    token = read_metadata(folder)["token"] if (folder / FILE).exists() else None
     for file in folder.iterdir():
         match = VERSION_FILE.fullmatch(file.name)
         if match and match["token"] != token:
-            with suppress(OSError):  # Windows: a process has it open; the next save tries again
+            with suppress(OSError):  # Windows: a process reads it; the next change tries again
                 file.unlink()
 
 
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Make the folder if needed, and keep every other process from writing to it."""
-    busy = f"{folder} is being written by another process; try again when it has ended."
-    with hold(folder / ".lock", busy=busy, timeout=LOCK_TIMEOUT, kind=RunError):
-        yield
+def _vectors_file(folder: Path, token: str) -> Path:
+    return folder / f"{token}.vectors.safetensors"
+
+
+def _items_file(folder: Path, token: str) -> Path:
+    return folder / f"{token}.items.safetensors"

@@ -13,8 +13,9 @@ from isthmus.data.samples import Origin, Samples
 from isthmus.errors import ModelError, RunError, SourceError, first_sentence
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode
-from isthmus.latent.index import Index, IndexSource, recorded_sources
-from isthmus.latent.index_files import read_items, read_metadata, reporting_damaged_index
+from isthmus.latent.index import Index
+from isthmus.latent.index_files import lock, read_items, read_record
+from isthmus.latent.index_record import IndexRecord
 
 Load = Callable[[Origin, Track], Samples]
 
@@ -47,8 +48,8 @@ def open_index(
     IsthmusError
         If there is no index, or it has to be built again and cannot be.
     """
-    index, why = _open(Path(folder), model)
-    return index or _rebuild(Path(folder), model, why, say, track, load)
+    index, _ = _open(Path(folder), model)
+    return index or _renew(Path(folder), model, lambda index: None, say, track, load)
 
 
 def check_index(
@@ -75,7 +76,7 @@ def check_index(
         If there is no index, or its index.json is damaged.
     """
     index, why = _open(Path(folder), model)
-    return why if index is None else _find_change(index.sources, track, load)
+    return why if index is None else _find_change(index, track, load)
 
 
 def build_index(
@@ -112,7 +113,7 @@ def update_index(
     """Open an index, remove samples by name, add others, and save it.
 
     The index is built again first if it is damaged, of another model, or made before one of its
-    sources changed.
+    sources changed. What takes long, to encode the samples, is done before others have to wait.
 
     Raises
     ------
@@ -121,14 +122,17 @@ def update_index(
     """
     folder = Path(folder)
     index = open_index(folder, model, say, track, load)
-    why = _find_change(index.sources, track, load)
-    if why:
-        index = _rebuild(folder, model, why, say, track, load)
-    if remove:
-        index.remove(remove)
-    if add is not None:
-        index.add(encode(model, add, index.layer, track=track))
-    index.save(folder)
+    if _find_change(index, track, load):
+        index = _renew(
+            folder, model, lambda index: _find_change(index, track, load), say, track, load
+        )
+    index.rows(remove)  # a name that is not there is said now
+    codes = None if add is None else encode(model, add, index.layer, track=track)
+    with Index.edit(folder, model) as index:
+        if remove:
+            index.remove(remove)
+        if codes is not None:
+            index.add(codes)
     return index
 
 
@@ -146,40 +150,64 @@ def rebuild_index(
         If there is no index, or some of its codes came from an array or a source that is gone.
     """
     folder = Path(folder)
-    metadata = read_metadata(folder)
-    with reporting_damaged_index(folder):
-        sources = recorded_sources(metadata)
-        removed = set(metadata["removed"])
-        metric, layer = str(metadata["metric"]), str(metadata["layer"])
+    read_record(folder)  # before a folder is made for a lock
+    with lock(folder):
+        return _rebuild(folder, model, track, load)
+
+
+def _renew(
+    folder: Path,
+    model: Model,
+    find_change: Callable[[Index], str | None],
+    say: Callable[[str], None],
+    track: Track,
+    load: Load,
+) -> Index:
+    """Build an index again, unless another process has done so meanwhile."""
+    with lock(folder):
+        index, why = _open(folder, model)
+        if index is not None:
+            change = find_change(index)
+            if change is None:
+                return index
+            why = change
+        index = _rebuild(folder, model, track, load)
+    say(f"the index at {folder} {why}; it was made again, of {len(index):,} samples.")
+    return index
+
+
+def _rebuild(folder: Path, model: Model, track: Track, load: Load) -> Index:
+    """Build an index again and write it; only under its lock: nothing may be added meanwhile."""
+    record = read_record(folder)
     parts = [
-        encode(model, samples, layer, track=track).take(rows)
-        for samples, rows in _load_again(folder, sources, removed, track, load)
+        encode(model, samples, record.layer, track=track).take(rows)
+        for samples, rows in _load_again(folder, record, track, load)
     ]
     # Sources without a sample left are passed over; if all are, `build` says what is wrong.
     first, *others = [part for part in parts if len(part)] or parts
-    index = Index.build(first, metric)
+    index = Index.build(first, record.metric)
     for part in others:
         index.add(part)
-    index.removed = removed
-    index.save(folder)
+    index.removed = set(record.removed)
+    index.write(folder)
     return index
 
 
 def _load_again(
-    folder: Path, sources: list[IndexSource], removed: set[str], track: Track, load: Load
+    folder: Path, record: IndexRecord, track: Track, load: Load
 ) -> Iterator[tuple[Samples, NDArray[np.int64]]]:
     """Load the sources of an index; yield their samples with the indices of those to index."""
-    if not all(source.origin.source for source in sources):
+    if not all(source.origin.source for source in record.sources):
         raise RunError(
             f"the index at {folder} cannot be made again, because some of its codes came from an "
             "array; build it from that."
         )
-    removed_names, items = Names.of(removed), _read_items(folder)
+    removed, items = Names.of(record.removed), _read_items(folder, record)
     # A source that was indexed several times, at different states, is loaded once.
-    for origin in dict.fromkeys(source.origin for source in sources):
+    for origin in dict.fromkeys(source.origin for source in record.sources):
         samples = _load_source(folder, origin, track, load)
-        chosen = removed_names.rows(samples.names) < 0
-        before = {source.fingerprint for source in sources if source.origin == origin}
+        chosen = removed.rows(samples.names) < 0
+        before = {source.fingerprint for source in record.sources if source.origin == origin}
         # What is missing of an unchanged source was left out on purpose; of a changed one it may be
         # new, and belongs into the index.
         if items is not None and before == {samples.fingerprint}:
@@ -194,26 +222,13 @@ def _open(folder: Path, model: Model) -> tuple[Index | None, str]:
     except ModelError:
         return None, "was made by another model, or before this one was trained further"
     except RunError:
-        read_metadata(folder)  # raises if index.json is missing or damaged: nothing helps then
+        read_record(folder)  # raises if index.json is missing or damaged: nothing helps then
         return None, "was damaged"
 
 
-def _rebuild(
-    folder: Path,
-    model: Model,
-    why: str,
-    say: Callable[[str], None],
-    track: Track,
-    load: Load,
-) -> Index:
-    index = rebuild_index(folder, model, track, load)
-    say(f"the index at {folder} {why}; it was made again, of {len(index):,} samples.")
-    return index
-
-
-def _find_change(sources: list[IndexSource], track: Track, load: Load) -> str | None:
+def _find_change(index: Index, track: Track, load: Load) -> str | None:
     """Return a phrase about the first source that changed since the index was made, if any."""
-    for origin, before in ((source.origin, source.fingerprint) for source in sources):
+    for origin, before in ((source.origin, source.fingerprint) for source in index.sources):
         if not origin.source:  # an array cannot be looked at again
             continue
         try:
@@ -240,9 +255,9 @@ def _unreadable(origin: Origin, error: SourceError) -> str:
     return f"was made of {origin.source}, which cannot be read any more ({why})"
 
 
-def _read_items(folder: Path) -> Items | None:
+def _read_items(folder: Path, record: IndexRecord) -> Items | None:
     """Return the items that the index holds, if they can still be read."""
     try:
-        return read_items(folder, read_metadata(folder))
+        return read_items(folder, record)
     except RunError:
         return None

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.arrays import read_npz, require_array
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
-from isthmus.files import reporting_damage, suggest_path, to_json
+from isthmus.fields import SEAL, convert_some, parse_json
+from isthmus.files import fingerprint, reporting_damage, suggest_path, to_json
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (
@@ -32,6 +34,13 @@ from isthmus.latent.vectors import to_vectors
 from isthmus.places import TABLE_COLUMNS, require_regular, write_arrays
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
+METADATA: dict[str, Any] = {
+    "format": int,
+    "method": str,
+    "layer": str,
+    "model_fingerprint": str,
+    "seed": int,
+}
 PARAM = "param "  # before the name of a parameter in the file
 # Numbers that a map is fitted on, or of the pixels that it is compared with: 256 MB in float32.
 MAX_NUMBERS = 2**26
@@ -161,11 +170,11 @@ class Map(HasItems, Displayed):
         arrays = {
             "xy": self.xy,
             "fitted": self.fitted,
-            "metadata": np.array(json.dumps(metadata)),
             **self.items.to_arrays(),
             **{f"{PARAM}{name}": array for name, array in self.params.items()},
         }
-        write_arrays(path, arrays)
+        sealed = {**metadata, SEAL: _seal(metadata, arrays)}
+        write_arrays(path, {"metadata": np.array(json.dumps(sealed)), **arrays})
 
     @classmethod
     def load(cls, path: str | Path, model: Model | None = None) -> "Map":
@@ -188,28 +197,41 @@ class Map(HasItems, Displayed):
         if not path.exists():
             near = suggest_path(path)
             raise SourceError(f"there is no map at {path}{near}; isthmus map draws one.")
-        with reporting_damage(path, SourceError), path.open("rb") as file, np.load(file) as arrays:
-            loaded = cls._from_arrays(arrays)
+        with reporting_damage(path, SourceError, "draw it again with isthmus map"):
+            loaded = cls._from_arrays(read_npz(path))
         if model is not None:
             loaded.check(model)
         return loaded
 
     @classmethod
-    def _from_arrays(cls, arrays: Any) -> "Map":
+    def _from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Map":
         """Return a map from the arrays of its file."""
-        metadata = json.loads(str(arrays["metadata"]))
+        text = parse_json(str(require_array(arrays, "metadata", "U", 0)))
+        metadata = convert_some(text, METADATA, "metadata", required=True)
         if metadata["format"] != FORMAT or metadata["method"] not in METHODS:
             raise SourceError("another version of isthmus wrote it")
+        params = {n.removeprefix(PARAM): arrays[n] for n in arrays if n.startswith(PARAM)}
+        METHODS[metadata["method"]].check(params)
+        xy, fitted = require_array(arrays, "xy", "f", 2), require_array(arrays, "fitted", "b", 1)
+        items = Items.from_arrays(arrays)
+        if not (xy.shape == (len(items), 2) and fitted.shape == (len(items),)):
+            raise SourceError(f"its {len(xy):,} points are not those of {len(items):,} names")
+        if not np.isfinite(xy).all():
+            raise SourceError("a point of it is at NaN or infinity")
+        seal = metadata.pop(SEAL, None)  # older versions wrote none
+        others = {name: array for name, array in arrays.items() if name != "metadata"}
+        if seal is not None and seal != _seal(metadata, others):
+            raise SourceError("something in it was changed since it was written")
         return cls(
             metadata["method"],
-            arrays["xy"],
-            Items.from_arrays(arrays),
-            arrays["fitted"],
+            xy,
+            items,
+            fitted,
             metadata["layer"],
             metadata["model_fingerprint"],
             Origin.build(metadata["origin"]),
             metadata["seed"],
-            {n.removeprefix(PARAM): arrays[n] for n in arrays if n.startswith(PARAM)},
+            params,
         )
 
 
@@ -417,6 +439,13 @@ def _transform(
             for start in blocks
         ]
     )
+
+
+def _seal(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
+    """Return the fingerprint of all that a file holds."""
+    facts = [[name, str(array.dtype), array.shape] for name, array in arrays.items()]
+    contents = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values())
+    return fingerprint(metadata, facts, *(content.data for content in contents))
 
 
 def _is_map(path: Path) -> bool:

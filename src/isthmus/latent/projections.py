@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.arrays import require_array
 from isthmus.data.cache import Track, untracked
-from isthmus.errors import OptionError, missing_package
+from isthmus.errors import OptionError, SourceError, missing_package
 from isthmus.latent.neighbors import nearest_neighbors, other_neighbors
 from isthmus.runtime import thread_count
 
@@ -41,10 +42,27 @@ class Projection:
     transform : callable
         From parameters and codes (M, D) float32 to positions (M, 2). The position of a code
         does not depend on the other codes.
+    axes : dict
+        The shape of each parameter, by letters and numbers: equal letters are equal sides.
     """
 
     fit: Callable[[NDArray[np.float32], int, Track], Params]
     transform: Callable[[Params, NDArray[np.float32]], NDArray[Any]]
+    axes: dict[str, str]
+
+    def check(self, params: Params) -> None:
+        """Raise a SourceError if parameters, such as those of a file, are not the method's."""
+        if set(params) != set(self.axes):
+            raise SourceError(f"it has the parameters {', '.join(params) or 'of no method'}")
+        sides: dict[str, int] = {}
+        for name, axes in self.axes.items():
+            array = require_array(params, name, "f", len(axes))
+            for letter, side in zip(axes, array.shape, strict=True):
+                wanted = int(letter) if letter.isdigit() else sides.setdefault(letter, side)
+                if side != wanted or not side:
+                    raise SourceError(f"its parameter {name} has the shape {array.shape}")
+            if not np.isfinite(array).all():
+                raise SourceError(f"its parameter {name} holds NaN or infinity")
 
 
 def _fit_pca(z: NDArray[np.float32], seed: int, track: Track) -> Params:
@@ -205,9 +223,11 @@ def _identity(params: Params, z: NDArray[np.float32]) -> NDArray[np.float32]:
     return z
 
 
+PLANE = {"mean": "D", "components": "2D", "explained": "2"}
+ANCHORED = {"z": "MD", "xy": "M2", "spacing": ""}
 METHODS = {
-    "pca": Projection(_fit_pca, _project_pca),
-    "tsne": Projection(_fit_tsne, _project_near_anchors),
-    "umap": Projection(_fit_umap, _project_near_anchors),
-    "code": Projection(_fit_code, _identity),
+    "pca": Projection(_fit_pca, _project_pca, PLANE),
+    "tsne": Projection(_fit_tsne, _project_near_anchors, ANCHORED),
+    "umap": Projection(_fit_umap, _project_near_anchors, ANCHORED),
+    "code": Projection(_fit_code, _identity, {}),
 }

@@ -3,13 +3,14 @@
 import math
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import ModelError
+from isthmus.latent.stored_vectors import flat, from_tensors, to_tensors
+from isthmus.latent.tensor_files import Tensor, Tensors
 
 METRICS = ("euclidean", "cosine")
 MAX_VALUE = 1e15  # of a code's numbers; the squares of larger ones may leave float32
@@ -97,17 +98,12 @@ class Vectors:
     nprobe : int
     recall : float
         As measured with `nprobe`.
-    mapped : bool
-        Whether the vectors are in a memory-mapped file, which faiss cannot change.
     """
 
-    def __init__(
-        self, index: Any, nprobe: int = 1, recall: float = 1.0, *, mapped: bool = False
-    ) -> None:
+    def __init__(self, index: Any, nprobe: int = 1, recall: float = 1.0) -> None:
         self.index = index
         self.nprobe = nprobe
         self.recall = recall
-        self._mapped = mapped
         self._direct_map = threading.Lock()
 
     def __len__(self) -> int:
@@ -118,7 +114,7 @@ class Vectors:
         """Store vectors (N, D)."""
         count, size = vectors.shape
         if count <= MAX_EXACT:
-            return cls(_flat(vectors))
+            return cls(flat(vectors))
         # √N lists balance the two parts of a search: comparing a query with the centers, and with
         # the members of a list.
         index = _faiss().IndexIVFFlat(_faiss().IndexFlatL2(size), size, round(math.sqrt(count)))
@@ -188,9 +184,6 @@ class Vectors:
         if self.kind == "exact" and len(self) + len(vectors) > MAX_EXACT:
             stored = self.at(np.arange(len(self)))
             return Vectors.build(np.concatenate([stored, vectors]))
-        if self._mapped:  # a copy in memory, by way of its bytes: faiss has no other
-            self.index = _faiss().deserialize_index(_faiss().serialize_index(self.index))
-            self._mapped = False
         self.index.add(vectors)
         self._tune()
         return self
@@ -204,32 +197,30 @@ class Vectors:
         """
         vectors = self.at(np.flatnonzero(~removed))
         if self.kind == "exact":
-            self.index = _flat(vectors)
+            self.index = flat(vectors)
         else:
             centers = self.index.quantizer.reconstruct_n(0, self.lists)
-            self.index = _faiss().IndexIVFFlat(_flat(centers), self.size, self.lists)
+            self.index = _faiss().IndexIVFFlat(flat(centers), self.size, self.lists)
             self.index.add(vectors)
-        self._mapped = False
         self._tune()
 
-    def write(self, file: BinaryIO) -> None:
-        """Write what `read` reads."""
-        with self._direct_map:
-            if self.kind == "ivf":
-                self.index.make_direct_map(False)  # quickly made again, slowly read
-            _faiss().write_index(self.index, _faiss().PyCallbackIOWriter(file.write))
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return the arrays that `from_tensors` takes, to be written before the next change."""
+        return to_tensors(self.index)
 
     @classmethod
-    def read(cls, path: Path, nprobe: int, recall: float) -> "Vectors":
-        """Open a file by memory map where the system can, else read it.
+    def from_tensors(cls, tensors: Tensors, nprobe: int, recall: float) -> "Vectors":
+        """Return the vectors of stored arrays.
 
-        A damaged file can end the process: make sure before that it is whole.
+        Raises
+        ------
+        ValueError
+            If they are not what `to_tensors` returns, or there are fewer lists than to probe.
         """
-        try:
-            index = _faiss().read_index(str(path), _faiss().IO_FLAG_MMAP_IFC)
-        except RuntimeError:  # faiss has memory maps on Linux and Windows only
-            return cls(_faiss().read_index(str(path)), nprobe, recall)
-        return cls(index, nprobe, recall, mapped=True)
+        vectors = cls(from_tensors(tensors), nprobe, recall)
+        if nprobe > vectors.lists:
+            raise ValueError(f"nprobe is {nprobe}, of {vectors.lists} lists")
+        return vectors
 
     def _probe(
         self, vectors: NDArray[np.float32], k: int, nprobe: int, among: Mask | None = None
@@ -267,13 +258,6 @@ class Vectors:
         found, _ = self._probe(queries, nearest.shape[1], self.nprobe)
         hits = (found <= nearest[:, -1:]).sum(axis=1) - 1
         return float(hits.mean() / (nearest.shape[1] - 1))
-
-
-def _flat(vectors: NDArray[np.float32]) -> Any:
-    """Return a faiss index that compares a query with all vectors (n, D)."""
-    index = _faiss().IndexFlatL2(vectors.shape[1])
-    index.add(vectors)
-    return index
 
 
 def _faiss() -> Any:

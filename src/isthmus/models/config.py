@@ -1,6 +1,5 @@
 """`ModelConfig`: a model with all its choices made, and the functions that fill it in."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 
 from isthmus.errors import ModelError, OptionError, require_known, suggest
+from isthmus.models.bounds import reject_large, reject_large_sample
 from isthmus.models.layers import Network
 from isthmus.models.registry import (
     DEFAULT_MODELS,
@@ -20,14 +20,21 @@ from isthmus.models.registry import (
 )
 from isthmus.models.tasks import KINDS, TASKS, Activation, Task
 
+MAX_OPTION = 2**20  # beyond all that has a meaning, and within what can be computed with
 # What an option may be, by its name or else by the type of its default.
 OPTION_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dropout": ("a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1),
     "base": ("the name of an autoencoder", lambda value: value in models_for("reconstruct")),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
     # By its type, because True is an instance of int.
-    "int": ("a whole number above 0", lambda value: type(value) is int and value > 0),
-    "float": ("a number above 0", lambda value: _is_number(value) and 0 < value < math.inf),
+    "int": (
+        f"a whole number above 0, at most {MAX_OPTION:,}",
+        lambda value: type(value) is int and 0 < value <= MAX_OPTION,
+    ),
+    "float": (
+        f"a number above 0, at most {MAX_OPTION:,}",
+        lambda value: _is_number(value) and 0 < value <= MAX_OPTION,
+    ),
 }
 OMIT_EMPTY = {"omit_empty": True}  # see `files.to_json`
 
@@ -80,20 +87,40 @@ class ModelConfig:
         return MODELS[self.model].task
 
     def build(self) -> Network:
-        """Build the module; its first weights come from torch's global random numbers."""
+        """Build the module; its first weights come from torch's global random numbers.
+
+        Raises
+        ------
+        ModelError
+            If it would be larger than `bounds` allows, or than memory.
+        """
+        self.build_on_meta()
+        return self._build()
+
+    def build_on_meta(self) -> Network:
+        """Build the module on torch's meta device: shapes without memory or random numbers.
+
+        Raises
+        ------
+        ModelError
+            If it would be larger than `bounds` allows.
+        """
+        with torch.device("meta"):
+            module = self._build()
+        reject_large(self.model, module, self.shape)
+        return module
+
+    def _build(self) -> Network:
         classes = (len(self.class_names),) if self.class_names else ()
         try:
             return MODELS[self.model].build(self.shape, self.code_size, *classes, **self.options)
-        except RuntimeError as error:  # of torch's allocator; it has no class of its own on a CPU
+        except (ArithmeticError, MemoryError, RuntimeError, TypeError) as error:
+            # Of torch's allocator, which has no class of its own on a CPU, and of sizes beyond
+            # those that a tensor can have.
             raise ModelError(
                 f"the model {self.model} with a code of {self.code_size:,} does not fit into "
                 "memory; take a smaller code or smaller samples."
             ) from error
-
-    def build_on_meta(self) -> Network:
-        """Build the module on torch's meta device: shapes without memory or random numbers."""
-        with torch.device("meta"):
-            return self.build()
 
     def _reject_classes(self, row: ModelRow) -> None:
         has_classes, count = row.task != "reconstruct", len(self.class_names)
@@ -218,6 +245,7 @@ def _reject_shape(model: str, shape: Sequence[int]) -> None:
     if len(shape) not in KINDS or min(shape) < 1:
         raise OptionError(f"a sample is (C, H, W) or (C, L), not {tuple(shape)}.")
     require_kind(model, shape)
+    reject_large_sample(model, shape)
     if min(shape[1:]) < MODELS[model].min_side:
         raise ModelError(
             f"the model {model} takes sides of at least {MODELS[model].min_side}, not "

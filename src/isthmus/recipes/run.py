@@ -10,13 +10,14 @@ from typing import Any
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import OptionError, RunError
 from isthmus.files import reporting_damage, write_json
+from isthmus.locks import hold
 from isthmus.recipes.recipe import Metric, Recipe
 from isthmus.recipes.step import Step
 from isthmus.recipes.steps import Train
 from isthmus.recipes.workspace import Follow, Workspace, train_silently
 from isthmus.reports.recipe import RecipeContent, write_recipe_page
 from isthmus.training.run import Run
-from isthmus.training.store import require_free
+from isthmus.training.store import LOCK, SECONDS_FOR_LOCK, require_free
 
 FILE = "recipe.json"  # in the folder of a recipe: its name and commands
 PAGE = "recipe.html"
@@ -90,18 +91,21 @@ def run_recipe(
     Raises
     ------
     IsthmusError
-        If data is missing, or the folder holds anything but this recipe.
+        If data is missing, the folder holds anything but this recipe, or another process runs it.
     """
     folder = Path(folder)
     if seeds < 1:
         raise OptionError(f"seeds must be at least 1, not {seeds}.")
     recipe.require_data()  # not after an hour, when the step comes that needs it
     _prepare_folder(recipe, folder, quick)
-    workspace = Workspace(track, follow, say)
-    outcomes = [_run_seed(recipe, folder, quick, seed, workspace) for seed in range(seeds)]
-    metrics = measure_recipe(recipe, outcomes)
-    write_recipe_page(_content(recipe, outcomes, metrics, quick), folder / PAGE)
-    return RecipeResult(folder / PAGE, metrics, outcomes)
+    busy = f"{folder} is in use by another process that runs a recipe into it; wait for its end."
+    with hold(folder / LOCK, busy=busy, timeout=SECONDS_FOR_LOCK, kind=RunError):
+        _prepare_folder(recipe, folder, quick)  # another recipe may have taken it just before
+        workspace = Workspace(track, follow, say)
+        outcomes = [_run_seed(recipe, folder, quick, seed, workspace) for seed in range(seeds)]
+        metrics = measure_recipe(recipe, outcomes)
+        write_recipe_page(_content(recipe, outcomes, metrics, quick), folder / PAGE)
+        return RecipeResult(folder / PAGE, metrics, outcomes)
 
 
 def measure_recipe(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:

@@ -69,12 +69,11 @@ class Train(Step):
         return summarize_training(workspace.session(training.run).run)
 
     def is_finished(self) -> bool:
-        """Return whether the run has all its epochs."""
+        """Return whether nothing is left to train or to write."""
+        from isthmus.training.resuming import is_finished
         from isthmus.training.run import Run
 
-        run = Run.open(self.out)
-        history = run.history()
-        return bool(history) and history[-1]["epoch"] >= (run.record.training_config.epochs or 0)
+        return is_finished(Run.open(self.out))
 
     def resume(self, workspace: Workspace) -> dict[str, Any]:
         """Continue a run that was stopped, and return `summarize_training`."""

@@ -36,7 +36,8 @@ from isthmus.reports.page import render
 from isthmus.reports.pictures import overlays
 from isthmus.reports.run import MAX_MAPPED, MAX_OVERLAYS, draw_examples, map_section
 from isthmus.session import Session
-from isthmus.training.run import Record, Run, best_epoch
+from isthmus.training.record import Record
+from isthmus.training.run import Run, best_epoch
 from isthmus.training.store import FolderStore, require_free
 from isthmus.version import __version__
 from isthmus.viz.canvas import to_png

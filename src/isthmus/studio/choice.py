@@ -15,6 +15,7 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.data.sources import locate_source
 from isthmus.errors import IsthmusError, OptionError, require_known
+from isthmus.fields import convert_some, parse_json, require_fingerprint
 from isthmus.files import DAMAGE, fingerprint
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.model import Model
@@ -24,6 +25,12 @@ from isthmus.training.store import RECORD
 ALL = "all"
 SPLIT_TITLES = ("training", "validation", "test")  # of SPLITS, for people
 NO_SPLIT = 255
+SHOWN_RECORD: dict[str, Any] = {"origin": dict[str, Any], "data": dict[str, Any]}
+SHOWN_PARTS: dict[str, dict[str, Any]] = {
+    "origin": {"source": str},
+    "data": {"fingerprint": str, "reading": dict[str, Any] | None},
+    "training_config": {"epochs": int, "patience": int | None, "loss": str},
+}
 
 
 @dataclass(frozen=True)
@@ -165,8 +172,17 @@ def read_record(session: Session) -> dict[str, Any]:
     if Path(source).is_file():
         return {}
     with suppress(*DAMAGE):
-        return dict(json.loads((Path(source) / RECORD).read_bytes()))
+        return _parse_record((Path(source) / RECORD).read_bytes())
     return dict(json.loads(session.run.record.to_bytes()))  # says what is wrong
+
+
+def _parse_record(content: bytes) -> dict[str, Any]:
+    """Return what run.json says, with what the studio reads of it checked."""
+    record = convert_some(parse_json(content), SHOWN_RECORD, "")
+    for name, kinds in SHOWN_PARTS.items():
+        convert_some(record[name], kinds, name)
+    require_fingerprint(record["data"]["fingerprint"], "data.fingerprint")
+    return record
 
 
 def safe_names(names: Sequence[str]) -> list[str]:

@@ -20,11 +20,25 @@ def kept_epochs(session: Session) -> KeptEpochs | None:
     return None if store is None else KeptEpochs(store)
 
 
-def describe_epochs(session: Session, rows: list[int] | None) -> dict[str, Any] | None:
-    """Return what a manifest says of the epochs that are kept now; None if there are none."""
+def describe_epochs(
+    session: Session, rows: list[int] | None, whole: set[int]
+) -> dict[str, Any] | None:
+    """Return what a manifest says of the epochs that are kept now; None if there are none.
+
+    Parameters
+    ----------
+    session : Session
+    rows : list of int, optional
+        As `find_rows` returned them.
+    whole : set of int
+        Epochs whose file was read before, to which others are added: a damaged one is left out.
+    """
     kept = kept_epochs(session)
-    numbers = [] if kept is None else kept.numbers()
-    if not numbers or rows is None:
+    if kept is None or rows is None or kept.inputs() is None:
+        return None
+    numbers = [one for one in kept.numbers() if one in whole or kept.read(one) is not None]
+    whole.update(numbers)
+    if not numbers:
         return None
     return {"pattern": PATTERN, "kept": numbers, "rows": rows, "inputs": INPUTS}
 

@@ -60,10 +60,14 @@ def _describe_reading(content: dict[str, Any] | None) -> list[str]:
 def read_lines(content: bytes) -> list[dict[str, Any]] | None:
     """Return the lines of a history, or None if it is damaged."""
     with suppress(*DAMAGE):
-        # JSON knows no NaN, and a page could not read it.
-        lines = content.decode().splitlines()
-        return [json.loads(line, parse_constant=lambda name: None) for line in lines]
+        lines = [_parse_line(line) for line in content.decode().splitlines()]
+        return lines if all(isinstance(line, dict) for line in lines) else None
     return None
+
+
+def _parse_line(line: str) -> Any:
+    # JSON knows no NaN, and a page could not read it.
+    return json.loads(line, parse_constant=lambda name: None)
 
 
 def is_training(store: Store) -> bool:

@@ -23,12 +23,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from isthmus.errors import IsthmusError, SourceError
+from isthmus.limits import limit_of
 from isthmus.runtime import core_count
 from isthmus.studio.assets import PAGE, page_files
 from isthmus.studio.columns import pack, unpack
 from isthmus.studio.live import Live
 from isthmus.studio.uploads import (
-    MAX_PICTURE_BYTES,
     OneAtATime,
     read_body,
     read_json,
@@ -117,7 +117,7 @@ class Server:
         """Answer with the code of the picture that the body holds."""
         content = await self._content()
         async with self._uploads.admit():
-            picture = await read_body(request, MAX_PICTURE_BYTES)
+            picture = await read_body(request, limit_of("ISTHMUS_MAX_UPLOAD"))
             await run_in_threadpool(require_picture, picture)
             code, pixels = await self._compute(request, _encode, content, picture)
         height, width = pixels.shape[:2]

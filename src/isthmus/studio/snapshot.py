@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from isthmus.files import fingerprint
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import Map
+from isthmus.locks import hold
 from isthmus.session import Session
 from isthmus.studio import sample_files
 from isthmus.studio.choice import (
@@ -29,6 +30,7 @@ from isthmus.studio.choice import (
 from isthmus.studio.epochs import describe_epochs, epoch_files, find_rows, read_epoch_file
 from isthmus.studio.history import store_of
 from isthmus.studio.maps import available_methods, measure_map, write_map
+from isthmus.studio.merging import merge
 from isthmus.studio.model_files import write_model_files
 from isthmus.studio.networks import NO_NETWORKS, write_networks
 from isthmus.studio.sample_files import draw_sheet, names_count, sheet_names, write_sample_files
@@ -37,6 +39,7 @@ from isthmus.studio.storage import Storage
 
 QUICK_METHODS = ("pca", "code")
 FOLDER = "studio"  # in the run folder
+LOCK, LOCK_TIMEOUT = ".lock", 60  # seconds for another studio to store what it has computed
 MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
 NETWORKS, DRIFT, QUALITY, SHEETS = "networks", "drift", "quality", "sheets"  # what may be pending
 
@@ -73,6 +76,7 @@ class Snapshot:
         self.of_samples: dict[str, Any] = {}
         self.of_model: dict[str, Any] = {}
         self._epochs_seen: list[int] = []
+        self._whole_epochs: set[int] = set()
         self._given_up: set[str] = set()  # parts that need the data, which is gone
         self._is_data_gone = False
 
@@ -190,7 +194,7 @@ class Snapshot:
     @property
     def epochs(self) -> dict[str, Any] | None:
         """What the manifest says of the epochs that the run keeps now."""
-        return describe_epochs(self.session, self.of_model["epoch_rows"])
+        return describe_epochs(self.session, self.of_model["epoch_rows"], self._whole_epochs)
 
     @cached_property
     def codes(self) -> NDArray[np.float32]:
@@ -359,7 +363,9 @@ class Snapshot:
         }
 
     def _in_order(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return sorted(entries, key=lambda entry: self.methods.index(entry["method"]))
+        # Last, what another installation has stored and this one cannot make.
+        order = {method: place for place, method in enumerate(self.methods)}
+        return sorted(entries, key=lambda entry: order.get(entry["method"], len(order)))
 
     def _fit(self, method: str, track: Track) -> Map:
         codes = self._codes_with_items()
@@ -385,8 +391,18 @@ class Snapshot:
     # -- storing ------------------------------------------------------------------------------
 
     def _change(self, **parts: Any) -> None:
-        self.of_model = {**self.of_model, **parts}
-        self._seal()
+        """Change the description, and store it with what another studio has stored since."""
+        with self._locked():
+            merged = merge({**self.of_model, **parts}, self.storage.unseal())
+            self.of_model = {**merged, "maps": self._in_order(merged["maps"])}
+            self._seal()
+
+    def _locked(self) -> AbstractContextManager[None]:
+        """Keep other studios from changing the description."""
+        if self.storage.folder is None:
+            return nullcontext()
+        busy = f"{self.name} is shown by another studio that is writing; try again in a moment."
+        return hold(self.storage.folder / LOCK, busy=busy, timeout=LOCK_TIMEOUT, kind=RunError)
 
     def _seal(self) -> None:
         self.storage.seal(self.of_model, self._model_names())
@@ -394,8 +410,8 @@ class Snapshot:
     def _remove_stale(self) -> None:
         """Remove what is stored of other weights: they are gone, and so will not be shown."""
         for folder in self.root.iterdir() if self.root is not None else ():
-            kind, key = folder.name.split("-")[:2]
-            if kind in ("model", "networks") and key != self.model_key:
+            kind, _, rest = folder.name.partition("-")
+            if kind in ("model", "networks") and rest.partition("-")[0] != self.model_key:
                 Storage(folder).remove()
 
 

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import IsthmusError
-from isthmus.files import DAMAGE, atomic_write, write_bytes
+from isthmus.files import DAMAGE, atomic_write, fingerprint, write_bytes
 from isthmus.studio import columns
+from isthmus.text import is_plain_name
 
-FORMAT = 1  # raise it when stored files or what is said of them change: then they are made again
+FORMAT = 2  # raise it when stored files or what is said of them change: then they are made again
 LIST = "stored.json"  # written last: it makes the other files count
 CHECKED_BYTES = 2**22  # at the start of each file, by which damage is noticed
 _CHECK = struct.Struct("<I")  # the CRC-32 at the end of a file that stands alone
@@ -42,7 +43,7 @@ class Storage:
         if self.folder is None:
             return self._files.get(name)
         try:
-            return (self.folder / name).read_bytes()
+            return _within(self.folder, name).read_bytes()
         except FileNotFoundError:
             return None
 
@@ -51,7 +52,7 @@ class Storage:
         if self.folder is None:
             self._files[name] = content
         else:
-            write_bytes(self.folder / name, content)
+            write_bytes(_within(self.folder, name), content)
 
     def write_column(
         self, name: str, blocks: Iterable[NDArray[np.float32]], shape: tuple[int, ...]
@@ -62,7 +63,7 @@ class Storage:
             columns.write_blocks(content, blocks, shape)
             self._files[name] = content.getvalue()
         else:
-            with atomic_write(self.folder / name) as file:
+            with atomic_write(_within(self.folder, name)) as file:
                 columns.write_blocks(file, blocks, shape)
 
     def column(self, name: str) -> NDArray[Any]:
@@ -76,7 +77,7 @@ class Storage:
         if self.folder is None:
             return columns.unpack(self._files[name])
         try:
-            return columns.open_column(self.folder / name)
+            return columns.open_column(_within(self.folder, name))
         except OSError as error:
             raise IsthmusError(f"{name} of the studio is missing.") from error
 
@@ -100,6 +101,7 @@ class Storage:
         """
         checks = {name: self._check(name) for name in sorted(set(names))}
         sealed = {"format": FORMAT, "content": content, "files": checks}
+        sealed["check"] = fingerprint(sealed)
         self.write(LIST, json.dumps(sealed).encode())
 
     def unseal(self) -> dict[str, Any] | None:
@@ -107,7 +109,9 @@ class Storage:
         with suppress(*DAMAGE):
             stored = json.loads(self.read(LIST) or b"")
             content: dict[str, Any] = stored["content"]
-            is_whole = all(self._check(name) == check for name, check in stored["files"].items())
+            is_whole = stored.pop("check") == fingerprint(stored) and all(
+                self._check(name) == check for name, check in stored["files"].items()
+            )
             return content if is_whole and stored["format"] == FORMAT else None
         return None
 
@@ -128,8 +132,15 @@ class Storage:
         if self.folder is None:
             content = self._files[name]
             return [len(content), zlib.crc32(content[:CHECKED_BYTES])]
-        with (self.folder / name).open("rb") as file:
+        with _within(self.folder, name).open("rb") as file:
             return [os.fstat(file.fileno()).st_size, zlib.crc32(file.read(CHECKED_BYTES))]
+
+
+def _within(folder: Path, name: str) -> Path:
+    """Return the path of a file; its name may come from a list that somebody else has written."""
+    if not is_plain_name(name):
+        raise IsthmusError(f"{name!r} is no name of a file of the studio.")
+    return folder / name
 
 
 def _check_of(content: bytes) -> bytes:

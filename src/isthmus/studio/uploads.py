@@ -12,10 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from isthmus.errors import SourceError
+from isthmus.limits import limit_of
 from isthmus.runtime import ignored_warnings
 
-MAX_PICTURE_BYTES = 20_000_000
-MAX_PIXELS = 50_000_000
 MAX_BODY_BYTES = 1_000_000  # of questions, which are codes and names
 # Only what the readers of sources take: Pillow knows formats that start other programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
@@ -88,14 +87,16 @@ def require_picture(content: bytes) -> None:
         with ignored_warnings, Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             width, height = picture.size
     except Image.DecompressionBombError:
-        raise SourceError(f"The picture has more than {MAX_PIXELS:,} pixels.") from None
+        most = limit_of("ISTHMUS_MAX_UPLOAD_PIXELS")
+        raise SourceError(f"The picture has more than {most:,} pixels.") from None
     except Exception:  # decoders of damaged files raise anything
         raise SourceError(
             f"The file is no picture that can be read; take one of {', '.join(FORMATS)}."
         ) from None
-    if width * height > MAX_PIXELS:
+    most = limit_of("ISTHMUS_MAX_UPLOAD_PIXELS")
+    if width * height > most:
         raise SourceError(
-            f"The picture has {width:,} × {height:,} pixels; at most {MAX_PIXELS:,} are read."
+            f"The picture has {width:,} × {height:,} pixels; at most {most:,} are read."
         )
 
 

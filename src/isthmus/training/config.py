@@ -99,6 +99,9 @@ class TrainingConfig:
         One of auto, cpu, cuda and mps.
     precision : str
         One of auto, 32 and bf16; auto is bfloat16 where the processor computes in it.
+    deterministic : bool
+        Compute so that the weights do not depend on the number of threads: on a CPU with one of
+        them, on CUDA without algorithms that add up in any order. It takes longer.
     flip : bool, optional
         Mirror half of the training images from left to right, another half each epoch; by default
         where the data set allows it.
@@ -140,6 +143,7 @@ class TrainingConfig:
     seed: int = field(default=0, metadata=TRAINING)
     device: str = field(default="auto", metadata=TRAINING)
     precision: str = field(default="auto", metadata=TRAINING)
+    deterministic: bool = field(default=False, metadata={**TRAINING, "omit_empty": True})
     flip: bool | None = field(default=None, metadata=NOISE)
     corrupt: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})
     augment: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})

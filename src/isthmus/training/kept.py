@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.arrays import read_npy
 from isthmus.files import DAMAGE
 from isthmus.training.store import Store
 
@@ -28,6 +29,8 @@ INPUTS, ROWS = "inputs", "rows"
 MAX_KEPT = 64  # epochs
 MAX_SHOWN = 16  # samples
 MAX_BYTES, MIN_SHOWN = 2**18, 4  # of an epoch's samples; of larger samples there are fewer
+MAX_UNPACKED = 2**28  # beyond what the fewest of the largest samples take
+GZIP = 31  # for zlib: the format of a .gz file, with its checksum
 COMPRESSION = 1  # masks shrink to a hundredth at any level, pictures little at the highest
 
 
@@ -66,11 +69,13 @@ class KeptEpochs:
     def inputs(self) -> tuple[NDArray[Any], NDArray[np.int64]] | None:
         """Return the samples as the model takes them, and their indices in the run's data."""
         values, rows = self._read(INPUTS), self._read(ROWS)
-        return None if values is None or rows is None else (values, rows)
+        if values is None or rows is None or rows.shape != values.shape[:1]:
+            return None
+        return (values, rows) if rows.dtype == np.int64 and (rows >= 0).all() else None
 
     def begin(self, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        """Write the samples, unless they are there already."""
-        if not {f"{INPUTS}{SUFFIX}", f"{ROWS}{SUFFIX}"} <= set(self.files()):
+        """Write the samples, unless they are there already and whole."""
+        if self.inputs() is None:
             self._write(INPUTS, values)
             self._write(ROWS, rows)
 
@@ -81,17 +86,25 @@ class KeptEpochs:
         resumed keeps the same.
         """
         self._write(_name(epoch), answers)
+        self.prune(epoch)
+
+    def has(self, epoch: int) -> bool:
+        """Return whether an epoch is kept, and the samples with it."""
+        return self.inputs() is not None and self.read(epoch) is not None
+
+    def prune(self, epoch: int) -> None:
+        """Remove epochs that are not kept after so many, and those that are not trained yet."""
         kept = kept_epochs(epoch)
         for number in self.numbers():
-            if number not in kept:
+            if number not in kept or number > epoch:
                 self._store.remove(_path(_name(number)))
 
     def _read(self, name: str) -> NDArray[Any] | None:
         content = self._store.read(_path(name))
         if content is None:
             return None
-        with suppress(*DAMAGE, zlib.error):  # a run is trained and used all the same
-            return np.asarray(np.load(io.BytesIO(gzip.decompress(content)), allow_pickle=False))
+        with suppress(*DAMAGE):  # a run is trained and used all the same
+            return read_npy(_unpack(content))
         return None
 
     def _write(self, name: str, values: NDArray[Any]) -> None:
@@ -100,6 +113,15 @@ class KeptEpochs:
         # Without the time of day, so that equal numbers are equal files.
         compressed = gzip.compress(content.getvalue(), COMPRESSION, mtime=0)
         self._store.write(_path(name), compressed)
+
+
+def _unpack(content: bytes) -> bytes:
+    """Return what was compressed, if it is of a size that is ever written."""
+    unpacker = zlib.decompressobj(GZIP)
+    unpacked = unpacker.decompress(content, MAX_UNPACKED)
+    if not unpacker.eof:
+        raise EOFError
+    return unpacked
 
 
 def kept_epochs(epochs: int) -> set[int]:

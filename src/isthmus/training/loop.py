@@ -9,32 +9,28 @@ decides what to do with each step: draw a bar, stop, collect losses. There are n
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from isthmus.data.preprocess import Preprocessing
 from isthmus.data.random import DROPOUT
 from isthmus.data.samples import Samples
-from isthmus.data.split import Split, spread_over_classes
+from isthmus.data.split import Split
 from isthmus.errors import TrainingError
-from isthmus.inference.trained import TrainedModel
-from isthmus.models.config import ModelConfig
-from isthmus.models.layers import Network
-from isthmus.models.registry import ACTIVATIONS
 from isthmus.progress import Step
 from isthmus.training.batches import Batches, SampleTensors
-from isthmus.training.kept import shown_count
 from isthmus.training.objectives import Loss, make_loss
 from isthmus.training.optim import SCHEDULES, make_optimizer
 from isthmus.training.padding import zero_unread_gradients
-from isthmus.training.run import LAST_MODEL, Run
+from isthmus.training.run import Run
+from isthmus.training.saving import Line, Saver, lines_of
+from isthmus.training.shown import Shown
+from isthmus.training.state import Plan, State
 from isthmus.training.targets import Meter, Targets, class_counts, required_targets
 from isthmus.training.weights import initialize
 
@@ -112,36 +108,6 @@ class Progress(Step):
         return ", ".join([f"validation {self.validation_loss:.4f}", *scores])
 
 
-@dataclass
-class State:
-    """The counters that, with weights and optimizer, make up a checkpoint."""
-
-    step: int = 0
-    seconds: float = 0.0
-    loss_sum: float = 0.0  # over the steps of the current epoch
-    best_error: float = math.inf  # see `Meter.error`
-    best_loss: float = math.inf  # on the validation split, at the same time
-    best_step: int = 0
-
-
-def first_checkpoint(module: Network, optimizer: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the checkpoint of a run that starts from a module's weights.
-
-    What the optimizer remembers of its last steps, if known, continues too. Its settings, such as
-    the weight decay, are those of the new run.
-    """
-    state = None if optimizer is None else {"state": optimizer["state"]}
-    return {"counters": asdict(State()), "module": module.state_dict(), "optimizer": state}
-
-
-def to_answers(output: Tensor, config: ModelConfig, preprocessing: Preprocessing) -> Tensor:
-    """Turn the output of a model into reconstructions (n, *shape), probabilities or masks."""
-    activated = ACTIVATIONS[config.activation](output)
-    if config.task == "reconstruct":
-        return preprocessing.from_output(activated)
-    return activated if config.task == "classify" else activated.argmax(1).to(torch.uint8)
-
-
 class Loop:
     """Model, optimizer, batches and counters of a run in training."""
 
@@ -160,49 +126,56 @@ class Loop:
             weight_decay=self.config.weight_decay or 0.0,
             momentum=self.config.momentum,
         )
-        self.state = self._restore()
-        # A killed process may have written an epoch to the history and not to the checkpoint.
-        self.history = [line for line in run.history() if line["step"] <= self.state.step]
+        split, targets = run.split(), required_targets(samples, self.model_config.task)
+        self.plan = Plan.of(self.config, len(split.train))
+        self.saver = self._restore()
+        self.state = self.saver.state
         self.has_dropout = any(isinstance(part, nn.Dropout) for part in self.module.modules())
         # A process that trains alone calls the module itself: Fabric's wrapper takes as long as
         # all of a small model's own work. Device and precision come from Fabric either way.
         self.model = fabric.setup_module(self.module) if fabric.world_size > 1 else self.module
-        split, targets = run.split(), required_targets(samples, self.model_config.task)
         self.batches, self.validation_batches = self._make_batches(samples, targets, split)
         self.loss = self._make_loss(samples, targets, split)
-        count = shown_count(samples.values[:1].nbytes)
-        self.shown = spread_over_classes(samples, split.test, count)
-        self.epochs = self.config.epochs or 0
-        self.steps = self.epochs * len(self.batches)
+        self.shown = Shown(run, samples, self.batches.tensors, fabric)
         self.start = replace(self.state)  # a copy, for the speed since this call
 
-    def walk(self, deadline: float) -> Iterator[Progress]:
-        """Train until the last step, the deadline (seconds of training) or early stopping."""
-        per_epoch = len(self.batches)
-        while self.state.step < self.steps and not self._is_over(deadline):
-            yield from self._epoch(deadline)
-            validation_loss, meter = self._validate()
-            self._reject_not_finite(validation_loss)
-            is_best = self._update_best(meter.error(validation_loss), validation_loss)
-            steps_of_epoch = (self.state.step - 1) % per_epoch + 1
-            mean_loss = torch.tensor(self.state.loss_sum / steps_of_epoch)
-            progress = self._progress(mean_loss)
-            progress = replace(
-                progress, validation_loss=validation_loss, is_best=is_best, scores=meter.values()
-            )
-            self._append_history(progress)
-            if self.fabric.is_global_zero:
-                self._save(progress)
-            yield progress
-            epochs_without_best = (self.state.step - self.state.best_step) / per_epoch
-            if self.config.patience and epochs_without_best >= self.config.patience:
-                break
+    def walk(
+        self, deadline: float, write_events: Callable[[Line], None]
+    ) -> Generator[Progress, None, None]:
+        """Train until the last step, the deadline (seconds of training) or early stopping.
+
+        What an earlier process left out is written first, also where nothing is left to train.
+        """
         if self.fabric.is_global_zero:
-            self.run.write_model(self._trained_model(), LAST_MODEL)
+            self.saver.complete(self._keep_answers)
+        while not self.plan.is_done(self.state) and not self._is_over(deadline):
+            yield from self._epoch(deadline)
+            progress = self._end_epoch()
+            if self.fabric.is_global_zero:
+                self.saver.save(self._keep_answers, write_events)
+            yield progress
+        if self.fabric.is_global_zero:
+            self.saver.finish()
+
+    def _end_epoch(self) -> Progress:
+        """Validate, note whether the model is the best so far, and add a line to the history."""
+        validation_loss, meter = self._validate()
+        self._reject_not_finite(validation_loss)
+        is_best = self._update_best(meter.error(validation_loss), validation_loss)
+        steps_of_epoch = (self.state.step - 1) % self.plan.per_epoch + 1
+        mean_loss = torch.tensor(self.state.loss_sum / steps_of_epoch)
+        progress = replace(
+            self._progress(mean_loss),
+            validation_loss=validation_loss,
+            is_best=is_best,
+            scores=meter.values(),
+        )
+        self._append_history(progress)
+        return progress
 
     def _epoch(self, deadline: float) -> Iterator[Progress]:
         """Train from the current step to the end of its epoch, or to the deadline."""
-        state, per_epoch = self.state, len(self.batches)
+        state, per_epoch = self.state, self.plan.per_epoch
         epoch, start = divmod(state.step, per_epoch)
         # The sum stays on the device: adding to it does not wait for a GPU, as reading it does.
         loss_sum = torch.tensor(state.loss_sum if start else 0.0, device=self.fabric.device)
@@ -320,9 +293,9 @@ class Loop:
 
     def _append_history(self, progress: Progress) -> None:
         """Add the line of an epoch; one that the deadline ended has a fraction as its number."""
-        self.history.append(
+        self.saver.history.append(
             {
-                "epoch": self.state.step / len(self.batches),
+                "epoch": self.state.step / self.plan.per_epoch,
                 "step": progress.step,
                 "loss": progress.loss,
                 "validation_loss": progress.validation_loss,
@@ -334,47 +307,14 @@ class Loop:
             }
         )
 
-    def _save(self, progress: Progress) -> None:
-        """Write best weights, samples, history and checkpoint, in this order.
-
-        The checkpoint makes the epoch count. Until it is there, whatever was written before it is
-        written again by the process that resumes, the same: so no moment to be killed is bad.
-        """
-        if progress.is_best:
-            self.run.write_model(self._trained_model())
-        self._keep_answers()
-        self.run.write_history(self.history)
-        self._write_checkpoint(self.state)
-
     def _keep_answers(self) -> None:
-        """Keep what the model makes of a few test samples now; only after a whole epoch.
+        """Keep what the model makes of a few test samples now; no time is counted as training."""
+        epochs = self.run.epochs
+        epochs.begin(self.shown.inputs(), self.shown.rows)
+        epochs.write(self.saver.whole_epoch or 0, self.shown.answers(self.module))
 
-        Nothing is drawn from a random generator, and no time is counted as training.
-        """
-        epoch, steps = divmod(self.state.step, len(self.batches))
-        if steps:
-            return
-        x, preprocessing = self.batches.tensors.gather(self.shown), self.run.record.preprocessing
-        if self.config.corruption is not None:
-            x = self.config.corruption.apply_fixed(x, self.config.seed, self.shown)
-        with torch.inference_mode(), self.fabric.autocast():
-            output = self.module(x).float()
-            answers = to_answers(output, self.model_config, preprocessing)
-            inputs = preprocessing.from_output(x)
-        self.run.epochs.begin(inputs.cpu().numpy(), self.shown)
-        self.run.epochs.write(epoch, answers.cpu().numpy())
-
-    def _write_checkpoint(self, state: State) -> None:
-        self.run.write_checkpoint(
-            {
-                "counters": asdict(state),
-                "module": self.module.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            }
-        )
-
-    def _restore(self) -> State:
-        """Load weights, optimizer and counters from the checkpoint, if there is one.
+    def _restore(self) -> Saver:
+        """Load weights, optimizer, counters and history from the checkpoint, if there is one.
 
         Without one, the weights are those of the seed, or with an encoder to start from those that
         the run was made with: they are in model.safetensors until a best model replaces it. They
@@ -387,17 +327,20 @@ class Loop:
                 # The first checkpoint of a run that starts from another has no settings.
                 settings = self.optimizer.state_dict()
                 self.optimizer.load_state_dict({**settings, **checkpoint["optimizer"]})
-            return State(**checkpoint["counters"])
-        state = State()
+            return self._make_saver(State(**checkpoint["counters"]), lines_of(checkpoint, self.run))
+        saver = self._make_saver(State(), [])
         if self.config.encoder_from:
             self.module.load_state_dict(self.run.model().module.state_dict())
             if self.fabric.is_global_zero:
-                self._write_checkpoint(state)
-        return state
+                saver.write_checkpoint()
+        return saver
+
+    def _make_saver(self, state: State, history: list[Line]) -> Saver:
+        return Saver(self.run, self.module, self.optimizer, state, self.plan, history)
 
     def _set_lr(self) -> None:
         """Set the learning rate of the next step."""
-        share_done = min(self.state.step, self.steps - 1) / self.steps
+        share_done = min(self.state.step, self.plan.steps - 1) / self.plan.steps
         lr = (self.config.lr or 0.0) * SCHEDULES[self.config.schedule](share_done)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -415,7 +358,7 @@ class Loop:
     def _reject_not_finite(self, loss: float) -> None:
         if math.isfinite(loss):
             return
-        kept = self.state.best_step / len(self.batches)
+        kept = self.state.best_step / self.plan.per_epoch
         weights = f"those of epoch {kept:g}" if kept else "the untrained ones"
         raise TrainingError(
             f"the loss became {loss} in epoch {self._epoch_number()}; {self.run.name} keeps the "
@@ -424,21 +367,18 @@ class Loop:
         )
 
     def _epoch_number(self) -> int:
-        return max(0, self.state.step - 1) // len(self.batches) + 1
+        return max(0, self.state.step - 1) // self.plan.per_epoch + 1
 
     def _progress(self, mean_loss: Tensor) -> Progress:
         seconds = self.state.seconds - self.start.seconds
         steps = self.state.step - self.start.step
         return Progress(
             epoch=self._epoch_number(),
-            epochs=self.epochs,
+            epochs=self.plan.epochs,
             step=self.state.step,
-            steps=self.steps,
+            steps=self.plan.steps,
             seconds=self.state.seconds,
             images_per_second=steps * self.batches.size / max(seconds, 1e-9),
             lr=self.optimizer.param_groups[0]["lr"],
             mean_loss=mean_loss,
         )
-
-    def _trained_model(self) -> TrainedModel:
-        return TrainedModel(self.model_config, self.run.record.preprocessing, self.module)

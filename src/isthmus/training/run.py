@@ -14,14 +14,13 @@ tensorboard/           event files, if asked for
 What is derived from a run (codes, maps/, index/, encoders/, studio/, report.html, card/) may lie in
 its folder too; it carries the fingerprints of model and data, and can be deleted.
 
-A file is whole or absent. An epoch is written as best weights, samples of epochs/, history,
-checkpoint: the checkpoint comes last and makes the epoch count, so a process that is killed between
-two of them trains that epoch again, to the same files.
+A file is whole or absent. The checkpoint is the first file that an epoch writes, and makes it
+count; the others follow from it, and `resume` writes those that a killed process left out. See
+`saving`.
 """
 
 import io
 import json
-import os
 import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -38,68 +37,28 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import with_fixed_noise
 from isthmus.data.load import load_origin
-from isthmus.data.preprocess import Preprocessing
-from isthmus.data.report import ReadingReport
-from isthmus.data.samples import Origin, Samples
+from isthmus.data.samples import Samples
 from isthmus.data.sources import locate_source
 from isthmus.data.split import Split
 from isthmus.display import Displayed
-from isthmus.errors import RunError, SourceError, require_name
-from isthmus.files import from_json, reporting_damage, suggest_path, to_json
+from isthmus.errors import ModelError, RunError, SourceError, require_name
+from isthmus.fields import convert_some, parse_json
+from isthmus.files import reporting_damage, suggest_path
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
-from isthmus.models.config import ModelConfig
-from isthmus.text import to_utf8
-from isthmus.training.config import TrainingConfig
+from isthmus.links import reject_links
+from isthmus.runtime import process_count
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
+from isthmus.training.record import FORMAT, Record
 from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store, is_run
+from isthmus.training.stored import parse_checkpoint, parse_history, parse_split
 from isthmus.version import __version__
 
-FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
 SPLIT, HISTORY = "split.npz", "history.jsonl"
 LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
 FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What run.json says.
-
-    Parameters
-    ----------
-    model_config : ModelConfig
-    preprocessing : Preprocessing
-        From the bytes of a file to the model's input, with every default chosen.
-    training_config : TrainingConfig
-        With every default chosen.
-    origin : Origin
-        What the data was loaded from, and how.
-    data : dict
-        The data's fingerprint, description and number of samples in each split, what was read
-        (see `ReadingReport`), the fingerprint of a denoiser's noise, that of the model that was
-        trained further, and the places where the data was before.
-    environment : dict
-        When, with which versions and on which machine.
-    """
-
-    model_config: ModelConfig
-    preprocessing: Preprocessing
-    training_config: TrainingConfig
-    origin: Origin
-    data: dict[str, Any]
-    environment: dict[str, Any]
-
-    @property
-    def reading(self) -> ReadingReport | None:
-        """What was read; None for a run of an older version."""
-        content = self.data.get("reading")
-        return None if content is None else ReadingReport.from_json(content)
-
-    def to_bytes(self) -> bytes:
-        """Return the content of run.json."""
-        content = {"format": FORMAT, **to_json(self)}
-        return to_utf8(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+RESTORE = "restore it from a copy, or train a new run"  # what to do about a damaged file
 
 
 @dataclass(frozen=True)
@@ -194,31 +153,25 @@ class Run(Displayed):
     @classmethod
     def _read(cls, store: Store) -> "Run":
         file = Path(store.name, RECORD)
-        with reporting_damage(file, RunError):
+        if isinstance(store, FolderStore):
+            reject_links(store.path)
+        with reporting_damage(file, RunError, RESTORE):
             text = store.read(RECORD)
         if text is None:
             if not Path(store.name).exists():
                 near = suggest_path(store.name, is_run)
                 raise RunError(f"there is no run folder called {store.name}{near}.")
             raise RunError(f"{store.name} is not a run folder: it has no run.json.")
-        with reporting_damage(file, RunError):
-            content = json.loads(text)
+        with reporting_damage(file, RunError, RESTORE):
+            content = convert_some(parse_json(text), {"format": int}, "")
             written = content.get("format")
         if written != FORMAT:
             raise RunError(
-                f"{store.name} was written in format {written} of the run folder and this Isthmus "
-                f"reads format {FORMAT}; use the version that wrote it."
+                f"{file} is of format {written} of the run folder and this Isthmus reads format "
+                f"{FORMAT}; use the version that wrote it."
             )
-        with reporting_damage(file, RunError):
-            content["data"]["fingerprint"]  # every run has one: without it the file is damaged
-            record = Record(
-                from_json(ModelConfig, content["model_config"]),
-                from_json(Preprocessing, content["preprocessing"]),
-                from_json(TrainingConfig, content["training_config"]),
-                Origin.build(content["origin"]),
-                content["data"],
-                content["environment"],
-            )
+        with reporting_damage(file, RunError, RESTORE):
+            record = Record.of(content)
         return cls(store, record)
 
     @property
@@ -298,6 +251,12 @@ class Run(Displayed):
     def check(self, samples: Samples) -> None:
         """Raise a RunError if samples are not those that the run was trained on."""
         if samples.fingerprint == self.record.data["fingerprint"]:
+            if len(samples) != sum(self.record.counts):
+                raise RunError(
+                    f"{Path(self.name, RECORD)} is damaged: its splits have "
+                    f"{sum(self.record.counts):,} samples, and there are {len(samples):,}; "
+                    f"{RESTORE}."
+                )
             return
         if self.is_moved:
             before, now = self.record.data["description"], samples.describe()
@@ -313,8 +272,8 @@ class Run(Displayed):
 
     def split(self) -> Split:
         """Return the split of the data, which was decided when the run was made."""
-        with self._reporting_damage(SPLIT), np.load(io.BytesIO(self._require(SPLIT))) as arrays:
-            return Split(arrays["train"], arrays["validation"], arrays["test"])
+        with self._reporting_damage(SPLIT):
+            return parse_split(self._require(SPLIT), self.record.counts)
 
     def add_noise(
         self, model: TrainedModel, values: NDArray[Any], indices: NDArray[np.int64]
@@ -335,25 +294,38 @@ class Run(Displayed):
         )
 
     def model(self, device: str = "cpu") -> TrainedModel:
-        """Load the best weights so far; before the first epoch, those it started with."""
-        if isinstance(self.store, FolderStore):
-            return TrainedModel.load(self.path, device)
-        with self._reporting_damage(MODEL_FILE):
-            return TrainedModel.from_bytes(self._require(MODEL_FILE), device)
+        """Load the best weights so far; before the first epoch, those it started with.
 
-    def write_model(self, model: TrainedModel, file: str = MODEL_FILE) -> None:
-        """Replace the best weights, or those of another file."""
-        self.store.write(file, model.to_bytes())
+        Raises
+        ------
+        ModelError
+            If they are missing or damaged, or those of another run.
+        """
+        if isinstance(self.store, FolderStore):
+            model = TrainedModel.load(self.path, device)
+        else:
+            model = TrainedModel.from_bytes(self._require(MODEL_FILE), device)
+        self.require_own(model)
+        return model
+
+    def require_own(self, model: TrainedModel) -> None:
+        """Raise a ModelError if a model is none that this run has trained."""
+        record = self.record
+        if (model.config, model.preprocessing) != (record.model_config, record.preprocessing):
+            raise ModelError(
+                f"{Path(self.name, MODEL_FILE)} is not of the model that {RECORD} describes; "
+                f"{RESTORE}."
+            )
 
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of history.jsonl, one for every epoch."""
         with self._reporting_damage(HISTORY):
-            content = self.store.read(HISTORY) or b""
-            return [json.loads(line) for line in content.splitlines()]
+            content = self.store.read(HISTORY)
+            return [] if content is None else parse_history(content)
 
     def write_history(self, lines: list[dict[str, Any]]) -> None:
         """Replace the history."""
-        self.store.write(HISTORY, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        self.store.write(HISTORY, pack_history(lines))
 
     @property
     def epochs(self) -> KeptEpochs:
@@ -364,23 +336,25 @@ class Run(Displayed):
         """Return the state at the last checkpoint, or None before the first."""
         with self._reporting_damage(CHECKPOINT):
             content = self.store.read(CHECKPOINT)
-            if content is None:
-                return None
-            # Weights only: a checkpoint is data, and a pickle could run any code.
-            state: dict[str, Any] = torch.load(
-                io.BytesIO(content), map_location="cpu", weights_only=True
-            )
-        return state
+            if content is not None:
+                return parse_checkpoint(content, self.record)
+            # A killed process may have left out the first one, and no other.
+            if len(self.history()) > 1:
+                raise RunError("it is missing")
+            return None
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint."""
         self.store.write(CHECKPOINT, _pack(state))
 
-    def with_epochs(self, epochs: int | None) -> "Run":
-        """Return the run with another number of epochs, which is not written yet."""
-        # Written once the new training holds the lock; until then the old number is true.
-        config = self.record.training_config
-        config = replace(config, epochs=epochs or config.epochs)
+    def with_training(self, **changes: Any) -> "Run":
+        """Return the run with changes to its training config, which are not written yet.
+
+        Changes that are None are left out.
+        """
+        # Written once the new training holds the lock; until then the old config is true.
+        given = {name: value for name, value in changes.items() if value is not None}
+        config = replace(self.record.training_config, **given)
         return replace(self, record=replace(self.record, training_config=config))
 
     def write_record(self) -> None:
@@ -394,7 +368,12 @@ class Run(Displayed):
         return content
 
     def _reporting_damage(self, file: str) -> AbstractContextManager[None]:
-        return reporting_damage(Path(self.name, file), RunError)
+        return reporting_damage(Path(self.name, file), RunError, RESTORE)
+
+
+def pack_history(lines: Sequence[dict[str, Any]]) -> bytes:
+    """Return the content of history.jsonl."""
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
 def _pack(checkpoint: dict[str, Any]) -> bytes:
@@ -441,5 +420,6 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, Any]
         "device": device.type if device.type != "cuda" else torch.cuda.get_device_name(device),
         "precision": precision,
         "threads": torch.get_num_threads(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processes": process_count(),
     }

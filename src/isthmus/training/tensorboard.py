@@ -1,6 +1,6 @@
 """Event files for TensorBoard, an optional dependency."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,21 +24,25 @@ def require_tensorboard() -> None:
 
 
 @contextmanager
-def event_writer(folder: Path, step: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+def event_writer(
+    folder: Path, history: Sequence[dict[str, Any]]
+) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Give a function that writes a line of the history.
 
-    Events after `step` are hidden: a killed process may have written some that are not in the
-    checkpoint, and training writes them again.
+    Of a history so far, the last line is written again: a process that was killed may have left it
+    out, or have written it halfway. Events of its step and later ones are hidden before.
     """
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(folder, purge_step=step + 1) as writer:
+    with SummaryWriter(folder, purge_step=history[-1]["step"] if history else 1) as writer:
 
         def write(line: dict[str, Any]) -> None:
             for title, key in SCALARS.items():
                 writer.add_scalar(title, line[key], line["step"])
             writer.flush()  # otherwise an epoch would show up to two minutes after its end
 
+        for line in history[-1:]:
+            write(line)
         yield write
 
 

@@ -22,12 +22,16 @@ from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import has_batch_norm
 from isthmus.models.registry import model_row
 from isthmus.models.tasks import Task
-from isthmus.runtime import launch
+from isthmus.runtime import choose_device, choose_precision
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
-from isthmus.training.loop import Loop, Progress, first_checkpoint
-from isthmus.training.run import Record, Run, describe_environment
+from isthmus.training.loop import Loop, Progress
+from isthmus.training.machine import Machine
+from isthmus.training.record import Record
+from isthmus.training.resuming import reject_finished, resuming_notes
+from isthmus.training.run import Run
+from isthmus.training.state import first_checkpoint
 from isthmus.training.store import require_free
 from isthmus.training.targets import check_classes, reject_single_class, required_targets
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
@@ -87,22 +91,23 @@ class _Job:
     """
 
     source: "_NewRun | _OldRun"
-    device: str
-    precision: str
+    machine: Machine
     max_minutes: float | None
-    epochs: int | None = None
+    is_record_changed: bool = False
     run: Run | None = None
 
     def walk(self) -> Generator[Progress, None, None]:
         """Train from the last checkpoint to the last epoch."""
-        fabric = launch(self.device, self.precision)  # first: who writes depends on the rank
-        run, samples = self.source.begin(fabric)
-        self.run = run = replace(run.with_epochs(self.epochs), loaded=samples)
+        fabric = self.machine.launch()  # first: who writes depends on the rank
+        machine = self.machine.settle()
+        run, samples = self.source.begin(fabric, machine)
+        self.run = run = replace(run, loaded=samples)
         is_first = fabric.is_global_zero  # of several processes, only this one writes
         with run.lock() if is_first else nullcontext():
-            loop = Loop(run, samples, fabric)
+            with machine.computing():
+                loop = Loop(run, samples, fabric)
             # After the checkpoint is read: a damaged run stays as it was.
-            if (self.epochs or run.is_moved) and is_first:
+            if self.is_record_changed and is_first:
                 run.write_record()
             deadline = math.inf
             # In seconds of training, which a resumed run continues to count; validation and saving
@@ -110,14 +115,11 @@ class _Job:
             if self.max_minutes is not None:
                 deadline = loop.state.seconds + 60 * self.max_minutes
             with (
-                event_writer(run.path / "tensorboard", loop.state.step)
+                event_writer(run.path / "tensorboard", loop.saver.history)
                 if run.record.training_config.tensorboard and is_first
                 else no_event_writer() as write_events
             ):
-                for progress in loop.walk(deadline):
-                    if progress.validation_loss is not None:
-                        write_events(loop.history[-1])
-                    yield progress
+                yield from machine.walk(loop.walk(deadline, write_events))
 
 
 def train(
@@ -205,11 +207,12 @@ def train(
         check_classes(samples, samples.labels, split)
     config = config.resolve(model_config, len(split.train), samples.allows_flip)
     _reject_batch_of_one(model_config, config, len(split.train))
+    machine = Machine.of(config)
     if config.tensorboard:
         require_tensorboard()
     new_run = _NewRun(samples, split, model_config, config, path, origin)
     notes = split_notes(samples, split, config, model_config.task)
-    return Training(_Job(new_run, config.device, config.precision, max_minutes), notes)
+    return Training(_Job(new_run, machine, max_minutes), notes)
 
 
 def resume(
@@ -217,10 +220,16 @@ def resume(
     samples: Samples | None = None,
     *,
     epochs: int | None = None,
+    patience: int | None = None,
     max_minutes: float | None = None,
+    device: str | None = None,
+    precision: str | None = None,
     track: Track = untracked,
 ) -> Training:
     """Continue a run from its last checkpoint, exactly as if it had not stopped.
+
+    Of a run that was killed after its last epoch, what is missing is written, and the training
+    yields nothing.
 
     Parameters
     ----------
@@ -231,36 +240,45 @@ def resume(
         first step.
     epochs : int, optional
         Epochs in all; more than planned stretch the schedule, whose remaining part is followed.
+    patience : int, optional
+        Stop after so many epochs without a better one; by default as many as before.
     max_minutes : float, optional
         Stop after this many more minutes of training.
+    device, precision : str, optional
+        As of `TrainingConfig`, if they are to be others than those that the run was begun with,
+        which changes the weights a little.
     track : callable
         Shows progress of loading the data.
 
     Returns
     -------
     Training
-        As of `train`.
+        As of `train`. Its `notes` say what differs from how the run was begun.
 
     Raises
     ------
     IsthmusError
-        If there is no run, its data is missing or it has as many epochs already. At the first
-        step: if its data has changed, or somebody else trains it now.
+        If there is no run, its data is missing, it has as many epochs already or its device is not
+        there. At the first step: if its data has changed, or somebody else trains it now.
     """
     _reject_no_time(max_minutes)
-    run = run.reload() if isinstance(run, Run) else Run.open(run)
-    history, config = run.history(), run.record.training_config
-    epochs_done = history[-1]["epoch"] if history else 0
-    epochs_wanted = epochs or config.epochs or 0
-    if epochs_wanted <= epochs_done:
-        raise OptionError(
-            f"{run.name} has trained {epochs_done:g} of {epochs_wanted} epochs; give a larger "
-            "number to continue."
-        )
+    old = run.reload() if isinstance(run, Run) else Run.open(run)
+    run = old.with_training(epochs=epochs, patience=patience, **_choose(old, device, precision))
+    reject_finished(run)
     if samples is None and not run.record.origin.source:
         samples = run.samples()  # says that they must be given, unless the run has them
-    old_run = _OldRun(run, samples, track)
-    return Training(_Job(old_run, config.device, config.precision, max_minutes, epochs))
+    machine, is_changed = Machine.of_run(run), run.is_moved or run.record != old.record
+    job = _Job(_OldRun(run, samples, track), machine, max_minutes, is_changed)
+    return Training(job, resuming_notes(run, machine))
+
+
+def _choose(run: Run, device: str | None, precision: str | None) -> dict[str, str | None]:
+    """Return device and precision that a run is to have, "auto" replaced by what is best here."""
+    if device == "auto":
+        device = choose_device(device)
+    if precision == "auto":
+        precision = choose_precision(device or Machine.of_run(run).device)
+    return {"device": device, "precision": precision}
 
 
 @dataclass(frozen=True)
@@ -274,18 +292,18 @@ class _NewRun:
     path: Path | None
     start: "_Start | None"
 
-    def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
+    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
         """Make the run; of several processes, the first one makes it and the others wait."""
         if self.path is None:
             if fabric.world_size > 1:
                 raise OptionError("several processes share their run by its folder; give out.")
-            return self._create(fabric), self.samples
+            return self._create(machine), self.samples
         if fabric.is_global_zero:
-            self._create(fabric)
+            self._create(machine)
         fabric.barrier()
         return Run.open(self.path), self.samples
 
-    def _create(self, fabric: Fabric) -> Run:
+    def _create(self, machine: Machine) -> Run:
         samples, model_config, config = self.samples, self.model_config, self.config
         # Only now, because it reads every mask.
         if model_config.task == "segment" and samples.masks is not None:
@@ -306,7 +324,7 @@ class _NewRun:
             config,
             samples.origin,
             data,
-            describe_environment(fabric.device, str(fabric.strategy.precision.precision)),
+            machine.describe(),
         )
         untrained = TrainedModel(model_config, preprocessing, module)
         checkpoint = None if self.start is None else first_checkpoint(module, self.start.optimizer)
@@ -340,7 +358,7 @@ class _OldRun:
     samples: Samples | None
     track: Track
 
-    def begin(self, fabric: Fabric) -> tuple[Run, Samples]:
+    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
         """Load the samples, and reject those of another run."""
         samples = self.run.samples(self.track) if self.samples is None else self.samples
         self.run.check(samples)

@@ -5,7 +5,7 @@ Whether 255 is a class, and which class a color stands for, only all masks of a 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from isthmus.data.pictures.exif import (
     turn,
 )
 from isthmus.data.pictures.opening import open_picture, read_content
+from isthmus.data.pictures.strips import map_strips, split, to_array
 from isthmus.errors import SourceError
 
 LOSSY_FORMATS = (
@@ -143,17 +144,20 @@ def is_gray(color: int) -> bool:
 
 def _tabulate(pixels: NDArray[np.uint8], describe: Callable[[int], MaskValue]) -> Mask:
     """Return the mask of pixels (H, W) whose values are described by a function."""
-    counts = np.bincount(pixels.ravel(), minlength=256)
+    # In parts, as it takes eight bytes for each pixel.
+    counts = np.zeros(256, np.int64)
+    for some in split(pixels):
+        counts += np.bincount(some.ravel(), minlength=256)
     places = np.flatnonzero(counts)
     return Mask(pixels, places, tuple(map(describe, places.tolist())), counts[places])
 
 
 def _read_gray(picture: Image.Image) -> Mask:
-    return read_gray(np.array(picture))
+    return read_gray(to_array(picture).copy())
 
 
 def _read_bits(picture: Image.Image) -> Mask:
-    pixels = np.array(picture).astype(np.uint8)
+    pixels = to_array(picture).astype(np.uint8)
     return _tabulate(pixels, lambda value: MaskValue(BIT, value, value * 0xFFFFFF))
 
 
@@ -163,7 +167,7 @@ def _read_palette(picture: Image.Image) -> Mask:
     def describe(index: int) -> MaskValue:
         return MaskValue(PALETTE, index, pack_color(*channels[3 * index : 3 * index + 3]))
 
-    mask = _tabulate(np.array(picture), describe)
+    mask = _tabulate(to_array(picture).copy(), describe)
     if picture.format == "GIF" and all(is_gray(value.color) for value in mask.values):
         # It has no gray: whoever writes it numbers the gray values that occur in each file.
         return read_gray(np.array(channels[: 3 * 256 : 3], np.uint8)[mask.pixels], EQUAL)
@@ -172,8 +176,11 @@ def _read_palette(picture: Image.Image) -> Mask:
 
 def _read_numbers(picture: Image.Image) -> Mask:
     """Read numbers of more than 8 bits, as long as they are those of classes."""
-    numbers = np.array(picture)
-    numbers[numbers == VOID_16_BIT] = 255
+    return read_gray(map_strips(_to_classes, to_array(picture)))
+
+
+def _to_classes(numbers: NDArray[Any]) -> NDArray[np.uint8]:
+    numbers = np.where(numbers == VOID_16_BIT, 255, numbers)
     wrong = ~((numbers >= 0) & (numbers <= 255))  # also true of NaN
     if not wrong.any():
         wrong = numbers != np.floor(numbers)
@@ -182,7 +189,7 @@ def _read_numbers(picture: Image.Image) -> Mask:
             f"holds the value {numbers[wrong][0]:g}; the values of masks are class numbers, whole "
             "and at most 255"
         )
-    return read_gray(numbers.astype(np.uint8))
+    return np.asarray(numbers.astype(np.uint8))
 
 
 def _read_with_alpha(picture: Image.Image) -> Mask:
@@ -190,7 +197,7 @@ def _read_with_alpha(picture: Image.Image) -> Mask:
     if picture.getchannel("A").getextrema() != (OPAQUE, OPAQUE):
         raise MaskError("is transparent in parts, which is no class; save it without transparency")
     if picture.mode == "LA":
-        return read_gray(np.array(picture.getchannel("L")), EQUAL)
+        return read_gray(to_array(picture.getchannel("L")).copy(), EQUAL)
     return _read_colors(picture.convert("RGB"))
 
 
@@ -203,14 +210,18 @@ def _read_colors(picture: Image.Image) -> Mask:
             "without antialiasing and without loss, or give --layout folders if it is no mask"
         )
     colors = {pack_color(*color[:3]): count for count, color in found if isinstance(color, tuple)}
-    pixels = np.array(picture)
     if all(map(is_gray, colors)):
-        return read_gray(pixels[..., 0].copy(), EQUAL)
+        return read_gray(to_array(picture.getchannel("R")).copy(), EQUAL)
     palette = np.array(sorted(colors), np.uint32)
-    red, green, blue = (pixels[..., i].astype(np.uint32) for i in range(3))
-    packed = red << 16 | green << 8 | blue
+
+    def find(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        red, green, blue = (channels[..., i].astype(np.uint32) for i in range(3))
+        places = np.searchsorted(palette, red << 16 | green << 8 | blue)
+        return places.astype(np.uint8)
+
+    pixels = to_array(picture)
     return Mask(
-        np.searchsorted(palette, packed).astype(np.uint8),
+        np.concatenate([find(some) for some in split(pixels)]),
         np.arange(len(palette)),
         tuple(MaskValue(COLOR, -1, color) for color in palette.tolist()),
         np.array([colors[color] for color in palette.tolist()]),

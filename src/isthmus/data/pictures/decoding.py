@@ -12,6 +12,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from isthmus.data.pictures.bounds import Slot
 from isthmus.data.pictures.exif import (
     FIRST_TURNED,
     UPRIGHT,
@@ -20,14 +21,14 @@ from isthmus.data.pictures.exif import (
     picture_orientation,
     turn,
 )
+from isthmus.data.pictures.frames import PHOTO_FORMATS, count_frames
+from isthmus.data.pictures.jpeg import reject_large_jpeg, reject_many_scans
 from isthmus.data.pictures.opening import (
     JPEG_START,
-    MAX_PIXELS,
-    MAX_SIDE,
     explain,
     open_if_known,
     read_content,
-    reject_too_large,
+    require_decodable,
 )
 from isthmus.data.pictures.pixels import Stretch
 from isthmus.data.pictures.scales import (
@@ -43,7 +44,6 @@ from isthmus.data.pictures.tiff import (
     PLANAR_CONFIGURATION,
     SEPARATE_PLANES,
     count_samples,
-    count_tiff_pages,
     read_bands,
 )
 from isthmus.errors import IsthmusError, SourceError
@@ -56,10 +56,6 @@ JPEG_KINDS = {"GRAY": "8-bit gray", "RGB": "8-bit RGB"}
 # Words in the warnings of libjpeg that mean wrong pixels; others, such as "extraneous bytes before
 # marker", mean nothing to the picture.
 JPEG_DAMAGE = ("Huffman", "premature end of data", "instead of RST", "Corrupt JPEG data: bad")
-PHOTO_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with others behind it, for 3D or a thumbnail
-MAX_QUICK = 2**24  # pixels that are decoded in a moment, even if the file has none of them
-MAX_PIXELS_PER_BYTE = 1024  # in a JPEG that is all of one color: 256 in gray, 512 in color
-PROGRESSIVE = b"\xff\xc2"  # the marker before the header of such a JPEG
 
 
 class Picture(NamedTuple):
@@ -95,7 +91,10 @@ class Picture(NamedTuple):
 
 
 def decode_picture(
-    file: bytes | str, preprocessing: "Preprocessing", may_reduce: bool = False
+    file: bytes | str,
+    preprocessing: "Preprocessing",
+    may_reduce: bool = False,
+    slot: Slot | None = None,
 ) -> Picture:
     """Decode a picture, given as the content or the path of its file.
 
@@ -107,22 +106,28 @@ def decode_picture(
         reduced.
     may_reduce : bool
         Whether a JPEG may be decoded at a reduced scale.
+    slot : Slot, optional
+        Takes the room for the picture, which the caller leaves when it is done with it.
 
     Raises
     ------
     SourceError
         With the reason, if the file is broken or no picture.
     """
+    if slot is None:
+        with Slot() as slot:
+            return decode_picture(file, preprocessing, may_reduce, slot)
     try:
         content = read_content(file)
         if content.startswith(JPEG_START):
-            picture = _decode_plain_jpeg(content, preprocessing, may_reduce)
+            reject_many_scans(content)
+            picture = _decode_plain_jpeg(content, preprocessing, may_reduce, slot)
             if picture is not None:
                 return picture
         with open_if_known(content) as opened:
             if opened is None:
-                return _decode_bands(content, preprocessing)
-            return _decode_opened(opened, content, preprocessing, may_reduce)
+                return _decode_bands(content, preprocessing, slot)
+            return _decode_opened(opened, content, preprocessing, may_reduce, slot)
     except Exception as error:  # decoders of damaged files raise anything, down to a KeyError
         raise explain(error) from error
 
@@ -145,46 +150,22 @@ def decode_pages(
         yield from [explain(error)] * (len(pages) - done)
 
 
-def count_pages(file: bytes | str) -> int:
-    """Return how many pages or frames a file has; 1 if it cannot be read."""
-    try:
-        content = read_content(file)
-        if content.startswith(JPEG_START):
-            return 1
-        with open_if_known(content) as picture:
-            return count_tiff_pages(content) if picture is None else _count_frames(picture)
-    except Exception:  # it is decoded later, which tells the reason
-        return 1
-
-
 def _decode_page(
     content: bytes, picture: Image.Image | None, page: int, preprocessing: "Preprocessing"
 ) -> Picture | IsthmusError:
     try:
-        if picture is None:
-            return _decode_bands(content, preprocessing, page)
-        picture.seek(page)
-        return _decode_opened(picture, content, preprocessing, may_reduce=False)
+        with Slot() as slot:
+            if picture is None:
+                return _decode_bands(content, preprocessing, slot, page)
+            picture.seek(page)
+            require_decodable(picture)  # each page has a size of its own
+            return _decode_opened(picture, content, preprocessing, False, slot)
     except Exception as error:  # see `decode_picture`
         return explain(error)
 
 
-def _reject_large_jpeg(content: bytes, width: int, height: int, scale: int) -> None:
-    """Refuse a JPEG that is too large although it is decoded at a reduced scale.
-
-    At an eighth of its sides, one of four times as many pixels is decoded in a moment. But a
-    progressive one is kept whole in memory until its last scan has come.
-    """
-    pixels = width * height
-    if pixels > MAX_QUICK and pixels > MAX_PIXELS_PER_BYTE * len(content):
-        raise SourceError("it is cut short")
-    if pixels > MAX_PIXELS and PROGRESSIVE in content:
-        scale = 1
-    reject_too_large(width // min(scale, 2), height // min(scale, 2))
-
-
 def _decode_plain_jpeg(
-    content: bytes, preprocessing: "Preprocessing", may_reduce: bool
+    content: bytes, preprocessing: "Preprocessing", may_reduce: bool, slot: Slot
 ) -> Picture | None:
     """Decode a JPEG that is gray or in the usual color space; None for any other.
 
@@ -198,7 +179,7 @@ def _decode_plain_jpeg(
     if colors is None:
         return None
     scale = preprocessing.reduction(width, height) if may_reduce else 1
-    _reject_large_jpeg(content, width, height, scale)
+    slot.take(reject_large_jpeg(content, width, height, scale))
     # simplejpeg takes the smallest scale that keeps these sides; libjpeg rounds up.
     sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
     try:
@@ -218,12 +199,21 @@ def _decode_plain_jpeg(
 
 
 def _decode_opened(
-    picture: Image.Image, content: bytes, preprocessing: "Preprocessing", may_reduce: bool
+    picture: Image.Image,
+    content: bytes,
+    preprocessing: "Preprocessing",
+    may_reduce: bool,
+    slot: Slot,
 ) -> Picture:
     """Decode the present page of a picture that Pillow has opened."""
     if picture.format == "TIFF" and _needs_all_bands(picture, preprocessing):
-        return _decode_bands(content, preprocessing, picture.tell(), _count_frames(picture))
+        pages = count_frames(picture, content)
+        return _decode_bands(content, preprocessing, slot, picture.tell(), pages)
     width, height = picture.size
+    if picture.format in PHOTO_FORMATS:
+        slot.take(reject_large_jpeg(content, width, height, 1))
+    else:
+        slot.take(width * height)
     if may_reduce and picture.format in PHOTO_FORMATS:
         scale = preprocessing.reduction(width, height)
         # Pillow may choose another scale, so that it is read from the result.
@@ -248,18 +238,8 @@ def _decode_opened(
     elif orientation >= FIRST_TURNED:
         height, width = width, height
     is_turned = orientation != UPRIGHT
-    pages = _count_frames(picture)
+    pages = count_frames(picture, content)
     return Picture(pixels, height, width, scale, scale_of_file.kind, limits, pages, is_turned)
-
-
-def _count_frames(picture: Image.Image) -> int:
-    """Return how many pages or frames an opened picture has; 1 if it cannot be told."""
-    if picture.format in PHOTO_FORMATS:
-        return 1
-    try:
-        return int(getattr(picture, "n_frames", 1))
-    except Exception:  # the first page is there, whatever a damaged list of the others raises
-        return 1
 
 
 def _needs_all_bands(picture: Any, preprocessing: "Preprocessing") -> bool:
@@ -275,10 +255,14 @@ def _needs_all_bands(picture: Any, preprocessing: "Preprocessing") -> bool:
 
 
 def _decode_bands(
-    content: bytes, preprocessing: "Preprocessing", page: int = 0, pages: int | None = None
+    content: bytes,
+    preprocessing: "Preprocessing",
+    slot: Slot,
+    page: int = 0,
+    pages: int | None = None,
 ) -> Picture:
     """Decode a TIFF that Pillow has no mode for."""
-    bands = read_bands(content, page, MAX_SIDE)
+    bands = read_bands(content, page, slot)
     values, count = bands.values, bands.values.shape[-1]
     if preprocessing.bands is None and count not in (1, 3):
         raise SourceError(

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from isthmus.data.pictures.jpeg import APP1, list_segments
+
 ORIENTATION = 0x0112  # the tag, in EXIF and in TIFF
 UPRIGHT = 1
 FIRST_TURNED = 5  # from here on height and width are exchanged
@@ -21,8 +23,6 @@ FLIPS: dict[int, tuple[slice, slice]] = {
     7: (slice(None, None, -1), slice(None, None, -1)),
     8: (slice(None, None, -1), slice(None)),
 }
-MARKERS_ALONE = (0x01, *range(0xD0, 0xD8))  # of a JPEG: no length follows
-START_OF_SCAN, END_OF_IMAGE, APP1 = 0xDA, 0xD9, 0xE1
 EXIF_HEADER = b"Exif\0"  # and another byte, usually 0
 
 
@@ -42,18 +42,9 @@ def jpeg_orientation(content: bytes) -> int:
     """
     if EXIF_HEADER not in content:  # the usual case, and faster than to walk through segments
         return UPRIGHT
-    position = 2
-    while position + 4 <= len(content):
-        marker = content[position + 1]
-        if content[position] != 0xFF or marker == 0xFF or marker in MARKERS_ALONE:
-            position += 1 if marker not in MARKERS_ALONE else 2  # filled up, or stray bytes
-            continue
-        if marker in (START_OF_SCAN, END_OF_IMAGE):
-            break
-        start, length = position + 4, int.from_bytes(content[position + 2 : position + 4])
+    for marker, start, end in list_segments(content):
         if marker == APP1 and content.startswith(EXIF_HEADER, start):
-            return _orientation_of_exif(content[start + 6 : position + 2 + length])
-        position += 2 + max(2, length)
+            return _orientation_of_exif(content[start + 6 : end])
     return UPRIGHT
 
 

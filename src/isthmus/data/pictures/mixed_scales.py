@@ -40,3 +40,4 @@ def reject_mixed_scales(
                 )
             done += len(block)
             yield block
+            del block  # the next may be as large

@@ -2,24 +2,29 @@
 
 import io
 import logging
+import os
 import re
+import stat
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from isthmus.data.pictures.tiff import is_tiff
+from isthmus.data.pictures.bounds import MAX_WEIGHT, reject_too_large, weigh
+from isthmus.data.pictures.tiff import is_tiff, reject_large_tiles
 from isthmus.errors import IsthmusError, SourceError
-from isthmus.runtime import ignored_warnings
+from isthmus.limits import format_bytes, limit_of, reject_beyond
+from isthmus.runtime import ignored_warnings, total_memory
 
-MAX_PIXELS = 2**27  # 11,585 × 11,585: in color, 1 GB while it is decoded
-MAX_SIDE = 2**16  # of a JPEG, and more than any picture is; of a damaged header, anything
 # Only these: Pillow knows others that start programs (EPS), whatever the file is called.
 FORMATS = (
     *("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
     *("AVIF", "DIB", "ICO", "JPEG2000", "PCX", "TGA"),
 )
+MIN_CHECKED = 2**28  # bytes of a file, of which none is too large
 JPEG_START = b"\xff\xd8"
 DEPTH = re.compile(rb"\xff[\xc0-\xc3\xc9-\xcb]..(.)", re.DOTALL)  # bits of a sample of a JPEG
 # What the content of HEIC and HEIF begins with, after its length; AVIF has the same structure.
@@ -27,20 +32,72 @@ HEIF_STARTS = tuple(b"ftyp" + name for name in (b"heic", b"heix", b"hevc", b"hei
 
 
 def read_content(file: bytes | str) -> bytes:
-    """Return the content of a file."""
+    """Return the content of a file.
+
+    Raises
+    ------
+    SourceError
+        If it would fill the memory: a sparse file claims any size and holds nothing.
+    """
     if isinstance(file, bytes):
         return file
     with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - a Path takes twice as long
+        status = os.fstat(opened.fileno())
+        if status.st_size > MIN_CHECKED:
+            _reject_large_file(status)
         return opened.read()
+
+
+def _reject_large_file(status: os.stat_result) -> None:
+    said = f"it has {format_bytes(status.st_size)}"
+    blocks = getattr(status, "st_blocks", None)  # none on Windows
+    if blocks is not None and stat.S_ISREG(status.st_mode) and blocks * 512 < status.st_size // 2:
+        reject_beyond("ISTHMUS_MAX_FILE", status.st_size, f"{said}, most of which are holes")
+    elif status.st_size > total_memory() // 2:
+        reject_beyond("ISTHMUS_MAX_FILE", status.st_size, f"{said}, over half of the memory")
 
 
 @contextmanager
 def open_picture(content: bytes) -> Iterator[Image.Image]:
     """Open a picture with Pillow, whose warnings tell a user nothing that an error would not."""
     formats = prepare_heif() if is_heif(content) else prepare_decoders()
-    with ignored_warnings, Image.open(io.BytesIO(content), formats=formats) as picture:
-        reject_too_large(*picture.size)
+    with ignored_warnings, _open(content, formats) as picture:
+        require_decodable(picture)
         yield picture
+
+
+def _open(content: bytes, formats: tuple[str, ...]) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=formats)
+    except Image.DecompressionBombError:  # Pillow's own bound, which cannot be set for us alone
+        return _open_without_bound(content, formats)
+
+
+def _open_without_bound(content: bytes, formats: tuple[str, ...]) -> Image.Image:
+    """Open a large picture as `Image.open` does, so that its sides are known."""
+    for name in formats:
+        factory, accepts = Image.OPEN[name]
+        if accepts is None or accepts(content[:16]) is True:
+            with suppress(SyntaxError, LookupError, TypeError, struct.error):
+                return factory(io.BytesIO(content), "")
+    raise UnidentifiedImageError
+
+
+def require_decodable(picture: Any) -> None:
+    """Refuse the present page of an opened picture if it is too large to be decoded.
+
+    Raises
+    ------
+    SourceError
+    """
+    width, height = picture.size
+    reject_too_large(width, height)
+    if MAX_WEIGHT * width * height > limit_of("ISTHMUS_MAX_PIXELS"):
+        reject_too_large(width, height, *weigh(picture))
+    if picture.format == "TIFF":
+        reject_large_tiles(picture.tag_v2, width * height)
+    if picture.format == "ICO":  # whose own list of sizes need not be true
+        reject_too_large(*picture.ico.frame(picture.ico.getentryindex(picture.size)).size)
 
 
 @contextmanager
@@ -88,16 +145,6 @@ def prepare_heif() -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def reject_too_large(width: int, height: int) -> None:
-    """Refuse a picture that would take more than a gigabyte while it is decoded."""
-    if max(width, height) > MAX_SIDE:
-        raise SourceError(
-            f"it is {width:,} pixels wide and {height:,} high; a side has {MAX_SIDE:,} at most"
-        )
-    if width * height > MAX_PIXELS:
-        raise SourceError(f"it has {width:,} × {height:,} pixels, more than {MAX_PIXELS:,}")
-
-
 def explain(error: Exception) -> IsthmusError:
     """Turn an error of a decoder into one of ours."""
     if isinstance(error, IsthmusError):
@@ -105,7 +152,10 @@ def explain(error: Exception) -> IsthmusError:
     if isinstance(error, UnidentifiedImageError):
         return SourceError("not an image that Pillow can read")
     if isinstance(error, Image.DecompressionBombError):
-        return SourceError(f"it has more than {MAX_PIXELS:,} pixels")
+        most = limit_of("ISTHMUS_MAX_PIXELS")
+        return SourceError(f"it has more than {most:,} pixels; set ISTHMUS_MAX_PIXELS to read it")
+    if "MAX_TEXT" in str(error):  # bounds of Pillow's, on what is packed in a PNG
+        return SourceError("its texts or its color profile are too large; save it without them")
     if isinstance(error, MemoryError):
         return SourceError("it does not fit into memory")
     if str(error).startswith("decoder error"):  # and a number of Pillow's

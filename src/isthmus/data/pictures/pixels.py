@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
+from isthmus.data.pictures.strips import map_strips
 from isthmus.errors import SourceError
 
 Stretch = tuple[float, float]
@@ -59,7 +60,7 @@ def as_pixels(values: NDArray[Any], name: str, stretch: Stretch | None = None) -
     if values.dtype.kind in "iu" and low >= 0 and high <= 255:
         return values.astype(np.uint8)
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.round(values * 255.0).astype(np.uint8)
+        return map_strips(lambda some: np.round(some * 255.0).astype(np.uint8), values)
     raise SourceError(
         f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are not pixels; "
         "give whole numbers from 0 to 255 or fractions from 0 to 1, or say which values are black "
@@ -90,7 +91,8 @@ def suits(stretch: Stretch, values: NDArray[Any]) -> bool:
 def scale_to_bytes(values: NDArray[Any], white: int) -> NDArray[np.uint8]:
     """Scale whole numbers from 0 to `white` to 0 to 255, rounded."""
     # 257 = 65,535 / 255 keeps white white; a shift by 8 bits would too, but rounds down.
-    return np.round(values / np.float32(white / 255)).astype(np.uint8)
+    step = np.float32(white / 255)
+    return map_strips(lambda some: np.round(some / step).astype(np.uint8), values)
 
 
 def integers_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -120,7 +122,9 @@ def floats_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     """
     low, high = value_range(values, "it")
     if low >= -TOLERANCE and high <= 1 + TOLERANCE:
-        return np.asarray(np.round(np.clip(values, 0, 1) * 255.0), np.uint8)
+        return map_strips(
+            lambda some: np.asarray(np.round(np.clip(some, 0, 1) * 255.0), np.uint8), values
+        )
     raise SourceError(
         f"it holds floats from {low:g} to {high:g}; give fractions from 0 to 1, or say which of "
         f"them are black and white by --stretch, such as {propose_stretch(low, high)}, or auto"
@@ -132,10 +136,14 @@ def stretch_values(values: NDArray[Any], stretch: Stretch, name: str = "it") -> 
     low, high = stretch
     if values.dtype == np.uint8:  # by a table, as there are only so many values
         table = stretch_values(np.arange(256, dtype=np.float64), stretch)
-        return np.asarray(table[values])
+        return map_strips(lambda some: np.asarray(table[some]), values)
     value_range(values, name)
-    shares = (values - np.float64(low)) / (high - low)
-    return np.round(np.clip(shares, 0, 1, out=shares) * 255).astype(np.uint8)
+
+    def stretch_some(some: NDArray[Any]) -> NDArray[np.uint8]:
+        shares = (some - np.float64(low)) / (high - low)
+        return np.round(np.clip(shares, 0, 1, out=shares) * 255).astype(np.uint8)
+
+    return map_strips(stretch_some, values)
 
 
 def value_range(values: NDArray[Any], name: str) -> Stretch:

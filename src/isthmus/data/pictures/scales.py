@@ -22,6 +22,7 @@ from isthmus.data.pictures.pixels import (
     suits,
     value_range,
 )
+from isthmus.data.pictures.strips import to_array
 from isthmus.data.pictures.tiff import (
     BITS_PER_SAMPLE,
     PHOTOMETRIC,
@@ -148,9 +149,9 @@ def _raw_mode(picture: Any) -> str:
 def load_wide_values(picture: Image.Image, scale: Scale, content: bytes) -> NDArray[Any] | None:
     """Return (H, W, C) numbers as the file has them, unless they are pixels of eight bits."""
     if picture.mode == "L" and scale.white is None:
-        return np.asarray(picture).view(np.int8)[..., None]
+        return to_array(picture).view(np.int8)[..., None]
     if picture.mode in WIDE_MODES:
-        values = np.asarray(picture)
+        values = to_array(picture)
         if picture.format == "TIFF" and picture.mode == "I" and _is_unsigned(picture):
             values = values.view(np.uint32)  # Pillow has no mode for them
         return values[..., None]
@@ -169,7 +170,7 @@ def _is_unsigned(picture: Any) -> bool:
 def _load_both_bytes(picture: Any, raw_mode: str, content: bytes) -> NDArray[np.uint16]:
     """Return all bits of 16-bit colors, of which Pillow keeps the upper byte: it is asked twice."""
     page = picture.tell()
-    upper: NDArray[np.uint16] = np.asarray(picture).astype(np.uint16)
+    upper: NDArray[np.uint16] = to_array(picture).astype(np.uint16)
     order = raw_mode[raw_mode.index(";16") :]
     with open_picture(content) as other:
         other.seek(page)
@@ -182,12 +183,13 @@ def _load_both_bytes(picture: Any, raw_mode: str, content: bytes) -> NDArray[np.
         other.tile = [tile._replace(args=arguments) for tile in tiles]  # type: ignore[attr-defined]
         try:
             # Colors with premultiplied alpha are divided by it, which is not done byte by byte.
-            lower = None if "a" in raw_mode else np.asarray(other)
+            lower = None if "a" in raw_mode else to_array(other)
         except ValueError:  # no such order for this mode
             lower = None
-    if lower is None:
-        return np.asarray(upper * np.uint16(257))
-    return np.asarray((upper << np.uint16(8)) | lower, np.uint16)
+    upper *= np.uint16(257 if lower is None else 256)
+    if lower is not None:
+        upper |= lower
+    return upper
 
 
 def fit_values(
@@ -215,12 +217,11 @@ def fit_values(
         pixels = 255 - pixels
     if alpha is None:
         return pixels, limits
-    picture = composite(
+    colored = to_array(
         Image.fromarray(np.concatenate([pixels, alpha], axis=-1)),
-        preprocessing.background,
-        scale.is_gray,
+        lambda some: composite(some, preprocessing.background, scale.is_gray),
     )
-    return np.asarray(picture).reshape(*pixels.shape[:2], -1), limits
+    return colored.reshape(*pixels.shape[:2], -1), limits
 
 
 def apply_choices(
@@ -240,13 +241,18 @@ def apply_choices(
 def to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
     """Return a decoded picture of eight bits as (H, W, 1) or (H, W, 3) uint8."""
     # Palettes, and gray or RGB without alpha, may name one color that is transparent.
-    if picture.mode in ALPHA_MODES or "transparency" in picture.info:
-        is_gray = picture.mode in GRAY_MODES
-        if picture.mode != "RGBA":  # else it would be a copy
-            picture = picture.convert("RGBA")
-        picture = composite(picture, background, is_gray)
-    target = "L" if picture.mode in GRAY_MODES else "RGB"
-    pixels = np.asarray(picture.convert(target))
+    is_transparent = picture.mode in ALPHA_MODES or "transparency" in picture.info
+    is_gray = picture.mode in GRAY_MODES
+
+    def convert(some: Image.Image) -> Image.Image:
+        if is_transparent:
+            if some.mode != "RGBA":  # else it would be a copy
+                some = some.convert("RGBA")
+            some = composite(some, background, is_gray)
+        target = "L" if some.mode in GRAY_MODES else "RGB"
+        return some if some.mode == target else some.convert(target)
+
+    pixels = to_array(picture, convert)
     return pixels.reshape(*pixels.shape[:2], -1)
 
 

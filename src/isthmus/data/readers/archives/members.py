@@ -9,28 +9,38 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from isthmus.data.readers.files.kinds import is_ignored
+from isthmus.data.readers.files.trees import LISTS
 from isthmus.data.reading import LeftOut
 from isthmus.errors import SourceError, first_sentence
+from isthmus.limits import format_bytes, limit_of
 
-MAX_MEMBER_BYTES = 2**29  # a member is read into memory, and small archives may hold huge ones
-TOO_LARGE = f"larger than {MAX_MEMBER_BYTES // 2**20} MB, unpacked"
 REPEATED = "earlier members of the same name; the last one counts"
 BROKEN_LINK = "links to folders, or to what is not in the archive"
 SPECIAL = "devices, pipes and other members that are no files"
+MAX_REASON = 120  # letters
+MAX_NAME = 4096  # letters, as systems have
+LONG_NAME = f"names of over {MAX_NAME:,} letters"
 ONE = {  # the same of one
     REPEATED: "earlier member of the same name; the last one counts",
     BROKEN_LINK: "link to a folder, or to what is not in the archive",
     SPECIAL: "device, pipe or other member that is no file",
+    LONG_NAME: f"a name of over {MAX_NAME:,} letters",
 }
-MAX_REASON = 120  # letters
 
 T = TypeVar("T")
 
 
 class Members(Generic[T]):
-    """Members of an archive by name, and the names of those that are left out by reason."""
+    """Members of an archive by name, and the names of those that are left out by reason.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    path : Path
+        Of the archive.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.packed = path, path.stat().st_size
         self.found: dict[str, T] = {}
         self._left_out: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -44,6 +54,8 @@ class Members(Generic[T]):
 
     def add(self, name: str, member: T, why_not: str | None = None) -> None:
         """Add a member, unless there is a reason to leave it out."""
+        if len(name) > MAX_NAME:
+            why_not = LONG_NAME
         if name in self.found:
             self.leave_out(name, REPEATED)
         if why_not is None:
@@ -54,7 +66,16 @@ class Members(Generic[T]):
 
     def leave_out(self, name: str, why: str) -> None:
         """Count a member that is not read."""
-        self._left_out[why].append(name)
+        self._left_out[why].append(name[:MAX_NAME])
+
+
+def why_too_large(size: int, name: str) -> str | None:
+    """Return why a member of so many bytes is not read into memory; None if it is."""
+    limit = "ISTHMUS_MAX_LIST" if name.endswith(LISTS) else "ISTHMUS_MAX_FILE"
+    most = limit_of(limit)
+    if size <= most:
+        return None
+    return f"larger than {format_bytes(most)}, unpacked; set {limit} to read it"
 
 
 def clean_path(name: str) -> str | None:

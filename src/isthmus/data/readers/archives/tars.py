@@ -1,8 +1,5 @@
 """Tar archives as trees, compressed or not."""
 
-import bz2
-import gzip
-import lzma
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,20 +10,22 @@ from typing import NamedTuple
 from isthmus.data.manifest import Content
 from isthmus.data.readers.archives.members import (
     BROKEN_LINK,
-    MAX_MEMBER_BYTES,
     SPECIAL,
-    TOO_LARGE,
     Members,
     clean_path,
     follow_link,
     reporting_broken_archive,
+    why_too_large,
 )
+from isthmus.data.readers.archives.tarfiles import OpenTar, open_tar
+from isthmus.data.readers.archives.waiting import Waiting
+from isthmus.data.readers.archives.zipfiles import reject_many_members
 from isthmus.data.readers.files.trees import LISTS, Tree
 from isthmus.data.reading import Note
 from isthmus.errors import SourceError
+from isthmus.limits import reject_disproportion
 from isthmus.places import OWN, is_figure_content
 
-COMPRESSED_FILES = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
 NO_END = Note(
     "warning",
     "no-end-of-archive",
@@ -35,6 +34,8 @@ NO_END = Note(
 )
 MAX_LINKS = 40  # that lead to each other, as Linux allows
 CHUNK_BYTES = 2**16
+MAX_PADDING = 2**28  # zeros at the end that are looked through
+MEMBERS_BETWEEN = 1024  # two looks at how many there are
 
 
 class Member(NamedTuple):
@@ -56,11 +57,10 @@ def tar_tree(path: Path) -> Tree:
         If the archive is broken, also behind its first members.
     """
     lists: dict[str, bytes] = {}
-    with reporting_broken_archive(path), tarfile.open(path) as archive:
-        is_plain = not isinstance(archive.fileobj, COMPRESSED_FILES)
-        members, has_sparse = _list_members(archive, lists)
-        notes = _check_end(archive, path)
-    is_plain = is_plain and not has_sparse  # stored in several pieces
+    with reporting_broken_archive(path), open_tar(path) as archive:
+        members, has_sparse, count = _list_members(path, archive, lists)
+        notes = _check_end(archive.archive, path, count)
+    is_plain = not archive.is_packed and not has_sparse  # stored in several pieces
 
     def contents(chosen: Sequence[str]) -> Iterator[Content]:
         read = _read_ranges if is_plain else _read_members
@@ -77,13 +77,19 @@ def tar_tree(path: Path) -> Tree:
 
 
 def _list_members(
-    archive: tarfile.TarFile, lists: dict[str, bytes]
-) -> tuple[Members[Member], bool]:
-    """List the members of an archive; fill `lists`; tell whether any member is sparse."""
-    members: Members[Member] = Members()
+    path: Path, archive: OpenTar, lists: dict[str, bytes]
+) -> tuple[Members[Member], bool, int]:
+    """List the members of an archive; fill `lists`; tell whether any is sparse, and their number.
+
+    Members count towards what is unpacked before they are passed over, which unpacks them.
+    """
+    members: Members[Member] = Members(path)
     links: dict[str, str] = {}
     has_sparse = False
+    count = 0
     for number, member in enumerate(archive):
+        count = number + 1
+        _reject_bomb(members, member, count, archive.is_packed)
         name = clean_path(member.name)
         if not name or member.isdir():
             continue
@@ -96,16 +102,28 @@ def _list_members(
             members.add(name, found, _why_left_out(archive, member))
             links.pop(name, None)
             has_sparse |= member.issparse()
-            if name.endswith(LISTS):  # now, as later a compressed tar is unpacked again
-                lists[name] = _read_member(archive, member)
+            if name.endswith(LISTS) and name in members.found:
+                lists[name] = archive.read(member)  # later a packed tar is unpacked again
     _resolve(links, members)
-    return members, has_sparse
+    reject_disproportion(
+        sum(member.length for member in members.found.values()), members.packed, path
+    )
+    return members, has_sparse, count
 
 
-def _why_left_out(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
-    if member.size > MAX_MEMBER_BYTES:
-        return TOO_LARGE
-    is_own = is_figure_content(member.name, member.size, partial(_read_member, archive, member))
+def _reject_bomb(
+    members: Members[Member], member: tarfile.TarInfo, count: int, is_packed: bool
+) -> None:
+    if count % MEMBERS_BETWEEN == 0:
+        reject_many_members(members.path, count)
+    if is_packed:
+        reject_disproportion(member.offset_data, members.packed, members.path)
+
+
+def _why_left_out(archive: OpenTar, member: tarfile.TarInfo) -> str | None:
+    if why := why_too_large(member.size, member.name):
+        return why
+    is_own = is_figure_content(member.name, member.size, partial(archive.read, member))
     return OWN if is_own else None
 
 
@@ -126,7 +144,7 @@ def _resolve(links: Mapping[str, str], members: Members[Member]) -> None:
             members.leave_out(name, BROKEN_LINK)
 
 
-def _check_end(archive: tarfile.TarFile, path: Path) -> tuple[Note, ...]:
+def _check_end(archive: tarfile.TarFile, path: Path, count: int) -> tuple[Note, ...]:
     """Reject an archive that goes on where `tarfile` stopped to read it.
 
     It takes a damaged header for the end, and so loses all members behind it.
@@ -135,12 +153,16 @@ def _check_end(archive: tarfile.TarFile, path: Path) -> tuple[Note, ...]:
     assert file is not None
     file.seek(archive.offset)
     first = chunk = file.read(tarfile.BLOCKSIZE)
-    while chunk and not any(chunk):
+    passed = 0
+    while chunk and passed < MAX_PADDING and chunk.count(0) == len(chunk):
         chunk = file.read(CHUNK_BYTES)
+        passed += len(chunk)
+    if passed >= MAX_PADDING:
+        return ()
     if chunk:
         where = "behind its end mark there is more" if not any(first) else "it is damaged"
         raise SourceError(
-            f"{path} is not a readable archive: {where}, after {len(archive.getmembers()):,} "
+            f"{path} is not a readable archive: {where}, after {count:,} "
             "members; unpack it by tar --ignore-zeros and give the folder."
         )
     return () if first else (NO_END,)
@@ -172,18 +194,14 @@ def _read_members(
     wanted = defaultdict(list)
     for name in names:
         wanted[members[name].number].append(name)
-    waiting: dict[str, bytes] = {}
     position = 0
-    with reporting_broken_archive(path), tarfile.open(path) as archive:
+    with reporting_broken_archive(path), open_tar(path) as archive, Waiting() as waiting:
         for number, member in enumerate(archive):
             if number not in wanted:
                 continue
-            waiting.update(dict.fromkeys(wanted[number], _read_member(archive, member)))
+            content = archive.read(member)
+            for name in wanted[number]:
+                waiting.add(name, content)
             while position < len(names) and names[position] in waiting:
                 yield waiting.pop(names[position])
                 position += 1
-
-
-def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member)
-    return file.read() if file is not None else b""

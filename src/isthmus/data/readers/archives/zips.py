@@ -9,16 +9,17 @@ from pathlib import Path
 from isthmus.data.manifest import Content
 from isthmus.data.readers.archives.members import (
     BROKEN_LINK,
-    MAX_MEMBER_BYTES,
-    TOO_LARGE,
     Members,
     clean_path,
     explain,
     follow_link,
     reporting_broken_archive,
+    why_too_large,
 )
+from isthmus.data.readers.archives.zipfiles import open_zip
 from isthmus.data.readers.files.trees import Tree
 from isthmus.errors import SourceError
+from isthmus.limits import limit_of, reject_disproportion
 from isthmus.places import OWN, is_figure_content
 
 ENCRYPTED = "encrypted; unpack the archive with its password"
@@ -26,8 +27,6 @@ IS_ENCRYPTED, IS_UTF8 = 0x1, 0x800  # bits of a member's flags
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 BOUNDED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # unpacked by as much as is asked for
 STEP_BYTES = 4096  # of others, that are unpacked at a time: it may become 80 MB
-MAX_RATIO = 1100  # of bytes unpacked to packed: deflate cannot do better than 1,032
-MAX_TOTAL_BYTES = 2**30  # of which a ratio is looked at
 MAX_LINK_BYTES = 4096
 
 
@@ -41,12 +40,11 @@ def zip_tree(path: Path) -> Tree:
     SourceError
         If the archive is broken, or pretends to hold more than it can.
     """
-    with reporting_broken_archive(path), zipfile.ZipFile(path) as archive:
-        members = _list_members(archive)
-        _reject_bomb(path, members)
+    with reporting_broken_archive(path), open_zip(path) as archive:
+        members = _list_members(path, archive)
 
     def contents(names: Sequence[str]) -> Iterator[Content]:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             for name in names:
                 try:
                     yield _read(archive, members.found[name])
@@ -54,14 +52,15 @@ def zip_tree(path: Path) -> Tree:
                     yield SourceError(explain(error))
 
     def read_list(name: str) -> bytes:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             return _read(archive, members.found[name])
 
     return Tree(path, sorted(members.found), contents, read_list, left_out=members.left_out)
 
 
-def _list_members(archive: zipfile.ZipFile) -> Members[zipfile.ZipInfo]:
-    members: Members[zipfile.ZipInfo] = Members()
+def _list_members(path: Path, archive: zipfile.ZipFile) -> Members[zipfile.ZipInfo]:
+    members: Members[zipfile.ZipInfo] = Members(path)
+    reject_disproportion(sum(map(_size, archive.infolist())), members.packed, path)
     links = {}
     for member in archive.infolist():
         raw = _decode_name(member).replace("\\", "/")
@@ -82,6 +81,11 @@ def _list_members(archive: zipfile.ZipFile) -> Members[zipfile.ZipInfo]:
     return members
 
 
+def _size(member: zipfile.ZipInfo) -> int:
+    """Return how many bytes of a member may be unpacked."""
+    return member.file_size if member.file_size <= limit_of("ISTHMUS_MAX_FILE") else 0
+
+
 def _decode_name(member: zipfile.ZipInfo) -> str:
     """Return a name; many programs write UTF-8 without saying so, which is read as code page 437.
 
@@ -100,20 +104,10 @@ def _why_left_out(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | No
         return ENCRYPTED
     if member.compress_type not in METHODS:
         return f"compressed by a method that Python cannot read (number {member.compress_type})"
-    if member.file_size > MAX_MEMBER_BYTES:
-        return TOO_LARGE
+    if why := why_too_large(member.file_size, member.filename):
+        return why
     read = partial(_read, archive, member)
     return OWN if is_figure_content(member.filename, member.file_size, read) else None
-
-
-def _reject_bomb(path: Path, members: Members[zipfile.ZipInfo]) -> None:
-    total = sum(member.file_size for member in members.found.values())
-    packed = path.stat().st_size
-    if total > max(MAX_TOTAL_BYTES, packed * MAX_RATIO):
-        raise SourceError(
-            f"{path} claims to hold {total // 2**20:,} MB in a file of {packed / 2**20:,.1f} MB, "
-            "which no honest archive does; unpack it, if you trust it, and give the folder."
-        )
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -36,6 +36,8 @@ from isthmus.data.readers.csv.text import (
 from isthmus.data.reading import Findings, Note, Reading, ValueFacts
 from isthmus.errors import SourceError
 
+MAX_LABEL = 200  # letters
+
 
 def read_csv(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
     """Read square images, one a row, in the layout of Kaggle's digit-recognizer and its relatives.
@@ -133,6 +135,9 @@ def _take_labels(opened: Opened, plan: Plan, table: Table, words: Words) -> NDAr
         return table[:, opened.plan.pixels.index(plan.label)]
     cells = _decode_words(opened, words[plan.label])
     for i, cell in enumerate(cells):
+        if len(cell) > MAX_LABEL:  # of an array of words, each takes as much as the longest
+            said = f"a label of {len(cell):,} letters, more than {MAX_LABEL}"
+            raise _wrong_line(opened, i, f"{said}; if it is none, say --label-column none")
         if not cell or not cell.isprintable():
             said = f"the label {cell!r}, which is no text" if cell else "no label"
             raise _wrong_line(opened, i, f"{said}; give it one")

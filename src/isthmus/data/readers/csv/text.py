@@ -1,23 +1,23 @@
 """`TableText`: a table of values separated by commas or other signs, line by line."""
 
-import bz2
 import codecs
-import gzip
 import io
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
+from isthmus.data.readers.packed import OPENERS, open_packed
 from isthmus.data.reading import Note
 from isthmus.errors import SourceError, first_sentence
+from isthmus.limits import limit_of
 
-OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 TABLE_SUFFIXES = tuple(
     kind + packed
     for kind in (".csv", ".tsv", ".txt", ".data", ".dat", ".tra", ".tes")
@@ -25,7 +25,6 @@ TABLE_SUFFIXES = tuple(
 )
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 SAMPLE_LINES, SAMPLE_CHARACTERS = 20, 2**20  # by which the dialect is recognized
-MAX_LINE = 2**24  # characters; what has longer lines is no table
 BROKEN_TEXT = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
 MARKS = {  # at the start of a file, with the encoding that reads and drops them
     codecs.BOM_UTF8: "utf-8-sig",
@@ -75,13 +74,13 @@ class TableText:
     ----------
     path : Path
     encoding : str
-    blanks : list of int
-        How many lines with content precede each empty one of the last pass.
+    blanks : Counter of int
+        How many empty lines of the last pass follow so many lines with content.
     """
 
     path: Path
     encoding: str
-    blanks: list[int] = field(default_factory=list)
+    blanks: Counter[int] = field(default_factory=Counter)
 
     def lines(self, skip: int = 0) -> Iterator[str]:
         """Yield the lines that are not empty, but for the first ones.
@@ -91,11 +90,11 @@ class TableText:
         SourceError
             If the file is damaged.
         """
-        self.blanks = []
+        self.blanks = Counter()
         count = 0
         for line in self._read():
             if line.isspace():
-                self.blanks.append(count)
+                self.blanks[count] += 1
                 continue
             count += 1
             if count > skip:
@@ -103,16 +102,18 @@ class TableText:
 
     def line_number(self, index: int) -> int:
         """Return the number from 1 in the file of a line that is not empty, counted from 0."""
-        return index + 1 + sum(before <= index for before in self.blanks)
+        return index + 1 + sum(n for before, n in self.blanks.items() if before <= index)
 
     def _read(self) -> Iterator[str]:
+        most = limit_of("ISTHMUS_MAX_LINE")
         try:
-            with _open_binary(self.path) as binary, _decode(binary, self.encoding) as file:
-                while line := file.readline(MAX_LINE):
-                    if len(line) == MAX_LINE:
+            with open_packed(self.path) as binary, _decode(binary, self.encoding) as file:
+                while line := file.readline(most + 1):
+                    if len(line) > most:
                         raise SourceError(
-                            f"{self.path} has a line of over {MAX_LINE:,} characters, which is no "
-                            "row of a table; give one line for each image."
+                            f"{self.path} has a line of over {most:,} characters, which is no row "
+                            "of a table; give one line for each image, or set ISTHMUS_MAX_LINE to "
+                            "read it."
                         )
                     yield line
         except BROKEN_TEXT as error:
@@ -128,7 +129,7 @@ def open_table(path: Path) -> TableText:
         If it is damaged or no text.
     """
     try:
-        with _open_binary(path) as file:
+        with open_packed(path) as file:
             start = file.read(1024)
     except BROKEN_TEXT as error:
         raise _unreadable(path, error) from error
@@ -211,11 +212,6 @@ def _split_quoted(line: str, delimiter: str) -> list[str]:
     except ValueError:  # a quote that is never closed
         return line.split(delimiter)
     return list(map(str, cells))
-
-
-def _open_binary(path: Path) -> Any:
-    opener = OPENERS.get(path.suffix.lower())
-    return opener(path) if opener else path.open("rb")
 
 
 def _decode(binary: IO[bytes], encoding: str) -> IO[str]:

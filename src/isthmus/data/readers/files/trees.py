@@ -16,6 +16,7 @@ from isthmus.data.readers.files.folder_names import names_are_parts
 from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, count_by_suffix
 from isthmus.data.readers.files.listing import Listing, list_files
 from isthmus.data.reading import LeftOut, Note
+from isthmus.limits import format_bytes, reject_beyond
 
 LISTS = (  # small text files that say which picture is what
     "images.txt",
@@ -114,10 +115,16 @@ def folder_tree(path: Path, listing: Listing | None = None) -> Tree:
         path,
         listing.names,
         lambda chosen: (f"{path}{os.sep}{name}" for name in chosen),
-        lambda name: (path / name).read_bytes(),
+        lambda name: _read_list(path / name),
         left_out=listing.left_out,
         notes=tuple(_warn_of_unfinished(path, *one) for one in listing.unfinished),
     )
+
+
+def _read_list(path: Path) -> bytes:
+    size = path.stat().st_size
+    reject_beyond("ISTHMUS_MAX_LIST", size, f"it has {format_bytes(size)}")
+    return path.read_bytes()
 
 
 def _warn_of_unfinished(path: Path, folder: str, command: str) -> Note:

@@ -1,6 +1,5 @@
 """IDX files: their format, and what their names say."""
 
-import gzip
 import math
 import re
 import zlib
@@ -13,12 +12,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.readers.packed import open_packed
 from isthmus.data.reading import LeftOut
 from isthmus.data.samples import SPLITS
 from isthmus.errors import SourceError, first_sentence
+from isthmus.limits import reject_disproportion
+from isthmus.runtime import reject_beyond_memory
 
 IDX_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 MAX_RATIO = 1032  # of deflate: a compressed file cannot hold more than so many times its size
+STEP_BYTES = 2**20  # of what is only counted
 BROKEN_FILES = (OSError, EOFError, MemoryError, zlib.error)
 IDX_NAME = re.compile(r"[-.]idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$")
 PART = re.compile(r"(?:^|(?<=[-_.]))(train|training|t10k|test|val|valid|validation)(?=[-_.]|$)")
@@ -147,15 +150,15 @@ def read_array(path: Path) -> NDArray[Any]:
         If it is damaged, or none.
     """
     try:
-        with _open(path) as file:
+        with open_packed(path) as file:
             kind, shape = _read_header(path, file)
             count = kind.itemsize * math.prod(shape)
             _require_possible(path, 4 + 4 * len(shape) + count)
-            content = file.read(count + 1)
-            surplus = len(file.read()) if len(content) > count else 0
+            content = file.read(count)
+            surplus = _count_rest(file)
     except BROKEN_FILES as error:
         raise SourceError(f"{path} is cut short or damaged: {first_sentence(error)}.") from error
-    if len(content) != count:
+    if surplus or len(content) != count:
         raise _wrong_size(
             path, len(content) + surplus + 4 + 4 * len(shape), 4 + 4 * len(shape) + count
         )
@@ -176,9 +179,17 @@ def _read_header(path: Path, file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int,
 def _require_possible(path: Path, expected: int) -> None:
     """Reject a header that claims more than the file can hold, before memory is asked for."""
     size = path.stat().st_size
-    most = size * MAX_RATIO if path.suffix.lower() == ".gz" else size
-    if expected > most:
+    is_packed = path.suffix.lower() == ".gz"
+    if expected > (size * MAX_RATIO if is_packed else size):
         raise _wrong_size(path, size, expected)
+    if is_packed:
+        reject_disproportion(expected, size, path)
+    reject_beyond_memory(expected, path)
+
+
+def _count_rest(file: IO[bytes]) -> int:
+    """Count the bytes that follow, which nobody needs."""
+    return sum(map(len, iter(lambda: file.read(STEP_BYTES), b"")))
 
 
 def _wrong_size(path: Path, size: int, expected: int) -> SourceError:
@@ -186,7 +197,3 @@ def _wrong_size(path: Path, size: int, expected: int) -> SourceError:
         f"{path} is cut short or damaged: {size:,} bytes where {expected:,} are expected; fetch or "
         "copy it again."
     )
-
-
-def _open(path: Path) -> Any:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")

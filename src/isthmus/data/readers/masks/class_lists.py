@@ -16,6 +16,7 @@ from isthmus.errors import SourceError, first_sentence
 CLASSES_FILE = "classes.txt"
 COLOR_LISTS = ("label_colors.txt", "class_dict.csv", "class_dict_seg.csv", "labelmap.txt")
 CLASS_LISTS = (*COLOR_LISTS, CLASSES_FILE)  # one with colors says more, so those come first
+MAX_CLASS_LIST = 2**20  # letters; masks have 256 classes at most
 LINES = (  # a name and red, green and blue; CVAT has more behind a colon
     r"(?P<name>.+?)[\s,;:]+(?P<r>\d{1,3})[\s,;]+(?P<g>\d{1,3})[\s,;]+(?P<b>\d{1,3})\s*(:.*)?",
     r"(?P<r>\d{1,3})[\s,;]+(?P<g>\d{1,3})[\s,;]+(?P<b>\d{1,3})[\s,;]+(?P<name>.+)",
@@ -57,6 +58,8 @@ def read_text(tree: Tree, name: str) -> str:
     """
     try:
         return tree.read_list(name).decode(errors="replace")
+    except SourceError as error:
+        raise SourceError(f"{name} of {tree.path} is not read: {error}.") from error
     except Exception as error:  # readers of damaged archives raise almost anything
         raise SourceError(
             f"{name} of {tree.path} cannot be read: {first_sentence(error)}."
@@ -65,7 +68,13 @@ def read_text(tree: Tree, name: str) -> str:
 
 def _parse_list(tree: Tree, file: str) -> Classes:
     # Windows editors put a byte order mark in front.
-    lines = read_text(tree, file).removeprefix("\ufeff").rstrip().splitlines()
+    text = read_text(tree, file)
+    if len(text) > MAX_CLASS_LIST:
+        raise SourceError(
+            f"{file} of {tree.path} has {len(text):,} letters, which is no list of classes; remove "
+            "it, or give --layout folders."
+        )
+    lines = text.removeprefix("\ufeff").rstrip().splitlines()
     found = [_parse_line(line.strip()) for line in lines]
     if not any(found) and file.endswith(CLASSES_FILE):
         # An empty line is a class without a name.

@@ -18,9 +18,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.readers.archives.zipfiles import open_zip, reject_large_array
 from isthmus.data.readers.csv.names import clean_name
 from isthmus.errors import SourceError, first_sentence
-from isthmus.runtime import ignored_warnings
+from isthmus.runtime import ignored_warnings, reject_beyond_memory
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 2**16
@@ -156,7 +157,7 @@ def _open_npy(path: Path) -> ArrayFile:
 
 def _open_npz(path: Path) -> ArrayFile:
     headers, members = {}, {}
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path) as archive:
         infos = [member for member in archive.infolist() if not member.is_dir()]
         others = [clean_name(one.filename) for one in infos if not one.filename.endswith(".npy")]
         for member in infos:
@@ -165,7 +166,9 @@ def _open_npz(path: Path) -> ArrayFile:
                 headers[key], members[key] = _describe_member(archive, member), member
 
     def read(key: str) -> NDArray[Any]:
-        with zipfile.ZipFile(path) as archive, archive.open(members[key]) as file:
+        reject_large_array(path, members[key], headers[key].nbytes)
+        reject_beyond_memory(headers[key].nbytes, f"{path}: {key}")
+        with open_zip(path) as archive, archive.open(members[key]) as file:
             return _read_member(file, headers[key])
 
     return ArrayFile(path, headers, others, read)
@@ -224,7 +227,9 @@ def _parse_header(text: str) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
     except BROKEN_ARRAYS as error:
         raise ValueError("its header is damaged") from error
     is_shape = all(type(side) is int and side >= 0 for side in shape)
-    if not is_shape or len(shape) > MAX_DIMENSIONS:
+    # Of numbers without bytes, a file of a few may claim any number.
+    is_empty = not dtype.itemsize and not dtype.hasobject and math.prod(shape) > 0
+    if not is_shape or is_empty or len(shape) > MAX_DIMENSIONS:
         raise ValueError("its header is damaged")
     return dtype, shape, is_fortran
 

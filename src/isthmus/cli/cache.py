@@ -1,0 +1,59 @@
+"""The cache as a table in the terminal."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from isthmus.cli.tables import make_table
+from isthmus.cli.terminal import out_console, print_text
+from isthmus.text import count_of
+
+if TYPE_CHECKING:
+    from isthmus.data.cache import Cleaning
+    from isthmus.data.cache.holdings import Holding
+
+MIN_LISTED_BYTES = 50_000  # of a leftover; less would be shown as 0.0 MB
+HEADS = ("decoded samples", "", "size", "last used", "")
+
+
+def show_cleaning(cleaning: "Cleaning") -> None:
+    """Print what was removed from the cache, entry by entry, and what stays."""
+    from isthmus.data.cache.units import format_bytes
+
+    verb = "would be deleted" if cleaning.is_dry else "deleted"
+    rows = [*_rows(cleaning.removed, verb), *_rows(cleaning.kept, "kept")]
+    if rows:
+        out_console.print(make_table(HEADS, rows))
+    for line in _lines(cleaning):
+        print_text(line)
+    freed = format_bytes(cleaning.freed)
+    print_text(f"{freed} would be freed." if cleaning.is_dry else f"{freed} freed.")
+
+
+def _rows(entries: "Sequence[Holding]", what: str) -> Iterator[list[str]]:
+    from isthmus.data.cache.units import format_age, format_bytes
+
+    now = time.time()
+    for entry in entries:
+        state = f"{what}, {entry.state}" if entry.state else what
+        used = format_age(now - entry.last_use)
+        name = entry.source or entry.path.name
+        yield [name, entry.description, format_bytes(entry.bytes), used, state]
+
+
+def _lines(cleaning: "Cleaning") -> Iterator[str]:
+    """Yield what else was removed and what else is there."""
+    from isthmus.data.cache.units import format_bytes
+
+    large = {path: size for path, size in cleaning.leftovers.items() if size >= MIN_LISTED_BYTES}
+    for path, size in large.items():
+        yield f"left over: {path}, {format_bytes(size)}"
+    if small := len(cleaning.leftovers) - len(large):
+        yield f"left over: {count_of(small, 'small file')}"
+    for path, size in cleaning.others.items():
+        yield f"kept: {path}, {format_bytes(size)}"
+    for folder, size in cleaning.downloads.items():
+        yield f"kept: fetched data in {folder}, {format_bytes(size)}"
+    if cleaning.kept:
+        limit = "no limit" if cleaning.limit == float("inf") else format_bytes(int(cleaning.limit))
+        yield f"{format_bytes(cleaning.held)} stay, of at most {limit} (ISTHMUS_CACHE_LIMIT)."

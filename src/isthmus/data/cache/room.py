@@ -1,0 +1,101 @@
+"""The limit of the cache's size, which applies by itself whenever an entry is made.
+
+By default the cache takes at most as much room as it leaves free on its disk: half of what it could
+have. So a disk is never filled by what can be made again, and the limit follows the disk.
+"""
+
+import os
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from isthmus.data.cache.folder import samples_folder
+from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers, shrink
+from isthmus.data.cache.removal import remove_unused
+from isthmus.data.cache.units import format_bytes, parse_bytes
+from isthmus.data.reading import Note
+from isthmus.temporaries import remove
+
+VARIABLE = "ISTHMUS_CACHE_LIMIT"
+NONE = "none"  # its value for no limit
+# Another version of Isthmus may still use what this one does not.
+SECONDS_UNTIL_FORGOTTEN = 30 * 24 * 3600
+
+
+def read_limit() -> float | None:
+    """Return the bytes that `ISTHMUS_CACHE_LIMIT` allows; None if it leaves that open.
+
+    Raises
+    ------
+    OptionError
+        If it is no size.
+    """
+    text = os.environ.get(VARIABLE, "").strip()
+    if text.lower() == NONE:
+        return float("inf")
+    return parse_bytes(text, VARIABLE) if text else None
+
+
+def current_limit(held: int) -> float:
+    """Return the bytes that the cache may hold: as set, or half of what it could.
+
+    Parameters
+    ----------
+    held : int
+        Bytes that it holds.
+
+    Raises
+    ------
+    OptionError
+    """
+    limit = read_limit()
+    return (_free() + held) // 2 if limit is None else limit
+
+
+def make_room(made: Path) -> list[Note]:
+    """Remove what was least recently used, until the cache is below its limit.
+
+    Left alone are what a living process uses, and the entry that was just made, also if it alone is
+    above the limit. What killed processes left is removed as well, and what only an old version of
+    Isthmus could open and none did for a month.
+
+    Parameters
+    ----------
+    made : Path
+        The folder of the entry that was just made.
+
+    Returns
+    -------
+    list of Note
+        A sentence for each entry that this version could have opened.
+    """
+    for path in list_leftovers():
+        remove(path)
+    entries = list_entries()
+    gone = {entry for entry in entries if _is_forgotten(entry) and remove_unused(entry)}
+    entries = [entry for entry in entries if entry not in gone]
+    limit = current_limit(sum(entry.bytes for entry in entries))
+    removed = shrink(entries, limit, lambda entry: entry.path != made and remove_unused(entry))
+    return [_note_removed(entry, limit) for entry in removed if not entry.is_useless]
+
+
+def _is_forgotten(entry: Holding) -> bool:
+    return entry.is_useless and time.time() - entry.last_use > SECONDS_UNTIL_FORGOTTEN
+
+
+def _note_removed(entry: Holding, limit: float) -> Note:
+    return Note(
+        "warning",
+        "cache-limit",
+        f"{entry.source} ({format_bytes(entry.bytes)}) was removed from the cache of decoded "
+        f"samples, which may hold {format_bytes(int(limit))}",
+        f"set {VARIABLE} to more, such as 20GB",
+    )
+
+
+def _free() -> int:
+    for folder in (samples_folder(), *samples_folder().parents):
+        with suppress(OSError):  # there is no such folder yet
+            return shutil.disk_usage(folder).free
+    return 0

@@ -1,0 +1,137 @@
+"""`Record`: what run.json says, with every field checked when it is read."""
+
+import json
+from dataclasses import dataclass, fields
+from typing import Any
+
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.report import ReadingReport
+from isthmus.data.samples import Origin
+from isthmus.errors import RunError
+from isthmus.fields import SEAL, convert_some, require_fingerprint
+from isthmus.files import fingerprint, from_json, to_json
+from isthmus.inference.weights import require_fitting
+from isthmus.models.config import ModelConfig
+from isthmus.text import to_utf8
+from isthmus.training.config import TrainingConfig
+
+FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
+DATA: dict[str, Any] = {  # what is known of `Record.data`; others are kept as they are
+    "fingerprint": str,
+    "description": str,
+    "train": int,
+    "validation": int,
+    "test": int,
+    "skipped": tuple[tuple[str, str], ...],
+    "noise": dict[str, str],
+    "start": str,
+    "moved_from": tuple[str, ...],
+}
+ENVIRONMENT: dict[str, Any] = {  # the same of `Record.environment`
+    "at": str,
+    "isthmus": str,
+    "torch": str,
+    "python": str,
+    "system": str,
+    "device": str,
+    "precision": str,
+    "threads": int,
+    "processes": int,
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What run.json says.
+
+    Parameters
+    ----------
+    model_config : ModelConfig
+    preprocessing : Preprocessing
+        From the bytes of a file to the model's input, with every default chosen.
+    training_config : TrainingConfig
+        With every default chosen.
+    origin : Origin
+        What the data was loaded from, and how.
+    data : dict
+        The data's fingerprint, description and number of samples in each split, what was read
+        (see `ReadingReport`), the fingerprint of a denoiser's noise, that of the model that was
+        trained further, and the places where the data was before.
+    environment : dict
+        When, with which versions and on which machine.
+    """
+
+    model_config: ModelConfig
+    preprocessing: Preprocessing
+    training_config: TrainingConfig
+    origin: Origin
+    data: dict[str, Any]
+    environment: dict[str, Any]
+
+    @property
+    def reading(self) -> ReadingReport | None:
+        """What was read; None for a run of an older version."""
+        content = self.data.get("reading")
+        return None if content is None else ReadingReport.from_json(content)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """The number of samples to train on, to validate by and to test on."""
+        return self.data["train"], self.data["validation"], self.data["test"]
+
+    def to_bytes(self) -> bytes:
+        """Return the content of run.json."""
+        content = to_json(self)
+        content = {"format": FORMAT, **content, SEAL: _seal(content)}
+        return to_utf8(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> "Record":
+        """Return the record of what run.json says.
+
+        Raises
+        ------
+        IsthmusError
+            If a field is missing, unknown or invalid, or one was changed since it was written.
+        """
+        said = {name: content[name] for name in content if name not in ("format", SEAL)}
+        record = from_json(cls, said)
+        record._check()
+        # Last, as what is wrong says more than that something is. Older versions wrote no seal.
+        if SEAL in content and content[SEAL] != _seal(said):
+            raise RunError(
+                f"something in it was changed since it was written; whoever did so on purpose "
+                f"removes its field {SEAL!r}"
+            )
+        return record
+
+    def _check(self) -> None:
+        """Reject data and an environment that no training writes, and configs that do not fit."""
+        data = convert_some(self.data, DATA, "data")
+        convert_some(self.environment, ENVIRONMENT, "environment")
+        for name in ("fingerprint", "description", "train", "validation", "test"):
+            if name not in data:
+                raise RunError(f"its data has no {name}")
+        require_fingerprint(data["fingerprint"], "data.fingerprint")
+        for name, count in zip(("train", "validation", "test"), self.counts, strict=True):
+            if count < 1:
+                raise RunError(f"data.{name} is {count} and should be at least 1")
+        _ = self.reading
+        require_fitting(self.model_config, self.preprocessing)
+        # Every default was chosen when the run was made, so choosing them again changes nothing.
+        chosen = self.training_config.resolve(self.model_config, self.counts[0])
+        left = [
+            one.name for one in fields(chosen) if _differ(chosen, self.training_config, one.name)
+        ]
+        if left:
+            value = getattr(self.training_config, left[0])
+            raise RunError(f"training_config.{left[0]} is {value!r}, which no training writes")
+
+
+def _seal(content: dict[str, Any]) -> str:
+    """Return the fingerprint of all but the place of the data, which people correct by hand."""
+    return fingerprint({**content, "origin": {**content["origin"], "source": ""}})
+
+
+def _differ(first: Any, second: Any, name: str) -> bool:
+    return bool(getattr(first, name) != getattr(second, name))
