@@ -10,7 +10,8 @@ from pathlib import Path
 from isthmus.temporaries import is_temporary
 from soak.contents import content_of, mask
 
-IGNORED = ("home/", "data/.lock")
+IGNORED = ("home/",)
+NOTES = ("checked.json",)  # when something was checked: written in place, and sealed
 IN_BETWEEN = ("new/", "half/", "recipe/")  # where several states are written, one after another
 WEIGHTS = ".safetensors"
 
@@ -92,7 +93,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
         for name in files:
             path = Path(place, name)
             inside = path.relative_to(folder).as_posix()
-            if not name.startswith(".") and not inside.startswith(IGNORED):
+            if not name.startswith(".") and name not in NOTES and not inside.startswith(IGNORED):
                 yield inside, path
 
 

@@ -17,8 +17,9 @@ VOLATILE = re.compile(
     r"^(at|created|date|seconds|minutes|environment|rate|ms|mtime|milliseconds|written|times?)$|"
     r"_(ms|seconds|minutes|at|bytes|per_second)$"
 )
-# Keys of decoded samples hold the times of files, and those of an index are drawn at random.
-TOKEN = re.compile(r"(?<![0-9a-fA-F])(?:[0-9a-f]{8}|[0-9a-f]{16})(?![0-9a-fA-F])")
+# Keys and checksums of decoded samples depend on the times of files, and those of an index are
+# drawn at random.
+TOKEN = re.compile(r"(?<![0-9a-fA-F])(?:[0-9a-f]{8}|[0-9a-f]{16}|[0-9a-f]{64})(?![0-9a-fA-F])")
 
 
 def content_of(path: Path, folder: Path) -> bytes:
