@@ -158,6 +158,7 @@ def test_the_commands_are_these() -> None:
         "report",
         "activations",
         "compare",
+        "doctor",
         "denoise",
         "encode",
         "map",
@@ -311,6 +312,7 @@ def test_train_as_json_tells_the_best_epoch(model: tuple[Path, Outcome]) -> None
         "seconds": history[-1]["seconds"],
         "best": {"epoch": best["epoch"], "validation_loss": best["validation_loss"]},
         "reading": json.loads((run / "run.json").read_text())["data"]["reading"],
+        "findings": json.loads(done("doctor", run, "--json").out)["findings"],
     }
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
     from isthmus.errors import IsthmusError as IsthmusError
+    from isthmus.evaluation.diagnosis.diagnose import diagnose as diagnose
+    from isthmus.evaluation.diagnosis.findings import Diagnosis as Diagnosis
+    from isthmus.evaluation.diagnosis.findings import Finding as Finding
     from isthmus.evaluation.evaluate import evaluate as evaluate
     from isthmus.exporting.export import export as export
     from isthmus.inference.encoders import OnnxEncoder as OnnxEncoder
@@ -62,6 +65,8 @@ _MODULES = {
     "CORRUPTIONS": "data.corruption",
     "Codes": "latent.codes",
     "DATASETS": "data.catalog",
+    "Diagnosis": "evaluation.diagnosis.findings",
+    "Finding": "evaluation.diagnosis.findings",
     "Index": "latent.index",
     "IsthmusError": "errors",
     "Items": "data.items",
@@ -87,6 +92,7 @@ _MODULES = {
     "configure": "models.config",
     "denoise": "denoising",
     "describe_installation": "installation",
+    "diagnose": "evaluation.diagnosis.diagnose",
     "encode": "latent.codes",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",

@@ -7,7 +7,18 @@ import sys
 import warnings
 from typing import Any, NoReturn
 
-from isthmus.cli import apply, data, export, info, inspect, recipes, studio, train, transposed
+from isthmus.cli import (
+    apply,
+    data,
+    doctor,
+    export,
+    info,
+    inspect,
+    recipes,
+    studio,
+    train,
+    transposed,
+)
 from isthmus.cli.app import app
 from isthmus.cli.streams import OutputError, drop_output, robust_streams
 from isthmus.cli.terminal import complain, say
@@ -22,6 +33,7 @@ __all__ = [
     "app",
     "apply",
     "data",
+    "doctor",
     "export",
     "info",
     "inspect",

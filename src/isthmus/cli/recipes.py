@@ -9,7 +9,14 @@ from rich.table import Table
 
 from isthmus.cli.app import Json, app
 from isthmus.cli.completion import complete_recipe
-from isthmus.cli.terminal import out_console, print_json, print_result, say, show_training, track
+from isthmus.cli.terminal import (
+    follow_in_recipe,
+    out_console,
+    print_json,
+    print_result,
+    say,
+    track,
+)
 
 if TYPE_CHECKING:
     from isthmus.recipes import Recipe
@@ -101,7 +108,7 @@ def run(
     folder = out or _default_folder(recipe)
     try:
         result = run_recipe(
-            recipe, folder, quick=quick, seeds=seeds, track=track, follow=show_training, say=say
+            recipe, folder, quick=quick, seeds=seeds, track=track, follow=follow_in_recipe, say=say
         )
     except (KeyboardInterrupt, SystemExit):  # the latter after Ctrl-C in a training
         say("Stopped; the same command continues the recipe.")

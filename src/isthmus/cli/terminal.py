@@ -123,16 +123,19 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
 
 
 def follow(training: "Training", out: Path, as_json: bool) -> None:
-    """Show a training until its end, and print its result and what to do next."""
+    """Show a training until its end, and print its result, what looks wrong and what to do next."""
     last = show_training(training, out)
     if is_quiet:
         return
+    from isthmus.cli.doctor import describe_findings, examine
+    from isthmus.files import to_json
     from isthmus.training.resuming import has_lost_patience
     from isthmus.training.run import summarize_training
 
     if last is None:
         say("All epochs were trained before; the files that were missing are complete.")
-    content = summarize_training(training.run)
+    content, diagnosis = summarize_training(training.run), examine(training.run)
+    content["findings"] = [] if diagnosis is None else to_json(diagnosis.findings)
     best = content["best"]
     metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
     text = (
@@ -143,7 +146,19 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         text += "\nStopped early, as no better epoch came; a larger --patience of resume continues."
     elif last is not None and last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
-    print_result(content, text + f"\nNext: isthmus studio {out}, or isthmus report {out}", as_json)
+    lines = [text, *describe_findings(diagnosis, out)]
+    lines.append(f"Next: isthmus studio {out}, or isthmus report {out}")
+    print_result(content, "\n".join(lines), as_json)
+
+
+def follow_in_recipe(training: "Training", out: Path) -> None:
+    """Show a training of a recipe until its end, and say what looks wrong with it."""
+    show_training(training, out)
+    if not is_quiet:
+        from isthmus.cli.doctor import describe_findings, examine
+
+        for line in describe_findings(examine(training.run), out):
+            say(line)
 
 
 @contextmanager

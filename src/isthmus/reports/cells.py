@@ -30,6 +30,7 @@ from isthmus.viz.masks import overlay
 if TYPE_CHECKING:
     from isthmus.data.report import ReadingReport
     from isthmus.data.samples import Samples
+    from isthmus.evaluation.diagnosis.findings import Diagnosis
     from isthmus.inference.trained import TrainedModel
     from isthmus.latent.codes import Codes
     from isthmus.latent.index import SearchResult
@@ -98,6 +99,15 @@ def render_run(run: "Run") -> str:
     ]
     figure = curves(history, record.training_config.loss or "")
     return make_cell(head, make_line(facts) + draw_figure(figure, f"Loss by epoch; {facts[-1]}"))
+
+
+def render_diagnosis(diagnosis: "Diagnosis") -> str:
+    """Show what looks wrong with a run as a table, and what could not be examined below."""
+    head = f"Diagnosis: {diagnosis.run}"
+    rows = [[one.code.replace("-", " "), one.text, one.advice] for one in diagnosis.findings]
+    table = make_table(["", "what was seen", "what to try"], rows, numeric=0)
+    shown = make_line(["nothing looks wrong"]) if diagnosis.is_healthy else table
+    return make_cell(head, shown + make_line(list(diagnosis.unexamined)))
 
 
 def render_model(model: "TrainedModel") -> str:
@@ -177,6 +187,7 @@ def render_search_result(result: "SearchResult") -> str:
 KINDS: dict[str, Callable[[Any], str]] = {
     "Samples": render_samples,
     "ReadingReport": render_reading,
+    "Diagnosis": render_diagnosis,
     "Run": render_run,
     "TrainedModel": render_model,
     "Map": render_map,

@@ -14,6 +14,7 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.data.split import spread_over_classes
 from isthmus.errors import RunError
+from isthmus.evaluation.diagnosis.diagnose import diagnose
 from isthmus.evaluation.predictions import (
     ClassPredictions,
     predict_samples,
@@ -121,6 +122,7 @@ def render_report(
         "autoencoder.html.jinja" if sections is _autoencoder else "labels.html.jinja",
         title=run.path.resolve().name,
         evaluation=evaluation,
+        findings=diagnose(run, session.samples).findings,
         best=best_epoch(history),
         history=history,
         curves=to_data_url(curves(history, record.training_config.loss or "")),

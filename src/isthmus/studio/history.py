@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.report import ReadingReport, describe_note
+from isthmus.evaluation.diagnosis.kept import read_kept
 from isthmus.files import DAMAGE
 from isthmus.inference.model import Model
 from isthmus.session import Session
@@ -32,8 +33,8 @@ def read_history(session: Session) -> dict[str, Any]:
     -------
     dict
         `lines`, as in history.jsonl; `epochs`, `patience` and `loss` of the training config;
-        `is_training`, whether somebody trains the run now; and `reading`, sentences on what was
-        read.
+        `is_training`, whether somebody trains the run now; `findings`, sentences on what looked
+        wrong when the run was last examined; and `reading`, sentences on what was read.
     """
     store, record = store_of(session), read_record(session)
     config = record.get("training_config", {})
@@ -42,6 +43,7 @@ def read_history(session: Session) -> dict[str, Any]:
         "lines": read_lines(content) or [],
         **{name: config.get(name) for name in ("epochs", "patience", "loss")},
         "is_training": store is not None and is_training(store),
+        "findings": [] if store is None else read_kept(store),
         "reading": _describe_reading(record.get("data", {}).get("reading")),
     }
 

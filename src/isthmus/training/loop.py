@@ -358,6 +358,10 @@ class Loop:
     def _reject_not_finite(self, loss: float) -> None:
         if math.isfinite(loss):
             return
+        if self.fabric.is_global_zero:  # the history ends before this epoch and cannot say it
+            lr, step = self.optimizer.param_groups[0]["lr"], self.state.step
+            failure = {"epoch": self._epoch_number(), "step": step, "loss": str(loss), "lr": lr}
+            self.run.write_failure(failure)
         kept = self.state.best_step / self.plan.per_epoch
         weights = f"those of epoch {kept:g}" if kept else "the untrained ones"
         raise TrainingError(

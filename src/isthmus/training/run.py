@@ -8,6 +8,7 @@ model.safetensors      the best weights by validation (see `Meter.error`), a fil
 last.safetensors       the last weights, once training has ended
 epochs/                what the model of each epoch makes of a few test samples; see `KeptEpochs`
 checkpoint/state.pt    what resuming needs: last weights, optimizer, counters
+failure.json           where a training ended because its loss was not a number, if one did
 tensorboard/           event files, if asked for
 =====================  =============================================================================
 
@@ -57,7 +58,8 @@ from isthmus.version import __version__
 
 SPLIT, HISTORY = "split.npz", "history.jsonl"
 LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
-FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT)
+FAILURE = "failure.json"
+FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE)
 RESTORE = "restore it from a copy, or train a new run"  # what to do about a damaged file
 
 
@@ -326,6 +328,27 @@ class Run(Displayed):
     def write_history(self, lines: list[dict[str, Any]]) -> None:
         """Replace the history."""
         self.store.write(HISTORY, pack_history(lines))
+
+    def failure(self) -> dict[str, Any] | None:
+        """Return where a training ended because its loss was not finite, None if none did.
+
+        Returns
+        -------
+        dict
+            `epoch` and `step`, the `loss` as text ("nan" or "inf") and the `lr`. A run that has
+            more steps in its history by now was resumed, and has got over it.
+        """
+        with self._reporting_damage(FAILURE):
+            content = self.store.read(FAILURE)
+            if content is None:
+                return None
+            failure = json.loads(content)
+            numbers = {name: int(failure[name]) for name in ("epoch", "step")}
+            return {**numbers, "loss": str(failure["loss"]), "lr": float(failure["lr"])}
+
+    def write_failure(self, failure: dict[str, Any]) -> None:
+        """Note where a training ended; see `failure`."""
+        self.store.write(FAILURE, (json.dumps(failure) + "\n").encode())
 
     @property
     def epochs(self) -> KeptEpochs:

@@ -36,6 +36,7 @@ class Training {
     /** @type {Map<string, Chart>} */
     this.charts = new Map();
     this.status = make("p", { class: "training-status", role: "status" });
+    this.findings = make("ul", { "aria-label": "What looks wrong" });
     this.log = make("button", {
       text: "Log scale",
       "aria-pressed": "false",
@@ -57,6 +58,7 @@ class Training {
     this.epochs = new Epochs(context);
     const element = make("div", { class: "training" }, [
       this.status,
+      this.findings,
       this.log,
       this.curves,
       this.numbers,
@@ -94,7 +96,8 @@ class Training {
    */
   grow({ from, lines }) {
     if (this.history) {
-      this.change({ lines: [...this.history.lines.slice(0, from), ...lines] });
+      // What was found in an earlier training counts no more.
+      this.change({ lines: [...this.history.lines.slice(0, from), ...lines], findings: [] });
     }
   }
 
@@ -116,6 +119,8 @@ class Training {
     const history = /** @type {History} */ (this.history);
     this.status.textContent = describeTraining(history);
     this.status.classList.toggle("is-training", history.is_training);
+    this.findings.hidden = history.findings.length === 0;
+    this.findings.replaceChildren(...history.findings.map((text) => make("li", { text })));
     this.log.hidden = history.lines.length === 0;
     this.numbers.hidden = history.lines.length === 0;
     this.reading.hidden = history.reading.length === 0;

@@ -136,6 +136,7 @@
  * @property {number | null} patience
  * @property {string} loss
  * @property {boolean} is_training
+ * @property {string[]} findings what looks wrong with the run; none if all is well
  * @property {string[]} reading what was read from the source; none of a run of an older version
  */
 

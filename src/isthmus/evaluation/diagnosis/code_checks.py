@@ -1,0 +1,58 @@
+"""Checks of codes: that all their numbers say something, each something of its own."""
+
+from isthmus.evaluation.diagnosis.facts import Facts
+from isthmus.evaluation.diagnosis.findings import Finding
+from isthmus.evaluation.diagnosis.remedies import HIGH, lower_lr, remedy
+
+# Of the recipes, codes vary by at least 13% of their mean, and in at least 1.9 directions, also
+# those of two numbers.
+MIN_SPREAD, MIN_RANK = 1e-3, 1.1
+MIN_DEAD = 0.05  # share of the numbers of a code; a few of hundreds are nothing to say
+MAX_NAMED = 8
+
+
+def check_collapsed(facts: Facts) -> Finding | None:
+    """Find codes that are nearly the same for all samples, or that lie on a line."""
+    codes = facts.codes
+    if codes is None:
+        return None
+    is_line = facts.course.class_count == 0 and codes.units > 1 and codes.rank < MIN_RANK
+    if codes.spread >= MIN_SPREAD and not is_line:
+        return None
+    seen = f"the codes of {codes.count:,} validation samples are nearly the same: they vary by "
+    seen += f"{codes.spread:.1g} of their size"
+    if codes.spread >= MIN_SPREAD:
+        seen = f"all numbers of the code rise and fall together in {codes.count:,} validation "
+        seen += "samples: the codes lie on a line, and one number would do as well"
+    return Finding(
+        "collapsed-code",
+        f"The code has collapsed: {seen}.",
+        remedy(facts),
+        {"spread": codes.spread, "rank": codes.rank, "units": codes.units},
+    )
+
+
+def check_dead(facts: Facts) -> Finding | None:
+    """Find numbers of the code that are the same for every sample."""
+    codes = facts.codes
+    if codes is None or len(codes.dead) < max(1, MIN_DEAD * codes.units):
+        return None
+    what = "channels" if codes.is_spatial else "numbers"
+    named = ", ".join(map(str, codes.dead[:MAX_NAMED]))
+    more = ", …" if len(codes.dead) > MAX_NAMED else ""
+    return Finding(
+        "dead-code",
+        f"{len(codes.dead):,} of the {codes.units:,} {what} of the code are the same for all of "
+        f"{codes.count:,} validation samples (counted from 0: {named}{more}): they are dead, and "
+        "the code is smaller than it seems.",
+        f"{_revive(facts)} Or take a code of {codes.units - len(codes.dead):,}, which is as good."
+        if len(codes.dead) < codes.units and not codes.is_spatial
+        else _revive(facts),
+        {"dead": len(codes.dead), "units": codes.units},
+    )
+
+
+def _revive(facts: Facts) -> str:
+    if facts.course.lr > HIGH * facts.usual_lr:
+        return lower_lr(facts)
+    return f"Train again with a lower learning rate, such as --lr {facts.course.lr / 5:g}."

@@ -1,0 +1,125 @@
+"""`diagnose`: look at a run, and say what is wrong with it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.samples import Samples
+from isthmus.errors import IsthmusError, RunError
+from isthmus.evaluation.diagnosis.checks import find
+from isthmus.evaluation.diagnosis.course import Course
+from isthmus.evaluation.diagnosis.facts import Facts
+from isthmus.evaluation.diagnosis.findings import Diagnosis
+from isthmus.evaluation.diagnosis.kept import keep
+from isthmus.evaluation.diagnosis.measuring import (
+    MIN_SAMPLES,
+    measure_answers,
+    measure_change,
+    measure_reconstructions,
+)
+from isthmus.inference.trained import TrainedModel
+from isthmus.models.registry import MODELS
+from isthmus.training.config import MAX_EPOCHS_OF, default_epochs
+from isthmus.training.optim import OPTIMIZERS
+from isthmus.training.run import Run
+
+
+def diagnose(
+    run: Run | str | Path,
+    samples: Samples | None = None,
+    *,
+    data: str | Path | None = None,
+    track: Track = untracked,
+) -> Diagnosis:
+    """Look for what went wrong in a training: from its history, weights and validation samples.
+
+    A run folder keeps what was found in diagnosis.json, which its studio shows.
+
+    Parameters
+    ----------
+    run : Run or path
+    samples : Samples, optional
+        The run's data; by default it is loaded again, unless it was trained just now.
+    data : path or str, optional
+        Where the run's data is now, if it has moved.
+    track : callable
+        Shows progress of loading.
+
+    Returns
+    -------
+    Diagnosis
+        Without findings, if all is well. Where the data is gone, only history and weights are
+        examined, and it says so.
+
+    Raises
+    ------
+    IsthmusError
+        If there is no run, it has no whole epoch yet, or the samples or `data` are not its own.
+
+    Examples
+    --------
+    >>> for finding in diagnose("runs/mine").findings:  # doctest: +SKIP
+    ...     print(finding.code, finding.text, finding.advice)
+    """
+    if not isinstance(run, Run):
+        run = Run.open(run)
+    if data is not None:
+        run = run.with_data(data)
+    facts = _course_facts(run)
+    unexamined: tuple[str, ...] = ()
+    if facts.course.history:
+        facts, unexamined = _measure(run, samples, facts, track)
+    diagnosis = Diagnosis(run.name, find(facts), unexamined)
+    keep(run.store, diagnosis)
+    return diagnosis
+
+
+def _course_facts(run: Run) -> Facts:
+    """Return what record and history say."""
+    record, history, failure = run.record, run.history(), run.failure()
+    if not history and failure is None:
+        raise RunError(f"{run.name} has no whole epoch yet; isthmus resume {run.name} continues.")
+    config, model_config = record.training_config, record.model_config
+    usual = OPTIMIZERS[config.optimizer].lr * MODELS[model_config.model].lr_scale
+    return Facts(
+        run.name,
+        run.is_in_memory,
+        model_config.model,
+        model_config.task,
+        usual,
+        default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
+        Course(config, history, len(model_config.class_names), failure),
+    )
+
+
+def _measure(
+    run: Run, samples: Samples | None, facts: Facts, track: Track
+) -> tuple[Facts, tuple[str, ...]]:
+    """Add what weights and samples say, and return what could not be examined."""
+    model = run.model()
+    facts = replace(facts, change=measure_change(run, model))
+    count = len(run.split().validation)
+    if count < MIN_SAMPLES:
+        few = "sample is" if count == 1 else "samples are"
+        return facts, (f"{count} validation {few} too few to compare the model with anything.",)
+    try:
+        samples = _load(run, samples, track)
+    except IsthmusError as error:
+        if run.is_moved or samples is not None:
+            raise
+        return facts, (f"Only history and weights were examined: {error}",)
+    return _measure_on(run, samples, model, facts), ()
+
+
+def _load(run: Run, samples: Samples | None, track: Track) -> Samples:
+    if samples is None:
+        return run.samples(track)
+    run.check(samples)
+    return samples
+
+
+def _measure_on(run: Run, samples: Samples, model: TrainedModel, facts: Facts) -> Facts:
+    if facts.task != "reconstruct":
+        return replace(facts, answers=measure_answers(run, samples, model))
+    codes, errors = measure_reconstructions(run, samples, model)
+    return replace(facts, codes=codes, errors=errors)

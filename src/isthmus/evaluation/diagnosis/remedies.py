@@ -1,0 +1,56 @@
+"""What to try, in the options of the command line; several checks give the same advice."""
+
+from isthmus.evaluation.diagnosis.facts import Facts
+
+MIN_STEPS = 500  # below, a training is short; the defaults take at least 640
+STEADY = 0.01  # a validation loss that fell by less in the last epoch has settled
+HIGH, LOW = 4.0, 1 / 20  # a learning rate so many times the usual one is the first suspect
+
+
+def remedy(facts: Facts) -> str:
+    """Return what to try first against a poor result."""
+    if facts.course.lr > HIGH * facts.usual_lr:
+        return lower_lr(facts)
+    if facts.course.lr < LOW * facts.usual_lr:
+        return raise_lr(facts)
+    if is_short(facts):
+        return train_longer(facts)
+    return "Try another model or the default settings, and give it more samples to train on."
+
+
+def is_short(facts: Facts) -> bool:
+    """Return whether more epochs are likely to help."""
+    course = facts.course
+    is_stopped = course.epochs_done < course.epochs_planned
+    return is_stopped or course.steps < MIN_STEPS or course.last_fall >= STEADY
+
+
+def train_longer(facts: Facts) -> str:
+    """Advise to train longer."""
+    course = facts.course
+    if course.epochs_done < course.epochs_planned and not course.config.patience:
+        return f"Continue the training with {_resume(facts, None)}."
+    epochs = max(2 * course.epochs_planned, facts.usual_epochs)
+    return f"Train longer, such as with {_resume(facts, epochs)}."
+
+
+def lower_lr(facts: Facts) -> str:
+    """Advise to train again with a lower learning rate."""
+    lr, usual, optimizer = facts.course.lr, facts.usual_lr, facts.course.config.optimizer
+    if lr > usual:
+        return f"Train again without --lr: {optimizer} takes {usual:g} by default."
+    other = "" if optimizer == "adamw" else ", or with --optimizer adamw"
+    return f"Train again with a lower learning rate, such as --lr {lr / 10:g}{other}."
+
+
+def raise_lr(facts: Facts) -> str:
+    """Advise to train again with a higher learning rate."""
+    optimizer = facts.course.config.optimizer
+    return f"Train again without --lr: {optimizer} takes {facts.usual_lr:g} by default."
+
+
+def _resume(facts: Facts, epochs: int | None) -> str:
+    """Return the call or the command that continues the run."""
+    if facts.is_in_memory:
+        return "resume(run)" if epochs is None else f"resume(run, epochs={epochs})"
+    return f"isthmus resume {facts.run}" + ("" if epochs is None else f" --epochs {epochs}")
