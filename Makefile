@@ -54,6 +54,7 @@ types:
 MINUTES ?= 60
 SEED ?= 1
 REPEAT ?=
+SOAK ?=
 soak: .venv/dev
 	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) --seed $(SEED) $(if $(REPEAT),--repeat "$(REPEAT)") $(SOAK)
 

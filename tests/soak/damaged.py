@@ -97,8 +97,7 @@ def _whole(arena: Arena) -> Path:
         (place / "maps").mkdir()
         session.map(codes, "pca").save(place / "maps/map.npz")
 
-    # The cache of the template: a damaged run finds its samples decoded.
-    outcome = Fork(work, folder, {"ISTHMUS_CACHE": str(arena.template / "cache")}).wait()
+    outcome = Fork(work, folder, {"ISTHMUS_CACHE": str(folder / "cache")}).wait()
     if outcome.code:
         raise ArenaError(f"a run to damage cannot be made: {outcome}")
     return folder / "run"
