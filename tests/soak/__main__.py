@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,8 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from soak.arena import Arena
-from soak.attack import Attack
+from soak.arena import Arena, ArenaError
+from soak.attack import Attack, Verdict
 from soak.attacks import ATTACKS
 from soak.commands import COMMANDS
 from soak.forks import import_all, import_some
@@ -22,6 +23,7 @@ from soak.parcels import serving
 from soak.scores import Score, table
 
 MEMORY = Path("/dev/shm")  # a file system in memory: a kill leaves the same there, only faster
+MAX_LETTERS = 400  # of a fault
 
 
 @dataclass
@@ -101,17 +103,25 @@ def _take(turn: Turn, arena: Arena, options: argparse.Namespace) -> bool:
     text = next(turn.texts, None)
     if text is None:
         return False
-    verdict = turn.attack.attempt(arena, text)
+    verdict = _attempt(turn.attack, arena, text)
     turn.score.seconds += time.monotonic() - start
     turn.left -= verdict is not None
     command = f"make soak REPEAT='{turn.name} {text}'"
     if turn.score.add(text, verdict, command) and verdict is not None:
-        _say(f"FAILED {turn.name} {text}: {verdict.fault}\n  {command}", options)
+        _say(f"FAILED {turn.name} {text}: {verdict.fault[:MAX_LETTERS]}\n  {command}", options)
     return turn.left > 0
 
 
+def _attempt(attack: Attack, arena: Arena, text: str) -> Verdict | None:
+    """Make an attempt; an error of the attack itself is a fault as well."""
+    try:
+        return attack.attempt(arena, text)
+    except (ArenaError, OSError, subprocess.SubprocessError) as error:
+        return Verdict(f"the attempt ended by {type(error).__name__}: {error}"[:MAX_LETTERS])
+
+
 def _repeat(arena: Arena, name: str, text: str) -> int:
-    verdict = ATTACKS[name].attempt(arena, text)
+    verdict = _attempt(ATTACKS[name], arena, text)
     print("nothing was attacked" if verdict is None else verdict.fault or "survived")
     return 1 if verdict is not None and verdict.fault else 0
 
