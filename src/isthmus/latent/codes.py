@@ -16,7 +16,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import IsthmusError, OptionError, SourceError
-from isthmus.fields import convert_some, parse_json, seal_json, unseal_json
+from isthmus.fields import convert_some, parse_json, require_seal, seal_json
 from isthmus.files import (
     atomic_write,
     reporting_damage,
@@ -146,8 +146,10 @@ class Codes(HasItems, Displayed):
                     "isthmus encode makes it."
                 )
         with reporting_damage(description, SourceError, AGAIN):
-            metadata = unseal_json(description.read_bytes())
+            content = description.read_bytes()
+            metadata = parse_json(content)
             codes = cls._build(metadata)
+            require_seal(content, metadata)
         with reporting_damage(path, SourceError, AGAIN):
             # Copy-on-write: torch wants writable memory, and nothing may write to the file.
             if metadata["checksum"] != _checksum(path):

@@ -446,8 +446,9 @@ def _transform(
 def _seal(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
     """Return the fingerprint of all that a file holds."""
     facts = [[name, str(array.dtype), array.shape] for name, array in arrays.items()]
-    contents = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values())
-    return fingerprint(metadata, facts, *(content.data for content in contents))
+    plain = [array for array in arrays.values() if not array.dtype.hasobject]  # others: not written
+    flat = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in plain)
+    return fingerprint(metadata, facts, *(content.data for content in flat))
 
 
 def _is_map(path: Path) -> bool:
