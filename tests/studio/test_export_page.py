@@ -251,7 +251,7 @@ def test_a_kill_while_an_export_is_replaced_leaves_no_page_and_the_next_export_c
     copy: Path, digits_run: Path
 ) -> None:
     before = files_of(copy)
-    with killed_at(12):
+    with killed_at(12, within=copy):
         write_studio(digits_run, copy, limit=100, methods=())
     assert not (copy / "index.html").exists()
     found = files_of(copy)
