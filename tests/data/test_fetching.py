@@ -385,8 +385,8 @@ def test_a_folder_that_cannot_be_written_is_named(
 
 
 NETWORK = re.compile(
-    r"^\s*(?:import|from) (?:aiohttp|ftplib|http\.client|httpx|huggingface_hub|pooch|requests|socket"
-    r"|ssl|torch\.hub|urllib\.request|urllib3)\b",
+    r"^\s*(?:import|from) (?:aiohttp|ftplib|http\.client|httpx|huggingface_hub|pooch|requests"
+    r"|socket|ssl|torch\.hub|urllib\.request|urllib3)\b",
     re.MULTILINE,
 )
 
