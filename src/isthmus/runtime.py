@@ -134,9 +134,9 @@ def total_memory() -> int:
 
 
 def reject_beyond_memory(count: int, what: object) -> None:
-    """Refuse what has to be in memory and is larger than that.
+    """Refuse what has to be in memory and is larger than half of that.
 
-    Of more than there is, some systems give the half, and then end the process.
+    Systems promise more memory than there is, and end the process when it is used.
 
     Parameters
     ----------
@@ -149,10 +149,10 @@ def reject_beyond_memory(count: int, what: object) -> None:
     ------
     SourceError
     """
-    if count > (memory := total_memory()):
+    if count > (memory := total_memory()) // 2:
         raise SourceError(
-            f"{what} needs {format_bytes(count)} of memory, and this machine has "
-            f"{format_bytes(memory)}; give a smaller part of it."
+            f"{what} needs {format_bytes(count)} of memory, more than half of the "
+            f"{format_bytes(memory)} of this machine; give a smaller part of it."
         )
 
 

@@ -325,6 +325,7 @@ class Session:
                 return Map.load(file), file
             except SourceError:
                 self._say(f"the map {file.name} was damaged; it is drawn again.")
+                file.unlink(missing_ok=True)  # what is no map at all is not written over
         fitted_map = self.map(codes, method, seed=seed, max_samples=max_samples)
         fitted_map.save(file)
         return fitted_map, file

@@ -313,6 +313,18 @@ def test_a_list_of_files_that_somebody_made_leads_nowhere(
     assert (tmp_path / "precious").read_text() == "mine"
 
 
+def test_an_export_is_not_replaced_behind_a_link(
+    copy: Path, digits_run: Path, tmp_path: Path, refused: Refused
+) -> None:
+    (copy / "data").rename(tmp_path / "mine")
+    (copy / "data").symlink_to(tmp_path / "mine")
+    before = files_of(tmp_path / "mine")
+    with refused(OptionError, copy / "data", "leads out"):
+        write_studio(digits_run, copy, limit=100, methods=())
+    assert files_of(tmp_path / "mine") == before
+    assert (copy / "index.html").exists()
+
+
 def test_one_file_replaces_only_its_like(
     single: Path, digits_run: Path, tmp_path: Path, refused: Refused
 ) -> None:
