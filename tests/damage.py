@@ -307,14 +307,14 @@ def _save(arrays: dict[str, Any]) -> bytes:
 
 
 def _bomb(names: list[str]) -> bytes:
-    """Return an archive of arrays that hold a gigabyte each, and take a megabyte."""
+    """Return an archive of arrays that take a thousandth of what they hold."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names[:1]:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                header = {"descr": "<i8", "fortran_order": False, "shape": (2**27,)}
+                header = {"descr": "<i8", "fortran_order": False, "shape": (2**23,)}
                 np.lib.format.write_array_header_1_0(member, header)
-                for _ in range(256):
+                for _ in range(16):
                     member.write(bytes(2**22))
     return file.getvalue()
 
@@ -489,6 +489,16 @@ def judge(file: str, run: Path, right: Any) -> tuple[bool, str]:
         pairs = zip(found, right, strict=True)
         return all(one in (None, other) for one, other in pairs), "left out"
     return found == right, "as before" if found == right else f"read as {found!r}"
+
+
+def is_plausible(file: str, name: str) -> bool:
+    """Return whether a fault leaves what could be right.
+
+    The history could be that of another training, and people may correct the place of the data.
+    """
+    ends = ("missing", "has more", "(2)", "(3)", "(5)")
+    is_history = file == "history.jsonl" and (name.endswith(ends) or name.startswith("byte"))
+    return is_history or (file == "run.json" and name.startswith("origin.source = "))
 
 
 def is_right_sentence(text: str, file: str) -> bool:

@@ -97,8 +97,8 @@ class Download:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def start(self, name: str, total: int) -> None:
-        """Begin a file of so many bytes."""
+    def start(self, name: str, total: int | None) -> None:
+        """Begin a file of so many bytes, if that is known."""
         self._bar.reset(self._task, total=total, description=f"Fetching {name}")
 
     def update(self, count: int) -> None:
