@@ -6,9 +6,10 @@ import json
 import multiprocessing
 import os
 import re
-import signal
 import shutil
+import signal
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
