@@ -219,6 +219,11 @@ def ico(width: int, height: int) -> bytes:
     return struct.pack("<HHH", 0, 1, 1) + entry + inside
 
 
+def ppm_with_comment() -> bytes:
+    """Return a picture that Pillow would read letter by letter."""
+    return b"P6\n#" + bytes(1) * MB + b"\n8 8\n255\n" + bytes(3 * 8 * 8)
+
+
 def bmp(width: int, height: int) -> bytes:
     header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, 0, 0, 0, 256, 0)
     start = 14 + len(header) + 1024
@@ -594,6 +599,7 @@ BOMBS = (
     Bomb("tga.tga", content(tga, 60_000, 60_000)),
     Bomb("pcx.pcx", content(pcx, 60_000, 60_000)),
     Bomb("ppm.ppm", lambda path: put(path, b"P6 60000 60000 255\n")),
+    Bomb("ppm-comment.ppm", content(ppm_with_comment)),
     Bomb("sparse.png", lambda path: sparse(path, png(8, 8), 100)),
     Bomb("masks", masks(lambda: png(LARGE, LARGE, 2)), "--size 8", False),
     Bomb("masks-16", masks(lambda: png(LARGE, LARGE, 0, 16, whole=False)), "--size 8"),

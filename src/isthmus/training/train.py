@@ -107,6 +107,8 @@ class _Job:
         self.run = run = replace(run, loaded=samples)
         is_first = fabric.is_global_zero  # of several processes, only this one writes
         with run.lock() if is_first else nullcontext():
+            if is_first:
+                self.source.confirm()
             with machine.computing():
                 loop = Loop(run, samples, fabric)
             # After the checkpoint is read: a damaged run stays as it was.
@@ -271,7 +273,7 @@ def resume(
     if samples is None and not run.record.origin.source:
         samples = run.samples()  # says that they must be given, unless the run has them
     machine, is_changed = Machine.of_run(run), run.is_moved or run.record != old.record
-    job = _Job(_OldRun(run, samples, track), machine, max_minutes, is_changed)
+    job = _Job(_OldRun(run, samples, track, old), machine, max_minutes, is_changed)
     return Training(job, resuming_notes(run, machine))
 
 
@@ -305,6 +307,9 @@ class _NewRun:
             self._create(machine)
         fabric.barrier()
         return Run.open(self.path), self.samples
+
+    def confirm(self) -> None:
+        """Nobody else knows of the run yet."""
 
     def _create(self, machine: Machine) -> Run:
         samples, model_config, config = self.samples, self.model_config, self.config
@@ -360,12 +365,23 @@ class _OldRun:
     run: Run
     samples: Samples | None
     track: Track
+    old: Run  # as it was read, without the changes that are asked for
 
     def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
         """Load the samples, and reject those of another run."""
         samples = self.run.samples(self.track) if self.samples is None else self.samples
         self.run.check(samples)
         return self.run, samples
+
+    def confirm(self) -> None:
+        """Reject a run that another process has resumed with other settings since it was read.
+
+        Only who holds the lock can tell: until then, that process may still write.
+        """
+        if self.old.reload().record != self.old.record:
+            raise RunError(
+                f"{self.run.name} was resumed with other settings meanwhile; give the command again."
+            )
 
 
 def _reject_no_time(max_minutes: float | None) -> None:

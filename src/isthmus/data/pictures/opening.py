@@ -27,6 +27,9 @@ FORMATS = (
 MIN_CHECKED = 2**28  # bytes of a file, of which none is too large
 JPEG_START = b"\xff\xd8"
 DEPTH = re.compile(rb"\xff[\xc0-\xc3\xc9-\xcb]..(.)", re.DOTALL)  # bits of a sample of a JPEG
+# Of a PPM. Pillow reads it letter by letter, which takes minutes for a comment of 100 MB.
+MAX_PPM_HEADER = 2**16  # bytes
+PPM_COMMENT = re.compile(rb"#[^\r\n]*")
 # What the content of HEIC and HEIF begins with, after its length; AVIF has the same structure.
 HEIF_STARTS = tuple(b"ftyp" + name for name in (b"heic", b"heix", b"hevc", b"heim", b"mif1"))
 
@@ -67,10 +70,25 @@ def open_picture(content: bytes) -> Iterator[Image.Image]:
 
 
 def _open(content: bytes, formats: tuple[str, ...]) -> Image.Image:
+    if content.startswith(b"P") and len(content) > MAX_PPM_HEADER:
+        _reject_long_header(content[:MAX_PPM_HEADER])
     try:
         return Image.open(io.BytesIO(content), formats=formats)
     except Image.DecompressionBombError:  # Pillow's own bound, which cannot be set for us alone
         return _open_without_bound(content, formats)
+
+
+def _reject_long_header(start: bytes) -> None:
+    """Refuse a PPM whose size is not where any program writes it.
+
+    Raises
+    ------
+    SourceError
+    """
+    # Its name, width and height, and but for bitmaps the highest value; then come the pixels.
+    count = 3 if start[1:2] in b"14" else 4
+    if len(PPM_COMMENT.sub(b" ", start).split(None, count)) < count:
+        raise SourceError("its header is too long; save it without its comments")
 
 
 def _open_without_bound(content: bytes, formats: tuple[str, ...]) -> Image.Image:
