@@ -545,3 +545,10 @@ def test_pickled_objects_are_never_opened(tmp_path: Path, refused: Refused) -> N
     path = saved(tmp_path / "a.npy", np.array([IMAGES, None], object))
     with refused(SourceError, path, "holds Python objects"):
         isthmus.load(path)
+
+
+def test_labels_are_not_mistaken_for_others_by_their_size(tmp_path: Path, refused: Refused) -> None:
+    rows = "".join(f"{10**30 + i},1,2,4,5\n" for i in range(3))
+    path = write(tmp_path / "ids.csv", f"label,a,b,c,d\n{rows}".encode())
+    with refused(SourceError, path, "too many digits to tell them apart"):
+        isthmus.load(path)

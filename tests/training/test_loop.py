@@ -272,6 +272,17 @@ def test_settings_that_changed_while_the_data_was_loaded_are_not_put_back(
     assert Run.open(tmp_path / "run").record.training_config.epochs == 3
 
 
+def test_best_weights_that_somebody_deleted_are_missed(digits: Samples, tmp_path: Path) -> None:
+    finish(train(digits, out=tmp_path / "run", config=replace(QUICK, epochs=2)))
+    run = Run.open(tmp_path / "run")
+    checkpoint = run.checkpoint() or {}
+    checkpoint["counters"]["best_step"] -= 1  # so that the last weights are not the best
+    run.write_checkpoint(checkpoint)
+    (tmp_path / "run/model.safetensors").unlink()
+    with pytest.raises(RunError, match=r"model\.safetensors is missing"):
+        finish(resume(tmp_path / "run", digits, epochs=4))
+
+
 def test_changed_data_is_refused(digits: Samples, tmp_path: Path) -> None:
     finish(train(digits, out=tmp_path / "run", config=replace(QUICK, epochs=1)))
     with pytest.raises(RunError, match="not the data"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from isthmus.data.reading import Findings
 from isthmus.errors import SourceError
 
+MAX_NUMBER = 2**53  # of labels: larger ones are not told apart as numbers
 Content = str | bytes | SourceError  # the path of a file, its content, or why it has none
 
 
@@ -93,7 +94,7 @@ def encode_labels(
     Raises
     ------
     SourceError
-        If labels are fractions, as of a regression target.
+        If labels are fractions, as of a regression target, or too large.
 
     Examples
     --------
@@ -107,6 +108,11 @@ def encode_labels(
             raise SourceError(
                 f"{path} has labels that are not whole numbers; give classes, or --label-column "
                 "none."
+            )
+        if np.abs(labels).max(initial=0) > MAX_NUMBER:
+            raise SourceError(
+                f"{path} has labels of too many digits to tell them apart; give classes, or "
+                "--label-column none."
             )
         labels = labels.astype(np.int64)
     # Sorted before they become names: as text, 10 would come before 2.

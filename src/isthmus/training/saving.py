@@ -20,14 +20,16 @@ follow another schedule.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from isthmus.errors import RunError
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Network
-from isthmus.training.run import HISTORY, LAST_MODEL, Run, pack_history
+from isthmus.training.run import HISTORY, LAST_MODEL, RESTORE, Run, pack_history
 from isthmus.training.state import Plan, State
 
 Line = dict[str, Any]  # of the history
@@ -75,9 +77,18 @@ class Saver:
         """Write what a process left out that was killed after its checkpoint.
 
         Event files get the last line of the history again whenever they are opened.
+
+        Raises
+        ------
+        RunError
+            If weights are gone that nothing else has.
         """
         if self.state.is_best:
             self._replace(MODEL_FILE, self._pack_model())
+        elif self.state.best_step and self.run.store.read(MODEL_FILE) is None:
+            # No kill leaves it out, and the checkpoint has later weights.
+            file = Path(self.run.name, MODEL_FILE)
+            raise RunError(f"{file} is missing, which has the best weights so far; {RESTORE}.")
         epochs = self.run.epochs
         epochs.prune(self.state.step // self._plan.per_epoch)
         if self.whole_epoch is not None and not epochs.has(self.whole_epoch):

@@ -380,7 +380,8 @@ class _OldRun:
         """
         if self.old.reload().record != self.old.record:
             raise RunError(
-                f"{self.run.name} was resumed with other settings meanwhile; give the command again."
+                f"{self.run.name} was resumed with other settings meanwhile; give the command "
+                "again."
             )
 
 
