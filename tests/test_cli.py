@@ -698,6 +698,29 @@ def test_resume_makes_a_run_longer(copy: Path) -> None:
     assert files_of(copy) - {"evaluation.json"} == RUN_FILES
 
 
+def test_resume_completes_what_is_missing_and_says_so(copy: Path) -> None:
+    last = (copy / "last.safetensors").read_bytes()
+    (copy / "last.safetensors").unlink()
+    outcome = done("resume", copy)
+    assert "files that were missing are complete" in outcome.err
+    assert f"{copy}: 2 epochs" in outcome.out
+    assert (copy / "last.safetensors").read_bytes() == last
+    assert isthmus("resume", copy).code == 2
+
+
+def test_a_deterministic_run_that_has_lost_patience_names_the_way_on(tmp_path: Path) -> None:
+    options = ("--limit", 100, "--model", "linear", "--optimizer", "sgd", "--lr", 3)
+    run = tmp_path / "run"
+    more = ("--schedule", "constant", "--patience", 1, "--deterministic")
+    outcome = done("train", "digits", *options, *more, "--out", run)
+    assert "--patience" in outcome.out
+    epochs = len((run / "history.jsonl").read_text().splitlines())
+    assert epochs < 30
+    assert "larger patience" in isthmus("resume", run).err
+    done("resume", run, "--patience", 9, "--epochs", epochs + 1)
+    assert len((run / "history.jsonl").read_text().splitlines()) == epochs + 1
+
+
 @dataclass(frozen=True)
 class Stopped:
     """A run whose process was stopped, and what was found on the way."""

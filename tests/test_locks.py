@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from isthmus import locks
 from isthmus.errors import IsthmusError, RunError
 from isthmus.locks import LockWarning, hold, is_held
 
@@ -112,17 +113,18 @@ def test_threads_hold_a_lock_one_after_the_other(lacking: int, tmp_path: Path) -
     assert (count, seen) == (9, [True] * 9)
 
 
-def test_a_file_system_without_locks_is_said_once_of_a_folder(
+def test_a_file_system_without_locks_is_said_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def flock(file: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(locks, "_warned", set())
     with warnings.catch_warnings(record=True, action="always") as caught:
-        for _ in range(3):
-            with hold(tmp_path / ".lock"):
-                assert (tmp_path / ".lock.held").exists()
+        for folder in (tmp_path, tmp_path / "other", tmp_path):
+            with hold(folder / ".lock"):
+                assert (folder / ".lock.held").exists()
     (warning,) = caught
     assert warning.category is LockWarning
     assert str(tmp_path) in str(warning.message)
@@ -150,5 +152,7 @@ def test_a_file_that_cannot_be_locked_is_named(tmp_path: Path, refused: Refused)
             hold(tmp_path / name).__enter__()
     with refused(RunError, tmp_path / "file", "cannot be written"):
         hold(tmp_path / "file" / ".lock", kind=RunError).__enter__()
+    with hold(tmp_path / "file" / ".lock", optional=True):
+        pass
     assert not (tmp_path / "elsewhere").exists()  # a link is not followed
     assert not is_held(tmp_path / "folder.lock")

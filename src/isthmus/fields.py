@@ -70,22 +70,21 @@ def seal_json(content: Mapping[str, Any]) -> bytes:
     return text[:-1] + _seal(text)
 
 
-def unseal_json(content: bytes) -> Any:
-    """Return the value of a JSON text; one that `seal_json` returned must be as it was.
+def require_seal(content: bytes, value: Any) -> None:
+    """Raise an IsthmusError if what `seal_json` returned was changed.
 
-    The last entry stays in it. Older versions wrote none.
+    To be called when all values are checked, as what is wrong says more than that something is.
 
-    Raises
-    ------
-    IsthmusError
-        If it is no JSON, or was changed.
+    Parameters
+    ----------
+    content : bytes
+    value : object
+        What it says. Without an entry for the seal, an older version has written it.
     """
-    value = parse_json(content)
-    if isinstance(value, Mapping) and SEAL in value:
-        length = len(_seal(b""))
-        if _seal(content[:-length] + b"}") != content[-length:]:
-            raise IsthmusError("something in it was changed since it was written.")
-    return value
+    length = len(_seal(b""))
+    is_sealed = isinstance(value, Mapping) and SEAL in value
+    if is_sealed and _seal(content[:-length] + b"}") != content[-length:]:
+        raise IsthmusError("something in it was changed since it was written.")
 
 
 def _seal(text: bytes) -> bytes:

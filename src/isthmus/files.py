@@ -28,6 +28,7 @@ T = TypeVar("T")
 # less time than a call for each of them.
 MAX_FLUSHED = 64
 
+MAX_DAMAGE = 600  # letters of what is wrong: a file may hold a name of a million
 # What parsers raise on a file that is not as we wrote it. `RuntimeError` is torch's; `LookupError`
 # and `AttributeError` come from content of another structure, `ArithmeticError` and `MemoryError`
 # from numbers that no file of ours has.
@@ -228,8 +229,9 @@ def describe_damage(error: Exception) -> str:
     >>> describe_damage(KeyError("names")), describe_damage(zlib.error("Error -3: bad"))
     ("it has no 'names'", 'Error -3: bad')
     """
-    if isinstance(error, IsthmusError):
-        return str(error).rstrip(".")  # a sentence of our own, which may name others with a stop
+    if isinstance(error, IsthmusError):  # a sentence of our own, which may name others with a stop
+        text = str(error).rstrip(".")
+        return text if len(text) <= MAX_DAMAGE else f"{text[:MAX_DAMAGE]}…"
     if isinstance(error, KeyError) and error.args:
         return f"it has no {error.args[0]!r}"
     return first_sentence(error)
@@ -261,6 +263,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         [*_, last] = contents
         try:
             last.unlink(missing_ok=True)
+            flush_folder(last.parent)
         except OSError as error:
             raise IsthmusError(f"{last} cannot be written: {first_sentence(error)}.") from error
 

@@ -39,6 +39,10 @@ LIMITS = {  # by the name of the environment variable
     "ISTHMUS_MAX_RATIO": Limit(
         200, "times its packed size that a file may hold, beyond ISTHMUS_MAX_UNPACKED"
     ),
+    # 8 GB to use and 32 GB to train; VGG-16 has 138 million
+    "ISTHMUS_MAX_WEIGHTS": Limit(2**31, "weights of a model"),
+    # 2 GB a sample; of VGG-16, 3 million for 224 × 224
+    "ISTHMUS_MAX_LAYER": Limit(2**29, "numbers of a sample, and of what a layer makes of it"),
     "ISTHMUS_MAX_UPLOAD": Limit(20_000_000, "bytes of an image that is sent to the studio"),
     "ISTHMUS_MAX_UPLOAD_PIXELS": Limit(50_000_000, "pixels of an image that is sent to the studio"),
 }

@@ -9,18 +9,21 @@ import errno
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import filelock
 
-from isthmus.errors import IsthmusError, first_sentence
+from isthmus.errors import IsthmusError, OptionError, first_sentence
+from isthmus.state import lock_path
 
 FOREVER = -1
+SECONDS_FOR_LOCK = 0.2  # for who only looks whether it is held, and so holds it for a moment
 MARK = ".held"  # what the name of a lock gets where the system has no locks
 # What flock answers where a file system has no locks, such as NFS without its lock service.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+_warned: set[int] = set()  # file systems, by their numbers
 
 
 class LockWarning(UserWarning):
@@ -29,7 +32,12 @@ class LockWarning(UserWarning):
 
 @contextmanager
 def hold(
-    path: Path, *, busy: str = "", timeout: float = FOREVER, kind: type[IsthmusError] = IsthmusError
+    path: Path,
+    *,
+    busy: str = "",
+    timeout: float = FOREVER,
+    kind: type[IsthmusError] = IsthmusError,
+    optional: bool = False,
 ) -> Iterator[None]:
     """Hold the lock of a file, which is made if needed, as are the folders above it.
 
@@ -46,23 +54,41 @@ def hold(
         Seconds to wait; by default for ever.
     kind : type
         The error to raise.
+    optional : bool
+        Go on without a lock whose file cannot be made, as that forbids nothing.
 
     Raises
     ------
     IsthmusError
         If another one holds it, or the file cannot be made.
     """
+    lock: filelock.BaseFileLock | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _acquire(path, timeout)
     except filelock.Timeout as error:
         raise kind(_add_mark(busy, error, path)) from None
     except OSError as error:
-        raise kind(_explain(path, error)) from error
+        if not optional:
+            raise kind(_explain(path, error)) from error
     try:
         yield
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
+
+
+def working_alone(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes of this user from writing to a folder, in which no lock shall stay.
+
+    Raises
+    ------
+    OptionError
+        If one does.
+    """
+    busy = f"{folder} is written to by another process; wait for its end."
+    lock = lock_path(folder)
+    return hold(lock, busy=busy, timeout=SECONDS_FOR_LOCK, kind=OptionError, optional=True)
 
 
 def is_held(path: Path) -> bool:
@@ -98,13 +124,13 @@ def _mark(path: Path) -> Path:
     return path.with_name(path.name + MARK)
 
 
-@cache
 def _warn(folder: Path) -> None:
-    """Say once of a folder how it is locked."""
-    text = (
-        f"the file system of {folder} has no locks; a file *{MARK} marks who writes there instead."
-    )
-    warnings.warn(text, LockWarning, stacklevel=1)  # of this file, by which commands know it
+    """Say once of a file system how it is locked."""
+    device = folder.stat().st_dev
+    if device not in _warned:
+        _warned.add(device)
+        text = f"the file system of {folder} has no locks; a file *{MARK} marks who writes instead."
+        warnings.warn(text, LockWarning, stacklevel=1)  # of this file, by which commands know it
 
 
 def _add_mark(busy: str, error: filelock.Timeout, path: Path) -> str:

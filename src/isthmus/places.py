@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from isthmus.errors import OptionError, first_sentence
 from isthmus.files import atomic_write, require_writable_place
 from isthmus.temporaries import sweep_for
+from isthmus.text import is_plain_name
 
 MARK = b"Isthmus"
 PAGE_SUFFIXES = (".html", ".htm")
@@ -117,6 +118,32 @@ def require_outside(path: str | Path, source: Path) -> None:
         path.exists()
     except OSError as error:
         raise OptionError(f"{path} cannot be written: {first_sentence(error)}.") from error
+
+
+def require_inner_name(name: str, *, is_windows: bool = os.name == "nt") -> None:
+    r"""Reject the name of a sample as the path of an output, if it leads out of its folder.
+
+    Archives and tables name their samples as they like. On Windows, more names lead elsewhere; see
+    `text.is_plain_name`.
+
+    Raises
+    ------
+    OptionError
+
+    Examples
+    --------
+    >>> require_inner_name("../a.png")
+    Traceback (most recent call last):
+    isthmus.errors.OptionError: ../a.png lies outside its source, so its output has no place.
+    >>> require_inner_name("cats\a.png", is_windows=True)
+    Traceback (most recent call last):
+    isthmus.errors.OptionError: cats.png can be no name of a file on Windows; rename it.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise OptionError(f"{name} lies outside its source, so its output has no place.")
+    if is_windows and not is_plain_name(name):
+        raise OptionError(f"{name} can be no name of a file on Windows; rename it.")
 
 
 def is_own_file(path: Path) -> bool:

@@ -22,7 +22,7 @@ from isthmus.evaluation.predictions import shares_by_class
 from isthmus.files import atomic_folder, put
 from isthmus.inference.batches import collect_batches
 from isthmus.inference.model import Model
-from isthmus.places import is_free, require_outside
+from isthmus.places import is_free, require_inner_name, require_outside
 from isthmus.viz.masks import VOID_COLOR, colors
 from isthmus.viz.mosaic import bytes_of
 
@@ -127,8 +127,7 @@ def _name_masks(names: Sequence[str]) -> dict[str, str]:
     owners: dict[str, str] = {}
     for name in names:
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise OptionError(f"{name} lies outside its source, so its mask has no place.")
+        require_inner_name(name)
         # Not `with_suffix`: names of the samples of an array have none.
         mask = str(path.with_suffix(".png")) if path.suffix else f"{path}.png"
         if mask.lower() in owners:

@@ -38,7 +38,7 @@ from isthmus.inference.load import load_model
 from isthmus.inference.model import CODE, Model
 from isthmus.inference.onnx import OnnxModel
 from isthmus.latent.codes import Codes, encode
-from isthmus.latent.index import Index, SearchResult
+from isthmus.latent.index import Index
 from isthmus.latent.index_record import IndexSource
 from isthmus.latent.indexing import open_index
 from isthmus.latent.interpolation import (
@@ -48,6 +48,7 @@ from isthmus.latent.interpolation import (
     traverse,
 )
 from isthmus.latent.maps import Map, fit_map, map_quality
+from isthmus.latent.search_result import SearchResult
 from isthmus.links import reject_links
 from isthmus.memo import Memo
 
@@ -324,6 +325,7 @@ class Session:
                 return Map.load(file), file
             except SourceError:
                 self._say(f"the map {file.name} was damaged; it is drawn again.")
+                file.unlink(missing_ok=True)  # what is no map at all is not written over
         fitted_map = self.map(codes, method, seed=seed, max_samples=max_samples)
         fitted_map.save(file)
         return fitted_map, file

@@ -1,5 +1,6 @@
 """Downloads, from servers that are slow, broken, or mean harm."""
 
+import ast
 import gzip
 import hashlib
 import json
@@ -238,6 +239,25 @@ def test_a_file_packed_in_another_way_is_what_was_published(server: Server, fold
     row.verify()
 
 
+def test_progress_says_how_much_comes_and_has_come(server: Server) -> None:
+    class Shown:
+        def __init__(self) -> None:
+            self.begun: list[tuple[str, int | None]] = []
+            self.count = 0
+
+        def start(self, name: str, total: int | None) -> None:
+            self.begun.append((name, total))
+
+        def update(self, count: int) -> None:
+            self.count += count
+
+    shown = Shown()
+    fetch(offer(server, "set.tar", sends(CONTENT)), shown)
+    fetch(offer(server, "set.gz", drips(b"HTTP/1.1 200 OK\r\n\r\n" + PACKED, 0)), shown)
+    assert shown.begun == [("set.tar", 9000), ("set.gz", None)]
+    assert shown.count == 9000 + len(PACKED)
+
+
 def test_a_redirect_is_followed(server: Server, folder: Path) -> None:
     row = offer(server, "set.tar", leads_to("/elsewhere"))
     server.answers["/elsewhere"] = sends(CONTENT)
@@ -362,6 +382,28 @@ def test_a_folder_that_cannot_be_written_is_named(
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path / "occupied"))
     with refused(IsthmusError, "set.tar", tmp_path / "occupied"):
         fetch(offer(server, "set.tar", sends(CONTENT)))
+
+
+NETWORK = {
+    "aiohttp", "ftplib", "http.client", "httpx", "huggingface_hub", "pooch", "requests", "socket",
+    "ssl", "torch.hub", "urllib.request", "urllib3",
+}  # fmt: skip
+
+
+def test_one_file_of_the_package_uses_the_network() -> None:
+    package = Path(isthmus.__file__).parent
+    users = set()
+    for file in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            if any(name == one or name.startswith(f"{one}.") for name in names for one in NETWORK):
+                users.add(file.relative_to(package).as_posix())
+    # The studio's server listens, and asks nobody.
+    assert {user for user in users if not user.startswith("studio/")} == {"data/transfer.py"}
 
 
 # -- interruptions, and others who do the same ------------------------------------------------

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,8 @@ def changed(array: np.ndarray, place: Any, value: Any) -> np.ndarray:
     return array
 
 
+FAR = 3 * 2**61  # the difference of it and its negative leaves 64 bits
+
 CRAFTED: dict[str, tuple[str, str, Callable[[np.ndarray], np.ndarray | None]]] = {
     # what, file, array, change
     "NaN": ("vectors", "vectors", lambda a: changed(a, (3, 1), np.nan)),
@@ -172,6 +176,7 @@ CRAFTED: dict[str, tuple[str, str, Callable[[np.ndarray], np.ndarray | None]]] =
     "end beyond": ("vectors", "ends", lambda a: changed(a, -1, 2**40)),
     "end before": ("vectors", "ends", lambda a: changed(a, 0, -5)),
     "ends back": ("vectors", "ends", lambda a: changed(a, 1, 0)),
+    "ends far apart": ("vectors", "ends", lambda a: changed(a, slice(2), (FAR, -FAR))),
     "no ends": ("vectors", "ends", lambda a: a[:0]),
     "no centers": ("vectors", "centers", lambda a: None),
     "wide centers": ("vectors", "centers", lambda a: np.tile(a, 2)),
@@ -203,6 +208,30 @@ def test_arrays_that_nobody_would_write_are_refused(
             Index.open(tmp_path / "mine")
         tried += 1
     assert tried == (len(CRAFTED) if kind == "ivf" else 13)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes that have names")
+def test_pipes_folders_and_links_in_the_place_of_files_are_refused(
+    folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    token = read(folder)["token"]
+    for name in ("index.json", f"{token}.vectors.safetensors", f"{token}.items.safetensors"):
+        for make in (os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")):
+            shutil.rmtree(tmp_path / "mine", ignore_errors=True)
+            shutil.copytree(folder, tmp_path / "mine")
+            (tmp_path / "mine" / name).unlink()
+            make(tmp_path / "mine" / name)
+            with refused(RunError, tmp_path / "mine", "is damaged ("):
+                Index.open(tmp_path / "mine")
+
+
+def test_names_that_end_far_apart_are_refused(tmp_path: Path, refused: Refused) -> None:
+    Index.build(replace(codes(), items=Items([str(number) for number in range(60)]))).save(tmp_path)
+    arrays = arrays_of(tmp_path, "items")
+    arrays["name_ends"][:2] = FAR, -FAR
+    forge_file(tmp_path, "items", save(arrays, facts_of(tmp_path, "items")))
+    with refused(RunError, tmp_path, "is damaged (", "isthmus index"):
+        Index.open(tmp_path)
 
 
 def test_what_faiss_would_read_is_not_read(folder: Path, refused: Refused) -> None:

@@ -20,6 +20,7 @@ from isthmus import Session, load, write_studio
 from isthmus.data.items import Items
 from isthmus.data.samples import Samples
 from isthmus.errors import IsthmusError, OptionError
+from isthmus.locks import working_alone
 from isthmus.studio.content import Content
 from isthmus.studio.export import LIST
 from isthmus.temporaries import is_temporary
@@ -238,6 +239,13 @@ def test_an_export_is_replaced_and_files_of_others_stay(copy: Path, digits_run: 
     assert set(files_of(copy)) == {*listed, LIST, "CNAME"}
 
 
+def test_two_exports_do_not_mix(copy: Path, digits_run: Path, refused: Refused) -> None:
+    before = files_of(copy)
+    with working_alone(copy), refused(OptionError, copy, "another process"):
+        write_studio(digits_run, copy, limit=100)
+    assert files_of(copy) == before
+
+
 @pytest.mark.slow
 def test_a_kill_while_an_export_is_replaced_leaves_no_page_and_the_next_export_completes_it(
     copy: Path, digits_run: Path
@@ -303,6 +311,18 @@ def test_a_list_of_files_that_somebody_made_leads_nowhere(
         with refused(OptionError, "is not empty"):
             write_studio(digits_run, site)
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_an_export_is_not_replaced_behind_a_link(
+    copy: Path, digits_run: Path, tmp_path: Path, refused: Refused
+) -> None:
+    (copy / "data").rename(tmp_path / "mine")
+    (copy / "data").symlink_to(tmp_path / "mine")
+    before = files_of(tmp_path / "mine")
+    with refused(OptionError, copy / "data", "leads out"):
+        write_studio(digits_run, copy, limit=100, methods=())
+    assert files_of(tmp_path / "mine") == before
+    assert (copy / "index.html").exists()
 
 
 def test_one_file_replaces_only_its_like(

@@ -14,7 +14,13 @@ from isthmus.data.readers.masks.class_lists import CLASSES_FILE
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
 from isthmus.files import atomic_folder, put
-from isthmus.places import is_free, require_outside, require_own_place, write_arrays
+from isthmus.places import (
+    is_free,
+    require_inner_name,
+    require_outside,
+    require_own_place,
+    write_arrays,
+)
 from isthmus.text import to_utf8
 
 UNSAFE_PARTS = {"/", ".."}  # parts of names that would lead out of the folder
@@ -85,6 +91,7 @@ def _write_pictures(samples: Samples, out: Path) -> None:
         require_outside(out, Path(samples.origin.source))
     with atomic_folder(out) as folder:
         for file, pixels in _name_pictures(samples):
+            require_inner_name(str(file))
             if (folder / file).exists():
                 raise OptionError(f"two samples would be called {file}; give them other names.")
             put(folder / file, _encode_png(pixels))

@@ -244,8 +244,9 @@ class Names(Sequence[str]):
     def require_whole(self) -> None:
         """Raise a SourceError unless each name ends behind the one before, within the text."""
         text, ends = self.text, self.ends
-        is_ordered = bool((np.diff(ends, prepend=0) >= 0).all())
-        if not is_ordered or (ends[-1] if len(ends) else 0) != len(text):
+        starts = np.concatenate([[0], ends])
+        # Not by differences, which may leave 64 bits.
+        if (starts[1:] < starts[:-1]).any() or starts[-1] != len(text):
             raise SourceError("its names do not end where they should")
         if len(text) and text.max() >= CONTINUES:
             inner = ends[ends < len(text)]

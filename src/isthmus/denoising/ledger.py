@@ -9,8 +9,8 @@ stops; and as long as the hidden file is there, who reads the folder is told tha
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,10 @@ from typing import Any
 from isthmus.data.manifest import Content
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.files import from_json, write_bytes
-from isthmus.locks import hold, is_held
 from isthmus.places import UNFINISHED
-from isthmus.state import lock_path
 from isthmus.temporaries import is_temporary
 
 [LEDGER] = [name for name, command in UNFINISHED.items() if command == "isthmus denoise"]
-SECONDS_FOR_LOCK = 0.2
 
 
 @dataclass(frozen=True)
@@ -165,9 +162,10 @@ class Ledger:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             entry = self.entries.get(name)
-            if path.is_dir() or name == LEDGER or (entry and self._is_there(entry)):
+            is_ours = path.is_dir() or name == LEDGER or (entry and self._is_there(entry))
+            if is_ours and not path.is_symlink():  # which could lead to files of the user
                 continue
-            if not is_temporary(path.name):
+            if path.is_symlink() or not is_temporary(path.name):
                 raise OptionError(
                     f"{folder} holds {name}, which isthmus denoise did not write; choose another "
                     "place, or move it away."
@@ -183,24 +181,6 @@ def identify(content: Content) -> tuple[int, ...]:
         status = Path(str(content)).stat()
         return status.st_size, status.st_mtime_ns
     return ()
-
-
-@contextmanager
-def working_alone(folder: Path) -> Iterator[None]:
-    """Keep other processes of this user from writing to the same folder.
-
-    Raises
-    ------
-    OptionError
-        If one does.
-    """
-    lock, busy = lock_path(folder), f"{folder} is written to by another process; wait for its end."
-    if is_held(lock):
-        raise OptionError(busy)
-    with ExitStack() as stack:
-        with suppress(IsthmusError):  # a lock that cannot be made forbids nothing
-            stack.enter_context(hold(lock, busy=busy, timeout=SECONDS_FOR_LOCK))
-        yield
 
 
 def is_begun(folder: Path) -> bool:

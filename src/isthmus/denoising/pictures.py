@@ -20,6 +20,7 @@ from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.files import write_bytes
 from isthmus.inference.batches import collect_batches
 from isthmus.inference.model import Model
+from isthmus.places import require_inner_name
 
 MAX_BATCH = 64  # pages: what Ctrl-C loses; the model gains little from more at a time
 WRITER_THREADS = 8  # most of the time of a small file is the wait until the disk has it
@@ -78,6 +79,8 @@ class PictureWork:
         IsthmusError
             If a file cannot be written.
         """
+        for inner in () if self.is_file else manifest.names:
+            require_inner_name(inner)
         waiting: dict[Job, None] = {}  # in their order
         with ThreadPoolExecutor(WRITER_THREADS) as writers:
             # Whole batches are written before the next is computed, which bounds the memory.

@@ -14,14 +14,15 @@ from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import locate_source
 from isthmus.denoising.formats import require_writable
-from isthmus.denoising.ledger import Entry, Ledger, is_begun, working_alone
+from isthmus.denoising.ledger import Entry, Ledger, is_begun
 from isthmus.denoising.pictures import PictureWork
 from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.errors import ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write
 from isthmus.inference.model import Model
+from isthmus.locks import working_alone
 from isthmus.places import is_free, require_outside
-from isthmus.temporaries import sweep
+from isthmus.temporaries import sweep, sweep_for
 
 # No picture is left out for lying next to folders of classes or splits.
 EVERY_PICTURE = Reading(classes_from="none", parts="none")
@@ -179,6 +180,7 @@ def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoi
 def _reject_existing(out: Path) -> None:
     """Reject an output that would overwrite something."""
     try:
+        sweep_for(out)
         sweep(out)  # all that a process has left that was killed at its very beginning
         may_write = is_free(out) or is_begun(out)
     except OSError as error:

@@ -4,6 +4,7 @@ An encoder turns images into features and does nothing else. Its own scaling of 
 (pixel / 255 - mean) / std, comes from its file or from the caller, never from a guess.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -32,6 +33,7 @@ INPUT_TYPES: dict[str, Any] = {  # of ONNX Runtime
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
+MAX_BATCH_NUMBERS = 2**29  # of a batch: 2 GB in float32
 SCALE_REMEDY = (
     "give mean and std as (0, 0, 0) and (1, 1, 1) for pixels in [0, 1], or those of its training"
 )
@@ -212,6 +214,10 @@ class OnnxEncoder(Encoder):
         super().__init__(self.path.name, size, channels, mean, std)
         if isinstance(self._input.shape[0], int):
             self.batch_size = self._input.shape[0]  # exported for batches of one size
+        if not 1 <= self.batch_size * math.prod(self.shape) <= MAX_BATCH_NUMBERS:
+            raise ModelError(
+                f"{path} takes batches of {self.batch_size:,} images; export it for any number."
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(OnnxEncoder, self.path, **self._options), ()

@@ -267,7 +267,7 @@ def open_onnx(source: bytes | Path, name: str, threads: int | None = None) -> "I
         raise missing_package(name, "ONNX Runtime", "onnx") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or thread_count()
-    options.log_severity_level = 3  # errors; its warnings are about graphs, not for users
+    options.log_severity_level = 4  # what is fatal; errors are raised as well, and said once
     try:
         # By its path, a file finds weights that lie next to it.
         content = str(source) if isinstance(source, Path) else source

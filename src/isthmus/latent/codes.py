@@ -16,7 +16,7 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import IsthmusError, OptionError, SourceError
-from isthmus.fields import convert_some, parse_json, seal_json, unseal_json
+from isthmus.fields import convert_some, parse_json, require_seal, seal_json
 from isthmus.files import (
     atomic_write,
     reporting_damage,
@@ -26,6 +26,7 @@ from isthmus.files import (
 )
 from isthmus.inference.model import CODE, Model
 from isthmus.places import require_regular
+from isthmus.temporaries import sweep_for
 
 FORMAT = 2  # of the files; raise it when an older program could misread them
 KIND = "isthmus codes"  # marks a JSON file as one of ours, which may be replaced
@@ -145,8 +146,10 @@ class Codes(HasItems, Displayed):
                     "isthmus encode makes it."
                 )
         with reporting_damage(description, SourceError, AGAIN):
-            metadata = unseal_json(description.read_bytes())
+            content = description.read_bytes()
+            metadata = parse_json(content)
             codes = cls._build(metadata)
+            require_seal(content, metadata)
         with reporting_damage(path, SourceError, AGAIN):
             # Copy-on-write: torch wants writable memory, and nothing may write to the file.
             if metadata["checksum"] != _checksum(path):
@@ -237,6 +240,7 @@ def require_codes_path(path: str | Path) -> Path:
     for file in (path, description):
         require_writable_place(file)
         require_regular(file)
+        sweep_for(file)
     taken = description if description.exists() else path
     if taken.exists() and not _describes_codes(description):
         raise OptionError(f"{taken} exists and holds no codes of Isthmus; choose another name.")

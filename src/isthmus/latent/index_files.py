@@ -162,6 +162,8 @@ def read_record(folder: Path) -> IndexRecord:
     if not (folder / FILE).exists():
         raise RunError(f"there is no index at {folder}; isthmus index makes it.")
     with reporting_damaged_index(folder):
+        if not (folder / FILE).is_file():  # such as a pipe, on which reading waits for ever
+            raise RunError(f"{FILE} is no file.")
         content = parse_json((folder / FILE).read_bytes())
         written = content["format"]
         if type(written) is not int:

@@ -32,6 +32,7 @@ from isthmus.latent.neighbors import (
 from isthmus.latent.projections import METHODS, Params, Projection
 from isthmus.latent.vectors import to_vectors
 from isthmus.places import TABLE_COLUMNS, require_regular, write_arrays
+from isthmus.temporaries import sweep_for
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 METADATA: dict[str, Any] = {
@@ -157,6 +158,7 @@ class Map(HasItems, Displayed):
         """
         path = Path(path)
         require_regular(path)
+        sweep_for(path)
         if path.exists() and not _is_map(path):
             raise OptionError(f"{path} exists and holds no map; choose another name.")
         metadata = {
@@ -444,8 +446,9 @@ def _transform(
 def _seal(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
     """Return the fingerprint of all that a file holds."""
     facts = [[name, str(array.dtype), array.shape] for name, array in arrays.items()]
-    contents = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values())
-    return fingerprint(metadata, facts, *(content.data for content in contents))
+    plain = [array for array in arrays.values() if not array.dtype.hasobject]  # others: not written
+    flat = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in plain)
+    return fingerprint(metadata, facts, *(content.data for content in flat))
 
 
 def _is_map(path: Path) -> bool:

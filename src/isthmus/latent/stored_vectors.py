@@ -90,7 +90,7 @@ def _lists(tensors: Tensors, count: int, size: int) -> tuple[NDArray[Any], ...]:
     ends, rows = (tensors.read(name, "<i8") for name in ("ends", "rows"))
     if centers.shape != (len(ends), size) or not len(ends) or len(rows) != count:
         raise ValueError("its arrays do not fit each other")
-    if ends[-1] != count or (np.diff(ends, prepend=0) < 0).any():
+    if ends[0] < 0 or ends[-1] != count or (ends[1:] < ends[:-1]).any():  # differences may overflow
         raise ValueError("its lists do not hold all vectors")
     is_taken = np.zeros(count, np.bool_)
     if 0 <= rows.min() <= rows.max() < count:

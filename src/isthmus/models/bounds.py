@@ -5,27 +5,15 @@ device, where a tensor has a shape and no memory; its layers by the sides and ch
 """
 
 import math
-import os
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from isthmus.errors import ModelError, OptionError
+from isthmus.errors import ModelError
+from isthmus.limits import limit_of
 
-# Environment variable: its default, and what it counts, for people. A model of 2 billion weights
-# takes 8 GB to use and 32 GB to train, and a layer of half a billion numbers 2 GB a sample; VGG-16
-# has 0.14 billion and, for 224 × 224, 3 million.
 MAX_WEIGHTS, MAX_LAYER = "ISTHMUS_MAX_WEIGHTS", "ISTHMUS_MAX_LAYER"
-DEFAULTS = {MAX_WEIGHTS: 2**31, MAX_LAYER: 2**29}
-
-
-def limit_of(name: str) -> int:
-    """Return a bound, as the environment sets it now."""
-    text = os.environ.get(name, str(DEFAULTS[name]))
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise OptionError(f"{name} is {text!r} and should be a whole number above 0; correct it.")
-    return int(text)
 
 
 def reject_large_sample(model: str, shape: Sequence[int]) -> None:

@@ -1,6 +1,5 @@
 """Run a recipe: execute its steps for each seed, measure, and write the page."""
 
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,15 +8,16 @@ from typing import Any
 
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import OptionError, RunError
+from isthmus.fields import convert_some, parse_json
 from isthmus.files import reporting_damage, write_json
-from isthmus.locks import hold
+from isthmus.locks import SECONDS_FOR_LOCK, hold
 from isthmus.recipes.recipe import Metric, Recipe
 from isthmus.recipes.step import Step
 from isthmus.recipes.steps import Train
 from isthmus.recipes.workspace import Follow, Workspace, train_silently
 from isthmus.reports.recipe import RecipeContent, write_recipe_page
 from isthmus.training.run import Run
-from isthmus.training.store import LOCK, SECONDS_FOR_LOCK, require_free
+from isthmus.training.store import LOCK, require_free
 
 FILE = "recipe.json"  # in the folder of a recipe: its name and commands
 PAGE = "recipe.html"
@@ -137,8 +137,9 @@ def _prepare_folder(recipe: Recipe, folder: Path, quick: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / FILE, content)
         return
-    with reporting_damage(folder / FILE, RunError):
-        earlier = json.loads((folder / FILE).read_text())
+    with reporting_damage(folder / FILE, RunError, "restore it from a copy, or give a new folder"):
+        earlier = parse_json((folder / FILE).read_bytes())
+        convert_some(earlier, {"recipe": str, "commands": tuple[str, ...]}, "", required=True)
     if earlier != content:
         raise RunError(
             f"{folder} holds the recipe {earlier['recipe']} with other commands than these; choose "

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from isthmus.evaluation.diagnosis.findings import Diagnosis
     from isthmus.inference.trained import TrainedModel
     from isthmus.latent.codes import Codes
-    from isthmus.latent.index import SearchResult
     from isthmus.latent.maps import Map
+    from isthmus.latent.search_result import SearchResult
     from isthmus.training.run import Run
 
 MAX_SHOWN = 16  # samples; as pictures of pure noise, which compress worst, they take 170 kB

@@ -18,8 +18,9 @@ from isthmus.evaluation.predictions import (
     targets_in_model_classes,
 )
 from isthmus.inference.model import Model
-from isthmus.latent.index import Index, SearchResult
+from isthmus.latent.index import Index
 from isthmus.latent.maps import Map, require_method
+from isthmus.latent.search_result import SearchResult
 from isthmus.session import Session
 from isthmus.viz import activations as activation_figures
 from isthmus.viz import maps as map_figures

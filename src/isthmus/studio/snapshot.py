@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track
 from isthmus.errors import InterruptionError, IsthmusError, RunError
-from isthmus.files import fingerprint
+from isthmus.fields import convert_some
+from isthmus.files import DAMAGE, fingerprint
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import Map
@@ -42,6 +43,34 @@ FOLDER = "studio"  # in the run folder
 LOCK, LOCK_TIMEOUT = ".lock", 60  # seconds for another studio to store what it has computed
 MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
 NETWORKS, DRIFT, QUALITY, SHEETS = "networks", "drift", "quality", "sheets"  # what may be pending
+
+OF_SAMPLES: dict[str, Any] = {
+    "sample": dict[str, Any],
+    "count": int,
+    "note": str,
+    "columns": tuple[dict[str, Any], ...],
+    "names": dict[str, Any],
+    "thumbs": dict[str, Any],
+    "signals": dict[str, Any] | None,
+    "masks": dict[str, Any] | None,
+    "fingerprint": str,
+    "has_labels": bool,
+}
+OF_MODEL: dict[str, Any] = {
+    "model": str,
+    "task": str | None,
+    "code_size": int,
+    "preprocessing": dict[str, Any],
+    "columns": tuple[dict[str, Any], ...],
+    "masks": dict[str, Any] | None,
+    "code_statistics": dict[str, Any],
+    "class_codes": dict[str, Any] | None,
+    "epoch_rows": tuple[int, ...] | None,
+    "maps": tuple[dict[str, Any], ...],
+    "pending": tuple[str, ...],
+    "networks": dict[str, Any],
+    "note": str,
+}
 
 Say = Callable[[str], None]
 
@@ -107,11 +136,16 @@ class Snapshot:
 
     def _load_stored(self) -> bool:
         """Open what is stored; return whether that is all of it."""
-        of_samples, of_model = self.sample_storage.unseal(), self.storage.unseal()
-        self.of_samples, self.of_model = of_samples or {}, of_model or {}
-        if not (of_samples and of_model):
+        self.of_samples = _checked(self.sample_storage.unseal(), OF_SAMPLES)
+        self.of_model = _checked(self.storage.unseal(), OF_MODEL)
+        if not (self.of_samples and self.of_model):
             return False
-        pending = of_model["pending"]
+        try:
+            self._stored()
+        except DAMAGE:
+            self.of_samples, self.of_model = {}, {}
+            return False
+        pending = self.of_model["pending"]
         if NETWORKS not in pending and self.network_storage.unseal() is None:
             self.of_model |= {"networks": NO_NETWORKS, "pending": [NETWORKS, *pending]}
         return True
@@ -413,6 +447,14 @@ class Snapshot:
             kind, _, rest = folder.name.partition("-")
             if kind in ("model", "networks") and rest.partition("-")[0] != self.model_key:
                 Storage(folder).remove()
+
+
+def _checked(stored: dict[str, Any] | None, kinds: dict[str, Any]) -> dict[str, Any]:
+    """Return what is stored, or {} if it is not what a snapshot stores: anybody may have."""
+    with suppress(*DAMAGE):
+        convert_some(stored, kinds, "", required=True)
+        return stored or {}
+    return {}
 
 
 def _find_root(session: Session) -> Path | None:

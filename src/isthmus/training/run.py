@@ -60,6 +60,7 @@ SPLIT, HISTORY = "split.npz", "history.jsonl"
 LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
 FAILURE = "failure.json"
 FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE)
+FAILED: dict[str, Any] = {"epoch": int, "step": int, "loss": str, "lr": float}
 RESTORE = "restore it from a copy, or train a new run"  # what to do about a damaged file
 
 
@@ -342,9 +343,7 @@ class Run(Displayed):
             content = self.store.read(FAILURE)
             if content is None:
                 return None
-            failure = json.loads(content)
-            numbers = {name: int(failure[name]) for name in ("epoch", "step")}
-            return {**numbers, "loss": str(failure["loss"]), "lr": float(failure["lr"])}
+            return convert_some(parse_json(content), FAILED, "", required=True)
 
     def write_failure(self, failure: dict[str, Any]) -> None:
         """Note where a training ended; see `failure`."""

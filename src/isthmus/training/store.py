@@ -8,12 +8,11 @@ from typing import Protocol
 
 from isthmus.errors import IsthmusError, RunError, first_sentence
 from isthmus.files import atomic_folder, write_bytes
-from isthmus.locks import hold, is_held
+from isthmus.locks import SECONDS_FOR_LOCK, hold, is_held
 from isthmus.temporaries import is_temporary, sweep
 
 RECORD = "run.json"  # the file by which a run folder is known
 LOCK = ".lock"
-SECONDS_FOR_LOCK = 0.2  # for who only looks whether a run is locked and so locks it for a moment
 
 
 def is_run(path: str | Path) -> bool:

@@ -19,7 +19,7 @@ from isthmus.data.samples import SPLITS
 from isthmus.data.split import Split
 from isthmus.errors import RunError
 from isthmus.fields import convert, convert_some, is_number, parse_json
-from isthmus.inference.weights import require_weights
+from isthmus.inference.weights import all_finite, require_weights
 from isthmus.training.record import Record
 
 LINE: dict[str, Any] = {  # of a history
@@ -114,7 +114,8 @@ def parse_checkpoint(content: bytes, record: Record) -> dict[str, Any]:
     if not isinstance(state, dict) or not {"counters", "module", "optimizer"} <= set(state):
         raise RunError("it is no checkpoint: counters, weights or the optimizer are missing")
     _check_counters(state["counters"])
-    _check_lines(state.get("history", []))
+    if "history" in state:  # older versions wrote none
+        _check_lines(state["history"], state["counters"]["step"])
     module = record.model_config.build_on_meta()
     require_weights(state["module"], module, record.model_config.model)
     module.encoder.requires_grad_(not record.training_config.freeze)
@@ -161,19 +162,23 @@ def _reject_repeats(parts: list[NDArray[np.int64]]) -> None:
     raise RunError(f"sample {indices[order[again[0]]]:,} is {where}")
 
 
-def _check_lines(lines: Any) -> None:
-    """Reject a history within a checkpoint that history.jsonl could not hold."""
+def _check_lines(lines: Any, step: int) -> None:
+    """Reject a history within a checkpoint of so many steps that does not lead to it."""
     if not isinstance(lines, list):
         raise RunError("its history is no list of lines")
     for number, line in enumerate(lines, 1):
         _check_line(line, f"line {number} of its history")
     if lines:
         check_history(lines)
+    if (lines[-1]["step"] if lines else 0) != step:
+        raise RunError(f"its history does not lead to step {step:,}")
 
 
 def _require_whole(content: bytes) -> None:
     """Compare the checksums that torch writes with the content, which it does not do itself."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise RunError("a part of it is compressed, which torch never does")
         damaged = archive.testzip()
     if damaged is not None:
         raise RunError(f"its part {damaged!r} is not as it was written")
@@ -217,7 +222,8 @@ def _check_remembered(what: str, value: Any, shape: torch.Size) -> None:
     if isinstance(value, Tensor):
         if value.dim() and value.shape != shape:
             raise RunError(f"{what} is {tuple(value.shape)} and the weight {tuple(shape)}")
-        if value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
+        is_plain = value.layout is torch.strided and not value.is_meta
+        if not is_plain or value.dtype != torch.float32 or not all_finite(value):
             raise RunError(f"{what} holds no numbers of float32")
     elif value is not None and not is_number(value):
         raise RunError(f"{what} is {value!r}")

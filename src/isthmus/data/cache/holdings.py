@@ -15,13 +15,14 @@ from isthmus.data.cache.folder import ALIAS, FORMAT, KEY, LOCK, cache_folder, sa
 from isthmus.data.cache.sealed import read_sealed
 from isthmus.data.cache.use import is_used
 from isthmus.data.cache.verification import last_use
-from isthmus.locks import is_held
+from isthmus.locks import MARK, is_held
 from isthmus.temporaries import find_abandoned, is_temporary, size_of
 
-OWN_FILE = re.compile(r"\.?[0-9a-f]{16}\.(?:alias|lock|stretch)")
+OWN_FILE = re.compile(rf"\.?[0-9a-f]{{16}}\.(?:alias|stretch|lock(?:{re.escape(MARK)})?)")
 HEAD = re.compile(rb'\{"format": (\d{1,6}), ')
 OLD_HEAD = b'{"dtype": '  # before formats had a number in their files
 HEAD_BYTES = 64
+BASELINES = "baselines"  # the folder of `isthmus.evaluation`
 KEY_IN_FILE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 MAX_ALIAS_BYTES = 1024
 SECONDS_UNTIL_LEFT = 24 * 3600  # of a lock or an alias; younger ones may just be made
@@ -143,7 +144,10 @@ def shrink(
 
 def list_leftovers() -> list[Path]:
     """Return what nobody needs: parts of killed processes, free locks, aliases to nothing."""
-    return [*find_abandoned(samples_folder()), *filter(_is_left, _files_of_entries())]
+    # In no others: the cache may lie in a folder that holds more.
+    folders = (samples_folder(), cache_folder() / BASELINES)
+    abandoned = [path for folder in folders for path in find_abandoned(folder)]
+    return [*abandoned, *filter(_is_left, _files_of_entries())]
 
 
 def list_rest() -> list[Path]:
@@ -171,11 +175,18 @@ def _is_left(path: Path) -> bool:
         return False
     if path.suffix == ALIAS:
         return _leads_nowhere(path)
-    return path.suffix == LOCK and not is_held(path)
+    return _lock_of(path) is not None and not _is_busy(path)
 
 
 def _is_busy(path: Path) -> bool:
-    return path.suffix == LOCK and is_held(path)
+    lock = _lock_of(path)
+    return lock is not None and is_held(lock)
+
+
+def _lock_of(path: Path) -> Path | None:
+    """Return the lock that a file is, or marks; None if it is another file."""
+    lock = path.with_name(path.name.removesuffix(MARK))
+    return lock if lock.suffix == LOCK else None
 
 
 def _leads_nowhere(alias: Path) -> bool:
