@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,8 @@ class Turn:
 def main() -> int:
     """Attack as the command line says; return the exit code."""
     options = _parse()
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background, the first one is ignored
+        signal.signal(number, signal.default_int_handler)
     import_some() if options.few_imports else import_all()
     with tempfile.TemporaryDirectory(prefix="soak-", dir=_place()) as name, serving():
         arena = Arena(Path(name, "arena"), options.commands or tuple(COMMANDS))
