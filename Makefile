@@ -50,6 +50,14 @@ types:
 	  .cache/node/node_modules/.bin/tsc --project tests/studio/tsconfig.json; \
 	else echo "The types of the studio's page were not checked: npm is not installed."; fi
 
+# Kills, power cuts, full disks, damaged and hostile files, at random; see docs/reliability.md.
+MINUTES ?= 60
+SEED ?= 1
+REPEAT ?=
+SOAK ?=
+soak: .venv/dev
+	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) --seed $(SEED) $(if $(REPEAT),--repeat "$(REPEAT)") $(SOAK)
+
 # Builds the distributions and uses them in an empty environment, which takes a minute or two.
 wheel: .venv/dev
 	$(BIN)/python tests/wheel.py --keep dist

@@ -20,6 +20,8 @@ DATA = os.environ.get("ISTHMUS_DATA", "")  # before a test sets another
 # tests. `make quick` leaves them out.
 SLOW_FILES = {
     "test_cache",
+    "test_cache_cleaning",
+    "test_cache_damage",
     "test_canvas",
     "test_card",
     "test_catalog",

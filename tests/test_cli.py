@@ -74,9 +74,10 @@ def done(*arguments: object) -> Outcome:
 
 
 def files_of(folder: Path) -> set[str]:
-    """List a run's files; the lock is no content, and test_kept looks at those of epochs."""
+    """List a run's files but its lock, what test_kept looks at, and findings, if there are any."""
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    return {name for name in files - {".lock"} if not re.fullmatch(r"epochs/\w+\.npy\.gz", name)}
+    files -= {".lock", "diagnosis.json"}
+    return {name for name in files if not re.fullmatch(r"epochs/\w+\.npy\.gz", name)}
 
 
 def pictures(folder: Path, count: int = 12, shape: tuple[int, ...] = (20, 24, 3)) -> Path:
@@ -696,6 +697,29 @@ def test_resume_makes_a_run_longer(copy: Path) -> None:
     assert len(after.splitlines()) == 3
     assert json.loads((copy / "run.json").read_text())["training_config"]["epochs"] == 3
     assert files_of(copy) - {"evaluation.json"} == RUN_FILES
+
+
+def test_resume_completes_what_is_missing_and_says_so(copy: Path) -> None:
+    last = (copy / "last.safetensors").read_bytes()
+    (copy / "last.safetensors").unlink()
+    outcome = done("resume", copy)
+    assert "files that were missing are complete" in outcome.err
+    assert f"{copy}: 2 epochs" in outcome.out
+    assert (copy / "last.safetensors").read_bytes() == last
+    assert isthmus("resume", copy).code == 2
+
+
+def test_a_deterministic_run_that_has_lost_patience_names_the_way_on(tmp_path: Path) -> None:
+    options = ("--limit", 100, "--model", "linear", "--optimizer", "sgd", "--lr", 3)
+    run = tmp_path / "run"
+    more = ("--schedule", "constant", "--patience", 1, "--deterministic")
+    outcome = done("train", "digits", *options, *more, "--out", run)
+    assert "--patience" in outcome.out
+    epochs = len((run / "history.jsonl").read_text().splitlines())
+    assert epochs < 30
+    assert "larger patience" in isthmus("resume", run).err
+    done("resume", run, "--patience", 9, "--epochs", epochs + 1)
+    assert len((run / "history.jsonl").read_text().splitlines()) == epochs + 1
 
 
 @dataclass(frozen=True)

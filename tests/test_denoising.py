@@ -395,6 +395,9 @@ def test_who_reads_a_folder_that_was_stopped_is_told_that_it_is_a_part(
         ]
         assert text in str(report)
         assert text in "\n".join(report_of(load(source, size=8, channels=1)).summary())
+    for kind in ("zip", "tar"):
+        archive = shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path, "clean")
+        assert f"{archive}/clean is not finished" in str(check_data(archive, size=8, channels=1))
     denoise(gray, folder, stopped)
     for source in (stopped, tmp_path / "above"):
         assert "not finished" not in str(check_data(source, size=8, channels=1))
@@ -460,6 +463,18 @@ def test_a_list_of_files_from_elsewhere_removes_nothing(
         ledger.write('{"name": "../mine.png", "source": [1], "size": 11}\n{"name": "cut sho')
     assert denoise(gray, folder, stopped).count == 41
     assert (tmp_path / "mine.png").read_bytes() == b"of the user"
+
+
+def test_a_link_in_a_folder_that_was_begun_is_not_followed(
+    gray: TrainedModel, folder: Path, tmp_path: Path, stopped: Path, refused: Refused
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/9.png").write_bytes(b"of the user")
+    shutil.rmtree(stopped / "9", ignore_errors=True)
+    (stopped / "9").symlink_to(tmp_path / "mine")
+    with refused(OptionError, stopped, "holds 9"):
+        denoise(gray, folder, stopped)
+    assert contents(tmp_path / "mine") == {"9.png": b"of the user"}
 
 
 def test_an_array_that_is_stopped_leaves_nothing(gray: TrainedModel, tmp_path: Path) -> None:

@@ -255,6 +255,10 @@ PLACES = {
     "picture below a file": Bad(
         "reconstruct run photos --out a.txt/a.png", "a.txt/a.png", Path("a.txt").touch
     ),
+    "picture beyond all memory": Bad(
+        "morph run photos/000.png photos/001.png --steps 100000000000000 --out a.png",
+        "isthmus morph ran out of memory while codes were computed; give a smaller --steps",
+    ),
     "picture of nothing": Bad("reconstruct run photos --limit 0", "limit must be at least 1"),
     "picture of the wrong kind": Bad(
         "reconstruct run a.npz", "holds signals", array("a", signals=SIGNALS)

@@ -213,7 +213,14 @@ def pip(arguments: list[str]) -> None:
 
 def make(arguments: list[str]) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert [name for name in arguments if f"\n{name}:" not in makefile] == []
+    variables = [name.split("=")[0] for name in arguments if "=" in name]
+    targets = [name for name in arguments if "=" not in name]
+    assert [name for name in targets if f"\n{name}:" not in makefile] == []
+    assert [name for name in variables if f"\n{name} ?=" not in makefile] == []
+
+
+def python(arguments: list[str]) -> None:
+    assert (ROOT / arguments[0]).is_file()
 
 
 def torchrun(arguments: list[str]) -> None:
@@ -233,6 +240,7 @@ def tensorboard(arguments: list[str]) -> None:
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "pip": pip,
     "make": make,
+    "python": python,
     "torchrun": torchrun,
     "tensorboard": tensorboard,
 }

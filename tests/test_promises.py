@@ -13,7 +13,7 @@ def promises() -> list[str]:
     return re.findall(r"^\d+\. .*(?:\n   .*)*", TEXT, re.MULTILINE)
 
 
-def tests_in(file: Path) -> set[str]:
+def defined_in(file: Path) -> set[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -28,7 +28,7 @@ def test_each_promise_has_a_number_and_a_test() -> None:
 def test_each_named_test_exists() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)
     assert len(named) == TEXT.count("::")
-    files = {file: tests_in(ROOT / file) for file, _ in named if (ROOT / file).is_file()}
+    files = {file: defined_in(ROOT / file) for file, _ in named if (ROOT / file).is_file()}
     assert [(file, name) for file, name in named if name not in files.get(file, set())] == []
 
 

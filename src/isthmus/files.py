@@ -263,6 +263,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         [*_, last] = contents
         try:
             last.unlink(missing_ok=True)
+            flush_folder(last.parent)
         except OSError as error:
             raise IsthmusError(f"{last} cannot be written: {first_sentence(error)}.") from error
 

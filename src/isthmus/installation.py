@@ -2,7 +2,6 @@
 
 import os
 import platform
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from isthmus.runtime import (
     total_memory,
 )
 from isthmus.state import state_folder
+from isthmus.temporaries import size_of
 from isthmus.version import __version__
 
 # The packages whose version has ever explained an error, and those that may be left out.
@@ -55,6 +55,7 @@ EXTRAS = {  # the packages that each extra of pyproject.toml brings
 DISTRIBUTIONS = ("isthmus", "isthmus-runtime")  # with and without torch
 VARIABLES = (
     "ISTHMUS_CACHE",
+    "ISTHMUS_CACHE_LIMIT",
     "ISTHMUS_DATA",
     "ISTHMUS_STATE",
     "OMP_NUM_THREADS",
@@ -114,7 +115,7 @@ def describe_installation() -> dict[str, Any]:
         "cores": core_count(),
         "threads": thread_count(),
         "memory": total_memory(),
-        "cache": {"path": str(cache_folder()), "bytes": _count_bytes(cache_folder())},
+        "cache": {"path": str(cache_folder()), "bytes": size_of(cache_folder())},
         "data": {"path": str(data_folder())},
         "state": {"path": str(state_folder())},
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
@@ -137,13 +138,3 @@ def _describe_device() -> tuple[str, str]:
     device = choose_device("auto")
     name = torch.cuda.get_device_name() if device == "cuda" else device
     return name, choose_precision(device)
-
-
-def _count_bytes(folder: Path) -> int:
-    """Return the size of the files in a folder, in which others write and delete meanwhile."""
-    total = 0
-    for above, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += Path(above, name).stat().st_size
-    return total

@@ -22,6 +22,8 @@ SECONDS_BETWEEN_DRAWS = 0.2  # of a bar; drawing reads the loss, which waits for
 SECONDS_UNTIL_CELL = 0.5  # what is done earlier shows nothing in a notebook
 SECONDS_BETWEEN_LINES = 10.0  # of a log file, at first
 LINE_FACTOR = 1.1  # and later, whenever the work has taken a tenth longer
+# How the title of work ends that is done a second time, which commands say in a line that stays.
+AGAIN = "and are decoded again"
 
 
 class Step(ABC):

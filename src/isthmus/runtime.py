@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 ITEMS_PER_THREAD = 2  # one that is computed, and one that is ready when it is done
 REUSED_BYTES = 2**30  # freed blocks up to this size stay with the process
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+# As Fabric and run.json call them.
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "bf16": "bf16-mixed"}
 TORCH_LIBRARY = "libtorch_cpu.so"  # with OpenMP and MKL, on Linux
 MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
     Path("/sys/fs/cgroup/memory.max"),
@@ -113,7 +115,7 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
         devices=local_world,
         num_nodes=world // local_world,
         strategy="ddp" if world > 1 else "auto",
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        precision=PRECISIONS[precision],
     )
     fabric.launch()
     if device == "cpu":
@@ -132,9 +134,9 @@ def total_memory() -> int:
 
 
 def reject_beyond_memory(count: int, what: object) -> None:
-    """Refuse what has to be in memory and is larger than that.
+    """Refuse what has to be in memory and is larger than half of that.
 
-    Of more than there is, some systems give the half, and then end the process.
+    Systems promise more memory than there is, and end the process when it is used.
 
     Parameters
     ----------
@@ -147,10 +149,10 @@ def reject_beyond_memory(count: int, what: object) -> None:
     ------
     SourceError
     """
-    if count > (memory := total_memory()):
+    if count > (memory := total_memory()) // 2:
         raise SourceError(
-            f"{what} needs {format_bytes(count)} of memory, and this machine has "
-            f"{format_bytes(memory)}; give a smaller part of it."
+            f"{what} needs {format_bytes(count)} of memory, more than half of the "
+            f"{format_bytes(memory)} of this machine; give a smaller part of it."
         )
 
 

@@ -1,11 +1,14 @@
 """Decoded samples after power cuts, failing disks, other programs and kills: decoded again."""
 
+import io
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from PIL import Image
 from planting import plant, spread
 
 import isthmus
+from isthmus.cli import main
 from isthmus.data.cache import clear, verification
 from isthmus.data.cache.checksums import sum_chunk
 from isthmus.data.cache.sealed import read_sealed, seal
@@ -112,6 +116,32 @@ def test_a_damaged_file_is_decoded_again_and_that_is_said(
     assert not list(cache.rglob("*.tmp"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="paths of open files are read from /proc")
+def test_all_is_flushed_before_it_gets_its_name(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = pictures_with_masks(tmp_path / "source")
+    events: list[tuple[str, str]] = []
+    flush, rename = os.fsync, os.rename
+
+    def note_flush(descriptor: int) -> None:
+        events.append(("flushed", str(Path(f"/proc/self/fd/{descriptor}").readlink().name)))
+        flush(descriptor)
+
+    def note_rename(old: Any, new: Any, **options: Any) -> None:
+        events.append(("renamed", Path(new).name))
+        rename(old, new, **options)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(os, "rename", note_rename)
+    isthmus.load(source)
+    moment = events.index(("renamed", entry_of(cache).name))
+    names = [name for kind, name in events[:moment] if kind == "flushed"]
+    assert {"values.bin", "masks.npy", "samples.json"} < {*names}
+    assert names[-1].endswith(".tmp")  # their folder, whose names are on the disk then
+    assert ("flushed", "samples") in events[moment:]
+
+
 NONSENSE: list[Any] = [
     None,
     [],
@@ -158,6 +188,7 @@ def test_nonsense_with_a_right_checksum_is_decoded_again(tmp_path: Path, cache: 
         assert np.array_equal(again.values, values), nonsense
         assert np.array_equal(contents(again)[1], masks), nonsense
         assert len(damage_notes(again)) == 1, nonsense
+        assert damage_notes(isthmus.load(source)) == [], nonsense
 
 
 def test_json_of_any_kind_is_decoded_again(tmp_path: Path, cache: Path) -> None:
@@ -259,14 +290,23 @@ def test_what_was_checked_whole_is_not_read_whole_again(
     assert time.time() - opened < 60
 
 
+@pytest.mark.parametrize(("make", "out"), [(signals, "out.npz"), (pictures_with_masks, "out")])
 def test_commands_say_that_samples_were_damaged(
-    tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]
+    make: Callable[[Path], Path], out: str, tmp_path: Path, cache: Path
 ) -> None:
-    source = plant(tmp_path / "source", spread(["a"]))
+    source = make(tmp_path / "source.npy")
     isthmus.load(source)
     zero(entry_of(cache) / "values.bin")
-    report = isthmus.check_data(source)
-    assert [line for line in report.summary() if "cached samples were damaged" in line]
+    arguments = ["isthmus", "data", "export", source, "--out", tmp_path / out, "--count", 2]
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said), redirect_stdout(said):
+        patch.setattr(sys, "argv", [*map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            main()
+    assert not exited.value.code, said.getvalue()
+    (line,) = (line for line in said.getvalue().splitlines() if "damaged" in line)
+    assert f"The cached samples of {source} were damaged (block 0 of values.bin" in line
+    assert line.endswith("and are decoded again.")
 
 
 @pytest.fixture
@@ -306,6 +346,18 @@ def test_a_cache_that_can_only_be_read_is_opened_and_checked(
     own_disk("ro")
     with refused(SourceError, source, "damaged", "ISTHMUS_CACHE"):
         isthmus.load(source)
+
+
+def test_a_cache_below_a_file_is_not_called_damaged(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Callable[..., AbstractContextManager[None]],
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "file" / "cache"))
+    with refused(SourceError, "digits cannot be cached", tmp_path / "file"):
+        isthmus.load("digits")
+    assert clear() == 0
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(

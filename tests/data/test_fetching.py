@@ -5,6 +5,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import ssl
 import threading
@@ -238,6 +239,25 @@ def test_a_file_packed_in_another_way_is_what_was_published(server: Server, fold
     row.verify()
 
 
+def test_progress_says_how_much_comes_and_has_come(server: Server) -> None:
+    class Shown:
+        def __init__(self) -> None:
+            self.begun: list[tuple[str, int | None]] = []
+            self.count = 0
+
+        def start(self, name: str, total: int | None) -> None:
+            self.begun.append((name, total))
+
+        def update(self, count: int) -> None:
+            self.count += count
+
+    shown = Shown()
+    fetch(offer(server, "set.tar", sends(CONTENT)), shown)
+    fetch(offer(server, "set.gz", drips(b"HTTP/1.1 200 OK\r\n\r\n" + PACKED, 0)), shown)
+    assert shown.begun == [("set.tar", 9000), ("set.gz", None)]
+    assert shown.count == 9000 + len(PACKED)
+
+
 def test_a_redirect_is_followed(server: Server, folder: Path) -> None:
     row = offer(server, "set.tar", leads_to("/elsewhere"))
     server.answers["/elsewhere"] = sends(CONTENT)
@@ -362,6 +382,24 @@ def test_a_folder_that_cannot_be_written_is_named(
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path / "occupied"))
     with refused(IsthmusError, "set.tar", tmp_path / "occupied"):
         fetch(offer(server, "set.tar", sends(CONTENT)))
+
+
+NETWORK = re.compile(
+    r"^\s*(?:import|from) (?:aiohttp|ftplib|http\.client|httpx|huggingface_hub|pooch|requests"
+    r"|socket|ssl|torch\.hub|urllib\.request|urllib3)\b",
+    re.MULTILINE,
+)
+
+
+def test_one_file_of_the_package_uses_the_network() -> None:
+    package = Path(isthmus.__file__).parent
+    users = {
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
+        if NETWORK.search(file.read_text(encoding="utf-8"))
+    }
+    # The studio's server listens, and asks nobody.
+    assert {user for user in users if not user.startswith("studio/")} == {"data/transfer.py"}
 
 
 # -- interruptions, and others who do the same ------------------------------------------------

@@ -4,6 +4,7 @@ import json
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus import Diagnosis, Run, Samples, TrainingConfig, diagnose, load, train
+from isthmus import Diagnosis, Run, Samples, Session, TrainingConfig, diagnose, load, train
 from isthmus.errors import RunError, TrainingError
 from isthmus.evaluation.diagnosis.kept import FILE, read_kept
+from isthmus.inference.contract import MODEL_FILE
+from isthmus.studio.history import read_history
 from isthmus.training.store import MemoryStore
 from test_cli import done, isthmus
 
@@ -77,11 +80,8 @@ def test_nor_in_a_healthy_classifier(digits: Samples) -> None:
     assert codes(diagnose(trained(digits, "cnn-tiny", epochs=3))) == []
 
 
-def test_nor_in_a_healthy_denoiser_unless_it_does_harm(digits: Samples) -> None:
-    strong = trained(digits, "linear", epochs=25, corrupt="gaussian:0.5")
-    assert codes(diagnose(strong)) == []
-    weak = trained(digits, "linear", epochs=25, corrupt="gaussian:0.05")
-    (finding,) = diagnose(weak).findings
+def test_a_denoiser_that_does_harm_is_found(digits: Samples) -> None:
+    (finding,) = diagnose(trained(digits, "linear", epochs=10, corrupt="gaussian:0.05")).findings
     assert finding.code == "no-better-than-noisy"
     assert "--code-size" in finding.advice
 
@@ -136,7 +136,8 @@ def test_a_loss_that_blew_up_is_found(digits: Samples) -> None:
 
 def test_a_loss_that_was_low_and_is_not_any_more_is_found(memory: Run) -> None:
     run, history = copied(memory), memory.history()
-    last = {**history[-1], "step": history[-1]["step"] + 1, "loss": history[0]["loss"]}
+    steps = history[0]["step"]  # of an epoch
+    last = {**history[-1], "epoch": 31.0, "step": 31 * steps, "loss": history[0]["loss"]}
     run.write_history([*history, {**last, "is_best": False}])
     assert codes(diagnose(run)) == ["blow-up"]
 
@@ -159,7 +160,7 @@ def test_a_training_that_was_stopped_in_its_warm_up_is_found(digits: Samples) ->
 
 def test_overfitting_is_found(digits: Samples) -> None:
     few = digits.take(np.arange(0, 600, 40))
-    options = {"schedule": "constant", "optimizer": "adam", "lr": 0.003}
+    options: dict[str, Any] = {"schedule": "constant", "optimizer": "adam", "lr": 0.003}
     (finding,) = diagnose(trained(few, epochs=60, code_size=32, **options)).findings
     assert finding.code == "overfitting"
     assert finding.numbers["last"] > finding.numbers["lowest"]
@@ -173,7 +174,7 @@ def test_too_short_a_training_is_told_to_train_longer(digits: Samples) -> None:
 
 
 def test_a_classifier_that_learnt_nothing_is_found(digits: Samples) -> None:
-    run = trained(digits, "cnn-small", epochs=1, lr=1e-4)
+    run = trained(digits, "cnn-small", epochs=1, lr=1e-4, validation=0.2)
     assert codes(diagnose(run)) in (["one-class"], ["no-better-than-majority"])
 
 
@@ -183,7 +184,7 @@ def changed(run: Run, change: Any) -> Run:
     model = copy.model()
     with torch.no_grad():
         change(list(model.module.encoder.children())[-1])
-    copy.write_model(model)
+    copy.store.write(MODEL_FILE, model.to_bytes())
     return copy
 
 
@@ -224,14 +225,23 @@ def test_the_command_prints_findings_and_keeps_them_for_the_studio(failed: Path)
     assert content["run"] == str(failed)
     (finding,) = content["findings"]
     assert finding.keys() == {"code", "text", "advice", "numbers"}
-    assert read_kept(Run.open(failed).store) == [f"{finding['text']} {finding['advice']}"]
+    said = f"{finding['text']} {finding['advice']}"
+    assert read_history(Session(failed))["findings"] == [said]
+    shown = diagnose(failed)._repr_html_() or ""
+    assert finding["advice"] in unescape(shown)
 
 
 def test_kept_findings_count_no_more_once_the_run_was_trained_on(failed: Path) -> None:
     diagnose(failed)
     run = Run.open(failed)
     assert read_kept(run.store) != []
-    run.write_history([*run.history(), {"epoch": 9, "step": 900, "is_best": False}])
+    (failed / "history.jsonl").touch()
+    assert read_kept(run.store) != []
+    content = (failed / FILE).read_text()
+    (failed / FILE).write_text(content.replace("The loss", "The moon"))
+    assert read_kept(run.store) == []
+    (failed / FILE).write_text(content)
+    run.write_failure({"epoch": 2, "step": 9, "loss": "inf", "lr": 0.1})
     assert read_kept(run.store) == []
 
 

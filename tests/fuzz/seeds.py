@@ -13,8 +13,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import picture_seeds
-from mutations import fix_png
+
+from fuzz import picture_seeds
+from fuzz.mutations import fix_png
 
 Wrap = Callable[[bytes], bytes]
 

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from seeds import SEEDS, seeds_of
-from verdicts import Verdict, judge, make_case, watch
+
+from fuzz.seeds import SEEDS, seeds_of
+from fuzz.verdicts import Verdict, judge, make_case, watch
 
 COUNT = 100  # mutations of each reader
 SEED = 0

@@ -16,9 +16,9 @@ from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
-from mutations import mutate
-from seeds import seeds_of
 
+from fuzz.mutations import mutate
+from fuzz.seeds import seeds_of
 from isthmus import IsthmusError, load
 
 SIDE = 8  # pixels that pictures are resized to

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Run, Samples, TrainedModel, TrainingConfig, evaluate, load, train, write_report
+from isthmus import (
+    Run,
+    Samples,
+    TrainedModel,
+    TrainingConfig,
+    diagnose,
+    evaluate,
+    load,
+    train,
+    write_report,
+)
 from isthmus.data.items import Items
 from isthmus.errors import RunError
 from isthmus.evaluation.summaries import prediction_verdict
@@ -94,6 +104,13 @@ def test_it_says_whether_pca_is_better(page: Page, run: Run, digits: Samples) ->
     better = result["test"]["mse"] < result["baselines"]["pca"]["mse"]
     assert ("lower than that of PCA" in page.text) is better
     assert ("does better" in page.text) is not better
+
+
+def test_it_says_what_looks_wrong_and_else_nothing(page: Page, run: Run, digits: Samples) -> None:
+    findings = diagnose(run, digits).findings
+    assert ("What looks wrong" in page.text) is bool(findings)
+    for finding in findings:
+        assert f"{finding.text} {finding.advice}" in page.text
 
 
 def test_names_are_escaped(page: Page) -> None:

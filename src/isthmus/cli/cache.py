@@ -18,7 +18,7 @@ HEADS = ("decoded samples", "", "size", "last used", "")
 
 def show_cleaning(cleaning: "Cleaning") -> None:
     """Print what was removed from the cache, entry by entry, and what stays."""
-    from isthmus.data.cache.units import format_bytes
+    from isthmus.data.cache.units import format_megabytes
 
     verb = "would be deleted" if cleaning.is_dry else "deleted"
     rows = [*_rows(cleaning.removed, verb), *_rows(cleaning.kept, "kept")]
@@ -26,34 +26,36 @@ def show_cleaning(cleaning: "Cleaning") -> None:
         out_console.print(make_table(HEADS, rows))
     for line in _lines(cleaning):
         print_text(line)
-    freed = format_bytes(cleaning.freed)
+    freed = format_megabytes(cleaning.freed)
     print_text(f"{freed} would be freed." if cleaning.is_dry else f"{freed} freed.")
 
 
 def _rows(entries: "Sequence[Holding]", what: str) -> Iterator[list[str]]:
-    from isthmus.data.cache.units import format_age, format_bytes
+    from isthmus.data.cache.units import format_age, format_megabytes
 
     now = time.time()
     for entry in entries:
         state = f"{what}, {entry.state}" if entry.state else what
         used = format_age(now - entry.last_use)
         name = entry.source or entry.path.name
-        yield [name, entry.description, format_bytes(entry.bytes), used, state]
+        yield [name, entry.description, format_megabytes(entry.bytes), used, state]
 
 
 def _lines(cleaning: "Cleaning") -> Iterator[str]:
     """Yield what else was removed and what else is there."""
-    from isthmus.data.cache.units import format_bytes
+    from isthmus.data.cache.units import format_megabytes
 
     large = {path: size for path, size in cleaning.leftovers.items() if size >= MIN_LISTED_BYTES}
     for path, size in large.items():
-        yield f"left over: {path}, {format_bytes(size)}"
+        yield f"left over: {path}, {format_megabytes(size)}"
     if small := len(cleaning.leftovers) - len(large):
         yield f"left over: {count_of(small, 'small file')}"
     for path, size in cleaning.others.items():
-        yield f"kept: {path}, {format_bytes(size)}"
+        yield f"kept: {path}, {format_megabytes(size)}"
     for folder, size in cleaning.downloads.items():
-        yield f"kept: fetched data in {folder}, {format_bytes(size)}"
+        yield f"kept: fetched data in {folder}, {format_megabytes(size)}"
     if cleaning.kept:
-        limit = "no limit" if cleaning.limit == float("inf") else format_bytes(int(cleaning.limit))
-        yield f"{format_bytes(cleaning.held)} stay, of at most {limit} (ISTHMUS_CACHE_LIMIT)."
+        limit = (
+            "no limit" if cleaning.limit == float("inf") else format_megabytes(int(cleaning.limit))
+        )
+        yield f"{format_megabytes(cleaning.held)} stay, of at most {limit} (ISTHMUS_CACHE_LIMIT)."

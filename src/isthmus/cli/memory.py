@@ -11,7 +11,7 @@ DOING = {  # by the part of the package that asked for the memory
     "models": "the model was built",
     "training": "it trained",
     "inference": "the model computed",
-    "latent": "codes were compared",
+    "latent": "codes were computed",
     "evaluation": "the model was evaluated",
     "denoising": "pictures were denoised",
     "segmenting": "masks were predicted",
@@ -20,7 +20,7 @@ DOING = {  # by the part of the package that asked for the memory
     "reports": "the report was written",
     "studio": "the page was prepared",
 }
-SMALLER = ("--batch-size", "--size", "--code-size", "--count", "--limit")  # what takes less memory
+SMALLER = ("--batch-size", "--size", "--code-size", "--count", "--steps", "--limit")
 
 
 def explain_memory(error: BaseException, arguments: Sequence[str]) -> IsthmusError:
@@ -58,13 +58,18 @@ def _find_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _name_work(traceback: TracebackType | None) -> str | None:
-    """Say what was being done, by the first of our own functions that has a name for it."""
+    """Say what was being done, by the last of our own functions that has a name for it.
+
+    Modules of a model are called by whoever trains it or uses it, which says more.
+    """
+    doing: str | None = None
     while traceback is not None:
         top, _, rest = str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")
-        if top == "isthmus" and (doing := DOING.get(rest.partition(".")[0])):
-            return doing
+        part = rest.partition(".")[0]
+        if top == "isthmus" and part in DOING and (doing is None or part != "models"):
+            doing = DOING[part]
         traceback = traceback.tb_next
-    return None
+    return doing
 
 
 def _join(options: Sequence[str]) -> str:

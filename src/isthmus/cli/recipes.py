@@ -15,6 +15,7 @@ from isthmus.cli.terminal import (
     print_json,
     print_result,
     say,
+    show_training,
     track,
 )
 
@@ -106,9 +107,11 @@ def run(
 
     recipe = recipe_row(name)
     folder = out or _default_folder(recipe)
+    # A quick run is too short on purpose: that its models are no better than PCA is no news.
+    follow = show_training if quick else follow_in_recipe
     try:
         result = run_recipe(
-            recipe, folder, quick=quick, seeds=seeds, track=track, follow=follow_in_recipe, say=say
+            recipe, folder, quick=quick, seeds=seeds, track=track, follow=follow, say=say
         )
     except (KeyboardInterrupt, SystemExit):  # the latter after Ctrl-C in a training
         say("Stopped; the same command continues the recipe.")

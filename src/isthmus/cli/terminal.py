@@ -7,25 +7,34 @@ command with `--json` is JSON and nothing else.
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
 from isthmus.cli.app import format_epochs
-from isthmus.progress import is_first_process, show_progress
+from isthmus.progress import AGAIN, is_first_process, show_progress
 from isthmus.text import escape_json, printable
 
 if TYPE_CHECKING:
     from isthmus.training.loop import Progress
     from isthmus.training.train import Training
 
+T = TypeVar("T")
+
 out_console = Console()
 console = Console(stderr=True)
 is_quiet = not is_first_process()
-track = show_progress  # of every command
+
+
+def track(items: Iterable[T], total: int | None = None, title: str = "") -> Iterable[T]:
+    """Show the progress of a command; that samples are decoded again is said in a line."""
+    if title.endswith(AGAIN):
+        say(f"{title}.")
+        return items
+    return show_progress(items, total, title)
 
 
 def say(text: str) -> None:
@@ -88,8 +97,8 @@ class Download:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def start(self, name: str, total: int) -> None:
-        """Begin a file of so many bytes."""
+    def start(self, name: str, total: int | None) -> None:
+        """Begin a file of so many bytes, if that is known."""
         self._bar.reset(self._task, total=total, description=f"Fetching {name}")
 
     def update(self, count: int) -> None:

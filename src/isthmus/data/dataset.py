@@ -128,8 +128,8 @@ class Dataset:
             raise SourceError(f"{file} cannot be read: {first_sentence(error)}.") from error
         if fault:
             raise SourceError(
-                f"{file} does not have the published content of {self.name} ({fault}); delete it "
-                f"and run isthmus data fetch {self.name}."
+                f"{file} does not have the published content of {self.name} ({fault}); move it "
+                f"away and run isthmus data fetch {self.name}, or give the file itself as a source."
             )
         remember(file, remote)
 

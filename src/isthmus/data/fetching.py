@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -18,8 +19,8 @@ from isthmus.temporaries import sweep
 class Progress(Protocol):
     """Shows how far a download is."""
 
-    def start(self, name: str, total: int) -> None:
-        """Begin a file of so many bytes."""
+    def start(self, name: str, total: int | None) -> None:
+        """Begin a file of so many bytes, if that is known."""
         ...
 
     def update(self, count: int) -> None:
@@ -30,7 +31,7 @@ class Progress(Protocol):
 class NoProgress:
     """Shows nothing."""
 
-    def start(self, name: str, total: int) -> None:
+    def start(self, name: str, total: int | None) -> None:
         """See `Progress`."""
 
     def update(self, count: int) -> None:
@@ -111,16 +112,15 @@ def _download(remote: Remote, file: Path, progress: Progress) -> None:
 
 
 def _receive(remote: Remote, out: BinaryIO, file: Path, progress: Progress) -> None:
-    progress.start(remote.name, remote.most_bytes)
-    for block in _reporting(remote, file.parent):
+    for block in _reporting(remote, file.parent, progress):
         out.write(block)
         progress.update(len(block))
 
 
-def _reporting(remote: Remote, folder: Path) -> Iterator[bytes]:
+def _reporting(remote: Remote, folder: Path, progress: Progress) -> Iterator[bytes]:
     """Yield what a server sends; its errors are not those of the file that is written."""
     try:
-        yield from receive(remote.url, remote.most_bytes)
+        yield from receive(remote.url, remote.most_bytes, partial(progress.start, remote.name))
     except OSError as error:
         raise SourceError(
             f"{remote.name} cannot be fetched from {remote.url}: {first_sentence(error)}; try "

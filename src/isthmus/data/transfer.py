@@ -4,7 +4,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -22,7 +22,13 @@ MIN_BYTES = 1 << 20
 TIMEOUT = "ISTHMUS_FETCH_TIMEOUT"
 
 
-def receive(url: str, most: int) -> Iterator[bytes]:
+# What one thread hands to another: how much will come, blocks, and None or an error at the end.
+Message = int | bytes | Exception | None
+
+
+def receive(
+    url: str, most: int, announce: Callable[[int | None], None] = lambda length: None
+) -> Iterator[bytes]:
     """Yield the content behind an address in blocks, of which the last may be incomplete.
 
     Whatever the server does, this ends: a thread waits for it, and the caller waits for the thread
@@ -35,6 +41,8 @@ def receive(url: str, most: int) -> Iterator[bytes]:
         Of http or https. A redirect from https leads to https only.
     most : int
         Bytes that the content has at most.
+    announce : callable
+        Receives how many bytes the server says will come; None if it does not say.
 
     Raises
     ------
@@ -42,16 +50,48 @@ def receive(url: str, most: int) -> Iterator[bytes]:
         If less than 1 MB arrives in a minute (or in `ISTHMUS_FETCH_TIMEOUT` seconds), more than
         `most` bytes arrive, or there is nothing at the address. Its text is for people.
     """
-    blocks: queue.Queue[bytes | Exception | None] = queue.Queue(MAX_WAITING)
-    is_over = threading.Event()
-    seconds = _seconds()
-    arguments = (url, most, seconds, blocks, is_over)
+    mailbox = _Mailbox(_seconds())
     # A daemon: a program that is told to end does not wait for a server.
-    threading.Thread(target=_receive_into, args=arguments, daemon=True).start()
+    threading.Thread(target=_receive_into, args=(mailbox, url, most), daemon=True).start()
     try:
-        yield from _take(blocks, most, seconds)
+        yield from _take(mailbox, most, announce)
     finally:
-        is_over.set()
+        mailbox.is_over.set()
+
+
+class _Mailbox:
+    """Messages of a thread that may never come to its end, with the time that it has for them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.is_over = threading.Event()
+        self._queue: queue.Queue[Message] = queue.Queue(MAX_WAITING)
+        self._recent, self._waited = 0, 0.0
+
+    def put(self, message: Message) -> bool:
+        """Add a message as soon as there is room; return whether somebody still waits for it."""
+        while not self.is_over.is_set():
+            with suppress(queue.Full):
+                self._queue.put(message, timeout=0.1)
+                return True
+        return False
+
+    def get(self) -> Message:
+        """Return the next message; time in which the caller does something else is free."""
+        start = time.monotonic()
+        try:
+            message = self._queue.get(timeout=max(0.0, self.seconds - self._waited))
+        except queue.Empty:
+            raise TimeoutError(
+                f"only {self._recent:,} bytes came in {self.seconds:g} seconds; for a slow "
+                f"connection set {TIMEOUT} to more seconds"
+            ) from None
+        self._waited += time.monotonic() - start
+        if isinstance(message, bytes):
+            self._recent += len(message)
+        if self._recent >= MIN_BYTES:
+            self._recent, self._waited = 0, 0.0
+        return message
 
 
 def _seconds() -> float:
@@ -64,61 +104,42 @@ def _seconds() -> float:
     raise OptionError(f"{TIMEOUT} must be a number of seconds above 0, not {text!r}.")
 
 
-def _take(
-    blocks: "queue.Queue[bytes | Exception | None]", most: int, seconds: float
-) -> Iterator[bytes]:
-    """Yield blocks that arrive fast enough; time in which the caller does something is free."""
-    total, recent, waited = 0, 0, 0.0
-    while True:
-        start = time.monotonic()
-        try:
-            block = blocks.get(timeout=max(0.0, seconds - waited))
-        except queue.Empty:
-            raise TimeoutError(
-                f"only {recent:,} bytes came in {seconds:g} seconds; for a slow connection set "
-                f"{TIMEOUT} to more seconds"
-            ) from None
-        waited += time.monotonic() - start
-        if block is None:
-            return
-        if isinstance(block, Exception):
-            raise block
-        total, recent = total + len(block), recent + len(block)
+def _take(mailbox: _Mailbox, most: int, announce: Callable[[int | None], None]) -> Iterator[bytes]:
+    """Yield the blocks of a mailbox until its end."""
+    total = 0
+    while (message := mailbox.get()) is not None:
+        if isinstance(message, Exception):
+            raise message
+        if isinstance(message, int):
+            announce(message or None)
+            continue
+        total += len(message)
         if total > most:
             raise OSError(f"it sends more than the {most:,} bytes that were published")
-        if recent >= MIN_BYTES:
-            recent, waited = 0, 0.0
-        yield block
+        yield message
 
 
-def _receive_into(
-    url: str,
-    most: int,
-    seconds: float,
-    blocks: "queue.Queue[bytes | Exception | None]",
-    is_over: threading.Event,
-) -> None:
-    """Put the blocks of an answer into a queue, then None or the error that ended it."""
-
-    def put(block: bytes | Exception | None) -> bool:
-        while not is_over.is_set():
-            with suppress(queue.Full):
-                blocks.put(block, timeout=0.1)
-                return True
-        return False
-
+def _receive_into(mailbox: _Mailbox, url: str, most: int) -> None:
+    """Put the length and the blocks of an answer into a mailbox, then None or an error."""
     try:
         import requests
 
-        with requests.Session() as session, _open(session, url, seconds) as response:
-            length = response.headers.get("Content-Length", "")
-            if length.isdecimal() and int(length) > most:
-                raise OSError(f"it has {int(length):,} bytes, and {most:,} were published")
+        with requests.Session() as session, _open(session, url, mailbox.seconds) as response:
+            length = _length(response)
+            if length > most:
+                raise OSError(f"it has {length:,} bytes, and {most:,} were published")
+            mailbox.put(length)
             # As it is sent: what a server says is packed might unpack to any number of bytes.
-            if all(map(put, response.raw.stream(BLOCK_BYTES, decode_content=False))):
-                put(None)
+            if all(map(mailbox.put, response.raw.stream(BLOCK_BYTES, decode_content=False))):
+                mailbox.put(None)
     except Exception as error:  # whatever it is, the other thread has to know
-        put(_explain(error))
+        mailbox.put(_explain(error))
+
+
+def _length(response: "requests.Response") -> int:
+    """Return how many bytes an answer has, 0 if it does not say."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _open(session: "requests.Session", url: str, seconds: float) -> "requests.Response":

@@ -162,9 +162,10 @@ class Ledger:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             entry = self.entries.get(name)
-            if path.is_dir() or name == LEDGER or (entry and self._is_there(entry)):
+            is_ours = path.is_dir() or name == LEDGER or (entry and self._is_there(entry))
+            if is_ours and not path.is_symlink():  # which could lead to files of the user
                 continue
-            if not is_temporary(path.name):
+            if path.is_symlink() or not is_temporary(path.name):
                 raise OptionError(
                     f"{folder} holds {name}, which isthmus denoise did not write; choose another "
                     "place, or move it away."

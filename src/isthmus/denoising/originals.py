@@ -15,6 +15,8 @@ from isthmus.data.pictures.exif import keep_orientation_only, picture_orientatio
 from isthmus.data.pictures.opening import open_picture, read_content
 from isthmus.data.pictures.pixels import ALPHA_MODES
 from isthmus.data.preprocess import Preprocessing
+from isthmus.limits import reject_beyond
+from isthmus.runtime import reject_beyond_memory
 
 EXIF_FOLDERS = (0x8769, 0x8825)  # the parts of EXIF about the exposure and about the place
 EXIF_OF_FILE = (0xA002, 0xA003, 0xA005)  # width and height before it was turned, an offset
@@ -100,10 +102,17 @@ def read_original(file: bytes | str, preprocessing: Preprocessing) -> Original:
     except OSError:
         content = b""  # the next line says why
     original = Original(content, preprocessing, decode_picture(content or file, preprocessing))
+    _reject_many_pages(original.first)
     # What describes a picture never prevents that it is read, whatever a parser of it raises.
     with suppress(Exception), open_picture(content) as picture:
         _describe(original, picture)
     return original
+
+
+def _reject_many_pages(first: Picture) -> None:
+    """Refuse a file whose pages do not fit into memory, as they are written together."""
+    reject_beyond("ISTHMUS_MAX_PAGES", first.pages, f"it has {first.pages:,} pages or more")
+    reject_beyond_memory(2 * first.pages * first.pixels.nbytes, "it")  # also as they become
 
 
 def _describe(original: Original, picture: Image.Image) -> None:

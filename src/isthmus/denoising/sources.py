@@ -22,7 +22,7 @@ from isthmus.files import atomic_write
 from isthmus.inference.model import Model
 from isthmus.locks import working_alone
 from isthmus.places import is_free, require_outside
-from isthmus.temporaries import sweep
+from isthmus.temporaries import sweep, sweep_for
 
 # No picture is left out for lying next to folders of classes or splits.
 EVERY_PICTURE = Reading(classes_from="none", parts="none")
@@ -180,6 +180,7 @@ def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoi
 def _reject_existing(out: Path) -> None:
     """Reject an output that would overwrite something."""
     try:
+        sweep_for(out)
         sweep(out)  # all that a process has left that was killed at its very beginning
         may_write = is_free(out) or is_begun(out)
     except OSError as error:

@@ -10,6 +10,7 @@ from isthmus.files import require_writable_place
 from isthmus.inference.contract import KEY, is_weights_file
 from isthmus.inference.trained import TrainedModel
 from isthmus.places import require_regular
+from isthmus.temporaries import sweep_for
 from isthmus.training.store import is_run
 
 Format = Literal["onnx", "pt2", "safetensors"]
@@ -44,6 +45,7 @@ def require_place(out: Path, kind: Format, model: TrainedModel) -> None:
         raise OptionError(f"{kind} files end in .{kind}; {out} has another ending.")
     require_writable_place(out)
     require_regular(out)
+    sweep_for(out)
     if is_run(out.parent):
         raise OptionError(f"{out.parent} is a run folder; write {out.name} to another one.")
     if out.exists() and not READERS[kind](out):

@@ -28,6 +28,7 @@ from isthmus.models.summary import Layer, summarize_network
 from isthmus.models.tasks import Task
 from isthmus.places import require_regular
 from isthmus.runtime import configure_process
+from isthmus.temporaries import sweep_for
 
 WEIGHTS_SUFFIX = ".safetensors"
 RESTORE = "restore it from a copy, or train the model again"  # what to do about a damaged file
@@ -142,6 +143,7 @@ class TrainedModel(Model):
         """
         path = Path(path)
         require_regular(path)
+        sweep_for(path)
         if path.exists() and not is_weights_file(path):
             raise OptionError(
                 f"{path} exists and holds no weights of Isthmus; choose another name."

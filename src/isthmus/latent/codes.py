@@ -26,6 +26,7 @@ from isthmus.files import (
 )
 from isthmus.inference.model import CODE, Model
 from isthmus.places import require_regular
+from isthmus.temporaries import sweep_for
 
 FORMAT = 2  # of the files; raise it when an older program could misread them
 KIND = "isthmus codes"  # marks a JSON file as one of ours, which may be replaced
@@ -239,6 +240,7 @@ def require_codes_path(path: str | Path) -> Path:
     for file in (path, description):
         require_writable_place(file)
         require_regular(file)
+        sweep_for(file)
     taken = description if description.exists() else path
     if taken.exists() and not _describes_codes(description):
         raise OptionError(f"{taken} exists and holds no codes of Isthmus; choose another name.")

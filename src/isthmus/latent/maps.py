@@ -32,6 +32,7 @@ from isthmus.latent.neighbors import (
 from isthmus.latent.projections import METHODS, Params, Projection
 from isthmus.latent.vectors import to_vectors
 from isthmus.places import TABLE_COLUMNS, require_regular, write_arrays
+from isthmus.temporaries import sweep_for
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 METADATA: dict[str, Any] = {
@@ -157,6 +158,7 @@ class Map(HasItems, Displayed):
         """
         path = Path(path)
         require_regular(path)
+        sweep_for(path)
         if path.exists() and not _is_map(path):
             raise OptionError(f"{path} exists and holds no map; choose another name.")
         metadata = {

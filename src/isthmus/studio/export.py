@@ -12,6 +12,7 @@ from isthmus.files import (
     atomic_folder,
     atomic_write,
     fingerprint,
+    flush_folder,
     flush_tree,
     put,
     require_writable_place,
@@ -25,7 +26,7 @@ from isthmus.studio.assets import PAGE, page_files
 from isthmus.studio.content import Content
 from isthmus.studio.policy import FOLDER
 from isthmus.studio.single import join_page, with_head
-from isthmus.temporaries import sweep
+from isthmus.temporaries import sweep, sweep_for
 from isthmus.text import to_utf8
 from isthmus.training.store import is_run
 from isthmus.version import __version__
@@ -120,6 +121,7 @@ def _require_page(out: Path) -> None:
     """Reject a path for one file that is taken by something else."""
     require_writable_place(out)
     require_regular(out)
+    sweep_for(out)
     if out.exists() and not _is_our_page(out):
         raise OptionError(f"{out} exists and is no export of the studio; choose another name.")
 
@@ -177,22 +179,37 @@ def _replace(
     sweep(out)
     with temporary_folder(out / "export") as staged:
         written, size = _put_all(staged, files)
-        for name in written.keys() - known.keys():
-            if (out / name).exists():
-                raise OptionError(f"{out / name} is not of the export that {out} holds; move it.")
+        for name in written:
+            _require_own(out, name, is_known=name in known)
         flush_tree(staged)
         # Until all is done, a file may be the old one or the new one.
         both = {name: [*known.get(name, ()), content] for name, content in written.items()}
         _write_list(out, known | both)
         (out / START).unlink(missing_ok=True)
-        for name in written:
+        flush_folder(out)
+        for name in written.keys() - {START}:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (staged / name).replace(out / name)
-    for name in known.keys() - written.keys():
-        (out / name).unlink(missing_ok=True)
-    flush_tree(out)
+        for name in known.keys() - written.keys():
+            (out / name).unlink(missing_ok=True)
+        flush_tree(out)
+        (staged / START).replace(out / START)
     _write_list(out, {name: [content] for name, content in written.items()})
     return len(written), size
+
+
+def _require_own(out: Path, name: str, is_known: bool) -> None:
+    """Reject a file that would replace one of others, here or behind a link.
+
+    Raises
+    ------
+    OptionError
+    """
+    file = out / name
+    if not is_known and file.exists():
+        raise OptionError(f"{file} is not of the export that {out} holds; move it away.")
+    if not file.parent.resolve().is_relative_to(out.resolve()):
+        raise OptionError(f"{file.parent} leads out of {out}; give a new folder.")
 
 
 def _require_folder(out: Path) -> None:
@@ -217,7 +234,7 @@ def _require_folder(out: Path) -> None:
         raise OptionError(f"{out} is the current folder; give a new one, such as {out / 'site'}.")
     for name, written in (known or {}).items():
         file = out / name
-        if file.exists() and fingerprint(file.read_bytes()) not in written:
+        if file.exists() and not (file.is_file() and fingerprint(file.read_bytes()) in written):
             raise OptionError(f"{file} was changed since it was exported; give a new folder.")
 
 

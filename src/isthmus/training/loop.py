@@ -1,10 +1,11 @@
 """The training loop: a run's model is trained epoch by epoch and yields `Progress`.
 
-The state of a training is small on purpose: weights, optimizer and the counters of `State`.
-Everything else follows from the config and these counters (the order of samples, noise, dropout,
-learning rate), so it is computed again instead of being saved, and a resumed run gives the same
-weights to the bit, also when it was stopped within an epoch. The loop is a generator, so the caller
-decides what to do with each step: draw a bar, stop, collect losses. There are no callbacks.
+The state of a training is small on purpose: weights, optimizer, the counters of `State`, and the
+history so far. Everything else follows from the config and these counters (the order of samples,
+noise, dropout, learning rate), so it is computed again instead of being saved, and a resumed run
+gives the same weights to the bit, also when it was stopped within an epoch. The loop is a
+generator, so the caller decides what to do with each step: draw a bar, stop, collect losses. There
+are no callbacks.
 """
 
 import math

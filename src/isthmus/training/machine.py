@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 
 from isthmus.errors import OptionError, TrainingError
 from isthmus.runtime import (
+    PRECISIONS,
     choose_device,
     choose_precision,
     computing_threads,
@@ -30,7 +31,6 @@ from isthmus.training.run import Run, describe_environment
 
 T = TypeVar("T")
 
-RECORDED = {"32": "32-true", "bf16": "bf16-mixed"}  # precisions, as run.json has them
 WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may add up in any order
 
 
@@ -130,7 +130,29 @@ class Machine:
             configure_process()
         precision = self.precision if self.precision != "auto" else choose_precision(device)
         with self.computing():
-            return describe_environment(torch.device(device), RECORDED[precision])
+            return describe_environment(torch.device(device), PRECISIONS[precision])
+
+
+@contextmanager
+def reporting_lost_processes() -> Iterator[None]:
+    """Turn what torch raises when another process of the training has died into one sentence.
+
+    Raises
+    ------
+    TrainingError
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # NCCL's errors have a class of their own, gloo's have none.
+        if process_count() == 1 or not (
+            isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+        ):
+            raise
+        raise TrainingError(
+            "another process of this training was lost; start as many again by torchrun with "
+            "isthmus resume, which continues from the last whole epoch."
+        ) from error
 
 
 def _device_of(begun: dict[str, Any]) -> str:
@@ -140,7 +162,7 @@ def _device_of(begun: dict[str, Any]) -> str:
 
 
 def _precision_of(begun: dict[str, Any]) -> str:
-    names = {recorded: name for name, recorded in RECORDED.items()}
+    names = {recorded: name for name, recorded in PRECISIONS.items()}
     return names.get(begun.get("precision", ""), "auto")
 
 

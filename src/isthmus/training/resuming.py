@@ -1,6 +1,7 @@
 """What `resume` looks at before it continues a run: what is left to do, and what differs here."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -10,20 +11,25 @@ from isthmus.data.reading import Note
 from isthmus.errors import IsthmusError, OptionError
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
-from isthmus.runtime import choose_device, choose_precision, process_count, thread_count
+from isthmus.runtime import choose_device, choose_precision, thread_count
+from isthmus.text import count_of
 from isthmus.training.machine import Machine
 from isthmus.training.run import HISTORY, LAST_MODEL, Run, pack_history
 from isthmus.training.saving import lines_of
 from isthmus.training.state import Plan, State
 
-# What run.json says of the machine and the last digits depend on, as a sentence says it.
-SAID = {
-    "torch": "torch {}",
-    "device": "the device {}",
-    "precision": "the precision {}",
-    "processes": "{} processes",
+# What run.json says of the machine and the last digits depend on, and how a sentence says it.
+SAID: dict[str, Callable[[Any], str]] = {
+    "torch": "torch {}".format,
+    "device": "the device {}".format,
+    "precision": "the precision {}".format,
+    "processes": lambda count: count_of(count, "process", "processes"),
 }
-SAID_OF_CPU = {"system": "{}", "instructions": "{}", "threads": "{} threads"}
+SAID_ON_CPU: dict[str, Callable[[Any], str]] = {  # too
+    "system": str,
+    "instructions": str,
+    "threads": lambda count: count_of(count, "thread"),
+}
 
 
 def is_finished(run: Run) -> bool:
@@ -90,7 +96,9 @@ def _has_weights(run: Run, file: str, weights: dict[str, torch.Tensor]) -> bool:
         return False
     with suppress(IsthmusError):  # damaged: it is written again
         found = TrainedModel.from_bytes(content).module.state_dict()
-        return all(torch.equal(found[name], weights[name]) for name in weights)
+        return found.keys() == weights.keys() and all(
+            torch.equal(found[name], weights[name]) for name in weights
+        )
     return False
 
 
@@ -102,14 +110,12 @@ def resuming_notes(run: Run, machine: Machine) -> tuple[Note, ...]:
 
 def _differences(run: Run, machine: Machine) -> list[Note]:
     begun, now = run.record.environment, machine.describe()
-    said = SAID | SAID_OF_CPU if now["device"] == "cpu" else SAID
+    said = SAID | SAID_ON_CPU if now["device"] == "cpu" else SAID
     # Older versions recorded less.
     names = [name for name in said if name in begun and begun[name] != now[name]]
     if not names:
         return []
-    was, is_now = (
-        ", ".join(said[name].format(facts[name]) for name in names) for facts in (begun, now)
-    )
+    was, is_now = (", ".join(said[name](facts[name]) for name in names) for facts in (begun, now))
     text = (
         f"{run.name} was begun with {was} and continues with {is_now}, so its weights will differ "
         "a little from those of one go"
@@ -135,11 +141,11 @@ def _kept_device(run: Run, machine: Machine) -> list[Note]:
 
 def _kept_threads(run: Run, machine: Machine) -> list[Note]:
     """Say so where the number of threads is not the one of the environment."""
-    is_free = machine.is_deterministic or machine.threads is None or process_count() > 1
+    is_free = machine.is_deterministic or machine.threads is None or machine.device != "cpu"
     if is_free or "OMP_NUM_THREADS" not in os.environ or machine.threads == thread_count():
         return []
     text = (
-        f"{run.name} continues with {machine.threads} threads, as it was begun, and not with "
-        f"{thread_count()} as OMP_NUM_THREADS asks for"
+        f"{run.name} continues with {count_of(machine.threads or 1, 'thread')}, as it was begun, "
+        f"and not with {thread_count()} as OMP_NUM_THREADS asks for"
     )
     return [Note("guess", "kept-threads", text)]

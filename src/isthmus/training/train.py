@@ -16,26 +16,26 @@ from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.data.survey import report_of
-from isthmus.errors import ModelError, OptionError, RunError, require_name
+from isthmus.errors import OptionError, RunError, require_name
 from isthmus.inference.trained import TrainedModel
-from isthmus.models.config import ModelConfig, configure
+from isthmus.models.config import ModelConfig
 from isthmus.models.layers import has_batch_norm
-from isthmus.models.registry import model_row
 from isthmus.models.tasks import Task
 from isthmus.runtime import choose_device, choose_precision
 from isthmus.training.batches import noise_fingerprint
+from isthmus.training.choosing import configure_as, configure_new
 from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop, Progress
-from isthmus.training.machine import Machine
+from isthmus.training.machine import Machine, reporting_lost_processes
 from isthmus.training.record import Record
 from isthmus.training.resuming import reject_finished, resuming_notes
 from isthmus.training.run import Run
 from isthmus.training.state import first_checkpoint
 from isthmus.training.store import require_free
-from isthmus.training.targets import check_classes, reject_single_class, required_targets
+from isthmus.training.targets import check_classes, reject_single_class
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
-from isthmus.training.weights import config_on_encoder, initialize, load_encoder
+from isthmus.training.weights import initialize, load_encoder
 
 BLOCK_SIGNALS = 4096  # read at once to find their range; they may be larger than memory
 
@@ -99,7 +99,10 @@ class _Job:
     def walk(self) -> Generator[Progress, None, None]:
         """Train from the last checkpoint to the last epoch."""
         fabric = self.machine.launch()  # first: who writes depends on the rank
-        machine = self.machine.settle()
+        with reporting_lost_processes():
+            yield from self._walk(fabric, self.machine.settle())
+
+    def _walk(self, fabric: Fabric, machine: Machine) -> Generator[Progress, None, None]:
         run, samples = self.source.begin(fabric, machine)
         self.run = run = replace(run, loaded=samples)
         is_first = fabric.is_global_zero  # of several processes, only this one writes
@@ -196,9 +199,9 @@ def train(
         )
     origin = None if start is None else _Start.of(start, config)
     if origin is None:
-        model_config = _configure(samples, model, task, code_size, options, config)
+        model_config = configure_new(samples, model, task, code_size, options, config)
     else:
-        model_config = _configure_as(origin.model, samples, model, task, code_size, options, config)
+        model_config = configure_as(origin.model, samples, model, task, code_size, options, config)
     # The split is needed now, as it says how many samples there are to choose a batch size by.
     split = split_samples(
         samples, config.seed, config.validation, config.test, group_by=config.group_by
@@ -387,61 +390,6 @@ def _require_samples(samples: object) -> None:
             f"train takes Samples, not {type(samples).__name__}; isthmus.load turns sources and "
             "arrays into them."
         )
-
-
-def _configure(
-    samples: Samples,
-    model: str | None,
-    task: Task | None,
-    code_size: int | None,
-    options: dict[str, Any] | None,
-    config: TrainingConfig,
-) -> ModelConfig:
-    """Configure the model; without a name, a classifier on the encoder to start from if given."""
-    shape, class_names = samples.input_shape, samples.class_names
-    row_task = task or (model_row(model).task if model else "reconstruct")
-    # Before the config is made: "has no labels" helps more than "needs the names of classes".
-    targets = required_targets(samples, row_task)
-    if row_task == "classify" and targets is not None:
-        reject_single_class(samples, targets)
-    if model is None and row_task == "classify" and config.encoder_from:
-        return config_on_encoder(Path(config.encoder_from), shape, class_names)
-    return configure(
-        model,
-        shape,
-        code_size,
-        task=task,
-        class_names=() if targets is None else class_names,
-        options=options,
-    )
-
-
-def _configure_as(
-    start: TrainedModel,
-    samples: Samples,
-    model: str | None,
-    task: Task | None,
-    code_size: int | None,
-    options: dict[str, Any] | None,
-    config: TrainingConfig,
-) -> ModelConfig:
-    """Return the config of a model that is trained further, if it fits all that is asked for."""
-    if (model, code_size, options, config.encoder_from) != (None, None, None, None):
-        raise OptionError(
-            "the model to start from has a size, options and an encoder already; leave model, "
-            "code size, options and encoder from out."
-        )
-    model_config = start.config
-    start.require_task(task or model_config.task)
-    targets = required_targets(samples, model_config.task)
-    class_names = () if targets is None else samples.class_names
-    if (samples.input_shape, class_names) != (model_config.shape, model_config.class_names):
-        raise ModelError(
-            f"the model to start from takes samples x of {model_config.shape} and knows "
-            f"{len(model_config.class_names)} classes, and {samples.describe()} are given; give "
-            "samples of the same shape and the same classes."
-        )
-    return model_config
 
 
 def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:

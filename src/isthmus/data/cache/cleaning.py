@@ -83,9 +83,9 @@ def clean(
 ) -> Cleaning:
     """Remove decoded samples from the cache; they are decoded again when they are needed.
 
-    Without a condition, all are removed; processes that use them go on, as the system keeps what
-    they have mapped. With one, those stay that a living process uses. Leftovers, and entries that
-    are damaged or of older versions of Isthmus, are removed in any case.
+    Without a condition, all are removed; processes of this machine that use them go on, as the
+    system keeps what they have mapped. With one, those stay that a living process uses. Leftovers,
+    and entries that are damaged or of older versions of Isthmus, are removed in any case.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from isthmus.errors import OptionError, SourceError
 WRITE_ROWS = 4096  # samples of an array that are written at a time
 
 
-def store(manifest: Manifest, origin: Origin, folder: Path, track: Track, title: str) -> Samples:
+def store(manifest: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
     """Write what a manifest holds to files in a folder, and return it.
 
     Raises
@@ -32,7 +32,7 @@ def store(manifest: Manifest, origin: Origin, folder: Path, track: Track, title:
     """
     if manifest.values is not None:
         return store_array(manifest, manifest.values, origin, folder)
-    return store_pictures(manifest, origin, folder, track, title)
+    return store_pictures(manifest, origin, folder, track)
 
 
 def store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folder: Path) -> Samples:
@@ -57,9 +57,7 @@ def store_array(manifest: Manifest, values: NDArray[Any], origin: Origin, folder
     return _check_stored(manifest, origin, folder, shape, {}, survey)
 
 
-def store_pictures(
-    manifest: Manifest, origin: Origin, folder: Path, track: Track, title: str
-) -> Samples:
+def store_pictures(manifest: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
     """Decode and write pictures and their masks."""
     source, survey = origin.source, Survey()
     # Open for reading as well: the first picture in color turns the gray ones before it into color.
@@ -71,7 +69,7 @@ def store_pictures(
         # Closed also after an error in `write`: otherwise threads would decode on for nobody.
         blocks = stack.enter_context(closing(decode_blocks(manifest, origin.preprocessing)))
         watched = writer.write(survey.watch(blocks))
-        for _ in track(watched, len(manifest.names), title):
+        for _ in track(watched, len(manifest.names), f"Reading {source}"):
             pass
         if masks is not None:
             manifest = writer.finish_masks(masks)

@@ -15,13 +15,15 @@ from isthmus.data.cache.folder import ALIAS, FORMAT, KEY, LOCK, cache_folder, sa
 from isthmus.data.cache.sealed import read_sealed
 from isthmus.data.cache.use import is_used
 from isthmus.data.cache.verification import last_use
-from isthmus.locks import is_held
+from isthmus.locks import MARK, is_held
 from isthmus.temporaries import find_abandoned, is_temporary, size_of
 
-OWN_FILE = re.compile(r"\.?[0-9a-f]{16}\.(?:alias|lock|stretch)")
+OWN_FILE = re.compile(rf"\.?[0-9a-f]{{16}}\.(?:alias|stretch|lock(?:{re.escape(MARK)})?)")
 HEAD = re.compile(rb'\{"format": (\d{1,6}), ')
 OLD_HEAD = b'{"dtype": '  # before formats had a number in their files
 HEAD_BYTES = 64
+LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()  # that has a date; files may be later
+BASELINES = "baselines"  # the folder of `isthmus.evaluation`
 KEY_IN_FILE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 MAX_ALIAS_BYTES = 1024
 SECONDS_UNTIL_LEFT = 24 * 3600  # of a lock or an alias; younger ones may just be made
@@ -68,9 +70,7 @@ class Holding:
     @cached_property
     def format(self) -> int:
         """The format of its files: `FORMAT`, or that of another version; 0 if it is damaged."""
-        head = b""
-        with suppress(OSError), (self.path / METADATA_FILE).open("rb") as file:
-            head = file.read(HEAD_BYTES)
+        head = _read_start(self.path / METADATA_FILE, HEAD_BYTES)
         found = HEAD.match(head)
         return int(found[1]) if found else FORMAT - 1 if head.startswith(OLD_HEAD) else 0
 
@@ -95,12 +95,13 @@ class Holding:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
+        moment = min(max(self.last_use, 0.0), LATEST)
         return {
             "key": self.path.name,
             "source": self.source,
             "description": self.description,
             "bytes": self.bytes,
-            "last_use": datetime.fromtimestamp(self.last_use, UTC).isoformat("T", "seconds"),
+            "last_use": datetime.fromtimestamp(moment, UTC).isoformat("T", "seconds"),
             "state": self.state,
         }
 
@@ -143,7 +144,10 @@ def shrink(
 
 def list_leftovers() -> list[Path]:
     """Return what nobody needs: parts of killed processes, free locks, aliases to nothing."""
-    return [*find_abandoned(samples_folder()), *filter(_is_left, _files_of_entries())]
+    # In no others: the cache may lie in a folder that holds more.
+    folders = (samples_folder(), cache_folder() / BASELINES)
+    abandoned = [path for folder in folders for path in find_abandoned(folder)]
+    return [*abandoned, *filter(_is_left, _files_of_entries())]
 
 
 def list_rest() -> list[Path]:
@@ -171,19 +175,34 @@ def _is_left(path: Path) -> bool:
         return False
     if path.suffix == ALIAS:
         return _leads_nowhere(path)
-    return path.suffix == LOCK and not is_held(path)
+    return _lock_of(path) is not None and not _is_busy(path)
 
 
 def _is_busy(path: Path) -> bool:
-    return path.suffix == LOCK and is_held(path)
+    lock = _lock_of(path)
+    return lock is not None and is_held(lock)
+
+
+def _lock_of(path: Path) -> Path | None:
+    """Return the lock that a file is, or marks; None if it is another file."""
+    lock = path.with_name(path.name.removesuffix(MARK))
+    return lock if lock.suffix == LOCK else None
 
 
 def _leads_nowhere(alias: Path) -> bool:
     """Return whether an alias, of this format or of an older one, names no entry."""
-    with suppress(OSError), alias.open("rb") as file:
-        keys = {found.decode() for found in KEY_IN_FILE.findall(file.read(MAX_ALIAS_BYTES))}
-        return not any(alias.with_name(key).is_dir() for key in keys - {alias.stem})
-    return False
+    start = _read_start(alias, MAX_ALIAS_BYTES)
+    keys = {found.decode() for found in KEY_IN_FILE.findall(start)}
+    return not any(alias.with_name(key).is_dir() for key in keys - {alias.stem})
+
+
+def _read_start(path: Path, count: int) -> bytes:
+    """Return the first bytes of a file; none of what cannot be read, such as a pipe."""
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(count)
+    return b""
 
 
 def _age(path: Path) -> float:

@@ -36,6 +36,7 @@ from isthmus.data.samples import Origin, Samples
 from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.files import flush_folder
 from isthmus.locks import hold
+from isthmus.progress import AGAIN
 from isthmus.temporaries import temporary_path
 
 ATTEMPTS = 4  # to open what other processes delete
@@ -141,6 +142,7 @@ class _Request:
         read_limit()  # first: a wrong one shall not cost the work
         # Read only now: to list an archive or parse a CSV may take seconds.
         manifest = self._read()
+        self._say_damage()
         # A name of its own: two requests with one outcome have two locks and may decode together.
         partial = temporary_path(samples_folder() / self._key)
         try:
@@ -171,9 +173,7 @@ class _Request:
 
     def _write(self, manifest: Manifest, partial: Path) -> Entry:
         """Write all files of an entry to a folder, and return it at its place."""
-        again = " again, as its cached samples are damaged" if self._damage else ""
-        title = f"Reading {self._origin.source}{again}"
-        samples = store(manifest, self._origin, partial, self._track, title)
+        samples = store(manifest, self._origin, partial, self._track)
         key = resolve_key(self._origin, self._files, samples.shape)
         return replace(complete_entry(partial, samples, key), folder=samples_folder() / key)
 
@@ -191,8 +191,15 @@ class _Request:
             if not is_whole(place):
                 raise
 
+    def _say_damage(self) -> None:
+        """Say that an entry is damaged, by a piece of work without any."""
+        if self._damage:
+            title = f"The cached samples of {self._origin.source} were damaged ({self._damage})"
+            for _ in self._track([None], 1, f"{title} {AGAIN}"):
+                pass
+
     def _note_damage(self) -> Note:
-        text = f"the cached samples were damaged ({self._damage}) and are decoded again"
+        text = f"the cached samples were damaged ({self._damage}) {AGAIN}"
         return Note("warning", "damaged-cache", text)
 
     @contextmanager

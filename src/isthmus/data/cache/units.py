@@ -54,12 +54,12 @@ def parse_age(text: str, name: str) -> float:
     return _parse(text, SECONDS, f"{name} must be a time such as 12h, 30d or 2w, not {text!r}.")
 
 
-def format_bytes(count: int) -> str:
+def format_megabytes(count: int) -> str:
     """Return a number of bytes for people.
 
     Examples
     --------
-    >>> format_bytes(57_312_000)
+    >>> format_megabytes(57_312_000)
     '57.3 MB'
     """
     return f"{count / 1e6:,.1f} MB"

@@ -10,7 +10,8 @@ from isthmus.limits import limit_of, reject_beyond
 
 MIN_COUNTED = 2**22  # pixels of a picture that waits until there is room for it
 # How many times as much memory a pixel takes while it is decoded as in eight bits of a PNG.
-WEIGHTS = {"AVIF": 2, "HEIF": 2, "JPEG2000": 2, "WEBP": 3}
+WEIGHTS = {"AVIF": 2, "HEIF": 2, "JPEG2000": 3, "WEBP": 3}
+LIGHT_MODES = ("L", "I;16")  # of JPEG 2000, in which satellites send large pictures
 WIDE_WEIGHT = 2  # of more than eight bits
 PROGRESSIVE_WEIGHT = 2  # of a JPEG that is kept whole until its last scan has come
 MAX_WEIGHT = 3
@@ -42,6 +43,8 @@ def reject_too_large(width: int, height: int, weight: int = 1, kind: str = "") -
 def weigh(picture: Image.Image) -> tuple[int, str]:
     """Return how many times a pixel of an opened picture counts, and what it is."""
     weight, kind = WEIGHTS.get(picture.format or "", 1), f"{picture.format}"
+    if picture.format == "JPEG2000" and picture.mode in LIGHT_MODES:
+        return 1, kind
     tiles: Any = getattr(picture, "tile", None)
     if picture.mode in ("I", "F") or (tiles and ";16" in str(tiles[0].args)):
         return max(weight, WIDE_WEIGHT), f"{kind} of more than 8 bits"

@@ -22,7 +22,7 @@ from isthmus.data.pictures.exif import (
     turn,
 )
 from isthmus.data.pictures.frames import PHOTO_FORMATS, count_frames
-from isthmus.data.pictures.jpeg import reject_large_jpeg, reject_many_scans
+from isthmus.data.pictures.jpeg import reject_large_jpeg
 from isthmus.data.pictures.opening import (
     JPEG_START,
     explain,
@@ -120,7 +120,6 @@ def decode_picture(
     try:
         content = read_content(file)
         if content.startswith(JPEG_START):
-            reject_many_scans(content)
             picture = _decode_plain_jpeg(content, preprocessing, may_reduce, slot)
             if picture is not None:
                 return picture

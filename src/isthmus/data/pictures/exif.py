@@ -1,5 +1,6 @@
 """How a picture lies in its file: the orientation that EXIF names, and how to turn by it."""
 
+import re
 import struct
 from contextlib import suppress
 from typing import Any
@@ -24,6 +25,7 @@ FLIPS: dict[int, tuple[slice, slice]] = {
     8: (slice(None, None, -1), slice(None)),
 }
 EXIF_HEADER = b"Exif\0"  # and another byte, usually 0
+EXIF_START = re.compile(EXIF_HEADER)  # found faster than by `in`
 
 
 def turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -40,7 +42,9 @@ def jpeg_orientation(content: bytes) -> int:
 
     An ICC profile or a block of Photoshop's may stand before it, of any length.
     """
-    if EXIF_HEADER not in content:  # the usual case, and faster than to walk through segments
+    if (
+        EXIF_START.search(content) is None
+    ):  # the usual case, and faster than to walk through segments
         return UPRIGHT
     for marker, start, end in list_segments(content):
         if marker == APP1 and content.startswith(EXIF_HEADER, start):

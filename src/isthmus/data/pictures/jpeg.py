@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from isthmus.data.pictures.bounds import PROGRESSIVE_WEIGHT, reject_too_large
@@ -12,7 +13,9 @@ MARKERS_ALONE = (0x01, *range(0xD0, 0xD8))  # no length follows
 START_OF_SCAN, END_OF_IMAGE, APP1 = 0xDA, 0xD9, 0xE1
 PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)  # headers of such pictures
 NEXT_MARKER = re.compile(rb"\xff(?=[^\x00\xff\xd0-\xd7])")  # behind the data of a scan
-SCAN = b"\xff\xda"
+SCAN = re.compile(rb"\xff\xda")  # found ten times as fast as by `bytes.count`
+MIN_SCAN_BYTES = 10
+MAX_QUICK_WORK = 2**28  # pixels of all scans: some tenths of a second
 MAX_QUICK = 2**24  # pixels that are decoded in a moment, even if the file has none of them
 MAX_PIXELS_PER_BYTE = 1024  # that is all of one color: 256 in gray, 512 in color
 
@@ -48,7 +51,7 @@ def list_segments(content: bytes) -> Iterator[Segment]:
 
 
 def reject_large_jpeg(content: bytes, width: int, height: int, scale: int) -> int:
-    """Refuse a JPEG that is too large although it is decoded at a reduced scale.
+    """Refuse a JPEG that is too large although it is decoded at a reduced scale, or takes too long.
 
     At an eighth of its sides, one of four times as many pixels is decoded in a moment. But one of
     several scans, as all progressive ones are, is kept whole in memory until the last has come.
@@ -70,16 +73,20 @@ def reject_large_jpeg(content: bytes, width: int, height: int, scale: int) -> in
         reject_too_large(width, height)
     if pixels > MAX_QUICK and pixels > MAX_PIXELS_PER_BYTE * len(content):
         raise SourceError("it is cut short")
+    _reject_many_scans(content, pixels)
     return PROGRESSIVE_WEIGHT * pixels if is_kept else pixels // scale**2
 
 
-def reject_many_scans(content: bytes) -> None:
+def _reject_many_scans(content: bytes, pixels: int) -> None:
     """Refuse a JPEG of so many scans that it would take minutes to decode.
 
     Of a progressive JPEG, a scan without any content is a few bytes, and a walk over all blocks.
     """
+    if len(content) // MIN_SCAN_BYTES * pixels < MAX_QUICK_WORK:
+        return  # however many there are
+    most = limit_of("ISTHMUS_MAX_SCANS")
     # At least as many as there are: the marker may also be in a thumbnail or in a profile.
-    if content.count(SCAN) > limit_of("ISTHMUS_MAX_SCANS"):
+    if any(True for _ in islice(SCAN.finditer(content), most, None)):
         count = _count_scans(content)
         reject_beyond("ISTHMUS_MAX_SCANS", count, f"it is a JPEG of {count:,} scans")
 

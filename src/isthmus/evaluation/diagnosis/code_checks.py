@@ -4,10 +4,11 @@ from isthmus.evaluation.diagnosis.facts import Facts
 from isthmus.evaluation.diagnosis.findings import Finding
 from isthmus.evaluation.diagnosis.remedies import HIGH, lower_lr, remedy
 
-# Of the recipes, codes vary by at least 13% of their mean, and in at least 1.9 directions, also
-# those of two numbers.
+# In the recipes, also the quick ones, codes vary by at least 13% of their mean, and where the model
+# has learnt anything in at least 1.9 directions, also codes of two numbers.
 MIN_SPREAD, MIN_RANK = 1e-3, 1.1
 MIN_DEAD = 0.05  # share of the numbers of a code; a few of hundreds are nothing to say
+MIN_DEAD_CHANNELS = 0.3  # of a code that a convolution with ReLU computes; 1 of 8 is common
 MAX_NAMED = 8
 
 
@@ -35,7 +36,10 @@ def check_collapsed(facts: Facts) -> Finding | None:
 def check_dead(facts: Facts) -> Finding | None:
     """Find numbers of the code that are the same for every sample."""
     codes = facts.codes
-    if codes is None or len(codes.dead) < max(1, MIN_DEAD * codes.units):
+    if codes is None:
+        return None
+    share = MIN_DEAD_CHANNELS if codes.is_spatial else MIN_DEAD
+    if len(codes.dead) < max(1, share * codes.units):
         return None
     what = "channels" if codes.is_spatial else "numbers"
     named = ", ".join(map(str, codes.dead[:MAX_NAMED]))

@@ -18,10 +18,13 @@ from isthmus.evaluation.diagnosis.measuring import (
     measure_reconstructions,
 )
 from isthmus.inference.trained import TrainedModel
-from isthmus.models.registry import MODELS
+from isthmus.models.registry import DEFAULT_MODELS, MODELS
+from isthmus.models.tasks import KINDS
 from isthmus.training.config import MAX_EPOCHS_OF, default_epochs
 from isthmus.training.optim import OPTIMIZERS
 from isthmus.training.run import Run
+
+MIN_VARIANCE = 1e-9  # of pixels from 0 to 1; one of 255 grays in a picture of 64 pixels has 2e-7
 
 
 def diagnose(
@@ -80,12 +83,15 @@ def _course_facts(run: Run) -> Facts:
     if not history and failure is None:
         raise RunError(f"{run.name} has no whole epoch yet; isthmus resume {run.name} continues.")
     config, model_config = record.training_config, record.model_config
+    kind = KINDS[len(model_config.shape)]
     usual = OPTIMIZERS[config.optimizer].lr * MODELS[model_config.model].lr_scale
     return Facts(
         run.name,
         run.is_in_memory,
         model_config.model,
         model_config.task,
+        kind == "signals",
+        DEFAULT_MODELS[model_config.task, kind],
         usual,
         default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
         Course(config, history, len(model_config.class_names), failure),
@@ -108,7 +114,7 @@ def _measure(
         if run.is_moved or samples is not None:
             raise
         return facts, (f"Only history and weights were examined: {error}",)
-    return _measure_on(run, samples, model, facts), ()
+    return _measure_on(run, samples, model, facts)
 
 
 def _load(run: Run, samples: Samples | None, track: Track) -> Samples:
@@ -118,8 +124,12 @@ def _load(run: Run, samples: Samples | None, track: Track) -> Samples:
     return samples
 
 
-def _measure_on(run: Run, samples: Samples, model: TrainedModel, facts: Facts) -> Facts:
+def _measure_on(
+    run: Run, samples: Samples, model: TrainedModel, facts: Facts
+) -> tuple[Facts, tuple[str, ...]]:
     if facts.task != "reconstruct":
-        return replace(facts, answers=measure_answers(run, samples, model))
+        return replace(facts, answers=measure_answers(run, samples, model)), ()
     codes, errors = measure_reconstructions(run, samples, model)
-    return replace(facts, codes=codes, errors=errors)
+    if errors.mean < MIN_VARIANCE:
+        return facts, ("All validation samples are the same; there is nothing to compare.",)
+    return replace(facts, codes=codes, errors=errors), ()

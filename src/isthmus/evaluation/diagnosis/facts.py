@@ -102,6 +102,10 @@ class Facts:
     model : str
         The name of the model.
     task : str
+    is_signal : bool
+        Whether it takes signals, and not images.
+    usual_model : str
+        The model that the task has by default.
     usual_lr : float
         The learning rate that the optimizer has by default with this model.
     usual_epochs : int
@@ -118,6 +122,8 @@ class Facts:
     is_in_memory: bool
     model: str
     task: Task
+    is_signal: bool
+    usual_model: str
     usual_lr: float
     usual_epochs: int
     course: Course

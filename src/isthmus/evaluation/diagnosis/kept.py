@@ -1,8 +1,10 @@
 """What was found in a run, kept in its folder for those that show it; it needs no torch."""
 
+from contextlib import suppress
+
 from isthmus.evaluation.diagnosis.findings import Diagnosis
 from isthmus.evaluation.results import Key, read_result, write_result
-from isthmus.files import fingerprint
+from isthmus.files import DAMAGE, fingerprint
 from isthmus.training.store import FolderStore, Store
 
 FILE = "diagnosis.json"
@@ -15,7 +17,8 @@ def keep(store: Store, diagnosis: Diagnosis) -> None:
     if not isinstance(store, FolderStore):
         return
     if diagnosis.is_healthy:
-        store.remove(FILE)
+        with suppress(OSError):  # of a folder that cannot be written to; its file is stale, too
+            store.remove(FILE)
     else:
         write_result(store.path / FILE, _key(store), diagnosis.to_json())
 
@@ -27,8 +30,10 @@ def read_kept(store: Store) -> list[str]:
     """
     if not isinstance(store, FolderStore):
         return []
-    result = read_result(store.path / FILE, _key(store)) or {}
-    return [f"{one['text']} {one['advice']}" for one in result.get("findings", ())]
+    with suppress(*DAMAGE):  # of a run of somebody else, too
+        result = read_result(store.path / FILE, _key(store)) or {"findings": []}
+        return [f"{one['text']} {one['advice']}" for one in result["findings"]]
+    return []
 
 
 def _key(store: Store) -> Key:

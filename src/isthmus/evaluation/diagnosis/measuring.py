@@ -106,13 +106,18 @@ def measure_codes(z: Array, channels: int | None = None) -> CodeFacts:
     )
 
 
-def measure_answers(run: Run, samples: Samples, model: TrainedModel) -> AnswerFacts:
-    """Measure the answers of a classifier or segmenter on samples of the validation split."""
+def measure_answers(run: Run, samples: Samples, model: TrainedModel) -> AnswerFacts | None:
+    """Measure the answers of a classifier or segmenter on samples of the validation split.
+
+    None where all their pixels are void.
+    """
     chosen = draw(run.split().validation, count_samples(model))
     samples = samples.take(chosen)
     targets, predicted = targets_in_model_classes(model, samples), model.predict(samples)
     # Masks are uint8, and 255 is void; labels are int64, and 255 is a class like others.
     valid = targets != VOID if targets.dtype == np.uint8 else np.ones(len(targets), np.bool_)
+    if not valid.any():
+        return None
     targets, predicted = targets[valid], predicted[valid]
     names = model.class_names
     true, answered = (np.bincount(one, minlength=len(names)) for one in (targets, predicted))

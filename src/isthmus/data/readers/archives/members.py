@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from isthmus.data.readers.files.kinds import is_ignored
-from isthmus.data.readers.files.trees import LISTS
-from isthmus.data.reading import LeftOut
+from isthmus.data.readers.files.trees import LISTS, warn_of_unfinished
+from isthmus.data.reading import LeftOut, Note
 from isthmus.errors import SourceError, first_sentence
 from isthmus.limits import format_bytes, limit_of
+from isthmus.places import UNFINISHED
 
 REPEATED = "earlier members of the same name; the last one counts"
 BROKEN_LINK = "links to folders, or to what is not in the archive"
@@ -42,7 +43,15 @@ class Members(Generic[T]):
     def __init__(self, path: Path) -> None:
         self.path, self.packed = path, path.stat().st_size
         self.found: dict[str, T] = {}
+        self.notes: list[Note] = []
         self._left_out: defaultdict[str, list[str]] = defaultdict(list)
+
+    def clean(self, name: str) -> str | None:
+        """Return the path of a member, None if it is hidden; see `clean_path`."""
+        folder, _, last = name.rpartition("/")
+        if last in UNFINISHED:
+            self.notes.append(warn_of_unfinished(self.path, folder, UNFINISHED[last]))
+        return clean_path(name)
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:

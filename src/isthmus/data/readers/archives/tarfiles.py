@@ -58,10 +58,11 @@ class OpenTar:
         self.archive, self._bytes, self.is_packed = archive, bytes_, is_packed
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
-        while (member := self.archive.next()) is not None:
+        archive: Any = self.archive  # its types leave out the list of members
+        while (member := archive.next()) is not None:
             yield member
             # Else each stays, with its names and attributes: 1 kB for each of a million members.
-            self.archive.members.clear()
+            archive.members.clear()
 
     def read(self, member: tarfile.TarInfo) -> bytes:
         """Return the content of a member, whose size has been looked at."""

@@ -12,7 +12,6 @@ from isthmus.data.readers.archives.members import (
     BROKEN_LINK,
     SPECIAL,
     Members,
-    clean_path,
     follow_link,
     reporting_broken_archive,
     why_too_large,
@@ -72,7 +71,7 @@ def tar_tree(path: Path) -> Tree:
         contents,
         lists.__getitem__,
         left_out=members.left_out,
-        notes=notes,
+        notes=(*members.notes, *notes),
     )
 
 
@@ -90,7 +89,7 @@ def _list_members(
     for number, member in enumerate(archive):
         count = number + 1
         _reject_bomb(members, member, count, archive.is_packed)
-        name = clean_path(member.name)
+        name = members.clean(member.name)
         if not name or member.isdir():
             continue
         if member.issym() or member.islnk():

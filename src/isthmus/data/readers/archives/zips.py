@@ -10,7 +10,6 @@ from isthmus.data.manifest import Content
 from isthmus.data.readers.archives.members import (
     BROKEN_LINK,
     Members,
-    clean_path,
     explain,
     follow_link,
     reporting_broken_archive,
@@ -55,7 +54,14 @@ def zip_tree(path: Path) -> Tree:
         with open_zip(path) as archive:
             return _read(archive, members.found[name])
 
-    return Tree(path, sorted(members.found), contents, read_list, left_out=members.left_out)
+    return Tree(
+        path,
+        sorted(members.found),
+        contents,
+        read_list,
+        left_out=members.left_out,
+        notes=tuple(members.notes),
+    )
 
 
 def _list_members(path: Path, archive: zipfile.ZipFile) -> Members[zipfile.ZipInfo]:
@@ -64,7 +70,7 @@ def _list_members(path: Path, archive: zipfile.ZipFile) -> Members[zipfile.ZipIn
     links = {}
     for member in archive.infolist():
         raw = _decode_name(member).replace("\\", "/")
-        name = clean_path(raw)
+        name = members.clean(raw)
         if not name or raw.endswith("/"):
             continue
         if stat.S_ISLNK(member.external_attr >> 16) and member.file_size <= MAX_LINK_BYTES:

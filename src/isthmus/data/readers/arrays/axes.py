@@ -15,6 +15,7 @@ from isthmus.data.pictures.scales import choose_bands
 from isthmus.data.readers.arrays.ranges import measure, to_pixels
 from isthmus.data.reading import Findings, Note, Reading, ValueFacts
 from isthmus.errors import SourceError
+from isthmus.runtime import reject_beyond_memory
 
 MAX_SIGNAL_CHANNELS = 8  # of a float array (N, L, C); with more it is taken as (N, H, W)
 MIN_SIGNAL_STEPS = 32  # of a float array (N, C, L), which with fewer is taken as (N, H, W)
@@ -80,6 +81,8 @@ def as_samples(
         raise SourceError(
             f"{name} is {array.shape}, so that it holds no samples; give at least one."
         )
+    if array.dtype not in (np.uint8, np.float32):  # which become others, that are not mapped
+        reject_beyond_memory(array.size, name)
     # Of bytes, the range decides nothing; of all others, it must not depend on the limit.
     facts = measure(array, limit if array.dtype == np.uint8 else None)
     arranged, notes = ARRANGE[array.ndim](array, key, name, reading, facts)

@@ -117,7 +117,7 @@ def folder_tree(path: Path, listing: Listing | None = None) -> Tree:
         lambda chosen: (f"{path}{os.sep}{name}" for name in chosen),
         lambda name: _read_list(path / name),
         left_out=listing.left_out,
-        notes=tuple(_warn_of_unfinished(path, *one) for one in listing.unfinished),
+        notes=tuple(warn_of_unfinished(path, *one) for one in listing.unfinished),
     )
 
 
@@ -127,7 +127,8 @@ def _read_list(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _warn_of_unfinished(path: Path, folder: str, command: str) -> Note:
+def warn_of_unfinished(path: Path, folder: str, command: str) -> Note:
+    """Return the warning of a folder in a source to which a command has not written all files."""
     text = f"{path / folder} is not finished: {command} was stopped, or is still at work"
     return Note("warning", "unfinished", text, "the same command does the rest")
 

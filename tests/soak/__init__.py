@@ -1,0 +1,1 @@
+"""Attacks at random, with counts: `make soak`. The table `ATTACKS` lists them."""
