@@ -15,20 +15,22 @@ class KilledError(BaseException):
 
 
 @contextmanager
-def killed_at(number: int) -> Iterator[None]:
+def killed_at(number: int, within: Path = Path("/")) -> Iterator[None]:
     """Do no operation that changes a name from the one of this number on, counted from 0.
+
+    Only names in the folder `within` count.
 
     Ends without an error, whether that operation came or not.
     """
     count = 0
 
     def count_down(operation: Callable[..., Any]) -> Callable[..., Any]:
-        def do(*args: Any, **options: Any) -> Any:
+        def do(path: Path, *args: Any, **options: Any) -> Any:
             nonlocal count
-            count += 1
+            count += path.is_relative_to(within)
             if count > number:
                 raise KilledError
-            return operation(*args, **options)
+            return operation(path, *args, **options)
 
         return do
 

@@ -74,9 +74,10 @@ def done(*arguments: object) -> Outcome:
 
 
 def files_of(folder: Path) -> set[str]:
-    """List a run's files; the lock is no content, and test_kept looks at those of epochs."""
+    """List a run's files but its lock, what test_kept looks at, and findings, if there are any."""
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    return {name for name in files - {".lock"} if not re.fullmatch(r"epochs/\w+\.npy\.gz", name)}
+    files -= {".lock", "diagnosis.json"}
+    return {name for name in files if not re.fullmatch(r"epochs/\w+\.npy\.gz", name)}
 
 
 def pictures(folder: Path, count: int = 12, shape: tuple[int, ...] = (20, 24, 3)) -> Path:

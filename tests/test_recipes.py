@@ -157,10 +157,13 @@ def test_a_command_and_the_functions_it_stands_for_give_the_same(tmp_path: Path)
 
 
 def comparable(result: Any, folder: Path) -> Any:
-    """Return a result without what differs between two runs: its folder, and seconds."""
+    """Return a result without what differs between two runs: its folder, and seconds.
+
+    What looks wrong with a run is said by the command; who calls functions asks `diagnose`.
+    """
     if isinstance(result, dict):
-        timed = ("seconds", "images_per_second")
-        return {k: comparable(v, folder) for k, v in result.items() if k not in timed}
+        others = ("seconds", "images_per_second", "findings")
+        return {k: comparable(v, folder) for k, v in result.items() if k not in others}
     if isinstance(result, list):
         return [comparable(value, folder) for value in result]
     return result.replace(str(folder), "") if isinstance(result, str) else result

@@ -71,7 +71,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("run/checkpoint/state.pt", as_weights, "resume run --epochs 2"),
         ("run/split.npz", as_arrays, "evaluate run"),
-        ("run/model.safetensors", as_weights, "encode run digits --limit 9"),
         ("map.npz", as_arrays, "map run digits --limit 9 --onto map.npz"),
         ("codes.npz", as_arrays, "data check codes.npz"),
         ("values.npy", as_array, "data check values.npy"),

@@ -255,6 +255,23 @@ def test_entries_of_older_versions_and_damaged_ones_go_first(
     assert len(sources_in(cache)) == 1
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX only")
+def test_strange_files_neither_stop_nor_block_cleaning(cache: Path, three: list[Path]) -> None:
+    one, other, last = (path for path in (cache / "samples").iterdir() if path.is_dir())
+    (one / "samples.json").unlink()
+    os.mkfifo(one / "samples.json")
+    os.mkfifo(cache / "samples" / "0123456789abcdef.alias")
+    (other / "samples.json").unlink()
+    (other / "samples.json").mkdir()
+    os.utime(last / "samples.json", (2**33, 2**33))
+    shown = json.loads(command("data", "clean", "--dry-run", "--json")[1])["removed"]
+    assert sorted(row["state"] for row in shown) == ["", "damaged", "damaged"]
+    for source in three:
+        assert isthmus.load(source).values.any()
+    clear()
+    assert list((cache / "samples").iterdir()) == []
+
+
 def test_what_else_is_there_is_shown_and_stays(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -348,6 +348,18 @@ def test_a_cache_that_can_only_be_read_is_opened_and_checked(
         isthmus.load(source)
 
 
+def test_a_cache_below_a_file_is_not_called_damaged(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Callable[..., AbstractContextManager[None]],
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "file" / "cache"))
+    with refused(SourceError, "digits cannot be cached", tmp_path / "file"):
+        isthmus.load("digits")
+    assert clear() == 0
+
+
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     own_disk: Callable[[str], None],
     tmp_path: Path,

@@ -81,7 +81,7 @@ def test_nor_in_a_healthy_classifier(digits: Samples) -> None:
 
 
 def test_a_denoiser_that_does_harm_is_found(digits: Samples) -> None:
-    (finding,) = diagnose(trained(digits, "linear", epochs=15, corrupt="gaussian:0.05")).findings
+    (finding,) = diagnose(trained(digits, "linear", epochs=10, corrupt="gaussian:0.05")).findings
     assert finding.code == "no-better-than-noisy"
     assert "--code-size" in finding.advice
 
@@ -160,7 +160,7 @@ def test_a_training_that_was_stopped_in_its_warm_up_is_found(digits: Samples) ->
 
 def test_overfitting_is_found(digits: Samples) -> None:
     few = digits.take(np.arange(0, 600, 40))
-    options = {"schedule": "constant", "optimizer": "adam", "lr": 0.003}
+    options: dict[str, Any] = {"schedule": "constant", "optimizer": "adam", "lr": 0.003}
     (finding,) = diagnose(trained(few, epochs=60, code_size=32, **options)).findings
     assert finding.code == "overfitting"
     assert finding.numbers["last"] > finding.numbers["lowest"]

@@ -14,6 +14,7 @@ import pytest
 from isthmus import Run, Samples, TrainedModel, TrainingConfig, load, resume, train
 from isthmus.data.items import Items
 from isthmus.errors import IsthmusError, ModelError, OptionError, SourceError
+from isthmus.fields import SEAL, seal_json
 from isthmus.latent.codes import Codes, encode
 from killing import killed_at
 
@@ -274,7 +275,9 @@ def test_a_file_of_another_format_is_refused(
 ) -> None:
     codes.save(tmp_path / "codes.npy")
     file = tmp_path / "codes.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
+    content = {**json.loads(file.read_text()), "format": 99}
+    del content[SEAL]
+    file.write_bytes(seal_json(content))
     with refused(SourceError, file, "format 99"):
         Codes.load(tmp_path / "codes.npy")
 

@@ -1,6 +1,6 @@
 """`isthmus doctor`, and what it says at the end of every training."""
 
-import textwrap
+import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from isthmus.training.run import Run
 
 MAX_AFTER_TRAINING = 3  # findings; more would hide the result
-WIDTH = 97
 
 
 @app.command()
@@ -46,7 +45,7 @@ def describe_findings(diagnosis: "Diagnosis | None", run: Any) -> list[str]:
         return []
     shown = diagnosis.findings[:MAX_AFTER_TRAINING]
     more = len(diagnosis.findings) - len(shown)
-    rest = f"{more} more: isthmus doctor {run}"
+    rest = f"{more} more: isthmus doctor {shlex.quote(str(run))}"
     return [*(line for finding in shown for line in _describe(finding)), *([rest] if more else [])]
 
 
@@ -58,11 +57,5 @@ def _lines(diagnosis: "Diagnosis") -> list[str]:
 
 
 def _describe(finding: "Finding") -> list[str]:
-    """Return a finding as lines: its name and what was seen, then what to try."""
-    return textwrap.wrap(
-        f"{finding.code}: {finding}",
-        WIDTH,
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    """Return a finding as two lines, not broken: the second may hold a command to copy."""
+    return [f"{finding.code}: {finding.text}", f"    {finding.advice}"]

@@ -93,7 +93,7 @@ def write_alias(key: str, entry: str) -> None:
 
 
 def read_entry(folder: Path) -> Entry | None:
-    """Return the entry in a folder, None if there is no such folder.
+    """Return the entry in a folder, None if there is no such folder, or it may not be read.
 
     Raises
     ------
@@ -108,6 +108,8 @@ def read_entry(folder: Path) -> Entry | None:
         if not folder.exists():
             return None
         raise DamagedEntryError(f"{Path(error.filename).name} is missing") from error
+    except (NotADirectoryError, PermissionError):  # no cache, or that of somebody else
+        return None
     except DamagedEntryError:
         raise
     except WRONG as error:

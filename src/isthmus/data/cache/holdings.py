@@ -22,6 +22,7 @@ OWN_FILE = re.compile(rf"\.?[0-9a-f]{{16}}\.(?:alias|stretch|lock(?:{re.escape(M
 HEAD = re.compile(rb'\{"format": (\d{1,6}), ')
 OLD_HEAD = b'{"dtype": '  # before formats had a number in their files
 HEAD_BYTES = 64
+LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()  # that has a date; files may be later
 BASELINES = "baselines"  # the folder of `isthmus.evaluation`
 KEY_IN_FILE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 MAX_ALIAS_BYTES = 1024
@@ -69,9 +70,7 @@ class Holding:
     @cached_property
     def format(self) -> int:
         """The format of its files: `FORMAT`, or that of another version; 0 if it is damaged."""
-        head = b""
-        with suppress(OSError), (self.path / METADATA_FILE).open("rb") as file:
-            head = file.read(HEAD_BYTES)
+        head = _read_start(self.path / METADATA_FILE, HEAD_BYTES)
         found = HEAD.match(head)
         return int(found[1]) if found else FORMAT - 1 if head.startswith(OLD_HEAD) else 0
 
@@ -96,12 +95,13 @@ class Holding:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
+        moment = min(max(self.last_use, 0.0), LATEST)
         return {
             "key": self.path.name,
             "source": self.source,
             "description": self.description,
             "bytes": self.bytes,
-            "last_use": datetime.fromtimestamp(self.last_use, UTC).isoformat("T", "seconds"),
+            "last_use": datetime.fromtimestamp(moment, UTC).isoformat("T", "seconds"),
             "state": self.state,
         }
 
@@ -191,10 +191,18 @@ def _lock_of(path: Path) -> Path | None:
 
 def _leads_nowhere(alias: Path) -> bool:
     """Return whether an alias, of this format or of an older one, names no entry."""
-    with suppress(OSError), alias.open("rb") as file:
-        keys = {found.decode() for found in KEY_IN_FILE.findall(file.read(MAX_ALIAS_BYTES))}
-        return not any(alias.with_name(key).is_dir() for key in keys - {alias.stem})
-    return False
+    start = _read_start(alias, MAX_ALIAS_BYTES)
+    keys = {found.decode() for found in KEY_IN_FILE.findall(start)}
+    return not any(alias.with_name(key).is_dir() for key in keys - {alias.stem})
+
+
+def _read_start(path: Path, count: int) -> bytes:
+    """Return the first bytes of a file; none of what cannot be read, such as a pipe."""
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(count)
+    return b""
 
 
 def _age(path: Path) -> float:

@@ -4,8 +4,8 @@ from isthmus.evaluation.diagnosis.facts import Facts
 from isthmus.evaluation.diagnosis.findings import Finding
 from isthmus.evaluation.diagnosis.remedies import HIGH, lower_lr, remedy
 
-# Of the recipes, codes vary by at least 13% of their mean, and in at least 1.9 directions, also
-# those of two numbers.
+# In the recipes, also the quick ones, codes vary by at least 13% of their mean, and where the model
+# has learnt anything in at least 1.9 directions, also codes of two numbers.
 MIN_SPREAD, MIN_RANK = 1e-3, 1.1
 MIN_DEAD = 0.05  # share of the numbers of a code; a few of hundreds are nothing to say
 MIN_DEAD_CHANNELS = 0.3  # of a code that a convolution with ReLU computes; 1 of 8 is common

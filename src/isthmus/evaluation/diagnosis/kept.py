@@ -17,7 +17,8 @@ def keep(store: Store, diagnosis: Diagnosis) -> None:
     if not isinstance(store, FolderStore):
         return
     if diagnosis.is_healthy:
-        store.remove(FILE)
+        with suppress(OSError):  # of a folder that cannot be written to; its file is stale, too
+            store.remove(FILE)
     else:
         write_result(store.path / FILE, _key(store), diagnosis.to_json())
 

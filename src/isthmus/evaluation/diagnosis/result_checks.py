@@ -4,7 +4,7 @@ from isthmus.evaluation.diagnosis.facts import Facts
 from isthmus.evaluation.diagnosis.findings import Finding
 from isthmus.evaluation.diagnosis.remedies import remedy
 
-# The least of a recipe was 20%, of a code of one number after five epochs.
+# A code of one number has 20% after five epochs of a quick recipe, and what learns nothing 1%.
 CONSTANT = 0.02  # share of the samples' variance that their reconstructions have
 NO_BETTER = 0.98  # share of the mean sample's error
 # A linear model can equal PCA and not beat it: those of the recipes end within 4%. A model that is
