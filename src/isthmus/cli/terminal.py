@@ -91,14 +91,15 @@ class Download:
         self._task = self._bar.add_task("Fetching", total=None)
 
     def __enter__(self) -> "Download":
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def start(self, name: str, total: int | None) -> None:
         """Begin a file of so many bytes, if that is known."""
+        self._bar.start()
         self._bar.reset(self._task, total=total, description=f"Fetching {name}")
 
     def update(self, count: int) -> None:
