@@ -79,7 +79,7 @@ def limit_of(name: str) -> int:
         number = 0
     if number < 1:
         raise OptionError(
-            f"{name} is {text[:40]!r}, which is no whole number above 0; set it to one, such as "
+            f"{name} is {text[:40]!r}, which is not a whole number above 0; set it to one, such as "
             f"{LIMITS[name].default}, or unset it."
         )
     return number

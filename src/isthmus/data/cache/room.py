@@ -90,7 +90,7 @@ def _note_removed(entry: Holding, limit: float) -> Note:
     return Note(
         "warning",
         "cache-limit",
-        f"{name} ({size}) was removed from the cache of decoded samples, which may hold "
+        f"{name} ({size}) was deleted from the cache of decoded samples, which may hold "
         f"{format_bytes(int(limit))}",
         f"set {VARIABLE} to more, such as 20GB",
     )

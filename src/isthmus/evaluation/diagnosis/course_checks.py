@@ -121,8 +121,8 @@ def check_overfitting(facts: Facts) -> Finding | None:
     epoch = _epoch(course, best)
     return Finding(
         "overfitting",
-        f"The model learns its training samples by heart: {seen} since epoch {epoch:g}, while the "
-        f"training loss fell on, from {course.losses[best]:.3g} to {course.losses[-1]:.3g}. "
+        f"The model overfits its training samples: {seen} since epoch {epoch:g}, while the "
+        f"training loss kept falling, from {course.losses[best]:.3g} to {course.losses[-1]:.3g}. "
         "The weights that are kept are those of the best epoch.",
         f"{_against_overfitting(facts)} Or stop in time, with --patience 5.",
         {"best_epoch": epoch, "epochs": course.epochs_done, **numbers},
