@@ -153,7 +153,8 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         f"best in epoch {best['epoch']:g}: {', '.join(metrics)}."
     )
     if has_lost_patience(training.run):
-        text += "\nStopped early, as no better epoch came; a larger --patience of resume continues."
+        text += "\nStopped early, as no better epoch came; isthmus resume with a larger --patience "
+        text += "continues."
     elif last is not None and last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
     lines = [text, *describe_findings(diagnosis, out)]
