@@ -120,7 +120,7 @@ def _differences(run: Run, machine: Machine) -> list[Note]:
     was, is_now = (", ".join(said[name](facts[name]) for name in names) for facts in (begun, now))
     text = (
         f"{run.name} was started with {was} and continues with {is_now}, so its weights will "
-        "differ a little from those of one go"
+        "differ a little from those of a training without a stop"
     )
     return [Note("warning", "other-machine", text)]
 
