@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from isthmus.errors import OptionError, SourceError
-from isthmus.limits import format_bytes
+from isthmus.text import format_bytes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -498,7 +498,9 @@ def test_the_command_says_what_it_fetched(
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout) == {"name": "toy", "path": file, "fetched": fetched}
     done = CliRunner().invoke(app, ["data", "fetch", "toy"])
-    assert "toy is on this machine already" in done.output
+    assert done.output == "toy is on this machine already.\n"
+    done = CliRunner().invoke(app, ["data", "fetch", "digits", "--json"])
+    assert json.loads(done.output) == {"name": "digits", "path": None, "fetched": []}
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:

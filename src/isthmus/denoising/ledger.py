@@ -146,7 +146,7 @@ class Ledger:
         for key, value in self.header.items():
             if header.get(key) != value:
                 raise OptionError(
-                    f"{folder} was begun with another {key}; choose another place, or remove it."
+                    f"{folder} was started with another {key}; choose another place, or remove it."
                 )
         for line in lines:
             entry = from_json(Entry, line)

@@ -54,7 +54,9 @@ def reject_finished(run: Run) -> None:
     done = f"{state.step / plan.per_epoch:g} of {plan.epochs} epochs"
     is_over = state.step > plan.steps or _is_whole(run, checkpoint, state)
     if is_over and state.step >= plan.steps:
-        raise OptionError(f"{run.name} has trained {done}; give a larger number to continue.")
+        raise OptionError(
+            f"{run.name} has trained {done}; give a larger number of epochs to continue."
+        )
     if is_over and plan.is_patience_over(state):
         raise OptionError(
             f"{run.name} ended after {done}, as {plan.patience} brought none better; give a larger "
@@ -117,8 +119,8 @@ def _differences(run: Run, machine: Machine) -> list[Note]:
         return []
     was, is_now = (", ".join(said[name](facts[name]) for name in names) for facts in (begun, now))
     text = (
-        f"{run.name} was begun with {was} and continues with {is_now}, so its weights will differ "
-        "a little from those of one go"
+        f"{run.name} was started with {was} and continues with {is_now}, so its weights will "
+        "differ a little from those of a training without a stop"
     )
     return [Note("warning", "other-machine", text)]
 
@@ -135,7 +137,7 @@ def _kept_device(run: Run, machine: Machine) -> list[Note]:
     is_chosen = run.record.training_config.device != "auto"
     if is_chosen or machine.device != "cpu" or choose_device("auto") == "cpu":
         return []
-    text = f"{run.name} continues on the CPU, where it was begun"
+    text = f"{run.name} continues on the CPU, where it was started"
     return [Note("guess", "kept-device", text, "--device cuda is faster")]
 
 
@@ -145,7 +147,7 @@ def _kept_threads(run: Run, machine: Machine) -> list[Note]:
     if is_free or "OMP_NUM_THREADS" not in os.environ or machine.threads == thread_count():
         return []
     text = (
-        f"{run.name} continues with {count_of(machine.threads or 1, 'thread')}, as it was begun, "
+        f"{run.name} continues with {count_of(machine.threads or 1, 'thread')}, as it was started, "
         f"and not with {thread_count()} as OMP_NUM_THREADS asks for"
     )
     return [Note("guess", "kept-threads", text)]

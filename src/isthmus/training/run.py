@@ -336,8 +336,8 @@ class Run(Displayed):
         Returns
         -------
         dict
-            `epoch` and `step`, the `loss` as text ("nan" or "inf") and the `lr`. A run that has
-            more steps in its history by now was resumed, and has got over it.
+            `epoch` and `step`, the `loss` as a word ("NaN" or "infinite") and the `lr`. A run that
+            has more steps in its history by now was resumed, and has got over it.
         """
         with self._reporting_damage(FAILURE):
             content = self.store.read(FAILURE)

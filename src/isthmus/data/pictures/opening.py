@@ -16,8 +16,9 @@ from PIL import Image, UnidentifiedImageError
 from isthmus.data.pictures.bounds import MAX_WEIGHT, reject_too_large, weigh
 from isthmus.data.pictures.tiff import is_tiff, reject_large_tiles
 from isthmus.errors import IsthmusError, SourceError
-from isthmus.limits import format_bytes, limit_of, reject_beyond
+from isthmus.limits import limit_of, reject_beyond
 from isthmus.runtime import ignored_warnings, total_memory
+from isthmus.text import format_bytes
 
 # Only these: Pillow knows others that start programs (EPS), whatever the file is called.
 FORMATS = (

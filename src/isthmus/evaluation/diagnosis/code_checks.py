@@ -21,7 +21,7 @@ def check_collapsed(facts: Facts) -> Finding | None:
     if codes.spread >= MIN_SPREAD and not is_line:
         return None
     seen = f"the codes of {codes.count:,} validation samples are nearly the same: they vary by "
-    seen += f"{codes.spread:.1g} of their size"
+    seen += f"{100 * codes.spread:.1g}% of their size"
     if codes.spread >= MIN_SPREAD:
         seen = f"all numbers of the code rise and fall together in {codes.count:,} validation "
         seen += "samples: the codes lie on a line, and one number would do as well"

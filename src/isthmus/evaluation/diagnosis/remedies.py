@@ -36,10 +36,11 @@ def train_longer(facts: Facts) -> str:
     course = facts.course
     if course.epochs_done < course.epochs_planned:
         if course.config.patience:
-            return "Train again with a larger --patience."
-        return f"Continue the training with {_resume(facts, None)}."
+            more = _resume(facts, "patience", 2 * course.config.patience)
+            return f"Continue with more patience, such as {more}."
+        return f"Continue the training with {_resume(facts)}."
     epochs = max(2 * course.epochs_planned, facts.usual_epochs)
-    return f"{_reason(course)}rain longer, such as with {_resume(facts, epochs)}."
+    return f"{_reason(course)}rain longer, such as with {_resume(facts, 'epochs', epochs)}."
 
 
 def _reason(course: Course) -> str:
@@ -81,10 +82,9 @@ def raise_lr(facts: Facts) -> str:
     return f"Train again without --lr: {optimizer} takes {facts.usual_lr:g} by default."
 
 
-def _resume(facts: Facts, epochs: int | None) -> str:
-    """Return the call or the command that continues the run."""
+def _resume(facts: Facts, option: str = "", number: int = 0) -> str:
+    """Return the call or the command that continues the run, with an option if one is named."""
     if facts.is_in_memory:
-        return "resume(run)" if epochs is None else f"resume(run, epochs={epochs})"
-    return f"isthmus resume {shlex.quote(facts.run)}" + (
-        "" if epochs is None else f" --epochs {epochs}"
-    )
+        return f"resume(run, {option}={number})" if option else "resume(run)"
+    command = f"isthmus resume {shlex.quote(facts.run)}"
+    return f"{command} --{option} {number}" if option else command

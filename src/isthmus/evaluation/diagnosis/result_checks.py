@@ -79,11 +79,10 @@ def check_one_answer(facts: Facts) -> Finding | None:
     answers = facts.answers
     if answers is None or answers.share < ONE_ANSWER:
         return None
-    what = "pixels" if facts.task == "segment" else "samples"
     return Finding(
         "one-class",
         f"The model answers {answers.answer} for {_percent(answers.share)} of the validation "
-        f"{what}: it has not learnt to tell the classes apart.",
+        f"{_counted(facts)}: it has not learnt to tell the classes apart.",
         f"{remedy(facts)}{_weights(facts)}",
         {"share": answers.share, "accuracy": answers.accuracy},
     )
@@ -99,11 +98,16 @@ def check_majority(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "no-better-than-majority",
-        f"The model is right for {answers.accuracy:.1%} of the validation samples; who always "
-        f"answers {answers.majority_class} is right for {answers.majority:.1%}.",
+        f"The model is right for {answers.accuracy:.1%} of the validation "
+        f"{_counted(facts)}, and always answering {answers.majority_class} would "
+        f"be right for {answers.majority:.1%}.",
         f"{remedy(facts)}{_weights(facts)}",
         {"accuracy": answers.accuracy, "majority": answers.majority},
     )
+
+
+def _counted(facts: Facts) -> str:
+    return "pixels" if facts.task == "segment" else "samples"
 
 
 def _weights(facts: Facts) -> str:
