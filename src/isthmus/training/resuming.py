@@ -80,13 +80,13 @@ def has_lost_patience(run: Run) -> bool:
 def _is_whole(run: Run, checkpoint: dict[str, Any], state: State) -> bool:
     """Return whether all files are there that follow from a checkpoint after which nothing came."""
     weights = checkpoint["module"]
-    epoch, steps = divmod(state.step, plan_of(run).per_epoch)
+    epoch = plan_of(run).whole_epoch(state)
     return (
         run.store.read(HISTORY) == pack_history(lines_of(checkpoint, run))
         and _has_weights(run, LAST_MODEL, weights)
         and (not state.is_best or _has_weights(run, MODEL_FILE, weights))
         # Older versions kept no epochs.
-        and (steps > 0 or not run.epochs.files() or run.epochs.has(epoch))
+        and (epoch is None or not run.epochs.files() or run.epochs.has(epoch))
     )
 
 
