@@ -20,7 +20,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Origin
 from isthmus.errors import IsthmusError, OptionError, SourceError
-from isthmus.files import fingerprint, write_bytes
+from isthmus.files import DAMAGE, fingerprint, write_bytes
 
 FORMAT = 1  # of the files that remember a range; raise it when it would be another
 ANY = (0.0, 1.0)  # a range that every number can be stretched to, so that no file is refused
@@ -93,7 +93,7 @@ def _widen(low: float, high: float) -> Stretch:
 
 def _recall(key: str) -> Stretch | None:
     """Return the range that is remembered under a key; a damaged one is found again."""
-    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+    with suppress(*DAMAGE):
         content = read_sealed(_file(key))
         low, high = map(float, content["stretch"])
         if content["of"] == key and math.isfinite(low) and math.isfinite(high) and low < high:

@@ -15,6 +15,7 @@ from isthmus.data.cache.folder import ALIAS, FORMAT, KEY, LOCK, cache_folder, sa
 from isthmus.data.cache.sealed import read_sealed
 from isthmus.data.cache.use import is_used
 from isthmus.data.cache.verification import last_use
+from isthmus.files import DAMAGE
 from isthmus.locks import MARK, is_held
 from isthmus.temporaries import find_abandoned, is_temporary, size_of
 
@@ -51,7 +52,7 @@ class Holding:
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError, RecursionError, MemoryError):
+        with suppress(*DAMAGE):
             content = read_sealed(self.path / METADATA_FILE)
             if isinstance(content, dict):
                 return content

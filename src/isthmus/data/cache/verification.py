@@ -23,6 +23,7 @@ from isthmus.data.cache.entry import METADATA_FILE, DamagedEntryError, Entry, re
 from isthmus.data.cache.sealed import read_sealed, seal
 from isthmus.data.cache.tracking import Track, untracked
 from isthmus.errors import first_sentence
+from isthmus.files import DAMAGE
 
 RECORD_FILE = "checked.json"  # its time is that of the last opening
 SPOT_BLOCKS = 2  # of each file, compared at each opening: half a millisecond
@@ -41,7 +42,7 @@ def is_checked(entry: Entry) -> bool:
         age = time.time() - record["time"]
         is_recent = record["boot"] == _boot() and 0 <= age < SECONDS_UNTIL_UNSURE
         return is_recent and bool(record["files"] == _states(entry))
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+    except DAMAGE:
         return False
 
 
