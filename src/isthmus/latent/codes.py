@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -295,7 +296,8 @@ def _write(
             write_bytes(description, seal_json(metadata))
     finally:
         if not path.exists():  # the write has failed, and there is nothing to describe
-            description.unlink(missing_ok=True)
+            with suppress(OSError):  # what failed before is what is said
+                description.unlink()
 
 
 def _checksum(path: Path) -> list[int]:
