@@ -160,7 +160,7 @@ def require_writable_place(path: Path) -> None:
         If something above it is not a folder, or it is a folder itself.
     """
     try:
-        above = next(folder for folder in path.absolute().parents if folder.exists())
+        above = nearest_folder(path)
         is_folder = path.is_dir()
     except OSError as error:  # such as of a name that is too long
         raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
@@ -170,6 +170,16 @@ def require_writable_place(path: Path) -> None:
         raise IsthmusError(f"{path} cannot be written: it is a folder.")
     if not os.access(above, os.W_OK):
         raise IsthmusError(f"{path} cannot be written: you may not write to {above}.")
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the nearest of what exists above a path, which need not be a folder."""
+    return next(above for above in path.absolute().parents if above.exists())
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Return whether a path leads into a folder, behind all links."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def suggest_path(path: str | Path, fits: Callable[[Path], bool] | None = None) -> str:
