@@ -14,9 +14,8 @@ from isthmus.data.cache.holdings import (
     list_leftovers,
     list_others,
     list_rest,
-    shrink,
 )
-from isthmus.data.cache.removal import remove_entry, remove_unused
+from isthmus.data.cache.removal import remove_entry, remove_unused, shrink
 from isthmus.data.cache.room import current_limit
 from isthmus.temporaries import remove, size_of
 

@@ -1,5 +1,6 @@
 """Entries are removed whole: under another name first, so that nobody opens a part of one."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from isthmus.data.cache.entry import METADATA_FILE
@@ -29,3 +30,32 @@ def remove_unused(entry: Holding) -> bool:
     entry.remember()
     with excluding_use(entry.path / METADATA_FILE) as is_free:
         return is_free and remove_entry(entry.path)
+
+
+def shrink(
+    entries: Iterable[Holding], limit: float, remove: Callable[[Holding], bool]
+) -> list[Holding]:
+    """Remove entries until the others are below a limit, the least recently used first.
+
+    Parameters
+    ----------
+    entries : iterable of Holding
+    limit : float
+        Bytes.
+    remove : callable
+        Removes an entry; returns whether it did.
+
+    Returns
+    -------
+    list of Holding
+        Those that were removed.
+    """
+    entries, removed = list(entries), []
+    held = sum(entry.bytes for entry in entries)
+    for entry in sorted(entries, key=lambda one: (not one.is_useless, one.last_use)):
+        if held <= limit:
+            break
+        if remove(entry):
+            held -= entry.bytes
+            removed.append(entry)
+    return removed

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from isthmus.data.cache.folder import samples_folder
-from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers, shrink
-from isthmus.data.cache.removal import remove_unused
+from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers
+from isthmus.data.cache.removal import remove_unused, shrink
 from isthmus.data.cache.units import format_megabytes, parse_bytes
 from isthmus.data.reading import Note
 from isthmus.temporaries import remove
