@@ -11,9 +11,7 @@ from isthmus.files import DAMAGE
 from isthmus.inference.model import Model
 from isthmus.session import Session
 from isthmus.studio.choice import read_record
-from isthmus.training.store import FolderStore, Store, is_in_training
-
-HISTORY = "history.jsonl"
+from isthmus.training.store import HISTORY, FolderStore, Store, is_in_training
 
 
 def store_of(session: Session) -> Store | None:

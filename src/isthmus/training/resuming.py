@@ -14,9 +14,10 @@ from isthmus.inference.trained import TrainedModel
 from isthmus.runtime import choose_device, choose_precision, thread_count
 from isthmus.text import count_of
 from isthmus.training.machine import Machine
-from isthmus.training.run import HISTORY, LAST_MODEL, Run, pack_history
+from isthmus.training.run import Run, pack_history
 from isthmus.training.saving import lines_of
 from isthmus.training.state import Plan, State
+from isthmus.training.store import HISTORY, LAST_MODEL
 
 # What run.json says of the machine and the last digits depend on, and how a sentence says it.
 SAID: dict[str, Callable[[Any], str]] = {

@@ -52,13 +52,21 @@ from isthmus.runtime import process_count
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
 from isthmus.training.record import FORMAT, Record
-from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store, is_run
+from isthmus.training.store import (
+    CHECKPOINT,
+    FAILURE,
+    HISTORY,
+    LAST_MODEL,
+    RECORD,
+    SPLIT,
+    FolderStore,
+    MemoryStore,
+    Store,
+    is_run,
+)
 from isthmus.training.stored import parse_checkpoint, parse_history, parse_split
 from isthmus.version import __version__
 
-SPLIT, HISTORY = "split.npz", "history.jsonl"
-LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
-FAILURE = "failure.json"
 FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE)
 FAILED: dict[str, Any] = {"epoch": int, "step": int, "loss": str, "lr": float}
 RESTORE = "restore it from a copy, or train a new run"  # what to do about a damaged file

@@ -27,8 +27,9 @@ import torch
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Network
-from isthmus.training.run import HISTORY, LAST_MODEL, Run, pack_history
+from isthmus.training.run import Run, pack_history
 from isthmus.training.state import Plan, State
+from isthmus.training.store import HISTORY, LAST_MODEL
 
 Line = dict[str, Any]  # of the history
 

@@ -11,7 +11,9 @@ from isthmus.files import atomic_folder, put, write_bytes
 from isthmus.locks import LOCK, SECONDS_FOR_LOCK, hold, is_held
 from isthmus.temporaries import is_temporary, sweep
 
-RECORD = "run.json"  # the file by which a run folder is known
+RECORD = "run.json"  # the file by which a run folder is known; the others are described in `run`
+SPLIT, HISTORY, FAILURE = "split.npz", "history.jsonl", "failure.json"
+LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
 
 
 def is_run(path: str | Path) -> bool:
