@@ -3,6 +3,7 @@
 from isthmus.evaluation.diagnosis.facts import Facts
 from isthmus.evaluation.diagnosis.findings import Finding
 from isthmus.evaluation.diagnosis.remedies import remedy
+from isthmus.text import count_of
 
 # A code of one number has 20% after five epochs of a quick recipe, and what learns nothing 1%.
 CONSTANT = 0.02  # share of the samples' variance that their reconstructions have
@@ -64,11 +65,11 @@ def check_pca(facts: Facts) -> Finding | None:
         return None
     if errors.model < max(WORSE_THAN_PCA * errors.pca, NEARLY_PERFECT * errors.mean):
         return None
-    numbers = f"{errors.components:,} component" + ("" if errors.components == 1 else "s")
     return Finding(
         "no-better-than-pca",
         f"The model's squared error on {errors.count:,} validation samples is {errors.model:.3g}; "
-        f"PCA with {numbers} has {errors.pca:.3g}, without any training.",
+        f"PCA with {count_of(errors.components, 'component')} has {errors.pca:.3g}, without any "
+        "training.",
         remedy(facts),
         {"mse": errors.model, "pca_mse": errors.pca, "components": errors.components},
     )
