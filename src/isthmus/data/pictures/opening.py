@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from isthmus.data.pictures.bounds import MAX_WEIGHT, reject_too_large, weigh
 from isthmus.data.pictures.tiff import is_tiff, reject_large_tiles
-from isthmus.errors import IsthmusError, SourceError
+from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.limits import format_bytes, limit_of, reject_beyond
 from isthmus.runtime import ignored_warnings, total_memory
 
@@ -157,7 +157,7 @@ def explain(error: Exception) -> IsthmusError:
     if "MAX_TEXT" in str(error):  # bounds of Pillow's, on what is packed in a PNG
         return SourceError("its texts or its color profile are too large; save it without them")
     if isinstance(error, MemoryError):
-        return SourceError("it does not fit into memory")
+        return SourceError(first_sentence(error))
     if str(error).startswith("decoder error"):  # and a number of Pillow's
         return SourceError("its content is damaged")
     return SourceError(str(error) or type(error).__name__)
