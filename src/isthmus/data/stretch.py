@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache.folder import STRETCH, samples_folder
 from isthmus.data.cache.sealed import read_sealed, seal
 from isthmus.data.decode import decode_blocks
@@ -20,7 +21,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Origin
 from isthmus.errors import IsthmusError, OptionError, SourceError
-from isthmus.files import DAMAGE, fingerprint, write_bytes
+from isthmus.files import fingerprint, write_bytes
 
 FORMAT = 1  # of the files that remember a range; raise it when it would be another
 ANY = (0.0, 1.0)  # a range that every number can be stretched to, so that no file is refused

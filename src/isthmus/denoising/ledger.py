@@ -17,7 +17,8 @@ from typing import Any
 
 from isthmus.data.manifest import Content
 from isthmus.errors import IsthmusError, OptionError, first_sentence
-from isthmus.files import from_json, is_within, write_bytes
+from isthmus.fields import from_json
+from isthmus.files import is_within, write_bytes
 from isthmus.places import UNFINISHED
 from isthmus.temporaries import is_temporary
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import reporting_damage
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, OptionError, missing_package, suggest
-from isthmus.files import fingerprint, is_within, reporting_damage
+from isthmus.files import fingerprint, is_within
 from isthmus.inference.contract import KEY
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.inference.onnx import open_onnx, read_model_file, require_model_file, run_onnx

@@ -25,17 +25,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from isthmus.damage import DAMAGE, describe_damage
 from isthmus.data.items import Items
 from isthmus.errors import RunError
-from isthmus.fields import parse_json
-from isthmus.files import (
-    DAMAGE,
-    atomic_write,
-    describe_damage,
-    fingerprint,
-    from_json,
-    write_json,
-)
+from isthmus.fields import from_json, parse_json
+from isthmus.files import atomic_write, fingerprint, write_json
 from isthmus.latent.index_record import IndexRecord, StoredFile
 from isthmus.latent.tensor_files import Tensor, Tensors, open_tensors, write_tensors
 from isthmus.latent.vectors import Vectors

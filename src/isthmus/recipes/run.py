@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import OptionError, RunError
 from isthmus.fields import convert_some, parse_json
-from isthmus.files import reporting_damage, write_json
+from isthmus.files import write_json
 from isthmus.locks import LOCK, SECONDS_FOR_LOCK, hold
 from isthmus.recipes.recipe import Metric, Recipe
 from isthmus.recipes.step import Step

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import IsthmusError, OptionError
 from isthmus.files import (
-    DAMAGE,
     atomic_folder,
     atomic_write,
     fingerprint,

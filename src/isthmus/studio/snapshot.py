@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache import Track
 from isthmus.errors import InterruptionError, IsthmusError, RunError
 from isthmus.fields import convert_some
-from isthmus.files import DAMAGE, fingerprint, nearest_folder
+from isthmus.files import fingerprint, nearest_folder
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import Map

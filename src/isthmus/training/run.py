@@ -34,6 +34,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import with_fixed_noise
@@ -44,7 +45,7 @@ from isthmus.data.split import Split
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, RunError, SourceError, require_name
 from isthmus.fields import convert_some, parse_json
-from isthmus.files import reporting_damage, suggest_path
+from isthmus.files import suggest_path
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.links import reject_links

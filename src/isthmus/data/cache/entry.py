@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache.checksums import Sums, count_blocks, sum_file
 from isthmus.data.cache.folder import ALIAS, KEY, samples_folder
 from isthmus.data.cache.sealed import read_sealed, seal
@@ -19,7 +20,7 @@ from isthmus.data.items import Items, Names
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import SPLITS, Origin, Samples
 from isthmus.errors import SourceError, first_sentence
-from isthmus.files import DAMAGE, flush_tree, write_bytes
+from isthmus.files import flush_tree, write_bytes
 
 METADATA_FILE, VALUES_FILE, MASKS_FILE = "samples.json", "values.bin", "masks.npy"
 EARLY_BYTES = 2**24  # of samples that are flushed while something else is done

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache.entry import METADATA_FILE
 from isthmus.data.cache.folder import ALIAS, FORMAT, KEY, LOCK, cache_folder, samples_folder
 from isthmus.data.cache.sealed import read_sealed
 from isthmus.data.cache.use import is_used
 from isthmus.data.cache.verification import last_use
-from isthmus.files import DAMAGE
 from isthmus.locks import MARK, is_held
 from isthmus.temporaries import find_abandoned, is_temporary, size_of
 

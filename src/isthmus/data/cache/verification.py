@@ -18,12 +18,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache.checksums import Sums, chunks, count_blocks, sum_chunk, sum_chunks
 from isthmus.data.cache.entry import METADATA_FILE, DamagedEntryError, Entry, read_entry
 from isthmus.data.cache.sealed import read_sealed, seal
 from isthmus.data.cache.tracking import Track, untracked
 from isthmus.errors import first_sentence
-from isthmus.files import DAMAGE
 
 RECORD_FILE = "checked.json"  # its time is that of the last opening
 SPOT_BLOCKS = 2  # of each file, compared at each opening: half a millisecond

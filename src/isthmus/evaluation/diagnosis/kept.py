@@ -2,9 +2,10 @@
 
 from contextlib import suppress
 
+from isthmus.damage import DAMAGE
 from isthmus.evaluation.diagnosis.findings import Diagnosis
 from isthmus.evaluation.results import Key, read_result, write_result
-from isthmus.files import DAMAGE, fingerprint
+from isthmus.files import fingerprint
 from isthmus.training.store import FAILURE, HISTORY, FolderStore, Store
 
 FILE = "diagnosis.json"
