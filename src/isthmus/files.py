@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
@@ -99,7 +100,7 @@ def flush_tree(folder: Path) -> None:
     """Flush all files and folders in a folder to the disk, and the folder itself."""
     places = list(os.walk(folder))
     files = [Path(place, name) for place, _, names in places for name in names]
-    if len(files) > MAX_FLUSHED and hasattr(os, "sync"):
+    if len(files) > MAX_FLUSHED and sys.platform == "linux":  # others do not wait for the disk
         os.sync()
         return
     for file in files:

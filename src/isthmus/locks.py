@@ -80,7 +80,7 @@ def hold(
 
 
 def working_alone(folder: Path) -> AbstractContextManager[None]:
-    """Keep other processes of this user from writing to a folder, in which no lock shall stay.
+    """Keep other processes of this user from writing to a folder, in which no lock may stay.
 
     Raises
     ------

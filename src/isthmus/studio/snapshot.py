@@ -428,7 +428,7 @@ class Snapshot:
     def _change(self, **parts: Any) -> None:
         """Change the description, and store it with what another studio has stored since."""
         with self._locked():
-            merged = merge({**self.of_model, **parts}, self.storage.unseal())
+            merged = merge({**self.of_model, **parts}, _checked(self.storage.unseal(), OF_MODEL))
             self.of_model = {**merged, "maps": self._in_order(merged["maps"])}
             self._seal()
 

@@ -100,8 +100,8 @@ class Record:
         # Last, as what is wrong says more than that something is. Older versions wrote no seal.
         if SEAL in content and content[SEAL] != _seal(said):
             raise RunError(
-                f"something in it was changed since it was written; whoever did so on purpose "
-                f"removes its field {SEAL!r}"
+                f"something in it was changed since it was written; if you did so on purpose, "
+                f"remove its field {SEAL!r}"
             )
         return record
 

@@ -24,7 +24,7 @@ FORMATS = (
     *("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
     *("AVIF", "DIB", "ICO", "JPEG2000", "PCX", "TGA"),
 )
-MIN_CHECKED = 2**28  # bytes of a file, of which none is too large
+MIN_CHECKED = 2**28  # bytes; a smaller file is never too large
 JPEG_START = b"\xff\xd8"
 DEPTH = re.compile(rb"\xff[\xc0-\xc3\xc9-\xcb]..(.)", re.DOTALL)  # bits of a sample of a JPEG
 # What the content of HEIC and HEIF begins with, after its length; AVIF has the same structure.
@@ -165,7 +165,7 @@ def explain(error: Exception) -> IsthmusError:
 
 @cache
 def prepare_decoders() -> tuple[str, ...]:
-    """Return the formats that Pillow shall read, as far as it can.
+    """Return the formats that Pillow is to read, as far as it can.
 
     Messages of libraries are kept from stderr; errors still arrive as errors.
 

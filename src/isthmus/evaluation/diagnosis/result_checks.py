@@ -11,7 +11,7 @@ NO_BETTER = 0.98  # share of the mean sample's error
 # A linear model can equal PCA and not beat it: those of the recipes end within 4%. A model that is
 # trained by cross-entropy is compared by squared error, and a recipe of one ends at 6%.
 WORSE_THAN_PCA = 1.1
-NEARLY_PERFECT = 0.01  # share of the mean sample's error; whoever is that near needs no advice
+NEARLY_PERFECT = 0.01  # share of the mean sample's error; a model that is that near needs no advice
 MIN_CLASSIFIED = 100  # samples; among 30 of two classes, 45% right may be chance
 ONE_ANSWER = 0.995  # share of the answers that are the same
 
@@ -100,8 +100,8 @@ def check_majority(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "no-better-than-majority",
-        f"The model is right for {answers.accuracy:.1%} of the validation samples; who always "
-        f"answers {answers.majority_class} is right for {answers.majority:.1%}.",
+        f"The model is right for {answers.accuracy:.1%} of the validation samples; always "
+        f"answering {answers.majority_class} is right for {answers.majority:.1%}.",
         f"{remedy(facts)}{_weights(facts)}",
         {"accuracy": answers.accuracy, "majority": answers.majority},
     )
