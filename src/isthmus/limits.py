@@ -104,7 +104,7 @@ def reject_beyond(name: str, count: int, said: str) -> None:
         raise SourceError(f"{said}, more than {most:,}; set {name} to read it")
 
 
-def reject_disproportion(count: int, packed: int, what: object) -> None:
+def reject_disproportion(count: int, packed: int, what: object, share: int = 1) -> None:
     """Refuse what holds far more unpacked than its size explains.
 
     Parameters
@@ -115,13 +115,15 @@ def reject_disproportion(count: int, packed: int, what: object) -> None:
         Bytes of the file.
     what : object
         Its path, to begin the sentence.
+    share : int
+        By which `ISTHMUS_MAX_UNPACKED` is divided, of what becomes larger in memory.
 
     Raises
     ------
     SourceError
     """
     ratio = limit_of("ISTHMUS_MAX_RATIO")
-    if count <= max(limit_of("ISTHMUS_MAX_UNPACKED"), ratio * packed):
+    if count <= max(limit_of("ISTHMUS_MAX_UNPACKED") // share, ratio * packed):
         return
     raise SourceError(
         f"{what} claims to hold {format_bytes(count)} or more in a file of {format_bytes(packed)}, "
