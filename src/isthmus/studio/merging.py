@@ -12,7 +12,7 @@ Description = dict[str, Any]  # see `Snapshot.of_model`
 TAKEN = {"drift": ("code_statistics",), "quality": (), "sheets": ()}
 
 
-def merge(own: Description, stored: Description) -> Description:
+def merge(own: Description, stored: Description | None) -> Description:
     """Add what is stored already, if anything is, to a description that will replace it."""
     if not stored:
         return own
