@@ -388,6 +388,10 @@ class Run(Displayed):
         config = replace(self.record.training_config, **given)
         return replace(self, record=replace(self.record, training_config=config))
 
+    def differs_from(self, old: "Run") -> bool:
+        """Return whether run.json does not say yet what this run has, which was made of another."""
+        return self.is_moved or self.record != old.record
+
     def write_record(self) -> None:
         """Replace run.json."""
         self.store.write(RECORD, self.record.to_bytes())

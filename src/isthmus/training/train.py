@@ -93,7 +93,7 @@ class _Job:
     source: "_NewRun | _OldRun"
     machine: Machine
     max_minutes: float | None
-    is_record_changed: bool = False
+    old: Run | None = None  # that is resumed, as it was read
     run: Run | None = None
 
     def walk(self) -> Generator[Progress, None, None]:
@@ -107,10 +107,12 @@ class _Job:
         self.run = run = replace(run, loaded=samples)
         is_first = fabric.is_global_zero  # of several processes, only this one writes
         with run.lock() if is_first else nullcontext():
+            if self.old is not None and is_first:
+                _reject_changed(self.old)
             with machine.computing():
                 loop = Loop(run, samples, fabric)
             # After the checkpoint is read: a damaged run stays as it was.
-            if self.is_record_changed and is_first:
+            if self.old is not None and is_first and run.differs_from(self.old):
                 run.write_record()
             deadline = math.inf
             # In seconds of training, which a resumed run continues to count; validation and saving
@@ -270,8 +272,8 @@ def resume(
     reject_finished(run)
     if samples is None and not run.record.origin.source:
         samples = run.samples()  # says that they must be given, unless the run has them
-    machine, is_changed = Machine.of_run(run), run.is_moved or run.record != old.record
-    job = _Job(_OldRun(run, samples, track), machine, max_minutes, is_changed)
+    machine = Machine.of_run(run)
+    job = _Job(_OldRun(run, samples, track), machine, max_minutes, old)
     return Training(job, resuming_notes(run, machine))
 
 
@@ -366,6 +368,12 @@ class _OldRun:
         samples = self.run.samples(self.track) if self.samples is None else self.samples
         self.run.check(samples)
         return self.run, samples
+
+
+def _reject_changed(run: Run) -> None:
+    """Reject a run whose record was written after it was read: what was decided by it is stale."""
+    if run.reload().record != run.record:
+        raise RunError(f"{run.name} was resumed in another way meanwhile; resume it again.")
 
 
 def _reject_no_time(max_minutes: float | None) -> None:
