@@ -22,11 +22,9 @@ count; the others follow from it, and `resume` writes those that a killed proces
 
 import io
 import json
-import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +47,6 @@ from isthmus.files import suggest_path
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.links import reject_links
-from isthmus.runtime import process_count
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
 from isthmus.training.record import FORMAT, Record
@@ -66,7 +63,6 @@ from isthmus.training.store import (
     is_run,
 )
 from isthmus.training.stored import parse_checkpoint, parse_history, parse_split
-from isthmus.version import __version__
 
 FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE)
 FAILED: dict[str, Any] = {"epoch": int, "step": int, "loss": str, "lr": float}
@@ -441,20 +437,4 @@ def summarize_training(run: Run) -> dict[str, Any]:
         "seconds": history[-1]["seconds"],
         "best": {"epoch": best["epoch"], **metrics},
         "reading": run.record.data.get("reading"),
-    }
-
-
-def describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """Return when, with which versions and on which machine a run is made."""
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "isthmus": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": device.type if device.type != "cuda" else torch.cuda.get_device_name(device),
-        "precision": precision,
-        "threads": torch.get_num_threads(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "processes": process_count(),
     }
