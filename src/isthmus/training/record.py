@@ -8,8 +8,8 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin
 from isthmus.errors import RunError
-from isthmus.fields import SEAL, convert_some, require_fingerprint
-from isthmus.files import fingerprint, from_json, to_json
+from isthmus.fields import SEAL, convert_some, from_json, require_fingerprint
+from isthmus.files import fingerprint, to_json
 from isthmus.inference.weights import require_fitting
 from isthmus.models.config import ModelConfig
 from isthmus.text import to_utf8
@@ -101,8 +101,8 @@ class Record:
         # Last, as what is wrong says more than that something is. Older versions wrote no seal.
         if SEAL in content and content[SEAL] != _seal(said):
             raise RunError(
-                f"something in it was changed since it was written; whoever did so on purpose "
-                f"removes its field {SEAL!r}"
+                f"something in it was changed since it was written; if you did so on purpose, "
+                f"remove its field {SEAL!r}"
             )
         return record
 
