@@ -10,6 +10,7 @@ import os
 from typing import NamedTuple
 
 from isthmus.errors import OptionError, SourceError
+from isthmus.text import format_bytes
 
 
 class Limit(NamedTuple):
@@ -29,12 +30,15 @@ LIMITS = {  # by the name of the environment variable
     "ISTHMUS_MAX_SCANS": Limit(100, "scans of a progressive JPEG"),
     "ISTHMUS_MAX_PAGES": Limit(50_000, "pages or frames of a file"),
     "ISTHMUS_MAX_FILE": Limit(
-        2**29, "bytes of a file that is unpacked in memory: a member of an archive, a sparse file"
+        500_000_000,
+        "bytes of a file that is unpacked in memory: a member of an archive, a sparse file",
     ),
-    "ISTHMUS_MAX_LIST": Limit(2**26, "bytes of a list of classes or of names, such as classes.txt"),
+    "ISTHMUS_MAX_LIST": Limit(
+        64_000_000, "bytes of a list of classes or of names, such as classes.txt"
+    ),
     "ISTHMUS_MAX_LINE": Limit(2**22, "characters of a line of a table"),
     "ISTHMUS_MAX_MEMBERS": Limit(2_000_000, "members of an archive"),
-    "ISTHMUS_MAX_UNPACKED": Limit(2**29, "bytes that a small packed file may hold unpacked"),
+    "ISTHMUS_MAX_UNPACKED": Limit(500_000_000, "bytes that a small packed file may hold unpacked"),
     # Flat masks and tables of zeros reach 1,000; of files that are large, only bombs do.
     "ISTHMUS_MAX_RATIO": Limit(
         200, "times its packed size that a file may hold, beyond ISTHMUS_MAX_UNPACKED"
@@ -46,6 +50,8 @@ LIMITS = {  # by the name of the environment variable
     "ISTHMUS_MAX_UPLOAD": Limit(20_000_000, "bytes of an image that is sent to the studio"),
     "ISTHMUS_MAX_UPLOAD_PIXELS": Limit(50_000_000, "pixels of an image that is sent to the studio"),
 }
+
+MAX_DEFLATE_RATIO = 1032  # of the format itself, which gzip, zip and TIFF use
 
 
 def limit_of(name: str) -> int:
@@ -75,7 +81,7 @@ def limit_of(name: str) -> int:
         number = 0
     if number < 1:
         raise OptionError(
-            f"{name} is {text[:40]!r}, which is no whole number above 0; set it to one, such as "
+            f"{name} is {text[:40]!r}, which is not a whole number above 0; set it to one, such as "
             f"{LIMITS[name].default}, or unset it."
         )
     return number
@@ -102,7 +108,7 @@ def reject_beyond(name: str, count: int, said: str) -> None:
         raise SourceError(f"{said}, more than {most:,}; set {name} to read it")
 
 
-def reject_disproportion(count: int, packed: int, what: object) -> None:
+def reject_disproportion(count: int, packed: int, what: object, share: int = 1) -> None:
     """Refuse what holds far more unpacked than its size explains.
 
     Parameters
@@ -113,13 +119,15 @@ def reject_disproportion(count: int, packed: int, what: object) -> None:
         Bytes of the file.
     what : object
         Its path, to begin the sentence.
+    share : int
+        By which `ISTHMUS_MAX_UNPACKED` is divided, of what becomes larger in memory.
 
     Raises
     ------
     SourceError
     """
     ratio = limit_of("ISTHMUS_MAX_RATIO")
-    if count <= max(limit_of("ISTHMUS_MAX_UNPACKED"), ratio * packed):
+    if count <= max(limit_of("ISTHMUS_MAX_UNPACKED") // share, ratio * packed):
         return
     raise SourceError(
         f"{what} claims to hold {format_bytes(count)} or more in a file of {format_bytes(packed)}, "
@@ -131,18 +139,3 @@ def reject_disproportion(count: int, packed: int, what: object) -> None:
 def names_limit(reason: str) -> bool:
     """Return whether a reason names the bound that is to be set, and needs no other way out."""
     return "; set ISTHMUS_MAX_" in reason
-
-
-def format_bytes(count: int) -> str:
-    """Return a size for people.
-
-    Examples
-    --------
-    >>> format_bytes(633), format_bytes(2**20), format_bytes(5 * 2**30)
-    ('633 bytes', '1 MB', '5,120 MB')
-    """
-    if count < 2**17:
-        return f"{count:,} bytes"
-    megabytes = count / 2**20
-    is_whole = megabytes == int(megabytes) or megabytes >= 100
-    return f"{megabytes:,.0f} MB" if is_whole else f"{megabytes:,.1f} MB"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from isthmus.errors import OptionError, SourceError
-from isthmus.limits import format_bytes
+from isthmus.text import format_bytes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -125,6 +125,10 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
 
 def total_memory() -> int:
     """Return the bytes of memory of this machine or container."""
+    if sys.platform == "win32":
+        kilobytes = ctypes.c_ulonglong()
+        ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
+        return kilobytes.value * 1024 or sys.maxsize  # a virtual machine may not know it
     # A container sees the whole machine's memory and is killed at a limit of its own.
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in MEMORY_LIMITS:

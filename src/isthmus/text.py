@@ -53,6 +53,23 @@ def count_of(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
+def format_bytes(count: int) -> str:
+    """Return a size for people; 1 kB is 1,000 bytes, as disks and networks count.
+
+    Examples
+    --------
+    >>> format_bytes(633), format_bytes(57_312_000), format_bytes(20_000_000_000)
+    ('633 bytes', '57.3 MB', '20 GB')
+    """
+    if count < 1000:
+        return count_of(count, "byte")
+    size, units = count / 1000, iter(("MB", "GB", "TB"))
+    unit = "kB"
+    while size >= 999.5 and (larger := next(units, "")):
+        size, unit = size / 1000, larger
+    return f"{size:,.0f} {unit}" if size >= 99.95 else f"{size:.1f} {unit}".replace(".0 ", " ")
+
+
 def is_plain_name(name: str) -> bool:
     r"""Return whether a relative path leads to a file within its folder, on any system.
 

@@ -113,7 +113,7 @@ def test_a_member_that_is_too_large_is_left_out_unread(tmp_path: Path) -> None:
     def enlarge_first(content: bytearray) -> None:
         content[start + 24 : start + 28] = (600 * 2**20).to_bytes(4, "little")
 
-    reason = "larger than 512 MB, unpacked; set ISTHMUS_MAX_FILE to read it"
+    reason = "larger than 500 MB, unpacked; set ISTHMUS_MAX_FILE to read it"
     assert left_out(load(changed(path, enlarge_first))) == {reason: 1}
 
 
@@ -126,7 +126,7 @@ def test_a_zip_that_claims_more_than_it_can_hold_is_refused(
         for found in re.finditer(b"PK\1\2", bytes(content)):
             content[found.start() + 24 : found.start() + 28] = (2**28).to_bytes(4, "little")
 
-    with refused(SourceError, path, "claims to hold 2,560 MB"):
+    with refused(SourceError, path, "claims to hold 2.7 GB"):
         load(changed(path, enlarge_all))
 
 

@@ -94,10 +94,10 @@ def test_opening_counts_as_use(cache: Path, three: list[Path]) -> None:
 def test_only_what_is_older_goes(cache: Path) -> None:
     code, out, _ = command("data", "clean", "--older-than", "36h", "--dry-run")
     assert code == 0
-    assert "0.5 MB would be freed" in out
+    assert "506 kB would be freed" in out
     assert sources_in(cache) == {"a", "b", "c"}
     code, out, _ = command("data", "clean", "--older-than", "1.5d")
-    assert "0.5 MB freed" in out
+    assert "506 kB freed" in out
     assert "250 signals of 250 × 1" in out
     assert sources_in(cache) == {"c"}
 
@@ -186,7 +186,7 @@ def test_the_limit_applies_by_itself_and_says_what_it_removed(
     assert samples.report is not None
     notes = [note for note in samples.report.notes if note.code == "cache-limit"]
     assert [Path(note.text.split(" (")[0]).stem for note in notes] == ["b", "c"]
-    assert "0.7 MB" in notes[0].text
+    assert "700 kB" in notes[0].text
     again = isthmus.load(tmp_path / "sources" / "d.npy")
     assert again.report is not None
     assert "cache-limit" not in {note.code for note in again.report.notes}

@@ -444,6 +444,16 @@ def test_a_killed_fetch_leaves_nothing_under_the_name_and_the_next_one_cleans_up
     assert left(folder) == ["set.tar"]
 
 
+def test_a_note_that_a_killed_fetch_left_half_written_is_removed_by_the_next_one(
+    server: Server, folder: Path, tmp_path: Path, killed: str
+) -> None:
+    part = tmp_path / "state/verified" / f".note.json{killed}"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    fetch(offer(server, "set.tar", sends(CONTENT)))
+    assert not part.exists()
+
+
 def test_of_two_at_once_one_fetches_and_the_other_waits(server: Server, folder: Path) -> None:
     is_asked, may_go_on = threading.Event(), threading.Event()
 
@@ -488,7 +498,9 @@ def test_the_command_says_what_it_fetched(
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout) == {"name": "toy", "path": file, "fetched": fetched}
     done = CliRunner().invoke(app, ["data", "fetch", "toy"])
-    assert "toy is on this machine already" in done.output
+    assert done.output == "toy is on this machine already.\n"
+    done = CliRunner().invoke(app, ["data", "fetch", "digits", "--json"])
+    assert json.loads(done.output) == {"name": "digits", "path": None, "fetched": []}
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:

@@ -107,7 +107,7 @@ def test_the_last_lines_of_a_training_say_only_what_looks_wrong(tmp_path: Path) 
 def test_a_loss_that_became_no_number_is_recorded_and_found(failed: Path) -> None:
     (finding,) = diagnose(failed).findings
     assert finding.code == "not-finite"
-    assert "nan in epoch" in finding.text or "inf in epoch" in finding.text
+    assert "NaN in epoch" in finding.text or "infinite in epoch" in finding.text
     assert "without --lr: sgd takes 0.1" in finding.advice
 
 
@@ -121,9 +121,9 @@ def test_a_run_that_failed_before_its_first_epoch_can_be_examined(digits: Sample
 
 def test_a_failure_that_a_resumed_run_has_passed_counts_no_more(memory: Run) -> None:
     run, steps = copied(memory), memory.history()[-1]["step"]
-    run.write_failure({"epoch": 31, "step": steps + 1, "loss": "nan", "lr": 0.1})
+    run.write_failure({"epoch": 31, "step": steps + 1, "loss": "NaN", "lr": 0.1})
     assert codes(diagnose(run)) == ["not-finite"]
-    run.write_failure({"epoch": 9, "step": steps - 1, "loss": "nan", "lr": 0.1})
+    run.write_failure({"epoch": 9, "step": steps - 1, "loss": "NaN", "lr": 0.1})
     assert codes(diagnose(run)) == []
 
 
@@ -241,7 +241,7 @@ def test_kept_findings_count_no_more_once_the_run_was_trained_on(failed: Path) -
     (failed / FILE).write_text(content.replace("The loss", "The moon"))
     assert read_kept(run.store) == []
     (failed / FILE).write_text(content)
-    run.write_failure({"epoch": 2, "step": 9, "loss": "inf", "lr": 0.1})
+    run.write_failure({"epoch": 2, "step": 9, "loss": "infinite", "lr": 0.1})
     assert read_kept(run.store) == []
 
 

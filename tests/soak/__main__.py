@@ -4,11 +4,13 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -23,6 +25,7 @@ from soak.parcels import serving
 from soak.scores import Score, table
 
 MEMORY = Path("/dev/shm")  # a file system in memory: a kill leaves the same there, only faster
+CLEAR = "\r\x1b[K"  # of a line in a terminal
 MAX_LETTERS = 400  # of a fault
 
 
@@ -45,6 +48,8 @@ class Turn:
 def main() -> int:
     """Attack as the command line says; return the exit code."""
     options = _parse()
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background, the first one is ignored
+        signal.signal(number, signal.default_int_handler)
     import_some() if options.few_imports else import_all()
     with tempfile.TemporaryDirectory(prefix="soak-", dir=_place()) as name, serving():
         arena = Arena(Path(name, "arena"), options.commands or tuple(COMMANDS))
@@ -82,13 +87,28 @@ def _attack(arena: Arena, options: argparse.Namespace) -> dict[str, Score]:
     """Give turns to the attacks, always to the one that had least of its share."""
     _say(f"seed {options.seed}, {options.minutes:g} minutes, {', '.join(options.only)}", options)
     turns = [_start(name, arena, options) for name in options.only]
-    end = time.monotonic() + 60 * options.minutes
+    with suppress(KeyboardInterrupt):  # what was counted until then is printed
+        _take_turns(turns, arena, options)
+    return {turn.name: turn.score for turn in turns}
+
+
+def _take_turns(turns: list[Turn], arena: Arena, options: argparse.Namespace) -> None:
+    start = time.monotonic()
     waiting = [turn for turn in turns if not turn.score.skipped]
-    while waiting and time.monotonic() < end:
+    while waiting and (passed := time.monotonic() - start) < 60 * options.minutes:
         turn = min(waiting, key=lambda turn: turn.share)
+        _show(turns, turn, passed, 60 * options.minutes)
         if not _take(turn, arena, options):
             waiting.remove(turn)
-    return {turn.name: turn.score for turn in turns}
+
+
+def _show(turns: list[Turn], turn: Turn, passed: float, total: float) -> None:
+    """Show how far it is, with a rate and the time to go, where somebody looks."""
+    if sys.stderr.isatty():
+        done = sum(one.score.tried.total() for one in turns)
+        rate = f"{60 * done / max(1.0, passed):,.0f} a minute"
+        text = f"{done:,} attempts · {rate} · {turn.name} · {(total - passed) / 60:,.0f} min to go"
+        print(f"{CLEAR}{text}", end="", file=sys.stderr, flush=True)
 
 
 def _start(name: str, arena: Arena, options: argparse.Namespace) -> Turn:
@@ -150,6 +170,8 @@ def _versions() -> dict[str, str]:
 
 
 def _say(text: str, options: argparse.Namespace) -> None:
+    if sys.stderr.isatty():
+        print(CLEAR, end="", file=sys.stderr, flush=True)
     print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
 
 

@@ -132,6 +132,7 @@ class Fork:
         code = 1
         try:
             os.setpgid(0, 0)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self._redirect()
             os.environ.update(environment)
             os.chdir(folder)

@@ -237,7 +237,7 @@ def begun_with(run: Run, **environment: Any) -> None:
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"torch": "1.0"}, "begun with torch 1.0 and continues with torch 2"),
+        ({"torch": "1.0"}, "started with torch 1.0 and continues with torch 2"),
         ({"threads": 4096}, "4,096 threads and continues"),
         ({"processes": 3, "system": "Plan9 vax"}, "3 processes"),
     ],

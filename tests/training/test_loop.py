@@ -261,17 +261,6 @@ def test_two_cannot_train_one_run(digits: Samples, tmp_path: Path) -> None:
     assert next(resume(tmp_path / "run")).step == 1
 
 
-def test_settings_that_changed_while_the_data_was_loaded_are_not_put_back(
-    digits: Samples, tmp_path: Path
-) -> None:
-    finish(train(digits, out=tmp_path / "run", config=replace(QUICK, epochs=1)))
-    late = resume(tmp_path / "run", digits, epochs=2)
-    finish(resume(tmp_path / "run", digits, epochs=3))
-    with pytest.raises(RunError, match="was resumed with other settings meanwhile"):
-        next(late)
-    assert Run.open(tmp_path / "run").record.training_config.epochs == 3
-
-
 def test_best_weights_that_somebody_deleted_are_missed(digits: Samples, tmp_path: Path) -> None:
     finish(train(digits, out=tmp_path / "run", config=replace(QUICK, epochs=2)))
     run = Run.open(tmp_path / "run")

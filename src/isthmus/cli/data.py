@@ -68,7 +68,8 @@ def fetch(
     row = DATASETS[name]
     with Download() as download:
         files = [str(file) for file in fetch_files(row, download, say)]
-    result = {"name": name, "path": str(row.locate()), "fetched": files}
+    path = None if row.read is not None else str(row.locate())  # some come with Isthmus
+    result = {"name": name, "path": path, "fetched": files}
     print_result(result, "\n".join(files) or f"{name} is on this machine already.", as_json)
 
 
@@ -92,7 +93,8 @@ def clean(
     older_than: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Only what was last used so long ago, such as 12h, 30d or 2w."
+            metavar="TIME",
+            help="Only what was last used so long ago or earlier, such as 12h, 30d or 2w.",
         ),
     ] = None,
     max_size: Annotated[
@@ -104,7 +106,7 @@ def clean(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Delete nothing, and show what would be.")
+        bool, typer.Option("--dry-run", help="Delete nothing, and show what would be deleted.")
     ] = False,
     as_json: Json = False,
 ) -> None:

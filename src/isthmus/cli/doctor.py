@@ -18,8 +18,8 @@ def doctor(run: RunFolder, data: OwnData = None, as_json: Json = False) -> None:
     """Look for what went wrong in a training, and say in plain words what to try.
 
     It looks at history, weights and up to 2,000 validation samples: for a loss that blew up, dead
-    or collapsed codes, a model that is no better than PCA or the mean, overfitting, a learning rate
-    that never moved, and more.
+    or collapsed codes, a model that is no better than PCA or the mean, overfitting, weights that
+    have hardly moved, and more.
 
     Example: isthmus doctor runs/mine
     """

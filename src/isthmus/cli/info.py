@@ -6,6 +6,7 @@ import typer
 
 from isthmus.cli.app import Json, app
 from isthmus.cli.terminal import print_result, print_text
+from isthmus.text import format_bytes
 from isthmus.version import __version__
 
 
@@ -50,8 +51,8 @@ def _lines(content: dict[str, Any]) -> list[str]:
         "python": f"{content['python']}, {content['system']}",
         "device": f"{content['device']}, precision {content['precision']}",
         "cores": f"{content['cores']}, {content['threads']} used for computing",
-        "memory": f"{memory / 2**30:.1f} GiB",
-        "cache": f"{cache['path']}, {cache['bytes'] / 1e6:,.1f} MB",
+        "memory": format_bytes(memory),
+        "cache": f"{cache['path']}, {format_bytes(cache['bytes'])}",
         "data": content["data"]["path"],
         "state": content["state"]["path"],
         "extras": ", ".join(name for name, here in content["extras"].items() if here) or "none",

@@ -12,6 +12,7 @@ from isthmus.cli.completion import complete_table
 from isthmus.cli.encoders import EncoderOptions
 from isthmus.cli.options import expand_options
 from isthmus.cli.terminal import print_result, say, track
+from isthmus.text import format_bytes
 
 LARGE = 50_000_000  # bytes; a page of this size takes long to open
 MANY = 5_000  # samples; what fewer take is little compared with a model
@@ -93,7 +94,7 @@ def studio(
 def _describe(result: dict[str, Any]) -> str:
     """Return what was written, for people, and of a large page how to make it smaller."""
     size = result["bytes"]
-    text = f"{result['out']}: {result['samples']:,} samples, {size / 1e6:,.1f} MB"
+    text = f"{result['out']}: {result['samples']:,} samples, {format_bytes(size)}"
     if result["files"] > 1:
         text += f" in {result['files']:,} files, for a web host"
         text += "; a name that ends in .html gives one file, which opens from a disk"

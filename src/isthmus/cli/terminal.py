@@ -91,14 +91,15 @@ class Download:
         self._task = self._bar.add_task("Fetching", total=None)
 
     def __enter__(self) -> "Download":
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def start(self, name: str, total: int | None) -> None:
         """Begin a file of so many bytes, if that is known."""
+        self._bar.start()
         self._bar.reset(self._task, total=total, description=f"Fetching {name}")
 
     def update(self, count: int) -> None:
@@ -152,7 +153,8 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         f"best in epoch {best['epoch']:g}: {', '.join(metrics)}."
     )
     if has_lost_patience(training.run):
-        text += "\nStopped early, as no better epoch came; a larger --patience of resume continues."
+        text += "\nStopped early, as no better epoch came; isthmus resume with a larger --patience "
+        text += "continues."
     elif last is not None and last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
     lines = [text, *describe_findings(diagnosis, out)]

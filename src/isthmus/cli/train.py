@@ -146,24 +146,26 @@ def resume(
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(help="Epochs without a better one to stop after; by default as before."),
+        typer.Option(help="Stop after so many epochs without a better one; by default as before."),
     ] = None,
     max_minutes: MaxMinutes = None,
     device: Annotated[
         str | None,
-        typer.Option(help="auto, cpu, cuda or mps; by default the one that the run was begun on."),
+        typer.Option(
+            help="auto, cpu, cuda or mps; by default the one that the run was started on."
+        ),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="auto, 32 or bf16; by default the one that the run was begun in."),
+        typer.Option(help="auto, 32 or bf16; by default the one that the run was started with."),
     ] = None,
     data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Continue a run that was stopped, exactly where it stopped, or train it longer.
 
-    Device, precision and threads stay those that the run was begun with; what this machine does not
-    have is said. With --data, the run records the new place of its data.
+    Device, precision and threads stay those that the run was started with; a line says what differs
+    here. With --data, the run records the new place of its data.
 
     Example: isthmus resume runs/mine --epochs 40
     """

@@ -10,6 +10,7 @@ from isthmus.inference.model import Model
 from isthmus.inference.onnx import OnnxModel
 from isthmus.studio.scores import task_of
 from isthmus.studio.storage import Storage
+from isthmus.text import format_bytes
 
 if TYPE_CHECKING:  # it imports torch, which a page with stored networks does without
     from isthmus.inference.trained import TrainedModel
@@ -68,7 +69,7 @@ def _parts(model: Model) -> tuple[Part, ...]:
 def _require_small(size: int, model: Model) -> None:
     if size > MAX_BYTES:
         name = Path(model.name).name
-        raise OptionError(f"{name} of {size / 1e6:,.0f} MB is too large for a page.")
+        raise OptionError(f"{name} of {format_bytes(size)} is too large for a page.")
 
 
 def _write(storage: Storage, part: str, content: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from isthmus.errors import SourceError
 from isthmus.limits import limit_of
 from isthmus.runtime import ignored_warnings
+from isthmus.text import format_bytes
 
 MAX_BODY_BYTES = 1_000_000  # of questions, which are codes and names
 # Only what the readers of sources take: Pillow knows formats that start other programs.
@@ -101,4 +102,4 @@ def require_picture(content: bytes) -> None:
 
 
 def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"This is larger than {limit / 1e6:g} MB, the most that is read.")
+    return HTTPException(413, f"This is larger than {format_bytes(limit)}, the most that is read.")

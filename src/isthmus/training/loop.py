@@ -359,14 +359,15 @@ class Loop:
     def _reject_not_finite(self, loss: float) -> None:
         if math.isfinite(loss):
             return
+        said = "NaN" if math.isnan(loss) else "infinite"
         if self.fabric.is_global_zero:  # the history ends before this epoch and cannot say it
             lr, step = self.optimizer.param_groups[0]["lr"], self.state.step
-            failure = {"epoch": self._epoch_number(), "step": step, "loss": str(loss), "lr": lr}
+            failure = {"epoch": self._epoch_number(), "step": step, "loss": said, "lr": lr}
             self.run.write_failure(failure)
         kept = self.state.best_step / self.plan.per_epoch
         weights = f"those of epoch {kept:g}" if kept else "the untrained ones"
         raise TrainingError(
-            f"the loss became {loss} in epoch {self._epoch_number()}; {self.run.name} keeps the "
+            f"the loss became {said} in epoch {self._epoch_number()}; {self.run.name} keeps the "
             f"last good weights, {weights}; train again with a lower lr than "
             f"{self.config.lr:g}, or with adamw."
         )

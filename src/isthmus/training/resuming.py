@@ -14,9 +14,10 @@ from isthmus.inference.trained import TrainedModel
 from isthmus.runtime import choose_device, choose_precision, thread_count
 from isthmus.text import count_of
 from isthmus.training.machine import Machine
-from isthmus.training.run import HISTORY, LAST_MODEL, Run, pack_history
+from isthmus.training.run import Run, pack_history
 from isthmus.training.saving import lines_of
 from isthmus.training.state import Plan, State
+from isthmus.training.store import HISTORY, LAST_MODEL
 
 # What run.json says of the machine and the last digits depend on, and how a sentence says it.
 SAID: dict[str, Callable[[Any], str]] = {
@@ -54,7 +55,9 @@ def reject_finished(run: Run) -> None:
     done = f"{state.step / plan.per_epoch:g} of {plan.epochs} epochs"
     is_over = state.step > plan.steps or _is_whole(run, checkpoint, state)
     if is_over and state.step >= plan.steps:
-        raise OptionError(f"{run.name} has trained {done}; give a larger number to continue.")
+        raise OptionError(
+            f"{run.name} has trained {done}; give a larger number of epochs to continue."
+        )
     if is_over and plan.is_patience_over(state):
         raise OptionError(
             f"{run.name} ended after {done}, as {plan.patience} brought none better; give a larger "
@@ -80,13 +83,13 @@ def has_lost_patience(run: Run) -> bool:
 def _is_whole(run: Run, checkpoint: dict[str, Any], state: State) -> bool:
     """Return whether all files are there that follow from a checkpoint after which nothing came."""
     weights = checkpoint["module"]
-    epoch, steps = divmod(state.step, plan_of(run).per_epoch)
+    epoch = plan_of(run).whole_epoch(state)
     return (
         run.store.read(HISTORY) == pack_history(lines_of(checkpoint, run))
         and _has_weights(run, LAST_MODEL, weights)
         and (not state.is_best or _has_weights(run, MODEL_FILE, weights))
         # Older versions kept no epochs.
-        and (steps > 0 or not run.epochs.files() or run.epochs.has(epoch))
+        and (epoch is None or not run.epochs.files() or run.epochs.has(epoch))
     )
 
 
@@ -117,8 +120,8 @@ def _differences(run: Run, machine: Machine) -> list[Note]:
         return []
     was, is_now = (", ".join(said[name](facts[name]) for name in names) for facts in (begun, now))
     text = (
-        f"{run.name} was begun with {was} and continues with {is_now}, so its weights will differ "
-        "a little from those of one go"
+        f"{run.name} was started with {was} and continues with {is_now}, so its weights will "
+        "differ a little from those of a training without a stop"
     )
     return [Note("warning", "other-machine", text)]
 
@@ -135,7 +138,7 @@ def _kept_device(run: Run, machine: Machine) -> list[Note]:
     is_chosen = run.record.training_config.device != "auto"
     if is_chosen or machine.device != "cpu" or choose_device("auto") == "cpu":
         return []
-    text = f"{run.name} continues on the CPU, where it was begun"
+    text = f"{run.name} continues on the CPU, where it was started"
     return [Note("guess", "kept-device", text, "--device cuda is faster")]
 
 
@@ -145,7 +148,7 @@ def _kept_threads(run: Run, machine: Machine) -> list[Note]:
     if is_free or "OMP_NUM_THREADS" not in os.environ or machine.threads == thread_count():
         return []
     text = (
-        f"{run.name} continues with {count_of(machine.threads or 1, 'thread')}, as it was begun, "
+        f"{run.name} continues with {count_of(machine.threads or 1, 'thread')}, as it was started, "
         f"and not with {thread_count()} as OMP_NUM_THREADS asks for"
     )
     return [Note("guess", "kept-threads", text)]

@@ -11,11 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from isthmus.data.cache.folder import samples_folder
-from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers, shrink
-from isthmus.data.cache.removal import remove_unused
-from isthmus.data.cache.units import format_megabytes, parse_bytes
+from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers
+from isthmus.data.cache.removal import one_at_a_time, remove_unused, shrink
+from isthmus.data.cache.units import parse_bytes
 from isthmus.data.reading import Note
 from isthmus.temporaries import remove
+from isthmus.text import format_bytes
 
 VARIABLE = "ISTHMUS_CACHE_LIMIT"
 NONE = "none"  # its value for no limit
@@ -70,6 +71,11 @@ def make_room(made: Path) -> list[Note]:
     list of Note
         A sentence for each entry that this version could have opened.
     """
+    with one_at_a_time():
+        return _make_room(made)
+
+
+def _make_room(made: Path) -> list[Note]:
     for path in list_leftovers():
         remove(path)
     entries = list_entries()
@@ -85,12 +91,12 @@ def _is_forgotten(entry: Holding) -> bool:
 
 
 def _note_removed(entry: Holding, limit: float) -> Note:
-    name, size = entry.source or entry.path.name, format_megabytes(entry.bytes)
+    name, size = entry.source or entry.path.name, format_bytes(entry.bytes)
     return Note(
         "warning",
         "cache-limit",
-        f"{name} ({size}) was removed from the cache of decoded samples, which may hold "
-        f"{format_megabytes(int(limit))}",
+        f"{name} ({size}) was deleted from the cache of decoded samples, which may hold "
+        f"{format_bytes(int(limit))}",
         f"set {VARIABLE} to more, such as 20GB",
     )
 

@@ -54,17 +54,6 @@ def parse_age(text: str, name: str) -> float:
     return _parse(text, SECONDS, f"{name} must be a time such as 12h, 30d or 2w, not {text!r}.")
 
 
-def format_megabytes(count: int) -> str:
-    """Return a number of bytes for people.
-
-    Examples
-    --------
-    >>> format_megabytes(57_312_000)
-    '57.3 MB'
-    """
-    return f"{count / 1e6:,.1f} MB"
-
-
 def format_age(seconds: float) -> str:
     """Return how long ago something was, for people.
 

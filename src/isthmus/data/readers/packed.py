@@ -27,10 +27,13 @@ class BoundedFile(io.RawIOBase):
     path : Path
     opener : callable
         Opens it by its kind.
+    share : int
+        See `reject_disproportion`.
     """
 
-    def __init__(self, path: Path, opener: Callable[[Any], Any]) -> None:
+    def __init__(self, path: Path, opener: Callable[[Any], Any], share: int = 1) -> None:
         super().__init__()
+        self._share = share
         self._path, self._packed = path, path.stat().st_size
         self._file = opener(path)
 
@@ -51,13 +54,13 @@ class BoundedFile(io.RawIOBase):
             If there is more than there should be.
         """
         count: int = self._file.readinto(buffer)
-        reject_disproportion(self._file.tell(), self._packed, self._path)
+        reject_disproportion(self._file.tell(), self._packed, self._path, self._share)
         return count
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a place; forward, all before it is unpacked."""
         if whence == io.SEEK_SET:
-            reject_disproportion(offset, self._packed, self._path)
+            reject_disproportion(offset, self._packed, self._path, self._share)
         place: int = self._file.seek(offset, whence)
         return place
 
@@ -72,10 +75,10 @@ class BoundedFile(io.RawIOBase):
         super().close()
 
 
-def open_packed(path: Path) -> IO[bytes]:
-    """Open a file, unpacked by the kind that its suffix names."""
+def open_packed(path: Path, share: int = 1) -> IO[bytes]:
+    """Open a file, unpacked by the kind that its suffix names; see `reject_disproportion`."""
     opener = OPENERS.get(path.suffix.lower())
-    return path.open("rb") if opener is None else _bounded(path, opener)
+    return path.open("rb") if opener is None else _bounded(path, opener, share)
 
 
 def open_by_content(path: Path) -> tuple[IO[bytes], bool]:
@@ -88,5 +91,5 @@ def open_by_content(path: Path) -> tuple[IO[bytes], bool]:
     return path.open("rb"), False
 
 
-def _bounded(path: Path, opener: Callable[[Any], Any]) -> IO[bytes]:
-    return io.BufferedReader(BoundedFile(path, opener), 2**16)
+def _bounded(path: Path, opener: Callable[[Any], Any], share: int = 1) -> IO[bytes]:
+    return io.BufferedReader(BoundedFile(path, opener, share), 2**16)

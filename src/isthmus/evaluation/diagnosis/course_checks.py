@@ -43,8 +43,9 @@ def check_not_finite(facts: Facts) -> Finding | None:
     kept = f"those of epoch {best[-1]:g}" if best else "the untrained ones"
     return Finding(
         "not-finite",
-        f"The loss became {failure['loss']} in epoch {failure['epoch']}, at a learning rate of "
-        f"{failure['lr']:.2g}, and training ended. The weights that are kept are {kept}.",
+        f"The loss became {failure['loss']} in epoch {failure['epoch']}, at a "
+        f"learning rate of {failure['lr']:.3g}, and training ended. The weights that are kept are "
+        f"{kept}.",
         lower_lr(facts),
         {"epoch": failure["epoch"], "step": failure["step"], "lr": failure["lr"]},
     )
@@ -85,8 +86,9 @@ def check_unmoved(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "lr-too-low",
-        f"The weights changed by at most {change:.1g} of their size in {course.steps:,} steps: "
-        f"with a learning rate of {course.lr:g} the model has hardly learnt anything.",
+        f"The weights changed by at most {100 * change:.1g}% of their size in "
+        f"{course.steps:,} steps: with a learning rate of {course.lr:g} the model "
+        "has hardly learnt anything.",
         raise_lr(facts),
         {"change": change, "steps": course.steps, "lr": course.lr},
     )
@@ -119,8 +121,8 @@ def check_overfitting(facts: Facts) -> Finding | None:
     epoch = _epoch(course, best)
     return Finding(
         "overfitting",
-        f"The model learns its training samples by heart: {seen} since epoch {epoch:g}, while the "
-        f"training loss fell on, from {course.losses[best]:.3g} to {course.losses[-1]:.3g}. "
+        f"The model overfits its training samples: {seen} since epoch {epoch:g}, while the "
+        f"training loss kept falling, from {course.losses[best]:.3g} to {course.losses[-1]:.3g}. "
         "The weights that are kept are those of the best epoch.",
         f"{_against_overfitting(facts)} Or stop in time, with --patience 5.",
         {"best_epoch": epoch, "epochs": course.epochs_done, **numbers},

@@ -20,6 +20,7 @@ from isthmus.evaluation.diagnosis.measuring import (
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.registry import DEFAULT_MODELS, MODELS
 from isthmus.models.tasks import KINDS
+from isthmus.text import count_of
 from isthmus.training.config import MAX_EPOCHS_OF, default_epochs
 from isthmus.training.optim import OPTIMIZERS
 from isthmus.training.run import Run
@@ -32,6 +33,7 @@ def diagnose(
     samples: Samples | None = None,
     *,
     data: str | Path | None = None,
+    model: TrainedModel | None = None,
     track: Track = untracked,
 ) -> Diagnosis:
     """Look for what went wrong in a training: from its history, weights and validation samples.
@@ -45,6 +47,8 @@ def diagnose(
         The run's data; by default it is loaded again, unless it was trained just now.
     data : path or str, optional
         Where the run's data is now, if it has moved.
+    model : TrainedModel, optional
+        The model of the run; by default it is loaded.
     track : callable
         Shows progress of loading.
 
@@ -71,7 +75,7 @@ def diagnose(
     facts = _course_facts(run)
     unexamined: tuple[str, ...] = ()
     if facts.course.history:
-        facts, unexamined = _measure(run, samples, facts, track)
+        facts, unexamined = _measure(run, model or run.model(), samples, facts, track)
     diagnosis = Diagnosis(run.name, find(facts), unexamined)
     keep(run.store, diagnosis)
     return diagnosis
@@ -86,28 +90,27 @@ def _course_facts(run: Run) -> Facts:
     kind = KINDS[len(model_config.shape)]
     usual = OPTIMIZERS[config.optimizer].lr * MODELS[model_config.model].lr_scale
     return Facts(
-        run.name,
-        run.is_in_memory,
-        model_config.model,
-        model_config.task,
-        kind == "signals",
-        DEFAULT_MODELS[model_config.task, kind],
-        usual,
-        default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
-        Course(config, history, len(model_config.class_names), failure),
+        run=run.name,
+        is_in_memory=run.is_in_memory,
+        model=model_config.model,
+        task=model_config.task,
+        is_signal=kind == "signals",
+        usual_model=DEFAULT_MODELS[model_config.task, kind],
+        usual_lr=usual,
+        usual_epochs=default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
+        course=Course(config, history, len(model_config.class_names), failure),
     )
 
 
 def _measure(
-    run: Run, samples: Samples | None, facts: Facts, track: Track
+    run: Run, model: TrainedModel, samples: Samples | None, facts: Facts, track: Track
 ) -> tuple[Facts, tuple[str, ...]]:
     """Add what weights and samples say, and return what could not be examined."""
-    model = run.model()
     facts = replace(facts, change=measure_change(run, model))
     count = len(run.split().validation)
     if count < MIN_SAMPLES:
-        few = "sample is" if count == 1 else "samples are"
-        return facts, (f"{count} validation {few} too few to compare the model with anything.",)
+        few = count_of(count, "validation sample is", "validation samples are")
+        return facts, (f"{few} too few to compare the model with anything.",)
     try:
         samples = _load(run, samples, track)
     except IsthmusError as error:

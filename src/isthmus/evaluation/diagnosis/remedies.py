@@ -4,6 +4,7 @@ import shlex
 
 from isthmus.evaluation.diagnosis.course import Course
 from isthmus.evaluation.diagnosis.facts import Facts
+from isthmus.text import count_of
 
 MIN_STEPS = 500  # below, a training is short; the defaults take at least 640
 STEEP = 0.25  # share by which the validation loss falls in the last epoch of an unfinished training
@@ -36,19 +37,22 @@ def train_longer(facts: Facts) -> str:
     course = facts.course
     if course.epochs_done < course.epochs_planned:
         if course.config.patience:
-            return "Train again with a larger --patience."
-        return f"Continue the training with {_resume(facts, None)}."
+            more = _resume(facts, "patience", 2 * course.config.patience)
+            return f"Continue with more patience, such as {more}."
+        return f"Continue the training with {_resume(facts)}."
     epochs = max(2 * course.epochs_planned, facts.usual_epochs)
-    return f"{_reason(course)}rain longer, such as with {_resume(facts, epochs)}."
+    longer = f"longer, such as with {_resume(facts, 'epochs', epochs)}."
+    reason = _reason(course)
+    return f"{reason}: train {longer}" if reason else f"Train {longer}"
 
 
 def _reason(course: Course) -> str:
     """Return why to train longer, where the finding does not say it itself."""
     if course.last_fall >= STEADY and course.last_fall < STEEP:
-        return f"The validation loss still fell by {course.last_fall:.0%} in the last epoch: t"
+        return f"The validation loss still fell by {course.last_fall:.0%} in the last epoch"
     if course.steps < MIN_STEPS and course.last_fall < STEEP:
-        return f"Training took only {course.steps:,} step{'s' * (course.steps > 1)}: t"
-    return "T"
+        return f"Training took only {count_of(course.steps, 'step')}"
+    return ""
 
 
 def change_settings(facts: Facts) -> str:
@@ -81,10 +85,9 @@ def raise_lr(facts: Facts) -> str:
     return f"Train again without --lr: {optimizer} takes {facts.usual_lr:g} by default."
 
 
-def _resume(facts: Facts, epochs: int | None) -> str:
-    """Return the call or the command that continues the run."""
+def _resume(facts: Facts, option: str = "", number: int = 0) -> str:
+    """Return the call or the command that continues the run, with an option if one is named."""
     if facts.is_in_memory:
-        return "resume(run)" if epochs is None else f"resume(run, epochs={epochs})"
-    return f"isthmus resume {shlex.quote(facts.run)}" + (
-        "" if epochs is None else f" --epochs {epochs}"
-    )
+        return f"resume(run, {option}={number})" if option else "resume(run)"
+    command = f"isthmus resume {shlex.quote(facts.run)}"
+    return f"{command} --{option} {number}" if option else command

@@ -12,8 +12,9 @@ from isthmus.data.readers.files.kinds import is_ignored
 from isthmus.data.readers.files.trees import LISTS, warn_of_unfinished
 from isthmus.data.reading import LeftOut, Note
 from isthmus.errors import SourceError, first_sentence
-from isthmus.limits import format_bytes, limit_of
+from isthmus.limits import limit_of
 from isthmus.places import UNFINISHED
+from isthmus.text import format_bytes
 
 REPEATED = "earlier members of the same name; the last one counts"
 BROKEN_LINK = "links to folders, or to what is not in the archive"
@@ -131,8 +132,6 @@ def explain(error: Exception) -> str:
     """Return what an error of a library means, for a person."""
     if isinstance(error, UnicodeError):
         return "the names of its members are damaged"
-    if isinstance(error, MemoryError):
-        return "it asks for more memory than there is"
     if isinstance(error, tarfile.ReadError) and "could not be opened" in str(error):
         return "it is neither a tar nor a zip"
     text = first_sentence(error)

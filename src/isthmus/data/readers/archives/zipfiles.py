@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from isthmus.errors import SourceError
-from isthmus.limits import format_bytes, limit_of, reject_beyond, reject_disproportion
+from isthmus.limits import limit_of, reject_beyond, reject_disproportion
+from isthmus.text import format_bytes
 
 END, END_64, LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 END_BYTES, LOCATOR_BYTES, END_64_BYTES = 22, 20, 56

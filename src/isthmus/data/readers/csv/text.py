@@ -25,6 +25,7 @@ TABLE_SUFFIXES = tuple(
 )
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 SAMPLE_LINES, SAMPLE_CHARACTERS = 20, 2**20  # by which the dialect is recognized
+MEMORY_SHARE = 4  # of a packed table: a number of two letters takes four bytes, or eight
 BROKEN_TEXT = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
 MARKS = {  # at the start of a file, with the encoding that reads and drops them
     codecs.BOM_UTF8: "utf-8-sig",
@@ -107,7 +108,10 @@ class TableText:
     def _read(self) -> Iterator[str]:
         most = limit_of("ISTHMUS_MAX_LINE")
         try:
-            with open_packed(self.path) as binary, _decode(binary, self.encoding) as file:
+            with (
+                open_packed(self.path, MEMORY_SHARE) as binary,
+                _decode(binary, self.encoding) as file,
+            ):
                 while line := file.readline(most + 1):
                     if len(line) > most:
                         raise SourceError(

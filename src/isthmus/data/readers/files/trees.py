@@ -16,7 +16,8 @@ from isthmus.data.readers.files.folder_names import names_are_parts
 from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, count_by_suffix
 from isthmus.data.readers.files.listing import Listing, list_files
 from isthmus.data.reading import LeftOut, Note
-from isthmus.limits import format_bytes, reject_beyond
+from isthmus.limits import reject_beyond
+from isthmus.text import format_bytes
 
 LISTS = (  # small text files that say which picture is what
     "images.txt",
