@@ -68,6 +68,7 @@ SLOW_FILES = {
     "test_server",
     "test_sklearn",
     "test_sklearn_checks",
+    "test_soak",
     "test_streams",
 }
 

@@ -45,7 +45,8 @@ from isthmus import (
 from isthmus.errors import InterruptionError, ModelError, OptionError
 from isthmus.exporting.agreement import batch_sizes
 from isthmus.exporting.precision import to_int8
-from isthmus.files import fingerprint, from_json
+from isthmus.fields import from_json
+from isthmus.files import fingerprint
 from isthmus.inference.conversion import to_onnx, to_proto
 from isthmus.metrics import psnr
 from isthmus.models.layers import channels_last

@@ -13,10 +13,10 @@ import pytest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Origin
 from isthmus.errors import IsthmusError
+from isthmus.fields import from_json
 from isthmus.files import (
     atomic_write,
     fingerprint,
-    from_json,
     require_writable_place,
     to_json,
     write_bytes,

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import IsthmusError, list_names
+from isthmus.text import count_of
 
 # A compressed array that is larger by this than its file is none of ours: whole numbers in a row,
 # which shrink most, take a fifth.
@@ -105,7 +106,7 @@ def require_array(
         wanted = KINDS.get(kind[0], kind)
         raise IsthmusError(
             f"its array {name!r} is {array.dtype} {array.shape} and should be {wanted} with "
-            f"{axes} {'axis' if axes == 1 else 'axes'}."
+            f"{count_of(axes, 'axis', 'axes')}."
         )
     return array
 

@@ -92,8 +92,10 @@ def _seal(text: bytes) -> bytes:
     return f', "{SEAL}": "{sha256(text).hexdigest()[:16]}"}}'.encode()
 
 
-def build(kind: type[T], content: Any, place: str = "") -> T:
-    """Return a dataclass from a JSON object, with all values checked.
+def from_json(kind: type[T], content: Any, place: str = "") -> T:
+    """Return a dataclass from the JSON object that `files.to_json` returned, all values checked.
+
+    Lists become tuples, the only sequences in these dataclasses.
 
     Parameters
     ----------
@@ -154,7 +156,7 @@ def convert(value: Any, kind: Any, place: str) -> Any:
         return {name: convert(one, inner[1], f"{place}.{name}") for name, one in value.items()}
     if isinstance(kind, type) and issubclass(kind, PurePath):
         return value if isinstance(value, kind) else kind(convert(value, str, place))
-    return value if isinstance(value, kind) else build(kind, value, place)
+    return value if isinstance(value, kind) else from_json(kind, value, place)
 
 
 def convert_some(

@@ -1,55 +1,27 @@
-"""Files that are written whole or not at all, fingerprints, and dataclasses as JSON."""
+"""Files that are written whole or not at all, fingerprints, and dataclasses as JSON.
+
+`fields.from_json` is the way back from JSON.
+"""
 
 import dataclasses
 import hashlib
 import json
 import os
-import pickle
 import shutil
-import struct
-import zipfile
-import zlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
-
-from safetensors import SafetensorError
+from typing import Any, BinaryIO
 
 from isthmus.errors import MAX_COMPARED, IsthmusError, find_nearest, first_sentence
-from isthmus.fields import build
 from isthmus.temporaries import sweep_for, temporary_path
 from isthmus.text import to_utf8
-
-T = TypeVar("T")
 
 # A folder of more files is flushed together with all else that the system holds back, which takes
 # less time than a call for each of them.
 MAX_FLUSHED = 64
-
-MAX_DAMAGE = 600  # letters of what is wrong: a file may hold a name of a million
-# What parsers raise on a file that is not as we wrote it. `RuntimeError` is torch's; `LookupError`
-# and `AttributeError` come from content of another structure, `ArithmeticError` and `MemoryError`
-# from numbers that no file of ours has.
-DAMAGE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    IsthmusError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SafetensorError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @contextmanager
@@ -128,7 +100,7 @@ def flush_tree(folder: Path) -> None:
     """Flush all files and folders in a folder to the disk, and the folder itself."""
     places = list(os.walk(folder))
     files = [Path(place, name) for place, _, names in places for name in names]
-    if len(files) > MAX_FLUSHED and hasattr(os, "sync"):
+    if len(files) > MAX_FLUSHED and sys.platform == "linux":  # others do not wait for the disk
         os.sync()
         return
     for file in files:
@@ -160,7 +132,7 @@ def require_writable_place(path: Path) -> None:
         If something above it is not a folder, or it is a folder itself.
     """
     try:
-        above = next(folder for folder in path.absolute().parents if folder.exists())
+        above = nearest_folder(path)
         is_folder = path.is_dir()
     except OSError as error:  # such as of a name that is too long
         raise IsthmusError(f"{path} cannot be written: {first_sentence(error)}.") from error
@@ -170,6 +142,16 @@ def require_writable_place(path: Path) -> None:
         raise IsthmusError(f"{path} cannot be written: it is a folder.")
     if not os.access(above, os.W_OK):
         raise IsthmusError(f"{path} cannot be written: you may not write to {above}.")
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the nearest of what exists above a path, which need not be a folder."""
+    return next(above for above in path.absolute().parents if above.exists())
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Return whether a path leads into a folder, behind all links."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def suggest_path(path: str | Path, fits: Callable[[Path], bool] | None = None) -> str:
@@ -194,47 +176,6 @@ def suggest_path(path: str | Path, fits: Callable[[Path], bool] | None = None) -
         names = [name for name in names if fits(path.with_name(name))]
     near = find_nearest(path.name, names)
     return f"; the nearest is {path.with_name(near)}" if near else ""
-
-
-@contextmanager
-def reporting_damage(
-    path: Path | str, kind: type[IsthmusError], way_out: str = ""
-) -> Iterator[None]:
-    """Turn any error of a parser into one sentence: a file that we wrote is damaged.
-
-    The file was correct when it was written, so every error means the same: a program, a disk or a
-    person has changed it since.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file, or what the content is if there is no file.
-    kind : type
-        The error to raise.
-    way_out : str
-        What to do, such as "restore it from a copy".
-    """
-    try:
-        yield
-    except DAMAGE as error:
-        message = f"{path} is damaged and cannot be read: {describe_damage(error)}"
-        raise kind(f"{message}; {way_out}." if way_out else f"{message}.") from error
-
-
-def describe_damage(error: Exception) -> str:
-    """Return what a parser's error says, to be part of one of our messages.
-
-    Examples
-    --------
-    >>> describe_damage(KeyError("names")), describe_damage(zlib.error("Error -3: bad"))
-    ("it has no 'names'", 'Error -3: bad')
-    """
-    if isinstance(error, IsthmusError):  # a sentence of our own, which may name others with a stop
-        text = str(error).rstrip(".")
-        return text if len(text) <= MAX_DAMAGE else f"{text[:MAX_DAMAGE]}…"
-    if isinstance(error, KeyError) and error.args:
-        return f"it has no {error.args[0]!r}"
-    return first_sentence(error)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -306,19 +247,6 @@ def to_json(content: Any) -> Any:
     if isinstance(content, os.PathLike):
         return os.fspath(content)
     return content
-
-
-def from_json(kind: type[T], content: Any, place: str = "") -> T:
-    """Return a dataclass of type `kind` from the JSON object that `to_json` returned for one.
-
-    Lists become tuples, the only sequences in these dataclasses. See `fields.build`.
-
-    Raises
-    ------
-    IsthmusError
-        If a field is unknown, missing or not of the type that its annotation says.
-    """
-    return build(kind, content, place)
 
 
 def fingerprint(*parts: Any) -> str:

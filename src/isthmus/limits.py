@@ -51,6 +51,8 @@ LIMITS = {  # by the name of the environment variable
     "ISTHMUS_MAX_UPLOAD_PIXELS": Limit(50_000_000, "pixels of an image that is sent to the studio"),
 }
 
+MAX_DEFLATE_RATIO = 1032  # of the format itself, which gzip, zip and TIFF use
+
 
 def limit_of(name: str) -> int:
     """Return a bound, as the environment sets it now.

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isthmus.errors import RunError
+from isthmus.locks import LOCK
 
-LOCK = ".lock"
 # What we write into in a run folder. Other folders in it are the user's own, and left alone.
 FOLDERS = ("card", "checkpoint", "encoders", "epochs", "index", "maps", "studio", "tensorboard")
 

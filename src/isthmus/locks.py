@@ -17,6 +17,7 @@ import filelock
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.state import lock_path
 
+LOCK = ".lock"  # in a folder whose files several processes may change
 FOREVER = -1
 SECONDS_FOR_LOCK = 0.2  # for who only looks whether it is held, and so holds it for a moment
 MARK = ".held"  # what the name of a lock gets where the system has no locks
@@ -79,7 +80,7 @@ def hold(
 
 
 def working_alone(folder: Path) -> AbstractContextManager[None]:
-    """Keep other processes of this user from writing to a folder, in which no lock shall stay.
+    """Keep other processes of this user from writing to a folder, in which no lock may stay.
 
     Raises
     ------

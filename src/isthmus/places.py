@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import OptionError, first_sentence
-from isthmus.files import atomic_write, require_writable_place
+from isthmus.files import atomic_write, is_within, require_writable_place
 from isthmus.temporaries import sweep_for
 from isthmus.text import is_plain_name
 
@@ -113,7 +113,7 @@ def require_outside(path: str | Path, source: Path) -> None:
     """
     path = Path(path)
     try:
-        if source.is_dir() and path.resolve().is_relative_to(source.resolve()):
+        if source.is_dir() and is_within(path, source):
             raise OptionError(f"{path} lies in {source}, its source; choose another place.")
         path.exists()
     except OSError as error:

@@ -125,6 +125,10 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
 
 def total_memory() -> int:
     """Return the bytes of memory of this machine or container."""
+    if sys.platform == "win32":
+        kilobytes = ctypes.c_ulonglong()
+        ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
+        return kilobytes.value * 1024 or sys.maxsize  # a virtual machine may not know it
     # A container sees the whole machine's memory and is killed at a limit of its own.
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in MEMORY_LIMITS:

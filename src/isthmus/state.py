@@ -13,6 +13,6 @@ def state_folder() -> Path:
 
 
 def lock_path(path: Path) -> Path:
-    """Return the lock of a folder in which no file for it shall stay."""
+    """Return the lock of a folder in which no file for it may stay."""
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     return state_folder() / "locks" / f"{name}.lock"

@@ -444,6 +444,16 @@ def test_a_killed_fetch_leaves_nothing_under_the_name_and_the_next_one_cleans_up
     assert left(folder) == ["set.tar"]
 
 
+def test_a_note_that_a_killed_fetch_left_half_written_is_removed_by_the_next_one(
+    server: Server, folder: Path, tmp_path: Path, killed: str
+) -> None:
+    part = tmp_path / "state/verified" / f".note.json{killed}"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    fetch(offer(server, "set.tar", sends(CONTENT)))
+    assert not part.exists()
+
+
 def test_of_two_at_once_one_fetches_and_the_other_waits(server: Server, folder: Path) -> None:
     is_asked, may_go_on = threading.Event(), threading.Event()
 

@@ -15,7 +15,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import IsthmusError, RunError, SourceError
 from isthmus.latent.codes import encode
 from isthmus.latent.index import Index
-from isthmus.latent.indexing import check_index, open_index, rebuild_index, update_index
+from isthmus.latent.indexing import check_index, open_index, update_index
 from isthmus.models.config import ModelConfig
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -238,7 +238,7 @@ def test_without_index_json_nothing_can_be_done(
     with refused(RunError, folder, "is damaged", "isthmus index"):
         open_index(folder, model, said.append)
     with refused(RunError, folder, "is damaged", "isthmus index"):
-        rebuild_index(folder, model)
+        update_index(folder, model, said.append)
     (folder / "index.json").write_text('{"format": 3, "token": "0123abcd"}')
     with refused(RunError, folder, "is damaged"):
         open_index(folder, model, said.append)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from isthmus import MODELS, IsthmusError, build_model, files
+from isthmus import MODELS, IsthmusError, build_model, fields, files
 from isthmus.errors import ModelError, OptionError
 from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import Autoencoder, Network
@@ -204,7 +204,7 @@ def test_a_model_config_comes_back_from_json(name: str) -> None:
     row = MODELS[name]
     model_config = configure(name, row.shape, class_names=row.class_names)
     assert (
-        files.from_json(ModelConfig, json.loads(json.dumps(files.to_json(model_config))))
+        fields.from_json(ModelConfig, json.loads(json.dumps(files.to_json(model_config))))
         == model_config
     )
     assert model_config.options == row.options
@@ -212,7 +212,7 @@ def test_a_model_config_comes_back_from_json(name: str) -> None:
 
 def test_configs_from_before_there_were_classes_are_read_and_written_unchanged() -> None:
     before = {"model": "conv", "shape": [1, 28, 28], "code_size": 32, "activation": "sigmoid"}
-    model_config = files.from_json(ModelConfig, before)
+    model_config = fields.from_json(ModelConfig, before)
     assert model_config == configure("conv", (1, 28, 28))
     assert files.to_json(model_config) == before
     assert files.fingerprint(model_config) == "7ee92f34fb5b81a1"

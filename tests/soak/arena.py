@@ -139,7 +139,7 @@ def size_of(folder: Path) -> int:
 
 def _judge(outcome: Outcome, found: Findings, wanted: Findings) -> str:
     """Return what is wrong with a completed workspace, or ""."""
-    faults = found.damaged or differences(found, wanted)
+    faults = found.damaged or differences(found, wanted, unchanged=bool(outcome.code))
     if faults:
         said = f", it said: {outcome}" if outcome.code else ""
         return f"after completing it {faults[0]} ({len(faults)} in all){said}"

@@ -13,7 +13,7 @@ from soak.contents import content_of, mask
 IGNORED = ("home/",)
 NOTES = ("checked.json",)  # when something was checked: written in place, and sealed
 IN_BETWEEN = ("new/", "half/", "recipe/")  # where several states are written, one after another
-CACHE = "cache/"
+CACHE, INDEX = "cache/", "run/index/"
 WEIGHTS = ".safetensors"
 
 Contents = dict[str, Counter[str]]
@@ -71,22 +71,26 @@ def strays(now: Findings, before: Findings, after: Findings) -> list[str]:
     return lost + [f"{name} is neither old nor new" for name in strange]
 
 
-def differences(found: Findings, wanted: Findings) -> list[str]:
+def differences(found: Findings, wanted: Findings, unchanged: bool = False) -> list[str]:
     """Return what differs between the results in two workspaces, by the names of files.
 
-    Of decoded samples some may be missing: where there is little room, the oldest make place.
+    Of decoded samples some may be missing: where there is little room, the oldest make place. Of
+    an index there may be an older version where the last command found nothing to change: the next
+    change removes it.
     """
     ours, theirs = found.contents, wanted.contents
     absent = [name for name in theirs.keys() - ours.keys() if not name.startswith(CACHE)]
     missing = [f"{name} is missing" for name in sorted(absent)]
     added = [f"{name} should not be there" for name in sorted(ours.keys() - theirs.keys())]
     both = sorted(ours.keys() & theirs.keys())
-    others = [name for name in both if not _is_equal(name, ours[name], theirs[name])]
+    others = [name for name in both if not _is_equal(name, ours[name], theirs[name], unchanged)]
     return missing + added + [f"{name} differs" for name in others]
 
 
-def _is_equal(name: str, ours: Counter[str], theirs: Counter[str]) -> bool:
-    return ours <= theirs if name.startswith(CACHE) else ours == theirs
+def _is_equal(name: str, ours: Counter[str], theirs: Counter[str], unchanged: bool) -> bool:
+    if name.startswith(CACHE):
+        return ours <= theirs
+    return ours >= theirs if unchanged and name.startswith(INDEX) else ours == theirs
 
 
 def _digest(name: str, path: Path, folder: Path) -> str:

@@ -277,6 +277,20 @@ def test_a_run_in_memory_is_saved_into_a_folder_that_resumes(
     assert folder.store.read("split.npz") == memory.store.read("split.npz")
 
 
+@pytest.mark.parametrize("where", ["folder", "memory"])
+def test_two_ways_to_resume_a_run_do_not_undo_each_other(
+    where: str, digits: Samples, tmp_path: Path
+) -> None:
+    out = tmp_path / "run" if where == "folder" else None
+    run = finish(train(digits, "linear", out=out, config=replace(QUICK, epochs=1)))
+    longer, stale = resume(run, epochs=3), resume(run, epochs=2, patience=1)
+    finish(longer)
+    with pytest.raises(RunError, match=r"was resumed in another way meanwhile; resume it again\."):
+        next(stale)
+    assert run.reload().record.training_config.epochs == 3
+    assert len(run.history()) == 3
+
+
 def test_what_needs_a_folder_says_so(digits: Samples) -> None:
     run = finish(train(digits, "linear", config=replace(QUICK, epochs=1)))
     with pytest.raises(RunError, match="the run in memory has no folder"):

@@ -16,6 +16,7 @@ from typing import Any
 from isthmus.errors import IsthmusError, first_sentence
 from isthmus.files import fingerprint, write_json
 from isthmus.state import state_folder
+from isthmus.temporaries import sweep
 
 BLOCK_BYTES = 1 << 20
 PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<meta", b"<title")
@@ -119,8 +120,10 @@ def is_verified(path: Path, remote: Remote) -> bool:
 
 def remember(path: Path, remote: Remote) -> None:
     """Note that a file holds what was published."""
+    record = _record(path)
     with suppress(OSError, IsthmusError):  # it only saves time
-        write_json(_record(path), _identify(path, remote))
+        sweep(record.parent)  # what killed processes left here
+        write_json(record, _identify(path, remote))
 
 
 def _record(path: Path) -> Path:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import Any
 
+from isthmus.damage import describe_damage
 from isthmus.data.reading import MAX_EXAMPLES, LeftOut, Note, ValueFacts
 from isthmus.display import Displayed
 from isthmus.errors import IsthmusError
-from isthmus.files import describe_damage, from_json, to_json
+from isthmus.fields import from_json
+from isthmus.files import to_json
 from isthmus.text import printable
 
 MAX_COUNTS = 40  # sizes or folders that a report keeps, the most common ones

@@ -14,7 +14,8 @@ from isthmus.data.reading import Reading
 from isthmus.data.report import ReadingReport
 from isthmus.display import Displayed
 from isthmus.errors import SourceError
-from isthmus.files import fingerprint, from_json
+from isthmus.fields import from_json
+from isthmus.files import fingerprint
 from isthmus.text import count_of
 
 SPLITS = ("train", "validation", "test")

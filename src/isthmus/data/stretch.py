@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache.folder import STRETCH, samples_folder
 from isthmus.data.cache.sealed import read_sealed, seal
 from isthmus.data.decode import decode_blocks
@@ -93,7 +94,7 @@ def _widen(low: float, high: float) -> Stretch:
 
 def _recall(key: str) -> Stretch | None:
     """Return the range that is remembered under a key; a damaged one is found again."""
-    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+    with suppress(*DAMAGE):
         content = read_sealed(_file(key))
         low, high = map(float, content["stretch"])
         if content["of"] == key and math.isfinite(low) and math.isfinite(high) and low < high:

@@ -17,7 +17,8 @@ from typing import Any
 
 from isthmus.data.manifest import Content
 from isthmus.errors import IsthmusError, OptionError, first_sentence
-from isthmus.files import from_json, write_bytes
+from isthmus.fields import from_json
+from isthmus.files import is_within, write_bytes
 from isthmus.places import UNFINISHED
 from isthmus.temporaries import is_temporary
 
@@ -151,7 +152,7 @@ class Ledger:
         for line in lines:
             entry = from_json(Entry, line)
             # Files are removed by these names; a list from elsewhere must not reach beyond.
-            if (folder / str(entry.name)).resolve().is_relative_to(folder.resolve()):
+            if is_within(folder / entry.name, folder):
                 self.entries[entry.name] = entry
         self._reject_others(folder)
         kept = [self.header, *map(asdict, self.entries.values())]  # without a line cut short

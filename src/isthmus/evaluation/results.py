@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from isthmus.damage import DAMAGE
 from isthmus.errors import IsthmusError
-from isthmus.files import DAMAGE, fingerprint, write_json
+from isthmus.files import fingerprint, write_json
 
 Result = dict[str, Any]
 Key = dict[str, Any]  # of JSON values

@@ -10,10 +10,11 @@ from typing import Any, Literal, get_args
 
 import safetensors
 
+from isthmus.damage import reporting_damage
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError
-from isthmus.fields import convert_some, parse_json, require_fingerprint
-from isthmus.files import from_json, reporting_damage, to_json
+from isthmus.fields import convert_some, from_json, parse_json, require_fingerprint
+from isthmus.files import to_json
 from isthmus.inference.model import CODE
 from isthmus.models.tasks import KINDS, Task
 from isthmus.text import to_utf8

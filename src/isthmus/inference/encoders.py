@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import reporting_damage
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, OptionError, missing_package, suggest
-from isthmus.files import fingerprint, reporting_damage
+from isthmus.files import fingerprint, is_within
 from isthmus.inference.contract import KEY
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.inference.onnx import open_onnx, read_model_file, require_model_file, run_onnx
@@ -395,6 +396,6 @@ def _weight_files(path: Path) -> list[Path]:
 def _weight_file(path: Path, name: str) -> Path:
     """Return a file of weights, if it lies where the ONNX file does: a name may lead anywhere."""
     file = path.parent / name
-    if not is_plain_name(name) or not file.resolve().is_relative_to(path.parent.resolve()):
+    if not is_plain_name(name) or not is_within(file, path.parent):
         raise ModelError(f"{path} asks for weights in {name!r}, which is not next to it.")
     return file

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, OptionError, describe_unknown, require_name
-from isthmus.files import reporting_damage, suggest_path, write_bytes
+from isthmus.files import suggest_path, write_bytes
 from isthmus.inference.contract import MODEL_FILE, is_weights_file
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.inference.weights import fingerprint_model, pack_model, unpack_model

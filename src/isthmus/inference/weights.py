@@ -15,8 +15,8 @@ from torch import Tensor
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, list_names
-from isthmus.fields import convert_some, parse_json
-from isthmus.files import fingerprint, from_json, to_json
+from isthmus.fields import convert_some, from_json, parse_json
+from isthmus.files import fingerprint, to_json
 from isthmus.inference.contract import KEY
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Network

@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.arrays import map_npy
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import IsthmusError, OptionError, SourceError
 from isthmus.fields import convert_some, parse_json, require_seal, seal_json
-from isthmus.files import (
-    atomic_write,
-    reporting_damage,
-    require_writable_place,
-    to_json,
-    write_bytes,
-)
+from isthmus.files import atomic_write, require_writable_place, to_json, write_bytes
 from isthmus.inference.model import CODE, Model
 from isthmus.places import require_regular
 from isthmus.temporaries import sweep_for
@@ -295,7 +291,8 @@ def _write(
             write_bytes(description, seal_json(metadata))
     finally:
         if not path.exists():  # the write has failed, and there is nothing to describe
-            description.unlink(missing_ok=True)
+            with suppress(OSError):  # what failed before is what is said
+                description.unlink()
 
 
 def _checksum(path: Path) -> list[int]:

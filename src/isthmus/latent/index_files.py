@@ -25,21 +25,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from isthmus.damage import DAMAGE, describe_damage
 from isthmus.data.items import Items
 from isthmus.errors import RunError
-from isthmus.fields import parse_json
-from isthmus.files import (
-    DAMAGE,
-    atomic_write,
-    describe_damage,
-    fingerprint,
-    from_json,
-    write_json,
-)
+from isthmus.fields import from_json, parse_json
+from isthmus.files import atomic_write, fingerprint, write_json
 from isthmus.latent.index_record import IndexRecord, StoredFile
 from isthmus.latent.tensor_files import Tensor, Tensors, open_tensors, write_tensors
 from isthmus.latent.vectors import Vectors
-from isthmus.locks import hold
+from isthmus.locks import LOCK, hold
 from isthmus.temporaries import sweep
 
 T = TypeVar("T")
@@ -76,7 +70,7 @@ def lock(folder: Path) -> AbstractContextManager[None]:
         If another process keeps changing it, or it cannot be written to.
     """
     busy = f"{folder} is being written by another process; try again when it has ended."
-    return hold(folder / ".lock", busy=busy, timeout=LOCK_TIMEOUT, kind=RunError)
+    return hold(folder / LOCK, busy=busy, timeout=LOCK_TIMEOUT, kind=RunError)
 
 
 def write(folder: Path, described: Mapping[str, Any], vectors: Vectors, items: Items) -> str:
@@ -240,10 +234,14 @@ def _read_file(path: Path, stored: StoredFile, build: Callable[[Tensors], T]) ->
         checksum = thread.submit(_checksum, path)
         try:
             with open_tensors(path) as tensors:
-                return build(tensors)
-        finally:
+                built = build(tensors)
+        except DAMAGE as error:
             if checksum.result() != stored.sha256:  # this says more than what followed from it
-                raise RunError(message)
+                raise RunError(message) from error
+            raise
+        if checksum.result() != stored.sha256:
+            raise RunError(message)
+        return built
 
 
 def _stored_items(items: Items) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -136,25 +136,6 @@ def update_index(
     return index
 
 
-def rebuild_index(
-    folder: str | Path, model: Model, track: Track = untracked, load: Load = load_origin
-) -> Index:
-    """Build an index again from its sources, and save it.
-
-    Samples that were removed from it stay out. Of a source that has not changed, samples that
-    were never in the index stay out too.
-
-    Raises
-    ------
-    IsthmusError
-        If there is no index, or some of its codes came from an array or a source that is gone.
-    """
-    folder = Path(folder)
-    read_record(folder)  # before a folder is made for a lock
-    with lock(folder):
-        return _rebuild(folder, model, track, load)
-
-
 def _renew(
     folder: Path,
     model: Model,
@@ -177,7 +158,11 @@ def _renew(
 
 
 def _rebuild(folder: Path, model: Model, track: Track, load: Load) -> Index:
-    """Build an index again and write it; only under its lock: nothing may be added meanwhile."""
+    """Build an index again from its sources and write it; only under its lock.
+
+    Samples that were removed from it stay out. Of a source that has not changed, samples that
+    were never in the index stay out too.
+    """
     record = read_record(folder)
     parts = [
         encode(model, samples, record.layer, track=track).take(rows)

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.arrays import read_npz, require_array
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
 from isthmus.fields import SEAL, convert_some, parse_json
-from isthmus.files import fingerprint, reporting_damage, suggest_path, to_json
+from isthmus.files import fingerprint, suggest_path, to_json
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (

@@ -25,14 +25,14 @@ LISTS = {"centers", "ends", "rows"}
 
 def to_tensors(index: Any) -> dict[str, Tensor]:
     """Return what `from_tensors` takes, of an IndexFlatL2 or IndexIVFFlat."""
-    if not isinstance(index, _faiss().IndexIVF):
+    if not isinstance(index, load_faiss().IndexIVF):
         return {"vectors": Tensor.of(index.reconstruct_n(0, index.ntotal))}
     lists, count, size = index.invlists, int(index.ntotal), int(index.d)
     sizes = np.array([lists.list_size(number) for number in range(lists.nlist)], np.int64)
 
     def blocks(get: Callable[[int], Any], width: int, dtype: str) -> Any:
         for number in np.flatnonzero(sizes).tolist():
-            yield _faiss().rev_swig_ptr(get(number), int(sizes[number]) * width).view(dtype)
+            yield load_faiss().rev_swig_ptr(get(number), int(sizes[number]) * width).view(dtype)
 
     return {
         "ends": Tensor.of(sizes.cumsum()),
@@ -58,11 +58,11 @@ def from_tensors(tensors: Tensors) -> Any:
     if tensors.names == {"vectors"}:
         return flat(_usable(tensors.read("vectors", "<f4", 2)))
     centers, ends, rows = _lists(tensors, *shape)
-    index = _faiss().IndexIVFFlat(flat(centers), shape[1], len(centers))
+    index = load_faiss().IndexIVFFlat(flat(centers), shape[1], len(centers))
     for number, (start, end) in enumerate(pairwise([0, *ends.tolist()])):
         if start < end:  # one list at a time, so that the vectors are in memory only once
             vectors = _usable(tensors.read_rows("vectors", start, end, "<f4"))
-            pointers = map(_faiss().swig_ptr, (rows[start:end], vectors.view(np.uint8)))
+            pointers = map(load_faiss().swig_ptr, (rows[start:end], vectors.view(np.uint8)))
             index.invlists.add_entries(number, end - start, *pointers)
     index.ntotal = len(rows)
     return index
@@ -70,7 +70,7 @@ def from_tensors(tensors: Tensors) -> Any:
 
 def flat(vectors: NDArray[np.float32]) -> Any:
     """Return a faiss index that compares a query with all vectors (n, D)."""
-    index = _faiss().IndexFlatL2(vectors.shape[1])
+    index = load_faiss().IndexFlatL2(vectors.shape[1])
     index.add(vectors)
     return index
 
@@ -100,7 +100,8 @@ def _lists(tensors: Tensors, count: int, size: int) -> tuple[NDArray[Any], ...]:
     return _usable(centers), ends, rows
 
 
-def _faiss() -> Any:
+def load_faiss() -> Any:
+    """Return the module faiss, which is not imported before there is an index."""
     import faiss
 
     return faiss

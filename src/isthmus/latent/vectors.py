@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import ModelError
-from isthmus.latent.stored_vectors import flat, from_tensors, to_tensors
+from isthmus.latent.stored_vectors import flat, from_tensors, load_faiss, to_tensors
 from isthmus.latent.tensor_files import Tensor, Tensors
 
 METRICS = ("euclidean", "cosine")
@@ -117,7 +117,9 @@ class Vectors:
             return cls(flat(vectors))
         # √N lists balance the two parts of a search: comparing a query with the centers, and with
         # the members of a list.
-        index = _faiss().IndexIVFFlat(_faiss().IndexFlatL2(size), size, round(math.sqrt(count)))
+        index = load_faiss().IndexIVFFlat(
+            load_faiss().IndexFlatL2(size), size, round(math.sqrt(count))
+        )
         index.cp.seed, index.cp.niter = SEED, KMEANS_ITERATIONS
         # No warning about few points: lists of a small index may learn from one.
         index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, MAX_POINTS_PER_LIST
@@ -130,7 +132,7 @@ class Vectors:
     @property
     def kind(self) -> str:
         """How it searches: "exact", or "ivf" for inverted lists."""
-        return "ivf" if isinstance(self.index, _faiss().IndexIVF) else "exact"
+        return "ivf" if isinstance(self.index, load_faiss().IndexIVF) else "exact"
 
     @property
     def size(self) -> int:
@@ -200,7 +202,7 @@ class Vectors:
             self.index = flat(vectors)
         else:
             centers = self.index.quantizer.reconstruct_n(0, self.lists)
-            self.index = _faiss().IndexIVFFlat(flat(centers), self.size, self.lists)
+            self.index = load_faiss().IndexIVFFlat(flat(centers), self.size, self.lists)
             self.index.add(vectors)
         self._tune()
 
@@ -228,10 +230,10 @@ class Vectors:
         """Return squared distances and rows, -1 where the lists hold no more."""
         # With a selector, a flat index computes differences; without, dot products, whose
         # rounding depends on how many queries come at once and ruins small distances.
-        selector: Any = _faiss().IDSelectorAll() if self.kind == "exact" else None
+        selector: Any = load_faiss().IDSelectorAll() if self.kind == "exact" else None
         if among is not None:
-            selector = _faiss().IDSelectorBitmap(np.packbits(among, bitorder="little"))
-        params = _faiss().SearchParametersIVF(sel=selector, nprobe=nprobe)
+            selector = load_faiss().IDSelectorBitmap(np.packbits(among, bitorder="little"))
+        params = load_faiss().SearchParametersIVF(sel=selector, nprobe=nprobe)
         squares, rows = self.index.search(vectors, k, params=params)
         return squares, rows
 
@@ -258,9 +260,3 @@ class Vectors:
         found, _ = self._probe(queries, nearest.shape[1], self.nprobe)
         hits = (found <= nearest[:, -1:]).sum(axis=1) - 1
         return float(hits.mean() / (nearest.shape[1] - 1))
-
-
-def _faiss() -> Any:
-    import faiss
-
-    return faiss

@@ -14,8 +14,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from isthmus.damage import reporting_damage
 from isthmus.errors import ModelError
-from isthmus.files import reporting_damage, suggest_path
+from isthmus.files import suggest_path
 from isthmus.models.layers import Network, Segmenter, Standardize, he_normal, scale_channels
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import OptionError, RunError
 from isthmus.fields import convert_some, parse_json
-from isthmus.files import reporting_damage, write_json
-from isthmus.locks import SECONDS_FOR_LOCK, hold
+from isthmus.files import write_json
+from isthmus.locks import LOCK, SECONDS_FOR_LOCK, hold
 from isthmus.recipes.recipe import Metric, Recipe
 from isthmus.recipes.step import Step
 from isthmus.recipes.steps import Train
 from isthmus.recipes.workspace import Follow, Workspace, train_silently
 from isthmus.reports.recipe import RecipeContent, write_recipe_page
 from isthmus.training.run import Run
-from isthmus.training.store import LOCK, require_free
+from isthmus.training.store import require_free
 
 FILE = "recipe.json"  # in the folder of a recipe: its name and commands
 PAGE = "recipe.html"

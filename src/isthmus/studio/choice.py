@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import DAMAGE
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.data.sources import locate_source
 from isthmus.errors import IsthmusError, OptionError, require_known
 from isthmus.fields import convert_some, parse_json, require_fingerprint
-from isthmus.files import DAMAGE, fingerprint
+from isthmus.files import fingerprint
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.model import Model
 from isthmus.session import Session

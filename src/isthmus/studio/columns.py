@@ -26,8 +26,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import reporting_damage
 from isthmus.errors import IsthmusError
-from isthmus.files import reporting_damage
 
 MAGIC, FORMAT = b"ISTH", 1
 HEADER = struct.Struct("<4sBBHII")

@@ -5,15 +5,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import IsthmusError, OptionError
 from isthmus.files import (
-    DAMAGE,
     atomic_folder,
     atomic_write,
     fingerprint,
     flush_folder,
     flush_tree,
+    is_within,
+    nearest_folder,
     put,
     require_writable_place,
     temporary_folder,
@@ -27,7 +29,7 @@ from isthmus.studio.content import Content
 from isthmus.studio.policy import FOLDER
 from isthmus.studio.single import join_page, with_head
 from isthmus.temporaries import sweep, sweep_for
-from isthmus.text import to_utf8
+from isthmus.text import is_plain_name, to_utf8
 from isthmus.training.store import is_run
 from isthmus.version import __version__
 
@@ -208,7 +210,7 @@ def _require_own(out: Path, name: str, is_known: bool) -> None:
     file = out / name
     if not is_known and file.exists():
         raise OptionError(f"{file} is not of the export that {out} holds; move it away.")
-    if not file.parent.resolve().is_relative_to(out.resolve()):
+    if not is_within(file.parent, out):
         raise OptionError(f"{file.parent} leads out of {out}; give a new folder.")
 
 
@@ -224,7 +226,7 @@ def _require_folder(out: Path) -> None:
         raise OptionError(f"{out} is a run folder; write the studio to a new one.")
     if out.exists() and not out.is_dir():
         raise OptionError(f"{out} is a file; give a new folder, or a name that ends in .html.")
-    above = next(folder for folder in out.absolute().parents if folder.exists())
+    above = nearest_folder(out)
     if not above.is_dir():
         raise OptionError(f"{out} cannot be written: {above} is not a folder.")
     known = _read_list(out)
@@ -251,15 +253,10 @@ def _read_list(out: Path) -> dict[str, list[str]] | None:
             for name, one in content["files"].items()
         }
         # A list that somebody wrote could name files that are not below the folder.
-        is_ours = content["made_by"] == MARKER and all(map(_is_below, files))
+        is_ours = content["made_by"] == MARKER and all(map(is_plain_name, files))
     except DAMAGE:
         return None
     return files if is_ours else None
-
-
-def _is_below(name: str) -> bool:
-    path = Path(name)
-    return not path.is_absolute() and ".." not in path.parts
 
 
 def _write_list(out: Path, files: dict[str, list[str]]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.studio.events import Events
-from isthmus.studio.history import HISTORY, read_lines
-from isthmus.training.store import is_in_training
+from isthmus.studio.history import read_lines
+from isthmus.training.store import HISTORY, is_in_training
 
 SECONDS_BETWEEN_LOOKS = 0.5
 

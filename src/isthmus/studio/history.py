@@ -5,15 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from isthmus.damage import DAMAGE
 from isthmus.data.report import ReadingReport, describe_note
 from isthmus.evaluation.diagnosis.kept import read_kept
-from isthmus.files import DAMAGE
 from isthmus.inference.model import Model
 from isthmus.session import Session
 from isthmus.studio.choice import read_record
-from isthmus.training.store import FolderStore, Store, is_in_training
-
-HISTORY = "history.jsonl"
+from isthmus.training.store import HISTORY, FolderStore, Store, is_in_training
 
 
 def store_of(session: Session) -> Store | None:

@@ -8,13 +8,13 @@ from typing import Any
 
 Description = dict[str, Any]  # see `Snapshot.of_model`
 
-# What each part changes in a description beside maps. Networks lie in a storage of their own.
+# What each part changes in a description, apart from maps. Networks lie in a storage of their own.
 TAKEN = {"drift": ("code_statistics",), "quality": (), "sheets": ()}
 
 
 def merge(own: Description, stored: Description | None) -> Description:
-    """Add what is stored already to a description that will replace it."""
-    if stored is None:
+    """Add what is stored already, if anything is, to a description that will replace it."""
+    if not stored:
         return own
     done = [part for part in own["pending"] if part in TAKEN and part not in stored["pending"]]
     taken = {key: stored[key] for part in done for key in TAKEN[part]}

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache import Track
 from isthmus.errors import InterruptionError, IsthmusError, RunError
 from isthmus.fields import convert_some
-from isthmus.files import DAMAGE, fingerprint
+from isthmus.files import fingerprint, nearest_folder
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import Map
-from isthmus.locks import hold
+from isthmus.locks import LOCK, hold
 from isthmus.session import Session
 from isthmus.studio import sample_files
 from isthmus.studio.choice import (
@@ -40,7 +41,7 @@ from isthmus.studio.storage import Storage
 
 QUICK_METHODS = ("pca", "code")
 FOLDER = "studio"  # in the run folder
-LOCK, LOCK_TIMEOUT = ".lock", 60  # seconds for another studio to store what it has computed
+LOCK_TIMEOUT = 60  # seconds for another studio to store what it has computed
 MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
 NETWORKS, DRIFT, QUALITY, SHEETS = "networks", "drift", "quality", "sheets"  # what may be pending
 
@@ -427,7 +428,7 @@ class Snapshot:
     def _change(self, **parts: Any) -> None:
         """Change the description, and store it with what another studio has stored since."""
         with self._locked():
-            merged = merge({**self.of_model, **parts}, self.storage.unseal())
+            merged = merge({**self.of_model, **parts}, _checked(self.storage.unseal(), OF_MODEL))
             self.of_model = {**merged, "maps": self._in_order(merged["maps"])}
             self._seal()
 
@@ -473,7 +474,7 @@ def _is_writable(root: Path | None) -> bool:
     """Return whether files can be stored, as in a run folder of one's own."""
     if root is None:
         return False
-    existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    existing = root if root.exists() else nearest_folder(root)
     return os.access(existing, os.W_OK)
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import DAMAGE
 from isthmus.errors import IsthmusError
-from isthmus.files import DAMAGE, atomic_write, fingerprint, write_bytes
+from isthmus.files import atomic_write, fingerprint, write_bytes
 from isthmus.studio import columns
 from isthmus.text import is_plain_name
 

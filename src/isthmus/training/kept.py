@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.arrays import read_npy
-from isthmus.files import DAMAGE
+from isthmus.damage import DAMAGE
 from isthmus.training.store import Store
 
 FOLDER, SUFFIX = "epochs", ".npy.gz"

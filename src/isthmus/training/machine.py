@@ -7,9 +7,11 @@ on their number.
 """
 
 import os
+import platform
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import torch
@@ -27,7 +29,8 @@ from isthmus.runtime import (
     process_count,
 )
 from isthmus.training.config import TrainingConfig
-from isthmus.training.run import Run, describe_environment
+from isthmus.training.run import Run
+from isthmus.version import __version__
 
 T = TypeVar("T")
 
@@ -124,13 +127,28 @@ class Machine:
             steps.close()
 
     def describe(self) -> dict[str, Any]:
-        """Return what run.json says of the machine; see `describe_environment`."""
+        """Return when, with which versions and on which machine a run is made, for run.json."""
         device = choose_device(self.device)
         if device == "cpu":
             configure_process()
         precision = self.precision if self.precision != "auto" else choose_precision(device)
         with self.computing():
-            return describe_environment(torch.device(device), PRECISIONS[precision])
+            return _describe_environment(torch.device(device), PRECISIONS[precision])
+
+
+def _describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "isthmus": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": device.type if device.type != "cuda" else torch.cuda.get_device_name(device),
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processes": process_count(),
+    }
 
 
 @contextmanager

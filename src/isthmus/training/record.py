@@ -1,21 +1,22 @@
 """`Record`: what run.json says, with every field checked when it is read."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin
 from isthmus.errors import RunError
-from isthmus.fields import SEAL, convert_some, require_fingerprint
-from isthmus.files import fingerprint, from_json, to_json
+from isthmus.fields import SEAL, convert_some, from_json, require_fingerprint
+from isthmus.files import fingerprint, to_json
 from isthmus.inference.weights import require_fitting
 from isthmus.models.config import ModelConfig
 from isthmus.text import to_utf8
 from isthmus.training.config import TrainingConfig
 
 FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
+CHOSEN = ("epochs", "batch_size", "lr", "loss")  # defaults that are written out
 DATA: dict[str, Any] = {  # what is known of `Record.data`; others are kept as they are
     "fingerprint": str,
     "description": str,
@@ -100,8 +101,8 @@ class Record:
         # Last, as what is wrong says more than that something is. Older versions wrote no seal.
         if SEAL in content and content[SEAL] != _seal(said):
             raise RunError(
-                f"something in it was changed since it was written; whoever did so on purpose "
-                f"removes its field {SEAL!r}"
+                f"something in it was changed since it was written; if you did so on purpose, "
+                f"remove its field {SEAL!r}"
             )
         return record
 
@@ -118,20 +119,12 @@ class Record:
                 raise RunError(f"data.{name} is {count} and should be at least 1")
         _ = self.reading
         require_fitting(self.model_config, self.preprocessing)
-        # Every default was chosen when the run was made, so choosing them again changes nothing.
-        chosen = self.training_config.resolve(self.model_config, self.counts[0])
-        left = [
-            one.name for one in fields(chosen) if _differ(chosen, self.training_config, one.name)
-        ]
-        if left:
-            value = getattr(self.training_config, left[0])
-            raise RunError(f"training_config.{left[0]} is {value!r}, which no training writes")
+        for name in CHOSEN:
+            if getattr(self.training_config, name) is None:
+                raise RunError(f"training_config.{name} is null and should be a value")
+        self.training_config.resolve(self.model_config, self.counts[0])  # rejects what does not fit
 
 
 def _seal(content: dict[str, Any]) -> str:
     """Return the fingerprint of all but the place of the data, which people correct by hand."""
     return fingerprint({**content, "origin": {**content["origin"], "source": ""}})
-
-
-def _differ(first: Any, second: Any, name: str) -> bool:
-    return bool(getattr(first, name) != getattr(second, name))

@@ -14,9 +14,10 @@ from isthmus.inference.trained import TrainedModel
 from isthmus.runtime import choose_device, choose_precision, thread_count
 from isthmus.text import count_of
 from isthmus.training.machine import Machine
-from isthmus.training.run import HISTORY, LAST_MODEL, Run, pack_history
+from isthmus.training.run import Run, pack_history
 from isthmus.training.saving import lines_of
 from isthmus.training.state import Plan, State
+from isthmus.training.store import HISTORY, LAST_MODEL
 
 # What run.json says of the machine and the last digits depend on, and how a sentence says it.
 SAID: dict[str, Callable[[Any], str]] = {
@@ -82,13 +83,13 @@ def has_lost_patience(run: Run) -> bool:
 def _is_whole(run: Run, checkpoint: dict[str, Any], state: State) -> bool:
     """Return whether all files are there that follow from a checkpoint after which nothing came."""
     weights = checkpoint["module"]
-    epoch, steps = divmod(state.step, plan_of(run).per_epoch)
+    epoch = plan_of(run).whole_epoch(state)
     return (
         run.store.read(HISTORY) == pack_history(lines_of(checkpoint, run))
         and _has_weights(run, LAST_MODEL, weights)
         and (not state.is_best or _has_weights(run, MODEL_FILE, weights))
         # Older versions kept no epochs.
-        and (steps > 0 or not run.epochs.files() or run.epochs.has(epoch))
+        and (epoch is None or not run.epochs.files() or run.epochs.has(epoch))
     )
 
 

@@ -22,11 +22,9 @@ count; the others follow from it, and `resume` writes those that a killed proces
 
 import io
 import json
-import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import with_fixed_noise
@@ -44,21 +43,27 @@ from isthmus.data.split import Split
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, RunError, SourceError, require_name
 from isthmus.fields import convert_some, parse_json
-from isthmus.files import reporting_damage, suggest_path
+from isthmus.files import suggest_path
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.links import reject_links
-from isthmus.runtime import process_count
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
 from isthmus.training.record import FORMAT, Record
-from isthmus.training.store import RECORD, FolderStore, MemoryStore, Store, is_run
+from isthmus.training.store import (
+    CHECKPOINT,
+    FAILURE,
+    HISTORY,
+    LAST_MODEL,
+    RECORD,
+    SPLIT,
+    FolderStore,
+    MemoryStore,
+    Store,
+    is_run,
+)
 from isthmus.training.stored import parse_checkpoint, parse_history, parse_split
-from isthmus.version import __version__
 
-SPLIT, HISTORY = "split.npz", "history.jsonl"
-LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
-FAILURE = "failure.json"
 FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE)
 FAILED: dict[str, Any] = {"epoch": int, "step": int, "loss": str, "lr": float}
 RESTORE = "restore it from a copy, or train a new run"  # what to do about a damaged file
@@ -379,6 +384,10 @@ class Run(Displayed):
         config = replace(self.record.training_config, **given)
         return replace(self, record=replace(self.record, training_config=config))
 
+    def differs_from(self, old: "Run") -> bool:
+        """Return whether run.json does not say yet what this run has, which was made of another."""
+        return self.is_moved or self.record != old.record
+
     def write_record(self) -> None:
         """Replace run.json."""
         self.store.write(RECORD, self.record.to_bytes())
@@ -428,20 +437,4 @@ def summarize_training(run: Run) -> dict[str, Any]:
         "seconds": history[-1]["seconds"],
         "best": {"epoch": best["epoch"], **metrics},
         "reading": run.record.data.get("reading"),
-    }
-
-
-def describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """Return when, with which versions and on which machine a run is made."""
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "isthmus": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": device.type if device.type != "cuda" else torch.cuda.get_device_name(device),
-        "precision": precision,
-        "threads": torch.get_num_threads(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "processes": process_count(),
     }

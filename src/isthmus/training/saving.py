@@ -1,8 +1,8 @@
 """What an epoch leaves in the run, in an order that no kill can spoil.
 
 The checkpoint is written first, and holds all that the other files say: weights, counters and the
-history. They follow from it, so none is ever newer than the checkpoint, and each is at most one
-epoch older:
+history. They follow from it, so they are never newer than the checkpoint, and at most one epoch
+older:
 
 1. the checkpoint: from here on, the epoch counts
 2. the best weights, if the epoch has them
@@ -27,8 +27,9 @@ import torch
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Network
-from isthmus.training.run import HISTORY, LAST_MODEL, Run, pack_history
+from isthmus.training.run import Run, pack_history
 from isthmus.training.state import Plan, State
+from isthmus.training.store import HISTORY, LAST_MODEL
 
 Line = dict[str, Any]  # of the history
 
@@ -104,9 +105,8 @@ class Saver:
 
     @property
     def whole_epoch(self) -> int | None:
-        """The epoch that has just ended; None within one."""
-        epoch, steps = divmod(self.state.step, self._plan.per_epoch)
-        return epoch if epoch and not steps else None
+        """See `Plan.whole_epoch`."""
+        return self._plan.whole_epoch(self.state)
 
     def _pack_model(self) -> bytes:
         record = self.run.record

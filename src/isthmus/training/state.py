@@ -52,6 +52,11 @@ class Plan:
         """Steps in all."""
         return self.epochs * self.per_epoch
 
+    def whole_epoch(self, state: State) -> int | None:
+        """Return the epoch that has just ended; None within one, and before the first."""
+        epoch, steps = divmod(state.step, self.per_epoch)
+        return epoch if epoch and not steps else None
+
     def is_done(self, state: State) -> bool:
         """Return whether nothing is left to train; asked before each epoch, also the first one.
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 from isthmus.errors import IsthmusError, RunError, first_sentence
-from isthmus.files import atomic_folder, write_bytes
-from isthmus.locks import SECONDS_FOR_LOCK, hold, is_held
+from isthmus.files import atomic_folder, put, write_bytes
+from isthmus.locks import LOCK, SECONDS_FOR_LOCK, hold, is_held
 from isthmus.temporaries import is_temporary, sweep
 
-RECORD = "run.json"  # the file by which a run folder is known
-LOCK = ".lock"
+RECORD = "run.json"  # the file by which a run folder is known; the others are described in `run`
+SPLIT, HISTORY, FAILURE = "split.npz", "history.jsonl", "failure.json"
+LAST_MODEL, CHECKPOINT = "last.safetensors", "checkpoint/state.pt"
 
 
 def is_run(path: str | Path) -> bool:
@@ -119,7 +120,7 @@ class FolderStore:
         try:
             with atomic_folder(path) as folder:
                 for name, content in files.items():
-                    write_bytes(folder / name, content)
+                    put(folder / name, content)
         except IsthmusError as error:
             # The system's own words, without the name of a temporary file around them.
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
@@ -169,7 +170,7 @@ def require_free(path: Path) -> None:
     ------
     RunError
     """
-    if (path / "run.json").exists():
+    if (path / RECORD).exists():
         raise RunError(
             f"{path} is a run already; choose another folder, or continue it with isthmus resume "
             f"{path}."

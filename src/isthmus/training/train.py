@@ -7,37 +7,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
-from isthmus.data.split import Split, split_samples
-from isthmus.data.survey import report_of
+from isthmus.data.split import split_samples
 from isthmus.errors import OptionError, RunError, require_name
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import has_batch_norm
 from isthmus.models.tasks import Task
 from isthmus.runtime import choose_device, choose_precision
-from isthmus.training.batches import noise_fingerprint
+from isthmus.training.beginning import NewRun, OldRun, Start
 from isthmus.training.choosing import configure_as, configure_new
 from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop, Progress
 from isthmus.training.machine import Machine, reporting_lost_processes
-from isthmus.training.record import Record
 from isthmus.training.resuming import reject_finished, resuming_notes
 from isthmus.training.run import Run
-from isthmus.training.state import first_checkpoint
 from isthmus.training.store import require_free
-from isthmus.training.targets import check_classes, reject_single_class
+from isthmus.training.targets import check_classes
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
-from isthmus.training.weights import initialize, load_encoder
-
-BLOCK_SIGNALS = 4096  # read at once to find their range; they may be larger than memory
 
 
 class Training(Iterator[Progress]):
@@ -90,10 +82,10 @@ class _Job:
     collector finds it.
     """
 
-    source: "_NewRun | _OldRun"
+    source: NewRun | OldRun
     machine: Machine
     max_minutes: float | None
-    is_record_changed: bool = False
+    old: Run | None = None  # that is resumed, as it was read
     run: Run | None = None
 
     def walk(self) -> Generator[Progress, None, None]:
@@ -107,10 +99,12 @@ class _Job:
         self.run = run = replace(run, loaded=samples)
         is_first = fabric.is_global_zero  # of several processes, only this one writes
         with run.lock() if is_first else nullcontext():
+            if self.old is not None and is_first:
+                _reject_changed(self.old)
             with machine.computing():
                 loop = Loop(run, samples, fabric)
             # After the checkpoint is read: a damaged run stays as it was.
-            if self.is_record_changed and is_first:
+            if self.old is not None and is_first and run.differs_from(self.old):
                 run.write_record()
             deadline = math.inf
             # In seconds of training, which a resumed run continues to count; validation and saving
@@ -197,7 +191,7 @@ def train(
         raise OptionError(
             "event files of TensorBoard need a run folder; give out, or leave it out."
         )
-    origin = None if start is None else _Start.of(start, config)
+    origin = None if start is None else Start.of(start, config)
     if origin is None:
         model_config = configure_new(samples, model, task, code_size, options, config)
     else:
@@ -213,7 +207,7 @@ def train(
     machine = Machine.of(config)
     if config.tensorboard:
         require_tensorboard()
-    new_run = _NewRun(samples, split, model_config, config, path, origin)
+    new_run = NewRun(samples, split, model_config, config, path, origin)
     notes = split_notes(samples, split, config, model_config.task)
     return Training(_Job(new_run, machine, max_minutes), notes)
 
@@ -270,8 +264,8 @@ def resume(
     reject_finished(run)
     if samples is None and not run.record.origin.source:
         samples = run.samples()  # says that they must be given, unless the run has them
-    machine, is_changed = Machine.of_run(run), run.is_moved or run.record != old.record
-    job = _Job(_OldRun(run, samples, track), machine, max_minutes, is_changed)
+    machine = Machine.of_run(run)
+    job = _Job(OldRun(run, samples, track), machine, max_minutes, old)
     return Training(job, resuming_notes(run, machine))
 
 
@@ -284,88 +278,10 @@ def _choose(run: Run, device: str | None, precision: str | None) -> dict[str, st
     return {"device": device, "precision": precision}
 
 
-@dataclass(frozen=True)
-class _NewRun:
-    """A run that is created at the first step."""
-
-    samples: Samples
-    split: Split
-    model_config: ModelConfig
-    config: TrainingConfig
-    path: Path | None
-    start: "_Start | None"
-
-    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
-        """Make the run; of several processes, the first one makes it and the others wait."""
-        if self.path is None:
-            if fabric.world_size > 1:
-                raise OptionError("several processes share their run by its folder; give out.")
-            return self._create(machine), self.samples
-        if fabric.is_global_zero:
-            self._create(machine)
-        fabric.barrier()
-        return Run.open(self.path), self.samples
-
-    def _create(self, machine: Machine) -> Run:
-        samples, model_config, config = self.samples, self.model_config, self.config
-        # Only now, because it reads every mask.
-        if model_config.task == "segment" and samples.masks is not None:
-            reject_single_class(samples, samples.masks)
-        if self.start is None:
-            preprocessing = _complete_preprocessing(samples, self.split)
-            module = initialize(model_config, config.seed)
-        else:
-            preprocessing, module = self.start.model.preprocessing, self.start.model.module
-        if config.encoder_from:
-            load_encoder(module, model_config, Path(config.encoder_from))
-        data = _describe_data(samples, self.split, preprocessing, config)
-        if self.start is not None:
-            data["start"] = self.start.model.fingerprint
-        record = Record(
-            model_config,
-            preprocessing,
-            config,
-            samples.origin,
-            data,
-            machine.describe(),
-        )
-        untrained = TrainedModel(model_config, preprocessing, module)
-        checkpoint = None if self.start is None else first_checkpoint(module, self.start.optimizer)
-        return Run.create(self.path, record, self.split, untrained, checkpoint)
-
-
-@dataclass(frozen=True)
-class _Start:
-    """A model to train further, and what its optimizer remembers, if it is known."""
-
-    model: TrainedModel
-    optimizer: dict[str, Any] | None = None
-
-    @classmethod
-    def of(cls, start: TrainedModel | Run, config: TrainingConfig) -> "_Start":
-        if isinstance(start, TrainedModel):
-            return cls(start)
-        checkpoint, old = start.checkpoint(), start.record.training_config
-        # Another optimizer remembers other things, and a frozen encoder's weights are not among
-        # them.
-        if checkpoint is None or (old.optimizer, old.freeze) != (config.optimizer, config.freeze):
-            return cls(start.model())
-        return cls(start.model(), checkpoint["optimizer"])
-
-
-@dataclass(frozen=True)
-class _OldRun:
-    """A run to continue; its data is loaded and checked at the first step."""
-
-    run: Run
-    samples: Samples | None
-    track: Track
-
-    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
-        """Load the samples, and reject those of another run."""
-        samples = self.run.samples(self.track) if self.samples is None else self.samples
-        self.run.check(samples)
-        return self.run, samples
+def _reject_changed(run: Run) -> None:
+    """Reject a run whose record was written after it was read: what was decided by it is stale."""
+    if run.reload().record != run.record:
+        raise RunError(f"{run.name} was resumed in another way meanwhile; resume it again.")
 
 
 def _reject_no_time(max_minutes: float | None) -> None:
@@ -390,41 +306,3 @@ def _require_samples(samples: object) -> None:
             f"train takes Samples, not {type(samples).__name__}; isthmus.load turns sources and "
             "arrays into them."
         )
-
-
-def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
-    """Choose what was left open: the size and channels that came out, the range of signals.
-
-    The range is that of the training samples: a model must not know those it is tested on.
-    """
-    preprocessing = samples.origin.preprocessing
-    if not samples.is_signal:
-        return preprocessing.resolve(samples.shape)
-    low, high = math.inf, -math.inf
-    for indices in np.array_split(split.train, len(split.train) // BLOCK_SIGNALS + 1):
-        values = samples.values[indices]
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-    if not low < high:
-        raise OptionError(f"all signals are constant at {low:g}; there is nothing to learn.")
-    return preprocessing.with_range(low, high)
-
-
-def _describe_data(
-    samples: Samples, split: Split, preprocessing: Preprocessing, config: TrainingConfig
-) -> dict[str, Any]:
-    """Return what run.json says of the data, and of its noise."""
-    description = {
-        "fingerprint": samples.fingerprint,
-        "description": samples.describe(),
-        "train": len(split.train),
-        "validation": len(split.validation),
-        "test": len(split.test),
-        "skipped": [list(pair) for pair in samples.skipped],
-        "reading": report_of(samples).to_json(),
-    }
-    if config.corruption is not None:
-        description["noise"] = {
-            name: noise_fingerprint(samples, getattr(split, name), preprocessing, config)
-            for name in ("validation", "test")
-        }
-    return description

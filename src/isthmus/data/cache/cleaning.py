@@ -14,9 +14,8 @@ from isthmus.data.cache.holdings import (
     list_leftovers,
     list_others,
     list_rest,
-    shrink,
 )
-from isthmus.data.cache.removal import remove_entry, remove_unused
+from isthmus.data.cache.removal import one_at_a_time, remove_entry, remove_unused, shrink
 from isthmus.data.cache.room import current_limit
 from isthmus.temporaries import remove, size_of
 
@@ -111,6 +110,16 @@ def clean(
     >>> cleaning.is_dry
     True
     """
+    with one_at_a_time():
+        return _clean(older_than, max_size, dry_run)
+
+
+def clear() -> int:
+    """Remove all decoded samples; return how many bytes that frees."""
+    return clean().freed
+
+
+def _clean(older_than: float | None, max_size: float | None, dry_run: bool) -> Cleaning:
     entries = list_entries()
     limit = current_limit(sum(entry.bytes for entry in entries))
     takes_all = older_than is None and max_size is None
@@ -128,11 +137,6 @@ def clean(
     return Cleaning(
         tuple(removed), kept, leftovers, list_others(), list_downloads(), limit, dry_run
     )
-
-
-def clear() -> int:
-    """Remove all decoded samples; return how many bytes that frees."""
-    return clean().freed
 
 
 def _is_due(entry: Holding, latest: float) -> bool:

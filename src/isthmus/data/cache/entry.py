@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache.checksums import Sums, count_blocks, sum_file
 from isthmus.data.cache.folder import ALIAS, KEY, samples_folder
 from isthmus.data.cache.sealed import read_sealed, seal
@@ -19,11 +20,10 @@ from isthmus.data.items import Items, Names
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import SPLITS, Origin, Samples
 from isthmus.errors import SourceError, first_sentence
-from isthmus.files import DAMAGE, flush_tree, write_bytes
+from isthmus.files import flush_tree, write_bytes
 
 METADATA_FILE, VALUES_FILE, MASKS_FILE = "samples.json", "values.bin", "masks.npy"
 EARLY_BYTES = 2**24  # of samples that are flushed while something else is done
-WRONG = (*DAMAGE, MemoryError, OverflowError)  # what JSON of another kind raises
 DTYPES = {3: "float32", 4: "uint8"}  # of signals (N, L, C) and images (N, H, W, C)
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ def read_alias(key: str) -> str | None:
 
     A damaged alias is none: the request is decoded, which writes it again.
     """
-    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+    with suppress(*DAMAGE):
         content = read_sealed(samples_folder() / f"{key}{ALIAS}")
         if content["of"] == key and KEY.fullmatch(content["key"]):
             return str(content["key"])
@@ -112,7 +112,7 @@ def read_entry(folder: Path) -> Entry | None:
         return None
     except DamagedEntryError:
         raise
-    except WRONG as error:
+    except DAMAGE as error:
         raise DamagedEntryError(f"{METADATA_FILE}: {first_sentence(error)}") from error
     return entry
 
@@ -142,9 +142,9 @@ def open_entry(entry: Entry, origin: Origin, allows_flip: bool) -> Samples:
             report=ReadingReport.from_json(metadata["report"]),
             fingerprint=_require(metadata["fingerprint"], str),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, DamagedEntryError):
         raise
-    except WRONG as error:
+    except DAMAGE as error:
         raise DamagedEntryError(f"{METADATA_FILE}: {first_sentence(error)}") from error
     finally:
         use.close()

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache.entry import METADATA_FILE
 from isthmus.data.cache.folder import ALIAS, FORMAT, KEY, LOCK, cache_folder, samples_folder
 from isthmus.data.cache.sealed import read_sealed
@@ -51,7 +52,7 @@ class Holding:
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError, RecursionError, MemoryError):
+        with suppress(*DAMAGE):
             content = read_sealed(self.path / METADATA_FILE)
             if isinstance(content, dict):
                 return content
@@ -111,35 +112,6 @@ def list_entries() -> list[Holding]:
     folders = [path for path in _inside(samples_folder()) if KEY.fullmatch(path.name)]
     holdings = [Holding(path, size_of(path), last_use(path)) for path in folders if path.is_dir()]
     return sorted(holdings, key=lambda one: (one.last_use, one.path.name))
-
-
-def shrink(
-    entries: Iterable[Holding], limit: float, remove: Callable[[Holding], bool]
-) -> list[Holding]:
-    """Remove entries until the others are below a limit, the least recently used first.
-
-    Parameters
-    ----------
-    entries : iterable of Holding
-    limit : float
-        Bytes.
-    remove : callable
-        Removes an entry; returns whether it did.
-
-    Returns
-    -------
-    list of Holding
-        Those that were removed.
-    """
-    entries, removed = list(entries), []
-    held = sum(entry.bytes for entry in entries)
-    for entry in sorted(entries, key=lambda one: (not one.is_useless, one.last_use)):
-        if held <= limit:
-            break
-        if remove(entry):
-            held -= entry.bytes
-            removed.append(entry)
-    return removed
 
 
 def list_leftovers() -> list[Path]:

@@ -139,7 +139,7 @@ class _Request:
 
     def _decode(self) -> Samples | None:
         """Decode the source into a new entry, whole or not at all, and open it."""
-        read_limit()  # first: a wrong one shall not cost the work
+        read_limit()  # first, as a wrong one is said before the work
         # Read only now: to list an archive or parse a CSV may take seconds.
         manifest = self._read()
         self._say_damage()
@@ -206,9 +206,9 @@ class _Request:
     def _lock(self) -> Iterator[None]:
         """Wait until no other process or thread decodes the entry of this key.
 
-        The file is deleted in the end. Whoever then waits on the deleted one may run at the same
-        time as one that holds a new one; they find the entry complete, or after an error both
-        decode and one of two equal entries stays.
+        The file is deleted in the end. A process that still waits for the deleted one may run at
+        the same time as one that holds a new one; they find the entry complete, or after an error
+        both decode and one of two equal entries stays.
         """
         file = samples_folder() / f".{self._key}{LOCK}"
         with ExitStack() as stack:

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from isthmus.data.cache.folder import samples_folder
-from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers, shrink
-from isthmus.data.cache.removal import remove_unused
+from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers
+from isthmus.data.cache.removal import one_at_a_time, remove_unused, shrink
 from isthmus.data.cache.units import parse_bytes
 from isthmus.data.reading import Note
 from isthmus.temporaries import remove
@@ -71,6 +71,11 @@ def make_room(made: Path) -> list[Note]:
     list of Note
         A sentence for each entry that this version could have opened.
     """
+    with one_at_a_time():
+        return _make_room(made)
+
+
+def _make_room(made: Path) -> list[Note]:
     for path in list_leftovers():
         remove(path)
     entries = list_entries()

@@ -1,7 +1,7 @@
 """`Use`: says that an entry is in use, as long as anything refers to its memory maps.
 
 On POSIX, deleted files stay readable to those who have mapped them, on this machine; but their room
-is not free before, and whoever starts next decodes again. So what is in use is not deleted to make
+is not free before, and the next process decodes again. So what is in use is not deleted to make
 room. A shared lock of the operating system says so. It ends with the process, however that ends,
 and forked processes have it as well, as they have the maps. Where there are no such locks, as on
 some file systems, nothing says so. On Windows mapped files cannot be deleted anyway.

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from isthmus.damage import DAMAGE
 from isthmus.data.cache.checksums import Sums, chunks, count_blocks, sum_chunk, sum_chunks
 from isthmus.data.cache.entry import METADATA_FILE, DamagedEntryError, Entry, read_entry
 from isthmus.data.cache.sealed import read_sealed, seal
@@ -41,7 +42,7 @@ def is_checked(entry: Entry) -> bool:
         age = time.time() - record["time"]
         is_recent = record["boot"] == _boot() and 0 <= age < SECONDS_UNTIL_UNSURE
         return is_recent and bool(record["files"] == _states(entry))
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+    except DAMAGE:
         return False
 
 

@@ -146,8 +146,8 @@ def _tabulate(pixels: NDArray[np.uint8], describe: Callable[[int], MaskValue]) -
     """Return the mask of pixels (H, W) whose values are described by a function."""
     # In parts, as it takes eight bytes for each pixel.
     counts = np.zeros(256, np.int64)
-    for some in split(pixels):
-        counts += np.bincount(some.ravel(), minlength=256)
+    for part in split(pixels):
+        counts += np.bincount(part.ravel(), minlength=256)
     places = np.flatnonzero(counts)
     return Mask(pixels, places, tuple(map(describe, places.tolist())), counts[places])
 
@@ -221,7 +221,7 @@ def _read_colors(picture: Image.Image) -> Mask:
 
     pixels = to_array(picture)
     return Mask(
-        np.concatenate([find(some) for some in split(pixels)]),
+        np.concatenate([find(part) for part in split(pixels)]),
         np.arange(len(palette)),
         tuple(MaskValue(COLOR, -1, color) for color in palette.tolist()),
         np.array([colors[color] for color in palette.tolist()]),

@@ -20,7 +20,7 @@ HAS_COLORS, COLORS = 0x80, 0x07  # of the flags before a table of colors
 
 
 def count_pages(file: bytes | str) -> int:
-    """Return how many pages or frames a file has that shall all be read; 1 if it cannot be read.
+    """Return how many pages or frames a file has that are all to be read; 1 if it cannot be read.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from isthmus.data.pictures.bounds import MAX_WEIGHT, reject_too_large, weigh
 from isthmus.data.pictures.tiff import is_tiff, reject_large_tiles
-from isthmus.errors import IsthmusError, SourceError
+from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.limits import limit_of, reject_beyond
 from isthmus.runtime import ignored_warnings, total_memory
 from isthmus.text import format_bytes
@@ -25,7 +25,7 @@ FORMATS = (
     *("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP"),
     *("AVIF", "DIB", "ICO", "JPEG2000", "PCX", "TGA"),
 )
-MIN_CHECKED = 2**28  # bytes of a file, of which none is too large
+MIN_CHECKED = 2**28  # bytes; a smaller file is never too large
 JPEG_START = b"\xff\xd8"
 DEPTH = re.compile(rb"\xff[\xc0-\xc3\xc9-\xcb]..(.)", re.DOTALL)  # bits of a sample of a JPEG
 # What the content of HEIC and HEIF begins with, after its length; AVIF has the same structure.
@@ -158,7 +158,7 @@ def explain(error: Exception) -> IsthmusError:
     if "MAX_TEXT" in str(error):  # bounds of Pillow's, on what is packed in a PNG
         return SourceError("its texts or its color profile are too large; save it without them")
     if isinstance(error, MemoryError):
-        return SourceError("it does not fit into memory")
+        return SourceError(first_sentence(error))
     if str(error).startswith("decoder error"):  # and a number of Pillow's
         return SourceError("its content is damaged")
     return SourceError(str(error) or type(error).__name__)
@@ -166,7 +166,7 @@ def explain(error: Exception) -> IsthmusError:
 
 @cache
 def prepare_decoders() -> tuple[str, ...]:
-    """Return the formats that Pillow shall read, as far as it can.
+    """Return the formats that Pillow is to read, as far as it can.
 
     Messages of libraries are kept from stderr; errors still arrive as errors.
 

@@ -60,7 +60,7 @@ def as_pixels(values: NDArray[Any], name: str, stretch: Stretch | None = None) -
     if values.dtype.kind in "iu" and low >= 0 and high <= 255:
         return values.astype(np.uint8)
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        return map_strips(lambda some: np.round(some * 255.0).astype(np.uint8), values)
+        return map_strips(lambda part: np.round(part * 255.0).astype(np.uint8), values)
     raise SourceError(
         f"{name} holds {values.dtype} values from {low:g} to {high:g}, which are not pixels; "
         "give whole numbers from 0 to 255 or fractions from 0 to 1, or say which values are black "
@@ -92,7 +92,7 @@ def scale_to_bytes(values: NDArray[Any], white: int) -> NDArray[np.uint8]:
     """Scale whole numbers from 0 to `white` to 0 to 255, rounded."""
     # 257 = 65,535 / 255 keeps white white; a shift by 8 bits would too, but rounds down.
     step = np.float32(white / 255)
-    return map_strips(lambda some: np.round(some / step).astype(np.uint8), values)
+    return map_strips(lambda part: np.round(part / step).astype(np.uint8), values)
 
 
 def integers_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -123,7 +123,7 @@ def floats_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = value_range(values, "it")
     if low >= -TOLERANCE and high <= 1 + TOLERANCE:
         return map_strips(
-            lambda some: np.asarray(np.round(np.clip(some, 0, 1) * 255.0), np.uint8), values
+            lambda part: np.asarray(np.round(np.clip(part, 0, 1) * 255.0), np.uint8), values
         )
     raise SourceError(
         f"it holds floats from {low:g} to {high:g}; give fractions from 0 to 1, or say which of "
@@ -136,14 +136,14 @@ def stretch_values(values: NDArray[Any], stretch: Stretch, name: str = "it") -> 
     low, high = stretch
     if values.dtype == np.uint8:  # by a table, as there are only so many values
         table = stretch_values(np.arange(256, dtype=np.float64), stretch)
-        return map_strips(lambda some: np.asarray(table[some]), values)
+        return map_strips(lambda part: np.asarray(table[part]), values)
     value_range(values, name)
 
-    def stretch_some(some: NDArray[Any]) -> NDArray[np.uint8]:
-        shares = (some - np.float64(low)) / (high - low)
+    def stretch_part(part: NDArray[Any]) -> NDArray[np.uint8]:
+        shares = (part - np.float64(low)) / (high - low)
         return np.round(np.clip(shares, 0, 1, out=shares) * 255).astype(np.uint8)
 
-    return map_strips(stretch_some, values)
+    return map_strips(stretch_part, values)
 
 
 def value_range(values: NDArray[Any], name: str) -> Stretch:

@@ -219,7 +219,7 @@ def fit_values(
         return pixels, limits
     colored = to_array(
         Image.fromarray(np.concatenate([pixels, alpha], axis=-1)),
-        lambda some: composite(some, preprocessing.background, scale.is_gray),
+        lambda part: composite(part, preprocessing.background, scale.is_gray),
     )
     return colored.reshape(*pixels.shape[:2], -1), limits
 
@@ -244,13 +244,13 @@ def to_eight_bits(picture: Image.Image, background: str) -> NDArray[np.uint8]:
     is_transparent = picture.mode in ALPHA_MODES or "transparency" in picture.info
     is_gray = picture.mode in GRAY_MODES
 
-    def convert(some: Image.Image) -> Image.Image:
+    def convert(part: Image.Image) -> Image.Image:
         if is_transparent:
-            if some.mode != "RGBA":  # else it would be a copy
-                some = some.convert("RGBA")
-            some = composite(some, background, is_gray)
-        target = "L" if some.mode in GRAY_MODES else "RGB"
-        return some if some.mode == target else some.convert(target)
+            if part.mode != "RGBA":  # else it would be a copy
+                part = part.convert("RGBA")
+            part = composite(part, background, is_gray)
+        target = "L" if part.mode in GRAY_MODES else "RGB"
+        return part if part.mode == target else part.convert(target)
 
     pixels = to_array(picture, convert)
     return pixels.reshape(*pixels.shape[:2], -1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.pictures.bounds import Slot
 from isthmus.errors import SourceError, first_sentence
-from isthmus.limits import limit_of, reject_beyond
+from isthmus.limits import MAX_DEFLATE_RATIO, limit_of, reject_beyond
 
 # Tags of TIFF, and the values of some of them.
 BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION, SAMPLES_PER_PIXEL = 258, 262, 274, 277
@@ -24,7 +24,6 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BYTES_PER_PIXEL = 4  # that a page may have, of the most pixels; they are copied meanwhile
 MAX_QUICK_TILE = 2**24  # pixels of a tile, however small its page is
 DEFLATE, LZMA = (8, 32946), (34925,)  # compressions
-MAX_DEFLATE_RATIO = 1032
 MAX_SURPLUS = 2**26  # bytes that a part may unpack to beyond what its page needs
 UNPACKED_STEP = 2**20
 NUMBERS = {"i": "integer", "u": "", "f": "float"}

@@ -1,6 +1,6 @@
 """Checks of codes: that all their numbers say something, each something of its own."""
 
-from isthmus.evaluation.diagnosis.facts import Facts
+from isthmus.evaluation.diagnosis.facts import CodeFacts, Facts
 from isthmus.evaluation.diagnosis.findings import Finding
 from isthmus.evaluation.diagnosis.remedies import HIGH, lower_lr, remedy
 
@@ -49,14 +49,15 @@ def check_dead(facts: Facts) -> Finding | None:
         f"{len(codes.dead):,} of the {codes.units:,} {what} of the code are the same for all of "
         f"{codes.count:,} validation samples (counted from 0: {named}{more}): they are dead, and "
         "the code is smaller than it seems.",
-        f"{_revive(facts)} Or take a code of {codes.units - len(codes.dead):,}, which is as good."
-        if len(codes.dead) < codes.units and not codes.is_spatial
-        else _revive(facts),
+        _revive(facts, codes),
         {"dead": len(codes.dead), "units": codes.units},
     )
 
 
-def _revive(facts: Facts) -> str:
+def _revive(facts: Facts, codes: CodeFacts) -> str:
+    advice = f"Train again with a lower learning rate, such as --lr {facts.course.lr / 5:g}."
     if facts.course.lr > HIGH * facts.usual_lr:
-        return lower_lr(facts)
-    return f"Train again with a lower learning rate, such as --lr {facts.course.lr / 5:g}."
+        advice = lower_lr(facts)
+    if codes.is_spatial or len(codes.dead) == codes.units:
+        return advice
+    return f"{advice} Or take a code of {codes.units - len(codes.dead):,}, which is as good."

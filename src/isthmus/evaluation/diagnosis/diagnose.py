@@ -20,6 +20,7 @@ from isthmus.evaluation.diagnosis.measuring import (
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.registry import DEFAULT_MODELS, MODELS
 from isthmus.models.tasks import KINDS
+from isthmus.text import count_of
 from isthmus.training.config import MAX_EPOCHS_OF, default_epochs
 from isthmus.training.optim import OPTIMIZERS
 from isthmus.training.run import Run
@@ -89,15 +90,15 @@ def _course_facts(run: Run) -> Facts:
     kind = KINDS[len(model_config.shape)]
     usual = OPTIMIZERS[config.optimizer].lr * MODELS[model_config.model].lr_scale
     return Facts(
-        run.name,
-        run.is_in_memory,
-        model_config.model,
-        model_config.task,
-        kind == "signals",
-        DEFAULT_MODELS[model_config.task, kind],
-        usual,
-        default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
-        Course(config, history, len(model_config.class_names), failure),
+        run=run.name,
+        is_in_memory=run.is_in_memory,
+        model=model_config.model,
+        task=model_config.task,
+        is_signal=kind == "signals",
+        usual_model=DEFAULT_MODELS[model_config.task, kind],
+        usual_lr=usual,
+        usual_epochs=default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
+        course=Course(config, history, len(model_config.class_names), failure),
     )
 
 
@@ -108,8 +109,8 @@ def _measure(
     facts = replace(facts, change=measure_change(run, model))
     count = len(run.split().validation)
     if count < MIN_SAMPLES:
-        few = "sample is" if count == 1 else "samples are"
-        return facts, (f"{count} validation {few} too few to compare the model with anything.",)
+        few = count_of(count, "validation sample is", "validation samples are")
+        return facts, (f"{few} too few to compare the model with anything.",)
     try:
         samples = _load(run, samples, track)
     except IsthmusError as error:

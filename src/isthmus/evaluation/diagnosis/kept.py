@@ -2,14 +2,15 @@
 
 from contextlib import suppress
 
+from isthmus.damage import DAMAGE
 from isthmus.evaluation.diagnosis.findings import Diagnosis
 from isthmus.evaluation.results import Key, read_result, write_result
-from isthmus.files import DAMAGE, fingerprint
-from isthmus.training.store import FolderStore, Store
+from isthmus.files import fingerprint
+from isthmus.training.store import FAILURE, HISTORY, FolderStore, Store
 
 FILE = "diagnosis.json"
 FORMAT = 1  # raise it when the same run has other findings
-SOURCES = ("history.jsonl", "failure.json")  # what changes when a run is trained on
+SOURCES = (HISTORY, FAILURE)  # what changes when a run is trained on
 
 
 def keep(store: Store, diagnosis: Diagnosis) -> None:

@@ -4,6 +4,7 @@ import shlex
 
 from isthmus.evaluation.diagnosis.course import Course
 from isthmus.evaluation.diagnosis.facts import Facts
+from isthmus.text import count_of
 
 MIN_STEPS = 500  # below, a training is short; the defaults take at least 640
 STEEP = 0.25  # share by which the validation loss falls in the last epoch of an unfinished training
@@ -40,16 +41,18 @@ def train_longer(facts: Facts) -> str:
             return f"Continue with more patience, such as {more}."
         return f"Continue the training with {_resume(facts)}."
     epochs = max(2 * course.epochs_planned, facts.usual_epochs)
-    return f"{_reason(course)}rain longer, such as with {_resume(facts, 'epochs', epochs)}."
+    longer = f"longer, such as with {_resume(facts, 'epochs', epochs)}."
+    reason = _reason(course)
+    return f"{reason}: train {longer}" if reason else f"Train {longer}"
 
 
 def _reason(course: Course) -> str:
     """Return why to train longer, where the finding does not say it itself."""
     if course.last_fall >= STEADY and course.last_fall < STEEP:
-        return f"The validation loss still fell by {course.last_fall:.0%} in the last epoch: t"
+        return f"The validation loss still fell by {course.last_fall:.0%} in the last epoch"
     if course.steps < MIN_STEPS and course.last_fall < STEEP:
-        return f"Training took only {course.steps:,} step{'s' * (course.steps > 1)}: t"
-    return "T"
+        return f"Training took only {count_of(course.steps, 'step')}"
+    return ""
 
 
 def change_settings(facts: Facts) -> str:

@@ -3,6 +3,7 @@
 from isthmus.evaluation.diagnosis.facts import Facts
 from isthmus.evaluation.diagnosis.findings import Finding
 from isthmus.evaluation.diagnosis.remedies import remedy
+from isthmus.text import count_of
 
 # A code of one number has 20% after five epochs of a quick recipe, and what learns nothing 1%.
 CONSTANT = 0.02  # share of the samples' variance that their reconstructions have
@@ -10,7 +11,7 @@ NO_BETTER = 0.98  # share of the mean sample's error
 # A linear model can equal PCA and not beat it: those of the recipes end within 4%. A model that is
 # trained by cross-entropy is compared by squared error, and a recipe of one ends at 6%.
 WORSE_THAN_PCA = 1.1
-NEARLY_PERFECT = 0.01  # share of the mean sample's error; whoever is that near needs no advice
+NEARLY_PERFECT = 0.01  # share of the mean sample's error; a model that is that near needs no advice
 MIN_CLASSIFIED = 100  # samples; among 30 of two classes, 45% right may be chance
 ONE_ANSWER = 0.995  # share of the answers that are the same
 
@@ -64,11 +65,11 @@ def check_pca(facts: Facts) -> Finding | None:
         return None
     if errors.model < max(WORSE_THAN_PCA * errors.pca, NEARLY_PERFECT * errors.mean):
         return None
-    numbers = f"{errors.components:,} component" + ("" if errors.components == 1 else "s")
     return Finding(
         "no-better-than-pca",
         f"The model's squared error on {errors.count:,} validation samples is {errors.model:.3g}; "
-        f"PCA with {numbers} has {errors.pca:.3g}, without any training.",
+        f"PCA with {count_of(errors.components, 'component')} has {errors.pca:.3g}, without any "
+        "training.",
         remedy(facts),
         {"mse": errors.model, "pca_mse": errors.pca, "components": errors.components},
     )
@@ -98,9 +99,8 @@ def check_majority(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "no-better-than-majority",
-        f"The model is right for {answers.accuracy:.1%} of the validation "
-        f"{_counted(facts)}, and always answering {answers.majority_class} would "
-        f"be right for {answers.majority:.1%}.",
+        f"The model is right for {answers.accuracy:.1%} of the validation {_counted(facts)}; "
+        f"always answering {answers.majority_class} is right for {answers.majority:.1%}.",
         f"{remedy(facts)}{_weights(facts)}",
         {"accuracy": answers.accuracy, "majority": answers.majority},
     )

@@ -132,8 +132,6 @@ def explain(error: Exception) -> str:
     """Return what an error of a library means, for a person."""
     if isinstance(error, UnicodeError):
         return "the names of its members are damaged"
-    if isinstance(error, MemoryError):
-        return "it asks for more memory than there is"
     if isinstance(error, tarfile.ReadError) and "could not be opened" in str(error):
         return "it is neither a tar nor a zip"
     text = first_sentence(error)

@@ -16,11 +16,10 @@ from isthmus.data.readers.packed import open_packed
 from isthmus.data.reading import LeftOut
 from isthmus.data.samples import SPLITS
 from isthmus.errors import SourceError, first_sentence
-from isthmus.limits import reject_disproportion
+from isthmus.limits import MAX_DEFLATE_RATIO, reject_disproportion
 from isthmus.runtime import reject_beyond_memory
 
 IDX_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-MAX_RATIO = 1032  # of deflate: a compressed file cannot hold more than so many times its size
 STEP_BYTES = 2**20  # of what is only counted
 BROKEN_FILES = (OSError, EOFError, MemoryError, zlib.error)
 IDX_NAME = re.compile(r"[-.]idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$")
@@ -180,7 +179,7 @@ def _require_possible(path: Path, expected: int) -> None:
     """Reject a header that claims more than the file can hold, before memory is asked for."""
     size = path.stat().st_size
     is_packed = path.suffix.lower() == ".gz"
-    if expected > (size * MAX_RATIO if is_packed else size):
+    if expected > (size * MAX_DEFLATE_RATIO if is_packed else size):
         raise _wrong_size(path, size, expected)
     if is_packed:
         reject_disproportion(expected, size, path)

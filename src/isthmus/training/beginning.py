@@ -1,0 +1,151 @@
+"""`NewRun` and `OldRun`: what a training begins with, at its first step."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from isthmus.data.cache import Track
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.samples import Samples
+from isthmus.data.split import Split
+from isthmus.data.survey import report_of
+from isthmus.errors import OptionError
+from isthmus.inference.trained import TrainedModel
+from isthmus.models.config import ModelConfig
+from isthmus.training.batches import noise_fingerprint
+from isthmus.training.config import TrainingConfig
+from isthmus.training.machine import Machine
+from isthmus.training.record import Record
+from isthmus.training.run import Run
+from isthmus.training.state import first_checkpoint
+from isthmus.training.targets import reject_single_class
+from isthmus.training.weights import initialize, load_encoder
+
+BLOCK_SIGNALS = 4096  # read at once to find their range; they may be larger than memory
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that is created at the first step."""
+
+    samples: Samples
+    split: Split
+    model_config: ModelConfig
+    config: TrainingConfig
+    path: Path | None
+    start: "Start | None"
+
+    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
+        """Make the run; of several processes, the first one makes it and the others wait."""
+        if self.path is None:
+            if fabric.world_size > 1:
+                raise OptionError("several processes share their run by its folder; give out.")
+            return self._create(machine), self.samples
+        if fabric.is_global_zero:
+            self._create(machine)
+        fabric.barrier()
+        return Run.open(self.path), self.samples
+
+    def _create(self, machine: Machine) -> Run:
+        samples, model_config, config = self.samples, self.model_config, self.config
+        # Only now, because it reads every mask.
+        if model_config.task == "segment" and samples.masks is not None:
+            reject_single_class(samples, samples.masks)
+        if self.start is None:
+            preprocessing = _complete_preprocessing(samples, self.split)
+            module = initialize(model_config, config.seed)
+        else:
+            preprocessing, module = self.start.model.preprocessing, self.start.model.module
+        if config.encoder_from:
+            load_encoder(module, model_config, Path(config.encoder_from))
+        data = _describe_data(samples, self.split, preprocessing, config)
+        if self.start is not None:
+            data["start"] = self.start.model.fingerprint
+        record = Record(
+            model_config,
+            preprocessing,
+            config,
+            samples.origin,
+            data,
+            machine.describe(),
+        )
+        untrained = TrainedModel(model_config, preprocessing, module)
+        checkpoint = None if self.start is None else first_checkpoint(module, self.start.optimizer)
+        return Run.create(self.path, record, self.split, untrained, checkpoint)
+
+
+@dataclass(frozen=True)
+class OldRun:
+    """A run to continue; its data is loaded and checked at the first step."""
+
+    run: Run
+    samples: Samples | None
+    track: Track
+
+    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
+        """Load the samples, and reject those of another run."""
+        samples = self.run.samples(self.track) if self.samples is None else self.samples
+        self.run.check(samples)
+        return self.run, samples
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model to train further, and what its optimizer remembers, if it is known."""
+
+    model: TrainedModel
+    optimizer: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, start: TrainedModel | Run, config: TrainingConfig) -> "Start":
+        """Return what is known of a model, or of the run that trained it."""
+        if isinstance(start, TrainedModel):
+            return cls(start)
+        checkpoint, old = start.checkpoint(), start.record.training_config
+        # Another optimizer remembers other things, and a frozen encoder's weights are not among
+        # them.
+        if checkpoint is None or (old.optimizer, old.freeze) != (config.optimizer, config.freeze):
+            return cls(start.model())
+        return cls(start.model(), checkpoint["optimizer"])
+
+
+def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
+    """Choose what was left open: the size and channels that came out, the range of signals.
+
+    The range is that of the training samples: a model must not know those it is tested on.
+    """
+    preprocessing = samples.origin.preprocessing
+    if not samples.is_signal:
+        return preprocessing.resolve(samples.shape)
+    low, high = math.inf, -math.inf
+    for indices in np.array_split(split.train, len(split.train) // BLOCK_SIGNALS + 1):
+        values = samples.values[indices]
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    if not low < high:
+        raise OptionError(f"all signals are constant at {low:g}; there is nothing to learn.")
+    return preprocessing.with_range(low, high)
+
+
+def _describe_data(
+    samples: Samples, split: Split, preprocessing: Preprocessing, config: TrainingConfig
+) -> dict[str, Any]:
+    """Return what run.json says of the data, and of its noise."""
+    description = {
+        "fingerprint": samples.fingerprint,
+        "description": samples.describe(),
+        "train": len(split.train),
+        "validation": len(split.validation),
+        "test": len(split.test),
+        "skipped": [list(pair) for pair in samples.skipped],
+        "reading": report_of(samples).to_json(),
+    }
+    if config.corruption is not None:
+        description["noise"] = {
+            name: noise_fingerprint(samples, getattr(split, name), preprocessing, config)
+            for name in ("validation", "test")
+        }
+    return description
