@@ -48,7 +48,7 @@ def diagnose(
     data : path or str, optional
         Where the run's data is now, if it has moved.
     model : TrainedModel, optional
-        The run's model; by default it is loaded.
+        The model of the run; by default it is loaded.
     track : callable
         Shows progress of loading.
 
@@ -75,7 +75,7 @@ def diagnose(
     facts = _course_facts(run)
     unexamined: tuple[str, ...] = ()
     if facts.course.history:
-        facts, unexamined = _measure(run, samples, model or run.model(), facts, track)
+        facts, unexamined = _measure(run, model or run.model(), samples, facts, track)
     diagnosis = Diagnosis(run.name, find(facts), unexamined)
     keep(run.store, diagnosis)
     return diagnosis
@@ -103,7 +103,7 @@ def _course_facts(run: Run) -> Facts:
 
 
 def _measure(
-    run: Run, samples: Samples | None, model: TrainedModel, facts: Facts, track: Track
+    run: Run, model: TrainedModel, samples: Samples | None, facts: Facts, track: Track
 ) -> tuple[Facts, tuple[str, ...]]:
     """Add what weights and samples say, and return what could not be examined."""
     facts = replace(facts, change=measure_change(run, model))
