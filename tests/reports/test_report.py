@@ -110,7 +110,8 @@ def test_it_says_what_looks_wrong_and_else_nothing(page: Page, run: Run, digits:
     findings = diagnose(run, digits).findings
     assert ("What looks wrong" in page.text) is bool(findings)
     for finding in findings:
-        assert f"{finding.text} {finding.advice}" in page.text
+        assert f"{finding.code} {finding.text} {finding.advice}" in page.text
+    assert not findings or "Train longer, or try another model" not in page.text
 
 
 def test_names_are_escaped(page: Page) -> None:

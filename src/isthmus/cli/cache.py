@@ -48,7 +48,7 @@ def _lines(cleaning: "Cleaning", verb: str) -> Iterator[str]:
         yield f"{verb}: {count_of(small, 'small file')} left over"
     for path, size in cleaning.others.items():
         yield f"kept: {path}, {format_bytes(size)}"
-    for folder, size in cleaning.downloads.items():
+    for folder, size in ((folder, size) for folder, size in cleaning.downloads.items() if size):
         yield f"kept: fetched data in {folder}, {format_bytes(size)}"
     if cleaning.kept:
         is_free = cleaning.limit == float("inf")

@@ -21,6 +21,7 @@ from isthmus.evaluation.predictions import (
     targets_in_model_classes,
 )
 from isthmus.evaluation.summaries import (
+    ADVICE,
     compare_predictions,
     compare_reconstructions,
     compare_representations,
@@ -118,11 +119,15 @@ def render_report(
     evaluation = session.evaluate(plain=plain, encoder=encoder)
     record, layers = run.record, session.trained.layers
     sections = SECTIONS[record.model_config.task]
+    content = sections(session, evaluation)
+    findings = diagnose(run, session.samples, model=session.trained).findings
+    if findings:  # whose own advice fits better
+        content["verdict"] = content["verdict"].removesuffix(ADVICE).rstrip()
     return render(
         "autoencoder.html.jinja" if sections is _autoencoder else "labels.html.jinja",
         title=run.path.resolve().name,
         evaluation=evaluation,
-        findings=diagnose(run, session.samples, model=session.trained).findings,
+        findings=findings,
         best=best_epoch(history),
         history=history,
         curves=to_data_url(curves(history, record.training_config.loss or "")),
@@ -132,7 +137,7 @@ def render_report(
         reading=record.reading,
         training_config=asdict(record.training_config),
         preprocessing=asdict(record.preprocessing),
-        **sections(session, evaluation),
+        **content,
     )
 
 

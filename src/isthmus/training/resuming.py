@@ -11,7 +11,7 @@ from isthmus.data.reading import Note
 from isthmus.errors import IsthmusError, OptionError
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
-from isthmus.runtime import choose_device, choose_precision, thread_count
+from isthmus.runtime import PRECISIONS, choose_device, choose_precision, thread_count
 from isthmus.text import count_of
 from isthmus.training.machine import Machine
 from isthmus.training.run import Run, pack_history
@@ -19,11 +19,12 @@ from isthmus.training.saving import lines_of
 from isthmus.training.state import Plan, State
 from isthmus.training.store import HISTORY, LAST_MODEL
 
+NAMES = {recorded: name for name, recorded in PRECISIONS.items()}
 # What run.json says of the machine and the last digits depend on, and how a sentence says it.
 SAID: dict[str, Callable[[Any], str]] = {
     "torch": "torch {}".format,
     "device": "the device {}".format,
-    "precision": "the precision {}".format,
+    "precision": lambda recorded: f"the precision {NAMES.get(recorded, recorded)}",
     "processes": lambda count: count_of(count, "process", "processes"),
 }
 SAID_ON_CPU: dict[str, Callable[[Any], str]] = {  # too
@@ -60,8 +61,8 @@ def reject_finished(run: Run) -> None:
         )
     if is_over and plan.is_patience_over(state):
         raise OptionError(
-            f"{run.name} ended after {done}, as {plan.patience} brought none better; give a larger "
-            "patience to continue."
+            f"{run.name} ended after {done}, as {count_of(plan.patience or 0, 'epoch')} brought no "
+            "better one; give a larger patience to continue."
         )
 
 

@@ -63,8 +63,9 @@ def check_blow_up(facts: Facts) -> Finding | None:
         was += f"knows nothing has about {course.loss_of_nothing:.2g}"
     elif _has_lost(losses):
         best = int(np.argmin(losses))
-        was = f"was {losses[best]:.3g} in epoch {_epoch(course, best):g} and is {losses[-1]:.3g} "
-        was += f"in epoch {course.epochs_done:g}, near where it began ({losses[0]:.3g})"
+        was = f"fell from {losses[0]:.3g} to {losses[best]:.3g} in epoch "
+        was += f"{_epoch(course, best):g} and rose again to {losses[-1]:.3g} in epoch "
+        was += f"{course.epochs_done:g}"
     else:
         return None
     return Finding(

@@ -36,6 +36,7 @@ class Training {
     /** @type {Map<string, Chart>} */
     this.charts = new Map();
     this.status = make("p", { class: "training-status", role: "status" });
+    this.wrong = make("h2", { text: "What looks wrong" });
     this.findings = make("ul", { "aria-label": "What looks wrong" });
     this.log = make("button", {
       text: "Log scale",
@@ -58,6 +59,7 @@ class Training {
     this.epochs = new Epochs(context);
     const element = make("div", { class: "training" }, [
       this.status,
+      this.wrong,
       this.findings,
       this.log,
       this.curves,
@@ -120,6 +122,7 @@ class Training {
     this.status.textContent = describeTraining(history);
     this.status.classList.toggle("is-training", history.is_training);
     this.findings.hidden = history.findings.length === 0;
+    this.wrong.hidden = this.findings.hidden;
     this.findings.replaceChildren(...history.findings.map((text) => make("li", { text })));
     this.log.hidden = history.lines.length === 0;
     this.numbers.hidden = history.lines.length === 0;
