@@ -124,7 +124,7 @@ def render_report(
         "autoencoder.html.jinja" if sections is _autoencoder else "labels.html.jinja",
         title=run.path.resolve().name,
         evaluation=evaluation,
-        findings=diagnose(run, session.samples).findings,
+        findings=diagnose(run, session.samples, model=session.trained).findings,
         best=best_epoch(history),
         history=history,
         curves=to_data_url(curves(history, record.training_config.loss or "")),

@@ -33,6 +33,7 @@ def diagnose(
     samples: Samples | None = None,
     *,
     data: str | Path | None = None,
+    model: TrainedModel | None = None,
     track: Track = untracked,
 ) -> Diagnosis:
     """Look for what went wrong in a training: from its history, weights and validation samples.
@@ -46,6 +47,8 @@ def diagnose(
         The run's data; by default it is loaded again, unless it was trained just now.
     data : path or str, optional
         Where the run's data is now, if it has moved.
+    model : TrainedModel, optional
+        The model of the run; by default it is loaded.
     track : callable
         Shows progress of loading.
 
@@ -72,7 +75,7 @@ def diagnose(
     facts = _course_facts(run)
     unexamined: tuple[str, ...] = ()
     if facts.course.history:
-        facts, unexamined = _measure(run, samples, facts, track)
+        facts, unexamined = _measure(run, model or run.model(), samples, facts, track)
     diagnosis = Diagnosis(run.name, find(facts), unexamined)
     keep(run.store, diagnosis)
     return diagnosis
@@ -100,10 +103,9 @@ def _course_facts(run: Run) -> Facts:
 
 
 def _measure(
-    run: Run, samples: Samples | None, facts: Facts, track: Track
+    run: Run, model: TrainedModel, samples: Samples | None, facts: Facts, track: Track
 ) -> tuple[Facts, tuple[str, ...]]:
     """Add what weights and samples say, and return what could not be examined."""
-    model = run.model()
     facts = replace(facts, change=measure_change(run, model))
     count = len(run.split().validation)
     if count < MIN_SAMPLES:
