@@ -217,6 +217,7 @@ def put(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content`, which may contain dataclasses, as indented JSON, whole or not at all."""
+    sweep_for(path)
     write_bytes(path, to_utf8(json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n"))
 
 

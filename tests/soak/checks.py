@@ -13,6 +13,7 @@ from soak.contents import content_of, mask
 IGNORED = ("home/",)
 NOTES = ("checked.json",)  # when something was checked: written in place, and sealed
 IN_BETWEEN = ("new/", "half/", "recipe/")  # where several states are written, one after another
+AGAIN = "/diagnosis.json"  # what `isthmus doctor` writes again where it is missing
 CACHE, INDEX = "cache/", "run/index/"
 WEIGHTS = ".safetensors"
 
@@ -79,12 +80,16 @@ def differences(found: Findings, wanted: Findings, unchanged: bool = False) -> l
     change removes it.
     """
     ours, theirs = found.contents, wanted.contents
-    absent = [name for name in theirs.keys() - ours.keys() if not name.startswith(CACHE)]
+    absent = [name for name in theirs.keys() - ours.keys() if not _may_be_missing(name)]
     missing = [f"{name} is missing" for name in sorted(absent)]
     added = [f"{name} should not be there" for name in sorted(ours.keys() - theirs.keys())]
     both = sorted(ours.keys() & theirs.keys())
     others = [name for name in both if not _is_equal(name, ours[name], theirs[name], unchanged)]
     return missing + added + [f"{name} differs" for name in others]
+
+
+def _may_be_missing(name: str) -> bool:
+    return name.startswith(CACHE) or name.endswith(AGAIN)
 
 
 def _is_equal(name: str, ours: Counter[str], theirs: Counter[str], unchanged: bool) -> bool:

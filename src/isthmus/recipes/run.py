@@ -10,7 +10,7 @@ from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import OptionError, RunError
 from isthmus.fields import convert_some, parse_json
-from isthmus.files import write_json
+from isthmus.files import atomic_folder, write_json
 from isthmus.locks import LOCK, SECONDS_FOR_LOCK, hold
 from isthmus.recipes.recipe import Metric, Recipe
 from isthmus.recipes.step import Step
@@ -135,8 +135,9 @@ def _prepare_folder(recipe: Recipe, folder: Path, quick: bool) -> None:
     content = {"recipe": recipe.name, "commands": recipe.commands(Path("{out}"), quick)}
     if not (folder / FILE).exists():
         require_free(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / FILE, content)
+        # Together: a folder without the file would be none of ours to the next attempt.
+        with atomic_folder(folder) as partial:
+            write_json(partial / FILE, content)
         return
     with reporting_damage(folder / FILE, RunError, "restore it from a copy, or give a new folder"):
         earlier = parse_json((folder / FILE).read_bytes())

@@ -42,6 +42,7 @@ from isthmus.reports.pictures import (
     reconstructions,
 )
 from isthmus.session import Session
+from isthmus.temporaries import sweep_for
 from isthmus.training.run import Run, best_epoch
 from isthmus.viz.classes import confusion, reliability
 from isthmus.viz.curves import curves
@@ -96,6 +97,7 @@ def write_report(
     if out is None:
         out = run.path / "report.html"
         require_writable_place(out)
+        sweep_for(out)
     else:
         require_own_place(out, PAGE_SUFFIXES)
     session = Session(run, samples, track=track)

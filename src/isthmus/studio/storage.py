@@ -18,6 +18,7 @@ from isthmus.damage import DAMAGE
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_write, fingerprint, write_bytes
 from isthmus.studio import columns
+from isthmus.temporaries import sweep, sweep_for
 from isthmus.text import is_plain_name
 
 FORMAT = 2  # raise it when stored files or what is said of them change: then they are made again
@@ -103,6 +104,8 @@ class Storage:
         checks = {name: self._check(name) for name in sorted(set(names))}
         sealed = {"format": FORMAT, "content": content, "files": checks}
         sealed["check"] = fingerprint(sealed)
+        if self.folder is not None:
+            sweep(self.folder)  # what killed processes left half-written
         self.write(LIST, json.dumps(sealed).encode())
 
     def unseal(self) -> dict[str, Any] | None:
@@ -120,6 +123,8 @@ class Storage:
 
     def write_alone(self, name: str, content: bytes) -> None:
         """Write a file that is not sealed, with what tells whether it is damaged."""
+        if self.folder is not None:
+            sweep_for(_within(self.folder, name))
         self.write(name, content + _check_of(content))
 
     def read_alone(self, name: str) -> bytes | None:
