@@ -152,6 +152,8 @@ def test_a_command_and_the_functions_it_stands_for_give_the_same(tmp_path: Path)
     files = [file.relative_to(called) for file in called.rglob("*") if file.is_file()]
     assert {step.out for step in EVERYTHING if step.out} <= {file.parts[0] for file in files}
     for file in files:
+        if "index" in file.parts:  # the names of its files are drawn at random
+            continue
         if file.suffix in (".png", ".csv", ".safetensors") or file == TEST:
             assert (called / file).read_bytes() == (typed / file).read_bytes(), file
 
