@@ -143,4 +143,5 @@ def _judge(outcome: Outcome, found: Findings, wanted: Findings) -> str:
     if faults:
         said = f", it said: {outcome}" if outcome.code else ""
         return f"after completing it {faults[0]} ({len(faults)} in all){said}"
-    return f"{found.leftovers[0]} was left over" if found.leftovers else ""
+    # Where there is nothing to do, nothing is written, and the next command that writes sweeps.
+    return f"{found.leftovers[0]} was left over" if found.leftovers and not outcome.code else ""

@@ -17,6 +17,7 @@ from isthmus.recipes.step import Step
 from isthmus.recipes.steps import Train
 from isthmus.recipes.workspace import Follow, Workspace, train_silently
 from isthmus.reports.recipe import RecipeContent, write_recipe_page
+from isthmus.temporaries import sweep
 from isthmus.training.run import Run
 from isthmus.training.store import require_free
 
@@ -156,6 +157,7 @@ def _run_seed(
     # The first seed has the folder itself, so that seeds can be added to a recipe later.
     folder = folder / f"seed-{seed}" if seed else folder
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)  # what a process left half-written that was killed
     results = {}
     steps = recipe.prepare(folder, quick, seed)
     for number, step in enumerate(steps, 1):
