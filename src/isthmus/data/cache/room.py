@@ -15,13 +15,19 @@ from isthmus.data.cache.holdings import Holding, list_entries, list_leftovers
 from isthmus.data.cache.removal import one_at_a_time, remove_unused, shrink
 from isthmus.data.cache.units import parse_bytes
 from isthmus.data.reading import Note
-from isthmus.temporaries import remove
+from isthmus.temporaries import remove, size_of
 from isthmus.text import format_bytes
 
 VARIABLE = "ISTHMUS_CACHE_LIMIT"
 NONE = "none"  # its value for no limit
 # Another version of Isthmus may still use what this one does not.
 SECONDS_UNTIL_FORGOTTEN = 30 * 24 * 3600
+# To look at 1,000 entries takes 0.2 s. A process that makes many of them looks again after so long,
+# in which others may have filled the disk, or once what it makes exceeds the room that it found.
+SECONDS_BETWEEN_LOOKS = 60.0
+
+# By folder and limit: when a look is out of date, and the bytes of room that it leaves.
+_looks: dict[tuple[Path, str | None], tuple[float, float]] = {}
 
 
 def read_limit() -> float | None:
@@ -72,10 +78,19 @@ def make_room(made: Path) -> list[Note]:
         A sentence for each entry that this version could have opened.
     """
     with one_at_a_time():
-        return _make_room(made)
+        look = samples_folder(), os.environ.get(VARIABLE)
+        end, room = _looks.get(look, (0.0, 0.0))
+        room -= size_of(made)
+        if time.monotonic() < end and room >= 0:
+            _looks[look] = end, room
+            return []
+        notes, room = _look(made)
+        _looks[look] = time.monotonic() + SECONDS_BETWEEN_LOOKS, room
+        return notes
 
 
-def _make_room(made: Path) -> list[Note]:
+def _look(made: Path) -> tuple[list[Note], float]:
+    """Look at all entries, remove what is too much, and return what was, and the room left."""
     for path in list_leftovers():
         remove(path)
     entries = list_entries()
@@ -83,7 +98,8 @@ def _make_room(made: Path) -> list[Note]:
     entries = [entry for entry in entries if entry not in gone]
     limit = current_limit(sum(entry.bytes for entry in entries))
     removed = shrink(entries, limit, lambda entry: entry.path != made and remove_unused(entry))
-    return [_note_removed(entry, limit) for entry in removed if not entry.is_useless]
+    room = limit - sum(entry.bytes for entry in entries if entry not in removed)
+    return [_note_removed(entry, limit) for entry in removed if not entry.is_useless], room
 
 
 def _is_forgotten(entry: Holding) -> bool:
