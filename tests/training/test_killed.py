@@ -28,30 +28,33 @@ class Snapshots:
     """Copies a run as a process that is killed leaves it, before each file that gets its name."""
 
     def __init__(self) -> None:
-        self.run = self.out = Path()
+        self.run: Path | None = None  # nothing is copied
         self.taken: list[Path] = []
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "os.rename" and self.run in Path(os.fsdecode(arguments[1])).parents:
-            self._take()
+        run = self.run
+        if run and event == "os.rename" and run in Path(os.fsdecode(arguments[1])).parents:
+            self._copy(run)
 
     def of(self, training: Training, run: Path) -> list[Path]:
         """Walk through the training of a run, and return copies, also one of the end."""
-        self.out, self.taken = run.with_name(f"{run.name}-killed"), []
-        for _ in training:
-            self.run = run  # from the first step on, when there is one
-        self._take()
-        self.run = Path()
+        self.taken = []
+        try:
+            for _ in training:
+                self.run = run  # from the first step on, when there is one
+        finally:
+            self.run = None
+        self._copy(run)
         return self.taken
 
-    def _take(self) -> None:
-        copy = self.out / str(len(self.taken))
-        shutil.copytree(self.run, copy, ignore=shutil.ignore_patterns(".*"))
+    def _copy(self, run: Path) -> None:
+        copy = run.with_name(f"{run.name}-killed") / str(len(self.taken))
+        shutil.copytree(run, copy, ignore=shutil.ignore_patterns(".*"))
         self.taken.append(copy)
 
 
 snapshots = Snapshots()
-sys.addaudithook(snapshots)  # which cannot be taken away, and does nothing for other folders
+sys.addaudithook(snapshots)  # which cannot be taken away, and does nothing for other tests
 
 
 @pytest.fixture(scope="module")
