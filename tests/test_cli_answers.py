@@ -184,7 +184,7 @@ def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
         ("--task segment", "digits has no masks"),
         ("--task classify --model conv", "conv does not classify"),
         ("--task classify --width wide", "'wide'"),
-        ("--task classify --width 1.5", "whole number above 0, not 1.5"),
+        ("--task classify --width 1.5", "whole number above 0, at most 1,048,576, not 1.5"),
         ("--task classify --dropout 1", "from 0 to below 1, not 1"),
         ("--model cnn-small --width 4", "no option 'width'; there are dropout"),
         ("--model dense --no-lrn", "no option 'lrn'"),

@@ -151,7 +151,7 @@ def _weights(run: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> bytes
     ("change", "sentence"),
     [
         (lambda w: w.to(torch.bfloat16), "is bfloat16 and should be float32"),
-        (lambda w: w * float("nan"), "holds NaN or infinity"),
+        (lambda w: w * float("nan"), "holds only NaN or infinity"),
         (lambda w: w[:-1].clone(), "in the model that it describes"),
         (lambda w: w + 1, "its weights are not as they were written"),
     ],

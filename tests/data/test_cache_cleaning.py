@@ -250,10 +250,9 @@ def test_entries_of_older_versions_and_damaged_ones_go_first(
     old, damaged, _ = sorted(entries, key=lambda path: -path.stat().st_mtime)
     (old / "samples.json").write_text('{"dtype": "float32", "shape": [250, 250, 1]}')
     (damaged / "samples.json").write_text("[")
-    shown = command("data", "clean", "--older-than", "9w", "--dry-run")[1]
-    assert "would be deleted, of another version" in shown
-    assert "would be deleted, damaged" in shown
-    assert "kept" in shown
+    shown = json.loads(command("data", "clean", "--older-than", "9w", "--dry-run", "--json")[1])
+    assert {one["state"] for one in shown["removed"]} == {"of another version", "damaged"}
+    assert [one["state"] for one in shown["kept"]] == [""]
     clean(older_than=60 * DAY)
     assert len(sources_in(cache)) == 1
 

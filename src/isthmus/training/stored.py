@@ -19,7 +19,7 @@ from isthmus.data.samples import SPLITS
 from isthmus.data.split import Split
 from isthmus.errors import RunError
 from isthmus.fields import convert, convert_some, is_number, parse_json
-from isthmus.inference.weights import all_finite, require_weights
+from isthmus.inference.weights import has_numbers, require_weights
 from isthmus.training.record import Record
 
 LINE: dict[str, Any] = {  # of a history
@@ -223,7 +223,7 @@ def _check_remembered(what: str, value: Any, shape: torch.Size) -> None:
         if value.dim() and value.shape != shape:
             raise RunError(f"{what} is {tuple(value.shape)} and the weight {tuple(shape)}")
         is_plain = value.layout is torch.strided and not value.is_meta
-        if not is_plain or value.dtype != torch.float32 or not all_finite(value):
+        if not is_plain or value.dtype != torch.float32 or not has_numbers(value):
             raise RunError(f"{what} holds no numbers of float32")
     elif value is not None and not is_number(value):
         raise RunError(f"{what} is {value!r}")
