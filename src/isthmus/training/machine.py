@@ -1,7 +1,7 @@
-"""What a training computes with: device, precision and threads, as chosen or as a run was begun.
+"""What a training computes with: device, precision and threads, as chosen or as a run was started.
 
 Sums in another order are other numbers: a convolution adds up its gradients in as many parts as
-there are threads. So a run records what it was begun with, and `resume` keeps it, or says what
+there are threads. So a run records what it was started with, and `resume` keeps it, or says what
 differs. With `--deterministic` there is one thread, whatever the machine has: so nothing can depend
 on their number.
 """
@@ -74,7 +74,7 @@ class Machine:
 
     @classmethod
     def of_run(cls, run: Run) -> "Machine":
-        """Return what a run was begun with or told since, with the threads that are here.
+        """Return what a run was started with or told since, with the threads that are here.
 
         Raises
         ------
@@ -174,7 +174,7 @@ def reporting_lost_processes() -> Iterator[None]:
 
 
 def _device_of(begun: dict[str, Any]) -> str:
-    """Return the device that a run was begun on; of CUDA, run.json has the name of the card."""
+    """Return the device that a run was started on; of CUDA, run.json has the name of the card."""
     device = begun.get("device", "auto")
     return device if device in ("auto", "cpu", "mps") else "cuda"
 
@@ -185,7 +185,7 @@ def _precision_of(begun: dict[str, Any]) -> str:
 
 
 def _threads_of(begun: dict[str, Any]) -> int | None:
-    """Return as many threads as a run was begun with, where there are cores for them.
+    """Return as many threads as a run was started with, where there are cores for them.
 
     More threads than cores wait for each other. Where there are other processes, the weights differ
     in any case.

@@ -107,7 +107,7 @@ def _has_weights(run: Run, file: str, weights: dict[str, torch.Tensor]) -> bool:
 
 
 def resuming_notes(run: Run, machine: Machine) -> tuple[Note, ...]:
-    """Return what differs from how a run was begun, and what is kept that one may not expect."""
+    """Return what differs from how a run was started, and what is kept that one may not expect."""
     notes = [*_differences(run, machine), *_slow_precision(run, machine)]
     return (*notes, *_kept_device(run, machine), *_kept_threads(run, machine))
 

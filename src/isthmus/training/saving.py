@@ -11,7 +11,7 @@ older:
 5. the history, by which others notice that there is a new epoch
 6. the last weights, once training has ended
 
-A process that is killed before 1 trains the epoch again, and nothing tells of the first time. One
+A run that is killed before 1 trains the epoch again, and has no trace of the first time. One
 that is killed later leaves files out, which `Saver.complete` writes from the checkpoint: the same
 bytes, as if nothing had happened. Were the best weights written before the checkpoint, those of an
 epoch that does not count could stay: the second time, it may be cut short by `--max-minutes`, or
