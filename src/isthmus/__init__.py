@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from isthmus.data.samples import Samples as Samples
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
+    from isthmus.detection.duplicates.find import find_duplicates as find_duplicates
+    from isthmus.detection.duplicates.result import Duplicates as Duplicates
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.diagnosis.diagnose import diagnose as diagnose
     from isthmus.evaluation.diagnosis.findings import Diagnosis as Diagnosis
@@ -65,6 +67,7 @@ _MODULES = {
     "CORRUPTIONS": "data.corruption",
     "Codes": "latent.codes",
     "DATASETS": "data.catalog",
+    "Duplicates": "detection.duplicates.result",
     "Diagnosis": "evaluation.diagnosis.findings",
     "Finding": "evaluation.diagnosis.findings",
     "Index": "latent.index",
@@ -96,6 +99,7 @@ _MODULES = {
     "encode": "latent.codes",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
+    "find_duplicates": "detection.duplicates.find",
     "fit_map": "latent.maps",
     "interpolate": "latent.interpolation",
     "load": "data.load",
