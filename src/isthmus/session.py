@@ -490,6 +490,7 @@ class Session:
             model=self.trained,
             encode=encode_own,
             features=features,
+            track=self._interruptible(),
         )
         if encoder is not None:
             result["encoder"] |= {"name": encoder.name, "code_size": encoder.code_size}
