@@ -18,6 +18,7 @@ from isthmus.inference.model import Model
 from isthmus.latent.neighbors import sample_indices
 
 SEED = 0  # of the normal samples that are drawn, where there are very many
+VALIDATION_SHARE = 0.2  # of normal samples that come without a split
 MAX_VALIDATION = 10_000  # scores that others are compared with
 
 
@@ -142,3 +143,10 @@ def draw(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return rows[sample_indices(len(rows), SEED, most)]
 
 
+
+
+def divide_reference(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which of so many normal samples to compare with, and which say what is usual."""
+    rows = np.random.default_rng([SEED, count]).permutation(count)
+    validation = max(1, round(VALIDATION_SHARE * count))
+    return np.sort(rows[validation:]), np.sort(rows[:validation])
