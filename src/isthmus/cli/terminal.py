@@ -141,6 +141,7 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
     if is_quiet:
         return
     from isthmus.cli.doctor import describe_findings, examine
+    from isthmus.cli.outliers import describe_detection, detect
     from isthmus.files import to_json
     from isthmus.training.resuming import has_lost_patience
     from isthmus.training.run import summarize_training
@@ -149,6 +150,8 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         say("All epochs were trained before; the files that were missing are complete.")
     content, diagnosis = summarize_training(training.run), examine(training.run)
     content["findings"] = [] if diagnosis is None else to_json(diagnosis.findings)
+    if (detection := detect(training.run)) is not None:
+        content["detection"] = detection
     best = content["best"]
     metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
     text = (
@@ -160,7 +163,7 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         text += "continues."
     elif last is not None and last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
-    lines = [text, *describe_findings(diagnosis, out)]
+    lines = [text, *describe_findings(diagnosis, out), *describe_detection(detection)]
     lines.append(f"Next: isthmus studio {out}, or isthmus report {out}")
     print_result(content, "\n".join(lines), as_json)
 

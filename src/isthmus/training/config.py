@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from isthmus.data.groups import check_group_by
+from isthmus.data.rates import require_rate
 from isthmus.errors import OptionError, require_known
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ TRAINING = {"panel": "Training"}
 NOISE = {"panel": "Noise and augmentation"}
 LABELS = {"panel": "Labels"}
 VARIATIONAL = {"panel": "Variational autoencoders", "omit_empty": True}  # see `files.to_json`
+DETECTION = {"panel": "Outliers", "omit_empty": True}
 OUTPUT = {"panel": "Output"}
 KIND_AND_STRENGTH = {"metavar": "<kind:strength>"}
 
@@ -66,6 +68,12 @@ class TrainingConfig:
         that a sample lies in; or a regular expression on the file's name, with a / in it on the
         whole path, whose first group is the name of the person, as in '^(.*?)_'. By default
         samples are divided one by one.
+    normal : str, optional
+        Learn normal samples only, to find outliers: a class of the source, a folder in it, or all.
+        Of all other samples those of the test split are tested on; without a test split, all.
+    false_alarms : float, optional
+        Share of normal samples that may be called outliers, by which the threshold is chosen on
+        the validation split; by default 0.01.
     encoder_from : str, optional
         Start with the encoder of this run; of a segmenter also with a file of VGG-16's weights.
     freeze : bool
@@ -140,6 +148,8 @@ class TrainingConfig:
     validation: float = field(default=0.1, metadata=DATA)
     test: float = field(default=0.1, metadata=DATA)
     group_by: str | None = field(default=None, metadata={**DATA, "omit_empty": True})
+    normal: str | None = field(default=None, metadata=DETECTION)
+    false_alarms: float | None = field(default=None, metadata=DETECTION)
     encoder_from: str | None = field(default=None, metadata=MODEL)
     freeze: bool = field(default=False, metadata=MODEL)
     epochs: int | None = field(default=None, metadata=TRAINING)
@@ -185,6 +195,7 @@ class TrainingConfig:
                 limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
                 raise OptionError(f"{name.replace('_', ' ')} must be {limit}, not {value}.")
         check_group_by(self.group_by)
+        self._check_detection()
         _ = self.corruption, self.augmentation  # raise if they cannot be parsed
         if self.beta is not None and not 0 < self.beta < math.inf:
             raise OptionError(f"beta must be a number above 0, not {self.beta}.")
@@ -255,6 +266,15 @@ class TrainingConfig:
             augment=self.augment or self._default_augment(model_config.task, allows_flip),
         )
 
+    def _check_detection(self) -> None:
+        if self.normal is not None and not self.normal.strip("/ "):
+            raise OptionError("normal is a class, a folder or all, not an empty name.")
+        if self.false_alarms is None:
+            return
+        require_rate(self.false_alarms)
+        if self.normal is None:
+            raise OptionError("false alarms are those of normal samples; say which by normal.")
+
     def _reject_unknown_names(self) -> None:
         from isthmus.training.losses import LOSSES
         from isthmus.training.optim import OPTIMIZERS, SCHEDULES
@@ -279,6 +299,11 @@ class TrainingConfig:
             raise OptionError(
                 f"{model_config.model} is an autoencoder and has no classes; leave label smoothing "
                 "and class weights out."
+            )
+        if model_config.task != "reconstruct" and self.normal is not None:
+            raise OptionError(
+                f"{model_config.model} is not an autoencoder and finds no outliers; leave normal "
+                "out."
             )
         if model_config.task != "reconstruct" and self.corrupt:
             raise OptionError(

@@ -1,0 +1,1 @@
+"""What does not belong: outliers among samples, and where in a picture they are odd."""
