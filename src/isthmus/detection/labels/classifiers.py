@@ -151,9 +151,9 @@ def _predict_logistic(
 def _predict_by_neighbors(
     z: Codes, labels: Labels, others: Codes, classes: int, strength: float
 ) -> Probabilities:
-    """Return the shares of classes among the nearest codes, with one more vote for the usual shares.
+    """Return the shares of classes among the nearest codes, and one more vote for the usual shares.
 
-    Without this vote, a class that none of the neighbors has would be impossible.
+    Without it, a class that none of the neighbors has would be impossible.
     """
     k = min(int(strength), len(z))
     usual = np.bincount(labels, minlength=classes) / len(labels)

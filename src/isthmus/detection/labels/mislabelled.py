@@ -1,4 +1,4 @@
-"""`Mislabelled`: the labels that look wrong, most suspicious first; `find_mislabelled` finds them."""
+"""`Mislabelled`: labels that look wrong, most suspicious first; `find_mislabelled` finds them."""
 
 import csv
 import io
