@@ -12,6 +12,8 @@ from isthmus.data.random import FOLDS
 from isthmus.evaluation.probes import MAX_CLASSES, fit_logistic
 from isthmus.latent.vectors import Vectors
 
+MAX_TRIED = 20_000  # samples that the classifier is chosen with
+STRENGTH = 1  # of the logistic regression in both together
 MAX_NUMBERS = 2**24  # of the codes that a logistic regression is fitted on
 BLOCK_NUMBERS = 2**22  # of votes that are counted at once
 MIN_PROBABILITY = 1e-12  # in a log-loss, which would be infinite for 0
@@ -80,7 +82,8 @@ def choose_classifier(
 ) -> tuple[Classifier, dict[Classifier, float]]:
     """Choose the classifier whose probabilities fit the labels of the first fold best.
 
-    Each is fitted on the other folds. The labels decide only among the few rows and strengths.
+    Each is fitted on the other folds; of many samples, 20,000 are used, evenly spaced. The labels
+    decide only among the few rows and strengths.
 
     Returns
     -------
@@ -88,7 +91,9 @@ def choose_classifier(
     dict of Classifier to float
         The log-loss of each that was tried, in nats.
     """
-    classes, held = int(labels.max()) + 1, folds == 0
+    classes = int(labels.max()) + 1
+    used = evenly_spaced(len(z), MAX_TRIED)
+    z, labels, held = z[used], labels[used], folds[used] == 0
     losses = {}
     tried = list(candidates(classes))
     for one in track(tried, len(tried), "Choosing a classifier"):
@@ -168,9 +173,27 @@ def _predict_by_neighbors(
     return votes / np.float32(k + 1)
 
 
+def _predict_by_both(
+    z: Codes, labels: Labels, others: Codes, classes: int, strength: float
+) -> Probabilities:
+    """Return the geometric mean of both probabilities, scaled to a sum of 1."""
+    near = _predict_by_neighbors(z, labels, others, classes, strength)
+    means = np.sqrt(_predict_logistic(z, labels, others, classes, STRENGTH) * near)
+    probabilities: Probabilities = means / means.sum(1, keepdims=True)
+    return probabilities
+
+
+# On Fashion-MNIST with wrong labels, both together have a lower log-loss than either, and more of
+# the most suspicious labels are wrong: votes know curved borders, and a regression has no ties.
 CLASSIFIERS = {
     "logistic": ClassifierRow(
-        "a logistic regression (C = {:g})", (0.01, 0.1, 1), _predict_logistic, MAX_CLASSES
+        "a logistic regression (C = {:g})", (0.1, 1), _predict_logistic, MAX_CLASSES
     ),
     "neighbors": ClassifierRow("the {:g} nearest codes", (10, 20, 50), _predict_by_neighbors),
+    "both": ClassifierRow(
+        "a logistic regression and the {:g} nearest codes",
+        (10, 20, 50),
+        _predict_by_both,
+        MAX_CLASSES,
+    ),
 }

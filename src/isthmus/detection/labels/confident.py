@@ -94,7 +94,8 @@ def find_contradicted(
     """
     rows = np.arange(len(labels))
     own, other = probabilities[rows, labels], probabilities[rows, confident]
-    return (confident != NO_CLASS) & (confident != labels) & (other > own)
+    contradicted: NDArray[np.bool_] = (confident != NO_CLASS) & (confident != labels)
+    return contradicted & (other > own)
 
 
 def normalized_margin(probabilities: Probabilities, labels: Labels) -> NDArray[np.float32]:
