@@ -22,7 +22,7 @@ from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
-from isthmus.data.samples import Origin, Samples
+from isthmus.data.samples import SPLITS, Origin, Samples
 from isthmus.data.split import Split
 from isthmus.detection.detector import Detector, divide_reference
 from isthmus.detection.outliers import Outliers, find_outliers
@@ -36,6 +36,7 @@ from isthmus.errors import (
     OptionError,
     RunError,
     SourceError,
+    require_known,
     require_name,
     suggest,
 )
@@ -59,7 +60,8 @@ from isthmus.latent.search_result import SearchResult
 from isthmus.links import reject_links
 from isthmus.memo import Memo
 
-if TYPE_CHECKING:  # both import torch, which a model in an ONNX file does without
+if TYPE_CHECKING:  # all need torch or scikit-learn, which a model in an ONNX file does without
+    from isthmus.detection.labels.mislabelled import Mislabelled
     from isthmus.inference.trained import TrainedModel
     from isthmus.training.run import Run
 
@@ -67,6 +69,7 @@ T = TypeVar("T")
 Query = str | Path | Samples | NDArray[Any]
 
 MODEL_SUFFIXES = (".onnx", ".safetensors")  # of models without a run
+CHECKED_SPLITS = {**{name: (name,) for name in SPLITS}, "held-out": SPLITS[1:], "all": SPLITS}
 MAX_ENTRIES = 32  # codes and maps that are kept; the codes of 60,000 samples take 8 MB at 32
 
 
@@ -470,6 +473,66 @@ class Session:
             output = output.ravel() if output.size == len(output) else output
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
+
+    def mislabelled(
+        self,
+        samples: Samples | None = None,
+        *,
+        split: str | None = None,
+        folds: int = 5,
+        seed: int = 0,
+    ) -> "Mislabelled":
+        """Find labels that look wrong, by the codes; see `isthmus.find_mislabelled`.
+
+        Parameters
+        ----------
+        samples : Samples, optional
+            By default the run's own.
+        split : str, optional
+            Which of the run's own samples: "train", "validation", "test", "held-out" for the last
+            two, or "all". By default all; of a classifier, whose codes were fitted to the labels of
+            its training samples, held-out.
+        folds, seed : int
+            Of the cross-validation.
+
+        Returns
+        -------
+        Mislabelled
+            Its rows are those of the samples that were checked: of the run's own, those of
+            `rows_of_split`.
+
+        Raises
+        ------
+        OptionError
+            If there are no labels or too few samples, or an option makes no sense.
+        """
+        from isthmus.detection.labels.mislabelled import find_mislabelled
+
+        if samples is None:
+            codes = self.codes(self.rows_to_check(split))
+        elif split is not None:
+            raise OptionError("a split is one of the run's own data; leave it or the source out.")
+        else:
+            codes = self.encode(samples)
+        return find_mislabelled(codes, folds=folds, seed=seed, track=self._interruptible())
+
+    def rows_to_check(self, split: str | None = None) -> NDArray[np.int64]:
+        """Return the rows (n,) of the run's own samples whose labels `mislabelled` checks."""
+        if split is None:
+            split = "held-out" if self.has_seen_labels else "all"
+        require_known("split", split, CHECKED_SPLITS)
+        if self.samples.labels is None:  # before any of them is encoded
+            raise OptionError(f"the data of {self.run.name} has no labels to check.")
+        parts = [getattr(self.split, name) for name in CHECKED_SPLITS[split]]
+        rows: NDArray[np.int64] = np.sort(np.concatenate(parts))
+        return rows
+
+    @property
+    def has_seen_labels(self) -> bool:
+        """Whether the codes of training samples were fitted to their labels, as a classifier's."""
+        if self._encoder is not None or self.model.task in (None, "reconstruct"):
+            return False
+        return not (self._has_run and self.run.record.training_config.freeze)
 
     def evaluate(
         self,
