@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 # Streams keep numbers for different purposes independent. Stream 0 is for splitting samples. They
 # keep their numbers forever: runs of earlier versions could not be resumed to the bit otherwise.
 ORDER, FLIP, NOISE, FIXED_NOISE, DROPOUT, AUGMENT = 1, 2, 3, 4, 5, 6
+GENERATION = 8
 
 
 class Rng(Protocol):
