@@ -15,7 +15,7 @@ from isthmus.models.registry import MODELS
 from isthmus.models.tasks import TASKS
 from isthmus.recipes import RECIPES
 from isthmus.training.config import DEVICES, PRECISIONS
-from isthmus.training.objectives import LOSSES
+from isthmus.training.losses import LOSSES
 from isthmus.training.optim import OPTIMIZERS, SCHEDULES
 from test_cli import isthmus
 

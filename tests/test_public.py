@@ -19,7 +19,7 @@ from isthmus.data.corruption import CORRUPTIONS
 from isthmus.models.registry import MODELS
 from isthmus.models.tasks import TASKS
 from isthmus.training.config import DEVICES, PRECISIONS
-from isthmus.training.objectives import LOSSES
+from isthmus.training.losses import LOSSES
 from isthmus.training.optim import OPTIMIZERS, SCHEDULES
 from test_cli import isthmus
 

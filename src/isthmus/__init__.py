@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from isthmus.studio.export import write_studio as write_studio
     from isthmus.studio.serve import serve_studio as serve_studio
     from isthmus.training.config import TrainingConfig as TrainingConfig
-    from isthmus.training.loop import Progress as Progress
+    from isthmus.training.progress import Progress as Progress
     from isthmus.training.run import Run as Run
     from isthmus.training.train import Training as Training
     from isthmus.training.train import resume as resume
@@ -77,7 +77,7 @@ _MODULES = {
     "OnnxEncoder": "inference.encoders",
     "OnnxModel": "inference.onnx",
     "Preprocessing": "data.preprocess",
-    "Progress": "training.loop",
+    "Progress": "training.progress",
     "Reading": "data.reading",
     "ReadingReport": "data.report",
     "Run": "training.run",

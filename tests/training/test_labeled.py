@@ -27,7 +27,7 @@ from isthmus.data.samples import VOID
 from isthmus.errors import IsthmusError, ModelError, OptionError
 from isthmus.models.config import configure
 from isthmus.models.layers import Classifier
-from isthmus.training.objectives import make_loss
+from isthmus.training.losses import make_loss
 from isthmus.training.targets import Meter
 
 Refused = Callable[..., AbstractContextManager[None]]

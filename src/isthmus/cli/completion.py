@@ -58,7 +58,7 @@ OPTIONS: dict[str, Complete] = {
     "model": complete_table("models.registry", "MODELS"),
     "optimizer": complete_table("training.optim", "OPTIMIZERS"),
     "schedule": complete_table("training.optim", "SCHEDULES"),
-    "loss": complete_table("training.objectives", "LOSSES"),
+    "loss": complete_table("training.losses", "LOSSES"),
     "device": complete_table("training.config", "DEVICES"),
     "precision": complete_table("training.config", "PRECISIONS"),
     "corrupt": complete_table("data.corruption", "CORRUPTIONS", ":"),

@@ -19,7 +19,7 @@ from isthmus.progress import AGAIN, is_first_process, show_progress
 from isthmus.text import escape_json, printable
 
 if TYPE_CHECKING:
-    from isthmus.training.loop import Progress
+    from isthmus.training.progress import Progress
     from isthmus.training.train import Training
 
 T = TypeVar("T")

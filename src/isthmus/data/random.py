@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 # Streams keep numbers for different purposes independent. Stream 0 is for splitting samples. They
 # keep their numbers forever: runs of earlier versions could not be resumed to the bit otherwise.
 ORDER, FLIP, NOISE, FIXED_NOISE, DROPOUT, AUGMENT = 1, 2, 3, 4, 5, 6
-GENERATION = 8
+LATENT, FIXED_LATENT = 7, 8  # of codes that are drawn: in training, and for validation and test
+GENERATION = 9  # of codes from which new samples are decoded
 
 
 class Rng(Protocol):
@@ -76,10 +77,10 @@ class SampleRng:
     always measured on the same noisy samples.
     """
 
-    def __init__(self, seed: int, indices: NDArray[np.int64]) -> None:
+    def __init__(self, seed: int, indices: NDArray[np.int64], stream: int = FIXED_NOISE) -> None:
         # One generator for each sample: with a shared one, a sample's numbers would depend on the
         # samples before it. Calls continue it, so that each kind of noise gets new numbers.
-        self._rngs = [np.random.default_rng([seed, FIXED_NOISE, int(index)]) for index in indices]
+        self._rngs = [np.random.default_rng([seed, stream, int(index)]) for index in indices]
 
     def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
         """See `Rng`."""

@@ -64,6 +64,8 @@ class ModelRow:
     lr_scale : float
         Factor on an optimizer's default learning rate; below 1 for models without batch
         normalization, which would diverge or stop learning at the default.
+    objective : str
+        What training reduces; a key of `training.objectives.OBJECTIVES`.
     """
 
     build: Callable[..., Network]
@@ -76,6 +78,7 @@ class ModelRow:
     classes: int = 0
     min_side: int = 1
     lr_scale: float = 1.0
+    objective: str = "output-loss"
 
     @property
     def class_names(self) -> tuple[str, ...]:

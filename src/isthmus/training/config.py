@@ -234,7 +234,7 @@ class TrainingConfig:
         )
 
     def _reject_unknown_names(self) -> None:
-        from isthmus.training.objectives import LOSSES
+        from isthmus.training.losses import LOSSES
         from isthmus.training.optim import OPTIMIZERS, SCHEDULES
 
         tables: dict[str, Any] = {

@@ -10,24 +10,29 @@ are no callbacks.
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from isthmus.data.random import DROPOUT
+from isthmus.data.random import DROPOUT, FIXED_LATENT, LATENT, SampleRng, StepRng
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import TrainingError
-from isthmus.progress import Step
+from isthmus.models.registry import MODELS
 from isthmus.training.batches import Batches, SampleTensors
-from isthmus.training.objectives import Loss, make_loss
+from isthmus.training.objectives import Moment, Objective, make_objective
 from isthmus.training.optim import SCHEDULES, make_optimizer
 from isthmus.training.padding import zero_unread_gradients
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus.training.saving import Line, Saver, lines_of
 from isthmus.training.shown import Shown
@@ -37,76 +42,6 @@ from isthmus.training.weights import initialize
 
 # Reading a loss waits for a GPU to finish all steps so far, so it is not done after every step.
 SECONDS_BETWEEN_LOSS_CHECKS = 1.0
-EPOCHS_IN_LOG = 10  # about as many epochs are reported in a log file
-
-
-@dataclass(frozen=True, slots=True)
-class Progress(Step):
-    """Where training stands, after a step or, with a validation loss, after an epoch.
-
-    Parameters
-    ----------
-    epoch, epochs : int
-        The current epoch, from 1, and how many there will be.
-    step, steps : int
-        Steps done and to be done in all.
-    seconds : float
-        Time spent on training alone so far, without validation and saving.
-    images_per_second : float
-        Mean since this call of `train` or `resume`.
-    lr : float
-        Learning rate of the last step.
-    mean_loss : Tensor
-        Mean loss of the current epoch so far, perhaps still being computed on a GPU.
-    validation_loss : float or None
-        At the end of an epoch.
-    is_best : bool
-        Whether the model is the best so far: by validation loss, with labels by accuracy and with
-        masks by mean IoU.
-    scores : dict
-        At the end of an epoch of a classifier, the validation split's `accuracy`; of a segmenter
-        also its mean `iou`.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    seconds: float
-    images_per_second: float
-    lr: float
-    mean_loss: Tensor
-    validation_loss: float | None = None
-    is_best: bool = False
-    scores: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def loss(self) -> float:
-        """The mean training loss of the current epoch so far; on a GPU, reading it waits."""
-        return float(self.mean_loss)
-
-    @property
-    def title(self) -> str:
-        """The epoch, for people; see `show_progress`."""
-        return f"epoch {self.epoch}/{self.epochs}"
-
-    @property
-    def is_milestone(self) -> bool:
-        """Whether a log file gets a line: after the last epoch, and after about ten others."""
-        every = max(1, self.epochs // EPOCHS_IN_LOG)
-        is_reported = self.epoch % every == 0 or self.step == self.steps
-        return self.validation_loss is not None and is_reported
-
-    def describe(self) -> str:
-        """Return the rate and the training loss, for people."""
-        return f"{self.images_per_second:,.0f}/s, loss {self.loss:.4f}"
-
-    def results(self) -> str:
-        """Return the validation loss and the scores, for people; empty within an epoch."""
-        if self.validation_loss is None:
-            return ""
-        scores = [f"{name} {value:.2%}" for name, value in self.scores.items()]
-        return ", ".join([f"validation {self.validation_loss:.4f}", *scores])
 
 
 class Loop:
@@ -136,7 +71,7 @@ class Loop:
         # all of a small model's own work. Device and precision come from Fabric either way.
         self.model = fabric.setup_module(self.module) if fabric.world_size > 1 else self.module
         self.batches, self.validation_batches = self._make_batches(samples, targets, split)
-        self.loss = self._make_loss(samples, targets, split)
+        self.objective = self._make_objective(samples, targets, split)
         self.shown = Shown(run, samples, self.batches.tensors, fabric)
         self.start = replace(self.state)  # a copy, for the speed since this call
 
@@ -160,7 +95,7 @@ class Loop:
 
     def _end_epoch(self) -> Progress:
         """Validate, note whether the model is the best so far, and add a line to the history."""
-        validation_loss, meter = self._validate()
+        validation_loss, terms, meter = self._validate()
         self._reject_not_finite(validation_loss)
         is_best = self._update_best(meter.error(validation_loss), validation_loss)
         steps_of_epoch = (self.state.step - 1) % self.plan.per_epoch + 1
@@ -170,6 +105,7 @@ class Loop:
             validation_loss=validation_loss,
             is_best=is_best,
             scores=meter.values(),
+            terms=terms,
         )
         self._append_history(progress)
         return progress
@@ -192,7 +128,7 @@ class Loop:
         for x, targets in self.batches.epoch(epoch, start):
             self._set_lr()
             with self._seeded_dropout():
-                loss, _ = self._loss(x, targets)
+                loss = self.objective(self._forward, x, targets, self._moment()).loss
             self.fabric.backward(loss)
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -213,30 +149,46 @@ class Loop:
         state.seconds += time.perf_counter() - mark
         self._reject_not_finite(state.loss_sum)
 
-    def _validate(self) -> tuple[float, Meter]:
-        """Return the mean loss over the validation split, and the scores where there are classes.
+    def _validate(self) -> tuple[float, dict[str, float], Meter]:
+        """Return the mean loss over the validation split, its terms, and scores of classes.
 
         Every process does so for all of it: the split is small, and nothing has to be exchanged.
         """
         self.model.eval()
-        total, meter = 0.0, Meter(self.model_config)
+        sums, meter = defaultdict[str, float](float), Meter(self.model_config)
+        indices, start = self.validation_batches.indices, 0
         # Weighted by the size of a batch, as the last one is shorter. Python adds in float64.
         with torch.inference_mode():
             for x, targets in self.validation_batches.in_order():
-                loss, output = self._loss(x, targets)
-                total += float(loss) * len(x)
+                moment = self._validation_moment(indices[start : start + len(x)])
+                loss, output, terms = self.objective(self._forward, x, targets, moment)
+                for name, value in {"": loss, **terms}.items():
+                    sums[name] += float(value) * len(x)
                 meter.add(output, targets)
-        return total / len(self.validation_batches.indices), meter
+                start += len(x)
+        means = {name: total / len(indices) for name, total in sums.items()}
+        return means.pop(""), means, meter
 
-    def _loss(self, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a batch's mean loss and the model's output.
-
-        The model computes in the chosen precision. The loss is float32: in bfloat16 (8 bits of
-        significand) the steps of a loss late in training would be lost to rounding.
-        """
+    def _forward(self, *inputs: Any, **options: Any) -> Any:
+        """Compute the module in the chosen precision; see `objectives.Forward`."""
         with self.fabric.autocast():
-            output = self.model(x)
-        return self.loss(output.float(), targets, self.model_config.activation), output
+            output = self.model(*inputs, **options)
+        return output.float() if isinstance(output, Tensor) else [part.float() for part in output]
+
+    def _moment(self) -> Moment:
+        """Return where training stands, for the next step."""
+        state, fabric = self.state, self.fabric
+
+        def make_rng() -> StepRng:
+            epoch, batch = divmod(state.step, self.plan.per_epoch)
+            share = fabric.global_rank, fabric.world_size
+            return StepRng(self.config.seed, epoch, batch, self.batches.size, share, LATENT)
+
+        return Moment(state.step, self.plan.steps, True, make_rng)
+
+    def _validation_moment(self, indices: NDArray[np.int64]) -> Moment:
+        make_rng = partial(SampleRng, self.config.seed, indices, FIXED_LATENT)
+        return Moment(self.state.step, self.plan.steps, False, make_rng)
 
     @contextmanager
     def _seeded_dropout(self) -> Iterator[None]:
@@ -277,12 +229,12 @@ class Loop:
         )
         return training, validation
 
-    def _make_loss(self, samples: Samples, targets: Targets | None, split: Split) -> Loss:
+    def _make_objective(self, samples: Samples, targets: Targets | None, split: Split) -> Objective:
         counts = None
         if self.config.class_weights and targets is not None:
             counts = torch.from_numpy(class_counts(samples, targets, split.train))
             counts = counts.to(self.fabric.device)
-        return make_loss(self.config.loss or "mse", self.config.label_smoothing, counts)
+        return make_objective(MODELS[self.model_config.model].objective, self.run, counts)
 
     def _update_best(self, error: float, loss: float) -> bool:
         """Note whether the model is the best so far, by error and then by loss; return it."""
@@ -300,7 +252,10 @@ class Loop:
                 "step": progress.step,
                 "loss": progress.loss,
                 "validation_loss": progress.validation_loss,
-                **{f"validation_{name}": value for name, value in progress.scores.items()},
+                **{
+                    f"validation_{name}": value
+                    for name, value in {**progress.terms, **progress.scores}.items()
+                },
                 "is_best": progress.is_best,
                 "lr": progress.lr,
                 "seconds": progress.seconds,

@@ -1,97 +1,113 @@
-"""Losses, by name; each is a mean over a batch, so that its scale depends on no batch size."""
+"""Objectives, by name: what a step of training reduces. A row of `MODELS` names its objective.
+
+A loss compares an output with its target. An objective decides what is computed for it: which
+parts of the model, with which random numbers, in which step. It knows the model only as a function
+and keeps no state, so that a resumed training computes the same.
+"""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
-from isthmus.data.samples import VOID
-from isthmus.models.registry import ACTIVATIONS
+from isthmus.data.random import Rng
 from isthmus.models.tasks import Activation
+from isthmus.training.losses import Loss, make_loss
 
-NO_CLASS = -1  # labels of samples have no void, so this ignores none
+if TYPE_CHECKING:
+    from isthmus.training.run import Run
 
-# From the output before its activation, the targets and the activation's name to a scalar. Losses
-# take the output before its activation as cross-entropies are exact from logits only.
-Loss = Callable[[Tensor, Tensor, Activation], Tensor]
-
-
-def binary_cross_entropy(output: Tensor, x: Tensor, activation: Activation) -> Tensor:
-    """Binary cross-entropy in nats between logits and targets x, both (N, C, H, W) or (N, C, L).
-
-    The targets are values in [0, 1], not only 0 and 1, so the least loss is their entropy and not
-    0. Reduction: mean over all numbers of the batch.
-    """
-    return functional.binary_cross_entropy_with_logits(output, x)
+# The module's `forward`, with whatever arguments that takes, in the precision of the training. It
+# returns float32: in bfloat16 (8 bits of significand) the steps of a loss late in training would
+# be lost to rounding. Always called as a whole, so that several processes exchange its gradients.
+Forward = Callable[..., Any]
 
 
-def mean_squared_error(output: Tensor, x: Tensor, activation: Activation) -> Tensor:
-    """Mean squared error between the activated output and x, both (N, C, H, W) or (N, C, L).
-
-    Reduction: mean over all numbers of the batch.
-    """
-    return functional.mse_loss(ACTIVATIONS[activation](output), x)
-
-
-def cross_entropy(
-    output: Tensor,
-    targets: Tensor,
-    activation: Activation,
-    smoothing: float = 0.0,
-    weights: Tensor | None = None,
-) -> Tensor:
-    """Cross-entropy in nats between logits and classes; void pixels are left out.
-
-    Reduction: mean over samples, or over all pixels of the batch that are not void, weighted by
-    the `weights` of their classes.
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands: all that an objective and its random numbers may depend on.
 
     Parameters
     ----------
-    output : (N, K) or (N, K, H, W) float32
-        Logits.
-    targets : (N,) or (N, H, W) int64
-        Classes, and 255 (void) in masks.
-    activation : str
-        The output activation, always "softmax".
-    smoothing : float
-        Share of each label that is spread over all classes (Szegedy et al., Rethinking the
-        Inception Architecture, 2016).
-    weights : (K,) float32, optional
-        Weights of the classes.
+    step, steps : int
+        Steps done, and to be done in all.
+    is_training : bool
+        False on the validation split, where epochs are compared: what changes during training,
+        such as a warm-up, has its last value there.
+    make_rng : callable
+        Returns the random numbers of the batch: in training those of the step, on the validation
+        split always the same for a sample.
     """
-    ignored = VOID if targets.ndim == 3 else NO_CLASS
-    return functional.cross_entropy(
-        output, targets, weights, ignore_index=ignored, label_smoothing=smoothing
-    )
+
+    step: int
+    steps: int
+    is_training: bool
+    make_rng: Callable[[], Rng]
 
 
-LOSSES: dict[str, Loss] = {
-    "bce": binary_cross_entropy,
-    "mse": mean_squared_error,
-    "cross-entropy": cross_entropy,
+class Outcome(NamedTuple):
+    """What an objective computes for a batch.
+
+    Parameters
+    ----------
+    loss : () float32
+        To be reduced; a mean over the samples of the batch.
+    output : (N, ...) float32
+        Of the model, before its activation.
+    terms : dict
+        Parts of the loss by their names, each () float32 and a mean over the samples; the history
+        has those of the validation split, as `validation_<name>`.
+    """
+
+    loss: Tensor
+    output: Tensor
+    terms: dict[str, Tensor]
+
+
+class Objective(Protocol):
+    """From a model and a batch to what is reduced."""
+
+    def __call__(self, forward: Forward, x: Tensor, targets: Tensor, moment: Moment) -> Outcome:
+        """Compute the objective for inputs x (N, C, H, W) or (N, C, L) and their targets."""
+        ...
+
+
+@dataclass(frozen=True)
+class OutputLoss:
+    """The loss between the model's output and the targets, and nothing else."""
+
+    loss: Loss
+    activation: Activation
+
+    def __call__(self, forward: Forward, x: Tensor, targets: Tensor, moment: Moment) -> Outcome:
+        """See `Objective`."""
+        output = forward(x)
+        return Outcome(self.loss(output, targets, self.activation), output, {})
+
+
+def make_output_loss(run: "Run", counts: Tensor | None) -> OutputLoss:
+    """Return the objective of autoencoders, classifiers and segmenters; see `make_objective`."""
+    config = run.record.training_config
+    loss = make_loss(config.loss or "mse", config.label_smoothing, counts)
+    return OutputLoss(loss, run.record.model_config.activation)
+
+
+OBJECTIVES: dict[str, Callable[["Run", Tensor | None], Objective]] = {
+    "output-loss": make_output_loss,
 }
 
 
-def make_loss(name: str, smoothing: float = 0.0, counts: Tensor | None = None) -> Loss:
-    """Return the loss to train by.
+def make_objective(name: str, run: "Run", counts: Tensor | None = None) -> Objective:
+    """Return what to train a run by.
 
     Parameters
     ----------
     name : str
-        A key of `LOSSES`.
-    smoothing : float
-        See `cross_entropy`.
+        A key of `OBJECTIVES`.
+    run : Run
     counts : (K,) int64, optional
-        Samples or pixels of each class to train on, where classes are weighted: each by the
-        median of all counts over its own (Eigen and Fergus, ICCV 2015), an absent one by 0.
+        Of the classes to train on, on the device of the training, where classes are weighted; see
+        `make_loss`.
     """
-    if name != "cross-entropy":
-        return LOSSES[name]
-    weights = None
-    if counts is not None:
-        # Of the classes that occur: absent ones would pull the median, and all weights, to 0.
-        median = counts[counts > 0].double().median()
-        weights = torch.where(counts > 0, median / counts.clamp(min=1), 0.0).float()
-    return partial(cross_entropy, smoothing=smoothing, weights=weights)
+    return OBJECTIVES[name](run, counts)

@@ -23,8 +23,9 @@ from isthmus.training.beginning import NewRun, OldRun, Start
 from isthmus.training.choosing import configure_as, configure_new
 from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
-from isthmus.training.loop import Loop, Progress
+from isthmus.training.loop import Loop
 from isthmus.training.machine import Machine, reporting_lost_processes
+from isthmus.training.progress import Progress
 from isthmus.training.resuming import reject_finished, resuming_notes
 from isthmus.training.run import Run
 from isthmus.training.store import require_free
