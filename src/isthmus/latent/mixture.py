@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 from isthmus.arrays import read_npz, require_array
 from isthmus.damage import reporting_damage
 from isthmus.data.items import NO_CLASS
-from isthmus.data.random import GENERATION
 from isthmus.errors import MAX_NAMES, OptionError, SourceError, describe_unknown
-from isthmus.files import suggest_path, to_json
+from isthmus.fields import convert
+from isthmus.files import suggest_path
 from isthmus.inference.model import Model
 from isthmus.latent.array_files import read_facts, require_sealed, write_sealed
 
 FILE = "mixture.npz"  # in the run folder
 FORMAT = 1  # of the file; raise it when an older program could misread it
 AGAIN = "delete it, and isthmus generate fits it again"
-MAX_SEED = 2**32 - 1
-MAX_DRAWN = 1_000_000  # codes at once
 
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -58,7 +56,7 @@ FACTS: dict[str, Any] = {
     "model_fingerprint": str,
     "data_fingerprint": str,
     "seed": int,
-    "trials": tuple[Trial, ...],
+    "trials": tuple[dict[str, Any], ...],
 }
 
 
@@ -106,7 +104,7 @@ class Mixture:
     @property
     def code_size(self) -> int:
         """D, how many numbers a code has."""
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     @property
     def counts(self) -> dict[str | None, int]:
@@ -116,21 +114,18 @@ class Mixture:
         return {names[label]: int(count) for label, count in zip(labels, counts, strict=True)}
 
     def sample(
-        self, n: int, *, label: str | None = None, temperature: float = 1.0, seed: int = 0
+        self, picks: NDArray[np.float64], noise: Vectors, label: str | None = None
     ) -> tuple[Vectors, Labels]:
-        """Draw codes; the i-th one depends on the seed and on i alone, not on n.
+        """Turn random numbers into codes.
 
         Parameters
         ----------
-        n : int
-            From 1 to 1,000,000.
+        picks : (n,) float64
+            In [0, 1): which component each code is of.
+        noise : (n, D) float32
+            Of the standard normal distribution, or less of it.
         label : str, optional
-            The name of a class; by default of all, as often as each occurs.
-        temperature : float
-            Factor on the standard deviation of each component: below 1, codes are more typical and
-            less varied; at 0 they are the means.
-        seed : int
-            From 0 to 2³² - 1.
+            The name of a class; by default all, as often as each occurs.
 
         Returns
         -------
@@ -141,17 +136,15 @@ class Mixture:
         Raises
         ------
         OptionError
-            If a value is outside its range, or no component is of the class.
+            If no component is of the class.
         """
-        picks, noise = draw_noise(n, self.code_size, temperature, seed)
         members = self._members(label)
         shares = self.weights[members].cumsum()
         rows = np.searchsorted(shares / shares[-1], picks, side="right")
         chosen = members[np.minimum(rows, len(members) - 1)]
         z = self.means[chosen]
         for component in np.unique(chosen):  # not all at once, which would take n · D² numbers
-            of = chosen == component
-            factor = self.factors[component]
+            of, factor = chosen == component, self.factors[component]
             z[of] += noise[of] * factor if factor.ndim == 1 else noise[of] @ factor.T
         return z, self.classes[chosen]
 
@@ -172,6 +165,11 @@ class Mixture:
                 "it out."
             )
         return members
+
+    def is_of(self, model_fingerprint: str, data_fingerprint: str) -> bool:
+        """Return whether it was fitted to the codes of this model and these samples."""
+        own = (self.model_fingerprint, self.data_fingerprint)
+        return own == (model_fingerprint, data_fingerprint)
 
     def check(self, model: Model) -> None:
         """Reject a mixture of the codes of another model.
@@ -196,9 +194,9 @@ class Mixture:
             "model_fingerprint": self.model_fingerprint,
             "data_fingerprint": self.data_fingerprint,
             "seed": self.seed,
-            "trials": [to_json(trial._asdict()) for trial in self.trials],
+            "trials": [trial._asdict() for trial in self.trials],
         }
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "factors": self.factors,
             "means": self.means,
             "weights": self.weights,
@@ -246,7 +244,7 @@ class Mixture:
             require_array(arrays, "factors", "f", arrays["factors"].ndim),
             require_array(arrays, "classes", "i", 1),
             tuple(require_array(arrays, "class_names", "U", 1).tolist()),
-            facts["trials"],
+            convert(facts["trials"], tuple[Trial, ...], "metadata.trials"),
             facts["model_fingerprint"],
             facts["data_fingerprint"],
             facts["seed"],
@@ -266,50 +264,3 @@ class Mixture:
             raise SourceError("a number of it is at NaN or infinity, or a weight is not above 0")
         if self.classes.min() < NO_CLASS or self.classes.max() >= len(self.class_names):
             raise SourceError("a component of it has a class without a name")
-
-
-def draw_prior(code_size: int, n: int, *, temperature: float = 1.0, seed: int = 0) -> Vectors:
-    """Draw codes (n, D) from the standard normal distribution, the prior of a variational model.
-
-    Parameters
-    ----------
-    code_size, n : int
-    temperature : float
-        Its standard deviation.
-    seed : int
-        The i-th code depends on the seed and on i alone.
-
-    Raises
-    ------
-    OptionError
-        If a value is outside its range.
-    """
-    return draw_noise(n, code_size, temperature, seed)[1]
-
-
-def draw_noise(
-    n: int, size: int, temperature: float, seed: int
-) -> tuple[NDArray[np.float64], Vectors]:
-    """Return a uniform number in [0, 1) and normal ones (n, size), scaled, for each of n codes."""
-    require_draw(n, temperature, seed)
-    picks, noise = np.empty(n), np.empty((n, size), np.float32)
-    for number in range(n):  # a generator for each, so that the first ten of a hundred are the same
-        rng = np.random.default_rng([seed, GENERATION, number])
-        picks[number] = rng.random()
-        noise[number] = rng.standard_normal(size, np.float32)
-    return picks, noise * np.float32(temperature)
-
-
-def require_draw(n: int, temperature: float, seed: int) -> None:
-    """Reject numbers that nothing can be drawn by.
-
-    Raises
-    ------
-    OptionError
-    """
-    if not 1 <= n <= MAX_DRAWN:
-        raise OptionError(f"n must be from 1 to {MAX_DRAWN:,}, not {n:,}.")
-    if not 0 <= temperature <= 100:  # NaN is neither
-        raise OptionError(f"the temperature must be from 0 to 100, not {temperature:g}.")
-    if not 0 <= seed <= MAX_SEED:
-        raise OptionError(f"the seed must be from 0 to {MAX_SEED}, not {seed}.")

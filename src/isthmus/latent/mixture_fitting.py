@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import NO_CLASS
 from isthmus.data.manifest import evenly_spaced
-from isthmus.errors import OptionError
+from isthmus.errors import IsthmusError, OptionError, SourceError
 from isthmus.latent.codes import Codes
 from isthmus.latent.mixture import Mixture, Trial
 from isthmus.latent.vectors import to_vectors
@@ -106,6 +108,56 @@ def fit_mixture(
     )
 
 
+def open_mixture(
+    file: Path | None,
+    model_fingerprint: str,
+    data_fingerprint: str,
+    fit: Callable[[], Mixture],
+    say: Callable[[str], None],
+) -> Mixture:
+    """Load a mixture, or fit and store it where there is none of these codes.
+
+    Parameters
+    ----------
+    file : Path, optional
+        By default nothing is stored.
+    model_fingerprint, data_fingerprint : str
+        Of the model and the samples whose codes it must be of.
+    fit : callable
+    say : callable
+        Receives a sentence where a mixture is fitted again, or cannot be stored.
+
+    Raises
+    ------
+    OptionError
+        If the file holds something else.
+    """
+    if file is not None and file.exists():
+        try:
+            stored = Mixture.load(file)
+        except SourceError:
+            say(f"the mixture {file} was damaged; it is fitted again.")
+            file.unlink(missing_ok=True)
+        else:
+            if stored.is_of(model_fingerprint, data_fingerprint):
+                return stored
+            say(f"the mixture {file} was fitted to other codes; it is fitted again.")
+    fitted = replace(fit(), data_fingerprint=data_fingerprint)
+    if file is not None:
+        _store(fitted, file, say)
+    return fitted
+
+
+def _store(mixture: Mixture, file: Path, say: Callable[[str], None]) -> None:
+    """Store a mixture, where that is allowed: it can be fitted again."""
+    try:
+        mixture.save(file)
+    except OptionError:
+        raise
+    except IsthmusError as error:
+        say(f"the mixture is not kept, because {str(error).rstrip('.')}.")
+
+
 def _numbers(codes: Codes) -> Exact:
     """Return codes in float64, if all of them hold numbers."""
     called = lambda row: f"the code of {codes.names[row]}"  # noqa: E731
@@ -186,4 +238,5 @@ def _join(factors: Sequence[Exact], scale: Exact) -> NDArray[np.float32]:
     if all(one.ndim == 2 for one in factors):
         return (scale * np.concatenate(factors)).astype(np.float32)
     full = [one if one.ndim == 3 else np.stack([np.diag(row) for row in one]) for one in factors]
-    return (scale[:, None] * np.concatenate(full)).astype(np.float32)
+    joined: NDArray[np.float32] = (scale[:, None] * np.concatenate(full)).astype(np.float32)
+    return joined
