@@ -634,7 +634,7 @@ class Session:
         """Whether the codes of training samples were fitted to their labels, as a classifier's."""
         if self._encoder is not None or self.model.task in (None, "reconstruct"):
             return False
-        return not (self._has_run and self.run.record.training_config.freeze)
+        return not (self.has_run and self.run.record.training_config.freeze)
 
     def evaluate(
         self,
@@ -712,7 +712,7 @@ class Session:
         track = self._interruptible()
         is_own = reference is None and (samples is None or self._is_own(samples))
         chosen = self.samples if samples is None else samples
-        config = self.run.record.training_config if self._has_run else None
+        config = self.run.record.training_config if self.has_run else None
         if config is not None:
             normal, false_alarms = normal or config.normal, false_alarms or config.false_alarms
         is_one_class = config is not None and config.normal is not None
@@ -722,12 +722,12 @@ class Session:
             detector,
             chosen,
             rows,
-            is_own=is_own or (not self._has_run and reference is None),
+            is_own=is_own or (not self.has_run and reference is None),
             score=score,
             false_alarms=false_alarms,
             track=track,
         )
-        own = reference or (self.samples if baselines and self._has_run else None)
+        own = reference or (self.samples if baselines and self.has_run else None)
         return add_measures(found, normal, own if baselines else None, detector.reference.rows)
 
     def detector(
@@ -744,7 +744,7 @@ class Session:
         samples : Samples, optional
             What is compared with itself, where there is neither a run nor a reference.
         """
-        if reference is None and self._has_run:
+        if reference is None and self.has_run:
             return self._memo.get("detector", self._load_detector)
         if reference is None and samples is None:
             raise OptionError(f"{self.model.name} has no run; give normal samples to compare with.")
@@ -758,7 +758,7 @@ class Session:
 
     def _is_own(self, samples: Samples) -> bool:
         """Return whether samples are those of the run."""
-        return self._has_run and samples.fingerprint == self.run.record.data["fingerprint"]
+        return self.has_run and samples.fingerprint == self.run.record.data["fingerprint"]
 
     def _fit_detector(self, reference: Samples | None, samples: Samples | None) -> Detector:
         track = self._interruptible()
