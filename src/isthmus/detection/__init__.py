@@ -1,1 +1,1 @@
-"""What does not belong: samples unlike all others, copies, and labels that look wrong."""
+"""What does not belong: outliers, duplicates and wrong labels."""
