@@ -60,11 +60,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Groups of one kind."""
+    """Groups of one kind: rows, names of further equal pictures, and how many pairs are hidden."""
 
     title: str
     note: str
-    groups: list[tuple[list[Row], int]]
+    groups: list[tuple[list[Row], list[str], int]]
     hidden: int
 
 
@@ -135,29 +135,36 @@ def _section(duplicates: Duplicates, title: str, note: str, groups: Sequence[Gro
     shown = sorted(groups, key=lambda group: min(pair.agreement for pair in group.pairs))
     shown = shown[:MAX_GROUPS]
     chosen = [_choose(duplicates, group) for group in shown]
-    wanted = sorted(
-        {row for pairs in chosen for pair in pairs for row in (pair.first, pair.second)}
-    )
+    wanted = sorted({row for pairs, _ in chosen for pair in pairs[:MAX_PAIRS] for row in pair.rows})
     pixels = dict(zip(wanted, duplicates.pictures.load(np.array(wanted, np.int64)), strict=True))
-    rows = [
-        ([_row(duplicates, pair, group, pixels) for pair in pairs], len(group.rows))
-        for group, pairs in zip(shown, chosen, strict=True)
+
+    def row(pair: Pair, group: Group) -> Row:
+        return _row(duplicates, pair, group, pixels)
+
+    groups_of_rows = [
+        ([row(pair, group) for pair in pairs[:MAX_PAIRS]], same, len(pairs[MAX_PAIRS:]))
+        for group, (pairs, same) in zip(shown, chosen, strict=True)
     ]
-    return Section(title, note, rows, len(groups) - len(shown))
+    return Section(title, note, groups_of_rows, len(groups) - len(shown))
 
 
-def _choose(duplicates: Duplicates, group: Group) -> list[Pair]:
-    """Return pairs that each bring a picture into the group: between splits first, then the best.
+def _choose(duplicates: Duplicates, group: Group) -> tuple[list[Pair], list[str]]:
+    """Return pairs that each bring a picture into the group, and the names of equal ones.
 
-    Of equal pictures one pair is enough.
+    Pairs between splits come first, then the best. Of equal pictures one pair is enough.
     """
-    splits = duplicates.pictures.splits
+    splits, names = duplicates.pictures.splits, duplicates.pictures.names
 
     def is_inner(pair: Pair) -> bool:
         return splits is None or bool(splits[pair.first] == splits[pair.second])
 
     pairs = sorted(group.pairs, key=lambda pair: (is_inner(pair), pair.is_exact))
-    return pairs[:1] if group.is_exact else _connecting(pairs)[:MAX_PAIRS]
+    if group.is_exact and group not in duplicates.leaks:
+        return pairs[:1], []
+    chosen = _connecting(pairs)
+    shown = [pair for pair in chosen if not (pair.is_exact and is_inner(pair))]
+    same = [names[pair.second] for pair in chosen if pair.is_exact and is_inner(pair)]
+    return shown, same
 
 
 def _connecting(pairs: Sequence[Pair]) -> list[Pair]:

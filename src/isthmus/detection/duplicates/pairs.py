@@ -56,6 +56,11 @@ class Pair:
     brightness: float = 1.0
 
     @property
+    def rows(self) -> tuple[int, int]:
+        """The rows of both."""
+        return self.first, self.second
+
+    @property
     def is_whole(self) -> bool:
         """Whether both pictures show all of the other."""
         return _area(self.first_box) == _area(self.second_box) == 1
