@@ -45,6 +45,13 @@ def duplicates(
         bool,
         typer.Option("--turned", help="Find pictures turned by 90° or 180°, or upside down, too."),
     ] = False,
+    mirrored: Annotated[
+        bool,
+        typer.Option(
+            help="Find mirror images; without, as for digits, letters and signs, they are not "
+            "looked for."
+        ),
+    ] = True,
     out: Annotated[
         Path | None,
         typer.Option(help="A page to write, with the pairs next to each other (HTML)."),
@@ -77,7 +84,8 @@ def duplicates(
         require_own_place(out, PAGE_SUFFIXES)
     if names is not None:
         require_list_place(names)
-    found = find_among(_read(source, options, reading, data), near=near, turned=turned, track=track)
+    pictures = _read(source, options, reading, data)
+    found = find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
     written = [write_duplicates(found, out)] if out is not None else []
     written += [write_list(found, names)] if names is not None else []
     print_result(found.to_json(), "\n".join(_lines(found)), as_json)

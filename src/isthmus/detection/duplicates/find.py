@@ -1,5 +1,6 @@
 """`find_duplicates`: equal and nearly equal pictures of a source or a run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from isthmus.data.load import choose_preprocessing, load_with, plan_loading
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Samples
-from isthmus.detection.duplicates.candidates import propose_pairs
+from isthmus.detection.duplicates.candidates import View, list_views, propose_pairs
 from isthmus.detection.duplicates.groups import group_pairs
 from isthmus.detection.duplicates.pairs import Pair, measure_pairs
 from isthmus.detection.duplicates.pictures import Pictures, of_plan, of_samples, splits_of
@@ -32,6 +33,7 @@ def find_duplicates(
     source: "str | Path | NDArray[Any] | Samples | Run",
     *,
     near: float = NEAR,
+    mirrored: bool = True,
     turned: bool = False,
     size: int | tuple[int, int] | None = None,
     crop: int | None = None,
@@ -55,6 +57,8 @@ def find_duplicates(
     near : float
         The agreement from which two pictures are nearly equal, above 0.5 and up to 1: see
         `isthmus.detection.duplicates.agreement`.
+    mirrored : bool
+        Also find mirror images; for digits, letters and signs they are something else.
     turned : bool
         Also find pictures that are turned by 90° or 180°, or upside down.
     size, crop, channels, background, limit, reading
@@ -87,10 +91,12 @@ def find_duplicates(
                 "size, crop, channels, limit and reading are those of a source; samples and runs "
                 "have theirs already."
             )
-        return find_among(open_pictures(source, track), near=near, turned=turned, track=track)
+        return find_among(
+            open_pictures(source, track), near=near, mirrored=mirrored, turned=turned, track=track
+        )
     preprocessing = choose_preprocessing(size, crop, channels, background)
     pictures = read_pictures(source, preprocessing, limit=limit, reading=reading, track=track)
-    return find_among(pictures, near=near, turned=turned, track=track)
+    return find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
 
 
 def require_near(near: float) -> None:
@@ -136,12 +142,17 @@ def read_pictures(
 
 
 def find_among(
-    pictures: Pictures, *, near: float = NEAR, turned: bool = False, track: Track = untracked
+    pictures: Pictures,
+    *,
+    near: float = NEAR,
+    mirrored: bool = True,
+    turned: bool = False,
+    track: Track = untracked,
 ) -> Duplicates:
     """Find duplicates among pictures that have been read; see `find_duplicates`."""
-    thumbnails = pictures.thumbnails
-    pairs = [*_equal_pairs(thumbnails), *_near_pairs(thumbnails, near, turned, track)]
-    return Duplicates(pictures, near, turned, tuple(group_pairs(pairs, len(pictures))))
+    thumbnails, views = pictures.thumbnails, list_views(mirrored, turned)
+    pairs = [*_equal_pairs(thumbnails), *_near_pairs(thumbnails, near, views, track)]
+    return Duplicates(pictures, near, tuple(group_pairs(pairs, len(pictures))))
 
 
 def _equal_pairs(thumbnails: Thumbnails) -> list[Pair]:
@@ -150,12 +161,14 @@ def _equal_pairs(thumbnails: Thumbnails) -> list[Pair]:
     return [Pair(int(originals[row]), int(row)) for row in copies.tolist()]
 
 
-def _near_pairs(thumbnails: Thumbnails, near: float, turned: bool, track: Track) -> list[Pair]:
+def _near_pairs(
+    thumbnails: Thumbnails, near: float, views: Sequence[View], track: Track
+) -> list[Pair]:
     """Compare one of each set of equal pictures, but for plain ones."""
     is_first = thumbnails.originals == np.arange(len(thumbnails))
     rows = np.flatnonzero(is_first & ~thumbnails.is_plain)
     if len(rows) < 2:
         return []
-    candidates = propose_pairs(thumbnails.gray[rows], turned, track)
+    candidates = propose_pairs(thumbnails.gray[rows], views, track)
     first, second = rows[candidates.first], rows[candidates.second]
     return measure_pairs(thumbnails, candidates._replace(first=first, second=second), near, track)

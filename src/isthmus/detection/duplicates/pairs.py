@@ -76,13 +76,19 @@ class Pair:
         words = ["mirrored"] if self.turn.is_mirrored else []
         if self.turn.quarters:
             words.append(f"turned by {90 * self.turn.quarters}°")
-        shown, shared = _area(self.first_box), _area(self.second_box)
-        words += [f"a crop of {shown:.0%}"] if shown < 1 else []
-        words += [f"{1 - shared:.0%} of it beyond the first"] if shared < 1 else []
+        words += self._describe_crop()
         change = self.brightness - 1
         if abs(change) >= MIN_CHANGE:
             words.append(f"{abs(change):.0%} {'brighter' if change > 0 else 'darker'}")
         return words
+
+    def _describe_crop(self) -> list[str]:
+        shown, shared = _area(self.first_box), _area(self.second_box)
+        if shown < 1 and shared < 1:
+            return [f"moved, {min(shown, shared):.0%} are shared"]
+        if shown < 1:
+            return [f"a crop of {shown:.0%}"]
+        return [f"with more around, the first is {shared:.0%} of it"] if shared < 1 else []
 
 
 def measure_pairs(
