@@ -38,7 +38,7 @@ def duplicates(
         float,
         typer.Option(
             help="The agreement from which two pictures count as nearly equal: 1 for equal "
-            "details, seldom above 0.9 for other photographs of the same thing."
+            "details, 0.5 for unrelated ones, seldom above 0.9 for photographs of the same thing."
         ),
     ] = 0.98,
     turned: Annotated[
@@ -119,7 +119,7 @@ def _lines(found: "Duplicates") -> Iterator[str]:
     leaking = {row for group in found.leaks for row in group.rows}
     pairs.sort(key=lambda pair: pair.first not in leaking)
     for pair in pairs[:MAX_LINES]:
-        agreement = "" if pair.is_exact else f"{pair.agreement:.3f}, "
+        agreement = "" if pair.is_exact else f"{pair.written}, "
         what = f"{agreement}{', '.join(found.differences(pair))}"
         yield f"  {names[pair.first]}  {names[pair.second]}  ({what})"
     if len(pairs) > MAX_LINES:

@@ -24,8 +24,7 @@ from isthmus.training.store import is_run
 if TYPE_CHECKING:  # it imports torch, which is of no use here
     from isthmus.training.run import Run
 
-# Of pairs planted in training photographs (1,000 in cats-dogs and LFW, by seed), 99.6% agree more;
-# pictures of different scenes agree at most 0.89.
+# Chosen on pairs planted in training photographs: see benchmarks/README.md.
 NEAR = 0.98
 
 
@@ -47,7 +46,7 @@ def find_duplicates(
 
     Equal are pictures of one size whose decoded pixels all are. Nearly equal are pictures of which
     one is a crop of the other (of 80% of its sides or more), mirrored, compressed again, brighter
-    or darker, or of another size.
+    or darker, or of another size. Crops of pictures below 40 pixels are not looked for.
 
     Parameters
     ----------
@@ -55,8 +54,9 @@ def find_duplicates(
         What `isthmus.load` reads, samples, or a run or its folder. Pictures may differ in size. Of
         a run, its samples are compared as the model sees them, with the splits of the run.
     near : float
-        The agreement from which two pictures are nearly equal, above 0.5 and up to 1: see
-        `isthmus.detection.duplicates.agreement`.
+        The agreement from which two pictures are nearly equal, above 0.5 and up to 1. It is 1 for
+        equal details, 0.5 for unrelated ones, and seldom above 0.9 for other photographs of the
+        same thing: see `isthmus.detection.duplicates.agreement`.
     mirrored : bool
         Also find mirror images; for digits, letters and signs they are something else.
     turned : bool
