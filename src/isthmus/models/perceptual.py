@@ -191,7 +191,8 @@ def classifier_features(network: Network, name: str = "the model") -> Features:
         If its encoder has no pooling, or takes images of one size alone.
     """
     stages = split_at_pooling(copy.deepcopy(_layers(network)))[:MAX_STAGES]
-    convolutions = [part for part in stages[0].modules() if isinstance(part, nn.Conv2d)]
+    parts = [part for stage in stages for part in stage.modules()]
+    convolutions = [part for part in parts if isinstance(part, nn.Conv2d)]
     if len(stages) < 2 or not convolutions:
         raise ModelError(
             f"{name} has no maps of images that max pooling makes coarser and coarser; give a run "
