@@ -74,7 +74,7 @@ def source(
     planted: tuple[Samples, NDArray[np.int64]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     path = tmp_path_factory.mktemp("sources") / "planted.npz"
-    np.savez(path, images=planted[0].values, labels=planted[0].labels)
+    np.savez(path, images=planted[0].values, labels=np.asarray(planted[0].labels))
     return path
 
 
