@@ -3,11 +3,11 @@
     python benchmarks/labels.py [--source fashion-mnist] [--seeds 0 1 2] [--epochs 8]
     python benchmarks/labels.py --task classify --seeds 0 --epochs 4
 
-A seed draws the flips, the split and the first weights. For codes of a new autoencoder and those of PCA
-with as many components, prints the precision among the first 50 and 200 suspects and
-among as many as were flipped, the share of the flips that are suspects, how many suspects there
-are, and the estimated share of wrong labels. With `--task classify`, a classifier is trained on the
-flipped labels, and its held-out samples are checked, then all.
+A seed draws the flips, the split and the first weights. For the codes of a new autoencoder, and of
+PCA with as many components, prints the precision among the first 50 and 200 suspects and among as
+many as were flipped, the share of the flips that are suspects, how many suspects there are, and the
+estimated share of wrong labels. With `--task classify`, a classifier is trained on the flipped
+labels; its held-out samples are checked, and those that it was trained on.
 """
 
 import argparse
