@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from isthmus.reports.run import write_report as write_report
     from isthmus.segmenting import predict_masks as predict_masks
     from isthmus.session import Session as Session
+    from isthmus.session import generate as generate
     from isthmus.studio.export import write_studio as write_studio
     from isthmus.studio.serve import serve_studio as serve_studio
     from isthmus.training.config import TrainingConfig as TrainingConfig
@@ -101,6 +102,7 @@ _MODULES = {
     "export": "exporting.export",
     "find_mislabelled": "detection.labels.mislabelled",
     "fit_map": "latent.maps",
+    "generate": "session",
     "interpolate": "latent.interpolation",
     "load": "data.load",
     "load_model": "inference.load",

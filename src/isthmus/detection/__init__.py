@@ -1,1 +1,1 @@
-"""What does not belong: outliers, and where they are odd; duplicates; and wrong labels."""
+"""What does not belong: outliers, duplicates and wrong labels."""

@@ -1,6 +1,5 @@
 """`Detector`: a model, normal samples to compare with, and what is usual among normal samples."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
