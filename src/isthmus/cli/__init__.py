@@ -16,6 +16,7 @@ from isthmus.cli import (
     inspect,
     recipes,
     studio,
+    style,
     train,
     transposed,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "main",
     "recipes",
     "studio",
+    "style",
     "train",
     "transposed",
 ]

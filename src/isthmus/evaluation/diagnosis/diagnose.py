@@ -21,7 +21,7 @@ from isthmus.inference.trained import TrainedModel
 from isthmus.models.registry import DEFAULT_MODELS, MODELS
 from isthmus.models.tasks import KINDS
 from isthmus.text import count_of
-from isthmus.training.config import MAX_EPOCHS_OF, default_epochs
+from isthmus.training.config import default_epochs_of
 from isthmus.training.optim import OPTIMIZERS
 from isthmus.training.run import Run
 
@@ -97,7 +97,7 @@ def _course_facts(run: Run) -> Facts:
         is_signal=kind == "signals",
         usual_model=DEFAULT_MODELS[model_config.task, kind],
         usual_lr=usual,
-        usual_epochs=default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
+        usual_epochs=default_epochs_of(model_config.task, len(run.split().train)),
         course=Course(config, history, len(model_config.class_names), failure),
     )
 
