@@ -9,7 +9,7 @@ What Does It Take to Generate Natural Textures?, 2017).
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -156,6 +156,25 @@ def vgg16_features(file: Path) -> Features:
     own = {f"features.{name}": value for name, value in network.state_dict().items()}
     learned = take_vgg16(file, weights, own)
     network.load_state_dict({name.removeprefix("features."): v for name, v in learned.items()})
+    return _cut_vgg16(network)
+
+
+def vgg16_features_of(weights: Mapping[str, Tensor]) -> Features:
+    """Return what `vgg16_features` has returned, from the weights of its state dictionary.
+
+    Raises
+    ------
+    RuntimeError
+        If they are others.
+    """
+    has_batch_norm = any(name.endswith("running_mean") for name in weights)
+    with torch.device("meta"):
+        features = _cut_vgg16(vgg16(3, batch_norm=has_batch_norm))
+    features.load_state_dict(weights, assign=True)
+    return features.requires_grad_(requires_grad=False)
+
+
+def _cut_vgg16(network: nn.Sequential) -> Features:
     return Features(Chain(_vgg16_stages(network)), VGG16_NAMES, VGG16_NAMES[-1:], VGG16_NAMES, 16)
 
 

@@ -10,6 +10,7 @@ from isthmus.models.tasks import Activation
 from isthmus.training.losses import Loss, make_loss
 from isthmus.training.objective import Forward, Moment, Objective, Outcome
 from isthmus.training.style_objective import make_style_objective
+from isthmus.training.variational import make_variational
 
 if TYPE_CHECKING:
     from isthmus.training.run import Run
@@ -38,6 +39,7 @@ def make_output_loss(run: "Run", counts: Tensor | None) -> OutputLoss:
 OBJECTIVES: dict[str, Callable[["Run", Tensor | None], Objective]] = {
     "output-loss": make_output_loss,
     "stylebank": make_style_objective,
+    "variational": make_variational,
 }
 
 

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import safetensors.torch
-import torch
 
-from isthmus.errors import ModelError, RunError
+from isthmus.errors import RunError
 from isthmus.inference.contract import is_weights_file
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.perceptual import (
     Features,
     classifier_features,
     random_features,
-    vgg16_features,
+    vgg16_features_of,
 )
+from isthmus.training.perceptual import load_features
 
 RANDOM, CLASSIFIER, VGG16 = "random", "classifier", "vgg16"
 
@@ -32,19 +32,14 @@ def open_features(source: str | Path) -> tuple[str, bytes]:
     ModelError
         If there is no such file, or it holds no network that features can be taken from.
     """
-    path = Path(source)
     if str(source) == RANDOM:
         return RANDOM, b""
-    if path.is_dir() or (path.suffix == ".safetensors" and path.exists() and is_weights_file(path)):
-        model = TrainedModel.load(path)
-        classifier_features(model.module)  # raises if it has none
-        return CLASSIFIER, model.to_bytes()
-    if path.suffix in (".pth", ".pt", ".safetensors") and path.exists():
-        return VGG16, _pack(vgg16_features(path))
-    raise ModelError(
-        f"there are no features at {source}; give random, the run of a classifier, or a file of "
-        "VGG-16's weights (.pth or .safetensors)."
-    )
+    features = load_features(source)
+    path = Path(source)
+    if path.is_dir() or is_weights_file(path):
+        return CLASSIFIER, TrainedModel.load(path).to_bytes()
+    weights = {name: value.contiguous() for name, value in features.state_dict().items()}
+    return VGG16, safetensors.torch.save(weights)
 
 
 def restore_features(kind: str, content: bytes) -> Features:
@@ -60,19 +55,6 @@ def restore_features(kind: str, content: bytes) -> Features:
     if kind == CLASSIFIER:
         return classifier_features(TrainedModel.from_bytes(content).module)
     if kind == VGG16:
-        return _unpack(content)
+        return vgg16_features_of(safetensors.torch.load(content))
     raise RunError(f"it has features called {kind!r}")
 
-
-def _pack(features: Features) -> bytes:
-    return safetensors.torch.save(
-        {name: value.contiguous() for name, value in features.state_dict().items()}
-    )
-
-
-def _unpack(content: bytes) -> Features:
-    weights = safetensors.torch.load(content)
-    with torch.device("meta"):
-        features = vgg16_layout(any("running_mean" in name for name in weights))
-    features.load_state_dict(weights, assign=True)
-    return features.requires_grad_(requires_grad=False)

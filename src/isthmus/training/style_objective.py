@@ -19,7 +19,7 @@ from isthmus.models.perceptual import Features
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.tasks import Activation
 from isthmus.training.objective import Forward, Moment, Outcome
-from isthmus.training.perceptual import content_loss, gram, style_loss, total_variation
+from isthmus.training.perceptual import content_loss, gram, grams, style_loss, total_variation
 from isthmus.training.styles import Picture, StyleSettings
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class StyleObjective:
             photo = self.features(x)
         settings, wanted = self.settings, self._style_targets(x.device)
         content = content_loss(maps, photo, self.features.content)
-        style = style_loss(maps, {name: target[styles] for name, target in wanted.items()})
+        targets = {name: target[styles] for name, target in wanted.items()}
+        style = style_loss(maps, targets, {name: gram(photo[name]) for name in targets})
         loss = settings.content * content + settings.style * style
         loss = loss + settings.smoothness * total_variation(painted)
         return Outcome(loss, output, {"content": content, "style": style})
@@ -87,15 +88,14 @@ class StyleObjective:
         """Return the Gram matrices (K, C', C') of all styles by layer; computed once."""
         if not self._targets:
             self.features.to(device)
-            grams = [self._grams(picture, device) for picture in self.pictures.values()]
-            self._targets = {name: torch.cat([one[name] for one in grams]) for name in grams[0]}
+            each = [self._grams(picture, device) for picture in self.pictures.values()]
+            self._targets = {name: torch.cat([one[name] for one in each]) for name in each[0]}
         return self._targets
 
     def _grams(self, picture: Picture, device: torch.device) -> dict[str, Tensor]:
         x = torch.from_numpy(picture).to(device).movedim(-1, 0)[None] / 255
         with torch.no_grad():
-            maps = self.features(x)
-            return {name: gram(maps[name]) for name in self.features.style}
+            return grams(self.features, x)
 
 
 def make_style_objective(run: "Run", counts: Tensor | None) -> StyleObjective:
