@@ -249,10 +249,11 @@ MODELS: dict[str, ModelRow] = {
         "StyleBank, Chen et al. 2017: an autoencoder and a few layers for each style",
         shape=(3, 128, 128),
         code_size=64,
+        activation="identity",
         task="stylize",
         styles=4,
         min_side=8,
-        lr_scale=0.4,
+        lr_scale=0.1,
         objective="stylebank",
     ),
 }

@@ -13,13 +13,33 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from isthmus.errors import OptionError
-from isthmus.models.layers import Crop, Pad, Residual, Unpatch, he_normal
+from isthmus.models.layers import Crop, Pad, Residual, Unpatch, he_normal, is_on_meta
 
 STEP = 4  # pixels along a side of an image for one place of the code
 MIN_SIDE = 8  # of an image: two places of the code, as one alone has no contrast to normalize
+NUMBERS = 3 * STEP**2  # of the patch of an image that one place of the code stands for
 FIRST_CHANGE = 0.1  # of what He's weights would add: a style starts near the photograph
+
+
+class Shortcut(nn.Sequential):
+    """Layers, of which the first is linear and gets the same input as the second.
+
+    What it returns is added to the output of the last. The shortcuts of an encoder and a decoder
+    begin as each other's inverse, so that the first image is rebuilt already, and all steps of a
+    training go into what shortcuts cannot do.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum of the shortcut and the other layers."""
+        shortcut, *layers = self
+        y = x
+        for layer in layers:
+            y = layer(y)
+        total: Tensor = shortcut(x) + y
+        return total
 
 
 class StyleBank(nn.Module):
@@ -90,6 +110,11 @@ class StyleBank(nn.Module):
         return Crop(sides)(self.decoder(maps))
 
 
+def one_style(styles: Tensor, count: int) -> Tensor:
+    """Return shares (N, K) for images with a single style each: styles (N,) int64 of K."""
+    return functional.one_hot(styles, count).float()
+
+
 def padded_sides(sides: Sequence[int]) -> list[int]:
     """Return the sides to which images are padded before they are encoded."""
     return [max(MIN_SIDE, -(-side // STEP) * STEP) for side in sides]
@@ -116,7 +141,8 @@ def stylebank(
     """
     if shape[0] != 3:
         raise OptionError("styles are made of colors; convert the images to RGB.")
-    encoder = nn.Sequential(
+    encoder = Shortcut(
+        nn.Sequential(nn.PixelUnshuffle(STEP), nn.Conv2d(NUMBERS, code_size, 1)),
         nn.PixelUnshuffle(2),
         nn.Conv2d(12, width, 5, padding=2),
         nn.ReLU(),
@@ -124,7 +150,8 @@ def stylebank(
         nn.ReLU(),
         nn.Conv2d(code_size, code_size, 3, padding=1),
     )
-    decoder = nn.Sequential(
+    decoder = Shortcut(
+        nn.Sequential(nn.Conv2d(code_size, NUMBERS, 1), Unpatch((STEP, STEP))),
         *(_residual(code_size) for _ in range(blocks)),
         nn.Conv2d(code_size, 4 * width, 3, padding=1),
         Unpatch((2, 2)),
@@ -134,10 +161,10 @@ def stylebank(
     )
     module = StyleBank(encoder, decoder, [_style(code_size) for _ in range(styles)])
     module.apply(he_normal)
-    for part in module.bank:
-        _shrink(part)
-    for block in list(decoder)[:blocks]:
-        _shrink(block)
+    for layers in (encoder, decoder, *list(decoder)[1 : 1 + blocks], *module.bank):
+        _shrink(layers)
+    if not is_on_meta(module):
+        _invert(encoder[0][1].weight, decoder[0][0].weight)
     return module
 
 
@@ -166,7 +193,14 @@ def _style(channels: int) -> nn.Sequential:
 @torch.no_grad()
 def _shrink(layers: nn.Module) -> None:
     """Let layers whose output is added to something else begin by adding little."""
-    last = list(layers.children())[-1]
-    assert isinstance(last, nn.Conv2d)  # for the type checker
-    if not last.weight.is_meta:
-        last.weight.mul_(FIRST_CHANGE)
+    last = [layer for layer in layers.children() if isinstance(layer, nn.Conv2d)][-1]
+    last.weight.mul_(FIRST_CHANGE)
+
+
+@torch.no_grad()
+def _invert(into: Tensor, back: Tensor) -> None:
+    """Let two convolutions of 1 × 1 begin as each other's inverse, as far as there are channels."""
+    square = torch.randn(max(into.shape[:2]), max(into.shape[:2]))
+    rotation = torch.linalg.qr(square)[0][: into.shape[0], : into.shape[1]]
+    into.copy_(rotation[:, :, None, None])
+    back.copy_(rotation.T[:, :, None, None])

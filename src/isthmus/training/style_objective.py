@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from isthmus.models.perceptual import Features
 from isthmus.models.registry import ACTIVATIONS
+from isthmus.models.stylebank import one_style
 from isthmus.models.tasks import Activation
 from isthmus.training.objective import Forward, Moment, Outcome
 from isthmus.training.perceptual import content_loss, gram, grams, style_loss, total_variation
@@ -63,7 +64,7 @@ class StyleObjective:
 
     def _paint(self, forward: Forward, x: Tensor, moment: Moment) -> Outcome:
         styles = self._draw(len(x), moment).to(x.device)
-        output = forward(x, functional.one_hot(styles, len(self.pictures)).to(x.dtype))
+        output = forward(x, one_style(styles, len(self.pictures)))
         painted = ACTIVATIONS[self.activation](output)
         maps = self.features(painted)
         with torch.no_grad():

@@ -23,6 +23,7 @@ from isthmus.models.tasks import KINDS
 from isthmus.text import count_of
 from isthmus.training.config import default_epochs_of
 from isthmus.training.optim import OPTIMIZERS
+from isthmus.training.record import Record
 from isthmus.training.run import Run
 from isthmus.training.variational import loss_scale
 
@@ -100,9 +101,17 @@ def _course_facts(run: Run) -> Facts:
         usual_lr=usual,
         usual_epochs=default_epochs_of(model_config.task, len(run.split().train)),
         course=Course(
-            config, history, len(model_config.class_names), failure, loss_scale(run.record)
+            config, history, len(model_config.class_names), failure, _loss_scale(record)
         ),
     )
+
+
+def _loss_scale(record: Record) -> float:
+    """Return what the loss of a model that knows nothing is multiplied by."""
+    if record.styles is None:
+        return loss_scale(record)
+    # The losses of content and style are 1 where a painting has nothing of either.
+    return record.styles.content + record.styles.style + record.styles.rebuild
 
 
 def _measure(
@@ -133,6 +142,8 @@ def _load(run: Run, samples: Samples | None, track: Track) -> Samples:
 def _measure_on(
     run: Run, samples: Samples, model: TrainedModel, facts: Facts
 ) -> tuple[Facts, tuple[str, ...]]:
+    if facts.task == "stylize":
+        return facts, ()
     if facts.task != "reconstruct":
         return replace(facts, answers=measure_answers(run, samples, model)), ()
     codes, errors = measure_reconstructions(run, samples, model)
