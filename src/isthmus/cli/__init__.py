@@ -20,6 +20,7 @@ from isthmus.cli import (
     outliers,
     recipes,
     studio,
+    style,
     train,
     transposed,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "outliers",
     "recipes",
     "studio",
+    "style",
     "train",
     "transposed",
 ]
