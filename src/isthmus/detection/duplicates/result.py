@@ -23,12 +23,15 @@ class Duplicates:
         All that were compared.
     near : float
         The agreement from which two count as the same.
+    plain : int
+        How many pictures have no details, and were only compared for equality.
     groups : tuple of Group
         In the order of their first pictures.
     """
 
     pictures: Pictures
     near: float
+    plain: int
     groups: tuple[Group, ...]
 
     def __repr__(self) -> str:
@@ -79,11 +82,6 @@ class Duplicates:
             words.append(f"{format_size(sizes[1])} instead of {format_size(sizes[0])}")
         return words or ["slightly other pixels"]
 
-    @property
-    def plain(self) -> int:
-        """How many pictures are of nearly one gray, and were only compared for equality."""
-        return int(self.pictures.thumbnails.is_plain.sum())
-
     def leak_counts(self) -> dict[str, int]:
         """Return how many groups are in each two splits, such as `{"train and test": 3}`."""
         counts: Counter[str] = Counter()
@@ -113,7 +111,8 @@ class Duplicates:
             lines.append(f"{count_of(len(self.contradictions), 'group')} {differ} several labels")
         if self.plain:
             lines.append(
-                f"{count_of(self.plain, 'picture')} of nearly one gray: compared for equality only"
+                f"{count_of(self.plain, 'picture')} without details, such as blank ones or a clear "
+                "sky: compared for equality only"
             )
         if self.pictures.skipped:
             skipped = self.pictures.skipped
