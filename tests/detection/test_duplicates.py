@@ -194,6 +194,22 @@ def test_pictures_of_archives_are_read_like_those_of_folders(
         np.testing.assert_array_equal(one, same)
 
 
+def test_broken_files_and_others_are_named_and_left_out(planted: Path, tmp_path: Path) -> None:
+    for path in planted.glob("[012]*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "05.png").write_bytes(b"no picture")
+    (tmp_path / "notes.txt").write_text("mine")
+    found = find_duplicates(tmp_path)
+    text = f"{found}"
+    assert "1 file cannot be decoded, such as 05.png" in text
+    assert "left out: 1 .txt, such as notes.txt" in text
+    assert ["06-smaller.png", "06.png"] in map(sorted, names_of(found))
+    rows = np.array([row for group in found.groups for row in group.rows])
+    for picture, row in zip(found.pictures.load(rows), rows, strict=True):
+        with Image.open(tmp_path / found.pictures.names[row]) as one:
+            np.testing.assert_array_equal(picture, np.asarray(one))
+
+
 def test_digits_of_mnist_are_no_duplicates_of_each_other(require: Callable[[str], Path]) -> None:
     found = find_duplicates(require("mnist"), limit=400)
     assert sum(len(group.rows) for group in found.groups) <= 20
@@ -266,7 +282,7 @@ def test_the_command_writes_a_page_and_a_list_and_prints_leaks(
 ) -> None:
     page, names = tmp_path / "page.html", tmp_path / "copies.txt"
     outcome = done("duplicates", divided, "--out", page, "--list", names)
-    assert "10 shared by train and test" in outcome.out
+    assert "10 groups shared by train and test" in outcome.out
     assert "(equal files)" in outcome.out
     content = page.read_text()
     assert content.count("<img") == 20
