@@ -66,6 +66,7 @@ from isthmus.links import reject_links
 from isthmus.memo import Memo
 
 if TYPE_CHECKING:  # all need torch or scikit-learn, which a model in an ONNX file does without
+    from isthmus.detection.duplicates.result import Duplicates
     from isthmus.detection.labels.mislabelled import Mislabelled
     from isthmus.inference.trained import TrainedModel
     from isthmus.training.run import Run
@@ -576,6 +577,31 @@ class Session:
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
 
+    def duplicates(self, *, near: float | None = None, turned: bool = False) -> "Duplicates":
+        """Find duplicates among the run's own samples; see `isthmus.find_duplicates`.
+
+        Parameters
+        ----------
+        near : float, optional
+            The agreement from which two samples are nearly equal; by default 0.98.
+        turned : bool
+            Also find samples that are turned by 90° or 180°, or upside down.
+
+        Returns
+        -------
+        Duplicates
+            Its `leaks` are what the training, validation and test samples share.
+        """
+        from isthmus.detection.duplicates.find import NEAR, find_among, require_near
+        from isthmus.detection.duplicates.pictures import of_samples, splits_of
+
+        near = NEAR if near is None else near
+        require_near(near)
+        track = self._interruptible()
+        splits = splits_of(self.split, len(self.samples))
+        pictures = of_samples(self.samples, splits, track)
+        return find_among(pictures, near=near, turned=turned, track=track)
+
     def mislabelled(
         self,
         samples: Samples | None = None,
@@ -634,7 +660,7 @@ class Session:
         """Whether the codes of training samples were fitted to their labels, as a classifier's."""
         if self._encoder is not None or self.model.task in (None, "reconstruct"):
             return False
-        return not (self._has_run and self.run.record.training_config.freeze)
+        return not (self.has_run and self.run.record.training_config.freeze)
 
     def evaluate(
         self,
@@ -712,7 +738,7 @@ class Session:
         track = self._interruptible()
         is_own = reference is None and (samples is None or self._is_own(samples))
         chosen = self.samples if samples is None else samples
-        config = self.run.record.training_config if self._has_run else None
+        config = self.run.record.training_config if self.has_run else None
         if config is not None:
             normal, false_alarms = normal or config.normal, false_alarms or config.false_alarms
         is_one_class = config is not None and config.normal is not None
@@ -722,12 +748,12 @@ class Session:
             detector,
             chosen,
             rows,
-            is_own=is_own or (not self._has_run and reference is None),
+            is_own=is_own or (not self.has_run and reference is None),
             score=score,
             false_alarms=false_alarms,
             track=track,
         )
-        own = reference or (self.samples if baselines and self._has_run else None)
+        own = reference or (self.samples if baselines and self.has_run else None)
         return add_measures(found, normal, own if baselines else None, detector.reference.rows)
 
     def detector(
@@ -744,7 +770,7 @@ class Session:
         samples : Samples, optional
             What is compared with itself, where there is neither a run nor a reference.
         """
-        if reference is None and self._has_run:
+        if reference is None and self.has_run:
             return self._memo.get("detector", self._load_detector)
         if reference is None and samples is None:
             raise OptionError(f"{self.model.name} has no run; give normal samples to compare with.")
@@ -758,7 +784,7 @@ class Session:
 
     def _is_own(self, samples: Samples) -> bool:
         """Return whether samples are those of the run."""
-        return self._has_run and samples.fingerprint == self.run.record.data["fingerprint"]
+        return self.has_run and samples.fingerprint == self.run.record.data["fingerprint"]
 
     def _fit_detector(self, reference: Samples | None, samples: Samples | None) -> Detector:
         track = self._interruptible()
