@@ -148,6 +148,13 @@ class Session:
         return self._source
 
     @property
+    def name(self) -> str:
+        """What people call it: the name of the run folder, or of the model's file."""
+        if self._given_run is not None:
+            return Path(self._given_run.name).resolve().name
+        return self.model.name if self._path is None else self._path.resolve().name
+
+    @property
     def data(self) -> str | Path | None:
         """Where the run's own data was said to be, if it has moved."""
         return self._data

@@ -23,7 +23,10 @@ def generate(
             autocompletion=complete_source,
         ),
     ] = None,
-    n: Annotated[int, typer.Option("--n", help="Number of samples.")] = 64,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", help="Number of samples; by default 64, of a walk 8."),
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option("--class", help="Generate samples of this class only; by default of all."),
@@ -88,11 +91,12 @@ def generate(
 
     if plain is not None and features is None:
         raise OptionError("--plain is compared in the features of a classifier; give --features.")
+    count = n if n is not None else 8 if out.suffix.lower() == ".gif" else 64
     result = write_samples(
         Session(run, data=data, track=track, say=say),
         source,
         out,
-        Draw(n, label, temperature, sampler, seed),
+        Draw(count, label, temperature, sampler, seed),
         steps=steps,
         judge=None if features is None else load_model(features),
         plain=None if plain is None else Run.open(plain),

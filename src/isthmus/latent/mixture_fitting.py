@@ -1,6 +1,7 @@
 """`fit_mixture`: how many components a mixture has is chosen by the likelihood of other codes."""
 
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from isthmus.errors import IsthmusError, OptionError, SourceError
 from isthmus.latent.codes import Codes
 from isthmus.latent.mixture import Mixture, Trial
 from isthmus.latent.vectors import to_vectors
+from isthmus.places import is_own_file
 
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
 MIN_CLASS = 50  # training codes of a class, from which on it has components of its own
@@ -136,6 +138,8 @@ def open_mixture(
         try:
             stored = Mixture.load(file)
         except SourceError:
+            if zipfile.is_zipfile(file) and not is_own_file(file):
+                raise OptionError(f"{file} is no file of Isthmus; move it away.") from None
             say(f"the mixture {file} was damaged; it is fitted again.")
             file.unlink(missing_ok=True)
         else:

@@ -184,7 +184,7 @@ def _write_page(content: Content, out: Path) -> dict[str, Any]:
     )
     page = render(
         "samples.html.jinja",
-        title=f"Samples of {content.session.model.name}",
+        title=f"Samples of {content.session.name}",
         lead=_describe(content),
         sheet=to_data_url(_sheet(samples.values)),
         classes=_draw_classes(content),
