@@ -7,6 +7,7 @@ files only in `stored_map`, in `evaluate` (the result), and where an index has t
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +22,21 @@ from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
-from isthmus.data.samples import Origin, Samples
+from isthmus.data.samples import SPLITS, Origin, Samples
 from isthmus.data.split import Split, split_samples
+from isthmus.detection.detector import Detector, divide_reference
+from isthmus.detection.outliers import Outliers, find_outliers
+from isthmus.detection.stored import FILE as DETECTOR_FILE
+from isthmus.detection.stored import make_key, read_detector, write_detector
+from isthmus.detection.truth import add_measures
 from isthmus.errors import (
     InterruptionError,
+    IsthmusError,
     ModelError,
     OptionError,
     RunError,
     SourceError,
+    require_known,
     require_name,
     suggest,
 )
@@ -57,7 +65,8 @@ from isthmus.latent.walks import walk
 from isthmus.links import reject_links
 from isthmus.memo import Memo
 
-if TYPE_CHECKING:  # both import torch, which a model in an ONNX file does without
+if TYPE_CHECKING:  # all need torch or scikit-learn, which a model in an ONNX file does without
+    from isthmus.detection.labels.mislabelled import Mislabelled
     from isthmus.inference.trained import TrainedModel
     from isthmus.training.run import Run
 
@@ -65,6 +74,7 @@ T = TypeVar("T")
 Query = str | Path | Samples | NDArray[Any]
 
 MODEL_SUFFIXES = (".onnx", ".safetensors")  # of models without a run
+CHECKED_SPLITS = {**{name: (name,) for name in SPLITS}, "held-out": SPLITS[1:], "all": SPLITS}
 MAX_ENTRIES = 32  # codes and maps that are kept; the codes of 60,000 samples take 8 MB at 32
 
 
@@ -573,6 +583,66 @@ class Session:
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
 
+    def mislabelled(
+        self,
+        samples: Samples | None = None,
+        *,
+        split: str | None = None,
+        folds: int = 5,
+        seed: int = 0,
+    ) -> "Mislabelled":
+        """Find labels that look wrong, by the codes; see `isthmus.find_mislabelled`.
+
+        Parameters
+        ----------
+        samples : Samples, optional
+            By default the run's own.
+        split : str, optional
+            Which of the run's own samples: "train", "validation", "test", "held-out" for the last
+            two, or "all". By default all; of a classifier, whose codes were fitted to the labels of
+            its training samples, held-out.
+        folds, seed : int
+            Of the cross-validation.
+
+        Returns
+        -------
+        Mislabelled
+            Its rows are those of the samples that were checked: of the run's own, those of
+            `rows_of_split`.
+
+        Raises
+        ------
+        OptionError
+            If there are no labels or too few samples, or an option makes no sense.
+        """
+        from isthmus.detection.labels.mislabelled import find_mislabelled
+
+        if samples is None:
+            codes = self.codes(self.rows_to_check(split))
+        elif split is not None:
+            raise OptionError("a split is one of the run's own data; leave it or the source out.")
+        else:
+            codes = self.encode(samples)
+        return find_mislabelled(codes, folds=folds, seed=seed, track=self._interruptible())
+
+    def rows_to_check(self, split: str | None = None) -> NDArray[np.int64]:
+        """Return the rows (n,) of the run's own samples whose labels `mislabelled` checks."""
+        if split is None:
+            split = "held-out" if self.has_seen_labels else "all"
+        require_known("split", split, CHECKED_SPLITS)
+        if self.samples.labels is None:  # before any of them is encoded
+            raise OptionError(f"the data of {self.run.name} has no labels to check.")
+        parts = [getattr(self.split, name) for name in CHECKED_SPLITS[split]]
+        rows: NDArray[np.int64] = np.sort(np.concatenate(parts))
+        return rows
+
+    @property
+    def has_seen_labels(self) -> bool:
+        """Whether the codes of training samples were fitted to their labels, as a classifier's."""
+        if self._encoder is not None or self.model.task in (None, "reconstruct"):
+            return False
+        return not (self.has_run and self.run.record.training_config.freeze)
+
     def evaluate(
         self,
         samples: Samples | None = None,
@@ -599,10 +669,127 @@ class Session:
             model=self.trained,
             encode=encode_own,
             features=features,
+            track=self._interruptible(),
         )
         if encoder is not None:
             result["encoder"] |= {"name": encoder.name, "code_size": encoder.code_size}
         return result
+
+    def outliers(
+        self,
+        samples: Samples | None = None,
+        *,
+        score: str | None = None,
+        false_alarms: float | None = None,
+        normal: str | None = None,
+        reference: Samples | None = None,
+        baselines: bool = False,
+    ) -> Outliers:
+        """Rank samples by how far they are from all that is normal.
+
+        They are compared with the training split, and the validation split says what is usual. A
+        model without a run has neither: samples are then compared with each other.
+
+        Parameters
+        ----------
+        samples : Samples, optional
+            By default the run's own: of a run that was trained on normal samples only its test
+            split, of any other all.
+        score : str, optional
+            A key of `isthmus.detection.scores.SCORES`; by default "combined", or "neighbors" for a
+            model that only encodes.
+        false_alarms : float, optional
+            Share of normal samples that may be called outliers; by default that of the run, or
+            0.01.
+        normal : str, optional
+            The class or folder that is normal, to measure how well outliers are found; by default
+            what the run was trained on.
+        reference : Samples, optional
+            Normal samples to compare with instead; a fifth of them says what is usual.
+        baselines : bool
+            Measure baselines too, on the raw pixels, where it is known which samples are outliers.
+
+        Raises
+        ------
+        OptionError
+            If there is no such score or class, or the share makes no sense.
+        ModelError
+            If the model does not have the score, or the samples do not fit it.
+        """
+        track = self._interruptible()
+        is_own = reference is None and (samples is None or self._is_own(samples))
+        chosen = self.samples if samples is None else samples
+        config = self.run.record.training_config if self.has_run else None
+        if config is not None:
+            normal, false_alarms = normal or config.normal, false_alarms or config.false_alarms
+        is_one_class = config is not None and config.normal is not None
+        rows = self.split.test if samples is None and is_one_class else None
+        detector = self.detector(reference, chosen)
+        found = find_outliers(
+            detector,
+            chosen,
+            rows,
+            is_own=is_own or (not self.has_run and reference is None),
+            score=score,
+            false_alarms=false_alarms,
+            track=track,
+        )
+        own = reference or (self.samples if baselines and self.has_run else None)
+        return add_measures(found, normal, own if baselines else None, detector.reference.rows)
+
+    def detector(
+        self, reference: Samples | None = None, samples: Samples | None = None
+    ) -> Detector:
+        """Return what judges samples: the model and normal samples to compare with.
+
+        That of a run is stored in its folder, so that others are judged without the run's data.
+
+        Parameters
+        ----------
+        reference : Samples, optional
+            Normal samples; by default the training split of the run.
+        samples : Samples, optional
+            What is compared with itself, where there is neither a run nor a reference.
+        """
+        if reference is None and self.has_run:
+            return self._memo.get("detector", self._load_detector)
+        if reference is None and samples is None:
+            raise OptionError(f"{self.model.name} has no run; give normal samples to compare with.")
+        key = ("detector", (reference or cast("Samples", samples)).fingerprint, reference is None)
+        return self._memo.get(key, lambda: self._fit_detector(reference, samples))
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the run's own samples have been loaded."""
+        return self.has_samples or self._memo.has("samples")
+
+    def _is_own(self, samples: Samples) -> bool:
+        """Return whether samples are those of the run."""
+        return self.has_run and samples.fingerprint == self.run.record.data["fingerprint"]
+
+    def _fit_detector(self, reference: Samples | None, samples: Samples | None) -> Detector:
+        track = self._interruptible()
+        if reference is None:
+            return Detector.fit_within(self.model, cast("Samples", samples), track=track)
+        train, validation = divide_reference(len(reference))
+        return Detector.fit(self.model, reference, train, validation, track=track)
+
+    def _load_detector(self) -> Detector:
+        run, split = self.run, self.split
+        key = make_key(self.model, run.record.data["fingerprint"], split.train, split.validation)
+        file = None if run.is_in_memory else self.folder / DETECTOR_FILE
+        if file is not None and file.exists():
+            stored = read_detector(file, self.model, key)
+            if stored is not None:
+                return stored
+            self._say(f"{file.name} was of other weights or data, or damaged; it is made again.")
+        detector = Detector.fit(
+            self.model, self.samples, split.train, split.validation, track=self._interruptible()
+        )
+        if file is not None:
+            with suppress(IsthmusError):  # a run that is read only; the file only saves time
+                write_detector(file, detector, key)
+        return detector
 
     def interrupt(self) -> None:
         """Stop what this session is loading, encoding, decoding or fitting, at the next batch.

@@ -143,6 +143,8 @@ def _describe_data(
         "skipped": [list(pair) for pair in samples.skipped],
         "reading": report_of(samples).to_json(),
     }
+    if unused := len(samples) - sum(map(len, (split.train, split.validation, split.test))):
+        description["unused"] = unused
     if config.corruption is not None:
         description["noise"] = {
             name: noise_fingerprint(samples, getattr(split, name), preprocessing, config)

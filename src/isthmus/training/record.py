@@ -23,6 +23,7 @@ DATA: dict[str, Any] = {  # what is known of `Record.data`; others are kept as t
     "train": int,
     "validation": int,
     "test": int,
+    "unused": int,
     "skipped": tuple[tuple[str, str], ...],
     "noise": dict[str, str],
     "start": str,
@@ -80,6 +81,11 @@ class Record:
         """The number of samples to train on, to validate by and to test on."""
         return self.data["train"], self.data["validation"], self.data["test"]
 
+    @property
+    def total(self) -> int:
+        """The number of samples of the data, also of those in no part; see `keep_normal`."""
+        return sum(self.counts) + int(self.data.get("unused", 0))
+
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
         content = to_json(self)
@@ -117,6 +123,8 @@ class Record:
         for name, count in zip(("train", "validation", "test"), self.counts, strict=True):
             if count < 1:
                 raise RunError(f"data.{name} is {count} and should be at least 1")
+        if data.get("unused", 0) < 0:
+            raise RunError(f"data.unused is {data['unused']} and should be at least 0")
         _ = self.reading
         require_fitting(self.model_config, self.preprocessing)
         for name in CHOSEN:

@@ -259,10 +259,10 @@ class Run(Displayed):
     def check(self, samples: Samples) -> None:
         """Raise a RunError if samples are not those that the run was trained on."""
         if samples.fingerprint == self.record.data["fingerprint"]:
-            if len(samples) != sum(self.record.counts):
+            if len(samples) != self.record.total:
                 raise RunError(
                     f"{Path(self.name, RECORD)} is damaged: its splits have "
-                    f"{sum(self.record.counts):,} samples, and there are {len(samples):,}; "
+                    f"{self.record.total:,} samples, and there are {len(samples):,}; "
                     f"{RESTORE}."
                 )
             return
@@ -281,7 +281,7 @@ class Run(Displayed):
     def split(self) -> Split:
         """Return the split of the data, which was decided when the run was made."""
         with self._reporting_damage(SPLIT):
-            return parse_split(self._require(SPLIT), self.record.counts)
+            return parse_split(self._require(SPLIT), self.record.counts, self.record.total)
 
     def add_noise(
         self, model: TrainedModel, values: NDArray[Any], indices: NDArray[np.int64]

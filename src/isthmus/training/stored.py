@@ -42,7 +42,7 @@ COUNTERS: dict[str, type] = {  # of a checkpoint; errors and losses may be infin
 }
 
 
-def parse_split(content: bytes, counts: tuple[int, ...]) -> Split:
+def parse_split(content: bytes, counts: tuple[int, ...], total: int) -> Split:
     """Return the split in the content of split.npz.
 
     Parameters
@@ -50,12 +50,13 @@ def parse_split(content: bytes, counts: tuple[int, ...]) -> Split:
     content : bytes
     counts : tuple of int
         How many samples each part has.
+    total : int
+        How many samples there are.
 
     Raises
     ------
     IsthmusError
-        If a part is no list of so many indices, or a sample is in two parts, in none or twice in
-        one: each of the data is in exactly one of them.
+        If a part is no list of so many indices, or a sample is in two parts or twice in one.
     """
     arrays = read_npz(content)
     parts = [require_array(arrays, name, "iu", 1).astype(np.int64) for name in SPLITS]
@@ -65,7 +66,7 @@ def parse_split(content: bytes, counts: tuple[int, ...]) -> Split:
                 f"{name} has {len(part):,} samples and {count:,} in run.json, which was written "
                 "with it"
             )
-    _reject_outside(parts, sum(counts))
+    _reject_outside(parts, total)
     _reject_repeats(parts)
     return Split(*parts)
 

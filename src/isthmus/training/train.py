@@ -10,6 +10,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.normal import keep_normal
 from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
 from isthmus.data.split import split_samples
@@ -201,6 +202,8 @@ def train(
     split = split_samples(
         samples, config.seed, config.validation, config.test, group_by=config.group_by
     )
+    if config.normal is not None:
+        split = keep_normal(samples, split, config.normal)
     if model_config.task == "classify" and samples.labels is not None:
         check_classes(samples, samples.labels, split)
     config = config.resolve(model_config, len(split.train), samples.allows_flip)
