@@ -62,6 +62,7 @@ PUBLIC = [
     "export",
     "find_mislabelled",
     "fit_map",
+    "generate",
     "interpolate",
     "load",
     "load_model",
