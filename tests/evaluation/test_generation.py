@@ -121,8 +121,8 @@ def test_a_judge_of_another_size_is_given_that_size(digits: Samples) -> None:
 def test_too_few_test_samples_are_refused(
     judge: TrainedModel, digits: Samples, refused: Refused
 ) -> None:
-    with refused(OptionError, "30", "40"):
-        compare_generators(judge, digits.values[:30], {})
+    with refused(OptionError, "11", "12"):
+        compare_generators(judge, digits.values[:11], {})
 
 
 def test_samples_of_pca_have_its_mean_and_spread(digits: Samples) -> None:

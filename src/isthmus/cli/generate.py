@@ -84,19 +84,17 @@ def generate(
     """
     from isthmus.errors import OptionError
     from isthmus.inference.load import load_model
-    from isthmus.latent.drawing import Draw
-    from isthmus.reports.samples import write_samples
+    from isthmus.reports.samples import draw_for, write_samples
     from isthmus.session import Session
     from isthmus.training.run import Run
 
     if plain is not None and features is None:
         raise OptionError("--plain is compared in the features of a classifier; give --features.")
-    count = n if n is not None else 8 if out.suffix.lower() == ".gif" else 64
     result = write_samples(
         Session(run, data=data, track=track, say=say),
         source,
         out,
-        Draw(count, label, temperature, sampler, seed),
+        draw_for(out, n, label=label, temperature=temperature, sampler=sampler, seed=seed),
         steps=steps,
         judge=None if features is None else load_model(features),
         plain=None if plain is None else Run.open(plain),

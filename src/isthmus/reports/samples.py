@@ -36,13 +36,14 @@ Values = NDArray[Any]
 Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
 
+DRAWN, WALKED = 64, 8  # samples, unless their number is given
 MAX_DRAWN = 1_024  # samples of a sheet, and of a page
 MAX_WALKED = 100  # samples that an animation goes through
 ROW = 10  # samples in a row of the page
 MAX_NEAREST = 20  # samples that are shown next to their nearest training samples
 MAX_CLASSES = 12  # rows of classes
 TEMPERATURES = (0.0, 0.5, 0.8, 1.0, 1.2)
-PAGE_WALK, STEPS = 8, 8  # samples and steps of the walk of a page
+STEPS = 8  # of the walk of a page
 COPIES = 0.75  # how often samples are nearer than rebuilt test samples, from which on it is odd
 OTHER_PICTURES = (".jpg", ".jpeg", ".webp", ".svg", ".pdf", ".tif", ".tiff", ".bmp", ".npy", ".zip")
 OWN = ("mixture", "prior")
@@ -113,6 +114,12 @@ def write_samples(
         result["measures"] = measures
     content = Content(session, draw, samples, mixture, measures, steps)
     return result | WRITERS[kind](content, out)
+
+
+def draw_for(out: Path, n: int | None = None, **options: Any) -> Draw:
+    """Return what to draw for an output: by default 64 samples, for a walk 8."""
+    count = n if n is not None else WALKED if out.suffix.lower() == ".gif" else DRAWN
+    return Draw(count, **options)
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,7 @@ def _write_page(content: Content, out: Path) -> dict[str, Any]:
         measures=content.measures,
         rows=_rows(content.measures),
         temperatures=to_data_url(_draw_temperatures(content)),
-        walk=embed(_walk(content, PAGE_WALK, STEPS), "image/gif"),
+        walk=embed(_walk(content, WALKED, STEPS), "image/gif"),
         version=__version__,
     )
     write_bytes(out, page)
