@@ -11,9 +11,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus import Run, Samples, Session, TrainingConfig, generate, load, load_model, train
+from isthmus import (
+    MODELS,
+    Run,
+    Samples,
+    Session,
+    TrainingConfig,
+    generate,
+    load,
+    load_model,
+    train,
+)
 from isthmus.errors import ModelError, OptionError, RunError
+from isthmus.latent.drawing import Draw
 from isthmus.latent.mixture import Mixture
+from isthmus.models.tasks import WITH_PRIOR
 from test_cli import done, files_of, isthmus
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -220,6 +232,31 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert outcome.code == 2
     assert [one for one in culprits if one not in outcome.err.replace("\n", " ")] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_prior_is_that_of_variational_models(tmp_path: Path, refused: Refused) -> None:
+    rows = {name for name, row in MODELS.items() if row.objective == "variational"}
+    assert set(WITH_PRIOR) == rows
+    training = train(load("digits", limit=300), "dense-vae", config=TrainingConfig(epochs=2))
+    list(training)
+    session = Session(training.run)
+    codes = session.draw(Draw(4000, sampler="prior"))
+    assert codes.z.mean() == pytest.approx(0, abs=0.02)
+    assert codes.z.std() == pytest.approx(1, abs=0.02)
+    samples = session.generate(5, sampler="prior")
+    np.testing.assert_array_equal(samples.values, session.model.decode(codes.z[:5]))
+    with refused(OptionError, "no classes", "'7'"):
+        session.generate(5, sampler="prior", label="7")
+    measures = session.measure_generated(session.model)
+    assert list(measures["rows"]) == ["real", "pca", "mixture", "prior"]
+
+
+def test_the_report_shows_samples_once_there_is_a_mixture(copy: Path) -> None:
+    assert "Generated samples" in (done("report", copy).out and (copy / "report.html").read_text())
+    (copy / "mixture.npz").unlink()
+    done("report", copy)
+    assert "Generated samples" not in (copy / "report.html").read_text()
+    assert not (copy / "mixture.npz").exists()
 
 
 def test_only_an_autoencoder_generates(run: Path, judge: Path, refused: Refused) -> None:

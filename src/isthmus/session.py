@@ -941,21 +941,41 @@ class Session:
         values = np.stack([self.preprocessing.fit(image) for image in samples.values])
         return replace(samples, values=values, masks=None)
 
+    @property
+    def has_mixture(self) -> bool:
+        """Whether the mixture of the run's codes is fitted already, so that generating is quick."""
+        if self._memo.has("mixture"):
+            return True
+        file = self._mixture_file
+        if file is None or not file.exists():
+            return False
+        try:
+            stored = Mixture.load(file)
+        except SourceError:
+            return False
+        return stored.is_of(self.model.fingerprint, self._trained_on(self.split, None))
+
+    def _trained_on(self, split: Split, samples: Samples | None) -> str:
+        """Return the fingerprint of samples and split, by default of the run's."""
+        data = self.run.record.data["fingerprint"] if samples is None else samples.fingerprint
+        parts = (np.ascontiguousarray(part).data for part in (split.train, split.validation))
+        return fingerprint(data, *parts)
+
     def _open_mixture(self, samples: Samples | None) -> Mixture:
         self.model.require_task("reconstruct")
         file = self._mixture_file
         if samples is None and not self.has_run and file is not None and file.exists():
             return Mixture.load(file, self.model)  # of what was named when it was fitted
-        own = self.run.record.data["fingerprint"] if self.has_run or samples is None else ""
-        data = own if samples is None else samples.fingerprint
-        split = self.split if samples is None or data == own else split_samples(samples)
-        parts = (np.ascontiguousarray(part).data for part in (split.train, split.validation))
+        own = self.run.record.data["fingerprint"] if self.has_run else ""
+        is_own = samples is None or samples.fingerprint == own
+        split = self.split if is_own or samples is None else split_samples(samples)
 
         def fit() -> Mixture:
             train, held = (self._rows(samples, part) for part in (split.train, split.validation))
             return fit_mixture(train, held, track=self._interruptible())
 
-        return open_mixture(file, self.model.fingerprint, fingerprint(data, *parts), fit, self._say)
+        trained_on = self._trained_on(split, samples)
+        return open_mixture(file, self.model.fingerprint, trained_on, fit, self._say)
 
     def _generator(self, draw: Draw) -> Callable[[int], NDArray[Any]]:
         return lambda n: self._decode(self.draw(replace(draw, n=n)).z)

@@ -39,6 +39,7 @@ Distances = NDArray[np.float64]
 DRAWN, WALKED = 64, 8  # samples, unless their number is given
 MAX_DRAWN = 1_024  # samples of a sheet, and of a page
 MAX_WALKED = 100  # samples that an animation goes through
+REPORTED, REPORT_ROW = 30, 15  # samples in the report of a run, and in a row
 ROW = 10  # samples in a row of the page
 MAX_NEAREST = 20  # samples that are shown next to their nearest training samples
 MAX_CLASSES = 12  # rows of classes
@@ -120,6 +121,25 @@ def draw_for(out: Path, n: int | None = None, **options: Any) -> Draw:
     """Return what to draw for an output: by default 64 samples, for a walk 8."""
     count = n if n is not None else WALKED if out.suffix.lower() == ".gif" else DRAWN
     return Draw(count, **options)
+
+
+def generated_section(session: Session) -> dict[str, str]:
+    """Return what the report of a run shows of generated samples.
+
+    Returns
+    -------
+    dict
+        The picture `generated` and its note `generated_note`; empty where the model has no prior
+        and no mixture is fitted yet, which takes long.
+    """
+    sampler = "mixture" if session.has_mixture else "prior"
+    if sampler == "prior" and not session.model.has_prior:
+        return {"generated": "", "generated_note": ""}
+    drawn = Draw(REPORTED, sampler=sampler)
+    mixture = session.mixture() if sampler == "mixture" else None
+    content = Content(session, drawn, None, mixture, None, STEPS)
+    picture = to_data_url(sheet(content.generate().values, REPORTED // REPORT_ROW, REPORT_ROW))
+    return {"generated": picture, "generated_note": _describe(content)}
 
 
 @dataclass(frozen=True)
