@@ -64,6 +64,7 @@ PUBLIC = [
     "find_duplicates",
     "find_mislabelled",
     "fit_map",
+    "generate",
     "interpolate",
     "load",
     "load_model",
