@@ -1,5 +1,6 @@
 """What does not belong, as columns of the studio: the same numbers as the commands'."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from isthmus.studio.content import Content
 from isthmus.studio.findings import Judged, write_findings
 from isthmus.studio.storage import Storage
 
+ONE_EPOCH = TrainingConfig(epochs=1)
 NONE = 255  # in a column of classes
 
 
@@ -71,8 +73,7 @@ def test_of_some_samples_these_are_judged(run: Run) -> None:
 
 def test_labels_that_codes_were_fitted_to_are_not_judged() -> None:
     digits = load("digits", limit=300)
-    config = TrainingConfig(epochs=1)
-    run = finish(train(digits, "cnn-small", task="classify", config=config))
+    run = finish(train(digits, "cnn-small", task="classify", config=ONE_EPOCH))
     session = Session(run)
     columns = columns_of(session, Choice())
     assert np.isnan(columns["label_probability"][session.split.train]).all()
@@ -87,5 +88,17 @@ def test_labels_that_codes_were_fitted_to_are_not_judged() -> None:
 def test_what_cannot_be_judged_has_no_column() -> None:
     waves = np.sin(np.linspace(0, 9, 40 * 32)).reshape(40, 32, 1).astype(np.float32)
     signals = Samples(waves, Items([str(i) for i in range(40)]))
-    run = finish(train(signals, "conv1d", code_size=2, config=TrainingConfig(epochs=1)))
-    assert {"suggested", "label_probability"}.isdisjoint(columns_of(Session(run), Choice()))
+    run = finish(train(signals, "conv1d", code_size=2, config=ONE_EPOCH))
+    assert {"suggested", "label_probability", "duplicate"}.isdisjoint(
+        columns_of(Session(run), Choice())
+    )
+
+
+def test_copies_are_marked() -> None:
+    draw, digits = np.random.default_rng(0), load("digits", limit=60)
+    photo = draw.integers(0, 256, (60, 8, 8, 1), np.uint8)
+    photo[7], photo[50] = photo[3], photo[3]
+    other = Session(finish(train(replace(digits, values=photo), "dense", config=ONE_EPOCH)))
+    marked = columns_of(other, Choice())["duplicate"]
+    assert np.flatnonzero(marked != NONE).tolist() == [3, 7, 50]
+    assert set(marked[[3, 7, 50]]) == {0}

@@ -1,4 +1,4 @@
-"""Columns of what does not belong: outliers and labels that look wrong.
+"""Columns of what does not belong: outliers, labels that look wrong, and duplicates.
 
 They take longer than all else, and are made last. What cannot be judged has no column, such as
 labels without two classes of some samples each; nor have more than 100,000 samples.
@@ -21,6 +21,8 @@ from isthmus.studio.sample_files import category, write_category, write_number
 from isthmus.studio.storage import Storage
 
 MAX_JUDGED = 100_000  # samples; more take many minutes
+MAX_COMPARED = 20_000  # pictures among which duplicates are looked for
+COPIES = ("equal to another", "nearly equal to another")
 
 Column = dict[str, Any]
 
@@ -51,7 +53,7 @@ def write_findings(storage: Storage, judged: Judged) -> list[Column]:
     columns: list[Column] = []
     if len(judged.session.samples if judged.choice.source is None else judged.codes) > MAX_JUDGED:
         return columns
-    for find in (_find_outliers, _find_mislabelled):
+    for find in (_find_outliers, _find_mislabelled, _find_duplicates):
         try:
             columns += find(storage, judged)
         except InterruptionError:
@@ -105,3 +107,15 @@ def _codes_to_check(judged: Judged) -> tuple[Codes, NDArray[np.int64]]:
     rows = session.rows_to_check()
     is_whole = len(judged.codes) == len(session.samples)
     return judged.codes if is_whole else session.codes(), rows
+
+
+def _find_duplicates(storage: Storage, judged: Judged) -> Iterator[Column]:
+    from isthmus.detection.duplicates.find import find_duplicates
+
+    samples = judged.shown.samples
+    if samples.is_signal or len(samples) > MAX_COMPARED:
+        return
+    values = np.full(len(samples), NO_CLASS)
+    for group in find_duplicates(samples, track=judged.track).groups:
+        values[list(group.rows)] = 0 if group.is_exact else 1
+    yield write_category(storage, "duplicate", "Duplicate", category(values, len(COPIES)), COPIES)
