@@ -162,7 +162,7 @@ class Content:
         """Make all that takes long and that `manifest` lists as pending; return if there was any.
 
         These are the quality of the maps, the networks that the page computes with, how far decoded
-        codes drift, and the sheets of thumbnails.
+        codes drift, the sheets of thumbnails, and columns of what does not belong.
         """
         before = self._snapshot.of_model
         while self.make_next(track):

@@ -30,6 +30,7 @@ from isthmus.studio.choice import (
     read_record,
 )
 from isthmus.studio.epochs import describe_epochs, epoch_files, find_rows, read_epoch_file
+from isthmus.studio.findings import Judged, write_findings
 from isthmus.studio.history import store_of
 from isthmus.studio.maps import available_methods, measure_map, write_map
 from isthmus.studio.merging import merge
@@ -43,7 +44,8 @@ QUICK_METHODS = ("pca", "code")
 FOLDER = "studio"  # in the run folder
 LOCK_TIMEOUT = 60  # seconds for another studio to store what it has computed
 MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
-NETWORKS, DRIFT, QUALITY, SHEETS = "networks", "drift", "quality", "sheets"  # what may be pending
+# What may be pending.
+NETWORKS, DRIFT, QUALITY, SHEETS, FINDINGS = "networks", "drift", "quality", "sheets", "findings"
 
 OF_SAMPLES: dict[str, Any] = {
     "sample": dict[str, Any],
@@ -365,6 +367,11 @@ class Snapshot:
         if part == DRIFT:
             drift = {"quantiles": measure_drift(self.model, self.codes)}
             return {"code_statistics": {**self.of_model["code_statistics"], "drift": drift}}
+        if part == FINDINGS:
+            codes = self._codes_with_items()
+            judged = Judged(self.session, self.choice, self.shown, codes, track)
+            known = self.of_model["columns"]
+            return {"columns": [*known, *write_findings(self.storage, judged)]}
         sheets = self._sheets()[:MAX_SHEETS]
         for name in track(sheets, len(sheets), "Drawing"):
             self._read_sheet(name)
@@ -393,7 +400,7 @@ class Snapshot:
         self.of_model = {
             **self.of_model,
             "maps": self._in_order(entries),
-            "pending": [QUALITY, *networks, *drift, SHEETS],
+            "pending": [QUALITY, *networks, *drift, SHEETS, FINDINGS],
             **(stored or {"networks": NO_NETWORKS, "note": ""}),
         }
 
