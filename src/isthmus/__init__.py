@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from isthmus.data.samples import Samples as Samples
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
+    from isthmus.detection.duplicates.find import find_duplicates as find_duplicates
+    from isthmus.detection.duplicates.result import Duplicates as Duplicates
     from isthmus.detection.labels.mislabelled import Mislabelled as Mislabelled
     from isthmus.detection.labels.mislabelled import find_mislabelled as find_mislabelled
     from isthmus.errors import IsthmusError as IsthmusError
@@ -69,6 +71,7 @@ _MODULES = {
     "Codes": "latent.codes",
     "DATASETS": "data.catalog",
     "Diagnosis": "evaluation.diagnosis.findings",
+    "Duplicates": "detection.duplicates.result",
     "Finding": "evaluation.diagnosis.findings",
     "Index": "latent.index",
     "IsthmusError": "errors",
@@ -100,6 +103,7 @@ _MODULES = {
     "encode": "latent.codes",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
+    "find_duplicates": "detection.duplicates.find",
     "find_mislabelled": "detection.labels.mislabelled",
     "fit_map": "latent.maps",
     "generate": "session",

@@ -66,6 +66,7 @@ from isthmus.links import reject_links
 from isthmus.memo import Memo
 
 if TYPE_CHECKING:  # all need torch or scikit-learn, which a model in an ONNX file does without
+    from isthmus.detection.duplicates.result import Duplicates
     from isthmus.detection.labels.mislabelled import Mislabelled
     from isthmus.inference.trained import TrainedModel
     from isthmus.training.run import Run
@@ -575,6 +576,31 @@ class Session:
             output = output.ravel() if output.size == len(output) else output
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
+
+    def duplicates(self, *, near: float | None = None, turned: bool = False) -> "Duplicates":
+        """Find duplicates among the run's own samples; see `isthmus.find_duplicates`.
+
+        Parameters
+        ----------
+        near : float, optional
+            The agreement from which two samples are nearly equal; by default 0.98.
+        turned : bool
+            Also find samples that are turned by 90° or 180°, or upside down.
+
+        Returns
+        -------
+        Duplicates
+            Its `leaks` are what the training, validation and test samples share.
+        """
+        from isthmus.detection.duplicates.find import NEAR, find_among, require_near
+        from isthmus.detection.duplicates.pictures import of_samples, splits_of
+
+        near = NEAR if near is None else near
+        require_near(near)
+        track = self._interruptible()
+        splits = splits_of(self.split, len(self.samples))
+        pictures = of_samples(self.samples, splits, track)
+        return find_among(pictures, near=near, turned=turned, track=track)
 
     def mislabelled(
         self,

@@ -182,7 +182,9 @@ def _rows(session: Session, found: Outliers, places: NDArray[np.int64]) -> list[
     if found.detector.level is not None:
         rebuilt = found.detector.model.reconstruct(values)
         marked = _mark_all(found, places, values)
-        for parts, *more in zip(pictures, marked, _draw_all("reconstruction", rebuilt), strict=True):
+        for parts, *more in zip(
+            pictures, marked, _draw_all("reconstruction", rebuilt), strict=True
+        ):
             parts.extend(more)
     for parts, one in zip(pictures, _draw_nearest(session, found, places), strict=False):
         parts.append(one)
