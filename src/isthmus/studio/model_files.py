@@ -61,6 +61,7 @@ def write_model_files(
         "masks": pass_over.describe_masks(),
         "code_statistics": describe_codes(z),
         "class_codes": _write_class_codes(storage, z, samples),
+        "mixture": None,
         "epoch_rows": find_rows(session, None if choice.source else shown.indices),
     }
 
