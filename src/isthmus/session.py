@@ -585,13 +585,17 @@ class Session:
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
 
-    def duplicates(self, *, near: float | None = None, turned: bool = False) -> "Duplicates":
+    def duplicates(
+        self, *, near: float | None = None, mirrored: bool = True, turned: bool = False
+    ) -> "Duplicates":
         """Find duplicates among the run's own samples; see `isthmus.find_duplicates`.
 
         Parameters
         ----------
         near : float, optional
             The agreement from which two samples are nearly equal; by default 0.98.
+        mirrored : bool
+            Also find mirror images.
         turned : bool
             Also find samples that are turned by 90° or 180°, or upside down.
 
@@ -608,7 +612,7 @@ class Session:
         track = self._interruptible()
         splits = splits_of(self.split, len(self.samples))
         pictures = of_samples(self.samples, splits, track)
-        return find_among(pictures, near=near, turned=turned, track=track)
+        return find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
 
     def mislabelled(
         self,
