@@ -556,13 +556,15 @@ class Session:
             detector,
             chosen,
             rows,
+            normal=self._normal_samples(chosen, reference),
             is_own=is_own or (not self._has_run and reference is None),
             score=score,
             false_alarms=false_alarms,
             track=track,
         )
         own = reference or (self.samples if baselines and self._has_run else None)
-        return add_measures(found, normal, own if baselines else None, detector.reference.rows)
+        trained = self._trained_rows if is_own and self._has_run else None
+        return add_measures(found, normal, trained=trained, own=own if baselines else None)
 
     def detector(
         self, reference: Samples | None = None, samples: Samples | None = None
@@ -586,9 +588,15 @@ class Session:
         return self._memo.get(key, lambda: self._fit_detector(reference, samples))
 
     @property
-    def is_loaded(self) -> bool:
-        """Whether the run's own samples have been loaded."""
-        return self.has_samples or self._memo.has("samples")
+    def _trained_rows(self) -> NDArray[np.int64]:
+        """Which samples the run was trained on, or its best epoch chosen by."""
+        return np.concatenate([self.split.train, self.split.validation])
+
+    def _normal_samples(self, samples: Samples, reference: Samples | None) -> Samples | None:
+        """Return what samples are compared with; the run's own only if they are loaded already."""
+        if reference is not None or not self._has_run:
+            return reference or samples
+        return self.samples if self.has_samples or self._memo.has("samples") else None
 
     def _is_own(self, samples: Samples) -> bool:
         """Return whether samples are those of the run."""
