@@ -72,7 +72,12 @@ def show_layers(model: dict[str, Any]) -> None:
 
 def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
     """Yield the tables of an autoencoder: errors, and classes predicted from its codes."""
-    from isthmus.evaluation.summaries import compare_reconstructions, compare_representations
+    from isthmus.evaluation.summaries import (
+        compare_reconstructions,
+        compare_representations,
+        describe_likelihood,
+        likelihood_note,
+    )
 
     names = ("mse", "psnr", "ssim", "bce")
     rows = [
@@ -80,6 +85,9 @@ def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
         for name, row in compare_reconstructions(result)
     ]
     yield make_table(["", "squared error", "PSNR, dB", "SSIM", "cross-entropy"], rows)
+    if "likelihood" in result:
+        yield make_table(None, describe_likelihood(result["likelihood"]))
+        yield likelihood_note(result["likelihood"])
     if "codes" in result:
         probes = ("knn_4", "logistic")
         accuracies = [

@@ -1,1 +1,1 @@
-"""What does not belong: outliers among samples, and where in a picture they are odd."""
+"""What does not belong: outliers, duplicates and wrong labels."""

@@ -93,8 +93,7 @@ class Outliers(HasItems, Displayed):
         OptionError
             If k is below 1.
         """
-        if k < 1:
-            raise OptionError(f"k must be at least 1, not {k}.")
+        require_count(k)
         return self.order[:k]
 
     def maps(self, places: NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -133,6 +132,17 @@ class Outliers(HasItems, Displayed):
             "measured": self.measured,
             "samples": [self.describe(place) for place in self.first(k).tolist()],
         }
+
+
+def require_count(k: int) -> None:
+    """Reject a number of samples below 1.
+
+    Raises
+    ------
+    OptionError
+    """
+    if k < 1:
+        raise OptionError(f"k must be at least 1, not {k}.")
 
 
 def find_outliers(

@@ -1,6 +1,7 @@
 """What is known of which samples are outliers, and how well they are found then."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from isthmus.detection.outliers import Outliers
 from isthmus.errors import OptionError
 from isthmus.latent.neighbors import sample_indices
 
+LoadSamples = Callable[[], Samples | None]
+
 MAX_PIXELS = 2**25  # in maps that are compared with masks; of more, samples are drawn
 
 
@@ -24,7 +27,7 @@ def add_measures(
     normal: str | None,
     *,
     trained: NDArray[np.int64] | None = None,
-    own: Samples | None = None,
+    own: LoadSamples = lambda: None,
 ) -> Outliers:
     """Return outliers with how well they were found, if it is known which samples are some.
 
@@ -35,8 +38,8 @@ def add_measures(
         The class or folder that is normal; without it nothing is known.
     trained : (n,) int64, optional
         Which of the samples the model was trained on, or chosen by: these are not measured.
-    own : Samples, optional
-        The data of the normal samples, to fit baselines on; by default there are no baselines.
+    own : callable
+        Loads the data of the normal samples, to fit baselines on; None where there is none.
     """
     is_outlier = _find_truth(found, normal)
     if is_outlier is None:
@@ -48,7 +51,7 @@ def add_measures(
 
 
 def _measure(
-    found: Outliers, is_outlier: NDArray[np.bool_], places: NDArray[np.int64], own: Samples | None
+    found: Outliers, is_outlier: NDArray[np.bool_], places: NDArray[np.int64], own: LoadSamples
 ) -> dict[str, Any]:
     """Measure scores, baselines and pixels at some places."""
     measured: dict[str, Any] = {
@@ -61,10 +64,10 @@ def _measure(
     kinds = _find_kinds(found, places)
     scores = {name: each[places] for name, each in found.scores.items()}
     measured["scores"] = measure_scores(scores, is_outlier, kinds)
-    normal = found.detector.reference.rows
-    if own is not None and normal is not None:
+    normal, data = found.detector.reference.rows, own()
+    if data is not None and normal is not None:
         size = found.detector.model.code_size
-        others = baseline_scores(found.samples, normal, found.rows[places], size, own)
+        others = baseline_scores(found.samples, normal, found.rows[places], size, data)
         measured["baselines"] = measure_scores(others, is_outlier, kinds)
     pixels = _measure_maps(found, places)
     return measured if pixels is None else {**measured, "pixels": pixels}

@@ -68,6 +68,11 @@ class Model(Displayed, ABC):
         """16 hexadecimal digits of all that the codes depend on."""
 
     @property
+    def has_prior(self) -> bool:
+        """Whether it was trained so that codes follow the standard normal distribution."""
+        return False
+
+    @property
     @abstractmethod
     def batch_size(self) -> int:
         """How many samples pass the model at once."""

@@ -27,6 +27,7 @@ from isthmus.models.classifiers import alexnet, cnn, cnn_autoencoder, cnn_code_s
 from isthmus.models.layers import Autoencoder, Classifier, Network
 from isthmus.models.segmenters import fcn, fcn_code_size
 from isthmus.models.tasks import KINDS, Activation, Kind, Task
+from isthmus.models.variational import variational_conv, variational_dense
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
@@ -171,6 +172,17 @@ MODELS: dict[str, ModelRow] = {
         "convolutions, max pooling, transposed convolutions, ELU",
         shape=(3, 32, 32),
         activation="identity",
+    ),
+    "vae": ModelRow(
+        variational_conv,
+        "`conv` as a variational autoencoder: codes to sample from",
+        objective="variational",
+    ),
+    "dense-vae": ModelRow(
+        variational_dense,
+        "`dense` as a variational autoencoder",
+        kinds=("images", "signals"),
+        objective="variational",
     ),
     "cnn-autoencoder": ModelRow(
         cnn_autoencoder,

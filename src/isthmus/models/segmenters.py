@@ -181,17 +181,47 @@ def load_vgg16(module: Network, file: Path) -> None:
     if not isinstance(module.encoder, Pyramid):
         raise ModelError("only fcn32s, fcn16s and fcn8s take the weights of a VGG-16.")
     own = module.encoder.state_dict()
-    weights = {_rename(name): value for name, value in _read_weights(file).items()}
-    _fold_biases(weights, own)
+    weights = read_vgg16(file)
     has_dense = len(weights.get("fc6.0.weight", ())) == len(own["fc6.0.weight"])
     prefixes = ("features.", *DENSE) if has_dense else ("features.",)
+    wanted = {name: value for name, value in own.items() if name.startswith(prefixes)}
     # All are checked before one is copied, so that an error leaves the module as it was.
-    learned = {
-        name: _take_weight(file, name, weights, value.shape)
-        for name, value in own.items()
-        if name.startswith(prefixes)
-    }
-    module.encoder.load_state_dict(learned, strict=False)
+    module.encoder.load_state_dict(take_vgg16(file, weights, wanted), strict=False)
+
+
+def read_vgg16(file: Path) -> dict[str, Tensor]:
+    """Return the weights of a VGG-16 by our names: `features.…`, `fc6.…` and `fc7.…`.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, or holds no weights by name.
+    """
+    return {_rename(name): value for name, value in _read_weights(file).items()}
+
+
+def take_vgg16(
+    file: Path, weights: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return what replaces the weights `own` of a module, in their shapes.
+
+    Parameters
+    ----------
+    file : Path
+        For messages.
+    weights : mapping
+        From `read_vgg16`.
+    own : mapping
+        Weights of the module, by our names.
+
+    Raises
+    ------
+    ModelError
+        If a weight is missing or has another shape.
+    """
+    weights = dict(weights)
+    _fold_biases(weights, own)
+    return {name: _take_weight(file, name, weights, value.shape) for name, value in own.items()}
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool) -> list[nn.Module]:

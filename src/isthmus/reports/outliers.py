@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.detection.baselines import BASELINES
-from isthmus.detection.outliers import Outliers
+from isthmus.detection.outliers import Outliers, require_count
 from isthmus.detection.scores import SCORES
 from isthmus.files import write_bytes
 from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
@@ -62,6 +62,7 @@ def write_outliers(
         See `Outliers.to_json`; `page` is its path.
     """
     options = options or OutlierOptions()
+    require_count(k)
     if out is not None:
         require_own_place(out, PAGE_SUFFIXES)
         require_apart(out, source, options.reference)

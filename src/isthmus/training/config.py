@@ -47,6 +47,7 @@ MODEL = {"panel": "Model"}
 TRAINING = {"panel": "Training"}
 NOISE = {"panel": "Noise and augmentation"}
 LABELS = {"panel": "Labels"}
+VARIATIONAL = {"panel": "Variational autoencoders", "omit_empty": True}  # see `files.to_json`
 DETECTION = {"panel": "Outliers", "omit_empty": True}
 OUTPUT = {"panel": "Output"}
 KIND_AND_STRENGTH = {"metavar": "<kind:strength>"}
@@ -125,6 +126,16 @@ class TrainingConfig:
         Share of each label that is spread over all classes, from 0 to below 1.
     class_weights : bool
         Weigh classes in the loss by the inverse of their frequency.
+    beta : float, optional
+        Weight of the KL divergence in the loss of a variational autoencoder; by default 1.
+    warm_up : float
+        Share of the training in which that weight rises from 0, from 0 to 1; against a code that
+        collapses.
+    free_bits : float
+        Nats of the KL divergence that cost nothing, for each number of the code.
+    binarize : bool
+        Draw each pixel as black or white with its brightness as probability, again in each epoch:
+        the log-likelihoods of the literature are of MNIST in this form.
     tensorboard : bool
         Write event files for TensorBoard too.
 
@@ -159,6 +170,10 @@ class TrainingConfig:
     augment: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})
     label_smoothing: float = field(default=0.0, metadata=LABELS)
     class_weights: bool = field(default=False, metadata=LABELS)
+    beta: float | None = field(default=None, metadata=VARIATIONAL)
+    warm_up: float = field(default=0.0, metadata=VARIATIONAL)
+    free_bits: float = field(default=0.0, metadata=VARIATIONAL)
+    binarize: bool = field(default=False, metadata=VARIATIONAL)
     tensorboard: bool = field(default=False, metadata=OUTPUT)
 
     def __post_init__(self) -> None:
@@ -172,6 +187,8 @@ class TrainingConfig:
             ("momentum", 0, 0.9999),
             ("weight_decay", 0, math.inf),
             ("label_smoothing", 0, 0.9999),
+            ("warm_up", 0, 1),
+            ("free_bits", 0, 1000),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -180,6 +197,8 @@ class TrainingConfig:
         check_group_by(self.group_by)
         self._check_detection()
         _ = self.corruption, self.augmentation  # raise if they cannot be parsed
+        if self.beta is not None and not 0 < self.beta < math.inf:
+            raise OptionError(f"beta must be a number above 0, not {self.beta}.")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise OptionError(f"lr must be a number above 0, not {self.lr}.")
         if self.freeze and not self.encoder_from:
@@ -225,6 +244,8 @@ class TrainingConfig:
         # Checks before defaults, so that a message is about what the caller has chosen.
         loss = self._loss(model_config)
         self._reject_other_tasks(model_config)
+        is_variational = MODELS[model_config.model].objective == "variational"
+        self._reject_variational(model_config, is_variational, loss)
         if self.batch_size is not None and self.batch_size > count:
             raise OptionError(
                 f"a batch of {self.batch_size:,} exceeds the {count:,} samples to train on; "
@@ -239,6 +260,7 @@ class TrainingConfig:
             lr=lr if self.lr is None else self.lr,
             weight_decay=optimizer.weight_decay if self.weight_decay is None else self.weight_decay,
             loss=loss,
+            beta=1.0 if is_variational and self.beta is None else self.beta,
             flip=allows_flip if self.flip is None else self.flip,
             corrupt=str(self.corruption) if self.corruption else None,
             augment=self.augment or self._default_augment(model_config.task, allows_flip),
@@ -288,6 +310,24 @@ class TrainingConfig:
                 f"{model_config.model} is not an autoencoder and removes no noise; leave corrupt "
                 "out, or give augment."
             )
+
+    def _reject_variational(
+        self, model_config: "ModelConfig", is_variational: bool, loss: str
+    ) -> None:
+        """Reject settings that mean nothing to a model without chance, or to this loss."""
+        names = ("beta", "warm_up", "free_bits", "binarize")
+        given = [name for name in names if getattr(self, name)]
+        if given and not is_variational:
+            raise OptionError(
+                f"{model_config.model} is no variational autoencoder; leave "
+                f"{given[0].replace('_', ' ')} out, or take the model vae or dense-vae."
+            )
+        if self.binarize and loss != "bce":
+            raise OptionError("binarize makes pixels of 0 and 1, which need the loss bce.")
+        if self.binarize and self.corrupt:
+            raise OptionError("binarize and corrupt both draw pixels; leave one of them out.")
+        if self.binarize and len(model_config.shape) == 2:
+            raise OptionError("signals have no black and white; leave binarize out.")
 
     def _loss(self, model_config: "ModelConfig") -> str:
         """Return the loss, if it fits the model's output."""

@@ -29,7 +29,8 @@ from isthmus.data.split import Split
 from isthmus.errors import TrainingError
 from isthmus.models.registry import MODELS
 from isthmus.training.batches import Batches, SampleTensors
-from isthmus.training.objectives import Moment, Objective, make_objective
+from isthmus.training.objective import Moment, Objective
+from isthmus.training.objectives import make_objective
 from isthmus.training.optim import SCHEDULES, make_optimizer
 from isthmus.training.padding import zero_unread_gradients
 from isthmus.training.progress import Progress
@@ -170,7 +171,7 @@ class Loop:
         return means.pop(""), means, meter
 
     def _forward(self, *inputs: Any, **options: Any) -> Any:
-        """Compute the module in the chosen precision; see `objectives.Forward`."""
+        """Compute the module in the chosen precision; see `objective.Forward`."""
         with self.fabric.autocast():
             output = self.model(*inputs, **options)
         return output.float() if isinstance(output, Tensor) else [part.float() for part in output]

@@ -24,6 +24,7 @@ from isthmus.text import count_of
 from isthmus.training.config import MAX_EPOCHS_OF, default_epochs
 from isthmus.training.optim import OPTIMIZERS
 from isthmus.training.run import Run
+from isthmus.training.variational import loss_scale
 
 MIN_VARIANCE = 1e-9  # of pixels from 0 to 1; one of 255 grays in a picture of 64 pixels has 2e-7
 
@@ -98,7 +99,9 @@ def _course_facts(run: Run) -> Facts:
         usual_model=DEFAULT_MODELS[model_config.task, kind],
         usual_lr=usual,
         usual_epochs=default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
-        course=Course(config, history, len(model_config.class_names), failure),
+        course=Course(
+            config, history, len(model_config.class_names), failure, loss_scale(run.record)
+        ),
     )
 
 
