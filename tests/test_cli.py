@@ -160,6 +160,7 @@ def test_the_commands_are_these() -> None:
         "activations",
         "compare",
         "doctor",
+        "duplicates",
         "denoise",
         "encode",
         "map",

@@ -45,6 +45,7 @@ SMALLER = {  # options that are added to a command
     "map": "--limit 99",
 }
 NARROW = "--width 0.05"  # of segmenters
+EPOCHS = re.compile(r"\bepochs=\d+")  # of Python code
 
 # The sources of this page are drawn by docs/reading.py, and what it prints is compared exactly.
 OWN_TEST = {"reading"}
@@ -143,7 +144,7 @@ def run_python(code: str, names: dict[str, Any]) -> str:
     """Run Python code with the names that earlier blocks defined; return what it prints."""
     printed = io.StringIO()
     with redirect_stdout(printed):
-        exec(compile(code, "block", "exec"), names)
+        exec(compile(EPOCHS.sub("epochs=1", code), "block", "exec"), names)
     return printed.getvalue()
 
 

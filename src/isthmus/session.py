@@ -27,7 +27,7 @@ from isthmus.data.reading import Reading
 from isthmus.data.samples import SPLITS, Origin, Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.detection.detector import Detector, divide_reference
-from isthmus.detection.outliers import Outliers, find_outliers
+from isthmus.detection.outliers import Outliers, judge
 from isthmus.detection.scores import SCORES
 from isthmus.detection.stored import FILE as DETECTOR_FILE
 from isthmus.detection.stored import make_key, read_detector, write_detector
@@ -69,6 +69,7 @@ from isthmus.links import reject_links
 from isthmus.memo import Memo
 
 if TYPE_CHECKING:  # all need torch or scikit-learn, which a model in an ONNX file does without
+    from isthmus.detection.duplicates.result import Duplicates
     from isthmus.detection.labels.mislabelled import Mislabelled
     from isthmus.inference.trained import TrainedModel
     from isthmus.training.run import Run
@@ -579,6 +580,31 @@ class Session:
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
 
+    def duplicates(self, *, near: float | None = None, turned: bool = False) -> "Duplicates":
+        """Find duplicates among the run's own samples; see `isthmus.find_duplicates`.
+
+        Parameters
+        ----------
+        near : float, optional
+            The agreement from which two samples are nearly equal; by default 0.98.
+        turned : bool
+            Also find samples that are turned by 90° or 180°, or upside down.
+
+        Returns
+        -------
+        Duplicates
+            Its `leaks` are what the training, validation and test samples share.
+        """
+        from isthmus.detection.duplicates.find import NEAR, find_among, require_near
+        from isthmus.detection.duplicates.pictures import of_samples, splits_of
+
+        near = NEAR if near is None else near
+        require_near(near)
+        track = self._interruptible()
+        splits = splits_of(self.split, len(self.samples))
+        pictures = of_samples(self.samples, splits, track)
+        return find_among(pictures, near=near, turned=turned, track=track)
+
     def mislabelled(
         self,
         samples: Samples | None = None,
@@ -727,7 +753,7 @@ class Session:
         is_one_class = config is not None and config.normal is not None
         rows = self.split.test if samples is None and is_one_class else None
         detector = self.detector(reference, chosen)
-        found = find_outliers(
+        found = judge(
             detector,
             chosen,
             rows,
@@ -1135,6 +1161,49 @@ def generate(
         sampler=sampler,
         seed=seed,
         samples=samples,
+    )
+
+
+def find_outliers(
+    run: "str | Path | Run | Model",
+    samples: Samples | None = None,
+    *,
+    score: str | None = None,
+    false_alarms: float | None = None,
+    normal: str | None = None,
+    reference: Samples | None = None,
+    baselines: bool = False,
+    track: Track = untracked,
+) -> Outliers:
+    """Rank samples by how far they are from all that a model knows as normal.
+
+    Parameters
+    ----------
+    run : path, Run or Model
+    samples, score, false_alarms, normal, reference, baselines
+        See `Session.outliers`, which saves loading the model again for another question.
+    track : callable
+        Shows progress.
+
+    Raises
+    ------
+    OptionError
+        If there is no such score or class, or the share makes no sense.
+    ModelError
+        If the model does not have the score, or the samples do not fit it.
+
+    Examples
+    --------
+    >>> found = find_outliers("runs/good", load("pieces/"))  # doctest: +SKIP
+    >>> [found.names[place] for place in found.first(10)]  # doctest: +SKIP
+    """
+    return Session(run, track=track).outliers(
+        samples,
+        score=score,
+        false_alarms=false_alarms,
+        normal=normal,
+        reference=reference,
+        baselines=baselines,
     )
 
 

@@ -11,6 +11,7 @@ from isthmus.cli import (
     apply,
     data,
     doctor,
+    duplicates,
     export,
     generate,
     info,
@@ -19,6 +20,7 @@ from isthmus.cli import (
     outliers,
     recipes,
     studio,
+    style,
     train,
     transposed,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "apply",
     "data",
     "doctor",
+    "duplicates",
     "export",
     "generate",
     "info",
@@ -46,6 +49,7 @@ __all__ = [
     "outliers",
     "recipes",
     "studio",
+    "style",
     "train",
     "transposed",
 ]

@@ -137,7 +137,7 @@ def check_shared(known: Known) -> Iterator[Note]:
             "shared-by-splits",
             f"{count_of(len(shared), 'sample is', 'samples are')} in more than one split, such as "
             f"{' and '.join(names)}",
-            "remove one of each",
+            _remove_copies(known),
         )
 
 
@@ -153,8 +153,12 @@ def check_duplicates(known: Known) -> Iterator[Note]:
             "duplicates",
             f"{count_of(copies, 'sample is a copy', 'samples are copies')} of another, such as "
             f"{one} and {other}",
-            "remove one of each",
+            _remove_copies(known),
         )
+
+
+def _remove_copies(known: Known) -> str:
+    return "remove one of each" if known.is_signal else "isthmus duplicates names them"
 
 
 def check_constant(known: Known) -> Iterator[Note]:

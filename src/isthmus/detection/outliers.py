@@ -145,7 +145,7 @@ def require_count(k: int) -> None:
         raise OptionError(f"k must be at least 1, not {k}.")
 
 
-def find_outliers(
+def judge(
     detector: Detector,
     samples: Samples,
     rows: NDArray[np.int64] | None = None,

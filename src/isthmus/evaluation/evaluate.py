@@ -21,6 +21,7 @@ from isthmus.evaluation.probes import probe
 from isthmus.evaluation.reconstructions import Scores, model_method, score_reconstructions
 from isthmus.evaluation.results import Key, Result, read_or_compute, read_result, write_result
 from isthmus.evaluation.setup import Encode, EvaluationSetup, flatten, plan_evaluation
+from isthmus.evaluation.styles import measure_styles
 from isthmus.files import fingerprint
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import count_parameters
@@ -84,6 +85,8 @@ def evaluate(
 
         For a variational autoencoder, "likelihood" is what `measure_likelihood` returns.
 
+        For a style bank, all is what `measure_styles` returns.
+
         For a classifier or segmenter, "test" is what `score_predictions` returns, and "baselines"
         what `class_baselines` returns.
 
@@ -136,6 +139,8 @@ def measure(setup: EvaluationSetup, folder: Path | None = None, track: Track = u
         result = _measure_autoencoder(setup, folder)
         likelihood = measure_likelihood(setup, track)
         return result if likelihood is None else {**result, "likelihood": likelihood}
+    if setup.model.config.task == "stylize":
+        return measure_styles(setup)
     key = setup.key(baseline=setup.model.config.task)
     return {
         "test": score_predictions(setup.model, setup.test),

@@ -9,7 +9,7 @@ What Does It Take to Generate Natural Textures?, 2017).
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -134,7 +134,7 @@ def split_at_pooling(layers: Sequence[nn.Module]) -> list[nn.Sequential]:
 
 
 def vgg16_features(file: Path) -> Features:
-    """Return VGG-16 up to relu4_3, with the weights of a file.
+    """Return VGG-16 up to relu4_2, with the weights of a file.
 
     Content is relu4_2's as in StyleBank (Chen et al. 2017), style that of relu1_2, relu2_2,
     relu3_2 and relu4_2.
@@ -151,11 +151,29 @@ def vgg16_features(file: Path) -> Features:
         If the file is missing or damaged, or holds other weights.
     """
     weights = read_vgg16(file)
-    has_batch_norm = any(name.endswith("running_mean") for name in weights)
-    network = vgg16(3, batch_norm=has_batch_norm)
+    network = vgg16(3, batch_norm=any(name.endswith("running_mean") for name in weights))
     own = {f"features.{name}": value for name, value in network.state_dict().items()}
     learned = take_vgg16(file, weights, own)
     network.load_state_dict({name.removeprefix("features."): v for name, v in learned.items()})
+    return _cut_vgg16(network)
+
+
+def vgg16_features_of(weights: Mapping[str, Tensor]) -> Features:
+    """Return what `vgg16_features` has returned, from the weights of its state dictionary.
+
+    Raises
+    ------
+    RuntimeError
+        If they are others.
+    """
+    has_batch_norm = any(name.endswith("running_mean") for name in weights)
+    with torch.device("meta"):
+        features = _cut_vgg16(vgg16(3, batch_norm=has_batch_norm))
+    features.load_state_dict(weights, assign=True)
+    return features.requires_grad_(requires_grad=False)
+
+
+def _cut_vgg16(network: nn.Sequential) -> Features:
     return Features(Chain(_vgg16_stages(network)), VGG16_NAMES, VGG16_NAMES[-1:], VGG16_NAMES, 16)
 
 
@@ -191,7 +209,8 @@ def classifier_features(network: Network, name: str = "the model") -> Features:
         If its encoder has no pooling, or takes images of one size alone.
     """
     stages = split_at_pooling(copy.deepcopy(_layers(network)))[:MAX_STAGES]
-    convolutions = [part for part in stages[0].modules() if isinstance(part, nn.Conv2d)]
+    parts = [part for stage in stages for part in stage.modules()]
+    convolutions = [part for part in parts if isinstance(part, nn.Conv2d)]
     if len(stages) < 2 or not convolutions:
         raise ModelError(
             f"{name} has no maps of images that max pooling makes coarser and coarser; give a run "

@@ -26,6 +26,8 @@ PRECISIONS = ("auto", "32", "bf16")
 # number of samples seen is constant. Batches of at most 256 keep enough steps an epoch for the
 # optimizer; a limit on their numbers keeps the activations of large images within memory.
 DEFAULT_SAMPLES_SEEN = 1_600_000
+STYLIZED_SAMPLES_SEEN = 12_000  # by a style bank, of which each takes a hundred times as long
+STYLIZED_BATCH_SIZE = 4
 MIN_EPOCHS, MAX_EPOCHS = 10, 30
 MAX_EPOCHS_LABELED = 100  # augmented samples do not repeat, so more epochs still help
 MAX_EPOCHS_OF = {
@@ -255,8 +257,8 @@ class TrainingConfig:
         lr = optimizer.lr * MODELS[model_config.model].lr_scale
         return replace(
             self,
-            epochs=self.epochs or default_epochs(count, MAX_EPOCHS_OF[model_config.task]),
-            batch_size=self.batch_size or _default_batch_size(model_config.shape, count),
+            epochs=self.epochs or default_epochs_of(model_config.task, count),
+            batch_size=self.batch_size or _default_batch_size(model_config, count),
             lr=lr if self.lr is None else self.lr,
             weight_decay=optimizer.weight_decay if self.weight_decay is None else self.weight_decay,
             loss=loss,
@@ -293,11 +295,13 @@ class TrainingConfig:
 
     def _reject_other_tasks(self, model_config: "ModelConfig") -> None:
         """Reject settings that mean nothing to a model of this task, or to signals."""
+        from isthmus.models.tasks import CLASS_TASKS, TASKS, with_article
+
         if len(model_config.shape) == 2 and (self.flip or self.augmentation):
             raise OptionError("signals have no left and right; leave flip and augment out.")
-        if model_config.task == "reconstruct" and (self.label_smoothing or self.class_weights):
+        if model_config.task not in CLASS_TASKS and (self.label_smoothing or self.class_weights):
             raise OptionError(
-                f"{model_config.model} is an autoencoder and has no classes; leave label smoothing "
+                f"{model_config.model} is {with_article(TASKS[model_config.task])} and has no classes; leave label smoothing "
                 "and class weights out."
             )
         if model_config.task != "reconstruct" and self.normal is not None:
@@ -332,12 +336,18 @@ class TrainingConfig:
     def _loss(self, model_config: "ModelConfig") -> str:
         """Return the loss, if it fits the model's output."""
         defaults = {"sigmoid": "bce", "softmax": "cross-entropy", "identity": "mse"}
-        default = defaults[model_config.activation]
+        # Of styles, the autoencoder's loss is one of several, and all are mean squares.
+        is_stylizing = model_config.task == "stylize"
+        default = "mse" if is_stylizing else defaults[model_config.activation]
         loss = self.loss or default
         if (loss == "cross-entropy") != (model_config.activation == "softmax"):
             raise OptionError(
                 f"the loss {loss} does not fit {model_config.model}, whose output is "
                 f"{'a class' if model_config.class_names else 'a sample'}; take {default}."
+            )
+        if is_stylizing and loss != "mse":
+            raise OptionError(
+                f"a style bank rebuilds images by their mse, not by {loss}; leave it out."
             )
         if loss == "bce" and model_config.activation != "sigmoid":
             raise OptionError(
@@ -352,9 +362,16 @@ class TrainingConfig:
         a zoom or another color can turn one into another. A frozen encoder sees its images
         unchanged, as in its own training.
         """
-        if task == "reconstruct" or not allows_flip or self.freeze:
+        if task not in DEFAULT_AUGMENTATION or not allows_flip or self.freeze:
             return "none"
         return DEFAULT_AUGMENTATION[task]
+
+
+def default_epochs_of(task: "Task", count: int) -> int:
+    """Return how many epochs a model of a task is trained on so many samples."""
+    if task == "stylize":
+        return max(1, round(STYLIZED_SAMPLES_SEEN / count))
+    return default_epochs(count, MAX_EPOCHS_OF[task])
 
 
 def default_epochs(count: int, most: int) -> int:
@@ -362,8 +379,11 @@ def default_epochs(count: int, most: int) -> int:
     return min(max(math.ceil(DEFAULT_SAMPLES_SEEN / count), MIN_EPOCHS), most)
 
 
-def _default_batch_size(shape: tuple[int, ...], count: int) -> int:
+def _default_batch_size(model_config: "ModelConfig", count: int) -> int:
     """Return a power of two, within limits and at most as many as there are samples."""
+    if model_config.task == "stylize":
+        return min(STYLIZED_BATCH_SIZE, count)
+    shape = model_config.shape
     largest = min(
         count // MIN_STEPS_PER_EPOCH, MAX_BATCH_NUMBERS // math.prod(shape), MAX_BATCH_SIZE
     )

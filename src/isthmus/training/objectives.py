@@ -9,6 +9,7 @@ from torch import Tensor
 from isthmus.models.tasks import Activation
 from isthmus.training.losses import Loss, make_loss
 from isthmus.training.objective import Forward, Moment, Objective, Outcome
+from isthmus.training.style_objective import make_style_objective
 from isthmus.training.variational import make_variational
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def make_output_loss(run: "Run", counts: Tensor | None) -> OutputLoss:
 
 OBJECTIVES: dict[str, Callable[["Run", Tensor | None], Objective]] = {
     "output-loss": make_output_loss,
+    "stylebank": make_style_objective,
     "variational": make_variational,
 }
 

@@ -47,13 +47,13 @@ def load_features(source: str | Path = "random", seed: int = RANDOM_SEED) -> Fea
     if str(source) == "random":
         return random_features(seed)
     path = Path(source)
-    if path.is_dir() or is_weights_file(path):
-        return classifier_features(TrainedModel.load(path).module, str(path))
     if not path.exists():
         raise ModelError(
             f"there are no features {str(source)!r}{suggest_path(path)}; give random, a run of a "
             "classifier, or a file with the weights of a VGG-16, .pth or .safetensors."
         )
+    if path.is_dir() or is_weights_file(path):
+        return classifier_features(TrainedModel.load(path).module, str(path))
     return vgg16_features(path)
 
 

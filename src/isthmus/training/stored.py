@@ -20,6 +20,7 @@ from isthmus.data.split import Split
 from isthmus.errors import RunError
 from isthmus.fields import convert, convert_some, is_number, parse_json
 from isthmus.inference.weights import has_numbers, require_weights
+from isthmus.training.freezing import freeze_parts
 from isthmus.training.record import Record
 
 LINE: dict[str, Any] = {  # of a history
@@ -119,7 +120,7 @@ def parse_checkpoint(content: bytes, record: Record) -> dict[str, Any]:
         _check_lines(state["history"], state["counters"]["step"])
     module = record.model_config.build_on_meta()
     require_weights(state["module"], module, record.model_config.model)
-    module.encoder.requires_grad_(not record.training_config.freeze)
+    freeze_parts(module, record)
     shapes = [weight.shape for weight in module.parameters() if weight.requires_grad]
     if state["optimizer"] is None and state["counters"]["step"]:
         raise RunError("what its optimizer remembers is missing")
