@@ -64,12 +64,12 @@ def write_findings(storage: Storage, judged: Judged) -> list[Column]:
 
 
 def _find_outliers(storage: Storage, judged: Judged) -> Iterator[Column]:
-    from isthmus.detection.outliers import find_outliers
+    from isthmus.detection.outliers import judge
 
     session, shown = judged.session, judged.shown
     if judged.choice.source is None:
         samples, rows = session.samples, shown.indices
-        found = find_outliers(session.detector(), samples, rows, is_own=True, track=judged.track)
+        found = judge(session.detector(), samples, rows, is_own=True, track=judged.track)
     else:
         found = session.outliers(shown.samples)
     yield write_number(storage, "outlier", f"Outlier score ({found.score})", found.values)
