@@ -188,7 +188,7 @@ def test_a_page_shows_the_nearest_training_samples_and_the_measures(
     outcome = done("generate", run, "--features", judge, "--plain", run, "--out", out, "--json")
     result = json.loads(outcome.out)
     rows = result["measures"]["rows"]
-    assert list(rows) == ["real", "pca", "mixture", "plain"]
+    assert list(rows) == ["real", "rebuilt", "pca", "mixture", "plain"]
     assert rows["plain"] == rows["mixture"]
     assert rows["mixture"]["frechet"] < rows["pca"]["frechet"]
     assert 0.2 < result["copies"]["closer"]["rebuilt"] < 0.8
@@ -248,7 +248,7 @@ def test_the_prior_is_that_of_variational_models(tmp_path: Path, refused: Refuse
     with refused(OptionError, "no classes", "'7'"):
         session.generate(5, sampler="prior", label="7")
     measures = session.measure_generated(session.model)
-    assert list(measures["rows"]) == ["real", "pca", "mixture", "prior"]
+    assert list(measures["rows"]) == ["real", "rebuilt", "pca", "mixture", "prior"]
 
 
 def test_the_report_shows_samples_once_there_is_a_mixture(copy: Path) -> None:

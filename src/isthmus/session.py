@@ -531,7 +531,7 @@ class Session:
         Returns
         -------
         dict
-            As `compare_generators`; the rows are "real", "pca" (a normal distribution of as many
+            As `compare_generators`; the rows are "real", "rebuilt", "pca" (a normal distribution of as many
             principal components as codes have numbers), "mixture", "prior" and "plain".
 
         Raises
@@ -556,7 +556,8 @@ class Session:
         if plain is not None:
             other = Session(self._require_same_split(plain), self.samples, track=self._track)
             generators["plain"] = other._generator(replace(draw, sampler="mixture"))
-        return compare_generators(judge, np.asarray(values[split.test]), generators, draw.seed)
+        test = np.asarray(values[split.test])
+        return compare_generators(judge, test, generators, rebuild=self.reconstruct, seed=draw.seed)
 
     def walk(self, codes: Codes, steps: int = 12, path: str = "linear") -> NDArray[Any]:
         """Decode a closed way from each code to the next; see `latent.walks.walk`.

@@ -50,6 +50,7 @@ OTHER_PICTURES = (".jpg", ".jpeg", ".webp", ".svg", ".pdf", ".tif", ".tiff", ".b
 OWN = ("mixture", "prior")
 ROW_TITLES = {
     "real": "other test samples",
+    "rebuilt": "other test samples, rebuilt by this model",
     "pca": "PCA and a normal distribution",
     "mixture": "this model, from the mixture",
     "prior": "this model, from the prior",
