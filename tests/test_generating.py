@@ -205,6 +205,16 @@ def test_a_page_shows_the_nearest_training_samples_and_the_measures(
     assert files_of(run) >= {"mixture.npz"}
 
 
+def test_another_source_is_looked_at_once_and_changes_nothing(run: Path, tmp_path: Path) -> None:
+    before = (run / "mixture.npz").read_bytes()
+    out = tmp_path / "other.npz"
+    outcome = done("generate", run, "digits", "--n", 3, "--out", out)
+    assert "again" not in outcome.err
+    assert (run / "mixture.npz").read_bytes() == before
+    judged = isthmus("generate", run, "digits", "--features", run, "--out", out)
+    assert (judged.code, "own test samples" in judged.err.replace("\n", " ")) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "culprits"),
     [

@@ -99,6 +99,11 @@ def write_samples(
     """
     session.model.require_task("reconstruct")
     kind = _require_place(out, draw.n)
+    if judge is not None and source is not None:
+        raise OptionError(
+            "samples are measured against the run's own test samples; leave the source or the "
+            "features out."
+        )
     samples = None if source is None else session.read(source)
     measures = None if judge is None else session.measure_generated(judge, draw, plain=plain)
     result: dict[str, Any] = {
