@@ -24,8 +24,9 @@ MIN_CLASS = 50  # training codes of a class, from which on it has components of 
 MIN_COMPONENT = 20  # training codes for each component
 MIN_CHOOSING = 5  # validation codes that choose; with fewer there is one diagonal component
 MIN_FULL = 20  # training codes for each number of a code, from which on only full ones are tried
-MAX_FITTED = 50_000  # codes that are fitted, evenly spread …
-MAX_NUMBERS = 2**22  # … and numbers of them
+# Codes that are fitted, evenly spread, and numbers of them. With 50,000 codes of MNIST instead of
+# 20,000, samples of `vae` have a Fréchet distance of 1.99 instead of 2.00 from validation samples.
+MAX_FITTED, MAX_NUMBERS = 20_000, 2**22
 MAX_FACTORS = 2**24  # numbers of all factors: 64 MiB
 MAX_ITERATIONS = 100
 # Added to the variance of each standardized number, so that no component becomes a point.
