@@ -253,8 +253,8 @@ class Session:
     def mixture(self, samples: Samples | None = None) -> Mixture:
         """Return the mixture of normal distributions over the codes of the training samples.
 
-        It is fitted when it is first needed, in 12 seconds for codes of 32 numbers, and then kept in
-        the folder.
+        It is fitted when it is first needed, in 12 seconds for codes of 32 numbers, and then kept
+        in the folder.
 
         Parameters
         ----------
