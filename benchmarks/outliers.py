@@ -1,58 +1,117 @@
-"""Measure how well an autoencoder finds a digit that it has never seen: each digit in turn.
+"""Measure how well a trained autoencoder finds what does not belong.
 
-    python benchmarks/outliers.py [--source digits] [--code-size 4] [--epochs 10] [--count 1200]
+    python benchmarks/outliers.py one-class --source mnist [--seeds 3] [--epochs 10] [--classes 0,1]
+    python benchmarks/outliers.py held-out [--source digits] [--code-size 4] [--count 1200]
+    python benchmarks/outliers.py planted [--count 50]
 
-Prints the area under the ROC curve of test images, of which those of the held-out digit are the
-outliers, for `isthmus.sklearn.OutlierDetector` and for the reconstruction error of PCA with as many
-components; then the means over all digits.
+`one-class` is the protocol of L. Ruff et al. (Deep one-class classification, ICML 2018): a model
+is trained on the training images of one class and judges all test images, of which those of the
+other classes are the outliers. `held-out` leaves one class out of the training. `planted` puts
+digits among garments. Printed are areas under the ROC curve, of all scores and of baselines.
 """
 
 import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 import isthmus
-from isthmus.sklearn import OutlierDetector
+from isthmus.detection.baselines import BASELINES, baseline_scores
+from isthmus.detection.detector import Detector
+from isthmus.detection.scores import SCORES
 
-TEST_COUNT = 4_000
+Areas = dict[str, float]
+
+
+def measure_class(
+    samples: isthmus.Samples, name: str, config: isthmus.TrainingConfig, baselines: bool
+) -> Areas:
+    """Train on one class, and return the area of each score over the source's test split."""
+    training = isthmus.train(samples, config=config)
+    for _ in training:
+        pass
+    run = training.run
+    split = run.split()
+    detector = Detector.fit(run.model(), samples, split.train, split.validation)
+    assert samples.labels is not None
+    is_outlier = samples.labels[split.test] != samples.class_names.index(name)
+    measures = detector.measure(samples, split.test)
+    scores = {one: detector.scores(measures, one, split.test) for one in SCORES}
+    if baselines:
+        scores |= baseline_scores(samples, split.train, split.test, detector.model.code_size)
+    return {one: float(roc_auc_score(is_outlier, each)) for one, each in scores.items()}
+
+
+def one_class(options: argparse.Namespace) -> None:
+    """Take each class for the normal one in turn; results are kept line by line."""
+    samples = isthmus.load(options.source)
+    classes = options.classes.split(",") if options.classes else samples.class_names
+    done = _read(options.out)
+    for seed in range(options.seed, options.seed + options.seeds):
+        for name in classes:
+            key = [options.source, options.epochs, options.corrupt, seed, name]
+            if any(line["key"] == key for line in done):
+                continue
+            config = isthmus.TrainingConfig(
+                epochs=options.epochs, seed=seed, normal=name, corrupt=options.corrupt
+            )
+            areas = measure_class(samples, name, config, seed == 0)
+            done.append({"key": key, "areas": areas})
+            _write(options.out, done[-1])
+            print(f"seed {seed}, {name}: {_text(areas)}", flush=True)
+    wanted = [line for line in done if line["key"][:3] == key[:3]]
+    _summarize(wanted)
+
+
+def _summarize(lines: list[dict[str, Any]]) -> None:
+    """Print the mean over classes of each seed, and the mean and spread over seeds."""
+    seeds = sorted({line["key"][3] for line in lines})
+    for score in (*SCORES, *BASELINES):
+        means = [
+            np.mean([one["areas"][score] for one in lines if one["key"][3] == seed])
+            for seed in seeds
+            if all(score in one["areas"] for one in lines if one["key"][3] == seed)
+        ]
+        if means:
+            print(f"{score:10} {np.mean(means):.4f} ± {np.std(means):.4f} of {len(means)} seeds")
+
+
+def _read(path: Path | None) -> list[dict[str, Any]]:
+    if path is None or not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _write(path: Path | None, line: dict[str, Any]) -> None:
+    if path is not None:
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _text(areas: Areas) -> str:
+    return ", ".join(f"{name} {area:.3f}" for name, area in areas.items())
 
 
 def main() -> None:
-    """Hold out each class once."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", default="digits")
-    parser.add_argument("--code-size", type=int, default=4)
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--count", type=int, default=1_200, help="training images, the first")
+    """Run one of the three measurements."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    commands = parser.add_subparsers(required=True)
+    each = commands.add_parser("one-class")
+    each.add_argument("--source", default="mnist")
+    each.add_argument("--seeds", type=int, default=3)
+    each.add_argument("--seed", type=int, default=0, help="the first one")
+    each.add_argument("--epochs", type=int, default=10)
+    each.add_argument("--corrupt")
+    each.add_argument("--classes", help="names with commas between; by default all")
+    each.add_argument("--out", type=Path, help="a file of results to continue")
+    each.set_defaults(run=one_class)
     options = parser.parse_args()
-    samples = isthmus.load(options.source)
-    assert samples.labels is not None
-    is_test = np.arange(len(samples)) >= options.count
-    if samples.splits is not None:
-        is_test = samples.splits == 2
-    train = np.flatnonzero(~is_test)[: options.count]
-    test = np.flatnonzero(is_test)[:TEST_COUNT]
-    pixels = samples.values.reshape(len(samples), -1) / 255
-    areas = []
-    for held_out, name in enumerate(samples.class_names):
-        normal, is_outlier = (
-            train[samples.labels[train] != held_out],
-            samples.labels[test] == held_out,
-        )
-        detector = OutlierDetector(
-            code_size=options.code_size, epochs=options.epochs, random_state=0
-        ).fit(samples.values[normal])
-        pca = PCA(options.code_size, random_state=0).fit(pixels[normal])
-        rebuilt = pca.inverse_transform(pca.transform(pixels[test]))
-        errors = (
-            -detector.score_samples(samples.values[test]),
-            np.square(rebuilt - pixels[test]).mean(1),
-        )
-        areas.append([roc_auc_score(is_outlier, error) for error in errors])
-        print(f"{name}: {areas[-1][0]:.3f}, PCA {areas[-1][1]:.3f}", flush=True)
-    print("mean: {:.3f}, PCA {:.3f}".format(*np.mean(areas, axis=0)))
+    options.run(options)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,21 @@ the site shows of them comes from this version of the code. A cell that fails st
 """
 
 import argparse
+import asyncio
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jupytext
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode, write
+from nbformat.v4 import new_code_cell, new_notebook
 
 DOCS = Path(__file__).parent
 SECONDS = 300  # for one cell; each takes a few
@@ -29,13 +34,37 @@ def main() -> None:
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)
     shutil.copytree(DOCS, options.out, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    for name in options.names:
-        notebook = execute(DOCS / "notebooks" / f"{name}.md")
-        write_notebook(notebook, options.out / "notebooks" / name)
+    with tempfile.TemporaryDirectory() as folder, start_kernel(Path(folder)) as kernel:
+        for name in options.names:
+            (own := Path(folder, name)).mkdir()
+            notebook = execute(DOCS / "notebooks" / f"{name}.md", kernel, own)
+            write_notebook(notebook, options.out / "notebooks" / name)
 
 
-def execute(path: Path) -> NotebookNode:
-    """Run a notebook in a kernel of its own, in an empty folder; return it with its outputs.
+@contextmanager
+def start_kernel(folder: Path) -> Iterator[AsyncKernelManager]:
+    """Start the kernel of all notebooks, as each start imports torch; end it in the end."""
+    # `!isthmus` in a cell is the program of this environment.
+    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join(paths),
+        "ISTHMUS_CACHE": str(folder / "cache"),
+        "ISTHMUS_STATE": str(folder / "state"),
+        "COLUMNS": "100",
+    }
+    kernel = AsyncKernelManager()
+    # Without a warning that other users of this machine could listen.
+    quiet = ["--IPKernelApp.log_level=ERROR"]
+    asyncio.run(kernel.start_kernel(env=environment, extra_arguments=quiet))
+    try:
+        yield kernel
+    finally:
+        asyncio.run(kernel.shutdown_kernel())
+
+
+def execute(path: Path, kernel: AsyncKernelManager, folder: Path) -> NotebookNode:
+    """Run a notebook in an empty folder, without names of others; return it with its outputs.
 
     Raises
     ------
@@ -43,21 +72,11 @@ def execute(path: Path) -> NotebookNode:
         If a cell fails.
     """
     notebook: NotebookNode = jupytext.read(path)
-    with tempfile.TemporaryDirectory() as folder:
-        # `!isthmus` in a cell is the program of this environment.
-        paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-        environment = {
-            **os.environ,
-            "PATH": os.pathsep.join(paths),
-            "ISTHMUS_CACHE": str(Path(folder, "cache")),
-            "ISTHMUS_STATE": str(Path(folder, "state")),
-            "COLUMNS": "100",
-        }
-        resources = {"metadata": {"path": folder}}
-        client = NotebookClient(notebook, timeout=SECONDS, resources=resources)
-        # Without a warning that other users of this machine could listen.
-        client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
-        client.execute(env=environment)
+    forget = f"import os; os.chdir({str(folder)!r}); get_ipython().reset()"
+    count = "get_ipython().execution_count = 0"  # of the cells that were run so far
+    start = new_notebook(cells=[new_code_cell(f"{forget}; {count}")])
+    for one in (start, notebook):
+        NotebookClient(one, km=kernel, timeout=SECONDS).execute()
     return notebook
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from isthmus.data.samples import Samples as Samples
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
+    from isthmus.detection.labels.mislabelled import Mislabelled as Mislabelled
+    from isthmus.detection.labels.mislabelled import find_mislabelled as find_mislabelled
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.diagnosis.diagnose import diagnose as diagnose
     from isthmus.evaluation.diagnosis.findings import Diagnosis as Diagnosis
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from isthmus.reports.run import write_report as write_report
     from isthmus.segmenting import predict_masks as predict_masks
     from isthmus.session import Session as Session
+    from isthmus.session import generate as generate
     from isthmus.studio.export import write_studio as write_studio
     from isthmus.studio.serve import serve_studio as serve_studio
     from isthmus.training.config import TrainingConfig as TrainingConfig
@@ -72,6 +75,7 @@ _MODULES = {
     "Items": "data.items",
     "MODELS": "models.registry",
     "Map": "latent.maps",
+    "Mislabelled": "detection.labels.mislabelled",
     "Model": "inference.model",
     "ModelConfig": "models.config",
     "OnnxEncoder": "inference.encoders",
@@ -96,7 +100,9 @@ _MODULES = {
     "encode": "latent.codes",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
+    "find_mislabelled": "detection.labels.mislabelled",
     "fit_map": "latent.maps",
+    "generate": "session",
     "interpolate": "latent.interpolation",
     "load": "data.load",
     "load_model": "inference.load",

@@ -29,7 +29,10 @@ HEAD_BYTES = 4096  # of a page, in which its mark is
 TAIL_BYTES = 256  # of an animation, in which its mark is
 PNG_START_BYTES = 33  # the signature and the chunk IHDR, which comes first
 OWN_FOLDERS = {"run.json": b'"model_config"', "isthmus-studio.json": b'"isthmus studio"'}
-UNFINISHED = {".isthmus-denoise.jsonl": "isthmus denoise"}  # hidden in a folder until it is done
+UNFINISHED = {  # hidden in a folder until it is done: the command that completes it
+    ".isthmus-denoise.jsonl": "isthmus denoise",
+    ".isthmus-style.jsonl": "isthmus style apply",
+}
 OWN = "written by Isthmus"  # why a file or folder is no part of a source
 TABLE_COLUMNS = ("name", "label", "x", "y", "fitted")  # of a map
 # Pictures that we write have a multiple of so many bytes: the text of their mark is as long as that

@@ -7,6 +7,7 @@ files only in `stored_map`, in `evaluate` (the result), and where an index has t
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +22,21 @@ from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
-from isthmus.data.samples import Origin, Samples
-from isthmus.data.split import Split
+from isthmus.data.samples import SPLITS, Origin, Samples
+from isthmus.data.split import Split, split_samples
+from isthmus.detection.detector import Detector, divide_reference
+from isthmus.detection.outliers import Outliers, find_outliers
+from isthmus.detection.stored import FILE as DETECTOR_FILE
+from isthmus.detection.stored import make_key, read_detector, write_detector
+from isthmus.detection.truth import add_measures
 from isthmus.errors import (
     InterruptionError,
+    IsthmusError,
     ModelError,
     OptionError,
     RunError,
     SourceError,
+    require_known,
     require_name,
     suggest,
 )
@@ -38,6 +46,7 @@ from isthmus.inference.load import load_model
 from isthmus.inference.model import CODE, Model
 from isthmus.inference.onnx import OnnxModel
 from isthmus.latent.codes import Codes, encode
+from isthmus.latent.drawing import Draw, draw_codes
 from isthmus.latent.index import Index
 from isthmus.latent.index_record import IndexSource
 from isthmus.latent.indexing import open_index
@@ -48,11 +57,16 @@ from isthmus.latent.interpolation import (
     traverse,
 )
 from isthmus.latent.maps import Map, fit_map, map_quality
+from isthmus.latent.mixture import FILE as MIXTURE_FILE
+from isthmus.latent.mixture import Mixture
+from isthmus.latent.mixture_fitting import fit_mixture, open_mixture
 from isthmus.latent.search_result import SearchResult
+from isthmus.latent.walks import walk
 from isthmus.links import reject_links
 from isthmus.memo import Memo
 
-if TYPE_CHECKING:  # both import torch, which a model in an ONNX file does without
+if TYPE_CHECKING:  # all need torch or scikit-learn, which a model in an ONNX file does without
+    from isthmus.detection.labels.mislabelled import Mislabelled
     from isthmus.inference.trained import TrainedModel
     from isthmus.training.run import Run
 
@@ -60,6 +74,7 @@ T = TypeVar("T")
 Query = str | Path | Samples | NDArray[Any]
 
 MODEL_SUFFIXES = (".onnx", ".safetensors")  # of models without a run
+CHECKED_SPLITS = {**{name: (name,) for name in SPLITS}, "held-out": SPLITS[1:], "all": SPLITS}
 MAX_ENTRIES = 32  # codes and maps that are kept; the codes of 60,000 samples take 8 MB at 32
 
 
@@ -223,6 +238,24 @@ class Session:
         A run in memory has no folder for one: its index is built of all its samples.
         """
         return self._memo.get("index", self._open_index)
+
+    def mixture(self, samples: Samples | None = None) -> Mixture:
+        """Return the mixture of normal distributions over the codes of the training samples.
+
+        It is fitted when it is first needed (a minute for 54,000 digits), and kept in the folder.
+
+        Parameters
+        ----------
+        samples : Samples, optional
+            Whose codes to fit it to; by default the run's own training and validation samples.
+
+        Raises
+        ------
+        ModelError
+            If the model is no autoencoder.
+        """
+        key = "mixture" if samples is None else ("mixture", samples.fingerprint)
+        return self._memo.get(key, lambda: self._open_mixture(samples))
 
     def codes(self, indices: NDArray[np.int64] | None = None) -> Codes:
         """Return codes of the run's own samples; each sample is encoded once.
@@ -446,6 +479,85 @@ class Session:
         code: NDArray[np.float32] = features[0]
         return code
 
+    def draw(self, draw: Draw, samples: Samples | None = None) -> Codes:
+        """Draw codes that new samples can be decoded from.
+
+        Parameters
+        ----------
+        draw : Draw
+        samples : Samples, optional
+            See `mixture`.
+        """
+        return draw_codes(draw, self.model, lambda: self.mixture(samples))
+
+    def generate(
+        self,
+        n: int = 64,
+        *,
+        label: str | None = None,
+        temperature: float = 1.0,
+        sampler: str = "mixture",
+        seed: int = 0,
+        samples: Samples | None = None,
+    ) -> Samples:
+        """Generate samples: draw codes and decode them; see `isthmus.generate`."""
+        codes = self.draw(Draw(n, label, temperature, sampler, seed), samples)
+        return Samples(self._decode(codes.z), codes.items)
+
+    def measure_generated(
+        self, judge: Model, draw: Draw | None = None, *, plain: "Run | None" = None
+    ) -> dict[str, Any]:
+        """Compare generated samples with test samples; see `compare_generators`.
+
+        Parameters
+        ----------
+        judge : Model
+            A classifier, in whose features they are compared.
+        draw : Draw, optional
+            How codes are drawn; `n` is not used. Of a variational autoencoder, samples from the
+            prior and from the mixture are measured, whatever the draw says.
+        plain : Run, optional
+            An autoencoder on the same data, whose samples from a mixture are measured too.
+
+        Returns
+        -------
+        dict
+            As `compare_generators`; the rows are "real", "pca" (a normal distribution of as many
+            principal components as codes have numbers), "mixture", "prior" and "plain".
+
+        Raises
+        ------
+        OptionError
+            If there are too few test samples, or one class is asked for.
+        RunError
+            If the other run was trained on other data, or divides it in another way.
+        """
+        from isthmus.evaluation.generation import compare_generators, pca_generator
+
+        draw = draw or Draw()
+        if draw.label is not None:
+            raise OptionError(
+                f"measures compare with all test samples; leave the class {draw.label!r} out."
+            )
+        values, split = self.samples.values, self.split
+        pca = pca_generator(values, split.train, self.model.code_size, draw.seed)
+        generators = {"pca": pca, "mixture": self._generator(replace(draw, sampler="mixture"))}
+        if self.model.has_prior:
+            generators["prior"] = self._generator(replace(draw, sampler="prior"))
+        if plain is not None:
+            other = Session(self._require_same_split(plain), self.samples, track=self._track)
+            generators["plain"] = other._generator(replace(draw, sampler="mixture"))
+        return compare_generators(judge, np.asarray(values[split.test]), generators, draw.seed)
+
+    def walk(self, codes: Codes, steps: int = 12, path: str = "linear") -> NDArray[Any]:
+        """Decode a closed way from each code to the next; see `latent.walks.walk`.
+
+        Returns
+        -------
+        (n · steps, H, W, C) uint8 or (n · steps, L, C) float32
+        """
+        return self._decode(walk(codes.z, steps, path))
+
     def activations(self, sample: NDArray[Any]) -> list[tuple[str, NDArray[np.float32]]]:
         """Return the output of every layer for one sample (H, W, C) or (L, C).
 
@@ -463,6 +575,66 @@ class Session:
             output = output.ravel() if output.size == len(output) else output
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
+
+    def mislabelled(
+        self,
+        samples: Samples | None = None,
+        *,
+        split: str | None = None,
+        folds: int = 5,
+        seed: int = 0,
+    ) -> "Mislabelled":
+        """Find labels that look wrong, by the codes; see `isthmus.find_mislabelled`.
+
+        Parameters
+        ----------
+        samples : Samples, optional
+            By default the run's own.
+        split : str, optional
+            Which of the run's own samples: "train", "validation", "test", "held-out" for the last
+            two, or "all". By default all; of a classifier, whose codes were fitted to the labels of
+            its training samples, held-out.
+        folds, seed : int
+            Of the cross-validation.
+
+        Returns
+        -------
+        Mislabelled
+            Its rows are those of the samples that were checked: of the run's own, those of
+            `rows_of_split`.
+
+        Raises
+        ------
+        OptionError
+            If there are no labels or too few samples, or an option makes no sense.
+        """
+        from isthmus.detection.labels.mislabelled import find_mislabelled
+
+        if samples is None:
+            codes = self.codes(self.rows_to_check(split))
+        elif split is not None:
+            raise OptionError("a split is one of the run's own data; leave it or the source out.")
+        else:
+            codes = self.encode(samples)
+        return find_mislabelled(codes, folds=folds, seed=seed, track=self._interruptible())
+
+    def rows_to_check(self, split: str | None = None) -> NDArray[np.int64]:
+        """Return the rows (n,) of the run's own samples whose labels `mislabelled` checks."""
+        if split is None:
+            split = "held-out" if self.has_seen_labels else "all"
+        require_known("split", split, CHECKED_SPLITS)
+        if self.samples.labels is None:  # before any of them is encoded
+            raise OptionError(f"the data of {self.run.name} has no labels to check.")
+        parts = [getattr(self.split, name) for name in CHECKED_SPLITS[split]]
+        rows: NDArray[np.int64] = np.sort(np.concatenate(parts))
+        return rows
+
+    @property
+    def has_seen_labels(self) -> bool:
+        """Whether the codes of training samples were fitted to their labels, as a classifier's."""
+        if self._encoder is not None or self.model.task in (None, "reconstruct"):
+            return False
+        return not (self.has_run and self.run.record.training_config.freeze)
 
     def evaluate(
         self,
@@ -490,10 +662,127 @@ class Session:
             model=self.trained,
             encode=encode_own,
             features=features,
+            track=self._interruptible(),
         )
         if encoder is not None:
             result["encoder"] |= {"name": encoder.name, "code_size": encoder.code_size}
         return result
+
+    def outliers(
+        self,
+        samples: Samples | None = None,
+        *,
+        score: str | None = None,
+        false_alarms: float | None = None,
+        normal: str | None = None,
+        reference: Samples | None = None,
+        baselines: bool = False,
+    ) -> Outliers:
+        """Rank samples by how far they are from all that is normal.
+
+        They are compared with the training split, and the validation split says what is usual. A
+        model without a run has neither: samples are then compared with each other.
+
+        Parameters
+        ----------
+        samples : Samples, optional
+            By default the run's own: of a run that was trained on normal samples only its test
+            split, of any other all.
+        score : str, optional
+            A key of `isthmus.detection.scores.SCORES`; by default "combined", or "neighbors" for a
+            model that only encodes.
+        false_alarms : float, optional
+            Share of normal samples that may be called outliers; by default that of the run, or
+            0.01.
+        normal : str, optional
+            The class or folder that is normal, to measure how well outliers are found; by default
+            what the run was trained on.
+        reference : Samples, optional
+            Normal samples to compare with instead; a fifth of them says what is usual.
+        baselines : bool
+            Measure baselines too, on the raw pixels, where it is known which samples are outliers.
+
+        Raises
+        ------
+        OptionError
+            If there is no such score or class, or the share makes no sense.
+        ModelError
+            If the model does not have the score, or the samples do not fit it.
+        """
+        track = self._interruptible()
+        is_own = reference is None and (samples is None or self._is_own(samples))
+        chosen = self.samples if samples is None else samples
+        config = self.run.record.training_config if self.has_run else None
+        if config is not None:
+            normal, false_alarms = normal or config.normal, false_alarms or config.false_alarms
+        is_one_class = config is not None and config.normal is not None
+        rows = self.split.test if samples is None and is_one_class else None
+        detector = self.detector(reference, chosen)
+        found = find_outliers(
+            detector,
+            chosen,
+            rows,
+            is_own=is_own or (not self.has_run and reference is None),
+            score=score,
+            false_alarms=false_alarms,
+            track=track,
+        )
+        own = reference or (self.samples if baselines and self.has_run else None)
+        return add_measures(found, normal, own if baselines else None, detector.reference.rows)
+
+    def detector(
+        self, reference: Samples | None = None, samples: Samples | None = None
+    ) -> Detector:
+        """Return what judges samples: the model and normal samples to compare with.
+
+        That of a run is stored in its folder, so that others are judged without the run's data.
+
+        Parameters
+        ----------
+        reference : Samples, optional
+            Normal samples; by default the training split of the run.
+        samples : Samples, optional
+            What is compared with itself, where there is neither a run nor a reference.
+        """
+        if reference is None and self.has_run:
+            return self._memo.get("detector", self._load_detector)
+        if reference is None and samples is None:
+            raise OptionError(f"{self.model.name} has no run; give normal samples to compare with.")
+        key = ("detector", (reference or cast("Samples", samples)).fingerprint, reference is None)
+        return self._memo.get(key, lambda: self._fit_detector(reference, samples))
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the run's own samples have been loaded."""
+        return self.has_samples or self._memo.has("samples")
+
+    def _is_own(self, samples: Samples) -> bool:
+        """Return whether samples are those of the run."""
+        return self.has_run and samples.fingerprint == self.run.record.data["fingerprint"]
+
+    def _fit_detector(self, reference: Samples | None, samples: Samples | None) -> Detector:
+        track = self._interruptible()
+        if reference is None:
+            return Detector.fit_within(self.model, cast("Samples", samples), track=track)
+        train, validation = divide_reference(len(reference))
+        return Detector.fit(self.model, reference, train, validation, track=track)
+
+    def _load_detector(self) -> Detector:
+        run, split = self.run, self.split
+        key = make_key(self.model, run.record.data["fingerprint"], split.train, split.validation)
+        file = None if run.is_in_memory else self.folder / DETECTOR_FILE
+        if file is not None and file.exists():
+            stored = read_detector(file, self.model, key)
+            if stored is not None:
+                return stored
+            self._say(f"{file.name} was of other weights or data, or damaged; it is made again.")
+        detector = Detector.fit(
+            self.model, self.samples, split.train, split.validation, track=self._interruptible()
+        )
+        if file is not None:
+            with suppress(IsthmusError):  # a run that is read only; the file only saves time
+                write_detector(file, detector, key)
+        return detector
 
     def interrupt(self) -> None:
         """Stop what this session is loading, encoding, decoding or fitting, at the next batch.
@@ -530,7 +819,7 @@ class Session:
         return replace(wanted, crop=wanted.crop or own.crop, background=own.background)
 
     @property
-    def _has_run(self) -> bool:
+    def has_run(self) -> bool:
         """Whether the session is of a run, and not of a model alone."""
         source = self._source
         if isinstance(source, str | Path):
@@ -543,7 +832,7 @@ class Session:
         from isthmus.training.store import is_run
 
         source = self._source
-        if not self._has_run or (isinstance(source, str | Path) and not is_run(source)):
+        if not self.has_run or (isinstance(source, str | Path) and not is_run(source)):
             return None  # such as the weights of a run alone
         own = self.run.record.origin.reading
         return None if own is None else own.pages
@@ -618,6 +907,51 @@ class Session:
         values = np.stack([self.preprocessing.fit(image) for image in samples.values])
         return replace(samples, values=values, masks=None)
 
+    def _open_mixture(self, samples: Samples | None) -> Mixture:
+        self.model.require_task("reconstruct")
+        file = self._mixture_file
+        if samples is None and not self.has_run and file is not None and file.exists():
+            return Mixture.load(file, self.model)  # of what was named when it was fitted
+        own = self.run.record.data["fingerprint"] if self.has_run or samples is None else ""
+        data = own if samples is None else samples.fingerprint
+        split = self.split if samples is None or data == own else split_samples(samples)
+        parts = (np.ascontiguousarray(part).data for part in (split.train, split.validation))
+
+        def fit() -> Mixture:
+            train, held = (self._rows(samples, part) for part in (split.train, split.validation))
+            return fit_mixture(train, held, track=self._interruptible())
+
+        return open_mixture(file, self.model.fingerprint, fingerprint(data, *parts), fit, self._say)
+
+    def _generator(self, draw: Draw) -> Callable[[int], NDArray[Any]]:
+        return lambda n: self._decode(self.draw(replace(draw, n=n)).z)
+
+    def _require_same_split(self, other: "Run") -> "Run":
+        """Reject a run that was not trained on the same samples as this one."""
+        own = self.run.record.data["fingerprint"]
+        same = other.record.data["fingerprint"] == own
+        if not same or not np.array_equal(other.split().train, self.split.train):
+            raise RunError(
+                f"{other.name} was trained on other data than {self.run.name}, or on another split "
+                "of it; train it with the same source and seed."
+            )
+        return other
+
+    @property
+    def _mixture_file(self) -> Path | None:
+        """Where the mixture is kept, if the session has a folder."""
+        run = self._given_run
+        is_in_memory = run is not None and run.is_in_memory
+        return None if is_in_memory or self._path is None else self.folder / MIXTURE_FILE
+
+    def _rows(self, samples: Samples | None, indices: NDArray[np.int64]) -> Codes:
+        """Return codes of samples at `indices`, by default of the run's own."""
+        if samples is not None:
+            return self.encode(samples).take(indices)
+        z = self._own_codes.z(indices, self._interruptible())
+        items = self.samples.items.take(indices)  # without a copy of the samples themselves
+        return Codes(z, items, model_fingerprint=self.model.fingerprint)
+
     def _open_index(self) -> Index:
         if self._given_run is not None and self._given_run.is_in_memory:
             return Index.build(self.codes())
@@ -640,7 +974,7 @@ class Session:
 
     def _load_source(self, source: IndexSource) -> Samples:
         """Load a source of the index; an array is known only if it is the run's own."""
-        if self._has_run and source.fingerprint == self.run.record.data["fingerprint"]:
+        if self.has_run and source.fingerprint == self.run.record.data["fingerprint"]:
             return self.samples  # from where they are now
         if source.origin.source:
             return self.load_origin(source.origin, self._interruptible())
@@ -650,7 +984,7 @@ class Session:
 
     def load_origin(self, origin: Origin, track: Track = untracked) -> Samples:
         """Load what an origin describes; the run's own data from where it is now."""
-        known = self._has_run and origin.source in self.run.record.data.get("moved_from", ())
+        known = self.has_run and origin.source in self.run.record.data.get("moved_from", ())
         if known and (self._is_moved or not Path(origin.source).exists()):
             origin = replace(origin, source=self.run.record.origin.source)
         return load_origin(origin, track)
@@ -707,6 +1041,72 @@ def _is_code(query: NDArray[Any]) -> bool:
     """Return whether an array holds codes (D,) or (n, D), and no samples."""
     # Images are uint8 and signals have three dimensions.
     return query.dtype != np.uint8 and query.ndim < 3
+
+
+def generate(
+    run: "str | Path | Run | Model",
+    n: int = 64,
+    *,
+    label: str | None = None,
+    temperature: float = 1.0,
+    sampler: str = "mixture",
+    seed: int = 0,
+    samples: Samples | None = None,
+    track: Track = untracked,
+) -> Samples:
+    """Generate new samples with an autoencoder.
+
+    Codes are drawn and decoded. Of any autoencoder they are drawn from a mixture of normal
+    distributions, which is fitted to the codes of its training samples when it is first needed and
+    then kept in the run folder; see `isthmus.latent.mixture`.
+
+    Parameters
+    ----------
+    run : path, Run or Model
+        An autoencoder: a run folder, a run, the file of a model, or a model.
+    n : int
+    label : str, optional
+        The name of a class, of a run on labeled samples; by default all, as often as each occurs
+        among the training samples.
+    temperature : float
+        Factor on the standard deviations, from 0 to 100: below 1, samples are more typical and
+        less varied.
+    sampler : str
+        "mixture"; or "prior", the standard normal distribution, which the codes of a variational
+        autoencoder are trained to follow.
+    seed : int
+        From 0 to 2³² - 1. The i-th sample depends on the seed and on i, and not on n.
+    samples : Samples, optional
+        Whose codes the mixture is fitted to: needed for a model without a run, and for a run on
+        an array that is opened again. By default those that the run was trained on.
+    track : callable
+        Shows progress.
+
+    Returns
+    -------
+    Samples
+        With the class of the component that each was drawn from, where all have one.
+
+    Raises
+    ------
+    OptionError
+        If there is no such class or sampler, or a number is outside its range.
+    ModelError
+        If the model is no autoencoder, or has no prior and needs one.
+
+    Examples
+    --------
+    >>> sevens = generate("runs/mnist", 16, label="7", temperature=0.8)  # doctest: +SKIP
+    """
+    session = Session(run, track=track)
+    return session.generate(
+        n,
+        label=label,
+        temperature=temperature,
+        sampler=sampler,
+        seed=seed,
+        samples=samples,
+    )
 
 
 class _OwnCodes:

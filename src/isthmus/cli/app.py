@@ -1,5 +1,6 @@
 """The application, and the options that several of its commands have."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,15 +125,15 @@ def model_options(width: str | None, **others: bool | float | None) -> dict[str,
     return options
 
 
-def parse_task(name: str | None) -> "Task | None":
-    """Return a task by its name, or raise an OptionError that lists the tasks."""
+def parse_task(name: str | None, others: Sequence[str] = ()) -> "Task | None":
+    """Return a task by its name, or raise an OptionError that lists the tasks and others."""
     from isthmus.models.tasks import TASKS
 
     for task in TASKS:
         if task == name:
             return task
     if name is not None:
-        require_known("task", name, TASKS)
+        require_known("task", name, (*TASKS, *others))
     return None
 
 

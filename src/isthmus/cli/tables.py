@@ -72,7 +72,12 @@ def show_layers(model: dict[str, Any]) -> None:
 
 def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
     """Yield the tables of an autoencoder: errors, and classes predicted from its codes."""
-    from isthmus.evaluation.summaries import compare_reconstructions, compare_representations
+    from isthmus.evaluation.summaries import (
+        compare_reconstructions,
+        compare_representations,
+        describe_likelihood,
+        likelihood_note,
+    )
 
     names = ("mse", "psnr", "ssim", "bce")
     rows = [
@@ -80,6 +85,20 @@ def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
         for name, row in compare_reconstructions(result)
     ]
     yield make_table(["", "squared error", "PSNR, dB", "SSIM", "cross-entropy"], rows)
+    if "styles" in result:
+        heads = ["style", "content", "style loss", "of the photograph itself"]
+        losses = [
+            [name, *(format_number(row[one]) for one in ("content", "style", "photograph"))]
+            for name, row in result["styles"].items()
+        ]
+        yield make_table(heads, losses)
+        yield (
+            f"Means over {result['painted']:,} photographs; a content of 0 is that of the "
+            "photograph, a style loss of 0 the texture of the style."
+        )
+    if "likelihood" in result:
+        yield make_table(None, describe_likelihood(result["likelihood"]))
+        yield likelihood_note(result["likelihood"])
     if "codes" in result:
         probes = ("knn_4", "logistic")
         accuracies = [

@@ -113,10 +113,13 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
     The first Ctrl-C stops it after the current step and exits with code 130; the second one stops
     it at once.
     """
-    last, is_stopped = None, False
+    last, is_stopped, is_warned = None, False, False
     with _catch_interrupt() as is_interrupted:
         for progress in show_progress(training):
             last = progress if progress.validation_loss is not None else last
+            if progress.warning and not is_warned:
+                say(progress.warning)
+                is_warned = True
             is_stopped = is_interrupted() and progress.step < progress.steps
             if is_stopped:
                 break
@@ -138,6 +141,7 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
     if is_quiet:
         return
     from isthmus.cli.doctor import describe_findings, examine
+    from isthmus.cli.outliers import describe_detection, detect
     from isthmus.files import to_json
     from isthmus.training.resuming import has_lost_patience
     from isthmus.training.run import summarize_training
@@ -146,6 +150,8 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         say("All epochs were trained before; the files that were missing are complete.")
     content, diagnosis = summarize_training(training.run), examine(training.run)
     content["findings"] = [] if diagnosis is None else to_json(diagnosis.findings)
+    if (detection := detect(training.run)) is not None:
+        content["detection"] = detection
     best = content["best"]
     metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
     text = (
@@ -157,7 +163,7 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         text += "continues."
     elif last is not None and last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
-    lines = [text, *describe_findings(diagnosis, out)]
+    lines = [text, *describe_findings(diagnosis, out), *describe_detection(detection)]
     lines.append(f"Next: isthmus studio {out}, or isthmus report {out}")
     print_result(content, "\n".join(lines), as_json)
 

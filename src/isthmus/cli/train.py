@@ -1,7 +1,7 @@
 """`isthmus train` and `isthmus resume`."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from isthmus.training.train import Training
 
 
+DETECT = "detect"  # a task of the command, not of models: an autoencoder on normal samples
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """Options of `isthmus train` on the model.
@@ -35,7 +38,8 @@ class ModelOptions:
     Parameters
     ----------
     task : str, optional
-        reconstruct, classify or segment; by default that of the model.
+        reconstruct, classify, segment, or detect, which learns normal samples only; by default that
+        of the model.
     model : str, optional
         conv, dense, cnn, alexnet, fcn8s, … (isthmus summary lists all); by default chosen by the
         task.
@@ -96,19 +100,26 @@ def train(
 
     Example: isthmus train fashion-mnist --code-size 2 --out runs/fashion2
 
+    Example: isthmus train parts/ --task detect --normal good --out runs/parts
+
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
     """
     from isthmus.data.load import load_with
+    from isthmus.data.normal import choose_normal
     from isthmus.training.store import require_free
     from isthmus.training.train import train as start_training
 
-    preprocessing, task, options = data.preprocessing, parse_task(model.task), model.options
+    preprocessing, options = data.preprocessing, model.options
+    is_detector = model.task == DETECT
+    task = "reconstruct" if is_detector else parse_task(model.task, (DETECT,))
     out = output.out or _default_out(source)
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
     # Every process of torchrun reads the samples, memory-mapped from the same cache entry.
     samples = load_with(source, preprocessing, limit=data.limit, reading=reading, track=track)
     say_reading(samples)
+    if is_detector:
+        config = replace(config, normal=choose_normal(samples, config.normal))
     training = start_training(
         samples,
         model.model,

@@ -149,6 +149,15 @@ def with_fixed_noise(
         start += len(x)
 
 
+def binarize(x: Tensor, rng: Rng) -> Tensor:
+    """Return x with each number replaced by 1 with its value as probability, and else by 0.
+
+    Salakhutdinov and Murray, On the Quantitative Analysis of Deep Belief Networks, 2008: so MNIST
+    is turned into data that a Bernoulli distribution of each pixel can be the density of.
+    """
+    return (_to_tensor_like(x, rng.uniform(_channels_last_shape(x))) < x).to(x.dtype)
+
+
 def _channels_last_shape(x: Tensor) -> tuple[int, ...]:
     """Return the shape of x with channels last, the order of its memory.
 

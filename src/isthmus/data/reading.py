@@ -37,8 +37,8 @@ class Reading:
     parts : str, optional
         Folders that are splits, such as train=training_set,test=test1, or none.
     layout : str, optional
-        Layout of a folder or an archive: Pascal VOC, CUB-200-2011, side by side, by name, or
-        folders for none of them.
+        Layout of a folder or an archive: Pascal VOC, CUB-200-2011, MVTec AD, side by side, by
+        name, or folders for none of them.
     channels : str, optional
         Where an array has its channels, first or last; or the numbers from 1 of the bands of an
         image to use, such as 4,3,2.

@@ -9,7 +9,7 @@ stops; and as long as the hidden file is there, who reads the folder is told tha
 import json
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from isthmus.files import is_within, write_bytes
 from isthmus.places import UNFINISHED
 from isthmus.temporaries import is_temporary
 
-[LEDGER] = [name for name, command in UNFINISHED.items() if command == "isthmus denoise"]
+DENOISED, STYLIZED = UNFINISHED  # the names of ledgers, by what is done
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,10 @@ class Ledger:
     Parameters
     ----------
     folder : Path, optional
-    model, source : str
-        The fingerprint of the model and the name of the source.
+    made_by : mapping
+        What the files are made from, by what it is called: `model`, its fingerprint, and `source`.
+    name : str
+        Of the hidden file.
 
     Raises
     ------
@@ -65,11 +67,13 @@ class Ledger:
         If the folder holds anything but what the same command has written.
     """
 
-    def __init__(self, folder: Path | None, model: str, source: str) -> None:
-        self.folder = folder
-        self.header = {"model": model, "source": source}
+    def __init__(
+        self, folder: Path | None, made_by: Mapping[str, str], name: str = DENOISED
+    ) -> None:
+        self.folder, self.name = folder, name
+        self.header = dict(made_by)
         self.entries: dict[str, Entry] = {}
-        if folder is not None and (folder / LEDGER).is_file():
+        if folder is not None and (folder / name).is_file():
             self._read(folder)
 
     def is_done(self, name: str, source: tuple[int, ...]) -> bool:
@@ -88,7 +92,7 @@ class Ledger:
             return
         try:
             self._begin()
-            with (self.folder / LEDGER).open("ab") as file:
+            with (self.folder / self.name).open("ab") as file:
                 file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())  # else a file may reach the disk that nobody knows
@@ -98,8 +102,8 @@ class Ledger:
             ) from error
 
     def _begin(self) -> None:
-        if self.folder is not None and not (self.folder / LEDGER).exists():
-            write_bytes(self.folder / LEDGER, _to_line(self.header))
+        if self.folder is not None and not (self.folder / self.name).exists():
+            write_bytes(self.folder / self.name, _to_line(self.header))
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Remove the files whose source is gone or broken."""
@@ -110,7 +114,7 @@ class Ledger:
     def close(self) -> None:
         """Remove the hidden file, as all is done."""
         if self.folder is not None:
-            (self.folder / LEDGER).unlink(missing_ok=True)
+            (self.folder / self.name).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove all files that were written, and the folders that were made for them."""
@@ -143,7 +147,7 @@ class Ledger:
 
     def _read(self, folder: Path) -> None:
         """Take over what an earlier command has noted, and reject what it has not."""
-        header, *lines = _parse((folder / LEDGER).read_text(encoding="utf-8", errors="replace"))
+        header, *lines = _parse(_text_of(folder / self.name))
         for key, value in self.header.items():
             if header.get(key) != value:
                 raise OptionError(
@@ -156,19 +160,19 @@ class Ledger:
                 self.entries[entry.name] = entry
         self._reject_others(folder)
         kept = [self.header, *map(asdict, self.entries.values())]  # without a line cut short
-        write_bytes(folder / LEDGER, b"".join(map(_to_line, kept)))
+        write_bytes(folder / self.name, b"".join(map(_to_line, kept)))
 
     def _reject_others(self, folder: Path) -> None:
         """Reject a file that is not ours; remove what was half written."""
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             entry = self.entries.get(name)
-            is_ours = path.is_dir() or name == LEDGER or (entry and self._is_there(entry))
+            is_ours = path.is_dir() or name == self.name or (entry and self._is_there(entry))
             if is_ours and not path.is_symlink():  # which could lead to files of the user
                 continue
             if path.is_symlink() or not is_temporary(path.name):
                 raise OptionError(
-                    f"{folder} holds {name}, which isthmus denoise did not write; choose another "
+                    f"{folder} holds {name}, which {UNFINISHED[self.name]} did not write; choose another "
                     "place, or move it away."
                 )
             path.unlink()
@@ -184,18 +188,22 @@ def identify(content: Content) -> tuple[int, ...]:
     return ()
 
 
-def is_begun(folder: Path) -> bool:
-    """Return whether a folder was begun and not completed."""
-    return (folder / LEDGER).is_file()
+def is_begun(folder: Path, name: str = DENOISED) -> bool:
+    """Return whether a folder was begun and not completed; it then has a ledger of that name."""
+    return (folder / name).is_file()
 
 
-def count_done(folder: Path) -> int:
+def count_done(folder: Path, name: str = DENOISED) -> int:
     """Return how many files of a folder are done that was begun and not completed."""
-    if not is_begun(folder):
+    if not is_begun(folder, name):
         return 0
-    lines = _parse((folder / LEDGER).read_text(encoding="utf-8", errors="replace"))
+    lines = _parse(_text_of(folder / name))
     names = {str(line["name"]) for line in lines if "name" in line}
     return sum((folder / name).is_file() for name in names)
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _to_line(content: dict[str, Any]) -> bytes:

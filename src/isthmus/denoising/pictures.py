@@ -1,9 +1,10 @@
-"""The work on pictures: decoded, denoised in batches of pages, encoded and written."""
+"""The work on pictures: decoded, changed in batches of pages, encoded and written."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track
 from isthmus.data.decode import reject_too_many
 from isthmus.data.manifest import Content, Manifest
-from isthmus.denoising.ledger import Entry, Ledger, identify
+from isthmus.data.preprocess import Preprocessing
+from isthmus.denoising.ledger import DENOISED, Entry, Ledger, identify
 from isthmus.denoising.originals import Original, Page, read_original
 from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.denoising.writing import encode_picture
@@ -26,6 +28,50 @@ MAX_BATCH = 64  # pages: what Ctrl-C loses; the model gains little from more at 
 WRITER_THREADS = 8  # most of the time of a small file is the wait until the disk has it
 
 
+@dataclass(frozen=True)
+class Change:
+    """What is done with pictures.
+
+    Parameters
+    ----------
+    title : str
+        What it is called while it is shown, such as "Denoising".
+    ledger : str
+        The name of the hidden file that lists what is done.
+    made_by : mapping
+        What the result depends on besides the source: names and fingerprints.
+    preprocessing : Preprocessing
+        How files are decoded.
+    batch_size : int
+        Pages at once.
+    compute : callable
+        From pages (H, W, C) uint8 to others of the same sides.
+    is_resized : callable
+        Whether a page is resized meanwhile.
+    """
+
+    title: str
+    ledger: str
+    made_by: Mapping[str, str]
+    preprocessing: Preprocessing
+    batch_size: int
+    compute: Callable[[Sequence[NDArray[np.uint8]]], Sequence[NDArray[np.uint8]]]
+    is_resized: Callable[[NDArray[np.uint8]], bool]
+
+
+def denoising(model: Model) -> Change:
+    """Return what `denoise` does with pictures."""
+    return Change(
+        "Denoising",
+        DENOISED,
+        {"model": model.fingerprint},
+        model.preprocessing,
+        model.batch_size,
+        partial(denoise_batch, model),
+        partial(is_resized, model),
+    )
+
+
 @dataclass(eq=False)
 class Job:
     """A picture on its way from its file to another.
@@ -37,9 +83,9 @@ class Job:
         See `identify`.
     original : Original
     remaining : int
-        Pages that have not been denoised yet.
+        Pages that have not been changed yet.
     done : list of (Page, (H, W, C) uint8)
-        The others, and what the model made of them.
+        The others, and what became of them.
     """
 
     name: str
@@ -55,7 +101,7 @@ class PictureWork:
 
     Parameters
     ----------
-    model : Model
+    change : Change
     out : Path
         The folder to write to, or the file if `is_file`.
     is_file : bool
@@ -63,7 +109,7 @@ class PictureWork:
         Lists what is done already.
     """
 
-    model: Model
+    change: Change
     out: Path
     is_file: bool
     ledger: Ledger
@@ -84,10 +130,10 @@ class PictureWork:
         waiting: dict[Job, None] = {}  # in their order
         with ThreadPoolExecutor(WRITER_THREADS) as writers:
             # Whole batches are written before the next is computed, which bounds the memory.
-            size = min(MAX_BATCH, self.model.batch_size)
+            size = min(MAX_BATCH, self.change.batch_size)
             pages = self._open_all(manifest, name, track)
             for batch in collect_batches(pages, size, lambda one: one[1].pixels.nbytes):
-                clean = denoise_batch(self.model, [page.pixels for _, page in batch])
+                clean = self.change.compute([page.pixels for _, page in batch])
                 for (job, page), pixels in zip(batch, clean, strict=True):
                     job.done.append((page, pixels))
                     job.remaining -= 1
@@ -101,7 +147,7 @@ class PictureWork:
 
     def _open_all(self, manifest: Manifest, name: str, track: Track) -> Iterator[tuple[Job, Page]]:
         """Yield the pages of all files that are not done; note broken files with their reasons."""
-        for i, file in enumerate(track(manifest.files, len(manifest.names), "Denoising")):
+        for i, file in enumerate(track(manifest.files, len(manifest.names), self.change.title)):
             source = identify(file)
             if self.ledger.is_done(manifest.names[i], source):
                 continue
@@ -121,7 +167,7 @@ class PictureWork:
     def _read(self, file: Content) -> Original:
         if isinstance(file, SourceError):
             raise file
-        return read_original(file, self.model.preprocessing)
+        return read_original(file, self.change.preprocessing)
 
     def _write(self, jobs: list[Job], writers: ThreadPoolExecutor) -> None:
         """Write pictures to files, which the ledger lists before."""
@@ -133,7 +179,7 @@ class PictureWork:
                 job.name,
                 job.source,
                 len(content),
-                is_resized(self.model, job.original.first.pixels),
+                self.change.is_resized(job.original.first.pixels),
                 tuple(sorted(lost)),
             )
             for job, (content, lost) in zip(jobs, encoded, strict=True)

@@ -1,6 +1,7 @@
 """`denoise`: a source of pictures or of an array becomes a folder or a file of clean ones."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import locate_source
 from isthmus.denoising.formats import require_writable
-from isthmus.denoising.ledger import Entry, Ledger, is_begun
-from isthmus.denoising.pictures import PictureWork
+from isthmus.denoising.ledger import DENOISED, Entry, Ledger, is_begun
+from isthmus.denoising.pictures import Change, PictureWork, denoising
 from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.errors import ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write
@@ -111,13 +112,15 @@ def denoise(
     out = Path(out)
     name, location, read = locate_source(source)
     require_outside(out, location)
-    _reject_existing(out)
+    reject_existing(out, DENOISED)
     manifest = read(location, None, EVERY_PICTURE)
     if manifest.values is not None:
         return _denoise_array(model, manifest, name, out, track)
-    is_single = location.is_file() and location.suffix.lower() in PICTURE_SUFFIXES
-    is_file = is_single and out.suffix.lower() in PICTURE_SUFFIXES and not out.exists()
-    return _denoise_pictures(model, manifest, name, out, is_file, track)
+    if model.shape[0] not in (1, 3) or len(model.shape) == 2:
+        shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
+        raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
+    entries, skipped = change_pictures(denoising(model), manifest, name, location, out, track)
+    return Denoised(len(entries), sum(entry.resized for entry in entries), skipped, losses(entries))
 
 
 def _denoise_array(
@@ -142,26 +145,53 @@ def _denoise_array(
     return Denoised(len(samples), len(samples) if resized else 0)
 
 
-def _denoise_pictures(
-    model: Model, manifest: Manifest, name: str, out: Path, is_file: bool, track: Track
-) -> Denoised:
-    """Write each picture to a file of the folder `out`, or to `out` itself."""
-    if model.shape[0] not in (1, 3) or len(model.shape) == 2:
-        shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
-        raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
+def change_pictures(
+    change: Change, manifest: Manifest, name: str, location: Path, out: Path, track: Track
+) -> tuple[list[Entry], tuple[tuple[str, str], ...]]:
+    """Write each picture of a source, changed, to a file of the folder `out`, or to `out` itself.
+
+    Parameters
+    ----------
+    change : Change
+    manifest : Manifest
+        Of the source.
+    name : str
+        Of the source.
+    location : Path
+        Of the source; that of a single picture may become a single file.
+    out : Path
+        Checked by `reject_existing`.
+    track : callable
+        Shows progress.
+
+    Returns
+    -------
+    entries : list of Entry
+        The files that are written.
+    skipped : tuple of (name, reason)
+        Pictures that could not be decoded.
+
+    Raises
+    ------
+    IsthmusError
+        As `denoise`.
+    """
+    is_single = location.is_file() and location.suffix.lower() in PICTURE_SUFFIXES
+    is_file = is_single and out.suffix.lower() in PICTURE_SUFFIXES and not out.exists()
     require_writable([out.name] if is_file else manifest.names)
     with working_alone(out):
-        ledger = Ledger(None if is_file else out, model.fingerprint, name)
-        broken = _do(PictureWork(model, out, is_file, ledger), manifest, name, track)
+        made_by = {**change.made_by, "source": name}
+        ledger = Ledger(None if is_file else out, made_by, change.ledger)
+        broken = _do(PictureWork(change, out, is_file, ledger), manifest, name, track)
         ledger.keep_only(name for i, name in enumerate(manifest.names) if i not in broken)
         ledger.close()
     entries = [ledger.entries[name] for name in manifest.names if name in ledger.entries]
-    return _sum_up(entries, tuple((manifest.names[i], why) for i, why in broken.items()))
+    return entries, tuple((manifest.names[i], why) for i, why in broken.items())
 
 
 def _do(work: PictureWork, manifest: Manifest, name: str, track: Track) -> dict[int, str]:
-    """Denoise all pictures; of a new folder that cannot be completed nothing is left."""
-    is_new = work.is_file or not is_begun(work.out)
+    """Change all pictures; of a new folder that cannot be completed nothing is left."""
+    is_new = work.is_file or not is_begun(work.out, work.change.ledger)
     try:
         return work.do(manifest, name, track)
     except (ModelError, SourceError):
@@ -170,19 +200,19 @@ def _do(work: PictureWork, manifest: Manifest, name: str, track: Track) -> dict[
         raise
 
 
-def _sum_up(entries: list[Entry], skipped: tuple[tuple[str, str], ...]) -> Denoised:
+def losses(entries: Sequence[Entry]) -> tuple[Loss, ...]:
+    """Return what files do not keep of the originals, most frequent first."""
     counts = Counter(what for entry in entries for what in entry.lost)
     examples = {what: entry.name for entry in reversed(entries) for what in entry.lost}
-    lost = tuple(Loss(what, count, examples[what]) for what, count in counts.most_common())
-    return Denoised(len(entries), sum(entry.resized for entry in entries), skipped, lost)
+    return tuple(Loss(what, count, examples[what]) for what, count in counts.most_common())
 
 
-def _reject_existing(out: Path) -> None:
-    """Reject an output that would overwrite something."""
+def reject_existing(out: Path, ledger: str) -> None:
+    """Reject an output that would overwrite something; a folder with its ledger is continued."""
     try:
         sweep_for(out)
         sweep(out)  # all that a process has left that was killed at its very beginning
-        may_write = is_free(out) or is_begun(out)
+        may_write = is_free(out) or is_begun(out, ledger)
     except OSError as error:
         raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
     if not may_write:

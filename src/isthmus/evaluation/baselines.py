@@ -15,15 +15,13 @@ from torch import Tensor
 
 from isthmus.data.samples import VOID
 from isthmus.evaluation.filters import FILTERS, Array, filter_names
+from isthmus.evaluation.pca import fit_pca
 from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.evaluation.probes import probe
 from isthmus.evaluation.reconstructions import Method
 from isthmus.evaluation.setup import EvaluationSetup, draw, flatten
-from isthmus.runtime import ignored_warnings
 from isthmus.training.targets import class_counts
 
-MAX_EXACT_PCA = 4096  # numbers per sample up to which all components are computed exactly
-MAX_LANCZOS_COMPONENTS, MIN_LANCZOS_NUMBERS = 64, 1024  # where Lanczos' method is faster
 MAX_CLASSIFIER_NUMBERS = 2**24  # of training samples that classifiers of raw pixels are fitted on
 MAX_CLASSIFIED = 10_000  # test samples whose classes classifiers of raw pixels predict
 
@@ -96,29 +94,6 @@ def class_baselines(setup: EvaluationSetup) -> dict[str, Any]:
             targets[tried],
         )
     return baselines
-
-
-def fit_pca(pixels: Array, components: int) -> Any:
-    """Fit scikit-learn's PCA on flattened samples (N, numbers), with the fastest good solver.
-
-    It is exact, except for more than 64 components of samples of more than 4,096 numbers, which a
-    randomized solver finds.
-    """
-    from sklearn.decomposition import PCA
-
-    size = pixels.shape[1]
-    solver = "covariance_eigh" if size <= MAX_EXACT_PCA else "randomized"
-    if (
-        components <= MAX_LANCZOS_COMPONENTS
-        and size > MIN_LANCZOS_NUMBERS
-        and components < len(pixels)
-    ):
-        solver = "arpack"
-    is_constant = bool((pixels == pixels[0]).all())
-    if len(pixels) <= size <= MAX_EXACT_PCA or is_constant:  # where Lanczos' method has no start
-        solver = "full"  # it decomposes the matrix of the samples, which is the smaller one
-    with ignored_warnings:  # that one sample, or equal ones, have no variance to explain
-        return PCA(components, svd_solver=solver, random_state=0).fit(pixels)
 
 
 def majority_accuracy(targets: NDArray[Any], counts: NDArray[np.int64]) -> float:

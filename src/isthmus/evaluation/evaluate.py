@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.cache import cache_folder
+from isthmus.data.cache import Track, cache_folder, untracked
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.evaluation.baselines import BaselineGroup, baseline_groups, class_baselines
 from isthmus.evaluation.filters import Array
+from isthmus.evaluation.likelihood import measure_likelihood
 from isthmus.evaluation.predictions import score_predictions
 from isthmus.evaluation.probes import probe
 from isthmus.evaluation.reconstructions import Scores, model_method, score_reconstructions
 from isthmus.evaluation.results import Key, Result, read_or_compute, read_result, write_result
 from isthmus.evaluation.setup import Encode, EvaluationSetup, flatten, plan_evaluation
+from isthmus.evaluation.styles import measure_styles
 from isthmus.files import fingerprint
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import count_parameters
@@ -38,6 +40,7 @@ def evaluate(
     encode: Encode | None = None,
     features: Encode | None = None,
     cache: bool = True,
+    track: Track = untracked,
 ) -> dict[str, Any]:
     """Measure a run's model on data that it was not trained on.
 
@@ -64,6 +67,8 @@ def evaluate(
         and in the cache the baselines, which runs on the same data share. They are computed again
         if the weights, the data, the split or the noise are others. Results on other samples are
         never kept.
+    track : callable
+        Shows progress of what takes long: the bound of a variational autoencoder.
 
     Returns
     -------
@@ -77,6 +82,10 @@ def evaluate(
         For a denoiser, all are measured from noisy inputs against clean targets. "noisy" has the
         same metrics of the noisy inputs themselves, "noise" its kind and fingerprints, and the
         "baselines" include filters (`FILTERS`) and the `plain` run.
+
+        For a variational autoencoder, "likelihood" is what `measure_likelihood` returns.
+
+        For a style bank, all is what `measure_styles` returns.
 
         For a classifier or segmenter, "test" is what `score_predictions` returns, and "baselines"
         what `class_baselines` returns.
@@ -105,7 +114,7 @@ def evaluate(
     file = run.path / FILE if folder and not run.is_in_memory else None
     key = setup.key(model=setup.model.fingerprint)
     cost = _cost(run, setup.model)  # first, so that a damaged history stops it before long work
-    result = read_or_compute(file, key, lambda: measure(setup, folder))
+    result = read_or_compute(file, key, lambda: measure(setup, folder, track))
     if plain is not None:
         # Not in the file of the run: another plain run would make it stale.
         result["baselines"]["plain"] = _measure_plain(setup, plain, folder)
@@ -114,7 +123,7 @@ def evaluate(
     return {**result, **cost}
 
 
-def measure(setup: EvaluationSetup, folder: Path | None = None) -> Result:
+def measure(setup: EvaluationSetup, folder: Path | None = None, track: Track = untracked) -> Result:
     """Measure a model and its baselines, without what training it cost.
 
     Parameters
@@ -123,9 +132,15 @@ def measure(setup: EvaluationSetup, folder: Path | None = None) -> Result:
     folder : Path, optional
         Where to read and write the results of baselines; by default all are computed and nothing
         is written.
+    track : callable
+        Shows progress.
     """
     if setup.model.config.task == "reconstruct":
-        return _measure_autoencoder(setup, folder)
+        result = _measure_autoencoder(setup, folder)
+        likelihood = measure_likelihood(setup, track)
+        return result if likelihood is None else {**result, "likelihood": likelihood}
+    if setup.model.config.task == "stylize":
+        return measure_styles(setup)
     key = setup.key(baseline=setup.model.config.task)
     return {
         "test": score_predictions(setup.model, setup.test),

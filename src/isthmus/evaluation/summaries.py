@@ -3,6 +3,7 @@
 from typing import Any
 
 from isthmus.evaluation.filters import FILTERS
+from isthmus.training.variational import SIGMA
 
 ADVICE = "Train longer, or try another model."  # ends a verdict where a baseline does better
 BASELINE_TITLES = {
@@ -52,6 +53,45 @@ def compare_representations(evaluation: dict[str, Any]) -> list[tuple[str, dict[
         "pixels": "the raw values",
     }
     return [(title, evaluation[name]) for name, title in titles.items() if name in evaluation]
+
+
+def describe_likelihood(likelihood: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return titles and numbers of what is known of a variational autoencoder's likelihood.
+
+    Parameters
+    ----------
+    likelihood : dict
+        As `evaluate` returns it.
+    """
+    bound, error = likelihood["bound"], likelihood["bound_error"]
+    counted = (
+        "" if likelihood["bound_n"] == likelihood["n"] else f", {likelihood['bound_n']:,} of them"
+    )
+    rows = {
+        "evidence lower bound (ELBO)": f"{likelihood['elbo']:.2f} nats",
+        "reconstruction term, -log p(x | z)": f"{likelihood['reconstruction']:.2f} nats",
+        "KL divergence from the prior": f"{likelihood['kl']:.2f} nats",
+        f"importance-weighted bound, k = {likelihood['draws']}{counted}": (
+            f"{bound:.2f} ± {error:.2f} nats"
+        ),
+        "active numbers of the code": f"{likelihood['active_units']} of {likelihood['units']}",
+    }
+    if "independent" in likelihood:
+        rows["for comparison: independent pixels"] = f"{likelihood['independent']:.2f} nats"
+    return list(rows.items())
+
+
+def likelihood_note(likelihood: dict[str, Any]) -> str:
+    """Return what the numbers of `describe_likelihood` are of, as sentences."""
+    note = "Means over the test samples of sums over the numbers of each."
+    if likelihood["density"] == "normal":
+        return f"{note} p(x | z) is a normal distribution with a standard deviation of {SIGMA:g}."
+    if likelihood["binarized"]:
+        return f"{note} Pixels are drawn as 0 or 1, with their values as probabilities."
+    return (
+        f"{note} Of values between 0 and 1 these are cross-entropies and no likelihoods: compare "
+        "them between models of the same data only, or train with --binarize."
+    )
 
 
 def compare_predictions(evaluation: dict[str, Any]) -> list[tuple[str, float]]:

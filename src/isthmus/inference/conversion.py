@@ -34,6 +34,7 @@ from isthmus.inference.contract import (
     outputs_of,
 )
 from isthmus.inference.model import CODE
+from isthmus.inference.operators import remembered_operators
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Autoencoder, Network
 from isthmus.models.plain import plain_copy
@@ -244,7 +245,7 @@ def _convert(
     program: torch.export.ExportedProgram, source: str, outputs: Iterable[str]
 ) -> "onnx.ModelProto":
     """Return a program as an object of onnx, with names for its input and outputs."""
-    with _exporting, _quiet():
+    with _exporting, _quiet(), remembered_operators():
         converted = torch.onnx.export(
             program,
             input_names=[source],

@@ -15,7 +15,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError
-from isthmus.models.tasks import TASKS, Task
+from isthmus.models.tasks import TASKS, Task, with_article
 
 CODE = "code"  # the name of the bottleneck among the layers
 
@@ -66,6 +66,11 @@ class Model(Displayed, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """16 hexadecimal digits of all that the codes depend on."""
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether it was trained so that codes follow the standard normal distribution."""
+        return False
 
     @property
     @abstractmethod
@@ -222,8 +227,8 @@ class Model(Displayed, ABC):
             If the model has another task.
         """
         if self.task not in tasks:
-            wanted = " or ".join(_with_article(TASKS[task]) for task in tasks)
-            own = "an encoder" if self.task is None else _with_article(TASKS[self.task])
+            wanted = " or ".join(with_article(TASKS[task]) for task in tasks)
+            own = "an encoder" if self.task is None else with_article(TASKS[self.task])
             raise ModelError(f"this model, {self.name}, is {own}; this needs {wanted}.")
 
     # -- batches ------------------------------------------------------------------------------
@@ -283,7 +288,3 @@ class Model(Displayed, ABC):
         """Yield views of at most `batch_size` rows."""
         for start in range(0, len(values), self.batch_size):
             yield values[start : start + self.batch_size]
-
-
-def _with_article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -169,7 +169,7 @@ class TrainedModel(Model):
 
     @property
     def task(self) -> Task:
-        """What the model does: "reconstruct", "classify" or "segment"."""
+        """What the model does, a key of `TASKS`."""
         return self.config.task
 
     @property
@@ -286,7 +286,7 @@ class TrainedModel(Model):
 
     def passes(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the codes of a batch x, and the output before its activation, from one pass."""
-        with self._computing():
+        with self.computing():
             z, output = self.module.code_and_output(x)
             return z.float(), output.float()
 
@@ -296,7 +296,7 @@ class TrainedModel(Model):
 
     def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
         assert isinstance(self.module, Autoencoder)  # for the type checker
-        codes = torch.from_numpy(z).to(self._device)
+        codes = torch.from_numpy(z).to(self.device)
         return self._to_samples(self._run(self.module.decode, codes))
 
     def _reconstruct(self, block: NDArray[Any]) -> NDArray[Any]:
@@ -314,7 +314,7 @@ class TrainedModel(Model):
         return self.activate(self._run(self.module, self._to_input(block)))
 
     def _to_input(self, block: NDArray[Any]) -> Tensor:
-        return self.preprocessing.to_input(torch.from_numpy(block).to(self._device))
+        return self.preprocessing.to_input(torch.from_numpy(block).to(self.device))
 
     def _layer_outputs(self, values: Values, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Yield, for each batch, the outputs of layers by name."""
@@ -329,20 +329,20 @@ class TrainedModel(Model):
         self, recorder: Recorder, values: Values, names: dict[str, str]
     ) -> Iterator[dict[str, Tensor]]:
         for x in self.inputs(values):
-            with self._computing():
+            with self.computing():
                 outputs = recorder(x)
             yield {names[module]: output for module, output in outputs.items()}
 
     def _run(self, part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Compute a part of the module."""
-        with self._computing():
+        with self.computing():
             return part(x).float()
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
+    def computing(self) -> Iterator[None]:
         """Compute without gradients and in the chosen precision; torch keeps both per thread."""
         is_bf16 = self.precision == "bf16"
-        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=is_bf16)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16)
         with torch.inference_mode(), autocast:
             yield
 
@@ -350,7 +350,8 @@ class TrainedModel(Model):
         return _to_array(self.preprocessing.from_output(self.activate(output)))
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the weights are."""
         return next(self.module.parameters()).device
 
 

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import json
-import zipfile
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -19,9 +17,9 @@ from isthmus.data.items import HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
-from isthmus.fields import SEAL, convert_some, parse_json
-from isthmus.files import fingerprint, suggest_path, to_json
+from isthmus.files import suggest_path, to_json
 from isthmus.inference.model import CODE, Model
+from isthmus.latent.array_files import read_facts, require_sealed, write_sealed
 from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import (
     MAX_MEASURED,
@@ -32,8 +30,7 @@ from isthmus.latent.neighbors import (
 )
 from isthmus.latent.projections import METHODS, Params, Projection
 from isthmus.latent.vectors import to_vectors
-from isthmus.places import TABLE_COLUMNS, require_regular, write_arrays
-from isthmus.temporaries import sweep_for
+from isthmus.places import TABLE_COLUMNS
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 METADATA: dict[str, Any] = {
@@ -157,11 +154,6 @@ class Map(HasItems, Displayed):
         OptionError
             If there is a file that holds no map, which is left alone.
         """
-        path = Path(path)
-        require_regular(path)
-        sweep_for(path)
-        if path.exists() and not _is_map(path):
-            raise OptionError(f"{path} exists and holds no map; choose another name.")
         metadata = {
             "format": FORMAT,
             "method": self.method,
@@ -176,8 +168,7 @@ class Map(HasItems, Displayed):
             **self.items.to_arrays(),
             **{f"{PARAM}{name}": array for name, array in self.params.items()},
         }
-        sealed = {**metadata, SEAL: _seal(metadata, arrays)}
-        write_arrays(path, {"metadata": np.array(json.dumps(sealed)), **arrays})
+        write_sealed(Path(path), metadata, arrays, "map")
 
     @classmethod
     def load(cls, path: str | Path, model: Model | None = None) -> "Map":
@@ -209,8 +200,7 @@ class Map(HasItems, Displayed):
     @classmethod
     def _from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Map":
         """Return a map from the arrays of its file."""
-        text = parse_json(str(require_array(arrays, "metadata", "U", 0)))
-        metadata = convert_some(text, METADATA, "metadata", required=True)
+        metadata = read_facts(arrays, METADATA)
         if metadata["format"] != FORMAT or metadata["method"] not in METHODS:
             raise SourceError("another version of isthmus wrote it")
         params = {n.removeprefix(PARAM): arrays[n] for n in arrays if n.startswith(PARAM)}
@@ -221,10 +211,7 @@ class Map(HasItems, Displayed):
             raise SourceError(f"its {len(xy):,} points are not those of {len(items):,} names")
         if not np.isfinite(xy).all():
             raise SourceError("a point of it is at NaN or infinity")
-        seal = metadata.pop(SEAL, None)  # older versions wrote none
-        others = {name: array for name, array in arrays.items() if name != "metadata"}
-        if seal is not None and seal != _seal(metadata, others):
-            raise SourceError("something in it was changed since it was written")
+        require_sealed(metadata, arrays)
         return cls(
             metadata["method"],
             xy,
@@ -442,20 +429,3 @@ def _transform(
             for start in blocks
         ]
     )
-
-
-def _seal(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
-    """Return the fingerprint of all that a file holds."""
-    facts = [[name, str(array.dtype), array.shape] for name, array in arrays.items()]
-    plain = [array for array in arrays.values() if not array.dtype.hasobject]  # others: not written
-    flat = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in plain)
-    return fingerprint(metadata, facts, *(content.data for content in flat))
-
-
-def _is_map(path: Path) -> bool:
-    """Return whether an .npz file holds what `Map.save` writes."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {"metadata.npy", "xy.npy"} <= set(archive.namelist())
-    except zipfile.BadZipFile:
-        return False

@@ -18,7 +18,7 @@ from isthmus.models.registry import (
     models_for,
     require_kind,
 )
-from isthmus.models.tasks import KINDS, TASKS, Activation, Task
+from isthmus.models.tasks import CLASS_TASKS, KINDS, TASKS, Activation, Task, with_article
 
 MAX_OPTION = 2**20  # beyond all that has a meaning, and within what can be computed with
 # What an option may be, by its name or else by the type of its default.
@@ -53,7 +53,9 @@ class ModelConfig:
     activation : str
         What follows the output; a key of `ACTIVATIONS`, "softmax" where there are classes.
     class_names : tuple of str
-        Two or more for a classifier or a segmenter, none for an autoencoder.
+        Two or more for a classifier or a segmenter, none for others.
+    style_names : tuple of str
+        One or more for a style bank, none for others.
     options : dict
         Of the model's row, such as {"width": 32}; see `ModelRow.options`.
 
@@ -71,6 +73,7 @@ class ModelConfig:
     activation: Activation
     class_names: tuple[str, ...] = field(default=(), metadata=OMIT_EMPTY)
     options: dict[str, Any] = field(default_factory=dict, hash=False, metadata=OMIT_EMPTY)
+    style_names: tuple[str, ...] = field(default=(), metadata=OMIT_EMPTY)
 
     def __post_init__(self) -> None:
         row = model_row(self.model)
@@ -78,12 +81,13 @@ class ModelConfig:
             raise OptionError(f"the code size must be at least 1, not {self.code_size}.")
         _reject_shape(self.model, self.shape)
         self._reject_classes(row)
+        self._reject_styles(row)
         for name, value in self.options.items():
             _reject_option(self.model, name, value)
 
     @property
     def task(self) -> Task:
-        """What the model does: "reconstruct", "classify" or "segment"."""
+        """What the model does, a key of `TASKS`."""
         return MODELS[self.model].task
 
     def build(self) -> Network:
@@ -111,9 +115,10 @@ class ModelConfig:
         return module
 
     def _build(self) -> Network:
-        classes = (len(self.class_names),) if self.class_names else ()
+        names = self.class_names or self.style_names
+        counts = (len(names),) if names else ()
         try:
-            return MODELS[self.model].build(self.shape, self.code_size, *classes, **self.options)
+            return MODELS[self.model].build(self.shape, self.code_size, *counts, **self.options)
         except (ArithmeticError, MemoryError, RuntimeError, TypeError) as error:
             # Of torch's allocator, which has no class of its own on a CPU, and of sizes beyond
             # those that a tensor can have.
@@ -123,7 +128,7 @@ class ModelConfig:
             ) from error
 
     def _reject_classes(self, row: ModelRow) -> None:
-        has_classes, count = row.task != "reconstruct", len(self.class_names)
+        has_classes, count = row.task in CLASS_TASKS, len(self.class_names)
         if has_classes and count < 2:
             raise OptionError(
                 f"the model {self.model} is a {TASKS[row.task]} and needs the names of two or "
@@ -131,7 +136,8 @@ class ModelConfig:
             )
         if not has_classes and count:
             raise OptionError(
-                f"the model {self.model} is an autoencoder and has no classes; for classes there "
+                f"the model {self.model} is {with_article(TASKS[row.task])} and has no classes; "
+                "for classes there "
                 f"are {', '.join([*models_for('classify'), *models_for('segment')])}."
             )
         # The activation comes from a file here, which may have been changed by hand.
@@ -141,6 +147,21 @@ class ModelConfig:
                 f"not {self.activation}."
             )
 
+    def _reject_styles(self, row: ModelRow) -> None:
+        if row.task == "stylize" and not self.style_names:
+            raise OptionError(
+                f"the model {self.model} paints in styles and needs pictures of them; give them "
+                "with isthmus style train PHOTOS --styles PICTURES."
+            )
+        if row.task != "stylize" and self.style_names:
+            there = ", ".join(models_for("stylize"))
+            raise OptionError(
+                f"the model {self.model} is {with_article(TASKS[row.task])} and has no styles; "
+                f"take {there}."
+            )
+        if len(set(self.style_names)) < len(self.style_names):
+            raise OptionError("two styles have the same name; give each a name of its own.")
+
 
 def configure(
     model: str | None,
@@ -149,6 +170,7 @@ def configure(
     *,
     task: Task | None = None,
     class_names: Sequence[str] = (),
+    style_names: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> ModelConfig:
     """Return a model config with the model's defaults for whatever is left out.
@@ -162,9 +184,11 @@ def configure(
     code_size : int, optional
         By default the model's own.
     task : str, optional
-        "reconstruct", "classify" or "segment"; by default the model's, or "reconstruct".
+        A key of `TASKS`; by default the model's, or "reconstruct".
     class_names : sequence of str
         Needed for a classifier or a segmenter.
+    style_names : sequence of str
+        Needed for a style bank.
     options : mapping, optional
         Options of the model; those left out take the row's defaults.
 
@@ -184,7 +208,15 @@ def configure(
     for name, value in given.items():
         _reject_option(model, name, value)
     code_size = default_code_size(row, shape, given) if code_size is None else code_size
-    return ModelConfig(model, tuple(shape), code_size, row.activation, tuple(class_names), given)
+    return ModelConfig(
+        model,
+        tuple(shape),
+        code_size,
+        row.activation,
+        tuple(class_names),
+        given,
+        tuple(style_names),
+    )
 
 
 def build_model(
@@ -193,6 +225,7 @@ def build_model(
     code_size: int | None = None,
     *,
     class_names: Sequence[str] = (),
+    style_names: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Network:
     """Build a model by name.
@@ -207,6 +240,8 @@ def build_model(
         By default the model's own.
     class_names : sequence of str
         Needed for a classifier or a segmenter.
+    style_names : sequence of str
+        Needed for a style bank.
     options : mapping, optional
         Options of the model.
 
@@ -220,7 +255,15 @@ def build_model(
     >>> module(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 2])
     """
-    return configure(model, shape, code_size, class_names=class_names, options=options).build()
+    config = configure(
+        model,
+        shape,
+        code_size,
+        class_names=class_names,
+        style_names=style_names,
+        options=options,
+    )
+    return config.build()
 
 
 def _default_model(task: Task, shape: Sequence[int]) -> str:

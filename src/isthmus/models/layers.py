@@ -9,13 +9,16 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, Union, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.models.upsampling import can_fold, convolve_upsampled
+
+if TYPE_CHECKING:
+    from isthmus.models.stylebank import StyleBank
 
 # -- models ---------------------------------------------------------------------------------
 
@@ -115,7 +118,7 @@ def _pool(maps: Sequence[Tensor]) -> Tensor:
     return maps[-1].mean((2, 3))
 
 
-Network = Autoencoder | Classifier | Segmenter
+Network = Union[Autoencoder, Classifier, Segmenter, "StyleBank"]  # noqa: UP007
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 # -- fused layers ---------------------------------------------------------------------------

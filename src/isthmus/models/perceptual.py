@@ -10,7 +10,7 @@ What Does It Take to Generate Natural Textures?, 2017).
 
 import copy
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -152,24 +152,25 @@ def vgg16_features(file: Path) -> Features:
     own = {f"features.{name}": value for name, value in network.state_dict().items()}
     learned = take_vgg16(file, weights, own)
     network.load_state_dict({name.removeprefix("features."): v for name, v in learned.items()})
-    return _as_features(network)
+    return _cut_vgg16(network)
 
 
-def vgg16_layout(batch_norm: bool) -> Features:
-    """Return VGG-16 up to relu4_2, with the weights that torch draws.
+def vgg16_features_of(weights: Mapping[str, Tensor]) -> Features:
+    """Return what `vgg16_features` has returned, from the weights of its state dictionary.
 
-    Content is relu4_2's as in StyleBank (Chen et al. 2017), style that of relu1_2, relu2_2,
-    relu3_2 and relu4_2.
-
-    Parameters
-    ----------
-    batch_norm : bool
-        Whether batch normalization follows each convolution.
+    Raises
+    ------
+    RuntimeError
+        If they are others.
     """
-    return _as_features(vgg16(3, batch_norm=batch_norm))
+    has_batch_norm = any(name.endswith("running_mean") for name in weights)
+    with torch.device("meta"):
+        features = _cut_vgg16(vgg16(3, batch_norm=has_batch_norm))
+    features.load_state_dict(weights, assign=True)
+    return features.requires_grad_(requires_grad=False)
 
 
-def _as_features(network: nn.Sequential) -> Features:
+def _cut_vgg16(network: nn.Sequential) -> Features:
     return Features(Chain(_vgg16_stages(network)), VGG16_NAMES, VGG16_NAMES[-1:], VGG16_NAMES, 16)
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 from isthmus.models.layers import AnyModule, FusedSequential
 from isthmus.models.recorder import copy_modules
 from isthmus.models.upsampling import can_fold, fold_kernel
+from isthmus.models.variational import GaussianCode
 
 # Activations that pooling may go before, see `layers.fuse`: then they compute a quarter of the
 # numbers. ReLU is left, as runtimes compute it within the convolution.
@@ -82,6 +83,9 @@ def plain_copy(network: AnyModule, *, fuse: bool = True) -> AnyModule:
         if isinstance(part, FusedSequential):
             layers = OrderedDict(part.named_children())
             _replace(network, name, nn.Sequential(_fuse(layers) if fuse else layers))
+    for name, part in list(network.named_modules()):
+        if isinstance(part, GaussianCode):  # nobody but training asks for the log-variance
+            _replace(network, name, part.only_mean())
     return network.eval()
 
 

@@ -26,7 +26,9 @@ from isthmus.models.autoencoders import (
 from isthmus.models.classifiers import alexnet, cnn, cnn_autoencoder, cnn_code_size, cnn_small
 from isthmus.models.layers import Autoencoder, Classifier, Network
 from isthmus.models.segmenters import fcn, fcn_code_size
+from isthmus.models.stylebank import stylebank
 from isthmus.models.tasks import KINDS, Activation, Kind, Task
+from isthmus.models.variational import variational_conv, variational_dense
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
@@ -43,7 +45,7 @@ class ModelRow:
     ----------
     build : callable
         Takes the shape of one sample x and the code size, for classifiers and segmenters also the
-        number of classes, and returns the module. Its keyword-only parameters are the row's
+        number of classes and for style banks that of styles, and returns the module. Its keyword-only parameters are the row's
         options.
     description : str
         One line for people.
@@ -56,9 +58,11 @@ class ModelRow:
     kinds : tuple of str
         The kinds of samples: "images", "signals" or both.
     task : str
-        "reconstruct", "classify" or "segment".
+        A key of `TASKS`.
     classes : int
         The number of classes that the row is meant for; 0 for autoencoders.
+    styles : int
+        The number of styles that the row is meant for; 0 for all but style banks.
     min_side : int
         The smallest side that a sample may have.
     lr_scale : float
@@ -76,6 +80,7 @@ class ModelRow:
     kinds: tuple[Kind, ...] = ("images",)
     task: Task = "reconstruct"
     classes: int = 0
+    styles: int = 0
     min_side: int = 1
     lr_scale: float = 1.0
     objective: str = "output-loss"
@@ -84,6 +89,11 @@ class ModelRow:
     def class_names(self) -> tuple[str, ...]:
         """Placeholder names for the row's number of classes, to build the model without data."""
         return tuple(map(str, range(self.classes)))
+
+    @property
+    def style_names(self) -> tuple[str, ...]:
+        """Placeholder names for the row's number of styles, to build the model without data."""
+        return tuple(map(str, range(self.styles)))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -172,6 +182,17 @@ MODELS: dict[str, ModelRow] = {
         shape=(3, 32, 32),
         activation="identity",
     ),
+    "vae": ModelRow(
+        variational_conv,
+        "`conv` as a variational autoencoder: codes to sample from",
+        objective="variational",
+    ),
+    "dense-vae": ModelRow(
+        variational_dense,
+        "`dense` as a variational autoencoder",
+        kinds=("images", "signals"),
+        objective="variational",
+    ),
     "cnn-autoencoder": ModelRow(
         cnn_autoencoder,
         "the encoder of `cnn` and a decoder, to learn from images without labels",
@@ -223,6 +244,18 @@ MODELS: dict[str, ModelRow] = {
     ),
     "fcn16s": segmenter(partial(fcn, 1, **SLIM), "FCN-16s: one skip, from pool4"),
     "fcn8s": segmenter(partial(fcn, 2, **SLIM), "FCN-8s: two skips, from pool4 and pool3"),
+    "stylebank": ModelRow(
+        stylebank,
+        "StyleBank, Chen et al. 2017: an autoencoder and a few layers for each style",
+        shape=(3, 128, 128),
+        code_size=64,
+        activation="identity",
+        task="stylize",
+        styles=4,
+        min_side=8,
+        lr_scale=0.1,
+        objective="stylebank",
+    ),
 }
 DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # used if no model is given
     ("reconstruct", "images"): "conv",
@@ -230,6 +263,7 @@ DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # used if no model is given
     ("classify", "images"): "cnn",
     ("classify", "signals"): "encoder1d",
     ("segment", "images"): "fcn8s",
+    ("stylize", "images"): "stylebank",
 }
 
 

@@ -26,6 +26,8 @@ from isthmus.evaluation.summaries import (
     ADVICE,
     compare_predictions,
     compare_reconstructions,
+    describe_likelihood,
+    likelihood_note,
     prediction_verdict,
     reconstruction_verdict,
 )
@@ -183,6 +185,7 @@ def render_card(
     """
     record, history = session.run.record, session.run.history()
     layers = session.trained.layers
+    likelihood = evaluation.get("likelihood")
     return render(
         "card.md.jinja",
         name=name,
@@ -196,6 +199,8 @@ def render_card(
         output=_describe_output(record),
         test=evaluation["test"],
         rows=_rows(evaluation, record.model_config.task),
+        likelihood=describe_likelihood(likelihood) if likelihood else [],
+        likelihood_note=likelihood_note(likelihood) if likelihood else "",
         verdict=_verdict(evaluation, record.model_config.task),
         pictures=pictures,
         folder=PICTURES,

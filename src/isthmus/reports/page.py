@@ -82,4 +82,9 @@ def _yaml_entry(key: str, value: Any) -> list[str]:
 
 def to_data_url(figure: "Figure") -> str:
     """Return a figure as a data URL, so that the page needs no other file."""
-    return "data:image/png;base64," + base64.b64encode(to_png(figure)).decode()
+    return embed(to_png(figure), "image/png")
+
+
+def embed(content: bytes, media_type: str) -> str:
+    """Return the content of a file as a data URL."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

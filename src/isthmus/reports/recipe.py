@@ -1,13 +1,12 @@
 """The page of a recipe: metrics as measured and as reported, pictures, curves and commands."""
 
-import base64
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from isthmus.files import write_bytes
-from isthmus.reports.page import render, to_data_url
+from isthmus.reports.page import embed, render, to_data_url
 from isthmus.training.run import Run, best_epoch
 from isthmus.version import __version__
 from isthmus.viz.curves import accuracy_curves, curves, validation_curves
@@ -124,8 +123,7 @@ def _is_wide(picture: Path) -> bool:
 
 
 def _data_url(picture: Path) -> str:
-    media_type = MEDIA_TYPES[picture.suffix]
-    return f"data:{media_type};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    return embed(picture.read_bytes(), MEDIA_TYPES[picture.suffix])
 
 
 def _draw_curves(runs: dict[str, Run]) -> list[tuple[str, str]]:

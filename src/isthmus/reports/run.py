@@ -25,6 +25,8 @@ from isthmus.evaluation.summaries import (
     compare_predictions,
     compare_reconstructions,
     compare_representations,
+    describe_likelihood,
+    likelihood_note,
     prediction_verdict,
     reconstruction_verdict,
 )
@@ -155,9 +157,12 @@ def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]
     queries = test[evenly_spaced(len(test), MAX_QUERIES)]
     pool = train[evenly_spaced(len(train), MAX_SEARCHED)]
     figure, note = map_section(session, mapped)
+    likelihood = evaluation.get("likelihood")
     return {
         "compared": compare_reconstructions(evaluation),
         "representations": compare_representations(evaluation) if "codes" in evaluation else [],
+        "likelihood": describe_likelihood(likelihood) if likelihood else [],
+        "likelihood_note": likelihood_note(likelihood) if likelihood else "",
         "verdict": reconstruction_verdict(evaluation),
         "grid": to_data_url(draw_examples(session)),
         "map": to_data_url(figure),

@@ -22,6 +22,7 @@ from isthmus.training.machine import Machine
 from isthmus.training.record import Record
 from isthmus.training.run import Run
 from isthmus.training.state import first_checkpoint
+from isthmus.training.style_plan import StylePlan, add_styles
 from isthmus.training.targets import reject_single_class
 from isthmus.training.weights import initialize, load_encoder
 
@@ -38,9 +39,11 @@ class NewRun:
     config: TrainingConfig
     path: Path | None
     start: "Start | None"
+    styles: StylePlan | None = None
 
     def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
         """Make the run; of several processes, the first one makes it and the others wait."""
+        _reject_processes(self.model_config, fabric)
         if self.path is None:
             if fabric.world_size > 1:
                 raise OptionError("several processes share their run by its folder; give out.")
@@ -72,10 +75,12 @@ class NewRun:
             samples.origin,
             data,
             machine.describe(),
+            None if self.styles is None else self.styles.settings,
         )
         untrained = TrainedModel(model_config, preprocessing, module)
         checkpoint = None if self.start is None else first_checkpoint(module, self.start.optimizer)
-        return Run.create(self.path, record, self.split, untrained, checkpoint)
+        files = None if self.styles is None else self.styles.files
+        return Run.create(self.path, record, self.split, untrained, checkpoint, files)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class OldRun:
         """Load the samples, and reject those of another run."""
         samples = self.run.samples(self.track) if self.samples is None else self.samples
         self.run.check(samples)
+        _reject_processes(self.run.record.model_config, fabric)
         return self.run, samples
 
 
@@ -111,6 +117,18 @@ class Start:
         if checkpoint is None or (old.optimizer, old.freeze) != (config.optimizer, config.freeze):
             return cls(start.model())
         return cls(start.model(), checkpoint["optimizer"])
+
+    def with_styles(self, names: tuple[str, ...], seed: int) -> "Start":
+        """Return the model with more styles; what its optimizer remembers is of other weights."""
+        if self.model.config.style_names == names:
+            return Start(self.model)
+        return Start(add_styles(self.model, names, seed))
+
+
+def _reject_processes(model_config: ModelConfig, fabric: Fabric) -> None:
+    """Reject several processes for a style bank: in each step only some of its weights learn."""
+    if model_config.task == "stylize" and fabric.world_size > 1:
+        raise OptionError("a style bank is trained by one process; start it without torchrun.")
 
 
 def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
@@ -143,6 +161,8 @@ def _describe_data(
         "skipped": [list(pair) for pair in samples.skipped],
         "reading": report_of(samples).to_json(),
     }
+    if unused := len(samples) - sum(map(len, (split.train, split.validation, split.test))):
+        description["unused"] = unused
     if config.corruption is not None:
         description["noise"] = {
             name: noise_fingerprint(samples, getattr(split, name), preprocessing, config)

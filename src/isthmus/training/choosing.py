@@ -21,6 +21,7 @@ def configure_new(
     code_size: int | None,
     options: dict[str, Any] | None,
     config: TrainingConfig,
+    style_names: tuple[str, ...] = (),
 ) -> ModelConfig:
     """Configure the model; without a name, a classifier on the encoder to start from if given."""
     shape, class_names = samples.input_shape, samples.class_names
@@ -37,6 +38,7 @@ def configure_new(
         code_size,
         task=task,
         class_names=() if targets is None else class_names,
+        style_names=style_names,
         options=options,
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from isthmus.data.groups import check_group_by
+from isthmus.data.rates import require_rate
 from isthmus.errors import OptionError, require_known
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ PRECISIONS = ("auto", "32", "bf16")
 # number of samples seen is constant. Batches of at most 256 keep enough steps an epoch for the
 # optimizer; a limit on their numbers keeps the activations of large images within memory.
 DEFAULT_SAMPLES_SEEN = 1_600_000
+STYLIZED_SAMPLES_SEEN = 12_000  # by a style bank, of which each takes a hundred times as long
+STYLIZED_BATCH_SIZE = 4
 MIN_EPOCHS, MAX_EPOCHS = 10, 30
 MAX_EPOCHS_LABELED = 100  # augmented samples do not repeat, so more epochs still help
 MAX_EPOCHS_OF = {
@@ -46,6 +49,8 @@ MODEL = {"panel": "Model"}
 TRAINING = {"panel": "Training"}
 NOISE = {"panel": "Noise and augmentation"}
 LABELS = {"panel": "Labels"}
+VARIATIONAL = {"panel": "Variational autoencoders", "omit_empty": True}  # see `files.to_json`
+DETECTION = {"panel": "Outliers", "omit_empty": True}
 OUTPUT = {"panel": "Output"}
 KIND_AND_STRENGTH = {"metavar": "<kind:strength>"}
 
@@ -65,6 +70,12 @@ class TrainingConfig:
         that a sample lies in; or a regular expression on the file's name, with a / in it on the
         whole path, whose first group is the name of the person, as in '^(.*?)_'. By default
         samples are divided one by one.
+    normal : str, optional
+        Learn normal samples only, to find outliers: a class of the source, a folder in it, or all.
+        Of all other samples those of the test split are tested on; without a test split, all.
+    false_alarms : float, optional
+        Share of normal samples that may be called outliers, by which the threshold is chosen on
+        the validation split; by default 0.01.
     encoder_from : str, optional
         Start with the encoder of this run; of a segmenter also with a file of VGG-16's weights.
     freeze : bool
@@ -117,6 +128,16 @@ class TrainingConfig:
         Share of each label that is spread over all classes, from 0 to below 1.
     class_weights : bool
         Weigh classes in the loss by the inverse of their frequency.
+    beta : float, optional
+        Weight of the KL divergence in the loss of a variational autoencoder; by default 1.
+    warm_up : float
+        Share of the training in which that weight rises from 0, from 0 to 1; against a code that
+        collapses.
+    free_bits : float
+        Nats of the KL divergence that cost nothing, for each number of the code.
+    binarize : bool
+        Draw each pixel as black or white with its brightness as probability, again in each epoch:
+        the log-likelihoods of the literature are of MNIST in this form.
     tensorboard : bool
         Write event files for TensorBoard too.
 
@@ -129,6 +150,8 @@ class TrainingConfig:
     validation: float = field(default=0.1, metadata=DATA)
     test: float = field(default=0.1, metadata=DATA)
     group_by: str | None = field(default=None, metadata={**DATA, "omit_empty": True})
+    normal: str | None = field(default=None, metadata=DETECTION)
+    false_alarms: float | None = field(default=None, metadata=DETECTION)
     encoder_from: str | None = field(default=None, metadata=MODEL)
     freeze: bool = field(default=False, metadata=MODEL)
     epochs: int | None = field(default=None, metadata=TRAINING)
@@ -149,6 +172,10 @@ class TrainingConfig:
     augment: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})
     label_smoothing: float = field(default=0.0, metadata=LABELS)
     class_weights: bool = field(default=False, metadata=LABELS)
+    beta: float | None = field(default=None, metadata=VARIATIONAL)
+    warm_up: float = field(default=0.0, metadata=VARIATIONAL)
+    free_bits: float = field(default=0.0, metadata=VARIATIONAL)
+    binarize: bool = field(default=False, metadata=VARIATIONAL)
     tensorboard: bool = field(default=False, metadata=OUTPUT)
 
     def __post_init__(self) -> None:
@@ -162,13 +189,18 @@ class TrainingConfig:
             ("momentum", 0, 0.9999),
             ("weight_decay", 0, math.inf),
             ("label_smoothing", 0, 0.9999),
+            ("warm_up", 0, 1),
+            ("free_bits", 0, 1000),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
                 raise OptionError(f"{name.replace('_', ' ')} must be {limit}, not {value}.")
         check_group_by(self.group_by)
+        self._check_detection()
         _ = self.corruption, self.augmentation  # raise if they cannot be parsed
+        if self.beta is not None and not 0 < self.beta < math.inf:
+            raise OptionError(f"beta must be a number above 0, not {self.beta}.")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise OptionError(f"lr must be a number above 0, not {self.lr}.")
         if self.freeze and not self.encoder_from:
@@ -214,6 +246,8 @@ class TrainingConfig:
         # Checks before defaults, so that a message is about what the caller has chosen.
         loss = self._loss(model_config)
         self._reject_other_tasks(model_config)
+        is_variational = MODELS[model_config.model].objective == "variational"
+        self._reject_variational(model_config, is_variational, loss)
         if self.batch_size is not None and self.batch_size > count:
             raise OptionError(
                 f"a batch of {self.batch_size:,} exceeds the {count:,} samples to train on; "
@@ -223,15 +257,25 @@ class TrainingConfig:
         lr = optimizer.lr * MODELS[model_config.model].lr_scale
         return replace(
             self,
-            epochs=self.epochs or default_epochs(count, MAX_EPOCHS_OF[model_config.task]),
-            batch_size=self.batch_size or _default_batch_size(model_config.shape, count),
+            epochs=self.epochs or default_epochs_of(model_config.task, count),
+            batch_size=self.batch_size or _default_batch_size(model_config, count),
             lr=lr if self.lr is None else self.lr,
             weight_decay=optimizer.weight_decay if self.weight_decay is None else self.weight_decay,
             loss=loss,
+            beta=1.0 if is_variational and self.beta is None else self.beta,
             flip=allows_flip if self.flip is None else self.flip,
             corrupt=str(self.corruption) if self.corruption else None,
             augment=self.augment or self._default_augment(model_config.task, allows_flip),
         )
+
+    def _check_detection(self) -> None:
+        if self.normal is not None and not self.normal.strip("/ "):
+            raise OptionError("normal is a class, a folder or all, not an empty name.")
+        if self.false_alarms is None:
+            return
+        require_rate(self.false_alarms)
+        if self.normal is None:
+            raise OptionError("false alarms are those of normal samples; say which by normal.")
 
     def _reject_unknown_names(self) -> None:
         from isthmus.training.losses import LOSSES
@@ -251,12 +295,19 @@ class TrainingConfig:
 
     def _reject_other_tasks(self, model_config: "ModelConfig") -> None:
         """Reject settings that mean nothing to a model of this task, or to signals."""
+        from isthmus.models.tasks import CLASS_TASKS, TASKS, with_article
+
         if len(model_config.shape) == 2 and (self.flip or self.augmentation):
             raise OptionError("signals have no left and right; leave flip and augment out.")
-        if model_config.task == "reconstruct" and (self.label_smoothing or self.class_weights):
+        if model_config.task not in CLASS_TASKS and (self.label_smoothing or self.class_weights):
             raise OptionError(
-                f"{model_config.model} is an autoencoder and has no classes; leave label smoothing "
+                f"{model_config.model} is {with_article(TASKS[model_config.task])} and has no classes; leave label smoothing "
                 "and class weights out."
+            )
+        if model_config.task != "reconstruct" and self.normal is not None:
+            raise OptionError(
+                f"{model_config.model} is not an autoencoder and finds no outliers; leave normal "
+                "out."
             )
         if model_config.task != "reconstruct" and self.corrupt:
             raise OptionError(
@@ -264,16 +315,38 @@ class TrainingConfig:
                 "out, or give augment."
             )
 
+    def _reject_variational(
+        self, model_config: "ModelConfig", is_variational: bool, loss: str
+    ) -> None:
+        """Reject settings that mean nothing to a model without chance, or to this loss."""
+        names = ("beta", "warm_up", "free_bits", "binarize")
+        given = [name for name in names if getattr(self, name)]
+        if given and not is_variational:
+            raise OptionError(
+                f"{model_config.model} is no variational autoencoder; leave "
+                f"{given[0].replace('_', ' ')} out, or take the model vae or dense-vae."
+            )
+        if self.binarize and loss != "bce":
+            raise OptionError("binarize makes pixels of 0 and 1, which need the loss bce.")
+        if self.binarize and self.corrupt:
+            raise OptionError("binarize and corrupt both draw pixels; leave one of them out.")
+        if self.binarize and len(model_config.shape) == 2:
+            raise OptionError("signals have no black and white; leave binarize out.")
+
     def _loss(self, model_config: "ModelConfig") -> str:
         """Return the loss, if it fits the model's output."""
         defaults = {"sigmoid": "bce", "softmax": "cross-entropy", "identity": "mse"}
-        default = defaults[model_config.activation]
+        # Of styles, the autoencoder's loss is one of several, and all are mean squares.
+        is_stylizing = model_config.task == "stylize"
+        default = "mse" if is_stylizing else defaults[model_config.activation]
         loss = self.loss or default
         if (loss == "cross-entropy") != (model_config.activation == "softmax"):
             raise OptionError(
                 f"the loss {loss} does not fit {model_config.model}, whose output is "
                 f"{'a class' if model_config.class_names else 'a sample'}; take {default}."
             )
+        if is_stylizing and loss != "mse":
+            raise OptionError(f"a style bank rebuilds images by their mse, not by {loss}; leave it out.")
         if loss == "bce" and model_config.activation != "sigmoid":
             raise OptionError(
                 "the loss bce needs outputs in [0, 1] and this model's are plain numbers; take mse."
@@ -287,9 +360,16 @@ class TrainingConfig:
         a zoom or another color can turn one into another. A frozen encoder sees its images
         unchanged, as in its own training.
         """
-        if task == "reconstruct" or not allows_flip or self.freeze:
+        if task not in DEFAULT_AUGMENTATION or not allows_flip or self.freeze:
             return "none"
         return DEFAULT_AUGMENTATION[task]
+
+
+def default_epochs_of(task: "Task", count: int) -> int:
+    """Return how many epochs a model of a task is trained on so many samples."""
+    if task == "stylize":
+        return max(1, round(STYLIZED_SAMPLES_SEEN / count))
+    return default_epochs(count, MAX_EPOCHS_OF[task])
 
 
 def default_epochs(count: int, most: int) -> int:
@@ -297,8 +377,11 @@ def default_epochs(count: int, most: int) -> int:
     return min(max(math.ceil(DEFAULT_SAMPLES_SEEN / count), MIN_EPOCHS), most)
 
 
-def _default_batch_size(shape: tuple[int, ...], count: int) -> int:
+def _default_batch_size(model_config: "ModelConfig", count: int) -> int:
     """Return a power of two, within limits and at most as many as there are samples."""
+    if model_config.task == "stylize":
+        return min(STYLIZED_BATCH_SIZE, count)
+    shape = model_config.shape
     largest = min(
         count // MIN_STEPS_PER_EPOCH, MAX_BATCH_NUMBERS // math.prod(shape), MAX_BATCH_SIZE
     )

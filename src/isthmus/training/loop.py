@@ -29,7 +29,9 @@ from isthmus.data.split import Split
 from isthmus.errors import TrainingError
 from isthmus.models.registry import MODELS
 from isthmus.training.batches import Batches, SampleTensors
-from isthmus.training.objectives import Moment, Objective, make_objective
+from isthmus.training.freezing import freeze_parts
+from isthmus.training.objective import Moment, Objective
+from isthmus.training.objectives import make_objective
 from isthmus.training.optim import SCHEDULES, make_optimizer
 from isthmus.training.padding import zero_unread_gradients
 from isthmus.training.progress import Progress
@@ -52,7 +54,7 @@ class Loop:
         self.config, self.model_config = run.record.training_config, run.record.model_config
         # Drawn on the CPU and then moved: a GPU would draw other weights for the same seed.
         self.module = initialize(self.model_config, self.config.seed).to(fabric.device)
-        self.module.encoder.requires_grad_(not self.config.freeze)
+        freeze_parts(self.module, run.record)
         zero_unread_gradients(self.module, self.model_config.shape)
         learning = [weight for weight in self.module.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(
@@ -170,7 +172,7 @@ class Loop:
         return means.pop(""), means, meter
 
     def _forward(self, *inputs: Any, **options: Any) -> Any:
-        """Compute the module in the chosen precision; see `objectives.Forward`."""
+        """Compute the module in the chosen precision; see `objective.Forward`."""
         with self.fabric.autocast():
             output = self.model(*inputs, **options)
         return output.float() if isinstance(output, Tensor) else [part.float() for part in output]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from isthmus.progress import Step
+from isthmus.training.variational import is_collapsed
 
 EPOCHS_IN_LOG = 10  # about as many epochs are reported in a log file
 
@@ -68,6 +69,16 @@ class Progress(Step):
         every = max(1, self.epochs // EPOCHS_IN_LOG)
         is_reported = self.epoch % every == 0 or self.step == self.steps
         return self.validation_loss is not None and is_reported
+
+    @property
+    def warning(self) -> str:
+        """What looks wrong at the end of an epoch, for people; mostly empty."""
+        if self.epoch == 1 or not is_collapsed(self.terms):
+            return ""
+        return (
+            f"In epoch {self.epoch} the code says {self.terms['kl']:.2g} nats of a sample: it has "
+            "collapsed, and the decoder ignores it. --warm-up 0.3 or --free-bits 0.1 help."
+        )
 
     def describe(self) -> str:
         """Return the rate and the training loss, for people."""

@@ -1,7 +1,7 @@
 """`Record`: what run.json says, with every field checked when it is read."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.data.preprocess import Preprocessing
@@ -14,6 +14,7 @@ from isthmus.inference.weights import require_fitting
 from isthmus.models.config import ModelConfig
 from isthmus.text import to_utf8
 from isthmus.training.config import TrainingConfig
+from isthmus.training.styles import StyleSettings
 
 FORMAT = 2  # of run.json and split.npz; raise it when an older program could misread them
 CHOSEN = ("epochs", "batch_size", "lr", "loss")  # defaults that are written out
@@ -23,6 +24,7 @@ DATA: dict[str, Any] = {  # what is known of `Record.data`; others are kept as t
     "train": int,
     "validation": int,
     "test": int,
+    "unused": int,
     "skipped": tuple[tuple[str, str], ...],
     "noise": dict[str, str],
     "start": str,
@@ -60,6 +62,8 @@ class Record:
         trained further, and the places where the data was before.
     environment : dict
         When, with which versions and on which machine.
+    styles : StyleSettings, optional
+        How the styles of a style bank are learned.
     """
 
     model_config: ModelConfig
@@ -68,6 +72,7 @@ class Record:
     origin: Origin
     data: dict[str, Any]
     environment: dict[str, Any]
+    styles: StyleSettings | None = field(default=None, metadata={"omit_empty": True})
 
     @property
     def reading(self) -> ReadingReport | None:
@@ -79,6 +84,11 @@ class Record:
     def counts(self) -> tuple[int, int, int]:
         """The number of samples to train on, to validate by and to test on."""
         return self.data["train"], self.data["validation"], self.data["test"]
+
+    @property
+    def total(self) -> int:
+        """The number of samples of the data, also of those in no part; see `keep_normal`."""
+        return sum(self.counts) + int(self.data.get("unused", 0))
 
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
@@ -117,11 +127,18 @@ class Record:
         for name, count in zip(("train", "validation", "test"), self.counts, strict=True):
             if count < 1:
                 raise RunError(f"data.{name} is {count} and should be at least 1")
+        if data.get("unused", 0) < 0:
+            raise RunError(f"data.unused is {data['unused']} and should be at least 0")
         _ = self.reading
         require_fitting(self.model_config, self.preprocessing)
         for name in CHOSEN:
             if getattr(self.training_config, name) is None:
                 raise RunError(f"training_config.{name} is null and should be a value")
+        count = len(self.model_config.style_names)
+        if (count > 0) != (self.styles is not None):
+            raise RunError(f"it has {count} styles and {'no' if count else 'has'} settings of them")
+        if self.styles is not None and self.styles.kept >= count:
+            raise RunError(f"styles.kept is {self.styles.kept} of {count} styles")
         self.training_config.resolve(self.model_config, self.counts[0])  # rejects what does not fit
 
 

@@ -7,6 +7,8 @@ history.jsonl          a line for every epoch
 model.safetensors      the best weights by validation (see `Meter.error`), a file of `TrainedModel`
 last.safetensors       the last weights, once training has ended
 epochs/                what the model of each epoch makes of a few test samples; see `KeptEpochs`
+styles.npz             pictures of the styles of a style bank
+features.safetensors   the network by which these are compared; random features need no file
 checkpoint/state.pt    what resuming needs: last weights, optimizer, counters
 failure.json           where a training ended because its loss was not a number, if one did
 tensorboard/           event files, if asked for
@@ -22,7 +24,7 @@ count; the others follow from it, and `resume` writes those that a killed proces
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,6 +48,7 @@ from isthmus.fields import convert_some, parse_json
 from isthmus.files import suggest_path
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
+from isthmus.models.perceptual import Features
 from isthmus.links import reject_links
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
@@ -62,9 +65,17 @@ from isthmus.training.store import (
     Store,
     is_run,
 )
+from isthmus.training.style_features import RANDOM, restore_features
+from isthmus.training.styles import (
+    FEATURES,
+    STYLES,
+    Picture,
+    fingerprint_styles,
+    parse_pictures,
+)
 from isthmus.training.stored import parse_checkpoint, parse_history, parse_split
 
-FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE)
+FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE, STYLES, FEATURES)
 FAILED: dict[str, Any] = {"epoch": int, "step": int, "loss": str, "lr": float}
 RESTORE = "restore it from a copy, or train a new run"  # what to do about a damaged file
 
@@ -92,10 +103,12 @@ class Run(Displayed):
         split: Split,
         untrained: TrainedModel,
         checkpoint: dict[str, Any] | None = None,
+        others: Mapping[str, bytes] | None = None,
     ) -> "Run":
         """Make a run in a new folder, whole or not at all, or in memory.
 
-        A run that starts from other weights than the seed's has a checkpoint from the beginning.
+        A run that starts from other weights than the seed's has a checkpoint from the beginning,
+        that of a style bank `others`: the files that its styles are learned from.
 
         Raises
         ------
@@ -108,6 +121,7 @@ class Run(Displayed):
             RECORD: record.to_bytes(),
             SPLIT: arrays.getvalue(),
             MODEL_FILE: untrained.to_bytes(),
+            **(others or {}),
         }
         if checkpoint is not None:
             files[CHECKPOINT] = _pack(checkpoint)
@@ -259,10 +273,10 @@ class Run(Displayed):
     def check(self, samples: Samples) -> None:
         """Raise a RunError if samples are not those that the run was trained on."""
         if samples.fingerprint == self.record.data["fingerprint"]:
-            if len(samples) != sum(self.record.counts):
+            if len(samples) != self.record.total:
                 raise RunError(
                     f"{Path(self.name, RECORD)} is damaged: its splits have "
-                    f"{sum(self.record.counts):,} samples, and there are {len(samples):,}; "
+                    f"{self.record.total:,} samples, and there are {len(samples):,}; "
                     f"{RESTORE}."
                 )
             return
@@ -281,7 +295,7 @@ class Run(Displayed):
     def split(self) -> Split:
         """Return the split of the data, which was decided when the run was made."""
         with self._reporting_damage(SPLIT):
-            return parse_split(self._require(SPLIT), self.record.counts)
+            return parse_split(self._require(SPLIT), self.record.counts, self.record.total)
 
     def add_noise(
         self, model: TrainedModel, values: NDArray[Any], indices: NDArray[np.int64]
@@ -324,6 +338,27 @@ class Run(Displayed):
                 f"{Path(self.name, MODEL_FILE)} is not of the model that {RECORD} describes; "
                 f"{RESTORE}."
             )
+
+    def styles(self) -> tuple[dict[str, Picture], Features]:
+        """Return the pictures of the run's styles by name, and the network that compares images.
+
+        Raises
+        ------
+        RunError
+            If the run is not of a style bank, or a file is damaged or of another run.
+        """
+        settings, names = self.record.styles, self.record.model_config.style_names
+        if settings is None:
+            raise RunError(f"{self.name} has no styles; isthmus style train makes a run that has.")
+        with self._reporting_damage(STYLES):
+            pictures = parse_pictures(self._require(STYLES), names)
+        with self._reporting_damage(FEATURES):
+            content = b"" if settings.features == RANDOM else self._require(FEATURES)
+            features = restore_features(settings.features, content)
+        with self._reporting_damage(STYLES):
+            if fingerprint_styles(pictures, features.fingerprint) != settings.fingerprint:
+                raise RunError("it is not as the run has written it, or of other features")
+        return pictures, features
 
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of history.jsonl, one for every epoch."""

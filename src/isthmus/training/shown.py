@@ -14,6 +14,7 @@ from isthmus.data.split import spread_over_classes
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Network
 from isthmus.models.registry import ACTIVATIONS
+from isthmus.models.tasks import CLASS_TASKS
 from isthmus.training.batches import SampleTensors
 from isthmus.training.kept import shown_count
 from isthmus.training.run import Run
@@ -64,6 +65,6 @@ class Shown:
 def to_answers(output: Tensor, config: ModelConfig, preprocessing: Preprocessing) -> Tensor:
     """Turn the output of a model into reconstructions (n, *shape), probabilities or masks."""
     activated = ACTIVATIONS[config.activation](output)
-    if config.task == "reconstruct":
+    if config.task not in CLASS_TASKS:
         return preprocessing.from_output(activated)
     return activated if config.task == "classify" else activated.argmax(1).to(torch.uint8)

@@ -20,6 +20,7 @@ from isthmus.data.split import Split
 from isthmus.errors import RunError
 from isthmus.fields import convert, convert_some, is_number, parse_json
 from isthmus.inference.weights import has_numbers, require_weights
+from isthmus.training.freezing import freeze_parts
 from isthmus.training.record import Record
 
 LINE: dict[str, Any] = {  # of a history
@@ -42,7 +43,7 @@ COUNTERS: dict[str, type] = {  # of a checkpoint; errors and losses may be infin
 }
 
 
-def parse_split(content: bytes, counts: tuple[int, ...]) -> Split:
+def parse_split(content: bytes, counts: tuple[int, ...], total: int) -> Split:
     """Return the split in the content of split.npz.
 
     Parameters
@@ -50,12 +51,13 @@ def parse_split(content: bytes, counts: tuple[int, ...]) -> Split:
     content : bytes
     counts : tuple of int
         How many samples each part has.
+    total : int
+        How many samples there are.
 
     Raises
     ------
     IsthmusError
-        If a part is no list of so many indices, or a sample is in two parts, in none or twice in
-        one: each of the data is in exactly one of them.
+        If a part is no list of so many indices, or a sample is in two parts or twice in one.
     """
     arrays = read_npz(content)
     parts = [require_array(arrays, name, "iu", 1).astype(np.int64) for name in SPLITS]
@@ -65,7 +67,7 @@ def parse_split(content: bytes, counts: tuple[int, ...]) -> Split:
                 f"{name} has {len(part):,} samples and {count:,} in run.json, which was written "
                 "with it"
             )
-    _reject_outside(parts, sum(counts))
+    _reject_outside(parts, total)
     _reject_repeats(parts)
     return Split(*parts)
 
@@ -118,7 +120,7 @@ def parse_checkpoint(content: bytes, record: Record) -> dict[str, Any]:
         _check_lines(state["history"], state["counters"]["step"])
     module = record.model_config.build_on_meta()
     require_weights(state["module"], module, record.model_config.model)
-    module.encoder.requires_grad_(not record.training_config.freeze)
+    freeze_parts(module, record)
     shapes = [weight.shape for weight in module.parameters() if weight.requires_grad]
     if state["optimizer"] is None and state["counters"]["step"]:
         raise RunError("what its optimizer remembers is missing")

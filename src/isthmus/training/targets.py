@@ -12,7 +12,7 @@ from isthmus.data.split import Split
 from isthmus.errors import OptionError
 from isthmus.metrics import accuracy, confusion, mean_iou
 from isthmus.models.config import ModelConfig
-from isthmus.models.tasks import Task
+from isthmus.models.tasks import CLASS_TASKS, Task
 
 Targets = NDArray[np.int64] | NDArray[np.uint8]
 BLOCK_TARGETS = 1024  # counted at once; masks may be memory-mapped and larger than memory
@@ -26,7 +26,7 @@ def required_targets(samples: Samples, task: Task) -> Targets | None:
     OptionError
         If the samples have none.
     """
-    if task == "reconstruct":
+    if task not in CLASS_TASKS:
         return None
     targets = samples.labels if task == "classify" else samples.masks
     if targets is None:
@@ -123,13 +123,13 @@ class Meter:
 
     def add(self, output: Tensor, targets: Tensor) -> None:
         """Count a batch: logits (N, K) or (N, K, H, W), and labels (N,) or masks (N, H, W)."""
-        if self.task != "reconstruct":
+        if self.task in CLASS_TASKS:
             predicted = output.argmax(1)  # of logits: softmax would not change the order
             self.confusion += confusion(predicted, targets, self.classes, self.void).cpu()
 
     def values(self) -> dict[str, float]:
         """Return the `accuracy` over samples or pixels, and for masks the mean `iou`."""
-        if self.task == "reconstruct":
+        if self.task not in CLASS_TASKS:
             return {}
         values = {"accuracy": accuracy(self.confusion)}
         if self.task == "segment":

@@ -10,6 +10,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.normal import keep_normal
 from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
 from isthmus.data.split import split_samples
@@ -29,6 +30,8 @@ from isthmus.training.progress import Progress
 from isthmus.training.resuming import reject_finished, resuming_notes
 from isthmus.training.run import Run
 from isthmus.training.store import require_free
+from isthmus.training.style_plan import plan_styles
+from isthmus.training.styles import Styles
 from isthmus.training.targets import check_classes
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
 
@@ -130,6 +133,7 @@ def train(
     options: dict[str, Any] | None = None,
     config: TrainingConfig | None = None,
     start: TrainedModel | Run | None = None,
+    styles: Styles | None = None,
     max_minutes: float | None = None,
 ) -> Training:
     """Train a model on samples, into a new run.
@@ -146,8 +150,8 @@ def train(
     out : path, optional
         The run folder to make; without, the run lives in memory.
     task : str, optional
-        "reconstruct", "classify" (needs labels) or "segment" (needs masks); by default the
-        model's.
+        "reconstruct", "classify" (needs labels), "segment" (needs masks) or "stylize" (needs
+        styles); by default the model's.
     code_size : int, optional
         By default the model's own.
     options : dict, optional
@@ -157,6 +161,9 @@ def train(
         Train this model further, on other samples: the new run has its config and preprocessing,
         and starts from its weights. Of a run, these are the best, and the optimizer continues with
         what it remembers of its last steps, unless `config` names another one.
+    styles : Styles, optional
+        For a style bank: what it learns to paint like; see `load_styles`. With the run of a style
+        bank to start from, only these are learned, and all else stays as it is.
     max_minutes : float, optional
         Stop after this many minutes of training; `resume` continues.
 
@@ -193,14 +200,21 @@ def train(
             "event files of TensorBoard need a run folder; give out, or leave it out."
         )
     origin = None if start is None else Start.of(start, config)
+    plan = plan_styles(styles, start)
     if origin is None:
-        model_config = configure_new(samples, model, task, code_size, options, config)
+        if plan is not None and model is None:
+            task = task or "stylize"
+        names = () if plan is None else plan.names
+        model_config = configure_new(samples, model, task, code_size, options, config, names)
     else:
+        origin = origin if plan is None else origin.with_styles(plan.names, config.seed)
         model_config = configure_as(origin.model, samples, model, task, code_size, options, config)
     # The split is needed now, as it says how many samples there are to choose a batch size by.
     split = split_samples(
         samples, config.seed, config.validation, config.test, group_by=config.group_by
     )
+    if config.normal is not None:
+        split = keep_normal(samples, split, config.normal)
     if model_config.task == "classify" and samples.labels is not None:
         check_classes(samples, samples.labels, split)
     config = config.resolve(model_config, len(split.train), samples.allows_flip)
@@ -208,7 +222,7 @@ def train(
     machine = Machine.of(config)
     if config.tensorboard:
         require_tensorboard()
-    new_run = NewRun(samples, split, model_config, config, path, origin)
+    new_run = NewRun(samples, split, model_config, config, path, origin, plan)
     notes = split_notes(samples, split, config, model_config.task)
     return Training(_Job(new_run, machine, max_minutes), notes)
 

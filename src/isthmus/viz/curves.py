@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus.viz.canvas import (
@@ -25,6 +26,33 @@ if TYPE_CHECKING:
 LOSSES = {"bce": "binary cross-entropy", "mse": "mean squared error"}
 # Segmenters have both; their best epoch is that of the highest mean IoU.
 QUALITIES = {"validation_iou": "mean IoU", "validation_accuracy": "accuracy"}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of a loss that has several: their titles by key, and titles of the two axes."""
+
+    titles: Mapping[str, str]
+    axis: str
+    loss: str
+
+
+TERMS = (
+    Terms(
+        {"validation_reconstruction": "reconstruction", "validation_kl": "KL divergence"},
+        "terms on validation samples, nats",
+        "reconstruction + β · KL, nats a sample",
+    ),
+    Terms(
+        {
+            "validation_content": "content",
+            "validation_style": "style",
+            "validation_rebuild": "squared error of the autoencoder alone",
+        },
+        "terms on validation samples, without weights",
+        "content + style + squared error, weighted",
+    ),
+)
 LINE_STYLES = ("-", "--", ":")  # with the ten colors, 30 runs are told apart
 PANEL_WIDTH, QUALITY_PANEL_WIDTH, HEIGHT = 7.2, 5.2, 3.4  # inches
 LEFT, RIGHT, BOTTOM, TOP = 0.8, 0.2, 0.55, 0.15  # inches around the axes of a panel
@@ -36,7 +64,8 @@ def curves(history: History, loss: str) -> "Figure":
     """Draw the losses of training and validation by epoch, and the best epoch.
 
     If the lines have the mean IoU or the accuracy on the validation split, it is drawn in a second
-    panel, and the best epoch is that of its highest value.
+    panel, and the best epoch is that of its highest value. The terms of a loss that has several,
+    as of a variational autoencoder or a style bank, have a second panel too.
 
     Parameters
     ----------
@@ -46,8 +75,9 @@ def curves(history: History, loss: str) -> "Figure":
         Name of the loss.
     """
     quality = _quality(history)
-    panel = QUALITY_PANEL_WIDTH if quality else PANEL_WIDTH
-    figure = blank_figure(panel * (2 if quality else 1), HEIGHT)
+    terms = next((one for one in TERMS if one.titles.keys() <= history[-1].keys()), None)
+    panel = QUALITY_PANEL_WIDTH if quality or terms else PANEL_WIDTH
+    figure = blank_figure(panel * (2 if quality or terms else 1), HEIGHT)
     axes = _add_panel(figure, 0, panel)
     for key, title, color in (
         ("loss", "training", TRAINING),
@@ -59,9 +89,11 @@ def curves(history: History, loss: str) -> "Figure":
     which = f"at the best {QUALITIES[quality]}" if quality else "best"
     _mark_epoch(axes, best, "validation_loss", f"{which}: {best['validation_loss']:.4f}")
     _scale(axes, [line[key] for line in history for key in ("loss", "validation_loss")])
-    _finish(axes, LOSSES.get(loss, loss))
+    _finish(axes, terms.loss if terms else LOSSES.get(loss, loss))
     if quality:
         _add_quality(figure, history, quality, best)
+    if terms:
+        _add_terms(figure, history, terms)
     return figure
 
 
@@ -129,6 +161,15 @@ def _add_quality(figure: "Figure", history: History, key: str, best: dict[str, A
     _mark_epoch(axes, best, key, f"best: {best[key]:.1%}")
     _percent(axes)
     _finish(axes, QUALITIES[key])
+
+
+def _add_terms(figure: "Figure", history: History, terms: Terms) -> None:
+    """Draw the terms of the validation loss in a second panel."""
+    axes = _add_panel(figure, 1, QUALITY_PANEL_WIDTH)
+    for (key, title), color in zip(terms.titles.items(), DISTINCT, strict=False):
+        _draw(axes, history, key, color=color, label=title)
+    _scale(axes, [line[key] for line in history for key in terms.titles])
+    _finish(axes, terms.axis)
 
 
 def _add_panel(figure: "Figure", number: int, width: float) -> "Axes":

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +24,8 @@ MIN_PITCH = 80  # so that titles do not overlap above narrow samples
 MIN_GIF_SIDE = 288  # of the longer side of an animation: browsers do not enlarge small ones
 CURVES_WIDTH = 480  # of an animation of signals
 
-FRAME_TIME, END_TIME = (
-    90,
-    700,
-)  # milliseconds for which an animation shows a frame, and its two ends
+# Milliseconds for which an animation shows a frame, its two ends, and the samples of a walk.
+FRAME_TIME, END_TIME, REST_TIME = 90, 700, 400
 
 
 def strip(a: NDArray[Any], b: NDArray[Any] | None, frames: NDArray[Any]) -> "Figure":
@@ -84,18 +83,40 @@ def gif(frames: NDArray[Any]) -> bytes:
     ----------
     frames : (N, H, W, C) uint8 or (N, L, C) float32
     """
-    limits = value_range(frames)
-    images = [_draw_curves(frame, limits) for frame in frames] if frames.ndim == 3 else frames
-    pictures = [_enlarge(image) for image in images]
+    pictures = _draw_frames(frames)
     loop = [*pictures, *pictures[-2:0:-1]]  # back without the ends, which would be shown twice
     ends = (0, len(pictures) - 1)
-    times = [END_TIME if i in ends else FRAME_TIME for i in range(len(loop))]
+    return _animate(loop, [END_TIME if i in ends else FRAME_TIME for i in range(len(loop))])
+
+
+def walk_gif(frames: NDArray[Any], steps: int) -> bytes:
+    """Return an endless animation of a closed walk, which rests at every `steps`-th frame.
+
+    Parameters
+    ----------
+    frames : (N, H, W, C) uint8 or (N, L, C) float32
+        Decoded from what `isthmus.latent.walks.walk` returns.
+    steps : int
+        From a sample to the next.
+    """
+    times = [REST_TIME if i % steps == 0 else FRAME_TIME for i in range(len(frames))]
+    return _animate(_draw_frames(frames), times)
+
+
+def _draw_frames(frames: NDArray[Any]) -> list["Image.Image"]:
+    limits = value_range(frames)
+    images = [_draw_curves(frame, limits) for frame in frames] if frames.ndim == 3 else frames
+    return [_enlarge(image) for image in images]
+
+
+def _animate(pictures: "Sequence[Image.Image]", times: Sequence[int]) -> bytes:
+    """Return a GIF file that shows each picture for so many milliseconds, again and again."""
     content = io.BytesIO()
-    loop[0].save(
+    pictures[0].save(
         content,
         format="GIF",
         save_all=True,
-        append_images=loop[1:],
+        append_images=pictures[1:],
         duration=times,
         loop=0,
         disposal=1,

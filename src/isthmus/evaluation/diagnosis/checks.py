@@ -3,7 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from isthmus.evaluation.diagnosis.code_checks import check_collapsed, check_dead
+from isthmus.evaluation.diagnosis.code_checks import (
+    check_collapsed,
+    check_dead,
+    check_inactive,
+    check_posterior,
+)
 from isthmus.evaluation.diagnosis.course_checks import (
     check_blow_up,
     check_not_finite,
@@ -45,7 +50,14 @@ MEAN = ("no-better-than-noisy", *PCA)
 CONSTANT = ("no-better-than-mean", *MEAN)
 COLLAPSED = ("dead-code", "constant-output", *CONSTANT)
 CLASSES = ("one-class", "no-better-than-majority")
-POOR = ("collapsed-code", *COLLAPSED, *CLASSES, "overfitting")
+POOR = (
+    "posterior-collapse",
+    "inactive-code",
+    "collapsed-code",
+    *COLLAPSED,
+    *CLASSES,
+    "overfitting",
+)
 
 # From the cause to its consequences: a finding stands for those that it explains.
 CHECKS: dict[str, Check] = {
@@ -53,6 +65,7 @@ CHECKS: dict[str, Check] = {
     "blow-up": Check(check_blow_up, ("lr-too-low", "warm-up", *POOR)),
     "lr-too-low": Check(check_unmoved, ("warm-up", *POOR)),
     "warm-up": Check(check_warm_up, POOR),
+    "posterior-collapse": Check(check_posterior, ("inactive-code", "collapsed-code", *COLLAPSED)),
     "collapsed-code": Check(check_collapsed, COLLAPSED),
     "constant-output": Check(check_constant, ("dead-code", *CONSTANT)),
     "no-better-than-mean": Check(check_mean, MEAN),
@@ -60,6 +73,7 @@ CHECKS: dict[str, Check] = {
     "no-better-than-pca": Check(check_pca, ("unfinished",)),
     "one-class": Check(check_one_answer, ("no-better-than-majority", "unfinished")),
     "no-better-than-majority": Check(check_majority, ("unfinished",)),
+    "inactive-code": Check(check_inactive),
     "dead-code": Check(check_dead),
     "overfitting": Check(check_overfitting),
     "unfinished": Check(check_unfinished),

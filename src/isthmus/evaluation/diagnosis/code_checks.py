@@ -3,10 +3,12 @@
 from isthmus.evaluation.diagnosis.facts import CodeFacts, Facts
 from isthmus.evaluation.diagnosis.findings import Finding
 from isthmus.evaluation.diagnosis.remedies import HIGH, lower_lr, remedy
+from isthmus.training.variational import is_collapsed
 
 # In the recipes, also the quick ones, codes vary by at least 13% of their mean, and where the model
 # has learnt anything in at least 1.9 directions, also codes of two numbers.
 MIN_SPREAD, MIN_RANK = 1e-3, 1.1
+MIN_ACTIVE = 0.1  # share of the units of a variational autoencoder; 20 of 32 are usual on MNIST
 MIN_DEAD = 0.05  # share of the numbers of a code; a few of hundreds are nothing to say
 MIN_DEAD_CHANNELS = 0.3  # of a code that a convolution with ReLU computes; 1 of 8 is common
 MAX_NAMED = 8
@@ -33,10 +35,51 @@ def check_collapsed(facts: Facts) -> Finding | None:
     )
 
 
+def check_posterior(facts: Facts) -> Finding | None:
+    """Find a variational autoencoder whose decoder ignores the code."""
+    codes, divergence = facts.codes, facts.course.divergence
+    if codes is None or codes.active is None or divergence is None:
+        return None
+    if codes.active and not is_collapsed({"kl": divergence}):
+        return None
+    return Finding(
+        "posterior-collapse",
+        f"The posterior has collapsed: the code says {divergence:.2g} nats of a sample, and "
+        f"{codes.active} of its {codes.units:,} numbers differ between samples by more than noise. "
+        "The decoder ignores the code.",
+        _fill(facts),
+        {"kl": divergence, "active": codes.active, "units": codes.units},
+    )
+
+
+def check_inactive(facts: Facts) -> Finding | None:
+    """Find a variational autoencoder that uses few of the numbers of its code."""
+    codes, divergence = facts.codes, facts.course.divergence
+    if codes is None or codes.active is None or divergence is None:
+        return None
+    if codes.active >= MIN_ACTIVE * codes.units:
+        return None
+    return Finding(
+        "inactive-code",
+        f"Only {codes.active} of the {codes.units:,} numbers of the code differ between samples by "
+        f"more than noise; the code says {divergence:.3g} nats.",
+        f"{_fill(facts)} Or take a smaller --code-size.",
+        {"kl": divergence, "active": codes.active, "units": codes.units},
+    )
+
+
+def _fill(facts: Facts) -> str:
+    """Advise what gives a code something to say."""
+    beta = facts.course.config.beta or 1.0
+    if beta > 1:
+        return f"Train again with a lower --beta than {beta:g}."
+    return "Train again with --warm-up 0.3, and if that does not help with --free-bits 0.1."
+
+
 def check_dead(facts: Facts) -> Finding | None:
     """Find numbers of the code that are the same for every sample."""
     codes = facts.codes
-    if codes is None:
+    if codes is None or codes.active is not None:  # a variational autoencoder leaves units unused
         return None
     share = MIN_DEAD_CHANNELS if codes.is_spatial else MIN_DEAD
     if len(codes.dead) < max(1, share * codes.units):

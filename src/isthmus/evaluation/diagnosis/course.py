@@ -27,17 +27,25 @@ class Course:
         Of a classifier or segmenter; 0 of an autoencoder.
     failure : dict, optional
         As `Run.failure` returns it.
+    scale : float
+        What a mean loss is multiplied by: in a variational autoencoder, a loss is a sum.
     """
 
     config: TrainingConfig
     history: Sequence[dict[str, Any]]
     class_count: int = 0
     failure: dict[str, Any] | None = None
+    scale: float = 1.0
 
     @cached_property
     def losses(self) -> list[float]:
         """The mean training loss of each epoch."""
         return [float(line["loss"]) for line in self.history]
+
+    @property
+    def comparable_losses(self) -> list[float]:
+        """Losses that mean the same in every epoch: a warm-up changes that of training."""
+        return self.validation_losses if self.config.warm_up else self.losses
 
     @cached_property
     def validation_losses(self) -> list[float]:
@@ -53,7 +61,13 @@ class Course:
     @property
     def loss_of_nothing(self) -> float:
         """The loss of a model that knows nothing."""
-        return LOSSES_OF_NOTHING.get(self.config.loss or "", math.log(max(self.class_count, 2)))
+        of_classes = math.log(max(self.class_count, 2))
+        return self.scale * LOSSES_OF_NOTHING.get(self.config.loss or "", of_classes)
+
+    @property
+    def divergence(self) -> float | None:
+        """The KL divergence on the validation split, in nats; None without a variational model."""
+        return self.history[-1].get("validation_kl") if self.history else None
 
     @property
     def steps(self) -> int:

@@ -56,7 +56,7 @@ def check_blow_up(facts: Facts) -> Finding | None:
     course = facts.course
     if not course.history:
         return None
-    losses = course.losses
+    losses = course.comparable_losses
     worst = int(np.argmax(losses))
     if losses[worst] > BLOWN_UP * course.loss_of_nothing and not _is_good(facts):
         was = f"rose to {losses[worst]:.3g} in epoch {_epoch(course, worst):g}, where a model that "

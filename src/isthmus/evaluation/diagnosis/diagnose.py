@@ -21,9 +21,11 @@ from isthmus.inference.trained import TrainedModel
 from isthmus.models.registry import DEFAULT_MODELS, MODELS
 from isthmus.models.tasks import KINDS
 from isthmus.text import count_of
-from isthmus.training.config import MAX_EPOCHS_OF, default_epochs
+from isthmus.training.config import default_epochs_of
 from isthmus.training.optim import OPTIMIZERS
+from isthmus.training.record import Record
 from isthmus.training.run import Run
+from isthmus.training.variational import loss_scale
 
 MIN_VARIANCE = 1e-9  # of pixels from 0 to 1; one of 255 grays in a picture of 64 pixels has 2e-7
 
@@ -97,9 +99,19 @@ def _course_facts(run: Run) -> Facts:
         is_signal=kind == "signals",
         usual_model=DEFAULT_MODELS[model_config.task, kind],
         usual_lr=usual,
-        usual_epochs=default_epochs(len(run.split().train), MAX_EPOCHS_OF[model_config.task]),
-        course=Course(config, history, len(model_config.class_names), failure),
+        usual_epochs=default_epochs_of(model_config.task, len(run.split().train)),
+        course=Course(
+            config, history, len(model_config.class_names), failure, _loss_scale(record)
+        ),
     )
+
+
+def _loss_scale(record: Record) -> float:
+    """Return what the loss of a model that knows nothing is multiplied by."""
+    if record.styles is None:
+        return loss_scale(record)
+    # The losses of content and style are 1 where a painting has nothing of either.
+    return record.styles.content + record.styles.style + record.styles.rebuild
 
 
 def _measure(
@@ -130,6 +142,8 @@ def _load(run: Run, samples: Samples | None, track: Track) -> Samples:
 def _measure_on(
     run: Run, samples: Samples, model: TrainedModel, facts: Facts
 ) -> tuple[Facts, tuple[str, ...]]:
+    if facts.task == "stylize":
+        return facts, ()
     if facts.task != "reconstruct":
         return replace(facts, answers=measure_answers(run, samples, model)), ()
     codes, errors = measure_reconstructions(run, samples, model)

@@ -25,6 +25,8 @@ class CodeFacts:
     rank : float
         In how many directions the numbers vary independently: the participation ratio of the
         eigenvalues of their correlation, from 1 to as many as there are numbers.
+    active : int, optional
+        Of a variational autoencoder, how many units say something; see `likelihood.count_active`.
     """
 
     count: int
@@ -33,6 +35,7 @@ class CodeFacts:
     is_spatial: bool
     spread: float
     rank: float
+    active: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ samples are drawn, and PCA is approximate.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,10 +15,12 @@ from torch import Tensor
 from isthmus.data.corruption import with_fixed_noise
 from isthmus.data.samples import VOID, Samples
 from isthmus.evaluation.diagnosis.facts import AnswerFacts, CodeFacts, ErrorFacts
+from isthmus.evaluation.likelihood import count_active
 from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.evaluation.setup import draw, flatten
 from isthmus.inference.trained import TrainedModel
 from isthmus.metrics import mse
+from isthmus.models.variational import VariationalAutoencoder
 from isthmus.training.run import Run
 from isthmus.training.weights import initialize
 
@@ -73,10 +75,11 @@ def measure_reconstructions(
         outputs.append(y.numpy())
     found, of_mean, of_pca, of_noisy = torch.cat(errors, 1).double().mean(1).tolist()
     variance = float(np.concatenate(outputs).var(0, dtype=np.float64).mean())
+    means = np.concatenate(codes)
     variation = variance / of_mean if of_mean else 1.0
     noise = None if config.corruption is None else of_noisy
     return (
-        measure_codes(np.concatenate(codes), _channels(model)),
+        replace(measure_codes(means, _channels(model)), active=_count_active(model, means)),
         ErrorFacts(len(chosen), found, of_mean, of_pca, pca.components, noise, variation),
     )
 
@@ -187,6 +190,13 @@ def principal_axes(pixels: Array, count: int) -> Array:
         axes = np.linalg.qr(centered.T @ (centered @ axes))[0]
     turn = np.linalg.svd(centered @ axes, full_matrices=False)[2]
     return np.ascontiguousarray((axes @ turn.T)[:, :count])
+
+
+def _count_active(model: TrainedModel, z: Array) -> int | None:
+    """Count the active units of a variational autoencoder, whose codes (N, D) are means."""
+    if not isinstance(model.module, VariationalAutoencoder):
+        return None
+    return count_active(torch.from_numpy(z))
 
 
 def _rank(z: Array) -> float:

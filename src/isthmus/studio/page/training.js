@@ -12,7 +12,13 @@ import { makeLazy } from "./lazy.js";
 const NO_CURVES = ["epoch", "step", "is_best", "seconds", "images_per_second"];
 const SCALED = ["loss", "lr"]; // curves that a logarithmic scale helps
 /** @type {Record<string, string>} */
-const TITLES = { loss: "Loss", lr: "Learning rate", accuracy: "Accuracy", iou: "Mean IoU" };
+const TITLES = {
+  loss: "Loss",
+  lr: "Learning rate",
+  accuracy: "Accuracy",
+  iou: "Mean IoU",
+  kl: "KL divergence, nats",
+};
 
 /**
  * @param {Context} context

@@ -9,7 +9,8 @@ their folders, names and lists:
   in its segmentation lists for training and validation. Masks of its test split are not public,
   so its validation split is our test split;
 - CUB-200-2011 (Wah et al., 2011): its own training and test split, with masks of birds if its
-  segmentations are there, or else with the 200 species as labels.
+  segmentations are there, or else with the 200 species as labels;
+- MVTec AD: see `isthmus.data.readers.masks.mvtec`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -20,6 +21,7 @@ import numpy as np
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.readers.files.trees import Tree
 from isthmus.data.readers.masks.class_lists import read_classes, read_text
+from isthmus.data.readers.masks.mvtec import MVTEC, read_mvtec
 from isthmus.data.readers.masks.pairs import (
     Pair,
     leave_out_unpaired,
@@ -105,6 +107,7 @@ def read_cub(tree: Tree, limit: int | None) -> Manifest | None:
 LAYOUTS: dict[str, Callable[[Tree, int | None], Manifest | None]] = {
     "Pascal VOC": read_voc,
     "CUB-200-2011": read_cub,
+    MVTEC: read_mvtec,
     "side by side": read_side_by_side,
     "by name": read_by_name,
 }

@@ -1,0 +1,1 @@
+"""What does not belong: outliers, duplicates and wrong labels."""

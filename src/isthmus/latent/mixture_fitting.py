@@ -1,0 +1,242 @@
+"""`fit_mixture`: how many components a mixture has is chosen by the likelihood of other codes."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.items import NO_CLASS
+from isthmus.data.manifest import evenly_spaced
+from isthmus.errors import IsthmusError, OptionError, SourceError
+from isthmus.latent.codes import Codes
+from isthmus.latent.mixture import Mixture, Trial
+from isthmus.latent.vectors import to_vectors
+
+COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
+MIN_CLASS = 50  # training codes of a class, from which on it has components of its own
+MIN_COMPONENT = 20  # training codes for each component
+MIN_CHOOSING = 5  # validation codes that choose; with fewer there is one diagonal component
+MAX_FITTED = 50_000  # codes that are fitted, evenly spread …
+MAX_NUMBERS = 2**22  # … and numbers of them
+MAX_FACTORS = 2**24  # numbers of all factors: 64 MiB
+MAX_ITERATIONS = 100
+# Added to the variance of each standardized number, so that no component becomes a point.
+MIN_VARIANCE = 1e-4
+
+Exact = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+# What scikit-learn calls a covariance, and how it becomes factors (K, D, D), or (K, D) of diagonal
+# ones. Few codes do not determine the D² numbers of a full one.
+COVARIANCES: dict[str, Callable[[Any], Exact]] = {
+    "full": lambda fitted: np.asarray(np.linalg.cholesky(fitted.covariances_)),
+    "diag": lambda fitted: np.asarray(np.sqrt(fitted.covariances_)),
+}
+
+
+class Group(NamedTuple):
+    """Standardized codes that share components: of a class, or of all without one."""
+
+    label: int
+    train: Exact
+    validation: Exact
+
+
+class Part(NamedTuple):
+    """The components of a group, and the trials among which they were chosen."""
+
+    weights: Exact
+    means: Exact
+    factors: Exact
+    trials: tuple[Trial, ...]
+
+
+def fit_mixture(
+    train: Codes, validation: Codes, *, seed: int = 0, track: Track = untracked
+) -> Mixture:
+    """Fit a mixture of normal distributions to codes, by expectation maximization.
+
+    Each class of at least 50 training codes has components of its own, weighted by its share of
+    the codes; all others share components without a class. How many they are (1, 2, 4, …), and
+    whether their covariances are full or diagonal, is chosen for each class by the likelihood of
+    its validation codes. More are tried as long as it helps.
+
+    Parameters
+    ----------
+    train, validation : Codes
+        Of different samples of the same classes.
+    seed : int
+        Of the first centers; from 0 to 2³² - 1.
+    track : callable
+        Shows progress, in classes.
+
+    Raises
+    ------
+    OptionError
+        If there are fewer than 2 training codes.
+    ModelError
+        If a code holds NaN.
+    """
+    if len(train) < 2:
+        raise OptionError(f"a mixture needs at least 2 training codes, not {len(train)}.")
+    limit = min(MAX_FITTED, max(2, MAX_NUMBERS // train.z.shape[1]))
+    train = train.take(evenly_spaced(len(train), limit))
+    z, held = _numbers(train), _numbers(validation)
+    center, scale = z.mean(0), z.std(0)
+    scale[scale == 0] = 1  # a number that is always the same
+    standard = ((z - center) / scale, (held - center) / scale)
+    groups = list(_divide(_labels(train), _labels(validation), *standard))
+    tracked = track(groups, len(groups), "Fitting the mixture")
+    parts = [_choose(group, MAX_FACTORS // len(groups), seed) for group in tracked]
+    classes = np.repeat([group.label for group in groups], [len(part.weights) for part in parts])
+    shares = [len(group.train) / len(z) for group in groups]
+    return Mixture(
+        np.concatenate([share * part.weights for share, part in zip(shares, parts, strict=True)]),
+        (center + scale * np.concatenate([part.means for part in parts])).astype(np.float32),
+        _join([part.factors for part in parts], scale),
+        classes.astype(np.int64),
+        train.class_names if (classes != NO_CLASS).any() else (),
+        tuple(trial for part in parts for trial in part.trials),
+        train.model_fingerprint,
+        train.items.fingerprint,
+        seed,
+    )
+
+
+def open_mixture(
+    file: Path | None,
+    model_fingerprint: str,
+    data_fingerprint: str,
+    fit: Callable[[], Mixture],
+    say: Callable[[str], None],
+) -> Mixture:
+    """Load a mixture, or fit and store it where there is none of these codes.
+
+    Parameters
+    ----------
+    file : Path, optional
+        By default nothing is stored.
+    model_fingerprint, data_fingerprint : str
+        Of the model and the samples whose codes it must be of.
+    fit : callable
+    say : callable
+        Receives a sentence where a mixture is fitted again, or cannot be stored.
+
+    Raises
+    ------
+    OptionError
+        If the file holds something else.
+    """
+    if file is not None and file.exists():
+        try:
+            stored = Mixture.load(file)
+        except SourceError:
+            say(f"the mixture {file} was damaged; it is fitted again.")
+            file.unlink(missing_ok=True)
+        else:
+            if stored.is_of(model_fingerprint, data_fingerprint):
+                return stored
+            say(f"the mixture {file} was fitted to other codes; it is fitted again.")
+    fitted = replace(fit(), data_fingerprint=data_fingerprint)
+    if file is not None:
+        _store(fitted, file, say)
+    return fitted
+
+
+def _store(mixture: Mixture, file: Path, say: Callable[[str], None]) -> None:
+    """Store a mixture, where that is allowed: it can be fitted again."""
+    try:
+        mixture.save(file)
+    except OptionError:
+        raise
+    except IsthmusError as error:
+        say(f"the mixture is not kept, because {str(error).rstrip('.')}.")
+
+
+def _numbers(codes: Codes) -> Exact:
+    """Return codes in float64, if all of them hold numbers."""
+    called = lambda row: f"the code of {codes.names[row]}"  # noqa: E731
+    z = to_vectors(codes.z, "euclidean", called) if len(codes) else codes.z
+    return z.astype(np.float64)
+
+
+def _labels(codes: Codes) -> Labels:
+    return np.full(len(codes), NO_CLASS) if codes.labels is None else codes.labels
+
+
+def _divide(labels: Labels, held_labels: Labels, z: Exact, held: Exact) -> Iterator[Group]:
+    """Yield the codes of each class that is large enough, and those of all others together."""
+    present, counts = np.unique(labels[labels != NO_CLASS], return_counts=True)
+    own = present[counts >= MIN_CLASS]
+    for label in own.tolist():
+        yield Group(label, z[labels == label], held[held_labels == label])
+    others, held_others = ~np.isin(labels, own), ~np.isin(held_labels, own)
+    if others.any():
+        yield Group(NO_CLASS, z[others], held[held_others])
+
+
+def _choose(group: Group, max_factors: int, seed: int) -> Part:
+    """Return the components of a group under which its validation codes are most likely."""
+    if len(group.validation) < MIN_CHOOSING:
+        return _to_part("diag", _fit(group, "diag", 1, seed), [])
+    trials: list[Trial] = []
+    best: tuple[str, Any] = ("", None)
+    for covariance in COVARIANCES:
+        before = -np.inf
+        for components in _counts(group, covariance, max_factors):
+            fitted = _fit(group, covariance, components, seed)
+            likelihood = float(fitted.score(group.validation))
+            if likelihood > max((trial.likelihood for trial in trials), default=-np.inf):
+                best = (covariance, fitted)
+            trials.append(Trial(group.label, covariance, components, likelihood))
+            if likelihood <= before:
+                break
+            before = likelihood
+    return _to_part(*best, trials)
+
+
+def _counts(group: Group, covariance: str, max_factors: int) -> list[int]:
+    """Return the numbers of components to try."""
+    count, size = group.train.shape
+    numbers = size * size if covariance == "full" else size
+    most = min(max(1, count // MIN_COMPONENT), max_factors // numbers)
+    return [one for one in COMPONENTS if one <= most]
+
+
+def _fit(group: Group, covariance: str, components: int, seed: int) -> Any:
+    """Fit scikit-learn's mixture."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
+
+    model: Any = GaussianMixture(
+        components,
+        covariance_type=covariance,
+        reg_covar=MIN_VARIANCE,
+        max_iter=MAX_ITERATIONS,
+        random_state=seed,
+    )
+    # One thread: the result would depend on their number, by rounding.
+    with threadpool_limits(1), warnings.catch_warnings():
+        # That it still improves, or that codes are equal: the likelihood says whether it is good.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(group.train)
+
+
+def _to_part(covariance: str, fitted: Any, trials: Sequence[Trial]) -> Part:
+    factors = COVARIANCES[covariance](fitted)
+    return Part(fitted.weights_, fitted.means_, factors, tuple(trials))
+
+
+def _join(factors: Sequence[Exact], scale: Exact) -> NDArray[np.float32]:
+    """Return the factors of all parts, scaled: (K, D), or (K, D, D) if any is full."""
+    if all(one.ndim == 2 for one in factors):
+        return (scale * np.concatenate(factors)).astype(np.float32)
+    full = [one if one.ndim == 3 else np.stack([np.diag(row) for row in one]) for one in factors]
+    joined: NDArray[np.float32] = (scale[:, None] * np.concatenate(full)).astype(np.float32)
+    return joined

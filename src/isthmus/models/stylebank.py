@@ -1,0 +1,206 @@
+"""StyleBank: an autoencoder of images, and for each style a few layers that repaint its code.
+
+Chen, Yuan, Liao, Yu and Hua, StyleBank: An Explicit Representation for Neural Image Style
+Transfer, 2017. The encoder and the decoder know how to rebuild a photograph and nothing of styles;
+each style is a part of its own, so that a new one is learned alone, and styles can be mixed.
+
+Different from the paper: a style adds something to the code instead of replacing it, so that it
+has a strength; and neither the encoder nor the decoder normalizes, as a normalized code has
+forgotten how bright and how strong in contrast a photograph was.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isthmus.errors import OptionError
+from isthmus.models.layers import Crop, Pad, Residual, Unpatch, he_normal, is_on_meta
+
+STEP = 4  # pixels along a side of an image for one place of the code
+MIN_SIDE = 8  # of an image: two places of the code, as one alone has no contrast to normalize
+NUMBERS = 3 * STEP**2  # of the patch of an image that one place of the code stands for
+FIRST_CHANGE = 0.1  # of what He's weights would add: a style starts near the photograph
+
+
+class Shortcut(nn.Sequential):
+    """Layers, of which the first is linear and gets the same input as the second.
+
+    What it returns is added to the output of the last. The shortcuts of an encoder and a decoder
+    begin as each other's inverse, so that the first image is rebuilt already, and all steps of a
+    training go into what shortcuts cannot do.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum of the shortcut and the other layers."""
+        shortcut, *layers = self
+        y = x
+        for layer in layers:
+            y = layer(y)
+        total: Tensor = shortcut(x) + y
+        return total
+
+
+class StyleBank(nn.Module):
+    """An encoder and a decoder of images, and a bank of styles between them.
+
+    Images may have any sides, also other ones than in training.
+
+    Parameters
+    ----------
+    encoder, decoder : nn.Module
+        From images (N, 3, H, W) to maps (N, C', H/4, W/4), and back.
+    bank : sequence of nn.Module
+        For each style: from maps to what it adds to them.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, bank: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.bank = nn.ModuleList(bank)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Turn images x (N, 3, H, W) into codes (N, D): the spatial means of their maps."""
+        return self.to_maps(x).mean((2, 3))
+
+    def forward(self, x: Tensor, shares: Tensor | None = None) -> Tensor:
+        """Rebuild images, or paint them in styles.
+
+        Parameters
+        ----------
+        x : (N, 3, H, W) float32
+        shares : (N, K) float32, optional
+            How much of each style an image gets, from 0 to 1; without, no style at all.
+
+        Returns
+        -------
+        (N, 3, H, W) float32
+            Before the output activation.
+        """
+        maps = self.to_maps(x)
+        if shares is not None:
+            maps = self.paint(maps, shares)
+        return self.from_maps(maps, x.shape[2:])
+
+    def code_and_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `encode` and `forward` return without styles, from one pass."""
+        maps = self.to_maps(x)
+        return maps.mean((2, 3)), self.from_maps(maps, x.shape[2:])
+
+    def to_maps(self, x: Tensor) -> Tensor:
+        """Turn images into maps (N, C', H', W'): a quarter of their sides, rounded up."""
+        maps: Tensor = self.encoder(Pad(padded_sides(x.shape[2:]))(x))
+        return maps
+
+    def paint(self, maps: Tensor, shares: Tensor) -> Tensor:
+        """Add to maps what the styles add, each by its share; see `forward`."""
+        painted = maps
+        for style, layers in enumerate(self.bank):
+            # Only where it is wanted: most images have one style of many.
+            rows = torch.nonzero(shares[:, style])[:, 0]
+            if len(rows):
+                added = shares[rows, style, None, None, None] * layers(maps[rows])
+                painted = painted.index_add(0, rows, added.to(painted.dtype))
+        return painted
+
+    def from_maps(self, maps: Tensor, sides: Sequence[int]) -> Tensor:
+        """Turn maps into images of these sides, before the output activation."""
+        return Crop(sides)(self.decoder(maps))
+
+
+def one_style(styles: Tensor, count: int) -> Tensor:
+    """Return shares (N, K) for images with a single style each: styles (N,) int64 of K."""
+    return functional.one_hot(styles, count).float()
+
+
+def padded_sides(sides: Sequence[int]) -> list[int]:
+    """Return the sides to which images are padded before they are encoded."""
+    return [max(MIN_SIDE, -(-side // STEP) * STEP) for side in sides]
+
+
+def stylebank(
+    shape: Sequence[int], code_size: int, styles: int, *, width: int = 32, blocks: int = 2
+) -> StyleBank:
+    """Build an autoencoder with a bank of styles.
+
+    Patches of 2 × 2 pixels become channels at once, and the last convolution returns patches: at
+    full size, convolutions of so few channels would take most of the time.
+
+    Parameters
+    ----------
+    shape : (3, H, W)
+    code_size : int
+        Channels of the code.
+    styles : int
+    width : int
+        Channels at half of the image's sides.
+    blocks : int
+        Residual blocks at the beginning of the decoder.
+    """
+    if shape[0] != 3:
+        raise OptionError("styles are made of colors; convert the images to RGB.")
+    encoder = Shortcut(
+        nn.Sequential(nn.PixelUnshuffle(STEP), nn.Conv2d(NUMBERS, code_size, 1)),
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(12, width, 5, padding=2),
+        nn.ReLU(),
+        nn.Conv2d(width, code_size, 3, 2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(code_size, code_size, 3, padding=1),
+    )
+    decoder = Shortcut(
+        nn.Sequential(nn.Conv2d(code_size, NUMBERS, 1), Unpatch((STEP, STEP))),
+        *(_residual(code_size) for _ in range(blocks)),
+        nn.Conv2d(code_size, 4 * width, 3, padding=1),
+        Unpatch((2, 2)),
+        nn.ReLU(),
+        nn.Conv2d(width, 12, 5, padding=2),
+        Unpatch((2, 2)),
+    )
+    module = StyleBank(encoder, decoder, [_style(code_size) for _ in range(styles)])
+    module.apply(he_normal)
+    for layers in (encoder, decoder, *list(decoder)[1 : 1 + blocks], *module.bank):
+        _shrink(layers)
+    if not is_on_meta(module):
+        _invert(encoder[0][1].weight, decoder[0][0].weight)
+    return module
+
+
+def _residual(channels: int) -> Residual:
+    return Residual(
+        nn.Conv2d(channels, channels, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, 3, padding=1),
+    )
+
+
+def _style(channels: int) -> nn.Sequential:
+    """Return the layers of a style.
+
+    Normalizing here, image by image, makes a style look the same in bright and in dark photographs
+    (Ulyanov et al., Instance Normalization, 2016).
+    """
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1),
+        nn.InstanceNorm2d(channels, affine=True),
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, 3, padding=1),
+    )
+
+
+@torch.no_grad()
+def _shrink(layers: nn.Module) -> None:
+    """Let layers whose output is added to something else begin by adding little."""
+    last = [layer for layer in layers.children() if isinstance(layer, nn.Conv2d)][-1]
+    last.weight.mul_(FIRST_CHANGE)
+
+
+@torch.no_grad()
+def _invert(into: Tensor, back: Tensor) -> None:
+    """Let two convolutions of 1 × 1 begin as each other's inverse, as far as there are channels."""
+    square = torch.randn(max(into.shape[:2]), max(into.shape[:2]))
+    rotation = torch.linalg.qr(square)[0][: into.shape[0], : into.shape[1]]
+    into.copy_(rotation[:, :, None, None])
+    back.copy_(rotation.T[:, :, None, None])

@@ -1,0 +1,196 @@
+"""The page of suspicious labels, and the table of suggestions to correct by hand."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isthmus.data.samples import Samples
+from isthmus.errors import OptionError
+from isthmus.files import require_writable_place, write_together
+from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
+from isthmus.reports.elements import draw_sample
+from isthmus.reports.page import render
+from isthmus.session import Session
+from isthmus.text import to_utf8
+from isthmus.version import __version__
+from isthmus.viz.canvas import short_name
+
+if TYPE_CHECKING:
+    from isthmus.detection.labels.evidence import Near
+    from isthmus.detection.labels.mislabelled import Mislabelled
+
+NEIGHBORS = 4  # that are drawn of each class
+MAX_PAIRS = 12  # of labels in the page's table
+
+
+def write_mislabelled(
+    session: Session,
+    source: str | Path | None,
+    out: Path,
+    *,
+    table: Path | None = None,
+    k: int = 50,
+    split: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Find labels that look wrong, and write a page with the most suspicious ones.
+
+    Parameters
+    ----------
+    session : Session
+    source : str or Path, optional
+        By default the run's own data.
+    out : Path
+        The page.
+    table : Path, optional
+        A new CSV file for all suspects, with a column to correct by hand.
+    k : int
+        Suspects on the page and in the result.
+    split, folds, seed
+        See `Session.mislabelled`.
+    limit : int, optional
+        At most as many samples of the source.
+
+    Returns
+    -------
+    dict
+        As `Mislabelled.summary` returns it, the first k `suspects`, and the paths of `page` and
+        `table`.
+
+    Raises
+    ------
+    IsthmusError
+        If there are no labels, an option makes no sense, or a file of somebody else is in the way.
+    """
+    if k < 1:
+        raise OptionError(f"k must be at least 1, not {k}.")
+    if limit is not None and source is None:
+        raise OptionError("a limit needs a source; name one.")
+    require_own_place(out, PAGE_SUFFIXES)
+    require_apart(out, source)
+    if table is not None:
+        require_new_table(table)
+    samples = None if source is None else session.read(source, limit)
+    found = session.mislabelled(samples, split=split, folds=folds, seed=seed)
+    shown = samples or session.samples
+    rows = np.arange(len(shown)) if samples is not None else session.rows_to_check(split)
+    page = render_mislabelled(found, shown, rows, k=k, title=_title(session))
+    contents = {out: page} if table is None else {table: to_utf8(found.to_csv()), out: page}
+    write_together(contents)
+    paths = {"page": str(out), "table": None if table is None else str(table)}
+    return found.summary() | {"suspects": found.suspects(k)} | paths
+
+
+def require_new_table(path: Path) -> None:
+    """Reject a path for the table that is taken, even by an earlier one.
+
+    It may hold corrections that somebody made by hand, which are never written over.
+
+    Raises
+    ------
+    OptionError
+    """
+    if path.suffix.lower() != ".csv":
+        raise OptionError(f"{path} does not end in .csv; give a name that does.")
+    require_writable_place(path)
+    if os.path.lexists(path):
+        raise OptionError(
+            f"{path} exists and may hold corrections; choose another name, or move it away."
+        )
+
+
+def render_mislabelled(
+    found: "Mislabelled",
+    samples: Samples,
+    rows: "np.ndarray[Any, np.dtype[np.int64]]",
+    *,
+    k: int = 50,
+    title: str = "labels",
+) -> bytes:
+    """Return the page: each suspect with its nearest samples of both labels.
+
+    Parameters
+    ----------
+    found : Mislabelled
+    samples : Samples
+    rows : (N,) int64
+        The row in `samples` of each code of `found`.
+    k : int
+        Suspects that are shown.
+    title : str
+        Of the page.
+    """
+    from isthmus.detection.labels.evidence import find_evidence
+
+    def draw(row: int, caption: str, alt: str) -> str:
+        return draw_sample(samples.values[rows[row]], caption, alt)
+
+    suspects, evidence = found.suspects(k), find_evidence(found, k, NEIGHBORS)
+    suspicious = set(found.rows.tolist())
+
+    def draw_near(near: "Near", label: str) -> list[str]:
+        names = found.codes.names
+        return [
+            draw(
+                row,
+                f"{distance:.3g}" + (" ?" if row in suspicious else ""),
+                f"{label}: {names[row]}, at a distance of {distance:.3g}",
+            )
+            for row, distance in zip(near.rows.tolist(), near.distances.tolist(), strict=True)
+        ]
+
+    cards = [
+        {
+            **one,
+            "picture": draw(row, short_name(one["name"]), f"{one['label']}: {one['name']}"),
+            "given": draw_near(near.given, one["label"]),
+            "other": draw_near(near.suggested, one["suggested"]),
+        }
+        for row, one, near in zip(found.rows.tolist(), suspects, evidence, strict=False)
+    ]
+    return render(
+        "mislabelled.html.jinja",
+        title=title,
+        found=found,
+        summary=found.summary(),
+        cards=cards,
+        pairs=found.pairs()[:MAX_PAIRS],
+        losses=_losses(found),
+        source=found.codes.origin.source,
+        version=__version__,
+    )
+
+
+def describe_found(content: dict[str, Any]) -> str:
+    """Return what `write_mislabelled` found, in a line or two for people."""
+    share = f"{100 * content['error_rate']:.1f}%"
+    lines = [
+        f"{content['suspicious']:,} of {content['n']:,} labels look wrong; about {share} are "
+        f"estimated to be, by {content['classifier']}."
+    ]
+    if content["unchecked_classes"]:
+        lines.append(_say_unchecked(content["unchecked_classes"]))
+    return "\n".join(lines)
+
+
+def _say_unchecked(names: Sequence[str]) -> str:
+    from isthmus.errors import list_names
+
+    return f"Not checked, as they have fewer than 5 samples: {list_names(names, 5)}."
+
+
+def _losses(found: "Mislabelled") -> list[tuple[str, float, bool]]:
+    """Return the classifiers that were tried, best first, and which was chosen."""
+    ordered = sorted(found.log_losses.items(), key=lambda pair: pair[1])
+    return [(str(one), loss, one == found.classifier) for one, loss in ordered]
+
+
+def _title(session: Session) -> str:
+    source = session.source
+    name = source if isinstance(source, str | Path) else getattr(source, "name", "a model")
+    return Path(str(name)).resolve().name

@@ -1,0 +1,221 @@
+"""The page and the tables of what does not belong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.samples import Samples
+from isthmus.detection.baselines import BASELINES
+from isthmus.detection.outliers import Outliers
+from isthmus.detection.scores import SCORES
+from isthmus.files import write_bytes
+from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
+from isthmus.reports.elements import draw_sample
+from isthmus.reports.page import render
+from isthmus.session import Session
+from isthmus.text import count_of
+from isthmus.version import __version__
+from isthmus.viz.outliers import mark
+
+K = 20  # outliers that are listed
+
+
+@dataclass(frozen=True)
+class OutlierOptions:
+    """What `Session.outliers` is asked for; see there."""
+
+    score: str | None = None
+    false_alarms: float | None = None
+    normal: str | None = None
+    reference: Path | None = None
+
+
+def write_outliers(
+    session: Session,
+    source: str | Path | None = None,
+    out: Path | None = None,
+    *,
+    k: int = K,
+    limit: int | None = None,
+    options: OutlierOptions | None = None,
+) -> dict[str, Any]:
+    """Rank samples by how far they are from all that is normal, and write a page of the oddest.
+
+    Parameters
+    ----------
+    session : Session
+    source : str or Path, optional
+        By default the run's own data.
+    out : Path, optional
+        The page; by default none.
+    k : int
+        How many are listed and shown.
+    limit : int, optional
+        Samples of the source, at most.
+    options : OutlierOptions, optional
+
+    Returns
+    -------
+    dict
+        See `Outliers.to_json`; `page` is its path.
+    """
+    options = options or OutlierOptions()
+    if out is not None:
+        require_own_place(out, PAGE_SUFFIXES)
+        require_apart(out, source, options.reference)
+    found = session.outliers(
+        None if source is None else session.read(source, limit),
+        score=options.score,
+        false_alarms=options.false_alarms,
+        normal=options.normal,
+        reference=None if options.reference is None else session.read(options.reference),
+        baselines=True,
+    )
+    content = found.to_json(k)
+    if out is not None:
+        write_bytes(out, render_outliers(session, found, k, str(source or "")))
+        content["page"] = str(out)
+    return content
+
+
+def describe_threshold(content: dict[str, Any]) -> list[str]:
+    """Return lines on the threshold and what it finds, of the JSON of outliers."""
+    threshold = content["threshold"]
+    rate = format_share(threshold["false_alarms"])
+    lines = [
+        f"{content['outliers']:,} of {count_of(content['n'], 'sample')} are above the threshold "
+        f"{threshold['value']:.4g}, which {rate} of normal samples exceed (chosen by "
+        f"{threshold['chosen_by']:,} of them)."
+    ]
+    if threshold["expected"] > threshold["false_alarms"]:
+        lines.append(
+            f"{threshold['chosen_by']:,} samples are too few for a share of {rate}; with them, up "
+            f"to {format_share(threshold['expected'])} of normal ones are above the threshold."
+        )
+    return lines + _describe_truth(content["measured"])
+
+
+def _describe_truth(measured: dict[str, Any] | None) -> list[str]:
+    """Return a line on what the threshold finds, where outliers are known."""
+    if measured is None:
+        return []
+    shares = measured["threshold"]
+    parts = []
+    if shares["found"] is not None:
+        parts.append(f"{format_share(shares['found'])} of {measured['outliers']:,} outliers")
+    if shares["false_alarms"] is not None:
+        parts.append(f"{format_share(shares['false_alarms'])} of {measured['normal']:,} normal")
+    return [f"Above it are {' and '.join(parts)} samples."]
+
+
+def list_areas(measured: dict[str, Any] | None) -> list[tuple[str, str, float, float]]:
+    """Return name, description, AUROC and AUPR of each score and baseline that was measured."""
+    if measured is None:
+        return []
+    tables: tuple[tuple[str, Any], ...] = (("scores", SCORES), ("baselines", BASELINES))
+    return [
+        (name, table[name].description, areas["auroc"], areas["aupr"])
+        for part, table in tables
+        for name, areas in measured.get(part, {}).items()
+    ]
+
+
+def list_kinds(measured: dict[str, Any] | None, score: str) -> list[tuple[str, float]]:
+    """Return the AUROC of each kind of outlier by a score, the hardest first."""
+    areas = {} if measured is None else measured.get("scores", {}).get(score, {})
+    return sorted(areas.get("kinds", {}).items(), key=lambda pair: pair[1])
+
+
+def format_share(share: float) -> str:
+    """Format a share as percent, with as many digits as it needs.
+
+    Examples
+    --------
+    >>> format_share(0.01), format_share(0.0004), format_share(0.123)
+    ('1%', '0.04%', '12.3%')
+    """
+    return f"{100 * share:.3g}%"
+
+
+def render_outliers(session: Session, found: Outliers, k: int, source: str) -> bytes:
+    """Return the page of the k oddest samples."""
+    content = found.to_json(k)
+    places = found.first(k)
+    return render(
+        "outliers.html.jinja",
+        title=f"Outliers of {source or found.samples.origin.source or 'the array'}",
+        lead=" ".join(describe_threshold(content)),
+        model=found.detector.model.name,
+        score=found.score,
+        description=SCORES[found.score].description,
+        tiles=_tiles(content),
+        areas=list_areas(found.measured),
+        kinds=list_kinds(found.measured, found.score),
+        pixels=None if found.measured is None else found.measured.get("pixels"),
+        marks=found.detector.level is not None and not found.samples.is_signal,
+        rows=_rows(session, found, places),
+        version=__version__,
+    )
+
+
+def _tiles(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the numbers at the top of the page."""
+    measured = content["measured"] or {}
+    areas = measured.get("scores", {}).get(content["score"])
+    tiles = [
+        (f"{content['n']:,}", "samples judged"),
+        (f"{content['outliers']:,}", "above the threshold"),
+        (format_share(content["threshold"]["false_alarms"]), "false alarms asked for"),
+    ]
+    if areas is not None:
+        tiles.append((f"{areas['auroc']:.3f}", "area under the ROC curve"))
+    return tiles
+
+
+def _rows(session: Session, found: Outliers, places: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Return what the page shows of each sample."""
+    values = np.asarray(found.samples.values[found.rows[places]])
+    pictures = [[one] for one in _draw_all("sample", values)]
+    if found.detector.level is not None:
+        rebuilt = found.detector.model.reconstruct(values)
+        marked = _mark_all(found, places, values)
+        for parts, *more in zip(pictures, marked, _draw_all("reconstruction", rebuilt), strict=True):
+            parts.extend(more)
+    for parts, one in zip(pictures, _draw_nearest(session, found, places), strict=False):
+        parts.append(one)
+    described = [found.describe(place) for place in places.tolist()]
+    return [
+        {**facts, "pictures": parts, "share": format_share(facts["share"])}
+        for facts, parts in zip(described, pictures, strict=True)
+    ]
+
+
+def _draw_all(caption: str, values: NDArray[Any]) -> list[str]:
+    return [draw_sample(value, caption, caption) for value in values]
+
+
+def _mark_all(found: Outliers, places: NDArray[np.int64], values: NDArray[Any]) -> list[str]:
+    """Draw samples with what is odd in them; of signals the error of each step."""
+    maps, level = found.maps(places), found.detector.level
+    assert maps is not None
+    assert level is not None
+    if found.samples.is_signal:
+        return _draw_all("error", maps[..., None])
+    marked = [mark(value, one, level) for value, one in zip(values, maps, strict=True)]
+    return [draw_sample(one, "odd in red", "the sample, red where it is odd") for one in marked]
+
+
+def _draw_nearest(session: Session, found: Outliers, places: NDArray[np.int64]) -> list[str]:
+    """Draw the normal sample with the nearest code, where samples of the run are at hand."""
+    own = _find_own(session, found)
+    if own is None or found.nearest is None:
+        return []
+    return _draw_all("nearest normal", np.asarray(own.values[found.nearest[places]]))
+
+
+def _find_own(session: Session, found: Outliers) -> Samples | None:
+    """Return the samples that the reference is of, unless they would have to be loaded."""
+    return session.samples if session.is_loaded else None

@@ -1,0 +1,128 @@
+"""Photographs in, paintings out; no file is touched."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.pictures.pixels import recolor, resize
+from isthmus.errors import ModelError, OptionError
+from isthmus.inference.model import Model
+from isthmus.inference.trained import TrainedModel
+from isthmus.models.layers import Crop, Pad
+from isthmus.models.stylebank import MIN_SIDE, StyleBank, padded_sides
+from isthmus.styling.strips import decode_in_strips, encode_in_strips
+
+Picture = NDArray[np.uint8]  # (H, W, C)
+
+
+def stylize_values(
+    model: Model,
+    values: NDArray[np.uint8] | Sequence[Picture],
+    shares: NDArray[np.float32],
+    *,
+    side: int | None = None,
+    track: Track = untracked,
+) -> list[Picture]:
+    """Paint pictures of any size in styles.
+
+    A style changes the code, and what the autoencoder cannot rebuild of a photograph is added
+    again as far as no style takes its place. So the result goes from the photograph itself to the
+    style alone, and shares of 0 return every pixel as it is.
+
+    Parameters
+    ----------
+    model : Model
+        A style bank.
+    values : array or sequence of arrays
+        Pictures (N, H, W, C) uint8, or a sequence of (H, W, C) uint8 of different sizes.
+    shares : (K,) float32
+        How much of each style; see `choose_shares`.
+    side : int, optional
+        The longest side at which pictures are painted: larger ones are reduced and enlarged again,
+        which makes strokes larger.
+    track : callable
+        Shows progress.
+
+    Returns
+    -------
+    list of (H, W, 3) uint8
+
+    Raises
+    ------
+    ModelError
+        If the model is no style bank.
+    OptionError
+        If the side is too small.
+    """
+    model.require_task("stylize")
+    if side is not None and side < MIN_SIDE:
+        raise OptionError(f"side must be at least {MIN_SIDE} pixels, not {side}.")
+    painter = require_painter(model)
+    return [paint(painter, one, shares, side) for one in track(values, len(values), "Painting")]
+
+
+def require_painter(model: Model) -> TrainedModel:
+    """Return a model as one that can paint in styles.
+
+    Raises
+    ------
+    ModelError
+    """
+    model.require_task("stylize")
+    if not isinstance(model, TrainedModel):
+        raise ModelError(
+            "an exported file paints in styles by itself; to do so here, give the run folder."
+        )
+    return model
+
+
+def paint(
+    model: TrainedModel, picture: Picture, shares: NDArray[np.float32], side: int | None = None
+) -> Picture:
+    """Paint one picture (H, W, C) uint8; returns (H, W, 3) uint8. See `stylize_values`."""
+    colored = recolor(picture, 3, model.preprocessing.background)
+    strength = min(1.0, float(shares.sum()))
+    if not strength:
+        return colored
+    small = reduce_to(colored, side)
+    with model.computing():
+        painted = _style_part(model, _to_input(model, small), shares)
+        whole = _to_input(model, colored)
+        if painted.shape != whole.shape:
+            painted = functional.interpolate(painted, whole.shape[2:], mode="bicubic")
+        # The rest is the photograph's own part, in full detail.
+        result = model.preprocessing.from_output(painted + (1 - strength) * whole)
+    return np.asarray(result[0].cpu().numpy())
+
+
+def _to_input(model: TrainedModel, picture: Picture) -> Tensor:
+    return model.preprocessing.to_input(torch.from_numpy(picture[None]).to(model.device))
+
+
+def _style_part(model: TrainedModel, x: Tensor, shares: NDArray[np.float32]) -> Tensor:
+    """Return what is painted of an image x (1, 3, H, W), without the photograph's own part."""
+    network = model.module
+    assert isinstance(network, StyleBank)  # as the model's task is to stylize
+    maps = encode_in_strips(network.encoder, Pad(padded_sides(x.shape[2:]))(x))
+
+    def decode(maps: Tensor) -> Tensor:
+        y = decode_in_strips(network.decoder, maps)
+        return model.activate(Crop(x.shape[2:])(y).float())
+
+    painted = decode(network.paint(maps, torch.from_numpy(shares[None]).to(x.device)))
+    rest = max(0.0, 1 - float(shares.sum()))
+    return painted - rest * decode(maps) if rest else painted
+
+
+def reduce_to(picture: Picture, side: int | None) -> Picture:
+    """Reduce a picture until its longer side has at most so many pixels."""
+    longest = max(picture.shape[:2])
+    if side is None or longest <= side:
+        return picture
+    height, width = (max(1, round(one * side / longest)) for one in picture.shape[:2])
+    return resize(picture, (height, width))
