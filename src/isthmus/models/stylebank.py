@@ -111,7 +111,8 @@ class StyleBank(nn.Module):
 
     def from_maps(self, maps: Tensor, sides: Sequence[int]) -> Tensor:
         """Turn maps into images of these sides, before the output activation."""
-        return Crop(sides)(self.decoder(maps))
+        x: Tensor = Crop(sides)(self.decoder(maps))
+        return x
 
 
 def one_style(styles: Tensor, count: int) -> Tensor:
@@ -145,8 +146,9 @@ def stylebank(
     """
     if shape[0] != 3:
         raise OptionError("styles are made of colors; convert the images to RGB.")
+    into, back = nn.Conv2d(NUMBERS, code_size, 1), nn.Conv2d(code_size, 3, 1)
     encoder = Shortcut(
-        nn.Sequential(nn.PixelUnshuffle(STEP), nn.Conv2d(NUMBERS, code_size, 1)),
+        nn.Sequential(nn.PixelUnshuffle(STEP), into),
         nn.PixelUnshuffle(2),
         nn.Conv2d(12, width, 5, padding=2),
         nn.ReLU(),
@@ -155,7 +157,7 @@ def stylebank(
         nn.Conv2d(code_size, code_size, 3, padding=1),
     )
     decoder = Shortcut(
-        nn.Sequential(nn.Conv2d(code_size, 3, 1), _upsampling(STEP)),
+        nn.Sequential(back, _upsampling(STEP)),
         *(_residual(code_size) for _ in range(blocks)),
         _upsampling(2),
         nn.Conv2d(code_size, width, 3, padding=1),
@@ -168,7 +170,7 @@ def stylebank(
     for layers in (encoder, decoder, *list(decoder)[1 : 1 + blocks], *module.bank):
         _shrink(layers)
     if not is_on_meta(module):
-        _begin_with_colors(encoder[0][1].weight, decoder[0][0].weight)
+        _begin_with_colors(into.weight, back.weight)
     return module
 
 

@@ -346,7 +346,9 @@ class TrainingConfig:
                 f"{'a class' if model_config.class_names else 'a sample'}; take {default}."
             )
         if is_stylizing and loss != "mse":
-            raise OptionError(f"a style bank rebuilds images by their mse, not by {loss}; leave it out.")
+            raise OptionError(
+                f"a style bank rebuilds images by their mse, not by {loss}; leave it out."
+            )
         if loss == "bce" and model_config.activation != "sigmoid":
             raise OptionError(
                 "the loss bce needs outputs in [0, 1] and this model's are plain numbers; take mse."
