@@ -11,7 +11,7 @@ from isthmus.models.summary import summarize
 from isthmus.reports.page import to_data_url
 from isthmus.session import Session
 from isthmus.styling.shares import choose_shares
-from isthmus.styling.values import stylize_values
+from isthmus.styling.values import paint
 from isthmus.viz.styles import mix_grid, strength_grid, style_grid
 
 if TYPE_CHECKING:
@@ -111,4 +111,4 @@ def _photos(session: Session, count: int) -> NDArray[np.uint8]:
 def _paint(
     session: Session, photos: NDArray[np.uint8], shares: NDArray[np.float32]
 ) -> list[NDArray[np.uint8]]:
-    return stylize_values(session.trained, photos, shares)
+    return [paint(session.trained, photo, shares) for photo in photos]
