@@ -13,7 +13,7 @@ from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_reading
 from isthmus.cli.terminal import follow, print_result, say, track
 from isthmus.text import count_of, printable
-from isthmus.training.config import DATA, MODEL, OUTPUT, TRAINING
+from isthmus.training.config import TRAINING
 
 if TYPE_CHECKING:
     from isthmus.styling import Stylized
@@ -269,12 +269,14 @@ def _read_styles(source: str, options: StyleOptions) -> "Styles":
     """Read pictures of styles, and say which ones there are."""
     from isthmus.training.styles import StyleSettings, load_styles
 
-    weights = {} if options.style_weight is None else {"style": options.style_weight}
+    settings = StyleSettings()
+    if options.style_weight is not None:
+        settings = StyleSettings(style=options.style_weight)
     styles = load_styles(
         source,
         side=options.style_size,
         features=options.features,
-        settings=StyleSettings(**weights),
+        settings=settings,
         track=track,
     )
     for name, reason in styles.skipped:

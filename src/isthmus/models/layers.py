@@ -118,7 +118,7 @@ def _pool(maps: Sequence[Tensor]) -> Tensor:
     return maps[-1].mean((2, 3))
 
 
-Network = Union[Autoencoder, Classifier, Segmenter, "StyleBank"]  # noqa: UP007
+Network = Union[Autoencoder, Classifier, Segmenter, "StyleBank"]
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 # -- fused layers ---------------------------------------------------------------------------

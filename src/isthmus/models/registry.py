@@ -45,8 +45,8 @@ class ModelRow:
     ----------
     build : callable
         Takes the shape of one sample x and the code size, for classifiers and segmenters also the
-        number of classes and for style banks that of styles, and returns the module. Its keyword-only parameters are the row's
-        options.
+        number of classes and for style banks that of styles, and returns the module. Its
+        keyword-only parameters are the row's options.
     description : str
         One line for people.
     shape : tuple of int

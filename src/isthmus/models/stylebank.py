@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.errors import OptionError
-from isthmus.models.layers import Crop, Pad, Residual, Unpatch, he_normal, is_on_meta
+from isthmus.models.layers import Crop, Pad, Residual, he_normal, is_on_meta
 
 STEP = 4  # pixels along a side of an image for one place of the code
 MIN_SIDE = 8  # of an image: two places of the code, as one alone has no contrast to normalize
@@ -28,8 +28,8 @@ class Shortcut(nn.Sequential):
     """Layers, of which the first is linear and gets the same input as the second.
 
     What it returns is added to the output of the last. The shortcuts of an encoder and a decoder
-    begin as each other's inverse, so that the first image is rebuilt already, and all steps of a
-    training go into what shortcuts cannot do.
+    begin as each other's inverse, as far as the colors of an image are concerned. So the first
+    image is rebuilt already, if blurred, and styles can be learned from the first step on.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,6 +89,10 @@ class StyleBank(nn.Module):
         maps = self.to_maps(x)
         return maps.mean((2, 3)), self.from_maps(maps, x.shape[2:])
 
+    def paint_all(self, maps: Tensor) -> list[Tensor]:
+        """Return what each style adds to maps (N, D, H/4, W/4)."""
+        return [layers(maps) for layers in self.bank]
+
     def to_maps(self, x: Tensor) -> Tensor:
         """Turn images into maps (N, C', H', W'): a quarter of their sides, rounded up."""
         maps: Tensor = self.encoder(Pad(padded_sides(x.shape[2:]))(x))
@@ -107,7 +111,8 @@ class StyleBank(nn.Module):
 
     def from_maps(self, maps: Tensor, sides: Sequence[int]) -> Tensor:
         """Turn maps into images of these sides, before the output activation."""
-        return Crop(sides)(self.decoder(maps))
+        x: Tensor = Crop(sides)(self.decoder(maps))
+        return x
 
 
 def one_style(styles: Tensor, count: int) -> Tensor:
@@ -125,8 +130,8 @@ def stylebank(
 ) -> StyleBank:
     """Build an autoencoder with a bank of styles.
 
-    Patches of 2 × 2 pixels become channels at once, and the last convolution returns patches: at
-    full size, convolutions of so few channels would take most of the time.
+    Patches of 2 × 2 pixels become channels at once: at full size, convolutions of so few channels
+    would take most of the time.
 
     Parameters
     ----------
@@ -141,8 +146,9 @@ def stylebank(
     """
     if shape[0] != 3:
         raise OptionError("styles are made of colors; convert the images to RGB.")
+    into, back = nn.Conv2d(NUMBERS, code_size, 1), nn.Conv2d(code_size, 3, 1)
     encoder = Shortcut(
-        nn.Sequential(nn.PixelUnshuffle(STEP), nn.Conv2d(NUMBERS, code_size, 1)),
+        nn.Sequential(nn.PixelUnshuffle(STEP), into),
         nn.PixelUnshuffle(2),
         nn.Conv2d(12, width, 5, padding=2),
         nn.ReLU(),
@@ -151,21 +157,31 @@ def stylebank(
         nn.Conv2d(code_size, code_size, 3, padding=1),
     )
     decoder = Shortcut(
-        nn.Sequential(nn.Conv2d(code_size, NUMBERS, 1), Unpatch((STEP, STEP))),
+        nn.Sequential(back, _upsampling(STEP)),
         *(_residual(code_size) for _ in range(blocks)),
-        nn.Conv2d(code_size, 4 * width, 3, padding=1),
-        Unpatch((2, 2)),
+        _upsampling(2),
+        nn.Conv2d(code_size, width, 3, padding=1),
         nn.ReLU(),
-        nn.Conv2d(width, 12, 5, padding=2),
-        Unpatch((2, 2)),
+        _upsampling(2),
+        nn.Conv2d(width, 3, 5, padding=2),
     )
     module = StyleBank(encoder, decoder, [_style(code_size) for _ in range(styles)])
     module.apply(he_normal)
     for layers in (encoder, decoder, *list(decoder)[1 : 1 + blocks], *module.bank):
         _shrink(layers)
     if not is_on_meta(module):
-        _invert(encoder[0][1].weight, decoder[0][0].weight)
+        _begin_with_colors(into.weight, back.weight)
     return module
+
+
+def _upsampling(scale: int) -> nn.Module:
+    """Return bilinear upsampling: what is constant stays constant.
+
+    Channels that are spread over patches of pixels would be cheaper, but what a style adds to all
+    places of the code alike would show as a grid (Odena et al., Deconvolution and Checkerboard
+    Artifacts, 2016).
+    """
+    return nn.Upsample(scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 def _residual(channels: int) -> Residual:
@@ -198,9 +214,13 @@ def _shrink(layers: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _invert(into: Tensor, back: Tensor) -> None:
-    """Let two convolutions of 1 × 1 begin as each other's inverse, as far as there are channels."""
+def _begin_with_colors(into: Tensor, back: Tensor) -> None:
+    """Let the shortcuts begin so that an image comes back as the mean colors of its patches.
+
+    Into the code, patches are rotated; back, they are rotated again and their pixels averaged.
+    """
     square = torch.randn(max(into.shape[:2]), max(into.shape[:2]))
     rotation = torch.linalg.qr(square)[0][: into.shape[0], : into.shape[1]]
+    means = torch.eye(3).repeat_interleave(STEP**2, 1) / STEP**2
     into.copy_(rotation[:, :, None, None])
-    back.copy_(rotation.T[:, :, None, None])
+    back.copy_((means @ rotation.T)[:, :, None, None])

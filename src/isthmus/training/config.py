@@ -301,8 +301,8 @@ class TrainingConfig:
             raise OptionError("signals have no left and right; leave flip and augment out.")
         if model_config.task not in CLASS_TASKS and (self.label_smoothing or self.class_weights):
             raise OptionError(
-                f"{model_config.model} is {with_article(TASKS[model_config.task])} and has no classes; leave label smoothing "
-                "and class weights out."
+                f"{model_config.model} is {with_article(TASKS[model_config.task])} and has no "
+                "classes; leave label smoothing and class weights out."
             )
         if model_config.task != "reconstruct" and self.normal is not None:
             raise OptionError(
@@ -346,7 +346,9 @@ class TrainingConfig:
                 f"{'a class' if model_config.class_names else 'a sample'}; take {default}."
             )
         if is_stylizing and loss != "mse":
-            raise OptionError(f"a style bank rebuilds images by their mse, not by {loss}; leave it out.")
+            raise OptionError(
+                f"a style bank rebuilds images by their mse, not by {loss}; leave it out."
+            )
         if loss == "bce" and model_config.activation != "sigmoid":
             raise OptionError(
                 "the loss bce needs outputs in [0, 1] and this model's are plain numbers; take mse."

@@ -48,8 +48,8 @@ from isthmus.fields import convert_some, parse_json
 from isthmus.files import suggest_path
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
-from isthmus.models.perceptual import Features
 from isthmus.links import reject_links
+from isthmus.models.perceptual import Features
 from isthmus.training.kept import FOLDER as EPOCHS
 from isthmus.training.kept import KeptEpochs
 from isthmus.training.record import FORMAT, Record
@@ -65,6 +65,7 @@ from isthmus.training.store import (
     Store,
     is_run,
 )
+from isthmus.training.stored import parse_checkpoint, parse_history, parse_split
 from isthmus.training.style_features import RANDOM, restore_features
 from isthmus.training.styles import (
     FEATURES,
@@ -73,7 +74,6 @@ from isthmus.training.styles import (
     fingerprint_styles,
     parse_pictures,
 )
-from isthmus.training.stored import parse_checkpoint, parse_history, parse_split
 
 FILES = (RECORD, SPLIT, HISTORY, MODEL_FILE, LAST_MODEL, CHECKPOINT, FAILURE, STYLES, FEATURES)
 FAILED: dict[str, Any] = {"epoch": int, "step": int, "loss": str, "lr": float}

@@ -57,4 +57,3 @@ def restore_features(kind: str, content: bytes) -> Features:
     if kind == VGG16:
         return vgg16_features_of(safetensors.torch.load(content))
     raise RunError(f"it has features called {kind!r}")
-

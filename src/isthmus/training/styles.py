@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +217,8 @@ def pack_pictures(pictures: Mapping[str, Picture]) -> bytes:
     """Return the content of styles.npz: pictures by their place in the order of names."""
     content = io.BytesIO()
     # Not compressed: one of a single color would look like an attack when it is read.
-    np.savez(content, **{str(number): value for number, value in enumerate(pictures.values())})
+    arrays: dict[str, Any] = {str(number): one for number, one in enumerate(pictures.values())}
+    np.savez(content, **arrays)
     return content.getvalue()
 
 

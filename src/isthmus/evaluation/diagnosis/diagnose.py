@@ -100,9 +100,7 @@ def _course_facts(run: Run) -> Facts:
         usual_model=DEFAULT_MODELS[model_config.task, kind],
         usual_lr=usual,
         usual_epochs=default_epochs_of(model_config.task, len(run.split().train)),
-        course=Course(
-            config, history, len(model_config.class_names), failure, _loss_scale(record)
-        ),
+        course=Course(config, history, len(model_config.class_names), failure, _loss_scale(record)),
     )
 
 
