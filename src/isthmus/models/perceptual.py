@@ -134,7 +134,7 @@ def split_at_pooling(layers: Sequence[nn.Module]) -> list[nn.Sequential]:
 
 
 def vgg16_features(file: Path) -> Features:
-    """Return VGG-16 up to relu4_3, with the weights of a file.
+    """Return VGG-16 up to relu4_2, with the weights of a file.
 
     Content is relu4_2's as in StyleBank (Chen et al. 2017), style that of relu1_2, relu2_2,
     relu3_2 and relu4_2.
@@ -151,8 +151,7 @@ def vgg16_features(file: Path) -> Features:
         If the file is missing or damaged, or holds other weights.
     """
     weights = read_vgg16(file)
-    has_batch_norm = any(name.endswith("running_mean") for name in weights)
-    network = vgg16(3, batch_norm=has_batch_norm)
+    network = vgg16(3, batch_norm=any(name.endswith("running_mean") for name in weights))
     own = {f"features.{name}": value for name, value in network.state_dict().items()}
     learned = take_vgg16(file, weights, own)
     network.load_state_dict({name.removeprefix("features."): v for name, v in learned.items()})
