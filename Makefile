@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick check checked static types distributions soak wheel bench quality docs lock clean
+.PHONY: demo test quick check checked static python types distributions soak wheel bench quality docs lock clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -23,21 +23,22 @@ test: .venv/dev
 quick: .venv/dev
 	$(TESTS) -m "not slow"
 
-# Two jobs for two cores: what is read by one tool after the other, and then the tests; and beside
-# it the distributions, whose installation waits for the network.
+# Three jobs for two cores: what is read by one tool after the other, and then the tests; and two
+# that wait for the network, the types of the page and the distributions.
 check: .venv/dev
-	$(MAKE) --jobs 2 --output-sync=target checked distributions
+	$(MAKE) --jobs 3 --output-sync=target checked types distributions
 
-checked: static
+checked: python
 	$(TESTS)
 
-static: .venv/dev
+static: python types
+
+python: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks/studio.py
 	$(BIN)/lint-imports
-	$(MAKE) types
 
 distributions: .venv/dev
 	$(BIN)/python tests/wheel.py

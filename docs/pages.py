@@ -5,7 +5,6 @@ the site shows of them comes from this version of the code. A cell that fails st
 """
 
 import argparse
-import asyncio
 import os
 import shutil
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 import jupytext
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbformat import NotebookNode, write
 from nbformat.v4 import new_code_cell, new_notebook
@@ -56,11 +56,11 @@ def start_kernel(folder: Path) -> Iterator[AsyncKernelManager]:
     kernel = AsyncKernelManager()
     # Without a warning that other users of this machine could listen.
     quiet = ["--IPKernelApp.log_level=ERROR"]
-    asyncio.run(kernel.start_kernel(env=environment, extra_arguments=quiet))
+    run_sync(kernel.start_kernel)(env=environment, extra_arguments=quiet)
     try:
         yield kernel
     finally:
-        asyncio.run(kernel.shutdown_kernel())
+        run_sync(kernel.shutdown_kernel)()
 
 
 def execute(path: Path, kernel: AsyncKernelManager, folder: Path) -> NotebookNode:

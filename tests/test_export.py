@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import warnings
@@ -50,9 +51,11 @@ from isthmus.files import fingerprint
 from isthmus.inference.conversion import to_onnx, to_proto
 from isthmus.metrics import psnr
 from isthmus.models.layers import channels_last
+from sharing import make_once
 from test_cli import done, isthmus
 
 Refused = Callable[..., AbstractContextManager[None]]
+Exported = Callable[..., tuple[Path, dict[str, Any]]]
 
 # Smaller than the rows' own, so that 18 models are exported within a minute or two; and of sides
 # that have to be padded and cropped.
@@ -81,7 +84,8 @@ PARTS = [
     (name, part)
     for name, row in MODELS.items()
     for part in ("whole", "encoder", "decoder")
-    if part != "decoder" or row.task == "reconstruct"
+    # Those of a style bank are tested in test_styling.py.
+    if row.task != "stylize" and (part != "decoder" or row.task == "reconstruct")
 ]
 
 
@@ -118,7 +122,10 @@ def make_model(name: str, shape: tuple[int, ...] | None = None) -> TrainedModel:
     classes = ("sky", "road", "tree") if row.classes else ()
     code_size = 16 if name in ("alexnet", "fcn8s", "fcn16s", "fcn32s") else None
     torch.manual_seed(0)
-    config = configure(name, sides, code_size, class_names=classes, options=OPTIONS.get(name))
+    styles = row.style_names[:2]
+    config = configure(
+        name, sides, code_size, class_names=classes, style_names=styles, options=OPTIONS.get(name)
+    )
     module = config.build()
     preprocessing = Preprocessing()
     if len(sides) == 2:
@@ -133,22 +140,51 @@ def make_model(name: str, shape: tuple[int, ...] | None = None) -> TrainedModel:
 
 
 @pytest.fixture(scope="module")
-def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train_digits(tmp_path_factory, "conv-pool", code_size=16)
+def digits_run(shared: Path) -> Run:
+    return train_digits(shared, "conv-pool", code_size=16)
 
 
 @pytest.fixture(scope="module")
-def classes_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train_digits(tmp_path_factory, "cnn-tiny")
+def classes_run(shared: Path) -> Run:
+    return train_digits(shared, "cnn-tiny")
 
 
-def train_digits(
-    folders: pytest.TempPathFactory, model: str, code_size: int | None = None, **options: Any
-) -> Run:
-    out = folders.mktemp("runs") / model
-    config = TrainingConfig(epochs=5, precision="32", **options)
-    list(train(load("digits"), model, out=out, code_size=code_size, config=config))
-    return Run.open(out)
+@pytest.fixture(scope="module")
+def exported(shared: Path) -> Exported:
+    """Give a function that exports a run, once for each choice."""
+
+    def export_run(
+        run: Run, kind: str = "onnx", part: str = "whole", precision: str = "32"
+    ) -> tuple[Path, dict[str, Any]]:
+        file = shared / f"{run.path.name}-{part}-{precision}.{kind}"
+        return export_once(file, run.path, part=part, precision=precision, format=kind)
+
+    return export_run
+
+
+def export_once(file: Path, model: Any, **choices: Any) -> tuple[Path, dict[str, Any]]:
+    """Export to a file that no test changes, unless it is there; return it, and what is said."""
+    said = make_once(file.parent, file.name, lambda: json.dumps(export(model, file, **choices)))
+    return file, json.loads(said)
+
+
+def export_part(name: str, part: str, shared: Path) -> tuple[Path, dict[str, Any]]:
+    """Export a part of what `make_model` makes, once."""
+    model = make_model(name)
+    samples = real_values(model.config.shape)
+    return export_once(shared / f"{name}-{part}.onnx", model, part=part, samples=samples)
+
+
+def train_digits(folder: Path, model: str, code_size: int | None = None, **options: Any) -> Run:
+    """Train on digits, unless that was done in this folder."""
+
+    def train_run() -> str:
+        config = TrainingConfig(epochs=5, precision="32", **options)
+        out = folder / f"digits-{model}"
+        list(train(load("digits"), model, out=out, code_size=code_size, config=config))
+        return str(out)
+
+    return Run.open(make_once(folder, f"digits-{model}", train_run))
 
 
 def answer(file: Path | bytes, values: NDArray[Any], *names: str) -> list[NDArray[Any]]:
@@ -171,13 +207,10 @@ def metadata(file: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "part"), PARTS)
-def test_every_part_of_every_model_answers_as_in_torch(
-    name: str, part: str, tmp_path: Path
-) -> None:
+def test_every_part_of_every_model_answers_as_in_torch(name: str, part: str, shared: Path) -> None:
     model = make_model(name)
     values = real_values(model.config.shape)
-    file = tmp_path / "model.onnx"
-    result = export(model, file, part=part, samples=values)
+    file, result = export_part(name, part, shared)
     assert 0 <= result["checked"]["max_difference"] <= 1e-4
     task = model.config.task
     outputs = ["code", "reconstruction"] if task == "reconstruct" else ["code", "probabilities"]
@@ -245,11 +278,11 @@ def test_a_layer_takes_the_place_of_the_code(name: str, layer: str, tmp_path: Pa
 
 
 def test_trained_models_agree_on_their_own_held_out_samples(
-    digits_run: Run, classes_run: Run, tmp_path: Path
+    digits_run: Run, classes_run: Run, exported: Exported
 ) -> None:
     for run in (digits_run, classes_run):
-        file = tmp_path / f"{run.path.name}.onnx"
-        checked = export(run.path, file)["checked"]
+        file, result = exported(run)
+        checked = result["checked"]
         assert checked["description"] == "samples of the test split"
         assert checked["samples"] == len(run.split().test)
         assert checked["batches"] == [1, 7, 256]
@@ -289,9 +322,8 @@ def test_runs_on_public_data_export(
 # -- the file ---------------------------------------------------------------------------------
 
 
-def test_the_file_says_all_that_its_use_needs(classes_run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "digits.onnx"
-    result = export(classes_run, file)
+def test_the_file_says_all_that_its_use_needs(classes_run: Run, exported: Exported) -> None:
+    file, result = exported(classes_run)
     proto, model = onnx.load(file), classes_run.model()
     onnx.checker.check_model(proto, full_check=True)
     assert proto.producer_name == "isthmus"
@@ -321,10 +353,10 @@ def test_the_file_says_all_that_its_use_needs(classes_run: Run, tmp_path: Path) 
     }
 
 
-def test_files_tell_nothing_of_the_machine_that_wrote_them(digits_run: Run, tmp_path: Path) -> None:
-    onnx_file, pt2_file = tmp_path / "digits.onnx", tmp_path / "digits.pt2"
-    export(digits_run, onnx_file)
-    export(digits_run, pt2_file, format="pt2")
+def test_files_tell_nothing_of_the_machine_that_wrote_them(
+    digits_run: Run, exported: Exported
+) -> None:
+    (onnx_file, _), (pt2_file, _) = exported(digits_run), exported(digits_run, kind="pt2")
     with zipfile.ZipFile(pt2_file) as archive:
         contents = [archive.read(name) for name in archive.namelist()]
     for content in (onnx_file.read_bytes(), *contents):
@@ -359,23 +391,22 @@ def test_bfloat16_is_not_in_the_file(digits_run: Run, tmp_path: Path) -> None:
 
 
 def test_half_precision_halves_the_file_and_hardly_changes_answers(
-    classes_run: Run, tmp_path: Path
+    classes_run: Run, exported: Exported
 ) -> None:
-    sizes = []
-    for precision in ("32", "16"):
-        file = tmp_path / f"{precision}.onnx"
-        result = export(classes_run, file, precision=precision)
-        sizes.append(result["bytes"])
-    assert 0.5 < sizes[1] / sizes[0] < 0.6
+    (exact_file, whole), (file, result) = (
+        exported(classes_run),
+        exported(classes_run, precision="16"),
+    )
+    assert 0.5 < result["bytes"] / whole["bytes"] < 0.6
     loss = result["loss"]
     assert 0 < loss["outputs"]["probabilities"]["max"] < 0.01
     assert loss["metric"] == "accuracy"
     assert abs(loss["reduced"] - loss["float32"]) < 0.01
-    exact, reduced = (metadata(tmp_path / f"{name}.onnx") for name in ("32", "16"))
+    exact, reduced = metadata(exact_file), metadata(file)
     assert reduced["precision"] == "16"
     assert reduced["fingerprint"] == fingerprint(exact["fingerprint"], "16")
     assert reduced["max_difference"] == max(one.get("max", 0) for one in loss["outputs"].values())
-    session = [onnxruntime.InferenceSession(tmp_path / f"{p}.onnx") for p in ("32", "16")]
+    session = [onnxruntime.InferenceSession(one) for one in (exact_file, file)]
     assert [one.type for one in session[0].get_outputs()] == [
         one.type for one in session[1].get_outputs()
     ]
@@ -393,11 +424,9 @@ def test_weights_beyond_half_precision_stay_as_they_are(tmp_path: Path) -> None:
     assert result["loss"]["outputs"]["code"]["max"] < 1e-4
 
 
-def test_the_loss_of_int8_is_that_of_the_file(digits_run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "int8.onnx"
-    size = export(digits_run, tmp_path / "exact.onnx")["bytes"]
-    result = export(digits_run, file, precision="int8")
-    assert result["bytes"] < size
+def test_the_loss_of_int8_is_that_of_the_file(digits_run: Run, exported: Exported) -> None:
+    file, result = exported(digits_run, precision="int8")
+    assert result["bytes"] < exported(digits_run)[1]["bytes"]
     test = digits_run.samples().values[digits_run.split().test]
     loss, model = result["loss"], digits_run.model()
     (back,) = answer(file, test, "reconstruction")
@@ -413,10 +442,10 @@ def test_the_loss_of_int8_is_that_of_the_file(digits_run: Run, tmp_path: Path) -
 
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
 def test_int8_parts_are_measured_together_with_the_rest_of_the_model(
-    digits_run: Run, part: str, tmp_path: Path
+    digits_run: Run, part: str, exported: Exported
 ) -> None:
-    file = tmp_path / "part.onnx"
-    loss = export(digits_run, file, part=part, precision="int8")["loss"]
+    file, result = exported(digits_run, part=part, precision="int8")
+    loss = result["loss"]
     model, test = digits_run.model(), digits_run.samples().values[digits_run.split().test]
     if part == "encoder":
         back = model.decode(answer(file, test)[0])
@@ -427,12 +456,11 @@ def test_int8_parts_are_measured_together_with_the_rest_of_the_model(
 
 @pytest.mark.parametrize("precision", ["32", "16", "int8"])
 def test_a_decoder_takes_stored_codes_of_its_model_in_every_precision(
-    digits_run: Run, precision: str, tmp_path: Path
+    digits_run: Run, precision: str, exported: Exported, tmp_path: Path
 ) -> None:
     codes = encode(digits_run.model(), digits_run.samples())
     codes.save(tmp_path / "codes.npy")
-    export(digits_run, tmp_path / "a.onnx", part="decoder", precision=precision)
-    decoder = load_model(tmp_path / "a.onnx")
+    decoder = load_model(exported(digits_run, part="decoder", precision=precision)[0])
     assert len(Codes.load(tmp_path / "codes.npy", model=decoder)) == len(codes)
 
 
@@ -498,10 +526,8 @@ def test_int8_of_a_classifier_is_measured_by_its_labels(classes_run: Run, tmp_pa
     assert abs(encoder["float32"] - encoder["reduced"]) < 0.05
 
 
-def test_a_denoiser_is_measured_on_noisy_samples(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    run = train_digits(tmp_path_factory, "dense", corrupt="gaussian:0.5")
+def test_a_denoiser_is_measured_on_noisy_samples(tmp_path: Path) -> None:
+    run = train_digits(tmp_path, "dense", corrupt="gaussian:0.5")
     loss = export(run, tmp_path / "a.onnx", precision="int8")["loss"]
     test = run.samples().values[run.split().test]
     on_clean = mean_psnr(run.model().reconstruct(test), test)
@@ -532,9 +558,8 @@ def mean_psnr(back: NDArray[Any], originals: NDArray[Any]) -> float:
 # -- other formats ----------------------------------------------------------------------------
 
 
-def test_pt2_files_need_torch_alone(classes_run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "digits.pt2"
-    result = export(classes_run, file, format="pt2")
+def test_pt2_files_need_torch_alone(classes_run: Run, exported: Exported, tmp_path: Path) -> None:
+    file, result = exported(classes_run, kind="pt2")
     assert result["checked"]["max_difference"] <= 1e-4
     values = classes_run.samples().values[:256]
     np.save(tmp_path / "values.npy", values)
@@ -548,7 +573,7 @@ def test_pt2_files_need_torch_alone(classes_run: Run, tmp_path: Path) -> None:
         "print(json.loads(extra['isthmus'])['fingerprint'])\n"
         "numpy.save(sys.argv[3], torch.cat(answers).numpy())\n"
     )
-    files = [str(tmp_path / name) for name in ("digits.pt2", "values.npy", "answers.npy")]
+    files = [str(name) for name in (file, tmp_path / "values.npy", tmp_path / "answers.npy")]
     run = subprocess.run(
         [sys.executable, "-c", program, *files], capture_output=True, text=True, check=True
     )
@@ -560,10 +585,9 @@ def test_pt2_files_need_torch_alone(classes_run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["whole", "encoder", "decoder"])
 def test_pt2_files_have_parts_without_the_weights_of_others(
-    digits_run: Run, part: str, tmp_path: Path
+    digits_run: Run, part: str, exported: Exported
 ) -> None:
-    file = tmp_path / "part.pt2"
-    export(digits_run, file, format="pt2", part=part)
+    file, _ = exported(digits_run, kind="pt2", part=part)
     module: Any = torch.export.load(file).module()
     names = {name.split(".")[1] for name, _ in module.named_parameters()}
     assert names == {"encoder", "decoder"} if part == "whole" else {part}
@@ -609,7 +633,9 @@ def test_weights_that_no_pixel_meets_may_be_anything(tmp_path: Path) -> None:
     assert result["checked"]["max_difference"] <= 1e-4
 
 
-def test_only_exports_are_replaced(digits_run: Run, refused: Refused, tmp_path: Path) -> None:
+def test_only_exports_are_replaced(
+    digits_run: Run, exported: Exported, refused: Refused, tmp_path: Path
+) -> None:
     for kind in ("onnx", "pt2", "safetensors"):
         file = tmp_path / f"mine.{kind}"
         for content in (b"", b"my own file", b"PK\x03\x04"):
@@ -617,9 +643,9 @@ def test_only_exports_are_replaced(digits_run: Run, refused: Refused, tmp_path: 
             with refused(OptionError, file):
                 export(digits_run, file, format=kind)
             assert file.read_bytes() == content
-        file.unlink()
-        sizes = [export(digits_run, file, format=kind)["bytes"] for _ in range(2)]
-        assert sizes == [file.stat().st_size] * 2
+        shutil.copy(exported(digits_run, kind=kind)[0], file)
+        size = export(digits_run, file, format=kind)["bytes"]
+        assert size == file.stat().st_size == exported(digits_run, kind=kind)[1]["bytes"]
     foreign = tmp_path / "foreign.onnx"
     proto = onnx.load(tmp_path / "mine.onnx")
     del proto.metadata_props[:]
@@ -782,13 +808,13 @@ def test_the_command_writes_next_to_where_it_is_called(
     monkeypatch.chdir(tmp_path)
     printed = done("export", digits_run.path)
     assert printed.err == ""
-    assert (tmp_path / "conv-pool.onnx").exists()
-    assert "conv-pool.onnx: whole, " in printed.out
+    assert (tmp_path / "digits-conv-pool.onnx").exists()
+    assert "digits-conv-pool.onnx: whole, " in printed.out
     assert "180 samples of the test split" in printed.out
     result = json.loads(
         done("export", digits_run.path, "--part", "encoder", "--precision", "int8", "--json").out
     )
-    assert result["out"] == "conv-pool-encoder-int8.onnx"
+    assert result["out"] == "digits-conv-pool-encoder-int8.onnx"
     assert (tmp_path / result["out"]).stat().st_size == result["bytes"]
 
 

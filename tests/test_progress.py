@@ -5,8 +5,10 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
+from threading import Thread
 
 import nbformat
 import pytest
@@ -47,9 +49,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_log_file_gets_a_line_for_about_ten_epochs(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as log:
-        command = [sys.executable, "-c", TRAINING.format(epochs=25)]
-        subprocess.run(command, stderr=log, check=True)
+    with (tmp_path / "log").open("w") as log, redirect_stderr(log):
+        exec(TRAINING.format(epochs=25), {})
     lines = (tmp_path / "log").read_text().splitlines()
     epochs = [int(re.match(r"epoch (\d+)/25: ", line)[1]) for line in lines]  # type: ignore[index]
     assert epochs == [*range(2, 25, 2), 25]
@@ -141,26 +142,42 @@ def test_the_losses_of_the_last_epoch_stay(
 # -- terminals --------------------------------------------------------------------------------
 
 
-def in_a_terminal(script: str, terminal: str) -> str:
-    """Return what a script writes to standard error, which is a terminal of this kind."""
+def in_a_terminal(terminal: str, run: Callable[[int], None]) -> str:
+    """Return what is written to a terminal of this kind by a function that is given it."""
     parent, child = pty.openpty()
-    environment = {**os.environ, "TERM": terminal, "COLUMNS": "120"}
-    command = [sys.executable, "-c", script + "print('done')"]
-    process = subprocess.Popen(command, stderr=child, stdout=subprocess.PIPE, env=environment)
-    os.close(child)
     written = b""
-    try:
-        while part := os.read(parent, 4096):
-            written += part
-    except OSError:  # on Linux, the end of a terminal
-        pass
-    assert process.communicate()[0] == b"done\n"
+
+    def read() -> None:
+        nonlocal written
+        with suppress(OSError):  # on Linux, the end of a terminal
+            while part := os.read(parent, 4096):
+                written += part
+
+    reader = Thread(target=read)
+    reader.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", terminal)
+        patch.setenv("COLUMNS", "120")
+        run(child)
+    reader.join()
     os.close(parent)
     return written.decode()
 
 
+def train_in_a_process(terminal: int) -> None:
+    command = [sys.executable, "-c", TRAINING.format(epochs=3) + "print('done')"]
+    process = subprocess.Popen(command, stderr=terminal, stdout=subprocess.PIPE)
+    os.close(terminal)
+    assert process.communicate()[0] == b"done\n"
+
+
+def train_here(terminal: int) -> None:
+    with open(terminal, "w") as stream, redirect_stderr(stream):
+        exec(TRAINING.format(epochs=3), {})
+
+
 def test_a_terminal_gets_a_bar_that_goes_away() -> None:
-    text = in_a_terminal(TRAINING.format(epochs=3), "xterm")
+    text = in_a_terminal("xterm", train_in_a_process)
     assert "epoch 1/3" in text
     assert "━" in text
     assert "loss 0." in text
@@ -168,15 +185,16 @@ def test_a_terminal_gets_a_bar_that_goes_away() -> None:
 
 
 def test_a_terminal_whose_cursor_cannot_go_back_gets_lines() -> None:
-    text = in_a_terminal(TRAINING.format(epochs=3), "dumb")
+    text = in_a_terminal("dumb", train_here)
     assert [line[:11] for line in text.splitlines()] == [f"epoch {n}/3: " for n in (1, 2, 3)]
 
 
-def test_a_log_file_gets_lines_where_colors_are_forced_too(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as log:
-        command = [sys.executable, "-c", TRAINING.format(epochs=3)]
-        environment = {**os.environ, "FORCE_COLOR": "1"}
-        subprocess.run(command, stderr=log, check=True, env=environment)
+def test_a_log_file_gets_lines_where_colors_are_forced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with (tmp_path / "log").open("w") as log, redirect_stderr(log):
+        exec(TRAINING.format(epochs=3), {})
     text = (tmp_path / "log").read_text()
     assert [line[:11] for line in text.splitlines()] == [f"epoch {n}/3: " for n in (1, 2, 3)]
 

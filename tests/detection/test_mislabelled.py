@@ -74,7 +74,7 @@ def source(
     planted: tuple[Samples, NDArray[np.int64]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     path = tmp_path_factory.mktemp("sources") / "planted.npz"
-    np.savez(path, images=planted[0].values, labels=planted[0].labels)
+    np.savez(path, images=planted[0].values, labels=np.asarray(planted[0].labels))
     return path
 
 
@@ -359,17 +359,19 @@ def test_the_command_writes_a_page_and_a_table(run: Path, tmp_path: Path) -> Non
     assert again.code == 2
     assert f"{table} exists and may hold corrections" in again.err
     assert table.read_text() == "my corrections"
-    shown = done("mislabelled", run, "--out", page).out.splitlines()  # its own page it replaces
-    assert shown[0].startswith(f"{len(found)} of 600 labels look wrong")
-    assert shown[-1] == str(page)
+    shown = done("mislabelled", run, "--k", 2, "--out", page)  # its own page it replaces
+    assert [line.split("  ")[-1] for line in shown.out.splitlines()] == [
+        one["name"] for one in found.suspects(2)
+    ]
+    assert f"{len(found)} of 600 labels look wrong" in shown.err
+    assert str(page) in shown.err
 
 
-def test_the_command_says_what_a_classifier_has_seen(classifier: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    outcome = done("mislabelled", classifier, "--out", page, "--json")
+def test_the_command_says_what_a_classifier_has_seen(classifier: Path) -> None:
+    outcome = done("mislabelled", classifier, "--json")
     assert "only its validation and test samples are checked" in outcome.err
     assert json.loads(outcome.out)["n"] == 120
-    everything = done("mislabelled", classifier, "--split", "all", "--out", page, "--json")
+    everything = done("mislabelled", classifier, "--split", "all", "--json")
     assert "fewer of those are found" in everything.err
     assert json.loads(everything.out)["n"] == 600
 
@@ -378,6 +380,7 @@ def test_the_command_takes_another_source(run: Path, source: Path, tmp_path: Pat
     page = tmp_path / "page.html"
     content = json.loads(done("mislabelled", run, source, "--out", page, "--json").out)
     assert content["n"] == 600
+    assert page.is_file()
 
 
 def test_names_and_classes_cannot_change_the_page() -> None:

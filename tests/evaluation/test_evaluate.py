@@ -150,7 +150,7 @@ def denoiser(digits: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def trained_on(digits: Samples, corrupt: str | None, out: Path) -> Run:
-    config = TrainingConfig(epochs=40, corrupt=corrupt, precision="32")
+    config = TrainingConfig(epochs=15, corrupt=corrupt, precision="32")
     list(train(digits, "dense", out=out, code_size=32, config=config))
     return Run.open(out)
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pytest
 from PIL import Image
 
 from isthmus import TrainingConfig, load, train
 from isthmus.data.samples import Samples
+from sharing import make_once
 from studio.serving import Studio, Watch, start_studio
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # what the system calls its Chromium
@@ -30,22 +30,16 @@ def fit(samples: Samples, model: str | None, out: Path, epochs: int = 3, **choic
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """Give the folder that the runs of all tests are in, of all processes of pytest-xdist."""
-    if worker_id == "master":
-        return tmp_path_factory.mktemp("studio")
-    folder = tmp_path_factory.getbasetemp().parent / "studio"
+def runs(shared: Path) -> Path:
+    """Give the folder that the runs of all tests of the studio are in."""
+    folder = shared / "studio"
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def once(make: Callable[[Path], Path], runs: Path) -> Path:
     """Make a run by a function, unless another process has; its studio's files are shared too."""
-    with filelock.FileLock(runs / f".{make.__name__}.lock"):
-        made = runs / f".{make.__name__}.path"
-        if not made.exists():
-            made.write_text(str(make(runs)))
-        return Path(made.read_text())
+    return Path(make_once(runs, make.__name__, lambda: str(make(runs))))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The engine in the page computes what torch and ONNX Runtime compute, in a real browser."""
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isthmus import MODELS
 from isthmus.inference.conversion import to_layers, to_onnx
+from isthmus.models.tasks import CLASS_TASKS
 from isthmus.studio.columns import pack
 from studio.computing import PageEngine, give, serve_engine, take
 from studio.serving import Watch
-from test_export import answer, make_model, real_values
+from test_export import answer, export_part, make_model, real_values
 
 AUTOENCODERS = [name for name, row in MODELS.items() if row.task == "reconstruct"]
-OTHERS = [name for name in MODELS if name not in AUTOENCODERS]
+OTHERS = [name for name, row in MODELS.items() if row.task in CLASS_TASKS]
+BANKS = [name for name, row in MODELS.items() if row.task == "stylize"]
 # Exporting takes most of the time, so what others have is not exported again.
 WITHOUT_LAYERS = ("linear", "dense")  # theirs are among those of "conv"
 WITHOUT_ENCODER = ("cnn-tiny", "cnn-small", "fcn16s", "fcn8s")  # as "cnn" and "fcn32s"
@@ -83,17 +84,21 @@ def draw_codes(count: int, size: int) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
-def test_every_autoencoder_computes_as_in_torch(name: str, engine: PageEngine) -> None:
+def test_every_autoencoder_computes_as_in_torch(
+    name: str, engine: PageEngine, shared: Path
+) -> None:
     model = make_model(name)
     if name in WITHOUT_LAYERS:
-        check_parts(model, engine)
+        check_parts(model, engine, shared)
     else:
-        check_parts(model, engine, layers=to_layers(model))
+        check_parts(model, engine, shared, layers=to_layers(model))
         check_layers(model, engine)
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_every_classifier_and_segmenter_computes_as_in_torch(name: str, engine: PageEngine) -> None:
+def test_every_classifier_and_segmenter_computes_as_in_torch(
+    name: str, engine: PageEngine, shared: Path
+) -> None:
     model = make_model(name)
     layers, values = to_layers(model), samples_of(model, 7)
     engine.start({"layers": layers}, shape=stored_shape(model))
@@ -103,30 +108,39 @@ def test_every_classifier_and_segmenter_computes_as_in_torch(name: str, engine: 
     for count in (7, 1):
         assert_near(engine.call("predict", values[:count]), shares[:count])
     if name not in WITHOUT_ENCODER:
-        check_encoder(model, engine)
+        check_encoder(model, engine, shared)
 
 
-def test_the_default_model_does_so_at_its_own_size(engine: PageEngine) -> None:
-    check_parts(make_model("conv", MODELS["conv"].shape), engine)
+@pytest.mark.parametrize("name", BANKS)
+def test_every_style_bank_encodes_as_in_torch(
+    name: str, engine: PageEngine, shared: Path
+) -> None:
+    check_encoder(make_model(name, (3, 24, 24)), engine, shared)
+
+
+def test_the_default_model_does_so_at_its_own_size(engine: PageEngine, shared: Path) -> None:
+    check_parts(make_model("conv", MODELS["conv"].shape), engine, shared)
 
 
 def test_a_browser_without_relaxed_simd_computes_the_same(
-    page: Any, site: tuple[str, Path], watch: Watch
+    page: Any, site: tuple[str, Path], watch: Watch, shared: Path
 ) -> None:
     page.add_init_script(HIDE_RELAXED)
     watch.requests.clear()
-    check_parts(make_model("conv-transpose"), PageEngine(page, *site))
+    check_parts(make_model("conv-transpose"), PageEngine(page, *site), shared)
     assert any(url.endswith("/kernel.plain.wasm") for url in watch.requests)
     assert not any(url.endswith("/kernel.wasm") for url in watch.requests)
 
 
-@cache
-def exported(model: Any, part: Any) -> bytes:
-    return to_onnx(model, part)
+def exported(model: Any, part: str, shared: Path) -> bytes:
+    """Return what tests of exports use too, which is exported once for all."""
+    if model is make_model(model.name):
+        return export_part(model.name, part, shared)[0].read_bytes()
+    return to_onnx(model, part)  # type: ignore[arg-type]
 
 
-def check_encoder(model: Any, engine: PageEngine) -> None:
-    encoder, values = exported(model, "encoder"), samples_of(model, 7)
+def check_encoder(model: Any, engine: PageEngine, shared: Path) -> None:
+    encoder, values = exported(model, "encoder", shared), samples_of(model, 7)
     engine.start({"encoder": encoder}, shape=stored_shape(model))
     assert engine.call("unknown", "encoder") == []
     (codes,) = answer(encoder, values)
@@ -135,8 +149,8 @@ def check_encoder(model: Any, engine: PageEngine) -> None:
         assert_near(engine.call("encode", values[:count]), codes[:count])
 
 
-def check_parts(model: Any, engine: PageEngine, **networks: bytes) -> None:
-    encoder, decoder = (exported(model, part) for part in ("encoder", "decoder"))
+def check_parts(model: Any, engine: PageEngine, shared: Path, **networks: bytes) -> None:
+    encoder, decoder = (exported(model, part, shared) for part in ("encoder", "decoder"))
     networks |= {"encoder": encoder, "decoder": decoder}
     engine.start(networks, model.config.code_size, stored_shape(model))
     assert engine.call("unknown", "encoder") == engine.call("unknown", "decoder") == []
@@ -377,9 +391,11 @@ def test_a_wrong_number_of_numbers_is_refused(engine: PageEngine) -> None:
 # -- many requests --------------------------------------------------------------------------------
 
 
-def test_the_latest_code_is_decoded_and_those_in_between_are_not(engine: PageEngine) -> None:
+def test_the_latest_code_is_decoded_and_those_in_between_are_not(
+    engine: PageEngine, shared: Path
+) -> None:
     model = make_model("dense")
-    engine.start({"decoder": exported(model, "decoder")}, model.config.code_size)
+    engine.start({"decoder": exported(model, "decoder", shared)}, model.config.code_size)
     z = draw_codes(9, model.config.code_size)
     script = """codes => Promise.all(give(codes).map(code => engine.decodeLatest(code)))
         .then(all => all.map(one => one && take(one.sample)))"""
@@ -391,9 +407,9 @@ def test_the_latest_code_is_decoded_and_those_in_between_are_not(engine: PageEng
     assert_same_pixels(engine.call("decodeLatest", z[3])["sample"], model.decode(z[3:4]))
 
 
-def test_a_picture_does_not_wait_for_a_long_batch(engine: PageEngine) -> None:
+def test_a_picture_does_not_wait_for_a_long_batch(engine: PageEngine, shared: Path) -> None:
     model = make_model("dense")
-    engine.start({"decoder": exported(model, "decoder")}, model.config.code_size)
+    engine.start({"decoder": exported(model, "decoder", shared)}, model.config.code_size)
     script = """async codes => {
         const [many, one] = give(codes);
         await engine.decode(one);
@@ -407,9 +423,9 @@ def test_a_picture_does_not_wait_for_a_long_batch(engine: PageEngine) -> None:
     assert engine.page.evaluate(script, [give(z), give(z[0])]) == ["picture", "batch"]
 
 
-def test_batches_of_all_sizes_share_their_memory(engine: PageEngine) -> None:
+def test_batches_of_all_sizes_share_their_memory(engine: PageEngine, shared: Path) -> None:
     model = make_model("conv-transpose")
-    engine.start({"decoder": exported(model, "decoder")}, model.config.code_size)
+    engine.start({"decoder": exported(model, "decoder", shared)}, model.config.code_size)
     z = draw_codes(40, model.config.code_size)
     expected = model.decode(z)
     for count in (2, 40, 1, 17, 3, 5, 2, 40):

@@ -9,11 +9,10 @@ from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
 from isthmus.cli.terminal import print_json, print_text, say
+from isthmus.text import printable
 
 if TYPE_CHECKING:
     from isthmus.session import Session
-
-SHOWN = 10  # suspects in the terminal
 
 
 @app.command()
@@ -22,8 +21,13 @@ def mislabelled(
     run: ModelPath,
     encoder: EncoderOptions,
     source: OwnSource = None,
-    k: Annotated[int, typer.Option("--k", help="Suspects on the page.")] = 50,
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mislabelled.html"),
+    k: Annotated[
+        int, typer.Option("--k", help="Number of labels to list, the most suspicious first.")
+    ] = 20,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A page to write, with the nearest samples of both labels (HTML)."),
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -45,7 +49,7 @@ def mislabelled(
 ) -> None:
     """Find labels that look wrong: those that similar samples contradict (confident learning).
 
-    Example: isthmus mislabelled runs/mine --out mislabelled.html --csv corrections.csv
+    Example: isthmus mislabelled runs/mine --k 50 --out suspects.html --csv suspects.csv
     """
     from isthmus.reports.mislabelled import describe_found, write_mislabelled
 
@@ -57,10 +61,11 @@ def mislabelled(
     if as_json:
         print_json(content)
         return
-    print_text(describe_found(content))
-    for suspect in content["suspects"][:SHOWN]:
-        print_text(_line(suspect))
-    print_text("\n".join(filter(None, [content["page"], content["table"]])))
+    for suspect in content["suspects"]:
+        print_text(_describe_suspect(suspect))
+    for line in (*describe_found(content), content["page"], content["table"]):
+        if line is not None:
+            say(line)
 
 
 def _say_seen(session: "Session", source: str | None, split: str | None) -> None:
@@ -79,8 +84,7 @@ def _say_seen(session: "Session", source: str | None, split: str | None) -> None
         say(f"{seen}, also to wrong ones, so fewer of those are found.")
 
 
-def _line(suspect: dict[str, Any]) -> str:
-    return (
-        f"{suspect['label']} → {suspect['suggested']} ({100 * suspect['p_suggested']:.1f}%)  "
-        f"{suspect['name']}"
-    )
+def _describe_suspect(suspect: dict[str, Any]) -> str:
+    """Return a line: the probability of the given label, both labels and the name."""
+    labels = f"{suspect['label']} → {suspect['suggested']}"
+    return printable(f"{100 * suspect['p_label']:6.2f}%  {labels}  {suspect['name']}")

@@ -51,7 +51,9 @@ def outliers(
     encoder: EncoderOptions,
     detection: DetectionOptions,
     source: OwnSource = None,
-    k: Annotated[int, typer.Option("--k", help="Number of samples to list, the oddest first.")] = 20,
+    k: Annotated[
+        int, typer.Option("--k", help="Number of samples to list, the oddest first.")
+    ] = 20,
     out: Annotated[
         Path | None,
         typer.Option(help="A page to write, with what is odd marked in each picture (HTML)."),

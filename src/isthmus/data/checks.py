@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from isthmus.data.known import Known
 from isthmus.data.range_checks import check_range
 from isthmus.data.readers.files.folder_names import find_parts, has_training
+from isthmus.data.readers.masks.mvtec import GOOD
 from isthmus.data.readers.masks.names import find_counterparts
 from isthmus.data.reading import Note
 from isthmus.data.report import format_value
@@ -111,7 +112,9 @@ def check_unseen(known: Known) -> Iterator[Note]:
         return
     counts = np.bincount(labels[(splits == 0) & (labels >= 0)], minlength=len(known.class_counts))
     unseen = np.flatnonzero((counts == 0) & (known.class_counts > 0))
-    if len(unseen):
+    trained = {known.items.class_names[i] for i in np.flatnonzero(counts)}
+    # Sets such as MVTec AD train on good pieces only: what no classifier learns is the point there.
+    if len(unseen) and not trained <= {*GOOD}:
         name = known.items.class_names[int(unseen[0])]
         yield _warn(
             "unseen-class",
@@ -134,7 +137,7 @@ def check_shared(known: Known) -> Iterator[Note]:
             "shared-by-splits",
             f"{count_of(len(shared), 'sample is', 'samples are')} in more than one split, such as "
             f"{' and '.join(names)}",
-            "remove one of each",
+            _remove_copies(known),
         )
 
 
@@ -150,8 +153,12 @@ def check_duplicates(known: Known) -> Iterator[Note]:
             "duplicates",
             f"{count_of(copies, 'sample is a copy', 'samples are copies')} of another, such as "
             f"{one} and {other}",
-            "remove one of each",
+            _remove_copies(known),
         )
+
+
+def _remove_copies(known: Known) -> str:
+    return "remove one of each" if known.is_signal else "isthmus duplicates names them"
 
 
 def check_constant(known: Known) -> Iterator[Note]:

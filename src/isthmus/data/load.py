@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,12 +123,55 @@ def load_with(
 
     `decode` takes the place of `open_or_decode`, once it is clear what to decode.
     """
-    if limit is not None and limit < 1:
-        raise OptionError(f"limit must be at least 1, not {limit}.")
+    if isinstance(source, np.ndarray):
+        _require_limit(limit)
+        reading = None if reading == Reading() else reading
+        preprocessing = resolve_bands(preprocessing, reading)
+        return _load_array(source, Origin("", preprocessing, limit, reading))
+    plan = plan_loading(source, preprocessing, limit=limit, reading=reading)
+    if plan.is_picture:
+        return _load_picture(plan.location, plan.origin)
+    return (decode or open_or_decode)(
+        plan.origin, plan.files, plan.read, allows_flip=plan.allows_flip, track=track
+    )
+
+
+class Plan(NamedTuple):
+    """What there is to read of a source, and how.
+
+    Parameters
+    ----------
+    origin : Origin
+    location : Path
+    files : list of JSON values
+        Identify the content of the source's files.
+    read : callable
+        Returns the manifest.
+    is_picture : bool
+        Whether the source is a single picture, which needs no manifest.
+    allows_flip : bool
+        See `Samples`.
+    """
+
+    origin: Origin
+    location: Path
+    files: Sequence[Any]
+    read: Callable[[], Manifest]
+    is_picture: bool
+    allows_flip: bool
+
+
+def plan_loading(
+    source: str | Path,
+    preprocessing: Preprocessing,
+    *,
+    limit: int | None = None,
+    reading: Reading | None = None,
+) -> Plan:
+    """Find out what there is to read of a source; nothing is decoded. See `load`."""
+    _require_limit(limit)
     reading = None if reading == Reading() else reading
     preprocessing = resolve_bands(preprocessing, reading)
-    if isinstance(source, np.ndarray):
-        return _load_array(source, Origin("", preprocessing, limit, reading))
     dataset, name, location = locate(source)
     if dataset is not None:
         preprocessing = _complete(preprocessing, dataset)
@@ -140,14 +183,14 @@ def load_with(
     read = choose_reader(dataset, location, listing)
     origin = Origin(name, preprocessing, limit, reading)
     origin = resolve_stretch(origin, files, partial(read_manifest, origin, location, read))
-    if dataset is None and is_picture(location) and (reading is None or reading.pages != "all"):
-        return _load_picture(location, origin)
-    return (decode or open_or_decode)(
+    is_one = dataset is None and is_picture(location)
+    return Plan(
         origin,
+        location,
         files,
         partial(read_manifest, origin, location, read),
-        allows_flip=dataset is not None and dataset.allows_flip,
-        track=track,
+        is_one and (reading is None or reading.pages != "all"),
+        dataset is not None and dataset.allows_flip,
     )
 
 
@@ -204,6 +247,11 @@ def load_origin(origin: Origin, track: Track = untracked) -> Samples:
         reading=origin.reading,
         track=track,
     )
+
+
+def _require_limit(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise OptionError(f"limit must be at least 1, not {limit}.")
 
 
 def _complete(preprocessing: Preprocessing, dataset: Dataset) -> Preprocessing:

@@ -67,9 +67,7 @@ class Detector:
         return cls(model, reference, measure(model, samples, validation, track=track))
 
     @classmethod
-    def fit_within(
-        cls, model: Model, samples: Samples, *, track: Track = untracked
-    ) -> "Detector":
+    def fit_within(cls, model: Model, samples: Samples, *, track: Track = untracked) -> "Detector":
         """Compare each sample with all others, of which most are taken to be normal."""
         require_enough(len(samples), samples.origin.source or "the array")
         rows = draw(np.arange(len(samples)), MAX_REFERENCE)
@@ -120,15 +118,11 @@ class Detector:
             self._normal_scores[name] = scores
         return self._normal_scores[name]
 
-    def shares(
-        self, scores: NDArray[np.float64], name: str | None = None
-    ) -> NDArray[np.float64]:
+    def shares(self, scores: NDArray[np.float64], name: str | None = None) -> NDArray[np.float64]:
         """Return the share of normal samples with a score as high; see `shares_above`."""
         return shares_above(self.normal_scores(name), scores)
 
-    def threshold(
-        self, false_alarms: float = FALSE_ALARMS, name: str | None = None
-    ) -> Threshold:
+    def threshold(self, false_alarms: float = FALSE_ALARMS, name: str | None = None) -> Threshold:
         """Return the threshold of a score at a share of false alarms."""
         return choose_threshold(self.normal_scores(name), false_alarms)
 
@@ -140,8 +134,6 @@ class Detector:
 def draw(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Return at most so many of the rows, always the same ones."""
     return rows[sample_indices(len(rows), SEED, most)]
-
-
 
 
 def divide_reference(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -24,7 +24,9 @@ ROWS = "rows"  # of the reference, in the data of the run
 Arrays = dict[str, NDArray[Any]]
 
 
-def make_key(model: Model, data: str, train: NDArray[np.int64], validation: NDArray[np.int64]) -> str:
+def make_key(
+    model: Model, data: str, train: NDArray[np.int64], validation: NDArray[np.int64]
+) -> str:
     """Return what a stored detector depends on: the weights, the data and its split."""
     parts = [np.ascontiguousarray(part).data for part in (train, validation)]
     return fingerprint(FORMAT, model.fingerprint, data, *parts)
@@ -68,7 +70,9 @@ def read_detector(path: Path, model: Model, key: str) -> Detector | None:
 
 
 def _checksum(arrays: Arrays) -> str:
-    described = json.dumps([[name, str(one.dtype), list(one.shape)] for name, one in arrays.items()])
+    described = json.dumps(
+        [[name, str(one.dtype), list(one.shape)] for name, one in arrays.items()]
+    )
     contents = [np.ascontiguousarray(one).data for one in arrays.values()]
     return fingerprint(described, *contents)
 

@@ -140,6 +140,8 @@ class LayersProgram(nn.Module):
     def forward(self, samples: Tensor) -> dict[str, Tensor]:
         """Turn samples (N, H, W, C) or (N, L, C) into outputs by the names of the layers."""
         answers = self.whole(samples)
+        if isinstance(self.whole.network, StyleBank):  # its layers are those without any style
+            self.whole.network(self.whole.preprocessing.to_input(samples))
         # A layer that only passes on its input would be no output of its own in the file.
         outputs = {name: output.clone() for name, output in self._recorded.items()}
         self._recorded = {}

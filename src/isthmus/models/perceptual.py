@@ -134,7 +134,10 @@ def split_at_pooling(layers: Sequence[nn.Module]) -> list[nn.Sequential]:
 
 
 def vgg16_features(file: Path) -> Features:
-    """Return VGG-16 with the weights of a file; see `vgg16_layout`.
+    """Return VGG-16 up to relu4_2, with the weights of a file.
+
+    Content is relu4_2's as in StyleBank (Chen et al. 2017), style that of relu1_2, relu2_2,
+    relu3_2 and relu4_2.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ HAIRLINE = "rgba(128,128,128,.45)"  # lines that are seen on white and on black
 def draw_sample(value: NDArray[Any], caption: str, alt: str) -> str:
     """Return the picture of a sample (H, W, C) or (L, C) with a caption below."""
     width, height = size_within(value, SIDE)
-    url = _signal_url(value, width, height) if value.ndim == 2 else _image_url(value, width, height)
+    url = _signal_url(value, width, height) if value.ndim == 2 else image_url(value, width, height)
     return (
         f'<div style="width:{max(width, SIDE)}px;text-align:center" title="{_text(alt)}">'
         f'<img src="{url}" alt="{_text(alt)}" width="{width}" height="{height}" '
@@ -41,8 +41,8 @@ def draw_sample(value: NDArray[Any], caption: str, alt: str) -> str:
     )
 
 
-def _image_url(image: Pixels, width: int, height: int) -> str:
-    """Return an image as a data URL: as it is if it is shown enlarged, else reduced."""
+def image_url(image: Pixels, width: int, height: int) -> str:
+    """Return an image (H, W, C) as a data URL: as it is if it is shown enlarged, else reduced."""
     from PIL import Image
 
     pixels = to_rgb(image)

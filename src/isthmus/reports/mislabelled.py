@@ -1,14 +1,14 @@
 """The page of suspicious labels, and the table of suggestions to correct by hand."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data.samples import Samples
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, list_names
 from isthmus.files import require_writable_place, write_together
 from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
 from isthmus.reports.elements import draw_sample
@@ -29,26 +29,26 @@ MAX_PAIRS = 12  # of labels in the page's table
 def write_mislabelled(
     session: Session,
     source: str | Path | None,
-    out: Path,
+    out: Path | None = None,
     *,
     table: Path | None = None,
-    k: int = 50,
+    k: int = 20,
     split: str | None = None,
     folds: int = 5,
     seed: int = 0,
     limit: int | None = None,
 ) -> dict[str, Any]:
-    """Find labels that look wrong, and write a page with the most suspicious ones.
+    """Find labels that look wrong, and write a page and a table of them.
 
     Parameters
     ----------
     session : Session
     source : str or Path, optional
         By default the run's own data.
-    out : Path
-        The page.
+    out : Path, optional
+        The page; by default none.
     table : Path, optional
-        A new CSV file for all suspects, with a column to correct by hand.
+        A new CSV file of all suspects, with a column to correct by hand; by default none.
     k : int
         Suspects on the page and in the result.
     split, folds, seed
@@ -71,18 +71,22 @@ def write_mislabelled(
         raise OptionError(f"k must be at least 1, not {k}.")
     if limit is not None and source is None:
         raise OptionError("a limit needs a source; name one.")
-    require_own_place(out, PAGE_SUFFIXES)
-    require_apart(out, source)
+    if out is not None:
+        require_own_place(out, PAGE_SUFFIXES)
+        require_apart(out, source)
     if table is not None:
         require_new_table(table)
     samples = None if source is None else session.read(source, limit)
     found = session.mislabelled(samples, split=split, folds=folds, seed=seed)
-    shown = samples or session.samples
-    rows = np.arange(len(shown)) if samples is not None else session.rows_to_check(split)
-    page = render_mislabelled(found, shown, rows, k=k, title=_title(session))
-    contents = {out: page} if table is None else {table: to_utf8(found.to_csv()), out: page}
-    write_together(contents)
-    paths = {"page": str(out), "table": None if table is None else str(table)}
+    contents = {} if table is None else {table: to_utf8(found.to_csv())}
+    if out is not None:
+        rows = session.rows_to_check(split) if samples is None else np.arange(len(samples))
+        shown = session.samples if samples is None else samples
+        contents[out] = render_mislabelled(found, shown, rows, k=k, title=_title(session))
+    if contents:
+        write_together(contents)
+    places = {"page": out, "table": table}
+    paths = {name: None if path is None else str(path) for name, path in places.items()}
     return found.summary() | {"suspects": found.suspects(k)} | paths
 
 
@@ -107,9 +111,9 @@ def require_new_table(path: Path) -> None:
 def render_mislabelled(
     found: "Mislabelled",
     samples: Samples,
-    rows: "np.ndarray[Any, np.dtype[np.int64]]",
+    rows: NDArray[np.int64],
     *,
-    k: int = 50,
+    k: int = 20,
     title: str = "labels",
 ) -> bytes:
     """Return the page: each suspect with its nearest samples of both labels.
@@ -166,22 +170,15 @@ def render_mislabelled(
     )
 
 
-def describe_found(content: dict[str, Any]) -> str:
+def describe_found(content: dict[str, Any]) -> list[str]:
     """Return what `write_mislabelled` found, in a line or two for people."""
-    share = f"{100 * content['error_rate']:.1f}%"
     lines = [
-        f"{content['suspicious']:,} of {content['n']:,} labels look wrong; about {share} are "
-        f"estimated to be, by {content['classifier']}."
+        f"{content['suspicious']:,} of {content['n']:,} labels look wrong by "
+        f"{content['classifier']}; the estimate is that {100 * content['error_rate']:.1f}% are."
     ]
-    if content["unchecked_classes"]:
-        lines.append(_say_unchecked(content["unchecked_classes"]))
-    return "\n".join(lines)
-
-
-def _say_unchecked(names: Sequence[str]) -> str:
-    from isthmus.errors import list_names
-
-    return f"Not checked, as they have fewer than 5 samples: {list_names(names, 5)}."
+    if unchecked := content["unchecked_classes"]:
+        lines.append(f"Not checked, with fewer than 5 samples: {list_names(unchecked, 5)}.")
+    return lines
 
 
 def _losses(found: "Mislabelled") -> list[tuple[str, float, bool]]:

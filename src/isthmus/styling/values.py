@@ -126,7 +126,9 @@ def paint(
 
 
 def _to_input(model: TrainedModel, picture: Picture) -> Tensor:
-    return model.preprocessing.to_input(torch.from_numpy(picture[None]).to(model.device))
+    # torch wants contiguous, writable memory.
+    writable = np.require(picture[None], requirements=["C", "W"])
+    return model.preprocessing.to_input(torch.from_numpy(writable).to(model.device))
 
 
 def _style_part(model: TrainedModel, x: Tensor, shares: NDArray[np.float32]) -> Tensor:

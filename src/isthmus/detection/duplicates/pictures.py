@@ -1,0 +1,209 @@
+"""`Pictures`: what is compared, read once from samples or from the files of a source.
+
+Pictures of a source keep their own sizes, whatever they are, and are not kept: of each only a
+thumbnail is. Those that are shown are read a second time.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, open_or_decode
+from isthmus.data.decode import decode_blocks, reject_too_many
+from isthmus.data.items import HasItems, Items
+from isthmus.data.load import Plan
+from isthmus.data.manifest import Content, Manifest
+from isthmus.data.samples import Samples
+from isthmus.data.split import Split
+from isthmus.detection.duplicates.thumbnails import Thumbnails, make_thumbnails
+from isthmus.errors import OptionError, SourceError
+
+BLOCK_BYTES = 2**24  # of samples that are read at once
+Loader = Callable[[NDArray[np.int64]], list[NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures(HasItems):
+    """N pictures to compare.
+
+    Parameters
+    ----------
+    thumbnails : Thumbnails
+    items : Items
+    splits : (N,) uint8, optional
+        Index of each picture's split in `SPLITS`.
+    source : str
+    load : callable
+        Returns the pictures (H, W, C) at some rows.
+    files : sequence of N bytes or Path or None, optional
+        The digest of each picture's file, or where the file is.
+    skipped : tuple of (name, reason)
+        Files that could not be decoded.
+    """
+
+    thumbnails: Thumbnails
+    items: Items
+    splits: NDArray[np.uint8] | None
+    source: str
+    load: Loader
+    files: Sequence[bytes | Path | None] = field(default=(), repr=False)
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.thumbnails)
+
+    def have_same_file(self, first: int, second: int) -> bool | None:
+        """Return whether the files of two pictures have equal bytes; None if there are no files."""
+        if not self.files:
+            return None
+        sums = [_digest(self.files[row]) for row in (first, second)]
+        return None if None in sums else sums[0] == sums[1]
+
+
+def of_samples(samples: Samples, splits: NDArray[np.uint8] | None, track: Track) -> Pictures:
+    """Return the pictures of samples.
+
+    Raises
+    ------
+    OptionError
+        If they are signals.
+    """
+    name = samples.origin.source or "the array"
+    if samples.is_signal:
+        raise OptionError(f"{name} holds signals, and duplicates are found among images only.")
+    values = samples.values
+    step = max(1, BLOCK_BYTES // max(1, values[0].nbytes))
+    starts = range(0, len(values), step)
+    parts = [
+        make_thumbnails(values[start : start + step])
+        for start in track(starts, len(starts), f"Reading {name}")
+    ]
+    return Pictures(
+        Thumbnails.join(parts),
+        samples.items,
+        splits,
+        name,
+        lambda rows: [np.asarray(values[row]) for row in rows.tolist()],
+        _find_files(samples),
+        samples.skipped,
+    )
+
+
+def splits_of(split: Split, count: int) -> NDArray[np.uint8]:
+    """Return the index of each sample's split in `SPLITS`: (N,) uint8."""
+    splits = np.zeros(count, np.uint8)
+    splits[split.validation], splits[split.test] = 1, 2
+    return splits
+
+
+def of_plan(plan: Plan, track: Track) -> Pictures:
+    """Return the pictures of a source, which may differ in size.
+
+    Raises
+    ------
+    SourceError
+        If the source is a single picture, or more than a tenth of its files cannot be decoded.
+    OptionError
+        If it holds signals.
+    """
+    if plan.is_picture:
+        raise SourceError(f"{plan.location} is a single picture; give a folder or an archive.")
+    manifest = plan.read()
+    if manifest.values is not None:
+        samples = open_or_decode(plan.origin, plan.files, plan.read, track=track)
+        return of_samples(samples, samples.splits, track)
+    # Masks say nothing of what a picture shows.
+    manifest = replace(manifest, masks=None, mask_names=())
+    sums: list[bytes | Path | None] = []
+    watched = replace(manifest, files=_sum_files(manifest.files, sums))
+    parts: list[Thumbnails] = []
+    broken: dict[int, str] = {}
+    total = len(manifest.names)
+    for _ in track(_decode(watched, plan, parts, broken), total, f"Reading {plan.origin.source}"):
+        pass
+    good = np.array([row for row in range(total) if row not in broken], np.int64)
+    if not len(good):
+        raise SourceError(f"{plan.origin.source} holds no samples.")
+    return Pictures(
+        Thumbnails.join(parts),
+        Items(manifest.names, manifest.labels, manifest.class_names).take(good),
+        None if manifest.splits is None else manifest.splits[good],
+        plan.origin.source,
+        lambda rows: _load_again(plan, good[rows]),
+        [sums[row] for row in good.tolist()] if len(sums) == total else (),  # not of pages
+        tuple((manifest.names[row], reason) for row, reason in broken.items()),
+    )
+
+
+def _decode(
+    manifest: Manifest, plan: Plan, parts: list[Thumbnails], broken: dict[int, str]
+) -> Iterator[int]:
+    """Decode all pictures into thumbnails, and yield the position of each."""
+    done = 0
+    with closing(decode_blocks(manifest, plan.origin.preprocessing)) as blocks:
+        for block in blocks:
+            for position, reason in block.broken.items():
+                broken[done + position] = reason
+                reject_too_many(broken, manifest, plan.origin.source, done + position + 1)
+            if len(block.pixels):
+                parts.append(make_thumbnails(block.pixels))
+            yield from range(done, done + len(block))
+            done += len(block)
+            del block  # the next may be as large
+
+
+def _load_again(plan: Plan, positions: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+    """Decode the pictures at some positions of the manifest."""
+    wanted = set(positions.tolist())
+    manifest = replace(plan.read(), masks=None, mask_names=())
+    if manifest.pages is None:  # else a file is more than one picture
+        chosen = [row in wanted for row in range(len(manifest.names))]
+        names = list(compress(manifest.names, chosen))
+        manifest = replace(manifest, names=names, files=compress(manifest.files, chosen))
+        rows = iter(sorted(wanted))
+    else:
+        rows = iter(range(len(manifest.names)))
+    found: dict[int, NDArray[np.uint8]] = {}
+    with closing(decode_blocks(manifest, plan.origin.preprocessing)) as blocks:
+        for block in blocks:
+            pixels = iter(block.pixels)
+            for position in range(len(block)):
+                row = next(rows)
+                if position not in block.broken and row in wanted:
+                    found[row] = next(pixels)
+                elif position not in block.broken:
+                    next(pixels)
+    return [found[row] for row in positions.tolist()]
+
+
+def _sum_files(files: Iterable[Content], sums: list[bytes | Path | None]) -> Iterator[Content]:
+    """Yield files, and collect the digest of the content of each, or its path."""
+    for file in files:
+        if isinstance(file, bytes):
+            sums.append(hashlib.blake2b(file, digest_size=16).digest())
+        else:
+            sums.append(Path(file) if isinstance(file, str) else None)
+        yield file
+
+
+def _find_files(samples: Samples) -> Sequence[Path | None]:
+    """Return the files of samples, if they come from a folder of files."""
+    folder = Path(samples.origin.source) if samples.origin.source else None
+    if folder is None or not folder.is_dir():
+        return ()
+    return [folder / name for name in samples.names]
+
+
+def _digest(file: bytes | Path | None) -> bytes | None:
+    """Return a digest of the content of a file, if it can be read."""
+    if isinstance(file, Path):
+        with suppress(OSError), file.open("rb") as content:
+            return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).digest()
+        return None
+    return file
