@@ -25,6 +25,7 @@ from isthmus.detection.labels.confident import (
     estimate_joint,
     find_contradicted,
 )
+from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, require_known
 from isthmus.latent.codes import Codes
 
@@ -37,7 +38,7 @@ COLUMNS = ("name", "label", "suggested", "p_label", "p_suggested", "corrected") 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Mislabelled:
+class Mislabelled(Displayed):
     """Labels that look wrong, and what they were found with.
 
     K is the number of classes that were checked, n that of samples, S that of suspects.
@@ -252,6 +253,8 @@ def find_mislabelled(
     Mislabelled(2 suspicious of 300 labels)
     """
     require_known("ranking", ranking, RANKINGS)
+    if seed < 0:
+        raise OptionError(f"seed must be at least 0, not {seed}.")
     if folds < 2:
         raise OptionError(f"folds must be at least 2, not {folds}.")
     checked, classes = _choose_checked(codes)
@@ -301,7 +304,8 @@ def _choose_checked(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     if len(classes) < 2:
         raise OptionError(
             f"{name} has too few samples to check its labels: at least two classes need "
-            f"{MIN_SAMPLES} samples each, and {len(classes)} of {np.count_nonzero(sizes)} has them."
+            f"{MIN_SAMPLES} samples each, and {len(classes) or 'none'} of "
+            f"{np.count_nonzero(sizes)} has as many."
         )
     return np.flatnonzero(np.isin(codes.labels, classes)), classes
 
