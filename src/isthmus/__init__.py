@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from isthmus.detection.duplicates.result import Duplicates as Duplicates
     from isthmus.detection.labels.mislabelled import Mislabelled as Mislabelled
     from isthmus.detection.labels.mislabelled import find_mislabelled as find_mislabelled
+    from isthmus.detection.outliers import Outliers as Outliers
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.diagnosis.diagnose import diagnose as diagnose
     from isthmus.evaluation.diagnosis.findings import Diagnosis as Diagnosis
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from isthmus.reports.run import write_report as write_report
     from isthmus.segmenting import predict_masks as predict_masks
     from isthmus.session import Session as Session
+    from isthmus.session import find_outliers as find_outliers
     from isthmus.session import generate as generate
     from isthmus.studio.export import write_studio as write_studio
     from isthmus.studio.serve import serve_studio as serve_studio
@@ -83,6 +85,7 @@ _MODULES = {
     "ModelConfig": "models.config",
     "OnnxEncoder": "inference.encoders",
     "OnnxModel": "inference.onnx",
+    "Outliers": "detection.outliers",
     "Preprocessing": "data.preprocess",
     "Progress": "training.progress",
     "Reading": "data.reading",
@@ -106,6 +109,7 @@ _MODULES = {
     "find_duplicates": "detection.duplicates.find",
     "find_mislabelled": "detection.labels.mislabelled",
     "fit_map": "latent.maps",
+    "find_outliers": "session",
     "generate": "session",
     "interpolate": "latent.interpolation",
     "load": "data.load",

@@ -163,7 +163,8 @@ class Content:
         """Make all that takes long and that `manifest` lists as pending; return if there was any.
 
         These are the quality of the maps, the networks that the page computes with, how far decoded
-        codes drift, the sheets of thumbnails, and the mixture of the codes.
+        codes drift, the sheets of thumbnails, columns of what does not belong, and the mixture of
+        the codes.
         """
         before = self._snapshot.of_model
         while self.make_next(track):

@@ -30,6 +30,7 @@ from isthmus.studio.choice import (
     read_record,
 )
 from isthmus.studio.epochs import describe_epochs, epoch_files, find_rows, read_epoch_file
+from isthmus.studio.findings import Judged, write_findings
 from isthmus.studio.history import is_training, store_of
 from isthmus.studio.maps import available_methods, measure_map, write_map
 from isthmus.studio.merging import merge
@@ -45,7 +46,7 @@ FOLDER = "studio"  # in the run folder
 LOCK_TIMEOUT = 60  # seconds for another studio to store what it has computed
 MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
 # What may be pending.
-NETWORKS, DRIFT, QUALITY, SHEETS = "networks", "drift", "quality", "sheets"
+NETWORKS, DRIFT, QUALITY, SHEETS, FINDINGS = "networks", "drift", "quality", "sheets", "findings"
 MIXTURE = "mixture"  # takes longest, a minute for 54,000 digits, and so comes last
 
 OF_SAMPLES: dict[str, Any] = {
@@ -378,6 +379,11 @@ class Snapshot:
         if part == DRIFT:
             drift = {"quantiles": measure_drift(self.model, self.codes)}
             return {"code_statistics": {**self.of_model["code_statistics"], "drift": drift}}
+        if part == FINDINGS:
+            codes = self._codes_with_items()
+            judged = Judged(self.session, self.choice, self.shown, codes, track)
+            known = self.of_model["columns"]
+            return {"columns": [*known, *write_findings(self.storage, judged)]}
         if part == MIXTURE:
             return {"mixture": write_mixture(self.storage, self.session, self.shown.samples)}
         sheets = self._sheets()[:MAX_SHEETS]
@@ -410,7 +416,7 @@ class Snapshot:
         self.of_model = {
             **self.of_model,
             "maps": self._in_order(entries),
-            "pending": [QUALITY, *networks, *drift, SHEETS, *mixture],
+            "pending": [QUALITY, *networks, *drift, SHEETS, FINDINGS, *mixture],
             **(stored or {"networks": NO_NETWORKS, "note": ""}),
         }
 

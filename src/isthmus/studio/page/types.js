@@ -110,8 +110,8 @@
  * @property {string} source
  * @property {string} split
  * @property {boolean} data_available
- * @property {("networks" | "drift" | "quality" | "sheets" | "mixture")[]} pending what a server still
- *   makes; a "manifest" event follows
+ * @property {("networks" | "drift" | "quality" | "sheets" | "findings" | "mixture")[]} pending what a
+ *   server still makes; a "manifest" event follows
  * @property {string} note
  * @property {ColumnEntry[]} columns
  * @property {{pattern: string, per_file: number}} names
