@@ -66,6 +66,7 @@ PUBLIC = [
     "find_mislabelled",
     "find_outliers",
     "fit_map",
+    "generate",
     "interpolate",
     "load",
     "load_model",

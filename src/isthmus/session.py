@@ -162,6 +162,13 @@ class Session:
         return self._source
 
     @property
+    def name(self) -> str:
+        """What people call it: the name of the run folder, or of the model's file."""
+        if self._given_run is not None:
+            return Path(self._given_run.name).resolve().name
+        return self.model.name if self._path is None else self._path.resolve().name
+
+    @property
     def data(self) -> str | Path | None:
         """Where the run's own data was said to be, if it has moved."""
         return self._data
@@ -246,7 +253,8 @@ class Session:
     def mixture(self, samples: Samples | None = None) -> Mixture:
         """Return the mixture of normal distributions over the codes of the training samples.
 
-        It is fitted when it is first needed (a minute for 54,000 digits), and kept in the folder.
+        It is fitted when it is first needed, in half a minute for 54,000 digits, and then kept in
+        the folder.
 
         Parameters
         ----------
@@ -580,13 +588,17 @@ class Session:
             titled.append((f"{layer.name} · {layer.kind} · {shape}", output))
         return titled
 
-    def duplicates(self, *, near: float | None = None, turned: bool = False) -> "Duplicates":
+    def duplicates(
+        self, *, near: float | None = None, mirrored: bool = True, turned: bool = False
+    ) -> "Duplicates":
         """Find duplicates among the run's own samples; see `isthmus.find_duplicates`.
 
         Parameters
         ----------
         near : float, optional
             The agreement from which two samples are nearly equal; by default 0.98.
+        mirrored : bool
+            Also find mirror images.
         turned : bool
             Also find samples that are turned by 90° or 180°, or upside down.
 
@@ -603,7 +615,7 @@ class Session:
         track = self._interruptible()
         splits = splits_of(self.split, len(self.samples))
         pictures = of_samples(self.samples, splits, track)
-        return find_among(pictures, near=near, turned=turned, track=track)
+        return find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
 
     def mislabelled(
         self,
@@ -962,21 +974,41 @@ class Session:
         values = np.stack([self.preprocessing.fit(image) for image in samples.values])
         return replace(samples, values=values, masks=None)
 
+    @property
+    def has_mixture(self) -> bool:
+        """Whether the mixture of the run's codes is fitted already, so that generating is quick."""
+        if self._memo.has("mixture"):
+            return True
+        file = self._mixture_file
+        if file is None or not file.exists():
+            return False
+        try:
+            stored = Mixture.load(file)
+        except SourceError:
+            return False
+        return stored.is_of(self.model.fingerprint, self._trained_on(self.split, None))
+
+    def _trained_on(self, split: Split, samples: Samples | None) -> str:
+        """Return the fingerprint of samples and split, by default of the run's."""
+        data = self.run.record.data["fingerprint"] if samples is None else samples.fingerprint
+        parts = (np.ascontiguousarray(part).data for part in (split.train, split.validation))
+        return fingerprint(data, *parts)
+
     def _open_mixture(self, samples: Samples | None) -> Mixture:
         self.model.require_task("reconstruct")
         file = self._mixture_file
         if samples is None and not self.has_run and file is not None and file.exists():
             return Mixture.load(file, self.model)  # of what was named when it was fitted
-        own = self.run.record.data["fingerprint"] if self.has_run or samples is None else ""
-        data = own if samples is None else samples.fingerprint
-        split = self.split if samples is None or data == own else split_samples(samples)
-        parts = (np.ascontiguousarray(part).data for part in (split.train, split.validation))
+        own = self.run.record.data["fingerprint"] if self.has_run else ""
+        is_own = samples is None or samples.fingerprint == own
+        split = self.split if is_own or samples is None else split_samples(samples)
 
         def fit() -> Mixture:
             train, held = (self._rows(samples, part) for part in (split.train, split.validation))
             return fit_mixture(train, held, track=self._interruptible())
 
-        return open_mixture(file, self.model.fingerprint, fingerprint(data, *parts), fit, self._say)
+        trained_on = self._trained_on(split, samples)
+        return open_mixture(file, self.model.fingerprint, trained_on, fit, self._say)
 
     def _generator(self, draw: Draw) -> Callable[[int], NDArray[Any]]:
         return lambda n: self._decode(self.draw(replace(draw, n=n)).z)

@@ -38,13 +38,20 @@ def duplicates(
         float,
         typer.Option(
             help="The agreement from which two pictures count as nearly equal: 1 for equal "
-            "details, seldom above 0.9 for other photographs of the same thing."
+            "details, 0.5 for unrelated ones, seldom above 0.9 for photographs of the same thing."
         ),
     ] = 0.98,
     turned: Annotated[
         bool,
         typer.Option("--turned", help="Find pictures turned by 90° or 180°, or upside down, too."),
     ] = False,
+    mirrored: Annotated[
+        bool,
+        typer.Option(
+            help="Find mirror images; without, as for digits, letters and signs, they are not "
+            "looked for."
+        ),
+    ] = True,
     out: Annotated[
         Path | None,
         typer.Option(help="A page to write, with the pairs next to each other (HTML)."),
@@ -77,7 +84,8 @@ def duplicates(
         require_own_place(out, PAGE_SUFFIXES)
     if names is not None:
         require_list_place(names)
-    found = find_among(_read(source, options, reading, data), near=near, turned=turned, track=track)
+    pictures = _read(source, options, reading, data)
+    found = find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
     written = [write_duplicates(found, out)] if out is not None else []
     written += [write_list(found, names)] if names is not None else []
     print_result(found.to_json(), "\n".join(_lines(found)), as_json)
@@ -111,7 +119,7 @@ def _lines(found: "Duplicates") -> Iterator[str]:
     leaking = {row for group in found.leaks for row in group.rows}
     pairs.sort(key=lambda pair: pair.first not in leaking)
     for pair in pairs[:MAX_LINES]:
-        agreement = "" if pair.is_exact else f"{pair.agreement:.3f}, "
+        agreement = "" if pair.is_exact else f"{pair.written}, "
         what = f"{agreement}{', '.join(found.differences(pair))}"
         yield f"  {names[pair.first]}  {names[pair.second]}  ({what})"
     if len(pairs) > MAX_LINES:

@@ -15,10 +15,11 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.random import GENERATION
 from isthmus.data.split import Split
 from isthmus.errors import OptionError
+from isthmus.evaluation.pca import fit_pca
 from isthmus.inference.model import Model
 from isthmus.latent.neighbors import nearest_neighbors, other_neighbors
 
-MIN_MEASURED, MAX_MEASURED = 20, 5_000  # samples of each kind
+MIN_MEASURED, MAX_MEASURED = 6, 5_000  # samples of each kind; each needs five neighbors
 PRECISION_NEIGHBORS, DENSITY_NEIGHBORS = 3, 5  # of the two papers
 BLOCK_ROWS = 1024  # of distances in memory
 BLOCK_NUMBERS = 2**24  # of samples that are searched, at once
@@ -43,7 +44,7 @@ def compare_generators(
     judge : Model
         The classifier, or any other encoder.
     test : (N, H, W, C) uint8 or (N, L, C) float32
-        Which neither the generators nor the judge were trained on; at least 40.
+        Which neither the generators nor the judge were trained on; at least 12.
     generators : mapping of str to callable
         Each returns so many samples.
     seed : int
@@ -156,8 +157,6 @@ def pca_generator(
         Principal components; fewer where there are fewer samples or numbers.
     seed : int
     """
-    from isthmus.evaluation.pca import fit_pca
-
     rows = rows[evenly_spaced(len(rows), max(2, MAX_PCA_NUMBERS // values[0].size))]
     pixels = np.asarray(values[rows], np.float32).reshape(len(rows), -1)
     pca = fit_pca(pixels, min(components, *pixels.shape))

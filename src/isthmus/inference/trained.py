@@ -26,7 +26,7 @@ from isthmus.models.layers import Autoencoder, Network, channels_last
 from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
-from isthmus.models.tasks import Task
+from isthmus.models.tasks import WITH_PRIOR, Task
 from isthmus.places import require_regular
 from isthmus.runtime import configure_process
 from isthmus.temporaries import sweep_for
@@ -191,6 +191,11 @@ class TrainedModel(Model):
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the config, the preprocessing and all weights."""
         return fingerprint_model(self.config, self.preprocessing, self.module.state_dict())
+
+    @property
+    def has_prior(self) -> bool:
+        """See `Model`."""
+        return self.config.model in WITH_PRIOR
 
     @cached_property
     def batch_size(self) -> int:

@@ -1,6 +1,7 @@
 """`fit_mixture`: how many components a mixture has is chosen by the likelihood of other codes."""
 
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from isthmus.errors import IsthmusError, OptionError, SourceError
 from isthmus.latent.codes import Codes
 from isthmus.latent.mixture import Mixture, Trial
 from isthmus.latent.vectors import to_vectors
+from isthmus.places import is_own_file
 
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
 MIN_CLASS = 50  # training codes of a class, from which on it has components of its own
 MIN_COMPONENT = 20  # training codes for each component
 MIN_CHOOSING = 5  # validation codes that choose; with fewer there is one diagonal component
+MIN_FULL = 20  # training codes for each number of a code, from which on only full ones are tried
 MAX_FITTED = 50_000  # codes that are fitted, evenly spread …
 MAX_NUMBERS = 2**22  # … and numbers of them
 MAX_FACTORS = 2**24  # numbers of all factors: 64 MiB
@@ -136,6 +139,8 @@ def open_mixture(
         try:
             stored = Mixture.load(file)
         except SourceError:
+            if zipfile.is_zipfile(file) and not is_own_file(file):
+                raise OptionError(f"{file} is no file of Isthmus; move it away.") from None
             say(f"the mixture {file} was damaged; it is fitted again.")
             file.unlink(missing_ok=True)
         else:
@@ -186,7 +191,7 @@ def _choose(group: Group, max_factors: int, seed: int) -> Part:
         return _to_part("diag", _fit(group, "diag", 1, seed), [])
     trials: list[Trial] = []
     best: tuple[str, Any] = ("", None)
-    for covariance in COVARIANCES:
+    for covariance in _kinds(group, max_factors):
         before = -np.inf
         for components in _counts(group, covariance, max_factors):
             fitted = _fit(group, covariance, components, seed)
@@ -198,6 +203,12 @@ def _choose(group: Group, max_factors: int, seed: int) -> Part:
                 break
             before = likelihood
     return _to_part(*best, trials)
+
+
+def _kinds(group: Group, max_factors: int) -> list[str]:
+    """Return the covariances to try: with many codes, full ones are far more likely."""
+    count, size = group.train.shape
+    return ["full"] if count >= MIN_FULL * size and size * size <= max_factors else [*COVARIANCES]
 
 
 def _counts(group: Group, covariance: str, max_factors: int) -> list[int]:

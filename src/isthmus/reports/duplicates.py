@@ -189,7 +189,7 @@ def _row(
         others = tuple(duplicates.pictures.names[row] for row in group.rows if row != pair.first)
         return Row([first], text, "", others)
     second = _show(duplicates, pair.second, pixels[pair.second], pair.second_box)
-    return Row([first, second], text, "1" if pair.is_exact else f"{pair.agreement:.3f}")
+    return Row([first, second], text, pair.written)
 
 
 def _show(duplicates: Duplicates, row: int, pixels: NDArray[np.uint8], box: Box | None) -> Shown:

@@ -43,6 +43,7 @@ from isthmus.reports.pictures import (
     overlays,
     reconstructions,
 )
+from isthmus.reports.samples import generated_section
 from isthmus.session import Session
 from isthmus.temporaries import sweep_for
 from isthmus.training.run import Run, best_epoch
@@ -169,6 +170,7 @@ def _autoencoder(session: Session, evaluation: dict[str, Any]) -> dict[str, Any]
         "map_note": note,
         "searches": to_data_url(nearest_training_samples(session, queries, pool)),
         "morphs": to_data_url(morphs(session, mapped, MAX_MORPHS)),
+        **generated_section(session),
     }
 
 

@@ -1,4 +1,4 @@
-"""Agreement: how far two pictures that are aligned show the same, on a scale up to 1.
+"""Agreement: how far two pictures that are aligned show the same, on a scale from 0 to 1.
 
 Compared are details: what is left of the brightness between a fine and a coarse blur, about 1/40
 to 1/10 of the picture in size. Different pictures of the same thing share light and large shapes,
@@ -6,10 +6,10 @@ but not these; a copy keeps them when it is compressed, scaled or made brighter.
 strength, the details d and e of the two are compared in each of 4 × 4 windows, as structure is in
 SSIM (Z. Wang et al., IEEE Transactions on Image Processing 13, 2004):
 
-    (2 · Σ d e + c) / (Σ d² + Σ e² + c),    c: the mean of Σ d² + Σ e² over all windows
+    s = (2 · Σ d e + c) / (Σ d² + Σ e² + c),    c: the mean of Σ d² + Σ e² over all windows
 
-The agreement is that of the worst window, or of the colors where those agree less. It is 1 for
-equal pictures, about 0 for unrelated ones, and negative for a negative.
+The agreement is (1 + s) / 2 of the worst window, or of the colors where those agree less. It is 1
+for equal pictures, about 0.5 for unrelated ones, and near 0 for a picture and its negative.
 """
 
 from functools import lru_cache
@@ -25,7 +25,7 @@ Agreements = NDArray[np.float64]
 WINDOWS = 4  # on each side
 FINE, COARSE = 1.5, 3.0  # blurs between which details are, in pixels of 64
 MIN_DETAIL = 0.5  # gray levels of details below which nothing can be compared
-COLOR_NOISE = 12.0  # levels of Cb and Cr that compression and scaling change
+COLOR_NOISE = 24.0  # levels of Cb and Cr; of crops, those at edges differ by so much
 MIN_INSIDE = 0.5  # share of each picture that the other shows
 
 
@@ -42,7 +42,7 @@ def measure_details(a: Pictures, b: Pictures, places: NDArray[np.float32]) -> Ag
     Returns
     -------
     (P,) float64
-        At most 1; 0 where the pictures share less than half, or have no details.
+        From 0 to 1; 0 where the pictures share less than half, or have no details.
     """
     warped = warp(a, places)
     inside = warped.inside
@@ -51,11 +51,11 @@ def measure_details(a: Pictures, b: Pictures, places: NDArray[np.float32]) -> Ag
     d *= (strength_e / np.maximum(strength_d, 1e-6))[:, None, None]
     energy, shared = average(d * d + e * e, WINDOWS), average(2 * d * e, WINDOWS)
     usual = energy.mean((1, 2), keepdims=True) + 1e-9
-    agreement = ((shared + usual) / (energy + usual)).min((1, 2))
+    similarity = ((shared + usual) / (energy + usual)).min((1, 2))
     share = inside.mean((1, 2))
     enough = np.minimum(share, share * places[:, 0] * places[:, 1]) >= MIN_INSIDE
     clear = np.minimum(strength_d, strength_e) >= MIN_DETAIL
-    return np.asarray(np.where(enough & clear, agreement, 0), np.float64)
+    return np.asarray(np.where(enough & clear, (1 + similarity) / 2, 0), np.float64)
 
 
 def measure_colors(a: Pictures, b: Pictures, places: NDArray[np.float32]) -> Agreements:
@@ -65,7 +65,7 @@ def measure_colors(a: Pictures, b: Pictures, places: NDArray[np.float32]) -> Agr
     noise = 2 * COLOR_NOISE**2 * inside.sum((1, 2, 3))
     shared = (2 * warped * b * inside).sum((1, 2, 3)) + noise
     energy = ((warped**2 + b**2) * inside).sum((1, 2, 3)) + noise
-    return np.asarray(shared / np.maximum(energy, 1e-9), np.float64)
+    return np.asarray((1 + shared / np.maximum(energy, 1e-9)) / 2, np.float64)
 
 
 def find_details(pictures: Pictures) -> Pictures:

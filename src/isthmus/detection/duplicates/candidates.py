@@ -15,6 +15,7 @@ GRID = 8  # a descriptor is the brightness of 8 × 8 parts, less its mean, scale
 CROP = 0.93  # of the sides: between the whole and crops of 90%, whose corners are 0.1 apart
 NEIGHBORS = 6  # of each crop of each picture; one of them may be the picture itself
 MAX_DISTANCE = 0.7  # of descriptors: a correlation of 0.755; crops of 90% have at least 0.84
+HANDICAP = 0.02  # in distance, of views that are mirrored or turned
 MAX_PAIRS = 4  # that are measured for a picture: the nearest
 
 Box = tuple[float, float, float, float]
@@ -31,8 +32,12 @@ class View(NamedTuple):
     box: Box
 
 
-UPRIGHT_VIEWS = tuple(View(turn, box) for turn in UPRIGHT for box in (WHOLE, *CORNERS))
-TURNED_VIEWS = tuple(View(turn, WHOLE) for turn in TURNED)
+def list_views(mirrored: bool, turned: bool) -> list[View]:
+    """Return what of each picture is compared with all others, as they are."""
+    upright = [turn for turn in UPRIGHT if mirrored or not turn.is_mirrored]
+    others = [turn for turn in TURNED if turned and (mirrored or not turn.is_mirrored)]
+    views = [View(turn, box) for turn in upright for box in (WHOLE, *CORNERS)]
+    return views + [View(turn, WHOLE) for turn in others]
 
 
 class Candidates(NamedTuple):
@@ -53,18 +58,17 @@ class Candidates(NamedTuple):
     views: Sequence[View]
 
 
-def propose_pairs(gray: NDArray[np.uint8], turned: bool, track: Track) -> Candidates:
+def propose_pairs(gray: NDArray[np.uint8], views: Sequence[View], track: Track) -> Candidates:
     """Find pictures whose descriptors are near; each pair is proposed once.
 
     Parameters
     ----------
     gray : (N, S, S) uint8
-    turned : bool
-        Whether also pictures turned by 90° or 180° are wanted.
+    views : sequence of View
+        See `list_views`; the first is the whole picture.
     track : callable
         Shows progress.
     """
-    views = UPRIGHT_VIEWS + (TURNED_VIEWS if turned else ())
     wholes = describe(gray, views[0])
     index = Vectors.build(wholes) if len(wholes) > MAX_EXACT else None
     found = [
@@ -73,9 +77,11 @@ def propose_pairs(gray: NDArray[np.uint8], turned: bool, track: Track) -> Candid
     ]
     first, second, distances = (np.concatenate(column) for column in zip(*found, strict=True))
     counts = [len(rows) for rows, _, _ in found]
-    view_numbers = np.repeat(np.arange(len(views)), counts)
-    best = _nearest_pairs(first, second, distances, len(gray))
-    return Candidates(first[best], second[best], view_numbers[best], views)
+    numbers = np.repeat(np.arange(len(views)), counts)
+    # What looks the same in a mirror is not called mirrored.
+    handicaps = np.array([HANDICAP * (view.turn != Turn()) for view in views])
+    best = _nearest_pairs(first, second, distances + handicaps[numbers], len(gray))
+    return Candidates(first[best], second[best], numbers[best], views)
 
 
 def describe(gray: NDArray[np.uint8], view: View) -> NDArray[np.float32]:

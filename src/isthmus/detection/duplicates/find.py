@@ -1,5 +1,6 @@
 """`find_duplicates`: equal and nearly equal pictures of a source or a run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from isthmus.data.load import choose_preprocessing, load_with, plan_loading
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Samples
-from isthmus.detection.duplicates.candidates import propose_pairs
+from isthmus.detection.duplicates.candidates import View, list_views, propose_pairs
 from isthmus.detection.duplicates.groups import group_pairs
 from isthmus.detection.duplicates.pairs import Pair, measure_pairs
 from isthmus.detection.duplicates.pictures import Pictures, of_plan, of_samples, splits_of
@@ -23,8 +24,7 @@ from isthmus.training.store import is_run
 if TYPE_CHECKING:  # it imports torch, which is of no use here
     from isthmus.training.run import Run
 
-# Of pairs planted in training photographs (1,000 in cats-dogs and LFW, by seed), 99.6% agree more;
-# pictures of different scenes agree at most 0.89.
+# Chosen on pairs planted in training photographs: see benchmarks/README.md.
 NEAR = 0.98
 
 
@@ -32,6 +32,7 @@ def find_duplicates(
     source: "str | Path | NDArray[Any] | Samples | Run",
     *,
     near: float = NEAR,
+    mirrored: bool = True,
     turned: bool = False,
     size: int | tuple[int, int] | None = None,
     crop: int | None = None,
@@ -45,7 +46,7 @@ def find_duplicates(
 
     Equal are pictures of one size whose decoded pixels all are. Nearly equal are pictures of which
     one is a crop of the other (of 80% of its sides or more), mirrored, compressed again, brighter
-    or darker, or of another size.
+    or darker, or of another size. Crops of pictures below 40 pixels are not looked for.
 
     Parameters
     ----------
@@ -53,8 +54,11 @@ def find_duplicates(
         What `isthmus.load` reads, samples, or a run or its folder. Pictures may differ in size. Of
         a run, its samples are compared as the model sees them, with the splits of the run.
     near : float
-        The agreement from which two pictures are nearly equal, above 0.5 and up to 1: see
-        `isthmus.detection.duplicates.agreement`.
+        The agreement from which two pictures are nearly equal, above 0.5 and up to 1. It is 1 for
+        equal details, 0.5 for unrelated ones, and seldom above 0.9 for other photographs of the
+        same thing: see `isthmus.detection.duplicates.agreement`.
+    mirrored : bool
+        Also find mirror images; for digits, letters and signs they are something else.
     turned : bool
         Also find pictures that are turned by 90° or 180°, or upside down.
     size, crop, channels, background, limit, reading
@@ -87,10 +91,12 @@ def find_duplicates(
                 "size, crop, channels, limit and reading are those of a source; samples and runs "
                 "have theirs already."
             )
-        return find_among(open_pictures(source, track), near=near, turned=turned, track=track)
+        return find_among(
+            open_pictures(source, track), near=near, mirrored=mirrored, turned=turned, track=track
+        )
     preprocessing = choose_preprocessing(size, crop, channels, background)
     pictures = read_pictures(source, preprocessing, limit=limit, reading=reading, track=track)
-    return find_among(pictures, near=near, turned=turned, track=track)
+    return find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
 
 
 def require_near(near: float) -> None:
@@ -136,12 +142,17 @@ def read_pictures(
 
 
 def find_among(
-    pictures: Pictures, *, near: float = NEAR, turned: bool = False, track: Track = untracked
+    pictures: Pictures,
+    *,
+    near: float = NEAR,
+    mirrored: bool = True,
+    turned: bool = False,
+    track: Track = untracked,
 ) -> Duplicates:
     """Find duplicates among pictures that have been read; see `find_duplicates`."""
-    thumbnails = pictures.thumbnails
-    pairs = [*_equal_pairs(thumbnails), *_near_pairs(thumbnails, near, turned, track)]
-    return Duplicates(pictures, near, turned, tuple(group_pairs(pairs, len(pictures))))
+    thumbnails, views = pictures.thumbnails, list_views(mirrored, turned)
+    pairs = [*_equal_pairs(thumbnails), *_near_pairs(thumbnails, near, views, track)]
+    return Duplicates(pictures, near, tuple(group_pairs(pairs, len(pictures))))
 
 
 def _equal_pairs(thumbnails: Thumbnails) -> list[Pair]:
@@ -150,12 +161,14 @@ def _equal_pairs(thumbnails: Thumbnails) -> list[Pair]:
     return [Pair(int(originals[row]), int(row)) for row in copies.tolist()]
 
 
-def _near_pairs(thumbnails: Thumbnails, near: float, turned: bool, track: Track) -> list[Pair]:
+def _near_pairs(
+    thumbnails: Thumbnails, near: float, views: Sequence[View], track: Track
+) -> list[Pair]:
     """Compare one of each set of equal pictures, but for plain ones."""
     is_first = thumbnails.originals == np.arange(len(thumbnails))
     rows = np.flatnonzero(is_first & ~thumbnails.is_plain)
     if len(rows) < 2:
         return []
-    candidates = propose_pairs(thumbnails.gray[rows], turned, track)
+    candidates = propose_pairs(thumbnails.gray[rows], views, track)
     first, second = rows[candidates.first], rows[candidates.second]
     return measure_pairs(thumbnails, candidates._replace(first=first, second=second), near, track)

@@ -23,15 +23,12 @@ class Duplicates:
         All that were compared.
     near : float
         The agreement from which two count as the same.
-    turned : bool
-        Whether turned pictures were looked for.
     groups : tuple of Group
         In the order of their first pictures.
     """
 
     pictures: Pictures
     near: float
-    turned: bool
     groups: tuple[Group, ...]
 
     def __repr__(self) -> str:
@@ -131,7 +128,6 @@ class Duplicates:
             "source": self.pictures.source,
             "count": len(self.pictures),
             "near": self.near,
-            "turned": self.turned,
             "plain": self.plain,
             "leaks": self.leak_counts(),
             "contradictions": len(self.contradictions),

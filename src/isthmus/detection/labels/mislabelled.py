@@ -109,6 +109,14 @@ class Mislabelled:
         present = np.unique(labels[labels >= 0])
         return tuple(self.codes.class_names[i] for i in np.setdiff1d(present, self.classes))
 
+    @property
+    def own_probabilities(self) -> NDArray[np.float32]:
+        """The probability of the given label of each sample that was checked, (n,) float32."""
+        assert self.codes.labels is not None
+        labels = np.searchsorted(self.classes, self.codes.labels[self.checked])
+        own: NDArray[np.float32] = self.probabilities[np.arange(len(labels)), labels]
+        return own
+
     @cached_property
     def _places(self) -> NDArray[np.int64]:
         """Where each suspect is among the samples that were checked."""
