@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import isthmus
+from isthmus.detection.labels.confident import RANKINGS
 from isthmus.evaluation.pca import fit_pca
 
 SHARE = 0.02  # of the labels that are flipped
@@ -41,44 +42,61 @@ def describe(
 ) -> str:
     """Return a line of results; `rows` are those of the codes in the samples."""
     hits, present = np.isin(rows[found.rows], flipped), np.isin(flipped, rows).sum()
-    shares = [f"{hits[:count].mean():.3f} of {count}" for count in (*FIRST, present)]
+    counts = (*FIRST, present)
+    shares = {name: hits[order] for name, order in rank(found).items()}
+    listed = [
+        f"{name} " + " ".join(f"{hit[:count].mean():.3f}" for count in counts)
+        for name, hit in shares.items()
+    ]
     return (
-        f"{', '.join(shares)}; {hits.sum() / present:.3f} of the flips in {len(found):,} suspects; "
+        f"of the first {', '.join(map(str, counts))}: {'; '.join(listed)}; "
+        f"{hits.sum() / present:.3f} of the flips in {len(found):,} suspects; "
         f"estimated {100 * found.error_rate:.1f}% wrong; {found.classifier}"
     )
 
 
+def rank(found: isthmus.Mislabelled) -> dict[str, NDArray[np.int64]]:
+    """Return the order of the suspects by each ranking."""
+    labels = found.codes.labels
+    assert labels is not None
+    places = np.searchsorted(found.checked, found.rows)
+    given = np.searchsorted(found.classes, labels[found.rows])
+    p = found.probabilities[places]
+    return {name: np.argsort(by(p, given), kind="stable") for name, by in RANKINGS.items()}
+
+
 def measure_autoencoder(
     samples: isthmus.Samples, flipped: NDArray[np.int64], seed: int, epochs: int | None
-) -> None:
-    """Print the results on codes, and on those of baselines."""
+) -> isthmus.Mislabelled:
+    """Print the results on codes, and on those of PCA; return the former."""
     config = isthmus.TrainingConfig(epochs=epochs, seed=seed)
     training = isthmus.train(samples, config=config)
     list(training)
     session = isthmus.Session(training.run, samples)
-    rows = np.arange(len(samples))
-    codes = session.codes()
-    pixels = isthmus.Codes.of_values(samples)
+    codes, pixels = session.codes(), isthmus.Codes.of_values(samples)
     pca = fit_pca(pixels.z[session.split.train], codes.z.shape[1])
-    compared = {"conv": codes, "PCA": replace(pixels, z=pca.transform(pixels.z).astype(np.float32))}
-    for name, one in compared.items():
-        for ranking in ("self-confidence", "normalized-margin"):
-            found = isthmus.find_mislabelled(one, seed=seed, ranking=ranking)
-            print(f"seed {seed}, {name}, {ranking}: {describe(found, rows, flipped)}", flush=True)
+    z = pca.transform(pixels.z).astype(np.float32)
+    rows = np.arange(len(samples))
+    found = isthmus.find_mislabelled(codes, seed=seed)
+    print(f"seed {seed}, codes, {describe(found, rows, flipped)}", flush=True)
+    other = isthmus.find_mislabelled(replace(pixels, z=z), seed=seed)
+    print(f"seed {seed}, PCA, {describe(other, rows, flipped)}", flush=True)
+    return found
 
 
 def measure_classifier(
     samples: isthmus.Samples, flipped: NDArray[np.int64], seed: int, epochs: int | None
-) -> None:
-    """Print the results on the held-out samples of a classifier, and on all of its samples."""
+) -> isthmus.Mislabelled:
+    """Print the results on samples that a classifier has not seen, and on those that it has."""
     config = isthmus.TrainingConfig(epochs=epochs, seed=seed)
     training = isthmus.train(samples, task="classify", config=config)
     list(training)
     session = isthmus.Session(training.run, samples)
-    for split in ("held-out", "train"):
+    for split in ("train", "held-out"):
         found = session.mislabelled(split=split, seed=seed)
         rows = session.rows_to_check(split)
-        print(f"seed {seed}, classifier, {split}: {describe(found, rows, flipped)}", flush=True)
+        print(f"seed {seed}, {split}, {describe(found, rows, flipped)}", flush=True)
+    return found
 
 
 def main() -> None:

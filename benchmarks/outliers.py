@@ -12,12 +12,10 @@ digits among garments. Printed are areas under the ROC curve, of all scores and 
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 import isthmus

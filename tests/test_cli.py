@@ -166,6 +166,7 @@ def test_the_commands_are_these() -> None:
         "map",
         "index",
         "search",
+        "generate",
         "morph",
         "predict",
         "transposed",
@@ -180,6 +181,10 @@ def test_the_commands_are_these() -> None:
         "recipe list",
         "recipe show",
         "recipe run",
+        "style",
+        "style train",
+        "style add",
+        "style apply",
     }
 
 

@@ -90,6 +90,15 @@ def assert_same_pixels(answer: Any, expected: Any) -> None:
     assert (difference > 0).mean() < 1e-3
 
 
+def test_new_samples_are_the_same_and_need_a_source_only_once(
+    autoencoder: TrainedModel, file: Path, digits: Samples
+) -> None:
+    generated = Session(OnnxModel.load(file)).generate(5, samples=digits)
+    assert_same_pixels(generated.values, Session(autoencoder).generate(5, samples=digits).values)
+    again = Session(file).generate(5)
+    np.testing.assert_array_equal(again.values, generated.values)
+
+
 # -- the same answers ---------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from isthmus.detection.duplicates.result import Duplicates as Duplicates
     from isthmus.detection.labels.mislabelled import Mislabelled as Mislabelled
     from isthmus.detection.labels.mislabelled import find_mislabelled as find_mislabelled
+    from isthmus.detection.outliers import Outliers as Outliers
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.diagnosis.diagnose import diagnose as diagnose
     from isthmus.evaluation.diagnosis.findings import Diagnosis as Diagnosis
@@ -56,12 +57,17 @@ if TYPE_CHECKING:
     from isthmus.reports.run import write_report as write_report
     from isthmus.segmenting import predict_masks as predict_masks
     from isthmus.session import Session as Session
+    from isthmus.session import find_outliers as find_outliers
     from isthmus.session import generate as generate
     from isthmus.studio.export import write_studio as write_studio
     from isthmus.studio.serve import serve_studio as serve_studio
+    from isthmus.styling import stylize as stylize
+    from isthmus.styling import stylize_values as stylize_values
     from isthmus.training.config import TrainingConfig as TrainingConfig
     from isthmus.training.progress import Progress as Progress
     from isthmus.training.run import Run as Run
+    from isthmus.training.styles import Styles as Styles
+    from isthmus.training.styles import load_styles as load_styles
     from isthmus.training.train import Training as Training
     from isthmus.training.train import resume as resume
     from isthmus.training.train import train as train
@@ -83,6 +89,7 @@ _MODULES = {
     "ModelConfig": "models.config",
     "OnnxEncoder": "inference.encoders",
     "OnnxModel": "inference.onnx",
+    "Outliers": "detection.outliers",
     "Preprocessing": "data.preprocess",
     "Progress": "training.progress",
     "Reading": "data.reading",
@@ -90,6 +97,7 @@ _MODULES = {
     "Run": "training.run",
     "Samples": "data.samples",
     "Session": "session",
+    "Styles": "training.styles",
     "TorchEncoder": "inference.encoders",
     "TrainedModel": "inference.trained",
     "Training": "training.train",
@@ -106,15 +114,19 @@ _MODULES = {
     "find_duplicates": "detection.duplicates.find",
     "find_mislabelled": "detection.labels.mislabelled",
     "fit_map": "latent.maps",
+    "find_outliers": "session",
     "generate": "session",
     "interpolate": "latent.interpolation",
     "load": "data.load",
     "load_model": "inference.load",
+    "load_styles": "training.styles",
     "predict_masks": "segmenting",
     "resume": "training.train",
     "serve_studio": "studio.serve",
     "show_progress": "progress",
     "split_samples": "data.split",
+    "stylize": "styling",
+    "stylize_values": "styling",
     "summarize": "models.summary",
     "train": "training.train",
     "write_card": "reports.card",

@@ -20,12 +20,15 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.fitting import describe_use
 from isthmus.data.items import Names
 from isthmus.data.load import load_origin, load_with
+from isthmus.data.normal import normal_rows
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.rates import require_rate
 from isthmus.data.reading import Reading
 from isthmus.data.samples import SPLITS, Origin, Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.detection.detector import Detector, divide_reference
-from isthmus.detection.outliers import Outliers, find_outliers
+from isthmus.detection.outliers import Outliers, judge
+from isthmus.detection.scores import SCORES
 from isthmus.detection.stored import FILE as DETECTOR_FILE
 from isthmus.detection.stored import make_key, read_detector, write_detector
 from isthmus.detection.truth import add_measures
@@ -159,6 +162,13 @@ class Session:
         return self._source
 
     @property
+    def name(self) -> str:
+        """What people call it: the name of the run folder, or of the model's file."""
+        if self._given_run is not None:
+            return Path(self._given_run.name).resolve().name
+        return self.model.name if self._path is None else self._path.resolve().name
+
+    @property
     def data(self) -> str | Path | None:
         """Where the run's own data was said to be, if it has moved."""
         return self._data
@@ -243,7 +253,8 @@ class Session:
     def mixture(self, samples: Samples | None = None) -> Mixture:
         """Return the mixture of normal distributions over the codes of the training samples.
 
-        It is fitted when it is first needed (a minute for 54,000 digits), and kept in the folder.
+        It is fitted when it is first needed, in 12 seconds for codes of 32 numbers, and then kept
+        in the folder.
 
         Parameters
         ----------
@@ -523,8 +534,9 @@ class Session:
         Returns
         -------
         dict
-            As `compare_generators`; the rows are "real", "pca" (a normal distribution of as many
-            principal components as codes have numbers), "mixture", "prior" and "plain".
+            As `compare_generators`; the rows are "real", "rebuilt", "pca" (a normal distribution
+            of as many principal components as codes have numbers), "mixture", "prior" and
+            "plain".
 
         Raises
         ------
@@ -548,7 +560,8 @@ class Session:
         if plain is not None:
             other = Session(self._require_same_split(plain), self.samples, track=self._track)
             generators["plain"] = other._generator(replace(draw, sampler="mixture"))
-        return compare_generators(judge, np.asarray(values[split.test]), generators, draw.seed)
+        test = np.asarray(values[split.test])
+        return compare_generators(judge, test, generators, rebuild=self.reconstruct, seed=draw.seed)
 
     def walk(self, codes: Codes, steps: int = 12, path: str = "linear") -> NDArray[Any]:
         """Decode a closed way from each code to the next; see `latent.walks.walk`.
@@ -739,26 +752,37 @@ class Session:
         ModelError
             If the model does not have the score, or the samples do not fit it.
         """
+        if score is not None:  # before samples are loaded, which may take long
+            require_known("score", score, SCORES)
+        if false_alarms is not None:
+            require_rate(false_alarms)
         track = self._interruptible()
         is_own = reference is None and (samples is None or self._is_own(samples))
         chosen = self.samples if samples is None else samples
+        if normal is not None:
+            normal_rows(chosen, normal)  # rejects what is not there
         config = self.run.record.training_config if self.has_run else None
         if config is not None:
             normal, false_alarms = normal or config.normal, false_alarms or config.false_alarms
         is_one_class = config is not None and config.normal is not None
         rows = self.split.test if samples is None and is_one_class else None
         detector = self.detector(reference, chosen)
-        found = find_outliers(
+        found = judge(
             detector,
             chosen,
             rows,
+            normal=self._normal_samples(chosen, reference),
             is_own=is_own or (not self.has_run and reference is None),
             score=score,
             false_alarms=false_alarms,
             track=track,
         )
-        own = reference or (self.samples if baselines and self.has_run else None)
-        return add_measures(found, normal, own if baselines else None, detector.reference.rows)
+        trained = self._trained_rows if is_own and self.has_run else None
+
+        def load_normal() -> Samples | None:
+            return self._load_normal(reference) if baselines else None
+
+        return add_measures(found, normal, trained=trained, own=load_normal)
 
     def detector(
         self, reference: Samples | None = None, samples: Samples | None = None
@@ -782,13 +806,28 @@ class Session:
         return self._memo.get(key, lambda: self._fit_detector(reference, samples))
 
     @property
-    def is_loaded(self) -> bool:
-        """Whether the run's own samples have been loaded."""
-        return self.has_samples or self._memo.has("samples")
+    def _trained_rows(self) -> NDArray[np.int64]:
+        """Which samples the run was trained on, or its best epoch chosen by."""
+        return np.concatenate([self.split.train, self.split.validation])
+
+    def _normal_samples(self, samples: Samples, reference: Samples | None) -> Samples | None:
+        """Return what samples are compared with; the run's own only if they are loaded already."""
+        if reference is not None or not self.has_run:
+            return reference or samples
+        return self.samples if self.has_samples or self._memo.has("samples") else None
 
     def _is_own(self, samples: Samples) -> bool:
         """Return whether samples are those of the run."""
         return self.has_run and samples.fingerprint == self.run.record.data["fingerprint"]
+
+    def _load_normal(self, reference: Samples | None) -> Samples | None:
+        """Return what baselines are fitted on; None where the run's data is gone."""
+        if reference is not None or not self.has_run:
+            return reference
+        with suppress(SourceError):
+            return self.samples
+        self._say(f"{self.run.name} has no data here to fit baselines on; they are left out.")
+        return None
 
     def _fit_detector(self, reference: Samples | None, samples: Samples | None) -> Detector:
         track = self._interruptible()
@@ -937,21 +976,43 @@ class Session:
         values = np.stack([self.preprocessing.fit(image) for image in samples.values])
         return replace(samples, values=values, masks=None)
 
+    @property
+    def has_mixture(self) -> bool:
+        """Whether the mixture of the run's codes is fitted already, so that generating is quick."""
+        if self._memo.has("mixture"):
+            return True
+        file = self._mixture_file
+        if file is None or not file.exists():
+            return False
+        try:
+            stored = Mixture.load(file)
+        except SourceError:
+            return False
+        return stored.is_of(self.model.fingerprint, self._trained_on(self.split, None))
+
+    def _trained_on(self, split: Split, samples: Samples | None) -> str:
+        """Return the fingerprint of samples and split, by default of the run's."""
+        data = self.run.record.data["fingerprint"] if samples is None else samples.fingerprint
+        parts = (np.ascontiguousarray(part).data for part in (split.train, split.validation))
+        return fingerprint(data, *parts)
+
     def _open_mixture(self, samples: Samples | None) -> Mixture:
         self.model.require_task("reconstruct")
         file = self._mixture_file
         if samples is None and not self.has_run and file is not None and file.exists():
             return Mixture.load(file, self.model)  # of what was named when it was fitted
-        own = self.run.record.data["fingerprint"] if self.has_run or samples is None else ""
-        data = own if samples is None else samples.fingerprint
-        split = self.split if samples is None or data == own else split_samples(samples)
-        parts = (np.ascontiguousarray(part).data for part in (split.train, split.validation))
+        own = self.run.record.data["fingerprint"] if self.has_run else ""
+        is_own = samples is None or samples.fingerprint == own
+        split = self.split if is_own or samples is None else split_samples(samples)
+        # That of the run's own codes stays, where a source is looked at for once.
+        kept = file if is_own or not self.has_run else None
 
         def fit() -> Mixture:
             train, held = (self._rows(samples, part) for part in (split.train, split.validation))
             return fit_mixture(train, held, track=self._interruptible())
 
-        return open_mixture(file, self.model.fingerprint, fingerprint(data, *parts), fit, self._say)
+        trained_on = self._trained_on(split, samples)
+        return open_mixture(kept, self.model.fingerprint, trained_on, fit, self._say)
 
     def _generator(self, draw: Draw) -> Callable[[int], NDArray[Any]]:
         return lambda n: self._decode(self.draw(replace(draw, n=n)).z)
@@ -1136,6 +1197,49 @@ def generate(
         sampler=sampler,
         seed=seed,
         samples=samples,
+    )
+
+
+def find_outliers(
+    run: "str | Path | Run | Model",
+    samples: Samples | None = None,
+    *,
+    score: str | None = None,
+    false_alarms: float | None = None,
+    normal: str | None = None,
+    reference: Samples | None = None,
+    baselines: bool = False,
+    track: Track = untracked,
+) -> Outliers:
+    """Rank samples by how far they are from all that a model knows as normal.
+
+    Parameters
+    ----------
+    run : path, Run or Model
+    samples, score, false_alarms, normal, reference, baselines
+        See `Session.outliers`, which saves loading the model again for another question.
+    track : callable
+        Shows progress.
+
+    Raises
+    ------
+    OptionError
+        If there is no such score or class, or the share makes no sense.
+    ModelError
+        If the model does not have the score, or the samples do not fit it.
+
+    Examples
+    --------
+    >>> found = find_outliers("runs/good", load("pieces/"))  # doctest: +SKIP
+    >>> [found.names[place] for place in found.first(10)]  # doctest: +SKIP
+    """
+    return Session(run, track=track).outliers(
+        samples,
+        score=score,
+        false_alarms=false_alarms,
+        normal=normal,
+        reference=reference,
+        baselines=baselines,
     )
 
 

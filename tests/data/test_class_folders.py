@@ -65,13 +65,17 @@ def test_splits_without_one_to_train_on_are_no_classes(names: list[str], tmp_pat
         assert "test/, val/ called as splits" in notes(samples)["no-training-split"]
 
 
-def test_the_layout_of_mvtec_has_splits_and_its_masks_are_left_out(tmp_path: Path) -> None:
+def test_the_layout_of_mvtec_has_splits_and_its_masks_are_kept_to_measure_by(
+    tmp_path: Path,
+) -> None:
     names = ["train/good", "test/good", "test/broken"]
     masks = [f"ground_truth/broken/{i}_mask.png" for i in range(FEW)]
     samples = load(plant(tmp_path, spread(names) + masks))
     assert counts(samples) == {"broken": 3, "good": 6}
-    assert "ground_truth" in next(iter(left_out(samples)))
-    assert "3 pictures in ground_truth/" in notes(samples)["masks-left-out"]
+    assert left_out(samples) == {"masks of defects, which isthmus outliers measures by": 3}
+    assert "masks-left-out" not in notes(samples)
+    by_folder = load(tmp_path, reading=Reading(layout="folders", parts="none"))
+    assert counts(by_folder) == {"ground_truth": 3, "test": 6, "train": 3}
 
 
 def test_several_objects_of_mvtec_have_one_split_below_each(tmp_path: Path) -> None:

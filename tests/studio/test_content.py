@@ -125,6 +125,7 @@ def test_the_manifest_names_only_files_that_are_there(digits: Content) -> None:
         manifest["class_codes"]["file"],
         *(one["file"] for one in manifest["maps"]),
         *(one["file"] for one in manifest["networks"].values()),
+        *(manifest["mixture"][part] for part in ("means", "factors")),
         manifest["thumbs"]["pattern"].format(n=0),
         manifest["names"]["pattern"].format(n=0),
         manifest["history"],
@@ -399,7 +400,8 @@ def test_an_encoder_takes_the_place_of_the_model(run: Path) -> None:
     manifest = content.manifest()
     assert (manifest["task"], manifest["model"], manifest["code_size"]) == ("encode", "Flatten", 16)
     assert manifest["networks"] == {"encoder": None, "decoder": None, "layers": None}
-    assert {one["name"] for one in manifest["columns"]} == {"class", "split"}
+    findings = {"outlier", "is_outlier", "label_probability", "suggested", "duplicate"}
+    assert {one["name"] for one in manifest["columns"]} == {"class", "split"} | findings
     assert manifest["epochs"] is None  # those are of the run's own model
     expected = flatten.encode(session.samples)
     np.testing.assert_allclose(unpack(content.read("codes.bin")), expected, atol=1e-5)

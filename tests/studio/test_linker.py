@@ -1,5 +1,6 @@
 """Modules become one script that does the same, and every other form is refused."""
 
+import gzip
 import json
 import re
 import shutil
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 
 from isthmus.errors import IsthmusError
-from isthmus.studio.assets import PAGE, page_files
-from isthmus.studio.linker import link, parse
+from isthmus.studio.assets import PAGE, page_files, read_page
+from isthmus.studio.linker import TEXT, link, parse, without_comments
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -141,10 +142,41 @@ def test_what_cannot_be_resolved_is_refused(refused: Refused) -> None:
 
 def test_every_module_of_the_page_can_be_joined() -> None:
     def read(name: str) -> str:
-        return (PAGE / name).read_text(encoding="utf-8")
+        return read_page(name).decode()
 
     entries = [name for name in page_files() if name == "main.js" or name.endswith(".worker.js")]
     script = "".join(link(name, read) for name in entries)
     modules = [name for name in page_files() if name.endswith(".js")]
     left = [name for name in modules if re.sub(r"\W", "_", name) not in script]
-    assert left == ["types.js"]  # which has only types
+    assert left == []
+
+
+# -- without comments ------------------------------------------------------------------------
+
+BYTES = 150_000  # of the page's code as a browser gets it, compressed
+
+
+def test_the_page_is_small() -> None:
+    assert len(gzip.compress(b"".join(map(read_page, page_files())))) < BYTES
+
+
+def test_a_browser_gets_all_but_the_comments() -> None:
+    names = [file.name for file in PAGE.glob("*.js")]
+    assert set(names) - set(page_files()) == {"types.js"}  # which has nothing but comments
+    assert without_comments((PAGE / "types.js").read_text(encoding="utf-8")) == ""
+    for name in names:
+        text = (PAGE / name).read_text(encoding="utf-8")
+        found = [one[0] for one in TEXT.finditer(text)]
+        strings = [one for one in found if not one.startswith(("//", "/*"))]
+        assert [one for one in strings if "\n" in one] == [], name  # whose empty lines would go
+        code = TEXT.sub("", text)
+        assert re.findall(r"[\"'`]|//|/\*", code) == [], name  # none begins that does not end
+        left = without_comments(text)
+        assert [one[0] for one in TEXT.finditer(left)] == strings, name
+        assert TEXT.sub("", left).split() == code.split(), name
+
+
+def test_what_looks_like_a_comment_in_a_string_stays() -> None:
+    text = "a = \"//b\"; // c\n\n/* d\n */\nb = `/* e */` /* f */ + /[/]\\/*/g.source; '//';\n"
+    left = "a = \"//b\";\nb = `/* e */`  + /[/]\\/*/g.source; '//';\n"
+    assert without_comments(text) == left

@@ -23,7 +23,10 @@ def generate(
             autocompletion=complete_source,
         ),
     ] = None,
-    n: Annotated[int, typer.Option("--n", help="Number of samples.")] = 64,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", help="Number of samples; by default 64, of a walk 8."),
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option("--class", help="Generate samples of this class only; by default of all."),
@@ -81,8 +84,7 @@ def generate(
     """
     from isthmus.errors import OptionError
     from isthmus.inference.load import load_model
-    from isthmus.latent.drawing import Draw
-    from isthmus.reports.samples import write_samples
+    from isthmus.reports.samples import draw_for, write_samples
     from isthmus.session import Session
     from isthmus.training.run import Run
 
@@ -92,7 +94,7 @@ def generate(
         Session(run, data=data, track=track, say=say),
         source,
         out,
-        Draw(n, label, temperature, sampler, seed),
+        draw_for(out, n, label=label, temperature=temperature, sampler=sampler, seed=seed),
         steps=steps,
         judge=None if features is None else load_model(features),
         plain=None if plain is None else Run.open(plain),

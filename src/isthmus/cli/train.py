@@ -38,8 +38,8 @@ class ModelOptions:
     Parameters
     ----------
     task : str, optional
-        reconstruct, classify, segment, or detect, which learns normal samples only; by default that
-        of the model.
+        reconstruct, classify, segment, stylize, or detect, which learns normal samples only; by
+        default that of the model.
     model : str, optional
         conv, dense, cnn, alexnet, fcn8s, … (isthmus summary lists all); by default chosen by the
         task.

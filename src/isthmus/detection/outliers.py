@@ -37,8 +37,10 @@ class Outliers(HasItems, Displayed):
         The share of normal samples whose score is as high, in (0, 1]; see `shares_above`.
     threshold : Threshold
         Above it, a sample is called an outlier.
-    nearest : (N,) int64, optional
-        Which normal sample has the nearest code, as an index of the run's own samples.
+    nearest : (N,) int64
+        Which normal sample has the nearest code.
+    normal : Samples, optional
+        What `nearest` are indices of, where they are at hand.
     measured : dict, optional
         How well outliers are found, if it is known which samples are some: `outliers` and
         `normal`, their numbers, `threshold` (see `measure_threshold`), `scores` and `baselines`
@@ -58,7 +60,8 @@ class Outliers(HasItems, Displayed):
     threshold: Threshold
     samples: Samples
     detector: Detector
-    nearest: NDArray[np.int64] | None = None
+    nearest: NDArray[np.int64]
+    normal: Samples | None = None
     measured: dict[str, Any] | None = field(default=None)
 
     def __repr__(self) -> str:
@@ -90,8 +93,7 @@ class Outliers(HasItems, Displayed):
         OptionError
             If k is below 1.
         """
-        if k < 1:
-            raise OptionError(f"k must be at least 1, not {k}.")
+        require_count(k)
         return self.order[:k]
 
     def maps(self, places: NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -132,11 +134,23 @@ class Outliers(HasItems, Displayed):
         }
 
 
-def find_outliers(
+def require_count(k: int) -> None:
+    """Reject a number of samples below 1.
+
+    Raises
+    ------
+    OptionError
+    """
+    if k < 1:
+        raise OptionError(f"k must be at least 1, not {k}.")
+
+
+def judge(
     detector: Detector,
     samples: Samples,
     rows: NDArray[np.int64] | None = None,
     *,
+    normal: Samples | None = None,
     is_own: bool = False,
     score: str | None = None,
     false_alarms: float | None = None,
@@ -150,9 +164,10 @@ def find_outliers(
     samples : Samples
     rows : (N,) int64, optional
         Which of them; by default all.
+    normal : Samples, optional
+        What the detector's normal samples are of, where they are at hand.
     is_own : bool
-        Whether these are the samples that the detector's normal ones are of, which are then not
-        compared with themselves.
+        Whether these are the same samples, which are then not compared with themselves.
     score : str, optional
         A key of `SCORES`; by default "combined", for a model that only encodes "neighbors".
     false_alarms : float, optional
@@ -175,7 +190,6 @@ def find_outliers(
     measures = detector.measure(samples, rows, track=track)
     scores = {name: detector.scores(measures, name, own_rows) for name in detector.score_names}
     nearest = detector.reference.nearest(measures, own_rows)
-    known = detector.reference.rows
     return Outliers(
         samples.items.take(rows),
         rows,
@@ -185,5 +199,6 @@ def find_outliers(
         threshold,
         samples,
         detector,
-        None if known is None else known[nearest],
+        nearest if detector.reference.rows is None else detector.reference.rows[nearest],
+        normal,
     )

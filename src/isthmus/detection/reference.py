@@ -45,7 +45,7 @@ class Reference:
     @cached_property
     def mean(self) -> NDArray[np.float64]:
         """The mean code, (D,)."""
-        return self.measures.z.mean(0, dtype=np.float64)
+        return np.asarray(self.measures.z.mean(0, dtype=np.float64))
 
     @cached_property
     def whitening(self) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """What is known of which samples are outliers, and how well they are found then."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +17,17 @@ from isthmus.detection.outliers import Outliers
 from isthmus.errors import OptionError
 from isthmus.latent.neighbors import sample_indices
 
+LoadSamples = Callable[[], Samples | None]
+
 MAX_PIXELS = 2**25  # in maps that are compared with masks; of more, samples are drawn
 
 
 def add_measures(
     found: Outliers,
     normal: str | None,
-    own: Samples | None = None,
-    train: NDArray[np.int64] | None = None,
+    *,
+    trained: NDArray[np.int64] | None = None,
+    own: LoadSamples = lambda: None,
 ) -> Outliers:
     """Return outliers with how well they were found, if it is known which samples are some.
 
@@ -32,31 +36,41 @@ def add_measures(
     found : Outliers
     normal : str, optional
         The class or folder that is normal; without it nothing is known.
-    own : Samples, optional
-        The data of normal samples, to fit baselines on; by default there are none.
-    train : (n,) int64, optional
-        Which of them the baselines are fitted on.
+    trained : (n,) int64, optional
+        Which of the samples the model was trained on, or chosen by: these are not measured.
+    own : callable
+        Loads the data of the normal samples, to fit baselines on; None where there is none.
     """
     is_outlier = _find_truth(found, normal)
     if is_outlier is None:
         return found
+    places = np.arange(len(found))
+    if trained is not None:
+        places = np.flatnonzero(~np.isin(found.rows, trained))
+    return replace(found, measured=_measure(found, is_outlier[places], places, own))
+
+
+def _measure(
+    found: Outliers, is_outlier: NDArray[np.bool_], places: NDArray[np.int64], own: LoadSamples
+) -> dict[str, Any]:
+    """Measure scores, baselines and pixels at some places."""
     measured: dict[str, Any] = {
         "outliers": int(is_outlier.sum()),
         "normal": int((~is_outlier).sum()),
-        "threshold": measure_threshold(found.values, is_outlier, found.threshold.value),
+        "threshold": measure_threshold(found.values[places], is_outlier, found.threshold.value),
     }
     if is_outlier.all() or not is_outlier.any():  # then there is nothing to tell apart
-        return replace(found, measured=measured)
-    kinds = _find_kinds(found)
-    measured["scores"] = measure_scores(found.scores, is_outlier, kinds)
-    if own is not None and train is not None:
+        return measured
+    kinds = _find_kinds(found, places)
+    scores = {name: each[places] for name, each in found.scores.items()}
+    measured["scores"] = measure_scores(scores, is_outlier, kinds)
+    normal, data = found.detector.reference.rows, own()
+    if data is not None and normal is not None:
         size = found.detector.model.code_size
-        others = baseline_scores(found.samples, train, found.rows, size, own)
+        others = baseline_scores(found.samples, normal, found.rows[places], size, data)
         measured["baselines"] = measure_scores(others, is_outlier, kinds)
-    pixels = _measure_maps(found)
-    if pixels is not None:
-        measured["pixels"] = pixels
-    return replace(found, measured=measured)
+    pixels = _measure_maps(found, places)
+    return measured if pixels is None else {**measured, "pixels": pixels}
 
 
 def _find_truth(found: Outliers, normal: str | None) -> NDArray[np.bool_] | None:
@@ -69,19 +83,19 @@ def _find_truth(found: Outliers, normal: str | None) -> NDArray[np.bool_] | None
         return None
 
 
-def _find_kinds(found: Outliers) -> NDArray[Any] | None:
-    """Return the class of each sample, as text."""
+def _find_kinds(found: Outliers, places: NDArray[np.int64]) -> NDArray[Any] | None:
+    """Return the classes of some samples, as texts."""
     if found.labels is None:
         return None
-    return np.asarray(found.class_names, object)[found.labels]
+    return np.asarray(found.class_names, object)[found.labels[places]]
 
 
-def _measure_maps(found: Outliers) -> float | None:
+def _measure_maps(found: Outliers, places: NDArray[np.int64]) -> float | None:
     """Compare maps of errors with masks of defects, where the source has some."""
     if found.detector.level is None:
         return None
     most = max(1, MAX_PIXELS // math.prod(found.samples.shape[:2]))
-    places = sample_indices(len(found), 0, most)
+    places = places[sample_indices(len(places), 0, most)]
     masks = load_defects(found.samples, found.rows[places])
     if masks is None:
         return None

@@ -15,10 +15,11 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.data.random import GENERATION
 from isthmus.data.split import Split
 from isthmus.errors import OptionError
+from isthmus.evaluation.pca import fit_pca
 from isthmus.inference.model import Model
 from isthmus.latent.neighbors import nearest_neighbors, other_neighbors
 
-MIN_MEASURED, MAX_MEASURED = 20, 5_000  # samples of each kind
+MIN_MEASURED, MAX_MEASURED = 6, 5_000  # samples of each kind; each needs five neighbors
 PRECISION_NEIGHBORS, DENSITY_NEIGHBORS = 3, 5  # of the two papers
 BLOCK_ROWS = 1024  # of distances in memory
 BLOCK_NUMBERS = 2**24  # of samples that are searched, at once
@@ -31,7 +32,12 @@ Indices = NDArray[np.int64]
 
 
 def compare_generators(
-    judge: Model, test: Values, generators: Mapping[str, Callable[[int], Values]], seed: int = 0
+    judge: Model,
+    test: Values,
+    generators: Mapping[str, Callable[[int], Values]],
+    *,
+    rebuild: Callable[[Values], Values] | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Compare generated samples with test samples, in the features of a classifier.
 
@@ -43,9 +49,12 @@ def compare_generators(
     judge : Model
         The classifier, or any other encoder.
     test : (N, H, W, C) uint8 or (N, L, C) float32
-        Which neither the generators nor the judge were trained on; at least 40.
+        Which neither the generators nor the judge were trained on; at least 12.
     generators : mapping of str to callable
         Each returns so many samples.
+    rebuild : callable, optional
+        Encodes and decodes samples. Its row says how much of the distance is the decoder's, as no
+        code can be drawn better than encoded.
     seed : int
         Which test samples are in which half.
 
@@ -53,7 +62,7 @@ def compare_generators(
     -------
     dict
         `n` samples of each kind; the name of the `judge`, its `judge_fingerprint`; and `rows`: by
-        "real" and by the names of the generators, what `score_features` returns.
+        "real", "rebuilt" and the names of the generators, what `score_features` returns.
 
     Raises
     ------
@@ -67,10 +76,11 @@ def compare_generators(
             "on more, or with a larger --test."
         )
     order = np.random.default_rng([seed, 0]).permutation(len(test))
-    reference, real = (
-        _features(judge, test[np.sort(part)]) for part in (order[:n], order[n : 2 * n])
-    )
-    rows = {"real": score_features(reference, real)}
+    half, other = (test[np.sort(part)] for part in (order[:n], order[n : 2 * n]))
+    reference = _features(judge, half)
+    rows = {"real": score_features(reference, _features(judge, other))}
+    if rebuild is not None:
+        rows["rebuilt"] = score_features(reference, _features(judge, rebuild(other)))
     for name, generate in generators.items():
         rows[name] = score_features(reference, _features(judge, generate(n)))
     return {"n": n, "judge": judge.name, "judge_fingerprint": judge.fingerprint, "rows": rows}
@@ -156,8 +166,6 @@ def pca_generator(
         Principal components; fewer where there are fewer samples or numbers.
     seed : int
     """
-    from isthmus.evaluation.baselines import fit_pca  # with torch, which all else does without
-
     rows = rows[evenly_spaced(len(rows), max(2, MAX_PCA_NUMBERS // values[0].size))]
     pixels = np.asarray(values[rows], np.float32).reshape(len(rows), -1)
     pca = fit_pca(pixels, min(components, *pixels.shape))

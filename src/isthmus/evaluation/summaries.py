@@ -83,7 +83,7 @@ def describe_likelihood(likelihood: dict[str, Any]) -> list[tuple[str, str]]:
 
 def likelihood_note(likelihood: dict[str, Any]) -> str:
     """Return what the numbers of `describe_likelihood` are of, as sentences."""
-    note = "Means over the test samples of sums over the numbers of each."
+    note = "Means over the test samples of sums over the numbers of each; ± is a standard error."
     if likelihood["density"] == "normal":
         return f"{note} p(x | z) is a normal distribution with a standard deviation of {SIGMA:g}."
     if likelihood["binarized"]:

@@ -29,7 +29,7 @@ from isthmus.inference.contract import (
     outputs_of,
 )
 from isthmus.inference.model import CODE, Model, Values
-from isthmus.models.tasks import Task
+from isthmus.models.tasks import WITH_PRIOR, Task
 from isthmus.runtime import map_in_threads, thread_count
 
 if TYPE_CHECKING:
@@ -114,6 +114,11 @@ class OnnxModel(Model):
     def fingerprint(self) -> str:
         """That of the trained model, unless the codes are those of another layer or precision."""
         return self.record.fingerprint
+
+    @property
+    def has_prior(self) -> bool:
+        """See `Model`."""
+        return self.record.model in WITH_PRIOR
 
     @property
     def batch_size(self) -> int:

@@ -26,7 +26,7 @@ from isthmus.models.layers import Autoencoder, Network, channels_last
 from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
-from isthmus.models.tasks import Task
+from isthmus.models.tasks import WITH_PRIOR, Task
 from isthmus.places import require_regular
 from isthmus.runtime import configure_process
 from isthmus.temporaries import sweep_for
@@ -192,6 +192,11 @@ class TrainedModel(Model):
         """16 hexadecimal digits of the config, the preprocessing and all weights."""
         return fingerprint_model(self.config, self.preprocessing, self.module.state_dict())
 
+    @property
+    def has_prior(self) -> bool:
+        """See `Model`."""
+        return self.config.model in WITH_PRIOR
+
     @cached_property
     def batch_size(self) -> int:
         """How many samples pass the model at once: a power of two."""
@@ -293,6 +298,17 @@ class TrainedModel(Model):
     def activate(self, output: Tensor) -> Tensor:
         """Apply the output activation."""
         return ACTIVATIONS[self.config.activation](output)
+
+    def rebuild(self, values: Values) -> NDArray[Any]:
+        """Encode and decode samples without any style, which only a style bank can leave out.
+
+        Raises
+        ------
+        ModelError
+            If the model has no decoder of samples.
+        """
+        self.require_task("reconstruct", "stylize")
+        return np.concatenate([self._reconstruct(block) for block in self.blocks(values)])
 
     def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
         assert isinstance(self.module, Autoencoder)  # for the type checker

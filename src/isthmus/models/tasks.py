@@ -6,6 +6,8 @@ Activation = Literal["sigmoid", "identity", "softmax"]
 Kind = Literal["images", "signals"]
 Task = Literal["reconstruct", "classify", "segment", "stylize"]
 KINDS: dict[int, Kind] = {3: "images", 2: "signals"}  # by the axes of one sample x
+# Rows of `MODELS` whose codes are trained to follow the standard normal distribution.
+WITH_PRIOR = ("vae", "dense-vae")
 TASKS: dict[Task, str] = {  # task: what its models are called
     "reconstruct": "autoencoder",
     "classify": "classifier",

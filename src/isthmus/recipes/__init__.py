@@ -5,7 +5,7 @@ calling functions, which `isthmus recipe run` does. Both follow from the same fi
 """
 
 from isthmus.errors import require_known
-from isthmus.recipes import clothes, digits, faces, photographs, signals
+from isthmus.recipes import clothes, digits, faces, generation, photographs, signals
 from isthmus.recipes.recipe import Metric as Metric
 from isthmus.recipes.recipe import Recipe as Recipe
 from isthmus.recipes.step import Step as Step
@@ -25,6 +25,9 @@ RECIPES: dict[str, Recipe] = {
         faces.FACES_DENOISE,
         faces.FACES_SEARCH,
         faces.FACES_MORPH,
+        generation.DIGITS_GENERATE,
+        generation.FASHION_GENERATE,
+        generation.FACES_GENERATE,
         photographs.PETS_CNN,
         clothes.FASHION_CNN,
         photographs.ALEXNET_ABLATION,

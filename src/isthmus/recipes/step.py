@@ -35,7 +35,14 @@ class DataFile:
 
 Source = str | Path | DataFile  # a data set, a file in the recipe's folder, or a downloaded file
 SHARED_FIELDS = {"caption", "quick"}  # about a step, and no options of its command
-LOCAL_FIELDS = {"run", "plain", "through", "images", "out"}  # paths in the recipe's folder
+LOCAL_FIELDS = {
+    "run",
+    "plain",
+    "features",
+    "through",
+    "images",
+    "out",
+}  # paths in the recipe's folder
 
 
 @dataclass(frozen=True)

@@ -307,6 +307,44 @@ class Morph(Step):
 
 
 @dataclass(frozen=True)
+class Generate(Step):
+    """Draw new samples of a run, and compare them with test samples in a classifier's features."""
+
+    command: ClassVar[str] = "generate"
+    arguments: ClassVar[tuple[str, ...]] = ("run",)
+    keeps_result: ClassVar[bool] = True
+
+    run: str
+    n: int | None = None
+    temperature: float | None = None
+    sampler: str | None = None
+    seed: int | None = None
+    features: str | None = None
+    plain: str | None = None
+    out: str = field(kw_only=True)
+
+    @property
+    def key(self) -> str:
+        """The name of the picture, without its ending."""
+        return Path(self.out).stem
+
+    def execute(self, workspace: Workspace) -> dict[str, Any]:
+        """Return `write_samples`."""
+        from isthmus.reports.samples import draw_for, write_samples
+
+        others = ("features", "plain")
+        draw = {name: value for name, value in self.options().items() if name not in others}
+        return write_samples(
+            workspace.session(self.run),
+            None,
+            Path(self.out),
+            draw_for(Path(self.out), **draw),
+            judge=workspace.session(self.features).model if self.features else None,
+            plain=workspace.session(self.plain).run if self.plain else None,
+        )
+
+
+@dataclass(frozen=True)
 class Predict(Step):
     """Draw samples with the classes that a run predicts."""
 

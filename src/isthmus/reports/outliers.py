@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.samples import Samples
 from isthmus.detection.baselines import BASELINES
-from isthmus.detection.outliers import Outliers
+from isthmus.detection.outliers import Outliers, require_count
 from isthmus.detection.scores import SCORES
 from isthmus.files import write_bytes
 from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
@@ -63,6 +62,7 @@ def write_outliers(
         See `Outliers.to_json`; `page` is its path.
     """
     options = options or OutlierOptions()
+    require_count(k)
     if out is not None:
         require_own_place(out, PAGE_SUFFIXES)
         require_apart(out, source, options.reference)
@@ -76,26 +76,24 @@ def write_outliers(
     )
     content = found.to_json(k)
     if out is not None:
-        write_bytes(out, render_outliers(session, found, k, str(source or "")))
+        write_bytes(out, render_outliers(found, k, str(source or "")))
         content["page"] = str(out)
     return content
 
 
 def describe_threshold(content: dict[str, Any]) -> list[str]:
     """Return lines on the threshold and what it finds, of the JSON of outliers."""
-    threshold = content["threshold"]
-    rate = format_share(threshold["false_alarms"])
-    lines = [
-        f"{content['outliers']:,} of {count_of(content['n'], 'sample')} are above the threshold "
-        f"{threshold['value']:.4g}, which {rate} of normal samples exceed (chosen by "
-        f"{threshold['chosen_by']:,} of them)."
-    ]
+    threshold, rate = content["threshold"], format_share(content["threshold"]["false_alarms"])
+    count = count_of(threshold["chosen_by"], "normal sample")
+    how = f"chosen for {rate} false alarms among {count}"
     if threshold["expected"] > threshold["false_alarms"]:
-        lines.append(
-            f"{threshold['chosen_by']:,} samples are too few for a share of {rate}; with them, up "
-            f"to {format_share(threshold['expected'])} of normal ones are above the threshold."
+        how = (
+            f"the highest of {count}: too few for {rate} false alarms, expect up to "
+            f"{format_share(threshold['expected'])}"
         )
-    return lines + _describe_truth(content["measured"])
+    found = f"{content['outliers']:,} of {count_of(content['n'], 'sample')}"
+    line = f"{found} are above the threshold {threshold['value']:.4g} ({how})."
+    return [line, *_describe_truth(content["measured"])]
 
 
 def _describe_truth(measured: dict[str, Any] | None) -> list[str]:
@@ -108,7 +106,7 @@ def _describe_truth(measured: dict[str, Any] | None) -> list[str]:
         parts.append(f"{format_share(shares['found'])} of {measured['outliers']:,} outliers")
     if shares["false_alarms"] is not None:
         parts.append(f"{format_share(shares['false_alarms'])} of {measured['normal']:,} normal")
-    return [f"Above it are {' and '.join(parts)} samples."]
+    return [f"Of samples that were not trained on, it finds {' and '.join(parts)} ones."]
 
 
 def list_areas(measured: dict[str, Any] | None) -> list[tuple[str, str, float, float]]:
@@ -140,13 +138,13 @@ def format_share(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
-def render_outliers(session: Session, found: Outliers, k: int, source: str) -> bytes:
+def render_outliers(found: Outliers, k: int = K, source: str = "") -> bytes:
     """Return the page of the k oddest samples."""
     content = found.to_json(k)
     places = found.first(k)
     return render(
         "outliers.html.jinja",
-        title=f"Outliers of {source or found.samples.origin.source or 'the array'}",
+        title=f"Outliers of {Path(source or found.samples.origin.source or 'an array').name}",
         lead=" ".join(describe_threshold(content)),
         model=found.detector.model.name,
         score=found.score,
@@ -156,7 +154,8 @@ def render_outliers(session: Session, found: Outliers, k: int, source: str) -> b
         kinds=list_kinds(found.measured, found.score),
         pixels=None if found.measured is None else found.measured.get("pixels"),
         marks=found.detector.level is not None and not found.samples.is_signal,
-        rows=_rows(session, found, places),
+        has_normal=found.normal is not None,
+        rows=_rows(found, places),
         version=__version__,
     )
 
@@ -175,18 +174,16 @@ def _tiles(content: dict[str, Any]) -> list[tuple[str, str]]:
     return tiles
 
 
-def _rows(session: Session, found: Outliers, places: NDArray[np.int64]) -> list[dict[str, Any]]:
+def _rows(found: Outliers, places: NDArray[np.int64]) -> list[dict[str, Any]]:
     """Return what the page shows of each sample."""
     values = np.asarray(found.samples.values[found.rows[places]])
     pictures = [[one] for one in _draw_all("sample", values)]
     if found.detector.level is not None:
         rebuilt = found.detector.model.reconstruct(values)
         marked = _mark_all(found, places, values)
-        for parts, *more in zip(
-            pictures, marked, _draw_all("reconstruction", rebuilt), strict=True
-        ):
+        for parts, *more in zip(pictures, marked, _draw_all("rebuilt", rebuilt), strict=True):
             parts.extend(more)
-    for parts, one in zip(pictures, _draw_nearest(session, found, places), strict=False):
+    for parts, one in zip(pictures, _draw_nearest(found, places), strict=False):
         parts.append(one)
     described = [found.describe(place) for place in places.tolist()]
     return [
@@ -210,14 +207,8 @@ def _mark_all(found: Outliers, places: NDArray[np.int64], values: NDArray[Any]) 
     return [draw_sample(one, "odd in red", "the sample, red where it is odd") for one in marked]
 
 
-def _draw_nearest(session: Session, found: Outliers, places: NDArray[np.int64]) -> list[str]:
-    """Draw the normal sample with the nearest code, where samples of the run are at hand."""
-    own = _find_own(session, found)
-    if own is None or found.nearest is None:
+def _draw_nearest(found: Outliers, places: NDArray[np.int64]) -> list[str]:
+    """Draw the normal sample with the nearest code, where normal samples are at hand."""
+    if found.normal is None:
         return []
-    return _draw_all("nearest normal", np.asarray(own.values[found.nearest[places]]))
-
-
-def _find_own(session: Session, found: Outliers) -> Samples | None:
-    """Return the samples that the reference is of, unless they would have to be loaded."""
-    return session.samples if session.is_loaded else None
+    return _draw_all("normal", np.asarray(found.normal.values[found.nearest[places]]))

@@ -36,18 +36,21 @@ Values = NDArray[Any]
 Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
 
+DRAWN, WALKED = 64, 8  # samples, unless their number is given
 MAX_DRAWN = 1_024  # samples of a sheet, and of a page
 MAX_WALKED = 100  # samples that an animation goes through
+REPORTED, REPORT_ROW = 30, 15  # samples in the report of a run, and in a row
 ROW = 10  # samples in a row of the page
 MAX_NEAREST = 20  # samples that are shown next to their nearest training samples
 MAX_CLASSES = 12  # rows of classes
 TEMPERATURES = (0.0, 0.5, 0.8, 1.0, 1.2)
-PAGE_WALK, STEPS = 8, 8  # samples and steps of the walk of a page
+STEPS = 8  # of the walk of a page
 COPIES = 0.75  # how often samples are nearer than rebuilt test samples, from which on it is odd
 OTHER_PICTURES = (".jpg", ".jpeg", ".webp", ".svg", ".pdf", ".tif", ".tiff", ".bmp", ".npy", ".zip")
 OWN = ("mixture", "prior")
 ROW_TITLES = {
     "real": "other test samples",
+    "rebuilt": "other test samples, rebuilt by this model",
     "pca": "PCA and a normal distribution",
     "mixture": "this model, from the mixture",
     "prior": "this model, from the prior",
@@ -96,6 +99,11 @@ def write_samples(
     """
     session.model.require_task("reconstruct")
     kind = _require_place(out, draw.n)
+    if judge is not None and source is not None:
+        raise OptionError(
+            "samples are measured against the run's own test samples; leave the source or the "
+            "features out."
+        )
     samples = None if source is None else session.read(source)
     measures = None if judge is None else session.measure_generated(judge, draw, plain=plain)
     result: dict[str, Any] = {
@@ -113,6 +121,31 @@ def write_samples(
         result["measures"] = measures
     content = Content(session, draw, samples, mixture, measures, steps)
     return result | WRITERS[kind](content, out)
+
+
+def draw_for(out: Path, n: int | None = None, **options: Any) -> Draw:
+    """Return what to draw for an output: by default 64 samples, for a walk 8."""
+    count = n if n is not None else WALKED if out.suffix.lower() == ".gif" else DRAWN
+    return Draw(count, **options)
+
+
+def generated_section(session: Session) -> dict[str, str]:
+    """Return what the report of a run shows of generated samples.
+
+    Returns
+    -------
+    dict
+        The picture `generated` and its note `generated_note`; empty where the model has no prior
+        and no mixture is fitted yet, which takes long.
+    """
+    sampler = "mixture" if session.has_mixture else "prior"
+    if sampler == "prior" and not session.model.has_prior:
+        return {"generated": "", "generated_note": ""}
+    drawn = Draw(REPORTED, sampler=sampler)
+    mixture = session.mixture() if sampler == "mixture" else None
+    content = Content(session, drawn, None, mixture, None, STEPS)
+    picture = to_data_url(sheet(content.generate().values, REPORTED // REPORT_ROW, REPORT_ROW))
+    return {"generated": picture, "generated_note": _describe(content)}
 
 
 @dataclass(frozen=True)
@@ -184,7 +217,7 @@ def _write_page(content: Content, out: Path) -> dict[str, Any]:
     )
     page = render(
         "samples.html.jinja",
-        title=f"Samples of {content.session.model.name}",
+        title=f"Samples of {content.session.name}",
         lead=_describe(content),
         sheet=to_data_url(_sheet(samples.values)),
         classes=_draw_classes(content),
@@ -195,7 +228,7 @@ def _write_page(content: Content, out: Path) -> dict[str, Any]:
         measures=content.measures,
         rows=_rows(content.measures),
         temperatures=to_data_url(_draw_temperatures(content)),
-        walk=embed(_walk(content, PAGE_WALK, STEPS), "image/gif"),
+        walk=embed(_walk(content, WALKED, STEPS), "image/gif"),
         version=__version__,
     )
     write_bytes(out, page)

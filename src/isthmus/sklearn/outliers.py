@@ -1,4 +1,4 @@
-"""`OutlierDetector`: what an autoencoder cannot reconstruct does not belong."""
+"""`OutlierDetector`: what is unlike all that an autoencoder was fitted on does not belong."""
 
 from numbers import Real
 from pathlib import Path
@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from sklearn.base import OutlierMixin
 
 from isthmus.data.samples import Samples
-from isthmus.errors import OptionError
+from isthmus.detection.detector import Detector
+from isthmus.detection.scores import SCORES
+from isthmus.errors import OptionError, require_known
 from isthmus.sklearn.estimator import AutoencoderEstimator, squared_errors
 from isthmus.sklearn.inputs import Layout
 
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class OutlierDetector(OutlierMixin, AutoencoderEstimator):
-    """Finds samples that are unlike those that it was fitted on, by their reconstruction error.
+    """Finds samples that are unlike those that it was fitted on.
 
     A code of few numbers has room for what the samples have in common and none for the rest. The
-    smaller the code, the fewer samples pass as normal; try several.
+    smaller the code, the fewer samples pass as normal by their error; try several. The scores are
+    those of `isthmus outliers`.
 
     X is as for `Autoencoder`.
 
@@ -30,6 +33,12 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
     contamination : float
         Share of the samples of `fit` that are outliers, above 0 and at most 0.5; it sets the
         threshold of `predict`, and nothing else.
+    score : str
+        How samples are judged: "error", the mean squared error of the reconstruction, in the units
+        of X; "neighbors", how far a code is from the nearest codes of `fit`; "combined", the same
+        with the error as one number more; or "peak", the highest error of a pixel, smoothed, with
+        pixels in [0, 1].
+        The distances leave a sample of `fit` out of its own neighbors in `fit` only.
     model : str, optional
         A key of `isthmus.MODELS`; by default "conv" for images and "dense" for vectors.
     code_size : int, optional
@@ -69,6 +78,8 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         in a folder.
     n_features_in_ : int
         Numbers in a sample.
+    detector_ : Detector
+        What other samples are compared with, unless the score is "error".
     offset_ : float
         The threshold of `score_samples`: `decision_function` is the score minus this.
 
@@ -85,6 +96,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         self,
         contamination: float = 0.1,
         *,
+        score: str = "error",
         model: str | None = None,
         code_size: int | None = None,
         image_shape: tuple[int, ...] | None = None,
@@ -99,6 +111,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         random_state: Any = None,
     ) -> None:
         self.contamination = contamination
+        self.score = score
         self.model = model
         self.code_size = code_size
         self.image_shape = image_shape
@@ -130,13 +143,19 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
             raise OptionError(
                 f"contamination must be a number above 0 and at most 0.5, not {share!r}."
             )
+        require_known("score", self.score, SCORES)
         samples = self._fit_autoencoder(X)
-        scores = self._score(samples, self.layout_)
+        rows = None
+        if self.score != "error":
+            rows = np.arange(len(samples))
+            split = self.run_.split()
+            self.detector_ = Detector.fit(self.model_, samples, split.train, split.validation)
+        scores = self._score(samples, self.layout_, rows)
         self.offset_ = float(np.percentile(scores, 100 * self.contamination))
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Return minus the mean squared error of each reconstruction, in the units of X.
+        """Return minus the score of each sample; see the parameter `score`.
 
         Returns
         -------
@@ -165,5 +184,9 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def _score(self, samples: Samples, layout: Layout) -> NDArray[np.float64]:
-        return -squared_errors(self.model_, samples) * layout.scale**2
+    def _score(
+        self, samples: Samples, layout: Layout, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        if self.score == "error":
+            return -squared_errors(self.model_, samples) * layout.scale**2
+        return -self.detector_.scores(self.detector_.measure(samples), self.score, rows)

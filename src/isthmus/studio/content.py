@@ -110,6 +110,7 @@ class Content:
             "codes": {"file": "codes.bin", "in_page": not live or self._fits_page},
             "code_statistics": of_model["code_statistics"],
             "class_codes": of_model["class_codes"],
+            "mixture": of_model["mixture"],
             "maps": sorted(of_model["maps"], key=self._rank),
             "methods": snapshot.methods if live else [one["method"] for one in of_model["maps"]],
             "thumbs": of_samples["thumbs"],
@@ -162,7 +163,8 @@ class Content:
         """Make all that takes long and that `manifest` lists as pending; return if there was any.
 
         These are the quality of the maps, the networks that the page computes with, how far decoded
-        codes drift, and the sheets of thumbnails.
+        codes drift, the sheets of thumbnails, columns of what does not belong, and the mixture of
+        the codes.
         """
         before = self._snapshot.of_model
         while self.make_next(track):

@@ -24,7 +24,7 @@ from isthmus.files import (
 from isthmus.locks import working_alone
 from isthmus.places import PAGE_SUFFIXES, require_regular
 from isthmus.session import Session
-from isthmus.studio.assets import PAGE, page_files
+from isthmus.studio.assets import page_files, read_page
 from isthmus.studio.content import Content
 from isthmus.studio.policy import FOLDER
 from isthmus.studio.single import join_page, with_head
@@ -109,10 +109,7 @@ def _data(content: Content) -> Iterator[tuple[str, bytes]]:
 
 
 def _write_file(out: Path, content: Content, title: str) -> tuple[int, int]:
-    def read(name: str) -> bytes:
-        return (PAGE / name).read_bytes()
-
-    parts = join_page(page_files(), read, _data(content), f"{MARKER} {__version__}", title)
+    parts = join_page(page_files(), read_page, _data(content), f"{MARKER} {__version__}", title)
     with atomic_write(out) as file:
         for part in parts:
             file.write(part)
@@ -153,8 +150,8 @@ def _folder_files(content: Content, title: str) -> Iterator[tuple[str, bytes]]:
     yield from _data(content)
     for name in page_files():
         if name != START:
-            yield name, (PAGE / name).read_bytes()
-    page = (PAGE / START).read_text(encoding="utf-8")
+            yield name, read_page(name)
+    page = read_page(START).decode()
     marker = f"{MARKER} {__version__}"
     yield START, to_utf8(with_head(page, FOLDER, marker, title))
 

@@ -27,6 +27,7 @@ TEXT = re.compile(
     r"""|(?:(?<=[(,=:\[!&|?{};+*%~^<>-])|(?<=return))\s*/(?![*/])(?:\\.|\[(?:\\.|[^\]\n])*\]|[^/\n\\\[])+/""",
     re.DOTALL,
 )
+COMMENT = re.compile(r"/[/*]")  # how one begins
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,20 @@ def parse(name: str, text: str) -> Module:
         line = rest.splitlines()[rest[: other.start()].count("\n")].strip()
         raise IsthmusError(f"{name} cannot be joined with others because of its line {line!r}.")
     return Module(name, imports, exports, rest.strip("\n"))
+
+
+def without_comments(text: str) -> str:
+    r"""Return a module without its comments and empty lines; none of its strings has any.
+
+    Examples
+    --------
+    >>> print(without_comments('// one\nconst a = "//"; /* two */\n\n  /** three */\n  a;'), end="")
+    const a = "//";
+      a;
+    """
+    bare = TEXT.sub(lambda found: "" if COMMENT.match(found[0]) else found[0], text)
+    lines = (line.rstrip() for line in bare.splitlines())
+    return "".join(f"{line}\n" for line in lines if line)
 
 
 def _blank(found: re.Match[str]) -> str:

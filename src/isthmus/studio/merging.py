@@ -9,7 +9,13 @@ from typing import Any
 Description = dict[str, Any]  # see `Snapshot.of_model`
 
 # What each part changes in a description, apart from maps. Networks lie in a storage of their own.
-TAKEN = {"drift": ("code_statistics",), "quality": (), "sheets": ()}
+TAKEN = {
+    "drift": ("code_statistics",),
+    "findings": ("columns",),
+    "mixture": ("mixture",),
+    "quality": (),
+    "sheets": (),
+}
 
 
 def merge(own: Description, stored: Description | None) -> Description:

@@ -15,7 +15,13 @@ from isthmus.session import Session
 from isthmus.studio import columns
 from isthmus.studio.choice import Choice, Shown
 from isthmus.studio.epochs import find_rows
-from isthmus.studio.sample_files import PREDICTED, category, describe_masks, write_category
+from isthmus.studio.sample_files import (
+    PREDICTED,
+    category,
+    describe_masks,
+    write_category,
+    write_number,
+)
 from isthmus.studio.scores import Answers, Noise, answer, task_of
 from isthmus.studio.statistics import describe_codes, mean_codes
 from isthmus.studio.storage import Storage
@@ -55,6 +61,7 @@ def write_model_files(
         "masks": pass_over.describe_masks(),
         "code_statistics": describe_codes(z),
         "class_codes": _write_class_codes(storage, z, samples),
+        "mixture": None,
         "epoch_rows": find_rows(session, None if choice.source else shown.indices),
     }
 
@@ -99,11 +106,7 @@ class _Pass:
         names = {"predicted": self.model.class_names, "correct": ("wrong", "correct")}.get(name)
         if names is not None:
             return write_category(self.storage, name, title, category(values, len(names)), names)
-        file, values = f"{name}.bin", values.astype(np.float32)
-        self.storage.write(file, columns.pack(values))
-        low, high = np.quantile(values, [0.01, 0.99]).tolist()
-        range_ = {"low": low, "high": high}
-        return {"name": name, "title": title, "kind": "number", "file": file, **range_}
+        return write_number(self.storage, name, title, values)
 
     def _write_masks(self, number: int, block: Answers) -> None:
         if block.masks is not None:

@@ -42,6 +42,15 @@ def write_category(
     return {"name": name, "title": title, "kind": "category", "file": file, "names": list(names)}
 
 
+def write_number(storage: Storage, name: str, title: str, values: NDArray[Any]) -> Column:
+    """Write a column of numbers (N,), of which some may be NaN, and describe it."""
+    file, values = f"{name}.bin", values.astype(np.float32)
+    storage.write(file, columns.pack(values))
+    low, high = np.nanquantile(values, [0.01, 0.99]).tolist()
+    range_ = {"low": low, "high": high}
+    return {"name": name, "title": title, "kind": "number", "file": file, **range_}
+
+
 def write_sample_files(storage: Storage, shown: Shown, preprocessing: Preprocessing) -> Column:
     """Write names, labels and splits, and describe them; sheets are drawn when they are needed.
 

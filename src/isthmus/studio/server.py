@@ -25,7 +25,7 @@ from starlette.routing import Route
 from isthmus.errors import IsthmusError, SourceError
 from isthmus.limits import limit_of
 from isthmus.runtime import core_count
-from isthmus.studio.assets import PAGE, page_files
+from isthmus.studio.assets import page_files, read_page
 from isthmus.studio.columns import pack, unpack
 from isthmus.studio.live import Live
 from isthmus.studio.uploads import (
@@ -87,7 +87,7 @@ class Server:
         name = request.path_params["path"] or "index.html"
         if name not in page_files():
             raise HTTPException(404, "There is no such file of the page.")
-        content = (PAGE / name).read_bytes()
+        content = read_page(name)
         if name == "index.html":  # so that it says how far the content is, before it has any
             content = content.replace(b"<html ", b'<html data-live="true" ', 1)
         return _file(request, name, content)

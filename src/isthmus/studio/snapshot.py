@@ -30,9 +30,11 @@ from isthmus.studio.choice import (
     read_record,
 )
 from isthmus.studio.epochs import describe_epochs, epoch_files, find_rows, read_epoch_file
-from isthmus.studio.history import store_of
+from isthmus.studio.findings import Judged, write_findings
+from isthmus.studio.history import is_training, store_of
 from isthmus.studio.maps import available_methods, measure_map, write_map
 from isthmus.studio.merging import merge
+from isthmus.studio.mixture_files import mixture_files, write_mixture
 from isthmus.studio.model_files import write_model_files
 from isthmus.studio.networks import NO_NETWORKS, write_networks
 from isthmus.studio.sample_files import draw_sheet, names_count, sheet_names, write_sample_files
@@ -43,7 +45,9 @@ QUICK_METHODS = ("pca", "code")
 FOLDER = "studio"  # in the run folder
 LOCK_TIMEOUT = 60  # seconds for another studio to store what it has computed
 MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
-NETWORKS, DRIFT, QUALITY, SHEETS = "networks", "drift", "quality", "sheets"  # what may be pending
+# What may be pending.
+NETWORKS, DRIFT, QUALITY, SHEETS, FINDINGS = "networks", "drift", "quality", "sheets", "findings"
+MIXTURE = "mixture"  # takes longest, a minute for 54,000 digits, and so comes last
 
 OF_SAMPLES: dict[str, Any] = {
     "sample": dict[str, Any],
@@ -67,6 +71,7 @@ OF_MODEL: dict[str, Any] = {
     "code_statistics": dict[str, Any],
     "class_codes": dict[str, Any] | None,
     "epoch_rows": tuple[int, ...] | None,
+    "mixture": dict[str, Any] | None,
     "maps": tuple[dict[str, Any], ...],
     "pending": tuple[str, ...],
     "networks": dict[str, Any],
@@ -219,7 +224,15 @@ class Snapshot:
     @property
     def pending(self) -> list[str]:
         """What `finish` will make."""
-        return [part for part in self.of_model["pending"] if part not in self._given_up]
+        left = [part for part in self.of_model["pending"] if part not in self._given_up]
+        if MIXTURE in left and self._is_in_training:  # each epoch would need another
+            left.remove(MIXTURE)
+        return left
+
+    @property
+    def _is_in_training(self) -> bool:
+        store = store_of(self.session)
+        return store is not None and is_training(store)
 
     @property
     def methods(self) -> list[str]:
@@ -301,6 +314,7 @@ class Snapshot:
         names = ["codes.bin", *(column["file"] for column in content["columns"])]
         if content["class_codes"] is not None:
             names.append(content["class_codes"]["file"])
+        names += mixture_files(content["mixture"])
         for entry in content["maps"]:
             names.append(entry["file"])
             if entry["decode"].get("fitted"):
@@ -365,6 +379,14 @@ class Snapshot:
         if part == DRIFT:
             drift = {"quantiles": measure_drift(self.model, self.codes)}
             return {"code_statistics": {**self.of_model["code_statistics"], "drift": drift}}
+        if part == FINDINGS:
+            codes = self._codes_with_items()
+            judged = Judged(self.session, self.choice, self.shown, codes, track)
+            known = self.of_model["columns"]
+            return {"columns": [*known, *write_findings(self.storage, judged)]}
+        if part == MIXTURE:
+            samples = None if self.session.has_run else self.shown.samples
+            return {"mixture": write_mixture(self.storage, self.session, samples)}
         sheets = self._sheets()[:MAX_SHEETS]
         for name in track(sheets, len(sheets), "Drawing"):
             self._read_sheet(name)
@@ -389,11 +411,13 @@ class Snapshot:
         entries = [write_map(self.storage, self._fit(method, track)) for method in methods]
         stored = self.network_storage.unseal()  # of another choice of samples
         networks = [NETWORKS] if stored is None else []
-        drift = [DRIFT] if self.of_model["task"] == "reconstruct" else []
+        drift, mixture = (
+            ([DRIFT], [MIXTURE]) if self.of_model["task"] == "reconstruct" else ([], [])
+        )
         self.of_model = {
             **self.of_model,
             "maps": self._in_order(entries),
-            "pending": [QUALITY, *networks, *drift, SHEETS],
+            "pending": [QUALITY, *networks, *drift, SHEETS, FINDINGS, *mixture],
             **(stored or {"networks": NO_NETWORKS, "note": ""}),
         }
 

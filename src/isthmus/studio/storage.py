@@ -21,7 +21,7 @@ from isthmus.studio import columns
 from isthmus.temporaries import sweep, sweep_for
 from isthmus.text import is_plain_name
 
-FORMAT = 2  # raise it when stored files or what is said of them change: then they are made again
+FORMAT = 3  # raise it when stored files or what is said of them change: then they are made again
 LIST = "stored.json"  # written last: it makes the other files count
 CHECKED_BYTES = 2**22  # at the start of each file, by which damage is noticed
 _CHECK = struct.Struct("<I")  # the CRC-32 at the end of a file that stands alone

@@ -7,6 +7,7 @@ from torch import Tensor
 from isthmus.progress import Step
 from isthmus.training.variational import is_collapsed
 
+EARLY = 0.25  # share of a training in which a variational model may not use its code yet
 EPOCHS_IN_LOG = 10  # about as many epochs are reported in a log file
 
 
@@ -73,11 +74,13 @@ class Progress(Step):
     @property
     def warning(self) -> str:
         """What looks wrong at the end of an epoch, for people; mostly empty."""
-        if self.epoch == 1 or not is_collapsed(self.terms):
+        # A code begins by saying nothing.
+        if self.step < EARLY * self.steps or not is_collapsed(self.terms):
             return ""
         return (
             f"In epoch {self.epoch} the code says {self.terms['kl']:.2g} nats of a sample: it has "
-            "collapsed, and the decoder ignores it. --warm-up 0.3 or --free-bits 0.1 help."
+            "collapsed, and the decoder ignores it. Options that help are --warm-up 0.3, "
+            "--free-bits 0.1 and a lower --beta."
         )
 
     def describe(self) -> str:

@@ -213,7 +213,7 @@ def train(
     split = split_samples(
         samples, config.seed, config.validation, config.test, group_by=config.group_by
     )
-    if config.normal is not None:
+    if config.normal is not None and model_config.task == "reconstruct":
         split = keep_normal(samples, split, config.normal)
     if model_config.task == "classify" and samples.labels is not None:
         check_classes(samples, samples.labels, split)

@@ -27,4 +27,4 @@ def mark(image: Pixels, errors: NDArray[np.float32], level: float) -> Pixels:
     opacity = MAX_OPACITY * above / (float(above.max()) or 1.0)
     color = np.array(bytes_of(ERROR_COLOR), np.float32)
     mixed = to_rgb(image) * (1 - opacity)[..., None] + color * opacity[..., None]
-    return np.rint(mixed).astype(np.uint8)
+    return np.asarray(np.rint(mixed), np.uint8)

@@ -110,6 +110,9 @@ export function onceAFrame(action) {
  * @param {number} value
  */
 export function formatNumber(value) {
+  if (Number.isNaN(value)) {
+    return "none";
+  }
   if (Number.isInteger(value)) {
     return value.toLocaleString("en");
   }

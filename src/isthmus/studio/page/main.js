@@ -11,6 +11,7 @@ import { followPreparation, followServer } from "./events.js";
 import { readAsset, readData, startWorker } from "./files.js";
 import { keepFocus } from "./focus.js";
 import { makeGallery } from "./gallery.js";
+import { makeGenerate } from "./generate.js";
 import { makeLayers } from "./layers.js";
 import { MapView } from "./map.js";
 import { makeMorph } from "./morph.js";
@@ -53,6 +54,7 @@ async function start() {
     makeSearch(context),
     makeSliders(context),
     makeMorph(context),
+    makeGenerate(context),
     makeLayers(context),
     makeTraining(context),
     makeClasses(context),

@@ -16,15 +16,15 @@ import { ask } from "./files.js";
  * @param {Context} context
  * @param {Float32Array} code
  * @param {number} k
- * @param {{category?: number, except?: number}} [options] the only class that is searched, and the
- *   row of a sample that is not its own neighbor
+ * @param {{column?: string, category?: number, except?: number}} [options] the only category of a
+ *   column that is searched, and the row of a sample that is not its own neighbor
  * @returns {Promise<Neighbors>}
  */
-export async function findSimilar(context, code, k, { category = -1, except = -1 } = {}) {
+export async function findSimilar(context, code, k, { column = "class", category = -1, except = -1 } = {}) {
   if (!context.store.manifest.codes.in_page) {
-    return askSimilar(code, k, category, except);
+    return askSimilar(code, k, category < 0 ? {} : { column, value: category }, except);
   }
-  const allowed = await samplesOf(context, category);
+  const allowed = await samplesOf(context, column, category);
   const found = await context.engine.nearest(code, k, allowed, { without: except });
   return { rows: [...found.rows], distances: [...found.distances] };
 }
@@ -32,12 +32,11 @@ export async function findSimilar(context, code, k, { category = -1, except = -1
 /**
  * @param {Float32Array} code
  * @param {number} k
- * @param {number} category
+ * @param {{column?: string, value?: number}} filter
  * @param {number} except
  * @returns {Promise<Neighbors>}
  */
-async function askSimilar(code, k, category, except) {
-  const filter = category < 0 ? {} : { column: "class", value: category };
+async function askSimilar(code, k, filter, except) {
   const more = except < 0 ? 0 : 1; // the sample itself is found, too
   return without(await askNeighbors(code, k + more, filter), except, k);
 }
@@ -57,17 +56,18 @@ export async function askNeighbors(code, k, filter = {}) {
 }
 
 /**
- * Return for each sample whether it is of a class, or null for all classes.
+ * Return for each sample whether it is of a category, or null for all of them.
  *
  * @param {Context} context
+ * @param {string} name of the column
  * @param {number} category
  * @returns {Promise<Uint8Array | null>}
  */
-async function samplesOf({ store }, category) {
+async function samplesOf({ store }, name, category) {
   if (category < 0) {
     return null;
   }
-  const { values } = await store.column("class");
+  const { values } = await store.column(name);
   return Uint8Array.from(values, (value) => Number(value === category));
 }
 

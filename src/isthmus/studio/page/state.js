@@ -21,6 +21,7 @@ const DEFAULTS = {
   ends: "", // of a morph: "row,row"
   route: "", // a drawn path: "x,y,…"
   path: "linear", // linear or spherical
+  drawn: "", // what is generated: "seed,temperature,count,class"
   layer: "", // the feature map that is enlarged: "layer,channel"
   epoch: "", // the epoch whose pictures are shown
   filter: "", // the category that a search is limited to

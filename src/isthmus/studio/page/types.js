@@ -83,6 +83,17 @@
  */
 
 /**
+ * @typedef {Object} MixtureEntry normal distributions over the codes of the training samples
+ * @property {string} means the file of a code for each
+ * @property {string} factors the file of a lower triangular matrix for each, row after row, or of
+ *   standard deviations
+ * @property {boolean} is_diagonal whether it is standard deviations
+ * @property {number[]} weights the share of each
+ * @property {number[]} classes the index in `names` of each, or -1
+ * @property {string[]} names of the classes
+ */
+
+/**
  * @typedef {Object} Manifest
  * @property {number} format
  * @property {string} version
@@ -99,14 +110,15 @@
  * @property {string} source
  * @property {string} split
  * @property {boolean} data_available
- * @property {("networks" | "drift" | "quality" | "sheets")[]} pending what a server still
- *   makes; a "manifest" event follows
+ * @property {("networks" | "drift" | "quality" | "sheets" | "findings" | "mixture")[]} pending what a
+ *   server still makes; a "manifest" event follows
  * @property {string} note
  * @property {ColumnEntry[]} columns
  * @property {{pattern: string, per_file: number}} names
  * @property {{file: string, in_page: boolean}} codes
  * @property {CodeStatistics} code_statistics
  * @property {{file: string} | null} class_codes
+ * @property {MixtureEntry | null} mixture
  * @property {MapEntry[]} maps
  * @property {string[]} methods
  * @property {Sheets} thumbs
