@@ -61,7 +61,7 @@ def samples() -> Samples:
 def run(samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Give the run of a style bank of two styles."""
     out = tmp_path_factory.mktemp("runs") / "bank"
-    training = train(samples, styles=Styles(PICTURES), out=out, options={"width": 8}, code_size=16,
+    training = train(samples, styles=Styles(PICTURES), out=out, options={"width": 8}, code_size=56,
                      config=config())  # fmt: skip
     list(training)
     return training.run
@@ -137,7 +137,7 @@ def test_the_autoencoder_alone_learns_to_rebuild(run: Run) -> None:
 
 def test_one_step_of_three_leaves_the_styles_alone(samples: Samples) -> None:
     """Walk through the first steps: the first rebuilds, the next two paint."""
-    training = train(samples, styles=Styles(PICTURES), options={"width": 8}, code_size=16,
+    training = train(samples, styles=Styles(PICTURES), options={"width": 8}, code_size=56,
                      config=config(optimizer="sgd", lr=0.01))  # fmt: skip
     loop = training._job
     seen = []
@@ -157,7 +157,7 @@ def test_a_resumed_run_has_the_same_weights_to_the_bit(
     samples: Samples, run: Run, tmp_path: Path
 ) -> None:
     training = train(samples, styles=Styles(PICTURES), out=tmp_path / "b", options={"width": 8},
-                     code_size=16, config=config())  # fmt: skip
+                     code_size=56, config=config())  # fmt: skip
     for progress in training:
         if progress.validation_loss is not None:
             break
@@ -185,7 +185,7 @@ def test_features_of_a_classifier_are_kept_in_the_run(samples: Samples, tmp_path
     list(train(labeled, "cnn-tiny", out=tmp_path / "cnn", config=config(epochs=1, batch_size=16)))
     styles = Styles(PICTURES, features=tmp_path / "cnn")
     training = train(samples, styles=styles, out=tmp_path / "bank", options={"width": 8},
-                     code_size=16, config=config(epochs=1))  # fmt: skip
+                     code_size=56, config=config(epochs=1))  # fmt: skip
     list(training)
     (tmp_path / "cnn" / "model.safetensors").unlink()
     run = Run.open(tmp_path / "bank")

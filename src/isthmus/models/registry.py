@@ -248,7 +248,7 @@ MODELS: dict[str, ModelRow] = {
         stylebank,
         "StyleBank, Chen et al. 2017: an autoencoder and a few layers for each style",
         shape=(3, 128, 128),
-        code_size=64,
+        code_size=96,
         activation="identity",
         task="stylize",
         styles=4,

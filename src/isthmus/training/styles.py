@@ -145,8 +145,6 @@ def load_styles(
         )
     name, location, read = locate_source(source)
     manifest = read(location, None, EVERY_PICTURE)
-    if manifest.values is not None:
-        raise SourceError(f"{name} holds an array; give pictures of styles.")
     pictures, skipped = _decode(manifest, side, track)
     if not pictures:
         first = f": {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
@@ -160,8 +158,9 @@ def _decode(
     pictures: dict[str, Picture] = {}
     skipped: list[tuple[str, str]] = []
     owners: dict[str, str] = {}
+    files = manifest.files if manifest.values is None else _to_pixels(manifest.values)
     for file, whole in zip(
-        manifest.names, track(manifest.files, len(manifest.names), "Reading styles"), strict=True
+        manifest.names, track(files, len(manifest.names), "Reading styles"), strict=True
     ):
         try:
             if isinstance(whole, SourceError):
