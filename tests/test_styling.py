@@ -97,10 +97,15 @@ def test_images_of_any_sides_pass_and_keep_them() -> None:
         assert module(x).shape == module(x, one_style(torch.tensor([0, 1]), 2)).shape == x.shape
 
 
-def test_the_first_weights_return_the_colors_of_an_image() -> None:
+def test_the_first_weights_return_an_image_nearly_as_it_is() -> None:
     module = build_model("stylebank", (3, 32, 32), style_names=("a",))
-    x = torch.tensor([0.9, 0.5, 0.1])[None, :, None, None].expand(1, 3, 32, 32)
-    assert (module(x) - x).abs().mean() < 0.15
+    x = torch.rand(2, 3, 32, 32)
+    assert (module(x) - x).abs().mean() < 0.12
+
+
+def test_a_code_without_room_behind_the_pixels_is_refused(refused: Refused) -> None:
+    with refused(OptionError, "above 48", "not 32"):
+        build_model("stylebank", (3, 16, 16), 32, style_names=("a",))
 
 
 def test_an_image_gets_the_style_that_its_shares_say() -> None:
@@ -125,14 +130,10 @@ def test_gray_images_and_missing_styles_are_refused(samples: Samples, refused: R
 # -- training -------------------------------------------------------------------------------
 
 
-def test_the_autoencoder_alone_learns_to_rebuild(run: Run) -> None:
-    history = run.history()
-    untrained = build_model("stylebank", (3, SIDE, SIDE), 16, style_names=("a", "b"))
-    x = torch.from_numpy(run.samples().values[run.split().test]).movedim(-1, 1) / 255
-    before = float((untrained(x) - x).square().mean().detach())
-    assert evaluate(run)["test"]["mse"] < before / 2
-    assert history[-1]["validation_rebuild"] < history[0]["validation_rebuild"]
-    assert {"validation_content", "validation_style"} <= history[-1].keys()
+def test_the_autoencoder_alone_still_rebuilds_photographs(run: Run) -> None:
+    assert evaluate(run)["test"]["mse"] < 0.02  # the photographs' variance is 0.06
+    terms = {"validation_rebuild", "validation_content", "validation_style"}
+    assert terms <= run.history()[-1].keys()
 
 
 def test_one_step_of_three_leaves_the_styles_alone(samples: Samples) -> None:
@@ -149,8 +150,9 @@ def test_one_step_of_three_leaves_the_styles_alone(samples: Samples) -> None:
     assert loop.run is not None
     losses = np.diff([0.0, *seen])
     assert len(losses) == 4
-    # 100 times a squared error, and a sum of losses of about 1 each, cannot be mistaken.
-    assert losses[1] < losses[0] > losses[2]
+    # 50 times the squared error of what is nearly right, and 10 times a distance of about 0.5,
+    # cannot be mistaken.
+    assert losses[1] > losses[0] < losses[2]
 
 
 def test_a_resumed_run_has_the_same_weights_to_the_bit(
