@@ -101,10 +101,15 @@ def test_images_of_any_sides_pass_and_keep_them() -> None:
         assert module(x).shape == module(x, one_style(torch.tensor([0, 1]), 2)).shape == x.shape
 
 
-def test_the_first_weights_return_the_colors_of_an_image() -> None:
+def test_the_first_weights_return_an_image_nearly_as_it_is() -> None:
     module = build_model("stylebank", (3, 32, 32), style_names=("a",))
-    x = torch.tensor([0.9, 0.5, 0.1])[None, :, None, None].expand(1, 3, 32, 32)
-    assert (module(x) - x).abs().mean() < 0.15
+    x = torch.rand(2, 3, 32, 32)
+    assert (module(x) - x).abs().mean() < 0.12
+
+
+def test_a_code_without_room_behind_the_pixels_is_refused(refused: Refused) -> None:
+    with refused(OptionError, "above 48", "not 32"):
+        build_model("stylebank", (3, 16, 16), 32, style_names=("a",))
 
 
 def test_an_image_gets_the_style_that_its_shares_say() -> None:

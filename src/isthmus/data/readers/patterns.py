@@ -57,7 +57,7 @@ def strokes(side: int, rng: np.random.Generator) -> Field:
     for y, x in rng.integers(side, size=(side * side // 25, 2)):
         color = base[y, x] + rng.normal(0, 0.12) + rng.normal(0, 0.03, 3)
         half = rng.uniform(6, 14) * np.array([np.cos(angles[y, x]), np.sin(angles[y, x])])
-        ends = [*((x, y) - half), *((x, y) + half)]
+        ends = np.concatenate([np.array([x, y]) - half, np.array([x, y]) + half]).tolist()
         draw.line(ends, tuple(_to_bytes(color).tolist()), int(rng.integers(2, 5)))
     return np.asarray(picture) / 255
 
