@@ -15,10 +15,12 @@ from isthmus.inference.model import Model
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Crop, Pad
 from isthmus.models.stylebank import MIN_SIDE, StyleBank, padded_sides
+from isthmus.runtime import reject_beyond_memory
 from isthmus.styling.shares import choose_shares
 from isthmus.styling.strips import decode_in_strips, encode_in_strips
 
 Picture = NDArray[np.uint8]  # (H, W, C)
+PIXEL_BYTES = 128  # of memory for each pixel: the image, its code, and what each becomes
 
 
 def stylize_values(
@@ -115,6 +117,10 @@ def paint(
     if not strength:
         return colored
     small = reduce_to(colored, side)
+    height, width = small.shape[:2]
+    reject_beyond_memory(
+        PIXEL_BYTES * height * width, f"painting {width:,} × {height:,} pixels at once"
+    )
     with model.computing():
         painted = _style_part(model, _to_input(model, small), shares)
         whole = _to_input(model, colored)

@@ -55,7 +55,7 @@ class StyleSettings:
 
     features: str = "random"
     content: float = 1.0
-    style: float = 1.0
+    style: float = 10.0
     smoothness: float = 1.0
     rebuild: float = 100.0
     period: int = 2
