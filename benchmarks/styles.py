@@ -60,7 +60,11 @@ def main() -> None:
             if options.sheet and seed == options.seeds[0]:
                 file = options.sheet.with_stem(f"{options.sheet.stem}-{Path(features).name}")
                 draw(photos[:SHOWN], styles, painters(run, styles)["bank"], file)
-    print(json.dumps({"environment": environment(), "options": vars(options)}, default=str))
+    print(
+        json.dumps(
+            {"environment": environment(len(options.seeds)), "options": vars(options)}, default=str
+        )
+    )
     print_table(rows)
 
 

@@ -269,7 +269,7 @@ def test_data_as_json_says_which_are_present(
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path))
     rows = json.loads(done("data", "--json").out)
     assert [row["name"] for row in rows] == list(DATASETS)
-    assert {row["name"] for row in rows if row["present"]} == {"digits", "waveforms"}
+    assert {row["name"] for row in rows if row["present"]} == {"digits", "waveforms", "patterns"}
     assert all(row["description"] and row["samples"] and row["origin"] for row in rows)
 
 

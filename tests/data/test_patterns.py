@@ -12,7 +12,8 @@ from isthmus.data.readers.patterns import PATTERNS, make_pattern, read_patterns
 @pytest.mark.parametrize("name", PATTERNS)
 def test_a_pattern_depends_on_its_seed_alone(name: str) -> None:
     one, same, other = make_pattern(name, 48), make_pattern(name, 48), make_pattern(name, 48, 1)
-    assert (one.shape, one.dtype) == ((48, 48, 3), np.uint8)
+    assert one.shape == (48, 48, 3)
+    assert one.dtype == np.uint8
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
     assert one.std() > 10
