@@ -33,10 +33,8 @@ class WithPixels(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn images (N, 3, H, W) into maps (N, 48 + C', H/4, W/4)."""
-        y = x
-        for layer in self:
-            y = layer(y)
-        return torch.cat([functional.pixel_unshuffle(x, STEP), y], 1)
+        maps: Tensor = nn.Sequential.forward(self, x)  # type: ignore[no-untyped-call]
+        return torch.cat([functional.pixel_unshuffle(x, STEP), maps], 1)
 
 
 class Repaint(nn.Sequential):
@@ -53,8 +51,8 @@ class Repaint(nn.Sequential):
             y = layer(y)
         more, paint = (shortcut(maps[:, PIXELS:]) + y).chunk(2, 1)
         pixels = functional.pixel_shuffle(maps[:, :PIXELS], STEP)
-        image: Tensor = pixels + pixels * more + paint
-        return image
+        painted: Tensor = pixels + pixels * more + paint
+        return painted
 
 
 class BehindPixels(nn.Module):
