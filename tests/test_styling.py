@@ -102,9 +102,10 @@ def test_images_of_any_sides_pass_and_keep_them() -> None:
 
 
 def test_the_first_weights_return_an_image_nearly_as_it_is() -> None:
+    torch.manual_seed(0)
     module = build_model("stylebank", (3, 32, 32), style_names=("a",))
     x = torch.rand(2, 3, 32, 32)
-    assert (module(x) - x).abs().mean() < 0.12
+    assert (module(x) - x).abs().mean() < 0.12  # of noise alone, 0.33
 
 
 def test_a_code_without_room_behind_the_pixels_is_refused(refused: Refused) -> None:
