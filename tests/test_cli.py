@@ -181,6 +181,10 @@ def test_the_commands_are_these() -> None:
         "recipe list",
         "recipe show",
         "recipe run",
+        "style",
+        "style train",
+        "style add",
+        "style apply",
     }
 
 

@@ -31,7 +31,10 @@ def test_the_command_reference_is_what_the_program_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_readme_counts_every_model_right(name: str) -> None:
     model = MODELS[name]
-    layers = summarize(configure(name, model.shape, class_names=model.class_names))
+    config = configure(
+        name, model.shape, class_names=model.class_names, style_names=model.style_names
+    )
+    layers = summarize(config)
     count = sum(layer.trainable + layer.frozen for layer in layers)
     row = re.search(rf"^\| `{name}` \|.*$", README, flags=re.MULTILINE)
     assert row is not None

@@ -42,6 +42,8 @@ STAND_INS = {
 SMALLER = {  # options that are added to a command
     "train": "--epochs 1 --limit 60 --max-minutes 9",
     "resume": "--epochs 2",
+    "style train": "--epochs 1 --limit 20 --size 32",
+    "style add": "--epochs 1",
     "map": "--limit 99",
 }
 NARROW = "--width 0.05"  # of segmenters
@@ -69,6 +71,9 @@ def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, name in enumerate(("a", "b", "c", "d", "query", "photo", "frame")):
         crop(photographs["flower"], 7 * i).save(folder / f"{name}.jpg")
     write_digits(folder)
+    for name in ("paintings/waves", "paintings/mosaic", "more/woodcut"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        crop(photographs["temple"], len(name)).save(folder / f"{name}.png")
     other = ("--size", 64, *SMALLER["train"].split(), "--out", folder / "runs/other")
     done("train", folder / "photos", "--model", "linear", *other)
     return folder
@@ -187,7 +192,8 @@ def serve(arguments: list[str]) -> str:
 def shrink(arguments: list[str]) -> list[str]:
     """Replace large data sets by stand-ins, and add options that make a command quick."""
     command, *others = arguments
-    smaller = SMALLER.get(command, "").split()
+    # A group of commands has options of each command.
+    smaller = SMALLER.get(command, SMALLER.get(" ".join(arguments[:2]), "")).split()
     if "--limit" in others:  # a block that needs so many
         smaller = [word for word in smaller if word not in ("--limit", "60")]
     if arguments[:2] == ["recipe", "run"] and "--quick" not in others:

@@ -61,9 +61,13 @@ if TYPE_CHECKING:
     from isthmus.session import generate as generate
     from isthmus.studio.export import write_studio as write_studio
     from isthmus.studio.serve import serve_studio as serve_studio
+    from isthmus.styling import stylize as stylize
+    from isthmus.styling import stylize_values as stylize_values
     from isthmus.training.config import TrainingConfig as TrainingConfig
     from isthmus.training.progress import Progress as Progress
     from isthmus.training.run import Run as Run
+    from isthmus.training.styles import Styles as Styles
+    from isthmus.training.styles import load_styles as load_styles
     from isthmus.training.train import Training as Training
     from isthmus.training.train import resume as resume
     from isthmus.training.train import train as train
@@ -93,6 +97,7 @@ _MODULES = {
     "Run": "training.run",
     "Samples": "data.samples",
     "Session": "session",
+    "Styles": "training.styles",
     "TorchEncoder": "inference.encoders",
     "TrainedModel": "inference.trained",
     "Training": "training.train",
@@ -114,11 +119,14 @@ _MODULES = {
     "interpolate": "latent.interpolation",
     "load": "data.load",
     "load_model": "inference.load",
+    "load_styles": "training.styles",
     "predict_masks": "segmenting",
     "resume": "training.train",
     "serve_studio": "studio.serve",
     "show_progress": "progress",
     "split_samples": "data.split",
+    "stylize": "styling",
+    "stylize_values": "styling",
     "summarize": "models.summary",
     "train": "training.train",
     "write_card": "reports.card",

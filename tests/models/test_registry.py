@@ -17,7 +17,7 @@ from isthmus.models.config import ModelConfig, configure
 from isthmus.models.layers import Autoencoder, Network
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import summarize
-from isthmus.models.tasks import Task
+from isthmus.models.tasks import CLASS_TASKS, Task
 
 PARAMETERS = {  # parameters, of which not trainable, as the reports count them
     "dense-selu": (163_814, 0),
@@ -26,7 +26,7 @@ PARAMETERS = {  # parameters, of which not trainable, as the reports count them
     "conv-transpose": (843_171, 0),
 }
 AUTOENCODERS = {name: row for name, row in MODELS.items() if row.task == "reconstruct"}
-LABELED = {name: row for name, row in MODELS.items() if row.task != "reconstruct"}
+LABELED = {name: row for name, row in MODELS.items() if row.task in CLASS_TASKS}
 IMAGES = sorted(name for name, row in AUTOENCODERS.items() if "images" in row.kinds)
 SIGNALS = sorted(name for name, row in AUTOENCODERS.items() if "signals" in row.kinds)
 CLASSES = ("sky", "road", "tree")
@@ -142,7 +142,10 @@ def test_multiplications_are_weights_times_places() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_summary_counts_what_the_built_module_holds(name: str) -> None:
-    model_config = configure(name, MODELS[name].shape, class_names=MODELS[name].class_names)
+    row = MODELS[name]
+    model_config = configure(
+        name, row.shape, class_names=row.class_names, style_names=row.style_names
+    )
     layers = summarize(model_config)
     with torch.device("meta"):
         module = model_config.build()
@@ -202,7 +205,9 @@ def test_the_encoder_of_cnn_autoencoder_fits_cnn() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_config_comes_back_from_json(name: str) -> None:
     row = MODELS[name]
-    model_config = configure(name, row.shape, class_names=row.class_names)
+    model_config = configure(
+        name, row.shape, class_names=row.class_names, style_names=row.style_names
+    )
     assert (
         fields.from_json(ModelConfig, json.loads(json.dumps(files.to_json(model_config))))
         == model_config

@@ -125,6 +125,7 @@ def test_the_manifest_names_only_files_that_are_there(digits: Content) -> None:
         manifest["class_codes"]["file"],
         *(one["file"] for one in manifest["maps"]),
         *(one["file"] for one in manifest["networks"].values()),
+        *(manifest["mixture"][part] for part in ("means", "factors")),
         manifest["thumbs"]["pattern"].format(n=0),
         manifest["names"]["pattern"].format(n=0),
         manifest["history"],

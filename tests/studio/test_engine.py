@@ -11,13 +11,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isthmus import MODELS
 from isthmus.inference.conversion import to_layers, to_onnx
+from isthmus.models.tasks import CLASS_TASKS
 from isthmus.studio.columns import pack
 from studio.computing import PageEngine, give, serve_engine, take
 from studio.serving import Watch
 from test_export import answer, export_part, make_model, real_values
 
 AUTOENCODERS = [name for name, row in MODELS.items() if row.task == "reconstruct"]
-OTHERS = [name for name in MODELS if name not in AUTOENCODERS]
+OTHERS = [name for name, row in MODELS.items() if row.task in CLASS_TASKS]
+BANKS = [name for name, row in MODELS.items() if row.task == "stylize"]
 # Exporting takes most of the time, so what others have is not exported again.
 WITHOUT_LAYERS = ("linear", "dense")  # theirs are among those of "conv"
 WITHOUT_ENCODER = ("cnn-tiny", "cnn-small", "fcn16s", "fcn8s")  # as "cnn" and "fcn32s"
@@ -107,6 +109,13 @@ def test_every_classifier_and_segmenter_computes_as_in_torch(
         assert_near(engine.call("predict", values[:count]), shares[:count])
     if name not in WITHOUT_ENCODER:
         check_encoder(model, engine, shared)
+
+
+@pytest.mark.parametrize("name", BANKS)
+def test_every_style_bank_encodes_as_in_torch(
+    name: str, engine: PageEngine, shared: Path
+) -> None:
+    check_encoder(make_model(name, (3, 24, 24)), engine, shared)
 
 
 def test_the_default_model_does_so_at_its_own_size(engine: PageEngine, shared: Path) -> None:

@@ -13,6 +13,7 @@ from isthmus.cli.sources import DataOptions
 from isthmus.cli.terminal import print_result, say, track
 from isthmus.data.reading import Reading
 from isthmus.errors import OptionError
+from isthmus.text import printable
 
 if TYPE_CHECKING:
     from isthmus.detection.duplicates.pictures import Pictures
@@ -84,10 +85,13 @@ def duplicates(
         require_own_place(out, PAGE_SUFFIXES)
     if names is not None:
         require_list_place(names)
+        if names == out:
+            raise OptionError(f"{out} cannot be the page and the list; give two names.")
     pictures = _read(source, options, reading, data)
     found = find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
-    written = [write_duplicates(found, out)] if out is not None else []
-    written += [write_list(found, names)] if names is not None else []
+    # The list first: a name with a line break is refused before anything is written.
+    written = [write_list(found, names)] if names is not None else []
+    written += [write_duplicates(found, out)] if out is not None else []
     print_result(found.to_json(), "\n".join(_lines(found)), as_json)
     for path in written:
         say(f"{path} was written.")
@@ -121,6 +125,7 @@ def _lines(found: "Duplicates") -> Iterator[str]:
     for pair in pairs[:MAX_LINES]:
         agreement = "" if pair.is_exact else f"{pair.written}, "
         what = f"{agreement}{', '.join(found.differences(pair))}"
-        yield f"  {names[pair.first]}  {names[pair.second]}  ({what})"
+        first, second = (printable(names[row]) for row in pair.rows)  # each in one line
+        yield f"  {first}  {second}  ({what})"
     if len(pairs) > MAX_LINES:
         yield f"  and {len(pairs) - MAX_LINES:,} more pairs: --out page.html shows them."

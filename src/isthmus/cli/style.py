@@ -51,7 +51,7 @@ class StyleOptions:
         Pixels of the shorter side to which larger pictures of styles are reduced; strokes are as
         large as they are then.
     style_weight : float, optional
-        How much the style counts, compared with what a photograph shows.
+        How much the style counts, compared with what a photograph shows; by default 10.
     """
 
     features: str | None = field(default=None, metadata=STYLE)
@@ -269,12 +269,14 @@ def _read_styles(source: str, options: StyleOptions) -> "Styles":
     """Read pictures of styles, and say which ones there are."""
     from isthmus.training.styles import StyleSettings, load_styles
 
-    weights = {} if options.style_weight is None else {"style": options.style_weight}
+    settings = StyleSettings()
+    if options.style_weight is not None:
+        settings = StyleSettings(style=options.style_weight)
     styles = load_styles(
         source,
         side=options.style_size,
         features=options.features,
-        settings=StyleSettings(**weights),
+        settings=settings,
         track=track,
     )
     for name, reason in styles.skipped:

@@ -7,6 +7,7 @@ import numpy as np
 from isthmus.data.dataset import Dataset
 from isthmus.data.manifest import Manifest, evenly_spaced
 from isthmus.data.published import Remote
+from isthmus.data.readers.patterns import read_patterns
 from isthmus.data.readers.waveforms import read_waveforms
 from isthmus.data.reading import Reading
 
@@ -63,6 +64,13 @@ DATASETS = {
             counts="4,000",
             origin="a seeded generator",
             read=read_waveforms,
+        ),
+        Dataset(
+            name="patterns",
+            description="generated pictures to try styles with, 256 × 256, RGB",
+            counts="7",
+            origin="a seeded generator",
+            read=read_patterns,
         ),
         Dataset(
             name="mnist",

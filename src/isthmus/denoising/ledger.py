@@ -172,8 +172,8 @@ class Ledger:
                 continue
             if path.is_symlink() or not is_temporary(path.name):
                 raise OptionError(
-                    f"{folder} holds {name}, which {UNFINISHED[self.name]} did not write; choose another "
-                    "place, or move it away."
+                    f"{folder} holds {name}, which {UNFINISHED[self.name]} did not write; choose "
+                    "another place, or move it away."
                 )
             path.unlink()
 

@@ -32,7 +32,12 @@ Indices = NDArray[np.int64]
 
 
 def compare_generators(
-    judge: Model, test: Values, generators: Mapping[str, Callable[[int], Values]], seed: int = 0
+    judge: Model,
+    test: Values,
+    generators: Mapping[str, Callable[[int], Values]],
+    *,
+    rebuild: Callable[[Values], Values] | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Compare generated samples with test samples, in the features of a classifier.
 
@@ -47,6 +52,9 @@ def compare_generators(
         Which neither the generators nor the judge were trained on; at least 12.
     generators : mapping of str to callable
         Each returns so many samples.
+    rebuild : callable, optional
+        Encodes and decodes samples. Its row says how much of the distance is the decoder's, as no
+        code can be drawn better than encoded.
     seed : int
         Which test samples are in which half.
 
@@ -54,7 +62,7 @@ def compare_generators(
     -------
     dict
         `n` samples of each kind; the name of the `judge`, its `judge_fingerprint`; and `rows`: by
-        "real" and by the names of the generators, what `score_features` returns.
+        "real", "rebuilt" and the names of the generators, what `score_features` returns.
 
     Raises
     ------
@@ -68,10 +76,11 @@ def compare_generators(
             "on more, or with a larger --test."
         )
     order = np.random.default_rng([seed, 0]).permutation(len(test))
-    reference, real = (
-        _features(judge, test[np.sort(part)]) for part in (order[:n], order[n : 2 * n])
-    )
-    rows = {"real": score_features(reference, real)}
+    half, other = (test[np.sort(part)] for part in (order[:n], order[n : 2 * n]))
+    reference = _features(judge, half)
+    rows = {"real": score_features(reference, _features(judge, other))}
+    if rebuild is not None:
+        rows["rebuilt"] = score_features(reference, _features(judge, rebuild(other)))
     for name, generate in generators.items():
         rows[name] = score_features(reference, _features(judge, generate(n)))
     return {"n": n, "judge": judge.name, "judge_fingerprint": judge.fingerprint, "rows": rows}

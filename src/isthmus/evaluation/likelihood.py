@@ -98,7 +98,7 @@ def measure_likelihood(setup: EvaluationSetup, track: Track = untracked) -> dict
         "kl": kl,
         "constant": constant,
         "bound": constant + weighted.mean().item(),
-        "bound_error": weighted.std().item() / math.sqrt(len(weighted)) if len(weighted) > 1 else 0,
+        "bound_error": weighted.std(correction=0).item() / math.sqrt(len(weighted)),
         "bound_n": len(weighted),
         "draws": DRAWS,
         "active_units": count_active(means),
@@ -151,7 +151,8 @@ def _measure_batch(
     kept = torch.from_numpy(has_bound).to(x.device)
     mean_, log_variance_, noise, x = mean[kept], log_variance[kept], noise[kept], x[kept]
     z = mean_[:, None] + deviation[kept][:, None] * noise
-    output = module.decode(z.flatten(0, 1))
+    parts = torch.split(z.flatten(0, 1), model.batch_size)
+    output = torch.cat([module.decode(part) for part in parts])
     losses = lost(output, x.repeat_interleave(DRAWS, 0)).reshape(len(x), DRAWS)
     # log p(z) - log q(z | x), in which the constants of both normal distributions cancel.
     prior = (noise.square() - z.square() + log_variance_[:, None]).sum(2) / 2

@@ -1,4 +1,4 @@
-"""How well a style bank paints: near the style, near the photograph, and next to no style at all."""
+"""How well a style bank paints: by its own losses, next to those of the photograph itself."""
 
 from collections import defaultdict
 from typing import Any
@@ -51,7 +51,7 @@ def _measure_each(setup: EvaluationSetup, painted: np.ndarray[Any, Any]) -> dict
     sums: dict[str, dict[str, float]] = {name: defaultdict(float) for name in pictures}
     # One at a time: a mean over samples does not depend on how they were divided into batches.
     for x in setup.model.inputs(setup.test.take(painted)):
-        for sample in x.split(1):
+        for sample in torch.split(x, 1):
             for number, name in enumerate(pictures):
                 for loss, value in _losses(setup, features, sample, number, targets[name]).items():
                     sums[name][loss] += value / len(painted)

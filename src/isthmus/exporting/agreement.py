@@ -5,12 +5,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from isthmus.exporting.answers import UNROUNDED, Answers, Program
-from isthmus.inference.contract import PREDICTION, PROBABILITIES, RECONSTRUCTION, Part
+from isthmus.inference.contract import (
+    PAINTINGS,
+    PREDICTION,
+    PROBABILITIES,
+    RECONSTRUCTION,
+    Part,
+)
 from isthmus.inference.model import CODE
 from isthmus.inference.trained import TrainedModel
+from isthmus.models.stylebank import one_style
 
 TOLERANCE = 1e-4
 BATCHES = (1, 7, 256)
@@ -54,7 +63,7 @@ def compare(
         got = program(model.encode(batch) if part == "decoder" else batch)
         for name, value in _comparable(model, got).items():
             differences.setdefault(name, _Difference()).add(value, wanted[name])
-        for name in (RECONSTRUCTION, PREDICTION):
+        for name in (RECONSTRUCTION, PAINTINGS, PREDICTION):
             if name in got and got[name].dtype != np.float32:  # signals are not rounded
                 differences.setdefault(name, _Difference()).count(got[name], wanted[f"_{name}"])
     outputs = {name: differences[name].result(name) for name in differences}
@@ -82,12 +91,32 @@ def reference(model: TrainedModel, part: Part, layer: str | None, batch: NDArray
     wanted = {CODE: model.encode(batch)}
     if part == "encoder":
         return wanted
+    if model.config.task == "stylize":
+        return wanted | _paint_all(model, batch)
     outputs = [model.activate(output) for _, output in model.outputs(batch)]
     values = np.concatenate([output.movedim(1, -1).cpu().numpy() for output in outputs])
     if model.config.task == "reconstruct":
         rounded = [model.preprocessing.from_output(output).cpu().numpy() for output in outputs]
         return wanted | {RECONSTRUCTION: values, f"_{RECONSTRUCTION}": np.concatenate(rounded)}
     return wanted | {PROBABILITIES: values, f"_{PREDICTION}": values.argmax(-1)}
+
+
+def _paint_all(model: TrainedModel, batch: NDArray[Any]) -> Answers:
+    """Return samples in all styles (N, K, H, W, C), before and after rounding."""
+    count, values, rounded = len(model.config.style_names), [], []
+    for style in range(count):
+        outputs = [_paint(model, x, style, count) for x in model.inputs(batch)]
+        values.append(np.concatenate([y.movedim(1, -1).cpu().numpy() for y in outputs]))
+        rounded.append(
+            np.concatenate([model.preprocessing.from_output(y).cpu().numpy() for y in outputs])
+        )
+    return {PAINTINGS: np.stack(values, 1), f"_{PAINTINGS}": np.stack(rounded, 1)}
+
+
+def _paint(model: TrainedModel, x: Tensor, style: int, count: int) -> Tensor:
+    shares = one_style(torch.full((len(x),), style), count).to(x.device)
+    with model.computing():
+        return model.activate(model.module(x, shares).float())
 
 
 class _Difference:
@@ -132,6 +161,12 @@ def _comparable(model: TrainedModel, got: Answers) -> Answers:
         values = got.get(UNROUNDED, got[RECONSTRUCTION])
         spread = preprocessing.high - preprocessing.low
         numbers[RECONSTRUCTION] = (values - preprocessing.low) / spread
+    if PAINTINGS in got:
+        values = got[PAINTINGS]
+        if UNROUNDED in got:  # with styles first; see `Program`
+            shape = (values.shape[1], values.shape[0], *got[UNROUNDED].shape[1:])
+            values = got[UNROUNDED].reshape(shape).swapaxes(0, 1)
+        numbers[PAINTINGS] = values / preprocessing.high
     return numbers
 
 

@@ -43,10 +43,10 @@ def measure_quality(
     dict
         The `metric` ("psnr" in decibels, "accuracy" or "iou"), the number of `samples`, and the
         values `float32` and `reduced`. It is empty where a part has no such quality: a layer, the
-        features of a segmenter, or samples without labels.
+        features of a segmenter, paintings, or samples without labels.
     """
     task = model.config.task
-    if layer is not None or (task == "segment" and part == "encoder"):
+    if layer is not None or task == "stylize" or (task == "segment" and part == "encoder"):
         return {}
     if task == "reconstruct":
         metric = "psnr"

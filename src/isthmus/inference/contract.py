@@ -4,7 +4,7 @@ Both who writes such a file and who reads it keep to this; nothing here needs to
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,7 +16,7 @@ from isthmus.errors import ModelError
 from isthmus.fields import convert_some, from_json, parse_json, require_fingerprint
 from isthmus.files import to_json
 from isthmus.inference.model import CODE
-from isthmus.models.tasks import KINDS, Task
+from isthmus.models.tasks import CLASS_TASKS, KINDS, Task
 from isthmus.text import to_utf8
 
 MODEL_FILE = "model.safetensors"  # of a run: its best weights
@@ -29,10 +29,12 @@ PARTS: tuple[Part, ...] = get_args(Part)
 SAMPLES = "samples"  # the input; of a decoder it is the code
 BATCH = "N"  # the first axis of all tensors
 RECONSTRUCTION, PROBABILITIES, PREDICTION = "reconstruction", "probabilities", "prediction"
+PAINTINGS = "paintings"  # of each sample in all styles
 OUTPUTS = {  # of the whole model, by its task
     "reconstruct": (CODE, RECONSTRUCTION),
     "classify": (CODE, PROBABILITIES, PREDICTION),
     "segment": (CODE, PROBABILITIES, PREDICTION),
+    "stylize": (CODE, PAINTINGS),
 }
 
 
@@ -67,6 +69,8 @@ class ExportRecord:
         The largest difference to torch that was measured when the file was written.
     loss : dict, optional
         What a lower precision costs, as it was measured then.
+    style_names : tuple of str
+        Of a style bank, in the order of its paintings.
     """
 
     format: int
@@ -84,6 +88,7 @@ class ExportRecord:
     batch_size: int
     max_difference: float | None = None
     loss: dict[str, Any] | None = None
+    style_names: tuple[str, ...] = field(default=(), metadata={"omit_empty": True})
 
     def __post_init__(self) -> None:
         require_fingerprint(self.fingerprint, "fingerprint")
@@ -94,8 +99,10 @@ class ExportRecord:
             )
         if self.batch_size > MAX_BATCH_SIZE:
             raise ModelError(f"batch_size is {self.batch_size:,}, more than {MAX_BATCH_SIZE:,}")
-        if (self.task == "reconstruct") != (not self.class_names):
+        if (self.task in CLASS_TASKS) != bool(self.class_names):
             raise ModelError(f"it has {len(self.class_names)} classes and the task {self.task}")
+        if (self.task == "stylize") != bool(self.style_names):
+            raise ModelError(f"it has {len(self.style_names)} styles and the task {self.task}")
 
     def to_text(self) -> str:
         """Return the record as the JSON that a file holds."""

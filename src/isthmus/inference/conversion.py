@@ -24,6 +24,7 @@ from isthmus.inference.contract import (
     BATCH,
     FORMAT,
     KEY,
+    PAINTINGS,
     PARTS,
     PREDICTION,
     PROBABILITIES,
@@ -38,6 +39,7 @@ from isthmus.inference.operators import remembered_operators
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Autoencoder, Network
 from isthmus.models.plain import plain_copy
+from isthmus.models.stylebank import StyleBank
 from isthmus.models.tasks import TASKS
 from isthmus.runtime import ignored_warnings
 from isthmus.version import __version__
@@ -87,6 +89,8 @@ class Program(nn.Module):
             return {CODE: self._record(x)}
         if self.part == "encoder":
             return {CODE: self.network.encode(x)}
+        if isinstance(self.network, StyleBank):
+            return self._paint(self.network, x)
         z, y = self.network.code_and_output(x)
         if self.task == "reconstruct":
             return {CODE: z, RECONSTRUCTION: self._reconstruct(y)}
@@ -94,6 +98,15 @@ class Program(nn.Module):
         kind = torch.int64 if self.task == "classify" else torch.uint8
         prediction = probabilities.argmax(1).to(kind)
         return {CODE: z, PROBABILITIES: probabilities.movedim(1, -1), PREDICTION: prediction}
+
+    def _paint(self, network: StyleBank, x: Tensor) -> dict[str, Tensor]:
+        """Return codes, and images in all styles (N, K, H, W, C)."""
+        maps = network.to_maps(x)
+        added = network.paint_all(maps)
+        painted = torch.cat([network.from_maps(maps + one, x.shape[2:]) for one in added])
+        # Styles come first until here, so that all are rounded at once.
+        images = torch.unflatten(self._reconstruct(painted), 0, (len(added), -1))
+        return {CODE: maps.mean((2, 3)), PAINTINGS: images.movedim(0, 1)}
 
     def _reconstruct(self, y: Tensor) -> Tensor:
         return self.preprocessing.from_output(self.activate(y))
@@ -127,6 +140,8 @@ class LayersProgram(nn.Module):
     def forward(self, samples: Tensor) -> dict[str, Tensor]:
         """Turn samples (N, H, W, C) or (N, L, C) into outputs by the names of the layers."""
         answers = self.whole(samples)
+        if isinstance(self.whole.network, StyleBank):  # its layers are those without any style
+            self.whole.network(self.whole.preprocessing.to_input(samples))
         # A layer that only passes on its input would be no output of its own in the file.
         outputs = {name: output.clone() for name, output in self._recorded.items()}
         self._recorded = {}
@@ -283,6 +298,7 @@ def describe(
         precision=precision,
         fingerprint=fingerprint(model.fingerprint, *parts) if parts else model.fingerprint,
         batch_size=model.batch_size,
+        style_names=model.config.style_names,
     )
 
 
@@ -351,7 +367,9 @@ def _drop_unused(network: Network, part: Part, output: str | None) -> None:
     if part == "decoder":
         del network.encoder
     elif part == "encoder" and (output is None or output.startswith("encoder.")):
-        if isinstance(network, Autoencoder):
+        if isinstance(network, StyleBank):
+            del network.bank
+        if isinstance(network, Autoencoder | StyleBank):
             del network.decoder
         else:
             del network.head

@@ -299,6 +299,17 @@ class TrainedModel(Model):
         """Apply the output activation."""
         return ACTIVATIONS[self.config.activation](output)
 
+    def rebuild(self, values: Values) -> NDArray[Any]:
+        """Encode and decode samples without any style, which only a style bank can leave out.
+
+        Raises
+        ------
+        ModelError
+            If the model has no decoder of samples.
+        """
+        self.require_task("reconstruct", "stylize")
+        return np.concatenate([self._reconstruct(block) for block in self.blocks(values)])
+
     def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
         assert isinstance(self.module, Autoencoder)  # for the type checker
         codes = torch.from_numpy(z).to(self.device)

@@ -24,8 +24,10 @@ MIN_CLASS = 50  # training codes of a class, from which on it has components of 
 MIN_COMPONENT = 20  # training codes for each component
 MIN_CHOOSING = 5  # validation codes that choose; with fewer there is one diagonal component
 MIN_FULL = 20  # training codes for each number of a code, from which on only full ones are tried
-MAX_FITTED = 50_000  # codes that are fitted, evenly spread …
-MAX_NUMBERS = 2**22  # … and numbers of them
+# Codes that are fitted, evenly spread, and numbers of them. With 50,000 codes of MNIST instead of
+# 20,000, samples of `vae` have a Fréchet distance of 1.99 instead of 2.00 from validation samples.
+MAX_FITTED, MAX_NUMBERS = 20_000, 2**22
+MIN_FITTED = 1_000  # of each class, of many
 MAX_FACTORS = 2**24  # numbers of all factors: 64 MiB
 MAX_ITERATIONS = 100
 # Added to the variance of each standardized number, so that no component becomes a point.
@@ -43,11 +45,20 @@ COVARIANCES: dict[str, Callable[[Any], Exact]] = {
 
 
 class Group(NamedTuple):
-    """Standardized codes that share components: of a class, or of all without one."""
+    """Which codes share components: those of a class, or of all without one."""
+
+    label: int
+    train: Labels  # rows
+    validation: Labels
+
+
+class Task(NamedTuple):
+    """Standardized codes of a group, and how many numbers its factors may have."""
 
     label: int
     train: Exact
     validation: Exact
+    max_factors: int
 
 
 class Part(NamedTuple):
@@ -87,15 +98,15 @@ def fit_mixture(
     """
     if len(train) < 2:
         raise OptionError(f"a mixture needs at least 2 training codes, not {len(train)}.")
-    limit = min(MAX_FITTED, max(2, MAX_NUMBERS // train.z.shape[1]))
-    train = train.take(evenly_spaced(len(train), limit))
     z, held = _numbers(train), _numbers(validation)
-    center, scale = z.mean(0), z.std(0)
+    center, scale = z.mean(0, dtype=np.float64), z.std(0, dtype=np.float64)
     scale[scale == 0] = 1  # a number that is always the same
-    standard = ((z - center) / scale, (held - center) / scale)
-    groups = list(_divide(_labels(train), _labels(validation), *standard))
-    tracked = track(groups, len(groups), "Fitting the mixture")
-    parts = [_choose(group, MAX_FACTORS // len(groups), seed) for group in tracked]
+    groups = list(_divide(_labels(train), _labels(validation)))
+    parts = []
+    for group in track(groups, len(groups), "Fitting the mixture"):
+        rows = group.train[evenly_spaced(len(group.train), _limit(len(groups), z.shape[1]))]
+        codes = ((z[rows] - center) / scale, (held[group.validation] - center) / scale)
+        parts.append(_choose(Task(group.label, *codes, MAX_FACTORS // len(groups)), seed))
     classes = np.repeat([group.label for group in groups], [len(part.weights) for part in parts])
     shares = [len(group.train) / len(z) for group in groups]
     return Mixture(
@@ -163,37 +174,42 @@ def _store(mixture: Mixture, file: Path, say: Callable[[str], None]) -> None:
         say(f"the mixture is not kept, because {str(error).rstrip('.')}.")
 
 
-def _numbers(codes: Codes) -> Exact:
-    """Return codes in float64, if all of them hold numbers."""
-    called = lambda row: f"the code of {codes.names[row]}"  # noqa: E731
-    z = to_vectors(codes.z, "euclidean", called) if len(codes) else codes.z
-    return z.astype(np.float64)
+def _numbers(codes: Codes) -> NDArray[np.float32]:
+    """Return codes, if all of them hold numbers."""
+    if not len(codes):
+        return codes.z
+    return to_vectors(codes.z, "euclidean", lambda row: f"the code of {codes.names[row]}")
+
+
+def _limit(groups: int, size: int) -> int:
+    """Return how many codes of each group are fitted."""
+    return max(MIN_FITTED, min(MAX_FITTED, MAX_NUMBERS // size) // groups)
 
 
 def _labels(codes: Codes) -> Labels:
     return np.full(len(codes), NO_CLASS) if codes.labels is None else codes.labels
 
 
-def _divide(labels: Labels, held_labels: Labels, z: Exact, held: Exact) -> Iterator[Group]:
-    """Yield the codes of each class that is large enough, and those of all others together."""
+def _divide(labels: Labels, held_labels: Labels) -> Iterator[Group]:
+    """Yield the rows of each class that is large enough, and those of all others together."""
     present, counts = np.unique(labels[labels != NO_CLASS], return_counts=True)
     own = present[counts >= MIN_CLASS]
     for label in own.tolist():
-        yield Group(label, z[labels == label], held[held_labels == label])
-    others, held_others = ~np.isin(labels, own), ~np.isin(held_labels, own)
-    if others.any():
-        yield Group(NO_CLASS, z[others], held[held_others])
+        yield Group(label, np.flatnonzero(labels == label), np.flatnonzero(held_labels == label))
+    others, held_others = (np.flatnonzero(~np.isin(each, own)) for each in (labels, held_labels))
+    if len(others):
+        yield Group(NO_CLASS, others, held_others)
 
 
-def _choose(group: Group, max_factors: int, seed: int) -> Part:
+def _choose(group: Task, seed: int) -> Part:
     """Return the components of a group under which its validation codes are most likely."""
     if len(group.validation) < MIN_CHOOSING:
         return _to_part("diag", _fit(group, "diag", 1, seed), [])
     trials: list[Trial] = []
     best: tuple[str, Any] = ("", None)
-    for covariance in _kinds(group, max_factors):
+    for covariance in _kinds(group):
         before = -np.inf
-        for components in _counts(group, covariance, max_factors):
+        for components in _counts(group, covariance):
             fitted = _fit(group, covariance, components, seed)
             likelihood = float(fitted.score(group.validation))
             if likelihood > max((trial.likelihood for trial in trials), default=-np.inf):
@@ -205,21 +221,23 @@ def _choose(group: Group, max_factors: int, seed: int) -> Part:
     return _to_part(*best, trials)
 
 
-def _kinds(group: Group, max_factors: int) -> list[str]:
+def _kinds(group: Task) -> list[str]:
     """Return the covariances to try: with many codes, full ones are far more likely."""
     count, size = group.train.shape
-    return ["full"] if count >= MIN_FULL * size and size * size <= max_factors else [*COVARIANCES]
+    is_plenty = count >= MIN_FULL * size and size * size <= group.max_factors
+    return ["full"] if is_plenty else [*COVARIANCES]
 
 
-def _counts(group: Group, covariance: str, max_factors: int) -> list[int]:
+def _counts(group: Task, covariance: str) -> list[int]:
     """Return the numbers of components to try."""
     count, size = group.train.shape
     numbers = size * size if covariance == "full" else size
-    most = min(max(1, count // MIN_COMPONENT), max_factors // numbers)
-    return [one for one in COMPONENTS if one <= most]
+    most = min(max(1, count // MIN_COMPONENT), group.max_factors // numbers)
+    fitting = [one for one in COMPONENTS if one <= most]
+    return fitting or ([1] if covariance == "diag" else [])
 
 
-def _fit(group: Group, covariance: str, components: int, seed: int) -> Any:
+def _fit(group: Task, covariance: str, components: int, seed: int) -> Any:
     """Fit scikit-learn's mixture."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture

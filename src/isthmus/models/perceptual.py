@@ -9,6 +9,7 @@ What Does It Take to Generate Natural Textures?, 2017).
 """
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -25,10 +26,9 @@ from isthmus.models.segmenters import Pyramid, read_vgg16, take_vgg16, vgg16
 
 RANDOM_SEED = 0
 RANDOM_SCALES = 4  # the image, its half, its quarter and its eighth
-RANDOM_FILTERS, RANDOM_SIDE = 64, 7  # filters a scale, and their sides in pixels
+RANDOM_FILTERS, RANDOM_SIDE = 32, 7  # how many, and their sides in pixels
 MAX_STAGES = 4  # of a classifier: later maps know what is seen, no longer where
 VGG16_NAMES = ("relu1_2", "relu2_2", "relu3_2", "relu4_2")
-LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in gray, as Pillow has them
 
 
 class Features(nn.Module):
@@ -105,7 +105,7 @@ class Chain(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Turn images (N, 3, H, W) in [0, 1] into the stages' maps, finest first."""
         if self.channels == 1:
-            x = (x * x.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+            x = (x * x.new_tensor(OPPONENT[0])[:, None, None]).sum(1, keepdim=True)
         maps = []
         for stage in self.stages:
             x = stage(x)
@@ -228,17 +228,35 @@ def _layers(network: Network) -> list[nn.Module]:
     return list(encoder.children())
 
 
-class Scales(nn.Module):
-    """The same random filters on an image, its half, its quarter and so on; each is a map.
+# Of colors (R, G, B): brightness, red against green, and both against blue. All three count alike
+# when they are divided by their standard deviations, here those of photographs of cats and dogs.
+OPPONENT = ((0.299, 0.587, 0.114), (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
+DEVIATIONS = (0.24, 0.09, 0.10)
+GRAY = 0.45  # the mean brightness there
+# What is left of the second and third in textures. Without any, gray strokes come out in the colors
+# of a rainbow; with all, colors drown the strokes.
+TEXTURE_COLOR = 1 / 3
+NEIGHBORHOOD = 9  # pixels a side, in which the contrast of edges is measured
+LEAST_CONTRAST = 0.05  # of brightness; what is below it counts as even
 
-    Each scale is seen without what the next coarser one shows: the image minus its blurred self,
-    as in the pyramid of Burt and Adelson (1983). Bright areas would otherwise drown the texture.
-    The coarsest scale keeps its colors.
+
+class RandomMaps(nn.Module):
+    """Textures by random filters at several scales, the colors, and edges at two scales.
+
+    - `texture1`, `texture2`, ...: the same filters with ReLU on the image, its half, and so on.
+      Each scale is seen without what the next coarser one shows: the image minus its blurred self,
+      as in the pyramid of Burt and Adelson (1983). Bright areas would drown the texture otherwise.
+    - `colors`: a one and the three color channels, at a quarter of the sides. Their Gram matrix
+      holds the mean color and how colors vary.
+    - `edges2`, `edges4`: brightness minus its mean around, divided by its deviation around (Jarrett
+      et al., What Is the Best Multi-Stage Architecture for Object Recognition?, 2009, section 2.1).
+      A style may then change colors, brightness and contrast of what a photograph shows.
 
     Parameters
     ----------
     filters : (C', 3, S, S) float32
     scales : int
+        Three or more.
     """
 
     filters: Tensor
@@ -246,43 +264,28 @@ class Scales(nn.Module):
     def __init__(self, filters: Tensor, scales: int) -> None:
         super().__init__()
         self.register_buffer("filters", filters)
-        self.standardize = Standardize()
-        self.scales = scales
+        self.textures = tuple(f"texture{2**scale}" for scale in range(scales))
+        self.names = (*self.textures, "colors", "edges2", "edges4")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Turn images (N, 3, H, W) in [0, 1] into one map a scale, finest first."""
-        x = self.standardize(x)
-        maps = []
-        for _ in range(self.scales - 1):
-            coarse = halve(x)
-            maps.append(self._see(x - _enlarge(coarse, x.shape[2:])))
-            x = coarse
-        return [*maps, self._see(x)]
+        """Turn images (N, 3, H, W) in [0, 1] into the maps `names`."""
+        scales = [to_opponent(x)]
+        for _ in self.textures[1:]:
+            scales.append(halve(scales[-1]))
+        details = [one - _enlarge(two, one.shape[2:]) for one, two in itertools.pairwise(scales)]
+        textures = [self._see(one) for one in (*details, scales[-1])]
+        colors = torch.cat([torch.ones_like(scales[2][:, :1]), scales[2]], 1)
+        return [*textures, colors, *(_edges(one[:, :1]) for one in scales[1:3])]
 
     def _see(self, x: Tensor) -> Tensor:
         margin = self.filters.shape[-1] // 2
+        x = x * x.new_tensor([1, TEXTURE_COLOR, TEXTURE_COLOR])[:, None, None]
         x = functional.pad(x, [margin] * 4, mode="replicate")
         return functional.relu(functional.conv2d(x, self.filters))
 
 
-def halve(x: Tensor) -> Tensor:
-    """Blur images (N, C, H, W) and keep every second pixel, as Burt and Adelson (1983) do.
-
-    Means of 2 × 2 pixels would be faster, but what is optimized by them shows their squares.
-    """
-    weights = x.new_tensor([1, 4, 6, 4, 1]) / 16
-    kernel = torch.outer(weights, weights).expand(x.shape[1], 1, 5, 5)
-    padded = functional.pad(x, [2, 2, 2, 2], mode="replicate")
-    return functional.conv2d(padded, kernel, stride=2, groups=x.shape[1])
-
-
-def _enlarge(x: Tensor, sides: Sequence[int]) -> Tensor:
-    # Corners are aligned as `halve` keeps the first pixel of each pair.
-    return functional.interpolate(x, size=tuple(sides), mode="bilinear", align_corners=True)
-
-
 def random_features(seed: int = RANDOM_SEED) -> Features:
-    """Return random filters at several scales, each followed by ReLU.
+    """Return random filters at several scales; see `RandomMaps`.
 
     The shallow networks of Ustyuzhaninov et al. (2017) have filters of several sizes; here images
     of several sizes have one set of filters, which takes a tenth of the arithmetic.
@@ -295,7 +298,39 @@ def random_features(seed: int = RANDOM_SEED) -> Features:
     shape = (RANDOM_FILTERS, 3, RANDOM_SIDE, RANDOM_SIDE)
     drawn = np.random.default_rng(seed).standard_normal(shape, np.float32)
     # Deviation 1 / √inputs, so that a map has about the deviation of what it sees.
-    filters = torch.from_numpy(drawn) / (3 * RANDOM_SIDE**2) ** 0.5
-    names = [f"scale{2**scale}" for scale in range(RANDOM_SCALES)]
-    maps = Scales(filters, RANDOM_SCALES)
-    return Features(maps, names, [names[1]], names, 2**RANDOM_SCALES)
+    maps = RandomMaps(torch.from_numpy(drawn) / (3 * RANDOM_SIDE**2) ** 0.5, RANDOM_SCALES)
+    style, content = maps.names[:-2], maps.names[-2:]
+    return Features(maps, maps.names, content, style, 2**RANDOM_SCALES)
+
+
+def to_opponent(x: Tensor) -> Tensor:
+    """Turn images (N, 3, H, W) in [0, 1] into brightness and two colors, of deviation about 1."""
+    matrix = x.new_tensor(OPPONENT) / x.new_tensor(DEVIATIONS)[:, None]
+    return functional.conv2d(x - GRAY, matrix[:, :, None, None])
+
+
+def halve(x: Tensor) -> Tensor:
+    """Blur images (N, C, H, W) and keep every second pixel, as Burt and Adelson (1983) do.
+
+    Means of 2 × 2 pixels would be faster, but images that are optimized by them show their squares.
+    """
+    weights = x.new_tensor([1, 4, 6, 4, 1]) / 16
+    kernel = torch.outer(weights, weights).expand(x.shape[1], 1, 5, 5)
+    padded = functional.pad(x, [2] * 4, mode="replicate")
+    return functional.conv2d(padded, kernel, stride=2, groups=x.shape[1])
+
+
+def _enlarge(x: Tensor, sides: Sequence[int]) -> Tensor:
+    # Corners are aligned as `halve` keeps the first pixel of each pair.
+    return functional.interpolate(x, size=tuple(sides), mode="bilinear", align_corners=True)
+
+
+def _edges(x: Tensor) -> Tensor:
+    difference = x - _mean_around(x)
+    least = (LEAST_CONTRAST / DEVIATIONS[0]) ** 2
+    return difference / (_mean_around(difference.square()) + least).sqrt()
+
+
+def _mean_around(x: Tensor) -> Tensor:
+    padded = functional.pad(x, [NEIGHBORHOOD // 2] * 4, mode="replicate")
+    return functional.avg_pool2d(padded, NEIGHBORHOOD, 1)

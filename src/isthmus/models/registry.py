@@ -45,8 +45,8 @@ class ModelRow:
     ----------
     build : callable
         Takes the shape of one sample x and the code size, for classifiers and segmenters also the
-        number of classes and for style banks that of styles, and returns the module. Its keyword-only parameters are the row's
-        options.
+        number of classes and for style banks that of styles, and returns the module. Its
+        keyword-only parameters are the row's options.
     description : str
         One line for people.
     shape : tuple of int
@@ -248,7 +248,7 @@ MODELS: dict[str, ModelRow] = {
         stylebank,
         "StyleBank, Chen et al. 2017: an autoencoder and a few layers for each style",
         shape=(3, 128, 128),
-        code_size=64,
+        code_size=96,
         activation="identity",
         task="stylize",
         styles=4,

@@ -16,30 +16,53 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.errors import OptionError
-from isthmus.models.layers import Crop, Pad, Residual, Unpatch, he_normal, is_on_meta
+from isthmus.models.layers import Crop, Pad, Residual, he_normal
 
 STEP = 4  # pixels along a side of an image for one place of the code
 MIN_SIDE = 8  # of an image: two places of the code, as one alone has no contrast to normalize
-NUMBERS = 3 * STEP**2  # of the patch of an image that one place of the code stands for
+PIXELS = 3 * STEP**2  # channels of a code that are the pixels of a patch
 FIRST_CHANGE = 0.1  # of what He's weights would add: a style starts near the photograph
 
 
-class Shortcut(nn.Sequential):
-    """Layers, of which the first is linear and gets the same input as the second.
+class WithPixels(nn.Sequential):
+    """Layers whose maps stand behind the pixels themselves: 48 channels for each 4 × 4 patch.
 
-    What it returns is added to the output of the last. The shortcuts of an encoder and a decoder
-    begin as each other's inverse, so that the first image is rebuilt already, and all steps of a
-    training go into what shortcuts cannot do.
+    With the pixels at hand, a photograph is rebuilt sharply from the first step on, and all of a
+    training goes into the styles.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the sum of the shortcut and the other layers."""
+        """Turn images (N, 3, H, W) into maps (N, 48 + C', H/4, W/4)."""
+        return torch.cat([functional.pixel_unshuffle(x, STEP), super().forward(x)], 1)
+
+
+class Repaint(nn.Sequential):
+    """Layers that say how much of the pixels of a code is kept, and what is painted over them.
+
+    The first is a shortcut that is added to what the others return: broad colors are learned soon.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Turn maps (N, 48 + C', H/4, W/4) into images (N, 3, H, W)."""
         shortcut, *layers = self
-        y = x
+        y = maps
         for layer in layers:
             y = layer(y)
-        total: Tensor = shortcut(x) + y
-        return total
+        more, paint = (shortcut(maps[:, PIXELS:]) + y).chunk(2, 1)
+        pixels = functional.pixel_shuffle(maps[:, :PIXELS], STEP)
+        return pixels + pixels * more + paint
+
+
+class BehindPixels(nn.Module):
+    """Zeros in the place of pixels, before what a style adds to the rest of a code.
+
+    A style does not write into the pixels: one of their channels is one pixel of each patch, so
+    what would be learned first is a pattern that repeats every four pixels.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Turn (N, C', H, W) into (N, 48 + C', H, W)."""
+        return functional.pad(maps, (0, 0, 0, 0, PIXELS, 0))
 
 
 class StyleBank(nn.Module):
@@ -89,6 +112,10 @@ class StyleBank(nn.Module):
         maps = self.to_maps(x)
         return maps.mean((2, 3)), self.from_maps(maps, x.shape[2:])
 
+    def paint_all(self, maps: Tensor) -> list[Tensor]:
+        """Return what each style adds to maps (N, D, H/4, W/4)."""
+        return [layers(maps) for layers in self.bank]
+
     def to_maps(self, x: Tensor) -> Tensor:
         """Turn images into maps (N, C', H', W'): a quarter of their sides, rounded up."""
         maps: Tensor = self.encoder(Pad(padded_sides(x.shape[2:]))(x))
@@ -107,7 +134,8 @@ class StyleBank(nn.Module):
 
     def from_maps(self, maps: Tensor, sides: Sequence[int]) -> Tensor:
         """Turn maps into images of these sides, before the output activation."""
-        return Crop(sides)(self.decoder(maps))
+        x: Tensor = Crop(sides)(self.decoder(maps))
+        return x
 
 
 def one_style(styles: Tensor, count: int) -> Tensor:
@@ -125,8 +153,8 @@ def stylebank(
 ) -> StyleBank:
     """Build an autoencoder with a bank of styles.
 
-    Patches of 2 × 2 pixels become channels at once, and the last convolution returns patches: at
-    full size, convolutions of so few channels would take most of the time.
+    Patches of 2 × 2 pixels become channels at once: at full size, convolutions of so few channels
+    would take most of the time.
 
     Parameters
     ----------
@@ -141,52 +169,69 @@ def stylebank(
     """
     if shape[0] != 3:
         raise OptionError("styles are made of colors; convert the images to RGB.")
-    encoder = Shortcut(
-        nn.Sequential(nn.PixelUnshuffle(STEP), nn.Conv2d(NUMBERS, code_size, 1)),
+    if code_size <= PIXELS:
+        raise OptionError(f"the code size of a style bank must be above {PIXELS}, not {code_size}.")
+    inner = code_size - PIXELS
+    encoder = WithPixels(
         nn.PixelUnshuffle(2),
-        nn.Conv2d(12, width, 5, padding=2),
+        _convolution(12, width, 5),
         nn.ReLU(),
-        nn.Conv2d(width, code_size, 3, 2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(code_size, code_size, 3, padding=1),
+        _convolution(width, inner, 3, stride=2),
     )
-    decoder = Shortcut(
-        nn.Sequential(nn.Conv2d(code_size, NUMBERS, 1), Unpatch((STEP, STEP))),
-        *(_residual(code_size) for _ in range(blocks)),
-        nn.Conv2d(code_size, 4 * width, 3, padding=1),
-        Unpatch((2, 2)),
+    decoder = Repaint(
+        nn.Sequential(nn.Conv2d(inner, 6, 1), _upsampling(STEP)),
+        _convolution(code_size, inner, 3),
+        *(_residual(inner) for _ in range(blocks)),
         nn.ReLU(),
-        nn.Conv2d(width, 12, 5, padding=2),
-        Unpatch((2, 2)),
+        _upsampling(2),
+        _convolution(inner, width, 3),
+        nn.ReLU(),
+        _upsampling(2),
+        _convolution(width, 6, 5),
     )
-    module = StyleBank(encoder, decoder, [_style(code_size) for _ in range(styles)])
-    module.apply(he_normal)
-    for layers in (encoder, decoder, *list(decoder)[1 : 1 + blocks], *module.bank):
+    bank = [_style(code_size, inner) for _ in range(styles)]
+    module = StyleBank(encoder, decoder, bank).apply(he_normal)
+    for layers in (encoder, decoder, decoder[0], *list(decoder)[2 : 2 + blocks], *bank):
         _shrink(layers)
-    if not is_on_meta(module):
-        _invert(encoder[0][1].weight, decoder[0][0].weight)
     return module
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """Return a convolution that repeats the border: zeros would be painted as a frame."""
+    margin = kernel // 2
+    return nn.Conv2d(inputs, outputs, kernel, stride, margin, padding_mode="replicate")
+
+
+def _upsampling(scale: int) -> nn.Module:
+    """Return bilinear upsampling: what is constant stays constant.
+
+    Channels that are spread over patches of pixels would be cheaper, but what a style adds to all
+    places of the code alike would show as a grid (Odena et al., Deconvolution and Checkerboard
+    Artifacts, 2016).
+    """
+    return nn.Upsample(scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 def _residual(channels: int) -> Residual:
     return Residual(
-        nn.Conv2d(channels, channels, 3, padding=1),
+        _convolution(channels, channels, 3),
         nn.ReLU(),
-        nn.Conv2d(channels, channels, 3, padding=1),
+        _convolution(channels, channels, 3),
     )
 
 
-def _style(channels: int) -> nn.Sequential:
+def _style(code_size: int, inner: int) -> nn.Sequential:
     """Return the layers of a style.
 
     Normalizing here, image by image, makes a style look the same in bright and in dark photographs
     (Ulyanov et al., Instance Normalization, 2016).
     """
     return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1),
-        nn.InstanceNorm2d(channels, affine=True),
+        _convolution(code_size, inner, 3),
+        nn.InstanceNorm2d(inner, affine=True),
         nn.ReLU(),
-        nn.Conv2d(channels, channels, 3, padding=1),
+        _convolution(inner, inner, 3),
+        BehindPixels(),
     )
 
 
@@ -195,12 +240,3 @@ def _shrink(layers: nn.Module) -> None:
     """Let layers whose output is added to something else begin by adding little."""
     last = [layer for layer in layers.children() if isinstance(layer, nn.Conv2d)][-1]
     last.weight.mul_(FIRST_CHANGE)
-
-
-@torch.no_grad()
-def _invert(into: Tensor, back: Tensor) -> None:
-    """Let two convolutions of 1 × 1 begin as each other's inverse, as far as there are channels."""
-    square = torch.randn(max(into.shape[:2]), max(into.shape[:2]))
-    rotation = torch.linalg.qr(square)[0][: into.shape[0], : into.shape[1]]
-    into.copy_(rotation[:, :, None, None])
-    back.copy_(rotation.T[:, :, None, None])

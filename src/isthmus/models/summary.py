@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import Network, count_parameters
 from isthmus.models.recorder import copy_modules
+from isthmus.models.stylebank import STEP, StyleBank, padded_sides
 
 ACTIVATIONS = (nn.ReLU, nn.ELU, nn.SELU, nn.GELU)  # listed with the layer that they follow
 
@@ -49,7 +51,13 @@ def summarize(model_config: ModelConfig) -> list[Layer]:
 
     Nothing is computed or allocated: the shapes come from a pass on torch's meta device.
     """
-    return summarize_network(model_config.build_on_meta().eval(), model_config.shape)
+    network = model_config.build_on_meta().eval()
+    layers = summarize_network(network, model_config.shape)
+    if isinstance(network, StyleBank):  # which rebuilds a sample without any style
+        sides = [side // STEP for side in padded_sides(model_config.shape[1:])]
+        maps = torch.zeros(1, model_config.code_size, *sides, device="meta")
+        layers += _list_layers(network, lambda copy: cast("StyleBank", copy).paint_all(maps))
+    return layers
 
 
 def summarize_network(network: Network, shape: Sequence[int]) -> list[Layer]:
@@ -65,14 +73,19 @@ def summarize_network(network: Network, shape: Sequence[int]) -> list[Layer]:
     shape : tuple of int
         Of one sample x: (C, H, W), or (C, L) for signals.
     """
-    network = copy_modules(network)  # hooks on the network itself would catch other callers
     device = next(network.parameters()).device
+    return _list_layers(network, lambda copy: copy(torch.zeros(1, *shape, device=device)))
+
+
+def _list_layers(network: Network, compute: Callable[[Network], object]) -> list[Layer]:
+    """List the layers that take part when a copy of a network computes something."""
+    copy = copy_modules(network)  # hooks on the network itself would catch other callers
     layers: list[Layer] = []
-    for name, part in network.named_modules():
+    for name, part in copy.named_modules():
         if not list(part.children()):  # a container has no arithmetic of its own
             part.register_forward_hook(_make_hook(name, layers))
     with torch.inference_mode():
-        network(torch.zeros(1, *shape, device=device))
+        compute(copy)
     return layers
 
 

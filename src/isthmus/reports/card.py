@@ -37,6 +37,7 @@ from isthmus.models.tasks import TASKS, Task
 from isthmus.reports.page import render
 from isthmus.reports.pictures import overlays
 from isthmus.reports.run import MAX_MAPPED, MAX_OVERLAYS, draw_examples, map_section
+from isthmus.reports.style import draw_styles, style_verdict
 from isthmus.session import Session
 from isthmus.training.record import Record
 from isthmus.training.run import Run, best_epoch
@@ -57,11 +58,13 @@ PIPELINES: dict[Task, str] = {
     "reconstruct": "image-feature-extraction",
     "classify": "image-classification",
     "segment": "image-segmentation",
+    "stylize": "image-to-image",
 }
 TITLES: dict[Task, str] = {
     "reconstruct": "Reconstruction",
     "classify": "Classification",
     "segment": "Segmentation",
+    "stylize": "Style transfer",
 }
 METRICS = {  # of the evaluation: name at the Hub, and for people
     "mse": ("mse", "mean squared error"),
@@ -282,10 +285,16 @@ def _segmenter(session: Session, evaluation: dict[str, Any]) -> list[Picture]:
     ]
 
 
+def _style_bank(session: Session, evaluation: dict[str, Any]) -> list[Picture]:
+    caption = "Test photographs, the same as the autoencoder alone rebuilds them, and all styles."
+    return [Picture("top", "styles", "Styles", caption, draw_styles(session))]
+
+
 DRAWINGS: dict[Task, Callable[[Session, dict[str, Any]], list[Picture]]] = {
     "reconstruct": _autoencoder,
     "classify": _classifier,
     "segment": _segmenter,
+    "stylize": _style_bank,
 }
 
 
@@ -367,6 +376,12 @@ def _describe_output(record: Record) -> dict[str, str]:
 
 def _rows(evaluation: dict[str, Any], task: Task) -> list[tuple[str, list[str]]]:
     """Return the titles of the results and their metrics as text, the header first."""
+    if task == "stylize":
+        titles = ("content", "style", "photograph")
+        losses = evaluation["styles"].items()
+        return [("", [])] + [
+            (name, [_format(row[title]) for title in titles]) for name, row in losses
+        ]
     if task != "reconstruct":
         rows = compare_predictions(evaluation)
         what = "samples" if task == "classify" else "pixels"
@@ -384,6 +399,8 @@ def _verdict(evaluation: dict[str, Any], task: Task) -> str:
     """Compare the model with baselines, without advice on training."""
     if task == "reconstruct":
         verdict = reconstruction_verdict(evaluation)
+    elif task == "stylize":
+        verdict = style_verdict(evaluation)
     else:
         what = "samples" if task == "classify" else "pixels"
         verdict = prediction_verdict(compare_predictions(evaluation), what)

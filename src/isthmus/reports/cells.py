@@ -30,6 +30,7 @@ from isthmus.viz.masks import overlay
 if TYPE_CHECKING:
     from isthmus.data.report import ReadingReport
     from isthmus.data.samples import Samples
+    from isthmus.detection.labels.mislabelled import Mislabelled
     from isthmus.evaluation.diagnosis.findings import Diagnosis
     from isthmus.inference.trained import TrainedModel
     from isthmus.latent.codes import Codes
@@ -184,6 +185,18 @@ def render_search_result(result: "SearchResult") -> str:
         return make_cell(head, _table_of_matches(result, shown) + make_line([str(error)]))
 
 
+def render_mislabelled(found: "Mislabelled") -> str:
+    """Show the most suspicious labels as a table, and how they were found below."""
+    rows = [
+        [one["name"], one["label"], one["suggested"], f"{100 * one['p_label']:.2f}%"]
+        for one in found.suspects(MAX_SHOWN)
+    ]
+    header = ["name", "label", "suggested", "probability of the label"]
+    facts = [f"{100 * found.error_rate:.1f}% of all labels wrong, as estimated"]
+    facts.append(f"by {found.classifier}")
+    return make_cell(repr(found), make_table(header, rows, numeric=1) + make_line(facts))
+
+
 KINDS: dict[str, Callable[[Any], str]] = {
     "Samples": render_samples,
     "ReadingReport": render_reading,
@@ -193,6 +206,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "Map": render_map,
     "Codes": render_codes,
     "SearchResult": render_search_result,
+    "Mislabelled": render_mislabelled,
 }
 
 

@@ -1,6 +1,6 @@
 """The comparison of several runs: one table, one page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,11 @@ from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.files import write_bytes
 from isthmus.latent.maps import require_method
+from isthmus.models.tasks import CLASS_TASKS, Task
 from isthmus.places import PAGE_SUFFIXES, require_own_place
 from isthmus.reports.page import render, to_data_url
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
+from isthmus.reports.style import draw_styles
 from isthmus.session import Session
 from isthmus.training.run import Run, best_epoch
 from isthmus.viz.curves import accuracy_curves, validation_curves
@@ -39,6 +41,9 @@ ROW_TITLES = {
     "mse_of_pca": "mean squared error of PCA",
     "mse_of_mean": "mean squared error of the mean sample",
     "mse_of_noisy": "mean squared error of the noisy input",
+    "content_loss": "content loss, mean over styles",
+    "style_loss": "style loss, mean over styles",
+    "photograph_loss": "style loss of the photographs",
     "accuracy": "accuracy",
     "top_5": "top-5 accuracy",
     "ece": "expected calibration error",
@@ -152,7 +157,7 @@ def _reject_several_tasks(runs: Sequence[Run]) -> None:
 def _curves(named: dict[str, Session]) -> "Figure":
     """Draw the validation losses; with classes, accuracy or mean IoU."""
     histories = {name: session.run.history() for name, session in named.items()}
-    if _task(named) != "reconstruct":
+    if _task(named) in CLASS_TASKS:
         return accuracy_curves(histories)
     losses = {name: session.run.record.training_config.loss for name, session in named.items()}
     # The names carry the losses, as values of different losses cannot be compared.
@@ -178,8 +183,7 @@ def _row(name: str, session: Session) -> dict[str, Any]:
     """Return the values of one run, without nesting: a row of a table, also for pandas."""
     evaluation, record = session.evaluate(), session.run.record
     best = best_epoch(session.run.history())
-    is_autoencoder = record.model_config.task == "reconstruct"
-    results = _reconstruction_results if is_autoencoder else _prediction_results
+    results = RESULTS[record.model_config.task]
     return {
         "run": name,
         "model": record.model_config.model,
@@ -221,6 +225,22 @@ def _prediction_results(evaluation: dict[str, Any]) -> dict[str, Any]:
     return {**results, "majority": evaluation["baselines"]["majority"]}
 
 
+def _style_results(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a style bank: of its autoencoder, and the means over its styles."""
+    styles = evaluation["styles"].values()
+    losses = ("content", "style", "photograph")
+    means = {f"{name}_loss": sum(row[name] for row in styles) / len(styles) for name in losses}
+    return {**{name: evaluation["test"][name] for name in ("mse", "psnr", "ssim")}, **means}
+
+
+RESULTS: dict[Task, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "reconstruct": _reconstruction_results,
+    "classify": _prediction_results,
+    "segment": _prediction_results,
+    "stylize": _style_results,
+}
+
+
 def _lead(sessions: Sequence[Session], same_data: bool) -> str:
     if same_data:
         description = sessions[0].run.record.data["description"]
@@ -234,8 +254,10 @@ def _lead(sessions: Sequence[Session], same_data: bool) -> str:
 def _grids(named: dict[str, Session], same_data: bool) -> list["Figure"]:
     """Draw reconstructions of the same samples by all runs; of different data, each run's own.
 
-    There are none of classifiers and segmenters.
+    Of style banks, each run's own paintings; of classifiers and segmenters there are none.
     """
+    if _task(named) == "stylize":
+        return [draw_styles(session) for session in named.values()]
     if _task(named) != "reconstruct":
         return []
     if not same_data:

@@ -129,45 +129,48 @@ def render_mislabelled(
     title : str
         Of the page.
     """
+    source = found.codes.origin.source
+    return render(
+        "mislabelled.html.jinja",
+        title=title,
+        summary=found.summary(),
+        cards=_draw_cards(found, samples, rows, k),
+        pairs=found.pairs()[:MAX_PAIRS],
+        losses=_losses(found),
+        source=Path(source).name if source else "",  # without folders, which are nobody's business
+        version=__version__,
+    )
+
+
+def _draw_cards(
+    found: "Mislabelled", samples: Samples, rows: NDArray[np.int64], k: int
+) -> list[dict[str, Any]]:
+    """Return the first k suspects, each with its picture and those of its neighbors."""
     from isthmus.detection.labels.evidence import find_evidence
+
+    names, suspicious = found.codes.names, set(found.rows.tolist())
 
     def draw(row: int, caption: str, alt: str) -> str:
         return draw_sample(samples.values[rows[row]], caption, alt)
 
-    suspects, evidence = found.suspects(k), find_evidence(found, k, NEIGHBORS)
-    suspicious = set(found.rows.tolist())
-
     def draw_near(near: "Near", label: str) -> list[str]:
-        names = found.codes.names
-        return [
-            draw(
-                row,
-                f"{distance:.3g}" + (" ?" if row in suspicious else ""),
-                f"{label}: {names[row]}, at a distance of {distance:.3g}",
-            )
-            for row, distance in zip(near.rows.tolist(), near.distances.tolist(), strict=True)
-        ]
+        pictures = []
+        for row, distance in zip(near.rows.tolist(), near.distances.tolist(), strict=True):
+            away = f"{distance:.3g}"
+            caption = f"{away} ?" if row in suspicious else away
+            pictures.append(draw(row, caption, f"{label}: {names[row]}, at a distance of {away}"))
+        return pictures
 
-    cards = [
+    evidence = find_evidence(found, k, NEIGHBORS)
+    return [
         {
             **one,
             "picture": draw(row, short_name(one["name"]), f"{one['label']}: {one['name']}"),
             "given": draw_near(near.given, one["label"]),
             "other": draw_near(near.suggested, one["suggested"]),
         }
-        for row, one, near in zip(found.rows.tolist(), suspects, evidence, strict=False)
+        for row, one, near in zip(found.rows.tolist(), found.suspects(k), evidence, strict=False)
     ]
-    return render(
-        "mislabelled.html.jinja",
-        title=title,
-        found=found,
-        summary=found.summary(),
-        cards=cards,
-        pairs=found.pairs()[:MAX_PAIRS],
-        losses=_losses(found),
-        source=found.codes.origin.source,
-        version=__version__,
-    )
 
 
 def describe_found(content: dict[str, Any]) -> list[str]:

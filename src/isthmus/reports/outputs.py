@@ -408,7 +408,13 @@ def describe_model(
         model_config = Run.open(model).record.model_config
     else:
         row = model_row(model)
-        model_config = configure(model, shape or row.shape, code_size, class_names=row.class_names)
+        model_config = configure(
+            model,
+            shape or row.shape,
+            code_size,
+            class_names=row.class_names,
+            style_names=row.style_names,
+        )
     layers = summarize(model_config)
     trainable = sum(layer.trainable for layer in layers)
     frozen = sum(layer.frozen for layer in layers)

@@ -44,6 +44,7 @@ from isthmus.reports.pictures import (
     reconstructions,
 )
 from isthmus.reports.samples import generated_section
+from isthmus.reports.style import style_sections
 from isthmus.session import Session
 from isthmus.temporaries import sweep_for
 from isthmus.training.run import Run, best_epoch
@@ -129,20 +130,18 @@ def render_report(
     if findings:  # whose own advice fits better
         content["verdict"] = content["verdict"].removesuffix(ADVICE).rstrip()
     return render(
-        "autoencoder.html.jinja" if sections is _autoencoder else "labels.html.jinja",
+        TEMPLATES[record.model_config.task],
         title=run.path.resolve().name,
         evaluation=evaluation,
         findings=findings,
         best=best_epoch(history),
         history=history,
         curves=to_data_url(curves(history, record.training_config.loss or "")),
-        layers=layers,
-        macs=sum(layer.macs for layer in layers),
         record=record,
         reading=record.reading,
         training_config=asdict(record.training_config),
         preprocessing=asdict(record.preprocessing),
-        **content,
+        **{"layers": layers, "macs": sum(layer.macs for layer in layers), **content},
     )
 
 
@@ -213,6 +212,13 @@ SECTIONS: dict[Task, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "reconstruct": _autoencoder,
     "classify": _classifier,
     "segment": _segmenter,
+    "stylize": style_sections,
+}
+TEMPLATES: dict[Task, str] = {
+    "reconstruct": "autoencoder.html.jinja",
+    "classify": "labels.html.jinja",
+    "segment": "labels.html.jinja",
+    "stylize": "style.html.jinja",
 }
 
 

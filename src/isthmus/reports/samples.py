@@ -50,6 +50,7 @@ OTHER_PICTURES = (".jpg", ".jpeg", ".webp", ".svg", ".pdf", ".tif", ".tiff", ".b
 OWN = ("mixture", "prior")
 ROW_TITLES = {
     "real": "other test samples",
+    "rebuilt": "other test samples, rebuilt by this model",
     "pca": "PCA and a normal distribution",
     "mixture": "this model, from the mixture",
     "prior": "this model, from the prior",
@@ -98,6 +99,11 @@ def write_samples(
     """
     session.model.require_task("reconstruct")
     kind = _require_place(out, draw.n)
+    if judge is not None and source is not None:
+        raise OptionError(
+            "samples are measured against the run's own test samples; leave the source or the "
+            "features out."
+        )
     samples = None if source is None else session.read(source)
     measures = None if judge is None else session.measure_generated(judge, draw, plain=plain)
     result: dict[str, Any] = {

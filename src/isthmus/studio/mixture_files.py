@@ -12,15 +12,15 @@ MEANS, FACTORS = "mixture_means.bin", "mixture_factors.bin"
 MAX_NUMBERS = 2**21  # of the factors that a page loads: 8 MiB
 
 
-def write_mixture(storage: Storage, session: Session, samples: Samples) -> dict[str, Any] | None:
+def write_mixture(storage: Storage, session: Session, samples: Samples | None) -> dict[str, Any] | None:
     """Write the mixture of normal distributions over the codes of the training samples.
 
     Parameters
     ----------
     storage : Storage
     session : Session
-    samples : Samples
-        To which it is fitted where the model has no run; see `Session.mixture`.
+    samples : Samples, optional
+        Whose codes it is fitted to; by default those of the run, see `Session.mixture`.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def write_mixture(storage: Storage, session: Session, samples: Samples) -> dict[
         `mixture` of the manifest; None if there is none for these codes, or it is too large.
     """
     try:
-        mixture = session.mixture(None if session.has_run else samples)
+        mixture = session.mixture(samples)
     except (ModelError, OptionError):  # too few codes, or some that are no numbers
         return None
     if mixture.factors.size > MAX_NUMBERS:

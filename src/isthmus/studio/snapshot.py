@@ -385,7 +385,8 @@ class Snapshot:
             known = self.of_model["columns"]
             return {"columns": [*known, *write_findings(self.storage, judged)]}
         if part == MIXTURE:
-            return {"mixture": write_mixture(self.storage, self.session, self.shown.samples)}
+            samples = None if self.session.has_run else self.shown.samples
+            return {"mixture": write_mixture(self.storage, self.session, samples)}
         sheets = self._sheets()[:MAX_SHEETS]
         for name in track(sheets, len(sheets), "Drawing"):
             self._read_sheet(name)

@@ -25,7 +25,7 @@ from isthmus.inference.model import Model
 from isthmus.inference.trained import TrainedModel
 from isthmus.places import require_outside
 from isthmus.styling.shares import choose_shares, describe_shares
-from isthmus.styling.values import paint, require_painter
+from isthmus.styling.values import paint, require_painter, require_side
 
 BATCH_SIZE = 8  # pages that are painted before they are written
 
@@ -77,9 +77,7 @@ def stylize(
         A picture, or a folder or archive of pictures.
     out : path
         A new folder; of a single picture, a new file too.
-    style, mix, strength
-        See `choose_shares`.
-    side : int, optional
+    style, mix, strength, side
         See `stylize_values`.
     track : callable
         Shows progress.
@@ -98,6 +96,7 @@ def stylize(
     painter, out = require_painter(model), Path(out)
     names = painter.config.style_names
     shares = choose_shares(names, style, mix=mix, strength=strength)
+    require_side(side)
     name, location, read = locate_source(source)
     require_outside(out, location)
     reject_existing(out, STYLIZED)

@@ -1,6 +1,6 @@
 """Photographs in, paintings out; no file is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,16 +15,21 @@ from isthmus.inference.model import Model
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Crop, Pad
 from isthmus.models.stylebank import MIN_SIDE, StyleBank, padded_sides
+from isthmus.runtime import reject_beyond_memory
+from isthmus.styling.shares import choose_shares
 from isthmus.styling.strips import decode_in_strips, encode_in_strips
 
 Picture = NDArray[np.uint8]  # (H, W, C)
+PIXEL_BYTES = 128  # of memory for each pixel: the image, its code, and what each becomes
 
 
 def stylize_values(
     model: Model,
     values: NDArray[np.uint8] | Sequence[Picture],
-    shares: NDArray[np.float32],
+    style: str | None = None,
     *,
+    mix: Mapping[str, float] | None = None,
+    strength: float = 1.0,
     side: int | None = None,
     track: Track = untracked,
 ) -> list[Picture]:
@@ -32,7 +37,7 @@ def stylize_values(
 
     A style changes the code, and what the autoencoder cannot rebuild of a photograph is added
     again as far as no style takes its place. So the result goes from the photograph itself to the
-    style alone, and shares of 0 return every pixel as it is.
+    style alone, and a strength of 0 returns every pixel as it is.
 
     Parameters
     ----------
@@ -40,8 +45,12 @@ def stylize_values(
         A style bank.
     values : array or sequence of arrays
         Pictures (N, H, W, C) uint8, or a sequence of (H, W, C) uint8 of different sizes.
-    shares : (K,) float32
-        How much of each style; see `choose_shares`.
+    style : str, optional
+        The name of a style; may be left out where there is only one.
+    mix : mapping, optional
+        Several styles instead, each with its share; shares are scaled to add up to 1.
+    strength : float
+        From 0, the photograph as it is, to 1, the style alone.
     side : int, optional
         The longest side at which pictures are painted: larger ones are reduced and enlarged again,
         which makes strokes larger.
@@ -57,13 +66,28 @@ def stylize_values(
     ModelError
         If the model is no style bank.
     OptionError
-        If the side is too small.
+        If a style is unknown, or a number is out of range.
+
+    Examples
+    --------
+    >>> model = isthmus.load_model("runs/bank")  # doctest: +SKIP
+    >>> [painted] = stylize_values(model, [photo], "waves", strength=0.7)  # doctest: +SKIP
     """
-    model.require_task("stylize")
+    painter = require_painter(model)
+    require_side(side)
+    shares = choose_shares(painter.config.style_names, style, mix=mix, strength=strength)
+    return [paint(painter, one, shares, side) for one in track(values, len(values), "Painting")]
+
+
+def require_side(side: int | None) -> None:
+    """Reject a side at which nothing can be painted.
+
+    Raises
+    ------
+    OptionError
+    """
     if side is not None and side < MIN_SIDE:
         raise OptionError(f"side must be at least {MIN_SIDE} pixels, not {side}.")
-    painter = require_painter(model)
-    return [paint(painter, one, shares, side) for one in track(values, len(values), "Painting")]
 
 
 def require_painter(model: Model) -> TrainedModel:
@@ -84,12 +108,19 @@ def require_painter(model: Model) -> TrainedModel:
 def paint(
     model: TrainedModel, picture: Picture, shares: NDArray[np.float32], side: int | None = None
 ) -> Picture:
-    """Paint one picture (H, W, C) uint8; returns (H, W, 3) uint8. See `stylize_values`."""
+    """Paint one picture (H, W, C) uint8; returns (H, W, 3) uint8. See `stylize_values`.
+
+    `shares` are those of `choose_shares`.
+    """
     colored = recolor(picture, 3, model.preprocessing.background)
     strength = min(1.0, float(shares.sum()))
     if not strength:
         return colored
     small = reduce_to(colored, side)
+    height, width = small.shape[:2]
+    reject_beyond_memory(
+        PIXEL_BYTES * height * width, f"painting {width:,} × {height:,} pixels at once"
+    )
     with model.computing():
         painted = _style_part(model, _to_input(model, small), shares)
         whole = _to_input(model, colored)
@@ -101,7 +132,9 @@ def paint(
 
 
 def _to_input(model: TrainedModel, picture: Picture) -> Tensor:
-    return model.preprocessing.to_input(torch.from_numpy(picture[None]).to(model.device))
+    # torch wants contiguous, writable memory.
+    writable = np.require(picture[None], requirements=["C", "W"])
+    return model.preprocessing.to_input(torch.from_numpy(writable).to(model.device))
 
 
 def _style_part(model: TrainedModel, x: Tensor, shares: NDArray[np.float32]) -> Tensor:

@@ -301,8 +301,8 @@ class TrainingConfig:
             raise OptionError("signals have no left and right; leave flip and augment out.")
         if model_config.task not in CLASS_TASKS and (self.label_smoothing or self.class_weights):
             raise OptionError(
-                f"{model_config.model} is {with_article(TASKS[model_config.task])} and has no classes; leave label smoothing "
-                "and class weights out."
+                f"{model_config.model} is {with_article(TASKS[model_config.task])} and has no "
+                "classes; leave label smoothing and class weights out."
             )
         if model_config.task != "reconstruct" and self.normal is not None:
             raise OptionError(

@@ -25,6 +25,7 @@ from isthmus.models.perceptual import (
 )
 
 Maps = Mapping[str, Tensor]  # feature maps (N, C, H, W), or Gram matrices (N, C, C), by layer
+ROUNDING = 1e-6
 TINY = 1e-12  # keeps 0 / 0 from being NaN; far below what any image measures
 
 
@@ -87,7 +88,9 @@ def style_loss(maps: Maps, styles: Maps, originals: Maps) -> Tensor:
     losses = []
     for name, style in styles.items():
         scale = _squares(style) + _squares(originals[name])
-        losses.append((_squares(gram(maps[name]) - style) / scale.clamp(min=TINY)).mean())
+        share = _squares(gram(maps[name]) - style) / scale.clamp(min=TINY)
+        # The root of 0 has no gradient.
+        losses.append((share + ROUNDING).sqrt().mean())
     return torch.stack(losses).mean()
 
 

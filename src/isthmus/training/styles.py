@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class StyleSettings:
 
     features: str = "random"
     content: float = 1.0
-    style: float = 1.0
+    style: float = 10.0
     smoothness: float = 1.0
     rebuild: float = 100.0
     period: int = 2
@@ -144,8 +145,6 @@ def load_styles(
         )
     name, location, read = locate_source(source)
     manifest = read(location, None, EVERY_PICTURE)
-    if manifest.values is not None:
-        raise SourceError(f"{name} holds an array; give pictures of styles.")
     pictures, skipped = _decode(manifest, side, track)
     if not pictures:
         first = f": {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
@@ -159,8 +158,9 @@ def _decode(
     pictures: dict[str, Picture] = {}
     skipped: list[tuple[str, str]] = []
     owners: dict[str, str] = {}
+    files = manifest.files if manifest.values is None else _to_pixels(manifest.values)
     for file, whole in zip(
-        manifest.names, track(manifest.files, len(manifest.names), "Reading styles"), strict=True
+        manifest.names, track(files, len(manifest.names), "Reading styles"), strict=True
     ):
         try:
             if isinstance(whole, SourceError):
@@ -216,7 +216,8 @@ def pack_pictures(pictures: Mapping[str, Picture]) -> bytes:
     """Return the content of styles.npz: pictures by their place in the order of names."""
     content = io.BytesIO()
     # Not compressed: one of a single color would look like an attack when it is read.
-    np.savez(content, **{str(number): value for number, value in enumerate(pictures.values())})
+    arrays: dict[str, Any] = {str(number): one for number, one in enumerate(pictures.values())}
+    np.savez(content, **arrays)
     return content.getvalue()
 
 

@@ -26,6 +26,7 @@ WINDOWS = 4  # on each side
 FINE, COARSE = 1.5, 3.0  # blurs between which details are, in pixels of 64
 MIN_DETAIL = 0.5  # gray levels of details below which nothing can be compared
 COLOR_NOISE = 24.0  # levels of Cb and Cr; of crops, those at edges differ by so much
+BLOCK = 1024  # pictures that are looked at together
 MIN_INSIDE = 0.5  # share of each picture that the other shows
 
 
@@ -66,6 +67,16 @@ def measure_colors(a: Pictures, b: Pictures, places: NDArray[np.float32]) -> Agr
     shared = (2 * warped * b * inside).sum((1, 2, 3)) + noise
     energy = ((warped**2 + b**2) * inside).sum((1, 2, 3)) + noise
     return np.asarray((1 + shared / np.maximum(energy, 1e-9)) / 2, np.float64)
+
+
+def find_plain(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which of gray pictures (N, S, S) have no details to compare, such as a clear sky."""
+    is_plain = np.zeros(len(gray), np.bool_)
+    for start in range(0, len(gray), BLOCK):
+        block = soften(gray[start : start + BLOCK].astype(np.float32))
+        strength = _strength(find_details(block), np.ones_like(block))
+        is_plain[start : start + BLOCK] = strength < MIN_DETAIL
+    return is_plain
 
 
 def find_details(pictures: Pictures) -> Pictures:

@@ -12,6 +12,7 @@ from isthmus.data.load import choose_preprocessing, load_with, plan_loading
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Samples
+from isthmus.detection.duplicates.agreement import find_plain
 from isthmus.detection.duplicates.candidates import View, list_views, propose_pairs
 from isthmus.detection.duplicates.groups import group_pairs
 from isthmus.detection.duplicates.pairs import Pair, measure_pairs
@@ -151,8 +152,14 @@ def find_among(
 ) -> Duplicates:
     """Find duplicates among pictures that have been read; see `find_duplicates`."""
     thumbnails, views = pictures.thumbnails, list_views(mirrored, turned)
-    pairs = [*_equal_pairs(thumbnails), *_near_pairs(thumbnails, near, views, track)]
-    return Duplicates(pictures, near, tuple(group_pairs(pairs, len(pictures))))
+    is_plain = find_plain(thumbnails.gray)
+    pairs = _equal_pairs(thumbnails)
+    # One of each set of equal pictures is enough.
+    rows = np.setdiff1d(np.flatnonzero(~is_plain), [pair.second for pair in pairs])
+    if len(rows) > 1:
+        pairs += _near_pairs(thumbnails, rows, near, views, track)
+    groups = group_pairs(pairs, len(pictures))
+    return Duplicates(pictures, near, int(is_plain.sum()), tuple(groups))
 
 
 def _equal_pairs(thumbnails: Thumbnails) -> list[Pair]:
@@ -162,13 +169,13 @@ def _equal_pairs(thumbnails: Thumbnails) -> list[Pair]:
 
 
 def _near_pairs(
-    thumbnails: Thumbnails, near: float, views: Sequence[View], track: Track
+    thumbnails: Thumbnails,
+    rows: NDArray[np.int64],
+    near: float,
+    views: Sequence[View],
+    track: Track,
 ) -> list[Pair]:
-    """Compare one of each set of equal pictures, but for plain ones."""
-    is_first = thumbnails.originals == np.arange(len(thumbnails))
-    rows = np.flatnonzero(is_first & ~thumbnails.is_plain)
-    if len(rows) < 2:
-        return []
+    """Compare the pictures at some rows."""
     candidates = propose_pairs(thumbnails.gray[rows], views, track)
     first, second = rows[candidates.first], rows[candidates.second]
     return measure_pairs(thumbnails, candidates._replace(first=first, second=second), near, track)

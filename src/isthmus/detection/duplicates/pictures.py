@@ -19,6 +19,7 @@ from isthmus.data.decode import decode_blocks, reject_too_many
 from isthmus.data.items import HasItems, Items
 from isthmus.data.load import Plan
 from isthmus.data.manifest import Content, Manifest
+from isthmus.data.reading import LeftOut
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.detection.duplicates.thumbnails import Thumbnails, make_thumbnails
@@ -43,6 +44,8 @@ class Pictures(HasItems):
         Returns the pictures (H, W, C) at some rows.
     files : sequence of N bytes or Path or None, optional
         The digest of each picture's file, or where the file is.
+    left_out : tuple of LeftOut
+        Files that are no pictures.
     skipped : tuple of (name, reason)
         Files that could not be decoded.
     """
@@ -53,6 +56,7 @@ class Pictures(HasItems):
     source: str
     load: Loader
     files: Sequence[bytes | Path | None] = field(default=(), repr=False)
+    left_out: tuple[LeftOut, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
@@ -91,7 +95,7 @@ def of_samples(samples: Samples, splits: NDArray[np.uint8] | None, track: Track)
         name,
         lambda rows: [np.asarray(values[row]) for row in rows.tolist()],
         _find_files(samples),
-        samples.skipped,
+        skipped=samples.skipped,
     )
 
 
@@ -118,67 +122,91 @@ def of_plan(plan: Plan, track: Track) -> Pictures:
     if manifest.values is not None:
         samples = open_or_decode(plan.origin, plan.files, plan.read, track=track)
         return of_samples(samples, samples.splits, track)
-    # Masks say nothing of what a picture shows.
-    manifest = replace(manifest, masks=None, mask_names=())
-    sums: list[bytes | Path | None] = []
-    watched = replace(manifest, files=_sum_files(manifest.files, sums))
-    parts: list[Thumbnails] = []
-    broken: dict[int, str] = {}
-    total = len(manifest.names)
-    for _ in track(_decode(watched, plan, parts, broken), total, f"Reading {plan.origin.source}"):
+    reader = _Reader(plan, manifest)
+    for _ in track(reader.read(), len(manifest.names), f"Reading {plan.origin.source}"):
         pass
-    good = np.array([row for row in range(total) if row not in broken], np.int64)
-    if not len(good):
-        raise SourceError(f"{plan.origin.source} holds no samples.")
-    return Pictures(
-        Thumbnails.join(parts),
-        Items(manifest.names, manifest.labels, manifest.class_names).take(good),
-        None if manifest.splits is None else manifest.splits[good],
-        plan.origin.source,
-        lambda rows: _load_again(plan, good[rows]),
-        [sums[row] for row in good.tolist()] if len(sums) == total else (),  # not of pages
-        tuple((manifest.names[row], reason) for row, reason in broken.items()),
-    )
+    return reader.pictures()
+
+
+class _Reader:
+    """Decodes the pictures of a source, and keeps their thumbnails."""
+
+    def __init__(self, plan: Plan, manifest: Manifest) -> None:
+        self._plan, self._manifest = plan, manifest
+        self._parts: list[Thumbnails] = []
+        self._broken: dict[int, str] = {}
+        self._files: list[bytes | Path | None] = []
+
+    def read(self) -> Iterator[int]:
+        """Decode all pictures, and yield the position of each."""
+        manifest = replace(self._manifest, files=_sum_files(self._manifest.files, self._files))
+        for position, pixels in _decode(manifest, self._plan, self._broken):
+            if pixels is not None:
+                self._parts.append(make_thumbnails(pixels[None]))
+            yield position
+
+    def pictures(self) -> Pictures:
+        """Return all pictures, once they are read."""
+        manifest, plan, total = self._manifest, self._plan, len(self._manifest.names)
+        good = np.array([row for row in range(total) if row not in self._broken], np.int64)
+        if not len(good):
+            raise SourceError(f"{plan.origin.source} holds no samples.")
+        has_files = len(self._files) == total  # else there are several pages in some
+        return Pictures(
+            Thumbnails.join(self._parts),
+            Items(manifest.names, manifest.labels, manifest.class_names).take(good),
+            None if manifest.splits is None else manifest.splits[good],
+            plan.origin.source,
+            lambda rows: _load_again(plan, good[rows]),
+            [self._files[row] for row in good.tolist()] if has_files else (),
+            manifest.findings.left_out,
+            tuple((manifest.names[row], reason) for row, reason in self._broken.items()),
+        )
 
 
 def _decode(
-    manifest: Manifest, plan: Plan, parts: list[Thumbnails], broken: dict[int, str]
-) -> Iterator[int]:
-    """Decode all pictures into thumbnails, and yield the position of each."""
+    manifest: Manifest, plan: Plan, broken: dict[int, str]
+) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+    """Yield the position of each picture and its pixels (H, W, C), None if it is broken."""
+    manifest = replace(manifest, masks=None, mask_names=())  # masks do not say what is shown
     done = 0
     with closing(decode_blocks(manifest, plan.origin.preprocessing)) as blocks:
         for block in blocks:
             for position, reason in block.broken.items():
                 broken[done + position] = reason
                 reject_too_many(broken, manifest, plan.origin.source, done + position + 1)
-            if len(block.pixels):
-                parts.append(make_thumbnails(block.pixels))
-            yield from range(done, done + len(block))
+            pixels = iter(block.pixels)
+            for position in range(len(block)):
+                yield done + position, None if position in block.broken else next(pixels)
             done += len(block)
-            del block  # the next may be as large
+            del block, pixels  # the next may be as large
 
 
 def _load_again(plan: Plan, positions: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
-    """Decode the pictures at some positions of the manifest."""
-    wanted = set(positions.tolist())
-    manifest = replace(plan.read(), masks=None, mask_names=())
-    if manifest.pages is None:  # else a file is more than one picture
-        chosen = [row in wanted for row in range(len(manifest.names))]
+    """Decode the pictures at some positions of the manifest.
+
+    Raises
+    ------
+    SourceError
+        If one has gone since it was read.
+    """
+    wanted, manifest = sorted(set(positions.tolist())), plan.read()
+    numbers = list(range(len(manifest.names)))
+    if manifest.pages is None:  # else a file may be more than one picture
+        chosen = np.isin(numbers, wanted).tolist()
         names = list(compress(manifest.names, chosen))
-        manifest = replace(manifest, names=names, files=compress(manifest.files, chosen))
-        rows = iter(sorted(wanted))
-    else:
-        rows = iter(range(len(manifest.names)))
-    found: dict[int, NDArray[np.uint8]] = {}
-    with closing(decode_blocks(manifest, plan.origin.preprocessing)) as blocks:
-        for block in blocks:
-            pixels = iter(block.pixels)
-            for position in range(len(block)):
-                row = next(rows)
-                if position not in block.broken and row in wanted:
-                    found[row] = next(pixels)
-                elif position not in block.broken:
-                    next(pixels)
+        manifest, numbers = (
+            replace(manifest, names=names, files=compress(manifest.files, chosen)),
+            wanted,
+        )
+    broken: dict[int, str] = {}
+    found = {
+        numbers[position]: pixels
+        for position, pixels in _decode(manifest, plan, broken)
+        if pixels is not None and numbers[position] in set(wanted)
+    }
+    if len(found) < len(wanted):
+        raise SourceError(f"{plan.origin.source} has changed since it was read; start again.")
     return [found[row] for row in positions.tolist()]
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from isthmus.data.decode import format_size
+from isthmus.data.report import describe_left_out
 from isthmus.data.samples import SPLITS
 from isthmus.detection.duplicates.groups import Group, choose_removable
 from isthmus.detection.duplicates.pairs import Pair
@@ -23,12 +24,15 @@ class Duplicates:
         All that were compared.
     near : float
         The agreement from which two count as the same.
+    plain : int
+        How many pictures have no details, and were only compared for equality.
     groups : tuple of Group
         In the order of their first pictures.
     """
 
     pictures: Pictures
     near: float
+    plain: int
     groups: tuple[Group, ...]
 
     def __repr__(self) -> str:
@@ -79,11 +83,6 @@ class Duplicates:
             words.append(f"{format_size(sizes[1])} instead of {format_size(sizes[0])}")
         return words or ["slightly other pixels"]
 
-    @property
-    def plain(self) -> int:
-        """How many pictures are of nearly one gray, and were only compared for equality."""
-        return int(self.pictures.thumbnails.is_plain.sum())
-
     def leak_counts(self) -> dict[str, int]:
         """Return how many groups are in each two splits, such as `{"train and test": 3}`."""
         counts: Counter[str] = Counter()
@@ -95,31 +94,41 @@ class Duplicates:
         return dict(counts)
 
     def describe(self) -> list[str]:
-        """Return lines for people: what was found, leaks, labels that differ, what was skipped."""
-        count, groups = len(self.pictures), self.groups
-        if not groups:
-            lines = [f"{count_of(count, 'picture')}: no duplicates (agreement {self.near:g})"]
-        else:
-            exact = sum(group.is_exact for group in groups)
-            found = sum(len(group.rows) for group in groups)
-            lines = [
-                f"{count_of(count, 'picture')}: {found:,} in {count_of(len(groups), 'group')} of "
-                f"duplicates, {exact:,} of equal pictures and {len(groups) - exact:,} of near "
-                f"ones (agreement {self.near:g})"
-            ]
-        lines += [f"{n:,} shared by {splits}" for splits, n in self.leak_counts().items()]
+        """Return lines for people: what was found, what splits share, and what was not compared."""
+        leaks = [
+            f"{count_of(number, 'group')} shared by {splits}"
+            for splits, number in self.leak_counts().items()
+        ]
         if self.contradictions:
             differ = "has" if len(self.contradictions) == 1 else "have"
-            lines.append(f"{count_of(len(self.contradictions), 'group')} {differ} several labels")
+            leaks.append(f"{count_of(len(self.contradictions), 'group')} {differ} several labels")
+        return [self._count(), *leaks, *self._describe_others()]
+
+    def _count(self) -> str:
+        count, groups = count_of(len(self.pictures), "picture"), self.groups
+        if not groups:
+            return f"{count}: no duplicates (agreement {self.near:g})"
+        exact = sum(group.is_exact for group in groups)
+        found = sum(len(group.rows) for group in groups)
+        return (
+            f"{count}: {found:,} in {count_of(len(groups), 'group')} of duplicates, {exact:,} of "
+            f"equal pictures and {len(groups) - exact:,} of near ones (agreement {self.near:g})"
+        )
+
+    def _describe_others(self) -> list[str]:
+        """Return lines on what was not compared."""
+        lines = []
         if self.plain:
             lines.append(
-                f"{count_of(self.plain, 'picture')} of nearly one gray: compared for equality only"
+                f"{count_of(self.plain, 'picture')} without details, such as blank ones or a clear "
+                "sky: compared for equality only"
             )
+        if self.pictures.left_out:
+            texts = map(describe_left_out, self.pictures.left_out[:3])
+            lines.append(f"left out: {'; '.join(texts)}")
         if self.pictures.skipped:
-            skipped = self.pictures.skipped
-            lines.append(
-                f"{count_of(len(skipped), 'file')} could not be decoded, such as {skipped[0][0]}"
-            )
+            (name, reason), count = self.pictures.skipped[0], len(self.pictures.skipped)
+            lines.append(f"{count_of(count, 'file')} cannot be decoded, such as {name} ({reason})")
         return lines
 
     def to_json(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from PIL import Image
 
 SIDE = 64  # of a gray thumbnail; 100,000 of them take 400 MB
 COLOR_SIDE = 8  # of a thumbnail of colors
-MIN_CONTRAST = 2.0  # standard deviation of gray levels below which a picture shows nothing
 DIGEST_BYTES = 16
 
 Gray = NDArray[np.uint8]
@@ -53,11 +52,6 @@ class Thumbnails:
         _, first, which = np.unique(self.digests, axis=0, return_index=True, return_inverse=True)
         originals: NDArray[np.int64] = first[which.ravel()]
         return originals
-
-    @cached_property
-    def is_plain(self) -> NDArray[np.bool_]:
-        """Whether a picture is of nearly one gray throughout: (N,) bool."""
-        return np.array([one.std() < MIN_CONTRAST for one in self.gray], np.bool_)
 
 
 def make_thumbnails(pixels: NDArray[np.uint8]) -> Thumbnails:

@@ -25,6 +25,7 @@ from isthmus.detection.labels.confident import (
     estimate_joint,
     find_contradicted,
 )
+from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, require_known
 from isthmus.latent.codes import Codes
 
@@ -37,7 +38,7 @@ COLUMNS = ("name", "label", "suggested", "p_label", "p_suggested", "corrected") 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Mislabelled:
+class Mislabelled(Displayed):
     """Labels that look wrong, and what they were found with.
 
     K is the number of classes that were checked, n that of samples, S that of suspects.
@@ -252,40 +253,48 @@ def find_mislabelled(
     Mislabelled(2 suspicious of 300 labels)
     """
     require_known("ranking", ranking, RANKINGS)
-    if folds < 2:
-        raise OptionError(f"folds must be at least 2, not {folds}.")
     checked, classes = _choose_checked(codes)
+    _require_options(folds, seed, len(checked))
     z = _require_finite(codes, checked)
     assert codes.labels is not None
     labels = np.searchsorted(classes, codes.labels[checked])  # from 0, without gaps
-    if folds > len(labels):
-        raise OptionError(f"folds must be at most the {len(labels):,} samples, not {folds}.")
     parts = deal_folds(labels, folds, seed)
     classifier, losses = choose_classifier(z, labels, parts, track)
     probabilities = cross_validate(classifier, z, labels, parts, track)
     thresholds = class_thresholds(probabilities, labels)
     confident = confident_classes(probabilities, thresholds)
     counts = count_confident(labels, confident, len(classes))
-    found = np.flatnonzero(find_contradicted(probabilities, labels, confident))
-    scores = RANKINGS[ranking](probabilities, labels)[found]
+    contradicted = np.flatnonzero(find_contradicted(probabilities, labels, confident))
+    scores = RANKINGS[ranking](probabilities, labels)[contradicted]
     order = np.argsort(scores, kind="stable")  # of equal ones, the first sample is the first
+    suspects = contradicted[order]
     return Mislabelled(
-        codes,
-        checked,
-        classes,
-        probabilities,
-        thresholds,
-        counts,
-        estimate_joint(counts, labels),
-        checked[found[order]],
-        classes[confident[found[order]]],
-        scores[order],
-        ranking,
-        classifier,
-        losses,
-        folds,
-        seed,
+        codes=codes,
+        checked=checked,
+        classes=classes,
+        probabilities=probabilities,
+        thresholds=thresholds,
+        counts=counts,
+        joint=estimate_joint(counts, labels),
+        rows=checked[suspects],
+        suggested=classes[confident[suspects]],
+        scores=scores[order],
+        ranking=ranking,
+        classifier=classifier,
+        log_losses=losses,
+        folds=folds,
+        seed=seed,
     )
+
+
+def _require_options(folds: int, seed: int, count: int) -> None:
+    """Reject folds and seeds that make no sense for so many samples."""
+    if seed < 0:
+        raise OptionError(f"seed must be at least 0, not {seed}.")
+    if folds < 2:
+        raise OptionError(f"folds must be at least 2, not {folds}.")
+    if folds > count:
+        raise OptionError(f"folds must be at most the {count:,} samples, not {folds}.")
 
 
 def _choose_checked(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -301,7 +310,8 @@ def _choose_checked(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     if len(classes) < 2:
         raise OptionError(
             f"{name} has too few samples to check its labels: at least two classes need "
-            f"{MIN_SAMPLES} samples each, and {len(classes)} of {np.count_nonzero(sizes)} has them."
+            f"{MIN_SAMPLES} samples each, and {len(classes) or 'none'} of "
+            f"{np.count_nonzero(sizes)} has as many."
         )
     return np.flatnonzero(np.isin(codes.labels, classes)), classes
 
