@@ -184,6 +184,13 @@ def test_scores_of_other_samples_do_not_depend_on_which_come_with_them(threes: P
     np.testing.assert_allclose(many.values[30:], few.values, rtol=1e-3)
 
 
+def test_a_notebook_shows_the_oddest_samples(found: Outliers) -> None:
+    html = found._repr_html_()
+    assert html is not None
+    assert html.count("<img") >= 5
+    assert f"threshold {found.threshold.value:.4g}" in html
+
+
 # -- what a score means -------------------------------------------------------------------------
 
 
