@@ -107,7 +107,8 @@ def test_others_stay_out_where_the_source_has_a_test_split_and_the_run_resumes(
     digits, path = load("digits", limit=200), tmp_path / "digits.npz"
     splits = {"train": digits.take(np.arange(150)), "test": digits.take(np.arange(150, 200))}
     arrays: dict[str, Any] = {f"x_{name}": part.values for name, part in splits.items()}
-    np.savez(path, **arrays, **{f"y_{name}": part.labels for name, part in splits.items()})
+    arrays |= {f"y_{name}": part.labels for name, part in splits.items()}
+    np.savez(path, **arrays)
     config = TrainingConfig(epochs=1, normal="3")
     for _ in train(load(path), "linear", code_size=2, config=config, out=tmp_path / "run"):
         pass

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from isthmus.detection.measures import Measures
 from isthmus.errors import OptionError
 from isthmus.latent.neighbors import nearest_neighbors, sample_indices
+from isthmus.text import count_of
 
 NEIGHBORS = 5
 MAX_REFERENCE = 20_000  # normal samples that are compared with; of more, so many are drawn
@@ -136,12 +137,14 @@ def _spread(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(logs.mean()), float(logs.std()) or 1.0
 
 
-def require_enough(count: int, what: str) -> None:
-    """Reject fewer than two normal samples.
+def require_enough(count: int, what: str, least: int = 2) -> None:
+    """Reject too few normal samples.
 
     Raises
     ------
     OptionError
     """
-    if count < 2:
-        raise OptionError(f"{what} has {count} normal samples; give at least 2 to compare with.")
+    if count < least:
+        raise OptionError(
+            f"{what} has {count_of(count, 'normal sample')}; give at least {least} to compare with."
+        )
