@@ -28,6 +28,7 @@ from isthmus.data.samples import SPLITS, Origin, Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.detection.detector import Detector, divide_reference
 from isthmus.detection.outliers import Outliers, judge
+from isthmus.detection.reference import require_enough
 from isthmus.detection.scores import SCORES
 from isthmus.detection.stored import FILE as DETECTOR_FILE
 from isthmus.detection.stored import make_key, read_detector, write_detector
@@ -79,6 +80,7 @@ Query = str | Path | Samples | NDArray[Any]
 
 MODEL_SUFFIXES = (".onnx", ".safetensors")  # of models without a run
 CHECKED_SPLITS = {**{name: (name,) for name in SPLITS}, "held-out": SPLITS[1:], "all": SPLITS}
+MIN_REFERENCE = 3  # normal samples that come without a run: two to compare with, one to judge by
 MAX_ENTRIES = 32  # codes and maps that are kept; the codes of 60,000 samples take 8 MB at 32
 
 
@@ -833,6 +835,7 @@ class Session:
         track = self._interruptible()
         if reference is None:
             return Detector.fit_within(self.model, cast("Samples", samples), track=track)
+        require_enough(len(reference), reference.origin.source or "the reference", MIN_REFERENCE)
         train, validation = divide_reference(len(reference))
         return Detector.fit(self.model, reference, train, validation, track=track)
 
