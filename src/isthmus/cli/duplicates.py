@@ -94,7 +94,7 @@ def duplicates(
     written += [write_duplicates(found, out)] if out is not None else []
     print_result(found.to_json(), "\n".join(_lines(found)), as_json)
     for path in written:
-        say(f"{path} was written.")
+        say(printable(f"{path} was written."))
 
 
 def _read(source: str, options: DataOptions, reading: Reading, data: str | None) -> "Pictures":

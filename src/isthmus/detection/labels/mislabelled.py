@@ -26,8 +26,10 @@ from isthmus.detection.labels.confident import (
     find_contradicted,
 )
 from isthmus.display import Displayed
-from isthmus.errors import ModelError, OptionError, require_known
+from isthmus.errors import OptionError, require_known
 from isthmus.latent.codes import Codes
+from isthmus.latent.vectors import to_vectors
+from isthmus.text import as_cell
 
 # Of a class: with fewer, hardly anything is left to learn it from, and all its labels look wrong.
 MIN_SAMPLES = 5
@@ -171,13 +173,17 @@ class Mislabelled(Displayed):
         ]
 
     def to_csv(self) -> str:
-        """Return all suspects as a table with an empty column `corrected`, to be filled by hand."""
+        """Return all suspects as a table with an empty column `corrected`, to be filled by hand.
+
+        What spreadsheets would take for a formula has an apostrophe in front.
+        """
         file = io.StringIO()
         table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         for suspect in self.suspects():
             rounded = {name: f"{suspect[name]:.4f}" for name in ("p_label", "p_suggested")}
-            table.writerow({**suspect, **rounded, "corrected": ""})
+            texts = {name: as_cell(suspect[name]) for name in ("name", "label", "suggested")}
+            table.writerow({**suspect, **rounded, **texts, "corrected": ""})
         return file.getvalue()
 
     def summary(self) -> dict[str, Any]:
@@ -317,10 +323,6 @@ def _choose_checked(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def _require_finite(codes: Codes, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the codes at rows, if all of their numbers are finite."""
+    """Return the codes at rows, if all of their numbers can be computed with."""
     z = np.asarray(codes.z[rows])
-    is_finite = np.isfinite(z).all(1)
-    if not is_finite.all():
-        culprit = codes.names[int(rows[is_finite.argmin()])]
-        raise ModelError(f"the code of {culprit} holds NaN or infinity; leave this sample out.")
-    return z
+    return to_vectors(z, "euclidean", lambda row: f"the code of {codes.names[int(rows[row])]}")
