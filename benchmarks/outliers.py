@@ -22,7 +22,9 @@ import isthmus
 from isthmus.detection.baselines import BASELINES, baseline_scores
 from isthmus.detection.detector import Detector
 from isthmus.detection.scores import SCORES
+from isthmus.sklearn import OutlierDetector
 
+TEST_COUNT = 4_000  # images that a held-out class is looked for among
 Areas = dict[str, float]
 
 
@@ -64,6 +66,57 @@ def one_class(options: argparse.Namespace) -> None:
             print(f"seed {seed}, {name}: {_text(areas)}", flush=True)
     wanted = [line for line in done if line["key"][:3] == key[:3]]
     _summarize(wanted)
+
+
+def held_out(options: argparse.Namespace) -> None:
+    """Leave each class out of the training in turn; it is then to be found by the error."""
+    samples = isthmus.load(options.source)
+    assert samples.labels is not None
+    is_test = np.arange(len(samples)) >= options.count
+    if samples.splits is not None:
+        is_test = samples.splits == 2
+    train = np.flatnonzero(~is_test)[: options.count]
+    test = np.flatnonzero(is_test)[:TEST_COUNT]
+    areas = []
+    for held_out, name in enumerate(samples.class_names):
+        normal = train[samples.labels[train] != held_out]
+        detector = OutlierDetector(
+            code_size=options.code_size, epochs=options.epochs, random_state=0
+        ).fit(samples.values[normal])
+        is_outlier = samples.labels[test] == held_out
+        scores = {"error": -detector.score_samples(samples.values[test])}
+        scores |= baseline_scores(samples, normal, test, options.code_size)
+        areas.append({one: float(roc_auc_score(is_outlier, each)) for one, each in scores.items()})
+        print(f"{name}: {_text(areas[-1])}", flush=True)
+    for score in areas[0]:
+        print(f"{score:10} {np.mean([one[score] for one in areas]):.3f}")
+
+
+def planted(options: argparse.Namespace) -> None:
+    """Plant test digits among test garments, and judge them by a model of training garments."""
+    garments, digits = isthmus.load("fashion-mnist"), isthmus.load("mnist")
+    for seed in range(options.seed, options.seed + options.seeds):
+        config = isthmus.TrainingConfig(epochs=options.epochs, seed=seed)
+        rng = np.random.default_rng(seed)
+        pools = [
+            (garments, 0, options.train),
+            (garments, 2, options.garments),
+            (digits, 2, options.count),
+        ]
+        drawn = [
+            one.values[rng.choice(np.flatnonzero(one.splits == split), count, replace=False)]
+            for one, split, count in pools
+        ]
+        training = isthmus.train(isthmus.load(drawn[0]), config=config)
+        for _ in training:
+            pass
+        pile = isthmus.load(np.concatenate(drawn[1:]))
+        found = isthmus.Session(training.run).outliers(pile)
+        is_digit = np.arange(len(pile)) >= options.garments
+        for score, values in found.scores.items():
+            first = np.argsort(-values, kind="stable")[: options.count]
+            area = roc_auc_score(is_digit, values)
+            print(f"seed {seed}, {score}: {is_digit[first].sum()} of {options.count}, {area:.4f}")
 
 
 def _summarize(lines: list[dict[str, Any]]) -> None:
@@ -108,6 +161,20 @@ def main() -> None:
     each.add_argument("--classes", help="names with commas between; by default all")
     each.add_argument("--out", type=Path, help="a file of results to continue")
     each.set_defaults(run=one_class)
+    each = commands.add_parser("held-out")
+    each.add_argument("--source", default="digits")
+    each.add_argument("--code-size", type=int, default=4)
+    each.add_argument("--epochs", type=int)
+    each.add_argument("--count", type=int, default=1_200, help="training images, the first")
+    each.set_defaults(run=held_out)
+    each = commands.add_parser("planted")
+    each.add_argument("--count", type=int, default=50, help="digits")
+    each.add_argument("--garments", type=int, default=1_000)
+    each.add_argument("--train", type=int, default=10_000, help="other garments, to train on")
+    each.add_argument("--epochs", type=int, default=10)
+    each.add_argument("--seeds", type=int, default=3)
+    each.add_argument("--seed", type=int, default=0, help="the first one")
+    each.set_defaults(run=planted)
     options = parser.parse_args()
     options.run(options)
 

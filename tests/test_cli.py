@@ -161,6 +161,8 @@ def test_the_commands_are_these() -> None:
         "compare",
         "doctor",
         "duplicates",
+        "mislabelled",
+        "outliers",
         "denoise",
         "encode",
         "map",
@@ -232,6 +234,8 @@ def test_the_help_of_train_is_grouped_and_is_the_documentation_of_the_config() -
         "Model",
         "Training",
         "Noise and augmentation",
+        "Variational autoencoders",
+        "Outliers",
         "Labels",
         "Output",
     }

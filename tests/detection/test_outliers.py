@@ -107,7 +107,8 @@ def test_others_stay_out_where_the_source_has_a_test_split_and_the_run_resumes(
     digits, path = load("digits", limit=200), tmp_path / "digits.npz"
     splits = {"train": digits.take(np.arange(150)), "test": digits.take(np.arange(150, 200))}
     arrays: dict[str, Any] = {f"x_{name}": part.values for name, part in splits.items()}
-    np.savez(path, **arrays, **{f"y_{name}": part.labels for name, part in splits.items()})
+    arrays |= {f"y_{name}": part.labels for name, part in splits.items()}
+    np.savez(path, **arrays)
     config = TrainingConfig(epochs=1, normal="3")
     for _ in train(load(path), "linear", code_size=2, config=config, out=tmp_path / "run"):
         pass
@@ -182,6 +183,13 @@ def test_scores_of_other_samples_do_not_depend_on_which_come_with_them(threes: P
     many = session.outliers(digits.take(np.arange(40)), score="error")
     few = session.outliers(digits.take(np.arange(30, 40)), score="error")
     np.testing.assert_allclose(many.values[30:], few.values, rtol=1e-3)
+
+
+def test_a_notebook_shows_the_oddest_samples(found: Outliers) -> None:
+    html = found._repr_html_()
+    assert html is not None
+    assert html.count("<img") >= 5
+    assert f"threshold {found.threshold.value:.4g}" in html
 
 
 # -- what a score means -------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from isthmus.data.samples import Samples
 from isthmus.detection.pixels import smooth, squared_errors
 from isthmus.inference.model import Model
 
+ERRORS = ("error", "peak", "relative")
+MIN_SPREAD = 1e-4  # added to the variance of a sample: an empty one has none
 BATCHES_AT_ONCE = 4  # of the model; their reconstructions are in memory together
 
 
@@ -28,19 +30,27 @@ class Measures:
         that only encodes.
     peak : (N,) float64, optional
         The highest error in a map of errors, smoothed.
+    relative : (N,) float64, optional
+        The error as a share of the variance of the sample's own values.
     """
 
     z: NDArray[np.float32]
     error: NDArray[np.float64] | None = None
     peak: NDArray[np.float64] | None = None
+    relative: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.z)
 
     def take(self, rows: NDArray[np.int64]) -> "Measures":
         """Return the measures of some of the samples."""
-        error, peak = (None if one is None else one[rows] for one in (self.error, self.peak))
-        return Measures(self.z[rows], error, peak)
+        return Measures(self.z[rows], **{name: one[rows] for name, one in self.errors.items()})
+
+    @property
+    def errors(self) -> dict[str, NDArray[np.float64]]:
+        """What is known of the reconstructions, by name; nothing for a model that makes none."""
+        named = {name: getattr(self, name) for name in ERRORS}
+        return {name: one for name, one in named.items() if one is not None}
 
 
 def measure(
@@ -81,9 +91,12 @@ def measure_block(model: Model, values: NDArray[Any]) -> Measures:
     z = model.encode(values)
     if model.task != "reconstruct":
         return Measures(z)
-    errors = squared_errors(values, model.decode(z), value_range(model)).mean(-1)
+    scale = value_range(model)
+    errors = squared_errors(values, model.decode(z), scale).mean(-1)
     sides = tuple(range(1, errors.ndim))
-    return Measures(z, errors.mean(sides, np.float64), smooth(errors).max(sides).astype(np.float64))
+    error = errors.mean(sides, np.float64)
+    spread = np.var(values.reshape(len(values), -1) / scale, axis=1) + MIN_SPREAD
+    return Measures(z, error, smooth(errors).max(sides).astype(np.float64), error / spread)
 
 
 def value_range(model: Model) -> float:
@@ -94,6 +107,5 @@ def value_range(model: Model) -> float:
 def join(parts: Sequence[Measures]) -> Measures:
     """Return measures of samples, one part after the other."""
     z = np.concatenate([part.z for part in parts])
-    errors = [part.error for part in parts if part.error is not None]
-    peaks = [part.peak for part in parts if part.peak is not None]
-    return Measures(z, np.concatenate(errors), np.concatenate(peaks)) if errors else Measures(z)
+    names = parts[0].errors
+    return Measures(z, **{name: np.concatenate([p.errors[name] for p in parts]) for name in names})

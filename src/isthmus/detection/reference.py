@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 
 from isthmus.detection.measures import Measures
 from isthmus.errors import OptionError
-from isthmus.latent.neighbors import nearest_neighbors
+from isthmus.latent.neighbors import nearest_neighbors, sample_indices
+from isthmus.text import count_of
 
 NEIGHBORS = 5
 MAX_REFERENCE = 20_000  # normal samples that are compared with; of more, so many are drawn
 # Of the mean variance, added to each direction of the codes: those that hardly vary would else
 # decide all distances.
 SHRINKAGE = 1e-3
-TINY = 1e-12  # mean squared error; below it, a reconstruction is perfect
+TINY = 1e-12  # below it, distances and errors count as none
+MAX_SPREAD = 2_000  # normal samples by which the spread of distances is known
+SEED = 0
 
 Points = NDArray[np.float32]
 
@@ -58,10 +61,17 @@ class Reference:
         return np.asarray(vectors / np.sqrt(values))
 
     @cached_property
-    def log_error(self) -> tuple[float, float]:
-        """Mean and standard deviation of the logarithm of normal errors."""
-        logs = log_errors(self.measures)
-        return float(logs.mean()), float(logs.std()) or 1.0
+    def log_distance(self) -> tuple[float, float]:
+        """Mean and standard deviation of the logarithm of distances among normal samples."""
+        drawn = sample_indices(len(self), SEED, MAX_SPREAD)
+        among = Reference(self.measures, np.arange(len(self)))
+        return _spread(among.code_distances(self.measures.take(drawn), drawn))
+
+    @cached_property
+    def log_relative(self) -> tuple[float, float]:
+        """Mean and standard deviation of the logarithm of the relative errors of normal samples."""
+        assert self.measures.relative is not None
+        return _spread(self.measures.relative)
 
     def code_distances(
         self, measures: Measures, rows: NDArray[np.int64] | None = None, k: int = NEIGHBORS
@@ -69,16 +79,14 @@ class Reference:
         """Return the mean distance of each code to the k nearest normal ones, in their spread."""
         return self._mean_distances(self._place(measures), self._place(self.measures), rows, k)
 
-    def joint_distances(
+    def combine(
         self, measures: Measures, rows: NDArray[np.int64] | None = None, k: int = NEIGHBORS
     ) -> NDArray[np.float64]:
-        """Return the same of codes that have the error as one number more.
-
-        Its logarithm is taken in units of its own spread, so that it weighs as much as one
-        direction of the codes, and the more the further it is from all that is normal.
-        """
-        joint = self._place_with_error(measures), self._place_with_error(self.measures)
-        return self._mean_distances(*joint, rows, k)
+        """Return the mean of the logarithms of distance and relative error, each in its spread."""
+        assert measures.relative is not None
+        distances = self.code_distances(measures, rows, k)
+        parts = ((distances, self.log_distance), (measures.relative, self.log_relative))
+        return np.asarray(sum((_log(one) - mean) / std for one, (mean, std) in parts) / len(parts))
 
     def nearest(
         self, measures: Measures, rows: NDArray[np.int64] | None = None
@@ -93,11 +101,6 @@ class Reference:
     def _place(self, measures: Measures) -> Points:
         whitened = (measures.z - self.mean) @ self.whitening
         return np.asarray(whitened, np.float32)
-
-    def _place_with_error(self, measures: Measures) -> Points:
-        mean, deviation = self.log_error
-        column = (log_errors(measures) - mean) / deviation
-        return np.column_stack([self._place(measures), column]).astype(np.float32)
 
     def _mean_distances(
         self, queries: Points, points: Points, rows: NDArray[np.int64] | None, k: int
@@ -124,19 +127,24 @@ class Reference:
         return max(1, min(k, len(self) - 1))
 
 
-def log_errors(measures: Measures) -> NDArray[np.float64]:
-    """Return the logarithm of errors, which are much alike in size; of none, zeros."""
-    if measures.error is None:
-        return np.zeros(len(measures))
-    return np.log(np.maximum(measures.error, TINY))
+def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log(np.maximum(values, TINY))
 
 
-def require_enough(count: int, what: str) -> None:
-    """Reject fewer than two normal samples.
+def _spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return mean and standard deviation of the logarithm of values."""
+    logs = _log(values)
+    return float(logs.mean()), float(logs.std()) or 1.0
+
+
+def require_enough(count: int, what: str, least: int = 2) -> None:
+    """Reject too few normal samples.
 
     Raises
     ------
     OptionError
     """
-    if count < 2:
-        raise OptionError(f"{what} has {count} normal samples; give at least 2 to compare with.")
+    if count < least:
+        raise OptionError(
+            f"{what} has {count_of(count, 'normal sample')}; give at least {least} to compare with."
+        )

@@ -49,16 +49,23 @@ def _neighbors(measures: Measures, reference: Reference, rows: Rows) -> NDArray[
 
 
 def _combined(measures: Measures, reference: Reference, rows: Rows) -> NDArray[np.float64]:
-    return reference.joint_distances(measures, rows)
+    return reference.combine(measures, rows)
 
 
-# "combined" follows B. Zong et al.: Deep autoencoding Gaussian mixture model for unsupervised
-# anomaly detection, ICLR 2018, who estimate the density of codes with the error as one number more.
-# Neighbors take the place of their mixture, as of S. Ramaswamy et al.: Efficient algorithms for
-# mining outliers from large data sets, SIGMOD 2000.
+def _relative(measures: Measures, reference: Reference, rows: Rows) -> NDArray[np.float64]:
+    assert measures.relative is not None
+    return measures.relative
+
+
+# "combined" adds what is odd about the code and about the reconstruction, each in units of what is
+# usual, as D. Abati et al.: Latent space autoregression for novelty detection, CVPR 2019, eq. 10.
+# The relative error is that of B. Zong et al.: Deep autoencoding Gaussian mixture model for
+# unsupervised anomaly detection, ICLR 2018; neighbors are those of S. Ramaswamy et al.: Efficient
+# algorithms for mining outliers from large data sets, SIGMOD 2000.
 SCORES: dict[str, ScoreRow] = {
-    "combined": ScoreRow(_combined, "distance of code and error to the nearest normal samples"),
+    "combined": ScoreRow(_combined, "distance of the code and relative error, both on one scale"),
     "error": ScoreRow(_error, "mean squared error of the reconstruction"),
+    "relative": ScoreRow(_relative, "the error as a share of the variance of the sample itself"),
     "peak": ScoreRow(_peak, "highest error in the smoothed map of errors, for small defects"),
     "neighbors": ScoreRow(
         _neighbors, "distance of the code to the nearest normal codes", needs_error=False

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isthmus.arrays import read_npz, require_array
 from isthmus.damage import DAMAGE
 from isthmus.detection.detector import Detector
-from isthmus.detection.measures import Measures
+from isthmus.detection.measures import ERRORS, Measures
 from isthmus.detection.reference import Reference
 from isthmus.errors import IsthmusError
 from isthmus.files import fingerprint, write_bytes
@@ -78,8 +78,8 @@ def _checksum(arrays: Arrays) -> str:
 
 
 def _to_arrays(part: str, measures: Measures) -> Arrays:
-    named = {"z": measures.z, "error": measures.error, "peak": measures.peak}
-    return {f"{part}.{name}": one for name, one in named.items() if one is not None}
+    named: Arrays = {"z": measures.z, **measures.errors}
+    return {f"{part}.{name}": one for name, one in named.items()}
 
 
 def _of_arrays(part: str, arrays: Arrays, model: Model) -> Measures:
@@ -88,10 +88,9 @@ def _of_arrays(part: str, arrays: Arrays, model: Model) -> Measures:
         raise IsthmusError(f"its codes are {z.shape}")
     if model.task != "reconstruct":
         return Measures(z)
-    error, peak = (
-        require_array(arrays, f"{part}.{name}", "f", 1).astype(np.float64)
-        for name in ("error", "peak")
-    )
-    if not len(z) == len(error) == len(peak):
+    errors = {
+        name: require_array(arrays, f"{part}.{name}", "f", 1).astype(np.float64) for name in ERRORS
+    }
+    if {*map(len, errors.values())} != {len(z)}:
         raise IsthmusError("its arrays are of several lengths")
-    return Measures(z, error, peak)
+    return Measures(z, **errors)

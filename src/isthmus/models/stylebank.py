@@ -33,8 +33,10 @@ class WithPixels(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn images (N, 3, H, W) into maps (N, 48 + C', H/4, W/4)."""
-        maps: Tensor = nn.Sequential.forward(self, x)  # type: ignore[no-untyped-call]
-        return torch.cat([functional.pixel_unshuffle(x, STEP), maps], 1)
+        y = x
+        for layer in self:
+            y = layer(y)
+        return torch.cat([functional.pixel_unshuffle(x, STEP), y], 1)
 
 
 class Repaint(nn.Sequential):
@@ -51,8 +53,8 @@ class Repaint(nn.Sequential):
             y = layer(y)
         more, paint = (shortcut(maps[:, PIXELS:]) + y).chunk(2, 1)
         pixels = functional.pixel_shuffle(maps[:, :PIXELS], STEP)
-        painted: Tensor = pixels + pixels * more + paint
-        return painted
+        image: Tensor = pixels + pixels * more + paint
+        return image
 
 
 class BehindPixels(nn.Module):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from isthmus.data.report import ReadingReport
     from isthmus.data.samples import Samples
     from isthmus.detection.labels.mislabelled import Mislabelled
+    from isthmus.detection.outliers import Outliers
     from isthmus.evaluation.diagnosis.findings import Diagnosis
     from isthmus.inference.trained import TrainedModel
     from isthmus.latent.codes import Codes
@@ -185,6 +186,19 @@ def render_search_result(result: "SearchResult") -> str:
         return make_cell(head, _table_of_matches(result, shown) + make_line([str(error)]))
 
 
+def render_outliers(found: "Outliers") -> str:
+    """Show the oddest samples with their scores, and what the scores mean below."""
+    places = found.first(MAX_SHOWN)
+    values = found.samples.values[found.rows[places]]
+    pictures = [
+        draw_sample(_thin(value), f"{found.values[place]:.3g}", found.names[place])
+        for value, place in zip(values, places.tolist(), strict=True)
+    ]
+    facts = [f"threshold {found.threshold.value:.4g}"]
+    facts.append(f"{100 * found.threshold.false_alarms:.3g}% false alarms asked for")
+    return make_cell(repr(found), make_row(pictures) + make_line(facts))
+
+
 def render_mislabelled(found: "Mislabelled") -> str:
     """Show the most suspicious labels as a table, and how they were found below."""
     rows = [
@@ -207,6 +221,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "Codes": render_codes,
     "SearchResult": render_search_result,
     "Mislabelled": render_mislabelled,
+    "Outliers": render_outliers,
 }
 
 

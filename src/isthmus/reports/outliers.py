@@ -92,7 +92,8 @@ def describe_threshold(content: dict[str, Any]) -> list[str]:
             f"{format_share(threshold['expected'])}"
         )
     found = f"{content['outliers']:,} of {count_of(content['n'], 'sample')}"
-    line = f"{found} are above the threshold {threshold['value']:.4g} ({how})."
+    verb = "is" if content["n"] == 1 else "are"
+    line = f"{found} {verb} above the threshold {threshold['value']:.4g} ({how})."
     return [line, *_describe_truth(content["measured"])]
 
 

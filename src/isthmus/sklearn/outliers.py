@@ -35,9 +35,9 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         threshold of `predict`, and nothing else.
     score : str
         How samples are judged: "error", the mean squared error of the reconstruction, in the units
-        of X; "neighbors", how far a code is from the nearest codes of `fit`; "combined", the same
-        with the error as one number more; or "peak", the highest error of a pixel, smoothed, with
-        pixels in [0, 1].
+        of X; "relative", the same as a share of the variance of the sample; "neighbors", how far a
+        code is from the nearest codes of `fit`; "combined", both together; or "peak", the highest
+        error of a pixel, smoothed, with pixels in [0, 1].
         The distances leave a sample of `fit` out of its own neighbors in `fit` only.
     model : str, optional
         A key of `isthmus.MODELS`; by default "conv" for images and "dense" for vectors.

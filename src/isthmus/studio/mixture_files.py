@@ -12,7 +12,9 @@ MEANS, FACTORS = "mixture_means.bin", "mixture_factors.bin"
 MAX_NUMBERS = 2**21  # of the factors that a page loads: 8 MiB
 
 
-def write_mixture(storage: Storage, session: Session, samples: Samples | None) -> dict[str, Any] | None:
+def write_mixture(
+    storage: Storage, session: Session, samples: Samples | None
+) -> dict[str, Any] | None:
     """Write the mixture of normal distributions over the codes of the training samples.
 
     Parameters
