@@ -149,13 +149,12 @@ class Detection(Loaded):
             Its `leaks` are what the training, validation and test samples share.
         """
         from isthmus.detection.duplicates.find import NEAR, find_among, require_near
-        from isthmus.detection.duplicates.pictures import of_samples, splits_of
+        from isthmus.detection.duplicates.pictures import of_run
 
         near = NEAR if near is None else near
         require_near(near)
         track = self._interruptible()
-        splits = splits_of(self.split, len(self.samples))
-        pictures = of_samples(self.samples, splits, track)
+        pictures = of_run(self.samples, self.split, track)
         return find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
 
     def mislabelled(
