@@ -204,6 +204,10 @@ def test_at_most_the_share_of_false_alarms_asked_for_is_above_the_threshold(rate
     assert np.mean(above) == pytest.approx(rate, abs=0.01)
 
 
+def test_a_share_of_nearly_all_has_the_lowest_score_as_its_threshold() -> None:
+    assert choose_threshold(np.arange(10.0), 1 - 1e-12).value == 0
+
+
 def test_too_few_samples_for_a_rate_are_said(found: Outliers) -> None:
     threshold = choose_threshold(np.arange(9.0), 0.01)
     assert threshold.value == 8
