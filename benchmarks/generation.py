@@ -90,7 +90,7 @@ def _print(done: list[dict[str, Any]]) -> None:
     for line in done:
         model = line["run"].rpartition("-")[0]
         for name, row in line["rows"].items():
-            own = name in ("mixture", "prior")
+            own = name in ("rebuilt", "mixture", "prior")
             values[f"{model}, {name}" if own else name].append([row[one] for one in MEASURES])
     print("| | runs |", " | ".join(MEASURES), "|")
     for title, rows in values.items():

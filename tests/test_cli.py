@@ -161,6 +161,8 @@ def test_the_commands_are_these() -> None:
         "compare",
         "doctor",
         "duplicates",
+        "mislabelled",
+        "outliers",
         "denoise",
         "encode",
         "map",
@@ -232,6 +234,8 @@ def test_the_help_of_train_is_grouped_and_is_the_documentation_of_the_config() -
         "Model",
         "Training",
         "Noise and augmentation",
+        "Variational autoencoders",
+        "Outliers",
         "Labels",
         "Output",
     }
@@ -269,7 +273,7 @@ def test_data_as_json_says_which_are_present(
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path))
     rows = json.loads(done("data", "--json").out)
     assert [row["name"] for row in rows] == list(DATASETS)
-    assert {row["name"] for row in rows if row["present"]} == {"digits", "waveforms"}
+    assert {row["name"] for row in rows if row["present"]} == {"digits", "waveforms", "patterns"}
     assert all(row["description"] and row["samples"] and row["origin"] for row in rows)
 
 

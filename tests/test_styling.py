@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from isthmus import Run, Samples, Styles, load, load_styles, resume, stylize, stylize_values, train
 from isthmus.cli.app import app
+from isthmus.data.random import StepRng
 from isthmus.errors import IsthmusError, ModelError, OptionError, RunError, SourceError
 from isthmus.evaluation.evaluate import evaluate
 from isthmus.exporting.export import export
@@ -25,6 +27,8 @@ from isthmus.models.stylebank import StyleBank, one_style
 from isthmus.styling import strips
 from isthmus.styling.shares import parse_mix
 from isthmus.training.config import TrainingConfig
+from isthmus.training.objective import Moment
+from isthmus.training.objectives import make_objective
 from isthmus.training.styles import StyleSettings
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -97,10 +101,16 @@ def test_images_of_any_sides_pass_and_keep_them() -> None:
         assert module(x).shape == module(x, one_style(torch.tensor([0, 1]), 2)).shape == x.shape
 
 
-def test_the_first_weights_return_the_colors_of_an_image() -> None:
+def test_the_first_weights_return_an_image_nearly_as_it_is() -> None:
+    torch.manual_seed(0)
     module = build_model("stylebank", (3, 32, 32), style_names=("a",))
-    x = torch.tensor([0.9, 0.5, 0.1])[None, :, None, None].expand(1, 3, 32, 32)
-    assert (module(x) - x).abs().mean() < 0.15
+    x = torch.rand(2, 3, 32, 32)
+    assert (module(x) - x).abs().mean() < 0.12  # of noise alone, 0.33
+
+
+def test_a_code_without_room_behind_the_pixels_is_refused(refused: Refused) -> None:
+    with refused(OptionError, "above 48", "not 32"):
+        build_model("stylebank", (3, 16, 16), 32, style_names=("a",))
 
 
 def test_an_image_gets_the_style_that_its_shares_say() -> None:
@@ -125,32 +135,29 @@ def test_gray_images_and_missing_styles_are_refused(samples: Samples, refused: R
 # -- training -------------------------------------------------------------------------------
 
 
-def test_the_autoencoder_alone_learns_to_rebuild(run: Run) -> None:
-    history = run.history()
-    untrained = build_model("stylebank", (3, SIDE, SIDE), 16, style_names=("a", "b"))
-    x = torch.from_numpy(run.samples().values[run.split().test]).movedim(-1, 1) / 255
-    before = float((untrained(x) - x).square().mean().detach())
-    assert evaluate(run)["test"]["mse"] < before / 2
-    assert history[-1]["validation_rebuild"] < history[0]["validation_rebuild"]
-    assert {"validation_content", "validation_style"} <= history[-1].keys()
+def test_the_autoencoder_alone_rebuilds_the_content(run: Run) -> None:
+    measured = evaluate(run)
+    assert measured["test"]["psnr"] > 20  # the mean of all photographs has 11
+    last = run.history()[-1]
+    assert {"validation_content", "validation_style", "validation_rebuild"} <= last.keys()
 
 
-def test_one_step_of_three_leaves_the_styles_alone(samples: Samples) -> None:
-    """Walk through the first steps: the first rebuilds, the next two paint."""
-    training = train(samples, styles=Styles(PICTURES), options={"width": 8}, code_size=56,
-                     config=config(optimizer="sgd", lr=0.01))  # fmt: skip
-    loop = training._job
-    seen = []
-    for progress in training:
-        seen.append(float(progress.mean_loss) * progress.step)
-        if progress.step == 4:
-            break
-    training.close()
-    assert loop.run is not None
-    losses = np.diff([0.0, *seen])
-    assert len(losses) == 4
-    # 100 times a squared error, and a sum of losses of about 1 each, cannot be mistaken.
-    assert losses[1] < losses[0] > losses[2]
+def test_of_three_steps_one_rebuilds_and_two_paint(run: Run) -> None:
+    objective = make_objective("stylebank", run)
+    x = torch.rand(4, 3, SIDE, SIDE)
+    painted: list[torch.Tensor | None] = []
+
+    def forward(x: torch.Tensor, shares: torch.Tensor | None = None) -> torch.Tensor:
+        painted.append(shares)
+        return x
+
+    for step in range(6):
+        moment = Moment(step, 6, True, partial(StepRng, 0, 0, step, len(x)))
+        outcome = objective(forward, x, x, moment)
+        assert outcome.loss.isfinite()
+    assert [shares is None for shares in painted] == [True, False, False] * 2
+    for shares in painted:  # each image has one style
+        assert shares is None or shares.sum(1).tolist() == [1] * len(x)
 
 
 def test_a_resumed_run_has_the_same_weights_to_the_bit(

@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from isthmus.reports.run import write_report as write_report
     from isthmus.segmenting import predict_masks as predict_masks
     from isthmus.session import Session as Session
-    from isthmus.session import find_outliers as find_outliers
-    from isthmus.session import generate as generate
+    from isthmus.session.functions import find_outliers as find_outliers
+    from isthmus.session.functions import generate as generate
     from isthmus.studio.export import write_studio as write_studio
     from isthmus.studio.serve import serve_studio as serve_studio
     from isthmus.styling import stylize as stylize
@@ -114,8 +114,8 @@ _MODULES = {
     "find_duplicates": "detection.duplicates.find",
     "find_mislabelled": "detection.labels.mislabelled",
     "fit_map": "latent.maps",
-    "find_outliers": "session",
-    "generate": "session",
+    "find_outliers": "session.functions",
+    "generate": "session.functions",
     "interpolate": "latent.interpolation",
     "load": "data.load",
     "load_model": "inference.load",

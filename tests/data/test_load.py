@@ -520,7 +520,7 @@ def of_texts_only(path: Path) -> None:
     ("make", "name", "said"),
     [
         (missing, "photo", "no data set and no file or folder"),
-        (missing, "photo.zip", "digits, waveforms, mnist"),
+        (missing, "photo.zip", "digits, waveforms, patterns, mnist"),
         (empty, "photos", "holds no pictures (empty)"),
         (of_text, "photos", "1 files of other kinds, such as notes.txt"),
         (of_broken_pictures, "photos", "a.png"),

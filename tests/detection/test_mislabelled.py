@@ -245,7 +245,7 @@ def test_the_evidence_is_the_nearest_of_both_labels() -> None:
         found.rows, found.suggested, find_evidence(found, 5, k=3), strict=True
     ):
         distances = np.linalg.norm(codes.z.astype(np.float64) - codes.z[row], axis=1)
-        distances[row] = np.inf
+        distances[found.rows] = np.inf  # itself, and other suspects
         for label, near in ((labels[row], evidence.given), (suggested, evidence.suggested)):
             expected = np.sort(distances[labels == label])[:3]
             np.testing.assert_allclose(near.distances, expected, rtol=1e-6)

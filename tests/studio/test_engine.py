@@ -112,9 +112,7 @@ def test_every_classifier_and_segmenter_computes_as_in_torch(
 
 
 @pytest.mark.parametrize("name", BANKS)
-def test_every_style_bank_encodes_as_in_torch(
-    name: str, engine: PageEngine, shared: Path
-) -> None:
+def test_every_style_bank_encodes_as_in_torch(name: str, engine: PageEngine, shared: Path) -> None:
     check_encoder(make_model(name, (3, 24, 24)), engine, shared)
 
 

@@ -26,8 +26,8 @@ class DetectionOptions:
     Parameters
     ----------
     score : str, optional
-        One of combined, error, relative, peak and neighbors; by default combined, for a model that only
-        encodes neighbors.
+        One of combined, error, relative, peak and neighbors; by default combined, for a model that
+        only encodes neighbors.
     false_alarms : float, optional
         Share of normal samples that may be called outliers; by default that of the run, or 0.01.
     normal : str, optional

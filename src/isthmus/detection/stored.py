@@ -78,7 +78,7 @@ def _checksum(arrays: Arrays) -> str:
 
 
 def _to_arrays(part: str, measures: Measures) -> Arrays:
-    named = {"z": measures.z, **measures.errors}
+    named: Arrays = {"z": measures.z, **measures.errors}
     return {f"{part}.{name}": one for name, one in named.items()}
 
 

@@ -33,7 +33,10 @@ class WithPixels(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn images (N, 3, H, W) into maps (N, 48 + C', H/4, W/4)."""
-        return torch.cat([functional.pixel_unshuffle(x, STEP), super().forward(x)], 1)
+        y = x
+        for layer in self:
+            y = layer(y)
+        return torch.cat([functional.pixel_unshuffle(x, STEP), y], 1)
 
 
 class Repaint(nn.Sequential):
@@ -50,7 +53,8 @@ class Repaint(nn.Sequential):
             y = layer(y)
         more, paint = (shortcut(maps[:, PIXELS:]) + y).chunk(2, 1)
         pixels = functional.pixel_shuffle(maps[:, :PIXELS], STEP)
-        return pixels + pixels * more + paint
+        image: Tensor = pixels + pixels * more + paint
+        return image
 
 
 class BehindPixels(nn.Module):

@@ -148,7 +148,7 @@ def _draw_cards(
     """Return the first k suspects, each with its picture and those of its neighbors."""
     from isthmus.detection.labels.evidence import find_evidence
 
-    names, suspicious = found.codes.names, set(found.rows.tolist())
+    names = found.codes.names
 
     def draw(row: int, caption: str, alt: str) -> str:
         return draw_sample(samples.values[rows[row]], caption, alt)
@@ -157,8 +157,7 @@ def _draw_cards(
         pictures = []
         for row, distance in zip(near.rows.tolist(), near.distances.tolist(), strict=True):
             away = f"{distance:.3g}"
-            caption = f"{away} ?" if row in suspicious else away
-            pictures.append(draw(row, caption, f"{label}: {names[row]}, at a distance of {away}"))
+            pictures.append(draw(row, away, f"{label}: {names[row]}, at a distance of {away}"))
         return pictures
 
     evidence = find_evidence(found, k, NEIGHBORS)

@@ -28,6 +28,7 @@ PRECISIONS = ("auto", "32", "bf16")
 DEFAULT_SAMPLES_SEEN = 1_600_000
 STYLIZED_SAMPLES_SEEN = 12_000  # by a style bank, of which each takes a hundred times as long
 STYLIZED_BATCH_SIZE = 4
+MAX_EPOCHS_STYLIZED = 300
 MIN_EPOCHS, MAX_EPOCHS = 10, 30
 MAX_EPOCHS_LABELED = 100  # augmented samples do not repeat, so more epochs still help
 MAX_EPOCHS_OF = {
@@ -370,7 +371,7 @@ class TrainingConfig:
 def default_epochs_of(task: "Task", count: int) -> int:
     """Return how many epochs a model of a task is trained on so many samples."""
     if task == "stylize":
-        return max(1, round(STYLIZED_SAMPLES_SEEN / count))
+        return min(max(1, round(STYLIZED_SAMPLES_SEEN / count)), MAX_EPOCHS_STYLIZED)
     return default_epochs(count, MAX_EPOCHS_OF[task])
 
 

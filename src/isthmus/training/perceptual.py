@@ -25,7 +25,7 @@ from isthmus.models.perceptual import (
 )
 
 Maps = Mapping[str, Tensor]  # feature maps (N, C, H, W), or Gram matrices (N, C, C), by layer
-ROUNDING = 1e-6
+ROUNDING = 1e-6  # keeps the gradient of a root finite at 0
 TINY = 1e-12  # keeps 0 / 0 from being NaN; far below what any image measures
 
 
@@ -71,12 +71,14 @@ def grams(features: Features, x: Tensor) -> dict[str, Tensor]:
 
 
 def style_loss(maps: Maps, styles: Maps, originals: Maps) -> Tensor:
-    """Mean over layers and images of ‖G − A‖² / (‖A‖² + ‖R‖²), in Frobenius norms.
+    """Mean over layers and images of ‖G − A‖ / √(‖A‖² + ‖R‖²), in Frobenius norms.
 
     G, A and R are the Gram matrices of the image, of the style, and of the photograph that the
-    image was made from. The loss is 0 where the texture is the style's, and from 0 to 1 for the
-    photograph itself, as Gram matrices have no negative inner product. Dividing by ‖A‖² alone would
-    let one smooth layer of a style outweigh everything else.
+    image was made from. The loss is 0 where the texture is the style's (0.001 by rounding), and
+    from 0 to 1 for the photograph itself, as Gram matrices have no negative inner product. Dividing
+    by ‖A‖ alone would let one smooth layer of a style outweigh everything else; and the square,
+    which the literature has, grows with the fourth power of the image: early steps that paint too
+    much were then thrown so far that training did not come back.
 
     Parameters
     ----------
@@ -89,7 +91,6 @@ def style_loss(maps: Maps, styles: Maps, originals: Maps) -> Tensor:
     for name, style in styles.items():
         scale = _squares(style) + _squares(originals[name])
         share = _squares(gram(maps[name]) - style) / scale.clamp(min=TINY)
-        # The root of 0 has no gradient.
         losses.append((share + ROUNDING).sqrt().mean())
     return torch.stack(losses).mean()
 

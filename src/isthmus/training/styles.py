@@ -57,7 +57,7 @@ class StyleSettings:
     content: float = 1.0
     style: float = 10.0
     smoothness: float = 1.0
-    rebuild: float = 100.0
+    rebuild: float = 50.0
     period: int = 2
     kept: int = 0
     fingerprint: str = "0" * 16
@@ -158,14 +158,12 @@ def _decode(
     pictures: dict[str, Picture] = {}
     skipped: list[tuple[str, str]] = []
     owners: dict[str, str] = {}
-    files = manifest.files if manifest.values is None else _to_pixels(manifest.values)
+    files = manifest.files if manifest.values is None else manifest.values
     for file, whole in zip(
         manifest.names, track(files, len(manifest.names), "Reading styles"), strict=True
     ):
         try:
-            if isinstance(whole, SourceError):
-                raise whole
-            pixels = recolor(Preprocessing().decode(whole), 3, "white")
+            pixels = recolor(_decode_one(whole), 3, "white")
         except SourceError as error:
             skipped.append((file, first_sentence(error)))
             continue
@@ -176,6 +174,17 @@ def _decode(
             )
         owners[name], pictures[name] = file, _reduce(pixels, side)
     return pictures, skipped
+
+
+def _decode_one(content: Any) -> Picture:
+    """Return the pixels of a file, or those that an array of pictures holds."""
+    if isinstance(content, SourceError):
+        raise content
+    if not isinstance(content, np.ndarray):
+        return Preprocessing().decode(content)
+    if content.dtype != np.uint8 or content.ndim != 3:
+        raise SourceError("it is a signal and no picture.")
+    return content
 
 
 def _reduce(pixels: Picture, side: int) -> Picture:

@@ -28,14 +28,15 @@ def mosaic(side: int, rng: np.random.Generator) -> Field:
 
     count = side * side // 300
     centers = rng.random((count, 2)) * side
-    distances, nearest = cKDTree(centers).query(np.stack(_places(side), -1), k=2)
+    distances, nearest = cKDTree(centers).query(np.moveaxis(_places(side), 0, -1), k=2)
     glass = np.array(
         [(0.85, 0.1, 0.1), (0.95, 0.75, 0.1), (0.1, 0.35, 0.75), (0.1, 0.6, 0.4),
          (0.95, 0.95, 0.85), (0.5, 0.15, 0.5)]
     )  # fmt: skip
     colors = glass[rng.integers(len(glass), size=count)] * rng.uniform(0.85, 1, (count, 1))
     light = np.clip((distances[..., 1] - distances[..., 0]) / 2.5, 0, 1)[..., None]
-    return colors[nearest[..., 0]] * light + 0.05 * (1 - light)
+    picture: Field = colors[nearest[..., 0]] * light + 0.05 * (1 - light)
+    return picture
 
 
 def waves(side: int, rng: np.random.Generator) -> Field:
@@ -57,7 +58,7 @@ def strokes(side: int, rng: np.random.Generator) -> Field:
     for y, x in rng.integers(side, size=(side * side // 25, 2)):
         color = base[y, x] + rng.normal(0, 0.12) + rng.normal(0, 0.03, 3)
         half = rng.uniform(6, 14) * np.array([np.cos(angles[y, x]), np.sin(angles[y, x])])
-        ends = [*((x, y) - half), *((x, y) + half)]
+        ends = np.concatenate([np.array([x, y]) - half, np.array([x, y]) + half]).tolist()
         draw.line(ends, tuple(_to_bytes(color).tolist()), int(rng.integers(2, 5)))
     return np.asarray(picture) / 255
 
@@ -72,7 +73,8 @@ def dots(side: int, rng: np.random.Generator) -> Field:
     is_red = _smooth(side, side / 12, rng)[..., None] > 0
     ink = np.where(is_red, (0.9, 0.1, 0.2), (0.05, 0.2, 0.6))
     amount = np.clip(radius - distance + 0.5, 0, 1)[..., None]
-    return ink * amount + np.array((0.98, 0.94, 0.82)) * (1 - amount)
+    picture: Field = ink * amount + np.array((0.98, 0.94, 0.82)) * (1 - amount)
+    return picture
 
 
 def marble(side: int, rng: np.random.Generator) -> Field:
@@ -90,7 +92,8 @@ def hatching(side: int, rng: np.random.Generator) -> Field:
     for angle, least in ((0.7, -0.8), (-0.7, 0.1), (0.05, 0.9)):
         across = x * np.cos(angle) + y * np.sin(angle) + _smooth(side, 8, rng)
         ink |= (np.abs(across % 6 - 3) < 0.9) & (tone > least)
-    return _blur(np.where(ink, 0.1, 1.0), 0.6)[..., None] * (0.97, 0.93, 0.83)
+    picture: Field = _blur(np.where(ink, 0.1, 1.0), 0.6)[..., None] * np.array((0.97, 0.93, 0.83))
+    return picture
 
 
 def triangles(side: int, rng: np.random.Generator) -> Field:
@@ -103,7 +106,8 @@ def triangles(side: int, rng: np.random.Generator) -> Field:
     base = _colors(evening, 0.5 + 0.3 * _smooth(side, side / 10, rng))
     y, x = corners.points[corners.simplices].mean(1).clip(0, side - 1).astype(int).T
     colors = base[y, x] * rng.uniform(0.8, 1.1, (len(x), 1))
-    return colors[corners.find_simplex(np.stack(_places(side), -1))]
+    picture: Field = colors[corners.find_simplex(np.moveaxis(_places(side), 0, -1))]
+    return picture
 
 
 PATTERNS: dict[str, Callable[[int, np.random.Generator], Field]] = {
@@ -152,13 +156,14 @@ def make_pattern(name: str, side: int = SIDE, seed: int = SEED) -> NDArray[np.ui
 
 def _places(side: int) -> NDArray[np.int64]:
     """Return the row and the column of each pixel, (2, S, S)."""
-    return np.mgrid[:side, :side]
+    return np.indices((side, side))
 
 
 def _smooth(side: int, size: float, rng: np.random.Generator) -> Field:
     """Return a smooth random field of mean 0 and deviation 1, whose hills are about so large."""
     field = _blur(rng.standard_normal((side, side)), size)
-    return field / field.std()
+    smooth: Field = field / field.std()
+    return smooth
 
 
 def _blur(field: Field, size: float) -> Field:

@@ -46,7 +46,7 @@ def find_duplicates(
     """Find pictures that are equal, and those that show the same after a change.
 
     Equal are pictures of one size whose decoded pixels all are. Nearly equal are pictures of which
-    one is a crop of the other (of 80% of its sides or more), mirrored, compressed again, brighter
+    one is a crop of the other (of 85% of its sides or more), mirrored, compressed again, brighter
     or darker, or of another size. Crops of pictures below 40 pixels are not looked for.
 
     Parameters
@@ -176,6 +176,7 @@ def _near_pairs(
     track: Track,
 ) -> list[Pair]:
     """Compare the pictures at some rows."""
-    candidates = propose_pairs(thumbnails.gray[rows], views, track)
+    gray = thumbnails.gray if len(rows) == len(thumbnails) else thumbnails.gray[rows]
+    candidates = propose_pairs(gray, views, track)
     first, second = rows[candidates.first], rows[candidates.second]
     return measure_pairs(thumbnails, candidates._replace(first=first, second=second), near, track)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.items import NO_CLASS
 from isthmus.detection.labels.mislabelled import Mislabelled
+from isthmus.latent.codes import Codes
 from isthmus.latent.neighbors import nearest_neighbors
 
 Rows = NDArray[np.int64]
@@ -18,7 +20,7 @@ class Near:
     Parameters
     ----------
     rows : (n,) int64
-        Of the codes, nearest first; never the sample itself.
+        Of the codes, nearest first; never the sample itself, nor another suspect.
     distances : (n,) float64
         Euclidean, in units of the code.
     """
@@ -44,8 +46,8 @@ def find_evidence(found: Mislabelled, shown: int, k: int = 4) -> list[Evidence]:
     shown : int
         How many suspects.
     k : int
-        Samples of each class, or fewer if there are no more. Other suspects are among them, with
-        their given labels.
+        Samples of each class, or fewer if there are no more. Other suspects are not among them:
+        near a trouser that is labeled as a bag, there may be more trousers with that label.
 
     Returns
     -------
@@ -55,27 +57,27 @@ def find_evidence(found: Mislabelled, shown: int, k: int = 4) -> list[Evidence]:
     assert found.codes.labels is not None
     rows, suggested = found.rows[:shown], found.suggested[:shown]
     given = found.codes.labels[rows]
+    trusted = found.codes.labels.copy()
+    trusted[found.rows] = NO_CLASS
     near: dict[tuple[int, int], Near] = {}
     for label in np.unique(np.concatenate([given, suggested])).tolist():
         asked = rows[(given == label) | (suggested == label)]
-        near |= {(row, label): one for row, one in _nearest_of_class(found, asked, label, k)}
+        members = np.flatnonzero(trusted == label)
+        near |= {(row, label): one for row, one in _nearest_among(found.codes, asked, members, k)}
     return [
         Evidence(near[row, one], near[row, other])
         for row, one, other in zip(rows.tolist(), given.tolist(), suggested.tolist(), strict=True)
     ]
 
 
-def _nearest_of_class(
-    found: Mislabelled, asked: Rows, label: int, k: int
-) -> list[tuple[int, Near]]:
-    """Return the nearest samples of a class for each row that is asked for."""
-    z, labels = found.codes.z, found.codes.labels
-    assert labels is not None
-    members = np.flatnonzero(labels == label)
-    wanted = min(k + 1, len(members))  # one more, as the sample itself may be among them
-    distances, places = nearest_neighbors(z[asked], z[members], wanted)
-    answers = []
-    for row, near, away in zip(asked.tolist(), members[places], distances, strict=True):
-        others = np.flatnonzero(near != row)[:k]
-        answers.append((row, Near(near[others], away[others])))
-    return answers
+def _nearest_among(codes: Codes, asked: Rows, members: Rows, k: int) -> list[tuple[int, Near]]:
+    """Return the nearest members of each row that is asked for."""
+    k = min(k, len(members))
+    if not k:
+        empty = Near(np.empty(0, np.int64), np.empty(0))
+        return [(row, empty) for row in asked.tolist()]
+    distances, places = nearest_neighbors(codes.z[asked], codes.z[members], k)
+    return [
+        (row, Near(members[near], away))
+        for row, near, away in zip(asked.tolist(), places, distances, strict=True)
+    ]

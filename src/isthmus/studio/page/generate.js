@@ -24,8 +24,8 @@ const NEAR = 0.1;
 
 const HINT =
   "Codes are drawn from normal distributions that were fitted to the codes of the training samples, " +
-  "and decoded. Below each picture is the training sample with the nearest code: a model that has " +
-  "learned samples by heart draws them again.";
+  "and decoded. Below each picture is the training sample with the nearest code, of those that the " +
+  "page shows: a model that has learned samples by heart draws them again.";
 const PREPARING = "The distributions of the codes are still being fitted; the pictures follow.";
 const MISSING = "There are no distributions of these codes to draw from.";
 
