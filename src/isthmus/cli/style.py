@@ -45,7 +45,7 @@ class StyleOptions:
     ----------
     features : str, optional
         What compares images: random, for filters that need no training; the run of a classifier; or
-        a file of VGG-16's weights (.pth or .safetensors), which gives the best paintings. By
+        a file of VGG-16's weights (.pth or .safetensors), which the papers use. By
         default random, for added styles as for the first ones.
     style_size : int
         Pixels of the shorter side to which larger pictures of styles are reduced; strokes are as

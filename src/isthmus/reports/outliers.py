@@ -128,6 +128,13 @@ def list_kinds(measured: dict[str, Any] | None, score: str) -> list[tuple[str, f
     return sorted(areas.get("kinds", {}).items(), key=lambda pair: pair[1])
 
 
+def _share_of_outliers(measured: dict[str, Any] | None) -> float:
+    """Return the share of outliers, which is what a ranking by chance has as its AUPR."""
+    if measured is None:
+        return 0.0
+    return float(measured["outliers"] / (measured["outliers"] + measured["normal"]))
+
+
 def format_share(share: float) -> str:
     """Format a share as percent, with as many digits as it needs.
 
@@ -152,6 +159,7 @@ def render_outliers(found: Outliers, k: int = K, source: str = "") -> bytes:
         description=SCORES[found.score].description,
         tiles=_tiles(content),
         areas=list_areas(found.measured),
+        chance=_share_of_outliers(found.measured),
         kinds=list_kinds(found.measured, found.score),
         pixels=None if found.measured is None else found.measured.get("pixels"),
         marks=found.detector.level is not None and not found.samples.is_signal,
