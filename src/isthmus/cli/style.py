@@ -45,8 +45,8 @@ class StyleOptions:
     ----------
     features : str, optional
         What compares images: random, for filters that need no training; the run of a classifier; or
-        a file of VGG-16's weights (.pth or .safetensors), which the papers use. By
-        default random, for added styles as for the first ones.
+        a file of VGG-16's weights (.pth or .safetensors), which the papers use. By default random,
+        for added styles as for the first ones.
     style_size : int
         Pixels of the shorter side to which larger pictures of styles are reduced; strokes are as
         large as they are then.

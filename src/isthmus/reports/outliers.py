@@ -88,8 +88,8 @@ def describe_threshold(content: dict[str, Any]) -> list[str]:
     how = f"chosen for {rate} false alarms among {count}"
     if threshold["expected"] > threshold["false_alarms"]:
         how = (
-            f"the highest of {count}: too few for {rate} false alarms, expect up to "
-            f"{format_share(threshold['expected'])}"
+            f"the highest of {count}: too few for {rate} false alarms, expect "
+            f"{format_share(threshold['expected'])} on average"
         )
     found = f"{content['outliers']:,} of {count_of(content['n'], 'sample')}"
     verb = "is" if content["n"] == 1 else "are"

@@ -112,7 +112,8 @@ class Duplicates:
         found = sum(len(group.rows) for group in groups)
         return (
             f"{count}: {found:,} in {count_of(len(groups), 'group')} of duplicates, {exact:,} of "
-            f"equal pictures and {len(groups) - exact:,} of nearly equal ones (agreement {self.near:g})"
+            f"equal pictures and {len(groups) - exact:,} of nearly equal ones "
+            f"(agreement {self.near:g})"
         )
 
     def _describe_others(self) -> list[str]:
