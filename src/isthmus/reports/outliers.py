@@ -59,7 +59,7 @@ def write_outliers(
     Returns
     -------
     dict
-        See `Outliers.to_json`; `page` is its path.
+        See `Outliers.to_json`; `page` is its path, or None.
     """
     options = options or OutlierOptions()
     require_count(k)
@@ -74,11 +74,9 @@ def write_outliers(
         reference=None if options.reference is None else session.read(options.reference),
         baselines=True,
     )
-    content = found.to_json(k)
     if out is not None:
         write_bytes(out, render_outliers(found, k, str(source or "")))
-        content["page"] = str(out)
-    return content
+    return found.to_json(k) | {"page": None if out is None else str(out)}
 
 
 def describe_threshold(content: dict[str, Any]) -> list[str]:

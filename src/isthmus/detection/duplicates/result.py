@@ -136,7 +136,7 @@ class Duplicates:
         """Return all of it as a JSON object."""
         return {
             "source": self.pictures.source,
-            "count": len(self.pictures),
+            "n": len(self.pictures),
             "near": self.near,
             "plain": self.plain,
             "leaks": self.leak_counts(),
