@@ -26,6 +26,8 @@ from isthmus import (
 from isthmus.detection.calibration import choose_threshold, shares_above
 from isthmus.detection.outliers import Outliers
 from isthmus.detection.scores import SCORES
+from isthmus.errors import OptionError
+from isthmus.sklearn import OutlierDetector
 from isthmus.viz.outliers import mark
 from test_cli import Outcome, done, isthmus
 
@@ -300,6 +302,19 @@ def test_an_exported_model_gives_the_same_scores(
     np.testing.assert_allclose(result.values, found.scores["error"], rtol=0.02, atol=1e-5)
     within = done("outliers", file, "digits", "--limit", 50, "--json")
     assert len(json.loads(within.out)["samples"]) == 20
+
+
+def test_scikit_learn_has_the_same_scores() -> None:
+    digits = load("digits")
+    assert digits.labels is not None
+    normal, others = (digits.values[digits.labels == name][:150] for name in (3, 0))
+    detector = OutlierDetector(
+        0.1, score_name="combined", model="dense", code_size=8, epochs=6, random_state=0
+    ).fit(normal)
+    assert (detector.predict(others) == -1).mean() > 0.9
+    assert (detector.predict(normal) == -1).mean() < 0.2
+    with pytest.raises(OptionError, match="the nearest is combined"):
+        OutlierDetector(score_name="combind").fit(normal)
 
 
 # -- the command --------------------------------------------------------------------------------

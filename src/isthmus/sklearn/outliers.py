@@ -33,7 +33,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
     contamination : float
         Share of the samples of `fit` that are outliers, above 0 and at most 0.5; it sets the
         threshold of `predict`, and nothing else.
-    score : str
+    score_name : str
         How samples are judged: "error", the mean squared error of the reconstruction, in the units
         of X; "relative", the same as a share of the variance of the sample; "neighbors", how far a
         code is from the nearest codes of `fit`; "combined", both together; or "peak", the highest
@@ -96,7 +96,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         self,
         contamination: float = 0.1,
         *,
-        score: str = "error",
+        score_name: str = "error",
         model: str | None = None,
         code_size: int | None = None,
         image_shape: tuple[int, ...] | None = None,
@@ -111,7 +111,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         random_state: Any = None,
     ) -> None:
         self.contamination = contamination
-        self.score = score
+        self.score_name = score_name  # `score` would be a method to scikit-learn
         self.model = model
         self.code_size = code_size
         self.image_shape = image_shape
@@ -143,10 +143,10 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
             raise OptionError(
                 f"contamination must be a number above 0 and at most 0.5, not {share!r}."
             )
-        require_known("score", self.score, SCORES)
+        require_known("score", self.score_name, SCORES)
         samples = self._fit_autoencoder(X)
         rows = None
-        if self.score != "error":
+        if self.score_name != "error":
             rows = np.arange(len(samples))
             split = self.run_.split()
             self.detector_ = Detector.fit(self.model_, samples, split.train, split.validation)
@@ -155,7 +155,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Return minus the score of each sample; see the parameter `score`.
+        """Return minus the score of each sample; see `score_name`.
 
         Returns
         -------
@@ -187,6 +187,6 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
     def _score(
         self, samples: Samples, layout: Layout, rows: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
-        if self.score == "error":
+        if self.score_name == "error":
             return -squared_errors(self.model_, samples) * layout.scale**2
-        return -self.detector_.scores(self.detector_.measure(samples), self.score, rows)
+        return -self.detector_.scores(self.detector_.measure(samples), self.score_name, rows)
