@@ -348,6 +348,7 @@ def weave_file(folder: Path) -> Path:
         (("outliers", "RUN", "--score", "eror"), "the nearest is error"),
         (("outliers", "RUN", "--false-alarms", 2), "false alarms must be a share above 0"),
         (("outliers", "RUN", "--k", 0), "k must be at least 1"),
+        (("outliers", "RUN", "--limit", 5), "a limit needs a source"),
         (("outliers", "RUN", "--normal", "cat"), "has no class and no folder cat"),
         (("outliers", "RUN", "nowhere/"), "no data set and no file or folder"),
         (("train", "digits", "--task", "detect"), "10 classes to train on"),

@@ -12,6 +12,7 @@ from isthmus.errors import OptionError, list_names
 from isthmus.files import write_together
 from isthmus.places import PAGE_SUFFIXES, require_apart, require_new, require_own_place
 from isthmus.reports.elements import draw_sample
+from isthmus.reports.outputs import read_source
 from isthmus.reports.page import render
 from isthmus.session import Session
 from isthmus.text import to_utf8
@@ -68,14 +69,12 @@ def write_mislabelled(
         If there are no labels, an option makes no sense, or a file of somebody else is in the way.
     """
     require_count(k)
-    if limit is not None and source is None:
-        raise OptionError("a limit needs a source; name one.")
     if out is not None:
         require_own_place(out, PAGE_SUFFIXES)
         require_apart(out, source)
     if table is not None:
         require_new_table(table)
-    samples = None if source is None else session.read(source, limit)
+    samples = read_source(session, source, limit)
     found = session.mislabelled(samples, split=split, folds=folds, seed=seed)
     contents = {} if table is None else {table: to_utf8(found.to_csv())}
     if out is not None:
