@@ -13,7 +13,7 @@ from isthmus.data.export import export
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.errors import OptionError
-from isthmus.evaluation.generation import describe_copies
+from isthmus.evaluation.copies import describe_copies
 from isthmus.files import write_bytes
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
