@@ -311,7 +311,9 @@ def test_scikit_learn_has_the_same_scores() -> None:
     normal, others = (digits.values[digits.labels == name][:150] for name in (3, 0))
     detector = OutlierDetector(
         0.1, score_name="combined", model="dense", code_size=8, epochs=6, random_state=0
-    ).fit(normal)
+    )
+    # As many as `contamination` says: none is compared with itself.
+    assert (detector.fit_predict(normal) == -1).mean() == pytest.approx(0.1, abs=0.01)
     assert (detector.predict(others) == -1).mean() > 0.9
     assert (detector.predict(normal) == -1).mean() < 0.2
     with pytest.raises(OptionError, match="the nearest is combined"):
@@ -352,6 +354,7 @@ def weave_file(folder: Path) -> Path:
         (("outliers", "RUN", "--score", "eror"), "the nearest is error"),
         (("outliers", "RUN", "--false-alarms", 2), "false alarms must be a share above 0"),
         (("outliers", "RUN", "--k", 0), "k must be at least 1"),
+        (("outliers", "RUN", "--limit", 5), "a limit needs a source"),
         (("outliers", "RUN", "--normal", "cat"), "has no class and no folder cat"),
         (("outliers", "RUN", "nowhere/"), "no data set and no file or folder"),
         (("train", "digits", "--task", "detect"), "10 classes to train on"),

@@ -189,7 +189,7 @@ class Detection(Loaded):
         OptionError
             If there are no labels or too few samples, or an option makes no sense.
         """
-        from isthmus.detection.labels.mislabelled import find_mislabelled
+        from isthmus.detection.labels.find import find_mislabelled
 
         if samples is None:
             codes = self.codes(self.rows_to_check(split))

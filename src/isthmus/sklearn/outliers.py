@@ -38,7 +38,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         of X; "relative", the same as a share of the variance of the sample; "neighbors", how far a
         code is from the nearest codes of `fit`; "combined", both together; or "peak", the highest
         error of a pixel, smoothed, with pixels in [0, 1].
-        The distances leave a sample of `fit` out of its own neighbors in `fit` only.
+        A sample is left out of its own neighbors in `fit` and `fit_predict` only.
     model : str, optional
         A key of `isthmus.MODELS`; by default "conv" for images and "dense" for vectors.
     code_size : int, optional
@@ -138,6 +138,27 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         ValueError, IsthmusError
             As `Autoencoder.fit`.
         """
+        self._fit(X)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> NDArray[np.int64]:
+        """Train on X, and return -1 for its outliers and 1 for all others.
+
+        Unlike `predict` after `fit`, it compares no sample with itself.
+
+        Parameters
+        ----------
+        X : array, Samples, str, Path or sequence of paths
+        y, kwargs : ignored
+
+        Returns
+        -------
+        (N,) int64
+        """
+        return np.where(self._fit(X) < self.offset_, -1, 1)
+
+    def _fit(self, X: Any) -> NDArray[np.float64]:
+        """Train on X; return minus the score of each sample, which is no neighbor of itself."""
         share: Any = self.contamination
         if not isinstance(share, Real) or not 0 < float(share) <= 0.5:
             raise OptionError(
@@ -152,7 +173,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
             self.detector_ = Detector.fit(self.model_, samples, split.train, split.validation)
         scores = self._score(samples, self.layout_, rows)
         self.offset_ = float(np.percentile(scores, 100 * self.contamination))
-        return self
+        return scores
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Return minus the score of each sample; see `score_name`.

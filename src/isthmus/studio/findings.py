@@ -79,7 +79,7 @@ def _find_outliers(storage: Storage, judged: Judged) -> Iterator[Column]:
 
 
 def _find_mislabelled(storage: Storage, judged: Judged) -> Iterator[Column]:
-    from isthmus.detection.labels.mislabelled import find_mislabelled
+    from isthmus.detection.labels.find import find_mislabelled
 
     codes, rows = _codes_to_check(judged)
     found = find_mislabelled(codes.take(rows), track=judged.track)
