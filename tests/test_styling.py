@@ -292,7 +292,7 @@ def test_files_keep_names_sizes_and_transparency(bank: TrainedModel, tmp_path: P
     clear.putalpha(Image.linear_gradient("L").resize((20, 20)))
     clear.save(source / "deep" / "b.png")
     done = stylize(bank, source, tmp_path / "out", "wide", strength=0.8)
-    assert (done.count, done.made_with) == (2, "wide 0.8")
+    assert (done.count, done.shares) == (2, {"wide": 0.8})
     with Image.open(tmp_path / "out" / "a.jpg") as picture:
         assert picture.size == (33, 33)
     with Image.open(tmp_path / "out" / "deep" / "b.png") as picture:
@@ -388,7 +388,7 @@ def test_the_commands_train_add_and_apply(tmp_path: Path) -> None:
         "--strength", 0.5, "--out", out, "--json",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["styles"] == "fine 0.125, new 0.375"
+    assert json.loads(done.stdout)["shares"] == {"fine": 0.125, "new": 0.375}
     assert out.exists()
     with pytest.raises(IsthmusError, match="is a run already"):
         CliRunner().invoke(

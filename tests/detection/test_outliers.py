@@ -1,6 +1,7 @@
 """What does not belong: scores, thresholds, maps of errors, and what is measured of them."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -332,7 +333,10 @@ def test_the_page_shows_each_outlier_with_what_is_odd(
     assert html.count("<img") == 16  # the sample, what is odd, the reconstruction, the nearest
     assert all(text in html for text in ("AUROC", "isolation forest", "test/spot/"))
     assert outcome.out.count("\n") == 4
-    assert "found" in outcome.err or "finds" in outcome.err
+    counts = re.search(r"finds .* of (\d+) outliers and .* of (\d+) normal ones", outcome.err)
+    assert counts is not None
+    outliers, normal = map(int, counts.groups())
+    assert f"an AUPR of {outliers / (outliers + normal):.3f}, the share of outliers" in html
     again = isthmus("outliers", woven[0], "--out", weave_file(tmp_path))
     assert again.code == 2
     assert "was not written by Isthmus" in again.err

@@ -92,7 +92,9 @@ def duplicates(
     # The list first: a name with a line break is refused before anything is written.
     written = [write_list(found, names)] if names is not None else []
     written += [write_duplicates(found, out)] if out is not None else []
-    print_result(found.to_json(), "\n".join(_lines(found)), as_json)
+    places = {"page": out, "list": names}
+    paths = {name: None if path is None else str(path) for name, path in places.items()}
+    print_result(found.to_json() | paths, "\n".join(_lines(found)), as_json)
     for path in written:
         say(f"{path} was written.")
 

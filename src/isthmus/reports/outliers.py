@@ -60,7 +60,7 @@ def write_outliers(
     Returns
     -------
     dict
-        See `Outliers.to_json`; `page` is its path.
+        See `Outliers.to_json`; `page` is its path, or None.
 
     Raises
     ------
@@ -81,11 +81,9 @@ def write_outliers(
         reference=None if options.reference is None else session.read(options.reference),
         baselines=True,
     )
-    content = found.to_json(k)
     if out is not None:
         write_bytes(out, render_outliers(found, k, str(source or "")))
-        content["page"] = str(out)
-    return content
+    return found.to_json(k) | {"page": None if out is None else str(out)}
 
 
 def describe_threshold(content: dict[str, Any]) -> list[str]:
@@ -95,8 +93,8 @@ def describe_threshold(content: dict[str, Any]) -> list[str]:
     how = f"chosen for {rate} false alarms among {count}"
     if threshold["expected"] > threshold["false_alarms"]:
         how = (
-            f"the highest of {count}: too few for {rate} false alarms, expect up to "
-            f"{format_share(threshold['expected'])}"
+            f"the highest of {count}: too few for {rate} false alarms, expect "
+            f"{format_share(threshold['expected'])} on average"
         )
     found = f"{content['outliers']:,} of {count_of(content['n'], 'sample')}"
     verb = "is" if content["n"] == 1 else "are"
@@ -135,6 +133,13 @@ def list_kinds(measured: dict[str, Any] | None, score: str) -> list[tuple[str, f
     return sorted(areas.get("kinds", {}).items(), key=lambda pair: pair[1])
 
 
+def _share_of_outliers(measured: dict[str, Any] | None) -> float:
+    """Return the share of outliers, which is what a ranking by chance has as its AUPR."""
+    if measured is None:
+        return 0.0
+    return float(measured["outliers"] / (measured["outliers"] + measured["normal"]))
+
+
 def format_share(share: float) -> str:
     """Format a share as percent, with as many digits as it needs.
 
@@ -159,6 +164,7 @@ def render_outliers(found: Outliers, k: int = K, source: str = "") -> bytes:
         description=SCORES[found.score].description,
         tiles=_tiles(content),
         areas=list_areas(found.measured),
+        chance=_share_of_outliers(found.measured),
         kinds=list_kinds(found.measured, found.score),
         pixels=None if found.measured is None else found.measured.get("pixels"),
         marks=found.detector.level is not None and not found.samples.is_signal,

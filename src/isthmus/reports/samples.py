@@ -256,8 +256,8 @@ def describe_copies_verdict(copies: dict[str, Any]) -> str:
         f"nearer to the training samples in {closer:.0%} of all pairs"
     )
     if closer >= COPIES:
-        return f"{text}, which is more than of samples that are new; look at the pairs below."
-    return f"{text}; of new samples it is in about half, of copies in nearly all."
+        return f"{text}, which is more than for new samples; look at the pairs below."
+    return f"{text}. For new samples it is about half, for copies nearly all."
 
 
 def _describe(content: Content) -> str:
