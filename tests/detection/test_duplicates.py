@@ -234,6 +234,30 @@ def test_a_run_tells_what_its_test_data_shares_with_its_training_data(
     assert sum(found.leak_counts().values()) == len(found.leaks) >= len(crossing) > 0
 
 
+def test_samples_of_a_run_that_are_in_no_split_are_not_compared(
+    photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    # Of the class "other", the ones to train on are in no split of a run on normal samples.
+    for part, kind, numbers in (
+        ("train", "good", range(12)),
+        ("train", "other", (20, 21)),
+        ("test", "other", (20, 21, 22, 0)),
+    ):
+        folder = tmp_path / "pieces" / part / kind
+        folder.mkdir(parents=True)
+        for number in numbers:
+            photographs[number].resize((16, 16)).save(folder / f"{number}.png")
+    config = TrainingConfig(epochs=1, normal="good")
+    training = train(load(tmp_path / "pieces"), "linear", config=config, out=tmp_path / "run")
+    list(training)
+    for found in (Session(tmp_path / "run").duplicates(), find_duplicates(tmp_path / "run")):
+        assert len(found.pictures) == 16
+        assert [found.pictures.names[row] for group in found.leaks for row in group.rows] == [
+            "test/other/0.png",
+            "train/good/0.png",
+        ]
+
+
 def test_the_test_picture_stays_and_then_the_larger_one() -> None:
     sizes = np.array([[10, 10], [20, 20], [10, 10]])
     pairs = [Pair(0, 1, 0.99, False), Pair(1, 2, 0.99, False), Pair(0, 2, 0.99, False)]

@@ -9,6 +9,7 @@ from isthmus.cli.app import Json, ModelPath, OwnData, app
 from isthmus.cli.completion import complete_run, complete_source
 from isthmus.cli.tables import make_table
 from isthmus.cli.terminal import out_console, print_json, print_text, say, track
+from isthmus.text import count_of
 
 
 @app.command()
@@ -116,6 +117,6 @@ def _show(result: dict[str, Any]) -> None:
         out_console.print(make_table([f"{measures['n']:,} samples of each", *names], rows))
     how = "the prior"
     if "components" in result:
-        how = f"a mixture of {sum(result['components'].values()):,} components"
+        how = f"a mixture of {count_of(sum(result['components'].values()), 'component')}"
     of_class = "" if result["class"] is None else f" of class {result['class']}"
     print_text(f"{result['out']}: {result['n']:,} samples{of_class} from {how}")

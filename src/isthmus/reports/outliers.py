@@ -13,6 +13,7 @@ from isthmus.detection.scores import SCORES
 from isthmus.files import write_bytes
 from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
 from isthmus.reports.elements import draw_sample
+from isthmus.reports.outputs import read_source
 from isthmus.reports.page import render
 from isthmus.session import Session
 from isthmus.text import count_of
@@ -60,6 +61,12 @@ def write_outliers(
     -------
     dict
         See `Outliers.to_json`; `page` is its path, or None.
+
+    Raises
+    ------
+    IsthmusError
+        As `Session.outliers`, if there is a limit and no source, or if a file of somebody else is
+        in the way.
     """
     options = options or OutlierOptions()
     require_count(k)
@@ -67,7 +74,7 @@ def write_outliers(
         require_own_place(out, PAGE_SUFFIXES)
         require_apart(out, source, options.reference)
     found = session.outliers(
-        None if source is None else session.read(source, limit),
+        read_source(session, source, limit),
         score=options.score,
         false_alarms=options.false_alarms,
         normal=options.normal,
