@@ -30,7 +30,7 @@ from isthmus import (
 )
 from isthmus.cli.app import app
 from isthmus.data.random import StepRng
-from isthmus.errors import IsthmusError, ModelError, OptionError, RunError, SourceError
+from isthmus.errors import InputError, IsthmusError, ModelError, OptionError, RunError, SourceError
 from isthmus.evaluation.evaluate import evaluate
 from isthmus.exporting.export import export
 from isthmus.inference.trained import TrainedModel
@@ -433,3 +433,11 @@ def test_an_exported_file_paints_in_all_styles(
     for number, name in enumerate(bank.config.style_names):
         painted = stylize_values(bank, values, name)
         assert np.abs(paintings[:, number].astype(int) - np.stack(painted)).max() <= 1
+
+
+def test_what_is_no_picture_is_not_painted(
+    bank: TrainedModel, photo: Pixels, refused: Refused
+) -> None:
+    for wrong in (photo.astype(np.float32), photo[..., 0], photo[:0], "photo.png"):
+        with refused(InputError, "picture 1"):
+            stylize_values(bank, [photo, wrong], "fine")  # type: ignore[list-item]
