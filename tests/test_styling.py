@@ -16,7 +16,18 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from isthmus import Run, Samples, Styles, load, load_styles, resume, stylize, stylize_values, train
+from isthmus import (
+    Run,
+    Samples,
+    Session,
+    Styles,
+    load,
+    load_styles,
+    resume,
+    stylize,
+    stylize_values,
+    train,
+)
 from isthmus.cli.app import app
 from isthmus.data.random import StepRng
 from isthmus.errors import InputError, IsthmusError, ModelError, OptionError, RunError, SourceError
@@ -406,6 +417,7 @@ def test_the_report_shows_styles_strengths_and_losses(run: Run) -> None:
     styles = evaluate(run)["styles"]
     assert list(styles) == ["fine", "wide"]
     assert all(losses["content"] >= 0 for losses in styles.values())
+    assert not Session(run).has_seen_labels  # it is trained without any, unlike a classifier
 
 
 def test_an_exported_file_paints_in_all_styles(
