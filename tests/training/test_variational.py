@@ -236,7 +236,7 @@ def test_a_healthy_one_is_not_said_to_collapse(digits: Samples) -> None:
     [
         ("dense", {"beta": 2.0}, "dense is no variational autoencoder; leave beta out"),
         ("conv", {"binarize": True}, "take the model vae or dense-vae"),
-        ("vae", {"beta": 0.0}, "beta must be a number above 0"),
+        ("vae", {"beta": 0.0}, "beta must be above 0"),
         ("vae", {"warm_up": 1.5}, "warm up must be from 0 to 1"),
         ("vae", {"free_bits": float("nan")}, "free bits must be"),
         ("vae", {"binarize": True, "loss": "mse"}, "need the loss bce"),
