@@ -142,7 +142,7 @@ def test_the_autoencoder_alone_rebuilds_the_content(run: Run) -> None:
     assert {"validation_content", "validation_style", "validation_rebuild"} <= last.keys()
 
 
-def test_of_three_steps_one_rebuilds_and_two_paint(run: Run) -> None:
+def test_of_five_steps_one_rebuilds_and_four_paint(run: Run) -> None:
     objective = make_objective("stylebank", run)
     x = torch.rand(4, 3, SIDE, SIDE)
     painted: list[torch.Tensor | None] = []
@@ -151,11 +151,11 @@ def test_of_three_steps_one_rebuilds_and_two_paint(run: Run) -> None:
         painted.append(shares)
         return x
 
-    for step in range(6):
-        moment = Moment(step, 6, True, partial(StepRng, 0, 0, step, len(x)))
+    for step in range(10):
+        moment = Moment(step, 10, True, partial(StepRng, 0, 0, step, len(x)))
         outcome = objective(forward, x, x, moment)
         assert outcome.loss.isfinite()
-    assert [shares is None for shares in painted] == [True, False, False] * 2
+    assert [shares is None for shares in painted] == [True, False, False, False, False] * 2
     for shares in painted:  # each image has one style
         assert shares is None or shares.sum(1).tolist() == [1] * len(x)
 
