@@ -108,6 +108,15 @@ def test_the_first_weights_return_an_image_nearly_as_it_is() -> None:
     assert (module(x) - x).abs().mean() < 0.12  # of noise alone, 0.33
 
 
+def test_a_code_that_is_the_same_everywhere_is_painted_without_a_grid() -> None:
+    torch.manual_seed(0)
+    module = build_model("stylebank", (3, 32, 32), style_names=("a",))
+    code = torch.randn(1, 96, 1, 1)
+    code[:, :48] = 0.5  # pixels, of a gray photograph
+    image = module.from_maps(code.expand(1, 96, 8, 8), (32, 32))
+    torch.testing.assert_close(image, image[..., :1, :1].expand_as(image), rtol=1e-4, atol=1e-4)
+
+
 def test_a_code_without_room_behind_the_pixels_is_refused(refused: Refused) -> None:
     with refused(OptionError, "above 48", "not 32"):
         build_model("stylebank", (3, 16, 16), 32, style_names=("a",))

@@ -208,8 +208,8 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
 def _upsampling(scale: int) -> nn.Module:
     """Return bilinear upsampling: what is constant stays constant.
 
-    Channels that are spread over patches of pixels would be cheaper, but what a style adds to all
-    places of the code alike would show as a grid (Odena et al., Deconvolution and Checkerboard
+    Channels that are spread over patches of pixels alone would be cheaper, but what a style adds to
+    all places of the code alike would show as a grid (Odena et al., Deconvolution and Checkerboard
     Artifacts, 2016).
     """
     return nn.Upsample(scale_factor=scale, mode="bilinear", align_corners=False)
@@ -218,13 +218,13 @@ def _upsampling(scale: int) -> nn.Module:
 def _smooth_upsampling(inputs: int, outputs: int) -> list[nn.Module]:
     """Return layers that double the sides: pixels from channels, then two means of 2 × 2.
 
-    The means are zero for what alternates from pixel to pixel, so no grid is left, and the
-    convolution has a quarter of the places to compute.
+    The means are zero for what alternates from pixel to pixel, so no grid is left, also at borders
+    that are reflected; and the convolution has a quarter of the places to compute.
     """
     return [
         _convolution(inputs, 4 * outputs, 5),
         nn.PixelShuffle(2),
-        nn.ReplicationPad2d(1),
+        nn.ReflectionPad2d(1),
         nn.AvgPool2d(2, 1),
         nn.AvgPool2d(2, 1),
     ]
