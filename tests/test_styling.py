@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 from typer.testing import CliRunner
 
 from isthmus import Run, Samples, Styles, load, load_styles, resume, stylize, stylize_values, train
@@ -23,12 +24,14 @@ from isthmus.evaluation.evaluate import evaluate
 from isthmus.exporting.export import export
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import build_model
+from isthmus.models.perceptual import Features
 from isthmus.models.stylebank import StyleBank, one_style
 from isthmus.styling import strips
 from isthmus.styling.shares import parse_mix
 from isthmus.training.config import TrainingConfig
 from isthmus.training.objective import Moment
 from isthmus.training.objectives import make_objective
+from isthmus.training.style_objective import StyleObjective
 from isthmus.training.styles import StyleSettings
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -169,6 +172,29 @@ def test_of_five_steps_one_rebuilds_and_four_paint(run: Run) -> None:
         assert shares is None or shares.sum(1).tolist() == [1] * len(x)
 
 
+class OnOneDevice(nn.Module):
+    """Passes images on, if they are where its weight is."""
+
+    scale: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Return x (N, 3, H, W) as the only map."""
+        assert x.device == self.scale.device
+        return [x * self.scale]
+
+
+def test_features_are_moved_to_the_device_of_the_first_batch() -> None:
+    features = Features(OnOneDevice(), ["map"], ["map"], ["map"], 1)
+    objective = StyleObjective(features, PICTURES, StyleSettings(), "identity")
+    x = torch.zeros(2, 3, 8, 8, device="meta")
+    moment = Moment(1, 6, True, partial(StepRng, 0, 0, 1, len(x)))
+    assert objective(lambda x, shares: x, x, x, moment).loss.device == x.device
+
+
 def test_a_resumed_run_has_the_same_weights_to_the_bit(
     samples: Samples, run: Run, tmp_path: Path
 ) -> None:
@@ -275,7 +301,7 @@ def test_files_keep_names_sizes_and_transparency(bank: TrainedModel, tmp_path: P
     clear.putalpha(Image.linear_gradient("L").resize((20, 20)))
     clear.save(source / "deep" / "b.png")
     done = stylize(bank, source, tmp_path / "out", "wide", strength=0.8)
-    assert (done.count, done.made_with) == (2, "wide 0.8")
+    assert (done.count, done.shares) == (2, {"wide": 0.8})
     with Image.open(tmp_path / "out" / "a.jpg") as picture:
         assert picture.size == (33, 33)
     with Image.open(tmp_path / "out" / "deep" / "b.png") as picture:
@@ -371,7 +397,7 @@ def test_the_commands_train_add_and_apply(tmp_path: Path) -> None:
         "--strength", 0.5, "--out", out, "--json",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["styles"] == "fine 0.125, new 0.375"
+    assert json.loads(done.stdout)["shares"] == {"fine": 0.125, "new": 0.375}
     assert out.exists()
     with pytest.raises(IsthmusError, match="is a run already"):
         CliRunner().invoke(

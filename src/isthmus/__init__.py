@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from isthmus.denoising import denoise as denoise
     from isthmus.detection.duplicates.find import find_duplicates as find_duplicates
     from isthmus.detection.duplicates.result import Duplicates as Duplicates
+    from isthmus.detection.labels.find import find_mislabelled as find_mislabelled
     from isthmus.detection.labels.mislabelled import Mislabelled as Mislabelled
-    from isthmus.detection.labels.mislabelled import find_mislabelled as find_mislabelled
     from isthmus.detection.outliers import Outliers as Outliers
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.evaluation.diagnosis.diagnose import diagnose as diagnose
@@ -112,7 +112,7 @@ _MODULES = {
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
     "find_duplicates": "detection.duplicates.find",
-    "find_mislabelled": "detection.labels.mislabelled",
+    "find_mislabelled": "detection.labels.find",
     "fit_map": "latent.maps",
     "find_outliers": "session.functions",
     "generate": "session.functions",

@@ -72,6 +72,25 @@ def require_own_place(path: str | Path, suffixes: Sequence[str]) -> None:
     sweep_for(path)
 
 
+def require_new(path: str | Path, why: str = "") -> None:
+    """Reject a path for an output that nothing marks as ours, unless there is nothing at all.
+
+    Parameters
+    ----------
+    path : path
+    why : str
+        What may be lost, to follow "it exists", such as " and may hold corrections".
+
+    Raises
+    ------
+    OptionError
+        If there is anything, also a link that leads nowhere, or no file can be written there.
+    """
+    require_writable_place(Path(path))
+    if os.path.lexists(path):
+        raise OptionError(f"{path} exists{why}; choose another name, or move it away.")
+
+
 def is_free(path: str | Path) -> bool:
     """Return whether a folder can be written: nothing is there, or an empty folder."""
     path = Path(path)

@@ -1,6 +1,7 @@
 """What does not belong: scores, thresholds, maps of errors, and what is measured of them."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ from isthmus import (
 from isthmus.detection.calibration import choose_threshold, shares_above
 from isthmus.detection.outliers import Outliers
 from isthmus.detection.scores import SCORES
+from isthmus.errors import OptionError
+from isthmus.sklearn import OutlierDetector
 from isthmus.viz.outliers import mark
 from test_cli import Outcome, done, isthmus
 
@@ -204,6 +207,10 @@ def test_at_most_the_share_of_false_alarms_asked_for_is_above_the_threshold(rate
     assert np.mean(above) == pytest.approx(rate, abs=0.01)
 
 
+def test_a_share_of_nearly_all_has_the_lowest_score_as_its_threshold() -> None:
+    assert choose_threshold(np.arange(10.0), 1 - 1e-12).value == 0
+
+
 def test_too_few_samples_for_a_rate_are_said(found: Outliers) -> None:
     threshold = choose_threshold(np.arange(9.0), 0.01)
     assert threshold.value == 8
@@ -298,6 +305,21 @@ def test_an_exported_model_gives_the_same_scores(
     assert len(json.loads(within.out)["samples"]) == 20
 
 
+def test_scikit_learn_has_the_same_scores() -> None:
+    digits = load("digits")
+    assert digits.labels is not None
+    normal, others = (digits.values[digits.labels == name][:150] for name in (3, 0))
+    detector = OutlierDetector(
+        0.1, score_name="combined", model="dense", code_size=8, epochs=6, random_state=0
+    )
+    # As many as `contamination` says: none is compared with itself.
+    assert (detector.fit_predict(normal) == -1).mean() == pytest.approx(0.1, abs=0.01)
+    assert (detector.predict(others) == -1).mean() > 0.9
+    assert (detector.predict(normal) == -1).mean() < 0.2
+    with pytest.raises(OptionError, match="the nearest is combined"):
+        OutlierDetector(score_name="combind").fit(normal)
+
+
 # -- the command --------------------------------------------------------------------------------
 
 
@@ -311,7 +333,10 @@ def test_the_page_shows_each_outlier_with_what_is_odd(
     assert html.count("<img") == 16  # the sample, what is odd, the reconstruction, the nearest
     assert all(text in html for text in ("AUROC", "isolation forest", "test/spot/"))
     assert outcome.out.count("\n") == 4
-    assert "found" in outcome.err or "finds" in outcome.err
+    counts = re.search(r"finds .* of (\d+) outliers and .* of (\d+) normal ones", outcome.err)
+    assert counts is not None
+    outliers, normal = map(int, counts.groups())
+    assert f"an AUPR of {outliers / (outliers + normal):.3f}, the share of outliers" in html
     again = isthmus("outliers", woven[0], "--out", weave_file(tmp_path))
     assert again.code == 2
     assert "was not written by Isthmus" in again.err
@@ -329,6 +354,7 @@ def weave_file(folder: Path) -> Path:
         (("outliers", "RUN", "--score", "eror"), "the nearest is error"),
         (("outliers", "RUN", "--false-alarms", 2), "false alarms must be a share above 0"),
         (("outliers", "RUN", "--k", 0), "k must be at least 1"),
+        (("outliers", "RUN", "--limit", 5), "a limit needs a source"),
         (("outliers", "RUN", "--normal", "cat"), "has no class and no folder cat"),
         (("outliers", "RUN", "nowhere/"), "no data set and no file or folder"),
         (("train", "digits", "--task", "detect"), "10 classes to train on"),

@@ -10,10 +10,9 @@ from scipy.linalg import sqrtm
 
 from isthmus import Samples, TrainedModel, TrainingConfig, load, split_samples, train
 from isthmus.errors import OptionError
+from isthmus.evaluation.copies import describe_copies, find_nearest
 from isthmus.evaluation.generation import (
     compare_generators,
-    describe_copies,
-    find_nearest,
     frechet_distance,
     pca_generator,
     score_features,

@@ -14,7 +14,7 @@ import pytest
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, resume, train
 from isthmus.data.corruption import Corruption
 from isthmus.errors import RunError
-from isthmus.evaluation import baselines
+from isthmus.evaluation import baselines, pca
 from isthmus.evaluation.filters import FILTERS, Array
 from isthmus.evaluation.results import read_or_compute, read_result, write_result
 
@@ -42,7 +42,7 @@ def trained(samples: Samples, out: Path, **settings: Any) -> Run:
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Count what is drawn, fitted and filtered."""
     counts = {"noisy samples": 0, "PCA": 0, "filtered batches": 0}
-    draw_noise, fit_pca, median = Corruption.apply_fixed, baselines.fit_pca, FILTERS["median"]
+    draw_noise, fit_pca, median = Corruption.apply_fixed, pca.fit_pca, FILTERS["median"]
 
     def apply_fixed(self: Corruption, x: Any, *rest: Any) -> Any:
         counts["noisy samples"] += len(x)

@@ -57,6 +57,16 @@ def test_codes_are_drawn_as_often_and_where_their_classes_are(mixture: Mixture) 
     np.testing.assert_allclose(np.cov(north, rowvar=False), expected, atol=0.25)
 
 
+def test_a_sample_that_is_alone_in_its_class_is_a_component_of_its_own() -> None:
+    codes = blobs(120, 0)
+    assert codes.labels is not None
+    rows = np.append(np.flatnonzero(codes.labels == 0), np.flatnonzero(codes.labels == 1)[0])
+    alone = fit_mixture(codes.take(rows), blobs(30, 1))
+    assert alone.counts[None] == 1
+    np.testing.assert_allclose(alone.means[alone.classes < 0][0], codes.z[rows[-1]], atol=1e-5)
+    assert alone.weights.sum() == pytest.approx(1)
+
+
 def test_a_class_is_drawn_alone(mixture: Mixture) -> None:
     z, labels = draw(mixture, 200, label="east")
     assert set(labels.tolist()) == {1}

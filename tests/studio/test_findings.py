@@ -78,6 +78,7 @@ def test_labels_that_codes_were_fitted_to_are_not_judged() -> None:
     columns = columns_of(session, Choice())
     assert np.isnan(columns["label_probability"][session.split.train]).all()
     assert (columns["suggested"][session.split.train] == NONE).all()
+    assert not {"label_probability", "suggested"} & {*columns_of(session, Choice(split="train"))}
     held_out = session.rows_to_check()
     found = session.mislabelled()
     np.testing.assert_allclose(

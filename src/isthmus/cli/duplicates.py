@@ -77,14 +77,14 @@ def duplicates(
     Example: isthmus duplicates photos/ --out duplicates.html
     """
     from isthmus.detection.duplicates.find import find_among, require_near
-    from isthmus.places import PAGE_SUFFIXES, require_own_place
-    from isthmus.reports.duplicates import require_list_place, write_duplicates, write_list
+    from isthmus.places import PAGE_SUFFIXES, require_new, require_own_place
+    from isthmus.reports.duplicates import write_duplicates, write_list
 
     require_near(near)
     if out is not None:
         require_own_place(out, PAGE_SUFFIXES)
     if names is not None:
-        require_list_place(names)
+        require_new(names)
         if names == out:
             raise OptionError(f"{out} cannot be the page and the list; give two names.")
     pictures = _read(source, options, reading, data)
@@ -92,7 +92,9 @@ def duplicates(
     # The list first: a name with a line break is refused before anything is written.
     written = [write_list(found, names)] if names is not None else []
     written += [write_duplicates(found, out)] if out is not None else []
-    print_result(found.to_json(), "\n".join(_lines(found)), as_json)
+    places = {"page": out, "list": names}
+    paths = {name: None if path is None else str(path) for name, path in places.items()}
+    print_result(found.to_json() | paths, "\n".join(_lines(found)), as_json)
     for path in written:
         say(f"{path} was written.")
 

@@ -9,6 +9,7 @@ from isthmus.cli.app import Json, ModelPath, OwnData, app
 from isthmus.cli.completion import complete_run, complete_source
 from isthmus.cli.tables import make_table
 from isthmus.cli.terminal import out_console, print_json, print_text, say, track
+from isthmus.text import count_of
 
 
 @app.command()
@@ -17,7 +18,7 @@ def generate(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="Whose codes new ones are modeled on; by default those of the run's own training "
+            help="Samples to whose codes the mixture is fitted; by default the run's own training "
             "samples.",
             show_default=False,
             autocompletion=complete_source,
@@ -25,7 +26,7 @@ def generate(
     ] = None,
     n: Annotated[
         int | None,
-        typer.Option("--n", help="Number of samples; by default 64, of a walk 8."),
+        typer.Option("--n", help="Number of samples; by default 64, for a walk (.gif) 8."),
     ] = None,
     label: Annotated[
         str | None,
@@ -34,8 +35,8 @@ def generate(
     temperature: Annotated[
         float,
         typer.Option(
-            help="Below 1, samples are more typical and less varied; at 0 they are the most "
-            "typical ones alone."
+            help="Below 1, samples are more typical and less varied, at 0 only the most typical "
+            "ones; above 1, they are more varied."
         ),
     ] = 1.0,
     sampler: Annotated[
@@ -47,7 +48,7 @@ def generate(
     ] = "mixture",
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     steps: Annotated[
-        int, typer.Option(help="Pictures of an animation from a sample to the next.")
+        int, typer.Option(help="Pictures from one sample to the next in a walk (.gif).")
     ] = 12,
     features: Annotated[
         Path | None,
@@ -116,6 +117,6 @@ def _show(result: dict[str, Any]) -> None:
         out_console.print(make_table([f"{measures['n']:,} samples of each", *names], rows))
     how = "the prior"
     if "components" in result:
-        how = f"a mixture of {sum(result['components'].values()):,} components"
+        how = f"a mixture of {count_of(sum(result['components'].values()), 'component')}"
     of_class = "" if result["class"] is None else f" of class {result['class']}"
     print_text(f"{result['out']}: {result['n']:,} samples{of_class} from {how}")

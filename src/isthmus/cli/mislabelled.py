@@ -42,7 +42,7 @@ def mislabelled(
         ),
     ] = None,
     folds: Annotated[int, typer.Option(help="Parts of the cross-validation.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of what is in which part.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed that decides which sample is in which part.")] = 0,
     limit: Limit = None,
     data: OwnData = None,
     as_json: Json = False,

@@ -45,8 +45,8 @@ class StyleOptions:
     ----------
     features : str, optional
         What compares images: random, for filters that need no training; the run of a classifier; or
-        a file of VGG-16's weights (.pth or .safetensors), which gives the best paintings. By
-        default random, for added styles as for the first ones.
+        a file of VGG-16's weights (.pth or .safetensors), which the papers use. By default random,
+        for added styles as for the first ones.
     style_size : int
         Pixels of the shorter side to which larger pictures of styles are reduced; strokes are as
         large as they are then.
@@ -258,7 +258,7 @@ def apply(
     content: dict[str, Any] = {
         "out": str(out),
         "painted": done.count,
-        "styles": done.made_with,
+        "shares": done.shares,
         "lost": [asdict(loss) for loss in done.lost],
         "skipped": [list(pair) for pair in done.skipped],
     }
@@ -286,7 +286,9 @@ def _read_styles(source: str, options: StyleOptions) -> "Styles":
 
 
 def _describe(out: Path, done: "Stylized") -> str:
-    text = f"{out}: {done.count:,} painted, {done.made_with}"
+    from isthmus.styling.shares import describe_shares
+
+    text = f"{out}: {done.count:,} painted, {describe_shares(done.shares)}"
     for loss in done.lost:
         text += f"\nlost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
     for name, reason in done.skipped[:5]:  # --json has all of them

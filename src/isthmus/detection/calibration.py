@@ -29,11 +29,6 @@ class Threshold:
     false_alarms: float
     expected: float
 
-    @property
-    def is_too_fine(self) -> bool:
-        """Whether there are too few validation samples for what was asked for."""
-        return self.expected > self.false_alarms
-
 
 def shares_above(normal: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return for each score the share of normal samples that have the same or a higher one.
@@ -80,5 +75,6 @@ def choose_threshold(normal: NDArray[np.float64], false_alarms: float = FALSE_AL
     require_rate(false_alarms)
     # The k-th highest of n is exceeded by one more with probability k / (n + 1).
     allowed = max(1, math.floor(false_alarms * (len(normal) + 1) + ROUNDING))
+    allowed = min(allowed, len(normal))  # a share of nearly 1 is rounded to all and one more
     value = float(np.sort(normal)[len(normal) - allowed])
     return Threshold(value, false_alarms, max(false_alarms, 1 / (len(normal) + 1)))

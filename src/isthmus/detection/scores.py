@@ -103,9 +103,3 @@ def compute_score(
             "neighbors."
         )
     return SCORES[name].compute(measures, reference, rows)
-
-
-def scores_for(measures: Measures) -> list[str]:
-    """List the scores that measures are enough for."""
-    has_error = measures.error is not None
-    return [name for name, row in SCORES.items() if has_error or not row.needs_error]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isthmus.data.samples import VOID
 from isthmus.evaluation.filters import FILTERS, Array, filter_names
-from isthmus.evaluation.pca import fit_pca as fit_pca
+from isthmus.evaluation.pca import fit_pca
 from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.evaluation.probes import probe
 from isthmus.evaluation.reconstructions import Method

@@ -89,7 +89,7 @@ def likelihood_note(likelihood: dict[str, Any]) -> str:
     if likelihood["binarized"]:
         return f"{note} Pixels are drawn as 0 or 1, with their values as probabilities."
     return (
-        f"{note} Of values between 0 and 1 these are cross-entropies and no likelihoods: compare "
+        f"{note} For values between 0 and 1 these are cross-entropies, not likelihoods: compare "
         "them between models of the same data only, or train with --binarize."
     )
 

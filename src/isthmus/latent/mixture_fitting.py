@@ -254,7 +254,8 @@ def _fit(group: Task, covariance: str, components: int, seed: int) -> Any:
     with threadpool_limits(1), warnings.catch_warnings():
         # That it still improves, or that codes are equal: the likelihood says whether it is good.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(group.train)
+        # A single code twice, as scikit-learn takes no fewer than two.
+        return model.fit(np.repeat(group.train, 2, 0) if len(group.train) == 1 else group.train)
 
 
 def _to_part(covariance: str, fitted: Any, trials: Sequence[Trial]) -> Part:

@@ -5,7 +5,7 @@ calling functions, which `isthmus recipe run` does. Both follow from the same fi
 """
 
 from isthmus.errors import require_known
-from isthmus.recipes import clothes, digits, faces, generation, photographs, signals
+from isthmus.recipes import clothes, digits, faces, generation, oddities, photographs, signals
 from isthmus.recipes.recipe import Metric as Metric
 from isthmus.recipes.recipe import Recipe as Recipe
 from isthmus.recipes.step import Step as Step
@@ -19,6 +19,7 @@ RECIPES: dict[str, Recipe] = {
         digits.MNIST_DENOISE,
         digits.DIGITS_DENSE,
         digits.DIGITS_PCA,
+        oddities.MNIST_OUTLIERS,
         clothes.FASHION_2D,
         faces.FACES_LINEAR,
         faces.FACES_DEEP,

@@ -34,6 +34,7 @@ class Train(Step):
     code_size: int | None = None
     size: int | tuple[int, int] | None = None
     limit: int | None = None
+    normal: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: str | None = None
@@ -342,6 +343,30 @@ class Generate(Step):
             judge=workspace.session(self.features).model if self.features else None,
             plain=workspace.session(self.plain).run if self.plain else None,
         )
+
+
+@dataclass(frozen=True)
+class FindOutliers(Step):
+    """Rank the samples of a run by how little they belong, and write a page of the oddest."""
+
+    command: ClassVar[str] = "outliers"
+    arguments: ClassVar[tuple[str, ...]] = ("run",)
+    keeps_result: ClassVar[bool] = True
+
+    run: str
+    k: int | None = None
+    out: str = field(kw_only=True)
+
+    @property
+    def key(self) -> str:
+        """The name of the page, without its ending."""
+        return Path(self.out).stem
+
+    def execute(self, workspace: Workspace) -> dict[str, Any]:
+        """Return `write_outliers`."""
+        from isthmus.reports.outliers import write_outliers
+
+        return write_outliers(workspace.session(self.run), None, Path(self.out), **self.options())
 
 
 @dataclass(frozen=True)

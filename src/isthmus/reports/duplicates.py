@@ -13,8 +13,8 @@ from isthmus.detection.duplicates.groups import Group
 from isthmus.detection.duplicates.pairs import Pair
 from isthmus.detection.duplicates.result import Duplicates
 from isthmus.errors import OptionError
-from isthmus.files import require_writable_place, write_bytes
-from isthmus.places import PAGE_SUFFIXES, require_own_place
+from isthmus.files import write_bytes
+from isthmus.places import PAGE_SUFFIXES, require_new, require_own_place
 from isthmus.reports.elements import image_url
 from isthmus.reports.page import render
 from isthmus.text import to_utf8
@@ -101,19 +101,6 @@ def render_duplicates(duplicates: Duplicates) -> bytes:
     )
 
 
-def require_list_place(path: str | Path) -> None:
-    """Reject a path for a list of files, unless it is free: a list of names has no mark of ours.
-
-    Raises
-    ------
-    OptionError
-    """
-    path = Path(path)
-    require_writable_place(path)
-    if path.exists() or path.is_symlink():
-        raise OptionError(f"{path} exists; choose another name, or delete it.")
-
-
 def write_list(duplicates: Duplicates, path: str | Path) -> Path:
     """Write the names of the pictures that can go, one a line; nothing is removed.
 
@@ -123,7 +110,7 @@ def write_list(duplicates: Duplicates, path: str | Path) -> Path:
         If there is such a file, or a name has a line break.
     """
     path = Path(path)
-    require_list_place(path)
+    require_new(path)
     for name in duplicates.removable:
         if "\n" in name or "\r" in name:
             raise OptionError(f"{name!r} has a line break and fits in no list; rename it.")

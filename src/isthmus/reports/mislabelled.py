@@ -1,6 +1,5 @@
 """The page of suspicious labels, and the table of suggestions to correct by hand."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.samples import Samples
+from isthmus.detection.outliers import require_count
 from isthmus.errors import OptionError, list_names
-from isthmus.files import require_writable_place, write_together
-from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
+from isthmus.files import write_together
+from isthmus.places import PAGE_SUFFIXES, require_apart, require_new, require_own_place
 from isthmus.reports.elements import draw_sample
+from isthmus.reports.outputs import read_source
 from isthmus.reports.page import render
 from isthmus.session import Session
 from isthmus.text import to_utf8
@@ -67,16 +68,13 @@ def write_mislabelled(
     IsthmusError
         If there are no labels, an option makes no sense, or a file of somebody else is in the way.
     """
-    if k < 1:
-        raise OptionError(f"k must be at least 1, not {k}.")
-    if limit is not None and source is None:
-        raise OptionError("a limit needs a source; name one.")
+    require_count(k)
     if out is not None:
         require_own_place(out, PAGE_SUFFIXES)
         require_apart(out, source)
     if table is not None:
         require_new_table(table)
-    samples = None if source is None else session.read(source, limit)
+    samples = read_source(session, source, limit)
     found = session.mislabelled(samples, split=split, folds=folds, seed=seed)
     contents = {} if table is None else {table: to_utf8(found.to_csv())}
     if out is not None:
@@ -101,11 +99,7 @@ def require_new_table(path: Path) -> None:
     """
     if path.suffix.lower() != ".csv":
         raise OptionError(f"{path} does not end in .csv; give a name that does.")
-    require_writable_place(path)
-    if os.path.lexists(path):
-        raise OptionError(
-            f"{path} exists and may hold corrections; choose another name, or move it away."
-        )
+    require_new(path, " and may hold corrections")
 
 
 def render_mislabelled(

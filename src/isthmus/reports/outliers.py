@@ -13,6 +13,7 @@ from isthmus.detection.scores import SCORES
 from isthmus.files import write_bytes
 from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
 from isthmus.reports.elements import draw_sample
+from isthmus.reports.outputs import read_source
 from isthmus.reports.page import render
 from isthmus.session import Session
 from isthmus.text import count_of
@@ -59,7 +60,13 @@ def write_outliers(
     Returns
     -------
     dict
-        See `Outliers.to_json`; `page` is its path.
+        See `Outliers.to_json`; `page` is its path, or None.
+
+    Raises
+    ------
+    IsthmusError
+        As `Session.outliers`, if there is a limit and no source, or if a file of somebody else is
+        in the way.
     """
     options = options or OutlierOptions()
     require_count(k)
@@ -67,18 +74,16 @@ def write_outliers(
         require_own_place(out, PAGE_SUFFIXES)
         require_apart(out, source, options.reference)
     found = session.outliers(
-        None if source is None else session.read(source, limit),
+        read_source(session, source, limit),
         score=options.score,
         false_alarms=options.false_alarms,
         normal=options.normal,
         reference=None if options.reference is None else session.read(options.reference),
         baselines=True,
     )
-    content = found.to_json(k)
     if out is not None:
         write_bytes(out, render_outliers(found, k, str(source or "")))
-        content["page"] = str(out)
-    return content
+    return found.to_json(k) | {"page": None if out is None else str(out)}
 
 
 def describe_threshold(content: dict[str, Any]) -> list[str]:
@@ -88,8 +93,8 @@ def describe_threshold(content: dict[str, Any]) -> list[str]:
     how = f"chosen for {rate} false alarms among {count}"
     if threshold["expected"] > threshold["false_alarms"]:
         how = (
-            f"the highest of {count}: too few for {rate} false alarms, expect up to "
-            f"{format_share(threshold['expected'])}"
+            f"the highest of {count}: too few for {rate} false alarms, expect "
+            f"{format_share(threshold['expected'])} on average"
         )
     found = f"{content['outliers']:,} of {count_of(content['n'], 'sample')}"
     verb = "is" if content["n"] == 1 else "are"
@@ -128,6 +133,13 @@ def list_kinds(measured: dict[str, Any] | None, score: str) -> list[tuple[str, f
     return sorted(areas.get("kinds", {}).items(), key=lambda pair: pair[1])
 
 
+def _share_of_outliers(measured: dict[str, Any] | None) -> float:
+    """Return the share of outliers, which is what a ranking by chance has as its AUPR."""
+    if measured is None:
+        return 0.0
+    return float(measured["outliers"] / (measured["outliers"] + measured["normal"]))
+
+
 def format_share(share: float) -> str:
     """Format a share as percent, with as many digits as it needs.
 
@@ -152,6 +164,7 @@ def render_outliers(found: Outliers, k: int = K, source: str = "") -> bytes:
         description=SCORES[found.score].description,
         tiles=_tiles(content),
         areas=list_areas(found.measured),
+        chance=_share_of_outliers(found.measured),
         kinds=list_kinds(found.measured, found.score),
         pixels=None if found.measured is None else found.measured.get("pixels"),
         marks=found.detector.level is not None and not found.samples.is_signal,

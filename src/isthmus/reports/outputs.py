@@ -428,13 +428,25 @@ def describe_model(
     }
 
 
-def _read(session: Session, source: str | Path | None, limit: int | None) -> Samples:
-    """Load a source, or by default the run's own samples."""
+def read_source(session: Session, source: str | Path | None, limit: int | None) -> Samples | None:
+    """Load a source; None if there is none, where the run's own samples are meant.
+
+    Raises
+    ------
+    OptionError
+        If there is a limit and no source.
+    """
     if source is not None:
         return session.read(source, limit)
     if limit is not None:
         raise OptionError("a limit needs a source; name one.")
-    return session.samples
+    return None
+
+
+def _read(session: Session, source: str | Path | None, limit: int | None) -> Samples:
+    """Load a source, or by default the run's own samples."""
+    samples = read_source(session, source, limit)
+    return session.samples if samples is None else samples
 
 
 def _fitting(samples: Samples, source: str | Path | None = "") -> dict[str, str]:

@@ -13,7 +13,7 @@ from isthmus.data.export import export
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.errors import OptionError
-from isthmus.evaluation.generation import describe_copies
+from isthmus.evaluation.copies import describe_copies
 from isthmus.files import write_bytes
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
@@ -22,6 +22,7 @@ from isthmus.latent.mixture import Mixture
 from isthmus.places import PAGE_SUFFIXES, is_free, mark_gif, require_own_place
 from isthmus.reports.page import embed, render, to_data_url
 from isthmus.session import Session
+from isthmus.text import count_of
 from isthmus.version import __version__
 from isthmus.viz.canvas import to_png
 from isthmus.viz.grids import rows_of_samples
@@ -255,8 +256,8 @@ def describe_copies_verdict(copies: dict[str, Any]) -> str:
         f"nearer to the training samples in {closer:.0%} of all pairs"
     )
     if closer >= COPIES:
-        return f"{text}, which is more than of samples that are new; look at the pairs below."
-    return f"{text}; of new samples it is in about half, of copies in nearly all."
+        return f"{text}, which is more than for new samples; look at the pairs below."
+    return f"{text}. For new samples it is about half, for copies nearly all."
 
 
 def _describe(content: Content) -> str:
@@ -267,8 +268,8 @@ def _describe(content: Content) -> str:
         codes = "the standard normal distribution"
     else:
         codes = (
-            f"a mixture of {len(mixture):,} normal distributions, which was fitted to the codes of "
-            "training samples"
+            f"a mixture of {count_of(len(mixture), 'normal distribution')}, which was fitted to "
+            "the codes of training samples"
         )
     return (
         f"{drawn.n:,} new samples{of_class}: codes drawn from {codes}, and decoded. "

@@ -149,13 +149,12 @@ class Detection(Loaded):
             Its `leaks` are what the training, validation and test samples share.
         """
         from isthmus.detection.duplicates.find import NEAR, find_among, require_near
-        from isthmus.detection.duplicates.pictures import of_samples, splits_of
+        from isthmus.detection.duplicates.pictures import of_run
 
         near = NEAR if near is None else near
         require_near(near)
         track = self._interruptible()
-        splits = splits_of(self.split, len(self.samples))
-        pictures = of_samples(self.samples, splits, track)
+        pictures = of_run(self.samples, self.split, track)
         return find_among(pictures, near=near, mirrored=mirrored, turned=turned, track=track)
 
     def mislabelled(
@@ -190,7 +189,7 @@ class Detection(Loaded):
         OptionError
             If there are no labels or too few samples, or an option makes no sense.
         """
-        from isthmus.detection.labels.mislabelled import find_mislabelled
+        from isthmus.detection.labels.find import find_mislabelled
 
         if samples is None:
             codes = self.codes(self.rows_to_check(split))

@@ -33,12 +33,12 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
     contamination : float
         Share of the samples of `fit` that are outliers, above 0 and at most 0.5; it sets the
         threshold of `predict`, and nothing else.
-    score : str
+    score_name : str
         How samples are judged: "error", the mean squared error of the reconstruction, in the units
         of X; "relative", the same as a share of the variance of the sample; "neighbors", how far a
         code is from the nearest codes of `fit`; "combined", both together; or "peak", the highest
         error of a pixel, smoothed, with pixels in [0, 1].
-        The distances leave a sample of `fit` out of its own neighbors in `fit` only.
+        A sample is left out of its own neighbors in `fit` and `fit_predict` only.
     model : str, optional
         A key of `isthmus.MODELS`; by default "conv" for images and "dense" for vectors.
     code_size : int, optional
@@ -96,7 +96,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         self,
         contamination: float = 0.1,
         *,
-        score: str = "error",
+        score_name: str = "error",
         model: str | None = None,
         code_size: int | None = None,
         image_shape: tuple[int, ...] | None = None,
@@ -111,7 +111,7 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         random_state: Any = None,
     ) -> None:
         self.contamination = contamination
-        self.score = score
+        self.score_name = score_name  # `score` would be a method to scikit-learn
         self.model = model
         self.code_size = code_size
         self.image_shape = image_shape
@@ -138,24 +138,45 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
         ValueError, IsthmusError
             As `Autoencoder.fit`.
         """
+        self._fit(X)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> NDArray[np.int64]:
+        """Train on X, and return -1 for its outliers and 1 for all others.
+
+        Unlike `predict` after `fit`, it compares no sample with itself.
+
+        Parameters
+        ----------
+        X : array, Samples, str, Path or sequence of paths
+        y, kwargs : ignored
+
+        Returns
+        -------
+        (N,) int64
+        """
+        return np.where(self._fit(X) < self.offset_, -1, 1)
+
+    def _fit(self, X: Any) -> NDArray[np.float64]:
+        """Train on X; return minus the score of each sample, which is no neighbor of itself."""
         share: Any = self.contamination
         if not isinstance(share, Real) or not 0 < float(share) <= 0.5:
             raise OptionError(
                 f"contamination must be a number above 0 and at most 0.5, not {share!r}."
             )
-        require_known("score", self.score, SCORES)
+        require_known("score", self.score_name, SCORES)
         samples = self._fit_autoencoder(X)
         rows = None
-        if self.score != "error":
+        if self.score_name != "error":
             rows = np.arange(len(samples))
             split = self.run_.split()
             self.detector_ = Detector.fit(self.model_, samples, split.train, split.validation)
         scores = self._score(samples, self.layout_, rows)
         self.offset_ = float(np.percentile(scores, 100 * self.contamination))
-        return self
+        return scores
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Return minus the score of each sample; see the parameter `score`.
+        """Return minus the score of each sample; see `score_name`.
 
         Returns
         -------
@@ -187,6 +208,6 @@ class OutlierDetector(OutlierMixin, AutoencoderEstimator):
     def _score(
         self, samples: Samples, layout: Layout, rows: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
-        if self.score == "error":
+        if self.score_name == "error":
             return -squared_errors(self.model_, samples) * layout.scale**2
-        return -self.detector_.scores(self.detector_.measure(samples), self.score, rows)
+        return -self.detector_.scores(self.detector_.measure(samples), self.score_name, rows)

@@ -79,7 +79,7 @@ def _find_outliers(storage: Storage, judged: Judged) -> Iterator[Column]:
 
 
 def _find_mislabelled(storage: Storage, judged: Judged) -> Iterator[Column]:
-    from isthmus.detection.labels.mislabelled import find_mislabelled
+    from isthmus.detection.labels.find import find_mislabelled
 
     codes, rows = _codes_to_check(judged)
     found = find_mislabelled(codes.take(rows), track=judged.track)
@@ -89,6 +89,8 @@ def _find_mislabelled(storage: Storage, judged: Judged) -> Iterator[Column]:
     own[rows[found.checked]] = found.own_probabilities
     if len(codes) > len(judged.codes):
         suggested, own = suggested[judged.shown.indices], own[judged.shown.indices]
+    if np.isnan(own).all():  # of a classifier, whose training samples are not checked
+        return
     names = safe_names(codes.class_names)
     yield write_number(storage, "label_probability", "Probability of the label", own)
     values = category(suggested, len(names))

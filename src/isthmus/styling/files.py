@@ -24,7 +24,7 @@ from isthmus.errors import SourceError
 from isthmus.inference.model import Model
 from isthmus.inference.trained import TrainedModel
 from isthmus.places import require_outside
-from isthmus.styling.shares import choose_shares, describe_shares
+from isthmus.styling.shares import choose_shares, describe_shares, name_shares
 from isthmus.styling.values import paint, require_painter, require_side
 
 BATCH_SIZE = 8  # pages that are painted before they are written
@@ -38,8 +38,8 @@ class Stylized:
     ----------
     count : int
         Pictures.
-    made_with : str
-        The styles and their shares.
+    shares : dict of float by str
+        How much of each style they have; those of which they have nothing are left out.
     skipped : tuple of (name, reason)
         Pictures that could not be decoded.
     lost : tuple of Loss
@@ -47,7 +47,7 @@ class Stylized:
     """
 
     count: int
-    made_with: str
+    shares: dict[str, float]
     skipped: tuple[tuple[str, str], ...] = ()
     lost: tuple[Loss, ...] = ()
 
@@ -105,12 +105,12 @@ def stylize(
         raise SourceError(f"{name} holds an array; give pictures, or use stylize_values in Python.")
     change = painting(painter, shares, side)
     entries, skipped = change_pictures(change, manifest, name, location, out, track)
-    return Stylized(len(entries), describe_shares(names, shares), skipped, losses(entries))
+    return Stylized(len(entries), name_shares(names, shares), skipped, losses(entries))
 
 
 def painting(model: TrainedModel, shares: NDArray[np.float32], side: int | None) -> Change:
     """Return what `stylize` does with pictures."""
-    style = describe_shares(model.config.style_names, shares)
+    style = describe_shares(name_shares(model.config.style_names, shares))
     if side is not None:
         style += f" at {side}"
     return Change(

@@ -93,13 +93,24 @@ def parse_mix(text: str) -> dict[str, float]:
     return mix
 
 
-def describe_shares(names: Sequence[str], shares: NDArray[np.float32]) -> str:
+def name_shares(names: Sequence[str], shares: NDArray[np.float32]) -> dict[str, float]:
+    """Return the shares by the names of their styles, without those that are 0.
+
+    Examples
+    --------
+    >>> name_shares(["ink", "oil"], np.array([0, 0.7], np.float32))
+    {'oil': 0.7}
+    """
+    # In six digits, which is all that a float32 holds: 0.7, not 0.699999988079071.
+    return {name: float(f"{share:.6g}") for name, share in zip(names, shares, strict=True) if share}
+
+
+def describe_shares(shares: Mapping[str, float]) -> str:
     """Return the styles with their shares, for people and as what a picture was made with.
 
     Examples
     --------
-    >>> describe_shares(["ink", "oil"], np.array([0, 0.7], np.float32))
+    >>> describe_shares({"oil": 0.7})
     'oil 0.7'
     """
-    present = [f"{name} {share:.4g}" for name, share in zip(names, shares, strict=True) if share]
-    return ", ".join(present) or "no style"
+    return ", ".join(f"{name} {share:.4g}" for name, share in shares.items()) or "no style"

@@ -113,7 +113,9 @@ def paint(
     `shares` are those of `choose_shares`.
     """
     colored = recolor(picture, 3, model.preprocessing.background)
-    strength = min(1.0, float(shares.sum()))
+    # Rounded, as float32 shares of a mix may add up to a little less than 1: what is then left of
+    # the photograph is nothing, and would have to be decoded too.
+    strength = min(1.0, round(float(shares.sum()), 6))
     if not strength:
         return colored
     small = reduce_to(colored, side)
@@ -122,7 +124,7 @@ def paint(
         PIXEL_BYTES * height * width, f"painting {width:,} × {height:,} pixels at once"
     )
     with model.computing():
-        painted = _style_part(model, _to_input(model, small), shares)
+        painted = _style_part(model, _to_input(model, small), shares, 1 - strength)
         whole = _to_input(model, colored)
         if painted.shape != whole.shape:
             painted = functional.interpolate(painted, whole.shape[2:], mode="bicubic")
@@ -137,8 +139,8 @@ def _to_input(model: TrainedModel, picture: Picture) -> Tensor:
     return model.preprocessing.to_input(torch.from_numpy(writable).to(model.device))
 
 
-def _style_part(model: TrainedModel, x: Tensor, shares: NDArray[np.float32]) -> Tensor:
-    """Return what is painted of an image x (1, 3, H, W), without the photograph's own part."""
+def _style_part(model: TrainedModel, x: Tensor, shares: NDArray[np.float32], rest: float) -> Tensor:
+    """Return what is painted of an image x (1, 3, H, W), without the `rest` of the photograph."""
     network = model.module
     assert isinstance(network, StyleBank)  # as the model's task is to stylize
     maps = encode_in_strips(network.encoder, Pad(padded_sides(x.shape[2:]))(x))
@@ -148,7 +150,6 @@ def _style_part(model: TrainedModel, x: Tensor, shares: NDArray[np.float32]) -> 
         return model.activate(Crop(x.shape[2:])(y).float())
 
     painted = decode(network.paint(maps, torch.from_numpy(shares[None]).to(x.device)))
-    rest = max(0.0, 1 - float(shares.sum()))
     return painted - rest * decode(maps) if rest else painted
 
 

@@ -64,12 +64,13 @@ class StyleObjective:
 
     def _paint(self, forward: Forward, x: Tensor, moment: Moment) -> Outcome:
         styles = self._draw(len(x), moment).to(x.device)
+        wanted = self._style_targets(x.device)  # first: it moves the features to the device
         output = forward(x, one_style(styles, len(self.pictures)))
         painted = ACTIVATIONS[self.activation](output)
         maps = self.features(painted)
         with torch.no_grad():
             photo = self.features(x)
-        settings, wanted = self.settings, self._style_targets(x.device)
+        settings = self.settings
         content = content_loss(maps, photo, self.features.content)
         targets = {name: target[styles] for name, target in wanted.items()}
         style = style_loss(maps, targets, {name: gram(photo[name]) for name in targets})

@@ -83,9 +83,9 @@ class Variational:
         Share of the steps in which the weight rises from 0 to β (Bowman et al. 2016): a decoder
         that has learnt nothing would otherwise be ignored at first, and the code collapse.
     free_bits : float
-        Nats of the divergence that each number of the code has for free, as a mean over the batch
-        (Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016,
-        equation 15).
+        Nats of the divergence that each number of the code has for free, as a mean over the batch,
+        or over the part of it that a process has (Kingma et al., Improving Variational Inference
+        with Inverse Autoregressive Flow, 2016, equation 15).
     is_binarized : bool
         Whether the pixels are drawn as 0 or 1, with their values as probabilities.
     """

@@ -16,7 +16,7 @@ from isthmus.detection.duplicates.agreement import find_plain
 from isthmus.detection.duplicates.candidates import View, list_views, propose_pairs
 from isthmus.detection.duplicates.groups import group_pairs
 from isthmus.detection.duplicates.pairs import Pair, measure_pairs
-from isthmus.detection.duplicates.pictures import Pictures, of_plan, of_samples, splits_of
+from isthmus.detection.duplicates.pictures import Pictures, of_plan, of_run, of_samples
 from isthmus.detection.duplicates.result import Duplicates
 from isthmus.detection.duplicates.thumbnails import Thumbnails
 from isthmus.errors import OptionError
@@ -124,7 +124,7 @@ def open_pictures(source: Any, track: Track = untracked) -> Pictures:
 
     run = Run.open(source) if isinstance(source, str | Path) else source
     samples = run.samples(track)
-    return of_samples(samples, splits_of(run.split(), len(samples)), track)
+    return of_run(samples, run.split(), track)
 
 
 def read_pictures(

@@ -99,11 +99,15 @@ def of_samples(samples: Samples, splits: NDArray[np.uint8] | None, track: Track)
     )
 
 
-def splits_of(split: Split, count: int) -> NDArray[np.uint8]:
-    """Return the index of each sample's split in `SPLITS`: (N,) uint8."""
-    splits = np.zeros(count, np.uint8)
-    splits[split.validation], splits[split.test] = 1, 2
-    return splits
+def of_run(samples: Samples, split: Split, track: Track) -> Pictures:
+    """Return the pictures of a run's samples; those in no part of its split are left out."""
+    parts = (split.train, split.validation, split.test)
+    splits = np.repeat(np.arange(3, dtype=np.uint8), [len(part) for part in parts])
+    rows = np.concatenate(parts)
+    order = np.argsort(rows)
+    if len(rows) < len(samples):  # else nothing has to be copied
+        samples = samples.take(rows[order])
+    return of_samples(samples, splits[order], track)
 
 
 def of_plan(plan: Plan, track: Track) -> Pictures:
@@ -190,20 +194,19 @@ def _load_again(plan: Plan, positions: NDArray[np.int64]) -> list[NDArray[np.uin
     SourceError
         If one has gone since it was read.
     """
-    wanted, manifest = sorted(set(positions.tolist())), plan.read()
+    chosen, manifest = set(positions.tolist()), plan.read()
+    wanted = sorted(chosen)
     numbers = list(range(len(manifest.names)))
     if manifest.pages is None:  # else a file may be more than one picture
-        chosen = np.isin(numbers, wanted).tolist()
-        names = list(compress(manifest.names, chosen))
-        manifest, numbers = (
-            replace(manifest, names=names, files=compress(manifest.files, chosen)),
-            wanted,
-        )
+        is_wanted = np.isin(numbers, wanted).tolist()
+        names = list(compress(manifest.names, is_wanted))
+        manifest = replace(manifest, names=names, files=compress(manifest.files, is_wanted))
+        numbers = wanted
     broken: dict[int, str] = {}
     found = {
         numbers[position]: pixels
         for position, pixels in _decode(manifest, plan, broken)
-        if pixels is not None and numbers[position] in set(wanted)
+        if pixels is not None and numbers[position] in chosen
     }
     if len(found) < len(wanted):
         raise SourceError(f"{plan.origin.source} has changed since it was read; start again.")

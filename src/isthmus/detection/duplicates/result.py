@@ -112,7 +112,8 @@ class Duplicates:
         found = sum(len(group.rows) for group in groups)
         return (
             f"{count}: {found:,} in {count_of(len(groups), 'group')} of duplicates, {exact:,} of "
-            f"equal pictures and {len(groups) - exact:,} of near ones (agreement {self.near:g})"
+            f"equal pictures and {len(groups) - exact:,} of nearly equal ones "
+            f"(agreement {self.near:g})"
         )
 
     def _describe_others(self) -> list[str]:
@@ -135,7 +136,7 @@ class Duplicates:
         """Return all of it as a JSON object."""
         return {
             "source": self.pictures.source,
-            "count": len(self.pictures),
+            "n": len(self.pictures),
             "near": self.near,
             "plain": self.plain,
             "leaks": self.leak_counts(),

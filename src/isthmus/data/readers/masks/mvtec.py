@@ -103,7 +103,7 @@ def _describe(
     if matched < damaged:
         text = f"{damaged - matched:,} of {damaged:,} damaged pieces have no mask in {MASKS}/"
         way_out = (
-            "pixels are measured without them; add masks called as ground_truth/KIND/NAME_mask.png"
+            "pixels are not measured then; add masks called as ground_truth/KIND/NAME_mask.png"
         )
         notes.append(Note("warning", "defects-without-mask", text, way_out))
     layout = f"{MVTEC}: good pieces to train on, kinds of defects to test by"
