@@ -16,10 +16,21 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from isthmus import Run, Samples, Styles, load, load_styles, resume, stylize, stylize_values, train
+from isthmus import (
+    Run,
+    Samples,
+    Session,
+    Styles,
+    load,
+    load_styles,
+    resume,
+    stylize,
+    stylize_values,
+    train,
+)
 from isthmus.cli.app import app
 from isthmus.data.random import StepRng
-from isthmus.errors import IsthmusError, ModelError, OptionError, RunError, SourceError
+from isthmus.errors import InputError, IsthmusError, ModelError, OptionError, RunError, SourceError
 from isthmus.evaluation.evaluate import evaluate
 from isthmus.exporting.export import export
 from isthmus.inference.trained import TrainedModel
@@ -415,6 +426,7 @@ def test_the_report_shows_styles_strengths_and_losses(run: Run) -> None:
     styles = evaluate(run)["styles"]
     assert list(styles) == ["fine", "wide"]
     assert all(losses["content"] >= 0 for losses in styles.values())
+    assert not Session(run).has_seen_labels  # it is trained without any, unlike a classifier
 
 
 def test_an_exported_file_paints_in_all_styles(
@@ -430,3 +442,11 @@ def test_an_exported_file_paints_in_all_styles(
     for number, name in enumerate(bank.config.style_names):
         painted = stylize_values(bank, values, name)
         assert np.abs(paintings[:, number].astype(int) - np.stack(painted)).max() <= 1
+
+
+def test_what_is_no_picture_is_not_painted(
+    bank: TrainedModel, photo: Pixels, refused: Refused
+) -> None:
+    for wrong in (photo.astype(np.float32), photo[..., 0], photo[:0], "photo.png"):
+        with refused(InputError, "picture 1"):
+            stylize_values(bank, [photo, wrong], "fine")  # type: ignore[list-item]

@@ -34,6 +34,7 @@ UNFINISHED = {  # hidden in a folder until it is done: the command that complete
     ".isthmus-style.jsonl": "isthmus style apply",
 }
 OWN = "written by Isthmus"  # why a file or folder is no part of a source
+FACTS = "metadata"  # the array of facts, as JSON, in an .npz file that a run keeps
 TABLE_COLUMNS = ("name", "label", "x", "y", "fitted")  # of a map
 # Pictures that we write have a multiple of so many bytes: the text of their mark is as long as that
 # needs. So only one picture of others in 128 is opened to look for a mark, and a folder of a
@@ -69,6 +70,8 @@ def require_own_place(path: str | Path, suffixes: Sequence[str]) -> None:
         raise OptionError(
             f"{path} exists and was not written by Isthmus; choose another name, or move it away."
         )
+    if path.exists() and _holds_facts(path):
+        raise OptionError(f"{path} is a file of a run; choose another name.")
     sweep_for(path)
 
 
@@ -278,6 +281,14 @@ def _has_our_arrays(path: Path) -> bool:
             return archive.comment == MARK
     except zipfile.BadZipFile:
         return False
+
+
+def _holds_facts(path: Path) -> bool:
+    """Return whether a file of ours is one that a run keeps, such as a map."""
+    if path.suffix.lower() != ".npz":
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return f"{FACTS}.npy" in archive.namelist()
 
 
 def _read(path: Path, start: int, count: int) -> bytes:

@@ -15,6 +15,8 @@ UNSAFE_ON_WINDOWS = re.compile(r'[\x00-\x1f<>:"\\|?*]')
 DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"
 }  # of Windows; a name that begins so and has any ending is one too
+FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")  # as spreadsheets read a cell
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 UNSAFE_IN_JSON = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{TURNING}]")
 
 
@@ -40,6 +42,20 @@ def escape_json(text: str) -> str:
     "caf\udce9 \u202e"
     """
     return UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def as_cell(text: str) -> str:
+    r"""Return a name for a cell of a CSV file, which spreadsheets do not compute.
+
+    They take what begins with one of = + - @ for a formula, and one may start programs. An
+    apostrophe in front makes it text. Numbers stay as they are.
+
+    Examples
+    --------
+    >>> as_cell("=1+1.png"), as_cell("a=b.png"), as_cell("-1")
+    ("'=1+1.png", 'a=b.png', '-1')
+    """
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def count_of(number: int, one: str, many: str = "") -> str:

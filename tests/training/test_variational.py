@@ -210,6 +210,18 @@ def test_a_collapse_is_said_while_training_and_by_the_doctor(tmp_path: Path) -> 
     assert evaluate(Run.open(out))["likelihood"]["active_units"] == 0
 
 
+def test_what_a_run_does_already_is_no_advice() -> None:
+    for options, advice in (
+        ({"warm_up": 1.0}, "Train again with --free-bits 0.1."),
+        ({"warm_up": 1.0, "free_bits": 0.1}, "Train longer, or again with a lower --beta than 1."),
+    ):
+        config = TrainingConfig(epochs=1, **options)  # type: ignore[arg-type]
+        training = train(load("digits", limit=200), "dense-vae", config=config)
+        list(training)
+        found = {one.code: one.advice for one in diagnose(training.run).findings}
+        assert found["posterior-collapse"] == advice
+
+
 def test_a_healthy_one_is_not_said_to_collapse(digits: Samples) -> None:
     config = TrainingConfig(epochs=12, loss="mse", warm_up=0.5)
     training = train(digits, "dense-vae", code_size=4, config=config)

@@ -96,7 +96,7 @@ def duplicates(
     paths = {name: None if path is None else str(path) for name, path in places.items()}
     print_result(found.to_json() | paths, "\n".join(_lines(found)), as_json)
     for path in written:
-        say(f"{path} was written.")
+        say(printable(f"{path} was written."))
 
 
 def _read(source: str, options: DataOptions, reading: Reading, data: str | None) -> "Pictures":

@@ -9,7 +9,7 @@ from isthmus.cli.app import Json, ModelPath, OwnData, app
 from isthmus.cli.completion import complete_run, complete_source
 from isthmus.cli.tables import make_table
 from isthmus.cli.terminal import out_console, print_json, print_text, say, track
-from isthmus.text import count_of
+from isthmus.text import count_of, printable
 
 
 @app.command()
@@ -119,4 +119,5 @@ def _show(result: dict[str, Any]) -> None:
     if "components" in result:
         how = f"a mixture of {count_of(sum(result['components'].values()), 'component')}"
     of_class = "" if result["class"] is None else f" of class {result['class']}"
-    print_text(f"{result['out']}: {result['n']:,} samples{of_class} from {how}")
+    drawn = count_of(result["n"], "sample")
+    print_text(printable(f"{result['out']}: {drawn}{of_class} from {how}"))

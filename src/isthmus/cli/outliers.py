@@ -81,7 +81,7 @@ def outliers(
     for line in (*describe_threshold(content), *_describe_areas(content)):
         say(line)
     if out is not None:
-        say(f"{out}")
+        say(printable(str(out)))
 
 
 def detect(run: "Run") -> dict[str, Any] | None:
@@ -123,7 +123,8 @@ def _describe_areas(content: dict[str, Any]) -> list[str]:
     lines = ["AUROC: " + ", ".join(f"{name} {auroc:.3f}" for name, _, auroc, _ in areas) + "."]
     kinds = list_kinds(measured, content["score"])[:KINDS_SHOWN]
     if len(kinds) > 1:
-        lines.append("Hardest: " + ", ".join(f"{kind} {area:.3f}" for kind, area in kinds) + ".")
+        hardest = ", ".join(f"{kind} {area:.3f}" for kind, area in kinds)
+        lines.append(printable(f"Hardest: {hardest}."))
     if "pixels" in measured:
         lines.append(f"AUROC of pixels, by the masks of defects: {measured['pixels']:.3f}.")
     return lines

@@ -12,6 +12,7 @@ from isthmus.cli.completion import complete_run, complete_source
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_reading
 from isthmus.cli.terminal import follow, print_result, say, track
+from isthmus.errors import list_names
 from isthmus.text import count_of, printable
 from isthmus.training.config import TRAINING
 
@@ -280,17 +281,18 @@ def _read_styles(source: str, options: StyleOptions) -> "Styles":
         track=track,
     )
     for name, reason in styles.skipped:
-        say(f"skipped {name}: {reason}")
-    say(f"{count_of(len(styles.names), 'style')}: {', '.join(styles.names)}")
+        say(printable(f"skipped {name}: {reason}"))
+    say(printable(f"{count_of(len(styles.names), 'style')}: {list_names(styles.names)}"))
     return styles
 
 
 def _describe(out: Path, done: "Stylized") -> str:
     from isthmus.styling.shares import describe_shares
 
-    text = f"{out}: {done.count:,} painted, {describe_shares(done.shares)}"
+    text = printable(f"{out}: {done.count:,} painted, {describe_shares(done.shares)}")
     for loss in done.lost:
-        text += f"\nlost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
+        lost = f"lost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
+        text += "\n" + printable(lost)
     for name, reason in done.skipped[:5]:  # --json has all of them
         text += "\n" + printable(f"skipped {name}: {reason}")
     return text

@@ -74,7 +74,8 @@ def _decode(tree: Tree, samples: Samples, names: Sequence[str]) -> list[NDArray[
             mask = fit.decode_mask(content)
         except SourceError as error:
             raise SourceError(
-                f"the mask {name} of {tree.path} {first_sentence(error)}; repair it."
+                f"the mask {name} of {tree.path} cannot be used: {first_sentence(error)}; repair "
+                "it, or remove it and pixels are not measured."
             ) from error
         found.append(fit.fit_mask(_is_marked(mask)).astype(np.bool_))
     return found

@@ -66,7 +66,7 @@ def normal_rows(samples: Samples, normal: str) -> NDArray[np.bool_]:
     if not inside.any() and name == ALL:
         return np.ones(len(samples), np.bool_)
     if not inside.any():
-        raise OptionError(_describe_missing(samples, classes, name))
+        raise OptionError(_describe_missing(samples, classes, name or normal))
     return inside
 
 

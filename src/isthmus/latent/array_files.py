@@ -13,10 +13,8 @@ from isthmus.arrays import require_array
 from isthmus.errors import OptionError, SourceError
 from isthmus.fields import SEAL, convert_some, parse_json
 from isthmus.files import fingerprint
-from isthmus.places import require_regular, write_arrays
+from isthmus.places import FACTS, require_regular, write_arrays
 from isthmus.temporaries import sweep_for
-
-FACTS = "metadata"  # the array that holds the facts, as JSON
 
 Arrays = Mapping[str, NDArray[Any]]
 

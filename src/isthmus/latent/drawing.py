@@ -1,5 +1,6 @@
 """`draw_codes`: codes of new samples, from a mixture or from the prior of a variational model."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,11 +13,14 @@ from isthmus.errors import ModelError, OptionError, require_known
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.mixture import Mixture
+from isthmus.runtime import reject_beyond_memory
 
 SAMPLERS = ("mixture", "prior")
 MAX_DRAWN = 1_000_000  # codes at once
 MAX_TEMPERATURE = 100
 MAX_SEED = 2**32 - 1
+CODE_BYTES = 8  # of memory for each number of a code: of the code, and of its noise
+SIGNAL_BYTES = 4  # for each number of a signal; an image takes one
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,14 @@ def draw_codes(draw: Draw, model: Model, mixture: Callable[[], Mixture]) -> Code
         If there is no such class.
     ModelError
         If the model is no autoencoder, or has no prior.
+    SourceError
+        If the samples would not fit in memory.
     """
     model.require_task("reconstruct")
+    numbers = math.prod(model.shape) * (SIGNAL_BYTES if len(model.shape) == 2 else 1)
+    reject_beyond_memory(
+        draw.n * (numbers + CODE_BYTES * model.code_size), f"drawing {draw.n:,} samples at once"
+    )
     if draw.sampler == "prior":
         _require_prior(model, draw)
         z, items = draw.noise(model.code_size)[1], Items(_names(draw.n))

@@ -31,6 +31,7 @@ from isthmus.latent.neighbors import (
 from isthmus.latent.projections import METHODS, Params, Projection
 from isthmus.latent.vectors import to_vectors
 from isthmus.places import TABLE_COLUMNS
+from isthmus.text import as_cell
 
 FORMAT = 2  # of the file; raise it when an older program could misread it
 METADATA: dict[str, Any] = {
@@ -137,13 +138,17 @@ class Map(HasItems, Displayed):
         )
 
     def to_csv(self) -> str:
-        """Return a table: name, label, x, y, and whether the map was fitted on the sample."""
+        """Return a table: name, label, x, y, and whether the map was fitted on the sample.
+
+        What spreadsheets would take for a formula has an apostrophe in front.
+        """
         file = io.StringIO()
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(TABLE_COLUMNS)
         labels = self.items.label_names()
         for i, name in enumerate(self.names):
-            rows.writerow([name, labels[i] or "", *self.xy[i].tolist(), int(self.fitted[i])])
+            texts = as_cell(name), as_cell(labels[i] or "")
+            rows.writerow([*texts, *self.xy[i].tolist(), int(self.fitted[i])])
         return file.getvalue()
 
     def save(self, path: str | Path) -> None:

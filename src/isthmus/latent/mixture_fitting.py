@@ -1,5 +1,6 @@
 """`fit_mixture`: how many components a mixture has is chosen by the likelihood of other codes."""
 
+import os
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import NO_CLASS
 from isthmus.data.manifest import evenly_spaced
-from isthmus.errors import IsthmusError, OptionError, SourceError
+from isthmus.errors import IsthmusError, OptionError, SourceError, first_sentence
 from isthmus.latent.codes import Codes
 from isthmus.latent.mixture import Mixture, Trial
 from isthmus.latent.vectors import to_vectors
@@ -114,7 +115,7 @@ def fit_mixture(
         (center + scale * np.concatenate([part.means for part in parts])).astype(np.float32),
         _join([part.factors for part in parts], scale),
         classes.astype(np.int64),
-        train.class_names if (classes != NO_CLASS).any() else (),
+        train.class_names if train.labels is not None else (),
         tuple(trial for part in parts for trial in part.trials),
         train.model_fingerprint,
         train.items.fingerprint,
@@ -146,30 +147,41 @@ def open_mixture(
     OptionError
         If the file holds something else.
     """
-    if file is not None and file.exists():
+    is_damaged = False
+    if file is not None and os.path.lexists(file):
         try:
             stored = Mixture.load(file)
         except SourceError:
-            if zipfile.is_zipfile(file) and not is_own_file(file):
-                raise OptionError(f"{file} is no file of Isthmus; move it away.") from None
+            _require_own(file)
             say(f"the mixture {file} was damaged; it is fitted again.")
-            file.unlink(missing_ok=True)
+            is_damaged = True
         else:
             if stored.is_of(model_fingerprint, data_fingerprint):
                 return stored
             say(f"the mixture {file} was fitted to other codes; it is fitted again.")
     fitted = replace(fit(), data_fingerprint=data_fingerprint)
     if file is not None:
-        _store(fitted, file, say)
+        _store(fitted, file, say, is_damaged)
     return fitted
 
 
-def _store(mixture: Mixture, file: Path, say: Callable[[str], None]) -> None:
+def _require_own(file: Path) -> None:
+    """Reject what holds no mixture and never did."""
+    is_other = file.exists() and not file.is_file()
+    if is_other or (zipfile.is_zipfile(file) and not is_own_file(file)):
+        raise OptionError(f"{file} is no file of Isthmus; move it away.")
+
+
+def _store(mixture: Mixture, file: Path, say: Callable[[str], None], is_damaged: bool) -> None:
     """Store a mixture, where that is allowed: it can be fitted again."""
     try:
+        if is_damaged:
+            file.unlink(missing_ok=True)
         mixture.save(file)
     except OptionError:
         raise
+    except OSError as error:
+        say(f"the mixture is not kept, because {file} cannot be replaced: {first_sentence(error)}.")
     except IsthmusError as error:
         say(f"the mixture is not kept, because {str(error).rstrip('.')}.")
 

@@ -81,6 +81,8 @@ def write_mislabelled(
         rows = session.rows_to_check(split) if samples is None else np.arange(len(samples))
         shown = session.samples if samples is None else samples
         contents[out] = render_mislabelled(found, shown, rows, k=k, title=_title(session))
+    if table is not None:  # again: corrections may have got there meanwhile
+        require_new_table(table)
     if contents:
         write_together(contents)
     places = {"page": out, "table": table}

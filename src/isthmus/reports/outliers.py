@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from isthmus.detection.baselines import BASELINES
 from isthmus.detection.outliers import Outliers, require_count
 from isthmus.detection.scores import SCORES
+from isthmus.errors import OptionError
 from isthmus.files import write_bytes
 from isthmus.places import PAGE_SUFFIXES, require_apart, require_own_place
 from isthmus.reports.elements import draw_sample
@@ -70,6 +71,8 @@ def write_outliers(
     """
     options = options or OutlierOptions()
     require_count(k)
+    if limit is not None and source is None:
+        raise OptionError("a limit needs a source; name one.")
     if out is not None:
         require_own_place(out, PAGE_SUFFIXES)
         require_apart(out, source, options.reference)

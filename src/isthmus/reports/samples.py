@@ -14,7 +14,7 @@ from isthmus.data.samples import Samples
 from isthmus.data.split import Split, split_samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.copies import describe_copies
-from isthmus.files import write_bytes
+from isthmus.files import require_writable_place, write_bytes
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.drawing import Draw
@@ -40,6 +40,7 @@ Distances = NDArray[np.float64]
 DRAWN, WALKED = 64, 8  # samples, unless their number is given
 MAX_DRAWN = 1_024  # samples of a sheet, and of a page
 MAX_WALKED = 100  # samples that an animation goes through
+MAX_FRAMES = 3_000  # of an animation, which are held in memory at once: of 256 × 256, 600 MB
 REPORTED, REPORT_ROW = 30, 15  # samples in the report of a run, and in a row
 ROW = 10  # samples in a row of the page
 MAX_NEAREST = 20  # samples that are shown next to their nearest training samples
@@ -100,6 +101,8 @@ def write_samples(
     """
     session.model.require_task("reconstruct")
     kind = _require_place(out, draw.n)
+    if kind == ".gif":
+        _require_steps(draw.n, steps)
     if judge is not None and source is not None:
         raise OptionError(
             "samples are measured against the run's own test samples; leave the source or the "
@@ -181,11 +184,13 @@ def _require_place(out: Path, n: int) -> str:
     """Return the kind of output, if it can be written there."""
     suffix = out.suffix.lower()
     kind = ".html" if suffix in PAGE_SUFFIXES else suffix
-    if kind not in WRITERS:
+    if not kind or kind not in WRITERS:
         if suffix in OTHER_PICTURES:
             raise OptionError(f"{out} ends in {suffix}; sheets are .png, and walks .gif.")
         if not is_free(out):
             raise OptionError(f"{out} exists already and is not empty; choose another folder.")
+        if not out.exists():
+            require_writable_place(out)
         return ""
     require_own_place(out, PAGE_SUFFIXES if kind == ".html" else (kind,))
     most = {".gif": MAX_WALKED, ".npz": n}.get(kind, MAX_DRAWN)
@@ -194,6 +199,13 @@ def _require_place(out: Path, n: int) -> str:
             f"{out} holds at most {most:,} samples, not {n:,}; give a folder or an .npz file."
         )
     return kind
+
+
+def _require_steps(n: int, steps: int) -> None:
+    """Reject a walk of no frames, or of more than fit into memory and an animation."""
+    most = MAX_FRAMES // n
+    if not 1 <= steps <= most:
+        raise OptionError(f"a walk of {n:,} samples has from 1 to {most:,} steps, not {steps:,}.")
 
 
 def _write_sheet(content: Content, out: Path) -> dict[str, Any]:

@@ -213,7 +213,7 @@ class Detection(Loaded):
     @property
     def has_seen_labels(self) -> bool:
         """Whether the codes of training samples were fitted to their labels, as a classifier's."""
-        if self._encoder is not None or self.model.task in (None, "reconstruct"):
+        if self._encoder is not None or self.model.task != "classify":
             return False
         return not (self.has_run and self.run.record.training_config.freeze)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import OptionError, require_known
+from isthmus.errors import OptionError, list_names, require_known
 
 
 def choose_shares(
@@ -51,17 +51,19 @@ def choose_shares(
         raise OptionError("give either a style or a mix of styles, not both.")
     if style is None and not mix:
         if len(names) > 1:
-            raise OptionError(f"choose a style of {', '.join(names)}, or a mix of them.")
+            raise OptionError(f"choose a style of {list_names(names)}, or a mix of them.")
         style = names[0]
     wanted = dict(mix or {str(style): 1.0})
     for name, share in wanted.items():
         require_known("style", name, names)
         if not 0 <= share < float("inf"):
             raise OptionError(f"the share of {name} must be at least 0, not {share}.")
-    total = sum(wanted.values())
-    if not total:
+    largest = max(wanted.values())
+    if not largest:
         raise OptionError("all shares of the mix are 0; give one of them more.")
-    return np.array([strength * wanted.get(name, 0) / total for name in names], np.float32)
+    # By the largest first: a sum of the largest numbers there are would be infinite.
+    shares = np.array([wanted.get(name, 0) / largest for name in names])
+    return np.asarray(strength * shares / shares.sum(), np.float32)
 
 
 def parse_mix(text: str) -> dict[str, float]:

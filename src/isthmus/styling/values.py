@@ -1,6 +1,7 @@
 """Photographs in, paintings out; no file is touched."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.pictures.pixels import recolor, resize
-from isthmus.errors import ModelError, OptionError
+from isthmus.errors import InputError, ModelError, OptionError
 from isthmus.inference.model import Model
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import Crop, Pad
@@ -67,6 +68,8 @@ def stylize_values(
         If the model is no style bank.
     OptionError
         If a style is unknown, or a number is out of range.
+    InputError
+        If a value is no picture of uint8.
 
     Examples
     --------
@@ -76,7 +79,18 @@ def stylize_values(
     painter = require_painter(model)
     require_side(side)
     shares = choose_shares(painter.config.style_names, style, mix=mix, strength=strength)
+    for number, one in enumerate(values):
+        _require_picture(number, one)
     return [paint(painter, one, shares, side) for one in track(values, len(values), "Painting")]
+
+
+def _require_picture(number: int, value: Any) -> None:
+    if not isinstance(value, np.ndarray):
+        raise InputError(f"picture {number} is no array; open it, or call stylize with its path.")
+    if value.dtype != np.uint8 or value.ndim != 3 or not value.size:
+        raise InputError(
+            f"picture {number} is {value.dtype} {value.shape} and should be (H, W, C) of uint8."
+        )
 
 
 def require_side(side: int | None) -> None:

@@ -37,6 +37,7 @@ MAX_EPOCHS_OF = {
     "segment": MAX_EPOCHS_LABELED,
 }
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 32, 256
+MAX_BETA = 1_000_000  # far larger ones exceed what 32 bits hold
 MAX_BATCH_NUMBERS = 2**22
 MIN_STEPS_PER_EPOCH = 64
 DEFAULT_AUGMENTATION = {  # of photographs: of images that may be flipped
@@ -200,8 +201,8 @@ class TrainingConfig:
         check_group_by(self.group_by)
         self._check_detection()
         _ = self.corruption, self.augmentation  # raise if they cannot be parsed
-        if self.beta is not None and not 0 < self.beta < math.inf:
-            raise OptionError(f"beta must be a number above 0, not {self.beta}.")
+        if self.beta is not None and not 0 < self.beta <= MAX_BETA:
+            raise OptionError(f"beta must be above 0 and at most {MAX_BETA:,}, not {self.beta}.")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise OptionError(f"lr must be a number above 0, not {self.lr}.")
         if self.freeze and not self.encoder_from:

@@ -5,7 +5,6 @@ that compares images, and run.json the rest. So it needs no other file to be res
 """
 
 import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ Picture = NDArray[np.uint8]  # (H, W, 3)
 STYLES, FEATURES = "styles.npz", "features.safetensors"  # of a run
 SIDE = 192  # pixels of the shorter side of a style's picture, by default
 MIN_SIDE, MAX_SIDE = 32, 2048
+MAX_WEIGHT = 1_000_000  # of a loss; far larger ones exceed what 32 bits hold
 EVERY_PICTURE = Reading(classes_from="none", parts="none")
 SEPARATORS = ":,"  # between names and shares where several styles are given
 
@@ -64,9 +64,10 @@ class StyleSettings:
 
     def __post_init__(self) -> None:
         for name in ("content", "style", "smoothness", "rebuild"):
-            if not 0 <= getattr(self, name) < math.inf:
+            if not 0 <= getattr(self, name) <= MAX_WEIGHT:
                 raise OptionError(
-                    f"the weight of {name} must be at least 0, not {getattr(self, name)}."
+                    f"the weight of {name} must be from 0 to {MAX_WEIGHT:,}, not "
+                    f"{getattr(self, name)}."
                 )
         if not self.style:
             raise OptionError("the weight of style must be above 0.")

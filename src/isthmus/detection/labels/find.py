@@ -14,8 +14,9 @@ from isthmus.detection.labels.confident import (
     find_contradicted,
 )
 from isthmus.detection.labels.mislabelled import Mislabelled
-from isthmus.errors import ModelError, OptionError, require_known
+from isthmus.errors import OptionError, require_known
 from isthmus.latent.codes import Codes
+from isthmus.latent.vectors import to_vectors
 
 # Of a class: with fewer, hardly anything is left to learn it from, and all its labels look wrong.
 MIN_SAMPLES = 5
@@ -139,10 +140,6 @@ def _choose_checked(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def _require_finite(codes: Codes, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the codes at rows, if all of their numbers are finite."""
+    """Return the codes at rows, if all of their numbers can be computed with."""
     z = np.asarray(codes.z[rows])
-    is_finite = np.isfinite(z).all(1)
-    if not is_finite.all():
-        culprit = codes.names[int(rows[is_finite.argmin()])]
-        raise ModelError(f"the code of {culprit} holds NaN or infinity; leave this sample out.")
-    return z
+    return to_vectors(z, "euclidean", lambda row: f"the code of {codes.names[int(rows[row])]}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from isthmus.detection.labels.classifiers import Classifier
 from isthmus.display import Displayed
 from isthmus.latent.codes import Codes
+from isthmus.text import as_cell
 
 COLUMNS = ("name", "label", "suggested", "p_label", "p_suggested", "corrected")  # of the table
 
@@ -151,13 +152,17 @@ class Mislabelled(Displayed):
         ]
 
     def to_csv(self) -> str:
-        """Return all suspects as a table with an empty column `corrected`, to be filled by hand."""
+        """Return all suspects as a table with an empty column `corrected`, to be filled by hand.
+
+        What spreadsheets would take for a formula has an apostrophe in front.
+        """
         file = io.StringIO()
         table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         for suspect in self.suspects():
             rounded = {name: f"{suspect[name]:.4f}" for name in ("p_label", "p_suggested")}
-            table.writerow({**suspect, **rounded, "corrected": ""})
+            texts = {name: as_cell(suspect[name]) for name in ("name", "label", "suggested")}
+            table.writerow({**suspect, **rounded, **texts, "corrected": ""})
         return file.getvalue()
 
     def summary(self) -> dict[str, Any]:

@@ -69,11 +69,16 @@ def check_inactive(facts: Facts) -> Finding | None:
 
 
 def _fill(facts: Facts) -> str:
-    """Advise what gives a code something to say."""
-    beta = facts.course.config.beta or 1.0
+    """Advise what gives a code something to say, of all that the run does not do already."""
+    config = facts.course.config
+    beta = config.beta or 1.0
     if beta > 1:
         return f"Train again with a lower --beta than {beta:g}."
-    return "Train again with --warm-up 0.3, and if that does not help with --free-bits 0.1."
+    options = {"--warm-up 0.3": config.warm_up, "--free-bits 0.1": config.free_bits}
+    ways = [option for option, value in options.items() if not value]
+    if not ways:
+        return f"Train longer, or again with a lower --beta than {beta:g}."
+    return f"Train again with {', and if that does not help with '.join(ways)}."
 
 
 def check_dead(facts: Facts) -> Finding | None:
