@@ -122,6 +122,15 @@ def test_the_first_weights_return_an_image_nearly_as_it_is() -> None:
     assert (module(x) - x).abs().mean() < 0.12  # of noise alone, 0.33
 
 
+def test_a_code_that_is_the_same_everywhere_is_painted_without_a_grid() -> None:
+    torch.manual_seed(0)
+    module = build_model("stylebank", (3, 32, 32), style_names=("a",))
+    code = torch.randn(1, 96, 1, 1)
+    code[:, :48] = 0.5  # pixels, of a gray photograph
+    image = module.from_maps(code.expand(1, 96, 8, 8), (32, 32))
+    torch.testing.assert_close(image, image[..., :1, :1].expand_as(image), rtol=1e-4, atol=1e-4)
+
+
 def test_a_code_without_room_behind_the_pixels_is_refused(refused: Refused) -> None:
     with refused(OptionError, "above 48", "not 32"):
         build_model("stylebank", (3, 16, 16), 32, style_names=("a",))
@@ -156,7 +165,7 @@ def test_the_autoencoder_alone_rebuilds_the_content(run: Run) -> None:
     assert {"validation_content", "validation_style", "validation_rebuild"} <= last.keys()
 
 
-def test_of_three_steps_one_rebuilds_and_two_paint(run: Run) -> None:
+def test_of_five_steps_one_rebuilds_and_four_paint(run: Run) -> None:
     objective = make_objective("stylebank", run)
     x = torch.rand(4, 3, SIDE, SIDE)
     painted: list[torch.Tensor | None] = []
@@ -165,11 +174,11 @@ def test_of_three_steps_one_rebuilds_and_two_paint(run: Run) -> None:
         painted.append(shares)
         return x
 
-    for step in range(6):
-        moment = Moment(step, 6, True, partial(StepRng, 0, 0, step, len(x)))
+    for step in range(10):
+        moment = Moment(step, 10, True, partial(StepRng, 0, 0, step, len(x)))
         outcome = objective(forward, x, x, moment)
         assert outcome.loss.isfinite()
-    assert [shares is None for shares in painted] == [True, False, False] * 2
+    assert [shares is None for shares in painted] == [True, False, False, False, False] * 2
     for shares in painted:  # each image has one style
         assert shares is None or shares.sum(1).tolist() == [1] * len(x)
 

@@ -52,7 +52,7 @@ class StyleOptions:
         Pixels of the shorter side to which larger pictures of styles are reduced; strokes are as
         large as they are then.
     style_weight : float, optional
-        How much the style counts, compared with what a photograph shows; by default 10.
+        How much the style counts, compared with what a photograph shows; by default 5.
     """
 
     features: str | None = field(default=None, metadata=STYLE)

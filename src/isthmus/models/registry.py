@@ -253,7 +253,7 @@ MODELS: dict[str, ModelRow] = {
         task="stylize",
         styles=4,
         min_side=8,
-        lr_scale=0.2,
+        lr_scale=0.4,
         objective="stylebank",
     ),
 }

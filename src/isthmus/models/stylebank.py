@@ -190,12 +190,11 @@ def stylebank(
         _upsampling(2),
         _convolution(inner, width, 3),
         nn.ReLU(),
-        _upsampling(2),
-        _convolution(width, 6, 5),
+        *_smooth_upsampling(width, 6),
     )
     bank = [_style(code_size, inner) for _ in range(styles)]
     module = StyleBank(encoder, decoder, bank).apply(he_normal)
-    for layers in (encoder, decoder, decoder[0], *list(decoder)[2 : 2 + blocks], *bank):
+    for layers in (encoder, decoder, decoder[0], *list(decoder)[2 : 2 + blocks]):
         _shrink(layers)
     return module
 
@@ -209,11 +208,26 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
 def _upsampling(scale: int) -> nn.Module:
     """Return bilinear upsampling: what is constant stays constant.
 
-    Channels that are spread over patches of pixels would be cheaper, but what a style adds to all
-    places of the code alike would show as a grid (Odena et al., Deconvolution and Checkerboard
+    Channels that are spread over patches of pixels alone would be cheaper, but what a style adds to
+    all places of the code alike would show as a grid (Odena et al., Deconvolution and Checkerboard
     Artifacts, 2016).
     """
     return nn.Upsample(scale_factor=scale, mode="bilinear", align_corners=False)
+
+
+def _smooth_upsampling(inputs: int, outputs: int) -> list[nn.Module]:
+    """Return layers that double the sides: pixels from channels, then two means of 2 × 2.
+
+    The means are zero for what alternates from pixel to pixel, so no grid is left, also at borders
+    that are reflected; and the convolution has a quarter of the places to compute.
+    """
+    return [
+        _convolution(inputs, 4 * outputs, 5),
+        nn.PixelShuffle(2),
+        nn.ReflectionPad2d(1),
+        nn.AvgPool2d(2, 1),
+        nn.AvgPool2d(2, 1),
+    ]
 
 
 def _residual(channels: int) -> Residual:
@@ -233,6 +247,14 @@ def _style(code_size: int, inner: int) -> nn.Sequential:
     return nn.Sequential(
         _convolution(code_size, inner, 3),
         nn.InstanceNorm2d(inner, affine=True),
+        nn.ReLU(),
+        Residual(
+            _convolution(inner, inner, 3),
+            nn.InstanceNorm2d(inner, affine=True),
+            nn.ReLU(),
+            _convolution(inner, inner, 3),
+            nn.InstanceNorm2d(inner, affine=True),
+        ),
         nn.ReLU(),
         _convolution(inner, inner, 3),
         BehindPixels(),

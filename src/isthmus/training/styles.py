@@ -55,10 +55,10 @@ class StyleSettings:
 
     features: str = "random"
     content: float = 1.0
-    style: float = 10.0
-    smoothness: float = 1.0
-    rebuild: float = 50.0
-    period: int = 2
+    style: float = 5.0
+    smoothness: float = 0.5
+    rebuild: float = 25.0
+    period: int = 4
     kept: int = 0
     fingerprint: str = "0" * 16
 
