@@ -125,6 +125,7 @@ def test_the_first_weights_return_an_image_nearly_as_it_is() -> None:
 def test_a_code_that_is_the_same_everywhere_is_painted_without_a_grid() -> None:
     torch.manual_seed(0)
     module = build_model("stylebank", (3, 32, 32), style_names=("a",))
+    assert isinstance(module, StyleBank)
     code = torch.randn(1, 96, 1, 1)
     code[:, :48] = 0.5  # pixels, of a gray photograph
     image = module.from_maps(code.expand(1, 96, 8, 8), (32, 32))
