@@ -69,6 +69,8 @@ EVERYTHING = (  # a step of each class
     steps.Search("small", "9", k=3, out="similar.png"),
     steps.Morph("small", ("files/9/9.png", "files/8/18.png"), steps=3, out="morph.png"),
     steps.Predict("classes", TEST, out="predictions.png"),
+    steps.Generate("small", n=4, seed=1, out="generated.png"),
+    steps.FindOutliers("small", k=3, out="outliers.html"),
 )
 COMMANDS: Any = typer.main.get_command(app)
 FUNCTIONS: dict[str, Callable[..., Any]] = {

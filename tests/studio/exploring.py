@@ -33,7 +33,7 @@ def wait_finished(served: Studio, *methods: str) -> None:
         manifest = client.ask("/data/manifest.json").json
         if not manifest["pending"] and {*methods} <= {one["method"] for one in manifest["maps"]}:
             return
-        assert time.monotonic() < until
+        assert time.monotonic() < until, manifest["pending"]
         time.sleep(0.1)
 
 

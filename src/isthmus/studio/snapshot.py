@@ -47,7 +47,8 @@ LOCK_TIMEOUT = 60  # seconds for another studio to store what it has computed
 MAX_SHEETS = 128  # that are drawn before anybody asks; of a larger set only those that are seen
 # What may be pending.
 NETWORKS, DRIFT, QUALITY, SHEETS, FINDINGS = "networks", "drift", "quality", "sheets", "findings"
-MIXTURE = "mixture"  # takes longest, a minute for 54,000 digits, and so comes last
+MIXTURE = "mixture"  # takes longest, and so comes last
+OPTIONAL = (FINDINGS, MIXTURE)  # a page that lacks them is whole, and the others are made
 
 OF_SAMPLES: dict[str, Any] = {
     "sample": dict[str, Any],
@@ -364,7 +365,7 @@ class Snapshot:
         try:
             made = self._compute_part(part, track)
         except IsthmusError:
-            if self.data_available:
+            if self.data_available and part not in OPTIONAL:
                 raise
             self._given_up.add(part)
         else:

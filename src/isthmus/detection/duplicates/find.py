@@ -80,7 +80,7 @@ def find_duplicates(
 
     Examples
     --------
-    >>> found = find_duplicates("digits")
+    >>> found = find_duplicates("digits", near=0.99)
     >>> len(found.groups), found.removable
     (0, [])
     """

@@ -187,6 +187,25 @@ function gather(node, [x, indices], space) {
 }
 
 /** @type {Operator} */
+function concat(node, inputs, space) {
+  const axis = fromStart(numberOf(node, "axis", 0), inputs[0].shape.length);
+  const shape = [...inputs[0].shape];
+  shape[axis] = inputs.reduce((sum, x) => sum + x.shape[axis], 0);
+  const y = space.tensor(shape, inputs[0].type);
+  const rows = product(shape.slice(0, axis));
+  const run = () => {
+    for (let row = 0, at = 0; row < rows; row++) {
+      for (const x of inputs) {
+        const size = x.size / rows;
+        y.data.set(x.data.subarray(row * size, (row + 1) * size), at);
+        at += size;
+      }
+    }
+  };
+  return { outputs: [y], run };
+}
+
+/** @type {Operator} */
 function range(node, [start, limit, step], space) {
   if (![start, limit, step].every((input) => input.isConstant)) {
     throw new Error("The page computes Range with constant limits only.");
@@ -297,6 +316,7 @@ export const SHAPES = {
   DepthToSpace: depthToSpace,
   Slice: slice,
   Gather: gather,
+  Concat: concat,
   Range: range,
   Trilu: triangle,
   Pad: pad,
