@@ -25,9 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from skimage import filters, metrics
 from skimage.color import rgb2gray
-from skimage.filters import sobel
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from speed import environment
 
 import isthmus
@@ -38,6 +37,11 @@ from isthmus.training.perceptual import grams
 JUDGE = 1000  # seed of the random filters that judge; no bank is trained by them
 PHOTOS = 24  # of the test split, each painted in all styles
 SHOWN = 4
+
+# scikit-image has no types.
+sobel: Any = filters.sobel
+structural_similarity: Any = metrics.structural_similarity
+peak_signal_noise_ratio: Any = metrics.peak_signal_noise_ratio
 
 Pictures = NDArray[np.uint8]
 Painter = Callable[[Pictures, str], Pictures]
@@ -114,13 +118,13 @@ def match_colors(photo: Pictures, style: Pictures) -> Pictures:
     colors, wanted = (one.reshape(-1, 3) / 255 for one in (photo, style))
     root, inverse = covariance_root(wanted, 0.5), covariance_root(colors, -0.5)
     changed = (colors - colors.mean(0)) @ inverse @ root + wanted.mean(0)
-    return np.round(255 * changed.clip(0, 1)).astype(np.uint8).reshape(photo.shape)
+    return np.asarray(np.round(255 * changed.clip(0, 1)).reshape(photo.shape), np.uint8)
 
 
 def covariance_root(colors: NDArray[np.float64], power: float) -> NDArray[np.float64]:
     """Return a power of the covariance matrix of colors (N, 3)."""
     values, vectors = np.linalg.eigh(np.cov(colors.T) + 1e-6 * np.eye(3))
-    return (vectors * values**power) @ vectors.T
+    return np.asarray((vectors * values**power) @ vectors.T)
 
 
 def measure(photos: Pictures, styles: dict[str, Pictures], paint: Painter) -> dict[str, float]:
