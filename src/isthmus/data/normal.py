@@ -22,7 +22,7 @@ def choose_normal(samples: Samples, normal: str | None) -> str:
     Raises
     ------
     OptionError
-        If there are several classes to train on and none is given.
+        If there are several classes to train on and `normal` is None.
     """
     if normal is not None or samples.labels is None:
         return normal or ALL

@@ -76,7 +76,7 @@ class Detector:
 
     @property
     def default_score(self) -> str:
-        """The score that is used if none is named."""
+        """The score that is used by default."""
         return DEFAULT if self.model.task == "reconstruct" else "neighbors"
 
     @property

@@ -160,7 +160,8 @@ class Generate {
   }
 
   /**
-   * Find the training sample that is nearest to each code; where none is shown, any sample.
+   * Find the training sample that is nearest to each code, or any sample if the page shows no
+   * training samples.
    *
    * @param {Float32Array[]} codes
    * @returns {Promise<{row: number, distance: number}[]>}
@@ -175,7 +176,7 @@ class Generate {
     return near.map(({ rows, distances }) => ({ row: rows[0], distance: distances[0] }));
   }
 
-  /** Return the category of training samples, or -1 where none is shown. */
+  /** Return the category of training samples, or -1 if the page shows no training samples. */
   async trainingCategory() {
     const { store } = this.context;
     const column = store.hasColumn("split") ? await store.column("split") : null;
@@ -224,7 +225,7 @@ class Generate {
       [picture],
     );
     const kind = this.isOfTraining ? "Nearest training sample" : "Nearest sample";
-    const beside = make(
+    const nearest = make(
       "button",
       {
         class: "picture-button near",
@@ -235,10 +236,10 @@ class Generate {
       [store.thumbnail(row, kind)],
     );
     store.names([row]).then(([name]) => {
-      beside.title = `${kind}: ${isolate(name)}, at a distance of ${formatNumber(distance)}`;
+      nearest.title = `${kind}: ${isolate(name)}, at a distance of ${formatNumber(distance)}`;
     }, () => undefined);
     const caption = make("span", { text: formatNumber(distance), title: "distance of the codes" });
-    return make("li", { class: distance <= limit ? "copy" : "" }, [made, beside, caption]);
+    return make("li", { class: distance <= limit ? "copy" : "" }, [made, nearest, caption]);
   }
 
   /**
