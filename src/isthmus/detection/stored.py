@@ -1,7 +1,6 @@
 """A detector's normal samples in one file of a run, so that others are judged without the data."""
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from isthmus.detection.reference import Reference
 from isthmus.errors import IsthmusError
 from isthmus.files import fingerprint, write_bytes
 from isthmus.inference.model import Model
+from isthmus.latent.array_files import seal_of
 
 FILE = "detection.npz"
 FORMAT = 1  # raise it when the same model and data give other numbers
@@ -46,7 +46,7 @@ def write_detector(path: Path, detector: Detector, key: str) -> None:
         **_to_arrays("validation", detector.validation),
         ROWS: detector.reference.rows,
     }
-    said = np.array([key, _checksum(arrays)])
+    said = np.array([key, seal_of({}, arrays)])
     content = io.BytesIO()
     np.savez(content, said=said, **arrays)  # type: ignore[arg-type]
     write_bytes(path, content.getvalue())
@@ -58,7 +58,7 @@ def read_detector(path: Path, model: Model, key: str) -> Detector | None:
         arrays = read_npz(path)
         said = require_array(arrays, "said", "U", 1).tolist()
         arrays.pop("said")
-        if said != [key, _checksum(arrays)]:
+        if said != [key, seal_of({}, arrays)]:
             return None
         reference = _of_arrays("reference", arrays, model)
         rows = require_array(arrays, ROWS, "i", 1).astype(np.int64)
@@ -67,14 +67,6 @@ def read_detector(path: Path, model: Model, key: str) -> Detector | None:
         return Detector(model, Reference(reference, rows), _of_arrays("validation", arrays, model))
     except DAMAGE:
         return None
-
-
-def _checksum(arrays: Arrays) -> str:
-    described = json.dumps(
-        [[name, str(one.dtype), list(one.shape)] for name, one in arrays.items()]
-    )
-    contents = [np.ascontiguousarray(one).data for one in arrays.values()]
-    return fingerprint(described, *contents)
 
 
 def _to_arrays(part: str, measures: Measures) -> Arrays:

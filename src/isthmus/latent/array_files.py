@@ -41,7 +41,7 @@ def write_sealed(path: Path, facts: Mapping[str, Any], arrays: Arrays, noun: str
     sweep_for(path)
     if path.exists() and not _has(path, {FACTS, next(iter(arrays))}):
         raise OptionError(f"{path} exists and holds no {noun}; choose another name.")
-    sealed = {**facts, SEAL: _seal(facts, arrays)}
+    sealed = {**facts, SEAL: seal_of(facts, arrays)}
     write_arrays(path, {FACTS: np.array(json.dumps(sealed)), **arrays})
 
 
@@ -69,14 +69,17 @@ def require_sealed(facts: Mapping[str, Any], arrays: Arrays) -> None:
     said = {name: value for name, value in facts.items() if name != SEAL}
     others = {name: array for name, array in arrays.items() if name != FACTS}
     # Older versions wrote no seal.
-    if SEAL in facts and facts[SEAL] != _seal(said, others):
+    if SEAL in facts and facts[SEAL] != seal_of(said, others):
         raise SourceError("something in it was changed since it was written")
 
 
-def _seal(facts: Mapping[str, Any], arrays: Arrays) -> str:
-    """Return the fingerprint of all that a file holds."""
+def seal_of(facts: Mapping[str, Any], arrays: Arrays) -> str:
+    """Return the fingerprint of all that a file holds: its facts, and the names, types and values.
+
+    Arrays of objects have no part in it, as they are not written.
+    """
     kinds = [[name, str(array.dtype), array.shape] for name, array in arrays.items()]
-    plain = [array for array in arrays.values() if not array.dtype.hasobject]  # others: not written
+    plain = [array for array in arrays.values() if not array.dtype.hasobject]
     flat = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in plain)
     return fingerprint(facts, kinds, *(content.data for content in flat))
 
