@@ -29,12 +29,14 @@ PARTS: tuple[Part, ...] = get_args(Part)
 SAMPLES = "samples"  # the input; of a decoder it is the code
 BATCH = "N"  # the first axis of all tensors
 RECONSTRUCTION, PROBABILITIES, PREDICTION = "reconstruction", "probabilities", "prediction"
+CLEAN = "clean"  # an image without its noise
 PAINTINGS = "paintings"  # of each sample in all styles
 OUTPUTS = {  # of the whole model, by its task
     "reconstruct": (CODE, RECONSTRUCTION),
     "classify": (CODE, PROBABILITIES, PREDICTION),
     "segment": (CODE, PROBABILITIES, PREDICTION),
     "stylize": (CODE, PAINTINGS),
+    "denoise": (CLEAN,),
 }
 
 

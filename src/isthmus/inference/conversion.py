@@ -37,7 +37,7 @@ from isthmus.inference.contract import (
 from isthmus.inference.model import CODE
 from isthmus.inference.operators import remembered_operators
 from isthmus.inference.trained import TrainedModel
-from isthmus.models.layers import Autoencoder, Network
+from isthmus.models.layers import Autoencoder, Network, require_encoder
 from isthmus.models.plain import plain_copy
 from isthmus.models.stylebank import StyleBank
 from isthmus.models.tasks import TASKS
@@ -88,10 +88,10 @@ class Program(nn.Module):
         if self.output is not None:
             return {CODE: self._record(x)}
         if self.part == "encoder":
-            return {CODE: self.network.encode(x)}
+            return {CODE: require_encoder(self.network).encode(x)}
         if isinstance(self.network, StyleBank):
             return self._paint(self.network, x)
-        z, y = self.network.code_and_output(x)
+        z, y = require_encoder(self.network).code_and_output(x)
         if self.task == "reconstruct":
             return {CODE: z, RECONSTRUCTION: self._reconstruct(y)}
         probabilities = self.activate(y)
@@ -113,7 +113,7 @@ class Program(nn.Module):
 
     def _record(self, x: Tensor) -> Tensor:
         is_encoders = str(self.output).startswith("encoder.")
-        (self.network.encode if is_encoders else self.network)(x)
+        (require_encoder(self.network).encode if is_encoders else self.network)(x)
         return self._recorded.pop().flatten(1)
 
 

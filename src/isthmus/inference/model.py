@@ -19,6 +19,9 @@ from isthmus.models.tasks import TASKS, Task, with_article
 
 CODE = "code"  # the name of the bottleneck among the layers
 
+# Of the types of an image's numbers but floats, which are from 0 to 1.
+WHITES = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+
 Values = NDArray[Any] | Samples
 
 
@@ -149,6 +152,36 @@ class Model(Displayed, ABC):
         blocks = self._map(self._reconstruct, self.blocks(values))
         return self._collect(blocks, len(values), "Reconstructing", track)
 
+    def denoise(self, image: NDArray[Any], *, track: Track = untracked) -> NDArray[Any]:
+        """Take the noise out of an image of any size; nothing is resized.
+
+        Parameters
+        ----------
+        image : (H, W, C) uint8, uint16 or float32 in [0, 1]
+            With as many channels as the model has. `isthmus.denoise_values` takes others too.
+        track : callable
+            Shows progress.
+
+        Returns
+        -------
+        (H, W, C)
+            Of the type of the image.
+
+        Raises
+        ------
+        ModelError
+            If the model is no denoiser, or the image has other channels.
+        """
+        self.require_task("denoise")
+        if image.ndim != 3 or image.shape[2] != self.shape[0]:
+            raise ModelError(f"this model takes images (H, W, {self.shape[0]}), not {image.shape}.")
+        white = WHITES.get(image.dtype, 1.0)
+        x = np.moveaxis(np.asarray(image, np.float32) / np.float32(white), -1, 0)
+        clean = np.moveaxis(self._denoise(np.ascontiguousarray(x)), 0, -1).clip(0, 1)
+        if image.dtype not in WHITES:
+            return clean
+        return np.asarray(np.round(clean * np.float32(white)), image.dtype)
+
     def predict(
         self, values: Values, *, track: Track = untracked
     ) -> NDArray[np.int64] | NDArray[np.uint8]:
@@ -264,6 +297,10 @@ class Model(Displayed, ABC):
         raise NotImplementedError
 
     def _reconstruct(self, block: NDArray[Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _denoise(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the noise out of one image (C, H, W), which is not clipped."""
         raise NotImplementedError
 
     def _predict(self, block: NDArray[Any]) -> NDArray[np.int64] | NDArray[np.uint8]:

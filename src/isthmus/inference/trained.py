@@ -22,7 +22,7 @@ from isthmus.inference.contract import MODEL_FILE, is_weights_file
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.inference.weights import fingerprint_model, pack_model, unpack_model
 from isthmus.models.config import ModelConfig
-from isthmus.models.layers import Autoencoder, Network, channels_last
+from isthmus.models.layers import Autoencoder, Network, channels_last, require_encoder
 from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
@@ -221,7 +221,8 @@ class TrainedModel(Model):
             If there is no such layer.
         """
         if layer == CODE:
-            return (_to_array(self._run(self.module.encode, x)) for x in self.inputs(values))
+            encode = require_encoder(self.module).encode
+            return (_to_array(self._run(encode, x)) for x in self.inputs(values))
         return (_to_array(one[layer]) for one in self._layer_outputs(values, [layer]))
 
     def feature_shape(self, layer: str = CODE) -> tuple[int, ...]:
@@ -292,7 +293,7 @@ class TrainedModel(Model):
     def passes(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the codes of a batch x, and the output before its activation, from one pass."""
         with self.computing():
-            z, output = self.module.code_and_output(x)
+            z, output = require_encoder(self.module).code_and_output(x)
             return z.float(), output.float()
 
     def activate(self, output: Tensor) -> Tensor:
@@ -317,6 +318,10 @@ class TrainedModel(Model):
 
     def _reconstruct(self, block: NDArray[Any]) -> NDArray[Any]:
         return self._to_samples(self._run(self.module, self._to_input(block)))
+
+    def _denoise(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        clean = self._run(self.module, torch.from_numpy(x)[None].to(self.device))
+        return _to_array(clean[0])
 
     def _predict(self, block: NDArray[Any]) -> NDArray[np.int64] | NDArray[np.uint8]:
         kind = torch.int64 if self.task == "classify" else torch.uint8

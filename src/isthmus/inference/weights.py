@@ -79,6 +79,8 @@ def require_fitting(config: ModelConfig, preprocessing: Preprocessing) -> None:
     """
     if len(config.shape) == 2:
         return
+    if config.task == "denoise" and (preprocessing.crop or preprocessing.size):
+        raise ModelError("its preprocessing resizes images, and its model takes them as they are")
     channels, *sides = config.shape
     made = (preprocessing.channels or channels, *(preprocessing.size or sides))
     if made != config.shape:

@@ -77,8 +77,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         row = model_row(self.model)
-        if self.code_size < 1:
-            raise OptionError(f"the code size must be at least 1, not {self.code_size}.")
+        self._reject_code_size(row)
         _reject_shape(self.model, self.shape)
         self._reject_classes(row)
         self._reject_styles(row)
@@ -126,6 +125,12 @@ class ModelConfig:
                 f"the model {self.model} with a code of {self.code_size:,} does not fit into "
                 "memory; take a smaller code or smaller samples."
             ) from error
+
+    def _reject_code_size(self, row: ModelRow) -> None:
+        if row.task == "denoise" and self.code_size:
+            raise OptionError(f"the model {self.model} has no code; leave the code size out.")
+        if row.task != "denoise" and self.code_size < 1:
+            raise OptionError(f"the code size must be at least 1, not {self.code_size}.")
 
     def _reject_classes(self, row: ModelRow) -> None:
         has_classes, count = row.task in CLASS_TASKS, len(self.class_names)

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isthmus.errors import ModelError
 from isthmus.models.upsampling import can_fold, convolve_upsampled
 
 if TYPE_CHECKING:
+    from isthmus.models.denoisers import Denoiser
     from isthmus.models.stylebank import StyleBank
 
 # -- models ---------------------------------------------------------------------------------
@@ -118,8 +120,22 @@ def _pool(maps: Sequence[Tensor]) -> Tensor:
     return maps[-1].mean((2, 3))
 
 
-Network = Union[Autoencoder, Classifier, Segmenter, "StyleBank"]
+Encoding = Union[Autoencoder, Classifier, Segmenter, "StyleBank"]
+Network = Union[Encoding, "Denoiser"]
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+def require_encoder(module: Network) -> Encoding:
+    """Return a module that has an encoder, which all have but denoisers.
+
+    Raises
+    ------
+    ModelError
+    """
+    if not hasattr(module, "encoder"):
+        raise ModelError("a denoiser has no encoder and no codes; take an autoencoder.")
+    return cast("Encoding", module)
+
 
 # -- fused layers ---------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from isthmus.errors import ModelError
 from isthmus.files import fingerprint
-from isthmus.models.layers import Network, Pad, Segmenter, Standardize
+from isthmus.models.layers import Network, Pad, Segmenter, Standardize, require_encoder
 from isthmus.models.segmenters import Pyramid, read_vgg16, take_vgg16, vgg16
 
 RANDOM_SEED = 0
@@ -222,7 +222,7 @@ def classifier_features(network: Network, name: str = "the model") -> Features:
 
 
 def _layers(network: Network) -> list[nn.Module]:
-    encoder = network.encoder
+    encoder = require_encoder(network).encoder
     if isinstance(network, Segmenter) and isinstance(encoder, Pyramid):
         return [encoder.standardize, *encoder.features]
     return list(encoder.children())

@@ -24,6 +24,7 @@ from isthmus.models.autoencoders import (
     linear,
 )
 from isthmus.models.classifiers import alexnet, cnn, cnn_autoencoder, cnn_code_size, cnn_small
+from isthmus.models.denoisers import dncnn
 from isthmus.models.layers import Autoencoder, Classifier, Network
 from isthmus.models.segmenters import fcn, fcn_code_size
 from isthmus.models.stylebank import stylebank
@@ -143,6 +144,7 @@ segmenter = partial(
     task="segment",
     classes=21,
 )
+denoiser = partial(ModelRow, shape=(1, 64, 64), code_size=0, activation="identity", task="denoise")
 
 MODELS: dict[str, ModelRow] = {
     # The parameters of `conv` were chosen on validation data of Fashion-MNIST (code of 2) and LFW
@@ -256,6 +258,9 @@ MODELS: dict[str, ModelRow] = {
         lr_scale=0.4,
         objective="stylebank",
     ),
+    "dncnn": denoiser(
+        dncnn, "DnCNN, Zhang et al. 2017: 17 convolutions at full size", lr_scale=0.2
+    ),
 }
 DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # used if no model is given
     ("reconstruct", "images"): "conv",
@@ -264,6 +269,7 @@ DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # used if no model is given
     ("classify", "signals"): "encoder1d",
     ("segment", "images"): "fcn8s",
     ("stylize", "images"): "stylebank",
+    ("denoise", "images"): "dncnn",
 }
 
 

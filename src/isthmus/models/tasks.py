@@ -4,7 +4,7 @@ from typing import Literal
 
 Activation = Literal["sigmoid", "identity", "softmax"]
 Kind = Literal["images", "signals"]
-Task = Literal["reconstruct", "classify", "segment", "stylize"]
+Task = Literal["reconstruct", "classify", "segment", "stylize", "denoise"]
 KINDS: dict[int, Kind] = {3: "images", 2: "signals"}  # by the axes of one sample x
 # Rows of `MODELS` whose codes are trained to follow the standard normal distribution.
 WITH_PRIOR = ("vae", "dense-vae")
@@ -13,6 +13,7 @@ TASKS: dict[Task, str] = {  # task: what its models are called
     "classify": "classifier",
     "segment": "segmenter",
     "stylize": "style bank",
+    "denoise": "denoiser",
 }
 CLASS_TASKS: tuple[Task, ...] = ("classify", "segment")  # whose models know classes
 

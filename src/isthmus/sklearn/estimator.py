@@ -179,11 +179,12 @@ def outputs(
     import torch
 
     from isthmus.data.corruption import with_fixed_noise
+    from isthmus.models.layers import require_encoder
 
     is_precise = samples.is_signal and next(model.module.parameters()).device.type != "mps"
     kind = torch.float64 if is_precise else torch.float32
     module = copy.deepcopy(model.module).to(kind) if is_precise else model.module
-    compute = module.encode if encode else module
+    compute = require_encoder(module).encode if encode else module
     rows = np.arange(len(samples))
     for x, noisy in with_fixed_noise(model.inputs(samples), corruption, NOISE_SEED, rows):
         with torch.inference_mode():

@@ -27,6 +27,7 @@ from isthmus.data.random import DROPOUT, FIXED_LATENT, LATENT, SampleRng, StepRn
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import TrainingError
+from isthmus.models.layers import require_encoder
 from isthmus.models.registry import MODELS
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.freezing import freeze_parts
@@ -120,7 +121,9 @@ class Loop:
         loss_sum = torch.tensor(state.loss_sum if start else 0.0, device=self.fabric.device)
         self.model.train()
         if self.config.freeze:
-            self.module.encoder.eval()  # its batch normalization keeps its statistics too
+            require_encoder(
+                self.module
+            ).encoder.eval()  # its batch normalization keeps its statistics too
         mark = checked = time.perf_counter()
         # Where a step's time goes, on 2 cores in bfloat16: of `conv-bn-2d` 53% convolutions, 21%
         # batch normalization, 12% ReLU and pooling, 8% copies; of `conv` two thirds convolutions

@@ -8,7 +8,7 @@ from isthmus.errors import ModelError, OptionError
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig, configure
-from isthmus.models.layers import Network, channels_last
+from isthmus.models.layers import Network, channels_last, require_encoder
 from isthmus.models.segmenters import load_vgg16
 
 
@@ -71,7 +71,8 @@ def load_encoder(module: Network, model_config: ModelConfig, source: Path) -> No
     trained = TrainedModel.load(source)
     _reject_shape(source, trained.config, model_config.shape)
     # By names and shapes of weights, not by the model's name: several rows share an encoder.
-    weights, own = trained.module.encoder.state_dict(), module.encoder.state_dict()
+    encoder = require_encoder(module).encoder
+    weights, own = require_encoder(trained.module).encoder.state_dict(), encoder.state_dict()
     shapes = [{name: tensor.shape for name, tensor in state.items()} for state in (weights, own)]
     if shapes[0] != shapes[1]:
         raise ModelError(
@@ -80,7 +81,7 @@ def load_encoder(module: Network, model_config: ModelConfig, source: Path) -> No
             f"{model_config.code_size:,} features; leave the model out to put a linear layer "
             "behind it."
         )
-    module.encoder.load_state_dict(weights)
+    encoder.load_state_dict(weights)
 
 
 def _reject_shape(source: Path, trained: ModelConfig, shape: tuple[int, ...]) -> None:
