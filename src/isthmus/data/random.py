@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 # keep their numbers forever: runs of earlier versions could not be resumed to the bit otherwise.
 ORDER, FLIP, NOISE, FIXED_NOISE, DROPOUT, AUGMENT = 1, 2, 3, 4, 5, 6
 LATENT, FIXED_LATENT = 7, 8  # of codes that are drawn: in training, and for validation and test
+PATCHES = 11  # of images that a denoiser is trained on
 GENERATION, FOLDS = 9, 10  # of codes to decode into new samples; of cross-validation
 
 
