@@ -30,7 +30,7 @@ EARLY_BYTES = 2**24  # of samples that are flushed while something else is done
 DTYPES = {3: "float32", 4: "uint8"}  # of signals (N, L, C) and images (N, H, W, C)
 
 T = TypeVar("T")
-C = TypeVar("C", Samples, Images)  # what an entry holds
+C = TypeVar("C", bound=Samples | Images)  # what an entry holds
 
 
 class DamagedEntryError(SourceError):

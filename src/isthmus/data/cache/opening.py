@@ -259,7 +259,7 @@ def _open_or_decode(request: _Request[C]) -> C:
 
 def _add_notes(samples: C, notes: Sequence[Note]) -> C:
     """Return samples whose report has more notes; they are not checked a second time."""
-    attributes = dict(vars(samples))
-    if (report := attributes["report"]) is not None:
-        attributes["report"] = replace(report, notes=(*report.notes, *notes))
-    return trust(type(samples), **attributes)
+    report = samples.report
+    if report is not None:
+        report = replace(report, notes=(*report.notes, *notes))
+    return trust(type(samples), **{**vars(samples), "report": report})
