@@ -18,6 +18,16 @@ from isthmus.files import fingerprint
 from isthmus.text import count_of
 
 
+class SignalsError(SourceError):
+    """A source holds signals where images are wanted."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"{source} holds signals, and models that denoise at any size take images; give "
+            "images, or leave --task denoise out."
+        )
+
+
 class Ragged(Sequence[NDArray[Any]]):
     """Images of differing sides in one array, one after the other.
 
@@ -46,10 +56,25 @@ class Ragged(Sequence[NDArray[Any]]):
 
     @classmethod
     def of(cls, images: Sequence[NDArray[Any]]) -> "Ragged":
-        """Join images (H, W, C) of one number of channels."""
-        sides = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
-        pixels = np.concatenate([image.reshape(-1) for image in images])
-        return cls(pixels, sides, images[0].shape[2])
+        """Join images (H, W, C), or (H, W) if they are gray, of one number of channels.
+
+        Raises
+        ------
+        SourceError
+            If there are none, or one is no such image.
+        """
+        if not len(images):
+            raise SourceError("the list holds no images.")
+        channels = images[0].shape[2] if images[0].ndim == 3 else 1
+        for row, image in enumerate(images):
+            shape = image.shape if image.ndim == 3 else (*image.shape, 1)
+            if image.dtype != np.uint8 or len(shape) != 3 or shape[2] != channels or not image.size:
+                raise SourceError(
+                    f"image {row} of the list is {image.dtype} {image.shape}; give all as uint8 "
+                    f"(H, W, {channels})."
+                )
+        sides = np.array([image.shape[:2] for image in images], np.int64)
+        return cls(np.concatenate([image.reshape(-1) for image in images]), sides, channels)
 
     def __len__(self) -> int:
         return len(self.sides)
@@ -190,8 +215,9 @@ class Images(HasItems, Displayed):
 
     def describe(self) -> str:
         """Return one line for people: how many, of what sides."""
-        low, high = self.values.sides.min(0), self.values.sides.max(0)
-        smallest, largest = (f"{height} × {width}" for height, width in (low, high))
+        areas = self.values.sides.prod(1)
+        ends = [self.values.sides[row] for row in (areas.argmin(), areas.argmax())]
+        smallest, largest = (f"{height} × {width}" for height, width in ends)
         sides = smallest if smallest == largest else f"{smallest} to {largest}"
         color = {1: "gray", 3: "RGB"}.get(self.channels, f"{self.channels} channels")
         pairs = ", noisy and clean" if self.has_pairs else ""

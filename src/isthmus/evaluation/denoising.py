@@ -22,7 +22,8 @@ from isthmus.data.images import Images
 from isthmus.data.manifest import evenly_spaced
 from isthmus.evaluation.filters import FILTERS, Array, filter_names, noise_level
 from isthmus.evaluation.strengths import known_deviation
-from isthmus.inference.model import WHITES, Model
+from isthmus.inference.model import Model
+from isthmus.inference.numbers import find_range, to_unit
 
 NOISY = "noisy"  # the method that changes nothing
 
@@ -216,8 +217,7 @@ def estimate_deviation(x: Array) -> float:
 
 def to_x(image: NDArray[Any]) -> Array:
     """Return an image (H, W, C) as (C, H, W) float32 from 0 to 1."""
-    white = np.float32(WHITES.get(image.dtype, 1.0))
-    return np.ascontiguousarray(np.moveaxis(image, -1, 0), np.float32) / white
+    return to_unit(image, *find_range(image))
 
 
 def middle_of(image: NDArray[Any], side: int) -> NDArray[Any]:

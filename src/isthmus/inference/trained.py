@@ -204,6 +204,16 @@ class TrainedModel(Model):
         fitting: int = 2 ** round(math.log2(max(1, MAX_BATCH_VALUES / widest)))
         return min(fitting, MAX_BATCH_SIZE)
 
+    @property
+    def margin(self) -> int:
+        """See `Model`."""
+        return int(getattr(self.module, "margin", 0))
+
+    @property
+    def stride(self) -> int:
+        """See `Model`."""
+        return int(getattr(self.module, "stride", 1))
+
     # -- layers -----------------------------------------------------------------------------
 
     def features(self, values: Values, layer: str = CODE) -> Iterator[NDArray[np.float32]]:

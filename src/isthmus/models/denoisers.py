@@ -6,6 +6,7 @@ keep. They compute the noise, which is subtracted from their input.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 
@@ -15,17 +16,41 @@ class Denoiser(nn.Module):
     Parameters
     ----------
     noise : nn.Module
-        From images (N, C, H, W) of any sides to what is to be subtracted from them.
+        From images (N, C, H, W), with sides of multiples of the stride, to what is to be
+        subtracted from them.
+    margin : int
+        How many pixels in each direction a pixel depends on.
+    stride : int
+        How many pixels the network joins. Where an image begins at a multiple of it, what is
+        computed for a part is what is computed for the whole.
     """
 
-    def __init__(self, noise: nn.Module) -> None:
+    def __init__(self, noise: nn.Module, *, margin: int, stride: int = 1) -> None:
         super().__init__()
         self.noise = noise
+        self.margin, self.stride = margin, stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Return images x (N, C, H, W), with any sides, without their noise; not clipped."""
-        clean: Tensor = x - self.noise(x)
+        height, width = x.shape[2:]
+        noise = self.noise(_fill_up(x, self.stride))
+        clean: Tensor = x - noise[..., :height, :width]
         return clean
+
+
+def _fill_up(x: Tensor, stride: int) -> Tensor:
+    """Repeat the last row and column of images up to a multiple of the stride.
+
+    By indices, and not by `functional.pad` or with an `if`: so `torch.export` leaves both sides
+    open.
+    """
+    if stride == 1:
+        return x
+    rows, columns = (
+        torch.arange((side + stride - 1) // stride * stride, device=x.device).clamp(max=side - 1)
+        for side in x.shape[2:]
+    )
+    return x[:, :, rows][..., columns]
 
 
 def dncnn(shape: Sequence[int], code_size: int, *, depth: int = 17, width: int = 64) -> Denoiser:
@@ -52,4 +77,5 @@ def dncnn(shape: Sequence[int], code_size: int, *, depth: int = 17, width: int =
             nn.BatchNorm2d(width),
             nn.ReLU(),
         ]
-    return Denoiser(nn.Sequential(*layers, nn.Conv2d(width, channels, 3, padding=1)))
+    layers.append(nn.Conv2d(width, channels, 3, padding=1))
+    return Denoiser(nn.Sequential(*layers), margin=depth)

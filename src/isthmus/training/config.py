@@ -123,8 +123,10 @@ class TrainingConfig:
         where the data set allows it.
     corrupt : str, optional
         Train a denoiser with this noise on its inputs, as kind:strength, of gaussian,
-        gaussian-unclipped, masked, occluded and salt-pepper; several with commas between. Noise
-        is new in every epoch of training, and always the same for validation and test.
+        gaussian-unclipped, poisson, speckle, stripes, salt-pepper, masked, occluded and jpeg;
+        several with commas between. A strength may be a fraction, gaussian:25/255, or a range,
+        gaussian:0..55/255, from which each sample gets another. Noise is new in every epoch of
+        training, and always the same for validation and test.
     augment : str, optional
         Change the training images at random each epoch, as kind:strength: shift:0.1, zoom:0.3,
         rotate:10, color:0.2; several with commas between, or none. By default photographs with
@@ -329,6 +331,8 @@ class TrainingConfig:
                 f"{model_config.model} is not an autoencoder and removes no noise; leave corrupt "
                 "out, or give augment."
             )
+        if self.corruption is not None:
+            self.corruption.require_suitable(is_signal=len(model_config.shape) == 2)
         self._reject_for_denoising(model_config)
 
     def _reject_for_denoising(self, model_config: "ModelConfig") -> None:

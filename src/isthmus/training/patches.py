@@ -297,8 +297,8 @@ def with_fixed_corruption(images: Images, corruption: Corruption, seed: int) -> 
     for index in range(len(images)):
         x = torch.from_numpy(images.values[index][None]).movedim(-1, 1) / 255
         x = corruption.apply_fixed(x, seed, np.array([index])) * 255
-        noisy.append(x[0].movedim(0, -1).numpy())
-    return Ragged.of(noisy)
+        noisy.append(x[0].movedim(0, -1).numpy().reshape(-1))
+    return Ragged(np.concatenate(noisy), images.values.sides, images.channels)
 
 
 def _turn(patch: NDArray[Any], turn: int) -> NDArray[Any]:
