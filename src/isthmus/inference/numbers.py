@@ -30,7 +30,7 @@ def find_range(image: NDArray[Any]) -> Range:
     if image.dtype in RANGES:
         return RANGES[image.dtype]
     low, high = value_range(image, "the image")
-    if image.dtype.kind == "f" and LOWEST <= low and high <= HIGHEST:
+    if image.dtype.kind == "f" and low >= LOWEST and high <= HIGHEST:
         return 0.0, 1.0
     black, white = propose_stretch(low, high).split(":")
     raise SourceError(
