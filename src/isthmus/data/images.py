@@ -111,10 +111,12 @@ class Images(HasItems, Displayed):
     `Samples` are all of one shape, as a model with a code needs them. A denoiser takes an image of
     any size, and resizing would change the noise that it is to remove.
 
+    `isthmus.load_images` reads them from files, and `Images.of` takes arrays.
+
     Parameters
     ----------
     values : Ragged
-        N images (H, W, C) uint8.
+        N images (H, W, C) uint8: `values[0]` is the first, `values.sides` (N, 2) are all sizes.
     items : Items
         Names, labels and class names; see `Samples`.
     splits : (N,) uint8, optional
@@ -140,6 +142,40 @@ class Images(HasItems, Displayed):
     skipped: tuple[tuple[str, str], ...] = ()
     clean: Ragged | None = None
     report: ReadingReport | None = None
+
+    @classmethod
+    def of(
+        cls,
+        images: Sequence[NDArray[np.uint8]],
+        clean: Sequence[NDArray[np.uint8]] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> "Images":
+        """Return images of arrays in memory.
+
+        Parameters
+        ----------
+        images : sequence of N (H, W, C) or (H, W) uint8
+            All gray or all RGB.
+        clean : sequence of N arrays, optional
+            The same without noise.
+        names : sequence of N str, optional
+            By default numbers.
+
+        Raises
+        ------
+        SourceError
+            If one is no such image, or its clean one is of another size.
+
+        Examples
+        --------
+        >>> Images.of([np.zeros((3, 5), np.uint8), np.zeros((7, 4), np.uint8)])
+        Images(2 images of 3 × 5 to 7 × 4, gray)
+        """
+        return cls(
+            Ragged.of(images),
+            Items(list(map(str, range(len(images)))) if names is None else names),
+            clean=None if clean is None else Ragged.of(clean),
+        )
 
     def __post_init__(self) -> None:
         name = self.origin.source or "the list"
