@@ -206,7 +206,7 @@ class Model(Displayed, ABC):
         self.require_task("denoise")
         if image.ndim != 3 or image.shape[2] != self.shape[0] or not image.size:
             raise ModelError(f"this model takes images (H, W, {self.shape[0]}), not {image.shape}.")
-        low, high = value_range or find_range(image)
+        low, high = find_range(image, value_range)
         tiles = split_into_tiles(image.shape[:2], self.tile_pixels, self.margin, self.stride)
         clean = np.empty(image.shape, image.dtype)
         for tile in tiles if len(tiles) == 1 else track(tiles, len(tiles), "Denoising"):
