@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.known import Known
+from isthmus.data.pictures.scales import bits_of
 from isthmus.data.range_checks import check_range
 from isthmus.data.readers.files.folder_names import find_parts, has_training
 from isthmus.data.readers.masks.mvtec import GOOD
@@ -231,6 +232,15 @@ def check_turned(known: Known) -> Iterator[Note]:
         )
 
 
+def check_depth(known: Known) -> Iterator[Note]:
+    """Find files of more bits than are kept."""
+    deep = {kind: count for kind, count in known.kinds.items() if bits_of(kind) > 8}
+    if deep:
+        files, kinds = count_of(sum(deep.values()), "file"), " and ".join(deep)
+        text = f"{files} of more than 8 bits ({kinds}) are kept with 8"
+        yield _warn("depth", text, "what a model denoises keeps its own")
+
+
 CHECKS: tuple[Check, ...] = (
     check_parts,
     check_values_as_classes,
@@ -246,6 +256,16 @@ CHECKS: tuple[Check, ...] = (
     check_duplicates,
     check_constant,
     check_sizes,
+)
+# Of images at their own sizes, from which no classes are learnt.
+IMAGE_CHECKS: tuple[Check, ...] = (
+    check_pages,
+    check_bands,
+    check_depth,
+    check_range,
+    check_shared,
+    check_duplicates,
+    check_constant,
 )
 
 

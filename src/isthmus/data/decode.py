@@ -51,11 +51,20 @@ MAX_THREADS = 16  # of small pictures, more would only wait for the interpreter'
 
 
 class Decoded(NamedTuple):
-    """Pixels (H, W, C); the mask, of the same height and width, with the values of all of it."""
+    """Pixels (H, W, C); the mask, of the same height and width, with the values of all of it.
+
+    Or the clean picture (H, W, c), which may be gray where the noisy one is in color.
+    """
 
     pixels: NDArray[np.uint8]
     mask: Mask | None = None
     facts: PictureFacts | None = None
+    clean: NDArray[np.uint8] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels."""
+        return self.pixels.nbytes + (0 if self.clean is None else self.clean.nbytes)
 
 
 @dataclass(frozen=True)
@@ -72,12 +81,15 @@ class Block:
         With the values that they had before they were cropped; empty if there are none.
     facts : sequence of n PictureFacts
         Of the pictures that could be decoded.
+    clean : sequence of n (H, W, c) uint8
+        The same pictures without noise; empty if there are none.
     """
 
     pixels: NDArray[np.uint8]
     broken: dict[int, str] = field(default_factory=dict)
     masks: Sequence[Mask] = ()
     facts: Sequence[PictureFacts] = ()
+    clean: Sequence[NDArray[np.uint8]] = ()
 
     def __len__(self) -> int:
         return len(self.pixels) + len(self.broken)
@@ -145,7 +157,7 @@ class Decoder:
         for i, task in enumerate(tasks):
             for page, one in enumerate(self._decode_each(task), 1):
                 decoded.append(one)
-                held += 0 if isinstance(one, str) else one.pixels.nbytes
+                held += 0 if isinstance(one, str) else one.nbytes
                 if held > MAX_HELD:
                     rest = task.pages[page:] if task.pages is not None else ()
                     same = [task._replace(pages=rest)] if rest else []
@@ -174,11 +186,13 @@ class Decoder:
                 yield Decoded(page[0], facts=page[1])
 
     def _decode_or_explain(self, task: DecodeTask) -> Decoded | str:
-        """Decode a picture and its mask, or return the reason why they cannot be."""
+        """Decode a picture and what belongs to it, or return the reason why they cannot be."""
         try:
             pixels, facts = self.preprocessing.decode_and_measure(_require_content(task.picture))
         except SourceError as error:
             return first_sentence(error)
+        if task.clean is not None:
+            return self._add_clean(pixels, facts, task.clean, task)
         if task.mask is None:
             return Decoded(pixels, facts=facts)
         try:
@@ -189,6 +203,21 @@ class Decoder:
         except SourceError as error:
             return f"its mask {task.mask_name}: {first_sentence(error)}"
         return self._add_mask(pixels, mask, facts, task)
+
+    def _add_clean(
+        self, pixels: NDArray[np.uint8], facts: PictureFacts, file: Content, task: DecodeTask
+    ) -> Decoded | str:
+        """Decode the clean picture of a noisy one."""
+        try:
+            clean = self.preprocessing.decode_and_fit(_require_content(file))
+        except SourceError as error:
+            return f"its clean image {task.clean_name}: {first_sentence(error)}"
+        if clean.shape[:2] != pixels.shape[:2]:
+            raise SourceError(
+                f"the noisy image {task.name} is {format_size(pixels.shape)} but its clean one "
+                f"{task.clean_name} is {format_size(clean.shape)}; give both the same size."
+            )
+        return Decoded(pixels, facts=facts, clean=clean)
 
     def _decode_mask(self, file: bytes | str) -> Mask:
         mask = self.preprocessing.decode_mask(file)
@@ -221,7 +250,7 @@ def decode_blocks(manifest: Manifest, preprocessing: Preprocessing) -> Generator
     Raises
     ------
     SourceError
-        If a mask does not fit its picture, or cannot be one.
+        If a mask or a clean picture does not fit its picture, or cannot be one.
     """
     blocks = _decode_blocks(manifest, preprocessing)
     return reject_mixed_scales(blocks, manifest.names) if preprocessing.stretch is None else blocks
@@ -339,4 +368,5 @@ def _build_block(run: Sequence[Decoded | str]) -> Block:
         broken,
         [decoded.mask for decoded in good if decoded.mask is not None],
         [decoded.facts for decoded in good if decoded.facts is not None],
+        [decoded.clean for decoded in good if decoded.clean is not None],
     )

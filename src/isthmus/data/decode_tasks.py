@@ -14,12 +14,14 @@ MAX_PORTIONS = 64  # of the pages of a file that has many
 
 
 class DecodeTask(NamedTuple):
-    """A picture to decode, and the mask that belongs to it; or the pages of it, from 0."""
+    """A picture to decode, and the mask or the clean picture of it; or its pages, from 0."""
 
     picture: Content
-    mask: Content | None
-    name: str
-    mask_name: str
+    name: str = ""
+    mask: Content | None = None
+    mask_name: str = ""
+    clean: Content | None = None
+    clean_name: str = ""
     pages: Sequence[int] | None = None
 
 
@@ -27,9 +29,12 @@ def list_tasks(manifest: Manifest) -> Iterator[DecodeTask]:
     """Yield the pictures of a source, or portions of the pages of its files, in their order."""
     if manifest.pages is not None:
         return _page_tasks(manifest.files, manifest.pages)
-    if manifest.masks is None:
-        return map(DecodeTask, manifest.files, repeat(None), repeat(""), repeat(""))
-    return map(DecodeTask, manifest.files, manifest.masks, manifest.names, manifest.mask_names)
+    if manifest.clean is not None:
+        none, pairs = repeat(None), (manifest.clean, manifest.clean_names)
+        return map(DecodeTask, manifest.files, manifest.names, none, repeat(""), *pairs)
+    if manifest.masks is not None:
+        return map(DecodeTask, manifest.files, manifest.names, manifest.masks, manifest.mask_names)
+    return map(DecodeTask, manifest.files)
 
 
 def _page_tasks(files: Iterable[Content], pages: Iterable[Sequence[int]]) -> Iterator[DecodeTask]:
@@ -38,7 +43,7 @@ def _page_tasks(files: Iterable[Content], pages: Iterable[Sequence[int]]) -> Ite
         # For each portion, a file is opened and all pages before it are passed over.
         count = max(MAX_CHUNK, len(chosen) // MAX_PORTIONS)
         for start in range(0, len(chosen), count):
-            yield DecodeTask(file, None, "", "", chosen[start : start + count])
+            yield DecodeTask(file, pages=chosen[start : start + count])
 
 
 def chunk_tasks(
@@ -54,6 +59,7 @@ def chunk_tasks(
         chunk.append(task)
         rows += 1 if task.pages is None else len(task.pages)
         size += _size_of(task.picture, sizes_may_differ)
+        size += _size_of(task.clean, sizes_may_differ)
         if rows >= count or size >= MAX_CHUNK_BYTES:
             yield chunk
             chunk, size, rows = [], 0, 0
@@ -61,7 +67,7 @@ def chunk_tasks(
         yield chunk
 
 
-def _size_of(picture: Content, is_asked: bool) -> int:
+def _size_of(picture: Content | None, is_asked: bool) -> int:
     """Return the bytes of a file that are in memory already, or that will be if it is asked."""
     if isinstance(picture, bytes):
         return len(picture)

@@ -4,28 +4,38 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.items import HasItems, Items
 from isthmus.data.report import ReadingReport
-from isthmus.data.samples import Origin
+from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import SourceError
 from isthmus.files import fingerprint
 from isthmus.text import count_of
 
 
-class Ragged(Sequence[NDArray[np.uint8]]):
+class SignalsError(SourceError):
+    """A source holds signals where images are wanted."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"{source} holds signals, and models that denoise at any size take images; give "
+            "images, or leave --task denoise out."
+        )
+
+
+class Ragged(Sequence[NDArray[Any]]):
     """Images of differing sides in one array, one after the other.
 
     In memory or memory-mapped, a million of them are one buffer and not a million objects.
 
     Parameters
     ----------
-    pixels : (B,) uint8
+    pixels : (B,) uint8 or float32
         All images, each in the order of (H, W, C).
     sides : (N, 2) int64
         Height and width of each.
@@ -38,29 +48,44 @@ class Ragged(Sequence[NDArray[np.uint8]]):
         If there are more or fewer pixels than the sides say.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8], sides: NDArray[np.int64], channels: int) -> None:
+    def __init__(self, pixels: NDArray[Any], sides: NDArray[np.int64], channels: int) -> None:
         self.pixels, self.sides, self.channels = pixels, sides, channels
         self._ends = np.cumsum(sides.prod(1) * channels)
         if len(pixels) != (self._ends[-1] if len(sides) else 0):
             raise SourceError(f"there are {len(pixels):,} numbers, not as many as the sides say.")
 
     @classmethod
-    def of(cls, images: Sequence[NDArray[np.uint8]]) -> "Ragged":
-        """Join images (H, W, C) of one number of channels."""
-        sides = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
-        pixels = np.concatenate([image.reshape(-1) for image in images])
-        return cls(pixels, sides, images[0].shape[2])
+    def of(cls, images: Sequence[NDArray[Any]]) -> "Ragged":
+        """Join images (H, W, C), or (H, W) if they are gray, of one number of channels.
+
+        Raises
+        ------
+        SourceError
+            If there are none, or one is no such image.
+        """
+        if not len(images):
+            raise SourceError("the list holds no images.")
+        channels = images[0].shape[2] if images[0].ndim == 3 else 1
+        for row, image in enumerate(images):
+            shape = image.shape if image.ndim == 3 else (*image.shape, 1)
+            if image.dtype != np.uint8 or len(shape) != 3 or shape[2] != channels or not image.size:
+                raise SourceError(
+                    f"image {row} of the list is {image.dtype} {image.shape}; give all as uint8 "
+                    f"(H, W, {channels})."
+                )
+        sides = np.array([image.shape[:2] for image in images], np.int64)
+        return cls(np.concatenate([image.reshape(-1) for image in images]), sides, channels)
 
     def __len__(self) -> int:
         return len(self.sides)
 
     @overload
-    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
 
     @overload
     def __getitem__(self, index: slice) -> "Ragged": ...
 
-    def __getitem__(self, index: int | slice) -> "NDArray[np.uint8] | Ragged":
+    def __getitem__(self, index: int | slice) -> "NDArray[Any] | Ragged":
         """Return an image (H, W, C), a view; or some of them, copied."""
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
@@ -116,6 +141,27 @@ class Images(HasItems, Displayed):
     clean: Ragged | None = None
     report: ReadingReport | None = None
 
+    @classmethod
+    def of(cls, samples: Samples) -> "Images":
+        """Return samples as images, which are all of one size; nothing is copied.
+
+        Raises
+        ------
+        SourceError
+            If they are signals.
+        """
+        if samples.is_signal:
+            raise SourceError(f"{samples.origin.source or 'the array'} holds signals, not images.")
+        sides = np.tile(np.array(samples.shape[:2], np.int64), (len(samples), 1))
+        return cls(
+            Ragged(samples.values.reshape(-1), sides, samples.shape[2]),
+            Items(samples.names),
+            samples.splits,
+            samples.origin,
+            samples.skipped,
+            report=samples.report,
+        )
+
     def __post_init__(self) -> None:
         name = self.origin.source or "the list"
         if not len(self.values):
@@ -137,6 +183,11 @@ class Images(HasItems, Displayed):
     def channels(self) -> int:
         """C, of all images."""
         return self.values.channels
+
+    @property
+    def allows_flip(self) -> bool:
+        """Whether a mirrored image is as likely as the image, as far as its noise is concerned."""
+        return True
 
     @property
     def has_pairs(self) -> bool:
@@ -164,8 +215,9 @@ class Images(HasItems, Displayed):
 
     def describe(self) -> str:
         """Return one line for people: how many, of what sides."""
-        low, high = self.values.sides.min(0), self.values.sides.max(0)
-        smallest, largest = (f"{height} × {width}" for height, width in (low, high))
+        areas = self.values.sides.prod(1)
+        ends = [self.values.sides[row] for row in (areas.argmin(), areas.argmax())]
+        smallest, largest = (f"{height} × {width}" for height, width in ends)
         sides = smallest if smallest == largest else f"{smallest} to {largest}"
         color = {1: "gray", 3: "RGB"}.get(self.channels, f"{self.channels} channels")
         pairs = ", noisy and clean" if self.has_pairs else ""

@@ -42,6 +42,9 @@ from isthmus.data.survey import survey_picture, survey_samples
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.limits import names_limit
 
+# Among what identifies a source that is read as `Images`, which reads other files of it.
+AT_OWN_SIZE = "at their own sizes"
+
 
 def load(
     source: str | Path | NDArray[Any],
@@ -167,20 +170,25 @@ def plan_loading(
     *,
     limit: int | None = None,
     reading: Reading | None = None,
+    at_own_size: bool = False,
 ) -> Plan:
-    """Find out what there is to read of a source; nothing is decoded. See `load`."""
+    """Find out what there is to read of a source; nothing is decoded. See `load`.
+
+    With `at_own_size`, it is read as `Images`.
+    """
     _require_limit(limit)
     reading = None if reading == Reading() else reading
     preprocessing = resolve_bands(preprocessing, reading)
     dataset, name, location = locate(source)
-    if dataset is not None:
+    if dataset is not None and not at_own_size:
         preprocessing = _complete(preprocessing, dataset)
     # A set without files follows from the code: its name and the cache's format identify it.
     needs_no_file = dataset is not None and dataset.read is not None
     # A folder is listed once for the key and for the reader: with a million files it takes seconds.
     listing = list_files(location) if not needs_no_file and location.is_dir() else None
     files = [] if needs_no_file else list_identities(location, listing)
-    read = choose_reader(dataset, location, listing)
+    files += [AT_OWN_SIZE] if at_own_size else []
+    read = choose_reader(dataset, location, listing, at_own_size=at_own_size)
     origin = Origin(name, preprocessing, limit, reading)
     origin = resolve_stretch(origin, files, partial(read_manifest, origin, location, read))
     is_one = dataset is None and is_picture(location)

@@ -47,6 +47,10 @@ class Manifest:
         The masks, as `files` are the pictures.
     mask_names : sequence of N str
         Names of the masks, for messages.
+    clean : iterable of N contents, optional
+        The same pictures without noise, as `files` are the noisy ones.
+    clean_names : sequence of N str
+        Names of the clean pictures, for messages.
     legend : 256 bytes, optional
         The class that each value of a mask stands for, if not itself; 255 for void.
     pages : sequence of sequences of int, optional
@@ -65,6 +69,8 @@ class Manifest:
     splits: NDArray[np.uint8] | None = None
     masks: Iterable[Content] | None = None
     mask_names: Sequence[str] = ()
+    clean: Iterable[Content] | None = None
+    clean_names: Sequence[str] = ()
     legend: bytes | None = None
     pages: Sequence[Sequence[int]] | None = None
     findings: Findings = field(default_factory=Findings)

@@ -32,7 +32,7 @@ def expand_pages(read: Callable[[], Manifest], limit: int | None) -> Manifest:
     Raises
     ------
     OptionError
-        If files of several pages have masks.
+        If files of several pages have masks or clean images.
     """
     manifest = read()
     if manifest.values is not None:
@@ -44,10 +44,11 @@ def expand_pages(read: Callable[[], Manifest], limit: int | None) -> Manifest:
         manifest = read()  # an archive is read once, from its beginning to its end
     if max(counts, default=1) == 1:
         return manifest
-    if manifest.masks is not None:
+    if manifest.masks is not None or manifest.clean is not None:
+        whose = "masks" if manifest.clean is None else "clean images"
         raise OptionError(
             f"pages cannot be all, as {manifest.names[int(np.argmax(counts))]} has several and "
-            "masks are for one picture."
+            f"{whose} are for one picture."
         )
     return _repeat(manifest, np.array(counts, np.int64), limit)
 

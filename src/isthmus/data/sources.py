@@ -63,12 +63,19 @@ def locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
 
 
 def choose_reader(
-    dataset: Dataset | None, location: Path, listing: Listing | None = None
+    dataset: Dataset | None,
+    location: Path,
+    listing: Listing | None = None,
+    *,
+    at_own_size: bool = False,
 ) -> Reader:
-    """Return the function that reads a source; that of a named set verifies its checksums first."""
+    """Return the function that reads a source; that of a named set verifies its checksums first.
+
+    For `at_own_size`, see `isthmus.data.readers.folders.reader.read_folder`.
+    """
     if dataset is not None and dataset.read is not None:
         return dataset.read
-    read = reader_for(location, listing)
+    read = reader_for(location, listing, at_own_size=at_own_size)
     if dataset is None:
         return read
 
@@ -79,7 +86,7 @@ def choose_reader(
     return verify_and_read
 
 
-def reader_for(path: Path, listing: Listing | None = None) -> Reader:
+def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool = False) -> Reader:
     """Return the function that reads `path`.
 
     Parameters
@@ -87,6 +94,8 @@ def reader_for(path: Path, listing: Listing | None = None) -> Reader:
     path : Path
     listing : Listing, optional
         The files of a folder, where they have been listed already.
+    at_own_size : bool
+        See `choose_reader`.
 
     Raises
     ------
@@ -97,11 +106,11 @@ def reader_for(path: Path, listing: Listing | None = None) -> Reader:
         listing = listing or list_files(path)
         if is_idx_folder(path, listing.names):
             return read_idx_folder
-        return partial(read_folder, listing=listing)
+        return partial(read_folder, listing=listing, at_own_size=at_own_size)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
         (TABLE_SUFFIXES, read_csv),
         ((".npy", ".npz"), read_numpy),
-        (ARCHIVE_SUFFIXES, read_archive),
+        (ARCHIVE_SUFFIXES, partial(read_archive, at_own_size=at_own_size)),
         (PICTURE_SUFFIXES, read_picture),
     )
     for suffixes, read in kinds:

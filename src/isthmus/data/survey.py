@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.checks import CHECKS
+from isthmus.data.checks import CHECKS, Check
 from isthmus.data.decode import Block, format_size
+from isthmus.data.images import Images, Ragged
 from isthmus.data.items import Items
 from isthmus.data.known import Known
 from isthmus.data.manifest import Manifest
@@ -41,8 +42,8 @@ class Read(NamedTuple):
     splits : (N,) uint8 or None
     origin : Origin
     skipped : sequence of (name, reason)
-    values : (N, …) array or None
-        None if the pictures differ in size, so that there is no array of them.
+    values : (N, …) array, Ragged or None
+        None if the pictures differ in size and are not kept.
     """
 
     description: str
@@ -50,11 +51,11 @@ class Read(NamedTuple):
     splits: NDArray[np.uint8] | None
     origin: Origin
     skipped: Sequence[tuple[str, str]]
-    values: NDArray[Any] | None
+    values: NDArray[Any] | Ragged | None
 
     @classmethod
-    def of(cls, samples: Samples) -> "Read":
-        """Return what the samples say."""
+    def of(cls, samples: Samples | Images) -> "Read":
+        """Return what the samples or images say."""
         return cls(
             samples.describe(),
             samples.items,
@@ -73,10 +74,12 @@ class Survey:
     is_exact : bool
         Whether equal checksums mean equal samples. If not, they are quick, and mean that the
         samples have to be compared.
+    checks : sequence of Check
+        What is looked for.
     """
 
-    def __init__(self, is_exact: bool = False) -> None:
-        self.is_exact = is_exact
+    def __init__(self, is_exact: bool = False, checks: Sequence[Check] = CHECKS) -> None:
+        self.is_exact, self.checks = is_exact, checks
         self.kinds: Counter[str] = Counter()
         self.turned = 0
         self.mask_values = np.zeros(256, np.bool_)
@@ -121,7 +124,7 @@ class Survey:
         known = self._know(read, findings)
         known = replace(known, turned_with_masks=self.turned if mask_names else 0)
         found = {note.code for note in findings.notes}
-        notes = [note for check in CHECKS for note in check(known) if note.code not in found]
+        notes = [note for check in self.checks for note in check(known) if note.code not in found]
         items, splits = read.items, read.splits
         # Samples of an array are called by numbers, which tell nothing.
         names = items.names if manifest is not None and manifest.values is None else ()
@@ -164,7 +167,7 @@ class Survey:
             pages=columns[:, 4].astype(np.int64),
             kinds=self.kinds,
             values=findings.values,
-            is_signal=read.values is not None and read.values.ndim == 3,
+            is_signal=isinstance(read.values, np.ndarray) and read.values.ndim == 3,
             duplicates=find_duplicates(
                 checksums, is_constant, None if self.is_exact else read.values
             ),
@@ -229,7 +232,9 @@ def exact_checksums(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def find_duplicates(
-    checksums: NDArray[np.uint64], is_constant: NDArray[np.bool_], values: NDArray[Any] | None
+    checksums: NDArray[np.uint64],
+    is_constant: NDArray[np.bool_],
+    values: NDArray[Any] | Ragged | None,
 ) -> list[list[int]]:
     """Return groups of rows that hold the same, each in its order.
 
@@ -238,7 +243,7 @@ def find_duplicates(
     checksums : (N,) uint64
     is_constant : (N,) bool
         Samples that are left alone: blank ones are equal and another matter.
-    values : (N, …) array, optional
+    values : (N, …) array or Ragged, optional
         To compare samples of equal checksums.
     """
     rows = np.flatnonzero(~is_constant)
@@ -247,8 +252,8 @@ def find_duplicates(
     groups: dict[Any, list[int]] = {}
     for row in candidates.tolist():
         # A digest, as the samples of many candidates may exceed the memory.
-        content = b"" if values is None else np.ascontiguousarray(values[row]).data
-        key = int(checksums[row]), hashlib.blake2b(content, digest_size=16).digest()
+        value = np.zeros(0) if values is None else np.ascontiguousarray(values[row])
+        key = int(checksums[row]), value.shape, hashlib.blake2b(value.data, digest_size=16).digest()
         groups.setdefault(key, []).append(row)
     return [group for group in groups.values() if len(group) > 1]
 

@@ -13,6 +13,10 @@ BASELINE_TITLES = {
     **{name: f"filter: {row.description}" for name, row in FILTERS.items()},
     "plain": "the plain run, trained without noise",
 }
+DENOISED_TITLES = {
+    "noisy": "the noisy images themselves",
+    **{name: f"filter: {row.description}" for name, row in FILTERS.items()},
+}
 
 
 def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -36,6 +40,65 @@ def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[
     # The model first, whatever its rank: readers look for it there.
     first = (f"this model, {model['name']}, code of {model['code_size']:,}", evaluation["test"])
     return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
+
+
+def compare_denoised(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return titles and metrics of a denoiser, the noisy images and filters at one strength.
+
+    Parameters
+    ----------
+    evaluation : dict
+        As `evaluate` returns it for a denoiser, or one of its "levels" with the "model".
+
+    Returns
+    -------
+    list of (str, dict)
+        The model, then the others by falling PSNR.
+    """
+    rows = {**evaluation["baselines"], "noisy": evaluation["noisy"]}
+    named = [(DENOISED_TITLES[name], row) for name, row in rows.items()]
+    first = (f"this model, {evaluation['model']['name']}", evaluation["test"])
+    return [first, *sorted(named, key=lambda pair: -float(pair[1]["psnr"]))]
+
+
+def noise_title(corrupt: str | None) -> str:
+    """Return what the noise of a level is called."""
+    return "the noise of the images themselves" if corrupt is None else f"noise {corrupt}"
+
+
+def denoising_verdict(evaluation: dict[str, Any]) -> str:
+    """Return a sentence that compares a denoiser with the best filter at each strength."""
+    if not evaluation["levels"]:
+        return removal_verdict(evaluation["test"])
+    leads = [_lead(level) for level in evaluation["levels"]]
+    texts = [
+        f"{lead:+.2f}{'' if error is None else f' ± {error:.2f}'} dB compared with {name}"
+        + (f" at {level['corrupt']}" if len(leads) > 1 else "")
+        for level, (lead, error, name) in zip(evaluation["levels"], leads, strict=True)
+    ]
+    compared = ", ".join(texts)
+    worst, error = min((lead, error or 0.0) for lead, error, _ in leads)
+    if worst > 2 * error:
+        return f"It is better than every filter: {compared}."
+    if worst > 0:
+        return f"It is no better than chance allows, compared with the best filter: {compared}."
+    return f"A filter that anybody has does better: {compared}. {ADVICE}"
+
+
+def removal_verdict(test: dict[str, Any]) -> str:
+    """Return what is known of a denoiser of whose images none is clean."""
+    return (
+        "No clean images are known, so there is no PSNR. "
+        f"The images have noise of a standard deviation of about {test['deviation']:.3f} (estimated; "
+        f"fine structure counts as noise); {test['removed']:.3f} was taken out, and "
+        f"about {test['left']:.3f} is left. Measure it on clean images with --corrupt."
+    )
+
+
+def _lead(level: dict[str, Any]) -> tuple[float, float | None, str]:
+    """Return by how much a denoiser is above the best filter, its error, and the filter."""
+    name, row = max(level["baselines"].items(), key=lambda one: float(one[1]["psnr"]))
+    return row["behind"], row["behind_error"], FILTERS[name].description
 
 
 def compare_representations(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

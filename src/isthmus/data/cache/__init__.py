@@ -5,9 +5,9 @@ again takes milliseconds, whatever their number, and they may be larger than mem
 `samples` of the cache lie
 
 KEY/
-    An entry: the pixels or signals as one raw file, masks as another, the rest as sealed JSON (see
-    `sealed`), with checksums of the large files. `checked.json` says when they were compared last
-    (see `verification`); its time is that of the last opening.
+    An entry (see `forms`): the pixels or signals as one raw file, masks or clean images as another,
+    the rest as sealed JSON (see `sealed`), with checksums of the large files. `checked.json` says
+    when they were compared last (see `verification`); its time is that of the last opening.
 KEY.alias
     The key of the entry that answers this request as well.
 KEY.stretch
@@ -23,7 +23,7 @@ be invalidated. What is damaged nevertheless is decoded again, and a note of the
 
 from isthmus.data.cache.cleaning import Cleaning, clean, clear
 from isthmus.data.cache.folder import cache_folder
-from isthmus.data.cache.opening import open_or_decode
+from isthmus.data.cache.opening import open_or_decode, open_or_decode_images
 from isthmus.data.cache.tracking import Track, untracked
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "clean",
     "clear",
     "open_or_decode",
+    "open_or_decode_images",
     "untracked",
 ]

@@ -1,10 +1,12 @@
-"""`Entry`: decoded samples in a folder of the cache, as they are written, found and opened."""
+"""`Entry`: decoded samples or images in a folder of the cache, as they are written and found."""
 
 import math
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,18 +17,20 @@ from isthmus.damage import DAMAGE
 from isthmus.data.cache.checksums import Sums, count_blocks, sum_file
 from isthmus.data.cache.folder import ALIAS, KEY, samples_folder
 from isthmus.data.cache.sealed import read_sealed, seal
-from isthmus.data.cache.use import Use
+from isthmus.data.images import Images
 from isthmus.data.items import Items, Names
-from isthmus.data.report import ReadingReport
-from isthmus.data.samples import SPLITS, Origin, Samples
+from isthmus.data.samples import Samples
 from isthmus.errors import SourceError, first_sentence
 from isthmus.files import flush_tree, write_bytes
 
 METADATA_FILE, VALUES_FILE, MASKS_FILE = "samples.json", "values.bin", "masks.npy"
+CLEAN_FILE = "clean.bin"  # as the values; of pairs of noisy and clean images
+MAX_PIXELS = 2**53  # of all images: as many are told apart as numbers
 EARLY_BYTES = 2**24  # of samples that are flushed while something else is done
 DTYPES = {3: "float32", 4: "uint8"}  # of signals (N, L, C) and images (N, H, W, C)
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Samples | Images)  # what an entry holds
 
 
 class DamagedEntryError(SourceError):
@@ -41,7 +45,7 @@ class Entry:
     ----------
     folder : Path
     metadata : dict
-        What its JSON says about the samples.
+        What its JSON says about the samples or images.
     sums : dict
         The checksums of its large files by their names.
     """
@@ -56,12 +60,22 @@ class Entry:
         return self.folder.name
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return len(self.sides) if self.holds_images else self.shape[0]
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether it holds `Images` rather than `Samples`."""
+        return "sides" in self.metadata
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of all samples, (N, H, W, C) or (N, L, C)."""
         return tuple(self.metadata["shape"])
+
+    @cached_property
+    def sides(self) -> NDArray[np.int64]:
+        """Height and width of each image (N, 2)."""
+        return np.array(self.metadata["sides"], np.int64).reshape(-1, 2)
 
 
 def find(key: str) -> Entry | None:
@@ -117,52 +131,21 @@ def read_entry(folder: Path) -> Entry | None:
     return entry
 
 
-def open_entry(entry: Entry, origin: Origin, allows_flip: bool) -> Samples:
-    """Open an entry by memory map, without reading a pixel.
-
-    Raises
-    ------
-    FileNotFoundError
-        If another process has deleted it meanwhile.
-    DamagedEntryError
-        If its JSON is not as it was written.
-    """
-    folder, metadata = entry.folder, entry.metadata
-    # Before the maps: nobody deletes the files from now on.
-    use = Use(folder / METADATA_FILE)
-    try:
-        return trust(
-            values=use.map(folder / VALUES_FILE, metadata["dtype"], entry.shape),
-            items=_read_items(metadata, len(entry)),
-            splits=_read_splits(entry),
-            origin=origin,
-            skipped=tuple((name, reason) for name, reason in metadata["skipped"]),
-            allows_flip=allows_flip,
-            masks=_map_masks(entry, use) if metadata["masks"] else None,
-            report=ReadingReport.from_json(metadata["report"]),
-            fingerprint=_require(metadata["fingerprint"], str),
-        )
-    except (FileNotFoundError, DamagedEntryError):
-        raise
-    except DAMAGE as error:
-        raise DamagedEntryError(f"{METADATA_FILE}: {first_sentence(error)}") from error
-    finally:
-        use.close()
-
-
-def trust(**attributes: Any) -> Samples:
-    """Build samples without the checks of their constructor.
+def trust(kind: type[T], **attributes: Any) -> T:
+    """Build samples or images without the checks of their constructor.
 
     Those read all signals and masks: half of the time to open 100 MB of signals that are in
     memory, and far more where they must come from a disk. They have passed before the entry was
     stored. The fingerprint is known as well.
     """
-    samples = object.__new__(Samples)
-    vars(samples).update(attributes)
-    return samples
+    built = object.__new__(kind)
+    vars(built).update(attributes)
+    return built
 
 
-def complete_entry(folder: Path, samples: Samples, key: str) -> Entry:
+def complete_entry(
+    folder: Path, stored: C, key: str, describe: Callable[[C], dict[str, Any]]
+) -> Entry:
     """Write the JSON of an entry, whose large files are in its folder, and flush all of it.
 
     While one thread computes the fingerprint, another one computes the checksums and a third one
@@ -170,9 +153,9 @@ def complete_entry(folder: Path, samples: Samples, key: str) -> Entry:
     """
     with ThreadPoolExecutor(2, "isthmus-cache") as pool:
         # Of little, it is done in a moment later.
-        flushed = pool.submit(flush_tree, folder) if samples.values.nbytes >= EARLY_BYTES else None
-        sums = pool.submit(_sum_files, folder, samples.masks is not None)
-        metadata = _describe(samples)  # with the fingerprint
+        flushed = pool.submit(flush_tree, folder) if stored.values.nbytes >= EARLY_BYTES else None
+        sums = pool.submit(_sum_files, folder)
+        metadata = _describe(stored) | describe(stored)
     metadata |= {"key": key, "files": sums.result()}
     if flushed is not None:
         flushed.result()  # an error of the disk is told only once
@@ -181,24 +164,27 @@ def complete_entry(folder: Path, samples: Samples, key: str) -> Entry:
     return Entry(folder, metadata, sums.result())
 
 
-def _sum_files(folder: Path, has_masks: bool) -> dict[str, Sums]:
-    names = (VALUES_FILE, MASKS_FILE) if has_masks else (VALUES_FILE,)
-    return {name: sum_file(folder / name) for name in names}
+def _sum_files(folder: Path) -> dict[str, Sums]:
+    return {path.name: sum_file(path) for path in sorted(folder.iterdir())}
 
 
-def _describe(samples: Samples) -> dict[str, Any]:
+def _describe(stored: Samples | Images) -> dict[str, Any]:
     return {
-        "source": samples.origin.source,
-        "description": samples.describe(),
-        "dtype": str(samples.values.dtype),
-        "shape": samples.values.shape,
-        **_describe_items(samples.items),
-        "splits": None if samples.splits is None else samples.splits.tolist(),
-        "skipped": samples.skipped,
-        "masks": samples.masks is not None,
-        "report": samples.report and samples.report.to_json(),
-        "fingerprint": samples.fingerprint,
+        "source": stored.origin.source,
+        "description": stored.describe(),
+        **_describe_items(stored.items),
+        "splits": None if stored.splits is None else stored.splits.tolist(),
+        "skipped": stored.skipped,
+        "report": stored.report and stored.report.to_json(),
+        "fingerprint": stored.fingerprint,
     }
+
+
+def require(value: Any, kind: type[T]) -> T:
+    """Return a value of a JSON file that must be of a type."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is of another type")
+    return value
 
 
 def _describe_items(items: Items) -> dict[str, Any]:
@@ -212,46 +198,36 @@ def _describe_items(items: Items) -> dict[str, Any]:
     return {"names": text, "labels": labels, "class_names": list(items.class_names)}
 
 
-def _read_items(metadata: dict[str, Any], count: int) -> Items:
-    text = np.frombuffer(metadata["names"]["text"].encode("latin-1"), np.uint8)
-    ends = np.array(metadata["names"]["ends"], np.int64)
-    if ends.shape != (count,) or ends[-1] != len(text) or (np.diff(ends, prepend=0) < 0).any():
-        raise DamagedEntryError(f"{METADATA_FILE}: the names are not those of the samples")
-    labels = metadata["labels"]
-    labels = None if labels is None else np.array(labels, np.int64).reshape(count)
-    class_names = tuple(_require(name, str) for name in metadata["class_names"])
-    return Items(Names(text, ends), labels, class_names)
-
-
-def _read_splits(entry: Entry) -> NDArray[np.uint8] | None:
-    if entry.metadata["splits"] is None:
-        return None
-    splits = np.array(entry.metadata["splits"], np.uint8).reshape(len(entry))
-    if splits.max() >= len(SPLITS):
-        raise DamagedEntryError(f"{METADATA_FILE}: there is no such split")
-    return splits
-
-
-def _require(value: Any, kind: type[T]) -> T:
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is of another type")
-    return value
-
-
 def _check(entry: Entry) -> None:
     """Reject an entry whose parts do not fit each other."""
-    metadata, shape = entry.metadata, entry.shape
-    if metadata["key"] != entry.key:
+    if entry.metadata["key"] != entry.key:
         raise DamagedEntryError("it is the content of another entry")
-    if metadata["dtype"] != DTYPES[len(shape)] or min(shape) < 1:
-        raise DamagedEntryError(f"{METADATA_FILE}: the shape {shape} is not that of the samples")
-    wanted = {VALUES_FILE: math.prod(shape) * np.dtype(metadata["dtype"]).itemsize}
-    if _require(metadata["masks"], bool):
-        wanted[MASKS_FILE] = math.prod(shape[:3])  # and a header
+    wanted = _files_of_images(entry) if entry.holds_images else _files_of_samples(entry)
     if entry.sums.keys() != wanted.keys():
         raise DamagedEntryError(f"{METADATA_FILE}: it names other files")
     for name, size in wanted.items():
         _check_size(entry.folder / name, entry.sums[name], size)
+
+
+def _files_of_samples(entry: Entry) -> dict[str, int]:
+    """Return the bytes that each large file of samples has at least."""
+    metadata, shape = entry.metadata, entry.shape
+    if metadata["dtype"] != DTYPES[len(shape)] or min(shape) < 1:
+        raise DamagedEntryError(f"{METADATA_FILE}: the shape {shape} is not that of the samples")
+    wanted = {VALUES_FILE: math.prod(shape) * np.dtype(metadata["dtype"]).itemsize}
+    if require(metadata["masks"], bool):
+        wanted[MASKS_FILE] = math.prod(shape[:3])  # and a header
+    return wanted
+
+
+def _files_of_images(entry: Entry) -> dict[str, int]:
+    """Return the bytes of each large file of images."""
+    sides, channels = entry.sides, require(entry.metadata["channels"], int)
+    pixels = sides.prod(1, dtype=np.float64).sum()  # whose range nothing exceeds
+    if not len(sides) or sides.min() < 1 or pixels > MAX_PIXELS or channels not in (1, 3):
+        raise DamagedEntryError(f"{METADATA_FILE}: the sides are not those of images")
+    names = [VALUES_FILE, *([CLEAN_FILE] if require(entry.metadata["clean"], bool) else [])]
+    return dict.fromkeys(names, int(pixels) * channels)
 
 
 def _check_size(path: Path, sums: Sums, at_least: int) -> None:
@@ -262,11 +238,3 @@ def _check_size(path: Path, sums: Sums, at_least: int) -> None:
         raise DamagedEntryError(f"{path.name} has {status.st_size:,} of {sums.size:,} bytes")
     if len(sums.blocks) != count_blocks(sums.size):
         raise DamagedEntryError(f"{METADATA_FILE}: checksums of {path.name} are missing")
-
-
-def _map_masks(entry: Entry, use: Use) -> NDArray[np.uint8]:
-    """Map the masks (N, H, W), which lie at the end of an .npy file."""
-    shape = entry.shape[:3]
-    offset = entry.sums[MASKS_FILE].size - math.prod(shape)
-    masks: NDArray[np.uint8] = use.map(entry.folder / MASKS_FILE, "uint8", shape, offset)
-    return masks

@@ -36,8 +36,16 @@ def resolve_key(origin: Origin, files: Sequence[Any], shape: tuple[int, ...]) ->
 
     The opposite does not hold: what came out of a named size and channels does not tell what an
     open request would give. Such a request is decoded, and then shares the entry.
+
+    Parameters
+    ----------
+    shape : (H, W, C), (L, C) or (C,)
+        What came out: images, signals, or images of their own sizes.
     """
     if len(shape) == 2:  # signals have no size to name
         return make_key(origin, files)
-    preprocessing = origin.preprocessing.resolve(shape)
+    if len(shape) == 1:  # images keep their sizes
+        preprocessing = replace(origin.preprocessing, channels=shape[0])
+    else:
+        preprocessing = origin.preprocessing.resolve(shape)
     return make_key(replace(origin, preprocessing=preprocessing), files)

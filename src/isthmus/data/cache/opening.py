@@ -1,4 +1,4 @@
-"""`open_or_decode`: the samples of a source, from the cache if they are there."""
+"""`open_or_decode`: the samples or images of a source, from the cache if they are there."""
 
 import shutil
 import time
@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
-from isthmus.data.cache.decoding import store
 from isthmus.data.cache.entry import (
+    C,
     DamagedEntryError,
     Entry,
     complete_entry,
     find,
-    open_entry,
     trust,
     write_alias,
 )
 from isthmus.data.cache.folder import LOCK, samples_folder
+from isthmus.data.cache.forms import IMAGES, SAMPLES, Form
 from isthmus.data.cache.keys import make_key, resolve_key
 from isthmus.data.cache.removal import remove_entry
 from isthmus.data.cache.room import make_room, read_limit
@@ -30,6 +30,7 @@ from isthmus.data.cache.verification import (
     is_whole,
     note_use,
 )
+from isthmus.data.images import Images
 from isthmus.data.manifest import Manifest
 from isthmus.data.reading import Note
 from isthmus.data.samples import Origin, Samples
@@ -75,39 +76,49 @@ def open_or_decode(
     SourceError
         If the source cannot be decoded, or the cache cannot be written.
     """
-    request = _Request(origin, files, read, allows_flip, track)
-    for _ in range(ATTEMPTS):
-        samples = request.open() or request.open_or_decode()
-        if samples is not None:
-            return samples
-        time.sleep(SECONDS_BETWEEN)
-    raise SourceError(
-        f"the samples of {origin.source} are deleted from {samples_folder()} by another process "
-        "again and again; try again when it is done."
-    )
+    samples = _open_or_decode(_Request(SAMPLES, origin, files, read, track))
+    # Not by `replace`, which would check all samples.
+    return trust(Samples, **{**vars(samples), "allows_flip": allows_flip})
 
 
-class _Request:
-    """A request for samples; see `open_or_decode`."""
+def open_or_decode_images(
+    origin: Origin,
+    files: Sequence[Any],
+    read: Callable[[], Manifest],
+    *,
+    track: Track = untracked,
+) -> Images:
+    """Do as `open_or_decode` for images at their own sizes."""
+    return _open_or_decode(_Request(IMAGES, origin, files, read, track))
+
+
+class _Request(Generic[C]):
+    """A request for samples or images; see `open_or_decode`."""
 
     def __init__(
         self,
+        form: Form[C],
         origin: Origin,
         files: Sequence[Any],
         read: Callable[[], Manifest],
-        allows_flip: bool,
         track: Track,
     ) -> None:
-        self._origin, self._files, self._read = origin, files, read
-        self._allows_flip, self._track = allows_flip, track
+        self._form: Form[C] = form
+        self._origin, self._files = origin, files
+        self._read, self._track = read, track
         self._key = make_key(origin, files)
         self._damage = ""  # what is wrong with the entry that was found
 
-    def open(self) -> Samples | None:
+    @property
+    def source(self) -> str:
+        """What is asked for, for messages."""
+        return self._origin.source
+
+    def open(self) -> C | None:
         """Open the entry if it is there and does not have to be checked whole."""
         return self._open(check_quickly)
 
-    def open_or_decode(self) -> Samples | None:
+    def open_or_decode(self) -> C | None:
         """Check the whole entry and open it, or decode the source into one.
 
         One process or thread at a time does that, so that others find it done. None if the entry
@@ -117,13 +128,13 @@ class _Request:
             samples = self._open(self._check_whole)
             return samples if samples is not None else self._decode()
 
-    def _open(self, check: Callable[[Entry], bool]) -> Samples | None:
+    def _open(self, check: Callable[[Entry], bool]) -> C | None:
         """Open the entry, if it is there, passes a check and is not deleted meanwhile."""
         try:
             entry = find(self._key)
             if entry is None or not check(entry):
                 return None
-            samples = open_entry(entry, self._origin, self._allows_flip)
+            samples = self._form.open(entry, self._origin)
         except FileNotFoundError:
             return None
         except DamagedEntryError as error:
@@ -137,7 +148,7 @@ class _Request:
             check_whole(entry, self._track)
         return True
 
-    def _decode(self) -> Samples | None:
+    def _decode(self) -> C | None:
         """Decode the source into a new entry, whole or not at all, and open it."""
         read_limit()  # first, as a wrong one is said before the work
         # Read only now: to list an archive or parse a CSV may take seconds.
@@ -156,11 +167,11 @@ class _Request:
             shutil.rmtree(partial, ignore_errors=True)
         return self._open_made(entry)
 
-    def _open_made(self, entry: Entry) -> Samples | None:
+    def _open_made(self, entry: Entry) -> C | None:
         """Open an entry that has just been made, and make room for it."""
         try:
             # First: what is open may be deleted.
-            samples = open_entry(entry, self._origin, self._allows_flip)
+            samples = self._form.open(entry, self._origin)
         except FileNotFoundError:
             return None
         with suppress(IsthmusError, OSError):  # without an alias, it is decoded again
@@ -173,9 +184,10 @@ class _Request:
 
     def _write(self, manifest: Manifest, partial: Path) -> Entry:
         """Write all files of an entry to a folder, and return it at its place."""
-        samples = store(manifest, self._origin, partial, self._track)
-        key = resolve_key(self._origin, self._files, samples.shape)
-        return replace(complete_entry(partial, samples, key), folder=samples_folder() / key)
+        stored = self._form.store(manifest, self._origin, partial, self._track)
+        key = resolve_key(self._origin, self._files, self._form.shape(stored))
+        entry = complete_entry(partial, stored, key, self._form.describe)
+        return replace(entry, folder=samples_folder() / key)
 
     def _publish(self, partial: Path, place: Path) -> None:
         """Move a complete entry to its place, unless it is there already.
@@ -233,9 +245,21 @@ class _Request:
         )
 
 
-def _add_notes(samples: Samples, notes: Sequence[Note]) -> Samples:
+def _open_or_decode(request: _Request[C]) -> C:
+    for _ in range(ATTEMPTS):
+        samples = request.open() or request.open_or_decode()
+        if samples is not None:
+            return samples
+        time.sleep(SECONDS_BETWEEN)
+    raise SourceError(
+        f"the samples of {request.source} are deleted from {samples_folder()} by another process "
+        "again and again; try again when it is done."
+    )
+
+
+def _add_notes(samples: C, notes: Sequence[Note]) -> C:
     """Return samples whose report has more notes; they are not checked a second time."""
     report = samples.report
     if report is not None:
         report = replace(report, notes=(*report.notes, *notes))
-    return trust(**{**vars(samples), "report": report})
+    return trust(type(samples), **{**vars(samples), "report": report})

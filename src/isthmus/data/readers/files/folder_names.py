@@ -48,6 +48,9 @@ MASK_FOLDERS = frozenset(
         *("segmentations", "segmentation", "trimaps", "gt", "groundtruth", "ground_truth"),
     }
 )
+# Of the same pictures with noise and without, as far as the names leave no doubt.
+NOISY_FOLDERS = frozenset({"noisy"})
+CLEAN_FOLDERS = frozenset({"clean", "gt", "groundtruth"})
 # No class is called like this; `mask` and `label` may be classes, unless images are next to them.
 SURE_MASK_FOLDERS = frozenset({"groundtruth", "gt", "masks", "segmentations", "trimaps"})
 
@@ -137,6 +140,18 @@ def is_mask_folder(folder: str, has_images: bool = False) -> bool:
         Whether a folder called as one of images is next to it.
     """
     return _letters(folder) in (MASK_FOLDERS if has_images else SURE_MASK_FOLDERS)
+
+
+def find_noise(folder: str) -> bool | None:
+    """Return whether a folder is called as one of noisy images or of clean ones, None if neither.
+
+    Examples
+    --------
+    >>> [find_noise(name) for name in ("Noisy", "ground_truth", "noisy25", "photos")]
+    [True, False, None, None]
+    """
+    word = re.sub(r"[\W_]+", "", folder.lower())  # with its numbers, which may be strengths
+    return True if word in NOISY_FOLDERS else False if word in CLEAN_FOLDERS else None
 
 
 def _letters(folder: str) -> str:

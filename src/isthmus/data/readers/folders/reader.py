@@ -1,7 +1,7 @@
 """Readers of picture files, folders and archives; labels and splits come from folder names."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from isthmus.data.readers.folders.classes import plan_folders
 from isthmus.data.readers.folders.missing import warn_of_classes_without_pictures, warn_of_unread
 from isthmus.data.readers.folders.name_classes import guess_name_classes, name_class
 from isthmus.data.readers.folders.plan import Plan
-from isthmus.data.readers.masks.layouts import LAYOUTS
+from isthmus.data.readers.masks.layouts import IMAGE_LAYOUTS, LAYOUTS, Layout
 from isthmus.data.readers.masks.pairs import find_masks, warn_of_masks
+from isthmus.data.readers.noisy import warn_of_pairs
 from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
 from isthmus.errors import SourceError, require_known
 
@@ -37,6 +38,8 @@ def read_folder(
     limit: int | None = None,
     reading: Reading | None = None,
     listing: Listing | None = None,
+    *,
+    at_own_size: bool = False,
 ) -> Manifest:
     """Read the pictures in a folder, at any depth, or in the archives that it holds instead.
 
@@ -51,6 +54,9 @@ def read_folder(
     reading : Reading, optional
     listing : Listing, optional
         All files of the folder, if they have been listed already.
+    at_own_size : bool
+        Whether they are read as `Images`, for which folders are no classes unless the user says
+        so, and noisy and clean ones are pairs.
 
     Raises
     ------
@@ -65,10 +71,16 @@ def read_folder(
             others = replace(tree, names=sorted({*tree.names} - {*archives}))
             trees = [archive_tree(path / name) for name in archives]
             tree = join_trees(path, trees, others.list_left_out())
-    return _read_tree(tree, limit, reading or Reading())
+    return _read_tree(tree, limit, reading or Reading(), at_own_size)
 
 
-def read_archive(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
+def read_archive(
+    path: Path,
+    limit: int | None = None,
+    reading: Reading | None = None,
+    *,
+    at_own_size: bool = False,
+) -> Manifest:
     """Read the pictures in a tar or zip archive, as those in a folder.
 
     Raises
@@ -76,23 +88,28 @@ def read_archive(path: Path, limit: int | None = None, reading: Reading | None =
     SourceError
         If the archive is broken, holds no picture, or pictures and masks do not belong together.
     """
-    return _read_tree(archive_tree(path), limit, reading or Reading())
+    return _read_tree(archive_tree(path), limit, reading or Reading(), at_own_size)
 
 
-def _read_tree(tree: Tree, limit: int | None, reading: Reading) -> Manifest:
+def _read_tree(tree: Tree, limit: int | None, reading: Reading, at_own_size: bool) -> Manifest:
     if reading.layout is not None:
-        require_known("layout", reading.layout, (*LAYOUTS, NO_LAYOUT))
+        require_known("layout", reading.layout, (*IMAGE_LAYOUTS, NO_LAYOUT))
     if not tree.pictures:
         raise SourceError(_describe_without_pictures(tree))
-    manifest = _read_layout(tree, limit, reading)
+    layouts = IMAGE_LAYOUTS if at_own_size else LAYOUTS
+    manifest = _read_layout(tree, limit, reading, layouts)
     is_layout = manifest is not None
-    manifest = manifest or _read_class_folders(tree, limit, reading)
+    if manifest is None:
+        # For a denoiser, a picture next to folders of classes is as good as those in them.
+        folders = replace(reading, classes_from=reading.classes_from or "none")
+        manifest = _read_class_folders(tree, limit, folders if at_own_size else reading)
     left_out = tree.list_left_out(lists_are_used=is_layout)
     unused = ("label_column", *(("classes_from", "parts") if is_layout else ()))
     notes = [
         *tree.notes,
         *warn_of_unread(tree),
         *(() if is_layout or reading.layout or _wants_classes(reading) else warn_of_masks(tree)),
+        *(() if is_layout or at_own_size else warn_of_pairs(tree)),
         *note_unused(reading, unused, manifest.findings.layout),
     ]
     return replace(manifest, findings=manifest.findings.add(notes, left_out))
@@ -108,14 +125,21 @@ def _describe_without_pictures(tree: Tree) -> str:
     )
 
 
-def _read_layout(tree: Tree, limit: int | None, reading: Reading) -> Manifest | None:
+def _read_layout(
+    tree: Tree, limit: int | None, reading: Reading, layouts: Mapping[str, Layout]
+) -> Manifest | None:
     """Read a tree by the layout that the user names, or the first one that recognizes it."""
     if reading.layout == NO_LAYOUT or (reading.layout is None and _wants_classes(reading)):
         return None
-    for name, layout in LAYOUTS.items():
+    for name, layout in layouts.items():
         if reading.layout in (None, name) and (manifest := layout(tree, limit)) is not None:
             findings = manifest.findings
             return replace(manifest, findings=findings.add(layout=findings.layout or name))
+    if reading.layout is not None and reading.layout not in layouts:
+        raise SourceError(
+            f"only models that denoise learn from the layout {reading.layout}; give --task denoise "
+            "or leave --layout out."
+        )
     if reading.layout is not None:
         raise SourceError(
             f"{tree.path} does not have the layout {reading.layout}; leave --layout out."

@@ -29,6 +29,7 @@ from isthmus.data.readers.masks.pairs import (
     read_pairs,
     read_side_by_side,
 )
+from isthmus.data.readers.noisy import NOISY, read_noisy
 from isthmus.data.reading import Findings
 from isthmus.errors import SourceError
 
@@ -103,14 +104,17 @@ def read_cub(tree: Tree, limit: int | None) -> Manifest | None:
     return read_pairs(tree, pairs, limit, (CUB_CLASSES, ()), CUB_LEGEND, left_out)
 
 
+Layout = Callable[[Tree, int | None], Manifest | None]
+
 # The first layout that recognizes a tree reads it, so the most specific come first.
-LAYOUTS: dict[str, Callable[[Tree, int | None], Manifest | None]] = {
+LAYOUTS: dict[str, Layout] = {
     "Pascal VOC": read_voc,
     "CUB-200-2011": read_cub,
     MVTEC: read_mvtec,
     "side by side": read_side_by_side,
     "by name": read_by_name,
 }
+IMAGE_LAYOUTS: dict[str, Layout] = {NOISY: read_noisy, **LAYOUTS}  # of images at their own sizes
 
 
 def _read_species(tree: Tree, splits: Mapping[str, int], limit: int | None) -> Manifest:

@@ -63,7 +63,7 @@ def read_side_by_side(tree: Tree, limit: int | None) -> Manifest | None:
         folder = name.rpartition("/")[0]
         if folder in roles:
             is_mask, shared = roles[folder]
-            _add(tree, files[is_mask], f"{shared}/{PurePosixPath(name).stem}", name)
+            add_file(tree, files[is_mask], f"{shared}/{PurePosixPath(name).stem}", name)
         else:
             others.append(tree.display_name(name))
     match = _match(files[False], files[True])
@@ -166,7 +166,7 @@ def read_pairs(
         files=tree.contents([pair.picture for pair in chosen]),
         class_names=classes[0],
         class_colors=classes[1],
-        splits=np.array([p.split for p in chosen], np.uint8) if _is_split(splits) else None,
+        splits=np.array([p.split for p in chosen], np.uint8) if is_split(splits) else None,
         masks=tree.contents([pair.mask for pair in chosen]),
         mask_names=[tree.display_name(pair.mask) for pair in chosen],
         legend=legend,
@@ -184,7 +184,7 @@ def _read_match(
         (others, "in a folder of neither pictures nor masks", ""),
     ):
         left_out += (LeftOut.of(one, names, many),) if names else ()
-    splits = _find_splits(keys)
+    splits = find_splits(keys)
     pairs = [
         Pair(pictures[key], match.masks[key], split)
         for key, split in zip(keys, splits, strict=True)
@@ -193,12 +193,21 @@ def _read_match(
     return read_pairs(tree, pairs, limit, read_classes(tree, folders), left_out=left_out)
 
 
-def _add(tree: Tree, files: Files, key: str, name: str) -> None:
+def add_file(
+    tree: Tree, files: Files, key: str, name: str, nouns: str = "masks and pictures"
+) -> None:
+    """Add a file under the key that it shares with its counterpart.
+
+    Raises
+    ------
+    SourceError
+        If there is one already.
+    """
     if key in files:
         one, other = tree.display_name(files[key]), tree.display_name(name)
         raise SourceError(
-            f"{one} and {other} of {tree.path} have the same name without its ending; masks "
-            "and pictures are paired by it, so rename one."
+            f"{one} and {other} of {tree.path} have the same name without its ending; {nouns} "
+            "are paired by it, so rename one."
         )
     files[key] = name
 
@@ -256,8 +265,8 @@ class _Finder:
         return None if picture in (None, mask) else (rank, picture)
 
 
-def _find_splits(keys: Sequence[str]) -> list[int]:
-    """Return the splits that folders name, or the training split for all if some name none."""
+def find_splits(keys: Sequence[str]) -> list[int]:
+    """Return the splits that the folders of keys name; the training split if some name none."""
     splits = [_find_split(key.rpartition("/")[0]) for key in keys]
     return [0] * len(keys) if None in splits else [split for split in splits if split is not None]
 
@@ -268,6 +277,7 @@ def _find_split(folder: str) -> int | None:
     return next((s for s in map(split_of, folder.split("/")) if s is not None), None)
 
 
-def _is_split(splits: Sequence[int]) -> bool:
+def is_split(splits: Sequence[int]) -> bool:
+    """Return whether samples of these splits are split by their source."""
     # Without training samples it is a set of its own, which `split_samples` splits.
     return 0 in splits and len(set(splits)) > 1
