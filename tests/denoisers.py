@@ -14,16 +14,19 @@ class Joined(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.split = nn.PixelUnshuffle(2)
         self.head = nn.Conv2d(4 * channels, 8, 3, padding=1)
         self.down = nn.Conv2d(8, 8, 2, stride=2)
         self.middle = nn.Conv2d(8, 8, 3, padding=1)
         self.up = nn.ConvTranspose2d(8, 8, 2, stride=2)
         self.tail = nn.Conv2d(8, 4 * channels, 3, padding=1)
+        self.join = nn.PixelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        shallow = self.head(nn.functional.pixel_unshuffle(x, 2)).relu()
+        shallow = self.head(self.split(x)).relu()
         deep = self.up(self.middle(self.down(shallow)).relu())
-        return nn.functional.pixel_shuffle(self.tail(shallow + deep), 2)
+        noise: Tensor = self.join(self.tail(shallow + deep))
+        return noise
 
 
 def untrained(channels: int = 1, *, joined: bool = False, silent: bool = False) -> TrainedModel:
@@ -44,7 +47,7 @@ def untrained(channels: int = 1, *, joined: bool = False, silent: bool = False) 
     module = config.build()
     assert isinstance(module, Denoiser)
     if joined:
-        module = Denoiser(Joined(channels), margin=10, stride=4)
+        module = Denoiser(Joined(channels), step=4)
     last = (
         module.noise.tail if isinstance(module.noise, Joined) else list(module.noise.children())[-1]
     )

@@ -9,7 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from denoisers import untrained
-from isthmus import Samples, denoise_values
+from isthmus import MODELS, Samples, configure, denoise_values
+from isthmus.data.items import Items
+from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import ModelError, SourceError
 from isthmus.inference.trained import TrainedModel
 
@@ -49,12 +51,26 @@ def test_tiles_give_the_numbers_of_one_piece(
 def test_the_margin_of_a_denoiser_is_not_less_than_it_needs(
     joined: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, image = untrained(joined=joined), picture(80, 80, 1)
+    model, image = untrained(joined=joined), picture(80, 80, 1) / np.float32(255)
     whole = model.denoise(image)
     in_tiles(monkeypatch, 2500)
-    assert isinstance(model.module.margin, int)
-    vars(model.module)["margin"] -= model.stride  # one step less, and there are seams
+    less = model.margin - model.step  # and there are seams
+    monkeypatch.setattr(TrainedModel, "margin", less)
     assert (model.denoise(image) != whole).any()
+
+
+@pytest.mark.parametrize("name", [name for name, row in MODELS.items() if row.task == "denoise"])
+def test_no_denoiser_looks_farther_than_its_margin(name: str) -> None:
+    config = configure(name, (1, 64, 64))
+    model = TrainedModel(config, Preprocessing(channels=1), config.build().eval())
+    step = model.step
+    side = (2 * model.margin // step + 4) * step
+    x = np.zeros((1, side, side), np.float32)
+    first = side // 2 // step * step
+    x[:, first : first + step, first : first + step] = np.nan  # not a number times 0 is none
+    changed = np.isnan(model._denoise(x)[0]).any(0).nonzero()[0]
+    assert first - model.margin <= changed.min()
+    assert changed.max() < first + step + model.margin
 
 
 def test_each_tile_is_computed_between_two_looks_at_the_progress(
@@ -139,22 +155,13 @@ def test_what_cannot_be_denoised_is_refused_in_a_sentence(refused: Refused) -> N
     with refused(SourceError, "holds no images"):
         denoise_values(gray, np.zeros((2, 2, 8, 8, 1), np.uint8))
     with refused(ModelError, "takes images, and these are signals"):
-        denoise_values(gray, Samples(np.zeros((4, 50, 2), np.float32), items=_items(4)))
+        denoise_values(gray, Samples(np.zeros((4, 50, 2), np.float32), Items(list("abcd"))))
     with refused(ModelError, "takes images (H, W, 3), not (9, 9, 1)"):
         color.denoise(picture(9, 9, 1))
     with refused(ModelError, "this needs a denoiser"):
         _autoencoder().denoise(picture(8, 8, 1))
 
 
-def _items(count: int) -> Any:
-    from isthmus.data.items import Items
-
-    return Items([str(i) for i in range(count)])
-
-
 def _autoencoder() -> TrainedModel:
-    from isthmus import configure
-    from isthmus.data.preprocess import Preprocessing
-
     config = configure("dense", (1, 8, 8))
     return TrainedModel(config, Preprocessing(size=(8, 8), channels=1), config.build().eval())

@@ -107,7 +107,9 @@ def _draw_group(
         left = GAP + (wide + GAP) * (number % columns)
         y = top + (tall + CAPTION + GAP) * (number // columns)
         mosaic.paste(resize(to_rgb(_cut(picture.pixels, box)), wide, tall), left, y)
-        mosaic.write(left, y + tall + 4, shorten(picture.title, wide // 8), TEXT, ha="left", va="top")
+        mosaic.write(
+            left, y + tall + 4, shorten(picture.title, wide // 8), TEXT, ha="left", va="top"
+        )
     return top + (tall + CAPTION + GAP) * -(-len(pictures) // columns)
 
 
