@@ -13,15 +13,18 @@ from isthmus.version import __version__ as __version__
 if TYPE_CHECKING:
     from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
+    from isthmus.data.images import Images as Images
     from isthmus.data.inspection import check_data as check_data
     from isthmus.data.items import Items as Items
     from isthmus.data.load import load as load
+    from isthmus.data.load_images import load_images as load_images
     from isthmus.data.preprocess import Preprocessing as Preprocessing
     from isthmus.data.reading import Reading as Reading
     from isthmus.data.report import ReadingReport as ReadingReport
     from isthmus.data.samples import Samples as Samples
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
+    from isthmus.denoising import denoise_values as denoise_values
     from isthmus.detection.duplicates.find import find_duplicates as find_duplicates
     from isthmus.detection.duplicates.result import Duplicates as Duplicates
     from isthmus.detection.labels.find import find_mislabelled as find_mislabelled
@@ -79,6 +82,7 @@ _MODULES = {
     "Diagnosis": "evaluation.diagnosis.findings",
     "Duplicates": "detection.duplicates.result",
     "Finding": "evaluation.diagnosis.findings",
+    "Images": "data.images",
     "Index": "latent.index",
     "IsthmusError": "errors",
     "Items": "data.items",
@@ -106,6 +110,7 @@ _MODULES = {
     "check_data": "data.inspection",
     "configure": "models.config",
     "denoise": "denoising",
+    "denoise_values": "denoising",
     "describe_installation": "installation",
     "diagnose": "evaluation.diagnosis.diagnose",
     "encode": "latent.codes",
@@ -118,6 +123,7 @@ _MODULES = {
     "generate": "session.functions",
     "interpolate": "latent.interpolation",
     "load": "data.load",
+    "load_images": "data.load_images",
     "load_model": "inference.load",
     "load_styles": "training.styles",
     "predict_masks": "segmenting",

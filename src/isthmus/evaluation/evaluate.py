@@ -12,6 +12,7 @@ import numpy as np
 
 from isthmus.data.cache import Track, cache_folder, untracked
 from isthmus.data.images import Images
+from isthmus.data.load_images import as_images
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.evaluation.baselines import BaselineGroup, baseline_groups, class_baselines
@@ -155,7 +156,7 @@ def _evaluate_denoiser(
     own = own or run.images(track)
     assert isinstance(own, Images)
     run.check(own)
-    others = Images.of(images) if isinstance(images, Samples) else images
+    others = as_images(images) if isinstance(images, Samples) else images
     model = model or run.model()
     setup = plan_denoising(run, own, others, corrupt, model)
     folder = cache_folder() / "baselines" if cache else None

@@ -88,8 +88,8 @@ class Model(Displayed, ABC):
         return 0
 
     @property
-    def stride(self) -> int:
-        """Of a denoiser: how many pixels it joins; tiles begin at multiples of it."""
+    def step(self) -> int:
+        """Of a denoiser: how many pixels become one; tiles begin at multiples of it."""
         return 1
 
     @property
@@ -206,8 +206,8 @@ class Model(Displayed, ABC):
         self.require_task("denoise")
         if image.ndim != 3 or image.shape[2] != self.shape[0] or not image.size:
             raise ModelError(f"this model takes images (H, W, {self.shape[0]}), not {image.shape}.")
-        low, high = value_range or find_range(image)
-        tiles = split_into_tiles(image.shape[:2], self.tile_pixels, self.margin, self.stride)
+        low, high = find_range(image, value_range)
+        tiles = split_into_tiles(image.shape[:2], self.tile_pixels, self.margin, self.step)
         clean = np.empty(image.shape, image.dtype)
         for tile in tiles if len(tiles) == 1 else track(tiles, len(tiles), "Denoising"):
             x = self._denoise(to_unit(image[tile.read], low, high))

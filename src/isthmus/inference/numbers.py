@@ -19,8 +19,8 @@ RANGES: dict[Any, Range] = {
 LOWEST, HIGHEST = -1.0, 2.0
 
 
-def find_range(image: NDArray[Any]) -> Range:
-    """Return which numbers of an image are black and white.
+def find_range(image: NDArray[Any], given: Range | None = None) -> Range:
+    """Return which numbers of an image are black and white: those given, or those of its type.
 
     Raises
     ------
@@ -28,9 +28,11 @@ def find_range(image: NDArray[Any]) -> Range:
         If it holds NaN or infinity, or numbers whose scale is not known.
     """
     if image.dtype in RANGES:
-        return RANGES[image.dtype]
+        return given or RANGES[image.dtype]
     low, high = value_range(image, "the image")
-    if image.dtype.kind == "f" and LOWEST <= low and high <= HIGHEST:
+    if given is not None:
+        return given
+    if image.dtype.kind == "f" and low >= LOWEST and high <= HIGHEST:
         return 0.0, 1.0
     black, white = propose_stretch(low, high).split(":")
     raise SourceError(

@@ -32,7 +32,7 @@ class Tile(NamedTuple):
 
 
 def split_into_tiles(
-    sides: tuple[int, int], pixels: int, margin: int = 0, stride: int = 1
+    sides: tuple[int, int], pixels: int, margin: int = 0, step: int = 1
 ) -> list[Tile]:
     """Divide an image into tiles, row by row.
 
@@ -44,12 +44,12 @@ def split_into_tiles(
         About how many a tile may have with its margin; an image of fewer is one tile.
     margin : int
         How far the pixels lie apart of which one depends on the other.
-    stride : int
-        All tiles begin at multiples of it, as the network joins so many pixels.
+    step : int
+        All tiles begin at multiples of it, as the network makes one of so many pixels.
 
     Examples
     --------
-    >>> for tile in split_into_tiles((1, 30), 20, margin=2, stride=4):
+    >>> for tile in split_into_tiles((1, 30), 20, margin=2, step=4):
     ...     print(tile.read[1], tile.write[1], tile.keep[1])
     slice(0, 16, None) slice(0, 12, None) slice(0, 12, None)
     slice(8, 28, None) slice(12, 24, None) slice(4, 16, None)
@@ -59,22 +59,22 @@ def split_into_tiles(
     if height * width <= pixels:
         return _cross([(0, height)], [(0, width)], sides, 0)
     side = math.isqrt(pixels)
-    margin = -(-margin // stride) * stride
+    margin = -(-margin // step) * step
     # A long and narrow image is divided along its length alone.
     high, wide = (max(side, pixels // max(1, min(other, side))) for other in (width, height))
-    rows = _divide(height, high - 2 * margin, margin, stride)
-    columns = _divide(width, wide - 2 * margin, margin, stride)
+    rows = _divide(height, high - 2 * margin, margin, step)
+    columns = _divide(width, wide - 2 * margin, margin, step)
     return _cross(rows, columns, sides, margin)
 
 
-def _divide(length: int, wanted: int, margin: int, stride: int) -> list[tuple[int, int]]:
+def _divide(length: int, wanted: int, margin: int, step: int) -> list[tuple[int, int]]:
     """Divide a side into parts of about the same length, (start, end)."""
     if length <= wanted + 2 * margin:
         return [(0, length)]
     # Not shorter than the margin: most of what is computed would be thrown away.
-    count = math.ceil(length / max(wanted, margin, stride))
-    step = math.ceil(length / count / stride) * stride
-    return list(pairwise([*range(0, length, step), length]))
+    count = math.ceil(length / max(wanted, margin, step))
+    part = math.ceil(length / count / step) * step
+    return list(pairwise([*range(0, length, part), length]))
 
 
 def _cross(

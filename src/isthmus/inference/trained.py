@@ -22,7 +22,9 @@ from isthmus.inference.contract import MODEL_FILE, is_weights_file
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.inference.weights import fingerprint_model, pack_model, unpack_model
 from isthmus.models.config import ModelConfig
+from isthmus.models.denoisers import Denoiser
 from isthmus.models.layers import Autoencoder, Network, channels_last, require_encoder
+from isthmus.models.reach import measure_reach
 from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
@@ -204,15 +206,15 @@ class TrainedModel(Model):
         fitting: int = 2 ** round(math.log2(max(1, MAX_BATCH_VALUES / widest)))
         return min(fitting, MAX_BATCH_SIZE)
 
-    @property
+    @cached_property
     def margin(self) -> int:
         """See `Model`."""
-        return int(getattr(self.module, "margin", 0))
+        return measure_reach(self.module) if self.task == "denoise" else 0
 
     @property
-    def stride(self) -> int:
+    def step(self) -> int:
         """See `Model`."""
-        return int(getattr(self.module, "stride", 1))
+        return self.module.step if isinstance(self.module, Denoiser) else 1
 
     # -- layers -----------------------------------------------------------------------------
 
