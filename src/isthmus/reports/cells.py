@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
 from isthmus.errors import IsthmusError
+from isthmus.inference.numbers import find_range, to_unit
 from isthmus.reports.elements import (
     draw_figure,
     draw_legend,
@@ -24,10 +25,12 @@ from isthmus.reports.elements import (
 )
 from isthmus.viz.canvas import short_name
 from isthmus.viz.curves import curves
+from isthmus.viz.denoised import to_pixels
 from isthmus.viz.maps import METHODS, scatter
 from isthmus.viz.masks import overlay
 
 if TYPE_CHECKING:
+    from isthmus.data.images import Images
     from isthmus.data.report import ReadingReport
     from isthmus.data.samples import Samples
     from isthmus.detection.labels.mislabelled import Mislabelled
@@ -71,6 +74,19 @@ def render_samples(samples: "Samples") -> str:
     return make_cell(f"{samples!r}{more}", make_row(pictures) + legend)
 
 
+def render_images(images: "Images") -> str:
+    """Show images of differing sizes as small pictures with their names."""
+    chosen = evenly_spaced(len(images), MAX_SHOWN)
+    pictures = [
+        draw_sample(
+            _thin(_bytes(images.values[row])), short_name(images.names[row]), images.names[row]
+        )
+        for row in chosen.tolist()
+    ]
+    more = "" if len(chosen) == len(images) else f", {len(chosen)} of them, evenly spaced"
+    return make_cell(f"{images!r}{more}", make_row(pictures))
+
+
 def render_reading(report: "ReadingReport") -> str:
     """Show what was read as a table, and what was guessed or looks wrong below."""
     rows = [list(row) for row in report.rows()]
@@ -85,7 +101,7 @@ def render_run(run: "Run") -> str:
     record, history = run.record, run.history()
     config = record.model_config
     head = f"Run: {run.name}"
-    facts = [f"{config.model}, code of {config.code_size:,}", record.data["description"]]
+    facts = [f"{config.model}{_code_of(config.code_size)}", record.data["description"]]
     if not history:
         return make_cell(head, make_line([*facts, "no whole epoch yet"]))
     last, best = history[-1], best_epoch(history)
@@ -133,7 +149,12 @@ def render_model(model: "TrainedModel") -> str:
     macs = sum(layer.macs for layer in layers)
     rows.append(["total", "", "", f"{parameters:,}", f"{macs:,}"])
     shape = " × ".join(map(str, config.shape))
-    facts = [f"samples of {shape}", f"code of {config.code_size:,}", f"to {config.task}"]
+    of = (
+        f"patches of {shape}, images of any size"
+        if config.task == "denoise"
+        else f"samples of {shape}"
+    )
+    facts = [f"{of}{_code_of(config.code_size)}", f"to {config.task}"]
     header = ["layer", "kind", "output", "parameters", "multiplications"]
     table = make_table(header, rows, numeric=2)
     return make_cell(f"{type(model).__name__}: {config.model}", make_line(facts) + table)
@@ -213,6 +234,7 @@ def render_mislabelled(found: "Mislabelled") -> str:
 
 KINDS: dict[str, Callable[[Any], str]] = {
     "Samples": render_samples,
+    "Images": render_images,
     "ReadingReport": render_reading,
     "Diagnosis": render_diagnosis,
     "Run": render_run,
@@ -243,6 +265,17 @@ def _table_of_matches(result: "SearchResult", shown: Sequence[int]) -> str:
         for match in result.matches(number)[:MAX_FOUND]
     ]
     return make_table(["query", "name", "class", "distance"], rows, numeric=1)
+
+
+def _bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return an image of any numbers as uint8."""
+    if image.dtype == np.uint8:
+        return image
+    return to_pixels(np.moveaxis(to_unit(image, *find_range(image)), 0, -1))
+
+
+def _code_of(size: int) -> str:
+    return f", code of {size:,}" if size else ""  # a denoiser has none
 
 
 def _thin(image: NDArray[Any]) -> NDArray[Any]:
