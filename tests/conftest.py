@@ -120,7 +120,7 @@ def refused() -> Callable[..., AbstractContextManager[None]]:
         with pytest.raises(kind) as caught:
             yield
         message = str(caught.value)
-        assert re.fullmatch(r"(?!.*\.\.)(?!.*[.!?] [A-Z]).+\.", message), message
+        assert re.fullmatch(r"(?!.*\.\.(\s|$))(?!.*[.!?] [A-Z]).+\.", message), message
         assert [text for text in map(str, culprits) if text not in message] == [], message
 
     return expecting

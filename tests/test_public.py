@@ -59,6 +59,7 @@ PUBLIC = [
     "check_data",
     "configure",
     "denoise",
+    "denoise_values",
     "describe_installation",
     "diagnose",
     "encode",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isthmus.data.samples import Samples as Samples
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
+    from isthmus.denoising import denoise_values as denoise_values
     from isthmus.detection.duplicates.find import find_duplicates as find_duplicates
     from isthmus.detection.duplicates.result import Duplicates as Duplicates
     from isthmus.detection.labels.find import find_mislabelled as find_mislabelled
@@ -109,6 +110,7 @@ _MODULES = {
     "check_data": "data.inspection",
     "configure": "models.config",
     "denoise": "denoising",
+    "denoise_values": "denoising",
     "describe_installation": "installation",
     "diagnose": "evaluation.diagnosis.diagnose",
     "encode": "latent.codes",

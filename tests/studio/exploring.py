@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from isthmus import Session
 from isthmus.latent.maps import Map
 from studio.asking import Client
-from studio.serving import Studio, open_studio
+from studio.serving import PATIENCE, Studio, open_studio
 
-PATIENCE = 240  # seconds for a server on a busy machine
 # Read from a copy: a browser warns if the canvas itself is read often.
 READ = """canvas => {
     const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");

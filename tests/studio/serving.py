@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 SECONDS = 30  # for a server to end
+PATIENCE = 240  # seconds for a server on a busy machine
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,17 @@ class Watch:
             for part in parts
             if part.scheme not in ("blob", "data", "file") and part.hostname not in own
         }
+
+
+def wait_until(is_so: Callable[[], bool], page: Any = None) -> None:
+    """Look again and again, while a page goes on, until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < end
+        if page is None:
+            time.sleep(0.05)
+        else:
+            page.wait_for_timeout(50)
 
 
 def open_patiently(page: Any, link: str) -> None:

@@ -15,14 +15,14 @@ import pytest
 
 from isthmus import Progress, Run, Session, TrainingConfig, load, train
 from isthmus.errors import OptionError
-from isthmus.studio.columns import unpack
+from isthmus.studio.columns import pack, unpack
 from isthmus.studio.events import Events
 from isthmus.studio.follow import Follower
 from isthmus.studio.live import Live
 from isthmus.training.store import is_in_training
 from studio.asking import Client
 from studio.listening import Listener
-from studio.serving import start_studio
+from studio.serving import start_studio, wait_until
 
 T = TypeVar("T")
 
@@ -88,6 +88,46 @@ def test_a_run_in_training_is_followed_to_its_end(trainer: Trainer, tmp_path: Pa
         late = Listener(client)
         assert late.wait("training") == {"is_training": False}
         assert late.wait("history") == {"from": 0, "lines": lines}
+    finally:
+        studio.stop()
+
+
+def test_nothing_of_other_weights_answers_a_page_that_does_not_know_them(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    trainer.finish_epoch()
+    studio = start_studio(tmp_path / "run")
+    try:
+        client = Client(studio)
+        wait_until(lambda: "networks" not in client.manifest["pending"])
+        before = client.manifest
+        page = {"Isthmus-Snapshot": before["snapshot"]}
+        of_model = [
+            *(before["networks"][part]["file"] for part in ("encoder", "decoder", "layers")),
+            *(entry["file"] for entry in [before["codes"], *before["maps"]]),
+            *(one["file"] for one in before["columns"] if one["name"] == "loss"),
+        ]
+        of_samples = ["manifest.json", "history.json", "names/0.json", "thumbs/0.webp"]
+        of_samples += ["epochs/inputs.bin", "epochs/1.bin", "samples/3.png"]
+        z = unpack(client.ask("/data/codes.bin").content)[:1]
+        search = json.dumps({"code": z[0].tolist(), "k": 1}).encode()
+        questions = [("/decode", pack(z)), ("/neighbors", search), ("/codes?rows=1", None)]
+        questions += [("/layers/1", None), *((f"/data/{path}", None) for path in of_model)]
+        for path, body in questions:
+            assert client.ask(path, body, **page).status == 200, path
+        trainer.finish_epoch()
+        wait_until(lambda: client.manifest["snapshot"] != before["snapshot"])
+        for path, body in questions:
+            answer = client.ask(path, body, **page)
+            assert (answer.status, answer.content) == (204, b""), path
+        for path in of_samples:
+            assert client.ask(f"/data/{path}", **page).status == 200, path
+        page = {"Isthmus-Snapshot": client.manifest["snapshot"]}
+        assert client.ask("/data/codes.bin", **page).status == 200
+        # Of many epochs some are kept only for a while, and what was never there is a mistake.
+        assert client.ask("/data/epochs/9.bin", **page).status == 204
+        assert client.ask("/data/epochs/9.bin").status == 404
+        assert client.ask("/data/nothing.onnx", **page).status == 404
     finally:
         studio.stop()
 

@@ -13,9 +13,10 @@ from isthmus import Session, TrainingConfig, load, train
 from isthmus.evaluation.predictions import targets_in_model_classes
 from isthmus.training.kept import KeptEpochs
 from isthmus.training.store import FolderStore
+from studio.asking import Client
 from studio.conftest import fit, once
 from studio.exploring import read_picture
-from studio.serving import Studio, open_patiently, start_studio
+from studio.serving import Studio, open_patiently, start_studio, wait_until
 
 Open = Callable[..., Studio]
 
@@ -214,6 +215,44 @@ def test_curves_grow_while_the_run_trains(
         page.wait_for_selector("text=Trained for 6 epochs")
         page.wait_for_selector(".is-training", state="detached")
         page.wait_for_selector(".epoch-number:text-is('epoch 6')", timeout=30_000)
+    finally:
+        page.goto("about:blank")  # a page that loses its server says so
+        studio.stop()
+
+
+def test_a_page_that_is_late_draws_by_the_newest_weights(
+    page: Any, training: tuple[Path, Callable[[int], None]]
+) -> None:
+    run, advance = training
+    studio = start_studio(run)
+    client = Client(studio)
+    asked: list[str] = []
+    answered: list[int] = []
+
+    def hold(route: Any) -> None:
+        """Let the server take up better weights before it gets the first question for a network."""
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            known = client.manifest["snapshot"]
+            advance(3)
+            wait_until(lambda: client.manifest["snapshot"] != known)
+        route.continue_()
+
+    page.route("**/data/decoder.onnx", hold)
+    page.on(
+        "response",
+        lambda answer: answered.append(answer.status) if answer.url in asked else None,
+    )
+    try:
+        open_patiently(page, studio.link)
+        wait_until(lambda: bool(answered), page)
+        advance(99)
+        model, z = Session(run).model, Session(run).codes().z
+        wanted = model.decode(z.mean(0, keepdims=True))[0].astype(int)
+        drawn = "#decoder .drawn canvas"
+        wait_until(lambda: abs(read_picture(page, drawn).astype(int) - wanted).max() <= 1, page)
+        page.wait_for_function("() => document.querySelector('#status').textContent === ''")
+        assert answered[0] == 204  # neither an error nor a network that does not fit the codes
     finally:
         page.goto("about:blank")  # a page that loses its server says so
         studio.stop()

@@ -10,6 +10,7 @@ from isthmus.cli.terminal import say
 from isthmus.training.config import DATA
 
 if TYPE_CHECKING:
+    from isthmus.data.images import Images
     from isthmus.data.preprocess import Preprocessing
     from isthmus.data.samples import Samples
 
@@ -43,11 +44,17 @@ class DataOptions:
         return make_preprocessing(self.size, self.crop, self.gray, self.background)
 
 
-def say_reading(samples: "Samples") -> None:
+def say_reading(samples: "Samples | Images") -> None:
     """Say in at most five lines what was read, how, and what looks wrong."""
+    from isthmus.data.images import Images
     from isthmus.data.survey import report_of
 
-    for line in report_of(samples).summary():
+    if isinstance(samples, Images):
+        report = samples.report
+        lines = [f"{samples.origin.source}: {samples.describe()}"] if report is None else []
+    else:
+        report, lines = report_of(samples), []
+    for line in lines if report is None else report.summary():
         say(line)
 
 

@@ -23,11 +23,9 @@ def show_evaluation(result: dict[str, Any]) -> None:
     result : dict
         As `evaluate` returns it.
     """
-    out_console.print(f"{result['test']['n']:,} test samples{_noise_note(result)}", style="bold")
-    tables = (
-        _reconstruction_tables(result) if "mse" in result["test"] else _prediction_tables(result)
-    )
-    for table in tables:
+    noun = "images" if "levels" in result else "samples"
+    out_console.print(f"{result['test']['n']:,} test {noun}{_noise_note(result)}", style="bold")
+    for table in _tables(result):
         out_console.print(table)
         out_console.print()
     out_console.print(_cost_line(result), highlight=False, soft_wrap=True)
@@ -68,6 +66,42 @@ def show_layers(model: dict[str, Any]) -> None:
         f"\n{model['parameters']:,} parameters, of which {model['trainable']:,} trainable and "
         f"{model['not_trainable']:,} not; {model['macs']:,} multiplications a sample"
     )
+
+
+def _tables(result: dict[str, Any]) -> Iterable[Table | str]:
+    """Yield the tables of a model, by what was measured of it."""
+    if "levels" in result:
+        return _denoising_tables(result)
+    is_reconstruction = "mse" in result["test"]
+    return _reconstruction_tables(result) if is_reconstruction else _prediction_tables(result)
+
+
+def _denoising_tables(result: dict[str, Any]) -> Iterable[Table | str]:
+    """Yield a table for each strength of the noise, and how the model compares."""
+    from isthmus.evaluation.summaries import (
+        DENOISING_NOTE,
+        compare_denoised,
+        denoising_verdict,
+        noise_title,
+    )
+
+    for level in result["levels"]:
+        rows = [
+            [name, _with_error(row, "psnr", 2), _with_error(row, "ssim", 4)]
+            for name, row in compare_denoised({**level, "model": result["model"]})
+        ]
+        yield make_table([noise_title(level["corrupt"]), "PSNR, dB", "SSIM"], rows)
+    yield denoising_verdict(result)
+    if result["levels"]:
+        yield DENOISING_NOTE
+
+
+def _with_error(row: dict[str, Any], metric: str, digits: int) -> str:
+    """Return a mean over images with its standard error."""
+    value, error = row[metric], row[f"{metric}_error"]
+    if value is None:
+        return "–"
+    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
 
 
 def _reconstruction_tables(result: dict[str, Any]) -> Iterable[Table | str]:
@@ -198,16 +232,19 @@ def _share(value: float | None) -> str:
 
 
 def _noise_note(result: dict[str, Any]) -> str:
-    return f", with the noise {result['noise']['corrupt']}" if "noise" in result else ""
+    is_one = "noise" in result and "levels" not in result
+    return f", with the noise {result['noise']['corrupt']}" if is_one else ""
 
 
 def _cost_line(result: dict[str, Any]) -> str:
     """Describe the size of the model and the cost of its training."""
     model, training = result["model"], result["training"]
     size = format_number(model["code_size"])
-    what = f"a code of {size}" if "mse" in result["test"] else f"{size} features"
+    what = f", a code of {size}" if "mse" in result["test"] else f", {size} features"
+    noun = "patches" if "levels" in result else "samples"
     return (
-        f"{model['name']}, {format_number(model['parameters'])} parameters, {what}; "
+        f"{model['name']}, {format_number(model['parameters'])} parameters"
+        f"{'' if 'levels' in result else what}; "
         f"{format_epochs(training['epochs'])} in {training['seconds']:.1f} s of training, "
-        f"{training['images_per_second']:,.0f} samples a second."
+        f"{training['images_per_second']:,.0f} {noun} a second."
     )

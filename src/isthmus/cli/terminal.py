@@ -164,7 +164,9 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
     elif last is not None and last.step < last.steps:
         text += f"\nStopped early; isthmus resume {out} continues."
     lines = [text, *describe_findings(diagnosis, out), *describe_detection(detection)]
-    lines.append(f"Next: isthmus studio {out}, or isthmus report {out}")
+    is_denoiser = training.run.record.model_config.task == "denoise"
+    use = f"denoise {out} PICTURES --out clean" if is_denoiser else f"studio {out}"
+    lines.append(f"Next: isthmus {use}, or isthmus report {out}")
     print_result(content, "\n".join(lines), as_json)
 
 

@@ -22,9 +22,14 @@ from isthmus.cli.options import expand_options
 from isthmus.cli.sources import DataOptions, say_reading
 from isthmus.cli.terminal import follow, is_quiet, say, track
 from isthmus.data.reading import Reading
+from isthmus.errors import OptionError
 from isthmus.training.config import MODEL, OUTPUT, TrainingConfig
 
 if TYPE_CHECKING:
+    from isthmus.data.images import Images
+    from isthmus.data.preprocess import Preprocessing
+    from isthmus.data.samples import Samples
+    from isthmus.models.tasks import Task
     from isthmus.training.train import Training
 
 
@@ -38,8 +43,8 @@ class ModelOptions:
     Parameters
     ----------
     task : str, optional
-        reconstruct, classify, segment, stylize, or detect, which learns normal samples only; by
-        default that of the model.
+        reconstruct, classify, segment, stylize, denoise, or detect, which learns normal samples
+        only; by default that of the model.
     model : str, optional
         conv, dense, cnn, alexnet, fcn8s, … (isthmus summary lists all); by default chosen by the
         task.
@@ -96,16 +101,18 @@ def train(
     config: TrainingConfig,
     output: OutputOptions,
 ) -> None:
-    """Train an autoencoder, a classifier or a segmenter.
+    """Train an autoencoder, a classifier, a segmenter or a denoiser.
 
     Example: isthmus train fashion-mnist --code-size 2 --out runs/fashion2
 
     Example: isthmus train parts/ --task detect --normal good --out runs/parts
 
     Example: isthmus train cats-dogs --task classify --size 64 --out runs/pets
+
+    Example: isthmus train photos/ --task denoise --corrupt gaussian:25/255 --out runs/clean
     """
-    from isthmus.data.load import load_with
     from isthmus.data.normal import choose_normal
+    from isthmus.data.samples import Samples
     from isthmus.training.store import require_free
     from isthmus.training.train import train as start_training
 
@@ -116,9 +123,9 @@ def train(
     if not is_quiet:
         require_free(out)  # before anything is read, which may take long
     # Every process of torchrun reads the samples, memory-mapped from the same cache entry.
-    samples = load_with(source, preprocessing, limit=data.limit, reading=reading, track=track)
-    say_reading(samples)
-    if is_detector:
+    load = _load_images if _is_denoiser(model.model, task) else _load_samples
+    samples = load(source, preprocessing, data.limit, reading)
+    if is_detector and isinstance(samples, Samples):
         config = replace(config, normal=choose_normal(samples, config.normal))
     training = start_training(
         samples,
@@ -132,6 +139,36 @@ def train(
     )
     _say_notes(training)
     follow(training, out, output.as_json)
+
+
+def _is_denoiser(model: str | None, task: "Task | None") -> bool:
+    from isthmus.models.registry import model_row
+
+    return task == "denoise" or (model is not None and model_row(model).task == "denoise")
+
+
+def _load_samples(
+    source: str, preprocessing: "Preprocessing", limit: int | None, reading: Reading
+) -> "Samples":
+    from isthmus.data.load import load_with
+
+    samples = load_with(source, preprocessing, limit=limit, reading=reading, track=track)
+    say_reading(samples)
+    return samples
+
+
+def _load_images(
+    source: str, preprocessing: "Preprocessing", limit: int | None, reading: Reading
+) -> "Images":
+    from isthmus.data.load_images import load_images_with
+
+    if preprocessing.size or preprocessing.crop:
+        raise OptionError(
+            "a denoiser takes images at their own sizes; leave --size and --crop out."
+        )
+    images = load_images_with(source, preprocessing, limit=limit, reading=reading, track=track)
+    say_reading(images)
+    return images
 
 
 def _say_notes(training: "Training") -> None:

@@ -5,6 +5,7 @@ it. Its mask moves with it, to the nearest pixel: a mean of classes is not a cla
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,17 +21,22 @@ LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 @dataclass(frozen=True)
 class AugmentationRow:
-    """A row of `AUGMENTATIONS`: one line for people, and the largest strength that is allowed."""
+    """A row of `AUGMENTATIONS`: one line for people, the largest strength, and a usual one."""
 
     description: str
     max_strength: float
+    example: float
+    min_strength: float = 0.0
+    is_whole: bool = False
 
 
 AUGMENTATIONS: dict[str, AugmentationRow] = {
-    "shift": AugmentationRow("moved by up to this share of the sides", 0.5),
-    "zoom": AugmentationRow("a window smaller by up to this share of the sides, enlarged", 0.9),
-    "rotate": AugmentationRow("rotated by up to this many degrees", 180),
-    "color": AugmentationRow("brightness, contrast and saturation times 1 ± this", 1),
+    "shift": AugmentationRow("moved by up to this share of the sides", 0.5, 0.1),
+    "zoom": AugmentationRow(
+        "a window smaller by up to this share of the sides, enlarged", 0.9, 0.3
+    ),
+    "rotate": AugmentationRow("rotated by up to this many degrees", 180, 10),
+    "color": AugmentationRow("brightness, contrast and saturation times 1 ± this", 1, 0.2),
 }
 
 
@@ -58,6 +64,7 @@ class Augmentation(Transforms):
 
     rows = AUGMENTATIONS
     noun = "augmentation"
+    has_ranges = False
 
     def apply(
         self, x: Tensor, rng: Rng, masks: Tensor | None = None
@@ -75,7 +82,8 @@ class Augmentation(Transforms):
         x, masks
             Of the same shapes.
         """
-        strengths = dict(self.steps)
+        # Ranges were rejected: `has_ranges`.
+        strengths = dict(cast("tuple[tuple[str, float], ...]", self.steps))
         # All seven are drawn in any case, so that leaving out one kind does not change the others.
         chance = 2 * rng.uniform((len(x), 7)) - 1  # in [-1, 1)
         if strengths.keys() & {"shift", "zoom", "rotate"}:

@@ -12,10 +12,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isthmus.data.noise import (
+    Strengths,
+    add_gaussian,
+    add_gaussian_unclipped,
+    add_salt_pepper,
+    channels_last_shape,
+    compress_jpeg,
+    count_photons,
+    mask_pixels,
+    multiply_speckle,
+    occlude,
+    shift_rows,
+    to_tensor_like,
+)
 from isthmus.data.random import Rng, SampleRng
-from isthmus.data.transforms import Transforms
-
-OCCLUSION_GRAY = 0.5  # visible on black and on white
+from isthmus.data.transforms import Strength, Transforms
+from isthmus.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -28,58 +41,27 @@ class CorruptionRow:
         Takes x (N, C, *sides) in [0, 1], a strength and an `Rng`; returns the corrupted x.
     description : str
         One line for people.
-    max_strength : float
-        The largest strength that is allowed.
+    max_strength, min_strength : float
+        The largest and the smallest strength that are allowed; 0 only as the end of a range.
+    is_whole : bool
+        Whether a strength is a whole number.
+    is_for_images : bool
+        Whether signals cannot be changed so.
+    example : float
+        A usual strength.
     """
 
-    apply: Callable[[Tensor, float, Rng], Tensor]
+    apply: Callable[[Tensor, Strengths, Rng], Tensor]
     description: str
     max_strength: float = 1.0
+    min_strength: float = 0.0
+    is_whole: bool = False
+    is_for_images: bool = False
+    example: float = 0.1
 
 
-def add_gaussian(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Add normal noise of standard deviation `strength` and clip to [0, 1]."""
-    return add_gaussian_unclipped(x, strength, rng).clamp_(0, 1)
-
-
-def add_gaussian_unclipped(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Add normal noise of standard deviation `strength`."""
-    return x + strength * _to_tensor_like(x, rng.normal(_channels_last_shape(x)))
-
-
-def mask_pixels(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Set a share of the pixels to 0, in all channels (Vincent et al., ICML 2008)."""
-    return x * (_uniform_per_pixel(x, rng) >= strength)
-
-
-def add_salt_pepper(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Set a share of the pixels to 0 or 1, with equal probability."""
-    chance = _uniform_per_pixel(x, rng)
-    return x.masked_fill(chance < strength / 2, 0.0).masked_fill_(chance >= 1 - strength / 2, 1.0)
-
-
-def occlude(x: Tensor, strength: float, rng: Rng) -> Tensor:
-    """Cover a share of the area with a gray rectangle, or an interval of a signal."""
-    axes = x.ndim - 2
-    chance = rng.uniform((len(x), 1 + axes))
-    # Shares of height and width whose product is the strength. The exponent stays between 1/4 and
-    # 3/4, so that the rectangle never becomes a line.
-    height = strength ** (0.25 + 0.5 * chance[:, 0]) if axes == 2 else np.full(len(x), strength)
-    shares = (height, strength / height)[:axes]
-    inside = torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool, device=x.device)
-    for axis, share in enumerate(shares):
-        side = x.shape[2 + axis]
-        length = np.maximum(1, np.round(share * side))
-        # Each position at which the rectangle lies within the image is equally likely.
-        start = np.floor(chance[:, 1 + axis] * (side - length + 1))
-        place = np.arange(side)
-        along = (place >= start[:, None]) & (place < (start + length)[:, None])
-        shape = [len(x), 1] + [side if other == axis else 1 for other in range(axes)]
-        inside &= torch.from_numpy(along).to(x.device).view(shape)
-    return x.masked_fill(inside, OCCLUSION_GRAY)
-
-
-# The strength of normal noise is a deviation and not a share, so that it may exceed 1.
+# The strength of normal noise is a deviation and not a share, so that it may exceed 1. That of shot
+# noise may not: there, white is a single photon.
 CORRUPTIONS: dict[str, CorruptionRow] = {
     "gaussian": CorruptionRow(
         add_gaussian, "normal noise of this standard deviation, clipped to [0, 1]", 10
@@ -88,6 +70,24 @@ CORRUPTIONS: dict[str, CorruptionRow] = {
     "masked": CorruptionRow(mask_pixels, "this share of the pixels black"),
     "occluded": CorruptionRow(occlude, "a gray rectangle over this share of the area"),
     "salt-pepper": CorruptionRow(add_salt_pepper, "this share of the pixels black or white"),
+    "poisson": CorruptionRow(
+        count_photons, "shot noise, of this standard deviation where it is white"
+    ),
+    "speckle": CorruptionRow(
+        multiply_speckle, "each value times normal noise of mean 1 and this standard deviation", 10
+    ),
+    "stripes": CorruptionRow(
+        shift_rows, "each row brighter or darker by normal noise of this standard deviation", 10
+    ),
+    "jpeg": CorruptionRow(
+        compress_jpeg,
+        "saved as JPEG of this quality",
+        95,
+        1,
+        is_whole=True,
+        is_for_images=True,
+        example=10,
+    ),
 }
 
 
@@ -98,27 +98,45 @@ class Corruption(Transforms):
     Parameters
     ----------
     steps : tuple of (kind, strength)
-        Keys of `CORRUPTIONS`; strengths above 0, in the [0, 1] range of pixels or as shares.
+        Keys of `CORRUPTIONS`; strengths above 0, in the [0, 1] range of pixels or as shares, but
+        for jpeg, of which it is the quality. From a range (low, high) each sample gets another
+        strength, and each is equally likely.
 
     Raises
     ------
     OptionError
-        If a kind is unknown or its strength outside its range.
+        If a kind is unknown or its strength outside its bounds.
 
     Examples
     --------
     >>> str(Corruption.parse("gaussian:0.50, masked:0.25"))
     'gaussian:0.5,masked:0.25'
+    >>> Corruption.parse("gaussian:0..51/255").steps
+    (('gaussian', (0.0, 0.2)),)
     """
 
     rows = CORRUPTIONS
     noun = "corruption"
+    has_ranges = True
 
     def apply(self, x: Tensor, rng: Rng) -> Tensor:
-        """Return a copy of x (N, C, H, W) or (N, C, L) with this noise."""
+        """Return a copy of x (N, C, H, W) or (N, C, L) with this noise.
+
+        Raises
+        ------
+        OptionError
+            If x are signals, or sizes, that a kind of noise is not for.
+        """
+        self.require_suitable(is_signal=x.ndim == 3)
         for kind, strength in self.steps:
-            x = CORRUPTIONS[kind].apply(x, strength, rng)
+            x = CORRUPTIONS[kind].apply(x, _draw_strengths(x, strength, rng), rng)
         return x
+
+    def require_suitable(self, is_signal: bool) -> None:
+        """Raise an OptionError for signals if a kind of noise is one of images only."""
+        for kind, _ in self.steps:
+            if is_signal and CORRUPTIONS[kind].is_for_images:
+                raise OptionError(f"{kind} is noise of images and not of signals; leave it out.")
 
     def apply_fixed(self, x: Tensor, seed: int, indices: NDArray[np.int64]) -> Tensor:
         """Return a copy of x with the noise that the samples of these indices always have."""
@@ -155,22 +173,14 @@ def binarize(x: Tensor, rng: Rng) -> Tensor:
     Salakhutdinov and Murray, On the Quantitative Analysis of Deep Belief Networks, 2008: so MNIST
     is turned into data that a Bernoulli distribution of each pixel can be the density of.
     """
-    return (_to_tensor_like(x, rng.uniform(_channels_last_shape(x))) < x).to(x.dtype)
+    return (to_tensor_like(x, rng.uniform(channels_last_shape(x))) < x).to(x.dtype)
 
 
-def _channels_last_shape(x: Tensor) -> tuple[int, ...]:
-    """Return the shape of x with channels last, the order of its memory.
-
-    Drawn in that order, noise is added without a transposed copy.
-    """
-    return (len(x), *x.shape[2:], x.shape[1])
-
-
-def _to_tensor_like(x: Tensor, noise: NDArray[np.float32]) -> Tensor:
-    """Move noise (N, *sides, C) to the device and axes of x."""
-    return torch.from_numpy(noise).to(x.device).movedim(-1, 1)
-
-
-def _uniform_per_pixel(x: Tensor, rng: Rng) -> Tensor:
-    """Draw one number for each pixel, shared by its channels: (N, 1, *sides) in [0, 1)."""
-    return _to_tensor_like(x, rng.uniform((len(x), *x.shape[2:], 1)))
+def _draw_strengths(x: Tensor, strength: Strength, rng: Rng) -> Strengths:
+    """Return a fixed strength as it is, and of a range one for each sample: (N, 1, …)."""
+    if not isinstance(strength, tuple):
+        return strength
+    low, high = strength
+    # From above low to high: no sample has a strength of 0, at which some kinds divide by it.
+    drawn = high - (high - low) * rng.uniform((len(x),)).astype(np.float64)
+    return torch.from_numpy(drawn.astype(np.float32)).to(x.device).view(-1, *[1] * (x.ndim - 1))

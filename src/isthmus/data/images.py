@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,14 @@ class SignalsError(SourceError):
         )
 
 
-class Ragged(Sequence[NDArray[np.uint8]]):
+class Ragged(Sequence[NDArray[Any]]):
     """Images of differing sides in one array, one after the other.
 
     In memory or memory-mapped, a million of them are one buffer and not a million objects.
 
     Parameters
     ----------
-    pixels : (B,) uint8
+    pixels : (B,) uint8 or float32
         All images, each in the order of (H, W, C).
     sides : (N, 2) int64
         Height and width of each.
@@ -48,14 +48,14 @@ class Ragged(Sequence[NDArray[np.uint8]]):
         If there are more or fewer pixels than the sides say.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8], sides: NDArray[np.int64], channels: int) -> None:
+    def __init__(self, pixels: NDArray[Any], sides: NDArray[np.int64], channels: int) -> None:
         self.pixels, self.sides, self.channels = pixels, sides, channels
         self._ends = np.cumsum(sides.prod(1) * channels)
         if len(pixels) != (self._ends[-1] if len(sides) else 0):
             raise SourceError(f"there are {len(pixels):,} numbers, not as many as the sides say.")
 
     @classmethod
-    def of(cls, images: Sequence[NDArray[np.uint8]]) -> "Ragged":
+    def of(cls, images: Sequence[NDArray[Any]]) -> "Ragged":
         """Join images (H, W, C), or (H, W) if they are gray, of one number of channels.
 
         Raises
@@ -80,12 +80,12 @@ class Ragged(Sequence[NDArray[np.uint8]]):
         return len(self.sides)
 
     @overload
-    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
 
     @overload
     def __getitem__(self, index: slice) -> "Ragged": ...
 
-    def __getitem__(self, index: int | slice) -> "NDArray[np.uint8] | Ragged":
+    def __getitem__(self, index: int | slice) -> "NDArray[Any] | Ragged":
         """Return an image (H, W, C), a view; or some of them, copied."""
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
@@ -198,6 +198,11 @@ class Images(HasItems, Displayed):
     def channels(self) -> int:
         """C, of all images."""
         return self.values.channels
+
+    @property
+    def allows_flip(self) -> bool:
+        """Whether a mirrored image is as likely as the image, as far as its noise is concerned."""
+        return True
 
     @property
     def has_pairs(self) -> bool:

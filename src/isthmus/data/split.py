@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.groups import group_names
+from isthmus.data.images import Images
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.data.stratify import draw_groups, draw_parts
@@ -32,7 +33,7 @@ class Split:
 
 
 def spread_over_classes(
-    samples: Samples, indices: NDArray[np.int64], limit: int
+    samples: Samples | Images, indices: NDArray[np.int64], limit: int
 ) -> NDArray[np.int64]:
     """Return at most `limit` of the indices: evenly spread, also over the classes if few.
 
@@ -47,7 +48,7 @@ def spread_over_classes(
 
 
 def split_samples(
-    samples: Samples,
+    samples: Samples | Images,
     seed: int = 0,
     validation: float = 0.1,
     test: float = 0.1,
@@ -65,7 +66,7 @@ def split_samples(
 
     Parameters
     ----------
-    samples : Samples
+    samples : Samples or Images
     seed : int
     validation, test : float
         Fractions of the samples that are drawn from, in (0, 1); at least one sample each.
@@ -112,7 +113,7 @@ def split_samples(
 
 
 def _draw(
-    samples: Samples,
+    samples: Samples | Images,
     groups: NDArray[np.int64] | None,
     pool: NDArray[np.int64],
     counts: list[int],

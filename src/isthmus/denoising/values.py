@@ -7,35 +7,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.images import Images
+from isthmus.data.samples import Samples
+from isthmus.denoising.images import denoise_images
 from isthmus.inference.model import Model
 
-Values = NDArray[Any] | Sequence[NDArray[np.uint8]]
+Values = NDArray[Any] | Sequence[NDArray[Any]] | Samples | Images
 
 
 def denoise_values(model: Model, values: Values, *, track: Track = untracked) -> Any:
-    """Send samples of any size through a model; they come back in their own sizes.
+    """Take the noise out of images of any size; they come back in their own sizes.
 
     Parameters
     ----------
     model : Model
-        An autoencoder, usually one that was trained on noisy inputs.
-    values : array or sequence of arrays
-        Images (N, H, W, C) uint8, or a sequence of (H, W, C) uint8 of different sizes; signals
-        (N, L, C) float32 of the model's length.
+        A denoiser, or an autoencoder, usually one that was trained on noisy inputs.
+    values : array, sequence of arrays, Samples or Images
+        For a denoiser, images (H, W) or (H, W, C) of any sides and of uint8, uint16 or fractions
+        from 0 to 1: an array (N, H, W, C) or (N, H, W) of many, a list, or a single one (H, W), or
+        (H, W, C) of 1 to 4 channels. A gray model takes each channel by itself, and a model of
+        colors the mean of what it makes of a gray image as a color one.
+        For an autoencoder, images (N, H, W, C) uint8, or a sequence of (H, W, C) uint8 of different
+        sizes, which are resized to its size and back; signals (N, L, C) float32 of its length.
     track : callable
         Shows progress.
 
     Returns
     -------
     array or list of arrays
-        As `values`, with the model's channels. If the model crops, pixels around the central square
-        keep their values.
+        From a denoiser, of the shapes and types of `values`. From an autoencoder, as `values`, with
+        the model's channels; if it crops, pixels around the central square keep their values.
 
     Raises
     ------
     ModelError
-        If the model is not an autoencoder, or signals are not of its shape.
+        If the model is neither a denoiser nor an autoencoder, signals are not of its shape, or it
+        does not take images of so many channels.
+    SourceError
+        If an image holds NaN, or numbers of an unknown range.
+
+    Examples
+    --------
+    >>> model = TrainedModel.load("runs/clean")  # doctest: +SKIP
+    >>> clean = denoise_values(model, photograph)  # doctest: +SKIP
     """
+    if model.task == "denoise":
+        return denoise_images(model, values, track)
+    if isinstance(values, Samples | Images):
+        values = values.values
     starts = range(0, len(values), model.batch_size)
     batches = [
         denoise_batch(model, values[start : start + model.batch_size])
@@ -46,8 +65,8 @@ def denoise_values(model: Model, values: Values, *, track: Track = untracked) ->
     return [picture for batch in batches for picture in batch]
 
 
-def denoise_batch(model: Model, values: Values) -> Any:
-    """Send one batch through the model and back to the sizes and positions of its samples."""
+def denoise_batch(model: Model, values: NDArray[Any] | Sequence[NDArray[Any]]) -> Any:
+    """Send one batch through an autoencoder and back to the sizes and positions of its samples."""
     if values[0].dtype != np.uint8:
         return model.reconstruct(np.array(values))  # a copy, because torch wants writable memory
     wholes = [whole[..., None] if whole.ndim == 2 else whole for whole in values]

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.cache import Track, cache_folder, untracked
+from isthmus.data.images import Images
+from isthmus.data.load_images import as_images
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.evaluation.baselines import BaselineGroup, baseline_groups, class_baselines
+from isthmus.evaluation.denoisers import measure_denoiser, plan_denoising
 from isthmus.evaluation.filters import Array
 from isthmus.evaluation.likelihood import measure_likelihood
 from isthmus.evaluation.predictions import score_predictions
@@ -25,16 +28,18 @@ from isthmus.evaluation.styles import measure_styles
 from isthmus.files import fingerprint
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import count_parameters
-from isthmus.training.run import Run
+from isthmus.models.tasks import TASKS, with_article
+from isthmus.training.run import Run, best_epoch
 
 FILE = "evaluation.json"
 
 
 def evaluate(
     run: Run,
-    samples: Samples | None = None,
+    samples: Samples | Images | None = None,
     *,
-    own: Samples | None = None,
+    corrupt: str | None = None,
+    own: Samples | Images | None = None,
     plain: Run | None = None,
     model: TrainedModel | None = None,
     encode: Encode | None = None,
@@ -47,13 +52,15 @@ def evaluate(
     Parameters
     ----------
     run : Run
-    samples : Samples, optional
+    samples : Samples or Images, optional
         The samples to measure on: their test split if they have one, otherwise all. By default the
-        test split of the run's data.
-    own : Samples, optional
+        test split of the run's data. For a denoiser, images of any sizes.
+    corrupt : str, optional
+        For a denoiser only: the noise to add to the images; by default that of its training.
+    own : Samples or Images, optional
         The run's data, if the caller has loaded it; by default it is loaded.
     plain : Run, optional
-        For a denoiser only: a run on the same data without noise, to compare with.
+        For a denoising autoencoder only: a run on the same data without noise, to compare with.
     model : TrainedModel, optional
         The run's model, if the caller has loaded it; by default it is loaded.
     encode : callable, optional
@@ -79,9 +86,11 @@ def evaluate(
         of the mean sample ("mean"), both fitted on the training split. "training" has `seconds`,
         `epochs` and `images_per_second`, "model" its `name`, `code_size` and `parameters`.
 
-        For a denoiser, all are measured from noisy inputs against clean targets. "noisy" has the
-        same metrics of the noisy inputs themselves, "noise" its kind and fingerprints, and the
-        "baselines" include filters (`FILTERS`) and the `plain` run.
+        For a denoising autoencoder, all are measured from noisy inputs against clean targets.
+        "noisy" has the same metrics of the noisy inputs themselves, "noise" its kind and
+        fingerprints, and the "baselines" include filters (`FILTERS`) and the `plain` run.
+
+        For a denoiser, all is what `measure_denoiser` returns.
 
         For a variational autoencoder, "likelihood" is what `measure_likelihood` returns.
 
@@ -100,9 +109,20 @@ def evaluate(
     IsthmusError
         If the run's data is gone or has changed, or the samples do not fit the model, or are
         from the run's data and may have been trained on, or if `plain` is given and the run is no
-        denoiser, or if there are `features` and no labels of the run's own test split.
+        denoising autoencoder, or `corrupt` and it is no denoiser, or if there are `features` and no
+        labels of the run's own test split.
     """
+    if run.record.model_config.task == "denoise":
+        _reject_comparisons(run, plain, features)
+        return _evaluate_denoiser(run, samples, own, corrupt, model, cache, track)
+    if corrupt is not None:
+        raise OptionError(
+            f"{run.name} is {with_article(TASKS[run.record.model_config.task])} and is measured as "
+            "it was trained; leave corrupt out, which is for denoisers."
+        )
     own = own or run.samples()
+    assert isinstance(own, Samples)
+    assert not isinstance(samples, Images)
     run.check(own)
     if plain is not None:
         _check_plain(run, plain)
@@ -121,6 +141,38 @@ def evaluate(
     if features is not None:
         result["encoder"] = _measure_features(setup, features)
     return {**result, **cost}
+
+
+def _evaluate_denoiser(
+    run: Run,
+    images: Samples | Images | None,
+    own: Samples | Images | None,
+    corrupt: str | None,
+    model: TrainedModel | None,
+    cache: bool,
+    track: Track,
+) -> Result:
+    """Measure a denoiser; see `evaluate`."""
+    own = own or run.images(track)
+    assert isinstance(own, Images)
+    run.check(own)
+    others = as_images(images) if isinstance(images, Samples) else images
+    model = model or run.model()
+    setup = plan_denoising(run, own, others, corrupt, model)
+    folder = cache_folder() / "baselines" if cache else None
+    file = run.path / FILE if folder and setup.is_own_test and not run.is_in_memory else None
+    key = setup.key(model=model.fingerprint)
+    cost = _cost(run, model)  # first, so that a damaged history stops it before long work
+    result = read_or_compute(file, key, lambda: measure_denoiser(setup, folder, track))
+    if run.record.training_config.no_clean and run.history():
+        cost["training"]["validation_loss"] = best_epoch(run.history())["validation_loss"]
+    return {**result, **cost}
+
+
+def _reject_comparisons(run: Run, plain: Run | None, features: Encode | None) -> None:
+    if plain is not None or features is not None:
+        given = "an encoder" if plain is None else "a plain run"
+        raise OptionError(f"{run.name} is a denoiser without a code; compare it without {given}.")
 
 
 def measure(setup: EvaluationSetup, folder: Path | None = None, track: Track = untracked) -> Result:

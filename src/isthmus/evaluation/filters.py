@@ -1,8 +1,9 @@
 """Classic filters that remove noise without training: baselines of a denoiser.
 
-Their parameters are fixed. They were chosen on validation digits (MNIST) and faces (LFW at
-32 × 32) under clipped normal noise of deviation 0.1, 0.25 and 0.5. The filters estimate the
-strength of the noise from each image.
+By default their parameters are fixed. They were chosen on validation digits (MNIST) and faces (LFW
+at 32 × 32) under clipped normal noise of deviation 0.1, 0.25 and 0.5, and the filters estimate the
+strength of the noise from each image. `tune` chooses the one that matters on images of a kind, and
+takes the strength of the noise where it is known.
 
 They run in this process alone. Non-local means and scikit-image's total variation hold Python's
 lock, so threads bring nothing. Starting a process costs 2 to 3 CPU seconds of imports, as much as
@@ -39,11 +40,15 @@ class Filter:
         One line for people.
     takes : tuple of str
         "images", "signals" or both.
+    strengths : tuple of float
+        What `tune` chooses among, as multiples of the noise level. A filter that has some takes the
+        arguments `levels` (N,) and `strength` too.
     """
 
-    apply: Callable[[Array], Array]
+    apply: Callable[..., Array]
     description: str
     takes: tuple[str, ...] = ("images",)
+    strengths: tuple[float, ...] = ()
 
 
 def filter_names(shape: Sequence[int]) -> list[str]:
@@ -75,36 +80,36 @@ def median_twice(x: Array) -> Array:
     return median(median(x))
 
 
-def nlm(x: Array) -> Array:
+def nlm(x: Array, levels: Array | None = None, strength: float = 0.5) -> Array:
     """Average pixels by the similarity of their patches (Buades, Coll and Morel, CVPR 2005).
 
-    Patches of 5 × 5 in a window of 13 × 13, all channels together. The filtering strength is half
-    the noise level, whose variance is subtracted from the distances.
+    Patches of 5 × 5 in a window of 13 × 13, all channels together. `strength` times the noise level
+    is the filtering strength h; the variance of the noise is subtracted from the distances.
     """
     from skimage.restoration import denoise_nl_means
 
     filtered = np.array(x)
-    levels = noise_level(x)
+    levels = noise_level(x) if levels is None else levels
     for i in np.flatnonzero(levels > MIN_NOISE):
         image, level = np.ascontiguousarray(np.moveaxis(x[i], 0, -1)), float(levels[i])
         smooth = denoise_nl_means(
-            image, patch_size=5, patch_distance=6, h=0.5 * level, sigma=level, channel_axis=-1
+            image, patch_size=5, patch_distance=6, h=strength * level, sigma=level, channel_axis=-1
         )
         filtered[i] = np.moveaxis(smooth.reshape(image.shape), -1, 0)  # it drops a single channel
     return filtered.clip(0, 1)
 
 
-def tv(x: Array) -> Array:
+def tv(x: Array, levels: Array | None = None, strength: float = 0.75) -> Array:
     """Minimize the total variation near x (Rudin, Osher and Fatemi, 1992; Chambolle, 2004).
 
-    The weight of the variation is three quarters of the noise level; each channel is filtered on
-    its own.
+    The weight of the variation is `strength` times the noise level; each channel is filtered on its
+    own.
     """
-    levels = noise_level(x)
+    levels = noise_level(x) if levels is None else levels
     noisy = levels > MIN_NOISE  # a weight of zero would divide by zero
     filtered = np.array(x)
     channels = np.ascontiguousarray(x[noisy]).reshape(-1, *x.shape[2:])
-    weights = np.repeat(0.75 * levels[noisy], x.shape[1])
+    weights = np.repeat(np.float32(strength) * levels[noisy], x.shape[1])
     size = max(1, TV_BLOCK // max(1, channels[:1].size))
     for start in range(0, len(channels), size):
         block = slice(start, start + size)
@@ -116,8 +121,8 @@ def tv(x: Array) -> Array:
 FILTERS: dict[str, Filter] = {
     "median": Filter(median, "median of 3 × 3", ("images", "signals")),
     "median-twice": Filter(median_twice, "median of 3 × 3, twice", ("images", "signals")),
-    "nlm": Filter(nlm, "non-local means"),
-    "tv": Filter(tv, "least total variation"),
+    "nlm": Filter(nlm, "non-local means", strengths=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
+    "tv": Filter(tv, "least total variation", strengths=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)),
 }
 
 

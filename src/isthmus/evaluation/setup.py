@@ -5,13 +5,14 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus.data.corruption import Corruption, with_fixed_noise
+from isthmus.data.images import Images
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.files import fingerprint
@@ -26,6 +27,7 @@ MAX_PROBED = 10_000  # test samples whose classes are predicted from codes
 
 
 Encode = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+Source = TypeVar("Source", Samples, Images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,20 +201,37 @@ def plan_evaluation(
         If the samples are from the run's data and may have been trained on.
     """
     split, model = run.split(), model or run.model()
-    if samples is None or samples.fingerprint == data.fingerprint:
+    others = None if samples is None else held_out(samples, data)
+    if others is None:
         return EvaluationSetup(
             run, model, data, split.train, data.take(split.test), split.test, True, encode
         )
+    return EvaluationSetup(
+        run, model, data, split.train, others, np.arange(len(others)), False, encode
+    )
+
+
+def held_out(samples: Source, data: Source) -> Source | None:
+    """Return those of a source that a run on `data` may be measured on.
+
+    Its test split if it has one, otherwise all of it; None if it is the data itself, which has a
+    test split of its own.
+
+    Raises
+    ------
+    OptionError
+        If the samples are from the run's data and may have been trained on.
+    """
+    if samples.fingerprint == data.fingerprint:
+        return None
     if samples.splits is not None and (samples.splits == TEST).any():
-        samples = samples.take(np.flatnonzero(samples.splits == TEST))
-    elif samples.origin.source and samples.origin.source == data.origin.source:
+        return samples.take(np.flatnonzero(samples.splits == TEST))
+    if samples.origin.source and samples.origin.source == data.origin.source:
         raise OptionError(
             f"the run was trained on {data.origin.source}; leave the source out to measure on its "
             "test split."
         )
-    return EvaluationSetup(
-        run, model, data, split.train, samples, np.arange(len(samples)), False, encode
-    )
+    return samples
 
 
 def draw(indices: NDArray[np.int64], limit: int) -> NDArray[np.int64]:

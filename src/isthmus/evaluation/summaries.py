@@ -5,13 +5,22 @@ from typing import Any
 from isthmus.evaluation.filters import FILTERS
 from isthmus.training.variational import SIGMA
 
+CERTAIN = 2.0  # standard errors that a difference is not put down to chance
 ADVICE = "Train longer, or try another model."  # ends a verdict where a baseline does better
+DENOISING_NOTE = (
+    "Means over whole images at their own size, ± a standard error. The strength of the filters "
+    "was chosen on other images, and they know the standard deviation of normal noise."
+)
 BASELINE_TITLES = {
     "pca": "PCA with {components:,} components",
     "mean": "the mean training sample",
     "noisy": "the noisy input itself",
     **{name: f"filter: {row.description}" for name, row in FILTERS.items()},
     "plain": "the plain run, trained without noise",
+}
+DENOISED_TITLES = {
+    "noisy": "the noisy images themselves",
+    **{name: f"filter: {row.description}" for name, row in FILTERS.items()},
 }
 
 
@@ -36,6 +45,72 @@ def compare_reconstructions(evaluation: dict[str, Any]) -> list[tuple[str, dict[
     # The model first, whatever its rank: readers look for it there.
     first = (f"this model, {model['name']}, code of {model['code_size']:,}", evaluation["test"])
     return [first, *sorted(named, key=lambda pair: float(pair[1]["mse"]))]
+
+
+def compare_denoised(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return titles and metrics of a denoiser, the noisy images and filters at one strength.
+
+    Parameters
+    ----------
+    evaluation : dict
+        As `evaluate` returns it for a denoiser, or one of its "levels" with the "model".
+
+    Returns
+    -------
+    list of (str, dict)
+        The model, then the others by falling PSNR.
+    """
+    rows = {**evaluation["baselines"], "noisy": evaluation["noisy"]}
+    named = [(DENOISED_TITLES[name], row) for name, row in rows.items()]
+    first = (f"this model, {evaluation['model']['name']}", evaluation["test"])
+    return [first, *sorted(named, key=lambda pair: -float(pair[1]["psnr"]))]
+
+
+def noise_title(corrupt: str | None) -> str:
+    """Return what the noise of a level is called."""
+    return "the noise of the images themselves" if corrupt is None else f"noise {corrupt}"
+
+
+def denoising_verdict(evaluation: dict[str, Any]) -> str:
+    """Return a sentence that compares a denoiser with the best filter at each strength."""
+    if not evaluation["levels"]:
+        return removal_verdict(evaluation)
+    leads = [_lead(level) for level in evaluation["levels"]]
+    texts = [
+        f"{abs(lead):.2f}{'' if error is None else f' ± {error:.2f}'} dB "
+        f"{'above' if lead > 0 else 'below'} {name}"
+        + (f" at {level['corrupt']}" if len(leads) > 1 else "")
+        for level, (lead, error, name) in zip(evaluation["levels"], leads, strict=True)
+    ]
+    compared = ", ".join(texts)
+    if any(lead < 0 for lead, _, _ in leads):
+        return f"A filter that needs no training does better: {compared}. {ADVICE}"
+    if any(lead < CERTAIN * (error or 0.0) for lead, error, _ in leads):
+        return f"It is as good as the best filter, within chance: {compared}."
+    return f"It is better than every filter: {compared}."
+
+
+def removal_verdict(evaluation: dict[str, Any]) -> str:
+    """Return what is known of a denoiser of whose images none is clean."""
+    test, loss = evaluation["test"], evaluation["training"].get("validation_loss")
+    hidden = (
+        ""
+        if loss is None
+        else f" Its squared error at validation pixels that were hidden from it "
+        f"is {loss:.4g}, in which the noise of these pixels counts as error."
+    )
+    return (
+        "None of these images is known to be clean, so there is no PSNR. Their noise has a "
+        f"standard deviation of about {test['deviation']:.3f} (estimated; fine structure counts as "
+        f"noise), and what was taken out has {test['removed']:.3f}.{hidden} To measure it, give a "
+        "source of clean images and --corrupt."
+    )
+
+
+def _lead(level: dict[str, Any]) -> tuple[float, float | None, str]:
+    """Return by how much a denoiser is above the best filter, its error, and the filter."""
+    name, row = max(level["baselines"].items(), key=lambda one: float(one[1]["psnr"]))
+    return row["behind"], row["behind_error"], FILTERS[name].description
 
 
 def compare_representations(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -15,12 +15,14 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError
+from isthmus.inference.numbers import find_range, from_unit, to_unit
+from isthmus.inference.tiles import split_into_tiles
 from isthmus.models.tasks import TASKS, Task, with_article
 
 CODE = "code"  # the name of the bottleneck among the layers
 
-# Of the types of an image's numbers but floats, which are from 0 to 1.
-WHITES = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+# Of an image that is denoised, a tile is as much as so many batches: its margin is computed twice.
+TILE_BATCHES = 4
 
 Values = NDArray[Any] | Samples
 
@@ -79,6 +81,21 @@ class Model(Displayed, ABC):
     @abstractmethod
     def batch_size(self) -> int:
         """How many samples pass the model at once."""
+
+    @property
+    def margin(self) -> int:
+        """Of a denoiser: how many pixels in each direction a pixel of its answer depends on."""
+        return 0
+
+    @property
+    def step(self) -> int:
+        """Of a denoiser: how many pixels become one; tiles begin at multiples of it."""
+        return 1
+
+    @property
+    def tile_pixels(self) -> int:
+        """Of a denoiser: about how many pixels it computes at once."""
+        return TILE_BATCHES * self.batch_size * math.prod(self.shape[1:])
 
     # -- samples and codes --------------------------------------------------------------------
 
@@ -152,35 +169,50 @@ class Model(Displayed, ABC):
         blocks = self._map(self._reconstruct, self.blocks(values))
         return self._collect(blocks, len(values), "Reconstructing", track)
 
-    def denoise(self, image: NDArray[Any], *, track: Track = untracked) -> NDArray[Any]:
+    def denoise(
+        self,
+        image: NDArray[Any],
+        *,
+        value_range: tuple[float, float] | None = None,
+        track: Track = untracked,
+    ) -> NDArray[Any]:
         """Take the noise out of an image of any size; nothing is resized.
+
+        A large image is computed in tiles, with the result of one piece.
 
         Parameters
         ----------
-        image : (H, W, C) uint8, uint16 or float32 in [0, 1]
-            With as many channels as the model has. `isthmus.denoise_values` takes others too.
+        image : (H, W, C) array
+            With as many channels as the model has; `isthmus.denoise_values` takes others too.
+            Fractions from 0 to 1, which noise may exceed, or whole numbers.
+        value_range : (float, float), optional
+            The numbers that are black and white; by default 0 and 255 of uint8, 65535 of uint16
+            and 1 of fractions.
         track : callable
-            Shows progress.
+            Shows progress of the tiles of a large image.
 
         Returns
         -------
         (H, W, C)
-            Of the type of the image.
+            Of the type of the image, within the range.
 
         Raises
         ------
         ModelError
             If the model is no denoiser, or the image has other channels.
+        SourceError
+            If the image holds NaN, or numbers of an unknown range.
         """
         self.require_task("denoise")
-        if image.ndim != 3 or image.shape[2] != self.shape[0]:
+        if image.ndim != 3 or image.shape[2] != self.shape[0] or not image.size:
             raise ModelError(f"this model takes images (H, W, {self.shape[0]}), not {image.shape}.")
-        white = WHITES.get(image.dtype, 1.0)
-        x = np.moveaxis(np.asarray(image, np.float32) / np.float32(white), -1, 0)
-        clean = np.moveaxis(self._denoise(np.ascontiguousarray(x)), 0, -1).clip(0, 1)
-        if image.dtype not in WHITES:
-            return clean
-        return np.asarray(np.round(clean * np.float32(white)), image.dtype)
+        low, high = find_range(image, value_range)
+        tiles = split_into_tiles(image.shape[:2], self.tile_pixels, self.margin, self.step)
+        clean = np.empty(image.shape, image.dtype)
+        for tile in tiles if len(tiles) == 1 else track(tiles, len(tiles), "Denoising"):
+            x = self._denoise(to_unit(image[tile.read], low, high))
+            clean[tile.write] = from_unit(x[:, *tile.keep], low, high, image.dtype)
+        return clean
 
     def predict(
         self, values: Values, *, track: Track = untracked

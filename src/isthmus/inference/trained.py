@@ -22,7 +22,9 @@ from isthmus.inference.contract import MODEL_FILE, is_weights_file
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.inference.weights import fingerprint_model, pack_model, unpack_model
 from isthmus.models.config import ModelConfig
+from isthmus.models.denoisers import Denoiser
 from isthmus.models.layers import Autoencoder, Network, channels_last, require_encoder
+from isthmus.models.reach import measure_reach
 from isthmus.models.recorder import Recorder
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
@@ -203,6 +205,16 @@ class TrainedModel(Model):
         widest = max(math.prod(layer.shape) for layer in self.layers)
         fitting: int = 2 ** round(math.log2(max(1, MAX_BATCH_VALUES / widest)))
         return min(fitting, MAX_BATCH_SIZE)
+
+    @cached_property
+    def margin(self) -> int:
+        """See `Model`."""
+        return measure_reach(self.module) if self.task == "denoise" else 0
+
+    @property
+    def step(self) -> int:
+        """See `Model`."""
+        return self.module.step if isinstance(self.module, Denoiser) else 1
 
     # -- layers -----------------------------------------------------------------------------
 

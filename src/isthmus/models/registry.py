@@ -144,7 +144,14 @@ segmenter = partial(
     task="segment",
     classes=21,
 )
-denoiser = partial(ModelRow, shape=(1, 64, 64), code_size=0, activation="identity", task="denoise")
+denoiser = partial(
+    ModelRow,
+    shape=(1, 64, 64),
+    code_size=0,
+    activation="identity",
+    task="denoise",
+    objective="denoising",
+)
 
 MODELS: dict[str, ModelRow] = {
     # The parameters of `conv` were chosen on validation data of Fashion-MNIST (code of 2) and LFW

@@ -24,9 +24,11 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
     Parameters
     ----------
     corrupt : str
-        The noise, as kind:strength, of gaussian, gaussian-unclipped, masked, occluded and
-        salt-pepper; several with commas between. A strength is relative to the range of values,
-        which is black to white of images; all but gaussian-unclipped stay within it.
+        The noise, as kind:strength, of gaussian, gaussian-unclipped, poisson, speckle, stripes,
+        salt-pepper, masked, occluded and jpeg, which is for images only; several with commas
+        between. A strength is relative to the range of values, which is black to white of images;
+        all but gaussian-unclipped stay within it. It may be a range, as in gaussian:0..0.2, from
+        which each sample gets another.
     model : str, optional
         A key of `isthmus.MODELS`; by default "conv" for images and "dense" for vectors.
     code_size : int, optional

@@ -18,6 +18,7 @@ from isthmus.files import fingerprint
 from isthmus.session import Session
 from isthmus.studio import columns
 from isthmus.studio.choice import Choice, model_key, read_record
+from isthmus.studio.epochs import FOLDER as EPOCHS
 from isthmus.studio.history import read_history
 from isthmus.studio.neighbors import find_neighbors
 from isthmus.studio.snapshot import Snapshot
@@ -27,6 +28,7 @@ from isthmus.version import __version__
 FORMAT = 1  # of the manifest; raise it when an older page could misread it
 MAX_PAGE_BYTES = 2**26  # of codes that a live page holds; of more it asks the server
 MANIFEST, HISTORY = "manifest.json", "history.json"
+SAMPLES = "samples/"  # of pictures that are no files
 MOMENT = 0.01  # seconds
 MAX_ATTEMPTS = 3  # to read a model that is being replaced
 
@@ -75,6 +77,7 @@ class Content:
         self._changing = threading.RLock()  # one thread at a time makes parts
         self._drawing = threading.Lock()
         self._snapshot = self._open(session)
+        self._snapshot.remove_stale()
 
     # -- files --------------------------------------------------------------------------------
 
@@ -93,6 +96,7 @@ class Content:
         content = {
             "format": FORMAT,
             "version": __version__,
+            "snapshot": snapshot.key,
             "name": snapshot.name,
             "live": live,
             "model": of_model["model"],
@@ -122,8 +126,21 @@ class Content:
             "epochs": snapshot.epochs,
         }
         # What is still pending is not shown, and so changes nothing that is.
-        key = fingerprint(content, snapshot.key)
+        key = fingerprint(content)
         return {**content, "pending": snapshot.pending, "fingerprint": key}
+
+    @property
+    def snapshot(self) -> str:
+        """16 hexadecimal digits of what is shown now: of the model and of the choice of samples.
+
+        `manifest` has them too. While they stay, files and answers fit together.
+        """
+        return self._snapshot.key
+
+    def depends_on_weights(self, path: str) -> bool:
+        """Return whether a file is of the model that is shown now: better weights have another."""
+        is_of_run = path in (MANIFEST, HISTORY) or path.startswith(EPOCHS)
+        return not (is_of_run or path.startswith(SAMPLES) or self._snapshot.is_of_samples(path))
 
     def paths(self) -> list[str]:
         """Return the paths of all files that a page without a server needs, the manifest first."""
@@ -148,7 +165,7 @@ class Content:
             return _to_json(self.manifest(live=live))
         if path == HISTORY:
             return _to_json(self.history())
-        if path.startswith("samples/"):
+        if path.startswith(SAMPLES):
             return self._sample_picture(path)
         with self._drawing:
             return self._snapshot.read(path)
@@ -199,6 +216,7 @@ class Content:
             snapshot = self._snapshot
             if model_key(snapshot.session) != snapshot.model_key:
                 self._snapshot = self._open(snapshot.session.renewed())
+                self._snapshot.remove_stale()  # what was read until now
                 return True
             return snapshot.has_more_epochs()
 

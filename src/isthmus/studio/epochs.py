@@ -11,7 +11,8 @@ from isthmus.studio import columns
 from isthmus.studio.history import store_of
 from isthmus.training.kept import KeptEpochs
 
-INPUTS, PATTERN = "epochs/inputs.bin", "epochs/{n}.bin"
+FOLDER = "epochs/"
+INPUTS, PATTERN = f"{FOLDER}inputs.bin", f"{FOLDER}{{n}}.bin"
 
 
 def kept_epochs(session: Session) -> KeptEpochs | None:

@@ -8,7 +8,7 @@ import math
 import mimetypes
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,7 @@ from isthmus.limits import limit_of
 from isthmus.runtime import core_count
 from isthmus.studio.assets import page_files, read_page
 from isthmus.studio.columns import pack, unpack
+from isthmus.studio.epochs import FOLDER as EPOCHS
 from isthmus.studio.live import Live
 from isthmus.studio.uploads import (
     OneAtATime,
@@ -39,11 +40,15 @@ if TYPE_CHECKING:
     from isthmus.studio.content import Content
 
 T = TypeVar("T")
+Handler = Callable[[Request], Awaitable[Response]]
 
 MAX_ROWS = 10_000  # codes or samples that are asked for at once
 MAX_NEIGHBORS = 1000
 MAX_CODE_BYTES = 64_000_000
 OCTETS = "application/octet-stream"
+# A page names by this header what its manifest is of. When that is gone, it gets an answer without
+# content, and reads the manifest again: no mistake, which a browser would write to its console.
+SNAPSHOT, GONE = "isthmus-snapshot", 204
 TYPES = {".bin": OCTETS, ".js": "text/javascript", ".onnx": OCTETS, ".wasm": "application/wasm"}
 
 
@@ -59,14 +64,14 @@ class Server:
     def app(self) -> Starlette:
         """Return the application, without its guard."""
         routes = [
-            Route("/data/{path:path}", self.data),
+            Route("/data/{path:path}", self._fitting(self.data)),
             Route("/samples/{i:int}.png", self.sample),
-            Route("/layers/{i:int}", self.layers),
-            Route("/codes", self.codes),
+            Route("/layers/{i:int}", self._fitting(self.layers)),
+            Route("/codes", self._fitting(self.codes)),
             Route("/events", self.events),
-            Route("/neighbors", self.neighbors, methods=["POST"]),
+            Route("/neighbors", self._fitting(self.neighbors), methods=["POST"]),
             Route("/encode", self.encode, methods=["POST"]),
-            Route("/decode", self.decode, methods=["POST"]),
+            Route("/decode", self._fitting(self.decode), methods=["POST"]),
             Route("/maps/{method}", self.map, methods=["POST"]),
             Route("/{path:path}", self.page),
         ]
@@ -109,6 +114,8 @@ class Server:
         try:
             return await run_in_threadpool(read)
         except KeyError:
+            if SNAPSHOT in request.headers and path.startswith(EPOCHS):
+                return Response(status_code=GONE)  # training keeps ever fewer of its epochs
             raise HTTPException(404, "There is no such file of the data.") from None
 
     # -- answers --------------------------------------------------------------------------------
@@ -186,6 +193,28 @@ class Server:
             return await self._live.content()
         except Exception as error:  # of preparing; whoever started the server is told more
             raise HTTPException(503, str(error)) from None
+
+    def _fitting(self, answer: Handler) -> Handler:
+        """Answer only by the model that the page knows: what it holds is of that one."""
+
+        async def answer_or_tell(request: Request) -> Response:
+            content = await self._content()
+            path, known = request.path_params.get("path"), request.headers.get(SNAPSHOT)
+            if known is None or (path is not None and not content.depends_on_weights(path)):
+                return await answer(request)
+            found: Response | HTTPException | IsthmusError
+            try:
+                found = await answer(request)
+            except (HTTPException, IsthmusError) as error:
+                found = error
+            # Seen afterwards: what is shown may have changed while this was read or computed.
+            if known != content.snapshot:
+                return Response(status_code=GONE)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        return answer_or_tell
 
     async def _compute(self, request: Request, work: Callable[..., T], *arguments: Any) -> T:
         """Call the library in a thread, if the page still waits when it is this request's turn."""

@@ -178,7 +178,6 @@ class Snapshot:
         self.of_model = write_model_files(self.storage, self.session, shown, self.choice, track)
         self._add_first_maps(track)
         self._seal()
-        self._remove_stale()
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -278,8 +277,23 @@ class Snapshot:
         else:
             content = read_epoch_file(self.session, path)
         if content is None:
+            self._whole_epochs.clear()  # the next manifest names only what is still there
             raise KeyError(path)
         return content
+
+    def is_of_samples(self, path: str) -> bool:
+        """Return whether a file depends on the samples alone, so that it outlives the weights."""
+        return path in self._sample_names() or path in self._sheets()
+
+    def remove_stale(self) -> None:
+        """Remove what is stored of other weights: they are gone, and so will not be shown.
+
+        Not before this is what is shown: until then, pages read those files.
+        """
+        for folder in self.root.iterdir() if self.root is not None else ():
+            kind, _, rest = folder.name.partition("-")
+            if kind in ("model", "networks") and rest.partition("-")[0] != self.model_key:
+                Storage(folder).remove()
 
     def _stored(self) -> dict[str, Storage]:
         """Return the names of all files that are written before they are shown, and where."""
@@ -466,13 +480,6 @@ class Snapshot:
 
     def _seal(self) -> None:
         self.storage.seal(self.of_model, self._model_names())
-
-    def _remove_stale(self) -> None:
-        """Remove what is stored of other weights: they are gone, and so will not be shown."""
-        for folder in self.root.iterdir() if self.root is not None else ():
-            kind, _, rest = folder.name.partition("-")
-            if kind in ("model", "networks") and rest.partition("-")[0] != self.model_key:
-                Storage(folder).remove()
 
 
 def _checked(stored: dict[str, Any] | None, kinds: dict[str, Any]) -> dict[str, Any]:

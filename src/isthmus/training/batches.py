@@ -64,6 +64,11 @@ class SampleTensors:
             self.values = self.values.to(device)
             self.targets = None if self.targets is None else self.targets.to(device)
 
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample."""
+        return self.values[:1].numel() * self.values.element_size()
+
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the samples at `indices` as x (n, C, H, W) or (n, C, L) float32."""
         return self.preprocessing.to_input(self._select(self.values, indices))

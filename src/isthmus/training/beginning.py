@@ -1,14 +1,16 @@
 """`NewRun` and `OldRun`: what a training begins with, at its first step."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from isthmus.data.cache import Track
+from isthmus.data.images import Images
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
@@ -19,6 +21,7 @@ from isthmus.models.config import ModelConfig
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
 from isthmus.training.machine import Machine
+from isthmus.training.patches import count_patches, noise_of_patches
 from isthmus.training.record import Record
 from isthmus.training.run import Run
 from isthmus.training.state import first_checkpoint
@@ -33,7 +36,7 @@ BLOCK_SIGNALS = 4096  # read at once to find their range; they may be larger tha
 class NewRun:
     """A run that is created at the first step."""
 
-    samples: Samples
+    samples: Samples | Images
     split: Split
     model_config: ModelConfig
     config: TrainingConfig
@@ -41,7 +44,7 @@ class NewRun:
     start: "Start | None"
     styles: StylePlan | None = None
 
-    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
+    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples | Images]:
         """Make the run; of several processes, the first one makes it and the others wait."""
         _reject_processes(self.model_config, fabric)
         if self.path is None:
@@ -56,7 +59,11 @@ class NewRun:
     def _create(self, machine: Machine) -> Run:
         samples, model_config, config = self.samples, self.model_config, self.config
         # Only now, because it reads every mask.
-        if model_config.task == "segment" and samples.masks is not None:
+        if (
+            isinstance(samples, Samples)
+            and samples.masks is not None
+            and model_config.task == "segment"
+        ):
             reject_single_class(samples, samples.masks)
         if self.start is None:
             preprocessing = _complete_preprocessing(samples, self.split)
@@ -88,12 +95,12 @@ class OldRun:
     """A run to continue; its data is loaded and checked at the first step."""
 
     run: Run
-    samples: Samples | None
+    samples: Samples | Images | None
     track: Track
 
-    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples]:
+    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples | Images]:
         """Load the samples, and reject those of another run."""
-        samples = self.run.samples(self.track) if self.samples is None else self.samples
+        samples = self.run.data(self.track) if self.samples is None else self.samples
         self.run.check(samples)
         _reject_processes(self.run.record.model_config, fabric)
         return self.run, samples
@@ -131,12 +138,14 @@ def _reject_processes(model_config: ModelConfig, fabric: Fabric) -> None:
         raise OptionError("a style bank is trained by one process; start it without torchrun.")
 
 
-def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
+def _complete_preprocessing(samples: Samples | Images, split: Split) -> Preprocessing:
     """Choose what was left open: the size and channels that came out, the range of signals.
 
     The range is that of the training samples: a model must not know those it is tested on.
     """
     preprocessing = samples.origin.preprocessing
+    if isinstance(samples, Images):
+        return replace(preprocessing, crop=None, size=None, channels=samples.channels)
     if not samples.is_signal:
         return preprocessing.resolve(samples.shape)
     low, high = math.inf, -math.inf
@@ -149,7 +158,10 @@ def _complete_preprocessing(samples: Samples, split: Split) -> Preprocessing:
 
 
 def _describe_data(
-    samples: Samples, split: Split, preprocessing: Preprocessing, config: TrainingConfig
+    samples: Samples | Images,
+    split: Split,
+    preprocessing: Preprocessing,
+    config: TrainingConfig,
 ) -> dict[str, Any]:
     """Return what run.json says of the data, and of its noise."""
     description = {
@@ -159,13 +171,28 @@ def _describe_data(
         "validation": len(split.validation),
         "test": len(split.test),
         "skipped": [list(pair) for pair in samples.skipped],
-        "reading": report_of(samples).to_json(),
     }
+    if isinstance(samples, Images):
+        description["patches"] = count_patches(samples, split.train, config.patch or 1)
+    report = samples.report if isinstance(samples, Images) else report_of(samples)
+    if report is not None:
+        description["reading"] = report.to_json()
     if unused := len(samples) - sum(map(len, (split.train, split.validation, split.test))):
         description["unused"] = unused
     if config.corruption is not None:
         description["noise"] = {
-            name: noise_fingerprint(samples, getattr(split, name), preprocessing, config)
+            name: _fingerprint_noise(samples, getattr(split, name), preprocessing, config)
             for name in ("validation", "test")
         }
     return description
+
+
+def _fingerprint_noise(
+    samples: Samples | Images,
+    indices: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    config: TrainingConfig,
+) -> str:
+    if isinstance(samples, Images):
+        return noise_of_patches(samples, indices, preprocessing, config)
+    return noise_fingerprint(samples, indices, preprocessing, config)

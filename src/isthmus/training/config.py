@@ -39,6 +39,8 @@ MAX_EPOCHS_OF = {
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 32, 256
 MAX_BETA = 1_000_000  # far larger ones exceed what 32 bits hold
 MAX_BATCH_NUMBERS = 2**22
+PATCH, DENOISING_BATCH_SIZE = 64, 32  # pixels along a side, and patches, of a denoiser
+DENOISED_PATCHES_SEEN = 200_000
 MIN_STEPS_PER_EPOCH = 64
 DEFAULT_AUGMENTATION = {  # of photographs: of images that may be flipped
     "classify": "shift:0.1,zoom:0.3,color:0.2",
@@ -53,6 +55,7 @@ NOISE = {"panel": "Noise and augmentation"}
 LABELS = {"panel": "Labels"}
 VARIATIONAL = {"panel": "Variational autoencoders", "omit_empty": True}  # see `files.to_json`
 DETECTION = {"panel": "Outliers", "omit_empty": True}
+DENOISERS = {"panel": "Denoisers", "omit_empty": True}
 OUTPUT = {"panel": "Output"}
 KIND_AND_STRENGTH = {"metavar": "<kind:strength>"}
 
@@ -120,8 +123,10 @@ class TrainingConfig:
         where the data set allows it.
     corrupt : str, optional
         Train a denoiser with this noise on its inputs, as kind:strength, of gaussian,
-        gaussian-unclipped, masked, occluded and salt-pepper; several with commas between. Noise
-        is new in every epoch of training, and always the same for validation and test.
+        gaussian-unclipped, poisson, speckle, stripes, salt-pepper, masked, occluded and jpeg;
+        several with commas between. A strength may be a fraction, gaussian:25/255, or a range,
+        gaussian:0..55/255, from which each sample gets another. Noise is new in every epoch of
+        training, and always the same for validation and test.
     augment : str, optional
         Change the training images at random each epoch, as kind:strength: shift:0.1, zoom:0.3,
         rotate:10, color:0.2; several with commas between, or none. By default photographs with
@@ -130,6 +135,12 @@ class TrainingConfig:
         Share of each label that is spread over all classes, from 0 to below 1.
     class_weights : bool
         Weigh classes in the loss by the inverse of their frequency.
+    patch : int, optional
+        Side in pixels of the squares that a denoiser is trained on, cut again in each epoch; by
+        default 64, or the largest side of the images if that is less.
+    no_clean : bool
+        Train a denoiser on noisy images alone, of which none is clean: it learns to say pixels
+        that are hidden from it. The noise must be independent from pixel to pixel.
     beta : float, optional
         Weight of the KL divergence in the loss of a variational autoencoder; by default 1.
     warm_up : float
@@ -174,6 +185,8 @@ class TrainingConfig:
     augment: str | None = field(default=None, metadata={**NOISE, **KIND_AND_STRENGTH})
     label_smoothing: float = field(default=0.0, metadata=LABELS)
     class_weights: bool = field(default=False, metadata=LABELS)
+    patch: int | None = field(default=None, metadata=DENOISERS)
+    no_clean: bool = field(default=False, metadata=DENOISERS)
     beta: float | None = field(default=None, metadata=VARIATIONAL)
     warm_up: float = field(default=0.0, metadata=VARIATIONAL)
     free_bits: float = field(default=0.0, metadata=VARIATIONAL)
@@ -186,6 +199,7 @@ class TrainingConfig:
             ("epochs", 1, math.inf),
             ("batch_size", 1, math.inf),
             ("patience", 1, math.inf),
+            ("patch", 8, 1024),
             ("seed", 0, 2**63 - 1),
             # Below 1, as a limit that a message can state.
             ("momentum", 0, 0.9999),
@@ -265,6 +279,7 @@ class TrainingConfig:
             weight_decay=optimizer.weight_decay if self.weight_decay is None else self.weight_decay,
             loss=loss,
             beta=1.0 if is_variational and self.beta is None else self.beta,
+            patch=model_config.shape[1] if model_config.task == "denoise" else None,
             flip=allows_flip if self.flip is None else self.flip,
             corrupt=str(self.corruption) if self.corruption else None,
             augment=self.augment or self._default_augment(model_config.task, allows_flip),
@@ -311,10 +326,28 @@ class TrainingConfig:
                 f"{model_config.model} is not an autoencoder and finds no outliers; leave normal "
                 "out."
             )
-        if model_config.task != "reconstruct" and self.corrupt:
+        if model_config.task not in ("reconstruct", "denoise") and self.corrupt:
             raise OptionError(
                 f"{model_config.model} is not an autoencoder and removes no noise; leave corrupt "
                 "out, or give augment."
+            )
+        if self.corruption is not None:
+            self.corruption.require_suitable(is_signal=len(model_config.shape) == 2)
+        self._reject_for_denoising(model_config)
+
+    def _reject_for_denoising(self, model_config: "ModelConfig") -> None:
+        """Reject settings that only denoisers have, or that they have not."""
+        is_denoiser = model_config.task == "denoise"
+        given = [name for name in ("patch", "no_clean") if getattr(self, name)]
+        if given and not is_denoiser:
+            raise OptionError(
+                f"{model_config.model} is no denoiser; leave {given[0].replace('_', ' ')} out, or "
+                "give the task denoise."
+            )
+        if is_denoiser and self.augmentation:
+            raise OptionError(
+                "the patches of a denoiser are turned and mirrored, and moving them between pixels "
+                "would smooth their noise; leave augment out."
             )
 
     def _reject_variational(
@@ -371,6 +404,8 @@ class TrainingConfig:
 
 def default_epochs_of(task: "Task", count: int) -> int:
     """Return how many epochs a model of a task is trained on so many samples."""
+    if task == "denoise":
+        return max(1, round(DENOISED_PATCHES_SEEN / count))
     if task == "stylize":
         return min(max(1, round(STYLIZED_SAMPLES_SEEN / count)), MAX_EPOCHS_STYLIZED)
     return default_epochs(count, MAX_EPOCHS_OF[task])
@@ -385,6 +420,8 @@ def _default_batch_size(model_config: "ModelConfig", count: int) -> int:
     """Return a power of two, within limits and at most as many as there are samples."""
     if model_config.task == "stylize":
         return min(STYLIZED_BATCH_SIZE, count)
+    if model_config.task == "denoise":
+        return min(DENOISING_BATCH_SIZE, count)
     shape = model_config.shape
     largest = min(
         count // MIN_STEPS_PER_EPOCH, MAX_BATCH_NUMBERS // math.prod(shape), MAX_BATCH_SIZE

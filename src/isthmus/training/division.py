@@ -3,6 +3,7 @@
 import numpy as np
 
 from isthmus.data.groups import group_names
+from isthmus.data.images import Images
 from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
@@ -15,7 +16,7 @@ MAX_CLASSES = 3  # named in a note
 
 
 def split_notes(
-    samples: Samples, split: Split, config: TrainingConfig, task: Task
+    samples: Samples | Images, split: Split, config: TrainingConfig, task: Task
 ) -> tuple[Note, ...]:
     """Return notes on groups or pages that are in two parts, and on classes that are in too few."""
     notes = []
@@ -23,13 +24,13 @@ def split_notes(
         notes += _cut_groups(samples, config.group_by)
     if config.group_by is None and samples.splits is None:
         notes += _pages_apart(samples)
-    if task == "classify":
+    if task == "classify" and isinstance(samples, Samples):
         notes += _untested_classes(samples, split)
         notes += _larger_part(samples, split, config)
     return tuple(notes)
 
 
-def _cut_groups(samples: Samples, group_by: str) -> list[Note]:
+def _cut_groups(samples: Samples | Images, group_by: str) -> list[Note]:
     count, example = _count_cut(samples, group_by)
     if not count:
         return []
@@ -40,7 +41,7 @@ def _cut_groups(samples: Samples, group_by: str) -> list[Note]:
     return [Note("warning", "groups-in-two-splits", text, "--parts none")]
 
 
-def _count_cut(samples: Samples, group_by: str) -> tuple[int, str]:
+def _count_cut(samples: Samples | Images, group_by: str) -> tuple[int, str]:
     """Return how many groups are in several of the source's own splits, and the name of one."""
     assert samples.splits is not None
     parts: dict[str, set[int]] = {}
@@ -51,7 +52,7 @@ def _count_cut(samples: Samples, group_by: str) -> tuple[int, str]:
     return len(cut), cut[0] if cut else ""
 
 
-def _pages_apart(samples: Samples) -> list[Note]:
+def _pages_apart(samples: Samples | Images) -> list[Note]:
     reading = samples.origin.reading
     if reading is None or reading.pages != "all" or not any("#" in name for name in samples.names):
         return []

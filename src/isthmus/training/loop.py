@@ -23,6 +23,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isthmus.data.images import Images
 from isthmus.data.random import DROPOUT, FIXED_LATENT, LATENT, SampleRng, StepRng
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
@@ -35,12 +36,13 @@ from isthmus.training.objective import Moment, Objective
 from isthmus.training.objectives import make_objective
 from isthmus.training.optim import SCHEDULES, make_optimizer
 from isthmus.training.padding import zero_unread_gradients
+from isthmus.training.patches import PatchBatches, TiledPatches, make_patch_batches
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus.training.saving import Line, Saver, lines_of
 from isthmus.training.shown import Shown
 from isthmus.training.state import Plan, State
-from isthmus.training.targets import Meter, Targets, class_counts, required_targets
+from isthmus.training.targets import Meter, class_counts, required_targets
 from isthmus.training.weights import initialize
 
 # Reading a loss waits for a GPU to finish all steps so far, so it is not done after every step.
@@ -50,7 +52,7 @@ SECONDS_BETWEEN_LOSS_CHECKS = 1.0
 class Loop:
     """Model, optimizer, batches and counters of a run in training."""
 
-    def __init__(self, run: Run, samples: Samples, fabric: Fabric) -> None:
+    def __init__(self, run: Run, samples: Samples | Images, fabric: Fabric) -> None:
         self.run, self.fabric = run, fabric
         self.config, self.model_config = run.record.training_config, run.record.model_config
         # Drawn on the CPU and then moved: a GPU would draw other weights for the same seed.
@@ -65,16 +67,16 @@ class Loop:
             weight_decay=self.config.weight_decay or 0.0,
             momentum=self.config.momentum,
         )
-        split, targets = run.split(), required_targets(samples, self.model_config.task)
-        self.plan = Plan.of(self.config, len(split.train))
+        split = run.split()
+        self.plan = Plan.of(self.config, run.record.per_epoch)
         self.saver = self._restore()
         self.state = self.saver.state
         self.has_dropout = any(isinstance(part, nn.Dropout) for part in self.module.modules())
         # A process that trains alone calls the module itself: Fabric's wrapper takes as long as
         # all of a small model's own work. Device and precision come from Fabric either way.
         self.model = fabric.setup_module(self.module) if fabric.world_size > 1 else self.module
-        self.batches, self.validation_batches = self._make_batches(samples, targets, split)
-        self.objective = self._make_objective(samples, targets, split)
+        self.batches, self.validation_batches = self._make_batches(samples, split)
+        self.objective = self._make_objective(samples, split)
         self.shown = Shown(run, samples, self.batches.tensors, fabric)
         self.start = replace(self.state)  # a copy, for the speed since this call
 
@@ -121,9 +123,8 @@ class Loop:
         loss_sum = torch.tensor(state.loss_sum if start else 0.0, device=self.fabric.device)
         self.model.train()
         if self.config.freeze:
-            require_encoder(
-                self.module
-            ).encoder.eval()  # its batch normalization keeps its statistics too
+            # Its batch normalization keeps its statistics too.
+            require_encoder(self.module).encoder.eval()
         mark = checked = time.perf_counter()
         # Where a step's time goes, on 2 cores in bfloat16: of `conv-bn-2d` 53% convolutions, 21%
         # batch normalization, 12% ReLU and pooling, 8% copies; of `conv` two thirds convolutions
@@ -213,10 +214,13 @@ class Loop:
             yield
 
     def _make_batches(
-        self, samples: Samples, targets: Targets | None, split: Split
-    ) -> tuple[Batches, Batches]:
+        self, samples: Samples | Images, split: Split
+    ) -> tuple[Batches | PatchBatches, Batches | TiledPatches]:
         """Return the batches to train on and those to validate on."""
+        if isinstance(samples, Images):
+            return make_patch_batches(self.run, samples, split, self.fabric)
         config, fabric = self.config, self.fabric
+        targets = required_targets(samples, self.model_config.task)
         preprocessing, size = self.run.record.preprocessing, config.batch_size or 1
         tensors = SampleTensors(samples.values, preprocessing, fabric.device, targets)
         training = Batches(
@@ -234,9 +238,11 @@ class Loop:
         )
         return training, validation
 
-    def _make_objective(self, samples: Samples, targets: Targets | None, split: Split) -> Objective:
+    def _make_objective(self, samples: Samples | Images, split: Split) -> Objective:
         counts = None
-        if self.config.class_weights and targets is not None:
+        if self.config.class_weights and isinstance(samples, Samples):
+            targets = required_targets(samples, self.model_config.task)
+            assert targets is not None
             counts = torch.from_numpy(class_counts(samples, targets, split.train))
             counts = counts.to(self.fabric.device)
         return make_objective(MODELS[self.model_config.model].objective, self.run, counts)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from isthmus.models.tasks import Activation
+from isthmus.training.denoising import make_denoising
 from isthmus.training.losses import Loss, make_loss
 from isthmus.training.objective import Forward, Moment, Objective, Outcome
 from isthmus.training.style_objective import make_style_objective
@@ -37,6 +38,7 @@ def make_output_loss(run: "Run", counts: Tensor | None) -> OutputLoss:
 
 
 OBJECTIVES: dict[str, Callable[["Run", Tensor | None], Objective]] = {
+    "denoising": make_denoising,
     "output-loss": make_output_loss,
     "stylebank": make_style_objective,
     "variational": make_variational,

@@ -25,6 +25,7 @@ DATA: dict[str, Any] = {  # what is known of `Record.data`; others are kept as t
     "validation": int,
     "test": int,
     "unused": int,
+    "patches": int,
     "skipped": tuple[tuple[str, str], ...],
     "noise": dict[str, str],
     "start": str,
@@ -90,6 +91,11 @@ class Record:
         """The number of samples of the data, also of those in no part; see `keep_normal`."""
         return sum(self.counts) + int(self.data.get("unused", 0))
 
+    @property
+    def per_epoch(self) -> int:
+        """How many samples an epoch trains on, of a denoiser how many patches."""
+        return int(self.data.get("patches", self.counts[0]))
+
     def to_bytes(self) -> bytes:
         """Return the content of run.json."""
         content = to_json(self)
@@ -129,6 +135,8 @@ class Record:
                 raise RunError(f"data.{name} is {count} and should be at least 1")
         if data.get("unused", 0) < 0:
             raise RunError(f"data.unused is {data['unused']} and should be at least 0")
+        if self.per_epoch < 1 or ("patches" in data) != (self.model_config.task == "denoise"):
+            raise RunError("data.patches is the number of patches of an epoch of a denoiser")
         _ = self.reading
         require_fitting(self.model_config, self.preprocessing)
         for name in CHOSEN:
@@ -139,7 +147,7 @@ class Record:
             raise RunError(f"it has {count} styles and {'no' if count else 'has'} settings of them")
         if self.styles is not None and self.styles.kept >= count:
             raise RunError(f"styles.kept is {self.styles.kept} of {count} styles")
-        self.training_config.resolve(self.model_config, self.counts[0])  # rejects what does not fit
+        self.training_config.resolve(self.model_config, self.per_epoch)  # rejects what does not fit
 
 
 def _seal(content: dict[str, Any]) -> str:

@@ -68,7 +68,7 @@ def reject_finished(run: Run) -> None:
 
 def plan_of(run: Run) -> Plan:
     """Return how long a run is to be trained."""
-    return Plan.of(run.record.training_config, len(run.split().train))
+    return Plan.of(run.record.training_config, run.record.per_epoch)
 
 
 def has_lost_patience(run: Run) -> bool:

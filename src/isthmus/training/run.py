@@ -38,7 +38,9 @@ from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import with_fixed_noise
+from isthmus.data.images import Images
 from isthmus.data.load import load_origin
+from isthmus.data.load_images import load_images_of
 from isthmus.data.samples import Samples
 from isthmus.data.sources import locate_source
 from isthmus.data.split import Split
@@ -91,7 +93,7 @@ class Run(Displayed):
     store: Store
     record: Record
     # What `samples` returns without loading it again.
-    loaded: Samples | None = field(default=None, repr=False)
+    loaded: Samples | Images | None = field(default=None, repr=False)
     # Whether the data is at another place than run.json says.
     is_moved: bool = field(default=False, repr=False)
 
@@ -249,15 +251,42 @@ class Run(Displayed):
         Raises
         ------
         RunError
-            If it came from an array, or has changed since.
+            If it came from an array, or has changed since; or if the run is of a denoiser, which
+            has `images`.
         """
+        if self.record.model_config.task == "denoise":
+            raise RunError(
+                f"{self.name} is a denoiser: its images have no common size, and it has no codes; "
+                "isthmus denoise, evaluate, report and export use it."
+            )
+        samples = self.data(track)
+        assert isinstance(samples, Samples)
+        return samples
+
+    def images(self, track: Track = untracked) -> Images:
+        """Return the data of the run of a denoiser; see `samples`.
+
+        Raises
+        ------
+        RunError
+            As `samples`, and if the run is of another model.
+        """
+        if self.record.model_config.task != "denoise":
+            raise RunError(f"{self.name} is no denoiser: its data is samples of one shape.")
+        images = self.data(track)
+        assert isinstance(images, Images)
+        return images
+
+    def data(self, track: Track = untracked) -> Samples | Images:
+        """Return `samples` or `images`, whichever the run was trained on."""
         if self.loaded is not None:
             return self.loaded
         origin = self.record.origin
         if not origin.source:
             raise RunError(f"{self.name} was trained on an array; give the samples again.")
         self.require_data()
-        samples = load_origin(origin, track)
+        is_denoiser = self.record.model_config.task == "denoise"
+        samples = (load_images_of if is_denoiser else load_origin)(origin, track)
         self.check(samples)
         return samples
 
@@ -270,7 +299,7 @@ class Run(Displayed):
                 "--data, in Python Run.open(…, data=…)."
             )
 
-    def check(self, samples: Samples) -> None:
+    def check(self, samples: Samples | Images) -> None:
         """Raise a RunError if samples are not those that the run was trained on."""
         if samples.fingerprint == self.record.data["fingerprint"]:
             if len(samples) != self.record.total:

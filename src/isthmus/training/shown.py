@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isthmus.data.images import Images
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import spread_over_classes
@@ -17,6 +18,7 @@ from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.tasks import CLASS_TASKS
 from isthmus.training.batches import SampleTensors
 from isthmus.training.kept import shown_count
+from isthmus.training.patches import Cutter
 from isthmus.training.run import Run
 
 
@@ -26,16 +28,22 @@ class Shown:
     Parameters
     ----------
     run : Run
-    samples : Samples
-    tensors : SampleTensors
-        The same samples on the device.
+    samples : Samples or Images
+    tensors : SampleTensors or Cutter
+        The same samples on the device; of images their middle.
     fabric : Fabric
         Of the training, for its precision.
     """
 
-    def __init__(self, run: Run, samples: Samples, tensors: SampleTensors, fabric: Fabric) -> None:
+    def __init__(
+        self,
+        run: Run,
+        samples: Samples | Images,
+        tensors: SampleTensors | Cutter,
+        fabric: Fabric,
+    ) -> None:
         self._record, self._tensors, self._fabric = run.record, tensors, fabric
-        count = shown_count(samples.values[:1].nbytes)
+        count = shown_count(tensors.sample_bytes)
         self.rows = spread_over_classes(samples, run.split().test, count)
 
     def inputs(self) -> NDArray[Any]:

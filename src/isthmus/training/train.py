@@ -10,6 +10,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.images import Images
 from isthmus.data.normal import keep_normal
 from isthmus.data.reading import Note
 from isthmus.data.samples import Samples
@@ -21,11 +22,17 @@ from isthmus.models.layers import has_batch_norm
 from isthmus.models.tasks import Task
 from isthmus.runtime import choose_device, choose_precision
 from isthmus.training.beginning import NewRun, OldRun, Start
-from isthmus.training.choosing import configure_as, configure_new
+from isthmus.training.choosing import (
+    as_needed,
+    configure_as,
+    configure_denoiser,
+    configure_new,
+)
 from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop
 from isthmus.training.machine import Machine, reporting_lost_processes
+from isthmus.training.patches import count_patches
 from isthmus.training.progress import Progress
 from isthmus.training.resuming import reject_finished, resuming_notes
 from isthmus.training.run import Run
@@ -124,7 +131,7 @@ class _Job:
 
 
 def train(
-    samples: Samples,
+    samples: Samples | Images,
     model: str | None = None,
     *,
     out: str | Path | None = None,
@@ -143,15 +150,16 @@ def train(
 
     Parameters
     ----------
-    samples : Samples
+    samples : Samples or Images
+        A denoiser takes images of any sizes; all other models take samples of one shape.
     model : str, optional
         A key of `MODELS`; by default "conv" for images and "conv1d" for signals, "cnn" to
-        classify and "fcn8s" to segment.
+        classify, "fcn8s" to segment and "denoiser" to denoise.
     out : path, optional
         The run folder to make; without, the run lives in memory.
     task : str, optional
-        "reconstruct", "classify" (needs labels), "segment" (needs masks) or "stylize" (needs
-        styles); by default the model's.
+        "reconstruct", "classify" (needs labels), "segment" (needs masks), "stylize" (needs styles)
+        or "denoise"; by default the model's, and for `Images` "denoise".
     code_size : int, optional
         By default the model's own.
     options : dict, optional
@@ -200,8 +208,12 @@ def train(
             "event files of TensorBoard need a run folder; give out, or leave it out."
         )
     origin = None if start is None else Start.of(start, config)
+    samples = as_needed(samples, model, task, None if origin is None else origin.model)
     plan = plan_styles(styles, start)
-    if origin is None:
+    if origin is None and isinstance(samples, Images):
+        model_config = configure_denoiser(samples, model, code_size, options, config)
+    elif origin is None:
+        assert isinstance(samples, Samples)
         if plan is not None and model is None:
             task = task or "stylize"
         names = () if plan is None else plan.names
@@ -213,12 +225,17 @@ def train(
     split = split_samples(
         samples, config.seed, config.validation, config.test, group_by=config.group_by
     )
-    if config.normal is not None and model_config.task == "reconstruct":
-        split = keep_normal(samples, split, config.normal)
-    if model_config.task == "classify" and samples.labels is not None:
-        check_classes(samples, samples.labels, split)
-    config = config.resolve(model_config, len(split.train), samples.allows_flip)
-    _reject_batch_of_one(model_config, config, len(split.train))
+    if isinstance(samples, Images):
+        count = count_patches(samples, split.train, model_config.shape[1])
+    else:
+        count = len(split.train)
+        if config.normal is not None and model_config.task == "reconstruct":
+            split = keep_normal(samples, split, config.normal)
+            count = len(split.train)
+        if model_config.task == "classify" and samples.labels is not None:
+            check_classes(samples, samples.labels, split)
+    config = config.resolve(model_config, count, samples.allows_flip)
+    _reject_batch_of_one(model_config, config, count)
     machine = Machine.of(config)
     if config.tensorboard:
         require_tensorboard()
@@ -229,7 +246,7 @@ def train(
 
 def resume(
     run: Run | str | Path,
-    samples: Samples | None = None,
+    samples: Samples | Images | None = None,
     *,
     epochs: int | None = None,
     patience: int | None = None,
@@ -278,7 +295,7 @@ def resume(
     run = old.with_training(epochs=epochs, patience=patience, **_choose(old, device, precision))
     reject_finished(run)
     if samples is None and not run.record.origin.source:
-        samples = run.samples()  # says that they must be given, unless the run has them
+        samples = run.data()  # says that they must be given, unless the run has them
     machine = Machine.of_run(run)
     job = _Job(OldRun(run, samples, track), machine, max_minutes, old)
     return Training(job, resuming_notes(run, machine))
@@ -316,8 +333,8 @@ def _reject_batch_of_one(model_config: ModelConfig, config: TrainingConfig, coun
 
 def _require_samples(samples: object) -> None:
     """Reject an array or the name of a source, which `train` seems to take at first sight."""
-    if not isinstance(samples, Samples):
+    if not isinstance(samples, Samples | Images):
         raise OptionError(
             f"train takes Samples, not {type(samples).__name__}; isthmus.load turns sources and "
-            "arrays into them."
+            "arrays into them, and isthmus.load_images into Images."
         )

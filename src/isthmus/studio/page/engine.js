@@ -5,6 +5,7 @@
  * so that nothing else delays the picture under the pointer.
  */
 
+import { CHANGED } from "./files.js";
 import { hasRelaxed } from "./kernel.js";
 import { product } from "./tensor.js";
 
@@ -27,7 +28,6 @@ const CODE = "code";
 const RECONSTRUCTION = "reconstruction";
 const PROBABILITIES = "probabilities";
 const BATCH = 16; // samples at a time, so that a picture asked for meanwhile does not wait long
-const CHANGED = "The data changed meanwhile.";
 
 export class Engine {
   /**
@@ -185,14 +185,16 @@ export class Engine {
    * @returns {Promise<void>}
    */
   setCodes(content) {
-    const given = this.#giveCodes(content);
+    const given = this.#giveCodes(this.#worker("search"), content);
     this.loaded.set("codes", given);
     return given;
   }
 
-  /** @param {ArrayBuffer} content */
-  async #giveCodes(content) {
-    const worker = this.#worker("search");
+  /**
+   * @param {Calculator} worker
+   * @param {ArrayBuffer} content
+   */
+  async #giveCodes(worker, content) {
     await worker.ask("setCodes", { content, size: this.manifest.code_size });
   }
 
@@ -201,8 +203,11 @@ export class Engine {
     if (!isInPage && !this.loaded.has("codes")) {
       throw new Error("The codes are too many for the page; the server searches them.");
     }
-    await this.#once("codes", async () => this.#giveCodes(await this.files.readData(file)));
-    return this.#worker("search");
+    const worker = this.#worker("search"); // before the codes: another is for other codes
+    await this.#once("codes", async () =>
+      this.#giveCodes(worker, await this.files.readData(file)),
+    );
+    return worker;
   }
 
   /**

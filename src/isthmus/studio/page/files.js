@@ -6,7 +6,27 @@
  * import.
  */
 
+/** @import { Store } from "./store.js" */
+
 import { bytesOf, joinParts } from "./parts.js";
+
+/** What interrupts a part of the page that will begin again by itself, with newer data. */
+export const CHANGED = "The data changed meanwhile.";
+
+/** What a server answers when the manifest that a page knows is no longer true. */
+const GONE = 204;
+
+/** Whose manifest a server is asked by; of a page without a server there is none. */
+let asking = /** @type {Store | null} */ (null);
+
+/**
+ * Ask the server from now on only for what fits the manifest of a store.
+ *
+ * @param {Store} store
+ */
+export function askBy(store) {
+  asking = store;
+}
 
 /** Whether the page is one file that holds its own data. */
 function isSingleFile() {
@@ -28,11 +48,7 @@ export async function readData(path) {
   if (isSingleFile()) {
     throw new Error(`This page was exported without ${path}.`);
   }
-  const answer = await fetch(`data/${path}`);
-  if (!answer.ok) {
-    throw new Error(await reason(answer));
-  }
-  return answer.arrayBuffer();
+  return (await ask(`data/${path}`)).arrayBuffer();
 }
 
 /**
@@ -48,14 +64,26 @@ export async function readJson(path) {
 /**
  * Ask the server that the page came from.
  *
+ * While a run is trained, the server may have taken up better weights that the page does not know
+ * yet. It then answers nothing that would not fit, and the page reads the manifest again.
+ *
  * @param {string} path
  * @param {RequestInit} [options]
  * @returns {Promise<Response>}
  */
 export async function ask(path, options = {}) {
-  const answer = await fetch(path, options);
+  const store = asking;
+  const headers = new Headers(options.headers);
+  if (store) {
+    headers.set("Isthmus-Snapshot", store.manifest.snapshot);
+  }
+  const answer = await fetch(path, { ...options, headers });
   if (!answer.ok) {
     throw new Error(await reason(answer));
+  }
+  if (answer.status === GONE) {
+    await store?.renew();
+    throw new Error(CHANGED);
   }
   return answer;
 }

@@ -8,7 +8,7 @@ import { makeDecoder } from "./decoder.js";
 import { byId } from "./dom.js";
 import { Engine } from "./engine.js";
 import { followPreparation, followServer } from "./events.js";
-import { readAsset, readData, startWorker } from "./files.js";
+import { CHANGED, readAsset, readData, startWorker } from "./files.js";
 import { keepFocus } from "./focus.js";
 import { makeGallery } from "./gallery.js";
 import { makeGenerate } from "./generate.js";
@@ -25,10 +25,19 @@ import { makeTabs } from "./tabs.js";
 import { makeTitle } from "./title.js";
 import { makeTraining } from "./training.js";
 
-/** Show one sentence in the status line. */
+/** Show one sentence in the status line; that the data changed is seen, and needs none. */
 function say(/** @type {string} */ text) {
-  byId("status").textContent = text;
+  if (text !== CHANGED) {
+    byId("status").textContent = text;
+  }
 }
+
+// Nor is it a mistake: parts begin again when they are told of the new manifest.
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.message === CHANGED) {
+    event.preventDefault();
+  }
+});
 
 /** @returns {Promise<Context>} */
 async function openContext() {

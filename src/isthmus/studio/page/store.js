@@ -4,7 +4,7 @@
 
 import { readColumn, takeRows } from "./columns.js";
 import { drawingContext, makeCanvas } from "./dom.js";
-import { ask, readData, readJson } from "./files.js";
+import { ask, askBy, readData, readJson } from "./files.js";
 import { Latest } from "./latest.js";
 
 /** Of the manifest; isthmus.studio.content raises it when an older page could misread that. */
@@ -29,6 +29,8 @@ export class Store {
   constructor(manifest) {
     this.manifest = manifest;
     this.refreshing = new Latest();
+    /** @type {Promise<void> | null} */
+    this.renewing = null;
     /** @type {Map<string, Promise<any>>} */
     this.files = new Map();
     /** The last is used last; null: on its way. @type {Map<string, ImageBitmap | null>} */
@@ -43,7 +45,11 @@ export class Store {
    * @returns {Promise<Store>}
    */
   static async open() {
-    return new Store(await readManifest());
+    const store = new Store(await readManifest());
+    if (store.manifest.live) {
+      askBy(store);
+    }
+    return store;
   }
 
   /** Read the manifest again, and forget what was of another. */
@@ -53,12 +59,20 @@ export class Store {
     if (!isNewest()) {
       return; // a later answer has come, or will
     }
-    this.files.clear();
+    this.files = new Map(); // what is still on its way arrives in the one before
     if (manifest.fingerprint !== this.manifest.fingerprint) {
       this.forgetSheets();
     }
     this.manifest = manifest;
     this.tell("manifest", manifest);
+  }
+
+  /** Read the manifest again, once for all files that have just turned out to be of another. */
+  renew() {
+    this.renewing ??= this.refresh().finally(() => {
+      this.renewing = null;
+    });
+    return this.renewing;
   }
 
   /**
@@ -195,13 +209,14 @@ export class Store {
    * @returns {Promise<T>}
    */
   once(key, read) {
-    const known = this.files.get(key);
+    const { files } = this;
+    const known = files.get(key);
     if (known) {
       return known;
     }
     const reading = read();
-    this.files.set(key, reading);
-    reading.catch(() => this.files.delete(key)); // so that a later try reads again
+    files.set(key, reading);
+    reading.catch(() => files.delete(key)); // so that a later try reads again
     return reading;
   }
 
@@ -315,16 +330,17 @@ export class Store {
    * @returns {Promise<ImageBitmap>}
    */
   async loadSheet(path) {
-    const known = this.sheets.get(path);
+    const { files, sheets } = this;
+    const known = sheets.get(path);
     if (known) {
       return known;
     }
-    this.sheets.set(path, null);
+    sheets.set(path, null);
     const sheet = await this.once(path, async () =>
       createImageBitmap(new Blob([await readData(path)]), { colorSpaceConversion: "none" }),
     );
-    this.files.delete(path); // `sheets` keeps it, up to a limit
-    this.sheets.set(path, sheet);
+    files.delete(path); // `sheets` keeps it, up to a limit
+    sheets.set(path, sheet);
     this.dropSheets();
     this.tell("sheet", path);
     return sheet;
@@ -346,7 +362,7 @@ export class Store {
     for (const sheet of this.sheets.values()) {
       sheet?.close();
     }
-    this.sheets.clear();
+    this.sheets = new Map(); // as above
   }
 }
 

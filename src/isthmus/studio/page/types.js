@@ -99,7 +99,8 @@
  * @property {string} version
  * @property {string} name
  * @property {boolean} live
- * @property {string} fingerprint
+ * @property {string} fingerprint of all that is shown
+ * @property {string} snapshot of the model and the choice of samples; while it stays, files do
  * @property {string} model
  * @property {"reconstruct" | "classify" | "segment" | "encode"} task
  * @property {SampleKind} sample
