@@ -48,8 +48,9 @@ def denoise(
     from isthmus.inference.load import load_model
 
     model = load_model(run)
-    model.require_task("reconstruct")
-    _warn_of_no_noise(run)
+    model.require_task("denoise", "reconstruct")
+    if model.task == "reconstruct":
+        _warn_of_no_noise(run)
     try:
         done = denoise_files(model, source, out, track=track)
     except KeyboardInterrupt:
