@@ -317,8 +317,17 @@ def test_samples_of_pairs_have_two_classes_as_before(
     apart = load_images(tmp_path, reading=Reading(layout="folders"))
     assert (len(apart), apart.clean) == (8, None)
     draw(tmp_path / "noisy/0.gif", 1)
+    assert len(isthmus.load(tmp_path, size=5)) == 9
     with refused(SourceError, "0.gif", "0.png"):
         load_images(tmp_path)
+
+
+def test_a_folder_called_clean_alone_is_no_pair(tmp_path: Path, cache: Path) -> None:
+    for i, name in enumerate(["clean/0.png", "clean/0.gif", "dirty/0.png"]):
+        draw(tmp_path / name, i)
+    images = load_images(tmp_path)
+    assert (len(images), images.has_pairs) == (3, False)
+    assert "pairs-apart" not in notes(isthmus.load(tmp_path))
 
 
 # The cache
