@@ -128,7 +128,9 @@ def model_method(model: Model) -> Method:
     """Return a model as a method."""
 
     def denoise(x: Array) -> Array:
-        return np.moveaxis(model.denoise(np.moveaxis(x, 0, -1)), -1, 0)
+        # The range is said, as strong noise goes far beyond black and white.
+        y = model.denoise(np.moveaxis(x, 0, -1), value_range=(0, 1))
+        return np.moveaxis(y, -1, 0)
 
     return denoise
 

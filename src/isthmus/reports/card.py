@@ -26,6 +26,7 @@ from isthmus.evaluation.summaries import (
     ADVICE,
     compare_predictions,
     compare_reconstructions,
+    denoising_verdict,
     describe_likelihood,
     likelihood_note,
     prediction_verdict,
@@ -34,6 +35,7 @@ from isthmus.evaluation.summaries import (
 from isthmus.inference.contract import MODEL_FILE
 from isthmus.inference.onnx import SUFFIX, OnnxModel
 from isthmus.models.tasks import TASKS, Task
+from isthmus.reports.denoiser import compared_levels, draw_denoised
 from isthmus.reports.page import render
 from isthmus.reports.pictures import overlays
 from isthmus.reports.run import MAX_MAPPED, MAX_OVERLAYS, draw_examples, map_section
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 CARD_FILE, ONNX_FILE = "README.md", f"model{SUFFIX}"  # of the folder
 PICTURES = "images"  # its folder of pictures
+COLORS = {1: "gray", 3: "RGB"}  # by channels
 MAX_CLASSES = 50  # whose names are listed
 # The Hub's name for what a model of images does; it has none for signals.
 PIPELINES: dict[Task, str] = {
@@ -59,12 +62,14 @@ PIPELINES: dict[Task, str] = {
     "classify": "image-classification",
     "segment": "image-segmentation",
     "stylize": "image-to-image",
+    "denoise": "image-to-image",
 }
 TITLES: dict[Task, str] = {
     "reconstruct": "Reconstruction",
     "classify": "Classification",
     "segment": "Segmentation",
     "stylize": "Style transfer",
+    "denoise": "Denoising",
 }
 METRICS = {  # of the evaluation: name at the Hub, and for people
     "mse": ("mse", "mean squared error"),
@@ -189,6 +194,7 @@ def render_card(
     record, history = session.run.record, session.run.history()
     layers = session.trained.layers
     likelihood = evaluation.get("likelihood")
+    is_signal = len(record.model_config.shape) == 2
     return render(
         "card.md.jinja",
         name=name,
@@ -196,8 +202,8 @@ def render_card(
         noun=TASKS[record.model_config.task],
         record=record,
         source=_source(record),
-        is_signal=session.samples.is_signal,
-        example="signals.npz" if session.samples.is_signal else "photos/",
+        is_signal=is_signal,
+        example="signals.npz" if is_signal else "photos/",
         input=_describe_input(record),
         output=_describe_output(record),
         test=evaluation["test"],
@@ -290,11 +296,25 @@ def _style_bank(session: Session, evaluation: dict[str, Any]) -> list[Picture]:
     return [Picture("top", "styles", "Styles", caption, draw_styles(session))]
 
 
+def _denoiser(session: Session, evaluation: dict[str, Any]) -> list[Picture]:
+    caption = "A test image with noise, denoised and clean, and where these differ; below, a part "
+    caption += "of each, enlarged."
+    if not evaluation["levels"]:
+        caption = "A test image, the same denoised, and what was taken out."
+    figures = draw_denoised(session, evaluation, 2)
+    names = [f"denoised-{number}" for number in range(1, len(figures) + 1)]
+    return [
+        Picture("top" if name == names[0] else "results", name, "Denoised image", caption, figure)
+        for name, figure in zip(names, figures, strict=True)
+    ]
+
+
 DRAWINGS: dict[Task, Callable[[Session, dict[str, Any]], list[Picture]]] = {
     "reconstruct": _autoencoder,
     "classify": _classifier,
     "segment": _segmenter,
     "stylize": _style_bank,
+    "denoise": _denoiser,
 }
 
 
@@ -357,9 +377,11 @@ def _source(record: Record) -> str:
 
 def _describe_input(record: Record) -> str:
     channels, *sides = record.model_config.shape
+    if record.model_config.task == "denoise":
+        return f"images of any size, {COLORS.get(channels, f'{channels} channels')}"
     if len(sides) == 1:
         return f"signals of {sides[0]:,} steps and {channels} channel" + "s" * (channels > 1)
-    color = {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
+    color = COLORS.get(channels, f"{channels} channels")
     text = f"images of {sides[0]} × {sides[1]} pixels, {color}"
     crop = record.preprocessing.crop
     return text + (f", from the central {crop} × {crop} pixels" if crop else "")
@@ -382,6 +404,11 @@ def _rows(evaluation: dict[str, Any], task: Task) -> list[tuple[str, list[str]]]
         return [("", [])] + [
             (name, [_format(row[title]) for title in titles]) for name, row in losses
         ]
+    if task == "denoise":
+        return [
+            (title, [noise, *(_format_error(row, key) for key in ("psnr", "ssim"))])
+            for noise, rows in compared_levels(evaluation) for title, row in rows
+        ]  # fmt: skip
     if task != "reconstruct":
         rows = compare_predictions(evaluation)
         what = "samples" if task == "classify" else "pixels"
@@ -395,12 +422,19 @@ def _format(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def _format_error(row: dict[str, Any], metric: str) -> str:
+    value, error = row[metric], row[f"{metric}_error"]
+    return _format(value) if error is None else f"{_format(value)} ± {error:.2g}"
+
+
 def _verdict(evaluation: dict[str, Any], task: Task) -> str:
     """Compare the model with baselines, without advice on training."""
     if task == "reconstruct":
         verdict = reconstruction_verdict(evaluation)
     elif task == "stylize":
         verdict = style_verdict(evaluation)
+    elif task == "denoise":
+        verdict = denoising_verdict(evaluation)
     else:
         what = "samples" if task == "classify" else "pixels"
         verdict = prediction_verdict(compare_predictions(evaluation), what)

@@ -96,7 +96,7 @@ def render_run(run: "Run") -> str:
     record, history = run.record, run.history()
     config = record.model_config
     head = f"Run: {run.name}"
-    facts = [f"{config.model}, code of {config.code_size:,}", record.data["description"]]
+    facts = [f"{config.model}{_code_of(config.code_size)}", record.data["description"]]
     if not history:
         return make_cell(head, make_line([*facts, "no whole epoch yet"]))
     last, best = history[-1], best_epoch(history)
@@ -144,7 +144,12 @@ def render_model(model: "TrainedModel") -> str:
     macs = sum(layer.macs for layer in layers)
     rows.append(["total", "", "", f"{parameters:,}", f"{macs:,}"])
     shape = " × ".join(map(str, config.shape))
-    facts = [f"samples of {shape}", f"code of {config.code_size:,}", f"to {config.task}"]
+    of = (
+        f"patches of {shape}, images of any size"
+        if config.task == "denoise"
+        else f"samples of {shape}"
+    )
+    facts = [f"{of}{_code_of(config.code_size)}", f"to {config.task}"]
     header = ["layer", "kind", "output", "parameters", "multiplications"]
     table = make_table(header, rows, numeric=2)
     return make_cell(f"{type(model).__name__}: {config.model}", make_line(facts) + table)
@@ -223,8 +228,8 @@ def render_mislabelled(found: "Mislabelled") -> str:
 
 
 KINDS: dict[str, Callable[[Any], str]] = {
-    "Images": render_images,
     "Samples": render_samples,
+    "Images": render_images,
     "ReadingReport": render_reading,
     "Diagnosis": render_diagnosis,
     "Run": render_run,
@@ -259,6 +264,10 @@ def _table_of_matches(result: "SearchResult", shown: Sequence[int]) -> str:
 
 def _say_shown(shown: int, count: int) -> str:
     return "" if shown == count else f", {shown} of them, evenly spaced"
+
+
+def _code_of(size: int) -> str:
+    return f", code of {size:,}" if size else ""  # a denoiser has none
 
 
 def _thin(image: NDArray[Any]) -> NDArray[Any]:

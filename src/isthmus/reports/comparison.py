@@ -12,6 +12,7 @@ from isthmus.files import write_bytes
 from isthmus.latent.maps import require_method
 from isthmus.models.tasks import CLASS_TASKS, Task
 from isthmus.places import PAGE_SUFFIXES, require_own_place
+from isthmus.reports.denoiser import draw_compared
 from isthmus.reports.page import render, to_data_url
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.reports.style import draw_styles
@@ -41,6 +42,9 @@ ROW_TITLES = {
     "mse_of_pca": "mean squared error of PCA",
     "mse_of_mean": "mean squared error of the mean sample",
     "mse_of_noisy": "mean squared error of the noisy input",
+    "measured_with": "measured with the noise",
+    "psnr_of_noisy": "PSNR of the noisy images, dB",
+    "psnr_of_filter": "PSNR of the best filter, dB",
     "content_loss": "content loss, mean over styles",
     "style_loss": "style loss, mean over styles",
     "photograph_loss": "style loss of the photographs",
@@ -233,11 +237,24 @@ def _style_results(evaluation: dict[str, Any]) -> dict[str, Any]:
     return {**{name: evaluation["test"][name] for name in ("mse", "psnr", "ssim")}, **means}
 
 
+def _denoising_results(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a denoiser at the strength of noise in the middle."""
+    test, filters = evaluation["test"], evaluation["baselines"].values()
+    return {
+        "measured_with": evaluation.get("noise", {}).get("corrupt"),
+        "psnr": test.get("psnr"),
+        "ssim": test.get("ssim"),
+        "psnr_of_noisy": evaluation.get("noisy", {}).get("psnr"),
+        "psnr_of_filter": max((row["psnr"] for row in filters), default=None),
+    }
+
+
 RESULTS: dict[Task, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "reconstruct": _reconstruction_results,
     "classify": _prediction_results,
     "segment": _prediction_results,
     "stylize": _style_results,
+    "denoise": _denoising_results,
 }
 
 
@@ -258,6 +275,8 @@ def _grids(named: dict[str, Session], same_data: bool) -> list["Figure"]:
     """
     if _task(named) == "stylize":
         return [draw_styles(session) for session in named.values()]
+    if _task(named) == "denoise":
+        return draw_compared(named) if same_data else []
     if _task(named) != "reconstruct":
         return []
     if not same_data:
@@ -283,7 +302,7 @@ def _maps(named: dict[str, Session], method: str) -> list[tuple[str, str, str]]:
     """Draw a map for each run; the features of segmenters belong to pixels, not to samples."""
     maps = []
     for name, session in named.items():
-        if session.run.record.model_config.task != "segment":
+        if session.run.record.model_config.task not in ("segment", "denoise"):
             test = session.split.test
             indices = test[evenly_spaced(len(test), MAX_MAPPED)]
             figure, note = map_section(session, indices, method)

@@ -1,5 +1,6 @@
 """The part of a report that is about a denoiser: its table, and images before and after."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,10 +60,31 @@ def draw_denoised(
     ]
 
 
-def noisy_images(session: Session) -> NoisyImages | None:
-    """Return the test images at the strength in the middle; None if none is clean."""
-    test = plan_denoising(session.run, session.images, model=session.trained).test
-    return test[len(test) // 2] if test else None
+def draw_compared(named: Mapping[str, Session], limit: int = 2) -> list["Figure"]:
+    """Draw test images as several denoisers of the same data return them, with the first's noise.
+
+    Empty where the first has no clean images.
+    """
+    first = next(iter(named.values()))
+    test = plan_denoising(first.run, first.images, model=first.trained).test
+    if not test:
+        return []
+    noisy = test[len(test) // 2]
+    methods = {name: model_method(session.trained) for name, session in named.items()}
+    rows = evenly_spaced(len(noisy), limit)
+    return [_draw_by_each(noisy, int(row), methods) for row in rows]
+
+
+def _draw_by_each(noisy: NoisyImages, row: int, methods: Mapping[str, "Method"]) -> "Figure":
+    x, clean = noisy.pair(row)
+    outputs = {name: method(x) for name, method in methods.items()}
+    shown = {"noisy": x, **outputs}
+    pictures = [
+        Shown(f"{name}, {score(y, clean)[0]:.2f} dB", to_pixels(last(y)))
+        for name, y in shown.items()
+    ]
+    pictures.append(Shown("clean", to_pixels(last(clean))))
+    return denoised_figure(f"{noisy.images.names[row]}: {_title(noisy)}", pictures)
 
 
 def _extremes(levels: list[dict[str, Any]], limit: int) -> list[tuple[int, int, str]]:
@@ -79,9 +101,8 @@ def _extremes(levels: list[dict[str, Any]], limit: int) -> list[tuple[int, int, 
 def _draw_known(noisy: NoisyImages, row: int, head: str, denoise: "Method") -> "Figure":
     x, clean = noisy.pair(row)
     y = denoise(x)
-    head = f"{head}: {noise_title(str(noisy.corruption) if noisy.corruption else None)}"
     return denoised_figure(
-        f"{head}, {describe_sides(x)}",
+        f"{head}: {_title(noisy)}, {describe_sides(x)}",
         [
             Shown(f"noisy, {score(x, clean)[0]:.2f} dB", to_pixels(last(x))),
             Shown(f"denoised, {score(y, clean)[0]:.2f} dB", to_pixels(last(y))),
@@ -102,6 +123,10 @@ def _draw_unknown(setup: DenoisingSetup, row: int) -> "Figure":
             Shown("what was taken out, × 4", difference(last(x), last(y))),
         ],
     )
+
+
+def _title(noisy: NoisyImages) -> str:
+    return noise_title(None if noisy.corruption is None else str(noisy.corruption))
 
 
 def describe_sides(x: NDArray[Any]) -> str:

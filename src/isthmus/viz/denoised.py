@@ -46,14 +46,14 @@ def denoised_figure(head: str, pictures: Sequence[Shown]) -> "Figure":
     head : str
         Above all.
     pictures : sequence of Shown
-        All of the same sides. The last but one says which part is the busiest.
+        All of the same sides. The second one says which part is the busiest.
     """
     side = max(pictures[0].pixels.shape[:2])
     if side <= NARROW:
         factor = NARROW // side
         return _draw(head, [(pictures, Box(0, 0, *_sides(pictures[0])), factor, 4)])
     rows = [(pictures, _middle(pictures[0].pixels), 1, 2)]
-    part = busiest(pictures[-2 if len(pictures) > 2 else -1].pixels, NARROW // ZOOM)
+    part = busiest(pictures[1].pixels, NARROW // ZOOM)
     titles = [f"a part, {ZOOM} times enlarged", *[""] * (len(pictures) - 1)]
     parts = [Shown(title, one.pixels) for title, one in zip(titles, pictures, strict=True)]
     return _draw(head, [*rows, (parts, part, ZOOM, 4)])
