@@ -13,9 +13,11 @@ from isthmus.version import __version__ as __version__
 if TYPE_CHECKING:
     from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
+    from isthmus.data.images import Images as Images
     from isthmus.data.inspection import check_data as check_data
     from isthmus.data.items import Items as Items
     from isthmus.data.load import load as load
+    from isthmus.data.load_images import load_images as load_images
     from isthmus.data.preprocess import Preprocessing as Preprocessing
     from isthmus.data.reading import Reading as Reading
     from isthmus.data.report import ReadingReport as ReadingReport
@@ -80,6 +82,7 @@ _MODULES = {
     "Diagnosis": "evaluation.diagnosis.findings",
     "Duplicates": "detection.duplicates.result",
     "Finding": "evaluation.diagnosis.findings",
+    "Images": "data.images",
     "Index": "latent.index",
     "IsthmusError": "errors",
     "Items": "data.items",
@@ -120,6 +123,7 @@ _MODULES = {
     "generate": "session.functions",
     "interpolate": "latent.interpolation",
     "load": "data.load",
+    "load_images": "data.load_images",
     "load_model": "inference.load",
     "load_styles": "training.styles",
     "predict_masks": "segmenting",

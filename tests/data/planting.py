@@ -64,13 +64,13 @@ def add_file(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(member, io.BytesIO(content))
 
 
-def left_out(samples: isthmus.Samples) -> dict[str, int]:
+def left_out(samples: isthmus.Samples | isthmus.Images) -> dict[str, int]:
     """Return how many files are left out for each reason, without what is in brackets."""
     assert samples.report is not None
     return {one.reason.partition(" (")[0]: one.count for one in samples.report.left_out}
 
 
-def notes(samples: isthmus.Samples) -> dict[str, str]:
+def notes(samples: isthmus.Samples | isthmus.Images) -> dict[str, str]:
     """Return the notes by their codes, each with its way out."""
     assert samples.report is not None
     return {note.code: f"{note.text}; {note.way_out}" for note in samples.report.notes}

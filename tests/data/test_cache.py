@@ -22,8 +22,9 @@ from PIL import Image
 
 import isthmus
 from isthmus.cli import main
+from isthmus.data.blocks import Block
 from isthmus.data.cache import clear, decoding
-from isthmus.data.decode import Block, decode_blocks
+from isthmus.data.decode import decode_blocks
 from isthmus.data.load import load_with
 
 Pixels = NDArray[np.uint8]
@@ -292,7 +293,9 @@ def test_single_pictures_leave_nothing_in_the_cache(tmp_path: Path, cache: Path)
     assert list(cache.iterdir()) == []
 
 
-def load_slowly(source: Path, cache: Path, started: Any, results: Any) -> None:
+def load_slowly(
+    source: Path, cache: Path, started: Any, results: Any, load: Callable[..., Any] = isthmus.load
+) -> None:
     """Load in a process of its own; say when decoding starts and how many samples it decoded."""
     os.environ["ISTHMUS_CACHE"] = str(cache)
     count = 0
@@ -305,7 +308,7 @@ def load_slowly(source: Path, cache: Path, started: Any, results: Any) -> None:
             count += 1
             yield item
 
-    samples = isthmus.load(source, track=slow)
+    samples = load(source, track=slow)
     results.put((count, samples.fingerprint))
 
 
@@ -327,17 +330,18 @@ def processes() -> Iterator[Callable[..., Any]]:
         process.join()
 
 
+@pytest.mark.parametrize("load", [isthmus.load, isthmus.load_images])
 def test_two_processes_decode_a_source_once(
-    processes: Callable[..., Any], tmp_path: Path, cache: Path
+    load: Callable[..., Any], processes: Callable[..., Any], tmp_path: Path, cache: Path
 ) -> None:
     source = photographs(tmp_path / "source")
     context = multiprocessing.get_context("spawn")
     started, results = context.Event(), context.Queue()
     for _ in range(2):
-        processes(source, cache, started, results)
+        processes(source, cache, started, results, load)
     (some, one), (others, other) = (results.get(timeout=60) for _ in range(2))
     assert sorted((some, others)) == [0, 24]
-    assert one == other == isthmus.load(source).fingerprint
+    assert one == other == load(source).fingerprint
     assert not list(cache.rglob("*.lock"))
 
 

@@ -34,7 +34,7 @@ def entry_of(cache: Path) -> Path:
     return entry
 
 
-def damage_notes(samples: isthmus.Samples) -> list[str]:
+def damage_notes(samples: isthmus.Samples | isthmus.Images) -> list[str]:
     report = samples.report
     assert report is not None
     return [note.text for note in report.notes if note.code == "damaged-cache"]

@@ -42,6 +42,13 @@ def evaluate(
             help="The source to measure on; by default the test split of the run's own data."
         ),
     ] = None,
+    corrupt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<kind:strength>",
+            help="For denoisers: the noise to add to the images; by default that of the training.",
+        ),
+    ] = None,
     limit: Limit = None,
     plain: Plain = None,
     data: OwnData = None,
@@ -55,9 +62,10 @@ def evaluate(
     from isthmus.training.run import Run
 
     session = Session(Run.open(run, data=data), track=track, say=say)
-    samples = session.read(source, limit) if source else None
+    read = session.read_images if session.is_denoiser else session.read
+    samples = read(source, limit) if source else None
     other = Run.open(plain) if plain else None
-    result = session.evaluate(samples, plain=other, encoder=encoder.load())
+    result = session.evaluate(samples, corrupt=corrupt, plain=other, encoder=encoder.load())
     if as_json:
         print_json(result)
     else:

@@ -78,7 +78,12 @@ def _tables(result: dict[str, Any]) -> Iterable[Table | str]:
 
 def _denoising_tables(result: dict[str, Any]) -> Iterable[Table | str]:
     """Yield a table for each strength of the noise, and how the model compares."""
-    from isthmus.evaluation.summaries import compare_denoised, denoising_verdict, noise_title
+    from isthmus.evaluation.summaries import (
+        DENOISING_NOTE,
+        compare_denoised,
+        denoising_verdict,
+        noise_title,
+    )
 
     for level in result["levels"]:
         rows = [
@@ -87,6 +92,8 @@ def _denoising_tables(result: dict[str, Any]) -> Iterable[Table | str]:
         ]
         yield make_table([noise_title(level["corrupt"]), "PSNR, dB", "SSIM"], rows)
     yield denoising_verdict(result)
+    if result["levels"]:
+        yield DENOISING_NOTE
 
 
 def _with_error(row: dict[str, Any], metric: str, digits: int) -> str:

@@ -236,9 +236,9 @@ def check_depth(known: Known) -> Iterator[Note]:
     """Find files of more bits than are kept."""
     deep = {kind: count for kind, count in known.kinds.items() if bits_of(kind) > 8}
     if deep:
-        files, kinds = count_of(sum(deep.values()), "file"), " and ".join(deep)
-        text = f"{files} of more than 8 bits ({kinds}) are kept with 8"
-        yield _warn("depth", text, "what a model denoises keeps its own")
+        files = count_of(sum(deep.values()), "file has", "files have")
+        text = f"{files} more than 8 bits ({', '.join(deep)}), of which 8 are kept to train on"
+        yield _warn("depth", text, "files that a model denoises keep all of theirs")
 
 
 CHECKS: tuple[Check, ...] = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.items import HasItems, Items
 from isthmus.data.report import ReadingReport
-from isthmus.data.samples import Origin, Samples
+from isthmus.data.samples import Origin
 from isthmus.display import Displayed
 from isthmus.errors import SourceError
 from isthmus.files import fingerprint
@@ -111,10 +111,12 @@ class Images(HasItems, Displayed):
     `Samples` are all of one shape, as a model with a code needs them. A denoiser takes an image of
     any size, and resizing would change the noise that it is to remove.
 
+    `isthmus.load_images` reads them from files, and `Images.of` takes arrays.
+
     Parameters
     ----------
     values : Ragged
-        N images (H, W, C) uint8.
+        N images (H, W, C) uint8: `values[0]` is the first, `values.sides` (N, 2) are all sizes.
     items : Items
         Names, labels and class names; see `Samples`.
     splits : (N,) uint8, optional
@@ -142,24 +144,37 @@ class Images(HasItems, Displayed):
     report: ReadingReport | None = None
 
     @classmethod
-    def of(cls, samples: Samples) -> "Images":
-        """Return samples as images, which are all of one size; nothing is copied.
+    def of(
+        cls,
+        images: Sequence[NDArray[np.uint8]],
+        clean: Sequence[NDArray[np.uint8]] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> "Images":
+        """Return images of arrays in memory.
+
+        Parameters
+        ----------
+        images : sequence of N (H, W, C) or (H, W) uint8
+            All gray or all RGB.
+        clean : sequence of N arrays, optional
+            The same without noise.
+        names : sequence of N str, optional
+            By default numbers.
 
         Raises
         ------
         SourceError
-            If they are signals.
+            If one is no such image, or its clean one is of another size.
+
+        Examples
+        --------
+        >>> Images.of([np.zeros((3, 5), np.uint8), np.zeros((7, 4), np.uint8)])
+        Images(2 images of 3 × 5 to 7 × 4, gray)
         """
-        if samples.is_signal:
-            raise SourceError(f"{samples.origin.source or 'the array'} holds signals, not images.")
-        sides = np.tile(np.array(samples.shape[:2], np.int64), (len(samples), 1))
         return cls(
-            Ragged(samples.values.reshape(-1), sides, samples.shape[2]),
-            Items(samples.names),
-            samples.splits,
-            samples.origin,
-            samples.skipped,
-            report=samples.report,
+            Ragged.of(images),
+            Items(list(map(str, range(len(images)))) if names is None else names),
+            clean=None if clean is None else Ragged.of(clean),
         )
 
     def __post_init__(self) -> None:

@@ -97,7 +97,8 @@ def plan_denoising(
             return DenoisingSetup(model, (), _some(test, indices)[0], (), True)
     else:
         test, indices = others, np.arange(len(others))
-    levels = _levels(run, test, noise, corrupt)
+    _check_noise(run, test, noise, corrupt)
+    levels = levels_of(test, noise)
     test, indices = _some(test, indices)
     tuning, rows = _tuning_images(run, own, images, others)
     return DenoisingSetup(
@@ -131,9 +132,9 @@ def measure_denoiser(
         least and of most gain. At the top `noisy`, `test` (with the number of images, `n`),
         `baselines` and `noise` are those of the strength in the middle.
 
-        Where no clean images are known, "levels" is empty, and "test" has `n` and the means over
-        images of standard deviations, estimated as `estimate_deviation` does: `deviation` of the
-        noise, `left` of what is left, and `removed` of what was taken out, which is exact.
+        Where no clean images are known, "levels" is empty, and "test" has `n` and means over
+        images of standard deviations: `deviation` of the noise, as `estimate_deviation` finds it,
+        and `removed` of what was taken out, which is exact.
     """
     if not setup.test:
         return _without_clean(setup, track)
@@ -206,31 +207,28 @@ def _without_clean(setup: DenoisingSetup, track: Track) -> Result:
     for image in track(setup.images.values, len(setup.images), "Denoising"):
         x = to_x(image)
         y = denoise(x)
-        rows.append((estimate_deviation(x), estimate_deviation(y), float((x - y).std())))
+        rows.append((estimate_deviation(x), float((x - y).std())))
     columns = np.array(rows, np.float64).T
     test: Result = {"n": len(setup.images)}
-    for name, values in zip(("deviation", "left", "removed"), columns, strict=True):
+    for name, values in zip(("deviation", "removed"), columns, strict=True):
         test[name], test[f"{name}_error"] = mean_and_error(values)
     return {"test": test, "baselines": {}, "levels": []}
 
 
-def _levels(
-    run: Run, test: Images, noise: Corruption | None, corrupt: str | None
-) -> tuple[Corruption | None, ...]:
-    """Return the strengths of the noise to add; None for images that are noisy already."""
+def levels_of(images: Images, noise: Corruption | None) -> tuple[Corruption | None, ...]:
+    """Return the strengths of the noise to add; one, None, for images that are noisy already."""
+    return (None,) if images.has_pairs or noise is None else measured_strengths(noise)
+
+
+def _check_noise(run: Run, test: Images, noise: Corruption | None, corrupt: str | None) -> None:
     name = test.origin.source or "the array"
-    if test.has_pairs:
-        if corrupt:
-            raise OptionError(
-                f"{name} holds noisy images with their clean ones; leave corrupt out."
-            )
-        return (None,)
-    if noise is None:
+    if test.has_pairs and corrupt:
+        raise OptionError(f"{name} holds noisy images with their clean ones; leave corrupt out.")
+    if not test.has_pairs and noise is None:
         raise OptionError(
             f"{name} has no clean images next to noisy ones, and {run.name} was trained without "
             "added noise; say with --corrupt which noise to add, such as gaussian:25/255."
         )
-    return measured_strengths(noise)
 
 
 def _reject_noise(run: Run, corrupt: str | None) -> None:

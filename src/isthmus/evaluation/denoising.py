@@ -166,7 +166,7 @@ def tune(noisy: NoisyImages, track: Track = untracked) -> dict[str, float]:
     rows = evenly_spaced(len(noisy), TUNED_ON)
     sums: dict[tuple[str, float], float] = {}
     for row in track(rows.tolist(), len(rows), "Tuning filters"):
-        x, clean = (_middle(one) for one in noisy.pair(row))
+        x, clean = (_part(one) for one in noisy.pair(row))
         for name, strength in _choices():
             method = _filter_method(name, noisy.deviation, {"strength": strength})
             sums[name, strength] = sums.get((name, strength), 0.0) + score(method(x), clean)[0]
@@ -220,6 +220,12 @@ def to_x(image: NDArray[Any]) -> Array:
     return to_unit(image, *find_range(image))
 
 
+def middle_of(image: NDArray[Any], side: int) -> NDArray[Any]:
+    """Return the part in the middle of an image (H, W, C), or all of a small one."""
+    top, left = (max(0, (whole - side) // 2) for whole in image.shape[:2])
+    return image[top : top + side, left : left + side]
+
+
 def _choices() -> list[tuple[str, float]]:
     return [(name, strength) for name, row in FILTERS.items() for strength in row.strengths]
 
@@ -236,10 +242,8 @@ def _filter_method(name: str, deviation: float | None, more: dict[str, float]) -
     return denoise
 
 
-def _middle(x: Array) -> Array:
-    """Return the part in the middle of an image (C, H, W), or all of a small one."""
-    top, left = (max(0, (side - TUNED_SIDE) // 2) for side in x.shape[1:])
-    return np.ascontiguousarray(x[:, top : top + TUNED_SIDE, left : left + TUNED_SIDE])
+def _part(x: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(middle_of(np.moveaxis(x, 0, -1), TUNED_SIDE), -1, 0))
 
 
 def _columns(values: list[tuple[float, float]]) -> Scores:

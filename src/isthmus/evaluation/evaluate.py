@@ -12,6 +12,7 @@ import numpy as np
 
 from isthmus.data.cache import Track, cache_folder, untracked
 from isthmus.data.images import Images
+from isthmus.data.load_images import as_images
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
 from isthmus.evaluation.baselines import BaselineGroup, baseline_groups, class_baselines
@@ -28,7 +29,7 @@ from isthmus.files import fingerprint
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import count_parameters
 from isthmus.models.tasks import TASKS, with_article
-from isthmus.training.run import Run
+from isthmus.training.run import Run, best_epoch
 
 FILE = "evaluation.json"
 
@@ -155,7 +156,7 @@ def _evaluate_denoiser(
     own = own or run.images(track)
     assert isinstance(own, Images)
     run.check(own)
-    others = Images.of(images) if isinstance(images, Samples) else images
+    others = as_images(images) if isinstance(images, Samples) else images
     model = model or run.model()
     setup = plan_denoising(run, own, others, corrupt, model)
     folder = cache_folder() / "baselines" if cache else None
@@ -163,6 +164,8 @@ def _evaluate_denoiser(
     key = setup.key(model=model.fingerprint)
     cost = _cost(run, model)  # first, so that a damaged history stops it before long work
     result = read_or_compute(file, key, lambda: measure_denoiser(setup, folder, track))
+    if run.record.training_config.no_clean and run.history():
+        cost["training"]["validation_loss"] = best_epoch(run.history())["validation_loss"]
     return {**result, **cost}
 
 

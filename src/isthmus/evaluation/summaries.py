@@ -5,7 +5,12 @@ from typing import Any
 from isthmus.evaluation.filters import FILTERS
 from isthmus.training.variational import SIGMA
 
+CERTAIN = 2.0  # standard errors that a difference is not put down to chance
 ADVICE = "Train longer, or try another model."  # ends a verdict where a baseline does better
+DENOISING_NOTE = (
+    "Means over whole images at their own size, ± a standard error. The strength of the filters "
+    "was chosen on other images, and they know the standard deviation of normal noise."
+)
 BASELINE_TITLES = {
     "pca": "PCA with {components:,} components",
     "mean": "the mean training sample",
@@ -69,29 +74,36 @@ def noise_title(corrupt: str | None) -> str:
 def denoising_verdict(evaluation: dict[str, Any]) -> str:
     """Return a sentence that compares a denoiser with the best filter at each strength."""
     if not evaluation["levels"]:
-        return removal_verdict(evaluation["test"])
+        return removal_verdict(evaluation)
     leads = [_lead(level) for level in evaluation["levels"]]
     texts = [
-        f"{lead:+.2f}{'' if error is None else f' ± {error:.2f}'} dB compared with {name}"
+        f"{abs(lead):.2f}{'' if error is None else f' ± {error:.2f}'} dB "
+        f"{'above' if lead > 0 else 'below'} {name}"
         + (f" at {level['corrupt']}" if len(leads) > 1 else "")
         for level, (lead, error, name) in zip(evaluation["levels"], leads, strict=True)
     ]
     compared = ", ".join(texts)
-    worst, error = min((lead, error or 0.0) for lead, error, _ in leads)
-    if worst > 2 * error:
-        return f"It is better than every filter: {compared}."
-    if worst > 0:
-        return f"It is no better than chance allows, compared with the best filter: {compared}."
-    return f"A filter that anybody has does better: {compared}. {ADVICE}"
+    if any(lead < 0 for lead, _, _ in leads):
+        return f"A filter that needs no training does better: {compared}. {ADVICE}"
+    if any(lead < CERTAIN * (error or 0.0) for lead, error, _ in leads):
+        return f"It is as good as the best filter, within chance: {compared}."
+    return f"It is better than every filter: {compared}."
 
 
-def removal_verdict(test: dict[str, Any]) -> str:
+def removal_verdict(evaluation: dict[str, Any]) -> str:
     """Return what is known of a denoiser of whose images none is clean."""
+    test, loss = evaluation["test"], evaluation["training"].get("validation_loss")
+    hidden = (
+        ""
+        if loss is None
+        else f" Its squared error at validation pixels that were hidden from it "
+        f"is {loss:.4g}, in which the noise of these pixels counts as error."
+    )
     return (
-        "No clean images are known, so there is no PSNR. "
-        f"The images have noise of a standard deviation of about {test['deviation']:.3f} (estimated; "
-        f"fine structure counts as noise); {test['removed']:.3f} was taken out, and "
-        f"about {test['left']:.3f} is left. Measure it on clean images with --corrupt."
+        "None of these images is known to be clean, so there is no PSNR. Their noise has a "
+        f"standard deviation of about {test['deviation']:.3f} (estimated; fine structure counts as "
+        f"noise), and what was taken out has {test['removed']:.3f}.{hidden} To measure it, give a "
+        "source of clean images and --corrupt."
     )
 
 

@@ -28,6 +28,7 @@ from isthmus.viz.maps import METHODS, scatter
 from isthmus.viz.masks import overlay
 
 if TYPE_CHECKING:
+    from isthmus.data.images import Images
     from isthmus.data.report import ReadingReport
     from isthmus.data.samples import Samples
     from isthmus.detection.labels.mislabelled import Mislabelled
@@ -66,9 +67,19 @@ def render_samples(samples: "Samples") -> str:
             value = overlay(value, masks[-1])
         alt = f"{label}: {name}" if label else name
         pictures.append(draw_sample(value, label or short_name(name), alt))
-    more = "" if len(chosen) == len(samples) else f", {len(chosen)} of them, evenly spaced"
+    more = _say_shown(len(chosen), len(samples))
     legend = draw_legend(masks, samples.class_names) if masks else ""
     return make_cell(f"{samples!r}{more}", make_row(pictures) + legend)
+
+
+def render_images(images: "Images") -> str:
+    """Show images as small pictures with their names; of pairs, the noisy ones."""
+    chosen = evenly_spaced(len(images), MAX_SHOWN)
+    pictures = [
+        draw_sample(_thin(images.values[row]), short_name(images.names[row]), images.names[row])
+        for row in chosen.tolist()
+    ]
+    return make_cell(f"{images!r}{_say_shown(len(chosen), len(images))}", make_row(pictures))
 
 
 def render_reading(report: "ReadingReport") -> str:
@@ -212,6 +223,7 @@ def render_mislabelled(found: "Mislabelled") -> str:
 
 
 KINDS: dict[str, Callable[[Any], str]] = {
+    "Images": render_images,
     "Samples": render_samples,
     "ReadingReport": render_reading,
     "Diagnosis": render_diagnosis,
@@ -243,6 +255,10 @@ def _table_of_matches(result: "SearchResult", shown: Sequence[int]) -> str:
         for match in result.matches(number)[:MAX_FOUND]
     ]
     return make_table(["query", "name", "class", "distance"], rows, numeric=1)
+
+
+def _say_shown(shown: int, count: int) -> str:
+    return "" if shown == count else f", {shown} of them, evenly spaced"
 
 
 def _thin(image: NDArray[Any]) -> NDArray[Any]:

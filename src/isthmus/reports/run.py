@@ -34,6 +34,7 @@ from isthmus.files import require_writable_place, write_bytes
 from isthmus.inference.model import Model
 from isthmus.models.tasks import Task
 from isthmus.places import PAGE_SUFFIXES, require_own_place
+from isthmus.reports.denoiser import denoiser_sections
 from isthmus.reports.page import render, to_data_url
 from isthmus.reports.pictures import (
     describe_quality,
@@ -126,7 +127,8 @@ def render_report(
     record, layers = run.record, session.trained.layers
     sections = SECTIONS[record.model_config.task]
     content = sections(session, evaluation)
-    findings = diagnose(run, session.samples, model=session.trained).findings
+    own = session.images if session.is_denoiser else session.samples
+    findings = diagnose(run, own, model=session.trained).findings
     if findings:  # whose own advice fits better
         content["verdict"] = content["verdict"].removesuffix(ADVICE).rstrip()
     return render(
@@ -213,12 +215,14 @@ SECTIONS: dict[Task, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "classify": _classifier,
     "segment": _segmenter,
     "stylize": style_sections,
+    "denoise": denoiser_sections,
 }
 TEMPLATES: dict[Task, str] = {
     "reconstruct": "autoencoder.html.jinja",
     "classify": "labels.html.jinja",
     "segment": "labels.html.jinja",
     "stylize": "style.html.jinja",
+    "denoise": "denoiser.html.jinja",
 }
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.fitting import describe_use
+from isthmus.data.images import Images
 from isthmus.data.load import load_origin, load_with
+from isthmus.data.load_images import load_images_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
@@ -169,6 +171,16 @@ class Loaded:
         return self._memo.get("samples", self._load_samples)
 
     @property
+    def images(self) -> Images:
+        """The images that a denoiser was trained, validated and tested on, each at its own size."""
+        return self._memo.get("images", lambda: self.run.images(self._interruptible()))
+
+    @property
+    def is_denoiser(self) -> bool:
+        """Whether the model takes the noise out of images of any size, and has no codes."""
+        return self.model.task == "denoise"
+
+    @property
     def split(self) -> Split:
         """Which of these samples are for training, for validation and for testing."""
         return self._memo.get("split", self.run.split)
@@ -200,6 +212,16 @@ class Loaded:
         for line in describe_use(source, samples):
             self._say(line)
         return samples
+
+    def read_images(self, source: str | Path, limit: int | None = None) -> Images:
+        """Load a source for a denoiser: each image at its own size; see `read`."""
+        return load_images_with(
+            source,
+            self.preprocessing,
+            limit=limit,
+            reading=Reading(pages=self._pages),
+            track=self._interruptible(),
+        )
 
     def read_one(self, image: str | Path) -> Samples:
         """Load a single image with the preprocessing of the model.

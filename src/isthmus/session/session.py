@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.images import Images
 from isthmus.data.items import Names
 from isthmus.data.samples import Samples
 from isthmus.errors import (
@@ -256,8 +257,9 @@ class Session(Generation, Detection):
 
     def evaluate(
         self,
-        samples: Samples | None = None,
+        samples: Samples | Images | None = None,
         *,
+        corrupt: str | None = None,
         plain: "Run | None" = None,
         encoder: Model | None = None,
     ) -> dict[str, Any]:
@@ -275,7 +277,8 @@ class Session(Generation, Detection):
         result = evaluate(
             self.run,
             samples,
-            own=self.samples,
+            corrupt=corrupt,
+            own=self.images if self.is_denoiser else self.samples,
             plain=plain,
             model=self.trained,
             encode=encode_own,

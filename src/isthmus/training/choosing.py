@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.images import Images
+from isthmus.data.load_images import as_images
 from isthmus.data.samples import Samples
 from isthmus.errors import ModelError, OptionError
 from isthmus.inference.trained import TrainedModel
@@ -59,7 +60,7 @@ def as_needed(
     elif model is not None:
         task = task or model_row(model).task
     if isinstance(samples, Samples):
-        return Images.of(samples) if task == "denoise" else samples
+        return as_images(samples) if task == "denoise" else samples
     if task not in (None, "denoise"):
         raise OptionError(
             f"to {task} needs samples of one shape; isthmus.load resizes images to a size."

@@ -30,7 +30,11 @@ QUALITIES = {"validation_iou": "mean IoU", "validation_accuracy": "accuracy"}
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of a loss that has several: their titles by key, and titles of the two axes."""
+    """What is drawn next to a loss: titles by key, and titles of both axes.
+
+    Mostly the terms of a loss that has several. Without a title of its own, the loss has that of
+    its name.
+    """
 
     titles: Mapping[str, str]
     axis: str
@@ -52,6 +56,7 @@ TERMS = (
         "terms on validation samples, without weights",
         "content + style + squared error, weighted",
     ),
+    Terms({"validation_psnr": "validation"}, "PSNR, dB", ""),
 )
 LINE_STYLES = ("-", "--", ":")  # with the ten colors, 30 runs are told apart
 PANEL_WIDTH, QUALITY_PANEL_WIDTH, HEIGHT = 7.2, 5.2, 3.4  # inches
@@ -65,7 +70,7 @@ def curves(history: History, loss: str) -> "Figure":
 
     If the lines have the mean IoU or the accuracy on the validation split, it is drawn in a second
     panel, and the best epoch is that of its highest value. The terms of a loss that has several,
-    as of a variational autoencoder or a style bank, have a second panel too.
+    as of a variational autoencoder or a style bank, and the PSNR of a denoiser have one too.
 
     Parameters
     ----------
@@ -89,7 +94,7 @@ def curves(history: History, loss: str) -> "Figure":
     which = f"at the best {QUALITIES[quality]}" if quality else "best"
     _mark_epoch(axes, best, "validation_loss", f"{which}: {best['validation_loss']:.4f}")
     _scale(axes, [line[key] for line in history for key in ("loss", "validation_loss")])
-    _finish(axes, terms.loss if terms else LOSSES.get(loss, loss))
+    _finish(axes, (terms.loss if terms else "") or LOSSES.get(loss, loss))
     if quality:
         _add_quality(figure, history, quality, best)
     if terms:

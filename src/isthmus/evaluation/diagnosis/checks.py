@@ -17,6 +17,7 @@ from isthmus.evaluation.diagnosis.course_checks import (
     check_unmoved,
     check_warm_up,
 )
+from isthmus.evaluation.diagnosis.denoising import check_filters, check_harm
 from isthmus.evaluation.diagnosis.facts import Facts
 from isthmus.evaluation.diagnosis.findings import Finding
 from isthmus.evaluation.diagnosis.result_checks import (
@@ -50,12 +51,15 @@ MEAN = ("no-better-than-noisy", *PCA)
 CONSTANT = ("no-better-than-mean", *MEAN)
 COLLAPSED = ("dead-code", "constant-output", *CONSTANT)
 CLASSES = ("one-class", "no-better-than-majority")
+FILTER = ("no-better-than-filter", "unfinished")
 POOR = (
     "posterior-collapse",
     "inactive-code",
     "collapsed-code",
     *COLLAPSED,
     *CLASSES,
+    "no-better-than-noise",
+    *FILTER,
     "overfitting",
 )
 
@@ -73,6 +77,8 @@ CHECKS: dict[str, Check] = {
     "no-better-than-pca": Check(check_pca, ("unfinished",)),
     "one-class": Check(check_one_answer, ("no-better-than-majority", "unfinished")),
     "no-better-than-majority": Check(check_majority, ("unfinished",)),
+    "no-better-than-noise": Check(check_harm, FILTER),
+    "no-better-than-filter": Check(check_filters, ("unfinished",)),
     "inactive-code": Check(check_inactive),
     "dead-code": Check(check_dead),
     "overfitting": Check(check_overfitting),

@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.images import Images
 from isthmus.data.samples import Samples
 from isthmus.errors import IsthmusError, RunError
 from isthmus.evaluation.diagnosis.checks import find
 from isthmus.evaluation.diagnosis.course import Course
+from isthmus.evaluation.diagnosis.denoising import measure_denoising
 from isthmus.evaluation.diagnosis.facts import Facts
 from isthmus.evaluation.diagnosis.findings import Diagnosis
 from isthmus.evaluation.diagnosis.kept import keep
@@ -27,12 +29,13 @@ from isthmus.training.record import Record
 from isthmus.training.run import Run
 from isthmus.training.variational import loss_scale
 
+MIN_IMAGES = 2  # of the validation split of a denoiser, each of thousands of pixels
 MIN_VARIANCE = 1e-9  # of pixels from 0 to 1; one of 255 grays in a picture of 64 pixels has 2e-7
 
 
 def diagnose(
     run: Run | str | Path,
-    samples: Samples | None = None,
+    samples: Samples | Images | None = None,
     *,
     data: str | Path | None = None,
     model: TrainedModel | None = None,
@@ -45,7 +48,7 @@ def diagnose(
     Parameters
     ----------
     run : Run or path
-    samples : Samples, optional
+    samples : Samples or Images, optional
         The run's data; by default it is loaded again, unless it was trained just now.
     data : path or str, optional
         Where the run's data is now, if it has moved.
@@ -99,7 +102,7 @@ def _course_facts(run: Run) -> Facts:
         is_signal=kind == "signals",
         usual_model=DEFAULT_MODELS[model_config.task, kind],
         usual_lr=usual,
-        usual_epochs=default_epochs_of(model_config.task, len(run.split().train)),
+        usual_epochs=default_epochs_of(model_config.task, record.per_epoch),
         course=Course(config, history, len(model_config.class_names), failure, _loss_scale(record)),
     )
 
@@ -113,12 +116,12 @@ def _loss_scale(record: Record) -> float:
 
 
 def _measure(
-    run: Run, model: TrainedModel, samples: Samples | None, facts: Facts, track: Track
+    run: Run, model: TrainedModel, samples: Samples | Images | None, facts: Facts, track: Track
 ) -> tuple[Facts, tuple[str, ...]]:
     """Add what weights and samples say, and return what could not be examined."""
     facts = replace(facts, change=measure_change(run, model))
     count = len(run.split().validation)
-    if count < MIN_SAMPLES:
+    if count < (MIN_IMAGES if facts.task == "denoise" else MIN_SAMPLES):
         few = count_of(count, "validation sample is", "validation samples are")
         return facts, (f"{few} too few to compare the model with anything.",)
     try:
@@ -130,16 +133,22 @@ def _measure(
     return _measure_on(run, samples, model, facts)
 
 
-def _load(run: Run, samples: Samples | None, track: Track) -> Samples:
+def _load(run: Run, samples: Samples | Images | None, track: Track) -> Samples | Images:
     if samples is None:
-        return run.samples(track)
+        return run.data(track)
     run.check(samples)
     return samples
 
 
 def _measure_on(
-    run: Run, samples: Samples, model: TrainedModel, facts: Facts
+    run: Run, samples: Samples | Images, model: TrainedModel, facts: Facts
 ) -> tuple[Facts, tuple[str, ...]]:
+    if isinstance(samples, Images):
+        denoising = measure_denoising(run, samples, model)
+        unexamined = (
+            () if denoising else ("Without clean images it cannot be compared to filters.",)
+        )
+        return replace(facts, denoising=denoising), unexamined
     if facts.task == "stylize":
         return facts, ()
     if facts.task != "reconstruct":

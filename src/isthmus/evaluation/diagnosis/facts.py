@@ -93,6 +93,27 @@ class AnswerFacts:
 
 
 @dataclass(frozen=True)
+class DenoisingFacts:
+    """How much noise a denoiser takes out, as means of PSNR in dB.
+
+    Parameters
+    ----------
+    count : int
+        Images that they are means over.
+    model, noisy, filter : float
+        Of the model, of the noisy images themselves, and of the best filter.
+    name : str
+        Of that filter.
+    """
+
+    count: int
+    model: float
+    noisy: float
+    filter: float
+    name: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that is known of a run.
 
@@ -117,7 +138,7 @@ class Facts:
     change : float, optional
         The largest change of a matrix of weights since the start, as a share of its size; None
         where the first weights are not known.
-    codes, errors, answers : optional
+    codes, errors, answers, denoising : optional
         None where they could not be measured or make no sense.
     """
 
@@ -134,3 +155,4 @@ class Facts:
     codes: CodeFacts | None = None
     errors: ErrorFacts | None = None
     answers: AnswerFacts | None = None
+    denoising: DenoisingFacts | None = None

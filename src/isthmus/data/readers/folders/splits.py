@@ -140,12 +140,13 @@ def _leave_others_out(plan: Plan, below: dict[str, list[str]], parts: dict[str, 
         return
     count, total = plan.count(f for fs in others.values() for f in fs), plan.count(plan.rests)
     listed = list_names([f"in {name}/" if name else "at the top" for name in sorted(others)])
+    takes = "reads all" if plan.reading.classes_from == "none" else "takes all folders for classes"
+    without = f"--parts none {takes}"
     named = ",".join(f"{PART_LABELS[split]}={name}" for name, split in parts.items())
     if count > total / 2:
         raise SourceError(
             f"{plan.path} has the splits {list_names(sorted(parts))} but {count:,} of its "
-            f"{total:,} pictures are {listed}; --parts {named} leaves these out, --parts "
-            "none takes all folders for classes."
+            f"{total:,} pictures are {listed}; --parts {named} leaves these out, {without}."
         )
     for name, folders in others.items():
         where = f"in {name}/" if name else "in no folder"
@@ -154,7 +155,7 @@ def _leave_others_out(plan: Plan, below: dict[str, list[str]], parts: dict[str, 
         "next-to-splits",
         f"{count_of(count, 'picture')} {listed} left out, next to splits "
         f"({list_names(sorted(parts))})",
-        "--parts none takes all folders for classes",
+        without,
     )
 
 
