@@ -123,30 +123,45 @@ def _is_beyond_pillow(sheet: Sheet) -> bool:
 
 def _to_image(sheet: Sheet, kind: str, lost: set[str]) -> Image.Image:
     """Return a page as Pillow writes it."""
-    if sheet.alpha is not None:
-        # A GIF has no gray with transparency, but a palette that may be gray.
-        values = np.repeat(sheet.values, 3, 2) if kind == "GIF" else sheet.values
-        if sheet.kind.startswith("palette") and kind != "GIF":
+    if sheet.kind == "1-bit" and kind in WITH_ONE_BIT and sheet.alpha is None:
+        return Image.fromarray(sheet.values[..., 0] > BYTES[1] / 2)
+    is_indexed = sheet.kind.startswith("palette") and kind in WITH_PALETTE
+    # A GIF has palettes alone; Pillow makes one for gray without loss.
+    if is_indexed or (kind == "GIF" and sheet.joined.shape[2] > 1):
+        image = _index(sheet)
+        if image is not None:
+            return image
+        if is_indexed:
             lost.add("the palette: written as colors")
-        return Image.fromarray(sheet._replace(values=values[..., :3]).joined)
-    values = sheet.values[..., 0] if sheet.values.shape[2] == 1 else sheet.values
-    if sheet.kind == "1-bit" and kind in WITH_ONE_BIT:
-        return Image.fromarray(values > BYTES[1] / 2)
-    image = Image.fromarray(values)
-    if sheet.kind.startswith("palette") and kind in WITH_PALETTE:
-        return _index(image, lost)
-    if kind == "GIF" and image.mode == "RGB" and image.getcolors(MAX_PALETTE) is None:
-        lost.add(f"colors: a GIF has {MAX_PALETTE}")
-    return image
+        else:
+            lost.add(f"colors: a GIF has {MAX_PALETTE}")
+            # A GIF has no gray with transparency, but a palette that may be gray.
+            sheet = sheet._replace(values=np.broadcast_to(sheet.values, _colored(sheet)))
+    array = sheet.joined
+    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _index(image: Image.Image, lost: set[str]) -> Image.Image:
-    """Return a picture with a palette, if it has few enough colors."""
-    if image.getcolors(MAX_PALETTE) is None:
-        lost.add("the palette: written as colors")
-        return image
-    colors = np.asarray(image).reshape(-1, 3)
-    palette, places = np.unique(colors, axis=0, return_inverse=True)
-    indexed = Image.fromarray(places.reshape(image.size[::-1]).astype(np.uint8), "L")
-    indexed.putpalette(palette.tobytes())
+def _colored(sheet: Sheet) -> tuple[int, int, int]:
+    height, width, _ = sheet.values.shape
+    return height, width, 3
+
+
+def _index(sheet: Sheet) -> Image.Image | None:
+    """Return a page with a palette; None if it has too many colors, or half transparency."""
+    colors = np.broadcast_to(sheet.values, _colored(sheet)).reshape(-1, 3)
+    clear = np.zeros(len(colors), bool)
+    if sheet.alpha is not None:
+        clear = sheet.alpha.reshape(-1) == 0
+        if (sheet.alpha.reshape(-1)[~clear] < BYTES[1]).any():
+            return None
+    palette, found = np.unique(colors[~clear], axis=0, return_inverse=True)
+    extra = int(clear.any())  # a color for what is transparent
+    if len(palette) + extra > MAX_PALETTE:
+        return None
+    places = np.full(len(colors), len(palette))
+    places[~clear] = found.reshape(-1)
+    indexed = Image.fromarray(places.reshape(sheet.values.shape[:2]).astype(np.uint8))
+    indexed.putpalette(np.concatenate([palette, np.zeros((extra, 3), np.uint8)]).tobytes())
+    if extra:
+        indexed.info["transparency"] = len(palette)
     return indexed
