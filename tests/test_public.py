@@ -61,6 +61,7 @@ PUBLIC = [
     "describe_installation",
     "diagnose",
     "encode",
+    "estimate_noise",
     "evaluate",
     "export",
     "find_duplicates",
