@@ -235,6 +235,26 @@ def test_rows_are_the_samples_the_noise_and_what_runs_make_of_it(run: Path) -> N
     assert all(find(picture, image).bottom < tops[0] for image in samples.values)
 
 
+def test_the_title_of_noise_is_all_of_it() -> None:
+    texts = ("gaussian:0..55/255", "gaussian-unclipped:25/255,jpeg:10..50,salt-pepper:0.25")
+    figure = preview(load("digits", limit=2), [Corruption.parse(text) for text in texts])
+    assert words(figure) == [
+        "original",
+        "gaussian:0..55/255",
+        "unclipped:25/255,\njpeg:10..50,\nsalt-pepper:0.25",
+    ]
+
+
+def test_the_seed_of_a_preview_decides_its_noise(tmp_path: Path) -> None:
+    pictures = []
+    for number, seed in enumerate((3, 3, 4)):
+        out = tmp_path / f"{number}.png"
+        done("data", "preview", "digits", "--corrupt", "poisson:0..0.5,gaussian:0..55/255",
+             "--limit", 3, "--seed", seed, "--out", out)  # fmt: skip
+        pictures.append(out.read_bytes())
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
 def test_without_noise_runs_are_shown_the_samples_themselves(run: Path) -> None:
     model, samples = TrainedModel.load(run), load("digits", limit=3)
     picture = to_pixels(preview(samples, (), [("small", model)]))
@@ -254,6 +274,7 @@ def test_the_preview_is_a_picture(run: Path, tmp_path: Path) -> None:
     ("options", "culprit"),
     [
         (("--corrupt", "rain:0.5"), "rain"),
+        (("--corrupt", "gaussian:.."), "gaussian:.."),
         (("--out", "preview.jpg"), "preview.jpg"),
         (("--through", "nowhere"), "nowhere"),
     ],
@@ -262,6 +283,12 @@ def test_what_cannot_be_previewed_is_refused(options: tuple[str, ...], culprit: 
     outcome = isthmus("data", "preview", "digits", *options)
     assert outcome.code == 2
     assert culprit in outcome.err
+
+
+def test_a_preview_of_signals_as_jpeg_is_refused() -> None:
+    outcome = isthmus("data", "preview", "waveforms", "--limit", 3, "--corrupt", "jpeg:10")
+    assert outcome.code == 2
+    assert "jpeg is noise of images" in outcome.err
 
 
 def test_a_size_beside_a_run_is_refused(run: Path) -> None:

@@ -63,6 +63,7 @@ PUBLIC = [
     "describe_installation",
     "diagnose",
     "encode",
+    "estimate_noise",
     "evaluate",
     "export",
     "find_duplicates",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
     from isthmus.denoising import denoise_values as denoise_values
+    from isthmus.denoising import estimate_noise as estimate_noise
     from isthmus.detection.duplicates.find import find_duplicates as find_duplicates
     from isthmus.detection.duplicates.result import Duplicates as Duplicates
     from isthmus.detection.labels.find import find_mislabelled as find_mislabelled
@@ -114,6 +115,7 @@ _MODULES = {
     "describe_installation": "installation",
     "diagnose": "evaluation.diagnosis.diagnose",
     "encode": "latent.codes",
+    "estimate_noise": "denoising",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
     "find_duplicates": "detection.duplicates.find",

@@ -22,8 +22,9 @@ from PIL import Image
 
 import isthmus
 from isthmus.cli import main
+from isthmus.data.blocks import Block
 from isthmus.data.cache import clear, decoding
-from isthmus.data.decode import Block, decode_blocks
+from isthmus.data.decode import decode_blocks
 from isthmus.data.load import load_with
 
 Pixels = NDArray[np.uint8]

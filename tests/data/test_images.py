@@ -165,7 +165,7 @@ def test_masks_are_left_out(tmp_path: Path, cache: Path) -> None:
         draw(tmp_path / f"masks/{i}.png", i, (5 + i, 6))
     images = load_images(tmp_path)
     assert len(images) == 3
-    assert left_out(images) == {"masks, which are not needed here": 3}
+    assert left_out(images) == {"masks, not used at these sizes": 3}
     assert images.class_names == ()
 
 
@@ -204,6 +204,7 @@ def test_lists_of_arrays_are_images(refused: Refused) -> None:
     images = Images.of([gray, gray[:1]], clean=[gray, gray[:1]])
     assert images.describe() == "2 images of 1 × 4 to 3 × 4, gray, noisy and clean"
     assert images.take(np.array([1])).values[0].shape == (1, 4, 1)
+    assert Images.of(np.stack([color, color]), names=["a", "b"]).describe().endswith("RGB")
     with refused(SourceError, "image 1", "(2, 2, 3)"):
         Images.of([gray, color])
     with refused(SourceError, "float64"):
@@ -316,8 +317,17 @@ def test_samples_of_pairs_have_two_classes_as_before(
     apart = load_images(tmp_path, reading=Reading(layout="folders"))
     assert (len(apart), apart.clean) == (8, None)
     draw(tmp_path / "noisy/0.gif", 1)
+    assert len(isthmus.load(tmp_path, size=5)) == 9
     with refused(SourceError, "0.gif", "0.png"):
         load_images(tmp_path)
+
+
+def test_a_folder_called_clean_alone_is_no_pair(tmp_path: Path, cache: Path) -> None:
+    for i, name in enumerate(["clean/0.png", "clean/0.gif", "dirty/0.png"]):
+        draw(tmp_path / name, i)
+    images = load_images(tmp_path)
+    assert (len(images), images.has_pairs) == (3, False)
+    assert "pairs-apart" not in notes(isthmus.load(tmp_path))
 
 
 # The cache
@@ -388,7 +398,7 @@ def test_bsd_is_whole_and_each_photograph_keeps_its_size(require: Require) -> No
     assert np.bincount(images.splits).tolist() == [400, 0, 68]
     assert {*map(tuple, images.values.sides[images.splits == 2])} == {(321, 481), (481, 321)}
     assert left_out(images) == {"in set12/, next to splits": 12}
-    assert isthmus.load("bsd", size=24).shape == (24, 24, 1)
+    assert isthmus.load("bsd", size=24, limit=20).shape == (24, 24, 1)
     other = load_images("bsd", reading=Reading(parts="test=set12"))
     assert len(other) == 12
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from isthmus import (
     Codes,
+    Images,
     Index,
     Items,
     Map,
@@ -115,6 +116,17 @@ def test_a_reading_report_is_a_table_with_its_notes() -> None:
 
 
 # -- samples ----------------------------------------------------------------------------------
+
+
+def test_images_of_any_size_are_shown_with_their_names() -> None:
+    sides = [(3000, 3), (1, 1), (40, 60), *[(9, 9)] * 15]
+    images = [np.full(side, 90, np.uint8) for side in sides]
+    cell = Cell(Images.of(images, names=[f"{row}.png" for row in range(18)]))
+    assert "18 images of 1 × 1 to 3000 × 3, gray" in cell.text
+    assert "16 of them" in cell.text
+    assert cell.alts[0] == "0.png"
+    assert len(cell.pictures) == 16
+    assert all((picture == 90).all() for picture in cell.pictures)
 
 
 def test_samples_are_shown_evenly_spaced_with_their_classes(digits: Samples) -> None:

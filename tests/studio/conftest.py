@@ -16,6 +16,8 @@ from PIL import Image
 
 from isthmus import TrainingConfig, load, train
 from isthmus.data.samples import Samples
+from isthmus.session import Session
+from isthmus.studio.content import Content
 from sharing import make_once
 from studio.serving import Studio, Watch, start_studio
 
@@ -38,8 +40,18 @@ def runs(shared: Path) -> Path:
 
 
 def once(make: Callable[[Path], Path], runs: Path) -> Path:
-    """Make a run by a function, unless another process has; its studio's files are shared too."""
-    return Path(make_once(runs, make.__name__, lambda: str(make(runs))))
+    """Make a run and all that its studio stores, unless another process has.
+
+    Here torch is imported already. Servers find everything and start without it, which takes a
+    tenth of the time; test_events.py, test_server.py and the guides have servers that compute.
+    """
+
+    def make_run() -> str:
+        run = make(runs)
+        Content(Session(run)).finish()
+        return str(run)
+
+    return Path(make_once(runs, make.__name__, make_run))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Commands that use a trained model: denoise, encode, map, index, search, morph, predict."""
 
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, Source, app
+from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, app
+from isthmus.cli.completion import complete_model_path, complete_source
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import say_use
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
 Layer = Annotated[
     str, typer.Option(help="code, or the name of a layer that isthmus summary RUN lists.")
 ]
+DenoisedSource = Annotated[
+    str | None,
+    typer.Argument(
+        help="The name of a data set, a folder or archive of images, a single image, or an .npy "
+        "or .npz file.",
+        show_default=False,
+        autocompletion=complete_source,
+    ),
+]
 Label = Annotated[
     str | None, typer.Option(help="Search only samples of this class; by default all.")
 ]
@@ -30,11 +41,29 @@ Label = Annotated[
 
 @app.command()
 def denoise(
-    run: ModelPath,
-    source: Source,
-    out: Annotated[
-        Path, typer.Option(help="The folder to create; files keep their names and sizes.")
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="The run folder, or a model that isthmus export wrote (.onnx); with --estimate "
+            "the source instead.",
+            autocompletion=complete_model_path,
+        ),
     ],
+    source: DenoisedSource = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder to create; files keep their names and sizes.", show_default=False
+        ),
+    ] = None,
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate",
+            help="Only say how strong the noise of each picture of a source is; needs no model and "
+            "writes nothing.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Remove noise from files and write the results into a new folder.
@@ -42,14 +71,25 @@ def denoise(
     After Ctrl-C, the same command does the rest.
 
     Example: isthmus denoise runs/denoiser noisy/ --out clean/
+
+    Example: isthmus denoise noisy/ --estimate
     """
+    if estimate:
+        if source is not None or out is not None:
+            raise OptionError("--estimate needs no model and writes nothing; give a source alone.")
+        _print_estimates(str(run), as_json)
+        return
+    if source is None or out is None:
+        missing = "source after the run" if source is None else "folder to write to by --out"
+        raise OptionError(f"there is no {missing}; isthmus denoise {run} --help has an example.")
     from isthmus.denoising import denoise as denoise_files
     from isthmus.denoising.ledger import count_done
     from isthmus.inference.load import load_model
 
     model = load_model(run)
-    model.require_task("reconstruct")
-    _warn_of_no_noise(run)
+    model.require_task("denoise", "reconstruct")
+    if model.task == "reconstruct":
+        _warn_of_no_noise(run)
     try:
         done = denoise_files(model, source, out, track=track)
     except KeyboardInterrupt:
@@ -383,6 +423,38 @@ def _warn_of_no_noise(run: Path) -> None:
 
     if Run.open(run).record.training_config.corrupt is None:
         say(f"{run} was trained without noise (--corrupt) and does not remove any.")
+
+
+def _print_estimates(source: str, as_json: bool) -> None:
+    """Print the strength of the noise of each picture of a source, and their median."""
+    from isthmus.denoising import estimate_source
+
+    found = estimate_source(source, track=track)
+    sigmas = [None if math.isnan(sigma) else sigma for sigma in found.sigmas]
+    median = None if math.isnan(found.median) else found.median
+    if as_json:
+        pictures = [
+            {"name": name, "sigma": sigma} for name, sigma in zip(found.names, sigmas, strict=True)
+        ]
+        skipped = [list(pair) for pair in found.skipped]
+        print_json({"median": median, "pictures": pictures, "skipped": skipped})
+        return
+    for name, sigma in zip(found.names, sigmas, strict=True):
+        print_text(printable(f"{_in_levels(sigma):>9}  {name}"))
+    for name, reason in found.skipped:
+        say(printable(f"skipped {name}: {reason}"))
+    if len(sigmas) > 1:
+        print_text(f"{_in_levels(median):>9}  median of {count_of(len(sigmas), 'picture')}")
+    if unknown := sigmas.count(None):
+        say(
+            f"of {count_of(unknown, 'picture')} the noise cannot be estimated: too small, or black "
+            "or white nearly everywhere."
+        )
+
+
+def _in_levels(sigma: float | None) -> str:
+    """Return a standard deviation as --corrupt takes it."""
+    return "–" if sigma is None else f"{255 * sigma:.1f}/255"
 
 
 def _describe_denoised(out: Path, done: "Denoised") -> str:

@@ -1,7 +1,7 @@
 """`Images`: images at their own sizes, which nothing resizes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, overload
@@ -56,25 +56,10 @@ class Ragged(Sequence[NDArray[Any]]):
 
     @classmethod
     def of(cls, images: Sequence[NDArray[Any]]) -> "Ragged":
-        """Join images (H, W, C), or (H, W) if they are gray, of one number of channels.
-
-        Raises
-        ------
-        SourceError
-            If there are none, or one is no such image.
-        """
-        if not len(images):
-            raise SourceError("the list holds no images.")
-        channels = images[0].shape[2] if images[0].ndim == 3 else 1
-        for row, image in enumerate(images):
-            shape = image.shape if image.ndim == 3 else (*image.shape, 1)
-            if image.dtype != np.uint8 or len(shape) != 3 or shape[2] != channels or not image.size:
-                raise SourceError(
-                    f"image {row} of the list is {image.dtype} {image.shape}; give all as uint8 "
-                    f"(H, W, {channels})."
-                )
-        sides = np.array([image.shape[:2] for image in images], np.int64)
-        return cls(np.concatenate([image.reshape(-1) for image in images]), sides, channels)
+        """Join images (H, W, C) of one type and one number of channels."""
+        sides = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
+        pixels = np.concatenate([image.reshape(-1) for image in images])
+        return cls(pixels, sides, images[0].shape[2])
 
     def __len__(self) -> int:
         return len(self.sides)
@@ -102,6 +87,22 @@ class Ragged(Sequence[NDArray[Any]]):
     def take(self, indices: NDArray[np.int64]) -> "Ragged":
         """Return the images at `indices`, copied, in that order."""
         return Ragged.of([self[int(index)] for index in indices])
+
+
+def _join(images: Iterable[Any]) -> Ragged:
+    """Join images that a user gives."""
+    arrays = [image[..., None] if image.ndim == 2 else image for image in map(np.asarray, images)]
+    if not arrays:
+        raise SourceError("the list holds no images.")
+    channels = arrays[0].shape[-1]
+    for row, image in enumerate(arrays):
+        is_image = image.ndim == 3 and image.size and image.shape[2] == channels
+        if image.dtype != np.uint8 or not is_image or channels not in (1, 3):
+            raise SourceError(
+                f"image {row} of the list is {image.dtype} {image.shape}; give all as uint8, gray "
+                "(H, W, 1) or RGB (H, W, 3)."
+            )
+    return Ragged.of(arrays)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,17 +147,17 @@ class Images(HasItems, Displayed):
     @classmethod
     def of(
         cls,
-        images: Sequence[NDArray[np.uint8]],
-        clean: Sequence[NDArray[np.uint8]] | None = None,
+        images: Iterable[NDArray[np.uint8]],
+        clean: Iterable[NDArray[np.uint8]] | None = None,
         names: Sequence[str] | None = None,
     ) -> "Images":
         """Return images of arrays in memory.
 
         Parameters
         ----------
-        images : sequence of N (H, W, C) or (H, W) uint8
+        images : iterable of N (H, W, C) or (H, W) uint8
             All gray or all RGB.
-        clean : sequence of N arrays, optional
+        clean : iterable of N arrays, optional
             The same without noise.
         names : sequence of N str, optional
             By default numbers.
@@ -171,11 +172,9 @@ class Images(HasItems, Displayed):
         >>> Images.of([np.zeros((3, 5), np.uint8), np.zeros((7, 4), np.uint8)])
         Images(2 images of 3 × 5 to 7 × 4, gray)
         """
-        return cls(
-            Ragged.of(images),
-            Items(list(map(str, range(len(images)))) if names is None else names),
-            clean=None if clean is None else Ragged.of(clean),
-        )
+        values = _join(images)
+        names = list(map(str, range(len(values)))) if names is None else names
+        return cls(values, Items(names), clean=None if clean is None else _join(clean))
 
     def __post_init__(self) -> None:
         name = self.origin.source or "the list"

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.blocks import Block
 from isthmus.data.cache import Track, open_or_decode, untracked
-from isthmus.data.decode import Block, decode_blocks, format_size, reject_too_many
+from isthmus.data.decode import decode_blocks, format_size, reject_too_many
 from isthmus.data.items import Items
 from isthmus.data.load import choose_preprocessing, load_with
 from isthmus.data.manifest import Manifest

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.blocks import Block
 from isthmus.data.checks import CHECKS, Check
-from isthmus.data.decode import Block, format_size
+from isthmus.data.decode import format_size
 from isthmus.data.images import Images, Ragged
 from isthmus.data.items import Items
 from isthmus.data.known import Known

@@ -8,7 +8,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.decode import Block, format_size, reject_too_many
+from isthmus.data.blocks import Block
+from isthmus.data.decode import format_size, reject_too_many
 from isthmus.data.manifest import Manifest
 from isthmus.data.masks.table import MaskTable
 from isthmus.errors import SizesDifferError

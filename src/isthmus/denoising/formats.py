@@ -36,7 +36,7 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, by suffix
     ".tga": {"format": "TGA"},
     ".tif": TIFF,
     ".tiff": TIFF,
-    ".webp": {"format": "WEBP", "lossless": True},
+    ".webp": {"format": "WEBP", "lossless": True, "exact": True},
 }
 WITH_ALPHA = frozenset({"AVIF", "GIF", "HEIF", "JPEG2000", "PNG", "TGA", "TIFF", "WEBP"})
 WITH_FRAMES = frozenset({"AVIF", "GIF", "HEIF", "PNG", "TIFF", "WEBP"})

@@ -84,6 +84,8 @@ def denoise_channels(
         See `Model.denoise`.
     """
     count, wanted = image.shape[2], model.shape[0]
+    if not takes_channels(model, count):
+        raise ModelError(f"an image {describe_channels(model, count)}.")
     # Of all channels, as each by itself might have another.
     black_white = find_range(image, value_range)
     if count == wanted:
@@ -93,15 +95,22 @@ def denoise_channels(
         return np.concatenate(
             [model.denoise(plane, value_range=black_white, track=track) for plane in planes], 2
         )
-    if count != 1:
-        raise ModelError(
-            f"an image of {count} channels cannot be denoised by this model, which takes {wanted}; "
-            "give images of one or of as many channels, or take a model of gray images, which "
-            "takes each channel by itself."
-        )
     colored = np.broadcast_to(image, (*image.shape[:2], wanted))
     clean = model.denoise(colored, value_range=black_white, track=track)
     return _average(clean)
+
+
+def takes_channels(model: Model, count: int) -> bool:
+    """Return whether a denoiser takes images of so many channels."""
+    return model.shape[0] == 1 or count in (1, model.shape[0])
+
+
+def describe_channels(model: Model, count: int) -> str:
+    """Return why images of so many channels are not taken, to follow what they are."""
+    return (
+        f"has {count} channels, and this model takes 1 or {model.shape[0]}; take a model of gray "
+        "images, which takes each channel by itself"
+    )
 
 
 def _average(image: NDArray[Any]) -> NDArray[Any]:

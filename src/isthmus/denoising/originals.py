@@ -13,7 +13,8 @@ from PIL import Image
 from isthmus.data.pictures.decoding import Picture, decode_pages, decode_picture
 from isthmus.data.pictures.exif import keep_orientation_only, picture_orientation, turn
 from isthmus.data.pictures.opening import open_picture, read_content
-from isthmus.data.pictures.pixels import ALPHA_MODES
+from isthmus.data.pictures.pixels import ALPHA_MODES, Stretch
+from isthmus.data.pictures.whole import BYTES
 from isthmus.data.preprocess import Preprocessing
 from isthmus.limits import reject_beyond
 from isthmus.runtime import reject_beyond_memory
@@ -24,16 +25,21 @@ EXIF_OF_FILE = (0xA002, 0xA003, 0xA005)  # width and height before it was turned
 # is not true of another file.
 EXIF_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0))
 TEXTS = ("comment", "xmp", "XML:com.adobe.xmp", "photoshop")  # of `Image.info`, in several formats
+BROKEN_PAGES = "pages that are broken"
 COLOR_SPACES = ("CMYK", "LAB", "YCbCr")  # that become RGB
 
 
 class Page(NamedTuple):
-    """A page or frame: pixels (H, W, C) uint8, alpha (H, W) uint8, bits and channels, ms."""
+    """A page or frame: pixels (H, W, C) uint8, alpha (H, W) uint8, bits and channels, ms.
 
-    pixels: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None
+    Of a whole picture, pixels and alpha are of any type; see `Picture`.
+    """
+
+    pixels: NDArray[Any]
+    alpha: NDArray[Any] | None
     kind: str
     duration: int | None
+    black_white: Stretch = BYTES
 
 
 @dataclass
@@ -56,6 +62,8 @@ class Original:
         How often an animation is repeated; 0 for ever.
     lost : set of str
         What none of the formats keeps, and pages that are broken.
+    is_whole : bool
+        Whether its numbers are as in the file, and its alpha apart from them.
     """
 
     content: bytes
@@ -66,6 +74,7 @@ class Original:
     resolution: tuple[float, float] | None = None
     loop: int | None = None
     lost: set[str] = field(default_factory=set)
+    is_whole: bool = False
 
     @property
     def is_gray(self) -> bool:
@@ -78,18 +87,31 @@ class Original:
         Only one at a time is in memory: a stack of a microscope has thousands.
         """
         count = self.first.pages
-        others = decode_pages(self.content, self.preprocessing, range(1, count))
-        extras = _read_extras(self.content, count)
+        numbers = range(1, count)
+        others = decode_pages(self.content, self.preprocessing, numbers, is_whole=self.is_whole)
+        # A whole picture has its alpha, and a single page no duration.
+        has_extras = count > 1 or not self.is_whole
+        extras = _read_extras(self.content, count) if has_extras else iter(())
         for picture in chain([self.first], others if count > 1 else ()):
             alpha, duration = next(extras, (None, None))
             if isinstance(picture, Picture):
-                yield Page(picture.pixels, alpha, picture.kind, duration)
+                alpha = _whole_alpha(picture, count) if self.is_whole else alpha
+                yield Page(picture.pixels, alpha, picture.kind, duration, picture.black_white)
             else:
-                self.lost.add("pages that are broken")
+                self.lost.add(BROKEN_PAGES)
                 yield None
 
 
-def read_original(file: bytes | str, preprocessing: Preprocessing) -> Original:
+def _whole_alpha(picture: Picture, count: int) -> NDArray[Any] | None:
+    """Return the alpha of a page; frames have some wherever their format can store it."""
+    alpha = picture.alpha
+    is_opaque = alpha is not None and count > 1 and alpha.min() == picture.black_white[1]
+    return None if is_opaque else alpha
+
+
+def read_original(
+    file: bytes | str, preprocessing: Preprocessing, *, is_whole: bool = False
+) -> Original:
     """Decode the first page of a file, and read what describes it.
 
     Raises
@@ -101,7 +123,8 @@ def read_original(file: bytes | str, preprocessing: Preprocessing) -> Original:
         content = read_content(file)
     except OSError:
         content = b""  # the next line says why
-    original = Original(content, preprocessing, decode_picture(content or file, preprocessing))
+    first = decode_picture(content or file, preprocessing, is_whole=is_whole)
+    original = Original(content, preprocessing, first, is_whole=is_whole)
     _reject_many_pages(original.first)
     # What describes a picture never prevents that it is read, whatever a parser of it raises.
     with suppress(Exception), open_picture(content) as picture:

@@ -6,25 +6,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.cache import Track
+from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import reject_too_many
 from isthmus.data.manifest import Content, Manifest
 from isthmus.data.preprocess import Preprocessing
+from isthmus.denoising.images import denoise_channels, describe_channels, takes_channels
 from isthmus.denoising.ledger import DENOISED, Entry, Ledger, identify
-from isthmus.denoising.originals import Original, Page, read_original
+from isthmus.denoising.originals import BROKEN_PAGES, Original, Page, read_original
 from isthmus.denoising.values import denoise_batch, is_resized
+from isthmus.denoising.whole import encode_whole
 from isthmus.denoising.writing import encode_picture
 from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.files import write_bytes
-from isthmus.inference.batches import collect_batches
+from isthmus.inference.batches import MAX_BATCH_BYTES, collect_batches
 from isthmus.inference.model import Model
 from isthmus.places import require_inner_name
 
 MAX_BATCH = 64  # pages: what Ctrl-C loses; the model gains little from more at a time
+# Of a denoiser, which takes seconds for a photograph: Ctrl-C loses one, or some small pictures.
+WHOLE_BATCH, WHOLE_BATCH_BYTES = 16, 2**20
 WRITER_THREADS = 8  # most of the time of a small file is the wait until the disk has it
 
 
@@ -45,9 +49,15 @@ class Change:
     batch_size : int
         Pages at once.
     compute : callable
-        From pages (H, W, C) uint8 to others of the same sides.
+        From pages to pixels of the same sides.
     is_resized : callable
-        Whether a page is resized meanwhile.
+        Whether a page (H, W, C) is resized meanwhile.
+    is_whole : bool
+        Whether pages have all bits of their files, and their alpha apart.
+    batch_bytes : int
+        Of the pages that are changed before they are written.
+    refuse : callable
+        Why pages of so many channels are not taken, or nothing.
     """
 
     title: str
@@ -55,21 +65,53 @@ class Change:
     made_by: Mapping[str, str]
     preprocessing: Preprocessing
     batch_size: int
-    compute: Callable[[Sequence[NDArray[np.uint8]]], Sequence[NDArray[np.uint8]]]
-    is_resized: Callable[[NDArray[np.uint8]], bool]
+    compute: Callable[[Sequence[Page]], Sequence[NDArray[Any]]]
+    is_resized: Callable[[NDArray[Any]], bool]
+    is_whole: bool = False
+    batch_bytes: int = MAX_BATCH_BYTES
+    refuse: Callable[[int], str] = lambda channels: ""
 
 
-def denoising(model: Model) -> Change:
-    """Return what `denoise` does with pictures."""
+def denoising(model: Model, track: Track = untracked) -> Change:
+    """Return what `denoise` does with pictures.
+
+    Parameters
+    ----------
+    model : Model
+        A denoiser or an autoencoder.
+    track : callable
+        Shows progress within a large picture; a denoiser takes long for it.
+    """
+    if model.task == "denoise":
+        return Change(
+            "Denoising",
+            DENOISED,
+            {"model": model.fingerprint},
+            model.preprocessing,
+            WHOLE_BATCH,
+            partial(_denoise_pages, model, track),
+            lambda pixels: False,
+            is_whole=True,
+            batch_bytes=WHOLE_BATCH_BYTES,
+            refuse=partial(_refuse_channels, model),
+        )
     return Change(
         "Denoising",
         DENOISED,
         {"model": model.fingerprint},
         model.preprocessing,
         model.batch_size,
-        partial(denoise_batch, model),
+        lambda pages: denoise_batch(model, [page.pixels for page in pages]),
         partial(is_resized, model),
     )
+
+
+def _refuse_channels(model: Model, count: int) -> str:
+    return "" if takes_channels(model, count) else f"it {describe_channels(model, count)}"
+
+
+def _denoise_pages(model: Model, track: Track, pages: Sequence[Page]) -> list[NDArray[Any]]:
+    return [denoise_channels(model, page.pixels, page.black_white, track=track) for page in pages]
 
 
 @dataclass(eq=False)
@@ -84,7 +126,7 @@ class Job:
     original : Original
     remaining : int
         Pages that have not been changed yet.
-    done : list of (Page, (H, W, C) uint8)
+    done : list of (Page, (H, W, C) array)
         The others, and what became of them.
     """
 
@@ -92,7 +134,7 @@ class Job:
     source: tuple[int, ...]
     original: Original
     remaining: int
-    done: list[tuple[Page, NDArray[np.uint8]]] = field(default_factory=list)
+    done: list[tuple[Page, NDArray[Any]]] = field(default_factory=list)
 
 
 @dataclass
@@ -132,8 +174,9 @@ class PictureWork:
             # Whole batches are written before the next is computed, which bounds the memory.
             size = min(MAX_BATCH, self.change.batch_size)
             pages = self._open_all(manifest, name, track)
-            for batch in collect_batches(pages, size, lambda one: one[1].pixels.nbytes):
-                clean = self.change.compute([page.pixels for _, page in batch])
+            most = self.change.batch_bytes
+            for batch in collect_batches(pages, size, lambda one: one[1].pixels.nbytes, most):
+                clean = self.change.compute([page for _, page in batch])
                 for (job, page), pixels in zip(batch, clean, strict=True):
                     job.done.append((page, pixels))
                     job.remaining -= 1
@@ -159,7 +202,8 @@ class PictureWork:
                 continue
             job = Job(manifest.names[i], source, original, original.first.pages)
             for page in original.pages():
-                if page is None:
+                if page is None or self.change.refuse(page.pixels.shape[2]):
+                    original.lost.add(BROKEN_PAGES)
                     job.remaining -= 1
                 else:
                     yield job, page
@@ -167,13 +211,17 @@ class PictureWork:
     def _read(self, file: Content) -> Original:
         if isinstance(file, SourceError):
             raise file
-        return read_original(file, self.change.preprocessing)
+        original = read_original(file, self.change.preprocessing, is_whole=self.change.is_whole)
+        if reason := self.change.refuse(original.first.pixels.shape[2]):
+            raise SourceError(reason)
+        return original
 
     def _write(self, jobs: list[Job], writers: ThreadPoolExecutor) -> None:
         """Write pictures to files, which the ledger lists before."""
         paths = [self.out if self.is_file else self.out / job.name for job in jobs]
         originals, pages = [job.original for job in jobs], [job.done for job in jobs]
-        encoded = list(writers.map(encode_picture, paths, originals, pages))
+        encode = encode_whole if self.change.is_whole else encode_picture
+        encoded = list(writers.map(encode, paths, originals, pages))
         self.ledger.note(
             Entry(
                 job.name,

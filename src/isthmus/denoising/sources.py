@@ -87,7 +87,8 @@ def denoise(
     Parameters
     ----------
     model : Model
-        An autoencoder, usually one that was trained on noisy inputs.
+        A denoiser, which takes images at their own sizes and with all of their bits, or an
+        autoencoder, usually one that was trained on noisy inputs.
     source : path or str
         As for `load`.
     out : path
@@ -116,10 +117,14 @@ def denoise(
     manifest = read(location, None, EVERY_PICTURE)
     if manifest.values is not None:
         return _denoise_array(model, manifest, name, out, track)
-    if model.shape[0] not in (1, 3) or len(model.shape) == 2:
+    if model.task != "denoise" and (model.shape[0] not in (1, 3) or len(model.shape) == 2):
         shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
         raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
-    entries, skipped = change_pictures(denoising(model), manifest, name, location, out, track)
+    # Of a single picture, its tiles show how far it is.
+    is_one = model.task == "denoise" and len(manifest.names) == 1
+    tracks = (untracked, track) if is_one else (track, untracked)
+    change = denoising(model, tracks[1])
+    entries, skipped = change_pictures(change, manifest, name, location, out, tracks[0])
     return Denoised(len(entries), sum(entry.resized for entry in entries), skipped, losses(entries))
 
 

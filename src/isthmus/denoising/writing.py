@@ -49,16 +49,50 @@ def encode_picture(
     IsthmusError
         If Pillow cannot write them.
     """
+    kind = SAVE_OPTIONS[path.suffix.lower()]["format"]
+    lost: set[str] = set()
+    if len(pages) > 1 and kind not in WITH_FRAMES:
+        lost.add("pages or frames but the first")
+        pages = pages[:1]
+    images = [_to_image(page, clean, original, kind, lost) for page, clean in pages]
+    is_gray = images[0].mode not in ("RGB", "RGBA")
+    return save_images(path, images, [page for page, _ in pages], original, lost, is_gray)
+
+
+def save_images(
+    path: PurePath,
+    images: Sequence[Image.Image],
+    pages: Sequence[Page],
+    original: Original,
+    lost: set[str],
+    is_gray: bool,
+) -> tuple[bytes, set[str]]:
+    """Return what Pillow writes into a file, and what is lost in all.
+
+    Parameters
+    ----------
+    path : path
+    images : sequence of Image
+        Of the pages.
+    pages : sequence of Page
+    original : Original
+    lost : set of str
+        What is lost already.
+    is_gray : bool
+        Whether a color profile for gray fits.
+
+    Raises
+    ------
+    IsthmusError
+        If Pillow cannot write them.
+    """
     options = dict(SAVE_OPTIONS[path.suffix.lower()])
     if options["format"] == "HEIF":
         prepare_heif()
-    lost: set[str] = set()
-    if len(pages) > 1 and options["format"] not in WITH_FRAMES:
-        lost.add("pages or frames but the first")
-        pages = pages[:1]
-    images = [_to_image(page, clean, original, options["format"], lost) for page, clean in pages]
-    options |= _describe_frames(images, [page for page, _ in pages], original, options["format"])
-    described = _describe(images[0], original, options["format"], lost)
+    if options["format"] == "AVIF" and images[0].mode == "L":
+        options["subsampling"] = "4:0:0"  # else gray comes back as colors
+    options |= _describe_frames(images, pages, original, options["format"])
+    described = _describe(original, options["format"], is_gray, lost)
     try:
         content = _save(images[0], {**options, **described})
     except Exception as error:  # encoders raise anything for descriptions that they do not like
@@ -172,10 +206,9 @@ def _describe_frames(
     return options
 
 
-def _describe(image: Image.Image, original: Original, kind: str, lost: set[str]) -> dict[str, Any]:
+def _describe(original: Original, kind: str, is_gray: bool, lost: set[str]) -> dict[str, Any]:
     """Return the options of Pillow for what describes a picture, as far as the format has them."""
     options: dict[str, Any] = {}
-    is_gray = image.mode not in ("RGB", "RGBA")
     if original.profile and (kind not in WITH_PROFILE or is_gray != original.is_gray):
         lost.add("the color profile")
     elif original.profile:

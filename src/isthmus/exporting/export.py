@@ -121,6 +121,11 @@ def export(
         result |= {"fingerprint": trained.fingerprint}
     else:
         checks = _gather(run, trained, samples, precision, track)
+        if precision == "int8" and checks.calibration is None:
+            raise OptionError(
+                "int8 needs samples of the model's own kind, to know which numbers occur in it: "
+                "export a run whose data is there, or give samples."
+            )
         make = _make_onnx if kind == "onnx" else _make_pt2
         content, measured = make(trained, chosen, layer, precision, checks)
         result |= measured
@@ -199,11 +204,7 @@ def _reduce(
     """Return an ONNX model in another precision."""
     if precision == "16":
         return to_half(proto)
-    if checks.calibration is None:
-        raise OptionError(
-            "int8 needs samples of the model's own kind, to know which numbers occur in it: "
-            "export a run whose data is there, or give samples."
-        )
+    assert checks.calibration is not None  # for the type checker
     inputs = checks.calibration
     return to_int8(proto, model.encode(inputs) if part == "decoder" else inputs)
 

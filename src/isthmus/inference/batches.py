@@ -8,8 +8,10 @@ T = TypeVar("T")
 MAX_BATCH_BYTES = 2**26  # of whole pictures in memory; photographs are far larger than the input
 
 
-def collect_batches(items: Iterable[T], size: int, nbytes: Callable[[T], int]) -> Iterator[list[T]]:
-    """Collect at most `size` items, and at most `MAX_BATCH_BYTES` of them plus one.
+def collect_batches(
+    items: Iterable[T], size: int, nbytes: Callable[[T], int], most: int = MAX_BATCH_BYTES
+) -> Iterator[list[T]]:
+    """Collect at most `size` items, and at most so many bytes of them plus one.
 
     Parameters
     ----------
@@ -18,6 +20,8 @@ def collect_batches(items: Iterable[T], size: int, nbytes: Callable[[T], int]) -
         Items of a batch.
     nbytes : callable
         Returns the bytes of an item.
+    most : int
+        Bytes.
 
     Examples
     --------
@@ -29,7 +33,7 @@ def collect_batches(items: Iterable[T], size: int, nbytes: Callable[[T], int]) -
     for item in items:
         batch.append(item)
         collected += nbytes(item)
-        if len(batch) == size or collected > MAX_BATCH_BYTES:
+        if len(batch) == size or collected > most:
             yield batch
             batch, collected = [], 0
     if batch:

@@ -234,6 +234,34 @@ def to_proto(
     return proto
 
 
+def to_parts(model: TrainedModel) -> dict[Part, bytes]:
+    """Return encoder and decoder of an autoencoder as the contents of two ONNX files.
+
+    Both are cut from one conversion, which takes nearly all of the time.
+
+    Raises
+    ------
+    ModelError
+        If the model has no decoder.
+    IsthmusError
+        If onnx or onnxscript is not installed.
+    """
+    model.require_task("reconstruct")
+    whole = to_proto(model)
+    from onnx.utils import Extractor
+
+    ends: dict[Part, tuple[str, str]] = {
+        "encoder": (SAMPLES, CODE),
+        "decoder": (CODE, RECONSTRUCTION),
+    }
+    parts: dict[Part, bytes] = {}
+    for part, (start, end) in ends.items():
+        proto = Extractor(whole).extract_model([start], [end])
+        set_record(proto, describe(model, part))
+        parts[part] = proto.SerializeToString()
+    return parts
+
+
 def to_layers(model: TrainedModel) -> bytes:
     """Return a whole model as the content of an ONNX file that also gives each layer's output.
 

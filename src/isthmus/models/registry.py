@@ -24,7 +24,7 @@ from isthmus.models.autoencoders import (
     linear,
 )
 from isthmus.models.classifiers import alexnet, cnn, cnn_autoencoder, cnn_code_size, cnn_small
-from isthmus.models.denoisers import dncnn
+from isthmus.models.denoisers import denoiser, dncnn
 from isthmus.models.layers import Autoencoder, Classifier, Network
 from isthmus.models.segmenters import fcn, fcn_code_size
 from isthmus.models.stylebank import stylebank
@@ -144,7 +144,7 @@ segmenter = partial(
     task="segment",
     classes=21,
 )
-denoiser = partial(
+of_images = partial(
     ModelRow,
     shape=(1, 64, 64),
     code_size=0,
@@ -265,7 +265,12 @@ MODELS: dict[str, ModelRow] = {
         lr_scale=0.4,
         objective="stylebank",
     ),
-    "dncnn": denoiser(
+    "denoiser": of_images(
+        denoiser,
+        "our best for noise: a small U-Net at any size",
+        lr_scale=0.4,
+    ),
+    "dncnn": of_images(
         dncnn, "DnCNN, Zhang et al. 2017: 17 convolutions at full size", lr_scale=0.2
     ),
 }
@@ -276,7 +281,7 @@ DEFAULT_MODELS: dict[tuple[Task, Kind], str] = {  # used if no model is given
     ("classify", "signals"): "encoder1d",
     ("segment", "images"): "fcn8s",
     ("stylize", "images"): "stylebank",
-    ("denoise", "images"): "dncnn",
+    ("denoise", "images"): "denoiser",
 }
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from isthmus.data.manifest import evenly_spaced
 from isthmus.errors import IsthmusError
-from isthmus.inference.numbers import find_range, to_unit
 from isthmus.reports.elements import (
     draw_figure,
     draw_legend,
@@ -25,7 +24,6 @@ from isthmus.reports.elements import (
 )
 from isthmus.viz.canvas import short_name
 from isthmus.viz.curves import curves
-from isthmus.viz.denoised import to_pixels
 from isthmus.viz.maps import METHODS, scatter
 from isthmus.viz.masks import overlay
 
@@ -69,22 +67,19 @@ def render_samples(samples: "Samples") -> str:
             value = overlay(value, masks[-1])
         alt = f"{label}: {name}" if label else name
         pictures.append(draw_sample(value, label or short_name(name), alt))
-    more = "" if len(chosen) == len(samples) else f", {len(chosen)} of them, evenly spaced"
+    more = _say_shown(len(chosen), len(samples))
     legend = draw_legend(masks, samples.class_names) if masks else ""
     return make_cell(f"{samples!r}{more}", make_row(pictures) + legend)
 
 
 def render_images(images: "Images") -> str:
-    """Show images of differing sizes as small pictures with their names."""
+    """Show images as small pictures with their names; of pairs, the noisy ones."""
     chosen = evenly_spaced(len(images), MAX_SHOWN)
     pictures = [
-        draw_sample(
-            _thin(_bytes(images.values[row])), short_name(images.names[row]), images.names[row]
-        )
+        draw_sample(_thin(images.values[row]), short_name(images.names[row]), images.names[row])
         for row in chosen.tolist()
     ]
-    more = "" if len(chosen) == len(images) else f", {len(chosen)} of them, evenly spaced"
-    return make_cell(f"{images!r}{more}", make_row(pictures))
+    return make_cell(f"{images!r}{_say_shown(len(chosen), len(images))}", make_row(pictures))
 
 
 def render_reading(report: "ReadingReport") -> str:
@@ -267,11 +262,8 @@ def _table_of_matches(result: "SearchResult", shown: Sequence[int]) -> str:
     return make_table(["query", "name", "class", "distance"], rows, numeric=1)
 
 
-def _bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return an image of any numbers as uint8."""
-    if image.dtype == np.uint8:
-        return image
-    return to_pixels(np.moveaxis(to_unit(image, *find_range(image)), 0, -1))
+def _say_shown(shown: int, count: int) -> str:
+    return "" if shown == count else f", {shown} of them, evenly spaced"
 
 
 def _code_of(size: int) -> str:

@@ -14,6 +14,7 @@ from isthmus.models.tasks import CLASS_TASKS, Task
 from isthmus.places import PAGE_SUFFIXES, require_own_place
 from isthmus.reports.denoiser import draw_compared
 from isthmus.reports.page import render, to_data_url
+from isthmus.reports.pictures import title_of_noise
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.reports.style import draw_styles
 from isthmus.session import Session
@@ -293,7 +294,7 @@ def _draw_reconstructions(named: dict[str, Session]) -> "Figure":
     for name, session in named.items():
         inputs = session.add_noise(examples, indices)
         if (corrupt := session.run.record.training_config.corrupt) is not None:
-            rows.append((corrupt, inputs))
+            rows.append((title_of_noise(corrupt), inputs))
         rows.append((name, session.reconstruct(inputs)))
     return rows_of_samples(rows)
 

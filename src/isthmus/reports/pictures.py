@@ -362,13 +362,15 @@ def preview(
         Decides the noise.
     """
     rows = [("original", np.asarray(samples.values))]
-    inputs = [(_short(corruption), noisy(samples, corruption, seed)) for corruption in corruptions]
+    inputs = [
+        (title_of_noise(corruption), noisy(samples, corruption, seed)) for corruption in corruptions
+    ]
     for title, values in inputs or rows[:1]:
         rows += [(title, values)] if corruptions else []
         rows += [(name, model.reconstruct(values)) for name, model in models]
     return rows_of_samples(rows)
 
 
-def _short(corruption: "Corruption") -> str:
-    """Return a short name of noise, which fits at the left of a row."""
-    return str(corruption).replace("gaussian-unclipped", "unclipped")
+def title_of_noise(corruption: "Corruption | str") -> str:
+    """Return noise as the title of a row, with a line for each kind."""
+    return str(corruption).replace("gaussian-unclipped", "unclipped").replace(",", ",\n")

@@ -48,12 +48,12 @@ def _write_parts(storage: Storage, model: OnnxModel) -> dict[str, Any]:
 
 
 def _export_parts(storage: Storage, model: "TrainedModel") -> dict[str, Any]:
-    from isthmus.inference.conversion import to_layers, to_onnx
+    from isthmus.inference.conversion import to_layers, to_onnx, to_parts
 
     _require_small(sum(weight.numel() * 4 for weight in model.module.parameters()), model)
-    parts: dict[str, Any] = {
-        part: _write(storage, part, to_onnx(model, part)) for part in _parts(model)
-    }
+    is_autoencoder = task_of(model) == "reconstruct"
+    contents = to_parts(model) if is_autoencoder else {"encoder": to_onnx(model, "encoder")}
+    parts: dict[str, Any] = {part: _write(storage, part, contents[part]) for part in contents}
     layers = [
         {"name": one.name, "kind": one.kind, "shape": list(one.shape), "output": one.name}
         for one in model.layers

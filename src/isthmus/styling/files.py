@@ -1,6 +1,6 @@
 """`stylize`: a source of photographs becomes a folder or a file of paintings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.sources import locate_source
 from isthmus.denoising.ledger import STYLIZED
+from isthmus.denoising.originals import Page
 from isthmus.denoising.pictures import Change
 from isthmus.denoising.sources import (
     EVERY_PICTURE,
@@ -128,6 +129,6 @@ def _paint_all(
     model: TrainedModel,
     shares: NDArray[np.float32],
     side: int | None,
-    pages: list[NDArray[np.uint8]],
+    pages: Sequence[Page],
 ) -> list[NDArray[np.uint8]]:
-    return [paint(model, page, shares, side) for page in pages]
+    return [paint(model, page.pixels, shares, side) for page in pages]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.viz.canvas import INK, SMALL, TEXT, short_name, text_width
+from isthmus.viz.canvas import INK, SMALL, TEXT, short_name, shorten, text_width
 from isthmus.viz.mosaic import (
     Box,
     Mosaic,
@@ -27,6 +27,7 @@ GAP = 8  # between pictures
 TITLE_GAP = 12  # between the title of a row and its first picture
 NAMES_HEIGHT = 34  # for the names of columns, at the top
 CAPTION_LINE = 20  # for each line below a picture
+MAX_TITLE = 20  # letters of a line of a row's title
 MAX_WRITTEN = 3  # numbers of a code up to which they are written into its cells
 
 
@@ -78,11 +79,11 @@ def rows_of_samples(
     Parameters
     ----------
     rows : sequence of (title, (N, H, W, C) uint8 or (N, L, C) float32)
-        Of any lengths.
+        Of any lengths; a title may have several lines.
     captions : sequence of sequences of str
         Below the samples of each row.
     """
-    titles = [short_name(title, 14) for title, _ in rows]
+    titles = [_shorten_lines(title) for title, _ in rows]
     sizes = [size_within(values[0], SIDE) for _, values in rows]
     columns = _lay_out(titles, sizes)
     lines = max((text.count("\n") + 1 for row in captions for text in row), default=0)
@@ -113,6 +114,10 @@ class Columns:
         """Return a box in the middle of a column."""
         left = self.left + column * self.pitch + (self.pitch - GAP - width) // 2
         return Box(left, top, width, height)
+
+
+def _shorten_lines(title: str) -> str:
+    return "\n".join(shorten(line, MAX_TITLE) for line in title.split("\n"))
 
 
 def _lay_out(titles: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Columns:

@@ -22,7 +22,7 @@ from isthmus.data.writer import BlockWriter, ImageWriter, SampleWriter
 from isthmus.errors import OptionError, SourceError
 
 WRITE_ROWS = 4096  # samples of an array that are written at a time
-MASKS = "masks, which are not needed here"
+UNUSED = "not used at these sizes"
 
 
 def store(manifest: Manifest, origin: Origin, folder: Path, track: Track) -> Samples:
@@ -119,7 +119,8 @@ def _write_pictures(writer: BlockWriter, origin: Origin, survey: Survey, track: 
 def _without_masks(manifest: Manifest) -> Manifest:
     """Leave out what is of no use to those who want images, and say so."""
     classes = manifest.class_names if manifest.labels is not None else ()
-    left_out = [LeftOut.of(MASKS, manifest.mask_names)] if manifest.mask_names else []
+    names = manifest.mask_names
+    left_out = [LeftOut.of(f"mask, {UNUSED}", names, f"masks, {UNUSED}")] if names else []
     return replace(
         manifest,
         class_names=classes,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from isthmus.errors import SourceError
 
 if TYPE_CHECKING:
-    from isthmus.data.decode import Block
+    from isthmus.data.blocks import Block
 
 
 def reject_mixed_scales(

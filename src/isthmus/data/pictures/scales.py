@@ -62,6 +62,8 @@ OTHER_BYTE = {
     ";16N": ";16B" if sys.byteorder == "little" else ";16L",
 }
 
+WIDE_PPM = "PPM"  # in place of an order: of more than eight bits
+
 
 class Scale(NamedTuple):
     """How the numbers in a file are meant.
@@ -113,6 +115,9 @@ def describe_scale(picture: Image.Image) -> Scale:
         if raw_mode.startswith("LA"):  # which has no mode of its own
             kind = MODE_KINDS["LA"]
         return Scale(kind.replace("8-bit", "16-bit"), 65535, raw_mode=raw_mode)
+    if picture.format == "PPM" and picture.mode == "RGB" and _is_wide_ppm(picture):
+        white = picture.tile[0].args[1]  # type: ignore[attr-defined]
+        return Scale("16-bit RGB", white, raw_mode=WIDE_PPM)
     if "transparency" in picture.info and "alpha" not in kind:
         kind += " with transparency"
     return Scale(kind, 255)
@@ -155,6 +160,8 @@ def load_wide_values(picture: Image.Image, scale: Scale, content: bytes) -> NDAr
         if picture.format == "TIFF" and picture.mode == "I" and _is_unsigned(picture):
             values = values.view(np.uint32)  # Pillow has no mode for them
         return values[..., None]
+    if scale.raw_mode == WIDE_PPM:
+        return _load_wide_ppm(picture, content)
     if picture.mode in ("RGB", "RGBA") and ";16" in scale.raw_mode:
         return _load_both_bytes(picture, scale.raw_mode, content)
     return None
@@ -170,6 +177,8 @@ def _is_unsigned(picture: Any) -> bool:
 def _load_both_bytes(picture: Any, raw_mode: str, content: bytes) -> NDArray[np.uint16]:
     """Return all bits of 16-bit colors, of which Pillow keeps the upper byte: it is asked twice."""
     page = picture.tell()
+    if raw_mode == "LA;16B":
+        return _load_gray_and_alpha(content, picture.tell())
     upper: NDArray[np.uint16] = to_array(picture).astype(np.uint16)
     order = raw_mode[raw_mode.index(";16") :]
     with open_picture(content) as other:
@@ -190,6 +199,27 @@ def _load_both_bytes(picture: Any, raw_mode: str, content: bytes) -> NDArray[np.
     if lower is not None:
         upper |= lower
     return upper
+
+
+def _load_gray_and_alpha(content: bytes, page: int) -> NDArray[np.uint16]:
+    """Return (H, W, 4) of a PNG of gray and alpha: its four bytes are read as those of a color."""
+    with open_picture(content) as other:
+        other.seek(page)
+        tiles: Any = other.tile  # type: ignore[attr-defined]
+        other.tile = [tile._replace(args="RGBA") for tile in tiles]  # type: ignore[attr-defined]
+        gray_alpha = to_array(other).view(">u2").astype(np.uint16)
+    return gray_alpha[..., [0, 0, 0, 1]]
+
+
+def _is_wide_ppm(picture: Any) -> bool:
+    return bool(picture.tile[0].codec_name == "ppm" and picture.tile[0].args[1] > 255)
+
+
+def _load_wide_ppm(picture: Any, content: bytes) -> NDArray[np.uint16]:
+    """Return all bits of a binary PPM in colors, of which Pillow keeps eight."""
+    count = picture.width * picture.height * 3
+    values = np.frombuffer(content, ">u2", count, picture.tile[0].offset)
+    return values.astype(np.uint16).reshape(picture.height, picture.width, 3)
 
 
 def fit_values(

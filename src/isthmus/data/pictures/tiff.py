@@ -17,9 +17,10 @@ from isthmus.limits import MAX_DEFLATE_RATIO, limit_of, reject_beyond
 # Tags of TIFF, and the values of some of them.
 BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION, SAMPLES_PER_PIXEL = 258, 262, 274, 277
 PLANAR_CONFIGURATION, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 284, 322, 323, 339
-WHITE_IS_ZERO = 0  # photometric
+WHITE_IS_ZERO, RGB = 0, 2  # photometric
 SEPARATE_PLANES = 2  # planar configuration: bands one after the other
 UNSIGNED, SIGNED = 1, 2  # sample formats
+ALPHA = (1, 2)  # of extra samples: with colors multiplied by it, or not
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BYTES_PER_PIXEL = 4  # that a page may have, of the most pixels; they are copied meanwhile
 MAX_QUICK_TILE = 2**24  # pixels of a tile, however small its page is
@@ -38,6 +39,8 @@ class Bands(NamedTuple):
     pages: int
     orientation: int
     is_inverted: bool
+    has_alpha: bool = False  # in the last band
+    is_color: bool = False  # the first three bands
 
 
 def is_tiff(content: bytes) -> bool:
@@ -85,6 +88,8 @@ def read_bands(content: bytes, page: int, slot: Slot) -> Bands:
         pages,
         1 if tag is None else int(tag.value),
         int(opened.photometric) == WHITE_IS_ZERO and values.dtype.kind == "u",
+        any(int(extra) in ALPHA for extra in opened.extrasamples[-1:]),
+        int(opened.photometric) == RGB,
     )
 
 

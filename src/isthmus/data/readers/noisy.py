@@ -24,12 +24,11 @@ MAX_UNPAIRED_SHARE = 0.10  # of all files; more may be called by other names
 OTHER = "in a folder of neither noisy nor clean images"
 
 
-class Sides(NamedTuple):
-    """Noisy and clean images by what their paths share, and the names of all others."""
+class Role(NamedTuple):
+    """What a folder holds, and the rest of its path, which noisy and clean images share."""
 
-    noisy: Files
-    clean: Files
-    others: list[str]
+    is_noisy: bool
+    shared: str
 
 
 def read_noisy(tree: Tree, limit: int | None) -> Manifest | None:
@@ -40,15 +39,17 @@ def read_noisy(tree: Tree, limit: int | None) -> Manifest | None:
     SourceError
         If no two have the same name.
     """
-    noisy, clean, others = _sort(tree)
-    if not noisy or not clean:
+    roles = _find_roles(tree)
+    if roles is None:
         return None
+    noisy, clean, others = _sort(tree, roles)
     keys = [key for key in noisy if key in clean]
     if not keys:
         names = [tree.display_name(next(iter(side.values()))) for side in (noisy, clean)]
         raise SourceError(
             f"no noisy image of {tree.path} has a clean one of the same name: there are "
-            f"{names[0]} and {names[1]}; give both of a pair the same name."
+            f"{names[0]} and {names[1]}; give both of a pair the same name, or --layout folders if "
+            "they are no pairs."
         )
     splits = find_splits(keys)
     rows = evenly_spaced(len(keys), limit)
@@ -67,37 +68,52 @@ def read_noisy(tree: Tree, limit: int | None) -> Manifest | None:
 
 def warn_of_pairs(tree: Tree) -> tuple[Note, ...]:
     """Return a note if pictures that are pairs of noisy and clean ones are read one by one."""
-    noisy, clean, _ = _sort(tree)
-    if not noisy.keys() & clean.keys():
+    roles = _find_roles(tree)
+    if roles is None:
+        return ()
+    keys: dict[bool, set[str]] = {True: set(), False: set()}
+    for name in tree.pictures:
+        if (role := roles[_folder(name)]) is not None:
+            keys[role.is_noisy].add(_key(role, name))
+    if not keys[True] & keys[False]:
         return ()
     text = "noisy images and clean ones of the same name are read as pictures of their own"
     return (Note("guess", "pairs-apart", text, "--task denoise learns from such pairs"),)
 
 
-def _sort(tree: Tree) -> Sides:
-    """Tell noisy images, clean ones and all others apart, by their folders."""
-    sides = Sides({}, {}, [])
+def _find_roles(tree: Tree) -> dict[str, Role | None] | None:
+    """Return the role of each folder; None unless there are noisy images and clean ones."""
     roles = {folder: _find_role(folder) for folder in {_folder(name) for name in tree.pictures}}
+    kinds = {role.is_noisy for role in roles.values() if role is not None}
+    return roles if len(kinds) == 2 else None
+
+
+def _find_role(folder: str) -> Role | None:
+    parts = folder.split("/")
+    found = [find_noise(part) for part in parts]
+    place = next((i for i, is_noisy in enumerate(found) if is_noisy is not None), None)
+    if place is None:
+        return None
+    return Role(bool(found[place]), "/".join(parts[:place] + parts[place + 1 :]))
+
+
+def _sort(tree: Tree, roles: Mapping[str, Role | None]) -> tuple[Files, Files, list[str]]:
+    """Return noisy and clean images by what their paths share, and the names of all others."""
+    noisy: Files = {}
+    clean: Files = {}
+    others = []
     for name in tree.pictures:
         role = roles[_folder(name)]
         if role is None:
-            sides.others.append(tree.display_name(name))
+            others.append(tree.display_name(name))
         else:
-            is_noisy, shared = role
-            files = sides.noisy if is_noisy else sides.clean
-            key = f"{shared}/{PurePosixPath(name).stem}"
-            add_file(tree, files, key, name, "noisy and clean images")
-    return sides
+            files = noisy if role.is_noisy else clean
+            add_file(tree, files, _key(role, name), name, "noisy and clean images")
+    return noisy, clean, others
 
 
-def _find_role(folder: str) -> tuple[bool, str] | None:
-    """Return whether a folder holds noisy images or clean ones, and the rest of its path."""
-    parts = folder.split("/")
-    roles = [find_noise(part) for part in parts]
-    place = next((i for i, role in enumerate(roles) if role is not None), None)
-    if place is None:
-        return None
-    return bool(roles[place]), "/".join(parts[:place] + parts[place + 1 :])
+def _key(role: Role, name: str) -> str:
+    return f"{role.shared}/{PurePosixPath(name).stem}"
 
 
 def _folder(name: str) -> str:
