@@ -180,6 +180,15 @@ class Loaded:
         """Whether the model takes the noise out of images of any size, and has no codes."""
         return self.model.task == "denoise"
 
+    def require_codes(self) -> None:
+        """Raise a ModelError for a denoiser, which has no codes and takes images of any size."""
+        if self.is_denoiser:
+            named = self._source if isinstance(self._source, str | Path) else self.name
+            raise ModelError(
+                f"{named} is a denoiser and has no codes; isthmus denoise, evaluate, report, "
+                "compare, card and export use it."
+            )
+
     @property
     def split(self) -> Split:
         """Which of these samples are for training, for validation and for testing."""
@@ -200,8 +209,10 @@ class Loaded:
     def read(self, source: str | Path, limit: int | None = None) -> Samples:
         """Load a source with the preprocessing of the model, and say what was made of it.
 
-        Of files of several pages, those are read that the run was trained on.
+        Of files of several pages, those are read that the run was trained on. A denoiser, which
+        takes images as they are, has `read_images`.
         """
+        self.require_codes()
         samples = load_with(
             source,
             self.preprocessing,
@@ -238,6 +249,7 @@ class Loaded:
 
     def encode(self, samples: Samples, layer: str = CODE) -> Codes:
         """Return the codes of samples, or the features of another layer."""
+        self.require_codes()
         key = ("codes", samples.fingerprint, layer)
         return self._memo.get(
             key, lambda: encode(self.model, samples, layer, track=self._interruptible())
@@ -245,6 +257,7 @@ class Loaded:
 
     def reconstruct(self, samples: Samples | NDArray[Any]) -> NDArray[Any]:
         """Return samples after encoding and decoding, in the kind and shape of the samples."""
+        self.require_codes()
         return self.model.reconstruct(samples, track=self._interruptible())
 
     def add_noise(self, samples: Samples, indices: NDArray[np.int64]) -> NDArray[Any]:
@@ -353,6 +366,7 @@ class Loaded:
         return load_model(source) if isinstance(source, str | Path) else source.model()
 
     def _load_samples(self) -> Samples:
+        self.require_codes()
         if self._samples is not None:
             self.run.check(self._samples)
         if self._encoder is None:

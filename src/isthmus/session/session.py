@@ -245,6 +245,7 @@ class Session(Generation, Detection):
         list of (str, array)
             The layer's name, kind and shape, and its output (C, H, W), (C, L) or (D,).
         """
+        self.require_codes()
         outputs, titled = self.trained.activations(sample[None]), []
         for layer in self.trained.layers:
             shape = " × ".join(map(str, layer.shape))
@@ -297,6 +298,7 @@ class Session(Generation, Detection):
 
     def _features(self, query: Query, layer: str) -> NDArray[np.float32]:
         """Return the features (n, D) of a query."""
+        self.require_codes()
         query = self._values(query)
         if _is_code(query):
             return np.atleast_2d(query).astype(np.float32)
@@ -322,6 +324,7 @@ class Session(Generation, Detection):
         return self.samples.take(np.array([rows[query]]))
 
     def _open_index(self) -> Index:
+        self.require_codes()
         if self._given_run is not None and self._given_run.is_in_memory:
             return Index.build(self.codes())
         return open_index(
