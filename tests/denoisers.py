@@ -1,35 +1,18 @@
 """Small denoisers that nobody has trained, for tests of how they are used."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from isthmus.data.preprocess import Preprocessing
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import configure
-from isthmus.models.denoisers import Denoiser
+
+OPTIONS = {"dncnn": {"depth": 3, "width": 8}, "denoiser": {"width": 8, "blocks": 1}}
 
 
-class Joined(nn.Module):
-    """A U-Net of two levels behind pixel unshuffling: it joins four pixels a side."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.split = nn.PixelUnshuffle(2)
-        self.head = nn.Conv2d(4 * channels, 8, 3, padding=1)
-        self.down = nn.Conv2d(8, 8, 2, stride=2)
-        self.middle = nn.Conv2d(8, 8, 3, padding=1)
-        self.up = nn.ConvTranspose2d(8, 8, 2, stride=2)
-        self.tail = nn.Conv2d(8, 4 * channels, 3, padding=1)
-        self.join = nn.PixelShuffle(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        shallow = self.head(self.split(x)).relu()
-        deep = self.up(self.middle(self.down(shallow)).relu())
-        noise: Tensor = self.join(self.tail(shallow + deep))
-        return noise
-
-
-def untrained(channels: int = 1, *, joined: bool = False, silent: bool = False) -> TrainedModel:
+def untrained(
+    channels: int = 1, *, joined: bool = False, silent: bool = False, side: int = 64
+) -> TrainedModel:
     """Return a denoiser with random weights, which changes images by some 10 of 255.
 
     Parameters
@@ -37,22 +20,20 @@ def untrained(channels: int = 1, *, joined: bool = False, silent: bool = False) 
     channels : int
         Of its images.
     joined : bool
-        Whether it is `Joined`, or else DnCNN.
+        Whether it is a small U-Net, which makes one of 8 × 8 pixels, or else DnCNN.
     silent : bool
         Whether it finds no noise, so that images come back as they are.
+    side : int
+        Of the patches that it would be trained on.
     """
     torch.manual_seed(0)
-    shape = (channels, 64, 64)
-    config = configure("dncnn", shape, options={"depth": 3, "width": 8})
+    name = "denoiser" if joined else "dncnn"
+    config = configure(name, (channels, side, side), options=OPTIONS[name])
     module = config.build()
-    assert isinstance(module, Denoiser)
-    if joined:
-        module = Denoiser(Joined(channels), step=4)
-    last = (
-        module.noise.tail if isinstance(module.noise, Joined) else list(module.noise.children())[-1]
-    )
-    assert isinstance(last, nn.Conv2d)
-    assert last.bias is not None
-    nn.init.normal_(last.weight, 0, 0 if silent else 0.1)
-    nn.init.zeros_(last.bias)
+    convolutions = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in convolutions:
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+        nn.init.normal_(layer.weight, 0, (layer.in_channels * 9) ** -0.5)
+    nn.init.normal_(convolutions[-1].weight, 0, 0 if silent else 0.1)
     return TrainedModel(config, Preprocessing(channels=channels), module.eval())

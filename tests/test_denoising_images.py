@@ -28,14 +28,14 @@ def in_tiles(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
 
 
 @pytest.mark.parametrize("joined", [False, True])
-@pytest.mark.parametrize("sides", [(150, 131), (3, 2000), (2000, 3), (1, 900), (97, 64)])
+@pytest.mark.parametrize("sides", [(250, 231), (3, 9000), (9000, 3), (1, 900), (197, 64)])
 def test_tiles_give_the_numbers_of_one_piece(
     joined: bool, sides: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, image = untrained(joined=joined), picture(*sides, 1) / np.float32(255)
     whole = model.denoise(image)
     assert np.abs(whole - image).max() > 5 / 255
-    in_tiles(monkeypatch, 2500)
+    in_tiles(monkeypatch, 10_000)
     tiles: list[Any] = []
 
     def watch(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
@@ -44,16 +44,16 @@ def test_tiles_give_the_numbers_of_one_piece(
             yield item
 
     np.testing.assert_allclose(model.denoise(image, track=watch), whole, atol=1e-6)
-    assert len(tiles) > 1 or image.size <= 2500
+    assert len(tiles) > 1 or image.size <= 10_000
 
 
 @pytest.mark.parametrize("joined", [False, True])
 def test_the_margin_of_a_denoiser_is_not_less_than_it_needs(
     joined: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, image = untrained(joined=joined), picture(80, 80, 1) / np.float32(255)
+    model, image = untrained(joined=joined), picture(200, 200, 1) / np.float32(255)
     whole = model.denoise(image)
-    in_tiles(monkeypatch, 2500)
+    in_tiles(monkeypatch, 10_000)
     vars(model)["margin"] = model.margin - model.step  # and there are seams
     assert (model.denoise(image) != whole).any()
 
@@ -75,8 +75,8 @@ def test_no_denoiser_looks_farther_than_its_margin(name: str) -> None:
 def test_each_tile_is_computed_between_two_looks_at_the_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model, image = untrained(), picture(100, 100, 1)
-    in_tiles(monkeypatch, 2500)
+    model, image = untrained(), picture(150, 150, 1)
+    in_tiles(monkeypatch, 10_000)
 
     def stop(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
         yield next(iter(items))

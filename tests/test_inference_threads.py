@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus import TrainedModel, configure
 from isthmus.data.preprocess import Preprocessing
-from isthmus.models.layers import channels_last
+from isthmus.models.layers import channels_last, require_encoder
 
 Call = Callable[[TrainedModel], Any]
 
@@ -158,7 +158,9 @@ def test_all_layers_come_from_one_pass_and_equal_hooks_on_the_module(name: str) 
     for x in model.inputs(images(7, 0)):
         with torch.inference_mode():
             module(x)
-    counter = model.module.encoder.register_forward_hook(lambda part, x, y: passes.append(len(x)))
+    counter = require_encoder(model.module).encoder.register_forward_hook(
+        lambda part, x, y: passes.append(len(x))
+    )
     outputs = model.activations(images(7, 0))
     counter.remove()
     assert len(passes) == 3

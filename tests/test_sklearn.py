@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 import isthmus
 from isthmus import Items, Samples, TrainingConfig
 from isthmus.errors import InputError, ModelError, OptionError, RunError, SourceError
+from isthmus.models.layers import require_encoder
 from isthmus.sklearn import Autoencoder, Denoiser, ImageClassifier, OutlierDetector
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -575,8 +576,8 @@ def test_a_vector_classifier_may_start_from_an_encoder(tmp_path: Path) -> None:
     Autoencoder("dense", code_size=8, epochs=3, out=tmp_path / "run", random_state=0).fit(scaled)
     config = TrainingConfig(encoder_from=str(tmp_path / "run"), freeze=True)
     classifier = ImageClassifier(epochs=3, config=config, random_state=0).fit(scaled, y)
-    encoder = isthmus.TrainedModel.load(tmp_path / "run").module.encoder
-    kept = classifier.model_.module.encoder.state_dict()
+    encoder = require_encoder(isthmus.TrainedModel.load(tmp_path / "run").module).encoder
+    kept = require_encoder(classifier.model_.module).encoder.state_dict()
     assert all(kept[name].equal(tensor) for name, tensor in encoder.state_dict().items())
 
 

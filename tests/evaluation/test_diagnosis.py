@@ -16,6 +16,7 @@ from isthmus import Diagnosis, Run, Samples, Session, TrainingConfig, diagnose, 
 from isthmus.errors import RunError, TrainingError
 from isthmus.evaluation.diagnosis.kept import FILE, read_kept
 from isthmus.inference.contract import MODEL_FILE
+from isthmus.models.layers import require_encoder
 from isthmus.studio.history import read_history
 from isthmus.training.store import MemoryStore
 from test_cli import done, isthmus
@@ -183,7 +184,7 @@ def changed(run: Run, change: Any) -> Run:
     copy = copied(run)
     model = copy.model()
     with torch.no_grad():
-        change(list(model.module.encoder.children())[-1])
+        change(list(require_encoder(model.module).encoder.children())[-1])
     copy.store.write(MODEL_FILE, model.to_bytes())
     return copy
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from isthmus import MODELS, IsthmusError, build_model, fields, files
 from isthmus.errors import ModelError, OptionError
 from isthmus.models.config import ModelConfig, configure
-from isthmus.models.layers import Autoencoder, Network
+from isthmus.models.layers import Autoencoder, Network, require_encoder
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import summarize
 from isthmus.models.tasks import CLASS_TASKS, Task
@@ -159,10 +159,8 @@ def test_the_summary_counts_what_the_built_module_holds(name: str) -> None:
 def test_the_code_of_conv_pool_is_what_its_convolutions_leave() -> None:
     assert configure("conv-pool", (1, 28, 28)).code_size == 128
     assert configure("conv-pool", (3, 60, 29)).code_size == 8 * 8 * 5
-    assert build_model("conv-pool", (1, 28, 28), 20).encode(torch.zeros(1, 1, 28, 28)).shape == (
-        1,
-        20,
-    )
+    module = require_encoder(build_model("conv-pool", (1, 28, 28), 20))
+    assert module.encode(torch.zeros(1, 1, 28, 28)).shape == (1, 20)
 
 
 @pytest.mark.parametrize("name", LABELED)
@@ -170,7 +168,7 @@ def test_a_labeled_model_gives_logits_features_and_probabilities(name: str) -> N
     shape = (3, 37, 50) if "images" in MODELS[name].kinds else (1, 64)
     model_config = configure(name, shape, class_names=CLASSES)
     with torch.device("meta"):
-        module = model_config.build().eval()
+        module = require_encoder(model_config.build().eval())
         logits = module(torch.empty(2, *shape))
         assert module.encode(torch.empty(2, *shape)).shape == (2, model_config.code_size)
     assert logits.shape == ((2, 3) if model_config.task == "classify" else (2, 3, 37, 50))
@@ -182,7 +180,7 @@ def test_an_encoder_for_probing_holds_the_weights_of_its_autoencoder() -> None:
     for base, shape in (("conv", (1, 28, 28)), ("conv1d", (1, 64)), ("conv-pool", (3, 20, 30))):
         learned = autoencoder(base, shape)
         model_config = configure("encoder", shape, class_names=CLASSES, options={"base": base})
-        probe = model_config.build()
+        probe = require_encoder(model_config.build())
         probe.encoder.load_state_dict(learned.encoder.state_dict())
         x = torch.rand(2, *shape)
         assert model_config.code_size == configure(base, shape).code_size
@@ -192,8 +190,10 @@ def test_an_encoder_for_probing_holds_the_weights_of_its_autoencoder() -> None:
 
 def test_the_encoder_of_cnn_autoencoder_fits_cnn() -> None:
     options = {"width": 16}
-    learned = build_model("cnn-autoencoder", (3, 32, 32), options=options)
-    classifier = build_model("cnn", (3, 32, 32), class_names=CLASSES, options=options)
+    learned = require_encoder(build_model("cnn-autoencoder", (3, 32, 32), options=options))
+    classifier = require_encoder(
+        build_model("cnn", (3, 32, 32), class_names=CLASSES, options=options)
+    )
     classifier.encoder.load_state_dict(learned.encoder.state_dict())
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(classifier.eval().encode(x), learned.eval().encode(x))

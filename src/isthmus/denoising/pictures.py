@@ -22,7 +22,7 @@ from isthmus.denoising.whole import encode_whole
 from isthmus.denoising.writing import encode_picture
 from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.files import write_bytes
-from isthmus.inference.batches import MAX_BATCH_BYTES, collect_batches
+from isthmus.inference.batches import collect_batches
 from isthmus.inference.model import Model
 from isthmus.places import require_inner_name
 
@@ -54,8 +54,8 @@ class Change:
         Whether a page (H, W, C) is resized meanwhile.
     is_whole : bool
         Whether pages have all bits of their files, and their alpha apart.
-    batch_bytes : int
-        Of the pages that are changed before they are written.
+    batch_bytes : int, optional
+        Of the pages that are changed before they are written; see `collect_batches`.
     refuse : callable
         Why pages of so many channels are not taken, or nothing.
     """
@@ -68,7 +68,7 @@ class Change:
     compute: Callable[[Sequence[Page]], Sequence[NDArray[Any]]]
     is_resized: Callable[[NDArray[Any]], bool]
     is_whole: bool = False
-    batch_bytes: int = MAX_BATCH_BYTES
+    batch_bytes: int | None = None
     refuse: Callable[[int], str] = lambda channels: ""
 
 

@@ -109,7 +109,10 @@ def stand_in_samples(model: TrainedModel, reason: str, count: int = 264) -> Chec
         values, name = values.astype(np.float32), "random signals"
     else:
         height, width = sides
-        values, name = _crops(count, height, width, channels, random), "parts of two photographs"
+        values, name = (
+            cut_photographs(count, height, width, channels, random),
+            "parts of two photographs",
+        )
     return CheckSamples(values, values, None, None, f"{name}, as {reason}")
 
 
@@ -124,7 +127,7 @@ def _targets(model: TrainedModel, samples: Samples) -> NDArray[Any] | None:
     return None if targets is None else targets_in_model_classes(model, samples)
 
 
-def _crops(
+def cut_photographs(
     count: int, height: int, width: int, channels: int, random: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Cut parts of any size out of the photographs of scikit-learn, and resize them."""

@@ -14,11 +14,12 @@ from isthmus.errors import ModelError, OptionError, describe_unknown, require_kn
 from isthmus.exporting.agreement import TOLERANCE, compare
 from isthmus.exporting.answers import OnnxProgram, TorchProgram
 from isthmus.exporting.checks import CheckSamples, of_run, of_samples, stand_in_samples
+from isthmus.exporting.denoisers import compare_denoiser
 from isthmus.exporting.place import FORMATS, Format, require_place
 from isthmus.exporting.precision import PRECISIONS, to_half, to_int8
 from isthmus.exporting.quality import measure_quality
 from isthmus.files import write_bytes
-from isthmus.inference.contract import KEY, Part
+from isthmus.inference.contract import KEY, ExportRecord, Part
 from isthmus.inference.conversion import (
     choose_part,
     describe,
@@ -50,9 +51,10 @@ def export(
 
     An ONNX or pt2 file takes samples as they are stored, in batches of any size: pixels
     (N, H, W, C) uint8 of the model's own size, or signals (N, L, C) float32. Scaling and activation
-    are inside. Before it is written, its answers are compared with the model's on samples that the
-    model was not trained on, in batches of 1, 7 and 256 (the last is smaller for large images); a
-    file whose numbers differ by more than 1e-4 is refused.
+    are inside. A denoiser takes images (N, H, W, C) float32 of any sides, from 0 to 1, so that all
+    bits of a file reach it. Before it is written, its answers are compared with the model's on
+    samples that the model was not trained on, in batches of 1, 7 and 256 (the last is smaller for
+    large images); a file whose numbers differ by more than 1e-4 is refused.
 
     Parameters
     ----------
@@ -119,6 +121,14 @@ def export(
     if kind == "safetensors":
         content = trained.to_bytes()  # the weights themselves: there is nothing to compare
         result |= {"fingerprint": trained.fingerprint}
+    elif trained.task == "denoise":
+        if samples is not None:
+            raise OptionError(
+                "a denoiser is checked on parts of photographs; leave the samples out."
+            )
+        make_denoiser = _make_onnx_denoiser if kind == "onnx" else _make_pt2_denoiser
+        content, measured = make_denoiser(trained, precision)
+        result |= measured
     else:
         checks = _gather(run, trained, samples, precision, track)
         if precision == "int8" and checks.calibration is None:
@@ -184,7 +194,10 @@ def _make_onnx(
     proto, record = to_proto(model, part, layer), describe(model, part, layer, precision)
     exact = OnnxProgram(proto)
     compared = compare(model, exact, part, layer, checks.inputs)
-    measured = {"fingerprint": record.fingerprint, "checked": _check(compared, checks)}
+    measured = {
+        "fingerprint": record.fingerprint,
+        "checked": _check({"description": checks.description, **compared}),
+    }
     if precision != "32":
         proto = _reduce(model, proto, part, precision, checks)
         reduced = OnnxProgram(proto)
@@ -196,6 +209,38 @@ def _make_onnx(
     set_record(proto, replace(record, max_difference=compared["max_difference"]))
     content: bytes = proto.SerializeToString()
     return content, measured
+
+
+def _make_onnx_denoiser(model: TrainedModel, precision: str) -> tuple[bytes, dict[str, Any]]:
+    """Return the content of an ONNX file of a denoiser and what was measured of it."""
+    if precision == "int8":
+        raise OptionError("a denoiser is exported in precision 32 or 16; take one of them.")
+    proto, record = to_proto(model), describe(model, precision=precision)
+    compared = compare_denoiser(model, OnnxProgram(proto))
+    measured = {"fingerprint": record.fingerprint, "checked": _check(compared)}
+    if precision == "16":
+        proto = to_half(proto)
+        compared = compare_denoiser(model, OnnxProgram(proto))
+        loss = {"outputs": compared["outputs"]}
+        measured["loss"], record = loss, replace(record, loss=loss)
+    set_record(proto, replace(record, max_difference=compared["max_difference"]))
+    content: bytes = proto.SerializeToString()
+    return content, measured
+
+
+def _make_pt2_denoiser(model: TrainedModel, precision: str) -> tuple[bytes, dict[str, Any]]:
+    """Return the content of a pt2 file of a denoiser and what was measured of it."""
+    program = to_program(model)
+    compared = compare_denoiser(model, TorchProgram(program))
+    record = replace(describe(model), max_difference=compared["max_difference"])
+    content = _save_pt2(program, record)
+    return content, {"fingerprint": record.fingerprint, "checked": _check(compared)}
+
+
+def _save_pt2(program: torch.export.ExportedProgram, record: ExportRecord) -> bytes:
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={KEY: record.to_text()})
+    return content.getvalue()
 
 
 def _reduce(
@@ -215,17 +260,14 @@ def _make_pt2(
     """Return the content of a pt2 file and what was measured of it."""
     program = to_program(model, part, layer)
     compared = compare(model, TorchProgram(program), part, layer, checks.inputs)
-    checked = _check(compared, checks)
+    checked = _check({"description": checks.description, **compared})
     record = describe(model, part, layer, precision)
     record = replace(record, max_difference=compared["max_difference"])
-    content = io.BytesIO()
-    torch.export.save(program, content, extra_files={KEY: record.to_text()})
-    return content.getvalue(), {"fingerprint": record.fingerprint, "checked": checked}
+    return _save_pt2(program, record), {"fingerprint": record.fingerprint, "checked": checked}
 
 
-def _check(compared: dict[str, Any], checks: CheckSamples) -> dict[str, Any]:
+def _check(compared: dict[str, Any]) -> dict[str, Any]:
     """Return what was compared, if the differences are those of rounding."""
-    checked = {"description": checks.description, **compared}
     # Not `>`: where an answer is NaN, the difference is.
     if not compared["max_difference"] <= TOLERANCE:
         name, worst = max(
@@ -236,4 +278,4 @@ def _check(compared: dict[str, Any], checks: CheckSamples) -> dict[str, Any]:
             f"the file would answer differently: its {name} differs by up to {worst:.1g} from the "
             f"model's, and {TOLERANCE:g} is allowed; nothing was written, please report it."
         )
-    return checked
+    return compared

@@ -9,7 +9,7 @@ MAX_BATCH_BYTES = 2**26  # of whole pictures in memory; photographs are far larg
 
 
 def collect_batches(
-    items: Iterable[T], size: int, nbytes: Callable[[T], int], most: int = MAX_BATCH_BYTES
+    items: Iterable[T], size: int, nbytes: Callable[[T], int], most: int | None = None
 ) -> Iterator[list[T]]:
     """Collect at most `size` items, and at most so many bytes of them plus one.
 
@@ -20,8 +20,8 @@ def collect_batches(
         Items of a batch.
     nbytes : callable
         Returns the bytes of an item.
-    most : int
-        Bytes.
+    most : int, optional
+        Bytes; by default `MAX_BATCH_BYTES`.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def collect_batches(
     for item in items:
         batch.append(item)
         collected += nbytes(item)
-        if len(batch) == size or collected > most:
+        if len(batch) == size or collected > (most or MAX_BATCH_BYTES):
             yield batch
             batch, collected = [], 0
     if batch:

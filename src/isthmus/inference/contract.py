@@ -23,11 +23,13 @@ MODEL_FILE = "model.safetensors"  # of a run: its best weights
 FORMAT = 1  # of the metadata; raise it when an older program could misread them
 AGAIN = "restore it from a copy, or export the model again"
 MAX_BATCH_SIZE = 2**16  # far beyond what is written
+MAX_MARGIN = 2**12  # pixels around a tile
 KEY = "isthmus"  # of the metadata, which mark a file as one of ours
 Part = Literal["whole", "encoder", "decoder"]
 PARTS: tuple[Part, ...] = get_args(Part)
 SAMPLES = "samples"  # the input; of a decoder it is the code
 BATCH = "N"  # the first axis of all tensors
+SIDES = ("H", "W")  # the next two of a denoiser, which takes images of any sides
 RECONSTRUCTION, PROBABILITIES, PREDICTION = "reconstruction", "probabilities", "prediction"
 CLEAN = "clean"  # an image without its noise
 PAINTINGS = "paintings"  # of each sample in all styles
@@ -73,6 +75,8 @@ class ExportRecord:
         What a lower precision costs, as it was measured then.
     style_names : tuple of str
         Of a style bank, in the order of its paintings.
+    margin, step : int
+        Of a denoiser; see `Model`.
     """
 
     format: int
@@ -91,16 +95,22 @@ class ExportRecord:
     max_difference: float | None = None
     loss: dict[str, Any] | None = None
     style_names: tuple[str, ...] = field(default=(), metadata={"omit_empty": True})
+    margin: int = field(default=0, metadata={"omit_empty": True})
+    step: int = field(default=0, metadata={"omit_empty": True})
 
     def __post_init__(self) -> None:
         require_fingerprint(self.fingerprint, "fingerprint")
-        if len(self.shape) not in KINDS or min(*self.shape, self.code_size, self.batch_size) < 1:
+        is_denoiser = self.task == "denoise"
+        code_size = 1 if is_denoiser and not self.code_size else self.code_size
+        if len(self.shape) not in KINDS or min(*self.shape, code_size, self.batch_size) < 1:
             raise ModelError(
                 f"a sample of {self.shape}, a code of {self.code_size} or a batch of "
                 f"{self.batch_size} cannot be"
             )
         if self.batch_size > MAX_BATCH_SIZE:
             raise ModelError(f"batch_size is {self.batch_size:,}, more than {MAX_BATCH_SIZE:,}")
+        if is_denoiser != bool(self.step) or not 0 <= self.margin <= MAX_MARGIN:
+            raise ModelError(f"it has a step of {self.step}, a margin of {self.margin} pixels")
         if (self.task in CLASS_TASKS) != bool(self.class_names):
             raise ModelError(f"it has {len(self.class_names)} classes and the task {self.task}")
         if (self.task == "stylize") != bool(self.style_names):

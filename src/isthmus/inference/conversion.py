@@ -22,6 +22,7 @@ from isthmus.errors import OptionError, describe_unknown, missing_package
 from isthmus.files import fingerprint
 from isthmus.inference.contract import (
     BATCH,
+    CLEAN,
     FORMAT,
     KEY,
     PAINTINGS,
@@ -30,6 +31,7 @@ from isthmus.inference.contract import (
     PROBABILITIES,
     RECONSTRUCTION,
     SAMPLES,
+    SIDES,
     ExportRecord,
     Part,
     outputs_of,
@@ -37,6 +39,7 @@ from isthmus.inference.contract import (
 from isthmus.inference.model import CODE
 from isthmus.inference.operators import remembered_operators
 from isthmus.inference.trained import TrainedModel
+from isthmus.models.denoisers import Denoiser
 from isthmus.models.layers import Autoencoder, Network, require_encoder
 from isthmus.models.plain import plain_copy
 from isthmus.models.stylebank import StyleBank
@@ -84,6 +87,9 @@ class Program(nn.Module):
         if self.part == "decoder":
             assert isinstance(self.network, Autoencoder)  # for the type checker
             return {RECONSTRUCTION: self._reconstruct(self.network.decode(samples))}
+        if isinstance(self.network, Denoiser):  # of fractions, whatever bits they come from
+            clean = self.network(samples.permute(0, 3, 1, 2)).clamp(0, 1)
+            return {CLEAN: clean.permute(0, 2, 3, 1)}
         x = self.preprocessing.to_input(samples)
         if self.output is not None:
             return {CODE: self._record(x)}
@@ -181,15 +187,30 @@ def to_program(
     part = choose_part(model, part, layer)
     # Two samples: torch would take a batch of one for a constant.
     example = torch.zeros(2, *input_shape(model, part), dtype=_input_type(model, part))
-    return _export(lambda: Program(model, part, layer), example)
+    axes = _open_axes(model)
+    return _export(lambda: Program(model, part, layer), example, axes)
 
 
-def _export(make: Callable[[], nn.Module], example: Tensor) -> torch.export.ExportedProgram:
-    """Return a module as a program for batches of any size."""
-    shapes = ({0: torch.export.Dim(BATCH)},)
+def _open_axes(model: TrainedModel) -> tuple[str, ...]:
+    """Return the names of the first axes, which may be of any length."""
+    return (BATCH, *SIDES) if model.task == "denoise" else (BATCH,)
+
+
+def _export(
+    make: Callable[[], nn.Module], example: Tensor, axes: tuple[str, ...] = (BATCH,)
+) -> torch.export.ExportedProgram:
+    """Return a module as a program for batches, or images, of any size."""
+    shapes = ({i: torch.export.Dim(name) for i, name in enumerate(axes)},)
+    # What torch cannot prove of sides, such as that one and a half is more than one, is left to be
+    # checked by who computes.
+    options: dict[str, Any] = {}
+    if len(axes) > 1:
+        options["prefer_deferred_runtime_asserts_over_guards"] = True
     with _exporting, _quiet(), torch.no_grad():
         program = make().eval().requires_grad_(False)
-        exported = torch.export.export(program, (example,), dynamic_shapes=shapes, strict=False)
+        exported = torch.export.export(
+            program, (example,), dynamic_shapes=shapes, strict=False, **options
+        )
     for node in exported.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine's source files
     return exported
@@ -229,7 +250,8 @@ def to_proto(
     program = to_program(model, part, layer)
     part = choose_part(model, part, layer)
     source = CODE if part == "decoder" else SAMPLES
-    proto = _convert(program, source, outputs_of(model.config.task, part))
+    outputs = outputs_of(model.config.task, part)
+    proto = _convert(program, source, outputs, _open_axes(model))
     set_record(proto, describe(model, part, layer))
     return proto
 
@@ -285,7 +307,10 @@ def to_layers(model: TrainedModel) -> bytes:
 
 
 def _convert(
-    program: torch.export.ExportedProgram, source: str, outputs: Iterable[str]
+    program: torch.export.ExportedProgram,
+    source: str,
+    outputs: Iterable[str],
+    axes: tuple[str, ...] = (BATCH,),
 ) -> "onnx.ModelProto":
     """Return a program as an object of onnx, with names for its input and outputs."""
     with _exporting, _quiet(), remembered_operators():
@@ -299,7 +324,7 @@ def _convert(
         )
     assert converted is not None  # without a file to write to, there is a program
     proto: onnx.ModelProto = converted.model_proto
-    _remove_traces(proto)
+    _remove_traces(proto, axes)
     return proto
 
 
@@ -327,6 +352,8 @@ def describe(
         fingerprint=fingerprint(model.fingerprint, *parts) if parts else model.fingerprint,
         batch_size=model.batch_size,
         style_names=model.config.style_names,
+        margin=model.margin,
+        step=model.step if model.task == "denoise" else 0,
     )
 
 
@@ -349,6 +376,8 @@ def choose_part(model: TrainedModel, part: str, layer: str | None = None) -> Par
             break
     else:
         raise OptionError(f"{describe_unknown('part', part, PARTS)}.")
+    if model.task == "denoise" and (known != "whole" or layer is not None):
+        raise OptionError("a denoiser has no parts; leave the part and the layer out.")
     if known == "decoder":
         model.require_task("reconstruct")
     if layer is None:
@@ -373,7 +402,7 @@ def require_packages(*names: str) -> None:
 
 
 def _input_type(model: TrainedModel, part: Part) -> torch.dtype:
-    is_pixels = part != "decoder" and len(model.config.shape) == 3
+    is_pixels = part != "decoder" and len(model.config.shape) == 3 and model.task != "denoise"
     return torch.uint8 if is_pixels else torch.float32
 
 
@@ -399,11 +428,11 @@ def _drop_unused(network: Network, part: Part, output: str | None) -> None:
             del network.bank
         if isinstance(network, Autoencoder | StyleBank):
             del network.decoder
-        else:
+        elif not isinstance(network, Denoiser):
             del network.head
 
 
-def _remove_traces(proto: "onnx.ModelProto") -> None:
+def _remove_traces(proto: "onnx.ModelProto", axes: tuple[str, ...]) -> None:
     """Remove what the exporter notes for its developers, such as the paths of source files."""
     for node in proto.graph.node:
         del node.metadata_props[:]
@@ -412,7 +441,8 @@ def _remove_traces(proto: "onnx.ModelProto") -> None:
     del proto.graph.value_info[:]  # shapes between layers, which every reader computes itself
     for value in (*proto.graph.input, *proto.graph.output):
         del value.metadata_props[:]
-        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+        for dim, name in zip(value.type.tensor_type.shape.dim, axes, strict=False):
+            dim.dim_param = name
 
 
 @contextmanager

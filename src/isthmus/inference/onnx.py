@@ -19,11 +19,13 @@ from isthmus.errors import ModelError, first_sentence, missing_package
 from isthmus.files import suggest_path
 from isthmus.inference.contract import (
     AGAIN,
+    CLEAN,
     KEY,
     PREDICTION,
     PROBABILITIES,
     RECONSTRUCTION,
     SAMPLES,
+    SIDES,
     ExportRecord,
     Part,
     outputs_of,
@@ -92,7 +94,7 @@ class OnnxModel(Model):
 
     @property
     def task(self) -> Task:
-        """What the model does: "reconstruct", "classify" or "segment"."""
+        """What the model does, a key of `TASKS`."""
         return self.record.task
 
     @property
@@ -125,6 +127,16 @@ class OnnxModel(Model):
         """How many samples pass the model at once."""
         return self.record.batch_size
 
+    @property
+    def margin(self) -> int:
+        """See `Model`."""
+        return self.record.margin
+
+    @property
+    def step(self) -> int:
+        """See `Model`."""
+        return self.record.step or 1
+
     # -- what it computes ---------------------------------------------------------------------
 
     def features(self, values: Values, layer: str = CODE) -> Iterator[NDArray[np.float32]]:
@@ -138,6 +150,8 @@ class OnnxModel(Model):
             If the file holds a decoder.
         """
         self.feature_shape(layer)
+        if self.task == "denoise":
+            raise ModelError("a denoiser has no encoder and no codes; take an autoencoder.")
         self._require_part("encoder")
         return self._map(self._encode, self.blocks(values))
 
@@ -151,6 +165,10 @@ class OnnxModel(Model):
     def _reconstruct(self, block: NDArray[Any]) -> NDArray[Any]:
         self._require_part("whole")
         return self._graph.run(RECONSTRUCTION, {SAMPLES: block})
+
+    def _denoise(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        image = np.ascontiguousarray(np.moveaxis(x, 0, -1)[None])
+        return np.moveaxis(self._graph.run(CLEAN, {SAMPLES: image})[0], -1, 0)
 
     def _predict(self, block: NDArray[Any]) -> NDArray[np.int64] | NDArray[np.uint8]:
         self._require_part("whole")
@@ -300,7 +318,8 @@ def run_onnx(
 def _require_graph(session: "InferenceSession", record: ExportRecord, name: str) -> None:
     """Raise a ModelError if a graph has other inputs or outputs than its metadata promise."""
     channels, *sides = record.shape
-    source, wanted = SAMPLES, (*sides, channels)
+    source: str = SAMPLES
+    wanted: tuple[Any, ...] = (*(SIDES if record.task == "denoise" else sides), channels)
     if record.part == "decoder":
         source, wanted = CODE, (record.code_size,)
     inputs = [(one.name, tuple(one.shape[1:])) for one in session.get_inputs()]

@@ -2,7 +2,7 @@
 
 torch fills the table by parsing the source of some five hundred functions of onnxscript, each time
 that something is exported. This takes a third of an export (0.5 of 1.5 CPU seconds for `conv`), and
-the studio exports a model three times.
+the studio exports a model twice.
 """
 
 import copy

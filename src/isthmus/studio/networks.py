@@ -52,8 +52,11 @@ def _export_parts(storage: Storage, model: "TrainedModel") -> dict[str, Any]:
 
     _require_small(sum(weight.numel() * 4 for weight in model.module.parameters()), model)
     is_autoencoder = task_of(model) == "reconstruct"
+    contents: dict[Part, bytes]
     contents = to_parts(model) if is_autoencoder else {"encoder": to_onnx(model, "encoder")}
-    parts: dict[str, Any] = {part: _write(storage, part, contents[part]) for part in contents}
+    parts: dict[str, Any] = {
+        part: _write(storage, part, content) for part, content in contents.items()
+    }
     layers = [
         {"name": one.name, "kind": one.kind, "shape": list(one.shape), "output": one.name}
         for one in model.layers
