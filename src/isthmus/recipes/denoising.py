@@ -4,7 +4,7 @@ from isthmus.recipes.recipe import Metric, Recipe, psnr
 from isthmus.recipes.shared import Options
 from isthmus.recipes.steps import Evaluate, Train
 
-ZHANG = "Zhang et al., IEEE TIP 26, 2017, tables II and III"
+ZHANG = "Zhang et al., IEEE TIP 26, 2017, and their repository"
 DRUNET = "; DRUNet: Zhang et al., IEEE TPAMI 44, 2022"
 QUICK_BSD: Options = {"limit": 40, "epochs": 1}
 TABLES = (  # what is published of BSD68, by the standard deviation of the noise times 255
