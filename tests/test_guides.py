@@ -47,6 +47,7 @@ SMALLER = {  # options that are added to a command
     "map": "--limit 99",
 }
 NARROW = "--width 0.05"  # of segmenters
+NARROW_DENOISER = "--width 8 --patch 16"
 EPOCHS = re.compile(r"\bepochs=\d+")  # of Python code
 
 # The sources of this page are drawn by docs/reading.py, and what it prints is compared exactly.
@@ -71,12 +72,25 @@ def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, name in enumerate(("a", "b", "c", "d", "query", "photo", "frame")):
         crop(photographs["flower"], 7 * i).save(folder / f"{name}.jpg")
     write_digits(folder)
+    write_pairs(folder / "pairs", photographs["flower"])
     for name in ("paintings/waves", "paintings/mosaic", "more/woodcut"):
         (folder / name).parent.mkdir(exist_ok=True)
         crop(photographs["temple"], len(name)).save(folder / f"{name}.png")
     other = ("--size", 64, *SMALLER["train"].split(), "--out", folder / "runs/other")
     done("train", folder / "photos", "--model", "linear", *other)
     return folder
+
+
+def write_pairs(folder: Path, photograph: np.ndarray) -> None:
+    """Write crops of a photograph with noise and without."""
+    rng = np.random.default_rng(0)
+    for name in ("noisy", "clean"):
+        (folder / name).mkdir(parents=True)
+    for i in range(20):
+        clean = crop(photograph, i)
+        noisy = np.asarray(clean) + rng.normal(0, 25, np.asarray(clean).shape)
+        clean.save(folder / "clean" / f"{i}.png")
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / "noisy" / f"{i}.png")
 
 
 def write_crops(
@@ -200,6 +214,8 @@ def shrink(arguments: list[str]) -> list[str]:
         smaller += ["--quick"]
     if "segment" in others or any(name.startswith("fcn") for name in others):
         smaller += NARROW.split() if command == "train" else []
+    if "denoise" in others and command == "train":
+        smaller += NARROW_DENOISER.split()
     return [command, *(STAND_INS.get(name, name) for name in others), *smaller]
 
 

@@ -111,8 +111,9 @@ def test_captions_are_below_their_samples() -> None:
 
 
 def test_titles_of_rows_are_not_cut_off() -> None:
-    figure = rows_of(["Adrien_Brody/WWWWWWWWWWWWWWWWWWWWW.jpg", "original"], [])
-    assert words(figure) == ["WWWWWWWWWWWWW…", "original"]
+    title = "gaussian:0..55/255,\n" + "W" * 21
+    figure = rows_of([title, "original"], [])
+    assert words(figure) == ["gaussian:0..55/255,\n" + "W" * 19 + "…", "original"]
     assert_nothing_is_cut_off(figure)
 
 

@@ -5,7 +5,16 @@ calling functions, which `isthmus recipe run` does. Both follow from the same fi
 """
 
 from isthmus.errors import require_known
-from isthmus.recipes import clothes, digits, faces, generation, oddities, photographs, signals
+from isthmus.recipes import (
+    clothes,
+    denoising,
+    digits,
+    faces,
+    generation,
+    oddities,
+    photographs,
+    signals,
+)
 from isthmus.recipes.recipe import Metric as Metric
 from isthmus.recipes.recipe import Recipe as Recipe
 from isthmus.recipes.step import Step as Step
@@ -24,6 +33,7 @@ RECIPES: dict[str, Recipe] = {
         faces.FACES_LINEAR,
         faces.FACES_DEEP,
         faces.FACES_DENOISE,
+        denoising.BSD_DENOISE,
         faces.FACES_SEARCH,
         faces.FACES_MORPH,
         generation.DIGITS_GENERATE,

@@ -11,6 +11,8 @@ from isthmus.recipes.step import Source, Step
 from isthmus.recipes.workspace import Workspace
 
 if TYPE_CHECKING:
+    from isthmus.data.images import Images
+    from isthmus.data.samples import Samples
     from isthmus.models.tasks import Task
 
 MODEL_OPTIONS = ("width", "lrn")  # options of `train` that belong to the model
@@ -56,7 +58,11 @@ class Train(Step):
 
         given = self.options()  # those left out take the defaults of `TrainingConfig` itself
         names = {option.name for option in fields(TrainingConfig)}
-        samples = workspace.load(str(self.source), self.size, self.limit)
+        samples: Samples | Images
+        if self.task == "denoise":
+            samples = workspace.load_images(str(self.source), self.limit)
+        else:
+            samples = workspace.load(str(self.source), self.size, self.limit)
         training = train(
             samples,
             self.model,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.data.cache import Track, untracked
 
 if TYPE_CHECKING:
+    from isthmus.data.images import Images
     from isthmus.data.samples import Samples
     from isthmus.session import Session
     from isthmus.training.run import Run
@@ -43,6 +44,7 @@ class Workspace:
         self.track, self.follow, self.say = track, follow, say
         self._sessions: dict[str, Session] = {}
         self._samples: dict[tuple[Any, ...], Samples] = {}
+        self._images: dict[tuple[Any, ...], Images] = {}
 
     def load(self, source: str, size: int | tuple[int, int] | None, limit: int | None) -> "Samples":
         """Load a source, the same one only once; see `isthmus.load`."""
@@ -55,6 +57,16 @@ class Workspace:
             self._samples[key] = load(source, size=size, limit=limit, track=self.track)
             self.say("\n".join(report_of(self._samples[key]).summary()))
         return self._samples[key]
+
+    def load_images(self, source: str, limit: int | None) -> "Images":
+        """Load a source for denoisers, each image at its own size; the same one only once."""
+        from isthmus.data.load_images import load_images
+
+        key = (source, limit)
+        if key not in self._images:
+            self._images[key] = load_images(source, limit=limit, track=self.track)
+            self.say(f"{source}: {self._images[key].describe()}")
+        return self._images[key]
 
     def session(self, run: "str | Run") -> "Session":
         """Return the `Session` of a run, given by its folder or as a `Run`.

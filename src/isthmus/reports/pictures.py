@@ -151,7 +151,7 @@ def search_picture(
     """
     found = session.indexed_values(result.names[0])
     first = session.indexed_values([query])[0] if sample is None else sample
-    return neighbors(first[None], result, [found], [query])
+    return neighbors(first[None], result, [found], [short_name(query, 20)])
 
 
 def nearest_training_samples(
