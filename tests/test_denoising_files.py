@@ -18,8 +18,8 @@ from denoisers import untrained
 from isthmus import denoise_values
 from isthmus.data.pictures.decoding import Picture, decode_picture
 from isthmus.data.preprocess import Preprocessing
-from isthmus.denoising import Denoised, denoise
-from isthmus.denoising import sources as denoising_sources
+from isthmus.denoising import Denoised, denoise, pictures
+from isthmus.denoising.ledger import DENOISED
 from isthmus.denoising.originals import Original
 from isthmus.denoising.wide import Sheet, write_png
 from isthmus.errors import ModelError, SourceError
@@ -55,8 +55,9 @@ def write(path: Path, values: NDArray[Any]) -> None:
     if path.suffix == ".tif":
         extras = {2: ["unassalpha"], 4: ["unassalpha"], 5: ["unspecified"] * 4}.get(channels)
         photometric = "rgb" if channels in (3, 4) else "minisblack"
+        layout = "contig" if channels > 1 else None
         tifffile.imwrite(
-            path, values, photometric=photometric, extrasamples=extras, planarconfig="contig"
+            path, values, photometric=photometric, extrasamples=extras, planarconfig=layout
         )
     elif values.dtype == np.uint16 and path.suffix == ".ppm":
         header = f"P6\n{width} {height}\n65535\n".encode()
@@ -67,7 +68,9 @@ def write(path: Path, values: NDArray[Any]) -> None:
         sheet = Sheet(values if alpha is None else values[..., :-1], alpha, "16-bit")
         path.write_bytes(write_png([sheet], original, set()))
     else:
-        options = {"lossless": True, "exact": True} if path.suffix == ".webp" else {}
+        options: dict[str, Any] = (
+            {"lossless": True, "exact": True} if path.suffix == ".webp" else {}
+        )
         Image.fromarray(values[..., 0] if channels == 1 else values).save(path, **options)
 
 
@@ -92,7 +95,7 @@ def silent() -> TrainedModel:
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -220,7 +223,20 @@ def test_all_pages_of_a_stack_keep_their_bits(tmp_path: Path, silent: TrainedMod
         for page in stack:
             file.write(page, photometric="rgb")
     assert denoise(silent, tmp_path / "stack.tif", tmp_path / "clean.tif") == Denoised(1)
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "clean.tif"), np.stack(stack))
+    with tifffile.TiffFile(tmp_path / "clean.tif") as file:
+        pages = np.stack([page.asarray() for page in file.pages])
+    np.testing.assert_array_equal(pages, np.stack(stack))
+
+
+@pytest.mark.parametrize("kind", ["float64", "float16", "int32", "uint32"])
+def test_rare_types_of_numbers_stay(kind: str, tmp_path: Path, silent: TrainedModel) -> None:
+    values = numbers(7, 9, 1, "float32")[..., 0]
+    values = (values * 1000 if "int" in kind else values).astype(kind)
+    tifffile.imwrite(tmp_path / "noisy.tif", values)
+    assert denoise(silent, tmp_path / "noisy.tif", tmp_path / "clean.tif") == Denoised(1)
+    clean = tifffile.imread(tmp_path / "clean.tif")
+    assert (clean.dtype, clean.shape) == (values.dtype, values.shape)
+    np.testing.assert_allclose(clean, values, atol=1e-3 if kind == "float16" else 1e-6)
 
 
 def test_what_cannot_be_kept_is_said(tmp_path: Path, silent: TrainedModel) -> None:
@@ -229,11 +245,9 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path, silent: TrainedModel) -> No
     many = Image.fromarray(numbers(40, 40, 3, "uint8"))
     many.save(noisy / "photo.png")
     Image.fromarray(numbers(8, 8, 1, "uint16")[..., 0]).save(tmp_path / "deep.png")
-    tifffile.imwrite(noisy / "double.tif", numbers(8, 8, 1, "float32")[..., 0].astype(np.float64))
     many.convert("CMYK").save(noisy / "print.jpg")
     told = {loss.what: loss.example for loss in denoise(silent, noisy, tmp_path / "clean").lost}
     assert told["CMYK, written as RGB"] == "print.jpg"
-    assert told["precision beyond 32 bits"] == "double.tif"
     done = denoise(silent, tmp_path / "deep.png", tmp_path / "deep.jpg")
     assert [loss.what for loss in done.lost] == ["more than 8 bits"]
     done = denoise(silent, noisy / "photo.png", tmp_path / "photo.gif")
@@ -281,8 +295,9 @@ def test_a_folder_that_was_left_is_completed(
 ) -> None:
     noisy, clean = tmp_path / "noisy", tmp_path / "clean"
     noisy.mkdir()
+    monkeypatch.setattr(pictures, "WHOLE_BATCH", 1)
     for i in range(6):
-        write(noisy / f"{i}.png", numbers(600, 700, 3, "uint8", i))
+        write(noisy / f"{i}.png", numbers(9, 8, 3, "uint8", i))
 
     def stop(items: Any, total: int, title: str) -> Any:
         for i, item in enumerate(items):
@@ -297,7 +312,7 @@ def test_a_folder_that_was_left_is_completed(
     before = {name: (clean / name).stat().st_mtime_ns for name in done}
     assert denoise(silent, noisy, clean) == Denoised(6)
     assert {name: (clean / name).stat().st_mtime_ns for name in done} == before
-    assert not (clean / denoising_sources.DENOISED).exists()
+    assert not (clean / DENOISED).exists()
 
 
 def test_floats_of_another_scale_are_named_with_a_way_out(tmp_path: Path) -> None:
@@ -311,7 +326,7 @@ def test_floats_of_another_scale_are_named_with_a_way_out(tmp_path: Path) -> Non
     ((name, reason),) = done.skipped
     assert name == "counts.tif"
     assert "floats from" in reason
-    assert "train a model on such files with --stretch 0:4095" in reason
+    assert "train a model on such files with --stretch" in reason
 
 
 def test_the_content_of_a_file_may_be_in_memory(tmp_path: Path, silent: TrainedModel) -> None:

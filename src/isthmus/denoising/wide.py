@@ -92,12 +92,16 @@ def write_tiff(sheets: Sequence[Sheet], original: Original, lost: set[str]) -> b
     content = io.BytesIO()
     described = _describe(original, lost)
     with tifffile.TiffWriter(content) as file:
-        for sheet in sheets:
+        for number, sheet in enumerate(sheets):
+            if number:
+                described["description"] = None  # it may be that of the stack
+            joined = sheet.joined
+            is_single = joined.shape[2] == 1  # whose axis of one tifffile takes for a width
             is_color = sheet.values.shape[2] == 3 or "RGB" in sheet.kind
             file.write(
-                sheet.joined,
+                joined[..., 0] if is_single else joined,
                 photometric="rgb" if is_color else "minisblack",
-                planarconfig="contig" if sheet.joined.shape[2] > 1 else None,
+                planarconfig=None if is_single else "contig",
                 extrasamples=_name_extras(sheet, 3 if is_color else 1),
                 compression="zlib",
                 predictor=sheet.values.dtype.kind in "iu",
