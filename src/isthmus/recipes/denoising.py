@@ -45,7 +45,7 @@ BSD_DENOISE = Recipe(
             "BM3D 28.57, WNNM 28.83, DnCNN 29.23, DRUNet 29.48",
             f"{ZHANG}{DRUNET}",
         ),
-        psnr("… the noisy images themselves", "one.noisy.psnr", "20.17"),
+        psnr("… the noisy images themselves", "one.noisy.psnr", "20.17", "20 · log₁₀(255 / 25)"),
         psnr("… non-local means", "one.baselines.nlm.psnr"),
         psnr("… total variation", "one.baselines.tv.psnr"),
         Metric("SSIM at 25/255", "one.test.ssim"),
