@@ -21,24 +21,21 @@ import numpy as np
 
 import isthmus
 from isthmus.data.cache import cache_folder
-from isthmus.data.corruption import Corruption
-from isthmus.data.images import Images, Ragged
+from isthmus.data.images import Images
 from isthmus.data.load_images import load_images
-from isthmus.evaluation.denoisers import DenoisingSetup, measure_denoiser
+from isthmus.evaluation.denoisers import measure_denoiser, plan_denoising
 from isthmus.evaluation.denoising import NoisyImages, measure, summarize, to_x
 from isthmus.evaluation.filters import Array
-from isthmus.evaluation.strengths import measured_strengths
 from isthmus.models.layers import count_parameters
 from isthmus.training.run import Run
 
-NOISE_SEED = 1_000_003  # of noise for good
 OWN_SIZES = {"mnist": 28, "lfw": 64}  # of the bottleneck's samples; faces are resized to that
 
 
 def train(images: Images, options: argparse.Namespace, seed: int) -> Run:
     """Train a denoiser for so many minutes."""
     config = isthmus.TrainingConfig(
-        corrupt=None if options.self else options.noise,
+        corrupt=options.noise,
         no_clean=options.self,
         seed=seed,
         epochs=options.epochs,
@@ -50,20 +47,11 @@ def train(images: Images, options: argparse.Namespace, seed: int) -> Run:
     return training.run
 
 
-def make_noisy(images: Images, noise: str) -> Images:
-    """Return images that have noise for good, other noise than they are measured with."""
-    corruption, rows = Corruption.parse(noise), np.arange(len(images))
-    noisy = NoisyImages(images, corruption, rows, NOISE_SEED)
-    values = [np.moveaxis(noisy.pair(row)[0], 0, -1) for row in rows.tolist()]
-    return Images(Ragged.of(values), images.items, images.splits, images.origin)
-
-
 def measure_set(name: str, options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
     """Train and measure on one set; a row for each strength of the noise."""
     images = load_images(name, limit=options.limit)
-    seen = make_noisy(images, options.noise) if options.self else images
-    run = train(seen, options, seed)
-    setup = plan(run, images, options.noise)
+    run = train(images, options, seed)
+    setup = plan_denoising(run, images)
     result, last = measure_denoiser(setup, cache_folder() / "baselines"), run.history()[-1]
     cost = {
         "set": name,
@@ -78,22 +66,6 @@ def measure_set(name: str, options: argparse.Namespace, seed: int) -> list[dict[
         for row, noisy in zip(rows, setup.test, strict=True):
             row["bottleneck"] = measure_bottleneck(name, noisy, options, seed)
     return rows
-
-
-def plan(run: Run, images: Images, noise: str) -> DenoisingSetup:
-    """Plan to measure on clean test images of a run, which may have seen noisy ones alone.
-
-    The filters are tuned on clean validation images in any case, as a strict comparison.
-    """
-    split, seed = run.split(), run.record.training_config.seed
-    test, tuning = (
-        tuple(
-            NoisyImages(images.take(rows), level, rows, seed)
-            for level in measured_strengths(Corruption.parse(noise))
-        )
-        for rows in (split.test, split.validation)
-    )
-    return DenoisingSetup(run.model(), test, test[0].images, tuning, False)
 
 
 def measure_bottleneck(

@@ -29,6 +29,15 @@ def test_light_callers_import_nothing_heavy(module: str, heavy: tuple[str, ...])
     assert [name for name in heavy if name in listed] == []
 
 
+def test_training_imports_no_metrics_of_others() -> None:
+    program = "import sys, isthmus.runtime; isthmus.runtime.launch('cpu'); print(*sys.modules)"
+    listed = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert "lightning_fabric" in listed
+    assert "torchmetrics" not in listed
+
+
 def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = runtime.total_memory()
     assert whole > 2**28

@@ -100,7 +100,8 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
     OptionError
         If this machine does not have the device.
     """
-    from lightning_fabric import Fabric
+    with _unimported_metrics():
+        from lightning_fabric import Fabric
 
     device = choose_device(device)
     if precision == "auto":
@@ -121,6 +122,32 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
     if device == "cpu":
         configure_process()
     return fabric
+
+
+@contextmanager
+def _unimported_metrics() -> Iterator[None]:
+    """Let Fabric find out the version of torchmetrics without importing it.
+
+    Where torchmetrics is installed, Fabric imports it to ask for its version, which takes as long
+    as importing Fabric; nothing else of it is used.
+    """
+    from lightning_utilities.core import imports
+
+    compare: Callable[..., bool] | None = getattr(imports, "compare_version", None)
+    if compare is None:  # another version of its helpers: then it imports what it wants
+        yield
+        return
+
+    def compare_version(package: str, *arguments: Any, **named: Any) -> bool:
+        if package != "torchmetrics":
+            return compare(package, *arguments, **named)
+        return bool(imports.RequirementCache("torchmetrics>=1.0.0"))
+
+    imports.compare_version = compare_version
+    try:
+        yield
+    finally:
+        imports.compare_version = compare
 
 
 def total_memory() -> int:

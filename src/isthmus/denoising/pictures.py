@@ -197,7 +197,7 @@ class PictureWork:
             try:
                 original = self._read(file)
             except IsthmusError as error:
-                self.broken[i] = first_sentence(error)
+                self.broken[i] = _explain(error)
                 reject_too_many(self.broken, manifest, name, done=i + 1)
                 continue
             job = Job(manifest.names[i], source, original, original.first.pages)
@@ -234,3 +234,13 @@ class PictureWork:
         )
         # The deque of length 0 walks through the results, which raises a writer's error.
         deque(writers.map(write_bytes, paths, [content for content, _ in encoded]), 0)
+
+
+def _explain(error: IsthmusError) -> str:
+    """Return why a file is not read, without options that only training has."""
+    reason = first_sentence(error)
+    for option in ("--channels", "--stretch"):
+        if option in reason and "train" not in reason:
+            what = reason.partition(";")[0].partition(", or say")[0]
+            return f"{what}; convert it, or take a model that was trained with {option}"
+    return reason

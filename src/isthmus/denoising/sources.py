@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
@@ -15,12 +17,20 @@ from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import locate_source
 from isthmus.denoising.formats import require_writable
+from isthmus.denoising.images import (
+    TITLE,
+    denoise_channels,
+    describe_channels,
+    reject_signals,
+    takes_channels,
+)
 from isthmus.denoising.ledger import DENOISED, Entry, Ledger, is_begun
 from isthmus.denoising.pictures import Change, PictureWork, denoising
 from isthmus.denoising.values import denoise_batch, is_resized
 from isthmus.errors import ModelError, OptionError, SourceError, first_sentence
 from isthmus.files import atomic_write
 from isthmus.inference.model import Model
+from isthmus.inference.numbers import find_range
 from isthmus.locks import working_alone
 from isthmus.places import is_free, require_outside
 from isthmus.temporaries import sweep, sweep_for
@@ -78,8 +88,8 @@ def denoise(
     Pictures become pictures of the same names, sizes and formats, upright. Transparency, all pages
     or frames, color profile, EXIF and resolution are those of the original, and gray ones of more
     than 8 bits keep the range of their numbers; what the model or the format cannot keep is told.
-    Arrays become one .npy file, images (N, H, W, C) uint8 or signals (N, L, C) float32. See
-    `denoise_values`.
+    Arrays become one .npy file, images (N, H, W, C) uint8 or signals (N, L, C) float32; a denoiser
+    keeps uint16 and fractions of a .npy file. See `denoise_values`.
 
     A folder that was left by Ctrl-C, a crash or a full disk is completed by the same call: files
     that are done stay, and those whose originals have changed are written again.
@@ -116,6 +126,8 @@ def denoise(
     reject_existing(out, DENOISED)
     manifest = read(location, None, EVERY_PICTURE)
     if manifest.values is not None:
+        if model.task == "denoise":
+            return _denoise_images(model, manifest, location, out, track)
         return _denoise_array(model, manifest, name, out, track)
     if model.task != "denoise" and (model.shape[0] not in (1, 3) or len(model.shape) == 2):
         shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
@@ -132,22 +144,70 @@ def _denoise_array(
     model: Model, manifest: Manifest, name: str, out: Path, track: Track
 ) -> Denoised:
     """Write an array to one .npy file, batch by batch: it may be larger than memory."""
-    if out.suffix.lower() != ".npy":
-        raise OptionError(f"{name} holds an array; give a file to write that ends in .npy.")
+    _require_npy(out, name)
     samples = Samples(np.asarray(manifest.values), Items(manifest.names), origin=Origin(name))
     starts = range(0, len(samples), model.batch_size)
-    header = {
-        "descr": np.lib.format.dtype_to_descr(samples.values.dtype),
-        "fortran_order": False,
-        "shape": (len(samples), *samples.shape[:-1], model.shape[0]),
-    }
+    shape = (len(samples), *samples.shape[:-1], model.shape[0])
     with atomic_write(out) as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        _write_header(file, samples.values.dtype, shape)
         for start in track(starts, len(starts), "Denoising"):
             batch = denoise_batch(model, samples.values[start : start + model.batch_size])
             file.write(np.ascontiguousarray(batch).data)
     resized = not samples.is_signal and is_resized(model, samples.values[0])
     return Denoised(len(samples), len(samples) if resized else 0)
+
+
+def _denoise_images(
+    model: Model, manifest: Manifest, location: Path, out: Path, track: Track
+) -> Denoised:
+    """Write an array of images to one .npy file, image by image."""
+    _require_npy(out, location.name)
+    values = _all_bits(np.asarray(manifest.values), location)
+    reject_signals(values.ndim == 3)
+    count = values.shape[-1]
+    if not takes_channels(model, count):
+        raise ModelError(f"{location.name} {describe_channels(model, count)}.")
+    scale = find_range(values)
+    with atomic_write(out) as file:
+        _write_header(file, values.dtype, values.shape)
+        for image in track(values, len(values), TITLE):
+            clean = denoise_channels(model, np.asarray(image), scale)
+            file.write(np.ascontiguousarray(clean).data)
+    return Denoised(len(values))
+
+
+def _all_bits(values: NDArray[Any], location: Path) -> NDArray[Any]:
+    """Return images as their file has them, if that is finer than eight bits and its scale known.
+
+    Parameters
+    ----------
+    values : (N, H, W, C) uint8
+        As they are read for all other purposes.
+    location : Path
+        Of the file, which others than .npy leave at eight bits.
+    """
+    if values.ndim != 4 or location.suffix.lower() != ".npy":
+        return values
+    raw: NDArray[Any] = np.load(location, mmap_mode="r", allow_pickle=False)
+    is_known = raw.dtype == np.uint16 or (raw.dtype.kind == "f" and raw.max() <= 1)
+    for arranged in (raw, raw[..., None], np.moveaxis(raw, 1, -1)):
+        if is_known and arranged.shape == values.shape:
+            return arranged
+    return values
+
+
+def _require_npy(out: Path, name: str) -> None:
+    if out.suffix.lower() != ".npy":
+        raise OptionError(f"{name} holds an array; give a file to write that ends in .npy.")
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def change_pictures(

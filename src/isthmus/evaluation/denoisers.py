@@ -92,7 +92,7 @@ def plan_denoising(
     noise = Corruption.parse(corrupt) if corrupt else config.corruption
     if others is None:
         test, indices = own.take(split.test), split.test
-        if config.no_clean:
+        if config.no_clean and config.corruption is None:
             _reject_noise(run, corrupt)
             return DenoisingSetup(model, (), _some(test, indices)[0], (), True)
     else:
@@ -250,7 +250,8 @@ def _tuning_images(
         rows = np.flatnonzero(images.splits != TEST)
         if len(rows):
             return images.take(rows), rows
-    if run.record.training_config.no_clean:
+    config = run.record.training_config
+    if config.no_clean and config.corruption is None:
         return None, np.arange(0)
     rows = run.split().validation
     return own.take(rows), rows

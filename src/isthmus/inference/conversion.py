@@ -201,8 +201,7 @@ def _export(
 ) -> torch.export.ExportedProgram:
     """Return a module as a program for batches, or images, of any size."""
     shapes = ({i: torch.export.Dim(name) for i, name in enumerate(axes)},)
-    # What torch cannot prove of sides, such as that one and a half is more than one, is left to be
-    # checked by who computes.
+    # What torch cannot prove of sides becomes an assertion; else it would fix them.
     options: dict[str, Any] = {}
     if len(axes) > 1:
         options["prefer_deferred_runtime_asserts_over_guards"] = True
@@ -213,7 +212,18 @@ def _export(
         )
     for node in exported.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine's source files
+    if len(axes) > 1:
+        _remove_assertions(exported.graph_module)
     return exported
+
+
+def _remove_assertions(program: torch.fx.GraphModule) -> None:
+    """Remove what torch would refuse although it can compute it, such as sides of one pixel."""
+    for node in list(program.graph.nodes):
+        if node.target is torch.ops.aten._assert_scalar.default:
+            program.graph.erase_node(node)
+    program.graph.eliminate_dead_code()
+    program.recompile()
 
 
 def to_onnx(model: TrainedModel, part: Part = "whole", layer: str | None = None) -> bytes:

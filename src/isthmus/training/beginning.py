@@ -3,10 +3,9 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track
@@ -29,6 +28,9 @@ from isthmus.training.style_plan import StylePlan, add_styles
 from isthmus.training.targets import reject_single_class
 from isthmus.training.weights import initialize, load_encoder
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 BLOCK_SIGNALS = 4096  # read at once to find their range; they may be larger than memory
 
 
@@ -44,7 +46,7 @@ class NewRun:
     start: "Start | None"
     styles: StylePlan | None = None
 
-    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples | Images]:
+    def begin(self, fabric: "Fabric", machine: Machine) -> tuple[Run, Samples | Images]:
         """Make the run; of several processes, the first one makes it and the others wait."""
         _reject_processes(self.model_config, fabric)
         if self.path is None:
@@ -98,7 +100,7 @@ class OldRun:
     samples: Samples | Images | None
     track: Track
 
-    def begin(self, fabric: Fabric, machine: Machine) -> tuple[Run, Samples | Images]:
+    def begin(self, fabric: "Fabric", machine: Machine) -> tuple[Run, Samples | Images]:
         """Load the samples, and reject those of another run."""
         samples = self.run.data(self.track) if self.samples is None else self.samples
         self.run.check(samples)
@@ -132,7 +134,7 @@ class Start:
         return Start(add_styles(self.model, names, seed))
 
 
-def _reject_processes(model_config: ModelConfig, fabric: Fabric) -> None:
+def _reject_processes(model_config: ModelConfig, fabric: "Fabric") -> None:
     """Reject several processes for a style bank: in each step only some of its weights learn."""
     if model_config.task == "stylize" and fabric.world_size > 1:
         raise OptionError("a style bank is trained by one process; start it without torchrun.")

@@ -15,11 +15,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -45,6 +44,9 @@ from isthmus.training.state import Plan, State
 from isthmus.training.targets import Meter, class_counts, required_targets
 from isthmus.training.weights import initialize
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 # Reading a loss waits for a GPU to finish all steps so far, so it is not done after every step.
 SECONDS_BETWEEN_LOSS_CHECKS = 1.0
 
@@ -52,7 +54,7 @@ SECONDS_BETWEEN_LOSS_CHECKS = 1.0
 class Loop:
     """Model, optimizer, batches and counters of a run in training."""
 
-    def __init__(self, run: Run, samples: Samples | Images, fabric: Fabric) -> None:
+    def __init__(self, run: Run, samples: Samples | Images, fabric: "Fabric") -> None:
         self.run, self.fabric = run, fabric
         self.config, self.model_config = run.record.training_config, run.record.model_config
         # Drawn on the CPU and then moved: a GPU would draw other weights for the same seed.

@@ -12,10 +12,9 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from lightning_fabric import Fabric
 
 from isthmus.errors import OptionError, TrainingError
 from isthmus.runtime import (
@@ -31,6 +30,9 @@ from isthmus.runtime import (
 from isthmus.training.config import TrainingConfig
 from isthmus.training.run import Run
 from isthmus.version import __version__
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 T = TypeVar("T")
 
@@ -89,7 +91,7 @@ class Machine:
             new, device=device, precision=precision, threads=new.threads or _threads_of(begun)
         )
 
-    def launch(self) -> Fabric:
+    def launch(self) -> "Fabric":
         """Choose device and precision, and join the other processes that torchrun started."""
         if self.is_deterministic and choose_device(self.device) == "cuda":
             os.environ.setdefault(*WORKSPACE)

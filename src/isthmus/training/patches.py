@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,6 +24,8 @@ from isthmus.data.split import Split
 from isthmus.training.config import TrainingConfig
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
     from isthmus.training.run import Run
 
 MIN_PATCHES, MAX_PATCHES = 1024, 16384  # of an epoch
@@ -242,7 +243,7 @@ class TiledPatches:
 
 
 def make_patch_batches(
-    run: "Run", images: Images, split: Split, fabric: Fabric
+    run: "Run", images: Images, split: Split, fabric: "Fabric"
 ) -> tuple[PatchBatches, TiledPatches]:
     """Return the patches that a denoiser is trained on, and those it is validated on."""
     record, config = run.record, run.record.training_config

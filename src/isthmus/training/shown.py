@@ -1,10 +1,9 @@
 """What the model in training makes of a few test samples, which the run keeps of each epoch."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,6 +19,9 @@ from isthmus.training.batches import SampleTensors
 from isthmus.training.kept import shown_count
 from isthmus.training.patches import Cutter
 from isthmus.training.run import Run
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Shown:
@@ -40,7 +42,7 @@ class Shown:
         run: Run,
         samples: Samples | Images,
         tensors: SampleTensors | Cutter,
-        fabric: Fabric,
+        fabric: "Fabric",
     ) -> None:
         self._record, self._tensors, self._fabric = run.record, tensors, fabric
         count = shown_count(tensors.sample_bytes)

@@ -5,9 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from lightning_fabric import Fabric
+from typing import TYPE_CHECKING, Any
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.images import Images
@@ -41,6 +39,9 @@ from isthmus.training.style_plan import plan_styles
 from isthmus.training.styles import Styles
 from isthmus.training.targets import check_classes
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Training(Iterator[Progress]):
@@ -105,7 +106,7 @@ class _Job:
         with reporting_lost_processes():
             yield from self._walk(fabric, self.machine.settle())
 
-    def _walk(self, fabric: Fabric, machine: Machine) -> Generator[Progress, None, None]:
+    def _walk(self, fabric: "Fabric", machine: Machine) -> Generator[Progress, None, None]:
         run, samples = self.source.begin(fabric, machine)
         self.run = run = replace(run, loaded=samples)
         is_first = fabric.is_global_zero  # of several processes, only this one writes
