@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from denoisers import untrained
-from isthmus import denoise_values
+from isthmus import configure, denoise_values
 from isthmus.data.pictures.decoding import Picture, decode_picture
 from isthmus.data.preprocess import Preprocessing
 from isthmus.denoising import Denoised, denoise, pictures
@@ -272,6 +272,16 @@ class refused_names(AbstractContextManager[None]):  # noqa: N801 - reads as a se
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         assert "5 channels" in str(error)
         assert "--channels" not in str(error)
+
+
+def test_an_autoencoder_names_no_option_of_training_either(
+    tmp_path: Path, refused: Refused
+) -> None:
+    config = configure("dense", (1, 8, 8))
+    older = TrainedModel(config, Preprocessing(size=(8, 8), channels=1), config.build().eval())
+    write(tmp_path / "five.tif", numbers(8, 8, 5, "uint8"))
+    with refused(SourceError, "five.tif", "take a model that was trained with --channels"):
+        denoise(older, tmp_path / "five.tif", tmp_path / "clean.tif")
 
 
 def test_arrays_keep_their_type_and_signals_are_refused(tmp_path: Path, refused: Refused) -> None:

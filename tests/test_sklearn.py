@@ -639,3 +639,26 @@ def test_the_module_is_imported_without_torch() -> None:
         [sys.executable, "-c", script], capture_output=True, check=True, text=True
     )
     assert done.stdout == "False\n"
+
+
+def test_a_denoiser_of_photographs_takes_images_of_any_sizes() -> None:
+    random = np.random.default_rng(0)
+    photos = [np.full((40 + 8 * i, 48), 20 * i, np.uint8) for i in range(8)]
+    denoiser = Denoiser(
+        "gaussian:0.1", model="denoiser", patch=32, options={"width": 8}, epochs=1, random_state=0
+    )
+    denoiser.fit(photos)
+    noisy = [(photo + random.normal(0, 25, photo.shape)).clip(0, 255) for photo in photos]
+    clean = denoiser.transform([image.astype(np.uint8) for image in noisy])
+    assert [image.shape for image in clean] == [photo.shape for photo in photos]
+    errors = [
+        np.mean([np.square(a - 1.0 * b).mean() for a, b in zip(images, photos, strict=True)])
+        for images in (noisy, clean)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+    assert -errors[0] < denoiser.score(photos) < 0
+    stack = random.random((4, 20, 30)).astype(np.float32)
+    assert denoiser.transform(stack).dtype == np.float32
+    assert denoiser.transform(stack).shape == stack.shape
+    again = pickle.loads(pickle.dumps(denoiser))
+    np.testing.assert_array_equal(again.transform(stack), denoiser.transform(stack))

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
+from isthmus.errors import InputError
 from isthmus.sklearn.estimator import AutoencoderEstimator, outputs, squared_errors
+from isthmus.sklearn.images import denoise_all, read_images, score_images
+from isthmus.sklearn.inputs import MIN_SAMPLES
 
 if TYPE_CHECKING:
     from isthmus.training.config import TrainingConfig
@@ -19,7 +22,9 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
     It is fitted on *clean* samples and adds the noise itself, new in every epoch. Choose the kind
     and the strength of the noise that it will meet.
 
-    X is as for `Autoencoder`.
+    X is as for `Autoencoder`. With the model "denoiser" or "dncnn", images keep their own sizes: X
+    may also be `Images` or a list of arrays (H, W) or (H, W, C) of different ones, and what is
+    transformed may have other sizes than what it was fitted on.
 
     Parameters
     ----------
@@ -30,7 +35,11 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
         all but gaussian-unclipped stay within it. It may be a range, as in gaussian:0..0.2, from
         which each sample gets another.
     model : str, optional
-        A key of `isthmus.MODELS`; by default "conv" for images and "dense" for vectors.
+        A key of `isthmus.MODELS`; by default "conv" for images and "dense" for vectors. "denoiser"
+        is the best one for photographs.
+    patch : int, optional
+        Side in pixels of the patches that "denoiser" or "dncnn" learns from; by default 64, or
+        less if no image has such a side.
     code_size : int, optional
         Numbers in a code; by default the model's own (mostly 32), for vectors at most half of the
         features.
@@ -82,6 +91,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
         corrupt: str = "gaussian:0.2",
         *,
         model: str | None = None,
+        patch: int | None = None,
         code_size: int | None = None,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
@@ -96,6 +106,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
     ) -> None:
         self.corrupt = corrupt
         self.model = model
+        self.patch = patch
         self.code_size = code_size
         self.image_shape = image_shape
         self.value_range = value_range
@@ -113,7 +124,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
 
         Parameters
         ----------
-        X : array, Samples, str, Path or sequence of paths
+        X : array, Samples, Images, str, Path, or sequence of paths or of images
         y : ignored
 
         Raises
@@ -121,17 +132,35 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
         ValueError, IsthmusError
             As `Autoencoder.fit`.
         """
-        self._fit_autoencoder(X)
+        if not self._keeps_sizes:
+            self._fit_autoencoder(X)
+            return self
+        images = read_images(X, self.value_range)
+        if len(images) < MIN_SAMPLES:
+            raise InputError(f"X holds {len(images)} images; give {MIN_SAMPLES} or more.")
+        config = self._training_config()
+        self._train(images, config, model=self.model, task="denoise", options=self.options)
         return self
 
-    def transform(self, X: Any) -> NDArray[Any]:
+    @property
+    def _keeps_sizes(self) -> bool:
+        """Whether the model is one of images at their own sizes."""
+        from isthmus.models.registry import model_row
+
+        return self.model is not None and model_row(self.model).task == "denoise"
+
+    def transform(self, X: Any) -> Any:
         """Remove the noise from X.
 
         Returns
         -------
         array
-            In the form of this X; uint8 for images of bytes, else float32.
+            In the form of this X; uint8 for images of bytes, else float32. Images of different
+            sizes are a list, each of the type that it had.
         """
+        if self._keeps_sizes:
+            check_is_fitted(self, "model_")
+            return denoise_all(self.model_, X, self.value_range)
         samples, layout = self._read(X)
         model = self.model_
         parts = [
@@ -152,6 +181,10 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
         """
         from isthmus.data.corruption import Corruption
 
+        if self._keeps_sizes:
+            check_is_fitted(self, "model_")
+            noise = Corruption.parse(self.corrupt)
+            return score_images(self.model_, X, noise, self.value_range)
         samples, layout = self._read(X)
         errors = squared_errors(self.model_, samples, Corruption.parse(self.corrupt))
         return -float(errors.mean()) * layout.scale**2

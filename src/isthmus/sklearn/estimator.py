@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from isthmus.data.images import Images
 from isthmus.data.samples import Samples
 from isthmus.data.split import hold_out
 from isthmus.sklearn.inputs import Layout, read_samples
@@ -75,7 +76,7 @@ class Estimator(BaseEstimator):
         """Return `config` with the parameters that are not None, the seed, and changes."""
         from isthmus.training.config import TrainingConfig
 
-        names = ("epochs", "batch_size", "optimizer", "lr", "corrupt")
+        names = ("epochs", "batch_size", "optimizer", "lr", "corrupt", "patch")
         given = {name: getattr(self, name, None) for name in names}
         given = {name: value for name, value in given.items() if value is not None}
         config = self.config or TrainingConfig()
@@ -83,7 +84,7 @@ class Estimator(BaseEstimator):
 
     def _train(
         self,
-        samples: Samples,
+        samples: Samples | Images,
         config: "TrainingConfig",
         *,
         start: "TrainedModel | Run | None" = None,

@@ -153,7 +153,7 @@ def _read_array(estimator: "Estimator", X: Any, y: Any, reset: bool) -> tuple[Sa
             f"{math.prod(sample_shape):,} pixels; give the image shape of X."
         )
     if is_image:
-        X, value_range = _to_pixels(X, estimator.value_range)
+        X, value_range = to_pixels(X, estimator.value_range)
         layout = replace(layout, value_range=value_range)
     # As torch wants its memory.
     values = np.require(X.reshape(-1, *sample_shape), requirements=["C", "W"])
@@ -219,10 +219,10 @@ def _picture_shape(image_shape: Any) -> tuple[tuple[int, int] | None, int | None
     return (height, width), channels[0] if channels else None
 
 
-def _to_pixels(
+def to_pixels(
     X: NDArray[Any], value_range: tuple[float, float] | None
 ) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
-    """Turn numbers (N, F) into bytes; return them with black and white in X, unless X is bytes."""
+    """Turn numbers into bytes; return them with black and white in X, unless X is bytes."""
     is_whole = X.dtype.kind in "iu"
     if value_range is None:
         value_range = FRACTIONS if not is_whole else UINT16 if X.dtype == np.uint16 else BYTES
