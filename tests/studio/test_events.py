@@ -115,7 +115,7 @@ def test_nothing_of_other_weights_answers_a_page_that_does_not_know_them(
         questions += [("/layers/1", None), *((f"/data/{path}", None) for path in of_model)]
         for path, body in questions:
             assert client.ask(path, body, **page).status == 200, path
-        trainer.finish_epoch()
+        trainer.finish()
         wait_until(lambda: client.manifest["snapshot"] != before["snapshot"])
         for path, body in questions:
             answer = client.ask(path, body, **page)
