@@ -234,6 +234,7 @@ def test_the_help_of_train_is_grouped_and_is_the_documentation_of_the_config() -
         "Model",
         "Training",
         "Noise and augmentation",
+        "Denoisers",
         "Variational autoencoders",
         "Outliers",
         "Labels",

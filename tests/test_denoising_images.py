@@ -139,7 +139,7 @@ def test_all_forms_of_many_images_are_taken() -> None:
 
 def test_what_cannot_be_denoised_is_refused_in_a_sentence(refused: Refused) -> None:
     gray, color = untrained(), untrained(3)
-    with refused(ModelError, "an image has 5 channels, and this model takes 1 or 3"):
+    with refused(ModelError, "5 channels, and this model takes 1 or 3"):
         denoise_values(color, [picture(9, 9, 5)])
     holed = np.zeros((8, 8), np.float32)
     holed[3, 3] = np.nan

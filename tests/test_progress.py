@@ -204,8 +204,12 @@ def test_a_log_file_gets_lines_where_colors_are_forced_too(
 
 def test_a_notebook_gets_one_bar_in_its_cell() -> None:
     counting = "list(isthmus.show_progress(range(3), 3, '<Counting>'))"
-    at_once = "import isthmus.progress\nisthmus.progress.SECONDS_UNTIL_CELL = 0.0\n"
-    cells = [TRAINING.format(epochs=1), at_once + TRAINING.format(epochs=4), counting]
+    until = "import isthmus.progress\nisthmus.progress.SECONDS_UNTIL_CELL = {}\n"
+    cells = [
+        until.format(600.0) + TRAINING.format(epochs=1),
+        until.format(0.0) + TRAINING.format(epochs=4),
+        counting,
+    ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     short, training, counted = (cell.outputs for cell in notebook.cells)

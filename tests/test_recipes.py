@@ -127,7 +127,11 @@ def parse(line: str) -> Any:
     return group.make_context(line, arguments)
 
 
-FEW = {"camvid": 24, "lfw": 240}  # samples; of faces more, as almost each is of another person
+FEW = {
+    "bsd": 14,
+    "camvid": 24,
+    "lfw": 240,
+}  # samples; of faces more, as almost each is of another person
 
 
 def lessened(step: Step) -> Step:
@@ -136,6 +140,7 @@ def lessened(step: Step) -> Step:
         return step
     few = FEW.get(str(step.source), 120)
     batch = few // 6 if step.normal is None else few // 60  # one class of ten is trained on
+    batch = 64 if step.task == "denoise" else batch  # patches, of which there are many
     return replace(step, quick={**step.quick, "limit": few, "epochs": 1, "batch_size": batch})
 
 

@@ -62,6 +62,9 @@ def test_the_selection_is_counted_sorted_and_saved(
     opened(page, studio, digits_run, "select=rows:3,1,4,15,9&panel=gallery")
     page.wait_for_selector("#panel-gallery .tile")
     assert page.inner_text("#panel-gallery .count") == "5 of 400 selected"
+    page.wait_for_function(
+        "() => document.querySelector('#panel-gallery .count-list').innerText.trim()"
+    )
     counts = page.inner_text("#panel-gallery .count-list").split()
     assert sum(map(int, counts[1::2])) == 5
     x = session.samples.values.astype(np.float32) / 255

@@ -82,17 +82,17 @@ def test_images_of_any_size_are_trained_on_and_denoised_at_their_own(tmp_path: P
     images = as_images(draw_images())
     training = train(
         images,
-        "dncnn",
+        "denoiser",
         out=tmp_path / "run",
-        options=TINY,
+        options={"width": 8, "blocks": 1},
         config=TrainingConfig(
-            epochs=4, patch=16, batch_size=32, lr=0.01, corrupt="gaussian-unclipped:0.1"
+            epochs=2, patch=16, batch_size=32, lr=0.005, corrupt="gaussian-unclipped:0.1"
         ),
     )
     run = finish(training)
     assert run.images() is images
     history = Run.open(tmp_path / "run").history()
-    assert history[-1]["validation_psnr"] > 22  # the noise alone leaves 20 dB
+    assert history[-1]["validation_psnr"] > 25  # the noise alone leaves 20 dB
     model = run.model()
     for image in draw_images():
         assert model.denoise(image).shape == image.shape

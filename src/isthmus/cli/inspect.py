@@ -26,7 +26,8 @@ from isthmus.cli.terminal import out_console, print_json, print_result, print_te
 Plain = Annotated[
     Path | None,
     typer.Option(
-        help="A run on the same data without noise, to compare a denoiser with; by default none."
+        help="A run on the same data without noise, to compare a denoising autoencoder with; by "
+        "default none."
     ),
 ]
 

@@ -43,6 +43,7 @@ class Train(Step):
     lr: float | None = None
     schedule: str | None = None
     loss: str | None = None
+    patch: int | None = None
     flip: bool | None = None
     corrupt: str | None = None
     validation: float | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.files import write_bytes
+from isthmus.models.tasks import CLASS_TASKS
 from isthmus.reports.page import embed, render, to_data_url
 from isthmus.training.run import Run, best_epoch
 from isthmus.version import __version__
@@ -142,7 +143,7 @@ def _draw_group(loss: str, runs: dict[str, Run]) -> str:
     histories = {name: run.history() for name, run in runs.items()}
     if len(runs) == 1:
         return to_data_url(curves(next(iter(histories.values())), loss))
-    has_classes = next(iter(runs.values())).record.model_config.task != "reconstruct"
+    has_classes = next(iter(runs.values())).record.model_config.task in CLASS_TASKS
     return to_data_url((accuracy_curves if has_classes else validation_curves)(histories))
 
 
