@@ -11,10 +11,10 @@ from PIL import Image
 from isthmus.data.pictures.pixels import Stretch
 from isthmus.data.pictures.scales import bits_of
 from isthmus.data.pictures.whole import BYTES, WORDS
-from isthmus.denoising.formats import SAVE_OPTIONS, WITH_ALPHA, WITH_FRAMES
+from isthmus.denoising.formats import WITH_ALPHA
 from isthmus.denoising.originals import Original, Page
 from isthmus.denoising.wide import WRITERS, Sheet
-from isthmus.denoising.writing import MAX_PALETTE, save_images
+from isthmus.denoising.writing import MAX_PALETTE, choose_pages, save_images
 from isthmus.errors import IsthmusError, first_sentence
 
 WITH_WORDS = ("JPEG2000", "PNG", "PPM", "TIFF")  # 16 bits of gray
@@ -42,11 +42,7 @@ def encode_whole(
     IsthmusError
         If they cannot be written.
     """
-    kind = SAVE_OPTIONS[path.suffix.lower()]["format"]
-    lost: set[str] = set()
-    if len(pages) > 1 and kind not in WITH_FRAMES:
-        lost.add("pages or frames but the first")
-        pages = pages[:1]
+    kind, pages, lost = choose_pages(path, pages)
     is_animated = len(pages) > 1 and kind != "TIFF"
     sheets = [_fit(page, clean, kind, is_animated, lost) for page, clean in pages]
     if kind in WRITERS and any(map(_is_beyond_pillow, sheets)):

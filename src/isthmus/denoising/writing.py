@@ -49,14 +49,20 @@ def encode_picture(
     IsthmusError
         If Pillow cannot write them.
     """
-    kind = SAVE_OPTIONS[path.suffix.lower()]["format"]
-    lost: set[str] = set()
-    if len(pages) > 1 and kind not in WITH_FRAMES:
-        lost.add("pages or frames but the first")
-        pages = pages[:1]
+    kind, pages, lost = choose_pages(path, pages)
     images = [_to_image(page, clean, original, kind, lost) for page, clean in pages]
     is_gray = images[0].mode not in ("RGB", "RGBA")
     return save_images(path, images, [page for page, _ in pages], original, lost, is_gray)
+
+
+def choose_pages(
+    path: PurePath, pages: Sequence[tuple[Page, NDArray[Any]]]
+) -> tuple[str, Sequence[tuple[Page, NDArray[Any]]], set[str]]:
+    """Return the format of a file, the pages that it can hold, and what is lost by that."""
+    kind = SAVE_OPTIONS[path.suffix.lower()]["format"]
+    if len(pages) > 1 and kind not in WITH_FRAMES:
+        return kind, pages[:1], {"pages or frames but the first"}
+    return kind, pages, set()
 
 
 def save_images(

@@ -91,7 +91,7 @@ def denoising_verdict(evaluation: dict[str, Any]) -> str:
 
 
 def removal_verdict(evaluation: dict[str, Any]) -> str:
-    """Return what is known of a denoiser of whose images none is clean."""
+    """Return what is known of a denoiser that has only noisy images."""
     test, loss = evaluation["test"], evaluation["training"].get("validation_loss")
     hidden = (
         ""

@@ -139,8 +139,8 @@ class TrainingConfig:
         Side in pixels of the squares that a denoiser is trained on, cut again in each epoch; by
         default 64, or the largest side of the images if that is less.
     no_clean : bool
-        Train a denoiser on noisy images alone, of which none is clean: it learns to say pixels
-        that are hidden from it. The noise must be independent from pixel to pixel.
+        Train a denoiser on noisy images alone: it learns to predict pixels that are hidden from it.
+        The noise must be independent from pixel to pixel.
     beta : float, optional
         Weight of the KL divergence in the loss of a variational autoencoder; by default 1.
     warm_up : float

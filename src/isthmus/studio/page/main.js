@@ -32,7 +32,7 @@ function say(/** @type {string} */ text) {
   }
 }
 
-// Nor is it a mistake: parts begin again when they are told of the new manifest.
+// Nor is it a mistake: parts begin again when the new manifest comes.
 addEventListener("unhandledrejection", (event) => {
   if (event.reason?.message === CHANGED) {
     event.preventDefault();
