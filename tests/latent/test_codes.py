@@ -1,7 +1,13 @@
 """`Codes`: what the model says, in order, in one file that is mapped and refused when stale."""
 
+import argparse
+import ast
+import gc
+import inspect
 import json
 import shutil
+import sys
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -340,3 +346,33 @@ def test_a_place_that_cannot_be_written_is_said(
         codes.save(tmp_path / "file" / "codes.npy")
     with refused(IsthmusError, tmp_path / "file" / "codes.npy"):
         encode(model, digits, out=tmp_path / "file" / "codes.npy")
+
+
+def test_codes_are_opened_while_another_thread_parses_python(codes: Codes, tmp_path: Path) -> None:
+    codes.save(tmp_path / "codes.npy")
+    code = inspect.getsource(argparse)
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            Codes.load(tmp_path / "codes.npy")
+
+    thread = threading.Thread(target=look)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    gc.callbacks.append(give_way)  # as PyTorch has one: in it, the other thread has its turn
+    try:
+        thread.start()
+        for _ in range(10):
+            ast.parse(code)  # as an export does with PyTorch's own
+        assert thread.is_alive()
+    finally:
+        is_over.set()
+        thread.join()
+        gc.callbacks.remove(give_way)
+        sys.setswitchinterval(interval)
+
+
+def give_way(*_: object) -> None:
+    """Run Python code for long enough that another thread is given its turn."""
+    sum(range(2000))
