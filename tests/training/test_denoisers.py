@@ -16,7 +16,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import IsthmusError, OptionError, RunError
 from isthmus.training.config import TrainingConfig
-from isthmus.training.denoising import hide
+from isthmus.training.denoising import draw_neighbors, take
 from isthmus.training.patches import Cutter, PatchBatches, TiledPatches
 from isthmus.training.run import Run
 from isthmus.training.train import Training, resume, train
@@ -174,16 +174,35 @@ def test_validation_patches_cover_an_image_and_never_change() -> None:
     assert torch.equal(torch.cat([x for x, _ in whole.in_order()])[1:], once[:-1])
 
 
-def test_hidden_pixels_are_replaced_by_others_nearby() -> None:
-    x = torch.arange(2 * 7 * 9.0).view(2, 1, 7, 9)
-    hidden = torch.rand(2, 7, 9, generator=torch.manual_seed(0)) < 0.3
-    for step in range(24):
-        changed = hide(x, hidden, torch.full((2, 7, 9), (step + 0.5) / 24))
-        assert torch.equal(changed[:, 0][~hidden], x[:, 0][~hidden])
-        inside = hidden.clone()
-        inside[:, [0, 1, -2, -1]] = False
-        inside[:, :, [0, 1, -2, -1]] = False
-        assert (changed[:, 0] != x[:, 0])[inside].all()
+def test_pixels_are_compared_with_one_that_they_touch() -> None:
+    rows, columns = (
+        one.float() for one in torch.meshgrid(torch.arange(7), torch.arange(9), indexing="ij")
+    )
+    x = torch.stack([rows, columns]).expand(3, 2, 7, 9)  # each pixel says where it is
+    pairs = set()
+    for seed in range(9):
+        chance = torch.rand(3, 3, 4, 2, generator=torch.Generator().manual_seed(seed))
+        first, second = (take(x, place) for place in draw_neighbors(chance))
+        assert ((first - second).abs().sum(1) == 1).all()
+        cell = torch.stack([rows, columns])[:, ::2, ::2][:, :3, :4] // 2
+        assert torch.equal(first // 2, cell.expand(3, 2, 3, 4))
+        pairs |= {
+            tuple(pair)
+            for pair in torch.cat([first % 2, second % 2], 1).movedim(1, -1).reshape(-1, 4).tolist()
+        }
+    assert len(pairs) == 8  # each of the four with both that it touches
+
+
+def test_noisy_images_alone_teach_what_is_below_their_noise() -> None:
+    clean = np.stack(draw_images([(48, 48)] * 8))
+    noise = np.random.default_rng(0).normal(0, 25, clean.shape)
+    noisy = np.clip(clean + noise, 0, 255).astype(np.uint8)
+    config = TrainingConfig(no_clean=True, epochs=2, patch=16, batch_size=32, lr=0.005)
+    options = {"width": 8, "blocks": 1}
+    run = finish(train(as_images(list(noisy)), "denoiser", options=options, config=config))
+    denoised = np.stack([run.model().denoise(image) for image in noisy])
+    before, after = (np.square(image.astype(float) - clean).mean() for image in (noisy, denoised))
+    assert after < before / 3
 
 
 # -- what is refused --------------------------------------------------------------------------

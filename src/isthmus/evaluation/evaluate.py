@@ -29,7 +29,7 @@ from isthmus.files import fingerprint
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import count_parameters
 from isthmus.models.tasks import TASKS, with_article
-from isthmus.training.run import Run, best_epoch
+from isthmus.training.run import Run
 
 FILE = "evaluation.json"
 
@@ -164,8 +164,6 @@ def _evaluate_denoiser(
     key = setup.key(model=model.fingerprint)
     cost = _cost(run, model)  # first, so that a damaged history stops it before long work
     result = read_or_compute(file, key, lambda: measure_denoiser(setup, folder, track))
-    if run.record.training_config.no_clean and run.history():
-        cost["training"]["validation_loss"] = best_epoch(run.history())["validation_loss"]
     return {**result, **cost}
 
 

@@ -92,18 +92,12 @@ def denoising_verdict(evaluation: dict[str, Any]) -> str:
 
 def removal_verdict(evaluation: dict[str, Any]) -> str:
     """Return what is known of a denoiser that has only noisy images."""
-    test, loss = evaluation["test"], evaluation["training"].get("validation_loss")
-    hidden = (
-        ""
-        if loss is None
-        else f" Its squared error at validation pixels that were hidden from it "
-        f"is {loss:.4g}, in which the noise of these pixels counts as error."
-    )
+    test = evaluation["test"]
     return (
         "None of these images is known to be clean, so there is no PSNR. Their noise has a "
         f"standard deviation of about {test['deviation']:.3f} (estimated; fine structure counts as "
-        f"noise), and what was taken out has {test['removed']:.3f}.{hidden} To measure it, give a "
-        "source of clean images and --corrupt."
+        f"noise), and what was taken out has {test['removed']:.3f}. To measure it, give a source "
+        "of clean images and --corrupt."
     )
 
 

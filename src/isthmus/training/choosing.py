@@ -83,7 +83,7 @@ def configure_denoiser(
         If there is nothing to learn from, or something that contradicts what is there.
     """
     _require_noise(images, config)
-    side = config.patch or min(PATCH, int(images.values.sides.max()))
+    side = config.patch or min(PATCH, max(2, int(images.values.sides.max())))
     shape = (images.channels, side, side)
     return configure(model, shape, code_size, task="denoise", options=options)
 

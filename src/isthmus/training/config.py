@@ -139,7 +139,7 @@ class TrainingConfig:
         Side in pixels of the squares that a denoiser is trained on, cut again in each epoch; by
         default 64, or the largest side of the images if that is less.
     no_clean : bool
-        Train a denoiser on noisy images alone: it learns to predict pixels that are hidden from it.
+        Train a denoiser on noisy images alone: it learns to predict pixels from those next to them.
         The noise must be independent from pixel to pixel.
     beta : float, optional
         Weight of the KL divergence in the loss of a variational autoencoder; by default 1.

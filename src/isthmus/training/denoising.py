@@ -1,10 +1,11 @@
-"""What a denoiser learns by: clean images, or noisy ones whose pixels are hidden from it."""
+"""What a denoiser learns by: clean images, or what is next to each other in noisy ones."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from isthmus.models.tasks import Activation
 from isthmus.training.losses import Loss, make_loss
@@ -13,8 +14,7 @@ from isthmus.training.objective import Forward, Moment, Objective, Outcome
 if TYPE_CHECKING:
     from isthmus.training.run import Run
 
-HIDDEN = 1 / 8  # share of the pixels that are hidden in a step; 1 / 32 learned more slowly
-RADIUS = 2  # pixels within which a hidden one gets the value of another
+CELL = 2  # pixels along a side, of which two neighbors are drawn
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,15 @@ class FromClean:
 
 
 @dataclass(frozen=True)
-class BlindSpot:
-    """The loss at pixels that the model could not see, as no clean image is there.
+class FromNeighbors:
+    """The loss between two halves of a noisy image, as no clean image is there.
 
-    A hidden pixel gets the value of one of its neighbors, and the model is to say what stood there.
-    It cannot guess the noise, which is independent from pixel to pixel, so it learns the image:
-    Krull, Buchholz and Jug, Noise2Void: Learning Denoising from Single Noisy Images, 2019. The
-    loss is a mean over hidden pixels.
+    Of each 2 × 2 pixels, two that touch are drawn. They make two images of half the sides that show
+    nearly the same, with noise that is independent: what the model makes of the one is compared
+    with the other, whose noise it cannot guess. What differs between neighbors without noise would
+    be smoothed away so; how much that is, the model's own result for the whole patch says, and it
+    is taken off more and more as training goes on (Huang et al., Neighbor2Neighbor: Self-Supervised
+    Denoising from Single Noisy Images, 2021).
     """
 
     loss: Loss
@@ -48,43 +50,44 @@ class BlindSpot:
 
     def __call__(self, forward: Forward, x: Tensor, targets: Tensor, moment: Moment) -> Outcome:
         """See `Objective`."""
-        chance = moment.make_rng().uniform((len(x), *x.shape[2:], 2))
-        hidden = torch.from_numpy(chance[..., 0]).to(x.device) < HIDDEN
-        output = forward(hide(x, hidden, torch.from_numpy(chance[..., 1]).to(x.device)))
-        seen, wanted = (one.movedim(1, -1)[hidden] for one in (output, targets))
-        return Outcome(self.loss(seen, wanted, self.activation), output, {})
+        chance = moment.make_rng().uniform((len(x), *(side // CELL for side in x.shape[2:]), 2))
+        first, second = draw_neighbors(torch.from_numpy(chance).to(x.device))
+        output = forward(take(x, first))
+        with torch.no_grad():
+            whole = forward(x)
+            difference = take(whole, first) - take(whole, second)
+        wanted = take(targets, second)
+        loss = self.loss(output, wanted, self.activation)
+        share = min(1.0, moment.step / moment.steps) if moment.is_training else 1.0
+        corrected = self.loss(output - difference, wanted, self.activation)
+        return Outcome(loss + share * corrected, whole, {})
 
 
-def hide(x: Tensor, hidden: Tensor, chance: Tensor) -> Tensor:
-    """Return images whose hidden pixels have the values of neighbors.
+def draw_neighbors(chance: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw two pixels that touch of each cell of 2 × 2.
 
     Parameters
     ----------
-    x : (N, C, H, W)
-    hidden : (N, H, W) bool
-    chance : (N, H, W) float in [0, 1)
-        Which neighbor it is, of the 24 around a pixel; beyond the border it is its reflection.
+    chance : (N, H, W, 2) float in [0, 1)
+
+    Returns
+    -------
+    (N, H, W) int64, twice
+        Their places: 0 and 1 are in the upper row, 2 and 3 below them.
     """
-    width = 2 * RADIUS + 1
-    row, top, left = torch.nonzero(hidden, as_tuple=True)
-    choice = (chance[hidden] * (width**2 - 1)).long()
-    choice += choice >= width**2 // 2  # the middle is the pixel itself
-    sides = x.shape[2:]
-    near = [
-        _reflect(place + step - RADIUS, side)
-        for place, step, side in zip(
-            (top, left), (choice // width, choice % width), sides, strict=True
-        )
-    ]
-    changed = x.clone()
-    changed[row, :, top, left] = x[row, :, near[0], near[1]]
-    return changed
+    first = (chance[..., 0] * CELL**2).long()
+    # To the other column, or to the other row.
+    return first, torch.where(chance[..., 1] < 0.5, first ^ 1, first ^ 2)
 
 
-def _reflect(place: Tensor, side: int) -> Tensor:
-    """Bring places just beyond a border back into an image."""
-    place = place.abs()
-    return torch.where(place >= side, 2 * side - 2 - place, place).clamp(0, side - 1)
+def take(x: Tensor, place: Tensor) -> Tensor:
+    """Return the pixels of images x (N, C, H, W) at a place (N, H // 2, W // 2) of each cell."""
+    height, width = (side * CELL for side in place.shape[1:])
+    cells = functional.pixel_unshuffle(x[..., :height, :width], CELL)
+    cells = cells.reshape(len(x), x.shape[1], CELL**2, *place.shape[1:])
+    index = place[:, None, None].expand(-1, x.shape[1], -1, -1, -1)
+    taken: Tensor = cells.gather(2, index)
+    return taken.squeeze(2)
 
 
 def mean_psnr(output: Tensor, targets: Tensor) -> Tensor:
@@ -98,4 +101,4 @@ def make_denoising(run: "Run", counts: Tensor | None) -> Objective:
     config = run.record.training_config
     loss = make_loss(config.loss or "mse")
     activation = run.record.model_config.activation
-    return BlindSpot(loss, activation) if config.no_clean else FromClean(loss, activation)
+    return FromNeighbors(loss, activation) if config.no_clean else FromClean(loss, activation)
