@@ -46,6 +46,7 @@ class Train(Step):
     patch: int | None = None
     flip: bool | None = None
     corrupt: str | None = None
+    no_clean: bool | None = None
     validation: float | None = None
     tensorboard: bool | None = None
     seed: int | None = None
