@@ -48,6 +48,7 @@ BSD_DENOISE = Recipe(
             epochs=100,
             corrupt="gaussian-unclipped:25/255",
             no_clean=True,
+            lr=0.003,
             out="self",
             quick=QUICK_BSD,
         ),
