@@ -14,7 +14,7 @@ from isthmus.models.tasks import CLASS_TASKS, Task
 from isthmus.places import PAGE_SUFFIXES, require_own_place
 from isthmus.reports.denoiser import draw_compared
 from isthmus.reports.page import render, to_data_url
-from isthmus.reports.pictures import title_of_noise
+from isthmus.reports.preview import title_of_noise
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.reports.style import draw_styles
 from isthmus.session import Session
