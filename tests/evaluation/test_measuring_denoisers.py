@@ -268,7 +268,10 @@ def test_the_card_says_what_it_is(run: Path, tmp_path: Path) -> None:
 
 def test_denoisers_are_compared_with_each_other(run: Path, folder: Path, tmp_path: Path) -> None:
     other = trained(folder / "photos", tmp_path / "other", corrupt="gaussian:0.1").path
-    done("compare", run, other, "--out", tmp_path / "page.html")
+    shown = done("compare", run, other, "--out", tmp_path / "page.html").out
+    assert re.search(r"side of a patch +\d+ +\d+\n", shown)
+    assert re.search(r"trained on +clean images +clean images\n", shown)
+    assert "code size" not in shown  # there is no code
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "PSNR of the best filter" in text
     assert "Denoised images" in text
