@@ -247,6 +247,13 @@ def test_the_doctor_compares_with_filters(run: Path, alone: Run) -> None:
     assert any("Without clean images" in text for text in diagnose(alone).unexamined)
 
 
+def test_the_doctor_measures_by_clean_images_that_the_training_has_not_seen(images: Images) -> None:
+    blind = trained(images, no_clean=True, corrupt="gaussian:25/255")
+    found = diagnose(blind)
+    assert [finding.code for finding in found.findings] == ["no-better-than-noise"]
+    assert not any("Without clean images" in text for text in found.unexamined)
+
+
 def test_the_report_shows_images_pixel_by_pixel(run: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     done("report", run, "--out", page)
