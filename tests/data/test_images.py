@@ -175,6 +175,10 @@ def test_files_of_16_bits_are_kept_with_8_and_that_is_said(tmp_path: Path, cache
     draw(tmp_path / "a.png", 0, (6, 5), "uint16")
     draw(tmp_path / "b.png", 1, (6, 7))
     assert "1 file has more than 8 bits (16-bit gray)" in notes(load_images(tmp_path))["depth"]
+    np.save(tmp_path / "deep.npy", np.arange(3 * 5 * 4, dtype=np.uint16).reshape(3, 5, 4) * 999)
+    assert "the numbers are uint16" in notes(load_images(tmp_path / "deep.npy"))["depth"]
+    np.save(tmp_path / "bytes.npy", np.arange(3 * 5 * 4, dtype=np.uint8).reshape(3, 5, 4))
+    assert "depth" not in notes(load_images(tmp_path / "bytes.npy"))
     stretched = load_images(tmp_path, reading=Reading(stretch="0:255"))
     assert stretched.values[0].mean() > load_images(tmp_path).values[0].mean()
 
