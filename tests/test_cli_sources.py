@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 
 from isthmus import Run, Samples, Session, TrainedModel, check_data, load
 from isthmus.data.corruption import Corruption
-from isthmus.reports.pictures import noisy, preview
+from isthmus.reports.preview import noisy, preview
 from isthmus.studio.history import read_history
 from isthmus.viz.canvas import to_pixels
 from looking import find, words
@@ -265,9 +265,29 @@ def test_the_preview_is_a_picture(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "preview.png"
     noise = ("--corrupt", "gaussian:0.1", "--corrupt", "gaussian:0.5")
     command = ("data", "preview", "digits", *noise, "--through", run, "--limit", 5, "--out", out)
-    assert json.loads(done(*command, "--json").out) == {"picture": str(out), "samples": 5}
+    assert json.loads(done(*command, "--json").out) == {
+        "picture": str(out),
+        "samples": 5,
+        "middle": None,
+    }
     with Image.open(out) as picture:
         assert picture.height > picture.width * 0.7  # five rows of five
+
+
+def test_noise_of_photographs_is_shown_at_their_own_pixels(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "preview.png"
+    photos.mkdir()
+    for number, (height, width) in enumerate([(300, 400), (90, 500), (40, 30)]):
+        Image.fromarray(np.full((height, width), 128, np.uint8)).save(photos / f"{number}.png")
+    noise = ("--corrupt", "gaussian:0.1")
+    result = json.loads(done("data", "preview", photos, *noise, "--out", out, "--json").out)
+    assert result == {"picture": str(out), "samples": 3, "middle": 160}
+    with Image.open(out) as picture:
+        pixels = np.asarray(picture.convert("L"), float)
+    changed = pixels[(pixels > 60) & (pixels < 200) & (pixels != 128)] - 128
+    assert changed.size > 160 * 160 + 90 * 160  # of both photographs, in the row of noise
+    assert changed.std() == pytest.approx(25.5, rel=0.1)  # reduced, it would be weaker
+    assert "preview.png\n" in done("data", "preview", photos, "--out", out).out  # whole, all sizes
 
 
 @pytest.mark.parametrize(

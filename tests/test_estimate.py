@@ -155,6 +155,20 @@ def test_the_command_says_the_noise_of_each_picture(folder: Path) -> None:
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_files_are_estimated_with_all_of_their_bits_and_pages(tmp_path: Path) -> None:
+    sigmas = (20, 60)  # of 65,535: a quarter of a step of eight bits, and less
+    weak = [add(np.full((90, 100), 30_000.0), one).round().astype(np.uint16) for one in sigmas]
+    Image.fromarray(weak[0]).save(tmp_path / "a.png")
+    pages = [Image.fromarray(one) for one in weak]
+    pages[0].save(tmp_path / "b.tif", save_all=True, append_images=pages[1:])
+    result = json.loads(done("denoise", tmp_path, "--estimate", "--json").out)
+    found = {one["name"]: 65_535 * one["sigma"] for one in result["pictures"]}
+    assert found == pytest.approx({"a.png": 20, "b.tif#1": 20, "b.tif#2": 60}, rel=0.05)
+    np.save(tmp_path / "c.npy", weak)
+    result = json.loads(done("denoise", tmp_path / "c.npy", "--estimate", "--json").out)
+    assert [65_535 * one["sigma"] for one in result["pictures"]] == pytest.approx(sigmas, rel=0.05)
+
+
 def test_an_array_is_a_source_too(tmp_path: Path) -> None:
     images = to_bytes(add(np.full((3, 40, 40, 1), 120.0), 6))
     np.save(tmp_path / "images.npy", images)

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 
 from isthmus import __version__, describe_installation
 from isthmus.installation import EXTRAS, PACKAGES
+from isthmus.limits import LIMITS
 from isthmus.runtime import launch
 from test_cli import done
 
@@ -76,6 +77,23 @@ def test_a_bug_report_has_versions_and_the_machine(
     values = [__version__, platform.python_version(), torch.__version__, "2.5 MB", "1 used"]
     assert [value for value in values if value not in text] == []
     assert str(tmp_path / "data") in text
+
+
+def test_info_lists_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISTHMUS_MAX_SCANS", "7")
+    monkeypatch.setenv("ISTHMUS_MAX_PAGES", "many")  # which a bug report should show, not die of
+    bounds = json.loads(done("info", "--json").out)["bounds"]
+    assert bounds.keys() == LIMITS.keys()
+    assert bounds["ISTHMUS_MAX_SCANS"] == {
+        "value": 7,
+        "default": 100,
+        "what": "scans of a progressive JPEG",
+    }
+    assert bounds["ISTHMUS_MAX_PAGES"]["value"] is None
+    text = done("info").out
+    assert "7 scans of a progressive JPEG (100 by default)" in text
+    assert "not a whole number above 0; 50,000 by default" in text
+    assert f"{2**27:,} pixels of an image" in text
 
 
 def test_device_and_precision_are_those_that_training_takes() -> None:

@@ -53,6 +53,16 @@ class ModelError(IsthmusError):
     """A model does not fit the data, or a file holds no model."""
 
 
+class DenoiserError(ModelError):
+    """A denoiser is asked for codes, which it does not have."""
+
+    def __init__(self, name: object) -> None:
+        super().__init__(
+            f"{name} is a denoiser and has no codes; isthmus denoise, evaluate, report, compare, "
+            "card and export use it."
+        )
+
+
 class RunError(IsthmusError):
     """A run folder exists already, or is missing, in use, stale or of another version."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from isthmus.data.cache import cache_folder
 from isthmus.data.dataset import data_folder
 from isthmus.errors import first_sentence
+from isthmus.limits import describe_limits
 from isthmus.runtime import (
     choose_device,
     choose_precision,
@@ -99,6 +100,8 @@ def describe_installation() -> dict[str, Any]:
             The "path" of what is remembered, such as which files were verified.
         "variables" : dict
             Those of the environment that change one of these, as far as they are set.
+        "bounds" : dict
+            On what files of others may ask for; see `describe_limits`.
     """
     versions = {name: _version(name) for name in PACKAGES}
     device, precision = _describe_device() if versions["torch"] else ("cpu", "32")
@@ -119,6 +122,7 @@ def describe_installation() -> dict[str, Any]:
         "data": {"path": str(data_folder())},
         "state": {"path": str(state_folder())},
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "bounds": describe_limits(),
     }
 
 

@@ -7,7 +7,7 @@ what is out of proportion to its file: an honest archive may be of any size.
 """
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from isthmus.errors import OptionError, SourceError
 from isthmus.text import format_bytes
@@ -85,6 +85,24 @@ def limit_of(name: str) -> int:
             f"{LIMITS[name].default}, or unset it."
         )
     return number
+
+
+def describe_limits() -> dict[str, dict[str, Any]]:
+    """Return all bounds: by name the "value", its "default", and "what" it counts.
+
+    Of a variable that holds no whole number above 0, the value is None.
+    """
+    return {
+        name: {"value": _value_or_none(name), "default": limit.default, "what": limit.what}
+        for name, limit in LIMITS.items()
+    }
+
+
+def _value_or_none(name: str) -> int | None:
+    try:
+        return limit_of(name)
+    except OptionError:
+        return None
 
 
 def reject_beyond(name: str, count: int, said: str) -> None:

@@ -1,5 +1,6 @@
 """Images at their own sizes: what is read, as what, and what the cache keeps of it."""
 
+import tarfile
 import tracemalloc
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ from isthmus import Images, Reading, load_images
 from isthmus.data.cache import clean, clear
 from isthmus.data.cache.sealed import read_sealed, seal
 from isthmus.data.load_images import load_images_of
+from isthmus.data.split import split_samples
 from isthmus.errors import OptionError, SourceError
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -173,6 +175,10 @@ def test_files_of_16_bits_are_kept_with_8_and_that_is_said(tmp_path: Path, cache
     draw(tmp_path / "a.png", 0, (6, 5), "uint16")
     draw(tmp_path / "b.png", 1, (6, 7))
     assert "1 file has more than 8 bits (16-bit gray)" in notes(load_images(tmp_path))["depth"]
+    np.save(tmp_path / "deep.npy", np.arange(3 * 5 * 4, dtype=np.uint16).reshape(3, 5, 4) * 999)
+    assert "the numbers are uint16" in notes(load_images(tmp_path / "deep.npy"))["depth"]
+    np.save(tmp_path / "bytes.npy", np.arange(3 * 5 * 4, dtype=np.uint8).reshape(3, 5, 4))
+    assert "depth" not in notes(load_images(tmp_path / "bytes.npy"))
     stretched = load_images(tmp_path, reading=Reading(stretch="0:255"))
     assert stretched.values[0].mean() > load_images(tmp_path).values[0].mean()
 
@@ -234,6 +240,14 @@ def test_limits_and_colors_are_checked(photographs: Path, cache: Path, refused: 
 # Pairs
 
 
+def pack_tar(folder: Path) -> Path:
+    """Return a packed tar archive of a folder, which is read from its start to its end."""
+    path = folder.with_suffix(".tar.gz")
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, "pairs")
+    return path
+
+
 @pytest.mark.parametrize("make", [lambda folder: folder, pack])
 @pytest.mark.parametrize(
     ("noisy", "clean"),
@@ -267,6 +281,27 @@ def test_pairs_keep_the_splits_of_their_source(place: str, tmp_path: Path, cache
     assert images.splits is not None
     assert np.bincount(images.splits).tolist() == [4, 0, 4]
     assert load_images(tmp_path, limit=3).has_pairs
+
+
+@pytest.mark.parametrize("make", [lambda folder: folder, pack_tar])
+def test_noise_of_several_strengths_is_versions_of_the_clean_images(
+    make: Callable[[Path], Path], tmp_path: Path, cache: Path
+) -> None:
+    folder = make_pairs(tmp_path / "pairs", "noisy15", count=6)
+    for number in (5, 1, 3):
+        draw(folder / f"noisy_50/{number}.png", 50 + number, (5 + number, 6, 3))
+    images = load_images(make(folder))
+    assert len(images) == 9
+    assert images.clean is not None
+    for row, name in enumerate(images.names):
+        expected = load_images(folder / "clean" / f"{name[-5]}.tif", channels=3).values[0]
+        assert np.array_equal(images.clean[row], expected)
+    assert "noisy15/, noisy_50/" in notes(images)["noisy-versions"]
+    for seed in range(5):  # what is tested on is not trained on with other noise
+        split = split_samples(images, seed, 0.3, 0.3)
+        parts = [{images.names[i][-5] for i in part} for part in vars(split).values()]
+        assert sum(map(len, parts)) == 6
+        assert all(parts)
 
 
 def test_what_has_no_counterpart_is_left_out_and_that_is_said(tmp_path: Path, cache: Path) -> None:

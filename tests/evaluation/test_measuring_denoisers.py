@@ -247,6 +247,13 @@ def test_the_doctor_compares_with_filters(run: Path, alone: Run) -> None:
     assert any("Without clean images" in text for text in diagnose(alone).unexamined)
 
 
+def test_the_doctor_measures_by_clean_images_that_the_training_has_not_seen(images: Images) -> None:
+    blind = trained(images, no_clean=True, corrupt="gaussian:25/255")
+    found = diagnose(blind)
+    assert [finding.code for finding in found.findings] == ["no-better-than-noise"]
+    assert not any("Without clean images" in text for text in found.unexamined)
+
+
 def test_the_report_shows_images_pixel_by_pixel(run: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     done("report", run, "--out", page)
@@ -268,7 +275,10 @@ def test_the_card_says_what_it_is(run: Path, tmp_path: Path) -> None:
 
 def test_denoisers_are_compared_with_each_other(run: Path, folder: Path, tmp_path: Path) -> None:
     other = trained(folder / "photos", tmp_path / "other", corrupt="gaussian:0.1").path
-    done("compare", run, other, "--out", tmp_path / "page.html")
+    shown = done("compare", run, other, "--out", tmp_path / "page.html").out
+    assert re.search(r"side of a patch +\d+ +\d+\n", shown)
+    assert re.search(r"trained on +clean images +clean images\n", shown)
+    assert "code size" not in shown  # there is no code
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "PSNR of the best filter" in text
     assert "Denoised images" in text
@@ -290,8 +300,9 @@ def test_denoisers_are_compared_with_each_other(run: Path, folder: Path, tmp_pat
         ("mislabelled",),
         ("duplicates",),
         ("studio", "--export"),
+        ("studio", "--no-browser"),
     ],
-    ids=lambda command: command[0],
+    ids=" ".join,
 )
 def test_what_needs_codes_says_so(
     command: tuple[str, ...], run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -301,7 +312,8 @@ def test_what_needs_codes_says_so(
     more = [folder / "page.html"] if "--export" in arguments else []
     answer = isthmus(name, run, *arguments, *more)
     assert answer.code == 2
-    assert "is a denoiser" in answer.err
+    assert re.match(r"isthmus: (\S+/run|this model, dncnn,) is a denoiser", answer.err)
+    assert not answer.out  # such as the link of a page that nobody can open
     assert "Traceback" not in answer.err
 
 

@@ -454,7 +454,11 @@ def _print_estimates(source: str, as_json: bool) -> None:
 
 def _in_levels(sigma: float | None) -> str:
     """Return a standard deviation as --corrupt takes it."""
-    return "–" if sigma is None else f"{255 * sigma:.1f}/255"
+    if sigma is None:
+        return "–"
+    levels = 255 * sigma
+    # Noise of files of 16 bits may be far below a step of eight.
+    return f"{levels:.1f}/255" if levels >= 1 else f"{levels:.2g}/255"
 
 
 def _describe_denoised(out: Path, done: "Denoised") -> str:

@@ -156,6 +156,9 @@ def preview_command(
 ) -> None:
     """Draw samples of a source, the same with noise, and their reconstructions by runs.
 
+    Of images that differ in size, or are too large to be drawn pixel by pixel, noise is shown in
+    the middle.
+
     Example: isthmus data preview mnist --corrupt gaussian:0.1 --corrupt gaussian:0.5
     """
     from isthmus.inference.trained import TrainedModel
@@ -171,7 +174,9 @@ def preview_command(
         seed=seed,
         track=track,
     )
-    print_result(result, f"{out}", as_json)
+    side = result["middle"]
+    cut = f": the middle of each image, at most {side} × {side}, at its own pixels" if side else ""
+    print_result(result, f"{out}{cut}", as_json)
 
 
 @data_app.command("map")

@@ -60,8 +60,20 @@ def _lines(content: dict[str, Any]) -> list[str]:
         **{name: version or "–" for name, version in content["packages"].items()},
     }
     lines = [f"{name:18} {value}" for name, value in rows.items()]
+    lines += [
+        "Bounds on what files of others may ask for; a variable of this name sets another:",
+        *(f"{name:25} {_describe_bound(bound)}" for name, bound in content["bounds"].items()),
+    ]
     if len(distributions) > 1:
         lines.append(
             "isthmus and isthmus-runtime share their files; uninstall both, then install one."
         )
     return lines
+
+
+def _describe_bound(bound: dict[str, Any]) -> str:
+    value, default = bound["value"], bound["default"]
+    if value is None:
+        return f"not a whole number above 0; {default:,} by default"
+    set_by_user = "" if value == default else f" ({default:,} by default)"
+    return f"{value:,} {bound['what']}{set_by_user}"

@@ -23,6 +23,8 @@ MIN_RATIO = 10  # of the largest class to the smallest one, to be called an imba
 MIN_MAJORITY = 0.8  # share of the pictures that have one size, to call other sizes odd
 MIN_VALUE_CLASSES = 30  # so many numbers from 0 to 255 as classes may be pixels
 MAX_PER_VALUE = 8  # samples of such a class, in the middle
+MAX_BYTE = 255
+KEPT = "files that a model denoises keep all of theirs"
 # What `isthmus.data.pictures.scales` calls bands without a use.
 MORE_BANDS = re.compile(r"and (\d+) more$")
 # Folders that are parts of a data set, not classes: train, test1, training_set, images, …
@@ -233,12 +235,16 @@ def check_turned(known: Known) -> Iterator[Note]:
 
 
 def check_depth(known: Known) -> Iterator[Note]:
-    """Find files of more bits than are kept."""
+    """Find files and arrays of more bits than are kept."""
+    values = known.values
+    if values is not None and (values.high > MAX_BYTE or "float" in values.dtype):
+        text = f"the numbers are {values.dtype}, of which 8 bits are kept to train on"
+        yield _warn("depth", text, KEPT)
     deep = {kind: count for kind, count in known.kinds.items() if bits_of(kind) > 8}
     if deep:
         files = count_of(sum(deep.values()), "file has", "files have")
         text = f"{files} more than 8 bits ({', '.join(deep)}), of which 8 are kept to train on"
-        yield _warn("depth", text, "files that a model denoises keep all of theirs")
+        yield _warn("depth", text, KEPT)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from isthmus.data.groups import group_names
 from isthmus.data.images import Images
 from isthmus.data.manifest import evenly_spaced
+from isthmus.data.readers.noisy import name_clean
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.data.stratify import draw_groups, draw_parts
 from isthmus.errors import OptionError
@@ -61,6 +62,8 @@ def split_samples(
     validation split for validation only. A missing one is drawn from its training split, so that
     published test samples are never trained on.
 
+    The noisy versions of one clean image are in one part.
+
     Every class has its share of what is drawn, and a sample at least if it has four or more. At
     least half of a class is to train on, unless the fractions ask for more of all classes.
 
@@ -87,7 +90,10 @@ def split_samples(
     for name, fraction in (("validation", validation), ("test", test)):
         if not 0 < fraction < 1:
             raise OptionError(f"{name} must be a fraction between 0 and 1, not {fraction:g}.")
-    groups = None if group_by is None else _numbers(group_names(samples.names, group_by))
+    if group_by is None:
+        groups = _group_versions(samples)
+    else:
+        groups = _numbers(group_names(samples.names, group_by))
     own = samples.splits if samples.splits is not None else np.zeros(len(samples), np.uint8)
     pool, *held_out = (np.flatnonzero(own == split) for split in range(3))
     # Fractions of the whole pool: the test split is not smaller for being taken second.
@@ -133,6 +139,17 @@ def _draw(
         return draw_parts(labels[pool], counts, rng)
     order = rng.permutation(len(pool))
     return np.split(order, np.cumsum(counts))[: len(counts)]
+
+
+def _group_versions(samples: Samples | Images) -> NDArray[np.int64] | None:
+    """Return the number of the clean image of each noisy one, if some have several.
+
+    Too few of them to be divided are no groups.
+    """
+    if not (isinstance(samples, Images) and samples.has_pairs):
+        return None
+    groups = _numbers([name_clean(name) for name in samples.names])
+    return groups if len(SPLITS) <= groups.max() + 1 < len(groups) else None
 
 
 def _numbers(groups: list[str]) -> NDArray[np.int64]:

@@ -22,22 +22,13 @@ Before the two additions the method of Liu et al. is 5% to 10% too low; that of 
 """
 
 import math
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.cache import Track, untracked
-from isthmus.data.decode import reject_too_many
-from isthmus.data.manifest import Content, Manifest
-from isthmus.data.pictures.decoding import decode_picture
-from isthmus.data.preprocess import Preprocessing
-from isthmus.data.sources import locate_source
-from isthmus.denoising.sources import EVERY_PICTURE
-from isthmus.errors import InputError, IsthmusError, SourceError, first_sentence
+from isthmus.errors import InputError
 
 SIDES = (7, 5)  # of patches, in pixels; the smaller ones for pictures with few of the larger
 MIN_PATCHES = 4  # for each pixel of a patch: else the covariance is not known
@@ -47,31 +38,6 @@ NOISE_QUANTILE = 0.99  # of patches without texture, so many have less than the 
 MAX_ROUNDS, TOLERANCE = 8, 1e-3
 
 Patches = NDArray[np.float32]  # (n, side²)
-
-
-@dataclass(frozen=True)
-class Estimates:
-    """What `estimate_source` has found.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Of the pictures.
-    sigmas : tuple of float
-        Standard deviations of their noise, white being 1; NaN where it cannot be estimated.
-    skipped : tuple of (name, reason)
-        Pictures that could not be decoded.
-    """
-
-    names: tuple[str, ...]
-    sigmas: tuple[float, ...]
-    skipped: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def median(self) -> float:
-        """The median of all that could be estimated; NaN if none could."""
-        known = [sigma for sigma in self.sigmas if not math.isnan(sigma)]
-        return float(np.median(known)) if known else math.nan
 
 
 def estimate_noise(image: NDArray[Any]) -> float:
@@ -115,53 +81,6 @@ def estimate_noise(image: NDArray[Any]) -> float:
     variances = [_estimate_variance(one, white) for one in channels]
     known = [variance for variance in variances if not math.isnan(variance)]
     return math.sqrt(sum(known) / len(known)) if known else math.nan
-
-
-def estimate_source(source: str | Path, *, track: Track = untracked) -> Estimates:
-    """Estimate the noise of each picture of a source, in its own size.
-
-    Parameters
-    ----------
-    source : path or str
-        As for `denoise`. Of a file with several pages the first one counts; files of more than 8
-        bits are read as 8.
-    track : callable
-        Shows progress.
-
-    Raises
-    ------
-    SourceError
-        If the source cannot be read, holds signals, or more than a tenth of its pictures are
-        broken.
-    """
-    name, location, read = locate_source(source)
-    manifest = read(location, None, EVERY_PICTURE)
-    if manifest.values is not None:
-        return _estimate_array(manifest, name, track)
-    found, broken = {}, {}
-    for i, file in enumerate(track(manifest.files, len(manifest.names), "Estimating")):
-        try:
-            found[manifest.names[i]] = estimate_noise(_decode(file))
-        except IsthmusError as error:
-            broken[i] = first_sentence(error)
-            reject_too_many(broken, manifest, name, done=i + 1)
-    skipped = tuple((manifest.names[i], why) for i, why in broken.items())
-    return Estimates(tuple(found), tuple(found.values()), skipped)
-
-
-def _estimate_array(manifest: Manifest, name: str, track: Track) -> Estimates:
-    values = manifest.values
-    assert values is not None
-    if values.dtype != np.uint8:
-        raise SourceError(f"{name} holds signals, whose noise is not estimated; give images.")
-    sigmas = [estimate_noise(one) for one in track(values, len(values), "Estimating")]
-    return Estimates(tuple(manifest.names), tuple(sigmas))
-
-
-def _decode(file: Content) -> NDArray[np.uint8]:
-    if isinstance(file, SourceError):
-        raise file
-    return decode_picture(file, Preprocessing()).pixels
 
 
 def _estimate_variance(channel: NDArray[Any], white: float) -> float:

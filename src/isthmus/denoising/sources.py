@@ -162,7 +162,7 @@ def _denoise_images(
 ) -> Denoised:
     """Write an array of images to one .npy file, image by image."""
     _require_npy(out, location.name)
-    values = _all_bits(np.asarray(manifest.values), location)
+    values = all_bits(np.asarray(manifest.values), location)
     reject_signals(values.ndim == 3)
     count = values.shape[-1]
     if not takes_channels(model, count):
@@ -176,7 +176,7 @@ def _denoise_images(
     return Denoised(len(values))
 
 
-def _all_bits(values: NDArray[Any], location: Path) -> NDArray[Any]:
+def all_bits(values: NDArray[Any], location: Path) -> NDArray[Any]:
     """Return images as their file has them, if that is finer than eight bits and its scale known.
 
     Parameters

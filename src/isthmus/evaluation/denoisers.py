@@ -32,6 +32,7 @@ from isthmus.evaluation.setup import TEST, held_out
 from isthmus.evaluation.strengths import measured_strengths
 from isthmus.files import fingerprint
 from isthmus.inference.model import Model
+from isthmus.training.config import TrainingConfig
 from isthmus.training.run import Run
 
 FORMAT = 1  # of kept results; raise it when the same model and images give other numbers
@@ -92,7 +93,7 @@ def plan_denoising(
     noise = Corruption.parse(corrupt) if corrupt else config.corruption
     if others is None:
         test, indices = own.take(split.test), split.test
-        if config.no_clean and config.corruption is None:
+        if not knows_clean(config):
             _reject_noise(run, corrupt)
             return DenoisingSetup(model, (), _some(test, indices)[0], (), True)
     else:
@@ -215,6 +216,15 @@ def _without_clean(setup: DenoisingSetup, track: Track) -> Result:
     return {"test": test, "baselines": {}, "levels": []}
 
 
+def knows_clean(config: TrainingConfig) -> bool:
+    """Return whether the images of a run can be measured, as there are clean ones.
+
+    Also those that were trained on without a look at them: where the noise is added, they are there
+    to measure by.
+    """
+    return not config.no_clean or config.corruption is not None
+
+
 def levels_of(images: Images, noise: Corruption | None) -> tuple[Corruption | None, ...]:
     """Return the strengths of the noise to add; one, None, for images that are noisy already."""
     return (None,) if images.has_pairs or noise is None else measured_strengths(noise)
@@ -251,7 +261,7 @@ def _tuning_images(
         if len(rows):
             return images.take(rows), rows
     config = run.record.training_config
-    if config.no_clean and config.corruption is None:
+    if not knows_clean(config):
         return None, np.arange(0)
     rows = run.split().validation
     return own.take(rows), rows

@@ -14,10 +14,11 @@ from isthmus.models.tasks import CLASS_TASKS, Task
 from isthmus.places import PAGE_SUFFIXES, require_own_place
 from isthmus.reports.denoiser import draw_compared
 from isthmus.reports.page import render, to_data_url
-from isthmus.reports.pictures import title_of_noise
+from isthmus.reports.preview import title_of_noise
 from isthmus.reports.run import MAX_MAPPED, example_indices, map_section
 from isthmus.reports.style import draw_styles
 from isthmus.session import Session
+from isthmus.training.record import Record
 from isthmus.training.run import Run, best_epoch
 from isthmus.viz.curves import accuracy_curves, validation_curves
 from isthmus.viz.grids import rows_of_samples
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 ROW_TITLES = {
     "model": "model",
     "code_size": "code size",
+    "trained_on": "trained on",
+    "patch": "side of a patch",
     "parameters": "parameters",
     "data": "data",
     "noise": "noise",
@@ -192,7 +195,7 @@ def _row(name: str, session: Session) -> dict[str, Any]:
     return {
         "run": name,
         "model": record.model_config.model,
-        "code_size": record.model_config.code_size,
+        **_size(record),
         "parameters": evaluation["model"]["parameters"],
         "data": record.origin.source or "an array",
         "noise": record.training_config.corrupt,
@@ -201,6 +204,18 @@ def _row(name: str, session: Session) -> dict[str, Any]:
         "loss": record.training_config.loss,
         "validation_loss": best["validation_loss"],
         **results(evaluation),
+    }
+
+
+def _size(record: Record) -> dict[str, Any]:
+    """Return the code size; of a denoiser, which has no code, what it has seen instead."""
+    model, config = record.model_config, record.training_config
+    if model.task != "denoise":
+        return {"code_size": model.code_size}
+    noise = "clean images" if config.corrupt else "noisy and clean images"
+    return {
+        "trained_on": "noisy images" if config.no_clean else noise,
+        "patch": model.shape[1],
     }
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.items import Items
-from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, require_known
 from isthmus.evaluation.predictions import (
@@ -33,7 +32,6 @@ from isthmus.viz.strips import sheet, strip
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from isthmus.data.corruption import Corruption
 
 MAX_PREDICTIONS, MAX_OVERLAYS = 24, 8  # samples with their class, and images with their masks
 
@@ -316,61 +314,3 @@ def _known_labels(samples: Samples, known: Sequence[str]) -> list[str | None]:
     count = min(MAX_PREDICTIONS, len(samples))
     names = samples.items.take(np.arange(count)).label_names()
     return [name if name in known else None for name in names]
-
-
-# -- sources before training --------------------------------------------------------------------
-
-
-def noisy(samples: Samples, corruption: "Corruption", seed: int = 0) -> NDArray[Any]:
-    """Return the values of samples with noise added, in the same kind and shape.
-
-    Parameters
-    ----------
-    samples : Samples
-    corruption : Corruption
-        Its strengths are in the range of pixels, of signals in that of all samples.
-    seed : int
-
-    Returns
-    -------
-    (N, H, W, C) uint8 or (N, L, C) float32
-    """
-    import torch
-
-    scale = Preprocessing()
-    if samples.is_signal:
-        scale = scale.with_range(float(samples.values.min()), float(samples.values.max()))
-    x = scale.to_input(torch.from_numpy(np.array(samples.values)))
-    return scale.from_output(corruption.apply_fixed(x, seed, np.arange(len(samples)))).numpy()
-
-
-def preview(
-    samples: Samples,
-    corruptions: "Sequence[Corruption]" = (),
-    models: Sequence[tuple[str, Model]] = (),
-    seed: int = 0,
-) -> "Figure":
-    """Draw samples, below them each kind of noise, and the output of each model for them.
-
-    Parameters
-    ----------
-    samples : Samples
-    corruptions : sequence of Corruption
-    models : sequence of (name, Model)
-        Autoencoders; without noise they get the samples as they are.
-    seed : int
-        Decides the noise.
-    """
-    rows = [("original", np.asarray(samples.values))]
-    inputs = [
-        (title_of_noise(corruption), noisy(samples, corruption, seed)) for corruption in corruptions
-    ]
-    for title, values in inputs or rows[:1]:
-        rows += [(title, values)] if corruptions else []
-        rows += [(name, model.reconstruct(values)) for name, model in models]
-    return rows_of_samples(rows)
-
-
-def title_of_noise(corruption: "Corruption | str") -> str:
-    """Return noise as the title of a row, with a line for each kind."""
-    return str(corruption).replace("gaussian-unclipped", "unclipped").replace(",", ",\n")

@@ -9,17 +9,20 @@ import numpy as np
 from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
 from isthmus.data.export import export, select
+from isthmus.data.images import Images
 from isthmus.data.load import load, load_with
+from isthmus.data.load_images import load_images
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import SPLITS, Samples
-from isthmus.errors import OptionError, require_known
+from isthmus.errors import OptionError, SizesDifferError, require_known
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.maps import fit_map, map_quality, require_method
 from isthmus.places import require_apart
-from isthmus.reports.pictures import preview
+from isthmus.reports.preview import cut_middles, is_reduced, preview
 from isthmus.session import Session
 from isthmus.viz.canvas import require_png, write_png
+from isthmus.viz.grids import SIDE
 from isthmus.viz.maps import scatter
 
 
@@ -50,6 +53,9 @@ def write_preview(
 ) -> dict[str, Any]:
     """Draw samples of a source, the same with noise, and their reconstructions by models.
 
+    Of images that differ in size, or are larger than they are drawn, noise is shown in the middle,
+    pixel by pixel: reduced, it would be weaker.
+
     Parameters
     ----------
     source : str or Path
@@ -67,6 +73,12 @@ def write_preview(
         Decides the noise.
     track : callable
         Shows progress.
+
+    Returns
+    -------
+    dict
+        The path of the `picture`, the number of `samples`, and the side of the `middle`, or None if
+        whole samples are drawn.
     """
     require_png(out)
     require_apart(out, source)
@@ -77,9 +89,19 @@ def write_preview(
     noise = [Corruption.parse(text) for text in corrupt]
     # All models see the same samples, so that their reconstructions can be compared.
     preprocessing = models[0][1].preprocessing if models else Preprocessing(size=size)
-    samples = load_with(source, preprocessing, limit=limit, track=track)
-    write_png(out, preview(samples, noise, models, seed))
-    return {"picture": str(out), "samples": len(samples)}
+    samples = _load_any(source, preprocessing, limit, track)
+    cuts = bool(noise and not models and not size and is_reduced(samples))
+    write_png(out, preview(cut_middles(samples) if cuts else samples, noise, models, seed))
+    return {"picture": str(out), "samples": len(samples), "middle": SIDE if cuts else None}
+
+
+def _load_any(
+    source: str | Path, preprocessing: Preprocessing, limit: int, track: Track
+) -> Samples | Images:
+    try:
+        return load_with(source, preprocessing, limit=limit, track=track)
+    except SizesDifferError:
+        return load_images(source, limit=limit, track=track)
 
 
 def write_source_map(

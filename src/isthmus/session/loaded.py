@@ -19,6 +19,7 @@ from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.split import Split
 from isthmus.errors import (
+    DenoiserError,
     InterruptionError,
     ModelError,
     OptionError,
@@ -181,13 +182,10 @@ class Loaded:
         return self.model.task == "denoise"
 
     def require_codes(self) -> None:
-        """Raise a ModelError for a denoiser, which has no codes and takes images of any size."""
+        """Raise a DenoiserError for a denoiser, which has no codes and takes images of any size."""
         if self.is_denoiser:
             named = self._source if isinstance(self._source, str | Path) else self.name
-            raise ModelError(
-                f"{named} is a denoiser and has no codes; isthmus denoise, evaluate, report, "
-                "compare, card and export use it."
-            )
+            raise DenoiserError(named)
 
     @property
     def split(self) -> Split:

@@ -71,6 +71,7 @@ class Content:
         track: Track = untracked,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
+        session.require_codes()
         self._choice = Choice(None if source is None else str(source), split, limit)
         self._methods = methods
         self._track, self._say = track, say

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.data.cache import Track, untracked
-from isthmus.errors import InterruptionError, OptionError, RunError, first_sentence, missing_package
+from isthmus.errors import (
+    DenoiserError,
+    InterruptionError,
+    OptionError,
+    RunError,
+    first_sentence,
+    missing_package,
+)
 from isthmus.files import suggest_path
 from isthmus.latent.maps import require_method
 from isthmus.session import Session
@@ -100,6 +107,7 @@ def serve_studio(
         require_method(method)
     Choice(None if source is None else str(source), split, limit)  # rejects what makes no sense
     folder = _require_run(run)
+    _reject_denoiser(run, folder)
 
     def open_session(shown: Track) -> Session:
         return (
@@ -244,6 +252,14 @@ def _require_run(run: Any) -> Path | None:
     elif Path(run).is_dir() and not is_run(run):
         raise RunError(f"{run} is not a run folder: it has no run.json.")
     return Path(path) if path is not None and is_run(path) else None
+
+
+def _reject_denoiser(run: Any, folder: Path | None) -> None:
+    """Reject a denoiser before anything is served; its record says it, without any weights."""
+    from isthmus.training.run import Run
+
+    if folder is not None and Run.open(folder).record.model_config.task == "denoise":
+        raise DenoiserError(run if isinstance(run, str | Path) else folder.name)
 
 
 @contextlib.contextmanager

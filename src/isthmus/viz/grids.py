@@ -30,6 +30,8 @@ CAPTION_LINE = 20  # for each line below a picture
 MAX_TITLE = 20  # letters of a line of a row's title
 MAX_WRITTEN = 3  # numbers of a code up to which they are written into its cells
 
+Row = NDArray[Any] | Sequence[NDArray[Any]]  # samples of one shape, or images of differing sizes
+
 
 def reconstruction_grid(
     originals: NDArray[Any],
@@ -71,7 +73,7 @@ def reconstruction_grid(
 
 
 def rows_of_samples(
-    rows: Sequence[tuple[str, NDArray[Any]]],
+    rows: Sequence[tuple[str, Row]],
     captions: Sequence[Sequence[str]] = (),
 ) -> "Figure":
     """Draw rows of samples, each with a title on the left.
@@ -79,12 +81,12 @@ def rows_of_samples(
     Parameters
     ----------
     rows : sequence of (title, (N, H, W, C) uint8 or (N, L, C) float32)
-        Of any lengths; a title may have several lines.
+        Of any lengths; a title may have several lines. Images may also be a list of (H, W, C).
     captions : sequence of sequences of str
         Below the samples of each row.
     """
     titles = [_shorten_lines(title) for title, _ in rows]
-    sizes = [size_within(values[0], SIDE) for _, values in rows]
+    sizes = [_largest(values) for _, values in rows]
     columns = _lay_out(titles, sizes)
     lines = max((text.count("\n") + 1 for row in captions for text in row), default=0)
     below = GAP + lines * CAPTION_LINE
@@ -126,11 +128,18 @@ def _lay_out(titles: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Columns
     return Columns(left, max(SIDE, *(width for width, _ in sizes)) + GAP)
 
 
-def _draw_row(mosaic: Mosaic, top: int, columns: Columns, title: str, values: NDArray[Any]) -> int:
+def _largest(values: Row) -> tuple[int, int]:
+    """Return the width and the height in which each sample of a row is drawn."""
+    widths, heights = zip(*(size_within(sample, SIDE) for sample in values), strict=True)
+    return max(widths), max(heights)
+
+
+def _draw_row(mosaic: Mosaic, top: int, columns: Columns, title: str, values: Row) -> int:
     """Draw samples next to each other; return the top of the next row."""
-    width, height = size_within(values[0], SIDE)
+    _, height = _largest(values)
     for column, sample in enumerate(values):
-        mosaic.place(sample, columns.box(column, top, width, height))
+        wide, tall = size_within(sample, SIDE)
+        mosaic.place(sample, columns.box(column, top + (height - tall) // 2, wide, tall))
     _write_title(mosaic, columns, top + height / 2, title)
     return top + height + GAP
 

@@ -104,7 +104,7 @@ def find_black_white(
         return BYTES if high <= BYTES[1] else WORDS  # of a type that is wider than its scale
     kind = "floats" if values.dtype.kind == "f" else "integers"
     raise SourceError(
-        f"it holds {kind} from {low:g} to {high:g}, and the model takes fractions from 0 to 1 or "
+        f"it holds {kind} from {low:g} to {high:g} instead of fractions from 0 to 1 or "
         "whole numbers from 0 to 65,535; train a model on such files with --stretch "
         f"{propose_stretch(low, high)}"
     )

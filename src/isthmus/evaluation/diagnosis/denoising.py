@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from isthmus.data.images import Images, Ragged
 from isthmus.data.manifest import evenly_spaced
-from isthmus.evaluation.denoisers import levels_of
+from isthmus.evaluation.denoisers import knows_clean, levels_of
 from isthmus.evaluation.denoising import (
     NOISY,
     NoisyImages,
@@ -26,7 +26,7 @@ MAX_IMAGES, SIDE = 8, 128  # parts of so many validation images: it stands at th
 def measure_denoising(run: Run, images: Images, model: Model) -> DenoisingFacts | None:
     """Compare a denoiser with filters, at the strength in the middle; None without clean images."""
     config, rows = run.record.training_config, run.split().validation
-    if config.no_clean:
+    if not knows_clean(config):
         return None
     rows = rows[evenly_spaced(len(rows), MAX_IMAGES)]
     parts = _cut(images.take(rows))

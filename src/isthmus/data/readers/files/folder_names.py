@@ -48,8 +48,9 @@ MASK_FOLDERS = frozenset(
         *("segmentations", "segmentation", "trimaps", "gt", "groundtruth", "ground_truth"),
     }
 )
-# Of the same pictures with noise and without, as far as the names leave no doubt.
-NOISY_FOLDERS = frozenset({"noisy"})
+# Of the same pictures with noise, perhaps of some strength, and without: as far as the names leave
+# no doubt.
+NOISY_FOLDERS = re.compile(r"noisy((sigma|level)?\d+)?")
 CLEAN_FOLDERS = frozenset({"clean", "gt", "groundtruth"})
 # No class is called like this; `mask` and `label` may be classes, unless images are next to them.
 SURE_MASK_FOLDERS = frozenset({"groundtruth", "gt", "masks", "segmentations", "trimaps"})
@@ -147,11 +148,13 @@ def find_noise(folder: str) -> bool | None:
 
     Examples
     --------
-    >>> [find_noise(name) for name in ("Noisy", "ground_truth", "noisy25", "photos")]
-    [True, False, None, None]
+    >>> [find_noise(name) for name in ("Noisy", "noisy_25", "ground_truth", "photos")]
+    [True, True, False, None]
     """
-    word = re.sub(r"[\W_]+", "", folder.lower())  # with its numbers, which may be strengths
-    return True if word in NOISY_FOLDERS else False if word in CLEAN_FOLDERS else None
+    word = re.sub(r"[\W_]+", "", folder.lower())
+    if NOISY_FOLDERS.fullmatch(word):
+        return True
+    return False if word in CLEAN_FOLDERS else None
 
 
 def _letters(folder: str) -> str:
