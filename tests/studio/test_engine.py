@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from isthmus import MODELS
-from isthmus.inference.conversion import to_layers, to_onnx
+from isthmus.inference.contract import Part
+from isthmus.inference.conversion import to_layers, to_onnx, to_parts
 from isthmus.models.tasks import CLASS_TASKS
 from isthmus.studio.columns import pack
 from studio.computing import PageEngine, give, serve_engine, take
@@ -130,15 +131,15 @@ def test_a_browser_without_relaxed_simd_computes_the_same(
     assert not any(url.endswith("/kernel.wasm") for url in watch.requests)
 
 
-def exported(model: Any, part: str, shared: Path) -> bytes:
-    """Return what tests of exports use too, which is exported once for all."""
+def converted(model: Any, shared: Path, *parts: Part) -> dict[Part, bytes]:
+    """Return parts of a model, of which tests of exports convert many, too, once for all."""
     if model is make_model(model.name):
-        return export_part(model.name, part, shared)[0].read_bytes()
-    return to_onnx(model, part)  # type: ignore[arg-type]
+        return {part: export_part(model.name, part, shared) for part in parts}
+    return to_parts(model) if "decoder" in parts else {"encoder": to_onnx(model, "encoder")}
 
 
 def check_encoder(model: Any, engine: PageEngine, shared: Path) -> None:
-    encoder, values = exported(model, "encoder", shared), samples_of(model, 7)
+    encoder, values = converted(model, shared, "encoder")["encoder"], samples_of(model, 7)
     engine.start({"encoder": encoder}, shape=stored_shape(model))
     assert engine.call("unknown", "encoder") == []
     (codes,) = answer(encoder, values)
@@ -148,9 +149,13 @@ def check_encoder(model: Any, engine: PageEngine, shared: Path) -> None:
 
 
 def check_parts(model: Any, engine: PageEngine, shared: Path, **networks: bytes) -> None:
-    encoder, decoder = (exported(model, part, shared) for part in ("encoder", "decoder"))
-    networks |= {"encoder": encoder, "decoder": decoder}
-    engine.start(networks, model.config.code_size, stored_shape(model))
+    parts = converted(model, shared, "encoder", "decoder")
+    encoder, decoder = parts["encoder"], parts["decoder"]
+    engine.start(
+        networks | {"encoder": encoder, "decoder": decoder},
+        model.config.code_size,
+        stored_shape(model),
+    )
     assert engine.call("unknown", "encoder") == engine.call("unknown", "decoder") == []
     z, values = draw_codes(7, model.config.code_size), samples_of(model, 7)
     pictures, codes = model.decode(z), np.concatenate(list(model.features(values)))
@@ -393,7 +398,7 @@ def test_the_latest_code_is_decoded_and_those_in_between_are_not(
     engine: PageEngine, shared: Path
 ) -> None:
     model = make_model("dense")
-    engine.start({"decoder": exported(model, "decoder", shared)}, model.config.code_size)
+    engine.start(converted(model, shared, "decoder"), model.config.code_size)
     z = draw_codes(9, model.config.code_size)
     script = """codes => Promise.all(give(codes).map(code => engine.decodeLatest(code)))
         .then(all => all.map(one => one && take(one.sample)))"""
@@ -407,7 +412,7 @@ def test_the_latest_code_is_decoded_and_those_in_between_are_not(
 
 def test_a_picture_does_not_wait_for_a_long_batch(engine: PageEngine, shared: Path) -> None:
     model = make_model("dense")
-    engine.start({"decoder": exported(model, "decoder", shared)}, model.config.code_size)
+    engine.start(converted(model, shared, "decoder"), model.config.code_size)
     script = """async codes => {
         const [many, one] = give(codes);
         await engine.decode(one);
@@ -423,7 +428,7 @@ def test_a_picture_does_not_wait_for_a_long_batch(engine: PageEngine, shared: Pa
 
 def test_batches_of_all_sizes_share_their_memory(engine: PageEngine, shared: Path) -> None:
     model = make_model("conv-transpose")
-    engine.start({"decoder": exported(model, "decoder", shared)}, model.config.code_size)
+    engine.start(converted(model, shared, "decoder"), model.config.code_size)
     z = draw_codes(40, model.config.code_size)
     expected = model.decode(z)
     for count in (2, 40, 1, 17, 3, 5, 2, 40):

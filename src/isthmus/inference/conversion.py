@@ -280,18 +280,28 @@ def to_parts(model: TrainedModel) -> dict[Part, bytes]:
     """
     model.require_task("reconstruct")
     whole = to_proto(model)
+    parts: tuple[Part, ...] = ("encoder", "decoder")
+    return {part: cut_part(whole, model, part).SerializeToString() for part in parts}
+
+
+def cut_part(whole: "onnx.ModelProto", model: TrainedModel, part: Part) -> "onnx.ModelProto":
+    """Return the encoder or decoder of a model that was converted as a whole.
+
+    Parameters
+    ----------
+    whole : ModelProto
+        As `to_proto` returns it; left as it is.
+    model : TrainedModel
+        What was converted.
+    part : str
+        "encoder" or, of an autoencoder, "decoder".
+    """
     from onnx.utils import Extractor
 
-    ends: dict[Part, tuple[str, str]] = {
-        "encoder": (SAMPLES, CODE),
-        "decoder": (CODE, RECONSTRUCTION),
-    }
-    parts: dict[Part, bytes] = {}
-    for part, (start, end) in ends.items():
-        proto = Extractor(whole).extract_model([start], [end])
-        set_record(proto, describe(model, part))
-        parts[part] = proto.SerializeToString()
-    return parts
+    start, end = (SAMPLES, CODE) if part == "encoder" else (CODE, RECONSTRUCTION)
+    proto = Extractor(whole).extract_model([start], [end])
+    set_record(proto, describe(model, part))
+    return proto
 
 
 def to_layers(model: TrainedModel) -> bytes:
