@@ -188,20 +188,58 @@ def test_the_command_prints_a_table_and_a_verdict(run: Path, folder: Path) -> No
     assert "leave the source out" in answer.err
 
 
-def test_pairs_are_measured_as_they_are(images: Images) -> None:
+def as_pairs(images: Images) -> Images:
     rows = noisy(images)
     values = [np.round(255 * rows.pair(row)[0][0].clip(0, 1)) for row in range(len(images))]
-    pairs = replace(
-        images,
-        values=Ragged.of([value.astype(np.uint8)[..., None] for value in values]),
-        clean=images.values,
-    )
-    run = trained(pairs)
-    result = evaluate(run)
+    pixels = Ragged.of([value.astype(np.uint8)[..., None] for value in values])
+    return replace(images, values=pixels, clean=images.values)
+
+
+@pytest.fixture(scope="module")
+def paired(images: Images) -> Run:
+    return trained(as_pairs(images))
+
+
+def test_pairs_are_measured_as_they_are(paired: Run) -> None:
+    result = evaluate(paired)
     assert [level["corrupt"] for level in result["levels"]] == [None]
     assert 19 < result["noisy"]["psnr"] < 21.5
     with pytest.raises(OptionError, match="leave corrupt out"):
-        evaluate(run, corrupt="gaussian:0.1")
+        evaluate(paired, corrupt="gaussian:0.1")
+
+
+def test_filters_are_tuned_for_the_noise_that_is_measured(
+    paired: Run, run: Path, folder: Path, images: Images
+) -> None:
+    # With noise on clean images, filters are tuned on clean ones of the run too, not on its noise.
+    others = draw([(50, 60), (64, 41), (47, 52)])
+    measured = evaluate(paired, others, corrupt="gaussian-unclipped:25/255")
+    chosen = measured["levels"][0]["baselines"]
+    rows = paired.split().validation
+    best = tune(replace(noisy(images.take(rows)), indices=rows))
+    assert {name: chosen[name]["strength"] for name in best} == best
+    # There are no pairs to tune on, where a run adds its noise itself.
+    pairs = as_pairs(others)
+    level = evaluate(Run.open(run), pairs)["levels"][0]
+    assert "strength" not in level["baselines"]["nlm"]
+    for kind, part in (("noisy", pairs.values), ("clean", others.values)):
+        (folder / "pairs" / kind).mkdir(parents=True)
+        for name, image in zip(others.names, part, strict=True):
+            Image.fromarray(image[..., 0]).save(folder / "pairs" / kind / name)
+    printed = " ".join(done("evaluate", run, folder / "pairs").out.split())
+    assert "filters is their usual one, and they estimate the noise of each image" in printed
+
+
+def test_a_single_test_image_is_shown_once_and_called_so(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for row, image in enumerate(draw([(20, 30)] * 3).values):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"photos/{row}.png")
+    one = trained(tmp_path / "photos", tmp_path / "one", corrupt="gaussian:0.1")
+    assert done("evaluate", one.path).out.startswith("1 test image\n")
+    done("report", one.path, "--out", tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "1 test image that was used neither" in text
+    assert text.count("A test image with noise") == 1
 
 
 def test_without_clean_images_nothing_is_invented(alone: Run, images: Images) -> None:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from isthmus.cli.app import format_epochs, format_number
 from isthmus.cli.terminal import out_console
-from isthmus.text import printable
+from isthmus.text import count_of, printable
 
 MAX_CONFUSION_CLASSES = 12  # a larger matrix does not fit a terminal of 80 columns
 MAX_LISTED_CLASSES, WORST_CLASSES = 30, 10  # of more classes, only the worst are listed
@@ -23,8 +23,8 @@ def show_evaluation(result: dict[str, Any]) -> None:
     result : dict
         As `evaluate` returns it.
     """
-    noun = "images" if "levels" in result else "samples"
-    out_console.print(f"{result['test']['n']:,} test {noun}{_noise_note(result)}", style="bold")
+    tested = count_of(result["test"]["n"], "test image" if "levels" in result else "test sample")
+    out_console.print(f"{tested}{_noise_note(result)}", style="bold")
     for table in _tables(result):
         out_console.print(table)
         out_console.print()
@@ -79,8 +79,8 @@ def _tables(result: dict[str, Any]) -> Iterable[Table | str]:
 def _denoising_tables(result: dict[str, Any]) -> Iterable[Table | str]:
     """Yield a table for each strength of the noise, and how the model compares."""
     from isthmus.evaluation.summaries import (
-        DENOISING_NOTE,
         compare_denoised,
+        denoising_note,
         denoising_verdict,
         noise_title,
     )
@@ -93,7 +93,7 @@ def _denoising_tables(result: dict[str, Any]) -> Iterable[Table | str]:
         yield make_table([noise_title(level["corrupt"]), "PSNR, dB", "SSIM"], rows)
     yield denoising_verdict(result)
     if result["levels"]:
-        yield DENOISING_NOTE
+        yield denoising_note(result)
 
 
 def _with_error(row: dict[str, Any], metric: str, digits: int) -> str:

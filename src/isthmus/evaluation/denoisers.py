@@ -1,6 +1,6 @@
 """The evaluation of a denoiser: how much noise it takes out of images that it has not seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def plan_denoising(
     _check_noise(run, test, noise, corrupt)
     levels = levels_of(test, noise)
     test, indices = _some(test, indices)
-    tuning, rows = _tuning_images(run, own, images, others)
+    tuning, rows = _tuning_images(run, own, images if others else None, test)
     return DenoisingSetup(
         model,
         tuple(NoisyImages(test, level, indices, config.seed) for level in levels),
@@ -250,21 +250,24 @@ def _reject_noise(run: Run, corrupt: str | None) -> None:
 
 
 def _tuning_images(
-    run: Run, own: Images, images: Images | None, others: Images | None
+    run: Run, own: Images, images: Images | None, test: Images
 ) -> tuple[Images | None, NDArray[np.int64]]:
     """Return images that are not measured on, of the same source where it has any.
 
-    Those of a run that has seen no clean image are none: filters are then used as they are.
+    There are none where no image is known to be clean, or where those to measure on are pairs, and
+    the others are clean images without their noise: filters are then used as they are.
     """
-    if images is not None and others is not None and images.splits is not None:
+    if images is not None and images.splits is not None and TEST in images.splits:
         rows = np.flatnonzero(images.splits != TEST)
         if len(rows):
             return images.take(rows), rows
-    config = run.record.training_config
-    if not knows_clean(config):
-        return None, np.arange(0)
     rows = run.split().validation
-    return own.take(rows), rows
+    if not knows_clean(run.record.training_config) or (test.has_pairs and not own.has_pairs):
+        return None, np.arange(0)
+    tuning = own.take(rows)
+    if tuning.clean is not None and not test.has_pairs:  # noise is added to what has none
+        tuning = replace(tuning, values=tuning.clean, clean=None)
+    return tuning, rows
 
 
 def _some(images: Images, indices: NDArray[np.int64]) -> tuple[Images, NDArray[np.int64]]:

@@ -7,10 +7,6 @@ from isthmus.training.variational import SIGMA
 
 CERTAIN = 2.0  # standard errors that a difference is not put down to chance
 ADVICE = "Train longer, or try another model."  # ends a verdict where a baseline does better
-DENOISING_NOTE = (
-    "Means over whole images at their own size, ± a standard error. The strength of the filters "
-    "was chosen on other images, and they know the standard deviation of normal noise."
-)
 BASELINE_TITLES = {
     "pca": "PCA with {components:,} components",
     "mean": "the mean training sample",
@@ -69,6 +65,23 @@ def compare_denoised(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, An
 def noise_title(corrupt: str | None) -> str:
     """Return what the noise of a level is called."""
     return "the noise of the images themselves" if corrupt is None else f"noise {corrupt}"
+
+
+def denoising_note(evaluation: dict[str, Any]) -> str:
+    """Return how a denoiser and the filters were measured."""
+    rows = [row for level in evaluation["levels"] for row in level["baselines"].values()]
+    is_tuned = any("strength" in row for row in rows)
+    strength = "was chosen on other images" if is_tuned else "is their usual one"
+    has_own = any(level["corrupt"] is None for level in evaluation["levels"])
+    noise = (
+        "estimate the noise of each image"
+        if has_own
+        else "know the standard deviation of normal noise"
+    )
+    return (
+        "Means over whole images at their own size, ± a standard error. The strength of the "
+        f"filters {strength}, and they {noise}."
+    )
 
 
 def denoising_verdict(evaluation: dict[str, Any]) -> str:

@@ -10,8 +10,8 @@ from isthmus.data.manifest import evenly_spaced
 from isthmus.evaluation.denoisers import DenoisingSetup, plan_denoising
 from isthmus.evaluation.denoising import NoisyImages, model_method, score, to_x
 from isthmus.evaluation.summaries import (
-    DENOISING_NOTE,
     compare_denoised,
+    denoising_note,
     denoising_verdict,
     noise_title,
 )
@@ -32,7 +32,7 @@ def denoiser_sections(session: Session, evaluation: dict[str, Any]) -> dict[str,
     return {
         "verdict": denoising_verdict(evaluation),
         "levels": compared_levels(evaluation),
-        "note": DENOISING_NOTE,
+        "note": denoising_note(evaluation),
         "examples": [to_data_url(figure) for figure in draw_denoised(session, evaluation)],
     }
 
@@ -91,11 +91,18 @@ def _extremes(levels: list[dict[str, Any]], limit: int) -> list[tuple[int, int, 
     """Return which images to show: the number of the strength, the row, and why."""
     each = max(1, limit // (2 * len(levels)))
     return [
-        (number, example["row"], f"{what} gain")
+        (number, example["row"], what)
         for number, level in enumerate(levels)
-        for what, kind in (("least", "worst"), ("most", "best"))
+        for what, kind in _kinds(level)
         for example in level[kind][:each]
     ][: max(limit, 2 * len(levels))]
+
+
+def _kinds(level: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return why images are shown, and where they are listed; a single image is shown once."""
+    if level["worst"] == level["best"]:
+        return (("the only test image", "best"),)
+    return ("least gain", "worst"), ("most gain", "best")
 
 
 def _draw_known(noisy: NoisyImages, row: int, head: str, denoise: "Method") -> "Figure":
