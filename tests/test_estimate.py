@@ -180,8 +180,10 @@ def test_a_broken_picture_is_skipped_and_said(folder: Path) -> None:
     for number in range(12):
         (folder / f"copy{number}.png").write_bytes((folder / "tiny.png").read_bytes())
     (folder / "broken.png").write_bytes(b"nothing")
+    (folder / "photo.raw").write_bytes(b"of a camera")
     outcome = done("denoise", folder, "--estimate")
     assert "skipped broken.png" in outcome.err
+    assert "left out: 1 .raw, such as photo.raw" in outcome.err
     assert "median of 16 pictures" in outcome.out
 
 
@@ -190,7 +192,7 @@ def test_a_broken_picture_is_skipped_and_said(folder: Path) -> None:
     [
         (("FOLDER", "FOLDER", "--estimate"), "a source alone"),
         (("FOLDER", "--estimate", "--out", "new"), "a source alone"),
-        (("FOLDER",), "no source after the run"),
+        (("FOLDER",), "give a source after the run"),
         (("FOLDER", "FOLDER"), "--out"),
         (("nowhere", "--estimate"), "nowhere"),
         (("waveforms", "--estimate"), "signals"),

@@ -249,9 +249,9 @@ def test_fractions_outside_their_range_are_refused(
         isthmus.split_samples(of_parts(None, 100), **options)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_too_few_samples_are_refused(count: int, refused: Refused) -> None:
-    with refused(OptionError, f"{count} samples are too few"):
+@pytest.mark.parametrize(("count", "text"), [(1, "1 sample is"), (2, "2 samples are")])
+def test_too_few_samples_are_refused(count: int, text: str, refused: Refused) -> None:
+    with refused(OptionError, f"{text} too few"):
         isthmus.split_samples(of_parts(None, count))
 
 

@@ -211,7 +211,10 @@ def test_noisy_images_alone_teach_what_is_below_their_noise() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "a denoiser needs noise to learn from"),
+        ({}, "a denoiser needs noise to learn from.* give --corrupt, .* --no-clean if all"),
+        ({"corrupt": "gaussian:25"}, "not 25; of 255 gray levels, write gaussian:25/255"),
+        ({"corrupt": "gaussian:0..55"}, "levels, write gaussian:0..55/255"),
+        ({"corrupt": "jpeg:96"}, "a whole number from 1 to 95, not 96\\.$"),
         ({"corrupt": "gaussian:0.1", "augment": "zoom:0.1"}, "leave augment out"),
         ({"corrupt": "gaussian:0.1", "patch": 4}, "patch must be from 8 to 1024"),
         ({"corrupt": "gaussian:0.1", "label_smoothing": 0.1}, "has no classes"),

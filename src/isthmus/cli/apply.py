@@ -18,7 +18,7 @@ from isthmus.errors import OptionError
 from isthmus.text import count_of, printable
 
 if TYPE_CHECKING:
-    from isthmus.denoising import Denoised
+    from isthmus.denoising import Denoised, Estimates
     from isthmus.inference.model import Model
     from isthmus.session import Session
 
@@ -34,6 +34,7 @@ DenoisedSource = Annotated[
         autocompletion=complete_source,
     ),
 ]
+MAX_SKIPPED = 5  # files that are named; --json has all of them
 Label = Annotated[
     str | None, typer.Option(help="Search only samples of this class; by default all.")
 ]
@@ -80,8 +81,8 @@ def denoise(
         _print_estimates(str(run), as_json)
         return
     if source is None or out is None:
-        missing = "source after the run" if source is None else "folder to write to by --out"
-        raise OptionError(f"there is no {missing}; isthmus denoise {run} --help has an example.")
+        missing = "a source after the run" if source is None else "the folder to write by --out"
+        raise OptionError(f"give {missing}; isthmus denoise --help has an example.")
     from isthmus.denoising import denoise as denoise_files
     from isthmus.denoising.ledger import count_done
     from isthmus.inference.load import load_model
@@ -102,7 +103,7 @@ def denoise(
         "denoised": done.count,
         "resized": done.resized,
         "lost": [asdict(loss) for loss in done.lost],
-        "skipped": [list(pair) for pair in done.skipped],
+        **_unread(done),
     }
     print_result(content, _describe_denoised(out, done), as_json)
 
@@ -436,13 +437,12 @@ def _print_estimates(source: str, as_json: bool) -> None:
         pictures = [
             {"name": name, "sigma": sigma} for name, sigma in zip(found.names, sigmas, strict=True)
         ]
-        skipped = [list(pair) for pair in found.skipped]
-        print_json({"median": median, "pictures": pictures, "skipped": skipped})
+        print_json({"median": median, "pictures": pictures, **_unread(found)})
         return
     for name, sigma in zip(found.names, sigmas, strict=True):
         print_text(printable(f"{_in_levels(sigma):>9}  {name}"))
-    for name, reason in found.skipped:
-        say(printable(f"skipped {name}: {reason}"))
+    for line in _describe_unread(found):
+        say(line)
     if len(sigmas) > 1:
         print_text(f"{_in_levels(median):>9}  median of {count_of(len(sigmas), 'picture')}")
     if unknown := sigmas.count(None):
@@ -467,6 +467,22 @@ def _describe_denoised(out: Path, done: "Denoised") -> str:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
     for loss in done.lost:
         text += f"\nlost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
-    for name, reason in done.skipped[:5]:  # --json has all of them
-        text += "\n" + printable(f"skipped {name}: {reason}")
-    return text
+    return "\n".join([text, *_describe_unread(done, MAX_SKIPPED)])
+
+
+def _unread(found: "Denoised | Estimates") -> dict[str, Any]:
+    """Return as JSON which files of a source were not read."""
+    return {
+        "skipped": [list(pair) for pair in found.skipped],
+        "left_out": [asdict(one) for one in found.left_out],
+    }
+
+
+def _describe_unread(found: "Denoised | Estimates", most: int | None = None) -> list[str]:
+    """Return a line for each file that could not be decoded, and for each kind of no use."""
+    from isthmus.data.report import describe_left_out
+
+    return [
+        *(printable(f"skipped {name}: {reason}") for name, reason in found.skipped[:most]),
+        *(f"left out: {describe_left_out(one)}" for one in found.left_out),
+    ]

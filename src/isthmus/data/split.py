@@ -12,6 +12,7 @@ from isthmus.data.readers.noisy import name_clean
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.data.stratify import draw_groups, draw_parts
 from isthmus.errors import OptionError
+from isthmus.text import count_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,8 @@ def split_samples(
         )
     if sum(counts) >= len(pool):
         raise OptionError(
-            f"{len(pool):,} samples are too few for a training, a validation and a test split; "
+            f"{count_of(len(pool), 'sample is', 'samples are')} too few for a training, a "
+            "validation and a test split; "
             "give at least 3, or smaller fractions."
         )
     parts = _draw(samples, groups, pool, counts, np.random.default_rng([seed, 0]))

@@ -71,7 +71,7 @@ class Transforms:
             elif not (strength > 0 and _is_allowed(row, strength)):
                 raise OptionError(
                     f"the strength of {kind} must be {_describe_bounds(row)}, not "
-                    f"{_decimal(strength)}."
+                    f"{_decimal(strength)}{self._hint(kind, strength)}."
                 )
 
     @classmethod
@@ -123,8 +123,17 @@ class Transforms:
         if not (_is_allowed(row, low) and _is_allowed(row, high)):
             raise OptionError(
                 f"the range {written} of {kind} must lie between {row.min_strength:g} and "
-                f"{row.max_strength:g}{', in whole numbers' if row.is_whole else ''}."
+                f"{row.max_strength:g}{', in whole numbers' if row.is_whole else ''}"
+                f"{self._hint(kind, strength)}."
             )
+
+    def _hint(self, kind: str, strength: Strength) -> str:
+        """Say how to write a deviation that seems to be in steps of eight bits, as in papers."""
+        row, largest = self._row(kind), strength[1] if isinstance(strength, tuple) else strength
+        is_deviation = self.has_ranges and not row.is_whole and row.max_strength > 1
+        if not is_deviation or not row.max_strength < largest <= GRAY_LEVELS:
+            return ""
+        return f"; of {GRAY_LEVELS} gray levels, write {kind}:{_write(strength)}/{GRAY_LEVELS}"
 
     @classmethod
     def _row(cls, kind: str) -> TransformRow:

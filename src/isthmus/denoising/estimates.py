@@ -13,6 +13,7 @@ from isthmus.data.decode import reject_too_many
 from isthmus.data.manifest import Content, Manifest
 from isthmus.data.pictures.decoding import Picture, decode_pages, decode_picture
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.reading import LeftOut
 from isthmus.data.sources import locate_source
 from isthmus.denoising.estimate import estimate_noise
 from isthmus.denoising.sources import EVERY_PICTURE, all_bits
@@ -33,11 +34,14 @@ class Estimates:
         Standard deviations of their noise, white being 1; NaN where it cannot be estimated.
     skipped : tuple of (name, reason)
         Pictures and pages that could not be decoded.
+    left_out : tuple of LeftOut
+        Files of the source that are no pictures, or of a kind that is not read.
     """
 
     names: tuple[str, ...]
     sigmas: tuple[float, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def median(self) -> float:
@@ -80,7 +84,8 @@ def estimate_source(source: str | Path, *, track: Track = untracked) -> Estimate
             broken[i] = _explain(error)
             skipped.append((manifest.names[i], broken[i]))
             reject_too_many(broken, manifest, name, done=i + 1)
-    return Estimates(tuple(found), tuple(found.values()), tuple(skipped))
+    left_out = manifest.findings.left_out
+    return Estimates(tuple(found), tuple(found.values()), tuple(skipped), left_out)
 
 
 def _estimate_array(manifest: Manifest, name: str, location: Path, track: Track) -> Estimates:

@@ -13,7 +13,7 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
-from isthmus.data.reading import Reading
+from isthmus.data.reading import LeftOut, Reading
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import locate_source
 from isthmus.denoising.formats import require_writable
@@ -72,12 +72,15 @@ class Denoised:
         Pictures that could not be decoded.
     lost : tuple of Loss
         What files do not keep; most frequent first.
+    left_out : tuple of LeftOut
+        Files of the source that are no pictures, or of a kind that is not read.
     """
 
     count: int
     resized: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     lost: tuple[Loss, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def denoise(
@@ -137,7 +140,9 @@ def denoise(
     tracks = (untracked, track) if is_one else (track, untracked)
     change = denoising(model, tracks[1])
     entries, skipped = change_pictures(change, manifest, name, location, out, tracks[0])
-    return Denoised(len(entries), sum(entry.resized for entry in entries), skipped, losses(entries))
+    resized = sum(entry.resized for entry in entries)
+    left_out = manifest.findings.left_out
+    return Denoised(len(entries), resized, skipped, losses(entries), left_out)
 
 
 def _denoise_array(

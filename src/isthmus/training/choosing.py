@@ -92,13 +92,13 @@ def _require_noise(images: Images, config: TrainingConfig) -> None:
     name = images.origin.source or "the images"
     if images.has_pairs and (config.corrupt or config.no_clean):
         raise OptionError(
-            f"{name} has noisy and clean images already; leave corrupt and no clean out."
+            f"{name} has noisy and clean images already; leave --corrupt and --no-clean out."
         )
     if not (images.has_pairs or config.corrupt or config.no_clean):
         raise OptionError(
-            f"a denoiser needs noise to learn from, and {name} has no pairs; give corrupt, such as "
-            "gaussian:25/255, for clean images; no clean, for images that are all noisy; or a "
-            "folder with the folders noisy and clean."
+            f"a denoiser needs noise to learn from, and {name} has no pairs; give --corrupt, such "
+            "as gaussian:25/255, if the images are clean, --no-clean if all are noisy, or a folder "
+            "with the folders noisy and clean."
         )
 
 
