@@ -18,7 +18,7 @@ from denoisers import untrained
 from isthmus import configure, denoise_values
 from isthmus.data.pictures.decoding import Picture, decode_picture
 from isthmus.data.preprocess import Preprocessing
-from isthmus.denoising import Denoised, denoise, pictures
+from isthmus.denoising import Denoised, denoise, estimate_noise, pictures
 from isthmus.denoising.ledger import DENOISED
 from isthmus.denoising.originals import Original
 from isthmus.denoising.wide import Sheet, write_png
@@ -282,6 +282,19 @@ def test_an_autoencoder_names_no_option_of_training_either(
     write(tmp_path / "five.tif", numbers(8, 8, 5, "uint8"))
     with refused(SourceError, "five.tif", "take a model that was trained with --channels"):
         denoise(older, tmp_path / "five.tif", tmp_path / "clean.tif")
+
+
+def test_the_order_of_bytes_changes_no_number(tmp_path: Path) -> None:
+    model, values = untrained(), numbers(16, 20, 3, "uint16").transpose(2, 0, 1)
+    swapped = values.astype(">u2")  # as telescopes write them
+    wanted = denoise_values(model, values)
+    np.testing.assert_array_equal(denoise_values(model, swapped), wanted)
+    assert estimate_noise(swapped[0]) == estimate_noise(values[0])
+    np.save(tmp_path / "noisy.npy", swapped)
+    denoise(model, tmp_path / "noisy.npy", tmp_path / "clean.npy")
+    clean = np.load(tmp_path / "clean.npy")
+    assert clean.dtype == swapped.dtype
+    np.testing.assert_array_equal(clean[..., 0], wanted)
 
 
 def test_arrays_keep_their_type_and_signals_are_refused(tmp_path: Path, refused: Refused) -> None:

@@ -74,7 +74,8 @@ def estimate_noise(image: NDArray[Any]) -> float:
     values = np.asarray(image)
     if values.ndim not in (2, 3) or not values.size:
         raise InputError(f"an image is an array (H, W) or (H, W, C), not {values.shape}.")
-    if values.dtype not in (np.uint8, np.uint16) and values.dtype.kind != "f":
+    is_whole = values.dtype.newbyteorder("=") in (np.uint8, np.uint16)
+    if not is_whole and values.dtype.kind != "f":
         raise InputError(f"an image holds floats, uint8 or uint16, not {values.dtype}.")
     white = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
     channels = np.moveaxis(values, -1, 0) if values.ndim == 3 else values[None]

@@ -194,7 +194,9 @@ def all_bits(values: NDArray[Any], location: Path) -> NDArray[Any]:
     if values.ndim != 4 or location.suffix.lower() != ".npy":
         return values
     raw: NDArray[Any] = np.load(location, mmap_mode="r", allow_pickle=False)
-    is_known = raw.dtype == np.uint16 or (raw.dtype.kind == "f" and raw.max() <= 1)
+    is_known = raw.dtype.newbyteorder("=") == np.uint16 or (
+        raw.dtype.kind == "f" and raw.max() <= 1
+    )
     for arranged in (raw, raw[..., None], np.moveaxis(raw, 1, -1)):
         if is_known and arranged.shape == values.shape:
             return arranged

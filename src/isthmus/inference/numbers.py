@@ -27,8 +27,9 @@ def find_range(image: NDArray[Any], given: Range | None = None) -> Range:
     SourceError
         If it holds NaN or infinity, or numbers whose scale is not known.
     """
-    if image.dtype in RANGES:
-        return given or RANGES[image.dtype]
+    known = RANGES.get(image.dtype.newbyteorder("="))  # in any order of bytes, as from FITS
+    if known is not None:
+        return given or known
     low, high = value_range(image, "the image")
     if given is not None:
         return given
