@@ -158,7 +158,7 @@ def _describe(original: Original, picture: Image.Image) -> None:
 def _read_resolution(dpi: Any) -> tuple[float, float] | None:
     with suppress(TypeError, ValueError, ZeroDivisionError):
         across, down = float(dpi[0]), float(dpi[1])
-        if 1 <= across <= 65535 and 1 <= down <= 65535:
+        if 1 < across <= 65535 and 1 < down <= 65535:  # Pillow's 1 says that a TIFF has none
             return across, down
     return None
 

@@ -36,7 +36,7 @@ from isthmus.training.config import TrainingConfig
 from isthmus.training.run import Run
 
 FORMAT = 1  # of kept results; raise it when the same model and images give other numbers
-MAX_PIXELS = 2**26  # that are measured; the filters take 0.2 s for a million at each strength
+MAX_PIXELS = 2**26  # that are measured; the filters take a second for a million at each strength
 MIN_IMAGES = 8  # that are measured however large they are
 
 
