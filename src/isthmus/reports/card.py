@@ -14,6 +14,7 @@ import numpy as np
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.catalog import DATASETS
+from isthmus.data.images import Images
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
 from isthmus.errors import ModelError, RunError
@@ -106,7 +107,7 @@ class Picture:
 
 def write_card(
     run: Run,
-    samples: Samples | None = None,
+    samples: Samples | Images | None = None,
     *,
     out: str | Path | None = None,
     onnx: str | Path | None = None,
@@ -118,7 +119,7 @@ def write_card(
     Parameters
     ----------
     run : Run
-    samples : Samples, optional
+    samples : Samples or Images, optional
         The run's data; needed for a run on an array, otherwise loaded again.
     out : Path, optional
         The folder to create; by default card in the run folder.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.images import Images
 from isthmus.data.items import Items
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import Samples
@@ -66,7 +67,7 @@ MAX_MISTAKES = 16  # two rows
 
 def write_report(
     run: Run,
-    samples: Samples | None = None,
+    samples: Samples | Images | None = None,
     *,
     plain: Run | None = None,
     encoder: Model | None = None,
@@ -78,7 +79,7 @@ def write_report(
     Parameters
     ----------
     run : Run
-    samples : Samples, optional
+    samples : Samples or Images, optional
         The run's data; needed for a run on an array, otherwise loaded again.
     plain : Run, optional
         For a denoiser: a run on the same data without noise, to compare with.

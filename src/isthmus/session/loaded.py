@@ -53,7 +53,7 @@ class Loaded:
     def __init__(
         self,
         run: "str | Path | Run | Model",
-        samples: Samples | None = None,
+        samples: Samples | Images | None = None,
         *,
         data: str | Path | None = None,
         encoder: Model | None = None,
@@ -174,7 +174,7 @@ class Loaded:
     @property
     def images(self) -> Images:
         """The images that a denoiser was trained, validated and tested on, each at its own size."""
-        return self._memo.get("images", lambda: self.run.images(self._interruptible()))
+        return self._memo.get("images", self._load_images)
 
     @property
     def is_denoiser(self) -> bool:
@@ -363,12 +363,20 @@ class Loaded:
             return source
         return load_model(source) if isinstance(source, str | Path) else source.model()
 
+    def _load_images(self) -> Images:
+        if not isinstance(self._samples, Images):
+            return self.run.images(self._interruptible())
+        self.run.check(self._samples)
+        return self._samples
+
     def _load_samples(self) -> Samples:
         self.require_codes()
-        if self._samples is not None:
-            self.run.check(self._samples)
+        given = self._samples
+        assert not isinstance(given, Images)  # only denoisers have some
+        if given is not None:
+            self.run.check(given)
         if self._encoder is None:
-            return self._samples or self.run.samples(self._interruptible())
+            return given or self.run.samples(self._interruptible())
         # As the encoder takes them: larger than the run's own model does.
         origin = self.run.record.origin
         if origin.source:
@@ -378,7 +386,7 @@ class Loaded:
             return load_origin(
                 replace(origin, preprocessing=self.preprocessing), self._interruptible()
             )
-        samples = self._samples or self.run.samples(self._interruptible())
+        samples = given or self.run.samples(self._interruptible())
         if samples.is_signal:
             raise OptionError(f"{self.model.name} takes images, and the run has signals.")
         values = np.stack([self.preprocessing.fit(image) for image in samples.values])

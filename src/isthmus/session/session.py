@@ -51,7 +51,7 @@ class Session(Generation, Detection):
     run : path, Run or Model
         A run folder, a run, the file of a model (.safetensors or .onnx), or a model; without a run
         there are no own samples and no split.
-    samples : Samples, optional
+    samples : Samples or Images, optional
         The run's own samples; needed for a run on an array, otherwise loaded again.
     data : path or str, optional
         Where the run's own data is now, if it has moved since the training.
