@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, JpegImagePlugin
 
 from isthmus import Run, Samples, check_data, load, train
 from isthmus.data.readers.files.kinds import HEIF_SUFFIXES, PICTURE_SUFFIXES
-from isthmus.data.reading import Reading
+from isthmus.data.reading import LeftOut, Reading
 from isthmus.data.survey import report_of
 from isthmus.denoising import Denoised, Loss, denoise, denoise_values
 from isthmus.denoising.formats import SAVE_OPTIONS
@@ -112,7 +112,7 @@ def test_a_folder_keeps_its_names_and_gets_what_the_model_answers(
     (folder / "notes.txt").write_text("no picture")
     before = {name: (folder / name).read_bytes() for name in files(folder)}
     done = denoise(gray, folder, tmp_path / "far" / "clean")
-    assert done == Denoised(40)
+    assert done == Denoised(40, left_out=(LeftOut(".txt", 1, ("notes.txt",)),))
     assert files(tmp_path / "far" / "clean") == [name for name in before if name[-3:] == "png"]
     expected = gray.reconstruct(digits)
     for name in files(tmp_path / "far" / "clean"):
