@@ -17,6 +17,7 @@ from isthmus.data.readers.folders.reader import read_archive, read_folder, read_
 from isthmus.data.readers.idx.files import is_idx, is_idx_folder
 from isthmus.data.readers.idx.reader import read_idx, read_idx_folder
 from isthmus.data.readers.numpy.reader import read_numpy
+from isthmus.data.readers.shards.labels import CLASS_NAMES
 from isthmus.data.reading import Reading
 from isthmus.errors import SourceError, require_name, suggest
 from isthmus.files import suggest_path, to_json
@@ -136,9 +137,11 @@ def list_identities(location: Path, listing: Listing | None) -> list[Any]:
         # What cannot be read counts too: once it can be, there is more to decode.
         facts = [*map(to_json, listing.left_out), *listing.unfinished]
         return [str(location.resolve()), *listing.files, *facts]
-    # The labels of an IDX file are in a file of their own, next to it.
+    # The labels of an IDX file are in a file of their own, next to it; so are names of classes.
     siblings = location.parent.iterdir() if is_idx(location) else ()
     companions = sorted(filter(is_idx, siblings)) or [location]
+    if location.name.lower().endswith(ARCHIVE_SUFFIXES):
+        companions.append(location.parent / CLASS_NAMES)
     return [
         (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
         for file in companions
