@@ -6,11 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from planting import add_file, changed, counts, left_out, notes, png
 
-from isthmus import Reading, load
-from isthmus.errors import SourceError
+from isthmus import Reading, Samples, load, write_shards
+from isthmus.errors import OptionError, SourceError
+from test_cli import done, isthmus
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -150,3 +153,122 @@ def test_folders_of_classes_with_other_records_are_classes(tmp_path: Path) -> No
     samples = load(write_shard(tmp_path / "a.tar", members))
     assert counts(samples) == {"cat": 1, "dog": 1}
     assert left_out(samples) == {".json": 2}
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def assert_same(samples: Samples, source: Samples) -> None:
+    assert np.array_equal(samples.values, source.values)
+    assert list(samples.names) == list(source.names)
+    for one, other in ((samples.labels, source.labels), (samples.splits, source.splits)):
+        assert (None if one is None else one.tolist()) == (
+            None if other is None else other.tolist()
+        )
+    assert samples.class_names == source.class_names
+    assert samples.fingerprint == source.fingerprint
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_shards_of_digits_are_the_digits(tmp_path: Path) -> None:
+    written = json.loads(
+        done("data", "shard", "digits", "--out", tmp_path / "a", "--limit", 300,
+             "--samples-per-shard", 120, "--json").out
+    )  # fmt: skip
+    assert [shard["samples"] for shard in written["shards"]] == [120, 120, 60]
+    assert written["samples"] == 300
+    assert_same(load(tmp_path / "a"), load("digits", limit=300))
+    digits = load("digits", limit=300).values
+    write_shards(digits, tmp_path / "b", size_mb=0.1)
+    sizes = [path.stat().st_size for path in (tmp_path / "b").iterdir()]
+    assert len(sizes) > 3
+    assert max(sizes) <= 100_000 + tarfile.RECORDSIZE
+    assert_same(load(tmp_path / "b"), load(digits))
+
+
+def make_classes(folder: Path, names: list[str]) -> Path:
+    """Write pictures into folders of splits and classes; of the validation, one class lacks."""
+    places = [f"{split}/{kind}" for split in ("training", "val", "test") for kind in ("cat", "été")]
+    for place in (place for place in places if place != "val/cat"):
+        for number, name in enumerate(names):
+            path = folder / place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(number + len(place)))
+    return folder
+
+
+@pytest.mark.parametrize("names", [["0.png", "1.png"], ["cat.0.png", "cat.1.png"]])
+def test_shards_of_a_folder_have_its_files_classes_splits_and_order(
+    names: list[str], tmp_path: Path
+) -> None:
+    source = make_classes(tmp_path / "photos", names)
+    Image.new("RGB", (5, 6), "red").save(source / "val/été/2.jpg", quality=50)
+    written = write_shards(source, tmp_path / "shards", samples_per_shard=3)
+    assert [shard["name"] for shard in written["shards"]] == [
+        *("test-000000.tar", "test-000001.tar", "train-000000.tar", "train-000001.tar"),
+        "val-000000.tar",
+    ]
+    assert_same(load(tmp_path / "shards"), load(source))
+    with tarfile.open(tmp_path / "shards/val-000000.tar") as archive:
+        members = archive.getmembers()
+        file = archive.extractfile("val/été/2.jpg" if names[0] == "0.png" else "000008.jpg")
+        assert file is not None
+        assert file.read() == (source / "val/été/2.jpg").read_bytes()
+    assert {(one.mtime, one.uid, one.gid, one.uname, one.mode) for one in members} == {
+        (0, 0, 0, "", 0o644)
+    }
+    write_shards(source, tmp_path / "again", samples_per_shard=3)
+    assert contents(tmp_path / "again") == contents(tmp_path / "shards")
+
+
+def test_shards_of_shards_and_of_pictures_without_classes(tmp_path: Path) -> None:
+    names = ["a.png", "b.png", "b/c.png", "d.e.png"]
+    source = tmp_path / "photos"
+    for number, name in enumerate(names):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(number))
+    reading = Reading(classes_from="none")
+    write_shards(source, tmp_path / "one", reading=reading)
+    write_shards(tmp_path / "one", tmp_path / "two", samples_per_shard=1)
+    for shards in ("one", "two"):
+        assert_same(load(tmp_path / shards), load(source, reading=reading))
+
+
+def test_shards_of_real_faces(tmp_path: Path, require: Callable[[str], Path]) -> None:
+    faces = tmp_path / "faces.tar"
+    with tarfile.open(require("lfw") / "lfw.tar") as lfw, tarfile.open(faces, "w") as some:
+        for member in (member for member, _ in zip(lfw, range(90), strict=False)):
+            some.addfile(member, lfw.extractfile(member) if member.isfile() else None)
+    write_shards(faces, tmp_path / "shards", limit=40, size_mb=0.1)
+    assert len([*tmp_path.glob("shards/*.tar")]) > 2
+    assert_same(load(tmp_path / "shards", size=32), load(faces, size=32, limit=40))
+
+
+def test_a_picture_that_is_broken_stays_so(tmp_path: Path) -> None:
+    source = make_classes(tmp_path / "photos", [f"{i}.png" for i in range(3)])
+    (source / "test/cat/1.png").write_bytes(png(1)[:60])
+    write_shards(source, tmp_path / "shards")
+    samples = load(tmp_path / "shards")
+    assert_same(samples, load(source))
+    assert [name for name, _ in samples.skipped] == ["test/cat/1.png"]
+
+
+def test_nothing_is_replaced_and_nothing_is_left_of_what_fails(
+    tmp_path: Path, photos: Path, refused: Refused
+) -> None:
+    (photos / "cat/a\nb").mkdir()
+    (photos / "cat/0.png").rename(photos / "cat/a\nb/0.png")
+    out = tmp_path / "out"
+    with refused(OptionError, "does not fit into a line"):
+        write_shards(photos, out, reading=Reading(classes_from="parent"))
+    for path in (photos, photos / "cat/shards"):
+        answer = isthmus("data", "shard", photos, "--out", path)
+        assert (answer.code, f"{path} " in answer.err) == (2, True)
+    for options in (["--size-mb", 0], ["--samples-per-shard", 0], ["--stretch", "0:9"]):
+        assert isthmus("data", "shard", photos, *options, "--out", out).code == 2
+    assert isthmus("data", "shard", "waveforms", "--out", out).code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
