@@ -98,6 +98,19 @@ def test_a_sample_in_two_shards_is_read_twice(tmp_path: Path) -> None:
     assert "000001.png is in 2 of them" in notes(samples)["names-in-several-shards"]
 
 
+def test_a_pattern_names_some_of_the_shards(tmp_path: Path, refused: Refused) -> None:
+    for number in range(3):
+        write_shard(tmp_path / f"train-{number:02}.tar", labeled([number]))
+    pattern = tmp_path / "train-{01..02}.tar"
+    assert list(load(pattern).names) == ["000001.png", "000002.png"]
+    (tmp_path / "classnames.txt").write_text("cat\ndog\nowl\n")
+    assert counts(load(pattern)) == {"cat": 0, "dog": 1, "owl": 1}
+    with refused(SourceError, "names 5 files, of which 2 are missing, such as train-03.tar"):
+        load(tmp_path / "train-{00..04}.tar")
+    with refused(SourceError, "names 0 files"):
+        load(tmp_path / "train-{3..1}.tar")
+
+
 def test_what_has_no_label_is_left_out_if_it_is_little(tmp_path: Path) -> None:
     contents = [b"0", b"1", b"0", b"1", b"\xff\xfe", b"0"]
     members = labeled([*range(6)], "cls", *contents)

@@ -18,6 +18,7 @@ from isthmus.data.readers.idx.files import is_idx, is_idx_folder
 from isthmus.data.readers.idx.reader import read_idx, read_idx_folder
 from isthmus.data.readers.numpy.reader import read_numpy
 from isthmus.data.readers.shards.labels import CLASS_NAMES
+from isthmus.data.readers.shards.patterns import is_pattern, list_pattern
 from isthmus.data.reading import Reading
 from isthmus.errors import SourceError, require_name, suggest
 from isthmus.files import suggest_path, to_json
@@ -51,6 +52,8 @@ def locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
         return dataset, dataset.name, dataset.locate()
     # Absolute, so that a run finds its data again from another folder.
     location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
+    if is_pattern(location):
+        return None, str(location), location
     if not _exists(location):
         if location.is_symlink():
             raise SourceError(f"{location} is a link to nothing; give what it should lead to.")
@@ -108,6 +111,8 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
         if is_idx_folder(path, listing.names):
             return read_idx_folder
         return partial(read_folder, listing=listing, at_own_size=at_own_size)
+    if is_pattern(path):
+        return partial(_read_pattern, at_own_size=at_own_size)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
         (TABLE_SUFFIXES, read_csv),
         ((".npy", ".npz"), read_numpy),
@@ -137,6 +142,8 @@ def list_identities(location: Path, listing: Listing | None) -> list[Any]:
         # What cannot be read counts too: once it can be, there is more to decode.
         facts = [*map(to_json, listing.left_out), *listing.unfinished]
         return [str(location.resolve()), *listing.files, *facts]
+    if is_pattern(location):
+        return [str(location.parent.resolve()), *list_pattern(location).files]
     # The labels of an IDX file are in a file of their own, next to it; so are names of classes.
     siblings = location.parent.iterdir() if is_idx(location) else ()
     companions = sorted(filter(is_idx, siblings)) or [location]
@@ -147,6 +154,13 @@ def list_identities(location: Path, listing: Listing | None) -> list[Any]:
         for file in companions
         if file.exists()
     ]
+
+
+def _read_pattern(
+    path: Path, limit: int | None, reading: Reading | None, *, at_own_size: bool
+) -> Manifest:
+    listing = list_pattern(path)
+    return read_folder(path.parent, limit, reading, listing, at_own_size=at_own_size)
 
 
 def is_picture(path: Path) -> bool:
