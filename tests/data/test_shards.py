@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from planting import add_file, changed, counts, left_out, notes, png
 
-from isthmus import Reading, Samples, load, write_shards
+from isthmus import Reading, Run, Samples, TrainingConfig, load, train, write_shards
 from isthmus.errors import OptionError, SourceError
 from test_cli import done, isthmus
 
@@ -285,3 +285,13 @@ def test_nothing_is_replaced_and_nothing_is_left_of_what_fails(
         assert isthmus("data", "shard", photos, *options, "--out", out).code == 2
     assert isthmus("data", "shard", "waveforms", "--out", out).code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_run_on_shards_goes_on_with_their_source(tmp_path: Path, photos: Path) -> None:
+    write_shards(photos, tmp_path / "shards", samples_per_shard=4)
+    samples = load(tmp_path / "shards/shard-{000000..000001}.tar")
+    config = TrainingConfig(epochs=1)
+    for _ in train(samples, "linear", code_size=2, out=tmp_path / "run", config=config):
+        pass
+    assert_same(Run.open(tmp_path / "run").samples(), samples)
+    assert_same(Run.open(tmp_path / "run", data=photos).samples(), samples)

@@ -132,6 +132,11 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
     )
 
 
+def is_there(source: str) -> bool:
+    """Return whether there is anything where a source is: also a data set that was not fetched."""
+    return source in DATASETS or is_pattern(Path(source)) or Path(source).exists()
+
+
 def list_identities(location: Path, listing: Listing | None) -> list[Any]:
     """List what identifies the content of a source's files without reading it.
 

@@ -31,7 +31,7 @@ from isthmus.data.readers.shards.members import (
 )
 from isthmus.data.readers.shards.splits import find_splits
 from isthmus.data.reading import Findings, LeftOut, Note, Reading, note_unused
-from isthmus.errors import SourceError
+from isthmus.errors import SourceError, first_sentence
 from isthmus.text import count_of
 
 WEBDATASET = "WebDataset"  # the layout
@@ -100,8 +100,9 @@ def read_class_names(beside: Tree) -> tuple[str, ...]:
         return ()
     try:
         return parse_class_names(beside.read_list(CLASS_NAMES))
-    except SourceError as error:
-        raise SourceError(f"{CLASS_NAMES} of {beside.path} is not read: {error}.") from error
+    except (SourceError, OSError) as error:
+        reason = first_sentence(error)
+        raise SourceError(f"{CLASS_NAMES} of {beside.path} is not read: {reason}.") from error
 
 
 def _collect(trees: Sequence[Tree], reading: Reading) -> list[Shard] | None:
