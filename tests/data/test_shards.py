@@ -159,13 +159,24 @@ def test_the_layout_can_be_given(tmp_path: Path, refused: Refused) -> None:
         load(tmp_path, reading=Reading(layout="WebDataset"))
 
 
-def test_folders_of_classes_with_other_records_are_classes(tmp_path: Path) -> None:
-    record = json.dumps({"width": 5, "label": None}).encode()
-    members = {f"{kind}/0.{end}": content for kind in ("cat", "dog")
-               for end, content in (("png", png(len(kind))), ("json", record))}  # fmt: skip
-    samples = load(write_shard(tmp_path / "a.tar", members))
+@pytest.mark.parametrize("record", [{"width": 5, "label": None}, {"filename": "0", "width": 5}])
+def test_folders_of_classes_with_other_records_are_classes(
+    record: dict[str, object], tmp_path: Path
+) -> None:
+    members = {}
+    for kind in ("cat", "dog"):
+        members[f"{kind}/0.png"] = png(len(kind))
+        members[f"{kind}/0.json"] = json.dumps(record).encode()
+    path = tmp_path / "a.tar"
+    samples = load(write_shard(path, members))
     assert counts(samples) == {"cat": 1, "dog": 1}
     assert left_out(samples) == {".json": 2}
+    told = {
+        name: b'{"label": 3}' if name.endswith("json") else one for name, one in members.items()
+    }
+    samples = load(write_shard(path, told))
+    assert counts(samples) == {"3": 2}
+    assert notes(samples)["labels-from-records"].endswith("; --layout folders")
 
 
 # -- writing ---------------------------------------------------------------------------------------

@@ -33,10 +33,13 @@ class Said(NamedTuple):
         None if they say none.
     name : str
         What the sample is called; empty if they do not say so.
+    is_all : bool
+        Whether a record says the name and nothing else, as those of `write_shards` do.
     """
 
     label: int | str | None
     name: str
+    is_all: bool
 
 
 def read_labels(shard: Shard) -> Iterator[Said]:
@@ -44,12 +47,13 @@ def read_labels(shard: Shard) -> Iterator[Said]:
     wanted = [name for names in (shard.classes, shard.records) for name in names if name]
     contents = iter(shard.tree.contents(wanted))  # of a packed tar, all in one pass
     labels = [_parse_class(next(contents)) if name else None for name in shard.classes]
-    for label, name in zip(labels, shard.records, strict=True):
-        record = _parse_record(next(contents)) if name else {}
+    for label, file in zip(labels, shard.records, strict=True):
+        record = _parse_record(next(contents)) if file else {}
         found = (record.get(field) for field in LABEL_FIELDS)
         other = next((one for one in found if _is_label(one)), None)
         called = record.get(NAME_FIELD)
-        yield Said(other if label is None else label, called if isinstance(called, str) else "")
+        name = called if isinstance(called, str) else ""
+        yield Said(other if label is None else label, name, record == {NAME_FIELD: name})
 
 
 def number_classes(

@@ -127,11 +127,11 @@ def _count_told(shard: Shard) -> int:
 
 
 def _say_something(said: Sequence[Said]) -> bool:
-    """Return whether labels or names are known of enough samples.
+    """Return whether labels are known of enough samples, or names of ours.
 
     Records of other kinds are next to pictures too, in folders of classes as well.
     """
-    count = sum(one.label is not None or one.name != "" for one in said)
+    count = sum(one.label is not None or one.is_all for one in said)
     return count >= MIN_LABELED_SHARE * len(said)
 
 
@@ -221,7 +221,10 @@ class _Reader:
         trees = (*self.trees, self.beside)
         further = [name for shard in self.shards for name in shard.others]
         self.left_out += [LeftOut.of(SECOND_PICTURE, further)] if further else []
-        layout = f"{WEBDATASET}, {count_of(len(self.shards), 'shard')}, {self._labels(has_labels)}"
+        labels = self._labels(has_labels)
+        if labels.endswith(RECORD):
+            self._note_folders()
+        layout = f"{WEBDATASET}, {count_of(len(self.shards), 'shard')}, {labels}"
         notes = note_unused(self.reading, self._list_unused_options(), layout)
         return Findings(
             layout,
@@ -239,6 +242,14 @@ class _Reader:
             return "no labels"
         kind = CLASS if any(name for shard in self.shards for name in shard.classes) else RECORD
         return f"labels from .{kind}"
+
+    def _note_folders(self) -> None:
+        """Say that folders could be classes as well."""
+        pictures = [name for shard in self.shards for name in shard.pictures]
+        folders = dict.fromkeys(name.rpartition("/")[0] for name in pictures)
+        if len(folders) > 1:
+            text = f"classes are what .json says, and not folders such as {[*folders][-1]}/"
+            self.notes.append(Note("guess", "labels-from-records", text, "--layout folders"))
 
     def _list_unused(self) -> list[str]:
         """Return the files that are neither pictures nor labels."""
