@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
+# Modules are compiled once, also where Python is told not to keep that: each of the many programs
+# that the tests start would compile torch and all else that it imports again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test quick check checked static python types distributions soak wheel bench quality docs lock clean
 

@@ -179,6 +179,7 @@ def test_the_commands_are_these() -> None:
         "data preview",
         "data map",
         "data export",
+        "data shard",
         "recipe",
         "recipe list",
         "recipe show",

@@ -48,7 +48,7 @@ from isthmus.exporting.precision import to_int8
 from isthmus.fields import from_json
 from isthmus.files import fingerprint
 from isthmus.inference.contract import Part
-from isthmus.inference.conversion import cut_part, to_onnx, to_program, to_proto
+from isthmus.inference.conversion import cut_part, to_onnx, to_program
 from isthmus.metrics import psnr
 from isthmus.models.layers import channels_last
 from sharing import make_once
@@ -349,7 +349,7 @@ def test_runs_on_public_data_export(
 ) -> None:
     source = require(data.split("/")[0]).parent / data
     size = None if data == "mnist" else (32, 48)
-    samples = load(source, size=size, limit=300)
+    samples = load(source, size=size, limit=100)
     model_options = {"width": 0.1} if "task" in options else None
     training = train(
         samples,
@@ -522,9 +522,9 @@ def test_exporting_leaves_loggers_and_warnings_alone(
 
 
 def test_advice_is_kept_back_until_the_last_thread_is_done(
-    digits_run: Run, caplog: pytest.LogCaptureFixture
+    digits_run: Run, exported: Exported, caplog: pytest.LogCaptureFixture
 ) -> None:
-    proto, values = to_proto(digits_run.model()), digits_run.samples().values[:32]
+    proto, values = onnx.load(exported(digits_run)[0]), digits_run.samples().values[:32]
     is_second_inside, is_first_done = Event(), Event()
 
     class Inputs:

@@ -88,6 +88,7 @@ PUBLIC = [
     "write_card",
     "write_comparison",
     "write_report",
+    "write_shards",
     "write_studio",
 ]
 TABLES = ("CORRUPTIONS", "DATASETS", "MODELS")

@@ -11,7 +11,7 @@ ESTIMATORS = [
     Autoencoder(epochs=3, random_state=0),
     Denoiser("gaussian:0.1", epochs=3, random_state=0),
     OutlierDetector(epochs=3, random_state=0),
-    ImageClassifier(epochs=15, random_state=0),
+    ImageClassifier(epochs=8, random_state=0),
 ]
 
 

@@ -112,9 +112,9 @@ class Stranger:
         return time.perf_counter() - start
 
     def megabytes(self) -> float:
-        """Return the size of the installed packages."""
-        files = [path.stat() for path in self.bin.parent.rglob("*") if path.is_file()]
-        return sum(file.st_size for file in files) / 1e6
+        """Return the size of the installed packages, without what Python has compiled of them."""
+        files = [path for path in self.bin.parent.rglob("*") if path.suffix != ".pyc"]
+        return sum(path.stat().st_size for path in files if path.is_file()) / 1e6
 
     def count_packages(self) -> int:
         """Return how many packages are installed, without pip and setuptools."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isthmus.data.reading import Reading as Reading
     from isthmus.data.report import ReadingReport as ReadingReport
     from isthmus.data.samples import Samples as Samples
+    from isthmus.data.shards import write_shards as write_shards
     from isthmus.data.split import split_samples as split_samples
     from isthmus.denoising import denoise as denoise
     from isthmus.denoising import denoise_values as denoise_values
@@ -140,6 +141,7 @@ _MODULES = {
     "write_card": "reports.card",
     "write_comparison": "reports.comparison",
     "write_report": "reports.run",
+    "write_shards": "data.shards",
     "write_studio": "studio.export",
 }
 

@@ -151,6 +151,6 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]
         shape = tuple(int(side) for side in found[3].split(b",") if side.strip())
     except (ValueError, TypeError):
         raise IsthmusError("the header of its array is damaged.") from None
-    if dtype.hasobject or (not dtype.itemsize and math.prod(shape)):
+    if dtype.hasobject or (not dtype.itemsize and 0 not in shape):
         raise IsthmusError(f"its array holds {dtype}, which are no numbers.")
     return dtype, shape, found[2] == b"True"

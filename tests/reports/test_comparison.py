@@ -10,7 +10,7 @@ import pytest
 from isthmus import Run, Samples, TrainingConfig, evaluate, load, train, write_comparison
 from isthmus.data.items import Items
 from isthmus.errors import OptionError, RunError
-from isthmus.reports.comparison import ROW_TITLES
+from isthmus.reports.comparison_rows import ROW_TITLES
 from test_cli import Page
 
 Refused = Callable[..., AbstractContextManager[None]]

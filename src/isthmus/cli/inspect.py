@@ -244,7 +244,8 @@ def compare(
 
     Example: isthmus compare runs/a runs/b --out compare.html
     """
-    from isthmus.reports.comparison import ROW_TITLES, write_comparison
+    from isthmus.reports.comparison import write_comparison
+    from isthmus.reports.comparison_rows import ROW_TITLES
     from isthmus.training.run import Run
 
     rows = write_comparison(

@@ -94,7 +94,7 @@ def _write_pictures(samples: Samples, out: Path) -> None:
             require_inner_name(str(file))
             if (folder / file).exists():
                 raise OptionError(f"two samples would be called {file}; give them other names.")
-            put(folder / file, _encode_png(pixels))
+            put(folder / file, encode_png(pixels))
         if samples.masks is not None:
             put(folder / CLASSES_FILE, to_utf8("\n".join(samples.class_names)))
 
@@ -120,7 +120,8 @@ def _name_pictures(samples: Samples) -> Iterator[tuple[PurePosixPath, NDArray[An
         yield PurePosixPath(*folders, *words), pixels
 
 
-def _encode_png(pixels: NDArray[Any]) -> bytes:
+def encode_png(pixels: NDArray[Any]) -> bytes:
+    """Return an image (H, W, 1) or (H, W, 3) uint8 as the content of a PNG file."""
     from PIL import Image
 
     content = io.BytesIO()

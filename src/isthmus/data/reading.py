@@ -38,7 +38,7 @@ class Reading:
         Folders that are splits, such as train=training_set,test=test1, or none.
     layout : str, optional
         Layout of a folder or an archive: Pascal VOC, CUB-200-2011, MVTec AD, side by side, by
-        name, noisy and clean, or folders for none of them.
+        name, noisy and clean, WebDataset, or folders for none of them.
     channels : str, optional
         Where an array has its channels, first or last; or the numbers from 1 of the bands of an
         image to use, such as 4,3,2.

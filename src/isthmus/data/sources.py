@@ -17,6 +17,8 @@ from isthmus.data.readers.folders.reader import read_archive, read_folder, read_
 from isthmus.data.readers.idx.files import is_idx, is_idx_folder
 from isthmus.data.readers.idx.reader import read_idx, read_idx_folder
 from isthmus.data.readers.numpy.reader import read_numpy
+from isthmus.data.readers.shards.labels import CLASS_NAMES
+from isthmus.data.readers.shards.patterns import is_pattern, list_pattern
 from isthmus.data.reading import Reading
 from isthmus.errors import SourceError, require_name, suggest
 from isthmus.files import suggest_path, to_json
@@ -50,6 +52,8 @@ def locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
         return dataset, dataset.name, dataset.locate()
     # Absolute, so that a run finds its data again from another folder.
     location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
+    if is_pattern(location):
+        return None, str(location), location
     if not _exists(location):
         if location.is_symlink():
             raise SourceError(f"{location} is a link to nothing; give what it should lead to.")
@@ -107,6 +111,8 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
         if is_idx_folder(path, listing.names):
             return read_idx_folder
         return partial(read_folder, listing=listing, at_own_size=at_own_size)
+    if is_pattern(path):
+        return partial(_read_pattern, at_own_size=at_own_size)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
         (TABLE_SUFFIXES, read_csv),
         ((".npy", ".npz"), read_numpy),
@@ -126,6 +132,11 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
     )
 
 
+def is_there(source: str) -> bool:
+    """Return whether there is anything where a source is: also a data set that was not fetched."""
+    return source in DATASETS or is_pattern(Path(source)) or Path(source).exists()
+
+
 def list_identities(location: Path, listing: Listing | None) -> list[Any]:
     """List what identifies the content of a source's files without reading it.
 
@@ -136,14 +147,25 @@ def list_identities(location: Path, listing: Listing | None) -> list[Any]:
         # What cannot be read counts too: once it can be, there is more to decode.
         facts = [*map(to_json, listing.left_out), *listing.unfinished]
         return [str(location.resolve()), *listing.files, *facts]
-    # The labels of an IDX file are in a file of their own, next to it.
+    if is_pattern(location):
+        return [str(location.parent.resolve()), *list_pattern(location).files]
+    # The labels of an IDX file are in a file of their own, next to it; so are names of classes.
     siblings = location.parent.iterdir() if is_idx(location) else ()
     companions = sorted(filter(is_idx, siblings)) or [location]
+    if location.name.lower().endswith(ARCHIVE_SUFFIXES):
+        companions.append(location.parent / CLASS_NAMES)
     return [
         (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
         for file in companions
         if file.exists()
     ]
+
+
+def _read_pattern(
+    path: Path, limit: int | None, reading: Reading | None, *, at_own_size: bool
+) -> Manifest:
+    listing = list_pattern(path)
+    return read_folder(path.parent, limit, reading, listing, at_own_size=at_own_size)
 
 
 def is_picture(path: Path) -> bool:

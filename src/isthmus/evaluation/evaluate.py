@@ -5,7 +5,6 @@ noise once and goes through the model and all baselines. For an MNIST denoiser (
 baselines take more than half of the CPU time, so their results are kept and shared between runs.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,10 @@ from isthmus.data.images import Images
 from isthmus.data.load_images import as_images
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError, RunError
-from isthmus.evaluation.baselines import BaselineGroup, baseline_groups, class_baselines
 from isthmus.evaluation.denoisers import measure_denoiser, plan_denoising
-from isthmus.evaluation.filters import Array
-from isthmus.evaluation.likelihood import measure_likelihood
-from isthmus.evaluation.predictions import score_predictions
-from isthmus.evaluation.probes import probe
-from isthmus.evaluation.reconstructions import Scores, model_method, score_reconstructions
-from isthmus.evaluation.results import Key, Result, read_or_compute, read_result, write_result
-from isthmus.evaluation.setup import Encode, EvaluationSetup, flatten, plan_evaluation
-from isthmus.evaluation.styles import measure_styles
-from isthmus.files import fingerprint
+from isthmus.evaluation.measuring import measure, measure_features, measure_plain
+from isthmus.evaluation.results import Result, read_or_compute
+from isthmus.evaluation.setup import Encode, EvaluationSetup, plan_evaluation
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.layers import count_parameters
 from isthmus.models.tasks import TASKS, with_article
@@ -137,9 +129,9 @@ def evaluate(
     result = read_or_compute(file, key, lambda: measure(setup, folder, track))
     if plain is not None:
         # Not in the file of the run: another plain run would make it stale.
-        result["baselines"]["plain"] = _measure_plain(setup, plain, folder)
+        result["baselines"]["plain"] = measure_plain(setup, plain, folder)
     if features is not None:
-        result["encoder"] = _measure_features(setup, features)
+        result["encoder"] = measure_features(setup, features)
     return {**result, **cost}
 
 
@@ -173,80 +165,6 @@ def _reject_comparisons(run: Run, plain: Run | None, features: Encode | None) ->
         raise OptionError(f"{run.name} is a denoiser without a code; compare it without {given}.")
 
 
-def measure(setup: EvaluationSetup, folder: Path | None = None, track: Track = untracked) -> Result:
-    """Measure a model and its baselines, without what training it cost.
-
-    Parameters
-    ----------
-    setup : EvaluationSetup
-    folder : Path, optional
-        Where to read and write the results of baselines; by default all are computed and nothing
-        is written.
-    track : callable
-        Shows progress.
-    """
-    if setup.model.config.task == "reconstruct":
-        result = _measure_autoencoder(setup, folder)
-        likelihood = measure_likelihood(setup, track)
-        return result if likelihood is None else {**result, "likelihood": likelihood}
-    if setup.model.config.task == "stylize":
-        return measure_styles(setup)
-    key = setup.key(baseline=setup.model.config.task)
-    return {
-        "test": score_predictions(setup.model, setup.test),
-        "baselines": read_or_compute(_file(folder, key), key, lambda: class_baselines(setup)),
-    }
-
-
-def _measure_autoencoder(setup: EvaluationSetup, folder: Path | None) -> Result:
-    """Measure an autoencoder, and in the same pass the baselines that are not in the folder."""
-    results: dict[str, Result] = {}
-    missing: list[BaselineGroup] = []
-    methods = {"test": model_method(setup.model)}
-    for group in baseline_groups(setup):
-        result = read_result(_file(folder, group.key), group.key)
-        if result is None:
-            missing.append(group)
-            methods |= group.methods
-        else:
-            results[group.name] = result
-    # All that is missing in one pass, because drawing frozen noise is slow.
-    scores = score_reconstructions(setup.batches(), methods)
-    for group in missing:
-        result = {"scores": {name: scores[name] for name in group.methods}}
-        if setup.has_labels:
-            train, test = setup.pixels, flatten(setup.model, setup.probed)
-            result["classes"] = _probe(setup, group.represent(train), group.represent(test))
-        write_result(_file(folder, group.key), group.key, result)
-        results[group.name] = result
-    return _autoencoder_result(setup, scores["test"], results["pca"], results["pixels"])
-
-
-def _autoencoder_result(
-    setup: EvaluationSetup, scores: Scores, pca: Result, pixels: Result
-) -> Result:
-    """Arrange what was measured."""
-    components = {"components": setup.components}
-    baselines = {"pca": {**pca["scores"]["pca"], **components}, **pixels["scores"]}
-    result: Result = {"test": {"n": len(setup.test), **scores}, "baselines": baselines}
-    if setup.corruption is not None:
-        record = setup.run.record
-        result["noisy"] = baselines.pop("noisy")
-        result["noise"] = {"corrupt": record.training_config.corrupt, **record.data["noise"]}
-    if setup.has_labels:
-        result["codes"] = _probe(setup, setup.fitted_codes(), setup.probed_codes())
-        result |= {"pca": pca["classes"], "pixels": pixels["classes"]}
-    return result
-
-
-def _probe(setup: EvaluationSetup, train: Array, test: Array) -> Scores:
-    """Measure how well the classes are predicted from representations of the samples."""
-    train_labels, test_labels = setup.fitted.labels, setup.probed.labels
-    assert train_labels is not None
-    assert test_labels is not None
-    return probe(train, train_labels, test, test_labels)
-
-
 def _check_labels(setup: EvaluationSetup) -> None:
     """Require labels of the run's own test split, by which an encoder is compared."""
     if not setup.is_own_test or not setup.has_labels:
@@ -254,26 +172,6 @@ def _check_labels(setup: EvaluationSetup) -> None:
             "an encoder is compared by the classes that its features predict, on the run's own "
             "test split; it needs data with labels, and no other source."
         )
-
-
-def _measure_features(setup: EvaluationSetup, features: Encode) -> Scores:
-    """Measure how well the classes are predicted from the features of another encoder."""
-    return _probe(setup, features(setup.fitted_indices), features(setup.probed_indices))
-
-
-def _measure_plain(setup: EvaluationSetup, plain: Run, folder: Path | None) -> Scores:
-    """Measure a run that was trained without noise on the inputs of a denoiser."""
-    model = plain.model()
-    key = setup.key(baseline="plain", model=model.fingerprint)
-
-    def compute() -> Scores:
-        return score_reconstructions(setup.batches(), {"plain": model_method(model)})["plain"]
-
-    return read_or_compute(_file(folder, key), key, compute)
-
-
-def _file(folder: Path | None, key: Key) -> Path | None:
-    return folder / f"{fingerprint(key)}.json" if folder else None
 
 
 def _check_plain(run: Run, plain: Run) -> None:

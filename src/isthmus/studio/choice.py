@@ -15,7 +15,7 @@ from isthmus.damage import DAMAGE
 from isthmus.data.manifest import evenly_spaced
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.data.sources import locate_source
-from isthmus.errors import IsthmusError, OptionError, require_known
+from isthmus.errors import DenoiserError, IsthmusError, OptionError, require_known
 from isthmus.fields import convert_some, parse_json, require_fingerprint
 from isthmus.files import fingerprint
 from isthmus.inference.contract import MODEL_FILE
@@ -175,6 +175,14 @@ def read_record(session: Session) -> dict[str, Any]:
     with suppress(*DAMAGE):
         return _parse_record((Path(source) / RECORD).read_bytes())
     return dict(json.loads(session.run.record.to_bytes()))  # says what is wrong
+
+
+def reject_denoiser(session: Session) -> None:
+    """Reject the run of a denoiser, which has no codes to show, without torch."""
+    config = read_record(session).get("model_config", {})
+    if config.get("code_size") == 0:
+        source = session.source
+        raise DenoiserError(source if isinstance(source, str | Path) else session.name)
 
 
 def _parse_record(content: bytes) -> dict[str, Any]:

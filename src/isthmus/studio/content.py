@@ -17,7 +17,7 @@ from isthmus.errors import IsthmusError, OptionError, require_known
 from isthmus.files import fingerprint
 from isthmus.session import Session
 from isthmus.studio import columns
-from isthmus.studio.choice import Choice, model_key, read_record
+from isthmus.studio.choice import Choice, model_key, read_record, reject_denoiser
 from isthmus.studio.epochs import FOLDER as EPOCHS
 from isthmus.studio.history import read_history
 from isthmus.studio.neighbors import find_neighbors
@@ -71,7 +71,7 @@ class Content:
         track: Track = untracked,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        session.require_codes()
+        reject_denoiser(session)
         self._choice = Choice(None if source is None else str(source), split, limit)
         self._methods = methods
         self._track, self._say = track, say

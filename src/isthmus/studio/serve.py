@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import (
-    DenoiserError,
     InterruptionError,
     OptionError,
     RunError,
@@ -25,7 +24,7 @@ from isthmus.errors import (
 from isthmus.files import suggest_path
 from isthmus.latent.maps import require_method
 from isthmus.session import Session
-from isthmus.studio.choice import Choice
+from isthmus.studio.choice import Choice, reject_denoiser
 from isthmus.training.store import is_run
 
 if TYPE_CHECKING:
@@ -107,7 +106,6 @@ def serve_studio(
         require_method(method)
     Choice(None if source is None else str(source), split, limit)  # rejects what makes no sense
     folder = _require_run(run)
-    _reject_denoiser(run, folder)
 
     def open_session(shown: Track) -> Session:
         return (
@@ -115,6 +113,8 @@ def serve_studio(
             if isinstance(run, Session)
             else Session(run, data=data, encoder=encoder, track=shown, say=say)
         )
+
+    reject_denoiser(open_session(untracked))  # before there is a link to it
 
     def prepare(session: Session, shown: Track) -> "Content":
         from isthmus.studio.content import Content
@@ -252,14 +252,6 @@ def _require_run(run: Any) -> Path | None:
     elif Path(run).is_dir() and not is_run(run):
         raise RunError(f"{run} is not a run folder: it has no run.json.")
     return Path(path) if path is not None and is_run(path) else None
-
-
-def _reject_denoiser(run: Any, folder: Path | None) -> None:
-    """Reject a denoiser before anything is served; its record says it, without any weights."""
-    from isthmus.training.run import Run
-
-    if folder is not None and Run.open(folder).record.model_config.task == "denoise":
-        raise DenoiserError(run if isinstance(run, str | Path) else folder.name)
 
 
 @contextlib.contextmanager

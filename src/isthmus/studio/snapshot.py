@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isthmus.damage import DAMAGE
 from isthmus.data.cache import Track
-from isthmus.errors import InterruptionError, IsthmusError, RunError
+from isthmus.errors import DenoiserError, InterruptionError, IsthmusError, RunError
 from isthmus.fields import convert_some
 from isthmus.files import fingerprint, nearest_folder
 from isthmus.inference.model import Model
@@ -161,7 +161,7 @@ class Snapshot:
         """Compute and store what is not stored yet."""
         try:
             shown = self.shown
-        except InterruptionError:
+        except (InterruptionError, DenoiserError):
             raise
         except IsthmusError as error:
             raise RunError(

@@ -40,9 +40,9 @@ class FromNeighbors:
     Of each 2 × 2 pixels, two that touch are drawn. They make two images of half the sides that show
     nearly the same, with noise that is independent: what the model makes of the one is compared
     with the other, whose noise it cannot guess. What differs between neighbors without noise would
-    be smoothed away so; how much that is, the model's own result for the whole patch says, and it
-    is taken off more and more as training goes on (Huang et al., Neighbor2Neighbor: Self-Supervised
-    Denoising from Single Noisy Images, 2021).
+    be smoothed away so. How much that is, the model's own result for the whole patch says; it is
+    taken off in a second term, which counts more and more as training goes on (Huang et al.,
+    Neighbor2Neighbor: Self-Supervised Denoising from Single Noisy Images, 2021).
     """
 
     loss: Loss
@@ -60,7 +60,8 @@ class FromNeighbors:
         loss = self.loss(output, wanted, self.activation)
         share = min(1.0, moment.step / moment.steps) if moment.is_training else 1.0
         corrected = self.loss(output - difference, wanted, self.activation)
-        return Outcome(loss + share * corrected, whole, {})
+        # A mean, so that it can be compared between epochs.
+        return Outcome((loss + share * corrected) / (1 + share), whole, {})
 
 
 def draw_neighbors(chance: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,13 +36,12 @@ from numpy.typing import NDArray
 
 from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
-from isthmus.data.catalog import DATASETS
 from isthmus.data.corruption import with_fixed_noise
 from isthmus.data.images import Images
 from isthmus.data.load import load_origin
 from isthmus.data.load_images import load_images_of
 from isthmus.data.samples import Samples
-from isthmus.data.sources import locate_source
+from isthmus.data.sources import is_there, locate_source
 from isthmus.data.split import Split
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, RunError, SourceError, require_name
@@ -293,7 +292,7 @@ class Run(Displayed):
     def require_data(self) -> None:
         """Raise a SourceError if there is nothing where the run's data was."""
         source = self.record.origin.source
-        if source and source not in DATASETS and not Path(source).exists():
+        if source and not is_there(source):
             raise SourceError(
                 f"the data of {self.name} is not at {source} any more; give its new place with "
                 "--data, in Python Run.open(…, data=…)."

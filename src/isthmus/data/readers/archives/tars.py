@@ -72,6 +72,7 @@ def tar_tree(path: Path) -> Tree:
         lists.__getitem__,
         left_out=members.left_out,
         notes=(*members.notes, *notes),
+        stored=list(members.found),
     )
 
 

@@ -53,6 +53,8 @@ class Tree:
         What is in the folder or archive but not among the names.
     notes : tuple of Note
         About the folder or archive itself.
+    stored : sequence of str
+        The names in the order in which a tar holds them; empty of all else.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Tree:
     top: str = ""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[Note, ...] = ()
+    stored: Sequence[str] = ()
 
     @cached_property
     def pictures(self) -> list[str]:
@@ -149,14 +152,7 @@ def join_trees(path: Path, trees: Sequence[Tree], left_out: tuple[LeftOut, ...] 
     }
 
     def contents(names: Sequence[str]) -> Iterator[Content]:
-        # One stream for each archive, so that each is opened and read once.
-        wanted = defaultdict(list)
-        for name in names:
-            number, own_name = owners[name]
-            wanted[number].append(own_name)
-        streams = {number: iter(trees[number].contents(own)) for number, own in wanted.items()}
-        for name in names:
-            yield next(streams[owners[name][0]])
+        return read_from(trees, [owners[name] for name in names])
 
     def read_list(name: str) -> bytes:
         number, own_name = owners[name]
@@ -167,11 +163,29 @@ def join_trees(path: Path, trees: Sequence[Tree], left_out: tuple[LeftOut, ...] 
     return replace(joined, top=find_top(joined.pictures))
 
 
+def read_from(trees: Sequence[Tree], files: Sequence[tuple[int, str]]) -> Iterator[Content]:
+    """Yield files of several trees in their order, each given as the number of its tree and a name.
+
+    Each tree is opened and read once, and closed with its last file: of thousands of archives, not
+    all may be open at a time.
+    """
+    wanted = defaultdict(list)
+    for number, name in files:
+        wanted[number].append(name)
+    left = {number: len(names) for number, names in wanted.items()}
+    streams = {number: iter(trees[number].contents(names)) for number, names in wanted.items()}
+    for number, _ in files:
+        yield next(streams[number])
+        left[number] -= 1
+        if not left[number]:
+            del streams[number]
+
+
 def _find_prefixes(path: Path, trees: Sequence[Tree]) -> tuple[list[str], tuple[Note, ...]]:
     """Return what to put before the names in each archive, and notes that say so."""
     if len(trees) == 1:
         return [""], ()
-    stems = _stems(path, trees)
+    stems = stems_of(path, trees)
     counts = Counter(name for tree in trees for name in tree.pictures)
     repeated = next((name for name, count in counts.items() if count > 1), None)
     if repeated is None and not names_are_parts(stems):
@@ -184,7 +198,7 @@ def _find_prefixes(path: Path, trees: Sequence[Tree]) -> tuple[list[str], tuple[
     return [f"{stem}/" for stem in stems], (note,)
 
 
-def _stems(path: Path, trees: Sequence[Tree]) -> list[str]:
+def stems_of(path: Path, trees: Sequence[Tree]) -> list[str]:
     """Return the names of archives without suffix, or with it where two would be the same."""
     names = [tree.path.relative_to(path).as_posix() for tree in trees]
     suffixes = sorted(ARCHIVE_SUFFIXES, key=len, reverse=True)  # .tar.gz before .gz

@@ -20,6 +20,7 @@ from isthmus.data.readers.folders.plan import Plan
 from isthmus.data.readers.masks.layouts import IMAGE_LAYOUTS, LAYOUTS, Layout
 from isthmus.data.readers.masks.pairs import find_masks, warn_of_masks
 from isthmus.data.readers.noisy import warn_of_pairs
+from isthmus.data.readers.shards.reader import WEBDATASET, beside_shard, read_shards
 from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
 from isthmus.errors import SourceError, require_known
 
@@ -63,6 +64,7 @@ def read_folder(
     SourceError
         If there is no picture, or pictures and masks do not belong together.
     """
+    _require_layout(reading)
     tree = folder_tree(path, listing)
     if not tree.pictures:
         # Archives next to pictures are left alone: most likely they hold the same pictures.
@@ -70,6 +72,9 @@ def read_folder(
         if archives:
             others = replace(tree, names=sorted({*tree.names} - {*archives}))
             trees = [archive_tree(path / name) for name in archives]
+            shards = read_shards(path, trees, others, limit, reading or Reading())
+            if shards is not None:
+                return shards
             tree = join_trees(path, trees, others.list_left_out())
     return _read_tree(tree, limit, reading or Reading(), at_own_size)
 
@@ -88,12 +93,19 @@ def read_archive(
     SourceError
         If the archive is broken, holds no picture, or pictures and masks do not belong together.
     """
-    return _read_tree(archive_tree(path), limit, reading or Reading(), at_own_size)
+    _require_layout(reading)
+    reading = reading or Reading()
+    tree = archive_tree(path)
+    shard = read_shards(path, [tree], beside_shard(path), limit, reading)
+    return shard or _read_tree(tree, limit, reading, at_own_size)
+
+
+def _require_layout(reading: Reading | None) -> None:
+    if reading is not None and reading.layout is not None:
+        require_known("layout", reading.layout, (*IMAGE_LAYOUTS, WEBDATASET, NO_LAYOUT))
 
 
 def _read_tree(tree: Tree, limit: int | None, reading: Reading, at_own_size: bool) -> Manifest:
-    if reading.layout is not None:
-        require_known("layout", reading.layout, (*IMAGE_LAYOUTS, NO_LAYOUT))
     if not tree.pictures:
         raise SourceError(_describe_without_pictures(tree))
     layouts = IMAGE_LAYOUTS if at_own_size else LAYOUTS
@@ -135,7 +147,7 @@ def _read_layout(
         if reading.layout in (None, name) and (manifest := layout(tree, limit)) is not None:
             findings = manifest.findings
             return replace(manifest, findings=findings.add(layout=findings.layout or name))
-    if reading.layout is not None and reading.layout not in layouts:
+    if reading.layout in IMAGE_LAYOUTS and reading.layout not in layouts:
         raise SourceError(
             f"only models that denoise learn from the layout {reading.layout}; give --task denoise "
             "or leave --layout out."

@@ -1,0 +1,1 @@
+"""WebDataset shards: tar files in which what belongs to a sample has the same name."""

@@ -1,0 +1,233 @@
+"""`write_shards`: any source of pictures as WebDataset shards, which `load` reads as that source.
+
+A shard is a tar of pictures, each with its label next to it: `cat/17.jpg` and `cat/17.cls`.
+Shards are called by their split, `train-000000.tar`; the names of the classes are in
+`classnames.txt`. Files are copied as they are, so that nothing is lost.
+
+Members are called as the samples where the order of these names is that of the samples, and the
+WebDataset library would not take two of them for one sample. Otherwise they are numbered, and
+`.json` has the name.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.decode import reject_too_many
+from isthmus.data.export import encode_png
+from isthmus.data.load import load, plan_loading
+from isthmus.data.manifest import Manifest
+from isthmus.data.pictures.opening import read_content
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.readers.archives.members import clean_path
+from isthmus.data.readers.files.folder_names import PART_LABELS
+from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
+from isthmus.data.readers.shards.labels import CLASS_NAMES, NAME_FIELD, format_class_names
+from isthmus.data.readers.shards.members import CLASS, RECORD, split_name
+from isthmus.data.reading import Reading
+from isthmus.data.shardwriter import DIGITS, ShardWriter
+from isthmus.errors import OptionError, SourceError, first_sentence
+from isthmus.files import atomic_folder, put
+from isthmus.places import is_free, require_outside
+
+SIZE_MB = 500.0  # of a shard; 1 MB is 1,000,000 bytes
+SAMPLES_PER_SHARD = 100_000
+NO_SPLIT = "shard"  # what shards are called that have no split
+MB = 1_000_000  # bytes
+SKIPPED = re.compile("__[^/]*__($|/)")  # names of members that the WebDataset library passes over
+
+
+def write_shards(
+    source: str | Path | NDArray[Any],
+    out: str | Path,
+    *,
+    size_mb: float = SIZE_MB,
+    samples_per_shard: int = SAMPLES_PER_SHARD,
+    limit: int | None = None,
+    reading: Reading | None = None,
+    track: Track = untracked,
+) -> dict[str, Any]:
+    """Write a source of pictures as WebDataset shards: tar files, each with a part of the samples.
+
+    To load the folder gives the samples, labels, class names, splits and the order of the source,
+    and the same fingerprint. Files are copied byte by byte and not decoded; images of arrays and
+    tables become PNG. The same source gives the same bytes.
+
+    Parameters
+    ----------
+    source : str, Path or array
+        As for `load`, without signals and masks.
+    out : str or Path
+        The folder to create. It is there once all shards are.
+    size_mb : float
+        The size in megabytes at which a shard ends; one sample may be larger.
+    samples_per_shard : int
+        At most so many samples are in a shard.
+    limit : int, optional
+        At most as many samples, spread evenly over the source.
+    reading : Reading, optional
+        How to read a source that can be understood in several ways.
+    track : callable
+        Shows progress; called as `track(items, total, title)`.
+
+    Returns
+    -------
+    dict
+        `out`; `samples`, how many; `shards`, each with `name`, `samples` and `bytes`;
+        `class_names`; `skipped`, what could not be read, as (name, reason).
+
+    Raises
+    ------
+    OptionError
+        If the folder is not empty or lies in the source, a size or number is below what a shard
+        needs, or what is read holds more than pictures with classes.
+    SourceError
+        If the source cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = write_shards("digits", f"{folder}/shards", limit=100)
+    ...     load(f"{folder}/shards")
+    Samples(100 images of 8 × 8, gray, 10 classes)
+    """
+    out = Path(out)
+    _require_sizes(size_mb, samples_per_shard)
+    if not is_free(out):
+        raise OptionError(f"{out} exists already and is not empty; choose another folder.")
+    manifest = _read(source, out, limit, reading)
+    with atomic_folder(out) as folder:
+        with ShardWriter(folder, int(size_mb * MB), samples_per_shard) as writer:
+            skipped = _write_samples(manifest, str(source), writer, track)
+        if manifest.labels is not None:
+            put(folder / CLASS_NAMES, format_class_names(manifest.class_names))
+    return {
+        "out": str(out),
+        "samples": sum(shard.samples for shard in writer.written),
+        "shards": [shard._asdict() for shard in sorted(writer.written)],
+        "class_names": list(manifest.class_names),
+        "skipped": skipped,
+    }
+
+
+def _require_sizes(size_mb: float, samples_per_shard: int) -> None:
+    if not 0 < size_mb < float("inf"):
+        raise OptionError(f"the size of a shard must be above 0 MB, not {size_mb:g}.")
+    if samples_per_shard < 1:
+        raise OptionError(f"a shard must have at least 1 sample, not {samples_per_shard:,}.")
+
+
+def _read(
+    source: str | Path | NDArray[Any], out: Path, limit: int | None, reading: Reading | None
+) -> Manifest:
+    """Return what the source holds, if shards can hold it."""
+    if isinstance(source, np.ndarray):
+        samples = load(source, limit=limit, reading=reading)
+        manifest, asked = Manifest(samples.names, samples.values), Preprocessing()
+    else:
+        plan = plan_loading(source, Preprocessing(), limit=limit, reading=reading)
+        require_outside(out, plan.location)
+        manifest, asked = plan.read(), plan.origin.preprocessing
+    name = "the array" if isinstance(source, np.ndarray) else source
+    if manifest.masks is not None:
+        raise OptionError(
+            f"{name} has masks, which shards do not hold; isthmus data export writes a folder."
+        )
+    if manifest.values is not None:
+        _require_images(manifest.values, name)
+    elif manifest.pages is not None or asked.stretch is not None or asked.bands is not None:
+        raise OptionError(
+            "shards hold files as they are; leave --pages, --stretch and --channels out, and give "
+            "them when the shards are read."
+        )
+    _require_lines(manifest.class_names, name)
+    return manifest
+
+
+def _require_images(values: NDArray[Any], name: object) -> None:
+    if values.ndim != 4:
+        raise OptionError(
+            f"{name} holds signals, which are no pictures; isthmus data export writes an .npz file."
+        )
+    if values.shape[3] not in (1, 3):
+        raise OptionError(
+            f"{name} has images of {values.shape[3]} channels, which no PNG holds; give 1 or 3."
+        )
+
+
+def _require_lines(class_names: Sequence[str], name: object) -> None:
+    for one in class_names:
+        if "\n" in one or one.endswith("\r"):
+            raise OptionError(
+                f"{name} has the class {one!r}, whose name does not fit into a line of "
+                f"{CLASS_NAMES}; rename it."
+            )
+
+
+def _write_samples(
+    manifest: Manifest, source: str, writer: ShardWriter, track: Track
+) -> list[tuple[str, str]]:
+    """Write all samples; return those that cannot be read, with the reason."""
+    broken: dict[int, str] = {}
+    members = _name_members(manifest)
+    are_called = members == list(manifest.names)
+    contents = track(_list_contents(manifest), len(members), f"Writing {writer.folder.name}")
+    for row, content in enumerate(contents):
+        if isinstance(content, SourceError):
+            broken[row] = first_sentence(content)
+            reject_too_many(broken, manifest, source, row + 1)
+            continue
+        sample = {members[row]: content}
+        key = split_name(members[row])[0]
+        if manifest.labels is not None:
+            sample[f"{key}.{CLASS}"] = str(manifest.labels[row]).encode()
+        if manifest.labels is None or not are_called:
+            sample[f"{key}.{RECORD}"] = json.dumps({NAME_FIELD: manifest.names[row]}).encode()
+        split = NO_SPLIT if manifest.splits is None else PART_LABELS[manifest.splits[row]]
+        writer.add(split, sample)
+    return [(manifest.names[row], reason) for row, reason in broken.items()]
+
+
+def _list_contents(manifest: Manifest) -> Iterator[bytes | SourceError]:
+    """Yield the content of each picture, or the reason why it has none."""
+    if manifest.values is not None:
+        yield from map(encode_png, manifest.values)
+        return
+    for file in manifest.files:
+        try:
+            yield file if isinstance(file, SourceError) else read_content(file)
+        except SourceError as error:
+            yield error
+        except OSError as error:
+            yield SourceError(first_sentence(error))
+
+
+def _name_members(manifest: Manifest) -> list[str]:
+    """Return the names of the pictures in the shards, in ascending order."""
+    names = list(manifest.names)
+    keys = {split_name(name)[0] for name in names}
+    ascend = all(one < other for one, other in pairwise(names))
+    if ascend and len(keys) == len(names) and all(map(_is_member_name, names)):
+        return names
+    digits = max(DIGITS, len(str(len(names))))
+    suffixes = [".png" if manifest.values is not None else _suffix(name) for name in names]
+    return [f"{row:0{digits}}{suffix}" for row, suffix in enumerate(suffixes)]
+
+
+def _is_member_name(name: str) -> bool:
+    """Return whether a member of this name is read under it, here and by WebDataset."""
+    key, kind = split_name(name)
+    is_picture = f".{kind}" in PICTURE_SUFFIXES and not key.endswith("/") and key != ""
+    return is_picture and clean_path(name) == name and not SKIPPED.match(name)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
