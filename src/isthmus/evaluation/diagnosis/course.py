@@ -44,13 +44,8 @@ class Course:
 
     @property
     def comparable_losses(self) -> list[float]:
-        """Losses that mean the same in every epoch.
-
-        A warm-up changes that of training, and without clean images a second part of it counts more
-        and more.
-        """
-        is_same = not (self.config.warm_up or self.config.no_clean)
-        return self.losses if is_same else self.validation_losses
+        """Losses that mean the same in every epoch: a warm-up changes that of training."""
+        return self.validation_losses if self.config.warm_up else self.losses
 
     @cached_property
     def validation_losses(self) -> list[float]:
