@@ -45,8 +45,9 @@ def pictures(rows: Sequence[int], path: str = "{}.png") -> Any:
 
 
 def labels(rows: Sequence[int]) -> list[int]:
-    assert digits().labels is not None
-    return [int(digits().labels[row]) for row in rows]
+    every = digits().labels
+    assert every is not None
+    return [int(every[row]) for row in rows]
 
 
 def described(table: Any, **features: Any) -> Any:
@@ -84,12 +85,13 @@ KINDS = {"stream": pa.ipc.new_stream, "file": pa.ipc.new_file}
 ALL = range(COUNT)
 
 
-def changed(path: Path, old: bytes, new: bytes) -> Path:
-    content = path.read_bytes()
-    assert old in content
-    assert len(old) == len(new)
-    path.write_bytes(content.replace(old, new))
-    return path
+def varint(number: int) -> bytes:
+    """Return a number as the list of a Parquet file's parts has it."""
+    number, digits = 2 * number, []
+    while number > 127:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*digits, number])
 
 
 # What is read
@@ -350,7 +352,7 @@ def test_what_is_no_label_is_refused(
         {"image": pictures(range(2)), "share": [0.5, 1], "long": ["a" * 300, "b"], "wrong": [0, 7]}
     )
     path = write(tmp_path / "t.parquet", described(table, wrong=named("a", "b")))
-    with refused((SourceError, OptionError), culprit):  # type: ignore[arg-type]
+    with refused((SourceError, OptionError), culprit):
         isthmus.load(path, reading=isthmus.Reading(label_column=column))
 
 
@@ -390,6 +392,54 @@ def test_many_rows_are_refused(
         path = write(tmp_path / name, hugging_face(ALL))
         with refused(SourceError, path, "12 rows, more than 10; set ISTHMUS_MAX_MEMBERS"):
             isthmus.load(path)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "file.arrow", "stream.arrow"])
+def test_a_bomb_is_refused(
+    name: str, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISTHMUS_MAX_UNPACKED", "200000")
+    path = tmp_path / name
+    table = pa.table({"image": [png(0) + bytes(2**20)]})
+    if name == "t.parquet":
+        write(path, table, compression="zstd")
+    else:
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with KINDS[path.stem](str(path), table.schema, options=options) as writer:
+            writer.write_table(table)
+    with refused(SourceError, path, "claims to hold 1 MB or more"):
+        isthmus.load(path)
+
+
+def test_a_value_that_is_repeated_without_end_is_refused(
+    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISTHMUS_MAX_UNPACKED", "1000000")
+    values = pa.array([png(0) + bytes(2**16)])
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(100, np.int32)), values)
+    table = pa.table({"image": column})
+    path = write(tmp_path / "t.parquet", table, 100, compression="zstd", store_schema=False)
+    with refused(SourceError, path, "claims to hold"):
+        isthmus.load(path)
+
+
+def test_pages_that_hold_more_than_is_said_are_refused(tmp_path: Path, refused: Refused) -> None:
+    table = pa.table({"image": [bytes(2**20)] * 2})
+    path = write(tmp_path / "t.parquet", table, compression="zstd", use_dictionary=False)
+    size = pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size
+    content = path.read_bytes()
+    assert varint(size) in content
+    path.write_bytes(content.replace(varint(size), varint(size - 2**20)))
+    with refused(SourceError, path, "a part of it holds more than it says"):
+        isthmus.load(path)
+
+
+def test_packed_arrow_files_are_read(tmp_path: Path) -> None:
+    table = hugging_face(ALL)
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_file(str(tmp_path / "file.arrow"), table.schema, options=options) as writer:
+        writer.write_table(table)
+    assert np.array_equal(isthmus.load(tmp_path / "file.arrow").values, digits().values)
 
 
 def test_a_large_file_in_a_row_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

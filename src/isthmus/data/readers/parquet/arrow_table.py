@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.readers.parquet.messages import list_messages
 from isthmus.data.readers.parquet.opening import Leaf, reject_many_rows, reporting_damaged_table
 from isthmus.data.reading import Note
+from isthmus.limits import reject_disproportion
 
 MAGIC = b"ARROW1"  # of a file: a stream between this, padded to 8 bytes, and a list of its parts
 STREAM_START = 8
@@ -20,18 +22,21 @@ class ArrowTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.notes: tuple[Note, ...] = ()
         with reporting_damaged_table(path), path.open("rb") as file:
             is_file = file.read(len(MAGIC)) == MAGIC
             file.seek(max(0, path.stat().st_size - len(END)))
             last = file.read()
             if is_file and not last.endswith(MAGIC):
                 raise ValueError("it is cut short")
-            self.notes = () if is_file or last == END else (_warn_of_end(path),)
+            if not is_file and last != END:
+                self.notes = (_warn_of_end(path),)
             self._start = STREAM_START if is_file else 0
+            messages = list(list_messages(self._map()))
+            reject_disproportion(sum(one.unpacked for one in messages), path.stat().st_size, path)
             with self._open() as stream:
                 self.schema: Any = stream.schema
-                counts = [len(batch) for batch in stream]
-        self.count = sum(counts)
+        self.count = sum(one.rows for one in messages)
         reject_many_rows(path, self.count)
 
     def read(
@@ -40,13 +45,12 @@ class ArrowTable:
         """Yield batches of rows; see `Table`."""
         names = list(dict.fromkeys(leaf.column for leaf in leaves))
         row = 0
-        with reporting_damaged_table(self.path), self._open() as stream:
+        with reporting_damaged_table(self.path), self._open(names) as stream:
             for batch in stream:
                 end = row + len(batch)
                 if rows is None or _is_between(rows, row, end):
-                    chosen = batch.select(names)
-                    chosen.validate(full=True)  # a place outside of the file would be read
-                    yield row, chosen
+                    batch.validate(full=True)  # a place outside of the file would be read
+                    yield row, batch
                 row = end
             if row != self.count:
                 raise ValueError("it has changed while it was read")
@@ -55,12 +59,19 @@ class ArrowTable:
         """Return all rows: which of them have a value takes no time to find out."""
         return np.arange(self.count)
 
-    def _open(self) -> Any:
+    def _open(self, columns: Sequence[str] = ()) -> Any:
+        """Open the stream, to read these columns of it."""
+        from pyarrow.ipc import IpcReadOptions, open_stream
+
+        chosen = [self.schema.get_field_index(name) for name in columns] if columns else None
+        return open_stream(self._map(), options=IpcReadOptions(included_fields=chosen))
+
+    def _map(self) -> Any:
         import pyarrow
 
         source = pyarrow.memory_map(str(self.path))
         source.seek(self._start)
-        return pyarrow.ipc.open_stream(source)
+        return source
 
 
 def _is_between(rows: NDArray[np.int64], start: int, end: int) -> bool:

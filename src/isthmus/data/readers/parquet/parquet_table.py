@@ -8,20 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.readers.parquet.opening import Leaf, reject_many_rows, reporting_damaged_table
+from isthmus.data.readers.parquet.pages import list_pages
+from isthmus.data.reading import Note
 from isthmus.errors import SourceError
 from isthmus.limits import reject_disproportion
 
 BUFFER_BYTES = 2**16  # of a column that are read at a time, instead of all of a row group
 # Of a batch. A column may say "the same value again" a million times, so that its rows take far
 # more than it says; each row at most as much as the whole column.
-MAX_BATCH_BYTES = 2**27
+MAX_BATCH_BYTES = 2**26
 MAX_BATCH_ROWS = 4096
 
 
 class ParquetTable:
     """A Parquet file; see `Table`."""
 
-    notes = ()
+    notes: tuple[Note, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,22 +47,31 @@ class ParquetTable:
     ) -> Iterator[tuple[int, Any]]:
         """Yield batches of rows; see `Table`."""
         columns = [".".join(filter(None, leaf)) for leaf in leaves]
-        wanted = self._find_groups(rows)
-        sizes = [self._largest(group, columns) for group in wanted]
-        reject_disproportion(sum(sizes), self.path.stat().st_size, self.path)
+        packed = self.path.stat().st_size
+        unpacked = 0
         with reporting_damaged_table(self.path), self._open() as file:
-            for group, size in zip(wanted, sizes, strict=True):
-                row = int(self._starts[group])
-                for batch in file.iter_batches(
-                    max(1, min(MAX_BATCH_ROWS, MAX_BATCH_BYTES // max(1, size))),
-                    row_groups=[group],
-                    columns=columns,
-                    use_threads=False,
-                ):
+            groups = self._find_groups(rows)
+            sizes = [self._measure(group, columns) for group in groups]
+            reject_disproportion(sum(sizes), packed, self.path)
+            for group, size in zip(groups, sizes, strict=True):
+                for row, batch in self._read_group(file, group, size, columns):
+                    unpacked += batch.nbytes  # more than a part holds, if its values repeat
+                    reject_disproportion(unpacked, packed, self.path)
                     yield row, batch
-                    row += len(batch)
-                if row != self._ends[group]:
-                    raise ValueError("a part of it has fewer rows than it says")
+
+    def _read_group(
+        self, file: Any, group: int, size: int, columns: Sequence[str]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield batches of a row group, in which columns hold `size` bytes."""
+        count = max(1, min(MAX_BATCH_ROWS, MAX_BATCH_BYTES // max(1, size)))
+        row = int(self._starts[group])
+        for batch in file.iter_batches(
+            count, row_groups=[group], columns=columns, use_threads=False
+        ):
+            yield row, batch
+            row += len(batch)
+        if row != self._ends[group]:
+            raise ValueError("a part of it has fewer rows than it says")
 
     def rows_to_look_at(self, leaf: Leaf) -> NDArray[np.int64]:
         """Return the rows of the groups that do not say that each has a value."""
@@ -90,12 +101,21 @@ class ParquetTable:
         columns = [described.column(i) for i in range(described.num_columns)]
         return [column for column in columns if column.path_in_schema in names]
 
-    def _largest(self, group: int, names: Sequence[str]) -> int:
-        """Return the bytes that columns of a row group say they hold, unpacked."""
-        sizes = [column.total_uncompressed_size for column in self._columns(group, names)]
-        if min(sizes, default=0) < 0:
-            raise SourceError(
-                f"{self.path} is not a readable table: it has a part of {min(sizes):,} bytes; "
-                "fetch it again."
-            )
-        return sum(sizes)
+    def _measure(self, group: int, names: Sequence[str]) -> int:
+        """Return the bytes that columns of a row group hold, unpacked.
+
+        Raises
+        ------
+        ValueError
+            If their pages hold more than the columns say.
+        """
+        total = 0
+        with self.path.open("rb") as file:
+            for column in self._columns(group, names):
+                starts = (column.dictionary_page_offset, column.data_page_offset)
+                start = min(one for one in starts if one)  # 0 where there is no dictionary
+                pages = list_pages(file, start, column.total_compressed_size)
+                if sum(page.unpacked for page in pages) > column.total_uncompressed_size:
+                    raise ValueError("a part of it holds more than it says")
+                total += column.total_uncompressed_size
+        return total
