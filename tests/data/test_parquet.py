@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from planting import left_out, notes
+from pyarrow import parquet as pq
 
 import isthmus
 from isthmus.errors import OptionError, SourceError
 from test_cli import done
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 
 Refused = Callable[..., AbstractContextManager[None]]
 
