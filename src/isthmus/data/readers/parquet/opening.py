@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from isthmus.damage import DAMAGE
 from isthmus.data.reading import Note
-from isthmus.errors import SourceError, first_sentence, missing_package
+from isthmus.errors import IsthmusError, SourceError, first_sentence, missing_package
 from isthmus.limits import reject_beyond
 
 PARQUET = ".parquet"  # all others are Arrow's
@@ -105,7 +105,7 @@ def reporting_damaged_table(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except SourceError:
+    except IsthmusError:
         raise
     except (*DAMAGE, ArrowException) as error:
         if isinstance(error, OSError) and error.errno:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.readers.parquet.footer import Column, read_footer
 from isthmus.data.readers.parquet.opening import Leaf, reject_many_rows, reporting_damaged_table
 from isthmus.data.readers.parquet.pages import list_pages
 from isthmus.data.reading import Note
-from isthmus.errors import SourceError
 from isthmus.limits import reject_disproportion
 
 BUFFER_BYTES = 2**16  # of a column that are read at a time, instead of all of a row group
@@ -27,18 +27,14 @@ class ParquetTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with reporting_damaged_table(path), self._open() as file:
-            self._metadata: Any = file.metadata
-            self.schema: Any = file.schema_arrow
-            groups = [self._metadata.row_group(i) for i in range(self._metadata.num_row_groups)]
-            counts = np.array([group.num_rows for group in groups], np.int64)
-        self.count = int(counts.sum())
-        if (counts < 0).any() or self.count != self._metadata.num_rows:
-            raise SourceError(
-                f"{path} is not a readable table: its parts have {self.count:,} rows, and all of "
-                f"it {self._metadata.num_rows:,}; fetch it again."
-            )
-        reject_many_rows(path, self.count)
+        self._metadata: Any = None
+        with reporting_damaged_table(path):
+            self._groups = read_footer(path)
+            self.count = sum(group.rows for group in self._groups)
+            reject_many_rows(path, self.count)
+            with self._open() as file:
+                self._metadata, self.schema = file.metadata, file.schema_arrow
+        counts = np.array([group.rows for group in self._groups], np.int64)
         self._ends = np.cumsum(counts)
         self._starts = self._ends - counts
 
@@ -78,16 +74,16 @@ class ParquetTable:
         name = ".".join(filter(None, leaf))
         rows = [np.zeros(0, np.int64)]
         for group, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
-            stored = [column.statistics for column in self._columns(group, [name])]
-            if any(one is None or not one.has_null_count or one.null_count for one in stored):
+            if any(column.nulls != 0 for column in self._columns(group, [name])):
                 rows.append(np.arange(start, end))
         return np.concatenate(rows)
 
     def _open(self) -> Any:
         from pyarrow.parquet import ParquetFile
 
-        known = getattr(self, "_metadata", None)  # else it is parsed each time
-        return ParquetFile(self.path, metadata=known, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        return ParquetFile(  # metadata that is known is not read again
+            self.path, metadata=self._metadata, buffer_size=BUFFER_BYTES, pre_buffer=False
+        )
 
     def _find_groups(self, rows: NDArray[np.int64] | None) -> list[int]:
         """Return the row groups that hold some of the rows."""
@@ -96,10 +92,8 @@ class ParquetTable:
         found: list[int] = np.unique(np.searchsorted(self._ends, rows, side="right")).tolist()
         return found
 
-    def _columns(self, group: int, names: Sequence[str]) -> list[Any]:
-        described = self._metadata.row_group(group)
-        columns = [described.column(i) for i in range(described.num_columns)]
-        return [column for column in columns if column.path_in_schema in names]
+    def _columns(self, group: int, names: Sequence[str]) -> list[Column]:
+        return [column for column in self._groups[group].columns if column.path in names]
 
     def _measure(self, group: int, names: Sequence[str]) -> int:
         """Return the bytes that columns of a row group hold, unpacked.
@@ -109,13 +103,10 @@ class ParquetTable:
         ValueError
             If their pages hold more than the columns say.
         """
-        total = 0
+        columns = self._columns(group, names)
         with self.path.open("rb") as file:
-            for column in self._columns(group, names):
-                starts = (column.dictionary_page_offset, column.data_page_offset)
-                start = min(one for one in starts if one)  # 0 where there is no dictionary
-                pages = list_pages(file, start, column.total_compressed_size)
-                if sum(page.unpacked for page in pages) > column.total_uncompressed_size:
+            for column in columns:
+                pages = list_pages(file, column.start, column.packed)
+                if sum(page.unpacked for page in pages) > column.unpacked:
                     raise ValueError("a part of it holds more than it says")
-                total += column.total_uncompressed_size
-        return total
+        return sum(column.unpacked for column in columns)

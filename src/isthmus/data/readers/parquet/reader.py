@@ -11,7 +11,7 @@ from isthmus.data.readers.files.listing import Listing
 from isthmus.data.readers.files.trees import Tree, folder_tree
 from isthmus.data.readers.parquet.columns import NoPicturesError, assign_roles
 from isthmus.data.readers.parquet.joining import Part, count_left_out, join_parts
-from isthmus.data.readers.parquet.opening import open_table
+from isthmus.data.readers.parquet.opening import open_table, reporting_damaged_table
 from isthmus.data.readers.parquet.rows import read_rows
 from isthmus.data.readers.parquet.splits import find_splits, note_one_shard, note_shards
 from isthmus.data.reading import Findings, Reading, note_unused
@@ -124,5 +124,6 @@ def _read_parts(
 
 def _read_part(path: Path, name: str, reading: Reading) -> Part:
     table = open_table(path)
-    roles = assign_roles(table.schema, path, reading.label_column)
-    return Part(name, table, roles, read_rows(table, roles))
+    with reporting_damaged_table(path):
+        roles = assign_roles(table.schema, path, reading.label_column)
+        return Part(name, table, roles, read_rows(table, roles))
