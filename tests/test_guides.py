@@ -10,9 +10,11 @@ from typing import Any
 from urllib.request import HTTPCookieProcessor, build_opener
 
 import numpy as np
+import pyarrow
 import pytest
 import typer
 from PIL import Image
+from pyarrow.parquet import write_table
 from sklearn.datasets import load_sample_images
 
 import isthmus as package
@@ -73,6 +75,7 @@ def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         crop(photographs["flower"], 7 * i).save(folder / f"{name}.jpg")
     write_digits(folder)
     write_pairs(folder / "pairs", photographs["flower"])
+    write_tables(folder / "beans", photographs)
     for name in ("paintings/waves", "paintings/mosaic", "more/woodcut"):
         (folder / name).parent.mkdir(exist_ok=True)
         crop(photographs["temple"], len(name)).save(folder / f"{name}.png")
@@ -91,6 +94,19 @@ def write_pairs(folder: Path, photograph: np.ndarray) -> None:
         noisy = np.asarray(clean) + rng.normal(0, 25, np.asarray(clean).shape)
         clean.save(folder / "clean" / f"{i}.png")
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / "noisy" / f"{i}.png")
+
+
+def write_tables(folder: Path, photographs: dict[str, np.ndarray]) -> None:
+    """Write crops of photographs as Parquet files of two splits."""
+    folder.mkdir()
+    for start, split in ((0, "train"), (60, "test")):
+        contents = []
+        for number in range(start, start + 30):
+            file = io.BytesIO()
+            crop(photographs["flower" if number % 2 else "temple"], number).save(file, "PNG")
+            contents.append({"bytes": file.getvalue(), "path": f"{number}.png"})
+        table = pyarrow.table({"image": contents, "label": ["temple", "flower"] * 15})
+        write_table(table, folder / f"{split}-00000-of-00001.parquet")
 
 
 def write_crops(

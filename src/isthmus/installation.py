@@ -40,6 +40,7 @@ PACKAGES = (
     "onnx",
     "onnxruntime",
     "onnxscript",
+    "pyarrow",
     "starlette",
     "uvicorn",
     "umap-learn",
@@ -49,6 +50,7 @@ PACKAGES = (
 EXTRAS = {  # the packages that each extra of pyproject.toml brings
     "heic": ("pillow-heif",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "parquet": ("pyarrow",),
     "studio": ("onnx", "onnxruntime", "onnxscript", "starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
     "umap": ("umap-learn",),

@@ -37,7 +37,7 @@ LIMITS = {  # by the name of the environment variable
         64_000_000, "bytes of a list of classes or of names, such as classes.txt"
     ),
     "ISTHMUS_MAX_LINE": Limit(2**22, "characters of a line of a table"),
-    "ISTHMUS_MAX_MEMBERS": Limit(2_000_000, "members of an archive"),
+    "ISTHMUS_MAX_MEMBERS": Limit(2_000_000, "members of an archive, or rows of a table of images"),
     "ISTHMUS_MAX_UNPACKED": Limit(500_000_000, "bytes that a small packed file may hold unpacked"),
     # Flat masks and tables of zeros reach 1,000; of files that are large, only bombs do.
     "ISTHMUS_MAX_RATIO": Limit(

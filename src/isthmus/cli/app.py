@@ -48,7 +48,7 @@ Source = Annotated[
     str,
     typer.Argument(
         help="The name of a data set, a folder or archive of images, a single image, or a CSV, "
-        "IDX, .npy or .npz file.",
+        "Parquet, Arrow, IDX, .npy or .npz file.",
         autocompletion=complete_source,
     ),
 ]

@@ -64,9 +64,9 @@ def load(
     source : str, Path or array
         The name of a data set (`isthmus.DATASETS`), a folder of pictures with or without class
         folders, a picture, a tar or zip archive, a folder of WebDataset shards or a pattern such
-        as train-{000000..000003}.tar, a CSV, an IDX, a .npy or a .npz file; or an array: images
-        (N, H, W) or (N, H, W, C), signals (N, L, C) float. Folders and archives with masks are
-        recognized by their layout; see `isthmus.data.readers.masks.layouts`.
+        as train-{000000..000003}.tar, a CSV, a Parquet, an Arrow, an IDX, a .npy or a .npz file; or
+        an array: images (N, H, W) or (N, H, W, C), signals (N, L, C) float. Folders and archives
+        with masks are recognized by their layout; see `isthmus.data.readers.masks.layouts`.
     size : int or (int, int), optional
         Side, or height and width, in pixels to resize to.
     crop : int, optional

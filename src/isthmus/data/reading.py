@@ -29,7 +29,7 @@ class Reading:
     Parameters
     ----------
     label_column : str, optional
-        Column of a CSV that holds the classes: its name, its number from 1, first, last or none;
+        Column of a table that holds the classes: its name, its number from 1, first, last or none;
         or the name of such an array in an .npz, or none.
     classes_from : str, optional
         What names the class of an image: folder (the first one below the split), parent (the

@@ -11,12 +11,22 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.csv.reader import read_csv
 from isthmus.data.readers.csv.text import TABLE_SUFFIXES
-from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, why_unread
+from isthmus.data.readers.files.kinds import (
+    ARCHIVE_SUFFIXES,
+    PARQUET_SUFFIXES,
+    PICTURE_SUFFIXES,
+    why_unread,
+)
 from isthmus.data.readers.files.listing import Listing, list_files, special_kind
 from isthmus.data.readers.folders.reader import read_archive, read_folder, read_picture
 from isthmus.data.readers.idx.files import is_idx, is_idx_folder
 from isthmus.data.readers.idx.reader import read_idx, read_idx_folder
 from isthmus.data.readers.numpy.reader import read_numpy
+from isthmus.data.readers.parquet.reader import (
+    is_parquet_folder,
+    read_parquet,
+    read_parquet_folder,
+)
 from isthmus.data.readers.shards.labels import CLASS_NAMES
 from isthmus.data.readers.shards.patterns import is_pattern, list_pattern
 from isthmus.data.reading import Reading
@@ -110,11 +120,14 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
         listing = listing or list_files(path)
         if is_idx_folder(path, listing.names):
             return read_idx_folder
+        if is_parquet_folder(listing.names):
+            return partial(read_parquet_folder, listing=listing)
         return partial(read_folder, listing=listing, at_own_size=at_own_size)
     if is_pattern(path):
         return partial(_read_pattern, at_own_size=at_own_size)
     kinds: tuple[tuple[tuple[str, ...], Reader], ...] = (
         (TABLE_SUFFIXES, read_csv),
+        (PARQUET_SUFFIXES, read_parquet),
         ((".npy", ".npz"), read_numpy),
         (ARCHIVE_SUFFIXES, partial(read_archive, at_own_size=at_own_size)),
         (PICTURE_SUFFIXES, read_picture),
@@ -128,7 +141,7 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
         raise SourceError(f"{path} is not read: it is {why}.")
     raise SourceError(
         f"{path} is of no known kind; give a folder, a picture, an archive (tar or zip), "
-        "a CSV, an IDX, a .npy or a .npz file."
+        "a CSV, a Parquet, an Arrow, an IDX, a .npy or a .npz file."
     )
 
 

@@ -37,6 +37,7 @@ PICTURE_SUFFIXES = _list_picture_suffixes()
 ARCHIVE_SUFFIXES = (
     *(".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tbz", ".tbz2", ".tgz", ".txz", ".zip"),
 )
+PARQUET_SUFFIXES = (".arrow", ".parquet")
 ARCHIVE = "an archive inside of what is read; unpack it there, or give it as the source"
 UNREAD_KINDS = {  # why files of these suffixes are not read; such as "a.mp4 is a video, …"
     (".avif", ".j2k", ".jp2", ".jpx", ".webp"): "a format that this Pillow cannot read; update it",
@@ -55,14 +56,10 @@ UNREAD_KINDS = {  # why files of these suffixes are not read; such as "a.mp4 is 
         "a medical image; export slices as PNG or .npy"
     ),
     (".czi", ".lif", ".lsm", ".nd2", ".svs", ".vsi"): "a microscope's format; export it as TIFF",
-    (
-        ".csv",
-        ".csv.gz",
-        ".npy",
-        ".npz",
-        ".tsv",
-    ): "a table or array; give it as the source to read it",
-    (".h5", ".hdf5", ".mat", ".parquet", ".pkl", ".tfrecord", ".xlsx"): (
+    (".csv", ".csv.gz", ".npy", ".npz", ".tsv", *PARQUET_SUFFIXES): (
+        "a table or array; give it as the source to read it"
+    ),
+    (".h5", ".hdf5", ".mat", ".pkl", ".tfrecord", ".xlsx"): (
         "a table or array of another kind; convert it to .csv or .npz"
     ),
     (".7z", ".bz2", ".gz", ".rar", ".tar.lz", ".tar.zst", ".tzst", ".xz", ".z", ".zst"): (
