@@ -194,6 +194,7 @@ def test_a_classifier_starts_with_an_encoder_and_may_leave_it(
         ("--task classify --label-smoothing 1", "label smoothing must be from 0"),
         ("--task classify --augment spin:3", "no augmentation 'spin'"),
         ("--task classify --augment rotate", "'rotate' has no strength"),
+        ("--corrupt poisson:0.1+stripes:0.05", "and commas between several"),
         ("--task classify --loss bce", "take cross-entropy"),
         ("--task classify --freeze", "freeze needs an encoder"),
         ("--task classify --encoder-from nowhere", "no file of weights called nowhere"),

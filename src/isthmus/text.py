@@ -69,6 +69,17 @@ def count_of(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
+def format_epochs(count: float) -> str:
+    """Format a number of epochs, which may be a fraction after an early stop.
+
+    Examples
+    --------
+    >>> format_epochs(1), format_epochs(2.5)
+    ('1 epoch', '2.5 epochs')
+    """
+    return f"{count:g} epoch" + ("" if count == 1 else "s")
+
+
 def format_bytes(count: int) -> str:
     """Return a size for people; 1 kB is 1,000 bytes, as disks and networks count.
 

@@ -167,14 +167,3 @@ def format_number(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
     return "–" if value is None else str(value)
-
-
-def format_epochs(count: float) -> str:
-    """Format a number of epochs, which may be a fraction after an early stop.
-
-    Examples
-    --------
-    >>> format_epochs(1), format_epochs(2.5)
-    ('1 epoch', '2.5 epochs')
-    """
-    return f"{count:g} epoch" + ("" if count == 1 else "s")

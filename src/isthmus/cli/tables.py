@@ -6,9 +6,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from isthmus.cli.app import format_epochs, format_number
+from isthmus.cli.app import format_number
 from isthmus.cli.terminal import out_console
-from isthmus.text import count_of, printable
+from isthmus.text import count_of, format_epochs, printable
 
 MAX_CONFUSION_CLASSES = 12  # a larger matrix does not fit a terminal of 80 columns
 MAX_LISTED_CLASSES, WORST_CLASSES = 30, 10  # of more classes, only the worst are listed

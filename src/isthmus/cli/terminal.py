@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
-from isthmus.cli.app import format_epochs
 from isthmus.progress import AGAIN, is_first_process, show_progress
-from isthmus.text import escape_json, printable
+from isthmus.text import escape_json, format_epochs, printable
 
 if TYPE_CHECKING:
     from isthmus.training.progress import Progress

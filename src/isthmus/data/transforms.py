@@ -100,9 +100,10 @@ class Transforms:
             return kind, _parse_strength(strength)
         except ValueError:
             ranges = f", or a range, {kind}:LOW..HIGH" if cls.has_ranges else ""
+            several = ", and commas between several" if strength else ""
             raise OptionError(
                 f"{text!r} has no strength; write kind:strength, as in {kind}:{row.example:g}"
-                f"{ranges}."
+                f"{ranges}{several}."
             ) from None
         except ZeroDivisionError:
             raise OptionError(

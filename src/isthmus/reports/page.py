@@ -5,7 +5,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from isthmus.text import to_utf8
+from isthmus.text import format_epochs, to_utf8
 from isthmus.viz.canvas import to_png
 from isthmus.viz.fonts import explain_numbers
 
@@ -28,6 +28,7 @@ def render(template: str, **values: Any) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["epochs"] = format_epochs
     environment.filters["markdown"] = escape_markdown
     environment.filters["yaml"] = to_yaml
     # The pictures among the values have been drawn.

@@ -11,6 +11,7 @@ from isthmus.errors import InputError
 from isthmus.sklearn.estimator import AutoencoderEstimator, outputs, squared_errors
 from isthmus.sklearn.images import denoise_all, read_images, score_images
 from isthmus.sklearn.inputs import MIN_SAMPLES
+from isthmus.text import count_of
 
 if TYPE_CHECKING:
     from isthmus.training.config import TrainingConfig
@@ -137,7 +138,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderEstimator):
             return self
         images = read_images(X, self.value_range)
         if len(images) < MIN_SAMPLES:
-            raise InputError(f"X holds {len(images)} images; give {MIN_SAMPLES} or more.")
+            held = count_of(len(images), "image")
+            raise InputError(f"X holds {held}; give {MIN_SAMPLES} or more.")
         config = self._training_config()
         self._train(images, config, model=self.model, task="denoise", options=self.options)
         return self

@@ -342,7 +342,7 @@ class TrainingConfig:
         if given and not is_denoiser:
             raise OptionError(
                 f"{model_config.model} is no denoiser; leave {given[0].replace('_', ' ')} out, or "
-                "give the task denoise."
+                "choose the model denoiser."
             )
         if is_denoiser and self.augmentation:
             raise OptionError(
