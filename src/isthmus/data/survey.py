@@ -265,7 +265,7 @@ def _files(names: Iterable[str]) -> Iterable[str]:
 
 
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower() or "no suffix"  # noqa: PTH122 - a Path takes longer
+    return os.path.splitext(name)[1].lower() or "without suffix"  # noqa: PTH122 - a Path takes longer
 
 
 def _folder(name: str) -> str:
