@@ -20,7 +20,7 @@ from isthmus.data.readers.folders.plan import Plan
 from isthmus.data.readers.masks.layouts import IMAGE_LAYOUTS, LAYOUTS, Layout
 from isthmus.data.readers.masks.pairs import find_masks, warn_of_masks
 from isthmus.data.readers.noisy import warn_of_pairs
-from isthmus.data.readers.shards.reader import WEBDATASET, beside_shard, read_shards
+from isthmus.data.readers.shards.reader import WEBDATASET, files_next_to, read_shards
 from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
 from isthmus.errors import SourceError, require_known
 
@@ -96,7 +96,7 @@ def read_archive(
     _require_layout(reading)
     reading = reading or Reading()
     tree = archive_tree(path)
-    shard = read_shards(path, [tree], beside_shard(path), limit, reading)
+    shard = read_shards(path, [tree], files_next_to(path), limit, reading)
     return shard or _read_tree(tree, limit, reading, at_own_size)
 
 

@@ -15,14 +15,14 @@ def list_fields(kind: Any) -> dict[str, Any]:
 
 
 def is_bytes(kind: Any) -> bool:
-    """Return whether a type is that of files; None is not."""
+    """Return whether values of a type are bytes, as of files; False for None."""
     from pyarrow import types
 
     return kind is not None and (types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def is_text(kind: Any) -> bool:
-    """Return whether a type is that of words, also of numbered ones; None is not."""
+    """Return whether values of a type are words, also in a dictionary; False for None."""
     from pyarrow import types
 
     if kind is not None and types.is_dictionary(kind):
@@ -31,14 +31,14 @@ def is_text(kind: Any) -> bool:
 
 
 def is_number(kind: Any) -> bool:
-    """Return whether a type is that of numbers."""
+    """Return whether values of a type are numbers."""
     from pyarrow import types
 
     return any(test(kind) for test in (types.is_boolean, types.is_integer, types.is_floating))
 
 
 def is_list(kind: Any) -> bool:
-    """Return whether a type is that of lists, which may be pixels but are no files."""
+    """Return whether values of a type are lists, which may be pixels but are no files."""
     from pyarrow import types
 
     return any(

@@ -50,7 +50,7 @@ class Sample(NamedTuple):
 
 
 def read_shards(
-    path: Path, trees: Sequence[Tree], beside: Tree, limit: int | None, reading: Reading
+    path: Path, trees: Sequence[Tree], others: Tree, limit: int | None, reading: Reading
 ) -> Manifest | None:
     """Read shards; None if the archives are others.
 
@@ -60,7 +60,7 @@ def read_shards(
         The folder of the shards, or the only one.
     trees : sequence of Tree
         The archives, sorted by name.
-    beside : Tree
+    others : Tree
         Other files of the folder.
     limit : int, optional
     reading : Reading
@@ -79,16 +79,16 @@ def read_shards(
     numbers = np.repeat(np.arange(len(shards)), [len(shard.pictures) for shard in shards]).tolist()
     pictures = [name for shard in shards for name in shard.pictures]
     samples = [Sample(*one) for one in zip(numbers, pictures, said, strict=True)]
-    return _Reader(path, shards, beside, reading).read(samples, limit)
+    return _Reader(path, shards, others, reading).read(samples, limit)
 
 
-def beside_shard(path: Path) -> Tree:
+def files_next_to(path: Path) -> Tree:
     """Return what is read next to a single shard: the list of classes, if there is one."""
     names = [CLASS_NAMES] if (path.parent / CLASS_NAMES).is_file() else []
     return folder_tree(path.parent, Listing([(name, 0, 0) for name in names]))
 
 
-def read_class_names(beside: Tree) -> tuple[str, ...]:
+def read_class_names(others: Tree) -> tuple[str, ...]:
     """Return the names of classes that a list next to shards has, none if there is no list.
 
     Raises
@@ -96,13 +96,13 @@ def read_class_names(beside: Tree) -> tuple[str, ...]:
     SourceError
         If it cannot be read.
     """
-    if CLASS_NAMES not in beside.names:
+    if CLASS_NAMES not in others.names:
         return ()
     try:
-        return parse_class_names(beside.read_list(CLASS_NAMES))
+        return parse_class_names(others.read_list(CLASS_NAMES))
     except (SourceError, OSError) as error:
         reason = first_sentence(error)
-        raise SourceError(f"{CLASS_NAMES} of {beside.path} is not read: {reason}.") from error
+        raise SourceError(f"{CLASS_NAMES} of {others.path} is not read: {reason}.") from error
 
 
 def _collect(trees: Sequence[Tree], reading: Reading) -> list[Shard] | None:
@@ -138,8 +138,8 @@ def _say_something(said: Sequence[Said]) -> bool:
 class _Reader:
     """Makes a manifest of the samples of shards."""
 
-    def __init__(self, path: Path, shards: Sequence[Shard], beside: Tree, reading: Reading) -> None:
-        self.path, self.shards, self.beside, self.reading = path, shards, beside, reading
+    def __init__(self, path: Path, shards: Sequence[Shard], others: Tree, reading: Reading) -> None:
+        self.path, self.shards, self.others, self.reading = path, shards, others, reading
         self.trees = [shard.tree for shard in shards]
         self.stems = [path.name] if len(shards) == 1 else stems_of(path, self.trees)
         self.splits, self.notes = find_splits(self.stems, reading)
@@ -158,7 +158,7 @@ class _Reader:
         )
         if has_labels:
             known = [one.said.label for one in samples if one.said.label is not None]
-            class_names, labels = number_classes(known, read_class_names(self.beside), self.path)
+            class_names, labels = number_classes(known, read_class_names(self.others), self.path)
             manifest = replace(manifest, labels=labels[chosen], class_names=class_names)
         if self.splits is not None:
             splits = np.array([self.splits[samples[i].shard] for i in chosen], np.uint8)
@@ -218,7 +218,7 @@ class _Reader:
 
     def _describe(self, has_labels: bool) -> Findings:
         """Return what was found, and what is not used."""
-        trees = (*self.trees, self.beside)
+        trees = (*self.trees, self.others)
         further = [name for shard in self.shards for name in shard.others]
         self.left_out += [LeftOut.of(SECOND_PICTURE, further)] if further else []
         labels = self._labels(has_labels)
@@ -254,8 +254,8 @@ class _Reader:
     def _list_unused(self) -> list[str]:
         """Return the files that are neither pictures nor labels."""
         used = {name for shard in self.shards for name in (*shard.classes, *shard.records)}
-        beside = [name for name in self.beside.names if name != CLASS_NAMES]
-        return [*(name for tree in self.trees for name in tree.others if name not in used), *beside]
+        others = [name for name in self.others.names if name != CLASS_NAMES]
+        return [*(name for tree in self.trees for name in tree.others if name not in used), *others]
 
     def _list_unused_options(self) -> list[str]:
         """Return the options that decide nothing, if they are given."""
