@@ -41,6 +41,8 @@ PACKAGES = (
     "onnxruntime",
     "onnxscript",
     "pyarrow",
+    "pylance",
+    "ray",
     "starlette",
     "uvicorn",
     "umap-learn",
@@ -49,8 +51,10 @@ PACKAGES = (
 )
 EXTRAS = {  # the packages that each extra of pyproject.toml brings
     "heic": ("pillow-heif",),
+    "lance": ("pylance",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "parquet": ("pyarrow",),
+    "ray": ("ray",),
     "studio": ("onnx", "onnxruntime", "onnxscript", "starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
     "umap": ("umap-learn",),
