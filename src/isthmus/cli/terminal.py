@@ -5,8 +5,11 @@ command with `--json` is JSON and nothing else.
 """
 
 import json
+import os
+import platform
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from isthmus.training.train import Training
 
 T = TypeVar("T")
+
+SECONDS_BEHIND_FIRST = 2.0  # after which another process than the first one says what went wrong
 
 out_console = Console()
 console = Console(stderr=True)
@@ -43,9 +48,17 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a sentence about what went wrong on standard error, in one line."""
+    """Print a sentence about what went wrong on standard error, in one line.
+
+    Of several processes, the first one speaks first. Mostly all would say the same, and torchrun
+    ends the others as soon as one has failed.
+    """
+    who = "isthmus"
+    if is_quiet:
+        time.sleep(SECONDS_BEHIND_FIRST * (1 if os.environ.get("LOCAL_RANK") == "0" else 2))
+        who += f" (rank {os.environ['RANK']} on {platform.node()})"
     with suppress(OSError):  # where nobody can be told
-        _print(console, f"isthmus: {printable(text)}")
+        _print(console, f"{who}: {printable(text)}")
 
 
 def print_result(content: dict[str, Any], text: str, as_json: bool) -> None:
