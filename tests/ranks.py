@@ -55,8 +55,7 @@ class Ranks:
             Of `isthmus`.
         count : int
         differing : sequence of mappings
-            Environment variables of each process; those of the same `ISTHMUS_CACHE` are on one
-            machine.
+            Environment variables of each process, among them `PWD`, the folder that it is in.
         kill : (int, Path), optional
             Kill a process once there is a file.
         port : int, optional
@@ -138,9 +137,7 @@ def _serve() -> None:
 
 def _run(question: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     arguments, environments = question["arguments"], question["environments"]
-    ids = [
-        _start(arguments, one, folder / str(rank)) for rank, one in enumerate(environments)
-    ]
+    ids = [_start(arguments, one, folder / str(rank)) for rank, one in enumerate(environments)]
     codes = _wait(ids, question["kill"])
     return [
         {
@@ -194,6 +191,7 @@ def _become(arguments: list[str], environment: dict[str, str], log: Path) -> NoR
             os.dup2(file, number)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         os.environ.update(environment)
+        os.chdir(environment.get("PWD", "."))
         sys.argv = ["isthmus", *arguments]
         from isthmus.cli import main  # only now: it looks at the rank
 

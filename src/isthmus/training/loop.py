@@ -131,9 +131,11 @@ class Loop:
         epoch, start = divmod(state.step, per_epoch)
         before = state.loss_sum if start else 0.0
         # The sum stays on the device: adding to it does not wait for a GPU, as reading it does.
-        # Each process adds its part, and the first one begins with what all had before a stop.
+        # Each process adds its part, and the first one begins with what all had before a stop. In
+        # float64 sums of float32 are exact, so that it does not matter when they are added up.
         own = before if self.fabric.is_global_zero else 0.0
-        loss_sum = torch.tensor(own, device=self.fabric.device)
+        dtype = torch.float64 if self.shares.processes > 1 else torch.float32
+        loss_sum = torch.tensor(own, dtype=dtype, device=self.fabric.device)
         self.model.train()
         if self.config.freeze:
             # Its batch normalization keeps its statistics too.
