@@ -12,36 +12,35 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from isthmus.data.images import Images
-from isthmus.data.random import DROPOUT, FIXED_LATENT, LATENT, SampleRng, StepRng
+from isthmus.data.random import FIXED_LATENT, LATENT, SampleRng, StepRng
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import TrainingError
 from isthmus.models.layers import require_encoder
 from isthmus.models.registry import MODELS
 from isthmus.training.batches import Batches, SampleTensors
-from isthmus.training.dropout import share_dropout
 from isthmus.training.freezing import freeze_parts
+from isthmus.training.learner import Learner
 from isthmus.training.objective import Moment, Objective
 from isthmus.training.objectives import make_objective
 from isthmus.training.optim import SCHEDULES, make_optimizer
 from isthmus.training.padding import zero_unread_gradients
 from isthmus.training.patches import PatchBatches, TiledPatches, make_patch_batches
-from isthmus.training.processes import copy_buffers, gather
+from isthmus.training.processes import copy_buffers, first_says, gather
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus.training.saving import Line, Saver, lines_of
-from isthmus.training.shares import WHOLE, Share, Shares, blocks, size_of
+from isthmus.training.shares import Share, blocks, size_of
 from isthmus.training.shown import Shown
 from isthmus.training.state import Plan, State
 from isthmus.training.targets import Meter, class_counts, required_targets
@@ -61,7 +60,6 @@ class Loop:
     def __init__(self, run: Run, samples: Samples | Images, fabric: "Fabric") -> None:
         self.run, self.fabric = run, fabric
         self.config, self.model_config = run.record.training_config, run.record.model_config
-        self.shares = Shares(fabric.global_rank, fabric.world_size, self.config.accumulate or 1)
         # Drawn on the CPU and then moved: a GPU would draw other weights for the same seed.
         self.module = initialize(self.model_config, self.config.seed).to(fabric.device)
         freeze_parts(self.module, run.record)
@@ -78,13 +76,8 @@ class Loop:
         self.plan = Plan.of(self.config, run.record.per_epoch)
         self.saver = self._restore()
         self.state = self.saver.state
-        self.has_dropout = any(isinstance(part, nn.Dropout) for part in self.module.modules())
-        size = self.config.batch_size or 1
-        # What torch draws for a batch is what one process with the whole batch has.
-        self.dropouts = share_dropout(self.module, size) if self.shares.count > 1 else []
-        # A process that trains alone calls the module itself: Fabric's wrapper takes as long as
-        # all of a small model's own work. Device and precision come from Fabric either way.
-        self.model = fabric.setup_module(self.module) if fabric.world_size > 1 else self.module
+        self.learner = Learner(fabric, self.module, self.optimizer, self.config)
+        self.shares = self.learner.shares
         self.batches, self.validation_batches = self._make_batches(samples, split)
         self.objective = self._make_objective(samples, split)
         self.shown = Shown(run, samples, self.batches.tensors, fabric)
@@ -136,7 +129,7 @@ class Loop:
         own = before if self.fabric.is_global_zero else 0.0
         dtype = torch.float64 if self.shares.processes > 1 else torch.float32
         loss_sum = torch.tensor(own, dtype=dtype, device=self.fabric.device)
-        self.model.train()
+        self.module.train()
         if self.config.freeze:
             # Its batch normalization keeps its statistics too.
             require_encoder(self.module).encoder.eval()
@@ -148,12 +141,13 @@ class Loop:
         # what this loop adds to a step matters: it is kept to a few such calls.
         batches = self.batches.epoch(epoch, start)
         for _ in range(start, per_epoch):
-            loss_sum += self._step(batches)
+            self._set_lr()
+            loss_sum += self.learner.step(batches, self.objective, self._moment, state.step)
             state.step += 1
             now = time.perf_counter()
             state.seconds += now - mark
             if self._is_check_due(now - checked):
-                self._reject_not_finite(float(self._total(loss_sum)))
+                self._reject_not_finite(float(self.learner.total(loss_sum)))
                 checked = now
             if self._is_over(deadline):
                 break
@@ -162,70 +156,9 @@ class Loop:
                 yield self._progress(shown / (state.step - epoch * per_epoch))
             mark = time.perf_counter()  # after the yield: the caller's time is not training's
         mark = time.perf_counter()
-        state.loss_sum = float(self._total(loss_sum))  # waits until a GPU has done its work
+        state.loss_sum = float(self.learner.total(loss_sum))  # waits until a GPU has done its work
         state.seconds += time.perf_counter() - mark
         self._reject_not_finite(state.loss_sum)
-
-    def _step(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
-        """Change the weights by the next batch, and return this process's part of its loss, ()."""
-        self._set_lr()
-        if self.shares.count > 1:
-            loss = self._add_gradients(batches)
-        else:
-            x, targets = next(batches)
-            with self._seeded_dropout(WHOLE):
-                loss = self.objective(self._forward, x, targets, self._moment(WHOLE)).loss
-            self.fabric.backward(loss)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return loss.detach()
-
-    def _add_gradients(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
-        """Add up the gradients of a batch's shares, and return this process's part of its loss.
-
-        The loss of a batch is one mean, over its samples or the weights of its pixels. A share has
-        its part of that, also where it is smaller than others.
-        """
-        losses, weights = [], []
-        for turn, share in enumerate(self.shares, 1):
-            x, targets = next(batches)
-            with self._exchanging(turn == self.shares.accumulate), self._seeded_dropout(share):
-                loss, output, _ = self.objective(self._forward, x, targets, self._moment(share))
-                weights.append(self.objective.weigh(targets))
-                # The mean over no pixel is no number.
-                part = loss * (weights[-1] / self.batches.size) if weights[-1] else 0 * output.sum()
-                # Processes exchange the mean of their gradients, where the sum is wanted.
-                self.fabric.backward(part * self.shares.processes)
-            losses.append(part.detach())
-        return torch.stack(losses).sum() * self._rescale(weights)
-
-    def _rescale(self, weights: list[Tensor | int]) -> Tensor | float:
-        """Divide gradients by the weights of a batch where these are no samples; return the factor.
-
-        They are known once all processes have seen their shares.
-        """
-        own = [weight for weight in weights if isinstance(weight, Tensor)]
-        if not own:
-            return 1.0
-        factor = self.batches.size / self._total(torch.stack(own).sum())
-        for weight in self.module.parameters():
-            if weight.grad is not None:
-                weight.grad *= factor
-        return factor
-
-    def _exchanging(self, is_last: bool) -> AbstractContextManager[None]:
-        """Let processes exchange gradients in the last backward pass of a step only."""
-        if self.shares.processes == 1:
-            return nullcontext()
-        return self.fabric.no_backward_sync(self.model, enabled=not is_last)
-
-    def _total(self, part: Tensor) -> Tensor:
-        """Add up the parts of all processes, each ()."""
-        if self.shares.processes == 1:
-            return part
-        # A copy, as it is changed in place.
-        total: Tensor = self.fabric.all_reduce(part.clone(), reduce_op="sum")
-        return total
 
     def _extrapolate(self, loss_sum: Tensor, before: float) -> Tensor:
         """Return about what all processes have added up, if all others' parts are as this one's."""
@@ -253,27 +186,19 @@ class Loop:
             for name, value in values.items():
                 sums[name] += value * weight
         means = {name: value / total for name, value in sums.items()}
-        return means.pop(""), means, meter
+        return means.pop("", math.nan), means, meter
 
     def _measure(self, meter: Meter) -> Iterator[tuple[int, float, dict[str, float]]]:
         """Yield of each validation batch of this process: its first row, its weight, its losses."""
         batches, part = self.validation_batches, self.shares.part
         rows = blocks(len(batches.indices), batches.size, part)
-        # Not by the wrapper of several processes, who would wait for each other's batches.
-        forward = partial(self._forward, by=self.module)
         for block, (x, targets) in zip(rows, batches.in_order(part), strict=True):
             moment = self._validation_moment(batches.indices[block])
-            loss, output, terms = self.objective(forward, x, targets, moment)
+            loss, output, terms = self.objective(self.learner.compute, x, targets, moment)
             meter.add(output, targets)
             if weight := float(self.objective.weigh(targets)):
                 losses = {name: float(value) for name, value in {"": loss, **terms}.items()}
                 yield block.start, weight, losses
-
-    def _forward(self, *inputs: Any, by: nn.Module | None = None, **options: Any) -> Any:
-        """Compute the module in the chosen precision; see `objective.Forward`."""
-        with self.fabric.autocast():
-            output = (by or self.model)(*inputs, **options)
-        return output.float() if isinstance(output, Tensor) else [part.float() for part in output]
 
     def _moment(self, share: Share) -> Moment:
         """Return where training stands, for a share of the next step."""
@@ -288,25 +213,6 @@ class Loop:
     def _validation_moment(self, indices: NDArray[np.int64]) -> Moment:
         make_rng = partial(SampleRng, self.config.seed, indices, FIXED_LATENT)
         return Moment(self.state.step, self.plan.steps, False, make_rng)
-
-    @contextmanager
-    def _seeded_dropout(self, share: Share) -> Iterator[None]:
-        """Let dropout follow from seed and step, and leave torch's random numbers alone.
-
-        torch draws dropout from a generator that has a state. Seeding it in every step makes
-        dropout a function of the counters, like noise and augmentation.
-        """
-        if not self.has_dropout:
-            yield
-            return
-        device = self.fabric.device
-        for dropout in self.dropouts:
-            dropout.share = share
-        counters = [self.config.seed, DROPOUT, self.state.step, 0]
-        # `SeedSequence` mixes the counters into one seed; their sum would repeat between steps.
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(int(np.random.SeedSequence(counters).generate_state(1)[0]))
-            yield
 
     def _make_batches(
         self, samples: Samples | Images, split: Split
@@ -425,7 +331,7 @@ class Loop:
         """
         if deadline == math.inf:
             return False
-        return bool(self.fabric.broadcast(self.state.seconds >= deadline))
+        return first_says(self.fabric, self.state.seconds >= deadline)
 
     def _reject_not_finite(self, loss: float) -> None:
         if math.isfinite(loss):

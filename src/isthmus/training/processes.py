@@ -37,6 +37,15 @@ def gather(fabric: "Fabric", value: T) -> list[T]:
     return [one for one in values if one is not None]
 
 
+def first_says(fabric: "Fabric", answer: bool) -> bool:
+    """Return the answer of the first process; asked in every step, so it takes little time."""
+    if fabric.world_size == 1:
+        return answer
+    said = torch.tensor(int(answer), device=fabric.device)
+    torch.distributed.broadcast(said, 0)
+    return bool(said)
+
+
 def copy_buffers(fabric: "Fabric", module: nn.Module) -> None:
     """Give all processes the buffers of the first one, such as the means of batch normalization.
 
