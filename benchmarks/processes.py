@@ -29,6 +29,7 @@ MODELS = {  # model: (data, images, batch, epochs)
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SIDES = {"2 processes × 1 thread": (TORCHRUN, 1), "1 process × 2 threads": ([], 2)}
 SPREAD = ["digits", "--model", "conv", "--epochs", "10", "--batch-size", "64", "--precision"]
+COUNTS = {"2 processes": TORCHRUN, "1 process": []}  # each of one thread, which is exact
 
 
 class Trained(NamedTuple):
@@ -39,9 +40,8 @@ class Trained(NamedTuple):
     loss: float
 
 
-def train(side: str, *arguments: object) -> Trained:
-    """Train a run by one side."""
-    start, threads = SIDES[side]
+def train(start: list[str], threads: int, *arguments: object) -> Trained:
+    """Train a run, by a process of so many threads or by several of them."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "run")
         command = [sys.executable, *start, "-m", "isthmus", "train", *map(str, arguments)]
@@ -63,7 +63,7 @@ def compare(model: str, runs: int) -> None:
     found: dict[str, list[Trained]] = {side: [] for side in SIDES}
     for _ in range(runs):
         for side, results in found.items():
-            results.append(train(side, source, "--limit", count, *options))
+            results.append(train(*SIDES[side], source, "--limit", count, *options))
     speeds = {side: [one.images_per_second for one in found[side]] for side in found}
     for side, results in found.items():
         whole = statistics.median(one.seconds for one in results)
@@ -78,8 +78,8 @@ def compare(model: str, runs: int) -> None:
 def spread(seeds: list[int]) -> None:
     """Print the validation losses of both sides in bfloat16, and what they differ by."""
     losses = {
-        side: [train(side, *SPREAD, "bf16", "--seed", seed).loss for seed in seeds]
-        for side in SIDES
+        side: [train(start, 1, *SPREAD, "bf16", "--seed", seed).loss for seed in seeds]
+        for side, start in COUNTS.items()
     }
     for side, found in losses.items():
         print(f"{side}: " + ", ".join(f"{loss:.5f}" for loss in found))
