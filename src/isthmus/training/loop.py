@@ -259,22 +259,8 @@ class Loop:
 
     def _append_history(self, progress: Progress) -> None:
         """Add the line of an epoch; one that the deadline ended has a fraction as its number."""
-        self.saver.history.append(
-            {
-                "epoch": self.state.step / self.plan.per_epoch,
-                "step": progress.step,
-                "loss": progress.loss,
-                "validation_loss": progress.validation_loss,
-                **{
-                    f"validation_{name}": value
-                    for name, value in {**progress.terms, **progress.scores}.items()
-                },
-                "is_best": progress.is_best,
-                "lr": progress.lr,
-                "seconds": progress.seconds,
-                "images_per_second": progress.images_per_second,
-            }
-        )
+        epoch = self.state.step / self.plan.per_epoch  # exactly, of any number of epochs
+        self.saver.history.append({**progress.facts(), "epoch": epoch})
 
     def _keep_answers(self) -> None:
         """Keep what the model makes of a few test samples now; no time is counted as training."""
