@@ -62,7 +62,8 @@ def cut_into_areas(images: Images, side: int) -> Images:
 
 
 def _grid(shape: tuple[int, ...], side: int) -> Iterator[tuple[slice, slice]]:
-    return product(*(_divide(length, side) for length in shape[:2]))
+    height, width, _ = shape
+    return product(_divide(height, side), _divide(width, side))
 
 
 def _divide(length: int, side: int) -> Iterator[slice]:
