@@ -187,7 +187,7 @@ def test_machines_with_other_files_are_refused(ranks: Ranks, photos: Path, tmp_p
 def test_a_run_folder_that_a_machine_does_not_see_is_refused(ranks: Ranks, tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
-    folders = [{"PWD": str(tmp_path / name)} for name in "ab"]
+    folders = [{"PWD": str(tmp_path / name), "LOCAL_RANK": "0"} for name in "ab"]
     ended = ranks.run(*split("train digits --limit 60 --model linear --out run"), differing=folders)
     assert "rank 1" in said(ended, 1)
     assert "does not see run, which rank 0 has made" in said(ended, 1)

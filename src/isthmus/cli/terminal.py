@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SECONDS_BEHIND_FIRST = 2.0  # after which another process than the first one says what went wrong
+SECONDS_BEHIND_FIRST = 3.0  # after which another process than the first one says what went wrong
 
 out_console = Console()
 console = Console(stderr=True)
