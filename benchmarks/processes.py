@@ -92,7 +92,7 @@ def spread(seeds: list[int]) -> None:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--only", nargs="+", choices=MODELS, default=["conv", "conv-bn-2d"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--spread", action="store_true", help="losses in bfloat16 instead")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
