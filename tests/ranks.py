@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-SECONDS = 60.0  # more means that they wait for each other for ever
+SECONDS = 240.0  # more means that they wait for each other for ever
 POLL = 0.01
 GRACE = 0.5  # of torchrun, before it ends those whose process does not end
 
@@ -123,10 +123,12 @@ def _environment(rank: int, count: int, port: int) -> dict[str, str]:
 
 def _serve() -> None:
     import lightning_fabric.strategies  # noqa: F401
-    import sklearn.datasets  # noqa: F401
+    import sklearn.datasets
+    import sklearn.decomposition  # noqa: F401
     import torch.distributed  # noqa: F401
 
     import isthmus.data.load
+    import isthmus.evaluation.diagnosis.diagnose
     import isthmus.training.train  # noqa: F401
 
     for line in sys.stdin:
