@@ -9,7 +9,8 @@ There are no workers because there is nothing left for them to do: samples are d
 import hashlib
 import mmap
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from isthmus.data.random import AUGMENT, FLIP, ORDER, StepRng
 from isthmus.data.samples import Samples
 from isthmus.runtime import total_memory
 from isthmus.training.config import TrainingConfig
+from isthmus.training.shares import WHOLE, Share, blocks
 from isthmus.training.targets import Targets
 
 MAX_DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
@@ -96,8 +98,8 @@ class Batches:
     size : int
         Samples in a batch, of all processes together.
     seed : int
-    share : (int, int)
-        The rank of this process and the number of processes; each takes its share of every batch.
+    shares : iterable of (int, int)
+        The shares of every batch that this process takes; see `Shares`.
     flip : bool
         Mirror half of the samples of an epoch from left to right.
     augmentation : Augmentation, optional
@@ -112,7 +114,7 @@ class Batches:
         indices: NDArray[np.int64],
         size: int,
         seed: int = 0,
-        share: tuple[int, int] = (0, 1),
+        shares: Iterable[Share] = (WHOLE,),
         flip: bool = False,
         augmentation: Augmentation | None = None,
         corruption: Corruption | None = None,
@@ -121,7 +123,7 @@ class Batches:
         self.indices = indices
         self.size = size
         self.seed = seed
-        self.share = share
+        self.shares = tuple(shares)
         self.flip = flip
         self.augmentation = augmentation
         self.corruption = corruption
@@ -132,21 +134,21 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs and targets of an epoch (counted from 0), from batch `start` on.
 
-        Targets are labels, masks, or the samples before noise. Random numbers are drawn for the
-        whole batch, of which each process takes its share: so the result depends neither on the
-        number of processes nor on the batch that an epoch starts from.
+        Of each batch these are its shares, one after the other. Targets are labels, masks, or the
+        samples before noise. Random numbers are drawn for the whole batch, of which a share takes
+        its own: so the result depends neither on the shares nor on the batch that an epoch starts
+        from.
         """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
         # For the whole epoch at once, so that a batch in the middle needs no replay of the others.
         is_flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
-        own = slice(self.share[0], None, self.share[1])
-        for batch in range(start, len(self)):
+        for batch, share in product(range(start, len(self)), self.shares):
             whole = slice(batch * self.size, (batch + 1) * self.size)
-            indices = order[whole][own]
-            x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
+            own = slice(share[0], None, share[1])
+            x, targets = self._gather(order[whole][own])
             if self.flip:  # in place: gathering has made a copy
                 _flip(x, targets, is_flipped[whole][own])
-            counters = (self.seed, epoch, batch, self.size, self.share)
+            counters = (self.seed, epoch, batch, self.size, share)
             if self.augmentation is not None:
                 x, targets = self._augment(x, targets, StepRng(*counters, AUGMENT))
             # After the augmentation, which changes the target too; noise is on the input only. It
@@ -156,19 +158,27 @@ class Batches:
                 x = self.corruption.apply(x, StepRng(*counters))
             yield x, clean if targets is None else targets
 
-    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, part: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets of all samples once, in their order, the last batch shorter.
 
         Nothing is augmented, and noise is fixed: always the same for a sample, so that epochs
         and models are compared on the same inputs.
+
+        Parameters
+        ----------
+        part : (int, int)
+            Yield every n-th batch, from the i-th on.
         """
-        for start in range(0, len(self.indices), self.size):
-            indices = self.indices[start : start + self.size]
-            x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
+        for rows in blocks(len(self.indices), self.size, part):
+            indices = self.indices[rows]
+            x, targets = self._gather(indices)
             clean = x
             if self.corruption is not None:
                 x = self.corruption.apply_fixed(x, self.seed, indices)
             yield x, clean if targets is None else targets
+
+    def _gather(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
+        return self.tensors.gather(indices), self.tensors.gather_targets(indices)
 
     def _augment(
         self, x: Tensor, targets: Tensor | None, rng: StepRng
