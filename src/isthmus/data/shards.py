@@ -26,7 +26,7 @@ from isthmus.data.load import load, plan_loading
 from isthmus.data.manifest import Manifest
 from isthmus.data.pictures.opening import read_content
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.readers.archives.members import clean_path
+from isthmus.data.readers.archives.names import clean_path
 from isthmus.data.readers.files.folder_names import PART_LABELS
 from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
 from isthmus.data.readers.shards.labels import CLASS_NAMES, NAME_FIELD, format_class_names

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content
-from isthmus.data.readers.archives.members import MAX_NAME, clean_path, why_too_large
+from isthmus.data.readers.archives.members import why_too_large
+from isthmus.data.readers.archives.names import MAX_NAME, clean_path
 from isthmus.data.readers.parquet.columns import Roles
 from isthmus.data.readers.parquet.labels import Labels, read_labels
 from isthmus.data.readers.parquet.opening import Leaf, Table
