@@ -1,7 +1,6 @@
 """`check_data`: what would be read from a source, and how, before anything is trained on it."""
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +21,6 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Note, Reading
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
-from isthmus.data.sources import locate
 from isthmus.data.survey import Read, Survey, report_of, survey_picture
 from isthmus.errors import SizesDifferError
 
@@ -96,8 +94,7 @@ def check_with(
     if samples.report is None and samples.origin.source:  # a single picture
         items, origin = samples.items, samples.origin
         del samples  # else two of a large picture would be in memory
-        location = locate(origin.source)[2]  # kept, as a copy of what is elsewhere is kept with it
-        pixels, facts = origin.preprocessing.decode_and_measure(os.fspath(location))
+        pixels, facts = origin.preprocessing.decode_and_measure(origin.source)
         return survey_picture(Samples(pixels[None], items, origin=origin), facts)
     return report_of(samples)
 

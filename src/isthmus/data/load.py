@@ -31,6 +31,7 @@ from isthmus.data.reading import Reading
 from isthmus.data.remote.addresses import is_address
 from isthmus.data.remote.contents import open_path, read_each
 from isthmus.data.remote.listing import list_source
+from isthmus.data.remote.path import RemotePath
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import (
     Reader,
@@ -232,7 +233,9 @@ def load_pictures(paths: Sequence[str | Path], preprocessing: Preprocessing) -> 
     places = [open_path(path) for path in paths]
     for place in places:
         reject_special(place)
-    names = [str(place if is_address(path) else path) for path, place in zip(paths, places, strict=True)]
+    names = [
+        str(place if is_address(path) else path) for path, place in zip(paths, places, strict=True)
+    ]
     manifest = Manifest(names, files=read_each(places))
     parts: list[NDArray[np.uint8]] = []
     for block in decode_blocks(manifest, preprocessing):
@@ -297,8 +300,10 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
         way_out = "" if " --" in reason or names_limit(reason) else "; give another picture"
         raise SourceError(f"{path} cannot be decoded ({reason}){way_out}.") from error
     samples = Samples(pixels[None], Items([path.name]), origin=origin)
-    # Of a plain picture there is nothing to say, and it would take longer than to decode it.
-    is_plain = facts.pages == 1 and math.isnan(facts.low)
+    # Of a plain picture there is nothing to say, and it would take longer than to decode it; but
+    # who wants to know more of one elsewhere shall not have to read it again.
+    is_here = not isinstance(path, RemotePath)
+    is_plain = facts.pages == 1 and math.isnan(facts.low) and is_here
     return samples if is_plain else replace(samples, report=survey_picture(samples, facts))
 
 

@@ -32,6 +32,7 @@ from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
 from isthmus.data.readers.shards.labels import CLASS_NAMES, NAME_FIELD, format_class_names
 from isthmus.data.readers.shards.members import CLASS, RECORD, split_name
 from isthmus.data.reading import Reading
+from isthmus.data.remote.addresses import name_source
 from isthmus.data.shardwriter import DIGITS, ShardWriter
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.files import atomic_folder, put
@@ -106,7 +107,7 @@ def write_shards(
     manifest = _read(source, out, limit, reading)
     with atomic_folder(out) as folder:
         with ShardWriter(folder, int(size_mb * MB), samples_per_shard) as writer:
-            skipped = _write_samples(manifest, str(source), writer, track)
+            skipped = _write_samples(manifest, name_source(source), writer, track)
         if manifest.labels is not None:
             put(folder / CLASS_NAMES, format_class_names(manifest.class_names))
     return {
@@ -136,7 +137,7 @@ def _read(
         plan = plan_loading(source, Preprocessing(), limit=limit, reading=reading)
         require_outside(out, plan.location)
         manifest, asked = plan.read(), plan.origin.preprocessing
-    name = "the array" if isinstance(source, np.ndarray) else source
+    name = "the array" if isinstance(source, np.ndarray) else name_source(source)
     if manifest.masks is not None:
         raise OptionError(
             f"{name} has masks, which shards do not hold; isthmus data export writes a folder."

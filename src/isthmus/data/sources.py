@@ -158,7 +158,12 @@ def is_there(source: str) -> bool:
 
     Of an address, only loading it tells.
     """
-    return is_address(source) or source in DATASETS or is_pattern(Path(source)) or Path(source).exists()
+    return (
+        is_address(source)
+        or source in DATASETS
+        or is_pattern(Path(source))
+        or Path(source).exists()
+    )
 
 
 def list_identities(location: Path, listing: Listing | None) -> list[Any]:

@@ -15,6 +15,10 @@ WEB = ("http", "https")
 QUERY = re.compile(r"(://[^\s?'\"<>]*)\?[^\s'\"<>)]*")  # behind an address in a text
 HIDDEN = "…"
 
+# Addresses as they were given, with their secrets, by what is shown of them: what is shown opens the
+# same as long as this process lives. They are kept nowhere else.
+_given: dict[str, str] = {}
+
 
 class Address(NamedTuple):
     """An address without what is secret: `prefix + body + rest` is what is shown.
@@ -60,6 +64,21 @@ def is_address(source: object) -> bool:
     (True, False, False)
     """
     return isinstance(source, str) and ADDRESS.match(source) is not None
+
+
+def name_source(source: object) -> str:
+    """Return what a source is called in messages and files: an address without what is secret."""
+    if not isinstance(source, str) or not is_address(source):
+        return str(source)
+    address = read_address(source)
+    if address.secrets:
+        _given[str(address)] = source
+    return str(address)
+
+
+def find_given(source: str) -> str:
+    """Return an address as it was given to this process, of what is shown of it."""
+    return _given.get(name_source(source), source)
 
 
 def find_local(source: str) -> Path | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from isthmus.data.manifest import Content
 from isthmus.data.pictures.opening import reject_over_memory
-from isthmus.data.remote.path import RemotePath, open_remote
 from isthmus.data.remote.addresses import is_address
+from isthmus.data.remote.path import RemotePath, open_remote
 from isthmus.data.remote.store import require_size
 from isthmus.errors import SourceError
 

@@ -1,6 +1,6 @@
 """`RemotePath`: a file or folder elsewhere, as readers know paths."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,8 @@ class RemotePath(_Path):
 
     def __truediv__(self, name: Any) -> "RemotePath":
         name = PurePosixPath(name).as_posix()
+        if name == ".":
+            return self
         key, mark, query = self.key.partition("?") if self.store.is_web else (self.key, "", "")
         key = f"{key.rstrip('/')}/{name}" if key else name
         return self.of(self.store, f"{self.body}/{name}".lstrip("/"), f"{key}{mark}{query}")
@@ -103,7 +105,7 @@ class RemotePath(_Path):
             return True
         return self.info is not None and bool(self.info.get("type") == "directory")
 
-    def iterdir(self) -> Iterator["RemotePath"]:
+    def iterdir(self) -> Generator["RemotePath", None, None]:
         """Yield the files in a folder; a web server need not list them."""
         if not self.store.is_web:
             yield from (self / name for name in self.store.list_folder(self.key, self))

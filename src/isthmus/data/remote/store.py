@@ -13,8 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from isthmus.data.remote.addresses import WEB, Address, read_address
-from isthmus.errors import IsthmusError, OptionError, SourceError, first_sentence
+from isthmus.data.remote.addresses import WEB, Address, find_given, read_address
+from isthmus.errors import (
+    IsthmusError,
+    NetworkError,
+    OptionError,
+    SourceError,
+    first_sentence,
+)
 from isthmus.temporaries import temporary_path
 from isthmus.text import format_bytes
 
@@ -28,12 +34,6 @@ MARKS = (
     *("created", "CRC"),
 )
 GONE = (404, 410)  # of a web server: there is no such file
-
-_given: dict[str, str] = {}  # addresses with their secrets, by what is shown; never stored
-
-
-class NetworkError(SourceError):
-    """A file elsewhere cannot be read: it may be whole, so that it is not left out as broken."""
 
 
 class Store:
@@ -211,11 +211,10 @@ def open_store(source: str) -> tuple[Store, str]:
     """
     from fsspec.core import url_to_fs
 
+    source = find_given(source)
     address = read_address(source)
-    if address.secrets:
-        _given[str(address)] = source
     with reporting(address, address), _explaining_protocol(address):
-        files, key = url_to_fs(_given.get(str(address), source))
+        files, key = url_to_fs(source)
         files.invalidate_cache()  # what an earlier command of this process has seen
     return Store(address, files), str(key)
 
@@ -265,8 +264,11 @@ def _status(error: BaseException) -> int | None:
 
 
 def _explain(error: Exception) -> str:
+    cause = error.__cause__
     if isinstance(error, FileNotFoundError):
-        return "it is not there"
+        # On the web, fsspec calls every failure so.
+        is_gone = not isinstance(cause, Exception) or _status(cause) in GONE
+        return "it is not there" if is_gone else _explain(cause)
     status = _status(error)
     return first_sentence(error) if status is None else f"{status} {getattr(error, 'message', '')}"
 
