@@ -21,6 +21,7 @@ from isthmus.data.readers.files.listing import Listing, special_kind
 from isthmus.data.readers.folders.reader import read_archive, read_folder, read_picture
 from isthmus.data.readers.idx.files import is_idx, is_idx_folder
 from isthmus.data.readers.idx.reader import read_idx, read_idx_folder
+from isthmus.data.readers.masks.class_lists import CLASS_LISTS
 from isthmus.data.readers.numpy.reader import read_numpy
 from isthmus.data.readers.parquet.reader import (
     is_parquet_folder,
@@ -182,7 +183,7 @@ def list_identities(location: Path, listing: Listing | None) -> list[Any]:
     siblings = location.parent.iterdir() if is_idx(location) else ()
     companions = sorted(filter(is_idx, siblings)) or [location]
     if location.name.lower().endswith(ARCHIVE_SUFFIXES):
-        companions.append(location.parent / CLASS_NAMES)
+        companions += [location.parent / name for name in (CLASS_NAMES, *CLASS_LISTS)]
     return [_identify(file) for file in companions if file.exists()]
 
 

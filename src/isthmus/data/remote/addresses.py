@@ -15,8 +15,8 @@ WEB = ("http", "https")
 QUERY = re.compile(r"(://[^\s?'\"<>]*)\?[^\s'\"<>)]*")  # behind an address in a text
 HIDDEN = "…"
 
-# Addresses as they were given, with their secrets, by what is shown of them: what is shown opens the
-# same as long as this process lives. They are kept nowhere else.
+# Addresses as they were given, with their secrets, by what is shown. As long as this process
+# lives, what is shown opens the same. They are kept nowhere else.
 _given: dict[str, str] = {}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES
 from isthmus.data.readers.files.listing import Listing
+from isthmus.data.readers.masks.class_lists import CLASS_LISTS
 from isthmus.data.readers.shards.labels import CLASS_NAMES
 from isthmus.data.remote.path import RemotePath
 from isthmus.data.remote.store import identify
@@ -66,7 +67,7 @@ def list_pattern(path: Path) -> Listing:
         If one is missing.
     """
     names = _expand(path)
-    found = _find(path.parent, [*names, CLASS_NAMES])
+    found = _find(path.parent, [*names, CLASS_NAMES, *CLASS_LISTS])
     missing = [name for name in names if name not in found]
     if missing:
         raise SourceError(
