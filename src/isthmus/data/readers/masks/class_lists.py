@@ -16,6 +16,7 @@ from isthmus.errors import SourceError, first_sentence
 CLASSES_FILE = "classes.txt"
 COLOR_LISTS = ("label_colors.txt", "class_dict.csv", "class_dict_seg.csv", "labelmap.txt")
 CLASS_LISTS = (*COLOR_LISTS, CLASSES_FILE)  # one with colors says more, so those come first
+MAX_SHOWN = 40  # letters of a line in a message
 MAX_CLASS_LIST = 2**20  # letters; masks have 256 classes at most
 LINES = (  # a name and red, green and blue; CVAT has more behind a colon
     r"(?P<name>.+?)[\s,;:]+(?P<r>\d{1,3})[\s,;]+(?P<g>\d{1,3})[\s,;]+(?P<b>\d{1,3})\s*(:.*)?",
@@ -87,9 +88,10 @@ def parse_list(text: str, file: str, source: object) -> Classes:
         return tuple(line.strip() or str(index) for index, line in enumerate(lines)), ()
     for number, (line, match) in enumerate(zip(lines, found, strict=True)):
         if match is None and line.strip() and not (number == 0 and HEADER.match(line)):
+            shown = line.strip()[:MAX_SHOWN]
             raise SourceError(
-                f"line {number + 1} of {file} in {source} is {line.strip()!r}, not a name and "
-                "its red, green and blue from 0 to 255; repair it."
+                f"line {number + 1} of {file} in {source} is {shown!r}, not a name and its red, "
+                "green and blue from 0 to 255; repair it."
             )
     listed = [match for match in found if match is not None]
     _reject_repeated(source, file, listed)
