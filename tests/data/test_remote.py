@@ -52,13 +52,14 @@ def require_same(samples: Samples, other: Samples, place: str, address: str) -> 
     np.testing.assert_array_equal(samples.values, other.values)
     assert samples.fingerprint == other.fingerprint
     assert (samples.names, samples.class_names) == (other.names, other.class_names)
-    for one, two in ((samples.labels, other.labels), (samples.splits, other.splits)):
-        assert (one is None) == (two is None)
-        assert one is None or np.array_equal(one, two)
+    for found, expected in ((samples.labels, other.labels), (samples.splits, other.splits)):
+        assert (found is None) == (expected is None)
+        assert found is None or expected is None or np.array_equal(found, expected)
     assert (samples.masks is None) == (other.masks is None)
     assert samples.skipped == other.skipped
-    reports = samples.report or check_data(place), other.report  # a picture alone has none
-    one, two = (json.dumps(to_json(replace(report, source=""))) for report in reports)
+    assert other.report is not None
+    report = samples.report or check_data(place)  # a picture alone has none
+    one, two = (json.dumps(to_json(replace(each, source=""))) for each in (report, other.report))
     assert one.replace(place, address) == two
 
 

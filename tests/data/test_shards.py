@@ -382,7 +382,7 @@ def test_a_sample_with_a_broken_mask_is_left_out(tmp_path: Path) -> None:
 
 
 def test_masks_of_others_are_read_unless_there_are_labels(tmp_path: Path) -> None:
-    members = {}
+    members: dict[str, bytes] = {}
     for key in range(3):
         content = io.BytesIO()
         Image.fromarray(np.arange(30, dtype=np.uint8).reshape(6, 5) % 2).save(content, "PNG")

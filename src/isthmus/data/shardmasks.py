@@ -13,7 +13,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.masks.class_lists import CLASSES_FILE, COLOR_LISTS, parse_list
 from isthmus.data.readers.shards.members import MASK
 from isthmus.errors import OptionError, SourceError, first_sentence
-from isthmus.files import to_utf8
+from isthmus.text import to_utf8
 
 
 def read_file(file: Content) -> Content:

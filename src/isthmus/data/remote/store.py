@@ -267,8 +267,9 @@ def _explain(error: Exception) -> str:
     cause = error.__cause__
     if isinstance(error, FileNotFoundError):
         # On the web, fsspec calls every failure so.
-        is_gone = not isinstance(cause, Exception) or _status(cause) in GONE
-        return "it is not there" if is_gone else _explain(cause)
+        if isinstance(cause, Exception) and _status(cause) not in GONE:
+            return _explain(cause)
+        return "it is not there"
     status = _status(error)
     return first_sentence(error) if status is None else f"{status} {getattr(error, 'message', '')}"
 
