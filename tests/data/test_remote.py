@@ -158,6 +158,7 @@ def test_an_archive_within_an_archive_elsewhere_and_files_of_this_machine(tmp_pa
 # -- using them ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_commands_take_addresses_and_runs_find_their_data_again(
     photos: Path, tmp_path: Path
 ) -> None:
@@ -321,6 +322,7 @@ def test_a_network_fault_ends_and_is_no_broken_picture(
         load(f"{web}/none.zip")
 
 
+@pytest.mark.slow
 def test_secrets_are_nowhere(
     web: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path
 ) -> None:
