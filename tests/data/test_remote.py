@@ -285,6 +285,8 @@ def web(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     pytest.importorskip("aiohttp")
     monkeypatch.setattr(Web, "guarded", False)
     monkeypatch.setattr(Web, "failing", "")
+    for name in ("a b", "100% #1", "ü"):
+        shutil.copy(photos / "dog/0.png", photos / f"cat/{name}.png")
     write_shards(photos, tmp_path / "shards", samples_per_shard=3)
     write_tar(tmp_path / "set.tar", spread(["cat", "dog"]))
     handler = functools.partial(Web, directory=str(tmp_path))
@@ -335,7 +337,7 @@ def test_secrets_are_nowhere(
         said.append(done("train", source, "--size", "16", "--epochs", "1", "--out", folder))
         said.append(done("evaluate", folder, "--data", source))
         said.append(done("report", folder, "--data", source))
-        assert len(Run.open(folder).samples()) == 6  # this process has seen them
+        assert len(Run.open(folder).samples()) in (6, 9)  # this process has seen them
     said.append(done("encode", folder, sources[0], "--out", tmp_path / "out/codes.npy"))
     said.append(done("data", "shard", source, "--out", tmp_path / "out/shards"))
     wrong = f"http://me:other@{host}/photos?sig=wrong&key=hidden"

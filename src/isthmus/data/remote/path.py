@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from isthmus.data.readers.files.kinds import suffix_of
 from isthmus.data.remote.store import Store, identify, open_store
@@ -66,7 +67,8 @@ class RemotePath(_Path):
         if name == ".":
             return self
         key, mark, query = self.key.partition("?") if self.store.is_web else (self.key, "", "")
-        key = f"{key.rstrip('/')}/{name}" if key else name
+        last = quote(name) if self.store.is_web else name
+        key = f"{key.rstrip('/')}/{last}" if key else last
         return self.of(self.store, f"{self.body}/{name}".lstrip("/"), f"{key}{mark}{query}")
 
     @property

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from isthmus.data.remote.addresses import WEB, Address, find_given, read_address
 from isthmus.errors import (
@@ -92,9 +93,11 @@ class Store:
             if self.is_web:  # whose lists are pages of links
                 with ThreadPoolExecutor(REQUESTS) as pool:
                     found = dict(zip(found, pool.map(self._files.info, found), strict=True))
-            root = str(self._files._strip_protocol(key)).rstrip("/")
+            root = str(self._files._strip_protocol(key))
+        root = root.partition("?")[0] if self.is_web else root
+        names = {name: _path_below(root.rstrip("/"), str(name)) for name in found}
         return {
-            _path_below(root, str(name)): info
+            unquote(names[name]) if self.is_web else names[name]: info
             for name, info in found.items()
             if info.get("type") != "directory"
         }
