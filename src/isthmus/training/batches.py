@@ -7,10 +7,7 @@ There are no workers because there is nothing left for them to do: samples are d
 """
 
 import hashlib
-import mmap
-import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -22,12 +19,11 @@ from isthmus.data.corruption import Corruption
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.random import AUGMENT, FLIP, ORDER, StepRng
 from isthmus.data.samples import Samples
-from isthmus.runtime import total_memory
 from isthmus.training.config import TrainingConfig
+from isthmus.training.read_ahead import ReadAhead
 from isthmus.training.targets import Targets
 
 MAX_DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
-MAX_MEMORY_SHARE = 0.5  # of the memory that a file may take and still be read ahead
 NOISE_BATCH_SIZE = 256  # for the fingerprint of noise, which does not depend on it
 
 
@@ -50,7 +46,7 @@ class SampleTensors:
         device: torch.device,
         targets: Targets | None = None,
     ) -> None:
-        _disable_read_ahead(values)
+        self._read_ahead = ReadAhead(values, *([] if targets is None else [targets]))
         # On a CPU the memory-mapped file itself is the tensor: nothing is copied.
         self.values = torch.from_numpy(values)
         self.targets = None if targets is None else torch.from_numpy(targets)
@@ -63,11 +59,16 @@ class SampleTensors:
         ):
             self.values = self.values.to(device)
             self.targets = None if self.targets is None else self.targets.to(device)
+            self._read_ahead = ReadAhead()
 
     @property
     def sample_bytes(self) -> int:
         """Bytes of a sample."""
         return self.values[:1].numel() * self.values.element_size()
+
+    def read_ahead(self, portions: Iterable[NDArray[np.int64]]) -> Iterable[NDArray[np.int64]]:
+        """Return the indices of batches as they are given, each read before it is gathered."""
+        return self._read_ahead.walk(portions)
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the samples at `indices` as x (n, C, H, W) or (n, C, L) float32."""
@@ -140,9 +141,9 @@ class Batches:
         # For the whole epoch at once, so that a batch in the middle needs no replay of the others.
         is_flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
         own = slice(self.share[0], None, self.share[1])
-        for batch in range(start, len(self)):
-            whole = slice(batch * self.size, (batch + 1) * self.size)
-            indices = order[whole][own]
+        wholes = [slice(i * self.size, (i + 1) * self.size) for i in range(start, len(self))]
+        portions = self.tensors.read_ahead(order[whole][own] for whole in wholes)
+        for batch, (whole, indices) in enumerate(zip(wholes, portions, strict=True), start):
             x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
             if self.flip:  # in place: gathering has made a copy
                 _flip(x, targets, is_flipped[whole][own])
@@ -162,8 +163,9 @@ class Batches:
         Nothing is augmented, and noise is fixed: always the same for a sample, so that epochs
         and models are compared on the same inputs.
         """
-        for start in range(0, len(self.indices), self.size):
-            indices = self.indices[start : start + self.size]
+        starts = range(0, len(self.indices), self.size)
+        portions = (self.indices[start : start + self.size] for start in starts)
+        for indices in self.tensors.read_ahead(portions):
             x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
             clean = x
             if self.corruption is not None:
@@ -206,17 +208,3 @@ def _flip(x: Tensor, targets: Tensor | None, is_flipped: NDArray[np.bool_]) -> N
     x[rows] = x[rows].flip(-1)
     if targets is not None and targets.ndim == 3:
         targets[rows] = targets[rows].flip(-1)
-
-
-def _disable_read_ahead(values: NDArray[np.generic]) -> None:
-    """Let the system read only what is asked for of a file that memory cannot hold.
-
-    By default it reads the pages around a sample too. In random order those are not needed soon,
-    and they push out what is: without read-ahead, random batches from a file of twice the memory
-    came sixty times faster. A file that fits is read ahead, as all of it will be needed.
-    """
-    file: Any = getattr(values, "_mmap", None)
-    if file is None or sys.platform == "win32":  # which has no madvise
-        return
-    if values.nbytes > MAX_MEMORY_SHARE * total_memory():
-        file.madvise(mmap.MADV_RANDOM)
