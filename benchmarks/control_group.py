@@ -6,6 +6,7 @@ never moved.
 """
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 GROUPS = Path("/sys/fs/cgroup")
 SECONDS_BETWEEN = 0.1  # of looking at the memory
@@ -27,7 +29,8 @@ class Measured:
 
     Parameters
     ----------
-    seconds : float
+    seconds, cpu_seconds : float
+        By the clock, and of all cores together.
     silent : float
         The longest time, in seconds, in which it printed nothing.
     group_mb, anonymous_mb : float or None
@@ -42,6 +45,7 @@ class Measured:
     """
 
     seconds: float
+    cpu_seconds: float
     silent: float
     group_mb: float | None
     anonymous_mb: float | None
@@ -128,32 +132,47 @@ class _Watch:
 def run_limited(command: Sequence[str], limit: int, environment: dict[str, str]) -> Measured:
     """Run a command with at most `limit` bytes of memory, and wait for it."""
     group = ControlGroup.make(limit)
-    start = time.monotonic()
-    wrapped = list(command) if group is None else group.wrap(command)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(wrapped, **pipes, text=True, env=environment) as process:  # type: ignore[call-overload]
-        watch = _Watch(process.pid, group)
-        lines = _Lines(process.stderr)
+    start, cpu = time.monotonic(), _cpu_of_children()
+    process = subprocess.Popen(
+        command if group is None else group.wrap(command),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    watch, lines = _Watch(process.pid, group), _Lines(process.stderr)
+    with process:
+        assert process.stdout is not None
         output = process.stdout.read()
-        code = process.wait()
-        watch.stop()
-        lines.join()
-    seconds = time.monotonic() - start
+    watch.stop()
+    lines.join()
     peak = None if group is None else group.read_peak() / 1e6
     if group is not None:
         group.close()
-    anonymous = watch.anonymous / 1e6
-    silent = lines.silent
     return Measured(
-        seconds, silent, peak, anonymous, watch.resident / 1e6, code, output, "".join(lines.lines)
+        time.monotonic() - start,
+        _cpu_of_children() - cpu,
+        lines.silent,
+        peak,
+        watch.anonymous / 1e6,
+        watch.resident / 1e6,
+        process.returncode,
+        output,
+        "".join(lines.lines),
     )
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class _Lines(threading.Thread):
     """Reads what a command says, and passes it on."""
 
-    def __init__(self, file: object) -> None:
+    def __init__(self, file: IO[str] | None) -> None:
         super().__init__(daemon=True)
+        assert file is not None
         self.file = file
         self.lines: list[str] = []
         self.silent = 0.0
@@ -161,7 +180,7 @@ class _Lines(threading.Thread):
 
     def run(self) -> None:
         last = time.monotonic()
-        for line in self.file:  # type: ignore[attr-defined]
+        for line in self.file:
             self.lines.append(line)
             sys.stderr.write(f"    {line}")
             sys.stderr.flush()
@@ -172,12 +191,12 @@ class _Lines(threading.Thread):
 
 def forget(folder: Path) -> None:
     """Let the system forget what it has read of all files in a folder, so that it is read again."""
+    os.sync()  # what is not on the disk yet cannot be forgotten
     for place, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
                 descriptor = os.open(os.path.join(place, name), os.O_RDONLY)  # noqa: PTH118
                 try:
-                    os.fdatasync(descriptor)
                     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
                 finally:
                     os.close(descriptor)

@@ -1,7 +1,7 @@
 """Compare training from a memory-mapped file with training on the same batches from memory.
 
 Both take the batches of `isthmus train` and its default model, in turns: a turn trains on some
-batches from the disk, that nothing has read before, or on those of the turn before from memory.
+batches from the disk, which nothing has read before, and then on the same batches from memory.
 
     python benchmarks/disk_and_memory.py FOLDER --seconds 120
 """
@@ -9,11 +9,12 @@ batches from the disk, that nothing has read before, or on those of the turn bef
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isthmus import load
@@ -21,6 +22,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.random import ORDER
 from isthmus.data.samples import Samples
 from isthmus.models.config import ModelConfig
+from isthmus.models.layers import require_encoder
 from isthmus.runtime import launch
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.optim import make_optimizer
@@ -40,9 +42,9 @@ class Trainer:
         weights = list(self.module.parameters())
         self.optimizer = make_optimizer("adamw", weights, lr=1e-3, weight_decay=0.01)
 
-    def train(self, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
-        """Train on all batches and return the seconds that this takes, with reading them."""
-        start = time.perf_counter()
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> "Cost":
+        """Train on all batches and return what this takes, with reading them."""
+        cost = Cost()
         for x, targets in batches:
             with self.fabric.autocast():
                 output = self.module(x)
@@ -50,16 +52,46 @@ class Trainer:
             loss.backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
-        return time.perf_counter() - start
+            cost.images += len(x)
+        return cost.end()
+
+    def encode(self, batches: Iterable[tuple[Tensor, Tensor]]) -> "Cost":
+        """Encode all batches and return what this takes, with reading them."""
+        cost, encode = Cost(), require_encoder(self.module.eval()).encode
+        with torch.inference_mode(), self.fabric.autocast():
+            for x, _ in batches:
+                encode(x)
+                cost.images += len(x)
+        self.module.train()
+        return cost.end()
 
 
-def copy_batches(samples: Samples, order: np.ndarray) -> Batches:
-    """Return batches of the same samples in the same order, which lie in memory at random places."""
+class Cost:
+    """Images, and the seconds that they took by the clock and of the processor's cores."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.seconds, self.cpu = -time.perf_counter(), -time.process_time()
+
+    def end(self) -> "Cost":
+        """Stop the clocks."""
+        self.seconds += time.perf_counter()
+        self.cpu += time.process_time()
+        return self
+
+
+def copy_batches(samples: Samples, order: NDArray[np.int64]) -> Batches:
+    """Return batches of the same samples in the same order, at random places of memory."""
     places = np.random.default_rng(0).permutation(len(order))
     values = np.empty((len(order), *samples.shape), np.uint8)
     values[places] = samples.values[order]
     tensors = SampleTensors(values, Preprocessing(), torch.device("cpu"))
     return Batches(tensors, places, SIZE)
+
+
+def rate(costs: list[Cost], clock: str = "seconds") -> float:
+    """Return the images a second of all turns."""
+    return sum(cost.images for cost in costs) / sum(getattr(cost, clock) for cost in costs)
 
 
 def main() -> None:
@@ -71,30 +103,32 @@ def main() -> None:
     samples = load(options.source)
     trainer = Trainer(samples)
     tensors = SampleTensors(samples.values, Preprocessing(), torch.device("cpu"))
-    disk = Batches(tensors, np.arange(len(samples)), SIZE)
-    order = np.random.default_rng([disk.seed, ORDER, 0]).permutation(disk.indices)
-    rates: dict[str, list[float]] = {"disk": [], "memory": []}
+    batches = Batches(tensors, np.arange(len(samples)), SIZE)
+    order = np.random.default_rng([batches.seed, ORDER, 0]).permutation(batches.indices)
+    trainer.train(islice(batches.epoch(1), 5))  # the first steps are slow
+    disk: list[Cost] = []
+    memory: list[Cost] = []
     end = time.monotonic() + options.seconds
-    trainer.train(islice(disk.epoch(1), 5))  # the first steps are slow
-    for turn in range(len(disk) // TURN):
-        seconds = trainer.train(islice(disk.epoch(0, turn * TURN), TURN))
-        rates["disk"].append(TURN * SIZE / seconds)
+    for turn in range(len(batches) // TURN):
+        disk.append(trainer.train(islice(batches.epoch(0, turn * TURN), TURN)))
         rows = order[turn * TURN * SIZE : (turn + 1) * TURN * SIZE]
-        memory = copy_batches(samples, rows)
-        seconds = trainer.train(memory.in_order())
-        rates["memory"].append(TURN * SIZE / seconds)
+        memory.append(trainer.train(copy_batches(samples, rows).in_order()))
         if time.monotonic() > end:
             break
-    disk_rates, memory_rates = (np.array(rates[name]) for name in ("disk", "memory"))
-    ratios = disk_rates / memory_rates
+    encoded = trainer.encode(islice(batches.epoch(1), TURN))
+    ratios = [one.seconds / other.seconds for one, other in zip(memory, disk, strict=True)]
     result = {
         "turns": len(ratios),
-        "disk": float(np.median(disk_rates)),
-        "memory": float(np.median(memory_rates)),
-        "ratio": float(1 / (1 / disk_rates).mean() * (1 / memory_rates).mean()),
+        "images_per_second": {"disk": rate(disk), "memory": rate(memory)},
+        "ratio": rate(disk) / rate(memory),
         "ratio_quartiles": np.quantile(ratios, [0.25, 0.5, 0.75]).tolist(),
+        "images_per_core_second": {
+            "train from disk": rate(disk, "cpu"),
+            "train from memory": rate(memory, "cpu"),
+            "encode": rate([encoded], "cpu"),
+        },
     }
-    print(json.dumps(result))
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

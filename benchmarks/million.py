@@ -1,9 +1,9 @@
 """Put a million images to use with 4 GB of memory, and measure what that takes.
 
-Makes 1,000,000 images of 64 × 64 in color as JPEG files in folders (4 GB on the disk; 12 GB more are
-their pixels in the cache). Then the commands of Isthmus run on them, one after the other, each in a
-control group that may hold 4 GB, with all that it reads of files; nothing that an earlier one has
-read is still in memory. At last, training from the disk is compared with training on the same
+Makes 1,000,000 images of 64 × 64 in color as JPEG files in folders (4 GB on the disk; 12 GB more
+are their pixels in the cache). Then the commands of Isthmus run on them, one after the other, each
+in a control group that may hold 4 GB, with all that it reads of files; nothing that an earlier one
+has read is still in memory. At last, training from the disk is compared with training on the same
 batches from memory, in turns.
 
     python benchmarks/million.py --folder /tmp/million                       # all, about an hour
@@ -18,8 +18,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,11 @@ from control_group import ControlGroup, Measured, forget, free_disk, run_limited
 from million_images import CLASSES, make_images
 
 GB = 10**9
+# Its codes cost little, so that encoding, map and index show what a million costs, not the model.
+QUICK = "linear"
 BYTES = 17_000  # of an image on the disk: its file and its pixels
 # A hundredth is enough to choose and to report by, of a million.
-TRAINING = ["--model", "conv", "--code-size", "32", "--validation", "0.01", "--test", "0.01"]
+PARTS = ["--code-size", "32", "--validation", "0.01", "--test", "0.01"]
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,13 @@ class Setup:
         return self.folder / f"images-{self.count}"
 
     @property
-    def run(self) -> Path:
-        """The run folder."""
-        return self.folder / f"run-{self.count}"
-
-    @property
     def codes(self) -> Path:
         """The file of the codes."""
         return self.folder / f"codes-{self.count}.npy"
 
-    @property
-    def index(self) -> Path:
-        """The index, where `isthmus search` looks for it."""
-        return self.run / "index"
+    def run(self, model: str) -> Path:
+        """Return the run folder of a model."""
+        return self.folder / f"{model}-{self.count}"
 
     @property
     def query(self) -> str:
@@ -71,28 +66,21 @@ def _isthmus(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "isthmus", *map(str, arguments)]
 
 
-def _train(setup: Setup) -> list[str]:
-    shutil.rmtree(setup.run, ignore_errors=True)  # ours: it has the name that this script gives
-    options = ["--max-minutes", str(setup.minutes), "--epochs", "10", "--out", setup.run]
-    return _isthmus("train", setup.images, *TRAINING, *options)
-
-
-def _encode(setup: Setup) -> list[str]:
-    return _isthmus("encode", setup.run, "--out", setup.codes)
+def _train(setup: Setup, model: str, minutes: float) -> list[str]:
+    out = setup.run(model)
+    shutil.rmtree(out, ignore_errors=True)  # ours: it has the name that this script gives
+    time = ["--epochs", "10", "--max-minutes", str(minutes)]
+    return _isthmus("train", setup.images, "--model", model, *PARTS, *time, "--out", out)
 
 
 def _map(setup: Setup) -> list[str]:
-    return [sys.executable, __file__, "--job", "map", str(setup.codes), str(setup.folder)]
-
-
-def _index(setup: Setup) -> list[str]:
-    return [sys.executable, __file__, "--job", "index", str(setup.codes), str(setup.index)]
+    return _isthmus("map", setup.run(QUICK), "--out", setup.folder / f"map-{setup.count}.png")
 
 
 def _studio(setup: Setup) -> list[str]:
     page = setup.folder / f"studio-{setup.count}"
     shutil.rmtree(page, ignore_errors=True)
-    return _isthmus("studio", setup.run, "--export", page)
+    return _isthmus("studio", setup.run(QUICK), "--export", page)
 
 
 def _compare(setup: Setup) -> list[str]:
@@ -103,38 +91,16 @@ def _compare(setup: Setup) -> list[str]:
 STEPS: dict[str, Callable[[Setup], list[str]]] = {
     "check": lambda setup: _isthmus("data", "check", setup.images),  # decodes them into the cache
     "check-again": lambda setup: _isthmus("data", "check", setup.images),
-    "train": _train,
-    "evaluate": lambda setup: _isthmus("evaluate", setup.run),
-    "encode": _encode,
-    "map": _map,
-    "index": _index,
-    "search": lambda setup: _isthmus("search", setup.run, setup.query),
-    "studio": _studio,
+    "train": lambda setup: _train(setup, "conv", setup.minutes),
     "compare": _compare,
+    "train-quick": lambda setup: _train(setup, QUICK, setup.minutes / 10),
+    "encode": lambda setup: _isthmus("encode", setup.run(QUICK), "--out", setup.codes),
+    "map": _map,
+    "index": lambda setup: _isthmus("index", setup.run(QUICK)),
+    "search": lambda setup: _isthmus("search", setup.run(QUICK), setup.query),
+    "evaluate": lambda setup: _isthmus("evaluate", setup.run("conv")),
+    "studio": _studio,
 }
-
-
-def _fit_map(codes: Path, folder: Path) -> None:
-    """Fit a t-SNE map on 20,000 codes, place the others, and write all of them and the picture."""
-    from isthmus import Codes, fit_map, show_progress
-
-    fitted = fit_map(Codes.load(codes), "tsne", track=show_progress)
-    fitted.save(folder / "map.npz")
-    (folder / "map.csv").write_text(fitted.to_csv())
-    print(fitted)
-
-
-def _build_index(codes: Path, folder: Path) -> None:
-    """Build an index of codes, so that a query finds its neighbors."""
-    from isthmus import Codes, Index
-
-    index = Index.build(Codes.load(codes))
-    index.save(folder)
-    print(index)
-
-
-# What `isthmus map` and `isthmus index` do after they have encoded all samples, as `encode` has.
-JOBS = {"map": _fit_map, "index": _build_index}
 
 
 def _make(setup: Setup) -> None:
@@ -146,17 +112,17 @@ def _make(setup: Setup) -> None:
             print(f"{done:,} of {setup.count:,} images are made", file=sys.stderr)
 
 
-@contextmanager
-def _environment(folder: Path) -> Iterator[dict[str, str]]:
-    """Give the environment of the commands: a cache of their own that may be as large as needed."""
-    yield {**os.environ, "ISTHMUS_CACHE": str(folder / "cache"), "ISTHMUS_CACHE_LIMIT": "none"}
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of the commands: a cache of their own, as large as needed."""
+    return {**os.environ, "ISTHMUS_CACHE": str(folder / "cache"), "ISTHMUS_CACHE_LIMIT": "none"}
 
 
 def _describe(name: str, took: Measured) -> str:
     group = "" if took.group_mb is None else f", with pages of files {took.group_mb:,.0f}"
     end = "" if took.code == 0 else f"  FAILED ({took.code})"
     return (
-        f"{name}: {took.seconds:,.1f} s, anonymous memory {took.anonymous_mb:,.0f} MB{group}, "
+        f"{name}: {took.seconds:,.1f} s, {took.cpu_seconds:,.1f} s of CPU, anonymous memory "
+        f"{took.anonymous_mb:,.0f} MB{group}, "
         f"resident {took.resident_mb:,.0f}, silent for at most {took.silent:.0f} s{end}\n"
         f"    {took.output.strip()[:2000]}"
     )
@@ -174,12 +140,7 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--out", type=Path, help="a JSON file for the results")
     parser.add_argument("--skip-making", action="store_true", help="all images are there already")
-    parser.add_argument("--job", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.job:
-        name, codes, out = options.job
-        JOBS[name](Path(codes), Path(out))
-        return
     setup = Setup(options.folder.absolute(), options.count, options.minutes)
     setup.folder.mkdir(parents=True, exist_ok=True)
     if not options.skip_making:
@@ -190,15 +151,15 @@ def main() -> None:
     else:
         group.close()
     results: dict[str, Any] = {"count": setup.count, "load_before": os.getloadavg()[0]}
-    with _environment(setup.folder) as environment:
-        for name in options.steps:
-            if name == "check":
-                shutil.rmtree(setup.folder / "cache", ignore_errors=True)
-                forget(setup.images)
-            forget(setup.folder / "cache")
-            took = run_limited(STEPS[name](setup), limit, environment)
-            results[name] = asdict(took)
-            print(_describe(name, took), flush=True)
+    environment = _environment(setup.folder)
+    for name in options.steps:
+        if name == "check":
+            shutil.rmtree(setup.folder / "cache", ignore_errors=True)
+            forget(setup.images)
+        forget(setup.folder / "cache")
+        took = run_limited(STEPS[name](setup), limit, environment)
+        results[name] = asdict(took)
+        print(_describe(name, took), flush=True)
     if options.out is not None:
         options.out.write_text(json.dumps(results, indent=1) + "\n")
 

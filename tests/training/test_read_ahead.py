@@ -5,7 +5,6 @@ import mmap
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +72,7 @@ def test_the_next_batches_are_read_while_one_is_computed(rows: NDArray[np.uint8]
 
 
 def test_what_fits_into_memory_is_left_to_the_system(rows: NDArray[np.uint8]) -> None:
-    portions: Iterator[NDArray[np.int64]] = iter([np.arange(3)])
+    portions = [np.arange(3)]
     for array in (rows, np.array(rows)):
         assert ReadAhead(array).walk(portions) is portions
 
