@@ -28,7 +28,7 @@ from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.optim import make_optimizer
 
 SIZE = 128  # of a batch
-TURN = 40  # batches
+TURN = 10  # batches
 MODEL = "conv"
 
 

@@ -46,9 +46,9 @@ def collect_batches(
 def join_batches(batches: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
     """Join batches (n, …) of `count` rows in all, which are copied as they come.
 
-    Not by a list of them: each would lie where the input of its batch was a moment before, so that
-    the next input, which is far larger, finds no room there and takes more memory. A million images
-    of 64 × 64 in color took 49 GB to encode so.
+    Not by a list of them: small results that stay between large inputs that come and go keep freed
+    memory from being used again. Each batch of 256 images of 64 × 64 in color then took 12 MB more,
+    as much as its input, which for 100,000 images was 4 GB.
 
     Examples
     --------
