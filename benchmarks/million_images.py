@@ -101,7 +101,8 @@ def _draw(pool: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8
     shift = rng.uniform(-25, 25, (BLOCK, 1, 1, 3)).astype(np.float32)
     share = share.astype(np.float32)[:, None, None, None]
     mixed = ((1 - share) * first + share * second) * gain + shift
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    drawn: NDArray[np.uint8] = np.clip(mixed, 0, 255).astype(np.uint8)
+    return drawn
 
 
 def _crop(pool: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -110,5 +111,6 @@ def _crop(pool: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float
     windows = np.lib.stride_tricks.sliding_window_view(pool, (SIDE, SIDE), axis=(1, 2))
     crops = np.moveaxis(windows[rows, tops, lefts], 1, -1)  # (BLOCK, SIDE, SIDE, 3)
     is_flipped = rng.random(BLOCK) < 0.5
-    crops = np.where(is_flipped[:, None, None, None], crops[:, :, ::-1], crops)
-    return crops.astype(np.float32)
+    turned = np.where(is_flipped[:, None, None, None], crops[:, :, ::-1], crops)
+    drawn: NDArray[np.float32] = turned.astype(np.float32)
+    return drawn

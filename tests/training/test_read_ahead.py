@@ -47,7 +47,7 @@ def in_memory(rows: NDArray[np.uint8]) -> NDArray[np.bool_]:
     found = (ctypes.c_ubyte * pages)()
     address, size = ctypes.c_void_p(rows.ctypes.data), ctypes.c_size_t(rows.nbytes)
     assert ctypes.CDLL(None).mincore(address, size, found) == 0
-    held = np.frombuffer(found, np.uint8) & 1
+    held = np.frombuffer(bytes(found), np.uint8) & 1
     starts = np.arange(len(rows)) * ROW
     return np.array([held[at // mmap.PAGESIZE : -(-(at + ROW) // mmap.PAGESIZE)].any()
                      for at in starts.tolist()])  # fmt: skip
