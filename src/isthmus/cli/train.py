@@ -188,6 +188,9 @@ def _say_notes(training: "Training") -> None:
 
 def _default_out(source: str) -> Path:
     """Return runs/SOURCE, by the name of the folder or the file without its suffixes."""
+    from isthmus.data.remote.addresses import name_source
+
+    source = name_source(source)
     # Absolute, as "." and ".." have no name; a hidden folder keeps what follows its dot.
     name = Path(os.path.abspath(os.path.expanduser(source))).name.lstrip(".")  # noqa: PTH100, PTH111
     return Path("runs") / (name.split(".")[0] or "data")

@@ -7,11 +7,8 @@ There are no workers because there is nothing left for them to do: samples are d
 """
 
 import hashlib
-import mmap
-import sys
 from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +20,12 @@ from isthmus.data.corruption import Corruption
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.random import AUGMENT, FLIP, ORDER, StepRng
 from isthmus.data.samples import Samples
-from isthmus.runtime import total_memory
 from isthmus.training.config import TrainingConfig
+from isthmus.training.read_ahead import ReadAhead
 from isthmus.training.shares import WHOLE, Share, blocks
 from isthmus.training.targets import Targets
 
 MAX_DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
-MAX_MEMORY_SHARE = 0.5  # of the memory that a file may take and still be read ahead
 NOISE_BATCH_SIZE = 256  # for the fingerprint of noise, which does not depend on it
 
 
@@ -52,7 +48,7 @@ class SampleTensors:
         device: torch.device,
         targets: Targets | None = None,
     ) -> None:
-        _disable_read_ahead(values)
+        self._read_ahead = ReadAhead(values, *([] if targets is None else [targets]))
         # On a CPU the memory-mapped file itself is the tensor: nothing is copied.
         self.values = torch.from_numpy(values)
         self.targets = None if targets is None else torch.from_numpy(targets)
@@ -65,11 +61,16 @@ class SampleTensors:
         ):
             self.values = self.values.to(device)
             self.targets = None if self.targets is None else self.targets.to(device)
+            self._read_ahead = ReadAhead()
 
     @property
     def sample_bytes(self) -> int:
         """Bytes of a sample."""
         return self.values[:1].numel() * self.values.element_size()
+
+    def read_ahead(self, portions: Iterable[NDArray[np.int64]]) -> Iterable[NDArray[np.int64]]:
+        """Return the indices of batches as they are given, each read before it is gathered."""
+        return self._read_ahead.walk(portions)
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the samples at `indices` as x (n, C, H, W) or (n, C, L) float32."""
@@ -142,12 +143,13 @@ class Batches:
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
         # For the whole epoch at once, so that a batch in the middle needs no replay of the others.
         is_flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
-        for batch, share in product(range(start, len(self)), self.shares):
-            whole = slice(batch * self.size, (batch + 1) * self.size)
-            own = slice(share[0], None, share[1])
-            x, targets = self._gather(order[whole][own])
+        taken = list(product(range(start, len(self)), self.shares))
+        rows = [self._rows(*one) for one in taken]
+        portions = self.tensors.read_ahead(order[own] for own in rows)
+        for (batch, share), own, indices in zip(taken, rows, portions, strict=True):
+            x, targets = self._gather(indices)
             if self.flip:  # in place: gathering has made a copy
-                _flip(x, targets, is_flipped[whole][own])
+                _flip(x, targets, is_flipped[own])
             counters = (self.seed, epoch, batch, self.size, share)
             if self.augmentation is not None:
                 x, targets = self._augment(x, targets, StepRng(*counters, AUGMENT))
@@ -169,13 +171,17 @@ class Batches:
         part : (int, int)
             Yield every n-th batch, from the i-th on.
         """
-        for rows in blocks(len(self.indices), self.size, part):
-            indices = self.indices[rows]
+        portions = (self.indices[rows] for rows in blocks(len(self.indices), self.size, part))
+        for indices in self.tensors.read_ahead(portions):
             x, targets = self._gather(indices)
             clean = x
             if self.corruption is not None:
                 x = self.corruption.apply_fixed(x, self.seed, indices)
             yield x, clean if targets is None else targets
+
+    def _rows(self, batch: int, share: Share) -> slice:
+        """Return which samples of an epoch's order are a share of a batch."""
+        return slice(batch * self.size + share[0], (batch + 1) * self.size, share[1])
 
     def _gather(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
         return self.tensors.gather(indices), self.tensors.gather_targets(indices)
@@ -216,17 +222,3 @@ def _flip(x: Tensor, targets: Tensor | None, is_flipped: NDArray[np.bool_]) -> N
     x[rows] = x[rows].flip(-1)
     if targets is not None and targets.ndim == 3:
         targets[rows] = targets[rows].flip(-1)
-
-
-def _disable_read_ahead(values: NDArray[np.generic]) -> None:
-    """Let the system read only what is asked for of a file that memory cannot hold.
-
-    By default it reads the pages around a sample too. In random order those are not needed soon,
-    and they push out what is: without read-ahead, random batches from a file of twice the memory
-    came sixty times faster. A file that fits is read ahead, as all of it will be needed.
-    """
-    file: Any = getattr(values, "_mmap", None)
-    if file is None or sys.platform == "win32":  # which has no madvise
-        return
-    if values.nbytes > MAX_MEMORY_SHARE * total_memory():
-        file.madvise(mmap.MADV_RANDOM)
