@@ -283,7 +283,28 @@ def tensorboard(arguments: list[str]) -> None:
     assert arguments[0] == "--logdir"
 
 
+def docker(arguments: list[str]) -> None:
+    command, *others = arguments
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    if command == "build":
+        given = [others[i + 1] for i, name in enumerate(others) if name == "--build-arg"]
+        assert [one for one in given if f"\nARG {one.split('=')[0]}" not in dockerfile] == []
+        return
+    assert command == "run"
+    mounted = [others[i + 1].split(":")[1] for i, name in enumerate(others) if name == "--volume"]
+    assert [
+        place for place in mounted if f'"{place}"' not in dockerfile and place != "/photos"
+    ] == []
+    parse(others[others.index("isthmus") + 1 :])
+
+
+def systemd_run(arguments: list[str]) -> None:
+    parse(arguments[arguments.index("isthmus") + 1 :])
+
+
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
+    "docker": docker,
+    "systemd-run": systemd_run,
     "pip": pip,
     "make": make,
     "python": python,

@@ -182,7 +182,8 @@ def _load_images(
 
 def _say_notes(training: "Training") -> None:
     for note in training.notes:
-        say(f"{note.text}; {note.way_out}." if note.way_out else f"{note.text}.")
+        text = f"{note.text}; {note.way_out}." if note.way_out else f"{note.text}."
+        say(text, "warning" if note.kind == "warning" else "info")
 
 
 def _default_out(source: str) -> Path:
