@@ -3,6 +3,7 @@
 Nothing there is ever written or deleted.
 """
 
+import errno
 import importlib.util
 import shutil
 import threading
@@ -158,13 +159,14 @@ class Store:
         target = self._copy_folder() / str(len(self._copies))
         free = shutil.disk_usage(target.parent).free
         if size is not None and size > free:
-            raise SourceError(
-                f"{shown} has {format_bytes(size)}, and {target.parent.parent}, where it is copied "
-                f"to, has {format_bytes(free)} left; free some, or set ISTHMUS_CACHE to another "
-                "folder."
-            )
+            raise _no_room(shown, target.parent.parent, f"it has {format_bytes(size)}")
         with self.reporting(shown):
-            self._files.get_file(key, str(target))
+            try:
+                self._files.get_file(key, str(target))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:  # another program has filled the disk meanwhile
+                    raise _no_room(shown, target.parent.parent, first_sentence(error)) from error
+                raise
             require_size(target.stat().st_size, size)
         return str(target)
 
@@ -227,7 +229,7 @@ def reporting(address: Address, shown: object) -> Iterator[None]:
     """Turn any error of fsspec, or of the library below it, into one sentence without secrets."""
     try:
         yield
-    except IsthmusError:
+    except (IsthmusError, MemoryError):
         raise
     except Exception as error:  # each protocol has errors of its own
         reason = address.clean(_explain(error))
@@ -258,6 +260,13 @@ def _explaining_protocol(address: Address) -> Iterator[None]:
             f"{address}: {address.protocol}:// is no protocol that fsspec knows; give one such as "
             "s3://, gs://, hf://, abfs:// or https://."
         ) from None
+
+
+def _no_room(shown: object, folder: Path, why: str) -> SourceError:
+    return SourceError(
+        f"{shown} cannot be copied to {folder}, which has no room for it ({why}); free some, or "
+        "set ISTHMUS_CACHE to another folder."
+    )
 
 
 def _status(error: BaseException) -> int | None:
