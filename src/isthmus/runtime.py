@@ -106,9 +106,9 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
         precision = choose_precision(device)
     world = process_count()
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    # At the level INFO, Fabric prints devices and precision, which run.json records, into notebooks
-    # and among progress bars.
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
+    # At the level INFO, Fabric prints devices, precision and processes, which run.json records,
+    # into notebooks and among progress bars.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=device,
         devices=local_world,

@@ -86,7 +86,7 @@ def test_batches_are_the_same_as_from_memory(tmp_path: Path) -> None:
 
     def batches(pixels: NDArray[np.uint8], share: tuple[int, int]) -> list[torch.Tensor]:
         tensors = SampleTensors(pixels, Preprocessing(), torch.device("cpu"), labels)
-        made = Batches(tensors, np.arange(10, 199), 20, 7, share, flip=True, corruption=noise)
+        made = Batches(tensors, np.arange(10, 199), 20, 7, [share], flip=True, corruption=noise)
         epochs = [*made.epoch(0), *made.epoch(1, start=5), *made.epoch(2, start=9)]
         return [tensor for pair in (*epochs, *made.in_order()) for tensor in pair]
 

@@ -1,10 +1,6 @@
 """Variational autoencoders: the loss is the formula, and chance follows from counters."""
 
-import json
 import math
-import os
-import subprocess
-import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -149,24 +145,6 @@ def test_stopping_anywhere_is_exact_to_the_bit(
     names = ("loss", "validation_loss", "validation_kl", "validation_reconstruction")
     ends = [Run.open(run).history()[-1] for run in (parts, trained)]
     assert [ends[0][name] for name in names[1:]] == [ends[1][name] for name in names[1:]]
-
-
-def test_several_processes_compute_what_one_does(tmp_path: Path) -> None:
-    command = ["isthmus", "train", "digits", "--limit", "240", "--epochs", "1", "--batch-size"]
-    command += ["32", "--model", "dense-vae", "--code-size", "4", "--binarize", "--precision", "32"]
-    alone = json.loads(done(*command[1:], "--out", tmp_path / "one", "--json").out)
-    two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m"]
-    subprocess.run(
-        [*two, *command, "--out", str(tmp_path / "two")],
-        capture_output=True,
-        timeout=240,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert Run.open(tmp_path / "two").record.environment["processes"] == 2
-    together = Run.open(tmp_path / "two").history()[-1]
-    for name in ("validation_loss", "validation_kl"):
-        assert together[name] == pytest.approx(alone["best"][name], rel=1e-3)
 
 
 def test_the_code_is_the_mean_wherever_it_is_computed(digits: Samples, trained: Path) -> None:
