@@ -1,0 +1,232 @@
+"""`LanceCodes`: codes in a Lance dataset, of which only the rows in use are in memory."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.items import Items
+from isthmus.data.samples import Samples
+from isthmus.display import Displayed
+from isthmus.errors import SourceError
+from isthmus.files import suggest_path
+from isthmus.inference.model import CODE, Model
+from isthmus.latent.codes import Codes
+from isthmus.latent.lance.facts import KEY, Facts
+from isthmus.latent.lance.library import load_lance, reporting_lance
+from isthmus.latent.lance.schema import schema, to_batch, to_labels, to_z
+from isthmus.latent.lance.writing import require_lance_path, write_codes
+
+BATCH_NUMBERS = 2**20  # of codes that are read at once: 4 MB
+
+
+class LanceCodes(Displayed):
+    """N codes in a Lance dataset on disk.
+
+    It has the methods of `Codes`, and reads what they ask for. Any number of threads may read.
+
+    Parameters
+    ----------
+    path : Path
+    facts : Facts
+        Layer, shape, model, origin and class names.
+    dataset : lance.LanceDataset
+
+    Examples
+    --------
+    >>> codes = LanceCodes.open("codes.lance")  # doctest: +SKIP
+    >>> for batch in codes.batches():  # doctest: +SKIP
+    ...     print(batch.names[0], batch.z.mean())
+    """
+
+    def __init__(self, path: Path, facts: Facts, dataset: Any) -> None:
+        self.path = path
+        self.facts = facts
+        self.dataset = dataset
+
+    def __repr__(self) -> str:
+        return f"LanceCodes({len(self):,} of {self.facts.size:,}, layer {self.facts.layer})"
+
+    def __len__(self) -> int:
+        with self._reporting():
+            return int(self.dataset.count_rows())
+
+    @classmethod
+    def open(cls, path: str | Path, model: Model | None = None) -> "LanceCodes":
+        """Open a dataset that `encode` wrote.
+
+        Parameters
+        ----------
+        path : path
+            Of the folder, which ends in .lance.
+        model : Model, optional
+            The model that must have made the codes.
+
+        Raises
+        ------
+        SourceError
+            If it is missing, damaged, or no dataset of codes.
+        ModelError
+            If another model made the codes.
+        """
+        path = Path(path)
+        lance = load_lance()
+        if not path.exists():
+            near = suggest_path(path)
+            raise SourceError(f"there are no codes at {path}{near}; isthmus encode makes them.")
+        with reporting_lance(path, SourceError):
+            dataset = lance.dataset(str(path))
+            facts = _read_facts(path, dataset.schema)
+        codes = cls(path, facts, dataset)
+        if model is not None:
+            codes.check(model)
+        return codes
+
+    @classmethod
+    def encode(
+        cls,
+        model: Model,
+        samples: Samples,
+        path: str | Path,
+        layer: str = CODE,
+        *,
+        track: Track = untracked,
+    ) -> "LanceCodes":
+        """Send samples through a model up to a layer, and write each batch as it comes.
+
+        Parameters
+        ----------
+        model, samples, layer, track
+            See `isthmus.encode`.
+        path : path
+            A name that ends in .lance; an earlier dataset of codes is replaced at the end.
+
+        Raises
+        ------
+        IsthmusError
+            If the samples do not fit the model, there is no such layer, a code holds NaN, or the
+            path cannot be written.
+        """
+        path = require_lance_path(path)
+        shape = model.feature_shape(layer)
+        classes = samples.class_names if samples.labels is not None else ()  # not those of masks
+        facts = Facts(
+            layer, tuple(shape), model.fingerprint, samples.origin, classes, samples.fingerprint
+        )
+        batches = math.ceil(len(samples) / model.batch_size)
+        features = track(model.features(samples, layer), batches, "Encoding")
+        write_codes(path, facts, _batches_of(features, samples.items, facts))
+        return cls.open(path)
+
+    def check(self, model: Model) -> None:
+        """Reject codes that another model made.
+
+        Raises
+        ------
+        ModelError
+        """
+        again = "make them again with isthmus encode"
+        model.check_fingerprint(
+            self.facts.model_fingerprint, f"the codes in {self.path} were made by", again
+        )
+
+    def batches(self, rows: int | None = None) -> Iterator[Codes]:
+        """Yield the codes in the order in which they were written, some at a time.
+
+        Parameters
+        ----------
+        rows : int, optional
+            At most so many at once; by default 4 MB of numbers.
+        """
+        count = rows or max(1, BATCH_NUMBERS // self.facts.size)
+        with self._reporting():
+            for batch in self.dataset.to_batches(
+                columns=self._columns, batch_size=count, scan_in_order=True, batch_readahead=2
+            ):
+                yield self._to_codes(batch)
+
+    def take(self, places: NDArray[np.int64]) -> Codes:
+        """Return the codes at places, from 0 in the order of `batches`, in memory."""
+        with self._reporting():
+            return self._to_codes(self.dataset.take(places.tolist(), columns=self._columns))
+
+    def sample(self, count: int, seed: int = 0) -> Codes:
+        """Return codes chosen at random, in the order in which they were written.
+
+        Parameters
+        ----------
+        count : int
+            So many, or all if there are fewer.
+        seed : int
+            Chooses them.
+        """
+        n = len(self)
+        chosen = np.random.default_rng(seed).choice(n, min(count, n), replace=False)
+        return self.take(np.sort(chosen))
+
+    def rows_of(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the place in its source of each of the names that is there."""
+        with self._reporting():
+            table = self.dataset.to_table(columns=["name", "row"], filter=any_name(names))
+        return dict(zip(table["name"].to_pylist(), table["row"].to_pylist(), strict=True))
+
+    @property
+    def _columns(self) -> list[str]:
+        return schema(self.facts).names
+
+    def _reporting(self) -> Any:
+        return reporting_lance(self.path, SourceError)
+
+    def _to_codes(self, batch: Any) -> Codes:
+        """Return a batch or a table of rows as codes."""
+        if hasattr(batch, "combine_chunks"):
+            batch = batch.combine_chunks()
+        facts = self.facts
+        column = {name: _whole(batch[name]) for name in batch.schema.names}
+        labels = to_labels(column["label"]) if facts.class_names else None
+        items = Items(column["name"].to_pylist(), labels, facts.class_names, facts.fingerprint)
+        z = to_z(column["z"], facts.size)
+        return Codes(z, items, facts.layer, facts.shape, facts.model_fingerprint, facts.origin)
+
+
+def any_name(names: Sequence[str]) -> str:
+    """Return a condition of SQL for rows of any of the names."""
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+    return f"name IN ({quoted})"
+
+
+def _read_facts(path: Path, found: Any) -> Facts:
+    """Return the facts of a dataset, if its columns are those that they imply."""
+    facts = Facts.parse((found.metadata or {}).get(KEY))
+    wanted = schema(facts)
+    wrong = [
+        field.name
+        for field in wanted
+        if field.name not in found.names or found.field(field.name).type != field.type
+    ]
+    if wrong:
+        name = wrong[0]
+        raise SourceError(
+            f"{path} is no whole dataset of codes: its column {name!r} is not {wanted.field(name).type}."
+        )
+    return facts
+
+
+def _batches_of(features: Any, items: Items, facts: Facts) -> Iterator[Any]:
+    """Yield batches of features with the names and labels of their samples."""
+    kind, start = schema(facts), 0
+    for z in features:
+        end = start + len(z)
+        labels = items.labels[start:end] if facts.class_names and items.labels is not None else None
+        yield to_batch(kind, np.arange(start, end), items.names[start:end], labels, z)
+        start = end
+
+
+def _whole(column: Any) -> Any:
+    """Return a column of a table as one array."""
+    return column.combine_chunks() if hasattr(column, "combine_chunks") else column
