@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from isthmus.files import suggest_path
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.lance.facts import KEY, Facts
-from isthmus.latent.lance.library import load_lance, reporting_lance
-from isthmus.latent.lance.schema import schema, to_batch, to_labels, to_z
+from isthmus.latent.lance.library import AGAIN, load_lance, reporting_lance
+from isthmus.latent.lance.schema import COLUMNS, schema, to_batch, to_labels, to_z
 from isthmus.latent.lance.writing import require_lance_path, write_codes
 
 BATCH_NUMBERS = 2**20  # of codes that are read at once: 4 MB
@@ -53,7 +53,7 @@ class LanceCodes(Displayed):
         return f"LanceCodes({len(self):,} of {self.facts.size:,}, layer {self.facts.layer})"
 
     def __len__(self) -> int:
-        with self._reporting():
+        with self.reporting():
             return int(self.dataset.count_rows())
 
     @classmethod
@@ -144,15 +144,21 @@ class LanceCodes(Displayed):
             At most so many at once; by default 4 MB of numbers.
         """
         count = rows or max(1, BATCH_NUMBERS // self.facts.size)
-        with self._reporting():
+        with self.reporting():
             for batch in self.dataset.to_batches(
                 columns=self._columns, batch_size=count, scan_in_order=True, batch_readahead=2
             ):
                 yield self._to_codes(batch)
 
+    def names_in_blocks(self) -> Iterator[Sequence[str]]:
+        """Yield the names alone, some at a time, in the order of `batches`."""
+        with self.reporting():
+            for batch in self.dataset.to_batches(columns=["name"], scan_in_order=True):
+                yield batch["name"].to_pylist()
+
     def take(self, places: NDArray[np.int64]) -> Codes:
         """Return the codes at places, from 0 in the order of `batches`, in memory."""
-        with self._reporting():
+        with self.reporting():
             return self._to_codes(self.dataset.take(places.tolist(), columns=self._columns))
 
     def sample(self, count: int, seed: int = 0) -> Codes:
@@ -171,16 +177,24 @@ class LanceCodes(Displayed):
 
     def rows_of(self, names: Sequence[str]) -> dict[str, int]:
         """Return the place in its source of each of the names that is there."""
-        with self._reporting():
+        with self.reporting():
             table = self.dataset.to_table(columns=["name", "row"], filter=any_name(names))
         return dict(zip(table["name"].to_pylist(), table["row"].to_pylist(), strict=True))
 
+    def named(self, name: str) -> Codes:
+        """Return the code of a name, or none."""
+        with self.reporting():
+            return self._to_codes(
+                self.dataset.to_table(columns=self._columns, filter=any_name([name]))
+            )
+
     @property
     def _columns(self) -> list[str]:
-        return schema(self.facts).names
+        return [name for name in COLUMNS if name != "label" or self.facts.class_names]
 
-    def _reporting(self) -> Any:
-        return reporting_lance(self.path, SourceError)
+    def reporting(self, way_out: str = AGAIN) -> AbstractContextManager[None]:
+        """Turn what Lance raises on damage into one sentence about this dataset."""
+        return reporting_lance(self.path, SourceError, way_out)
 
     def _to_codes(self, batch: Any) -> Codes:
         """Return a batch or a table of rows as codes."""
@@ -210,9 +224,9 @@ def _read_facts(path: Path, found: Any) -> Facts:
         if field.name not in found.names or found.field(field.name).type != field.type
     ]
     if wrong:
-        name = wrong[0]
+        name, kind = wrong[0], wanted.field(wrong[0]).type
         raise SourceError(
-            f"{path} is no whole dataset of codes: its column {name!r} is not {wanted.field(name).type}."
+            f"{path} is no whole dataset of codes: it has no column {name!r} of {kind}."
         )
     return facts
 
