@@ -209,6 +209,11 @@ class Index(HasItems):
         k = choose_k(k, int(among.sum()), label)
         return self._search(self.vectors.at(row), k, among)
 
+    @property
+    def known_names(self) -> Sequence[str]:
+        """Names among which to look for one that is spelled alike."""
+        return self.names
+
     def has(self, name: str) -> bool:
         """Return whether there is a sample of that name."""
         return bool(self.items.rows([name])[0] >= 0)

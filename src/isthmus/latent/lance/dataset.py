@@ -156,6 +156,12 @@ class LanceCodes(Displayed):
             for batch in self.dataset.to_batches(columns=["name"], scan_in_order=True):
                 yield batch["name"].to_pylist()
 
+    def few_names(self, most: int) -> list[str]:
+        """Return all names if there are at most so many, else none."""
+        if len(self) > most:
+            return []
+        return [name for names in self.names_in_blocks() for name in names]
+
     def take(self, places: NDArray[np.int64]) -> Codes:
         """Return the codes at places, from 0 in the order of `batches`, in memory."""
         with self.reporting():
@@ -171,9 +177,7 @@ class LanceCodes(Displayed):
         seed : int
             Chooses them.
         """
-        n = len(self)
-        chosen = np.random.default_rng(seed).choice(n, min(count, n), replace=False)
-        return self.take(np.sort(chosen))
+        return self.take(np.sort(sampled(len(self), count, seed)))
 
     def rows_of(self, names: Sequence[str]) -> dict[str, int]:
         """Return the place in its source of each of the names that is there."""
@@ -206,6 +210,11 @@ class LanceCodes(Displayed):
         items = Items(column["name"].to_pylist(), labels, facts.class_names, facts.fingerprint)
         z = to_z(column["z"], facts.size)
         return Codes(z, items, facts.layer, facts.shape, facts.model_fingerprint, facts.origin)
+
+
+def sampled(n: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Return at most `count` different numbers below n, chosen at random by a seed."""
+    return np.random.default_rng(seed).choice(n, min(count, n), replace=False)
 
 
 def any_name(names: Sequence[str]) -> str:

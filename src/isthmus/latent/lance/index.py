@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from isthmus.data.items import Items
 from isthmus.display import Displayed
 from isthmus.errors import (
+    MAX_COMPARED,
     MAX_NAMES,
     ModelError,
     OptionError,
     RunError,
     describe_unknown,
     require_known,
+    suggest,
 )
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
@@ -198,7 +200,7 @@ class LanceIndex(Displayed):
             found = self.codes.rows_of(names)
             for name in names:
                 if name not in found:
-                    raise OptionError(f"there is no sample called {name!r} in the index.")
+                    raise self._no_name(name)
             if len(found) == len(self):
                 raise OptionError("an index cannot be empty; keep a sample, or delete its folder.")
             with self._reporting():
@@ -234,6 +236,11 @@ class LanceIndex(Displayed):
         keep = [found != name for found in table["name"].to_pylist()]
         return self._to_result(table.filter(keep).slice(0, k), k)
 
+    @property
+    def known_names(self) -> Sequence[str]:
+        """Names among which to look for one that is spelled alike: of many, none are read."""
+        return self.codes.few_names(MAX_COMPARED)
+
     def has(self, name: str) -> bool:
         """Return whether there is a sample of that name."""
         return name in self.codes.rows_of([name])
@@ -241,8 +248,12 @@ class LanceIndex(Displayed):
     def _one(self, name: str) -> Codes:
         found = self.codes.named(name)
         if not len(found):
-            raise OptionError(f"there is no sample called {name!r} in the index.")
+            raise self._no_name(name)
         return found
+
+    def _no_name(self, name: str) -> OptionError:
+        near = suggest(name, self.known_names)
+        return OptionError(f"there is no sample called {name!r} in the index{near}.")
 
     def _among(self, label: str | None) -> tuple[str | None, int]:
         """Return the condition for samples of a class, and how many there are."""
