@@ -15,12 +15,12 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.manifest import evenly_spaced
 from isthmus.errors import OptionError, require_known
 from isthmus.files import atomic_write, write_bytes
-from isthmus.inference.model import CODE, Model
+from isthmus.inference.model import CODE
 from isthmus.latent.codes import Codes
 from isthmus.latent.lance.building import MAX_EXACT
 from isthmus.latent.lance.dataset import LanceCodes, sampled
 from isthmus.latent.lance.index import LanceIndex
-from isthmus.latent.lance.library import is_lance
+from isthmus.latent.lance.opening import open_codes
 from isthmus.latent.maps import Map, csv_lines, require_method
 from isthmus.places import TABLE_COLUMNS, require_own_place
 from isthmus.reports.pictures import MAP_STYLES
@@ -36,7 +36,6 @@ def write_lance_index(
     path: Path,
     more: Path | None = None,
     *,
-    model: Model | None = None,
     metric: str | None = None,
     add: bool = False,
     remove: Sequence[str] = (),
@@ -49,8 +48,6 @@ def write_lance_index(
         Of the dataset.
     more : Path, optional
         Codes to add, an .npy file or a dataset.
-    model : Model, optional
-        Must have made the codes.
     metric : str, optional
         By default Euclidean.
     add : bool
@@ -76,11 +73,11 @@ def write_lance_index(
         return _describe(LanceIndex.build(path, metric or "euclidean"))
     if metric is not None:
         raise OptionError("an index keeps its metric; leave it out, or index the codes again.")
-    index = LanceIndex.open(path, model)
+    index = LanceIndex.open(path)
     if remove:
         index.remove(remove)
     if more is not None:
-        index.add(LanceCodes.open(more) if is_lance(more) else Codes.load(more))
+        index.add(open_codes(more))
     return _describe(index)
 
 

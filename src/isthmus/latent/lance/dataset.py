@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
 from isthmus.data.samples import Samples
@@ -81,7 +82,9 @@ class LanceCodes(Displayed):
             raise SourceError(f"there are no codes at {path}{near}; isthmus encode makes them.")
         with reporting_lance(path, SourceError):
             dataset = lance.dataset(str(path))
-            facts = _read_facts(path, dataset.schema)
+            found = dataset.schema
+        with reporting_damage(path, SourceError, AGAIN):
+            facts = _read_facts(found)
         codes = cls(path, facts, dataset)
         if model is not None:
             codes.check(model)
@@ -143,12 +146,19 @@ class LanceCodes(Displayed):
         rows : int, optional
             At most so many at once; by default 4 MB of numbers.
         """
+        for _, codes in self.numbered_batches(rows):
+            yield codes
+
+    def numbered_batches(
+        self, rows: int | None = None
+    ) -> Iterator[tuple[NDArray[np.int64], Codes]]:
+        """Yield what `batches` does, and before it the places in the source, (n,) int64."""
         count = rows or max(1, BATCH_NUMBERS // self.facts.size)
         with self.reporting():
             for batch in self.dataset.to_batches(
                 columns=self._columns, batch_size=count, scan_in_order=True, batch_readahead=2
             ):
-                yield self._to_codes(batch)
+                yield batch["row"].to_numpy(), self._to_codes(batch)
 
     def names_in_blocks(self) -> Iterator[Sequence[str]]:
         """Yield the names alone, some at a time, in the order of `batches`."""
@@ -223,7 +233,7 @@ def any_name(names: Sequence[str]) -> str:
     return f"name IN ({quoted})"
 
 
-def _read_facts(path: Path, found: Any) -> Facts:
+def _read_facts(found: Any) -> Facts:
     """Return the facts of a dataset, if its columns are those that they imply."""
     facts = Facts.parse((found.metadata or {}).get(KEY))
     wanted = schema(facts)
@@ -234,9 +244,7 @@ def _read_facts(path: Path, found: Any) -> Facts:
     ]
     if wrong:
         name, kind = wrong[0], wanted.field(wrong[0]).type
-        raise SourceError(
-            f"{path} is no whole dataset of codes: it has no column {name!r} of {kind}."
-        )
+        raise SourceError(f"it has no column {name!r} of {kind}")
     return facts
 
 

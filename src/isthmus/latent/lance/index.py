@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import reporting_damage
 from isthmus.data.items import Items
 from isthmus.display import Displayed
 from isthmus.errors import (
@@ -18,6 +19,7 @@ from isthmus.errors import (
     ModelError,
     OptionError,
     RunError,
+    SourceError,
     describe_unknown,
     require_known,
     suggest,
@@ -162,7 +164,7 @@ class LanceIndex(Displayed):
             If another model made its codes.
         """
         codes = LanceCodes.open(path, model)
-        with codes.reporting("make it again with isthmus index"):
+        with reporting_damage(codes.path, SourceError, "index it again with isthmus index"):
             facts = IndexFacts.of(codes.dataset, codes.facts)
         return cls(codes, facts)
 
@@ -330,7 +332,7 @@ class LanceIndex(Displayed):
         self.codes, self.facts = current.codes, current.facts
 
     def _reporting(self) -> AbstractContextManager[None]:
-        return self.codes.reporting("make it again with isthmus index")
+        return self.codes.reporting("index it again with isthmus index")
 
 
 def source_of(codes: Codes | LanceCodes) -> IndexSource:
