@@ -126,6 +126,20 @@ class LanceCodes(Displayed):
         write_codes(path, facts, _batches_of(features, samples.items, facts))
         return cls.open(path)
 
+    @classmethod
+    def store(cls, codes: Codes, path: str | Path) -> "LanceCodes":
+        """Write codes into a dataset; see `encode`, which need not have them in memory.
+
+        Raises
+        ------
+        IsthmusError
+            If a code holds NaN, or the path cannot be written.
+        """
+        facts = Facts.of(codes)
+        blocks = np.array_split(codes.z, max(1, codes.z.size // BATCH_NUMBERS))
+        write_codes(path, facts, _batches_of(blocks, codes.items, facts))
+        return cls.open(path)
+
     def check(self, model: Model) -> None:
         """Reject codes that another model made.
 
