@@ -313,9 +313,10 @@ def test_the_commands_work_on_a_dataset(
     assert isinstance(codes, LanceCodes)
     assert written["n"] == len(codes) == 400
     assert np.array_equal(np.concatenate([batch.z for batch in codes.batches()]), expected.z)
-    assert "exact search on disk, as there were not more than 100,000" in done(
-        "index", "codes.lance"
-    ).out
+    assert (
+        "exact search on disk, as there were not more than 100,000"
+        in done("index", "codes.lance").out
+    )
     name = expected.names[3]
     found = json.loads(done("search", run, "codes.lance", name, "--k", 3, "--json").out)
     assert [match["name"] for match in found] == (
@@ -327,8 +328,18 @@ def test_the_commands_work_on_a_dataset(
     removed = json.loads(done("index", "codes.lance", "--remove", "0", "--json").out)
     assert removed["n"] == 399
     mapped = json.loads(
-        done("map", run, "codes.lance", "--method", "pca", "--max-samples", 50, "--out", "m.png",
-             "--json").out  # fmt: skip
+        done(
+            "map",
+            run,
+            "codes.lance",
+            "--method",
+            "pca",
+            "--max-samples",
+            50,
+            "--out",
+            "m.png",
+            "--json",
+        ).out  # fmt: skip
     )
     assert (mapped["n"], mapped["fitted"], mapped["measured"]) == (399, 50, 50)
     lines = Path("m.csv").read_text().splitlines()

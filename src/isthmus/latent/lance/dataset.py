@@ -20,6 +20,7 @@ from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.lance.facts import KEY, Facts
 from isthmus.latent.lance.library import AGAIN, load_lance, reporting_lance
+from isthmus.latent.lance.manifests import require_manifests
 from isthmus.latent.lance.schema import COLUMNS, schema, to_batch, to_labels, to_z
 from isthmus.latent.lance.writing import require_lance_path, write_codes
 
@@ -80,6 +81,8 @@ class LanceCodes(Displayed):
         if not path.exists():
             near = suggest_path(path)
             raise SourceError(f"there are no codes at {path}{near}; isthmus encode makes them.")
+        with reporting_damage(path, SourceError, AGAIN):
+            require_manifests(path)
         with reporting_lance(path, SourceError):
             dataset = lance.dataset(str(path))
             found = dataset.schema
