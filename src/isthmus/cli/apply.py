@@ -321,7 +321,7 @@ def search(
 
     given = query or []
     codes = Path(given[0]) if len(given) == 2 and is_lance(given[0]) else None
-    if len(given) > 1 and codes is None or len(given) > 2:
+    if (len(given) > 1 and codes is None) or len(given) > 2:
         raise OptionError("give one image file or name to search for, and before it a .lance.")
     session, wanted = open_session(run, given[-1] if given else None, encoder, data)
     if wanted is None:

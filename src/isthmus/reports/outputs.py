@@ -44,6 +44,8 @@ from isthmus.viz.canvas import require_png, to_png, write_png
 from isthmus.viz.strips import gif
 from isthmus.viz.transposed import transposed
 
+MANY = 1_000_000  # codes of a run's index, of 255 MB with names and thumbnails for 32 numbers
+
 
 def write_reconstructions(
     session: Session, source: str | Path, out: Path, *, limit: int = 10
@@ -190,7 +192,8 @@ def write_index(
     limit : int, optional
         At most as many samples of the source.
     say : callable
-        Receives one sentence if the index had to be built again before it was changed.
+        Receives one sentence if the index had to be built again before it was changed, or if it
+        is large.
     track : callable
         Shows progress of encoding.
 
@@ -234,6 +237,11 @@ def write_index(
             metric=metric or "euclidean",
             layer=layer or CODE,
             track=track,
+        )
+    if len(index) > MANY:
+        say(
+            f"{len(index):,} codes are searched in memory; for more than that, isthmus encode "
+            "writes codes to a .lance dataset, which isthmus index searches on disk."
         )
     return {
         "index": str(folder),
