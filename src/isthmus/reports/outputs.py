@@ -22,6 +22,7 @@ from isthmus.files import to_json, write_bytes, write_together
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode, require_codes_path
 from isthmus.latent.indexing import build_index, update_index
+from isthmus.latent.lance.building import MAX_EXACT
 from isthmus.latent.lance.dataset import LanceCodes
 from isthmus.latent.lance.facts import Facts
 from isthmus.latent.lance.index import LanceIndex
@@ -260,6 +261,7 @@ def write_search(
     k: int | None = None,
     label: str | None = None,
     codes: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """Find the samples of the index whose codes are nearest to that of a query, and draw them.
 
@@ -276,6 +278,8 @@ def write_search(
         Search only samples of this class.
     codes : Path, optional
         A Lance dataset of codes to search; by default the index of the run.
+    say : callable
+        Receives one sentence if the dataset is large and has no index.
 
     Returns
     -------
@@ -288,6 +292,11 @@ def write_search(
     # A file is read here, not by the session, because its picture is drawn next to the results.
     sample = session.read_one(query) if Path(query).is_file() else None
     index = None if codes is None else LanceIndex.open(codes, session.model)
+    if index is not None and index.kind == "exact" and len(index) > MAX_EXACT:
+        say(
+            f"{codes} has no index, so all {len(index):,} codes are compared; isthmus index "
+            f"{codes} makes one."
+        )
     result = session.search(query if sample is None else sample, k, label=label, index=index)
     if out is not None:
         values = None if sample is None else sample.values[0]
