@@ -45,6 +45,7 @@ def listed(stored: Path) -> Path:
     shutil.copytree(stored, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(building, "MAX_EXACT", 1000)
+        patch.setattr(building, "RECALL_QUERIES", 50)
         LanceIndex.build(path)
     return path
 
@@ -216,7 +217,7 @@ def test_many_codes_get_lists_with_enough_recall(digits: Codes, listed: Path) ->
     index = LanceIndex.open(listed)
     assert index.kind == "ivf-pq"
     assert index.recall >= building.MIN_RECALL
-    queries = digits.z[::9] + np.random.default_rng(0).normal(size=(200, 64)).astype(np.float32)
+    queries = digits.z[::30] + np.random.default_rng(0).normal(size=(60, 64)).astype(np.float32)
     found = index.search(queries, 10)
     exact = Index.build(digits).search(queries, 10)
     assert (found.distances <= exact.distances[:, -1:] * 1.00001).mean() >= 0.95
@@ -256,6 +257,7 @@ def test_added_codes_are_found_and_removed_ones_are_not(
     copy: Path, digits: Codes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(building, "MAX_EXACT", 1000)
+    monkeypatch.setattr(building, "RECALL_QUERIES", 50)
     index = LanceIndex.open(copy)
     far = np.full(64, 99, np.float32)
     index.add(one(digits, "it's new", far))
