@@ -56,6 +56,7 @@ SLOW_FILES = {
     "test_progress",
     "test_padding",
     "test_parts",
+    "test_processes",
     "test_recipes",
     "test_onnx_models",
     "test_outputs",

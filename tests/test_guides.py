@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import HTTPCookieProcessor, build_opener
 
+import fsspec
 import numpy as np
 import pyarrow
 import pytest
@@ -40,6 +41,7 @@ STAND_INS = {
     "cats-dogs": "photos/",
     "camvid": "streets/",
     "mnist-denoise": "digits-pca",
+    "s3://bucket/photos/": "memory://photos/",
 }
 SMALLER = {  # options that are added to a command
     "train": "--epochs 1 --limit 60 --max-minutes 9",
@@ -78,6 +80,7 @@ def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_digits(folder)
     write_pairs(folder / "pairs", photographs["flower"])
     write_tables(folder / "beans", photographs)
+    fsspec.filesystem("memory").put(str(folder / "photos"), "/photos", recursive=True)
     for name in ("paintings/waves", "paintings/mosaic", "more/woodcut"):
         (folder / name).parent.mkdir(exist_ok=True)
         crop(photographs["temple"], len(name)).save(folder / f"{name}.png")
@@ -280,7 +283,28 @@ def tensorboard(arguments: list[str]) -> None:
     assert arguments[0] == "--logdir"
 
 
+def docker(arguments: list[str]) -> None:
+    command, *others = arguments
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    if command == "build":
+        given = [others[i + 1] for i, name in enumerate(others) if name == "--build-arg"]
+        assert [one for one in given if f"\nARG {one.split('=')[0]}" not in dockerfile] == []
+        return
+    assert command == "run"
+    mounted = [others[i + 1].split(":")[1] for i, name in enumerate(others) if name == "--volume"]
+    assert [
+        place for place in mounted if f'"{place}"' not in dockerfile and place != "/photos"
+    ] == []
+    parse(others[others.index("isthmus") + 1 :])
+
+
+def systemd_run(arguments: list[str]) -> None:
+    parse(arguments[arguments.index("isthmus") + 1 :])
+
+
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
+    "docker": docker,
+    "systemd-run": systemd_run,
     "pip": pip,
     "make": make,
     "python": python,

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +187,37 @@ def test_a_file_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
 def test_a_missing_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no model\.safetensors"):
         TrainedModel.load(tmp_path)
+
+
+# Codes are kept while the inputs of later batches come and go.
+GROWTH = """
+import numpy as np, torch
+from isthmus import configure
+from isthmus.data.preprocess import Preprocessing
+from isthmus.inference.trained import TrainedModel
+from isthmus.latent.codes import Codes, encode
+from isthmus.data.items import Items
+from isthmus.data.samples import Samples
+
+def anonymous():
+    line, = (one for one in open("/proc/self/status") if one.startswith("RssAnon"))
+    return int(line.split()[1])
+
+config = configure("linear", (3, 64, 64), code_size=32)
+model = TrainedModel(config, Preprocessing(), config.build())
+values = np.zeros((8000, 64, 64, 3), np.uint8)
+samples = Samples(values, Items(list(map(str, range(len(values))))))
+model.encode(values[:600])
+before = anonymous()
+model.encode(values)
+encode(model, samples)
+print(anonymous() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory is whose")
+def test_memory_does_not_grow_with_the_number_of_batches() -> None:
+    command = [sys.executable, "-c", GROWTH]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    inputs = 4 * 8000 * 64 * 64 * 3 / 1024  # kB, of which one batch at a time is needed
+    assert int(ended.stdout) < inputs / 2

@@ -1,5 +1,6 @@
 """Progress: a bar in a terminal, a bar in a notebook, lines in a log file."""
 
+import json
 import os
 import pty
 import re
@@ -24,6 +25,8 @@ training = isthmus.train(isthmus.load("digits", limit=100), "linear", code_size=
 for progress in isthmus.show_progress(training):
     pass
 """
+
+FAILING = "train digits --limit 60 --batch-size 99"  # says what it reads first
 
 
 class Clock:
@@ -137,6 +140,82 @@ def test_the_losses_of_the_last_epoch_stay(
         results = progress.results() or results
         assert (results or "loss") in capsys.readouterr().err
     assert re.fullmatch(r"validation \d+\.\d{4}, accuracy \d+\.\d\d%", results)
+
+
+# -- machines ---------------------------------------------------------------------------------
+
+
+def test_machines_get_a_line_of_json_for_each_epoch_as_in_the_history(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ISTHMUS_LOG", "json")
+    training = train(load("digits", limit=60), "cnn-tiny", config=TrainingConfig(epochs=3))
+    for _ in show_progress(training):
+        pass
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [
+        {**line, **known} for line, known in zip(lines, training.run.history(), strict=True)
+    ] == lines
+    assert {line["level"] for line in lines} == {"info"}
+    assert [(line["work"], line["done"]) for line in lines] == [
+        (f"epoch {epoch}/3", epoch) for epoch in (1, 2, 3)
+    ]
+    assert "validation_accuracy" in lines[0]
+
+
+def test_machines_get_counted_work_as_numbers(
+    clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISTHMUS_LOG", "json")
+    list(show_progress(clock.each(25, 1), 25, "Encoding"))
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["work"], line["done"], line["total"], line["seconds"]) for line in lines] == [
+        ("Encoding", 9, 25, 10),
+        ("Encoding", 19, 25, 20),
+        ("Encoding", 25, 25, 25),
+    ]
+    assert lines[0]["message"] == "Encoding: 9 of 25, 0.9/s, 18 s left"
+
+
+@pytest.mark.parametrize(
+    ("level", "written"),
+    [("info", ["info", "error"]), ("warning", ["error"]), ("error", ["error"])],
+)
+def test_what_is_said_has_a_level(
+    level: str,
+    written: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ISTHMUS_LOG", "json")
+    monkeypatch.setenv("ISTHMUS_LOG_LEVEL", level)
+    code, err = command(monkeypatch, capsys, *FAILING.split())
+    assert code == 2
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert [line["level"] for line in lines] == written
+    assert lines[-1]["message"].startswith("a batch of 99 exceeds the 46 samples")
+
+
+def test_an_unknown_form_of_logs_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ISTHMUS_LOG", "xml")
+    assert command(monkeypatch, capsys, "info") == (
+        2,
+        "isthmus: ISTHMUS_LOG is one of text, json, not 'xml'.\n",
+    )
+
+
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[object, str]:
+    """Run a command in this process, and return its exit code and what it said."""
+    from isthmus.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["isthmus", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code, capsys.readouterr().err
 
 
 # -- terminals --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import torch
 
 from isthmus import runtime
 from isthmus.errors import OptionError
+from isthmus.files import put
 
 LISTING = "import sys, isthmus.{}; print(*sys.modules)"
 
@@ -38,13 +39,35 @@ def test_training_imports_no_metrics_of_others() -> None:
     assert "torchmetrics" not in listed
 
 
-def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/\n", {"memory.max": "max\n"}, None),
+        ("0::/\n", {"memory.max": "1048576\n"}, 2**20),
+        # A service in a slice; its own limit is above that of the slice.
+        ("0::/a/b\n", {"a/memory.max": "2097152\n", "a/b/memory.max": "4194304\n"}, 2**21),
+        # A container that is told the path on its machine, and sees its own group as the top.
+        ("4:memory:/docker/1\n", {"memory/memory.limit_in_bytes": "1048576\n"}, 2**20),
+        ("5:cpu:/a\n4:memory:/a\n", {"memory/a/memory.limit_in_bytes": "2097152\n"}, 2**21),
+        ("5:cpu:/a\n", {"memory/a/memory.limit_in_bytes": "2097152\n"}, None),
+    ],
+)
+def test_memory_is_that_of_the_control_group(
+    own: str,
+    files: dict[str, str],
+    expected: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "none")
     whole = runtime.total_memory()
     assert whole > 2**28
-    for content, expected in (("max\n", whole), ("1048576\n", 2**20)):
-        (tmp_path / "memory.max").write_text(content)
-        monkeypatch.setattr(runtime, "MEMORY_LIMITS", (tmp_path / "memory.max", tmp_path / "none"))
-        assert runtime.total_memory() == expected
+    (tmp_path / "own").write_text(own)
+    for name, content in files.items():
+        put(tmp_path / "groups" / name, content.encode())
+    monkeypatch.setattr(runtime, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "groups")
+    assert runtime.total_memory() == (expected or whole)
 
 
 def test_threads_may_configure_the_process_at_once() -> None:

@@ -37,6 +37,10 @@ class SourceError(IsthmusError):
     """A source of samples is missing, empty, broken or of the wrong kind."""
 
 
+class NetworkError(SourceError):
+    """A file elsewhere cannot be read: it may be whole, so that it is not left out as broken."""
+
+
 class SizesDifferError(SourceError):
     """Pictures differ in size, and no size is given that all of them are resized to."""
 

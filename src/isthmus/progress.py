@@ -1,8 +1,8 @@
 """`show_progress`: how far long work is, in a terminal, a notebook or a log file.
 
 A terminal gets a bar that goes away at the end, a notebook a bar in its cell, and a log file a line
-now and then; all three with the rate and the time that is left. What is shown is written to
-standard error.
+now and then; all three with the rate and the time that is left. Machines get JSON lines, of a
+training one an epoch; see `logs`. What is shown is written to standard error.
 """
 
 import os
@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from isthmus.logs import is_json, is_written, to_record
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,6 +58,10 @@ class Step(ABC):
     @abstractmethod
     def results(self) -> str:
         """Return what stays true until there is more of it; empty after most steps."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Return all that is known, for machines."""
 
 
 def show_progress(items: Iterable[T], total: int | None = None, title: str = "") -> Iterator[T]:
@@ -239,7 +245,36 @@ class Log:
         seconds = work.seconds
         self._next = max(seconds + SECONDS_BETWEEN_LINES, seconds * LINE_FACTOR)
         self._lines += 1
-        print(_to_line(work), file=sys.stderr, flush=True)
+        print(self._format(work), file=sys.stderr, flush=True)
+
+    def _format(self, work: Work) -> str:
+        return _to_line(work)
+
+
+class Records(Log):
+    """JSON lines: as many as a log file gets, and one for each result of a training."""
+
+    def draw(self, work: Work) -> None:
+        """Print a line, if it is time to, or if there are results."""
+        if work.step is not None and work.step.results():
+            self._print(work)
+        else:
+            super().draw(work)
+
+    def _format(self, work: Work) -> str:
+        counted = {"work": work.title, "done": work.done, "total": work.total}
+        facts = {} if work.step is None else work.step.facts()
+        return to_record("info", _to_line(work), {**counted, "seconds": work.seconds, **facts})
+
+
+class Nothing:
+    """No progress, where only warnings and errors are written."""
+
+    def draw(self, work: Work) -> None:
+        """Show nothing."""
+
+    def close(self, work: Work) -> None:
+        """Show nothing."""
 
 
 def format_seconds(seconds: float) -> str:
@@ -260,6 +295,10 @@ def format_seconds(seconds: float) -> str:
 def _choose_display() -> Display:
     from rich.console import Console
 
+    if not is_written("info"):
+        return Nothing()
+    if is_json():
+        return Records()
     if _is_notebook():
         return Notebook()
     console = Console(stderr=True)

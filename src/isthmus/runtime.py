@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -33,10 +33,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 # As Fabric and run.json call them.
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "bf16": "bf16-mixed"}
 TORCH_LIBRARY = "libtorch_cpu.so"  # with OpenMP and MKL, on Linux
-MEMORY_LIMITS = (  # of a container, by both versions of Linux's control groups
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+CONTROL_GROUPS = Path("/sys/fs/cgroup")  # of Linux, whose limits hold for containers and services
+OWN_GROUPS = Path("/proc/self/cgroup")  # those that this process is in
 
 
 @cache
@@ -108,9 +106,9 @@ def launch(device: str = "auto", precision: str = "auto") -> "Fabric":
         precision = choose_precision(device)
     world = process_count()
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    # At the level INFO, Fabric prints devices and precision, which run.json records, into notebooks
-    # and among progress bars.
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
+    # At the level INFO, Fabric prints devices, precision and processes, which run.json records,
+    # into notebooks and among progress bars.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=device,
         devices=local_world,
@@ -151,17 +149,39 @@ def _unimported_metrics() -> Iterator[None]:
 
 
 def total_memory() -> int:
-    """Return the bytes of memory of this machine or container."""
+    """Return the bytes of memory of this machine, or of the container or control group in it."""
     if sys.platform == "win32":
         kilobytes = ctypes.c_ulonglong()
         ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
         return kilobytes.value * 1024 or sys.maxsize  # a virtual machine may not know it
     # A container sees the whole machine's memory and is killed at a limit of its own.
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in MEMORY_LIMITS:
-        text = file.read_text().strip() if file.exists() else "max"
-        sizes += [int(text)] if text.isdigit() else []
+    for file in _memory_limits():
+        with suppress(OSError):  # there is none, or it is not for us to read
+            text = file.read_text().strip()
+            sizes += [int(text)] if text.isdigit() else []
     return min(sizes)
+
+
+def _memory_limits() -> Iterator[Path]:
+    """Yield the files that may limit this process, by both versions of control groups.
+
+    Each group is bound by those above it. A container may be shown its own group as the topmost one
+    and yet be told the path that the machine knows, so the top is always among them.
+    """
+    try:
+        groups = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()]
+    except OSError:  # another system than Linux
+        return
+    for _, controllers, path in groups:
+        if "memory" in controllers.split(","):
+            top, name = CONTROL_GROUPS / "memory", "memory.limit_in_bytes"
+        elif not controllers:
+            top, name = CONTROL_GROUPS, "memory.max"
+        else:
+            continue
+        own = top / path.lstrip("/")
+        yield from (group / name for group in (own, *own.parents) if group.is_relative_to(top))
 
 
 def reject_beyond_memory(count: int, what: object) -> None:

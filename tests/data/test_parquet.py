@@ -462,3 +462,57 @@ def test_the_command_says_what_is_read(tmp_path: Path) -> None:
     write(tmp_path / "data/train-00000-of-00001.parquet", hugging_face(ALL))
     report = json.loads(done("data", "check", tmp_path / "data", "--json").out)
     assert report["classes"]["digit 0"] == labels(ALL).count(0)
+
+
+# -- a column of splits ----------------------------------------------------------------------------
+
+
+def with_split(words: Sequence[str | None], name: str = "split") -> Any:
+    rows = range(len(words))
+    return pa.table({"image": pictures(rows), "label": labels(rows), name: pa.array(words)})
+
+
+@pytest.mark.parametrize("name", ["split", "Subset"])
+def test_a_column_tells_the_splits(name: str, tmp_path: Path) -> None:
+    words = ["train", "Validation", "test", "train"]
+    path = tmp_path / "all.parquet"
+    pq.write_table(with_split(words, name), path)
+    samples = isthmus.load(path)
+    assert samples.splits is not None
+    assert samples.splits.tolist() == [0, 1, 2, 0]
+    assert samples.report is not None
+    assert samples.report.layout.endswith(f"split in the column {name!r}")
+    assert left_out(samples) == {}
+    samples = isthmus.load(path, reading=isthmus.Reading(parts="none"))
+    assert samples.splits is None
+    assert "unused-option" not in notes(samples)
+    assert left_out(samples) == {"column that is neither picture nor label": 1}
+
+
+def test_splits_of_several_tables_go_together(tmp_path: Path) -> None:
+    pq.write_table(with_split(["train", "train"]), tmp_path / "0000.parquet")
+    pq.write_table(with_split(["test", "val"]), tmp_path / "0001.parquet")
+    samples = isthmus.load(tmp_path)
+    assert samples.splits is not None
+    assert samples.splits.tolist() == [0, 0, 2, 1]
+    (tmp_path / "0000.parquet").rename(tmp_path / "train.parquet")
+    (tmp_path / "0001.parquet").rename(tmp_path / "test.parquet")
+    samples = isthmus.load(tmp_path)  # names of files come first
+    assert samples.splits is not None
+    assert sorted(samples.splits.tolist()) == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["train", "extra"], "'extra'"), (["train", None], "'nothing'")]
+)
+def test_other_words_are_no_splits(words: list[str | None], said: str, tmp_path: Path) -> None:
+    pq.write_table(with_split(words), tmp_path / "a.parquet")
+    samples = isthmus.load(tmp_path / "a.parquet")
+    assert samples.splits is None
+    assert said in notes(samples)["split-column"]
+
+
+def test_a_table_of_one_split_is_a_set_of_its_own(tmp_path: Path) -> None:
+    pq.write_table(with_split(["train", "train"]), tmp_path / "a.parquet")
+    samples = isthmus.load(tmp_path / "a.parquet")
+    assert (samples.splits, notes(samples)) == (None, {})

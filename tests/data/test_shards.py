@@ -1,6 +1,8 @@
 """WebDataset shards: what is read of them, and that shards of a source are read as the source."""
 
+import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -306,3 +308,96 @@ def test_a_run_on_shards_goes_on_with_their_source(tmp_path: Path, photos: Path)
         pass
     assert_same(Run.open(tmp_path / "run").samples(), samples)
     assert_same(Run.open(tmp_path / "run", data=photos).samples(), samples)
+
+
+# -- masks -----------------------------------------------------------------------------------------
+
+
+def plant_masks(folder: Path, palette: bool = False) -> Path:
+    """Write eight pictures with masks of three classes in two splits, with and without colors."""
+    draw = np.random.default_rng(3)
+    for kind in ("images", "masks"):
+        for split in ("train", "test"):
+            (folder / kind / split).mkdir(parents=True)
+    for number in range(8):
+        name = f"{('train', 'test')[number % 2]}/{number}"
+        (folder / f"images/{name}.png").write_bytes(png(number))
+        values = draw.integers(0, 3, (6, 5), np.uint8)
+        colors = np.array([(0, 0, 0), (200, 10, 10), (10, 200, 10)], np.uint8)
+        Image.fromarray(colors[values] if palette else values).save(folder / f"masks/{name}.png")
+    lines = (
+        ["road 0 0 0", "car 200 10 10", "class 3 10 200 10"] if palette else ["road", "", "tree"]
+    )
+    name = "label_colors.txt" if palette else "classes.txt"
+    (folder / name).write_text("".join(f"{line}\n" for line in lines))
+    return folder
+
+
+def require_same_masks(samples: Samples, other: Samples) -> None:
+    assert samples.masks is not None
+    assert other.masks is not None
+    np.testing.assert_array_equal(samples.masks, other.masks)
+    assert samples.class_names == other.class_names
+    assert list(samples.names) == list(other.names)
+    assert samples.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_masks_go_with_their_pictures(palette: bool, tmp_path: Path) -> None:
+    source = plant_masks(tmp_path / "set", palette)
+    done("data", "shard", source, "--out", tmp_path / "shards", "--samples-per-shard", 3)
+    require_same_masks(load(source), load(tmp_path / "shards"))
+    shard = tmp_path / "shards/train-000000.tar"
+    with tarfile.open(shard) as archive:
+        written = archive.extractfile("images/train/0.seg.png")
+        assert written is not None
+        assert written.read() == (source / "masks/train/0.png").read_bytes()
+    assert load(shard).class_names == load(source).class_names
+    samples = load(tmp_path / "shards")
+    assert samples.report is not None
+    assert samples.report.layout == "WebDataset, 4 shards, masks"
+
+
+def test_masks_of_a_real_set_are_read_alike(tmp_path: Path, require: Callable[[str], Path]) -> None:
+    require("camvid")
+    write_shards("camvid", tmp_path / "named", limit=40)  # whose void pixels are numbered 11
+    require_same_masks(load("camvid", limit=40), load(tmp_path / "named"))
+    archive = require("camvid") / "camvid.tar"
+    write_shards(archive, tmp_path / "files", limit=40)
+    require_same_masks(load(archive, limit=40), load(tmp_path / "files"))
+
+
+def test_a_sample_with_a_broken_mask_is_left_out(tmp_path: Path) -> None:
+    source = plant_masks(tmp_path / "set")
+    for number in range(8, 24):  # of which one in ten may be broken
+        for kind in ("images", "masks"):
+            shutil.copy(source / kind / "train/0.png", source / kind / f"train/{number}.png")
+    (source / "masks/train/9.png").write_bytes(b"")
+    skipped = write_shards(source, tmp_path / "shards")["skipped"]
+    require_same_masks(load(source), load(tmp_path / "shards"))
+    assert [
+        name for name, _ in skipped
+    ] == []  # it is copied as it is, and left out when it is read
+    assert "its mask" in load(tmp_path / "shards").skipped[0][1]
+
+
+def test_masks_of_others_are_read_unless_there_are_labels(tmp_path: Path) -> None:
+    members: dict[str, bytes] = {}
+    for key in range(3):
+        content = io.BytesIO()
+        Image.fromarray(np.arange(30, dtype=np.uint8).reshape(6, 5) % 2).save(content, "PNG")
+        members |= {f"{key}.jpg": png(key), f"{key}.json": b'{"caption": "a street"}'}
+        members[f"{key}.mask.png"] = content.getvalue()
+    path = write_shard(tmp_path / "a.tar", members)
+    samples = load(path)
+    assert samples.masks is not None
+    assert samples.class_names == ("0", "1")
+    labels = {f"{key}.cls": b"%d" % (key % 2) for key in range(3)}
+    samples = load(write_shard(tmp_path / "b.tar", members | labels))
+    assert (samples.masks, counts(samples)) == (None, {"0": 2, "1": 1})
+    assert "--classes-from none" in notes(samples)["labels-not-masks"]
+    assert load(tmp_path / "b.tar", reading=Reading(classes_from="none")).masks is not None
+    members |= {f"{key}.jpg": png(key) for key in (7, 8)}
+    samples = load(write_shard(tmp_path / "c.tar", members), reading=Reading(layout="WebDataset"))
+    assert samples.masks is None
+    assert "2 of 5 have none" in notes(samples)["no-masks"]

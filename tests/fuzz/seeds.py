@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import struct
 import tarfile
@@ -13,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from fuzz import picture_seeds
 from fuzz.mutations import fix_png
@@ -252,6 +254,91 @@ def _zips() -> Iterator[Seed]:
     yield Seed("inner", "fuzz.zip", png, lambda inner: _zip({**files, "a/0.png": inner}))
 
 
+def _shard(more: dict[str, bytes]) -> bytes:
+    """Return a shard of 13 samples; `more` has the content of further kinds, {} for the number."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for number, png in enumerate(_pngs_by_name().values()):
+            for kind, inner in {"png": png, **more}.items():
+                inner = (
+                    inner if kind.endswith("png") else inner.replace(b"{}", b"%d" % (number % 3))
+                )
+                member = tarfile.TarInfo(f"{number:06}.{kind}")
+                member.size = len(inner)
+                archive.addfile(member, io.BytesIO(inner))
+    return content.getvalue()
+
+
+COLORS = ("label_colors.txt", b"road 0 0 0\ncar 1 1 1\n")
+
+
+def _shards() -> Iterator[Seed]:
+    record = {"json": b'{"label": "class {}", "caption": "a\\nb", "filename": null}'}
+    first = next(iter(_pngs_by_name().values()))
+    sides = Image.open(io.BytesIO(first)).size
+    mask = Image.new("L", sides)
+    mask.paste(1, (0, 0, 2, 2))
+    masks = {"seg.png": picture_seeds.save(mask, "PNG"), "json": b'{"caption": "{}"}'}
+    names = {"classnames.txt": b"cat\ndog\nowl\nelk\n"}
+    yield Seed("classes", "fuzz.tar", _shard({"cls": b"{}"}))
+    yield Seed("named", "fuzz.tar", _shard({"cls": b"{}\n", "txt": b"a cat"}), beside=names)
+    yield Seed("records", "fuzz.tar", _shard(record))
+    yield Seed("masks", "fuzz.tar", _shard(masks), beside={"classes.txt": b"road\ncar\n"})
+    yield Seed("in-gz", "fuzz.tar.gz", _shard({"cls": b"{}"}), _gzip)
+    for variant, (name, content) in {"list": next(iter(names.items())), "colors": COLORS}.items():
+        shard = _shard(masks if variant == "colors" else {"cls": b"{}"})
+        yield Seed(variant, name, content, bytes, {"fuzz.tar": shard}, "fuzz.tar")
+
+
+def _table(**more: Any) -> Any:
+    import pyarrow as pa
+
+    pictures = [{"bytes": png, "path": name} for name, png in _pngs_by_name().items()]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    count = range(len(pictures))
+    columns = {name: [of(number) for number in count] for name, of in more.items()}
+    return pa.table({"image": pa.array(pictures, kind), **columns})
+
+
+def _tables() -> dict[str, Any]:
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": [*"abc"]}}
+    info = json.dumps({"info": {"features": features}})
+    labeled = _table(label=lambda number: number % 3)
+    return {
+        "labeled": labeled,
+        "hugging-face": labeled.replace_schema_metadata({"huggingface": info}),
+        "words": _table(label=lambda number: "cat" if number % 2 else "dog"),
+        "splits": _table(split=lambda number: "test" if number % 2 else "train"),
+        "missing": _table(label=lambda number: number % 3 or None, note=lambda number: [number]),
+    }
+
+
+def _parquets() -> Iterator[Seed]:
+    from pyarrow import parquet
+
+    options: dict[str, dict[str, Any]] = {
+        "labeled": {"compression": "none"},
+        "words": {"compression": "zstd"},
+        "splits": {"row_group_size": 4, "use_dictionary": False},
+        "missing": {"data_page_version": "2.0", "compression": "gzip"},
+    }
+    for variant, table in _tables().items():
+        content = io.BytesIO()
+        parquet.write_table(table, content, **options.get(variant, {}))
+        yield Seed(variant, "fuzz.parquet", content.getvalue())
+
+
+def _arrows() -> Iterator[Seed]:
+    from pyarrow import ipc
+
+    for variant, table in _tables().items():
+        for kind, new in (("stream", ipc.new_stream), ("file", ipc.new_file)):
+            content = io.BytesIO()
+            with new(content, table.schema) as writer:
+                writer.write_table(table, max_chunksize=5)
+            yield Seed(f"{variant}-{kind}", "fuzz.arrow", content.getvalue())
+
+
 def _gzip(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
@@ -270,6 +357,9 @@ SEEDS: dict[str, Callable[[], Iterator[Seed]]] = {  # the readers
     "idx": _idxs,
     "tar": _tars,
     "zip": _zips,
+    "shards": _shards,
+    "parquet": _parquets,
+    "arrow": _arrows,
 }
 
 

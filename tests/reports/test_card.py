@@ -35,7 +35,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = ("--model", "dense", "--corrupt", "gaussian:0.3", "--augment", "none")
     done("train", "digits", *common, *noise, "--out", folder / "denoiser")
     done("train", "digits", *common, "--model", "cnn-tiny", "--out", folder / "classifier")
-    done("train", "waveforms", *common, "--model", "linear", "--out", folder / "signals")
+    parts = ("--model", "linear", "--accumulate", 2)
+    done("train", "waveforms", *common, *parts, "--out", folder / "signals")
     return folder
 
 
@@ -152,6 +153,8 @@ def test_the_numbers_of_the_page_are_those_of_the_evaluation(cards: Path, runs: 
     _, page = parts(cards / "classifier")
     assert f"| {measured(runs / 'classifier')['accuracy']:.2%} |" in page
     assert "Train longer" not in page  # advice for who trains, not for who reads
+    assert "batches of 32 in 2 micro-batches |" in parts(cards / "signals")[1]
+    assert "micro-batches" not in page
 
 
 @pytest.mark.parametrize("name", ["plain", "denoiser", "classifier"])

@@ -58,7 +58,9 @@ def test_processes_share_a_batch_and_its_noise(tensors: SampleTensors) -> None:
     def first(share: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         return next(
             iter(
-                Batches(tensors, np.arange(100), 50, 0, share, flip=True, corruption=NOISE).epoch(0)
+                Batches(tensors, np.arange(100), 50, 0, [share], flip=True, corruption=NOISE).epoch(
+                    0
+                )
             )
         )
 

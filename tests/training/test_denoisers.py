@@ -136,7 +136,7 @@ def test_processes_see_together_what_one_sees() -> None:
     noise = Corruption.parse("gaussian:0..0.2,poisson:0.1")
     whole = next(make_batches(draw_images(), corruption=noise).epoch(3))
     parts = [
-        next(make_batches(draw_images(), corruption=noise, share=(rank, 2)).epoch(3))
+        next(make_batches(draw_images(), corruption=noise, shares=[(rank, 2)]).epoch(3))
         for rank in (0, 1)
     ]
     for both, one, other in zip(whole, *parts, strict=True):

@@ -242,7 +242,7 @@ def begun_with(run: Run, **environment: Any) -> None:
     [
         ({"torch": "1.0"}, "started with torch 1.0 and continues with torch 2"),
         ({"threads": 4096}, "4,096 threads and continues"),
-        ({"processes": 3, "system": "Plan9 vax"}, "3 processes"),
+        ({"system": "Plan9 vax"}, "Plan9 vax"),
     ],
 )
 def test_what_differs_from_the_begin_is_said(

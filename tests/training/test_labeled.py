@@ -27,7 +27,7 @@ from isthmus.data.samples import VOID
 from isthmus.errors import IsthmusError, ModelError, OptionError
 from isthmus.models.config import configure
 from isthmus.models.layers import Classifier
-from isthmus.training.losses import make_loss
+from isthmus.training.losses import class_weights, make_loss
 from isthmus.training.targets import Meter
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -220,7 +220,7 @@ def test_the_loss_is_what_it_says() -> None:
     smooth = make_loss("cross-entropy", smoothing=0.3)(logits, targets, "softmax")
     assert smooth.item() == pytest.approx(-(0.7 * own + 0.3 * log.mean(1)).mean().item(), rel=1e-5)
     weights = torch.tensor([20 / 20, 20 / 80, 0.0])  # the median count is 20
-    weighted = make_loss("cross-entropy", counts=torch.tensor([20, 80, 0]))
+    weighted = make_loss("cross-entropy", weights=class_weights(torch.tensor([20, 80, 0])))
     expected = -(weights[targets] * own).sum() / weights[targets].sum()
     assert weighted(logits, targets, "softmax").item() == pytest.approx(expected.item(), rel=1e-5)
     masks = torch.tensor([[[0, 255]], [[255, 255]], [[1, 1]]])

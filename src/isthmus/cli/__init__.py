@@ -35,6 +35,7 @@ from isthmus.errors import (
     first_sentence,
     is_out_of_memory,
 )
+from isthmus.logs import check_log
 
 __all__ = [
     "app",
@@ -78,6 +79,7 @@ def _run() -> None:
     _take_picture_key()  # of earlier commands in this process
     _say_our_warnings()
     try:
+        check_log()
         app(standalone_mode=True, prog_name="isthmus")
     except IsthmusError as error:
         _refuse(error)
@@ -110,7 +112,7 @@ def _say_our_warnings() -> None:
 
     def say_ours(message: Any, category: type[Warning], *where: Any) -> None:
         if category.__module__.startswith("isthmus."):
-            say(str(message))
+            say(str(message), "warning")
         else:
             show(message, category, *where)
 

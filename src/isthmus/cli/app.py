@@ -48,7 +48,7 @@ Source = Annotated[
     str,
     typer.Argument(
         help="The name of a data set, a folder or archive of images, a single image, or a CSV, "
-        "Parquet, Arrow, IDX, .npy or .npz file.",
+        "Parquet, Arrow, IDX, .npy or .npz file; or the address of one, such as s3://bucket/photos.",
         autocompletion=complete_source,
     ),
 ]

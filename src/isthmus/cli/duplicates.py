@@ -112,7 +112,11 @@ def _read(source: str, options: DataOptions, reading: Reading, data: str | None)
 
         return open_pictures(Run.open(source, data=data), track)
     if data is not None:
-        raise OptionError(f"{source} is no run; --data says where the data of a run is.")
+        from isthmus.data.remote.addresses import name_source
+
+        raise OptionError(
+            f"{name_source(source)} is no run; --data says where the data of a run is."
+        )
     return read_pictures(
         source, options.preprocessing, limit=options.limit, reading=reading, track=track
     )

@@ -5,8 +5,11 @@ command with `--json` is JSON and nothing else.
 """
 
 import json
+import os
+import platform
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
+from isthmus.logs import Level, is_json, is_written, to_record
 from isthmus.progress import AGAIN, is_first_process, show_progress
 from isthmus.text import escape_json, format_epochs, printable
 
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from isthmus.training.train import Training
 
 T = TypeVar("T")
+
+SECONDS_BEHIND_FIRST = 3.0  # after which another process than the first one says what went wrong
 
 out_console = Console()
 console = Console(stderr=True)
@@ -36,16 +42,35 @@ def track(items: Iterable[T], total: int | None = None, title: str = "") -> Iter
     return show_progress(items, total, title)
 
 
-def say(text: str) -> None:
+def say(text: str, level: Level = "info") -> None:
     """Print a message on standard error; of several processes, only the first one does."""
     if not is_quiet:
-        _print(console, text)
+        _log(level, text, text)
 
 
 def complain(text: str) -> None:
-    """Print a sentence about what went wrong on standard error, in one line."""
+    """Print a sentence about what went wrong on standard error, in one line.
+
+    Of several processes, the first one speaks first. Mostly all would say the same, and torchrun
+    ends the others as soon as one has failed.
+    """
+    who = "isthmus"
+    if is_quiet:
+        time.sleep(SECONDS_BEHIND_FIRST * (1 if os.environ.get("LOCAL_RANK") == "0" else 2))
+        who += f" (rank {os.environ['RANK']} on {platform.node()})"
     with suppress(OSError):  # where nobody can be told
-        _print(console, f"isthmus: {printable(text)}")
+        _log("error", f"{who}: {printable(text)}", text)
+
+
+def _log(level: Level, text: str, message: str) -> None:
+    """Print a text for people, or a message for machines, if its level is written."""
+    if not is_written(level):
+        return
+    if is_json():
+        facts = {"rank": int(os.environ["RANK"])} if "RANK" in os.environ else {}
+        print(to_record(level, message, facts), file=sys.stderr, flush=True)
+    else:
+        _print(console, text)
 
 
 def print_result(content: dict[str, Any], text: str, as_json: bool) -> None:
@@ -86,6 +111,7 @@ class Download:
             TransferSpeedColumn(),
             console=console,
             transient=True,
+            disable=is_json() or not is_written("info"),
         )
         self._task = self._bar.add_task("Fetching", total=None)
 
@@ -117,7 +143,7 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
         for progress in show_progress(training):
             last = progress if progress.validation_loss is not None else last
             if progress.warning and not is_warned:
-                say(progress.warning)
+                say(progress.warning, "warning")
                 is_warned = True
             is_stopped = is_interrupted() and progress.step < progress.steps
             if is_stopped:

@@ -182,11 +182,15 @@ def _load_images(
 
 def _say_notes(training: "Training") -> None:
     for note in training.notes:
-        say(f"{note.text}; {note.way_out}." if note.way_out else f"{note.text}.")
+        text = f"{note.text}; {note.way_out}." if note.way_out else f"{note.text}."
+        say(text, "warning" if note.kind == "warning" else "info")
 
 
 def _default_out(source: str) -> Path:
     """Return runs/SOURCE, by the name of the folder or the file without its suffixes."""
+    from isthmus.data.remote.addresses import name_source
+
+    source = name_source(source)
     # Absolute, as "." and ".." have no name; a hidden folder keeps what follows its dot.
     name = Path(os.path.abspath(os.path.expanduser(source))).name.lstrip(".")  # noqa: PTH100, PTH111
     return Path("runs") / (name.split(".")[0] or "data")

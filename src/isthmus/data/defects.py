@@ -1,17 +1,18 @@
 """Masks of defects, which some sources have for the samples that are damaged."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.catalog import DATASETS
 from isthmus.data.masks.mask import Mask
 from isthmus.data.readers.archives.tree import archive_tree
 from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES
 from isthmus.data.readers.files.trees import Tree, folder_tree
 from isthmus.data.readers.masks.mvtec import GOOD, list_masks
 from isthmus.data.samples import Samples
+from isthmus.data.sources import is_there, locate
 from isthmus.errors import SourceError, first_sentence
 
 
@@ -55,9 +56,9 @@ def load_defects(samples: Samples, rows: NDArray[np.int64]) -> NDArray[np.bool_]
 def _open_tree(samples: Samples) -> Tree | None:
     """Return the files of a source of pictures, if it is a folder or an archive."""
     source = samples.origin.source
-    if not source or samples.is_signal or not Path(source).exists():
+    if not source or samples.is_signal or source in DATASETS or not is_there(source):
         return None
-    path = Path(source)
+    path = locate(source)[2]
     if path.is_dir():
         return folder_tree(path)
     return archive_tree(path) if path.name.lower().endswith(ARCHIVE_SUFFIXES) else None

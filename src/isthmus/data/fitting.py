@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from isthmus.data.decode import format_size
+from isthmus.data.remote.addresses import name_source
 from isthmus.data.report import OTHERS
 from isthmus.data.samples import Samples
 from isthmus.text import count_of
@@ -28,7 +29,7 @@ def describe_use(source: str | Path, samples: Samples) -> list[str]:
     is_open = report is not None and (report.left_out or report.guesses)
     lines = report.summary() if report is not None and is_open else []
     fitting = describe_fitting(samples)
-    return [*lines, f"{source}: {fitting}"] if fitting else lines
+    return [*lines, f"{name_source(source)}: {fitting}"] if fitting else lines
 
 
 def describe_fitting(samples: Samples) -> str:

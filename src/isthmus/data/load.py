@@ -7,6 +7,7 @@ ever delete that entry.
 """
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,8 +27,11 @@ from isthmus.data.pages import expand_pages
 from isthmus.data.pictures.pixels import format_stretch
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.arrays.axes import as_samples
-from isthmus.data.readers.files.listing import list_files
 from isthmus.data.reading import Reading
+from isthmus.data.remote.addresses import is_address
+from isthmus.data.remote.contents import open_path, read_each
+from isthmus.data.remote.listing import list_source
+from isthmus.data.remote.path import RemotePath
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.sources import (
     Reader,
@@ -64,7 +68,8 @@ def load(
     source : str, Path or array
         The name of a data set (`isthmus.DATASETS`), a folder of pictures with or without class
         folders, a picture, a tar or zip archive, a folder of WebDataset shards or a pattern such
-        as train-{000000..000003}.tar, a CSV, a Parquet, an Arrow, an IDX, a .npy or a .npz file; or
+        as train-{000000..000003}.tar, a CSV, a Parquet, an Arrow, an IDX, a .npy or a .npz file;
+        any of these elsewhere, by an address that fsspec opens, such as s3://bucket/photos; or
         an array: images (N, H, W) or (N, H, W, C), signals (N, L, C) float. Folders and archives
         with masks are recognized by their layout; see `isthmus.data.readers.masks.layouts`.
     size : int or (int, int), optional
@@ -188,7 +193,7 @@ def plan_loading(
     # A set without files follows from the code: its name and the cache's format identify it.
     needs_no_file = dataset is not None and dataset.read is not None
     # A folder is listed once for the key and for the reader: with a million files it takes seconds.
-    listing = list_files(location) if not needs_no_file and location.is_dir() else None
+    listing = list_source(location) if not needs_no_file and location.is_dir() else None
     files = [] if needs_no_file else list_identities(location, listing)
     files += [AT_OWN_SIZE] if at_own_size else []
     read = choose_reader(dataset, location, listing, at_own_size=at_own_size)
@@ -227,9 +232,13 @@ def load_pictures(paths: Sequence[str | Path], preprocessing: Preprocessing) -> 
     SourceError
         If one cannot be decoded, as none may be left out, or they differ in size or colors.
     """
-    for path in paths:
-        reject_special(Path(path))
-    manifest = Manifest([str(path) for path in paths], files=[str(path) for path in paths])
+    places = [open_path(path) for path in paths]
+    for place in places:
+        reject_special(place)
+    names = [
+        str(place if is_address(path) else path) for path, place in zip(paths, places, strict=True)
+    ]
+    manifest = Manifest(names, files=read_each(places))
     parts: list[NDArray[np.uint8]] = []
     for block in decode_blocks(manifest, preprocessing):
         done = sum(map(len, parts))
@@ -286,15 +295,17 @@ def _tell_reader(origin: Origin) -> Reading | None:
 
 def _load_picture(path: Path, origin: Origin) -> Samples:
     try:
-        pixels, facts = origin.preprocessing.decode_and_measure(str(path))
+        pixels, facts = origin.preprocessing.decode_and_measure(os.fspath(path))
     except SourceError as error:
         reason = first_sentence(error)
         # A reason that names an option or a bound is no damage.
         way_out = "" if " --" in reason or names_limit(reason) else "; give another picture"
         raise SourceError(f"{path} cannot be decoded ({reason}){way_out}.") from error
     samples = Samples(pixels[None], Items([path.name]), origin=origin)
-    # Of a plain picture there is nothing to say, and it would take longer than to decode it.
-    is_plain = facts.pages == 1 and math.isnan(facts.low)
+    # Of a plain picture there is nothing to say, and it would take longer than to decode it; but
+    # who wants to know more of one elsewhere shall not have to read it again.
+    is_here = not isinstance(path, RemotePath)
+    is_plain = facts.pages == 1 and math.isnan(facts.low) and is_here
     return samples if is_plain else replace(samples, report=survey_picture(samples, facts))
 
 

@@ -29,7 +29,7 @@ class Origin:
     Parameters
     ----------
     source : str
-        A set's name or a path; empty for arrays.
+        A set's name, a path, or an address without what is secret; empty for arrays.
     preprocessing : Preprocessing
         What the pixels went through.
     limit : int, optional

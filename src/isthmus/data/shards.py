@@ -1,8 +1,10 @@
 """`write_shards`: any source of pictures as WebDataset shards, which `load` reads as that source.
 
-A shard is a tar of pictures, each with its label next to it: `cat/17.jpg` and `cat/17.cls`.
+A shard is a tar of pictures, each with its label or its mask next to it: `cat/17.jpg` and
+`cat/17.cls`, or `17.jpg` and `17.seg.png`.
 Shards are called by their split, `train-000000.tar`; the names of the classes are in
-`classnames.txt`. Files are copied as they are, so that nothing is lost.
+`classnames.txt`, those of masks in `classes.txt` or `label_colors.txt`. Files are copied as they
+are, so that nothing is lost.
 
 Members are called as the samples where the order of these names is that of the samples, and the
 WebDataset library would not take two of them for one sample. Otherwise they are numbered, and
@@ -12,7 +14,7 @@ WebDataset library would not take two of them for one sample. Otherwise they are
 import json
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,15 +25,16 @@ from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import reject_too_many
 from isthmus.data.export import encode_png
 from isthmus.data.load import load, plan_loading
-from isthmus.data.manifest import Manifest
-from isthmus.data.pictures.opening import read_content
+from isthmus.data.manifest import Content, Manifest
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.readers.archives.members import clean_path
+from isthmus.data.readers.archives.names import clean_path
 from isthmus.data.readers.files.folder_names import PART_LABELS
 from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
 from isthmus.data.readers.shards.labels import CLASS_NAMES, NAME_FIELD, format_class_names
 from isthmus.data.readers.shards.members import CLASS, RECORD, split_name
 from isthmus.data.reading import Reading
+from isthmus.data.remote.addresses import name_source
+from isthmus.data.shardmasks import format_classes, list_masks, name_mask, read_file
 from isthmus.data.shardwriter import DIGITS, ShardWriter
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.files import atomic_folder, put
@@ -58,12 +61,13 @@ def write_shards(
 
     To load the folder gives the samples, labels, class names, splits and the order of the source,
     and the same fingerprint. Files are copied byte by byte and not decoded; images of arrays and
-    tables become PNG. The same source gives the same bytes.
+    tables become PNG, and masks do where the source numbers its classes by other values. The same
+    source gives the same bytes.
 
     Parameters
     ----------
     source : str, Path or array
-        As for `load`, without signals and masks.
+        As for `load`, without signals.
     out : str or Path
         The folder to create. It is there once all shards are.
     size_mb : float
@@ -104,11 +108,12 @@ def write_shards(
     if not is_free(out):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
     manifest = _read(source, out, limit, reading)
+    classes = _list_classes(manifest, source)
     with atomic_folder(out) as folder:
         with ShardWriter(folder, int(size_mb * MB), samples_per_shard) as writer:
-            skipped = _write_samples(manifest, str(source), writer, track)
-        if manifest.labels is not None:
-            put(folder / CLASS_NAMES, format_class_names(manifest.class_names))
+            skipped = _write_samples(manifest, name_source(source), writer, track)
+        if classes is not None:
+            put(folder / classes[0], classes[1])
     return {
         "out": str(out),
         "samples": sum(shard.samples for shard in writer.written),
@@ -136,11 +141,7 @@ def _read(
         plan = plan_loading(source, Preprocessing(), limit=limit, reading=reading)
         require_outside(out, plan.location)
         manifest, asked = plan.read(), plan.origin.preprocessing
-    name = "the array" if isinstance(source, np.ndarray) else source
-    if manifest.masks is not None:
-        raise OptionError(
-            f"{name} has masks, which shards do not hold; isthmus data export writes a folder."
-        )
+    name = "the array" if isinstance(source, np.ndarray) else name_source(source)
     if manifest.values is not None:
         _require_images(manifest.values, name)
     elif manifest.pages is not None or asked.stretch is not None or asked.bands is not None:
@@ -148,8 +149,20 @@ def _read(
             "shards hold files as they are; leave --pages, --stretch and --channels out, and give "
             "them when the shards are read."
         )
-    _require_lines(manifest.class_names, name)
     return manifest
+
+
+def _list_classes(
+    manifest: Manifest, source: str | Path | NDArray[Any]
+) -> tuple[str, bytes] | None:
+    """Return the list of classes to write next to the shards: its name and its content."""
+    name = "the array" if isinstance(source, np.ndarray) else name_source(source)
+    if manifest.masks is not None:
+        return format_classes(manifest, name)
+    _require_lines(manifest.class_names, name)
+    if manifest.labels is None:
+        return None
+    return CLASS_NAMES, format_class_names(manifest.class_names)
 
 
 def _require_images(values: NDArray[Any], name: object) -> None:
@@ -180,13 +193,19 @@ def _write_samples(
     members = _name_members(manifest)
     are_called = members == list(manifest.names)
     contents = track(_list_contents(manifest), len(members), f"Writing {writer.folder.name}")
-    for row, content in enumerate(contents):
-        if isinstance(content, SourceError):
-            broken[row] = first_sentence(content)
+    masks = repeat(b"") if manifest.masks is None else list_masks(manifest)
+    for row, (content, mask) in enumerate(zip(contents, masks, strict=False)):
+        reason = next((one for one in (content, mask) if isinstance(one, SourceError)), None)
+        if reason is not None:
+            broken[row] = first_sentence(reason)
             reject_too_many(broken, manifest, source, row + 1)
             continue
+        assert isinstance(content, bytes)
+        assert isinstance(mask, bytes)
         sample = {members[row]: content}
         key = split_name(members[row])[0]
+        if manifest.masks is not None:
+            sample[name_mask(manifest, row, key)] = mask
         if manifest.labels is not None:
             sample[f"{key}.{CLASS}"] = str(manifest.labels[row]).encode()
         if manifest.labels is None or not are_called:
@@ -196,18 +215,11 @@ def _write_samples(
     return [(manifest.names[row], reason) for row, reason in broken.items()]
 
 
-def _list_contents(manifest: Manifest) -> Iterator[bytes | SourceError]:
+def _list_contents(manifest: Manifest) -> Iterator[Content]:
     """Yield the content of each picture, or the reason why it has none."""
     if manifest.values is not None:
-        yield from map(encode_png, manifest.values)
-        return
-    for file in manifest.files:
-        try:
-            yield file if isinstance(file, SourceError) else read_content(file)
-        except SourceError as error:
-            yield error
-        except OSError as error:
-            yield SourceError(first_sentence(error))
+        return map(encode_png, manifest.values)
+    return map(read_file, manifest.files)
 
 
 def _name_members(manifest: Manifest) -> list[str]:

@@ -17,10 +17,11 @@ from isthmus.data.readers.files.kinds import (
     PICTURE_SUFFIXES,
     why_unread,
 )
-from isthmus.data.readers.files.listing import Listing, list_files, special_kind
+from isthmus.data.readers.files.listing import Listing, special_kind
 from isthmus.data.readers.folders.reader import read_archive, read_folder, read_picture
 from isthmus.data.readers.idx.files import is_idx, is_idx_folder
 from isthmus.data.readers.idx.reader import read_idx, read_idx_folder
+from isthmus.data.readers.masks.class_lists import CLASS_LISTS
 from isthmus.data.readers.numpy.reader import read_numpy
 from isthmus.data.readers.parquet.reader import (
     is_parquet_folder,
@@ -30,6 +31,9 @@ from isthmus.data.readers.parquet.reader import (
 from isthmus.data.readers.shards.labels import CLASS_NAMES
 from isthmus.data.readers.shards.patterns import is_pattern, list_pattern
 from isthmus.data.reading import Reading
+from isthmus.data.remote.addresses import find_local, is_address
+from isthmus.data.remote.listing import list_source
+from isthmus.data.remote.path import RemotePath, open_remote
 from isthmus.errors import SourceError, require_name, suggest
 from isthmus.files import suggest_path, to_json
 
@@ -60,6 +64,11 @@ def locate(source: str | Path) -> tuple[Dataset | None, str, Path]:
     dataset = DATASETS.get(str(source))
     if dataset is not None:
         return dataset, dataset.name, dataset.locate()
+    if is_address(source):
+        local = find_local(str(source))
+        if local is None:
+            return None, *_locate_remote(str(source))
+        source = local
     # Absolute, so that a run finds its data again from another folder.
     location = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
     if is_pattern(location):
@@ -117,7 +126,7 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
         If it is of no known kind.
     """
     if path.is_dir():
-        listing = listing or list_files(path)
+        listing = listing or list_source(path)
         if is_idx_folder(path, listing.names):
             return read_idx_folder
         if is_parquet_folder(listing.names):
@@ -134,9 +143,9 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
     )
     for suffixes, read in kinds:
         if path.name.lower().endswith(suffixes):
-            return read
+            return _copy_first(read) if isinstance(path, RemotePath) else read
     if is_idx(path):
-        return read_idx
+        return _copy_first(read_idx) if isinstance(path, RemotePath) else read_idx
     if why := why_unread(path.name):
         raise SourceError(f"{path} is not read: it is {why}.")
     raise SourceError(
@@ -146,8 +155,16 @@ def reader_for(path: Path, listing: Listing | None = None, *, at_own_size: bool 
 
 
 def is_there(source: str) -> bool:
-    """Return whether there is anything where a source is: also a data set that was not fetched."""
-    return source in DATASETS or is_pattern(Path(source)) or Path(source).exists()
+    """Return whether there is anything where a source is: also a data set that was not fetched.
+
+    Of an address, only loading it tells.
+    """
+    return (
+        is_address(source)
+        or source in DATASETS
+        or is_pattern(Path(source))
+        or Path(source).exists()
+    )
 
 
 def list_identities(location: Path, listing: Listing | None) -> list[Any]:
@@ -166,12 +183,34 @@ def list_identities(location: Path, listing: Listing | None) -> list[Any]:
     siblings = location.parent.iterdir() if is_idx(location) else ()
     companions = sorted(filter(is_idx, siblings)) or [location]
     if location.name.lower().endswith(ARCHIVE_SUFFIXES):
-        companions.append(location.parent / CLASS_NAMES)
-    return [
-        (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
-        for file in companions
-        if file.exists()
-    ]
+        companions += [location.parent / name for name in (CLASS_NAMES, *CLASS_LISTS)]
+    return [_identify(file) for file in companions if file.exists()]
+
+
+def _identify(file: Path) -> tuple[str, int, int | str]:
+    if isinstance(file, RemotePath):
+        return file.identity
+    return str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns
+
+
+def _locate_remote(source: str) -> tuple[str, Path]:
+    location = open_remote(source)
+    if not is_pattern(location) and not location.exists():
+        raise SourceError(f"there is nothing at {location}; check the address.")
+    return str(location), location
+
+
+def _copy_first(read: Reader) -> Reader:
+    """Return a reader that copies a file elsewhere before it reads it.
+
+    Else it could take what is wrong with the network for a damaged file.
+    """
+
+    def copy_and_read(path: Path, limit: int | None, reading: Reading | None) -> Manifest:
+        os.fspath(path)
+        return read(path, limit, reading)
+
+    return copy_and_read
 
 
 def _read_pattern(
@@ -191,6 +230,8 @@ def reject_special(path: Path) -> None:
 
     What is missing passes: it gets the message of what cannot be read.
     """
+    if isinstance(path, RemotePath):
+        return
     if _exists(path) and (kind := special_kind(path.stat().st_mode)):
         raise SourceError(f"{path} is a {kind}, not a file or folder; give one with the samples.")
 

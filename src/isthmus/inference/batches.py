@@ -1,7 +1,10 @@
-"""Pictures of any size in batches that fit into memory."""
+"""Batches: pictures of any size in those that fit into memory, and what is computed of them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -38,3 +41,24 @@ def collect_batches(
             batch, collected = [], 0
     if batch:
         yield batch
+
+
+def join_batches(batches: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
+    """Join batches (n, …) of `count` rows in all, which are copied as they come.
+
+    Not by a list of them: small results that stay between large inputs that come and go keep freed
+    memory from being used again. Each batch of 256 images of 64 × 64 in color then took 12 MB more,
+    as much as its input, which for 100,000 images was 4 GB.
+
+    Examples
+    --------
+    >>> join_batches([np.zeros((2, 3)), np.ones((1, 3))], 3).shape
+    (3, 3)
+    """
+    joined, done = np.empty(0), 0
+    for batch in batches:
+        if not done:
+            joined = np.empty((count, *batch.shape[1:]), batch.dtype)
+        joined[done : done + len(batch)] = batch
+        done += len(batch)
+    return joined

@@ -15,6 +15,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError
+from isthmus.inference.batches import join_batches
 from isthmus.inference.numbers import find_range, from_unit, to_unit
 from isthmus.inference.tiles import split_into_tiles
 from isthmus.models.tasks import TASKS, Task, with_article
@@ -351,7 +352,7 @@ class Model(Displayed, ABC):
         self, batches: Iterable[NDArray[Any]], count: int, title: str, track: Track
     ) -> NDArray[Any]:
         """Compute the batches of `count` samples and join them."""
-        return np.concatenate(list(track(batches, math.ceil(count / self.batch_size), title)))
+        return join_batches(track(batches, math.ceil(count / self.batch_size), title), count)
 
     def _split(self, values: NDArray[Any]) -> Iterator[NDArray[Any]]:
         """Yield views of at most `batch_size` rows."""

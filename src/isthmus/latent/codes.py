@@ -20,6 +20,7 @@ from isthmus.display import Displayed
 from isthmus.errors import IsthmusError, OptionError, SourceError
 from isthmus.fields import convert_some, parse_json, require_seal, seal_json
 from isthmus.files import atomic_write, require_writable_place, to_json, write_bytes
+from isthmus.inference.batches import join_batches
 from isthmus.inference.model import CODE, Model
 from isthmus.places import require_regular
 from isthmus.temporaries import sweep_for
@@ -219,7 +220,7 @@ def encode(
     features = track(model.features(samples, layer), batches, "Encoding")
     blocks = (batch.reshape(len(batch), -1) for batch in features)
     if path is None:
-        return replace(codes, z=np.concatenate(list(blocks)))
+        return replace(codes, z=join_batches(blocks, len(samples)))
     _write(path, codes, blocks, (len(samples), math.prod(shape)))
     return Codes.load(path)
 

@@ -44,8 +44,7 @@ BSD_DENOISE = Recipe(
         Train(
             "bsd",
             task="denoise",
-            width=WIDTH,
-            epochs=100,
+            epochs=60,  # more, or wider, and it learns the noise of the images by heart
             corrupt="gaussian-unclipped:25/255",
             no_clean=True,
             lr=0.003,

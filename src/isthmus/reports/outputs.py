@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.fitting import describe_fitting
+from isthmus.data.remote.addresses import name_source
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import prediction_rows
@@ -216,7 +217,7 @@ def write_index(
         )
     # Without --add a source replaces the index, and there would be nothing to remove from.
     if remove and source is not None and not add:
-        raise OptionError(f"to put {source} into the index as well, give --add.")
+        raise OptionError(f"to put {name_source(source)} into the index as well, give --add.")
     only_removes = remove and source is None
     samples = None if only_removes else _read(session, source, limit)
     if changes:

@@ -13,6 +13,7 @@ from isthmus.data.images import Images
 from isthmus.data.load import load, load_with
 from isthmus.data.load_images import load_images
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.remote.addresses import name_source
 from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, SizesDifferError, require_known
 from isthmus.inference.model import Model
@@ -200,8 +201,8 @@ def _read_split(
     if name is None:
         return samples
     if samples.splits is None:
-        raise OptionError(f"{source} defines no splits; give a run on it instead.")
+        raise OptionError(f"{name_source(source)} defines no splits; give a run on it instead.")
     indices = np.flatnonzero(samples.splits == SPLITS.index(name))
     if len(indices) == 0:
-        raise OptionError(f"{source} has no {name} split; choose another.")
+        raise OptionError(f"{name_source(source)} has no {name} split; choose another.")
     return samples.take(indices)

@@ -17,6 +17,7 @@ from isthmus.data.load_images import load_images_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
 from isthmus.data.samples import Origin, Samples
+from isthmus.data.sources import is_there
 from isthmus.data.split import Split
 from isthmus.errors import (
     DenoiserError,
@@ -403,7 +404,7 @@ class Loaded:
     def load_origin(self, origin: Origin, track: Track = untracked) -> Samples:
         """Load what an origin describes; the run's own data from where it is now."""
         known = self.has_run and origin.source in self.run.record.data.get("moved_from", ())
-        if known and (self._is_moved or not Path(origin.source).exists()):
+        if known and (self._is_moved or not is_there(origin.source)):
             origin = replace(origin, source=self.run.record.origin.source)
         return load_origin(origin, track)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.remote.addresses import name_source
 from isthmus.errors import IsthmusError, OptionError, require_known
 from isthmus.files import fingerprint
 from isthmus.session import Session
@@ -72,7 +73,7 @@ class Content:
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         reject_denoiser(session)
-        self._choice = Choice(None if source is None else str(source), split, limit)
+        self._choice = Choice(None if source is None else name_source(source), split, limit)
         self._methods = methods
         self._track, self._say = track, say
         self._changing = threading.RLock()  # one thread at a time makes parts

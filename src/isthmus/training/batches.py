@@ -7,10 +7,8 @@ There are no workers because there is nothing left for them to do: samples are d
 """
 
 import hashlib
-import mmap
-import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import product
 
 import numpy as np
 import torch
@@ -22,12 +20,12 @@ from isthmus.data.corruption import Corruption
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.random import AUGMENT, FLIP, ORDER, StepRng
 from isthmus.data.samples import Samples
-from isthmus.runtime import total_memory
 from isthmus.training.config import TrainingConfig
+from isthmus.training.read_ahead import ReadAhead
+from isthmus.training.shares import WHOLE, Share, blocks
 from isthmus.training.targets import Targets
 
 MAX_DEVICE_SHARE = 0.5  # of an accelerator's free memory that the samples may take
-MAX_MEMORY_SHARE = 0.5  # of the memory that a file may take and still be read ahead
 NOISE_BATCH_SIZE = 256  # for the fingerprint of noise, which does not depend on it
 
 
@@ -50,7 +48,7 @@ class SampleTensors:
         device: torch.device,
         targets: Targets | None = None,
     ) -> None:
-        _disable_read_ahead(values)
+        self._read_ahead = ReadAhead(values, *([] if targets is None else [targets]))
         # On a CPU the memory-mapped file itself is the tensor: nothing is copied.
         self.values = torch.from_numpy(values)
         self.targets = None if targets is None else torch.from_numpy(targets)
@@ -63,11 +61,16 @@ class SampleTensors:
         ):
             self.values = self.values.to(device)
             self.targets = None if self.targets is None else self.targets.to(device)
+            self._read_ahead = ReadAhead()
 
     @property
     def sample_bytes(self) -> int:
         """Bytes of a sample."""
         return self.values[:1].numel() * self.values.element_size()
+
+    def read_ahead(self, portions: Iterable[NDArray[np.int64]]) -> Iterable[NDArray[np.int64]]:
+        """Return the indices of batches as they are given, each read before it is gathered."""
+        return self._read_ahead.walk(portions)
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the samples at `indices` as x (n, C, H, W) or (n, C, L) float32."""
@@ -96,8 +99,8 @@ class Batches:
     size : int
         Samples in a batch, of all processes together.
     seed : int
-    share : (int, int)
-        The rank of this process and the number of processes; each takes its share of every batch.
+    shares : iterable of (int, int)
+        The shares of every batch that this process takes; see `Shares`.
     flip : bool
         Mirror half of the samples of an epoch from left to right.
     augmentation : Augmentation, optional
@@ -112,7 +115,7 @@ class Batches:
         indices: NDArray[np.int64],
         size: int,
         seed: int = 0,
-        share: tuple[int, int] = (0, 1),
+        shares: Iterable[Share] = (WHOLE,),
         flip: bool = False,
         augmentation: Augmentation | None = None,
         corruption: Corruption | None = None,
@@ -121,7 +124,7 @@ class Batches:
         self.indices = indices
         self.size = size
         self.seed = seed
-        self.share = share
+        self.shares = tuple(shares)
         self.flip = flip
         self.augmentation = augmentation
         self.corruption = corruption
@@ -132,21 +135,22 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs and targets of an epoch (counted from 0), from batch `start` on.
 
-        Targets are labels, masks, or the samples before noise. Random numbers are drawn for the
-        whole batch, of which each process takes its share: so the result depends neither on the
-        number of processes nor on the batch that an epoch starts from.
+        Of each batch these are its shares, one after the other. Targets are labels, masks, or the
+        samples before noise. Random numbers are drawn for the whole batch, of which a share takes
+        its own: so the result depends neither on the shares nor on the batch that an epoch starts
+        from.
         """
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(self.indices)
         # For the whole epoch at once, so that a batch in the middle needs no replay of the others.
         is_flipped = np.random.default_rng([self.seed, FLIP, epoch]).random(len(order)) < 0.5
-        own = slice(self.share[0], None, self.share[1])
-        for batch in range(start, len(self)):
-            whole = slice(batch * self.size, (batch + 1) * self.size)
-            indices = order[whole][own]
-            x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
+        taken = list(product(range(start, len(self)), self.shares))
+        rows = [self._rows(*one) for one in taken]
+        portions = self.tensors.read_ahead(order[own] for own in rows)
+        for (batch, share), own, indices in zip(taken, rows, portions, strict=True):
+            x, targets = self._gather(indices)
             if self.flip:  # in place: gathering has made a copy
-                _flip(x, targets, is_flipped[whole][own])
-            counters = (self.seed, epoch, batch, self.size, self.share)
+                _flip(x, targets, is_flipped[own])
+            counters = (self.seed, epoch, batch, self.size, share)
             if self.augmentation is not None:
                 x, targets = self._augment(x, targets, StepRng(*counters, AUGMENT))
             # After the augmentation, which changes the target too; noise is on the input only. It
@@ -156,19 +160,31 @@ class Batches:
                 x = self.corruption.apply(x, StepRng(*counters))
             yield x, clean if targets is None else targets
 
-    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, part: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets of all samples once, in their order, the last batch shorter.
 
         Nothing is augmented, and noise is fixed: always the same for a sample, so that epochs
         and models are compared on the same inputs.
+
+        Parameters
+        ----------
+        part : (int, int)
+            Yield every n-th batch, from the i-th on.
         """
-        for start in range(0, len(self.indices), self.size):
-            indices = self.indices[start : start + self.size]
-            x, targets = self.tensors.gather(indices), self.tensors.gather_targets(indices)
+        portions = (self.indices[rows] for rows in blocks(len(self.indices), self.size, part))
+        for indices in self.tensors.read_ahead(portions):
+            x, targets = self._gather(indices)
             clean = x
             if self.corruption is not None:
                 x = self.corruption.apply_fixed(x, self.seed, indices)
             yield x, clean if targets is None else targets
+
+    def _rows(self, batch: int, share: Share) -> slice:
+        """Return which samples of an epoch's order are a share of a batch."""
+        return slice(batch * self.size + share[0], (batch + 1) * self.size, share[1])
+
+    def _gather(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
+        return self.tensors.gather(indices), self.tensors.gather_targets(indices)
 
     def _augment(
         self, x: Tensor, targets: Tensor | None, rng: StepRng
@@ -206,17 +222,3 @@ def _flip(x: Tensor, targets: Tensor | None, is_flipped: NDArray[np.bool_]) -> N
     x[rows] = x[rows].flip(-1)
     if targets is not None and targets.ndim == 3:
         targets[rows] = targets[rows].flip(-1)
-
-
-def _disable_read_ahead(values: NDArray[np.generic]) -> None:
-    """Let the system read only what is asked for of a file that memory cannot hold.
-
-    By default it reads the pages around a sample too. In random order those are not needed soon,
-    and they push out what is: without read-ahead, random batches from a file of twice the memory
-    came sixty times faster. A file that fits is read ahead, as all of it will be needed.
-    """
-    file: Any = getattr(values, "_mmap", None)
-    if file is None or sys.platform == "win32":  # which has no madvise
-        return
-    if values.nbytes > MAX_MEMORY_SHARE * total_memory():
-        file.madvise(mmap.MADV_RANDOM)

@@ -1,6 +1,7 @@
 """`NewRun` and `OldRun`: what a training begins with, at its first step."""
 
 import math
+import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,19 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.data.survey import report_of
-from isthmus.errors import OptionError
+from isthmus.errors import OptionError, RunError
+from isthmus.files import fingerprint, to_json
 from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.training.batches import noise_fingerprint
 from isthmus.training.config import TrainingConfig
 from isthmus.training.machine import Machine
 from isthmus.training.patches import count_patches, noise_of_patches
+from isthmus.training.processes import require_alike
 from isthmus.training.record import Record
 from isthmus.training.run import Run
 from isthmus.training.state import first_checkpoint
+from isthmus.training.store import is_run
 from isthmus.training.style_plan import StylePlan, add_styles
 from isthmus.training.targets import reject_single_class
 from isthmus.training.weights import initialize, load_encoder
@@ -53,10 +57,15 @@ class NewRun:
             if fabric.world_size > 1:
                 raise OptionError("several processes share their run by its folder; give out.")
             return self._create(machine), self.samples
+        require_alike(fabric, self._facts(machine))
         if fabric.is_global_zero:
             self._create(machine)
         fabric.barrier()
-        return Run.open(self.path), self.samples
+        return _open_shared(self.path, fabric), self.samples
+
+    def _facts(self, machine: Machine) -> dict[str, str]:
+        options = fingerprint(to_json(self.config), to_json(self.model_config))
+        return {**_facts(self.samples, machine), "options": options}
 
     def _create(self, machine: Machine) -> Run:
         samples, model_config, config = self.samples, self.model_config, self.config
@@ -103,6 +112,7 @@ class OldRun:
     def begin(self, fabric: "Fabric", machine: Machine) -> tuple[Run, Samples | Images]:
         """Load the samples, and reject those of another run."""
         samples = self.run.data(self.track) if self.samples is None else self.samples
+        require_alike(fabric, _facts(samples, machine))
         self.run.check(samples)
         _reject_processes(self.run.record.model_config, fabric)
         return self.run, samples
@@ -132,6 +142,29 @@ class Start:
         if self.model.config.style_names == names:
             return Start(self.model)
         return Start(add_styles(self.model, names, seed))
+
+
+def _facts(samples: Samples | Images, machine: Machine) -> dict[str, str]:
+    """Return what all processes of a training must have alike; see `require_alike`."""
+    environment = machine.describe()
+    said = {name: str(environment[name]) for name in ("isthmus", "torch", "precision")}
+    return {**said, "samples": samples.fingerprint}
+
+
+def _open_shared(path: Path, fabric: "Fabric") -> Run:
+    """Open the run that the first process has made.
+
+    Raises
+    ------
+    RunError
+        If this process does not see it.
+    """
+    if fabric.world_size > 1 and not is_run(path):
+        raise RunError(
+            f"rank {fabric.global_rank} on {platform.node()} does not see {path}, which rank 0 has "
+            "made; give --out on a file system that all machines share."
+        )
+    return Run.open(path)
 
 
 def _reject_processes(model_config: ModelConfig, fabric: "Fabric") -> None:

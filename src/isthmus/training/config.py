@@ -91,6 +91,10 @@ class TrainingConfig:
     batch_size : int, optional
         Samples in a batch, of all processes together; by default a power of two from 32 to 256
         that leaves 64 steps an epoch and fits in memory.
+    accumulate : int, optional
+        Divide each batch into so many micro-batches and add up their gradients, which takes less
+        memory; the weights stay the same to the last digits, unless the model has batch
+        normalization. By default batches are whole.
     optimizer : str
         One of adamw, adam, adamax, sgd and adadelta.
     lr : float, optional
@@ -169,6 +173,7 @@ class TrainingConfig:
     freeze: bool = field(default=False, metadata=MODEL)
     epochs: int | None = field(default=None, metadata=TRAINING)
     batch_size: int | None = field(default=None, metadata=TRAINING)
+    accumulate: int | None = field(default=None, metadata={**TRAINING, "omit_empty": True})
     optimizer: str = field(default="adamw", metadata=TRAINING)
     lr: float | None = field(default=None, metadata=TRAINING)
     momentum: float = field(default=0.0, metadata=TRAINING)
@@ -198,6 +203,7 @@ class TrainingConfig:
         for name, low, high in (
             ("epochs", 1, math.inf),
             ("batch_size", 1, math.inf),
+            ("accumulate", 1, math.inf),
             ("patience", 1, math.inf),
             ("patch", 8, 1024),
             ("seed", 0, 2**63 - 1),

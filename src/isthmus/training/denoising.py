@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from isthmus.models.tasks import Activation
 from isthmus.training.losses import Loss, make_loss
-from isthmus.training.objective import Forward, Moment, Objective, Outcome
+from isthmus.training.objective import Forward, MeanOverSamples, Moment, Objective, Outcome
 
 if TYPE_CHECKING:
     from isthmus.training.run import Run
@@ -18,7 +18,7 @@ CELL = 2  # pixels along a side, of which two neighbors are drawn
 
 
 @dataclass(frozen=True)
-class FromClean:
+class FromClean(MeanOverSamples):
     """The loss between what is made of a noisy image and the clean one."""
 
     loss: Loss
@@ -34,7 +34,7 @@ class FromClean:
 
 
 @dataclass(frozen=True)
-class FromNeighbors:
+class FromNeighbors(MeanOverSamples):
     """The loss between two halves of a noisy image, as no clean image is there.
 
     Of each 2 × 2 pixels, two that touch are drawn. They make two images of half the sides that show

@@ -12,18 +12,17 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from isthmus.data.images import Images
-from isthmus.data.random import DROPOUT, FIXED_LATENT, LATENT, SampleRng, StepRng
+from isthmus.data.random import FIXED_LATENT, LATENT, SampleRng, StepRng
 from isthmus.data.samples import Samples
 from isthmus.data.split import Split
 from isthmus.errors import TrainingError
@@ -31,14 +30,17 @@ from isthmus.models.layers import require_encoder
 from isthmus.models.registry import MODELS
 from isthmus.training.batches import Batches, SampleTensors
 from isthmus.training.freezing import freeze_parts
+from isthmus.training.learner import Learner
 from isthmus.training.objective import Moment, Objective
 from isthmus.training.objectives import make_objective
 from isthmus.training.optim import SCHEDULES, make_optimizer
 from isthmus.training.padding import zero_unread_gradients
 from isthmus.training.patches import PatchBatches, TiledPatches, make_patch_batches
+from isthmus.training.processes import copy_buffers, first_says, gather
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus.training.saving import Line, Saver, lines_of
+from isthmus.training.shares import Share, blocks, size_of
 from isthmus.training.shown import Shown
 from isthmus.training.state import Plan, State
 from isthmus.training.targets import Meter, class_counts, required_targets
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
 # Reading a loss waits for a GPU to finish all steps so far, so it is not done after every step.
 SECONDS_BETWEEN_LOSS_CHECKS = 1.0
+STEPS_BETWEEN_LOSS_CHECKS = 64  # of several processes, whose clocks differ
 
 
 class Loop:
@@ -73,10 +76,8 @@ class Loop:
         self.plan = Plan.of(self.config, run.record.per_epoch)
         self.saver = self._restore()
         self.state = self.saver.state
-        self.has_dropout = any(isinstance(part, nn.Dropout) for part in self.module.modules())
-        # A process that trains alone calls the module itself: Fabric's wrapper takes as long as
-        # all of a small model's own work. Device and precision come from Fabric either way.
-        self.model = fabric.setup_module(self.module) if fabric.world_size > 1 else self.module
+        self.learner = Learner(fabric, self.module, self.optimizer, self.config)
+        self.shares = self.learner.shares
         self.batches, self.validation_batches = self._make_batches(samples, split)
         self.objective = self._make_objective(samples, split)
         self.shown = Shown(run, samples, self.batches.tensors, fabric)
@@ -121,9 +122,14 @@ class Loop:
         """Train from the current step to the end of its epoch, or to the deadline."""
         state, per_epoch = self.state, self.plan.per_epoch
         epoch, start = divmod(state.step, per_epoch)
+        before = state.loss_sum if start else 0.0
         # The sum stays on the device: adding to it does not wait for a GPU, as reading it does.
-        loss_sum = torch.tensor(state.loss_sum if start else 0.0, device=self.fabric.device)
-        self.model.train()
+        # Each process adds its part, and the first one begins with what all had before a stop. In
+        # float64 sums of float32 are exact, so that it does not matter when they are added up.
+        own = before if self.fabric.is_global_zero else 0.0
+        dtype = torch.float64 if self.shares.processes > 1 else torch.float32
+        loss_sum = torch.tensor(own, dtype=dtype, device=self.fabric.device)
+        self.module.train()
         if self.config.freeze:
             # Its batch normalization keeps its statistics too.
             require_encoder(self.module).encoder.eval()
@@ -133,63 +139,73 @@ class Loop:
         # and matrices, 14% GELU, 10% copies into bfloat16, 4% the optimizer; of `dense-selu` at a
         # batch of 32 (0.6 ms) 45% backward, 20% matrices, the rest calls of some 10 µs each. So
         # what this loop adds to a step matters: it is kept to a few such calls.
-        for x, targets in self.batches.epoch(epoch, start):
+        batches = self.batches.epoch(epoch, start)
+        for _ in range(start, per_epoch):
             self._set_lr()
-            with self._seeded_dropout():
-                loss = self.objective(self._forward, x, targets, self._moment()).loss
-            self.fabric.backward(loss)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            loss_sum += loss.detach()
+            loss_sum += self.learner.step(batches, self.objective, self._moment, state.step)
             state.step += 1
             now = time.perf_counter()
             state.seconds += now - mark
-            if now - checked > SECONDS_BETWEEN_LOSS_CHECKS:
-                self._reject_not_finite(float(loss_sum))
+            if self._is_check_due(now - checked):
+                self._reject_not_finite(float(self.learner.total(loss_sum)))
                 checked = now
             if self._is_over(deadline):
                 break
             if state.step % per_epoch:  # the last step is reported with its validation loss
-                yield self._progress(loss_sum / (state.step - epoch * per_epoch))
+                shown = self._extrapolate(loss_sum, before)
+                yield self._progress(shown / (state.step - epoch * per_epoch))
             mark = time.perf_counter()  # after the yield: the caller's time is not training's
         mark = time.perf_counter()
-        state.loss_sum = float(loss_sum)  # waits until a GPU has done its work
+        state.loss_sum = float(self.learner.total(loss_sum))  # waits until a GPU has done its work
         state.seconds += time.perf_counter() - mark
         self._reject_not_finite(state.loss_sum)
+
+    def _extrapolate(self, loss_sum: Tensor, before: float) -> Tensor:
+        """Return about what all processes have added up, if all others' parts are as this one's."""
+        if self.shares.processes == 1:
+            return loss_sum
+        return before + (loss_sum - before) * self.shares.processes
 
     def _validate(self) -> tuple[float, dict[str, float], Meter]:
         """Return the mean loss over the validation split, its terms, and scores of classes.
 
-        Every process does so for all of it: the split is small, and nothing has to be exchanged.
+        Each process measures its part of the batches.
         """
-        self.model.eval()
-        sums, meter = defaultdict[str, float](float), Meter(self.model_config)
-        indices, start = self.validation_batches.indices, 0
-        # Weighted by the size of a batch, as the last one is shorter. Python adds in float64.
+        copy_buffers(self.fabric, self.module)
+        self.module.eval()
+        meter = Meter(self.model_config)
         with torch.inference_mode():
-            for x, targets in self.validation_batches.in_order():
-                moment = self._validation_moment(indices[start : start + len(x)])
-                loss, output, terms = self.objective(self._forward, x, targets, moment)
-                for name, value in {"": loss, **terms}.items():
-                    sums[name] += float(value) * len(x)
-                meter.add(output, targets)
-                start += len(x)
-        means = {name: total / len(indices) for name, total in sums.items()}
-        return means.pop(""), means, meter
+            measured = list(self._measure(meter))
+        parts = gather(self.fabric, (measured, meter.confusion))
+        meter.confusion = torch.stack([confusion for _, confusion in parts]).sum(0)
+        # In the order of the batches, whoever measured them. Python adds in float64.
+        batches = sorted((batch for found, _ in parts for batch in found), key=lambda one: one[0])
+        sums, total = defaultdict[str, float](float), 0.0
+        for _, weight, values in batches:
+            total += weight
+            for name, value in values.items():
+                sums[name] += value * weight
+        means = {name: value / total for name, value in sums.items()}
+        return means.pop("", math.nan), means, meter
 
-    def _forward(self, *inputs: Any, **options: Any) -> Any:
-        """Compute the module in the chosen precision; see `objective.Forward`."""
-        with self.fabric.autocast():
-            output = self.model(*inputs, **options)
-        return output.float() if isinstance(output, Tensor) else [part.float() for part in output]
+    def _measure(self, meter: Meter) -> Iterator[tuple[int, float, dict[str, float]]]:
+        """Yield of each validation batch of this process: its first row, its weight, its losses."""
+        batches, part = self.validation_batches, self.shares.part
+        rows = blocks(len(batches.indices), batches.size, part)
+        for block, (x, targets) in zip(rows, batches.in_order(part), strict=True):
+            moment = self._validation_moment(batches.indices[block])
+            loss, output, terms = self.objective(self.learner.compute, x, targets, moment)
+            meter.add(output, targets)
+            if weight := float(self.objective.weigh(targets)):
+                losses = {name: float(value) for name, value in {"": loss, **terms}.items()}
+                yield block.start, weight, losses
 
-    def _moment(self) -> Moment:
-        """Return where training stands, for the next step."""
-        state, fabric = self.state, self.fabric
+    def _moment(self, share: Share) -> Moment:
+        """Return where training stands, for a share of the next step."""
+        state = self.state
 
         def make_rng() -> StepRng:
             epoch, batch = divmod(state.step, self.plan.per_epoch)
-            share = fabric.global_rank, fabric.world_size
             return StepRng(self.config.seed, epoch, batch, self.batches.size, share, LATENT)
 
         return Moment(state.step, self.plan.steps, True, make_rng)
@@ -198,29 +214,12 @@ class Loop:
         make_rng = partial(SampleRng, self.config.seed, indices, FIXED_LATENT)
         return Moment(self.state.step, self.plan.steps, False, make_rng)
 
-    @contextmanager
-    def _seeded_dropout(self) -> Iterator[None]:
-        """Let dropout follow from seed, step and rank, and leave torch's random numbers alone.
-
-        torch draws dropout from a generator that has a state. Seeding it in every step makes
-        dropout a function of the counters, like noise and augmentation.
-        """
-        if not self.has_dropout:
-            yield
-            return
-        device = self.fabric.device
-        counters = [self.config.seed, DROPOUT, self.state.step, self.fabric.global_rank]
-        # `SeedSequence` mixes the counters into one seed; their sum would repeat between steps.
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(int(np.random.SeedSequence(counters).generate_state(1)[0]))
-            yield
-
     def _make_batches(
         self, samples: Samples | Images, split: Split
     ) -> tuple[Batches | PatchBatches, Batches | TiledPatches]:
         """Return the batches to train on and those to validate on."""
         if isinstance(samples, Images):
-            return make_patch_batches(self.run, samples, split, self.fabric)
+            return make_patch_batches(self.run, samples, split, self.fabric.device, self.shares)
         config, fabric = self.config, self.fabric
         targets = required_targets(samples, self.model_config.task)
         preprocessing, size = self.run.record.preprocessing, config.batch_size or 1
@@ -230,13 +229,14 @@ class Loop:
             split.train,
             size,
             config.seed,
-            (fabric.global_rank, fabric.world_size),
+            self.shares,
             flip=bool(config.flip),
             augmentation=config.augmentation,
             corruption=config.corruption,
         )
+        at_once = size_of((0, self.shares.count), size)  # no more than in training
         validation = Batches(
-            tensors, split.validation, size, config.seed, corruption=config.corruption
+            tensors, split.validation, at_once, config.seed, corruption=config.corruption
         )
         return training, validation
 
@@ -259,22 +259,8 @@ class Loop:
 
     def _append_history(self, progress: Progress) -> None:
         """Add the line of an epoch; one that the deadline ended has a fraction as its number."""
-        self.saver.history.append(
-            {
-                "epoch": self.state.step / self.plan.per_epoch,
-                "step": progress.step,
-                "loss": progress.loss,
-                "validation_loss": progress.validation_loss,
-                **{
-                    f"validation_{name}": value
-                    for name, value in {**progress.terms, **progress.scores}.items()
-                },
-                "is_best": progress.is_best,
-                "lr": progress.lr,
-                "seconds": progress.seconds,
-                "images_per_second": progress.images_per_second,
-            }
-        )
+        epoch = self.state.step / self.plan.per_epoch  # exactly, of any number of epochs
+        self.saver.history.append({**progress.facts(), "epoch": epoch})
 
     def _keep_answers(self) -> None:
         """Keep what the model makes of a few test samples now; no time is counted as training."""
@@ -314,6 +300,15 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 
+    def _is_check_due(self, seconds: float) -> bool:
+        """Return whether to look at the loss, so many seconds after the last time.
+
+        All processes have to do so in the same step.
+        """
+        if self.shares.processes == 1:
+            return seconds > SECONDS_BETWEEN_LOSS_CHECKS
+        return self.state.step % STEPS_BETWEEN_LOSS_CHECKS == 0
+
     def _is_over(self, deadline: float) -> bool:
         """Return whether time is up.
 
@@ -322,7 +317,7 @@ class Loop:
         """
         if deadline == math.inf:
             return False
-        return bool(self.fabric.broadcast(self.state.seconds >= deadline))
+        return first_says(self.fabric, self.state.seconds >= deadline)
 
     def _reject_not_finite(self, loss: float) -> None:
         if math.isfinite(loss):

@@ -61,10 +61,23 @@ def cross_entropy(
     weights : (K,) float32, optional
         Weights of the classes.
     """
-    ignored = VOID if targets.ndim == 3 else NO_CLASS
     return functional.cross_entropy(
-        output, targets, weights, ignore_index=ignored, label_smoothing=smoothing
+        output, targets, weights, ignore_index=_ignored(targets), label_smoothing=smoothing
     )
+
+
+def sum_weights(targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return what `cross_entropy` is a mean over, (): weights of samples or pixels, added up."""
+    counted = targets[targets != _ignored(targets)]
+    return (
+        counted.new_tensor(len(counted), dtype=torch.float32)
+        if weights is None
+        else weights[counted].sum()
+    )
+
+
+def _ignored(targets: Tensor) -> int:
+    return VOID if targets.ndim == 3 else NO_CLASS
 
 
 LOSSES: dict[str, Loss] = {
@@ -74,7 +87,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def make_loss(name: str, smoothing: float = 0.0, counts: Tensor | None = None) -> Loss:
+def make_loss(name: str, smoothing: float = 0.0, weights: Tensor | None = None) -> Loss:
     """Return the loss to train by.
 
     Parameters
@@ -83,15 +96,25 @@ def make_loss(name: str, smoothing: float = 0.0, counts: Tensor | None = None) -
         A key of `LOSSES`.
     smoothing : float
         See `cross_entropy`.
-    counts : (K,) int64, optional
-        Samples or pixels of each class to train on, where classes are weighted: each by the
-        median of all counts over its own (Eigen and Fergus, ICCV 2015), an absent one by 0.
+    weights : (K,) float32, optional
+        Of the classes; see `class_weights`.
     """
     if name != "cross-entropy":
         return LOSSES[name]
-    weights = None
-    if counts is not None:
-        # Of the classes that occur: absent ones would pull the median, and all weights, to 0.
-        median = counts[counts > 0].double().median()
-        weights = torch.where(counts > 0, median / counts.clamp(min=1), 0.0).float()
     return partial(cross_entropy, smoothing=smoothing, weights=weights)
+
+
+def class_weights(counts: Tensor) -> Tensor:
+    """Return weights (K,) float32 of classes, from how often they occur in what is trained on.
+
+    Each is the median of all counts over its own (Eigen and Fergus, ICCV 2015), that of an absent
+    class 0.
+
+    Parameters
+    ----------
+    counts : (K,) int64
+        Samples or pixels of each class.
+    """
+    # Of the classes that occur: absent ones would pull the median, and all weights, to 0.
+    median = counts[counts > 0].double().median()
+    return torch.where(counts > 0, median / counts.clamp(min=1), 0.0).float()

@@ -153,28 +153,6 @@ def _describe_environment(device: torch.device, precision: str) -> dict[str, Any
     }
 
 
-@contextmanager
-def reporting_lost_processes() -> Iterator[None]:
-    """Turn what torch raises when another process of the training has died into one sentence.
-
-    Raises
-    ------
-    TrainingError
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        # NCCL's errors have a class of their own, gloo's have none.
-        if process_count() == 1 or not (
-            isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
-        ):
-            raise
-        raise TrainingError(
-            "another process of this training was lost; start as many again by torchrun with "
-            "isthmus resume, which continues from the last whole epoch."
-        ) from error
-
-
 def _device_of(begun: dict[str, Any]) -> str:
     """Return the device that a run was started on; of CUDA, run.json has the name of the card."""
     device = begun.get("device", "auto")

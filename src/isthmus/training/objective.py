@@ -60,8 +60,23 @@ class Outcome(NamedTuple):
     terms: dict[str, Tensor]
 
 
+class MeanOverSamples:
+    """An objective whose loss is a mean over samples."""
+
+    def weigh(self, targets: Tensor) -> Tensor | int:
+        """See `Objective`."""
+        return len(targets)
+
+
 class Objective(Protocol):
     """From a model and a batch to what is reduced."""
+
+    def weigh(self, targets: Tensor) -> Tensor | int:
+        """Return what the loss of a batch with these targets is a mean over, such as samples.
+
+        By it, the losses of parts of a batch make up that of the whole.
+        """
+        ...
 
     def __call__(self, forward: Forward, x: Tensor, targets: Tensor, moment: Moment) -> Outcome:
         """Compute the objective for inputs x (N, C, H, W) or (N, C, L) and their targets."""

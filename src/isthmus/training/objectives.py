@@ -8,7 +8,7 @@ from torch import Tensor
 
 from isthmus.models.tasks import Activation
 from isthmus.training.denoising import make_denoising
-from isthmus.training.losses import Loss, make_loss
+from isthmus.training.losses import Loss, class_weights, make_loss, sum_weights
 from isthmus.training.objective import Forward, Moment, Objective, Outcome
 from isthmus.training.style_objective import make_style_objective
 from isthmus.training.variational import make_variational
@@ -19,22 +19,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OutputLoss:
-    """The loss between the model's output and the targets, and nothing else."""
+    """The loss between the model's output and the targets, and nothing else.
+
+    Parameters
+    ----------
+    loss : callable
+    activation : str
+        Of the model's output.
+    weights : (K,) float32, optional
+        Of the classes, where classes are weighted.
+    """
 
     loss: Loss
     activation: Activation
+    weights: Tensor | None = None
 
     def __call__(self, forward: Forward, x: Tensor, targets: Tensor, moment: Moment) -> Outcome:
         """See `Objective`."""
         output = forward(x)
         return Outcome(self.loss(output, targets, self.activation), output, {})
 
+    def weigh(self, targets: Tensor) -> Tensor | int:
+        """See `Objective`; of masks it is the number of pixels that are not void."""
+        if targets.is_floating_point() or (targets.ndim == 1 and self.weights is None):
+            return len(targets)
+        return sum_weights(targets, self.weights)
+
 
 def make_output_loss(run: "Run", counts: Tensor | None) -> OutputLoss:
     """Return the objective of autoencoders, classifiers and segmenters; see `make_objective`."""
     config = run.record.training_config
-    loss = make_loss(config.loss or "mse", config.label_smoothing, counts)
-    return OutputLoss(loss, run.record.model_config.activation)
+    weights = None if counts is None else class_weights(counts)
+    loss = make_loss(config.loss or "mse", config.label_smoothing, weights)
+    return OutputLoss(loss, run.record.model_config.activation, weights)
 
 
 OBJECTIVES: dict[str, Callable[["Run", Tensor | None], Objective]] = {

@@ -6,8 +6,9 @@ continues with the same patches, and several processes see together what one wou
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,9 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.random import PATCHES, StepRng
 from isthmus.data.split import Split
 from isthmus.training.config import TrainingConfig
+from isthmus.training.shares import WHOLE, Share, Shares, blocks, size_of
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
     from isthmus.training.run import Run
 
 MIN_PATCHES, MAX_PATCHES = 1024, 16384  # of an epoch
@@ -132,8 +132,8 @@ class PatchBatches:
     size : int
         Patches in a batch, of all processes together.
     seed : int
-    share : (int, int)
-        The rank of this process and the number of processes; each takes its share of every batch.
+    shares : iterable of (int, int)
+        The shares of every batch that this process takes; see `Shares`.
     flip : bool
         Turn and mirror patches.
     corruption : Corruption, optional
@@ -147,25 +147,29 @@ class PatchBatches:
         count: int,
         size: int,
         seed: int = 0,
-        share: tuple[int, int] = (0, 1),
+        shares: Iterable[Share] = (WHOLE,),
         flip: bool = True,
         corruption: Corruption | None = None,
     ) -> None:
         self.tensors, self.indices, self.count, self.size = tensors, indices, count, size
-        self.seed, self.share, self.flip, self.corruption = seed, share, flip, corruption
+        self.seed, self.shares = seed, tuple(shares)
+        self.flip, self.corruption = flip, corruption
 
     def __len__(self) -> int:
         return self.count // self.size
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inputs and targets of an epoch (counted from 0), from batch `start` on."""
+        """Yield the inputs and targets of an epoch (counted from 0), from batch `start` on.
+
+        Of each batch these are its shares, one after the other.
+        """
         places = self._draw(epoch)
-        for batch in range(start, len(self)):
+        for batch, share in product(range(start, len(self)), self.shares):
             whole = np.arange(batch * self.size, (batch + 1) * self.size)
-            own = whole[self.share[0] :: self.share[1]]
+            own = whole[share[0] :: share[1]]
             x, targets = self.tensors.cut(self._choose(places, own))
             if self.corruption is not None:
-                rng = StepRng(self.seed, epoch, batch, self.size, self.share)
+                rng = StepRng(self.seed, epoch, batch, self.size, share)
                 x = self.corruption.apply(x, rng)
             yield x, targets
 
@@ -232,10 +236,12 @@ class TiledPatches:
         tile = np.concatenate([np.arange(count) for count in counts])
         self.indices = image * MAX_TILES + tile
 
-    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and targets of all patches once, the last batch shorter."""
-        for start in range(0, len(self.indices), self.size):
-            rows = slice(start, start + self.size)
+    def in_order(self, part: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and targets of all patches once, the last batch shorter.
+
+        Of several parts (i, n), yield every n-th batch, from the i-th on.
+        """
+        for rows in blocks(len(self.indices), self.size, part):
             x, targets = self.tensors.cut(self._places.at(rows))
             if self.corruption is not None:
                 x = self.corruption.apply_fixed(x, self.seed, self.indices[rows])
@@ -243,7 +249,7 @@ class TiledPatches:
 
 
 def make_patch_batches(
-    run: "Run", images: Images, split: Split, fabric: "Fabric"
+    run: "Run", images: Images, split: Split, device: torch.device, shares: Shares
 ) -> tuple[PatchBatches, TiledPatches]:
     """Return the patches that a denoiser is trained on, and those it is validated on."""
     record, config = run.record, run.record.training_config
@@ -252,18 +258,19 @@ def make_patch_batches(
         values, noise = with_fixed_corruption(images, noise, config.seed), None
     targets = images.clean if images.clean is not None and not config.no_clean else values
     side, size = record.model_config.shape[1], config.batch_size or 1
-    cutter = Cutter(values, targets, side, record.preprocessing, fabric.device)
+    cutter = Cutter(values, targets, side, record.preprocessing, device)
     training = PatchBatches(
         cutter,
         split.train,
         record.per_epoch,
         size,
         config.seed,
-        (fabric.global_rank, fabric.world_size),
+        shares,
         bool(config.flip),
         noise,
     )
-    return training, TiledPatches(cutter, split.validation, size, config.seed, noise)
+    at_once = size_of((0, shares.count), size)
+    return training, TiledPatches(cutter, split.validation, at_once, config.seed, noise)
 
 
 def noise_of_patches(

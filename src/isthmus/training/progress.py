@@ -1,6 +1,7 @@
 """`Progress`: what training yields."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -70,6 +71,20 @@ class Progress(Step):
         every = max(1, self.epochs // EPOCHS_IN_LOG)
         is_reported = self.epoch % every == 0 or self.step == self.steps
         return self.validation_loss is not None and is_reported
+
+    def facts(self) -> dict[str, Any]:
+        """Return the line of the history that this step would be, for machines."""
+        return {
+            "epoch": self.step * self.epochs / self.steps,
+            "step": self.step,
+            "loss": self.loss,
+            "validation_loss": self.validation_loss,
+            **{f"validation_{name}": one for name, one in {**self.terms, **self.scores}.items()},
+            "is_best": self.is_best,
+            "lr": self.lr,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+        }
 
     @property
     def warning(self) -> str:

@@ -25,7 +25,6 @@ SAID: dict[str, Callable[[Any], str]] = {
     "torch": "torch {}".format,
     "device": "the device {}".format,
     "precision": lambda recorded: f"the precision {NAMES.get(recorded, recorded)}",
-    "processes": lambda count: count_of(count, "process", "processes"),
 }
 SAID_ON_CPU: dict[str, Callable[[Any], str]] = {  # too
     "system": str,

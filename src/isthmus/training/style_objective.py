@@ -19,7 +19,7 @@ from isthmus.models.perceptual import Features
 from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.stylebank import one_style
 from isthmus.models.tasks import Activation
-from isthmus.training.objective import Forward, Moment, Outcome
+from isthmus.training.objective import Forward, MeanOverSamples, Moment, Outcome
 from isthmus.training.perceptual import content_loss, gram, grams, style_loss, total_variation
 from isthmus.training.styles import Picture, StyleSettings
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class StyleObjective:
+class StyleObjective(MeanOverSamples):
     """The alternation of a style bank; see `Objective`.
 
     Parameters

@@ -18,7 +18,8 @@ from isthmus.inference.trained import TrainedModel
 from isthmus.models.config import ModelConfig
 from isthmus.models.layers import has_batch_norm
 from isthmus.models.tasks import Task
-from isthmus.runtime import choose_device, choose_precision
+from isthmus.progress import is_first_process
+from isthmus.runtime import choose_device, choose_precision, process_count
 from isthmus.training.beginning import NewRun, OldRun, Start
 from isthmus.training.choosing import (
     as_needed,
@@ -29,11 +30,13 @@ from isthmus.training.choosing import (
 from isthmus.training.config import TrainingConfig
 from isthmus.training.division import split_notes
 from isthmus.training.loop import Loop
-from isthmus.training.machine import Machine, reporting_lost_processes
+from isthmus.training.machine import Machine
 from isthmus.training.patches import count_patches
+from isthmus.training.processes import reject_other_processes, reporting_lost_processes
 from isthmus.training.progress import Progress
 from isthmus.training.resuming import reject_finished, resuming_notes
 from isthmus.training.run import Run
+from isthmus.training.shares import reject_small_shares
 from isthmus.training.store import require_free
 from isthmus.training.style_plan import plan_styles
 from isthmus.training.styles import Styles
@@ -102,8 +105,8 @@ class _Job:
 
     def walk(self) -> Generator[Progress, None, None]:
         """Train from the last checkpoint to the last epoch."""
-        fabric = self.machine.launch()  # first: who writes depends on the rank
         with reporting_lost_processes():
+            fabric = self.machine.launch()  # first: who writes depends on the rank
             yield from self._walk(fabric, self.machine.settle())
 
     def _walk(self, fabric: "Fabric", machine: Machine) -> Generator[Progress, None, None]:
@@ -202,9 +205,9 @@ def train(
     if out is not None:
         require_name("the run folder", out, RunError)
     path = None if out is None else Path(out)
-    if path is not None:
+    if path is not None and is_first_process():  # which alone makes it
         require_free(path)
-    elif config.tensorboard:
+    elif path is None and config.tensorboard:
         raise OptionError(
             "event files of TensorBoard need a run folder; give out, or leave it out."
         )
@@ -236,7 +239,7 @@ def train(
         if model_config.task == "classify" and samples.labels is not None:
             check_classes(samples, samples.labels, split)
     config = config.resolve(model_config, count, samples.allows_flip)
-    _reject_batch_of_one(model_config, config, count)
+    _reject_small_batch(model_config, config, count)
     machine = Machine.of(config)
     if config.tensorboard:
         require_tensorboard()
@@ -289,7 +292,8 @@ def resume(
     ------
     IsthmusError
         If there is no run, its data is missing, it has as many epochs already or its device is not
-        there. At the first step: if its data has changed, or somebody else trains it now.
+        there, or another number of processes is. At the first step: if its data has changed, or
+        somebody else trains it now.
     """
     _reject_no_time(max_minutes)
     old = run.reload() if isinstance(run, Run) else Run.open(run)
@@ -298,6 +302,7 @@ def resume(
     if samples is None and not run.record.origin.source:
         samples = run.data()  # says that they must be given, unless the run has them
     machine = Machine.of_run(run)
+    reject_other_processes(run.name, run.record.environment.get("processes", 1))
     job = _Job(OldRun(run, samples, track), machine, max_minutes, old)
     return Training(job, resuming_notes(run, machine))
 
@@ -322,14 +327,20 @@ def _reject_no_time(max_minutes: float | None) -> None:
         raise OptionError(f"max minutes must be above 0, not {max_minutes}.")
 
 
-def _reject_batch_of_one(model_config: ModelConfig, config: TrainingConfig, count: int) -> None:
-    if config.batch_size != 1:
+def _reject_small_batch(model_config: ModelConfig, config: TrainingConfig, count: int) -> None:
+    """Reject a batch, or shares of one, with nothing to learn from or to normalize over."""
+    size, processes = config.batch_size or 1, process_count()
+    shares = processes * (config.accumulate or 1)
+    if size >= 2 * shares:
         return
-    if has_batch_norm(model_config.build_on_meta()):
-        way_out = "take a batch size of at least 2"
-        if count == 1:
-            way_out = "give more than the one sample that there is to train on"
-        raise OptionError(f"{model_config.model} normalizes over the batch; {way_out}.")
+    is_normalized = has_batch_norm(model_config.build_on_meta())
+    why = f"{model_config.model} normalizes over the batch"
+    if is_normalized and count == 1:
+        raise OptionError(f"{why}; give more than the one sample that there is to train on.")
+    if is_normalized and shares == 1:
+        raise OptionError(f"{why}; take a batch size of at least 2.")
+    needed, why = (2, f", as {why}") if is_normalized else (1, "")
+    reject_small_shares(size, processes, config.accumulate or 1, needed, why)
 
 
 def _require_samples(samples: object) -> None:

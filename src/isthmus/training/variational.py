@@ -23,7 +23,7 @@ from torch.nn import functional
 from isthmus.data.corruption import binarize
 from isthmus.models.registry import ACTIVATIONS, MODELS
 from isthmus.models.tasks import Activation
-from isthmus.training.objective import Forward, Moment, Outcome
+from isthmus.training.objective import Forward, MeanOverSamples, Moment, Outcome
 
 if TYPE_CHECKING:
     from isthmus.training.record import Record
@@ -67,7 +67,7 @@ def divergences(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Variational:
+class Variational(MeanOverSamples):
     """Minus the evidence lower bound of a batch, with weights on its divergence.
 
     Parameters

@@ -124,9 +124,9 @@ def _by_name(found: Found, source: str, names: Sequence[str]) -> Legend:
     reject_smooth(found, source)
     value = min(beyond, key=lambda value: value.number)
     raise SourceError(
-        f"the mask {found[value].mask} holds the value {value.number}, but there are only "
-        f"{len(names)} classes, 0 to {len(names) - 1}; repair it, or set what belongs to no class "
-        f"to {VOID}."
+        f"the mask {found[value].mask} of {source} holds the value {value.number}, but there are "
+        f"only {len(names)} classes, 0 to {len(names) - 1}; repair it, or set what belongs to no "
+        f"class to {VOID}."
     )
 
 

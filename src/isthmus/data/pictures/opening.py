@@ -57,8 +57,20 @@ def _reject_large_file(status: os.stat_result) -> None:
     blocks = getattr(status, "st_blocks", None)  # none on Windows
     if blocks is not None and stat.S_ISREG(status.st_mode) and blocks * 512 < status.st_size // 2:
         reject_beyond("ISTHMUS_MAX_FILE", status.st_size, f"{said}, most of which are holes")
-    elif status.st_size > total_memory() // 2:
-        reject_beyond("ISTHMUS_MAX_FILE", status.st_size, f"{said}, over half of the memory")
+    else:
+        reject_over_memory(status.st_size)
+
+
+def reject_over_memory(size: int) -> None:
+    """Refuse a file of so many bytes, if it would take most of the memory.
+
+    Raises
+    ------
+    SourceError
+    """
+    if size > total_memory() // 2:
+        said = f"it has {format_bytes(size)}, over half of the memory"
+        reject_beyond("ISTHMUS_MAX_FILE", size, said)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What readers of all archives share: names of members, and those that are left out."""
 
-import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from isthmus.data.readers.files.kinds import is_ignored
+from isthmus.data.readers.archives.names import LONG_NAME, MAX_NAME, ONE_LONG_NAME, clean_path
 from isthmus.data.readers.files.trees import LISTS, warn_of_unfinished
 from isthmus.data.reading import LeftOut, Note
 from isthmus.errors import SourceError, first_sentence
@@ -20,13 +19,11 @@ REPEATED = "earlier members of the same name; the last one counts"
 BROKEN_LINK = "links to folders, or to what is not in the archive"
 SPECIAL = "devices, pipes and other members that are no files"
 MAX_REASON = 120  # letters
-MAX_NAME = 4096  # letters, as systems have
-LONG_NAME = f"names of over {MAX_NAME:,} letters"
 ONE = {  # the same of one
     REPEATED: "earlier member of the same name; the last one counts",
     BROKEN_LINK: "link to a folder, or to what is not in the archive",
     SPECIAL: "device, pipe or other member that is no file",
-    LONG_NAME: f"a name of over {MAX_NAME:,} letters",
+    LONG_NAME: ONE_LONG_NAME,
 }
 
 T = TypeVar("T")
@@ -86,35 +83,6 @@ def why_too_large(size: int, name: str) -> str | None:
     if size <= most:
         return None
     return f"larger than {format_bytes(most)}, unpacked; set {limit} to read it"
-
-
-def clean_path(name: str) -> str | None:
-    """Return the path of a member below the folder that it is unpacked in; None if hidden.
-
-    Examples
-    --------
-    >>> clean_path("../photos/./a.png"), clean_path("C:/photos/a.png"), clean_path("photos/.a.png")
-    ('photos/a.png', 'photos/a.png', None)
-    """
-    parts = name.split("/")
-    if name.startswith(("/", ".")) or "//" in name or "/." in name:
-        parts = [part for part in parts if part not in ("", ".", "..")]
-    if parts and re.fullmatch("[A-Za-z]:", parts[0]):  # a drive of Windows
-        parts = parts[1:]
-    return None if any(map(is_ignored, parts)) else "/".join(parts)
-
-
-def follow_link(name: str, target: str) -> str:
-    """Return the name that a link in an archive leads to, from the link's own name."""
-    parts = name.split("/")[:-1]
-    if target.startswith("/"):
-        parts = []
-    for part in target.split("/"):
-        if part == "..":
-            parts = parts[:-1]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
 
 
 @contextmanager

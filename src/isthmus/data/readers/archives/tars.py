@@ -12,10 +12,10 @@ from isthmus.data.readers.archives.members import (
     BROKEN_LINK,
     SPECIAL,
     Members,
-    follow_link,
     reporting_broken_archive,
     why_too_large,
 )
+from isthmus.data.readers.archives.names import follow_link
 from isthmus.data.readers.archives.tarfiles import OpenTar, open_tar
 from isthmus.data.readers.archives.waiting import Waiting
 from isthmus.data.readers.archives.zipfiles import reject_many_members

@@ -11,10 +11,10 @@ from isthmus.data.readers.archives.members import (
     BROKEN_LINK,
     Members,
     explain,
-    follow_link,
     reporting_broken_archive,
     why_too_large,
 )
+from isthmus.data.readers.archives.names import follow_link
 from isthmus.data.readers.archives.zipfiles import open_zip
 from isthmus.data.readers.files.trees import Tree
 from isthmus.errors import SourceError

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,8 +41,8 @@ class Listing(NamedTuple):
 
     Parameters
     ----------
-    files : list of (str, int, int)
-        Relative path with /, bytes and time, sorted.
+    files : list of (str, int, int or str)
+        Relative path with /, bytes and time, or what else changes with the content; sorted.
     left_out : tuple of LeftOut
         What is not read.
     unfinished : tuple of (str, str)
@@ -49,7 +50,7 @@ class Listing(NamedTuple):
         folder itself, and the command.
     """
 
-    files: list[tuple[str, int, int]]
+    files: Sequence[tuple[str, int, int | str]]
     left_out: tuple[LeftOut, ...] = ()
     unfinished: tuple[tuple[str, str], ...] = ()
 

@@ -8,14 +8,17 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from isthmus.data.manifest import Content
 from isthmus.data.readers.files.folder_names import names_are_parts
 from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, count_by_suffix
-from isthmus.data.readers.files.listing import Listing, list_files
+from isthmus.data.readers.files.listing import Listing
 from isthmus.data.reading import LeftOut, Note
+from isthmus.data.remote.contents import read_files
+from isthmus.data.remote.listing import list_source
+from isthmus.data.remote.path import RemotePath
 from isthmus.limits import reject_beyond
 from isthmus.text import format_bytes
 
@@ -114,19 +117,25 @@ def find_top(names: Sequence[str]) -> str:
 
 def folder_tree(path: Path, listing: Listing | None = None) -> Tree:
     """Return the tree of a folder; `listing` is of all its files, if they are listed already."""
-    listing = listing or list_files(path)
+    listing = listing or list_source(path)
     return Tree(
         path,
         listing.names,
-        lambda chosen: (f"{path}{os.sep}{name}" for name in chosen),
+        _reader_of(path, listing),
         lambda name: _read_list(path / name),
         left_out=listing.left_out,
         notes=tuple(warn_of_unfinished(path, *one) for one in listing.unfinished),
     )
 
 
+def _reader_of(path: Path, listing: Listing) -> Callable[[Sequence[str]], Iterable[Content]]:
+    if isinstance(path, RemotePath):
+        return partial(read_files, path, {name: size for name, size, _ in listing.files})
+    return lambda chosen: (f"{path}{os.sep}{name}" for name in chosen)
+
+
 def _read_list(path: Path) -> bytes:
-    size = path.stat().st_size
+    size = path.size if isinstance(path, RemotePath) else path.stat().st_size
     reject_beyond("ISTHMUS_MAX_LIST", size, f"it has {format_bytes(size)}")
     return path.read_bytes()
 

@@ -22,6 +22,7 @@ from isthmus.data.readers.masks.pairs import find_masks, warn_of_masks
 from isthmus.data.readers.noisy import warn_of_pairs
 from isthmus.data.readers.shards.reader import WEBDATASET, files_next_to, read_shards
 from isthmus.data.reading import Findings, LeftOut, Reading, note_unused
+from isthmus.data.remote.contents import read_each
 from isthmus.errors import SourceError, require_known
 
 NO_LAYOUT = "folders"
@@ -31,7 +32,7 @@ NO_NAME = "a name that begins with no letters before a number"
 
 def read_picture(path: Path, limit: int | None = None, reading: Reading | None = None) -> Manifest:
     """Read a single picture."""
-    return Manifest(names=[path.name], files=[str(path)])
+    return Manifest(names=[path.name], files=read_each([path]))
 
 
 def read_folder(

@@ -16,6 +16,7 @@ from isthmus.errors import SourceError, first_sentence
 CLASSES_FILE = "classes.txt"
 COLOR_LISTS = ("label_colors.txt", "class_dict.csv", "class_dict_seg.csv", "labelmap.txt")
 CLASS_LISTS = (*COLOR_LISTS, CLASSES_FILE)  # one with colors says more, so those come first
+MAX_SHOWN = 40  # letters of a line in a message
 MAX_CLASS_LIST = 2**20  # letters; masks have 256 classes at most
 LINES = (  # a name and red, green and blue; CVAT has more behind a colon
     r"(?P<name>.+?)[\s,;:]+(?P<r>\d{1,3})[\s,;]+(?P<g>\d{1,3})[\s,;]+(?P<b>\d{1,3})\s*(:.*)?",
@@ -45,7 +46,7 @@ def read_classes(tree: Tree, folders: Iterable[str]) -> Classes:
     above = [folder for start in folders for folder in PurePosixPath(start, "_").parents]
     lists = (str(folder / name) for name in CLASS_LISTS for folder in above)
     file = next((file for file in lists if file in names), None)
-    return ((), ()) if file is None else _parse_list(tree, file)
+    return ((), ()) if file is None else parse_list(read_text(tree, file), file, tree.path)
 
 
 def read_text(tree: Tree, name: str) -> str:
@@ -66,12 +67,18 @@ def read_text(tree: Tree, name: str) -> str:
         ) from error
 
 
-def _parse_list(tree: Tree, file: str) -> Classes:
+def parse_list(text: str, file: str, source: object) -> Classes:
+    """Return the names and colors in a list of classes, which is called `file`.
+
+    Raises
+    ------
+    SourceError
+        If a line is not as the others are.
+    """
     # Windows editors put a byte order mark in front.
-    text = read_text(tree, file)
     if len(text) > MAX_CLASS_LIST:
         raise SourceError(
-            f"{file} of {tree.path} has {len(text):,} letters, which is no list of classes; remove "
+            f"{file} of {source} has {len(text):,} letters, which is no list of classes; remove "
             "it, or give --layout folders."
         )
     lines = text.removeprefix("\ufeff").rstrip().splitlines()
@@ -81,12 +88,13 @@ def _parse_list(tree: Tree, file: str) -> Classes:
         return tuple(line.strip() or str(index) for index, line in enumerate(lines)), ()
     for number, (line, match) in enumerate(zip(lines, found, strict=True)):
         if match is None and line.strip() and not (number == 0 and HEADER.match(line)):
+            shown = line.strip()[:MAX_SHOWN]
             raise SourceError(
-                f"line {number + 1} of {file} in {tree.path} is {line.strip()!r}, not a name and "
-                "its red, green and blue from 0 to 255; repair it."
+                f"line {number + 1} of {file} in {source} is {shown!r}, not a name and its red, "
+                "green and blue from 0 to 255; repair it."
             )
     listed = [match for match in found if match is not None]
-    _reject_repeated(tree, file, listed)
+    _reject_repeated(source, file, listed)
     return tuple(name for name, _ in listed), tuple(color for _, color in listed)
 
 
@@ -98,12 +106,12 @@ def _parse_line(line: str) -> tuple[str, int] | None:
     return None
 
 
-def _reject_repeated(tree: Tree, file: str, listed: Sequence[tuple[str, int]]) -> None:
+def _reject_repeated(source: object, file: str, listed: Sequence[tuple[str, int]]) -> None:
     names: dict[int, str] = {}
     for name, color in listed:
         if color in names:
             raise SourceError(
-                f"{file} of {tree.path} gives {names[color]} and {name} the same color "
+                f"{file} of {source} gives {names[color]} and {name} the same color "
                 f"#{color:06x}; repair it."
             )
         names[color] = name

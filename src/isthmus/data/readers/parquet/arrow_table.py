@@ -1,5 +1,6 @@
 """Arrow files and streams, which are mapped into memory and so are not read as a whole."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ class ArrowTable:
     def _map(self) -> Any:
         import pyarrow
 
-        source = pyarrow.memory_map(str(self.path))
+        source = pyarrow.memory_map(os.fspath(self.path))
         source.seek(self._start)
         return source
 

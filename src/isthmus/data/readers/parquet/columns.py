@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isthmus.data.readers.csv.columns import Plan, find_column
-from isthmus.data.readers.csv.names import LABEL_NAMES, fold_name
+from isthmus.data.readers.csv.names import LABEL_NAMES, PART_NAMES, fold_name
 from isthmus.data.readers.parquet.features import CLASS_LABEL, IMAGE, class_names, read_features
 from isthmus.data.readers.parquet.opening import Leaf
 from isthmus.data.readers.parquet.types import (
@@ -37,7 +37,8 @@ class Roles(NamedTuple):
         Files of pictures.
     name : Leaf, optional
         Their names.
-    label : str, optional
+    label, split : str, optional
+        Columns of classes, and of the split of each row.
     class_names : tuple of str
         By the numbers in the label, if the table says them.
     notes : tuple of Note
@@ -47,6 +48,7 @@ class Roles(NamedTuple):
     picture: Leaf
     name: Leaf | None
     label: str | None
+    split: str | None
     class_names: tuple[str, ...]
     notes: tuple[Note, ...]
     left_out: tuple[LeftOut, ...]
@@ -61,7 +63,9 @@ class NoPicturesError(SourceError):
     """A table has no column of pictures."""
 
 
-def assign_roles(schema: Any, path: Path, label_column: str | None) -> Roles:
+def assign_roles(
+    schema: Any, path: Path, label_column: str | None, *, wants_split: bool = True
+) -> Roles:
     """Decide by names, types and what Hugging Face says of them what the columns are for.
 
     Parameters
@@ -70,6 +74,8 @@ def assign_roles(schema: Any, path: Path, label_column: str | None) -> Roles:
     path : Path
     label_column : str, optional
         See `Reading`.
+    wants_split : bool
+        Whether a column of splits is one.
 
     Raises
     ------
@@ -91,11 +97,13 @@ def assign_roles(schema: Any, path: Path, label_column: str | None) -> Roles:
         ),
         _note("label-column", "label", labels, "--label-column NAME, or none"),
     )
-    unused = [name for name in schema.names if name not in (picture.column, label)]
+    split = find_split(schema, label) if wants_split else None
+    unused = [name for name in schema.names if name not in (picture.column, label, split)]
     return Roles(
         picture,
         _find_name(schema, picture),
         label,
+        split,
         class_names(features.get(label or "", {})),
         tuple(note for note in notes if note is not None),
         (LeftOut.of(UNUSED, unused, UNUSED_MANY),) if unused else (),
@@ -149,6 +157,13 @@ def _find_labels(schema: Any, kinds: Kinds, label_column: str | None, path: Path
     named.sort(key=lambda name: LABEL_NAMES.index(fold_name(name)))
     declared = [name for name in possible if kinds.get(name) == CLASS_LABEL]
     return sorted(declared or named[:1], key=lambda name: name not in named[:1])
+
+
+def find_split(schema: Any, label: str | None = None) -> str | None:
+    """Return the column that is called as one of splits and holds words, None without one."""
+    words = [one.name for one in schema if is_text(one.type) and one.name != label]
+    named = [name for name in words if fold_name(name) in PART_NAMES]
+    return min(named, key=lambda name: PART_NAMES.index(fold_name(name)), default=None)
 
 
 def _choose_label(schema: Any, possible: Sequence[str], label_column: str, path: Path) -> str:

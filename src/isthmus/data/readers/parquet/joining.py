@@ -47,14 +47,16 @@ def join_parts(
     rows = kept[evenly_spaced(len(kept), limit)]
     joined = join_labels(labels, rows) if labels else None
     first = parts[0].roles
-    notes += [note for part in parts for note in part.table.notes]
-    layout = ("table" if len(parts) == 1 else f"{len(parts):,} tables") + f", {first.describe()}"
+    splits, where = _list_splits(parts, rows)
+    notes += [note for part in parts for note in part.table.notes] + _note_strays(parts)
+    layout = "table" if len(parts) == 1 else f"{len(parts):,} tables"
+    layout = f"{layout}, {first.describe()}{where}"
     return Manifest(
         [names[row] for row in rows.tolist()],
         files=_read_all(parts, rows),
         labels=None if joined is None else joined.indices,
         class_names=() if joined is None else joined.class_names,
-        splits=_list_splits(parts, rows),
+        splits=splits,
         findings=findings.add((*first.notes, *notes), (*first.left_out, *left_out), layout),
     )
 
@@ -69,11 +71,31 @@ def _list_labels(parts: Sequence[Part]) -> tuple[list[Labels], list[Note]]:
     return [], [Note("warning", "labels-missing", text, "--label-column NAME")]
 
 
-def _list_splits(parts: Sequence[Part], rows: NDArray[np.int64]) -> NDArray[np.uint8] | None:
-    splits = [part.split for part in parts]
-    if None in splits:
-        return None
-    return np.repeat(np.array(splits, np.uint8), [part.table.count for part in parts])[rows]
+def _list_splits(
+    parts: Sequence[Part], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8] | None, str]:
+    """Return the splits of rows by the names of their files, or by a column, and which that is."""
+    called = [part.split for part in parts]
+    if None not in called:
+        counts = [part.table.count for part in parts]
+        return np.repeat(np.array(called, np.uint8), counts)[rows], ""
+    columns = [part.rows.splits for part in parts if part.rows.splits is not None]
+    if len(columns) < len(parts):
+        return None, ""
+    splits = np.concatenate(columns)
+    found = {*np.unique(splits).tolist()}
+    if 0 not in found or len(found) < 2:  # a set of its own
+        return None, ""
+    return splits[rows], f", split in the column {parts[0].roles.split!r}"
+
+
+def _note_strays(parts: Sequence[Part]) -> list[Note]:
+    """Say why a column that is called as one of splits is none."""
+    part = next((part for part in parts if part.rows.stray and part.split is None), None)
+    if part is None:
+        return []
+    text = f"the column {part.roles.split!r} tells no splits, as it holds {part.rows.stray!r}"
+    return [Note("warning", "split-column", text, "call them train, validation and test")]
 
 
 def _keep_rows(

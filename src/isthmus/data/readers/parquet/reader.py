@@ -9,7 +9,7 @@ from isthmus.data.manifest import Manifest
 from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES, PARQUET_SUFFIXES, PICTURE_SUFFIXES
 from isthmus.data.readers.files.listing import Listing
 from isthmus.data.readers.files.trees import Tree, folder_tree
-from isthmus.data.readers.parquet.columns import NoPicturesError, assign_roles
+from isthmus.data.readers.parquet.columns import NoPicturesError, assign_roles, find_split
 from isthmus.data.readers.parquet.joining import Part, count_left_out, join_parts
 from isthmus.data.readers.parquet.opening import open_table, reporting_damaged_table
 from isthmus.data.readers.parquet.rows import read_rows
@@ -29,7 +29,8 @@ def read_parquet(path: Path, limit: int | None = None, reading: Reading | None =
 
     A column of pictures holds structures of `bytes` and `path`, or bytes. The classes are in a
     column that the metadata of Hugging Face calls `ClassLabel`, or in one of numbers or words that
-    is called label, class or target (see `isthmus.data.readers.csv.names`).
+    is called label, class or target (see `isthmus.data.readers.csv.names`). A column of words that
+    is called split, with train and another in it, tells the splits.
 
     Raises
     ------
@@ -40,7 +41,9 @@ def read_parquet(path: Path, limit: int | None = None, reading: Reading | None =
     """
     reading = reading or Reading()
     part = _read_part(path, path.name, reading)
-    notes = note_unused(reading, ("classes_from", "parts", "layout"), "a table")
+    has_split = reading.parts == "none" and find_split(part.table.schema) is not None
+    unused = ("classes_from", "layout", *(() if has_split else ("parts",)))
+    notes = note_unused(reading, unused, "a table")
     return join_parts(path, [part], limit, Findings().add([*note_one_shard(path), *notes]))
 
 
@@ -125,5 +128,6 @@ def _read_parts(
 def _read_part(path: Path, name: str, reading: Reading) -> Part:
     table = open_table(path)
     with reporting_damaged_table(path):
-        roles = assign_roles(table.schema, path, reading.label_column)
+        wants_split = reading.parts is None
+        roles = assign_roles(table.schema, path, reading.label_column, wants_split=wants_split)
         return Part(name, table, roles, read_rows(table, roles))

@@ -7,11 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.manifest import Content
-from isthmus.data.readers.archives.members import MAX_NAME, clean_path, why_too_large
+from isthmus.data.readers.archives.members import why_too_large
+from isthmus.data.readers.archives.names import MAX_NAME, clean_path
+from isthmus.data.readers.csv.names import PART_VALUES, fold_name
 from isthmus.data.readers.parquet.columns import Roles
 from isthmus.data.readers.parquet.labels import Labels, read_labels
 from isthmus.data.readers.parquet.opening import Leaf, Table
 from isthmus.errors import SourceError
+
+MAX_SHOWN = 40  # letters of a value in a message
 
 
 class Rows(NamedTuple):
@@ -24,11 +28,17 @@ class Rows(NamedTuple):
     names : list of N str
         Empty where a row has none.
     labels : Labels, optional
+    splits : (N,) uint8, optional
+        Index of each row's split in `SPLITS`, where a column says it.
+    stray : str
+        A value of that column that is called as no split; empty if all are.
     """
 
     is_missing: NDArray[np.bool_]
     names: list[str]
     labels: Labels | None
+    splits: NDArray[np.uint8] | None = None
+    stray: str = ""
 
 
 def read_rows(table: Table, roles: Roles) -> Rows:
@@ -40,19 +50,33 @@ def read_rows(table: Table, roles: Roles) -> Rows:
         If it is damaged, or its labels are none.
     """
     label = None if roles.label is None else Leaf(roles.label)
-    leaves = [leaf for leaf in (roles.name, label) if leaf is not None]
+    split = None if roles.split is None else Leaf(roles.split)
+    leaves = [leaf for leaf in (roles.name, label, split) if leaf is not None]
     names: list[str] = []
+    words: list[str] = []
     labels = []
     for _, batch in table.read(leaves) if leaves else ():
         if roles.name is not None:
             names += [_clean(value.as_py()) for value in roles.name.take(batch)]
         if label is not None:
             labels.append(label.take(batch))
+        if split is not None:
+            words += [value.as_py() or "" for value in split.take(batch)]
     return Rows(
         _find_missing(table, roles.picture),
         names if roles.name is not None else [""] * table.count,
         None if label is None else read_labels(labels, roles.class_names, table.path),
+        *_read_splits(None if split is None else words),
     )
+
+
+def _read_splits(words: list[str] | None) -> tuple[NDArray[np.uint8] | None, str]:
+    if words is None:
+        return None, ""
+    stray = next((word for word in words if fold_name(word) not in PART_VALUES), None)
+    if stray is not None:
+        return None, stray[:MAX_SHOWN] or "nothing"
+    return np.array([PART_VALUES[fold_name(word)] for word in words], np.uint8), ""
 
 
 def read_pictures(table: Table, roles: Roles, rows: NDArray[np.int64]) -> Iterator[Content]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from isthmus.data.readers.files.trees import Tree
 
 CLASS, RECORD = "cls", "json"  # the kinds that have labels: a number or a name, or fields
+MASK = "seg"  # what the kind of a mask begins with, such as `seg.png`
+MASK_KINDS = frozenset({MASK, "segmentation", "mask"})
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -39,6 +41,8 @@ class Shard:
     classes, records : sequence of N str
         Names of the members with the label, `.cls`, and with fields, `.json`; empty where there
         is none.
+    masks : sequence of N str
+        Names of the pictures with the class of each pixel; empty where there is none.
     others : sequence of str
         Further pictures of the same samples.
     """
@@ -47,6 +51,7 @@ class Shard:
     pictures: Sequence[str]
     classes: Sequence[str]
     records: Sequence[str]
+    masks: Sequence[str]
     others: Sequence[str]
 
 
@@ -62,9 +67,12 @@ def collect_samples(tree: Tree) -> Shard:
     are_pictures = {*tree.pictures}
     pictures: dict[str, str] = {}
     kinds: dict[str, dict[str, str]] = {CLASS: {}, RECORD: {}}
+    masks: dict[str, str] = {}
     for name in tree.stored:
         key, kind = split_name(name)
-        if name in are_pictures:
+        if name in are_pictures and kind.partition(".")[0] in MASK_KINDS and "." in kind:
+            masks.setdefault(key, name)
+        elif name in are_pictures:
             pictures[key] = _choose_picture(pictures.get(key, ""), name)
         elif kind in kinds:
             kinds[kind][key] = name
@@ -73,7 +81,8 @@ def collect_samples(tree: Tree) -> Shard:
         list(pictures.values()),
         [kinds[CLASS].get(key, "") for key in pictures],
         [kinds[RECORD].get(key, "") for key in pictures],
-        sorted(are_pictures - {*pictures.values()}),
+        [masks.get(key, "") for key in pictures],
+        sorted(are_pictures - {*pictures.values()} - {masks.get(key) for key in pictures}),
     )
 
 

@@ -15,6 +15,7 @@ from isthmus.data.readers.files.kinds import count_by_suffix
 from isthmus.data.readers.files.listing import Listing
 from isthmus.data.readers.files.trees import Tree, folder_tree, read_from, stems_of
 from isthmus.data.readers.folders.splits import MAX_STRAY_SHARE
+from isthmus.data.readers.masks.class_lists import CLASS_LISTS, read_classes
 from isthmus.data.readers.shards.labels import (
     CLASS_NAMES,
     Said,
@@ -24,6 +25,7 @@ from isthmus.data.readers.shards.labels import (
 )
 from isthmus.data.readers.shards.members import (
     CLASS,
+    MASK,
     RECORD,
     Shard,
     collect_samples,
@@ -39,14 +41,17 @@ MIN_LABELED_SHARE = 0.5  # of all pictures; with fewer, labels are no habit of t
 SECOND_PICTURE = "another picture of a sample"
 ONE_SET = "give the shards of one set, if they are of several"
 NO_LABEL = "without a label in .cls or .json"
+NO_MASK = f"without a mask in .{MASK}.png or the like"
+LISTS = (CLASS_NAMES, *CLASS_LISTS)  # of classes, next to shards
 
 
 class Sample(NamedTuple):
-    """A sample: the number of its shard, its picture, and what is said of it."""
+    """A sample: the number of its shard, its picture, what is said of it, and its mask."""
 
     shard: int
     picture: str
     said: Said
+    mask: str
 
 
 def read_shards(
@@ -74,17 +79,18 @@ def read_shards(
     if shards is None:
         return None
     said = list(chain.from_iterable(map(read_labels, shards)))
-    if reading.layout != WEBDATASET and not _say_something(said):
+    masks = [name for shard in shards for name in shard.masks]
+    if reading.layout != WEBDATASET and not _say_something(said, masks):
         return None
     numbers = np.repeat(np.arange(len(shards)), [len(shard.pictures) for shard in shards]).tolist()
     pictures = [name for shard in shards for name in shard.pictures]
-    samples = [Sample(*one) for one in zip(numbers, pictures, said, strict=True)]
+    samples = [Sample(*one) for one in zip(numbers, pictures, said, masks, strict=True)]
     return _Reader(path, shards, others, reading).read(samples, limit)
 
 
 def files_next_to(path: Path) -> Tree:
-    """Return what is read next to a single shard: the list of classes, if there is one."""
-    names = [CLASS_NAMES] if (path.parent / CLASS_NAMES).is_file() else []
+    """Return what is read next to a single shard: the lists of classes, if there are some."""
+    names = [name for name in LISTS if (path.parent / name).is_file()]
     return folder_tree(path.parent, Listing([(name, 0, 0) for name in names]))
 
 
@@ -123,15 +129,19 @@ def _collect(trees: Sequence[Tree], reading: Reading) -> list[Shard] | None:
 
 
 def _count_told(shard: Shard) -> int:
-    return sum(bool(one or other) for one, other in zip(shard.classes, shard.records, strict=True))
+    kinds = zip(shard.classes, shard.records, shard.masks, strict=True)
+    return sum(any(names) for names in kinds)
 
 
-def _say_something(said: Sequence[Said]) -> bool:
-    """Return whether labels are known of enough samples, or names of ours.
+def _say_something(said: Sequence[Said], masks: Sequence[str]) -> bool:
+    """Return whether labels or masks are known of enough samples, or names of ours.
 
     Records of other kinds are next to pictures too, in folders of classes as well.
     """
-    count = sum(one.label is not None or one.is_all for one in said)
+    count = sum(
+        one.label is not None or one.is_all or bool(mask)
+        for one, mask in zip(said, masks, strict=True)
+    )
     return count >= MIN_LABELED_SHARE * len(said)
 
 
@@ -144,18 +154,24 @@ class _Reader:
         self.stems = [path.name] if len(shards) == 1 else stems_of(path, self.trees)
         self.splits, self.notes = find_splits(self.stems, reading)
         self.left_out: list[LeftOut] = []
+        self.has_masks = False
 
     def read(self, samples: Sequence[Sample], limit: int | None) -> Manifest:
         """Return the manifest of at most `limit` of the samples."""
         has_labels = self._has_labels(samples)
         if has_labels:
             samples = self._leave_out_unlabeled(samples)
+        self.has_masks = self._has_masks(samples, has_labels)
+        if self.has_masks:
+            samples = self._leave_out_unmasked(samples)
         names, order = self._name(samples), self._order(samples)
         chosen = [order[i] for i in evenly_spaced(len(order), limit)]
         manifest = Manifest(
             [names[i] for i in chosen],
             files=read_from(self.trees, [samples[i][:2] for i in chosen]),
         )
+        if self.has_masks:
+            manifest = self._add_masks(manifest, [samples[i] for i in chosen])
         if has_labels:
             known = [one.said.label for one in samples if one.said.label is not None]
             class_names, labels = number_classes(known, read_class_names(self.others), self.path)
@@ -178,6 +194,38 @@ class _Reader:
         )
         self.notes.append(Note("warning", "no-classes", text, "add what is missing"))
         return False
+
+    def _has_masks(self, samples: Sequence[Sample], has_labels: bool) -> bool:
+        """Return whether samples have masks: all but a few, and no labels."""
+        count = sum(bool(one.mask) for one in samples)
+        if not count:
+            return False
+        if has_labels:
+            text = f"{count_of(count, 'sample has a mask', 'samples have masks')}, not used"
+            note = Note("guess", "labels-not-masks", text, "--classes-from none reads them")
+        elif len(samples) - count > MAX_STRAY_SHARE * len(samples):
+            text = f"masks are not read, as {len(samples) - count:,} of {len(samples):,} have none"
+            note = Note("warning", "no-masks", text, "add what is missing")
+        else:
+            return True
+        self.notes.append(note)
+        return False
+
+    def _leave_out_unmasked(self, samples: Sequence[Sample]) -> list[Sample]:
+        missing = [one.picture for one in samples if not one.mask]
+        if missing:
+            self.left_out.append(LeftOut.of(NO_MASK, missing))
+        return [one for one in samples if one.mask]
+
+    def _add_masks(self, manifest: Manifest, samples: Sequence[Sample]) -> Manifest:
+        names, colors = read_classes(self.others, [""])
+        return replace(
+            manifest,
+            class_names=names,
+            class_colors=colors,
+            masks=read_from(self.trees, [(one.shard, one.mask) for one in samples]),
+            mask_names=[one.mask for one in samples],
+        )
 
     def _leave_out_unlabeled(self, samples: Sequence[Sample]) -> list[Sample]:
         missing = [one.picture for one in samples if one.said.label is None]
@@ -209,7 +257,7 @@ class _Reader:
         if len({one.picture for one in samples}) < len(samples):
             return rows
         last: dict[int, str] = {}
-        for shard, picture, _ in samples:
+        for shard, picture, *_ in samples:
             split = 0 if self.splits is None else self.splits[shard]
             if picture <= last.get(split, ""):
                 return rows
@@ -220,6 +268,8 @@ class _Reader:
         """Return what was found, and what is not used."""
         trees = (*self.trees, self.others)
         further = [name for shard in self.shards for name in shard.others]
+        if not self.has_masks:
+            further += [name for shard in self.shards for name in shard.masks if name]
         self.left_out += [LeftOut.of(SECOND_PICTURE, further)] if further else []
         labels = self._labels(has_labels)
         if labels.endswith(RECORD):
@@ -238,6 +288,8 @@ class _Reader:
 
     def _labels(self, has_labels: bool) -> str:
         """Return where labels are from, for people."""
+        if self.has_masks:
+            return "masks"
         if not has_labels:
             return "no labels"
         kind = CLASS if any(name for shard in self.shards for name in shard.classes) else RECORD
@@ -254,7 +306,8 @@ class _Reader:
     def _list_unused(self) -> list[str]:
         """Return the files that are neither pictures nor labels."""
         used = {name for shard in self.shards for name in (*shard.classes, *shard.records)}
-        others = [name for name in self.others.names if name != CLASS_NAMES]
+        lists = CLASS_LISTS if self.has_masks else (CLASS_NAMES,)
+        others = [name for name in self.others.names if name not in lists]
         return [*(name for tree in self.trees for name in tree.others if name not in used), *others]
 
     def _list_unused_options(self) -> list[str]:

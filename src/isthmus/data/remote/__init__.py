@@ -1,0 +1,1 @@
+"""Sources elsewhere, by whatever fsspec opens: addresses, paths, listings and contents."""
