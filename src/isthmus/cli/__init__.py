@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from isthmus.cli import (
     apply,
+    codes,
     data,
     doctor,
     duplicates,
@@ -39,6 +40,7 @@ from isthmus.logs import check_log
 __all__ = [
     "app",
     "apply",
+    "codes",
     "data",
     "doctor",
     "duplicates",

@@ -23,6 +23,12 @@ from isthmus.files import to_json, write_bytes, write_together
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode, require_codes_path
 from isthmus.latent.indexing import build_index, update_index
+from isthmus.latent.lance.building import MAX_EXACT
+from isthmus.latent.lance.dataset import LanceCodes
+from isthmus.latent.lance.facts import Facts
+from isthmus.latent.lance.index import LanceIndex
+from isthmus.latent.lance.library import is_lance
+from isthmus.latent.lance.writing import require_lance_path
 from isthmus.latent.maps import Map
 from isthmus.models.transposed import contributions
 from isthmus.places import mark_gif, require_apart, require_own_place
@@ -39,6 +45,8 @@ from isthmus.text import to_utf8
 from isthmus.viz.canvas import require_png, to_png, write_png
 from isthmus.viz.strips import gif
 from isthmus.viz.transposed import transposed
+
+MANY = 1_000_000  # codes of a run's index, of 255 MB with names and thumbnails for 32 numbers
 
 
 def write_reconstructions(
@@ -120,7 +128,7 @@ def write_codes(
     limit: int | None = None,
     track: Track = untracked,
 ) -> dict[str, Any]:
-    """Write the codes of samples, or the features of another layer, to an .npy file.
+    """Write the codes of samples, or the features of another layer, to an .npy file or .lance.
 
     Parameters
     ----------
@@ -128,25 +136,28 @@ def write_codes(
     source : str or Path, optional
         By default the samples of the run.
     out : Path
-        The .npy file; a .json file next to it has names and labels.
+        The .npy file, next to which a .json file has names and labels; or a Lance dataset.
     layer : str
     limit : int, optional
     track : callable
         Shows progress of encoding.
     """
-    require_codes_path(out)
+    (require_lance_path if is_lance(out) else require_codes_path)(out)
     require_apart(out, source)
     # Not by `session.encode`, which keeps the codes: those of a whole layer may exceed the memory.
     samples = _read(session, source, limit)
-    codes = encode(session.model, samples, layer, out=out, track=track)
+    if is_lance(out):
+        facts = LanceCodes.encode(session.model, samples, out, layer, track=track).facts
+    else:
+        facts = Facts.of(encode(session.model, samples, layer, out=out, track=track))
     return {
         "codes": str(out),
-        "n": len(codes),
-        "size": codes.z.shape[1],
+        "n": len(samples),
+        "size": facts.size,
         "layer": layer,
-        "shape": list(codes.shape),
-        "model_fingerprint": codes.model_fingerprint,
-        "data_fingerprint": codes.items.fingerprint,
+        "shape": list(facts.shape),
+        "model_fingerprint": facts.model_fingerprint,
+        "data_fingerprint": facts.fingerprint,
         **_fitting(samples, source),
     }
 
@@ -183,7 +194,8 @@ def write_index(
     limit : int, optional
         At most as many samples of the source.
     say : callable
-        Receives one sentence if the index had to be built again before it was changed.
+        Receives one sentence if the index had to be built again before it was changed, or if it
+        is large.
     track : callable
         Shows progress of encoding.
 
@@ -228,6 +240,11 @@ def write_index(
             layer=layer or CODE,
             track=track,
         )
+    if len(index) > MANY:
+        say(
+            f"{len(index):,} codes are searched in memory; for more than that, isthmus encode "
+            "writes codes to a .lance dataset, which isthmus index searches on disk."
+        )
     return {
         "index": str(folder),
         "n": len(index),
@@ -244,6 +261,8 @@ def write_search(
     *,
     k: int | None = None,
     label: str | None = None,
+    codes: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """Find the samples of the index whose codes are nearest to that of a query, and draw them.
 
@@ -258,6 +277,10 @@ def write_search(
         By default 5, or all others if they are fewer.
     label : str, optional
         Search only samples of this class.
+    codes : Path, optional
+        A Lance dataset of codes to search; by default the index of the run.
+    say : callable
+        Receives one sentence if the dataset is large and has no index.
 
     Returns
     -------
@@ -269,10 +292,16 @@ def write_search(
         require_apart(out, query)
     # A file is read here, not by the session, because its picture is drawn next to the results.
     sample = session.read_one(query) if Path(query).is_file() else None
-    result = session.search(query if sample is None else sample, k, label=label)
+    index = None if codes is None else LanceIndex.open(codes, session.model)
+    if index is not None and index.kind == "exact" and len(index) > MAX_EXACT:
+        say(
+            f"{codes} has no index, so all {len(index):,} codes are compared; isthmus index "
+            f"{codes} makes one."
+        )
+    result = session.search(query if sample is None else sample, k, label=label, index=index)
     if out is not None:
         values = None if sample is None else sample.values[0]
-        write_png(out, search_picture(session, query, values, result))
+        write_png(out, search_picture(query, values, result))
     return result.matches()
 
 
