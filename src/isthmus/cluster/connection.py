@@ -1,0 +1,117 @@
+"""Ray: joined where it runs, or started on this machine, and quiet in both cases."""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from isthmus.errors import OptionError, first_sentence, missing_package
+from isthmus.runtime import core_count, ignored_warnings
+
+LOCAL, AUTO = "local", "auto"
+CLIENT = "ray://"
+LOCALHOST = "127.0.0.1"
+SECONDS_TO_ANSWER = 5.0
+# Read when Ray is imported. It sends nothing to its makers, and what its C++ core has to say about
+# machines that come and go is not for the user of a command.
+VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+
+
+@contextmanager
+def joined(on: str) -> Iterator[None]:
+    """Be connected to a cluster of Ray, or to the one that the caller has joined already.
+
+    Parameters
+    ----------
+    on : str
+        "local" starts Ray on this machine, and ends it afterwards; "auto" joins the cluster of this
+        machine; an address such as head:6379 or ray://head:10001 joins that one.
+
+    Raises
+    ------
+    OptionError
+        If Ray is not installed, or nothing answers at the address.
+    """
+    ray = _import_ray()
+    with _quiet():
+        if ray.is_initialized():
+            yield
+            return
+        _connect(ray, on)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _import_ray() -> Any:
+    for name, value in VARIABLES.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("ray", "pyarrow", "pandas"):
+            raise
+        raise missing_package("--on", "ray[data]", "ray") from None
+    return ray
+
+
+def _connect(ray: Any, on: str) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if on == LOCAL:
+        options |= {"num_cpus": core_count(), "include_dashboard": False}
+        options |= {"_node_ip_address": LOCALHOST, "address": LOCAL}
+    else:
+        _require_answer(on)
+        options |= {"address": on}
+    try:
+        ray.init(**options)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise OptionError(_explain(on, error)) from error
+
+
+def _require_answer(on: str) -> None:
+    """Reject an address at which nothing answers; Ray itself tries for a minute."""
+    if on == AUTO:
+        return
+    host, _, port = on.removeprefix(CLIENT).rpartition(":")
+    if not host or not port.isdigit():
+        raise OptionError(
+            f"--on is local, auto or the address of a cluster, such as {CLIENT}head:10001, not "
+            f"{on!r}."
+        )
+    try:
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise OptionError(
+            f"no cluster of Ray answers at {on} ({first_sentence(error)}); start one with ray "
+            "start --head, or give --on local."
+        ) from error
+
+
+def _explain(on: str, error: Exception) -> str:
+    if on == AUTO and isinstance(error, ConnectionError):
+        return (
+            "there is no cluster of Ray on this machine; start one with ray start --head, or give "
+            "--on local."
+        )
+    what = "Ray cannot be started" if on == LOCAL else f"the cluster at {on} cannot be joined"
+    return f"{what}: {first_sentence(error)}."
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let Ray log nothing to the terminal; its own files keep all of it."""
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
+    before = [(logger, logger.level) for logger in loggers]
+    try:
+        with ignored_warnings:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            yield
+    finally:
+        for logger, level in before:
+            logger.setLevel(level)
