@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,8 +51,9 @@ def _import_ray() -> Any:
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
     try:
-        import ray
-        import ray.data
+        with ignored_warnings:
+            import ray
+            import ray.data
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("ray", "pyarrow", "pandas"):
             raise
@@ -68,7 +70,8 @@ def _connect(ray: Any, on: str) -> None:
         _require_answer(on)
         options |= {"address": on}
     try:
-        ray.init(**options)
+        with _muted():
+            ray.init(**options)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise OptionError(_explain(on, error)) from error
 
@@ -103,15 +106,36 @@ def _explain(on: str, error: Exception) -> str:
 
 
 @contextmanager
+def _muted() -> Iterator[None]:
+    """Let nothing be written to standard error; the core of Ray greets there, whatever its level."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
-    """Let Ray log nothing to the terminal; its own files keep all of it."""
+    """Let Ray write nothing to the terminal; its own files keep all of it."""
+    from ray._private import worker
+
     loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
     before = [(logger, logger.level) for logger in loggers]
+    # What its nodes have to say goes to standard output, which is for results. Its own debugger
+    # holds it back by this, too.
+    is_loud = vars(worker).get("_worker_logs_enabled", True)
     try:
+        vars(worker)["_worker_logs_enabled"] = False
         with ignored_warnings:
             for logger in loggers:
                 logger.setLevel(logging.CRITICAL)
             yield
     finally:
+        vars(worker)["_worker_logs_enabled"] = is_loud
         for logger, level in before:
             logger.setLevel(level)

@@ -103,13 +103,13 @@ def encode_on_cluster(
     model = model if isinstance(model, Model) else load_model(model)
     output = choose_output(Path(out))
     found = locate(source, preprocessing or model.preprocessing, limit, reading)
-    with explained():
+    with explained(), joined(on):
         work = open_workload(found, track)
         encoding = Encoding.prepare(model, work, output.path, layer)
         with working_alone(encoding.parts.folder):
             encoding.parts.begin()
             again = encoding.resume()
-            encoding.run(on, track)
+            encoding.run(track)
             items = work.take(encoding.broken)
             codes = _describe(model, layer, work, items)
             output.write(codes, encoding.blocks(), encoding.rows())
@@ -147,7 +147,9 @@ class Encoding:
         key = fingerprint(FORMAT, __version__, model.fingerprint, layer, work.key, rows, threads)
         about = About(key, work.origin.source, model.fingerprint, layer, len(work))
         folder = Path(os.path.abspath(f"{out}{SUFFIX}"))  # noqa: PTH100 - links mean the same elsewhere
-        settings = {key: value for key, value in os.environ.items() if key.startswith(OWN_VARIABLES)}
+        settings = {
+            key: value for key, value in os.environ.items() if key.startswith(OWN_VARIABLES)
+        }
         return cls(model, work, Job(Parts(folder, about), layer, threads, settings), rows)
 
     @property
@@ -166,7 +168,7 @@ class Encoding:
         """Yield the ranges that codes are computed in, as far as it is known what is broken."""
         return plan_ranges(len(self.work), self.rows_of_block, self.broken)
 
-    def run(self, on: str, track: Track) -> None:
+    def run(self, track: Track) -> None:
         """Compute what is missing.
 
         Where pictures turn out to be broken, the batches behind them are others than was thought,
@@ -178,10 +180,9 @@ class Encoding:
             If too many are broken.
         """
         while missing := [place for place in self.ranges() if place not in self.done]:
-            with joined(on):
-                total = sum(stop - start for start, stop in missing)
-                for _ in track(self._compute(missing), total, "Encoding"):
-                    pass
+            total = sum(stop - start for start, stop in missing)
+            for _ in track(self._compute(missing), total, "Encoding"):
+                pass
 
     def blocks(self) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
         """Yield the codes of all parts, in their order."""

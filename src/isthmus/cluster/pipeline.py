@@ -139,7 +139,7 @@ def decode_block(row: "pyarrow.Table", job: Job) -> "pyarrow.Table":
 
 
 class Encoder:
-    """Encodes decoded blocks and writes the codes; an actor of Ray Data, which loads the model once.
+    """Encodes decoded blocks and writes the codes; an actor that loads the model once.
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 """`Workload`: the samples of a source in blocks, each of which any machine can decode."""
 
-import os
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -75,7 +74,7 @@ class Source:
         ------
         SourceError
         """
-        if self.location and not os.path.exists(self.location):
+        if self.location and not Path(self.location).exists():
             raise SourceError(
                 f"{self.location} is missing on {platform.node()}, a machine of the cluster; put "
                 "it where all of them find it by the same path."
@@ -238,7 +237,8 @@ def decode(manifest: Manifest, preprocessing: Preprocessing, source: str) -> Dec
             f"the pictures of {source} differ in size or colors, and the model names none to "
             "make of them; encode them without --on."
         )
-    return Decoded(np.concatenate([*parts, *([] if parts else [np.zeros((0, 1, 1, 1), np.uint8)])]), broken)
+    nothing = np.zeros((0, 0, 0, 0), np.uint8)
+    return Decoded(np.concatenate(parts) if parts else nothing, broken)
 
 
 def require_same(source: Source, found: object, wanted: object) -> None:

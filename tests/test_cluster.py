@@ -1,0 +1,261 @@
+"""Encoding on a cluster: equal to the last bit, whatever is killed, stopped or broken."""
+
+import json
+import logging
+import tarfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from isthmus import Codes, TrainedModel, configure, encode, load
+from isthmus.cli import app
+from isthmus.cluster import ranges
+from isthmus.cluster.encoding import encode_on_cluster
+from isthmus.data.preprocess import Preprocessing
+from isthmus.errors import OptionError, RunError, SourceError
+from isthmus.latent.lance.dataset import LanceCodes
+
+Refused = Callable[..., AbstractContextManager[None]]
+COUNT, ROWS, SIDE = 600, 64, 28
+BROKEN = (3, 70, 71)
+STORE_BYTES = 100 * 2**20
+QUICKLY = {  # Ray notices at once that a node is gone
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 200,
+    "health_check_failure_threshold": 3,
+    "worker_niceness": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes of one core each, which this process has joined."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="ignore"):
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # else it listens to the network
+        import ray
+        from ray.cluster_utils import Cluster
+
+        common = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "node_ip_address": "127.0.0.1"}
+        head = {**common, "include_dashboard": False, "_system_config": QUICKLY}
+        nodes = Cluster(initialize_head=True, head_node_args=head)
+        nodes.add_node(**common)
+        ray.init(nodes.address, log_to_driver=False, logging_level=logging.CRITICAL)
+        yield nodes
+        ray.shutdown()
+        nodes.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "MAX_ROWS", ROWS)
+
+
+@pytest.fixture(scope="module")
+def model() -> TrainedModel:
+    config = configure("conv-bn-2d", (1, SIDE, SIDE), 8)  # its sums depend on batch and threads
+    preprocessing = Preprocessing(size=(SIDE, SIDE), channels=1)
+    return TrainedModel(config, preprocessing, config.build().eval())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of classes, of which a few files are broken."""
+    folder = tmp_path_factory.mktemp("sources") / "digits"
+    digits = load("digits", limit=COUNT)
+    assert digits.labels is not None
+    for row, label in enumerate(digits.labels.tolist()):
+        place = folder / digits.class_names[label] / f"{row:04d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(digits.values[row, ..., 0]).save(place)
+    for place in np.array(sorted(folder.glob("*/*.png")))[list(BROKEN)]:
+        place.write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(folder: Path) -> Path:
+    path = folder.with_suffix(".tar")
+    with tarfile.open(path, "w") as tar:
+        for place in sorted(folder.glob("*/*.png")):
+            if place.read_bytes() != b"no picture":
+                tar.add(place, place.relative_to(folder))
+    return path
+
+
+@pytest.fixture(scope="module")
+def local(model: TrainedModel, folder: Path) -> Codes:
+    return encode(model, model.read(folder))
+
+
+class Tracked:
+    """Counts what was to be done, and does something when a part of it is done."""
+
+    def __init__(self, after: int = -1, do: Callable[[], None] = lambda: None) -> None:
+        self.totals: list[int | None] = []
+        self._after, self._do = after, do
+
+    def __call__(self, items: Iterable[Any], total: int | None, title: str) -> Iterator[Any]:
+        if title == "Encoding":
+            self.totals.append(total)
+        for done, item in enumerate(items):
+            if title == "Encoding" and done == self._after:
+                self._do()
+            yield item
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("out", "on", "words"),
+    [
+        ("codes.txt", "local", [".npy, .parquet, .lance"]),
+        ("codes.npy", "head", ["--on is local, auto or the address"]),
+        ("codes.npy", "127.0.0.1:1", ["no cluster of Ray answers at 127.0.0.1:1", "--on local"]),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(
+    out: str,
+    on: str,
+    words: list[str],
+    model: TrainedModel,
+    folder: Path,
+    tmp_path: Path,
+    refused: Refused,
+) -> None:
+    with refused(OptionError, *words):
+        encode_on_cluster(model, folder, tmp_path / out, on=on)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_others_is_not_replaced(
+    model: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / "codes.parquet").write_bytes(b"mine")
+    with refused(OptionError, "holds no codes of Isthmus"):
+        encode_on_cluster(model, folder, tmp_path / "codes.parquet")
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 200])
+@pytest.mark.parametrize("broken", [set(), {0}, {63, 64}, {199}, set(range(60, 130))])
+def test_ranges_hold_whole_batches_of_what_is_not_broken(count: int, broken: set[int]) -> None:
+    broken = {row for row in broken if row < count}
+    planned = list(ranges.plan_ranges(count, 64, broken))
+    rows = [row for start, stop in planned for row in range(start, stop)]
+    assert rows == list(range(count))
+    good = [sum(row not in broken for row in range(*place)) for place in planned]
+    assert all(number == 64 for number in good[:-1])
+
+
+def test_a_node_is_killed_and_no_row_is_missing_or_twice(
+    cluster: Any, model: TrainedModel, archive: Path, local: Codes, tmp_path: Path
+) -> None:
+    [node] = cluster.worker_nodes
+    track = Tracked(ROWS, lambda: cluster.remove_node(node, allow_graceful=False))
+    out = tmp_path / "codes.npy"
+    result = encode_on_cluster(model, archive, out, on="auto", track=track)
+    codes = Codes.load(out, model)
+    expected = encode(model, model.read(archive))
+    np.testing.assert_array_equal(codes.z, expected.z)
+    np.testing.assert_array_equal(codes.labels, expected.labels)
+    assert codes.names == expected.names == local.names
+    assert codes.class_names == expected.class_names
+    assert (codes.layer, codes.shape, codes.origin) == ("code", (8,), expected.origin)
+    assert (result["n"], result["again"]) == (COUNT - len(BROKEN), 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.json", "codes.npy"]
+
+
+def test_a_stopped_job_goes_on_and_skips_what_is_broken(
+    cluster: Any, model: TrainedModel, folder: Path, local: Codes, tmp_path: Path
+) -> None:
+    out, said = tmp_path / "codes.parquet", []
+    with pytest.raises(KeyboardInterrupt):
+        encode_on_cluster(model, folder, out, on="auto", track=Tracked(2 * ROWS, stop))
+    assert not out.exists()
+    parts = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parts/*.npz")}
+    assert len(parts) >= 2
+    track = Tracked()
+    result = encode_on_cluster(model, folder, out, on="auto", track=track, say=said.append)
+    assert track.totals[0] is not None
+    assert track.totals[0] <= COUNT - (len(parts) - 2) * ROWS  # two blocks have broken pictures
+    assert result["n"] == COUNT - len(BROKEN)
+    assert "3" in said[0]
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(out)
+    z = np.stack(table["z"].to_numpy())
+    np.testing.assert_array_equal(z, local.z)
+    assert table["name"].to_pylist() == list(local.names)
+    assert local.labels is not None
+    assert table["label"].to_pylist() == local.labels.tolist()
+    assert table["row"].to_pylist() == [row for row in range(COUNT) if row not in BROKEN]
+    assert json.loads(table.schema.metadata[b"isthmus"])["model_fingerprint"] == model.fingerprint
+
+
+def test_an_array_is_read_through_the_cache_of_each_machine(
+    cluster: Any, model: TrainedModel, tmp_path: Path
+) -> None:
+    out = tmp_path / "codes.lance"
+    encode_on_cluster(model, "digits", out, on="auto", limit=100)
+    samples = model.read("digits", limit=100)
+    codes = LanceCodes.open(out, model).sample(100)
+    np.testing.assert_array_equal(codes.z, encode(model, samples).z)
+    assert codes.items.fingerprint == samples.fingerprint
+
+
+def test_what_a_worker_raises_is_said_as_anywhere(
+    cluster: Any, model: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    for number in range(10):
+        (tmp_path / "broken").mkdir(exist_ok=True)
+        (tmp_path / "broken" / f"{number}.png").write_bytes(b"no picture")
+    with refused(SourceError, "broken", "cannot be decoded", "repair or remove"):
+        encode_on_cluster(model, tmp_path / "broken", tmp_path / "codes.npy", on="auto")
+
+
+def test_the_command_stops_and_goes_on(
+    cluster: Any,
+    model: TrainedModel,
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model.save(tmp_path / "model.safetensors")
+    out = tmp_path / "codes.npy"
+    arguments = ["encode", str(tmp_path / "model.safetensors"), str(archive), "--out", str(out)]
+    arguments += ["--on", "auto", "--json"]
+    with monkeypatch.context() as patch:
+        patch.setattr("isthmus.cli.apply.track", Tracked(ROWS, stop))
+        stopped = CliRunner().invoke(app, arguments)
+    assert stopped.exit_code == 130
+    assert "the same command does the rest" in stopped.stderr
+    done = CliRunner().invoke(app, arguments)
+    result = json.loads(done.stdout)
+    assert result["n"] == COUNT - len(BROKEN)
+    assert result["again"] >= ROWS
+    np.testing.assert_array_equal(Codes.load(out).z, encode(model, model.read(archive)).z)
+
+
+def test_parts_of_another_job_are_left_alone(
+    cluster: Any, model: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    out = tmp_path / "codes.npy"
+    parts = tmp_path / "codes.npy.parts"
+    parts.mkdir()
+    with refused(OptionError, "codes.npy.parts", "holds no parts"):
+        encode_on_cluster(model, folder, out, on="auto")
+    content = {"kind": "isthmus parts", "job": "0123456789abcdef"}
+    (parts / "job.json").write_text(json.dumps(content))
+    with refused(RunError, "parts of another job", "remove the folder"):
+        encode_on_cluster(model, folder, out, on="auto")
+    assert [path.name for path in parts.iterdir()] == ["job.json"]
