@@ -220,11 +220,12 @@ def test_an_array_is_read_through_the_cache_of_each_machine(
 def test_what_a_worker_raises_is_said_as_anywhere(
     cluster: Any, model: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
+    (tmp_path / "broken").mkdir()
     for number in range(10):
-        (tmp_path / "broken").mkdir(exist_ok=True)
         (tmp_path / "broken" / f"{number}.png").write_bytes(b"no picture")
     with refused(SourceError, "broken", "cannot be decoded", "repair or remove"):
         encode_on_cluster(model, tmp_path / "broken", tmp_path / "codes.npy", on="auto")
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
 def test_the_command_stops_and_goes_on(

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from isthmus.errors import OptionError, first_sentence, missing_package
@@ -14,6 +15,7 @@ from isthmus.runtime import core_count, ignored_warnings
 LOCAL, AUTO = "local", "auto"
 CLIENT = "ray://"
 LOCALHOST = "127.0.0.1"
+TOKEN = Path("~/.ray/auth_token")  # of the user's own clusters
 SECONDS_TO_ANSWER = 5.0
 # Read when Ray is imported. It sends nothing to its makers, and what its C++ core has to say about
 # machines that come and go is not for the user of a command.
@@ -35,7 +37,7 @@ def joined(on: str) -> Iterator[None]:
     OptionError
         If Ray is not installed, or nothing answers at the address.
     """
-    ray = _import_ray()
+    ray = _import_ray(on)
     with _quiet():
         if ray.is_initialized():
             yield
@@ -47,9 +49,11 @@ def joined(on: str) -> Iterator[None]:
             ray.shutdown()
 
 
-def _import_ray() -> Any:
+def _import_ray(on: str) -> Any:
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
+    if on.startswith(CLIENT) and TOKEN.expanduser().exists():  # which Ray itself forgets
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         with ignored_warnings:
             import ray
@@ -107,7 +111,7 @@ def _explain(on: str, error: Exception) -> str:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Let nothing be written to standard error; the core of Ray greets there, whatever its level."""
+    """Let nothing be written to standard error, where the core of Ray greets at any level."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:

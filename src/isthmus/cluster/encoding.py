@@ -138,6 +138,7 @@ class Encoding:
     rows_of_block: int
     done: set[Range] = field(default_factory=set)  # with codes
     broken: dict[int, str] = field(default_factory=dict)
+    seen: int = 0  # samples that were tried
 
     @classmethod
     def prepare(cls, model: Model, work: Workload, out: Path, layer: str) -> "Encoding":
@@ -200,21 +201,22 @@ class Encoding:
             Block((start, stop), _between(known, start, stop), self.work.block(start, stop))
             for start, stop in missing
         )
-        seen = 0
         for place, is_whole, broken in encode_blocks(self.model, self.job, blocks):
-            seen += place[1] - place[0]
             self._note(place, broken, is_whole)
-            if broken and self.work.manifest is not None:
-                source = self.work.origin.source
-                reject_too_many(self.broken, self.work.manifest, source, seen)
             yield from range(*place)
 
     def _note(self, place: Range, broken: Any, is_whole: bool) -> None:
         self.broken.update(broken)
+        self.seen = min(len(self.work), self.seen + place[1] - place[0])
         if is_whole:
             self.done.add(place)
-        if len(self.broken) == len(self.work):
-            raise SourceError(f"{self.work.origin.source} holds no samples.")
+        if broken and self.work.manifest is not None:
+            try:
+                source = self.work.origin.source
+                reject_too_many(self.broken, self.work.manifest, source, self.seen)
+            except SourceError:
+                self.parts.remove()  # when files are repaired, it is another job
+                raise
 
 
 def _count_threads(model: Model) -> int:

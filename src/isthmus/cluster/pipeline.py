@@ -83,6 +83,34 @@ class Outcome(NamedTuple):
 
 
 def encode_blocks(model: Model, job: Job, blocks: Iterable[Block]) -> Iterator[Outcome]:
+    """Encode blocks on all machines of the cluster that this process has joined; see `_run`."""
+    from ray.util.client import ray as client
+
+    # Ray Data runs in a process of the cluster, not in one that only talks to it.
+    return (_run_inside if client.is_connected() else _run)(model, job, blocks)
+
+
+class Deputy:
+    """Runs the pipeline in the cluster, for a process outside of it; an actor of Ray."""
+
+    def __init__(self, model: Model, job: Job, blocks: Sequence[Block]) -> None:
+        job.prepare()
+        self._outcomes = _run(model, job, blocks)
+
+    def next(self) -> Outcome | None:
+        """Return what became of the next block, None at the end."""
+        return next(self._outcomes, None)
+
+
+def _run_inside(model: Model, job: Job, blocks: Iterable[Block]) -> Iterator[Outcome]:
+    import ray
+
+    deputy = ray.remote(num_cpus=0)(Deputy).remote(model, job, list(blocks))
+    while (outcome := ray.get(deputy.next.remote())) is not None:
+        yield outcome
+
+
+def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Iterator[Outcome]:
     """Encode blocks on all machines of the cluster, and yield what became of each as it is done.
 
     The pipeline is lazy: as much is decoded as the encoders and the memory of the cluster keep up
