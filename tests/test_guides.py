@@ -70,6 +70,8 @@ def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for kind, photograph in photographs.items():
             write_crops(folder / name / kind, photograph, start=len(name))
     write_crops(folder / "folder", photographs["flower"], start=2, count=3)
+    scan = Image.fromarray(photographs["temple"]).convert("L").resize((780, 260))
+    scan.save(folder / "scan.tif")
     write_crops(folder / "streets", photographs["temple"], masks=True)
     for i, name in enumerate(("a", "b", "c", "d", "query", "photo", "frame")):
         crop(photographs["flower"], 7 * i).save(folder / f"{name}.jpg")

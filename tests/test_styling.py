@@ -312,7 +312,9 @@ def test_files_keep_names_sizes_and_transparency(bank: TrainedModel, tmp_path: P
     clear = Image.fromarray(photos(1, 20).values[0]).convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize((20, 20)))
     clear.save(source / "deep" / "b.png")
+    (source / "notes.txt").write_text("of no use")
     done = stylize(bank, source, tmp_path / "out", "wide", strength=0.8)
+    assert [(one.reason, one.examples) for one in done.left_out] == [(".txt", ("notes.txt",))]
     assert (done.count, done.shares) == (2, {"wide": 0.8})
     with Image.open(tmp_path / "out" / "a.jpg") as picture:
         assert picture.size == (33, 33)

@@ -197,6 +197,27 @@ def test_arrays_and_single_pictures_are_images(tmp_path: Path, cache: Path) -> N
     assert len(entries(cache)) == held
 
 
+def test_areas_cover_an_image_once_and_are_cut_again(
+    tmp_path: Path, cache: Path, refused: Refused
+) -> None:
+    pairs = make_pairs(tmp_path, count=1)
+    scan = draw(tmp_path / "noisy" / "0.png", 0, (35, 20))
+    clean = draw(tmp_path / "clean" / "0.tif", 1, (35, 20))
+    areas = load_images(pairs, reading=Reading(areas=10))
+    assert areas.describe() == "6 images of 11 × 10 to 12 × 10, gray, noisy and clean"
+    assert list(areas.names)[:3] == [f"noisy/0.png[{place}]" for place in ("0,0", "0,10", "11,0")]
+    for part, file in ((areas.values, scan), (areas.clean, clean)):
+        assert part is not None
+        rows = [np.concatenate([part[i], part[i + 1]], axis=1) for i in range(0, 6, 2)]
+        assert np.array_equal(np.concatenate(rows)[..., 0], np.asarray(Image.open(file)))
+    assert load_images_of(areas.origin).fingerprint == areas.fingerprint
+    assert len(load_images(scan, reading=Reading(areas=36))) == 1
+    with refused(OptionError, "8 pixels or more along a side, not 7"):
+        load_images(scan, reading=Reading(areas=7))
+    with refused(OptionError, "only the images of a denoiser are cut into areas"):
+        isthmus.load(scan, reading=Reading(areas=10))
+
+
 def test_pages_are_images_of_their_own(tmp_path: Path, cache: Path) -> None:
     pages = [Image.new("L", (4, 4 + i), 20 * i) for i in range(3)]
     pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])

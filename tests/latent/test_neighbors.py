@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from isthmus import load
 from isthmus.errors import OptionError
+from isthmus.latent import nearest
 from isthmus.latent.neighbors import (
     BLOCK_ROWS,
     MAX_MEASURED,
@@ -48,7 +49,7 @@ def test_the_nearest_are_found(high: Points) -> None:
 
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_neighbors_do_not_depend_on_company_nor_on_where_zero_is(offset: float) -> None:
-    count = 8500  # so many that faiss computes dot products, and rounds
+    count = 8500  # more than the sample that gives the first limit
     points = np.random.default_rng(0).normal(offset, 1, (count, 16)).astype(np.float32)
     distances, indices = nearest_neighbors(points, points, 5)
     for i in range(0, count, 500):
@@ -57,6 +58,30 @@ def test_neighbors_do_not_depend_on_company_nor_on_where_zero_is(offset: float) 
         np.testing.assert_array_equal(alone[1][0], indices[i])
     np.testing.assert_array_equal(indices[:, 0], np.arange(count))
     np.testing.assert_array_equal(distances[:, 0], 0)
+
+
+@pytest.mark.parametrize("most", [50, nearest.MAX_KEPT])
+@pytest.mark.parametrize("kind", ["sorted", "equal", "far"])
+def test_no_neighbor_is_lost_however_points_are_ordered(
+    kind: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest, "MAX_KEPT", most)
+    draw = np.random.default_rng(2)
+    points = draw.normal(0, 1, (9000, 6))
+    if kind == "sorted":  # the nearest come last
+        points = points[np.argsort(-np.abs(points).sum(1))]
+    if kind == "equal":
+        points = points.round()
+    if kind == "far":  # from the center, so that rounding of products exceeds the distances
+        points = 0.01 * points + np.where(np.arange(9000) % 2, 4096, -4096)[:, None]
+    single = points.astype(np.float32)
+    queries = single[-30:]
+    distances, indices = nearest_neighbors(queries, single, 12)
+    apart = (single[None] - queries[:, None]).astype(np.float64)
+    truth = np.sqrt(np.square(apart).sum(2))
+    wanted = truth.argsort(axis=1, kind="stable")[:, :12]
+    np.testing.assert_array_equal(indices, wanted)
+    np.testing.assert_allclose(distances, np.take_along_axis(truth, wanted, 1), rtol=1e-12)
 
 
 def test_of_equally_near_points_the_first_comes_first() -> None:

@@ -12,13 +12,13 @@ from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, app
 from isthmus.cli.completion import complete_model_path, complete_source
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import say_use
+from isthmus.cli.sources import MAX_NAMED, describe_unread, list_unread, say_use
 from isthmus.cli.terminal import print_json, print_result, print_text, say, track
 from isthmus.errors import OptionError
 from isthmus.text import count_of, printable
 
 if TYPE_CHECKING:
-    from isthmus.denoising import Denoised, Estimates
+    from isthmus.denoising import Denoised
     from isthmus.inference.model import Model
     from isthmus.session import Session
 
@@ -34,7 +34,6 @@ DenoisedSource = Annotated[
         autocompletion=complete_source,
     ),
 ]
-MAX_SKIPPED = 5  # files that are named; --json has all of them
 On = Annotated[
     str | None,
     typer.Option(
@@ -112,7 +111,7 @@ def denoise(
         "denoised": done.count,
         "resized": done.resized,
         "lost": [asdict(loss) for loss in done.lost],
-        **_unread(done),
+        **list_unread(done),
     }
     print_result(content, _describe_denoised(out, done), as_json)
 
@@ -481,11 +480,11 @@ def _print_estimates(source: str, as_json: bool) -> None:
         pictures = [
             {"name": name, "sigma": sigma} for name, sigma in zip(found.names, sigmas, strict=True)
         ]
-        print_json({"median": median, "pictures": pictures, **_unread(found)})
+        print_json({"median": median, "pictures": pictures, **list_unread(found)})
         return
     for name, sigma in zip(found.names, sigmas, strict=True):
         print_text(printable(f"{_in_levels(sigma):>9}  {name}"))
-    for line in _describe_unread(found):
+    for line in describe_unread(found):
         say(line)
     if len(sigmas) > 1:
         print_text(f"{_in_levels(median):>9}  median of {count_of(len(sigmas), 'picture')}")
@@ -511,22 +510,4 @@ def _describe_denoised(out: Path, done: "Denoised") -> str:
         text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
     for loss in done.lost:
         text += f"\nlost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
-    return "\n".join([text, *_describe_unread(done, MAX_SKIPPED)])
-
-
-def _unread(found: "Denoised | Estimates") -> dict[str, Any]:
-    """Return as JSON which files of a source were not read."""
-    return {
-        "skipped": [list(pair) for pair in found.skipped],
-        "left_out": [asdict(one) for one in found.left_out],
-    }
-
-
-def _describe_unread(found: "Denoised | Estimates", most: int | None = None) -> list[str]:
-    """Return a line for each file that could not be decoded, and for each kind of no use."""
-    from isthmus.data.report import describe_left_out
-
-    return [
-        *(printable(f"skipped {name}: {reason}") for name, reason in found.skipped[:most]),
-        *(f"left out: {describe_left_out(one)}" for one in found.left_out),
-    ]
+    return "\n".join([text, *describe_unread(done, MAX_NAMED)])

@@ -1,18 +1,22 @@
 """How commands read a source: the options for it, and what they say of it."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from isthmus.cli.app import Limit, Size, make_preprocessing
 from isthmus.cli.terminal import say
+from isthmus.text import printable
 from isthmus.training.config import DATA
 
 if TYPE_CHECKING:
     from isthmus.data.images import Images
     from isthmus.data.preprocess import Preprocessing
+    from isthmus.data.reading import LeftOut
     from isthmus.data.samples import Samples
+
+MAX_NAMED = 5  # files that could not be decoded; --json has all of them
 
 Gray = Annotated[
     bool | None,
@@ -64,3 +68,33 @@ def say_use(source: str, samples: "Samples") -> None:
 
     for line in describe_use(source, samples):
         say(line)
+
+
+class Unread(Protocol):
+    """What was read of a source says which files were not."""
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Names of files that could not be decoded, with the reasons."""
+
+    @property
+    def left_out(self) -> "tuple[LeftOut, ...]":
+        """Files of no use, by their kinds."""
+
+
+def list_unread(found: Unread) -> dict[str, Any]:
+    """Return as JSON which files of a source were not read."""
+    return {
+        "skipped": [list(pair) for pair in found.skipped],
+        "left_out": [asdict(one) for one in found.left_out],
+    }
+
+
+def describe_unread(found: Unread, most: int | None = None) -> list[str]:
+    """Return a line for each file that could not be decoded, and for each kind of no use."""
+    from isthmus.data.report import describe_left_out
+
+    return [
+        *(printable(f"skipped {name}: {reason}") for name, reason in found.skipped[:most]),
+        *(f"left out: {describe_left_out(one)}" for one in found.left_out),
+    ]

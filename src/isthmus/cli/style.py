@@ -10,7 +10,7 @@ import typer
 from isthmus.cli.app import Json, MaxMinutes, Size, Source, app, make_preprocessing
 from isthmus.cli.completion import complete_run, complete_source
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import say_reading
+from isthmus.cli.sources import MAX_NAMED, describe_unread, list_unread, say_reading
 from isthmus.cli.terminal import follow, print_result, say, track
 from isthmus.errors import list_names
 from isthmus.text import count_of, printable
@@ -261,7 +261,7 @@ def apply(
         "painted": done.count,
         "shares": done.shares,
         "lost": [asdict(loss) for loss in done.lost],
-        "skipped": [list(pair) for pair in done.skipped],
+        **list_unread(done),
     }
     print_result(content, _describe(out, done), as_json)
 
@@ -293,6 +293,4 @@ def _describe(out: Path, done: "Stylized") -> str:
     for loss in done.lost:
         lost = f"lost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
         text += "\n" + printable(lost)
-    for name, reason in done.skipped[:5]:  # --json has all of them
-        text += "\n" + printable(f"skipped {name}: {reason}")
-    return text
+    return "\n".join([text, *describe_unread(done, MAX_NAMED)])

@@ -23,6 +23,7 @@ from isthmus.cli.sources import DataOptions, say_reading
 from isthmus.cli.terminal import follow, is_quiet, say, track
 from isthmus.data.reading import Reading
 from isthmus.errors import OptionError
+from isthmus.text import count_of
 from isthmus.training.config import MODEL, OUTPUT, TrainingConfig
 
 if TYPE_CHECKING:
@@ -160,7 +161,9 @@ def _load_samples(
 def _load_images(
     source: str, preprocessing: "Preprocessing", limit: int | None, reading: Reading
 ) -> "Images":
+    from isthmus.data.areas import AREA, cut_into_areas
     from isthmus.data.load_images import load_images_with
+    from isthmus.data.split import MIN_SAMPLES
 
     if preprocessing.size or preprocessing.crop:
         raise OptionError(
@@ -168,6 +171,12 @@ def _load_images(
         )
     images = load_images_with(source, preprocessing, limit=limit, reading=reading, track=track)
     say_reading(images)
+    if len(images) < MIN_SAMPLES and reading.areas is None and images.splits is None:
+        images = cut_into_areas(images, AREA)
+        say(
+            f"cut into {count_of(len(images), 'area')}, to train and test on different ones "
+            f"(--areas {AREA} asks for the same)."
+        )
     return images
 
 

@@ -127,6 +127,8 @@ def load_with(
 
     `decode` takes the place of `open_or_decode`, once it is clear what to decode.
     """
+    if reading is not None and reading.areas is not None:
+        raise OptionError("only the images of a denoiser are cut into areas; leave areas out.")
     if isinstance(source, np.ndarray):
         _require_limit(limit)
         reading = None if reading == Reading() else reading

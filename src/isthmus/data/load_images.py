@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.areas import cut_into_areas
 from isthmus.data.cache import Track, open_or_decode_images, untracked
 from isthmus.data.images import Images, Ragged, SignalsError
 from isthmus.data.load import choose_preprocessing, load_with, plan_loading
@@ -66,6 +67,10 @@ def load_images_with(
 
     Its size and crop do not count.
     """
+    if reading is not None and reading.areas is not None:
+        whole = replace(reading, areas=None)
+        images = load_images_with(source, preprocessing, limit=limit, reading=whole, track=track)
+        return cut_into_areas(images, reading.areas)
     preprocessing = replace(preprocessing, crop=None, size=None)
     if isinstance(source, np.ndarray):
         return as_images(load_with(source, preprocessing, limit=limit, reading=reading))

@@ -47,6 +47,9 @@ class Reading:
     stretch : str, optional
         Values of the files that become black and white, such as 0:4095, or auto for the smallest
         and the largest value of the source.
+    areas : int, optional
+        Side in pixels of areas that the images of a denoiser are cut into, so that one or two large
+        images can be divided into training, validation and test split.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class Reading:
     channels: str | None = field(default=None, metadata=OPTION)
     pages: str | None = field(default=None, metadata=OPTION)
     stretch: str | None = field(default=None, metadata=OPTION)
+    areas: int | None = field(default=None, metadata=OPTION)
 
     def __post_init__(self) -> None:
         if self.classes_from is not None:

@@ -14,6 +14,8 @@ from isthmus.data.stratify import draw_groups, draw_parts
 from isthmus.errors import OptionError
 from isthmus.text import count_of
 
+MIN_SAMPLES = 3  # one to train on, one to choose by and one to test on
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -107,10 +109,11 @@ def split_samples(
             "--parts train=FOLDER, or give --parts none."
         )
     if sum(counts) >= len(pool):
+        areas = ", or --areas to cut them into" if isinstance(samples, Images) else ""
         raise OptionError(
             f"{count_of(len(pool), 'sample is', 'samples are')} too few for a training, a "
-            "validation and a test split; "
-            "give at least 3, or smaller fractions."
+            f"validation and a test split; give at least {MIN_SAMPLES}, or smaller "
+            f"fractions{areas}."
         )
     parts = _draw(samples, groups, pool, counts, np.random.default_rng([seed, 0]))
     for split, part in zip(missing, parts, strict=True):

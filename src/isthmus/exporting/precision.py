@@ -3,14 +3,15 @@
 import logging
 import math
 import tempfile
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.runtime import ignored_warnings
+from isthmus.runtime import Shared, ignored_warnings
 
 if TYPE_CHECKING:
     import onnx
@@ -112,36 +113,22 @@ class _Reader:
         return next(self._batches, None)
 
 
-class _Quiet:
-    """Keeps the quantizer's advice, which it gives by the root logger, from the user.
-
-    As with `ignored_warnings`, the logger belongs to the process: the first thread in changes it,
-    and the last one out restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._threads = 0
-        # Without any handler, `logging.warning` would give the program one for good.
-        self._handler = logging.NullHandler()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._threads:
-                logging.getLogger().addHandler(self._handler)
-                logging.getLogger().addFilter(_is_error)
-            self._threads += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._threads -= 1
-            if not self._threads:
-                logging.getLogger().removeFilter(_is_error)
-                logging.getLogger().removeHandler(self._handler)
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the quantizer's advice, which it gives by the root logger, from the user."""
+    # Without any handler, `logging.warning` would give the program one for good.
+    handler = logging.NullHandler()
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().addFilter(_is_error)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(_is_error)
+        logging.getLogger().removeHandler(handler)
 
 
 def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
 
 
-_quiet = _Quiet()
+_quiet = Shared(_silence)

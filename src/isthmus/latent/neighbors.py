@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import OptionError
+from isthmus.latent.nearest import find_nearest
 
 MAX_MEASURED = 10_000  # samples; trustworthiness of 10,000 × 32 takes 4 s, and grows with N²
-SPARE_CANDIDATES = 8  # beyond the k wanted, because rounding may swap those that are equally near
 BLOCK_ROWS = 512  # of a matrix of distances in memory
-BLOCK_NUMBERS = 2**22  # of vectors in memory
 
 Points = NDArray[np.float32]
 
@@ -20,9 +19,8 @@ def nearest_neighbors(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Find the nearest points by Euclidean distance, exactly.
 
-    The answer for a query does not depend on the other queries or the number of threads. Dot
-    products, whose rounding does, only choose candidates; their distances are then computed from
-    differences in float64.
+    The answer for a query does not depend on the other queries or the number of threads; see
+    `isthmus.latent.nearest`.
 
     Parameters
     ----------
@@ -38,20 +36,7 @@ def nearest_neighbors(
     indices : (M, k) int64
         Of points; among equally near points, the first comes first.
     """
-    import faiss
-
-    center = points.mean(0, dtype=np.float64).astype(np.float32)  # far from 0, rounding is worse
-    index = faiss.IndexFlatL2(points.shape[1])
-    index.add(points - center)
-    indices = np.empty((len(queries), k), np.int64)
-    distances = np.empty((len(queries), k))
-    wanted = min(k + SPARE_CANDIDATES, len(points))
-    step = max(1, BLOCK_NUMBERS // points.shape[1])
-    for start in range(0, len(queries), step):
-        block = slice(start, start + step)
-        _, candidates = index.search(queries[block] - center, wanted)
-        distances[block], indices[block] = _sort_candidates(queries[block], points, candidates, k)
-    return distances, indices
+    return find_nearest(queries, points, k)
 
 
 def other_neighbors(points: Points, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -154,22 +139,6 @@ def sample_indices(count: int, seed: int, max_samples: int = MAX_MEASURED) -> ND
     if count <= max_samples:
         return np.arange(count)
     return np.sort(np.random.default_rng([seed, 2]).choice(count, max_samples, replace=False))
-
-
-def _sort_candidates(
-    queries: Points, points: Points, candidates: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return distances and indices of the k nearest of each row's candidates."""
-    # By index, so that the stable sort below puts the first of equally near points first.
-    candidates = np.sort(candidates, axis=1)
-    distances = np.empty(candidates.shape)
-    step = max(1, BLOCK_NUMBERS // (candidates.shape[1] * points.shape[1]))
-    for start in range(0, len(queries), step):
-        block = slice(start, start + step)
-        apart = points[candidates[block]] - queries[block, None]
-        distances[block] = np.sqrt(np.einsum("ijk,ijk->ij", apart, apart, dtype=np.float64))
-    order = distances.argsort(axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(distances, order, 1), np.take_along_axis(candidates, order, 1)
 
 
 def _distance_blocks(points: Points) -> Iterator[tuple[int, NDArray[np.float64]]]:

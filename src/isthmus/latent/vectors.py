@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import ModelError
+from isthmus.latent.nearest import find_nearest, rank
 from isthmus.latent.stored_vectors import flat, from_tensors, load_faiss, to_tensors
 from isthmus.latent.tensor_files import Tensor, Tensors
 
@@ -19,6 +20,8 @@ BLOCK_NUMBERS = 2**22  # that are checked at once
 # Comparing a query with 100,000 vectors of 32 numbers takes about a millisecond. Above, inverted
 # lists are worth their training, and cost some recall.
 MAX_EXACT = 100_000
+MANY_QUERIES = 16  # from which matrix products are faster than differences
+SPARE = 8  # candidates beyond those wanted, as sums in float32 may swap the nearly equal
 # Codes of data with structure are clustered, and few lists hold all the nearest; structureless
 # codes need half of all lists, and search is then slow but right. So the number of lists to
 # probe is not fixed but found for each index, by the recall on queries of its own.
@@ -163,6 +166,8 @@ class Vectors:
             Ascending.
         rows : (n, k) int64
         """
+        if among is None and self.kind == "exact":
+            return self._search_all(vectors, k)
         # The lists probed may hold few of a small class, or none: only all lists are safe.
         nprobe = self.lists if among is not None else self.nprobe
         squares, rows = self._probe(vectors, k, nprobe, among)
@@ -223,6 +228,22 @@ class Vectors:
         if nprobe > vectors.lists:
             raise ValueError(f"nprobe is {nprobe}, of {vectors.lists} lists")
         return vectors
+
+    def _search_all(self, vectors: NDArray[np.float32], k: int) -> tuple[Distances, Rows]:
+        """Compare with all vectors; distances do not depend on how many queries come at once."""
+        stored = self._stored()
+        if len(vectors) >= MANY_QUERIES:
+            distances, rows = find_nearest(vectors, stored, k)
+        else:
+            _, candidates = self._probe(vectors, min(k + SPARE, len(self)), 1)
+            distances, rows = rank(vectors, stored, candidates, k)
+        return distances.astype(np.float32), rows
+
+    def _stored(self) -> NDArray[np.float32]:
+        """Return the vectors (N, D) of an exact index, where they are."""
+        numbers = load_faiss().rev_swig_ptr(self.index.get_xb(), len(self) * self.size)
+        stored: NDArray[np.float32] = numbers.reshape(len(self), self.size)
+        return stored
 
     def _probe(
         self, vectors: NDArray[np.float32], k: int, nprobe: int, among: Mask | None = None

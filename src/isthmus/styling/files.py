@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.reading import LeftOut
 from isthmus.data.sources import locate_source
 from isthmus.denoising.ledger import STYLIZED
 from isthmus.denoising.originals import Page
@@ -45,12 +46,15 @@ class Stylized:
         Pictures that could not be decoded.
     lost : tuple of Loss
         What files do not keep; most frequent first.
+    left_out : tuple of LeftOut
+        Files of the source that are no pictures, or of a kind that is not read.
     """
 
     count: int
     shares: dict[str, float]
     skipped: tuple[tuple[str, str], ...] = ()
     lost: tuple[Loss, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def stylize(
@@ -106,7 +110,8 @@ def stylize(
         raise SourceError(f"{name} holds an array; give pictures, or use stylize_values in Python.")
     change = painting(painter, shares, side)
     entries, skipped = change_pictures(change, manifest, name, location, out, track)
-    return Stylized(len(entries), name_shares(names, shares), skipped, losses(entries))
+    left_out = manifest.findings.left_out
+    return Stylized(len(entries), name_shares(names, shares), skipped, losses(entries), left_out)
 
 
 def painting(model: TrainedModel, shares: NDArray[np.float32], side: int | None) -> Change:

@@ -1,0 +1,184 @@
+"""The nearest points to queries, exactly, and fast where there are many of both.
+
+The squared distance |q - p|² is |q|² + |p|² - 2 q·p, and matrix products are the fastest way to
+compute many. Their rounding may change which points are the nearest, within a bound that is known.
+So every point is a candidate whose product is within that bound of the k nearest; the distances of
+candidates are then computed from differences.
+
+To look at each product once takes as long as to multiply, so only those below a limit are kept: the
+k-th smallest of a sample. Of 1,000 queries among 50,000 × 32, on one core (CPU time): 108 ms, with
+faiss by differences 216, with scikit-learn, which computes products in float64, 167.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.runtime import map_in_threads, one_blas_thread, thread_count
+
+# That are multiplied at once: the products stay in the processor's cache.
+MAX_QUERIES, POINTS = 1024, 512
+SAMPLE = 4096  # points that give the first limit, spread evenly
+COLUMNS = 4  # times k, among which the k smallest of the sample are looked for
+MAX_KEPT = 2**20  # products below the limit, before the limit is lowered
+BLOCK_NUMBERS = 2**22  # of differences in memory
+UNIT = 2.0**-24  # the largest relative error of a rounding in float32
+
+Points = NDArray[np.float32]
+Distances = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+class Found(NamedTuple):
+    """The k nearest points so far: distances and indices (M, k), infinite where there are fewer."""
+
+    distances: Distances
+    indices: Indices
+
+
+class Kept(NamedTuple):
+    """Pairs whose product is below the limit of the query: rows of queries and of points, (n,)."""
+
+    rows: Indices
+    indices: Indices
+    products: Points
+
+
+def find_nearest(queries: Points, points: Points, k: int) -> Found:
+    """Find the nearest points; see `isthmus.latent.neighbors.nearest_neighbors`."""
+    center = points.mean(0, dtype=np.float64).astype(np.float32)  # far from 0, rounding is worse
+    find = partial(_find, points=points, k=k, center=center, largest=_largest(points, center))
+    threads = thread_count()
+    step = min(MAX_QUERIES, -(-len(queries) // threads)) or 1
+    parts = (queries[start : start + step] for start in range(0, len(queries), step))
+    with one_blas_thread:
+        found = list(map_in_threads(find, parts, threads, "nearest"))
+    nobody = Found(np.zeros((0, k)), np.zeros((0, k), np.int64))
+    return Found(*map(np.concatenate, zip(nobody, *found, strict=True)))
+
+
+def rank(queries: Points, points: Points, candidates: Indices, k: int) -> Found:
+    """Return the k nearest of the candidates (M, n) of each query; the first of equally near ones.
+
+    Distances are computed from differences, and do not depend on the other queries.
+    """
+    rows = np.repeat(np.arange(len(queries)), candidates.shape[1])
+    return _merge(_nothing(queries, points, k), queries, points, rows, candidates.reshape(-1))
+
+
+def _find(queries: Points, points: Points, k: int, center: Points, largest: float) -> Found:
+    x = queries - center
+    norms = np.square(x, dtype=np.float64).sum(1)
+    slack = _rounding(norms, largest, points.shape[1])
+    factors = np.hstack([-2 * x, np.ones((len(x), 1), np.float32)])
+    limits = _sample_limits(factors, points[:: _stride(len(points), k)] - center, k) + 2 * slack
+    found = _nothing(queries, points, k)
+    kept: list[Kept] = []
+    for start in range(0, len(points), POINTS):
+        products = _multiply(factors, points[start : start + POINTS] - center)
+        hits = np.flatnonzero(products <= limits.astype(np.float32)[:, None])
+        rows, columns = np.divmod(hits, products.shape[1])
+        kept.append(Kept(rows, columns + start, products.reshape(-1)[hits]))
+        if sum(len(one.rows) for one in kept) > MAX_KEPT:
+            found = _add(found, queries, points, kept, slack)
+            limits = np.minimum(limits, found.distances[:, -1] ** 2 - norms + slack)
+            kept = []
+    return _add(found, queries, points, kept, slack)
+
+
+def _largest(points: Points, center: Points) -> float:
+    """Return the largest distance of a point from the center."""
+    blocks = (points[start : start + POINTS] - center for start in range(0, len(points), POINTS))
+    return float(np.sqrt(max(float(np.einsum("ij,ij->i", one, one).max()) for one in blocks)))
+
+
+def _rounding(norms: Distances, largest: float, size: int) -> Distances:
+    """Return by how much products may be off, for each query (M,).
+
+    A sum of D products is off by D units of the product of both lengths at most (N. Higham,
+    Accuracy and Stability of Numerical Algorithms, 2002, equation 3.5); the rest is for centering,
+    squares, limits and the last addition.
+    """
+    return np.asarray((size + 16) * UNIT * np.square(np.sqrt(norms) + 1.01 * largest))
+
+
+def _stride(count: int, k: int) -> int:
+    return max(1, count // max(SAMPLE, COLUMNS * k))
+
+
+def _sample_limits(factors: Points, sample: Points, k: int) -> Distances:
+    """Return a product for each query (M,) that those of k points at least do not exceed."""
+    products = _multiply(factors, sample)
+    # The smaller one of each two: k of them belong to k points all the same.
+    while (half := products.shape[1] // 2) >= COLUMNS * k:
+        products = np.minimum(products[:, :half], products[:, half : 2 * half])
+    return np.partition(products, k - 1, axis=1)[:, k - 1].astype(np.float64)
+
+
+def _multiply(factors: Points, points: Points) -> Points:
+    """Return |p|² - 2 q·p, (M, n), of queries (-2 q, 1) and points."""
+    squares = np.einsum("ij,ij->i", points, points)
+    products: Points = factors @ np.hstack([points, squares[:, None]]).T
+    return products
+
+
+def _add(
+    found: Found, queries: Points, points: Points, kept: list[Kept], slack: Distances
+) -> Found:
+    """Take into account what may be among the k nearest, by its products."""
+    if not kept:
+        return found
+    rows, indices, products = map(np.concatenate, zip(*kept, strict=True))
+    order = _sort(rows, products)
+    rows, indices, products = rows[order], indices[order], products[order]
+    counts = np.bincount(rows, minlength=len(slack))
+    k = found.indices.shape[1]
+    is_full = counts >= k
+    limits = np.full(len(slack), np.inf)
+    limits[is_full] = products[(counts.cumsum() - counts)[is_full] + k - 1] + 2 * slack[is_full]
+    may_be = products <= limits[rows]
+    return _merge(found, queries, points, rows[may_be], indices[may_be])
+
+
+def _sort(rows: Indices, products: Points) -> Indices:
+    """Return the order by rows, and by products in a row.
+
+    Whole numbers of 64 bits are sorted ten times as fast as two keys. The bits of floats are in
+    their order, those of negative ones in the opposite order.
+    """
+    bits = products.view(np.int32)
+    ordered = bits ^ (bits >> 31 & np.int32(2**31 - 1))
+    return ((rows << 32) + ordered).argsort()
+
+
+def _nothing(queries: Points, points: Points, k: int) -> Found:
+    return Found(np.full((len(queries), k), np.inf), np.full((len(queries), k), len(points)))
+
+
+def _merge(found: Found, queries: Points, points: Points, rows: Indices, indices: Indices) -> Found:
+    """Take pairs of a query and a point into account."""
+    k = found.indices.shape[1]
+    apart = _measure(queries, points, rows, indices)
+    rows = np.concatenate([np.repeat(np.arange(len(queries)), k), rows])
+    distances = np.concatenate([found.distances.reshape(-1), apart])
+    indices = np.concatenate([found.indices.reshape(-1), indices])
+    order = np.lexsort((indices, distances, rows))
+    starts = np.searchsorted(rows[order], np.arange(len(queries)))
+    chosen = order[starts[:, None] + np.arange(k)]
+    return Found(distances[chosen], indices[chosen])
+
+
+def _measure(queries: Points, points: Points, rows: Indices, indices: Indices) -> Distances:
+    """Return the distances of pairs (n,), from differences."""
+    distances = np.empty(len(rows))
+    for part in _slices(len(rows), max(1, BLOCK_NUMBERS // points.shape[1])):
+        apart = points[indices[part]] - queries[rows[part]]
+        distances[part] = np.sqrt(np.einsum("ij,ij->i", apart, apart, dtype=np.float64))
+    return distances
+
+
+def _slices(count: int, step: int) -> Iterator[slice]:
+    return (slice(start, start + step) for start in range(0, count, step))
