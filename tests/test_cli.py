@@ -165,6 +165,8 @@ def test_the_commands_are_these() -> None:
         "outliers",
         "denoise",
         "encode",
+        "codes",
+        "codes export",
         "map",
         "index",
         "search",

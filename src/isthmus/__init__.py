@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from isthmus.latent.codes import encode as encode
     from isthmus.latent.index import Index as Index
     from isthmus.latent.interpolation import interpolate as interpolate
+    from isthmus.latent.lance.dataset import LanceCodes as LanceCodes
+    from isthmus.latent.lance.exporting import export_codes as export_codes
+    from isthmus.latent.lance.index import LanceIndex as LanceIndex
+    from isthmus.latent.lance.opening import open_codes as open_codes
     from isthmus.latent.maps import Map as Map
     from isthmus.latent.maps import fit_map as fit_map
     from isthmus.models.config import ModelConfig as ModelConfig
@@ -89,6 +93,8 @@ _MODULES = {
     "Index": "latent.index",
     "IsthmusError": "errors",
     "Items": "data.items",
+    "LanceCodes": "latent.lance.dataset",
+    "LanceIndex": "latent.lance.index",
     "MODELS": "models.registry",
     "Map": "latent.maps",
     "Mislabelled": "detection.labels.mislabelled",
@@ -121,6 +127,7 @@ _MODULES = {
     "estimate_noise": "denoising",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
+    "export_codes": "latent.lance.exporting",
     "find_duplicates": "detection.duplicates.find",
     "find_mislabelled": "detection.labels.find",
     "fit_map": "latent.maps",
@@ -131,6 +138,7 @@ _MODULES = {
     "load_images": "data.load_images",
     "load_model": "inference.load",
     "load_styles": "training.styles",
+    "open_codes": "latent.lance.opening",
     "predict_masks": "segmenting",
     "resume": "training.train",
     "serve_studio": "studio.serve",

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from isthmus.cli import (
     apply,
+    codes,
     data,
     doctor,
     duplicates,
@@ -38,6 +39,7 @@ from isthmus.errors import (
 __all__ = [
     "app",
     "apply",
+    "codes",
     "data",
     "doctor",
     "duplicates",

@@ -125,7 +125,8 @@ def encode(
     out: Annotated[
         Path,
         typer.Option(
-            help="The .npy file to write; names and labels go into a .json file next to it."
+            help="The .npy file to write, with a .json file of names and labels next to it; or a "
+            ".lance dataset, for codes that outgrow memory."
         ),
     ] = Path("codes.npy"),
     layer: Layer = "code",
@@ -212,11 +213,31 @@ def map_command(
     """Draw a map: samples in two dimensions by their codes, with measures of its quality.
 
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
+
+    Example: isthmus map runs/mine codes.lance --out map.png
     """
+    from isthmus.latent.lance.library import is_lance
+    from isthmus.reports.lance_outputs import write_lance_map
     from isthmus.reports.outputs import write_map
     from isthmus.reports.pictures import describe_quality
 
     session, source = open_session(run, source, encoder, data)
+    if source is not None and is_lance(source):
+        result = write_lance_map(
+            session,
+            Path(source),
+            out,
+            method=method,
+            style=draw,
+            onto=onto,
+            max_samples=max_samples,
+            layer=layer,
+            seed=seed,
+            limit=limit,
+            track=track,
+        )
+        print_result(result, f"{out}: {describe_quality(result)}", as_json)
+        return
     result = write_map(
         session,
         source,
@@ -266,9 +287,22 @@ def index(
     """Index the codes of samples, to search among them.
 
     Example: isthmus index runs/mine photos/
+
+    Example: isthmus index codes.lance --metric cosine
     """
+    from isthmus.latent.lance.library import is_lance
     from isthmus.reports.outputs import write_index
 
+    if is_lance(run):
+        if layer or check or limit or data or encoder != EncoderOptions():
+            raise OptionError(
+                f"{run} is a dataset of codes; give no other option than --metric, --add, "
+                "--remove and --json."
+            )
+        _index_lance(run, source, metric, add, remove or [], as_json)
+        return
+    if source is not None and is_lance(source):
+        raise OptionError(f"{source} is a dataset of codes; isthmus index {source} indexes it.")
     session, source = open_session(run, source, encoder, data)
     folder = session.folder / "index"
     if check:
@@ -300,8 +334,13 @@ def search(
     run: ModelPath,
     encoder: EncoderOptions,
     query: Annotated[
-        str | None,
-        typer.Argument(help="An image file, or the name of an indexed sample.", show_default=False),
+        list[str] | None,
+        typer.Argument(
+            help="An image file, or the name of an indexed sample; before it, a dataset of codes "
+            "to search in place of the run's index.",
+            metavar="[CODES.lance] QUERY",
+            show_default=False,
+        ),
     ] = None,
     k: Annotated[
         int | None,
@@ -317,13 +356,20 @@ def search(
     """Find the samples of the index whose codes are nearest to that of a query.
 
     Example: isthmus search runs/mine query.jpg --k 5 --out similar.png
+
+    Example: isthmus search runs/mine codes.lance query.jpg
     """
+    from isthmus.latent.lance.library import is_lance
     from isthmus.reports.outputs import write_search
 
-    session, query = open_session(run, query, encoder, data)
-    if query is None:
+    *before, wanted = query or [None]
+    codes = Path(before.pop(0)) if before and is_lance(before[0]) else None
+    if before:
+        raise OptionError("give one image file or name to search for, and before it a .lance.")
+    session, wanted = open_session(run, wanted, encoder, data)
+    if wanted is None:
         raise OptionError("there is nothing to search for; give an image file after the run.")
-    rows = write_search(session, query, out, k=k, label=label)
+    rows = write_search(session, wanted, out, k=k, label=label, codes=codes)
     if as_json:
         print_json(rows)
         return
@@ -431,6 +477,17 @@ def predict(
     for written in (masks, out):
         if written is not None:
             say(f"{written}")
+
+
+def _index_lance(
+    path: Path, more: str | None, metric: str | None, add: bool, remove: list[str], as_json: bool
+) -> None:
+    """Build or change the index of a dataset of codes, and print what it is."""
+    from isthmus.reports.lance_outputs import describe_lance_index, write_lance_index
+
+    other = None if more is None else Path(more)
+    result = write_lance_index(path, other, metric=metric, add=add, remove=remove)
+    print_result(result, describe_lance_index(result), as_json)
 
 
 def _predict_masks(

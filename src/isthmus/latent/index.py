@@ -178,7 +178,7 @@ class Index(HasItems):
         """
         # Among all, `None` keeps a large index fast: a mask makes the search exact.
         among = None if label is None else self._members(label)
-        k = self._choose_k(k, len(self) if among is None else int(among.sum()), label)
+        k = choose_k(k, len(self) if among is None else int(among.sum()), label)
         if z.ndim != 2 or z.shape[1] != self.size:
             raise ModelError(f"this index holds codes (N, {self.size}), not {z.shape}.")
         return self._search(to_vectors(z, self.metric, "code {} to search for".format), k, among)
@@ -206,8 +206,13 @@ class Index(HasItems):
         row = self.rows([name])
         among = np.ones(len(self), np.bool_) if label is None else self._members(label)
         among[row] = False
-        k = self._choose_k(k, int(among.sum()), label)
+        k = choose_k(k, int(among.sum()), label)
         return self._search(self.vectors.at(row), k, among)
+
+    @property
+    def known_names(self) -> Sequence[str]:
+        """Names among which to look for one that is spelled alike."""
+        return self.names
 
     def has(self, name: str) -> bool:
         """Return whether there is a sample of that name."""
@@ -369,19 +374,25 @@ class Index(HasItems):
             name = codes.names[repeated[0]]
             raise OptionError(f"{name} is in the index already; remove it before adding it.")
 
-    @staticmethod
-    def _choose_k(k: int | None, count: int, label: str | None) -> int:
-        """Return how many of `count` samples to find."""
-        where = "in the index" if label is None else f"of class {label!r}"
-        if not count:
-            raise OptionError(f"there is no other sample {where} to find; add some to the index.")
-        if k is None:
-            return min(DEFAULT_K, count)
-        if not 1 <= k <= count:
-            raise OptionError(
-                f"k must be from 1 to {count:,}, the number of samples to find {where}, not {k:,}."
-            )
-        return k
+
+def choose_k(k: int | None, count: int, label: str | None) -> int:
+    """Return how many of `count` samples to find, by default 5, or all if they are fewer.
+
+    Raises
+    ------
+    OptionError
+        If k is outside its range, or there is nothing to find.
+    """
+    where = "in the index" if label is None else f"of class {label!r}"
+    if not count:
+        raise OptionError(f"there is no other sample {where} to find; add some to the index.")
+    if k is None:
+        return min(DEFAULT_K, count)
+    if not 1 <= k <= count:
+        raise OptionError(
+            f"k must be from 1 to {count:,}, the number of samples to find {where}, not {k:,}."
+        )
+    return k
 
 
 def _reject_repeated(codes: Codes) -> None:

@@ -142,14 +142,7 @@ class Map(HasItems, Displayed):
 
         What spreadsheets would take for a formula has an apostrophe in front.
         """
-        file = io.StringIO()
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(TABLE_COLUMNS)
-        labels = self.items.label_names()
-        for i, name in enumerate(self.names):
-            texts = as_cell(name), as_cell(labels[i] or "")
-            rows.writerow([*texts, *self.xy[i].tolist(), int(self.fitted[i])])
-        return file.getvalue()
+        return ",".join(TABLE_COLUMNS) + "\n" + csv_lines(self.items, self.xy, self.fitted)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, whole or not at all.
@@ -228,6 +221,17 @@ class Map(HasItems, Displayed):
             metadata["seed"],
             params,
         )
+
+
+def csv_lines(items: Items, xy: NDArray[np.float32], fitted: NDArray[np.bool_]) -> str:
+    """Return the lines of n points in the table of a map; see `Map.to_csv`."""
+    file = io.StringIO()
+    lines = csv.writer(file, lineterminator="\n")
+    for name, label, point, is_fitted in zip(
+        items.names, items.label_names(), xy.tolist(), fitted.tolist(), strict=True
+    ):
+        lines.writerow([as_cell(name), as_cell(label or ""), *point, int(is_fitted)])
+    return file.getvalue()
 
 
 def fit_map(

@@ -22,6 +22,11 @@ from isthmus.files import to_json, write_bytes, write_together
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode, require_codes_path
 from isthmus.latent.indexing import build_index, update_index
+from isthmus.latent.lance.dataset import LanceCodes
+from isthmus.latent.lance.facts import Facts
+from isthmus.latent.lance.index import LanceIndex
+from isthmus.latent.lance.library import is_lance
+from isthmus.latent.lance.writing import require_lance_path
 from isthmus.latent.maps import Map
 from isthmus.models.transposed import contributions
 from isthmus.places import mark_gif, require_apart, require_own_place
@@ -119,7 +124,7 @@ def write_codes(
     limit: int | None = None,
     track: Track = untracked,
 ) -> dict[str, Any]:
-    """Write the codes of samples, or the features of another layer, to an .npy file.
+    """Write the codes of samples, or the features of another layer, to an .npy file or .lance.
 
     Parameters
     ----------
@@ -127,25 +132,28 @@ def write_codes(
     source : str or Path, optional
         By default the samples of the run.
     out : Path
-        The .npy file; a .json file next to it has names and labels.
+        The .npy file, next to which a .json file has names and labels; or a Lance dataset.
     layer : str
     limit : int, optional
     track : callable
         Shows progress of encoding.
     """
-    require_codes_path(out)
+    (require_lance_path if is_lance(out) else require_codes_path)(out)
     require_apart(out, source)
     # Not by `session.encode`, which keeps the codes: those of a whole layer may exceed the memory.
     samples = _read(session, source, limit)
-    codes = encode(session.model, samples, layer, out=out, track=track)
+    if is_lance(out):
+        facts = LanceCodes.encode(session.model, samples, out, layer, track=track).facts
+    else:
+        facts = Facts.of(encode(session.model, samples, layer, out=out, track=track))
     return {
         "codes": str(out),
-        "n": len(codes),
-        "size": codes.z.shape[1],
+        "n": len(samples),
+        "size": facts.size,
         "layer": layer,
-        "shape": list(codes.shape),
-        "model_fingerprint": codes.model_fingerprint,
-        "data_fingerprint": codes.items.fingerprint,
+        "shape": list(facts.shape),
+        "model_fingerprint": facts.model_fingerprint,
+        "data_fingerprint": facts.fingerprint,
         **_fitting(samples, source),
     }
 
@@ -243,6 +251,7 @@ def write_search(
     *,
     k: int | None = None,
     label: str | None = None,
+    codes: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Find the samples of the index whose codes are nearest to that of a query, and draw them.
 
@@ -257,6 +266,8 @@ def write_search(
         By default 5, or all others if they are fewer.
     label : str, optional
         Search only samples of this class.
+    codes : Path, optional
+        A Lance dataset of codes to search; by default the index of the run.
 
     Returns
     -------
@@ -268,10 +279,11 @@ def write_search(
         require_apart(out, query)
     # A file is read here, not by the session, because its picture is drawn next to the results.
     sample = session.read_one(query) if Path(query).is_file() else None
-    result = session.search(query if sample is None else sample, k, label=label)
+    index = None if codes is None else LanceIndex.open(codes, session.model)
+    result = session.search(query if sample is None else sample, k, label=label, index=index)
     if out is not None:
         values = None if sample is None else sample.values[0]
-        write_png(out, search_picture(session, query, values, result))
+        write_png(out, search_picture(query, values, result))
     return result.matches()
 
 

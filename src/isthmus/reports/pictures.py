@@ -132,23 +132,21 @@ def describe_quality(quality: dict[str, Any]) -> str:
 # -- search -------------------------------------------------------------------------------------
 
 
-def search_picture(
-    session: Session, query: str, sample: NDArray[Any] | None, result: SearchResult
-) -> "Figure":
-    """Draw a query and the samples that the run's index found for it.
+def search_picture(query: str, sample: NDArray[Any] | None, result: SearchResult) -> "Figure":
+    """Draw a query and the samples that an index found for it.
 
     Parameters
     ----------
-    session : Session
     query : str
         Its name.
     sample : (H, W, C) or (L, C), optional
         The query; by default the sample of that name in the index.
     result : SearchResult
-        Of the one query.
+        Of the one query, by a session.
     """
-    found = session.indexed_values(result.names[0])
-    first = session.indexed_values([query])[0] if sample is None else sample
+    found = result.values()
+    first = result.query_values() if sample is None else sample
+    assert first is not None
     return neighbors(first[None], result, [found], [short_name(query, 20)])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from isthmus.latent.interpolation import (
     interpolate_grid,
     traverse,
 )
+from isthmus.latent.lance.index import LanceIndex
 from isthmus.latent.maps import Map, fit_map, map_quality
 from isthmus.latent.search_result import SearchResult
 from isthmus.session.detection import Detection
@@ -128,7 +130,12 @@ class Session(Generation, Detection):
         return map_quality(fitted_map, codes, samples)
 
     def search(
-        self, query: Query, k: int | None = None, *, label: str | None = None
+        self,
+        query: Query,
+        k: int | None = None,
+        *,
+        label: str | None = None,
+        index: Index | LanceIndex | None = None,
     ) -> SearchResult:
         """Find the samples of the index that are most similar to a query.
 
@@ -142,6 +149,8 @@ class Session(Generation, Detection):
             By default 5, or all others if they are fewer.
         label : str, optional
             Search only samples of this class.
+        index : Index or LanceIndex, optional
+            Another index of the same model than the run's own.
 
         Returns
         -------
@@ -154,20 +163,29 @@ class Session(Generation, Detection):
             If there is no such file or sample, or k or the class makes no sense.
         """
         queries: Sequence[str] | NDArray[Any] | None
+        index = self.index if index is None else index
         # A file first: names of samples are paths within their source, and look like files.
         if isinstance(query, str) and not Path(query).is_file():
-            if not self.index.has(query):
-                near = suggest(query, self.index.names) or suggest_path(query)
+            if not index.has(query):
+                near = suggest(query, index.known_names) or suggest_path(query)
                 raise OptionError(f"there is no file and no indexed sample called {query!r}{near}.")
-            result, queries = self.index.search_by_name(query, k, label=label), [query]
+            result, queries = index.search_by_name(query, k, label=label), [query]
         else:
             query = self._values(query)
-            result = self.index.search(self._features(query, self.index.layer), k, label=label)
+            result = index.search(self._features(query, index.layer), k, label=label)
             queries = None if _is_code(query) else query
-        return replace(result, load=self.indexed_values, queries=queries)
+        return replace(result, load=partial(self.indexed_values, index=index), queries=queries)
 
-    def indexed_values(self, names: Sequence[str]) -> NDArray[Any]:
-        """Return the values of samples in the index, by name, from the sources it was made of.
+    def indexed_values(
+        self, names: Sequence[str], *, index: Index | LanceIndex | None = None
+    ) -> NDArray[Any]:
+        """Return the values of samples in an index, by name, from the sources it was made of.
+
+        Parameters
+        ----------
+        names : sequence of str
+        index : Index or LanceIndex, optional
+            By default the run's own.
 
         Returns
         -------
@@ -180,7 +198,9 @@ class Session(Generation, Detection):
         SourceError
             If a source is gone.
         """
-        places = self._memo.get("indexed", self._load_indexed)
+        index = self.index if index is None else index
+        sources = tuple(index.sources)
+        places = self._memo.get(("indexed", sources), lambda: self._load_indexed(sources))
         return np.stack([samples.values[row] for samples, row in map(places.__getitem__, names)])
 
     def interpolate(
@@ -335,10 +355,10 @@ class Session(Generation, Detection):
             self.load_origin,
         )
 
-    def _load_indexed(self) -> dict[str, tuple[Samples, int]]:
-        """Load the sources of the index: by name, the samples and the row in them."""
+    def _load_indexed(self, sources: Sequence[IndexSource]) -> dict[str, tuple[Samples, int]]:
+        """Load the sources of an index: by name, the samples and the row in them."""
         places: dict[str, tuple[Samples, int]] = {}
-        for source in self.index.sources:
+        for source in sources:
             samples = self._load_source(source)
             for row, name in enumerate(samples.names):
                 places.setdefault(name, (samples, row))

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
 from isthmus.data.samples import Samples
@@ -18,8 +19,9 @@ from isthmus.files import suggest_path
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.lance.facts import KEY, Facts
-from isthmus.latent.lance.library import load_lance, reporting_lance
-from isthmus.latent.lance.schema import schema, to_batch, to_labels, to_z
+from isthmus.latent.lance.library import AGAIN, load_lance, reporting_lance
+from isthmus.latent.lance.manifests import require_manifests
+from isthmus.latent.lance.schema import COLUMNS, schema, to_batch, to_labels, to_z
 from isthmus.latent.lance.writing import require_lance_path, write_codes
 
 BATCH_NUMBERS = 2**20  # of codes that are read at once: 4 MB
@@ -53,7 +55,7 @@ class LanceCodes(Displayed):
         return f"LanceCodes({len(self):,} of {self.facts.size:,}, layer {self.facts.layer})"
 
     def __len__(self) -> int:
-        with self._reporting():
+        with self.reporting():
             return int(self.dataset.count_rows())
 
     @classmethod
@@ -79,9 +81,13 @@ class LanceCodes(Displayed):
         if not path.exists():
             near = suggest_path(path)
             raise SourceError(f"there are no codes at {path}{near}; isthmus encode makes them.")
+        with reporting_damage(path, SourceError, AGAIN):
+            require_manifests(path)
         with reporting_lance(path, SourceError):
             dataset = lance.dataset(str(path))
-            facts = _read_facts(path, dataset.schema)
+            found = dataset.schema
+        with reporting_damage(path, SourceError, AGAIN):
+            facts = _read_facts(found)
         codes = cls(path, facts, dataset)
         if model is not None:
             codes.check(model)
@@ -123,6 +129,20 @@ class LanceCodes(Displayed):
         write_codes(path, facts, _batches_of(features, samples.items, facts))
         return cls.open(path)
 
+    @classmethod
+    def store(cls, codes: Codes, path: str | Path) -> "LanceCodes":
+        """Write codes into a dataset; see `encode`, which need not have them in memory.
+
+        Raises
+        ------
+        IsthmusError
+            If a code holds NaN, or the path cannot be written.
+        """
+        facts = Facts.of(codes)
+        blocks = np.array_split(codes.z, max(1, codes.z.size // BATCH_NUMBERS))
+        write_codes(path, facts, _batches_of(blocks, codes.items, facts))
+        return cls.open(path)
+
     def check(self, model: Model) -> None:
         """Reject codes that another model made.
 
@@ -143,16 +163,35 @@ class LanceCodes(Displayed):
         rows : int, optional
             At most so many at once; by default 4 MB of numbers.
         """
+        for _, codes in self.numbered_batches(rows):
+            yield codes
+
+    def numbered_batches(
+        self, rows: int | None = None
+    ) -> Iterator[tuple[NDArray[np.int64], Codes]]:
+        """Yield what `batches` does, and before it the places in the source, (n,) int64."""
         count = rows or max(1, BATCH_NUMBERS // self.facts.size)
-        with self._reporting():
+        with self.reporting():
             for batch in self.dataset.to_batches(
                 columns=self._columns, batch_size=count, scan_in_order=True, batch_readahead=2
             ):
-                yield self._to_codes(batch)
+                yield batch["row"].to_numpy(), self._to_codes(batch)
+
+    def names_in_blocks(self) -> Iterator[Sequence[str]]:
+        """Yield the names alone, some at a time, in the order of `batches`."""
+        with self.reporting():
+            for batch in self.dataset.to_batches(columns=["name"], scan_in_order=True):
+                yield batch["name"].to_pylist()
+
+    def few_names(self, most: int) -> list[str]:
+        """Return all names if there are at most so many, else none."""
+        if len(self) > most:
+            return []
+        return [name for names in self.names_in_blocks() for name in names]
 
     def take(self, places: NDArray[np.int64]) -> Codes:
         """Return the codes at places, from 0 in the order of `batches`, in memory."""
-        with self._reporting():
+        with self.reporting():
             return self._to_codes(self.dataset.take(places.tolist(), columns=self._columns))
 
     def sample(self, count: int, seed: int = 0) -> Codes:
@@ -165,22 +204,28 @@ class LanceCodes(Displayed):
         seed : int
             Chooses them.
         """
-        n = len(self)
-        chosen = np.random.default_rng(seed).choice(n, min(count, n), replace=False)
-        return self.take(np.sort(chosen))
+        return self.take(np.sort(sampled(len(self), count, seed)))
 
     def rows_of(self, names: Sequence[str]) -> dict[str, int]:
         """Return the place in its source of each of the names that is there."""
-        with self._reporting():
+        with self.reporting():
             table = self.dataset.to_table(columns=["name", "row"], filter=any_name(names))
         return dict(zip(table["name"].to_pylist(), table["row"].to_pylist(), strict=True))
 
+    def named(self, name: str) -> Codes:
+        """Return the code of a name, or none."""
+        with self.reporting():
+            return self._to_codes(
+                self.dataset.to_table(columns=self._columns, filter=any_name([name]))
+            )
+
     @property
     def _columns(self) -> list[str]:
-        return schema(self.facts).names
+        return [name for name in COLUMNS if name != "label" or self.facts.class_names]
 
-    def _reporting(self) -> Any:
-        return reporting_lance(self.path, SourceError)
+    def reporting(self, way_out: str = AGAIN) -> AbstractContextManager[None]:
+        """Turn what Lance raises on damage into one sentence about this dataset."""
+        return reporting_lance(self.path, SourceError, way_out)
 
     def _to_codes(self, batch: Any) -> Codes:
         """Return a batch or a table of rows as codes."""
@@ -194,13 +239,18 @@ class LanceCodes(Displayed):
         return Codes(z, items, facts.layer, facts.shape, facts.model_fingerprint, facts.origin)
 
 
+def sampled(n: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Return at most `count` different numbers below n, chosen at random by a seed."""
+    return np.random.default_rng(seed).choice(n, min(count, n), replace=False)
+
+
 def any_name(names: Sequence[str]) -> str:
     """Return a condition of SQL for rows of any of the names."""
     quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
     return f"name IN ({quoted})"
 
 
-def _read_facts(path: Path, found: Any) -> Facts:
+def _read_facts(found: Any) -> Facts:
     """Return the facts of a dataset, if its columns are those that they imply."""
     facts = Facts.parse((found.metadata or {}).get(KEY))
     wanted = schema(facts)
@@ -210,10 +260,8 @@ def _read_facts(path: Path, found: Any) -> Facts:
         if field.name not in found.names or found.field(field.name).type != field.type
     ]
     if wrong:
-        name = wrong[0]
-        raise SourceError(
-            f"{path} is no whole dataset of codes: its column {name!r} is not {wanted.field(name).type}."
-        )
+        name, kind = wrong[0], wanted.field(wrong[0]).type
+        raise SourceError(f"it has no column {name!r} of {kind}")
     return facts
 
 

@@ -1,6 +1,7 @@
 """Imports Lance, and turns its errors into one sentence about a dataset."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ AGAIN = "make the codes again with isthmus encode"
 VARIABLES = {"LANCE_LOG": "error"}
 THREADS = ("LANCE_CPU_THREADS", "LANCE_IO_THREADS")
 MIN_THREADS = 2
+PLACE = re.compile(r"(, )?(/\S+?\.rs:\d+:\d+|\S*_versions\S*)")  # in the source of Lance
 
 
 def load_lance() -> Any:
@@ -60,5 +62,5 @@ def reporting_lance(path: Path, kind: type[IsthmusError], way_out: str = AGAIN) 
     except BaseException as error:
         if not isinstance(error, DAMAGE) and type(error).__name__ != "PanicException":
             raise
-        why = describe_damage(error if isinstance(error, Exception) else OSError(str(error)))
+        why = PLACE.sub("", describe_damage(OSError(str(error))))
         raise kind(f"{path} is damaged and cannot be read: {why}; {way_out}.") from error

@@ -22,6 +22,8 @@ from isthmus.text import printable
 if TYPE_CHECKING:
     import pyarrow
 
+COLUMNS = ("row", "name", "label", "z")
+
 
 def schema(facts: Facts) -> "pyarrow.Schema":
     """Return the schema of a dataset of codes: its columns, and the facts as its metadata."""

@@ -8,6 +8,7 @@ from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.files import flush_folder, flush_tree, require_writable_place, temporary_folder
 from isthmus.latent.lance.facts import KEY, Facts
 from isthmus.latent.lance.library import SUFFIX, load_lance
+from isthmus.latent.lance.manifests import require_manifests
 from isthmus.latent.lance.schema import schema
 from isthmus.places import is_free
 from isthmus.temporaries import remove, sweep_for, temporary_path
@@ -43,6 +44,7 @@ def holds_codes(path: Path) -> bool:
     """Return whether a folder is a dataset of codes, by the facts in it."""
     lance = load_lance()
     try:
+        require_manifests(path)
         Facts.parse((lance.dataset(str(path)).schema.metadata or {}).get(KEY))
     except (IsthmusError, OSError, ValueError):
         return False
