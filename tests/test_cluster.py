@@ -3,6 +3,9 @@
 import json
 import logging
 import os
+import pickle
+import platform
+import shutil
 import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -15,10 +18,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from isthmus import Codes, TrainedModel, configure, encode, load
+from isthmus import Codes, TrainedModel, configure, encode, load, write_shards
 from isthmus.cli import app
 from isthmus.cluster import ranges
 from isthmus.cluster.encoding import encode_on_cluster
+from isthmus.cluster.gathering import choose_output
+from isthmus.cluster.workload import locate, open_workload
+from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import OptionError, RunError, SourceError
 from isthmus.latent.lance.dataset import LanceCodes
@@ -178,43 +184,38 @@ def test_a_node_is_killed_and_no_row_is_missing_or_twice(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.json", "codes.npy"]
 
 
-def test_a_stopped_job_goes_on_and_skips_what_is_broken(
-    cluster: Any, model: TrainedModel, folder: Path, local: Codes, tmp_path: Path
+def test_the_command_stops_and_goes_on_and_skips_what_is_broken(
+    cluster: Any,
+    model: TrainedModel,
+    folder: Path,
+    local: Codes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out, said = tmp_path / "codes.parquet", []
-    with pytest.raises(KeyboardInterrupt):
-        encode_on_cluster(model, folder, out, on="auto", track=Tracked(2 * ROWS, stop))
+    model.save(tmp_path / "model.safetensors")
+    out = tmp_path / "codes.npy"
+    arguments = ["encode", str(tmp_path / "model.safetensors"), str(folder), "--out", str(out)]
+    arguments += ["--on", "auto", "--json"]
+    monkeypatch.setattr("isthmus.cli.apply.track", Tracked(2 * ROWS, stop))
+    stopped = CliRunner().invoke(app, arguments)
+    assert stopped.exit_code == 130
+    assert "the same command does the rest" in stopped.stderr
     assert not out.exists()
-    parts = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parts/*.npz")}
+    parts = [path.name for path in tmp_path.glob("*.parts/*.npz")]
     kept = [name for name in parts if int(name[13:25]) <= BROKEN[0]]
     assert kept
     track = Tracked()
-    result = encode_on_cluster(model, folder, out, on="auto", track=track, say=said.append)
+    monkeypatch.setattr("isthmus.cli.apply.track", track)
+    done = CliRunner().invoke(app, arguments)
+    result = json.loads(done.stdout)
     assert track.totals[0] == COUNT - len(kept) * ROWS
     assert result["again"] == len(kept) * ROWS
     assert result["n"] == COUNT - len(BROKEN)
-    assert "3" in said[0]
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(out)
-    z = np.stack(table["z"].to_numpy())
-    np.testing.assert_array_equal(z, local.z)
-    assert table["name"].to_pylist() == list(local.names)
-    assert local.labels is not None
-    assert table["label"].to_pylist() == local.labels.tolist()
-    assert table["row"].to_pylist() == [row for row in range(COUNT) if row not in BROKEN]
-    assert json.loads(table.schema.metadata[b"isthmus"])["model_fingerprint"] == model.fingerprint
-
-
-def test_an_array_is_read_through_the_cache_of_each_machine(
-    cluster: Any, model: TrainedModel, tmp_path: Path
-) -> None:
-    out = tmp_path / "codes.lance"
-    encode_on_cluster(model, "digits", out, on="auto", limit=100)
-    samples = model.read("digits", limit=100)
-    codes = LanceCodes.open(out, model).sample(100)
-    np.testing.assert_array_equal(codes.z, encode(model, samples).z)
-    assert codes.items.fingerprint == samples.fingerprint
+    assert "3" in done.stderr.splitlines()[0]
+    codes = Codes.load(out)
+    np.testing.assert_array_equal(codes.z, local.z)
+    assert codes.names == local.names
+    np.testing.assert_array_equal(codes.labels, local.labels)
 
 
 def test_what_a_worker_raises_is_said_as_anywhere(
@@ -226,29 +227,6 @@ def test_what_a_worker_raises_is_said_as_anywhere(
     with refused(SourceError, "broken", "cannot be decoded", "repair or remove"):
         encode_on_cluster(model, tmp_path / "broken", tmp_path / "codes.npy", on="auto")
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
-
-
-def test_the_command_stops_and_goes_on(
-    cluster: Any,
-    model: TrainedModel,
-    archive: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model.save(tmp_path / "model.safetensors")
-    out = tmp_path / "codes.npy"
-    arguments = ["encode", str(tmp_path / "model.safetensors"), str(archive), "--out", str(out)]
-    arguments += ["--on", "auto", "--json"]
-    with monkeypatch.context() as patch:
-        patch.setattr("isthmus.cli.apply.track", Tracked(ROWS, stop))
-        stopped = CliRunner().invoke(app, arguments)
-    assert stopped.exit_code == 130
-    assert "the same command does the rest" in stopped.stderr
-    done = CliRunner().invoke(app, arguments)
-    result = json.loads(done.stdout)
-    assert result["n"] == COUNT - len(BROKEN)
-    assert result["again"] >= ROWS
-    np.testing.assert_array_equal(Codes.load(out).z, encode(model, model.read(archive)).z)
 
 
 def test_parts_of_another_job_are_left_alone(
@@ -264,3 +242,77 @@ def test_parts_of_another_job_are_left_alone(
     with refused(RunError, "parts of another job", "remove the folder"):
         encode_on_cluster(model, folder, out, on="auto")
     assert [path.name for path in parts.iterdir()] == ["job.json"]
+
+
+def test_parts_are_gathered_into_tables(local: Codes, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    rows = np.flatnonzero(~np.isin(np.arange(COUNT), BROKEN))
+    for name in ("codes.parquet", "codes.lance"):
+        blocks = (local.z[start : start + ROWS] for start in range(0, len(local), ROWS))
+        choose_output(tmp_path / name).write(local, blocks, rows)
+    table = pq.read_table(tmp_path / "codes.parquet")
+    np.testing.assert_array_equal(np.stack(table["z"].to_numpy()), local.z)
+    assert table["name"].to_pylist() == list(local.names)
+    assert local.labels is not None
+    assert table["label"].to_pylist() == local.labels.tolist()
+    assert table["row"].to_pylist() == rows.tolist()
+    facts = json.loads(table.schema.metadata[b"isthmus"])
+    assert facts["model_fingerprint"] == local.model_fingerprint
+    codes = LanceCodes.open(tmp_path / "codes.lance").sample(len(local))
+    np.testing.assert_array_equal(codes.z, local.z)
+    assert codes.names == local.names
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "tar.gz", "zip", "parquet", "shards", "array"])
+def test_each_range_of_each_source_is_decoded_as_the_whole(
+    kind: str, photos: Path, tmp_path: Path
+) -> None:
+    source = make_source(kind, photos, tmp_path)
+    preprocessing = Preprocessing(size=(9, 9), channels=1)
+    expected = load_with(source, preprocessing)
+    work = open_workload(locate(source, preprocessing))
+    assert work.items.names == expected.names
+    np.testing.assert_array_equal(work.items.labels, expected.labels)
+    for start, stop in ((0, 2), (2, 5), (5, 6)):
+        block = pickle.loads(pickle.dumps(work.block(start, stop)))
+        values, broken = block.decode()
+        np.testing.assert_array_equal(values, expected.values[start:stop])
+        assert not broken
+
+
+def make_source(kind: str, photos: Path, folder: Path) -> Path:
+    path = folder / f"source.{kind}"
+    if kind == "folder":
+        return photos
+    if kind == "shards":
+        write_shards(photos, folder / "shards")
+        return folder / "shards"
+    if kind == "array":
+        np.save(folder / "values.npy", load(photos, size=9).values)
+        return folder / "values.npy"
+    if kind == "parquet":
+        write_parquet(photos, path)
+        return path
+    forms = {"tar": "tar", "tar.gz": "gztar", "zip": "zip"}
+    return Path(shutil.make_archive(str(folder / "source"), forms[kind], photos))
+
+
+def write_parquet(photos: Path, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = sorted(photos.glob("*/*"))
+    pictures = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+    labels = [file.parent.name for file in files]
+    pq.write_table(pa.table({"image": pictures, "label": labels}), path)
+
+
+def test_a_machine_without_the_source_says_so(
+    photos: Path, refused: Refused, tmp_path: Path
+) -> None:
+    work = open_workload(locate(photos, Preprocessing(size=(9, 9), channels=1)))
+    block = work.block(0, 2)
+    photos.rename(tmp_path / "elsewhere")
+    with refused(SourceError, photos, platform.node(), "by the same path"):
+        block.decode()

@@ -137,8 +137,7 @@ def encode(
 ) -> None:
     """Write the codes of samples, or the features of any layer, to a file.
 
-    With --on, also to a .parquet file or a .lance dataset. After Ctrl-C, the same command does the
-    rest then.
+    With --on, also to a .parquet file; after Ctrl-C, the same command then does the rest.
 
     Example: isthmus encode runs/mine photos/ --out codes.npy
 
