@@ -63,6 +63,8 @@ class Job:
             )
         os.environ.update(self.settings)
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
+        # Threads that wait for each other leave the core to who decodes.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # decoding: there is a task for each core
 
 
