@@ -6,7 +6,6 @@ import os
 import pickle
 import platform
 import shutil
-import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -22,11 +21,12 @@ from isthmus import Codes, TrainedModel, configure, encode, load, write_shards
 from isthmus.cli import app
 from isthmus.cluster import ranges
 from isthmus.cluster.encoding import encode_on_cluster
+from isthmus.cluster.failures import explained
 from isthmus.cluster.gathering import choose_output
 from isthmus.cluster.workload import locate, open_workload
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
-from isthmus.errors import OptionError, RunError, SourceError
+from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
 from isthmus.latent.lance.dataset import LanceCodes
 
 # Read when Ray is imported: it shall listen to this machine alone, and send nothing.
@@ -88,16 +88,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for place in np.array(sorted(folder.glob("*/*.png")))[list(BROKEN)]:
         place.write_bytes(b"no picture")
     return folder
-
-
-@pytest.fixture(scope="module")
-def archive(folder: Path) -> Path:
-    path = folder.with_suffix(".tar")
-    with tarfile.open(path, "w") as tar:
-        for place in sorted(folder.glob("*/*.png")):
-            if place.read_bytes() != b"no picture":
-                tar.add(place, place.relative_to(folder))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -166,25 +156,7 @@ def test_ranges_hold_whole_batches_of_what_is_not_broken(count: int, broken: set
     assert all(number == 64 for number in good[:-1])
 
 
-def test_a_node_is_killed_and_no_row_is_missing_or_twice(
-    cluster: Any, model: TrainedModel, archive: Path, local: Codes, tmp_path: Path
-) -> None:
-    [node] = cluster.worker_nodes
-    track = Tracked(ROWS, lambda: cluster.remove_node(node, allow_graceful=False))
-    out = tmp_path / "codes.npy"
-    result = encode_on_cluster(model, archive, out, on="auto", track=track)
-    codes = Codes.load(out, model)
-    expected = encode(model, model.read(archive))
-    np.testing.assert_array_equal(codes.z, expected.z)
-    np.testing.assert_array_equal(codes.labels, expected.labels)
-    assert codes.names == expected.names == local.names
-    assert codes.class_names == expected.class_names
-    assert (codes.layer, codes.shape, codes.origin) == ("code", (8,), expected.origin)
-    assert (result["n"], result["again"]) == (COUNT - len(BROKEN), 0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.json", "codes.npy"]
-
-
-def test_the_command_stops_and_goes_on_and_skips_what_is_broken(
+def test_a_job_is_stopped_and_loses_a_node_and_no_row_is_missing_or_twice(
     cluster: Any,
     model: TrainedModel,
     folder: Path,
@@ -204,7 +176,8 @@ def test_the_command_stops_and_goes_on_and_skips_what_is_broken(
     parts = [path.name for path in tmp_path.glob("*.parts/*.npz")]
     kept = [name for name in parts if int(name[13:25]) <= BROKEN[0]]
     assert kept
-    track = Tracked()
+    [node] = cluster.worker_nodes
+    track = Tracked(ROWS, lambda: cluster.remove_node(node, allow_graceful=False))
     monkeypatch.setattr("isthmus.cli.apply.track", track)
     done = CliRunner().invoke(app, arguments)
     result = json.loads(done.stdout)
@@ -216,17 +189,19 @@ def test_the_command_stops_and_goes_on_and_skips_what_is_broken(
     np.testing.assert_array_equal(codes.z, local.z)
     assert codes.names == local.names
     np.testing.assert_array_equal(codes.labels, local.labels)
+    assert (codes.layer, codes.shape, codes.origin) == ("code", (8,), local.origin)
+    assert not list(tmp_path.glob("*.parts"))
 
 
-def test_what_a_worker_raises_is_said_as_anywhere(
-    cluster: Any, model: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
-) -> None:
-    (tmp_path / "broken").mkdir()
-    for number in range(10):
-        (tmp_path / "broken" / f"{number}.png").write_bytes(b"no picture")
-    with refused(SourceError, "broken", "cannot be decoded", "repair or remove"):
-        encode_on_cluster(model, tmp_path / "broken", tmp_path / "codes.npy", on="auto")
-    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+def test_what_a_worker_raises_is_said_as_anywhere(refused: Refused) -> None:
+    from ray.data.exceptions import UserCodeException
+    from ray.exceptions import RayActorError, RayTaskError
+
+    told = RayTaskError("decode_block", "a traceback", SourceError("photos/ is missing."))
+    with refused(SourceError, "photos/ is missing."), explained():
+        raise UserCodeException from told
+    with refused(IsthmusError, "the cluster gave up", "goes on where it stopped"), explained():
+        raise RayActorError
 
 
 def test_parts_of_another_job_are_left_alone(

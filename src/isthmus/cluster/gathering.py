@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from isthmus.errors import OptionError
 from isthmus.files import atomic_write, require_writable_place
-from isthmus.latent.codes import Codes, require_codes_path, write_blocks
-from isthmus.latent.lance.facts import KEY, KIND, Facts
+from isthmus.latent.codes import KIND, Codes, require_codes_path, write_blocks
+from isthmus.latent.lance.facts import KEY, Facts
 from isthmus.latent.lance.schema import schema, to_batch
 from isthmus.latent.lance.writing import require_lance_path, write_codes
 from isthmus.places import require_regular
