@@ -199,9 +199,13 @@ def test_what_a_worker_raises_is_said_as_anywhere(refused: Refused) -> None:
 
     told = RayTaskError("decode_block", "a traceback", SourceError("photos/ is missing."))
     with refused(SourceError, "photos/ is missing."), explained():
-        raise UserCodeException from told
+        fail(UserCodeException(), told)
     with refused(IsthmusError, "the cluster gave up", "goes on where it stopped"), explained():
-        raise RayActorError
+        fail(RayActorError())
+
+
+def fail(error: Exception, cause: Exception | None = None) -> None:
+    raise error from cause
 
 
 def test_parts_of_another_job_are_left_alone(
