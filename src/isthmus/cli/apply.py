@@ -361,14 +361,14 @@ def search(
     from isthmus.latent.lance.library import is_lance
     from isthmus.reports.outputs import write_search
 
-    *before, wanted = query or [None]
-    codes = Path(before.pop(0)) if before and is_lance(before[0]) else None
-    if before:
+    given = query or []
+    codes = Path(given[0]) if len(given) == 2 and is_lance(given[0]) else None
+    if (len(given) > 1 and codes is None) or len(given) > 2:
         raise OptionError("give one image file or name to search for, and before it a .lance.")
-    session, wanted = open_session(run, wanted, encoder, data)
+    session, wanted = open_session(run, given[-1] if given else None, encoder, data)
     if wanted is None:
         raise OptionError("there is nothing to search for; give an image file after the run.")
-    rows = write_search(session, wanted, out, k=k, label=label, codes=codes)
+    rows = write_search(session, wanted, out, k=k, label=label, codes=codes, say=say)
     if as_json:
         print_json(rows)
         return

@@ -134,6 +134,8 @@ class Codes(HasItems, Displayed):
             If another model made the codes.
         """
         path = Path(path)
+        if path.suffix == ".lance":
+            raise SourceError(f"{path} is a Lance dataset; open it with isthmus.open_codes.")
         description = path.with_suffix(".json")
         for file in (path, description):
             if not file.exists():
@@ -231,7 +233,10 @@ def require_codes_path(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix != SUFFIX:
-        raise OptionError(f"codes are written to a {SUFFIX} file; {path} has another ending.")
+        other = "; isthmus.LanceCodes writes datasets" if path.suffix == ".lance" else ""
+        raise OptionError(
+            f"codes are written to a {SUFFIX} file; {path} has another ending{other}."
+        )
     description = path.with_suffix(".json")
     for file in (path, description):
         require_writable_place(file)

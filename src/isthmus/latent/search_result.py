@@ -23,11 +23,11 @@ class SearchResult(Displayed):
     ----------
     rows : (n, k) int64
         Of the index at the time of the search; they find samples, labels or codes that are kept
-        in the same order.
+        in the same order. Of a `LanceIndex` they are rows of `items`.
     distances : (n, k) float32
         Euclidean distances, or 1 - cos in [0, 2].
     items : Items
-        Of the whole index.
+        Of the whole index; of a `LanceIndex`, of what was found.
     load : callable, optional
         Loads samples of the index by their names, where they are needed: see `values`.
     queries : (n, H, W, C) uint8, (n, L, C) float32 or sequence of n str, optional

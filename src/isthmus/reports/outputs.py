@@ -22,6 +22,7 @@ from isthmus.files import to_json, write_bytes, write_together
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode, require_codes_path
 from isthmus.latent.indexing import build_index, update_index
+from isthmus.latent.lance.building import MAX_EXACT
 from isthmus.latent.lance.dataset import LanceCodes
 from isthmus.latent.lance.facts import Facts
 from isthmus.latent.lance.index import LanceIndex
@@ -43,6 +44,8 @@ from isthmus.text import to_utf8
 from isthmus.viz.canvas import require_png, to_png, write_png
 from isthmus.viz.strips import gif
 from isthmus.viz.transposed import transposed
+
+MANY = 1_000_000  # codes of a run's index, of 255 MB with names and thumbnails for 32 numbers
 
 
 def write_reconstructions(
@@ -190,7 +193,8 @@ def write_index(
     limit : int, optional
         At most as many samples of the source.
     say : callable
-        Receives one sentence if the index had to be built again before it was changed.
+        Receives one sentence if the index had to be built again before it was changed, or if it
+        is large.
     track : callable
         Shows progress of encoding.
 
@@ -235,6 +239,11 @@ def write_index(
             layer=layer or CODE,
             track=track,
         )
+    if len(index) > MANY:
+        say(
+            f"{len(index):,} codes are searched in memory; for more than that, isthmus encode "
+            "writes codes to a .lance dataset, which isthmus index searches on disk."
+        )
     return {
         "index": str(folder),
         "n": len(index),
@@ -252,6 +261,7 @@ def write_search(
     k: int | None = None,
     label: str | None = None,
     codes: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """Find the samples of the index whose codes are nearest to that of a query, and draw them.
 
@@ -268,6 +278,8 @@ def write_search(
         Search only samples of this class.
     codes : Path, optional
         A Lance dataset of codes to search; by default the index of the run.
+    say : callable
+        Receives one sentence if the dataset is large and has no index.
 
     Returns
     -------
@@ -280,6 +292,11 @@ def write_search(
     # A file is read here, not by the session, because its picture is drawn next to the results.
     sample = session.read_one(query) if Path(query).is_file() else None
     index = None if codes is None else LanceIndex.open(codes, session.model)
+    if index is not None and index.kind == "exact" and len(index) > MAX_EXACT:
+        say(
+            f"{codes} has no index, so all {len(index):,} codes are compared; isthmus index "
+            f"{codes} makes one."
+        )
     result = session.search(query if sample is None else sample, k, label=label, index=index)
     if out is not None:
         values = None if sample is None else sample.values[0]

@@ -13,8 +13,8 @@ from isthmus.latent.lance.dataset import LanceCodes
 from isthmus.latent.lance.facts import KEY, Facts
 from isthmus.latent.lance.names import first_repeated
 from isthmus.latent.lance.schema import schema, to_batch
+from isthmus.latent.lance.vectors import comparable
 from isthmus.latent.lance.writing import append
-from isthmus.latent.vectors import to_vectors
 
 BLOCK_ROWS = 2**13  # codes that are looked at and written at once
 
@@ -47,7 +47,7 @@ def require_addable(codes: LanceCodes, added: Codes | LanceCodes, metric: str) -
         )
     _require_new_names(codes, added)
     for block in blocks_of(added):
-        to_vectors(block.z, metric, lambda row, names=block.names: f"the code of {names[row]}")
+        comparable(block, metric)
 
 
 def add_codes(codes: LanceCodes, added: Codes | LanceCodes) -> LanceCodes:

@@ -13,6 +13,7 @@ from isthmus.latent.lance.index_facts import IndexFacts
 from isthmus.latent.lance.names import first_repeated
 from isthmus.latent.lance.neighbors import nearest_distances, recall_of
 from isthmus.latent.lance.searching import find_nearest
+from isthmus.latent.lance.vectors import comparable
 from isthmus.latent.vectors import to_vectors
 
 INDEX = "z"  # the name of the index of codes, and of the column
@@ -57,8 +58,7 @@ def require_indexable(codes: LanceCodes, metric: str) -> None:
 def vectors_of(codes: LanceCodes, metric: str) -> Iterator[NDArray[np.float32]]:
     """Yield all codes in blocks as they are compared: of length 1 for the metric cosine."""
     for batch in codes.batches():
-        names = batch.names
-        yield to_vectors(batch.z, metric, lambda row, names=names: f"the code of {names[row]}")
+        yield comparable(batch, metric)
 
 
 def build_lists(codes: LanceCodes, metric: str) -> int:
@@ -99,7 +99,7 @@ def tune(codes: LanceCodes, facts: IndexFacts) -> IndexFacts:
         to_vectors(queries, facts.metric, str), vectors_of(codes, facts.metric), k
     )
     if facts.metric == "cosine":
-        nearest = nearest / 2  # as Lance gives them: 1 - cos
+        nearest = nearest / np.float32(2)  # as Lance gives them: 1 - cos
 
     def measure(tried: IndexFacts) -> IndexFacts:
         found = find_nearest(codes, tried, queries, k)["_distance"].to_numpy()

@@ -31,6 +31,7 @@ def recall_of(found: NDArray[np.float32], nearest: NDArray[np.float32]) -> float
     """
     if nearest.shape[1] < 2:
         return 1.0
-    limit = nearest[:, -1:] * (1 + TOLERANCE) + np.finfo(np.float32).tiny
+    # Also of the usual distance: those of copies are zero but for rounding.
+    limit = nearest[:, -1:] * (1 + TOLERANCE) + TOLERANCE * np.median(nearest[:, -1])
     hits = (found <= limit).sum(axis=1) - 1
     return float(np.clip(hits, 0, None).mean() / (nearest.shape[1] - 1))
