@@ -181,8 +181,8 @@ def test_a_job_is_stopped_and_loses_a_node_and_no_row_is_missing_or_twice(
     monkeypatch.setattr("isthmus.cli.apply.track", track)
     done = CliRunner().invoke(app, arguments)
     result = json.loads(done.stdout)
-    assert result["again"] >= len(kept) * ROWS  # those that were being written were written, too
-    assert track.totals[0] == COUNT - result["again"]
+    assert result["resumed"] >= len(kept) * ROWS  # those that were being written were written, too
+    assert track.totals[0] == COUNT - result["resumed"]
     assert result["n"] == COUNT - len(BROKEN)
     assert "3" in done.stderr.splitlines()[0]
     codes = Codes.load(out)

@@ -86,7 +86,7 @@ def encode_on_cluster(
             How many codes, and how many numbers each has.
         "layer", "shape", "model_fingerprint", "data_fingerprint"
             As codes have them. The last one is empty where no machine has seen all pixels.
-        "again" : int
+        "resumed" : int
             How many samples were done when the job was started.
 
     Raises
@@ -103,12 +103,12 @@ def encode_on_cluster(
     model = model if isinstance(model, Model) else load_model(model)
     output = choose_output(Path(out))
     found = locate(source, preprocessing or model.preprocessing, limit, reading)
-    with explained(), joined(on):
+    with joined(on):
         work = open_workload(found, track)
         encoding = Encoding.prepare(model, work, output.path, layer)
         with working_alone(encoding.parts.folder):
             encoding.parts.begin()
-            again = encoding.resume()
+            resumed = encoding.resume()
             encoding.run(track)
             items = work.take(encoding.broken)
             codes = _describe(model, layer, work, items)
@@ -117,7 +117,7 @@ def encode_on_cluster(
     report = work.report(encoding.broken)
     for line in report.summary() if report and (report.left_out or report.guesses) else ():
         say(line)
-    return _summarize(output.path, codes, again)
+    return _summarize(output.path, codes, resumed)
 
 
 @dataclass
@@ -201,9 +201,10 @@ class Encoding:
             Block((start, stop), _between(known, start, stop), self.work.block(start, stop))
             for start, stop in missing
         )
-        for place, is_whole, broken in encode_blocks(self.model, self.job, blocks):
-            self._note(place, broken, is_whole)
-            yield from range(*place)
+        with explained():
+            for place, is_whole, broken in encode_blocks(self.model, self.job, blocks):
+                self._note(place, broken, is_whole)
+                yield from range(*place)
 
     def _note(self, place: Range, broken: Any, is_whole: bool) -> None:
         self.broken.update(broken)
@@ -238,7 +239,7 @@ def _describe(model: Model, layer: str, work: Workload, items: Any) -> Codes:
     return Codes(no_z, items, layer, shape, model.fingerprint, work.origin)
 
 
-def _summarize(path: Path, codes: Codes, again: int) -> dict[str, Any]:
+def _summarize(path: Path, codes: Codes, resumed: int) -> dict[str, Any]:
     return {
         "codes": str(path),
         "n": len(codes.items),
@@ -247,5 +248,5 @@ def _summarize(path: Path, codes: Codes, again: int) -> dict[str, Any]:
         "shape": list(codes.shape),
         "model_fingerprint": codes.model_fingerprint,
         "data_fingerprint": codes.items.fingerprint,
-        "again": again,
+        "resumed": resumed,
     }
