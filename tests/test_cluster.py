@@ -180,6 +180,7 @@ def test_a_job_is_stopped_and_loses_a_node_and_no_row_is_missing_or_twice(
     track = Tracked(ROWS, lambda: cluster.remove_node(node, allow_graceful=False))
     monkeypatch.setattr("isthmus.cli.apply.track", track)
     done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.exception
     result = json.loads(done.stdout)
     assert result["resumed"] >= len(kept) * ROWS  # those that were being written were written, too
     assert track.totals[0] == COUNT - result["resumed"]

@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -182,8 +183,10 @@ class Encoding:
         """
         while missing := [place for place in self.ranges() if place not in self.done]:
             total = sum(stop - start for start, stop in missing)
-            for _ in track(self._compute(missing), total, "Encoding"):
-                pass
+            # Closed also at Ctrl-C: otherwise the cluster would compute on for nobody.
+            with closing(self._compute(missing)) as rows:
+                for _ in track(rows, total, "Encoding"):
+                    pass
 
     def blocks(self) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
         """Yield the codes of all parts, in their order."""
@@ -194,15 +197,16 @@ class Encoding:
         """Return the rows of the source that have codes."""
         return np.setdiff1d(np.arange(len(self.work)), np.array(list(self.broken), np.int64))
 
-    def _compute(self, missing: Iterable[Range]) -> Iterator[int]:
+    def _compute(self, missing: Iterable[Range]) -> Generator[int, None, None]:
         """Yield each row whose block is done."""
         known = np.array(sorted(self.broken), np.int64)
         blocks = (
             Block((start, stop), _between(known, start, stop), self.work.block(start, stop))
             for start, stop in missing
         )
-        with explained():
-            for place, is_whole, broken in encode_blocks(self.model, self.job, blocks):
+        outcomes = encode_blocks(self.model, self.job, blocks)
+        with explained(), closing(outcomes):
+            for place, is_whole, broken in outcomes:
                 self._note(place, broken, is_whole)
                 yield from range(*place)
 

@@ -3,7 +3,8 @@
 import json
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,7 +85,9 @@ class Outcome(NamedTuple):
     broken: Mapping[int, str]
 
 
-def encode_blocks(model: Model, job: Job, blocks: Iterable[Block]) -> Iterator[Outcome]:
+def encode_blocks(
+    model: Model, job: Job, blocks: Iterable[Block]
+) -> Generator[Outcome, None, None]:
     """Encode blocks on all machines of the cluster that this process has joined; see `_run`."""
     from ray.util.client import ray as client
 
@@ -104,7 +107,7 @@ class Deputy:
         return next(self._outcomes, None)
 
 
-def _run_inside(model: Model, job: Job, blocks: Iterable[Block]) -> Iterator[Outcome]:
+def _run_inside(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, None, None]:
     import ray
 
     deputy = ray.remote(num_cpus=0)(Deputy).remote(model, job, list(blocks))
@@ -112,7 +115,7 @@ def _run_inside(model: Model, job: Job, blocks: Iterable[Block]) -> Iterator[Out
         yield outcome
 
 
-def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Iterator[Outcome]:
+def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, None, None]:
     """Encode blocks on all machines of the cluster, and yield what became of each as it is done.
 
     The pipeline is lazy: as much is decoded as the encoders and the memory of the cluster keep up
@@ -140,9 +143,10 @@ def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Iterator[Outcome]:
         compute=ray.data.ActorPoolStrategy(size=min(len(rows), count_encoders(job.threads))),
         fn_constructor_args=(ray.put(model), job),
     )
-    for row in data.iter_rows():
-        broken = {int(key): reason for key, reason in json.loads(row["broken"]).items()}
-        yield Outcome((row["start"], row["stop"]), row["is_whole"], broken)
+    with closing(iter(data.iter_rows())) as rows:
+        for row in rows:
+            broken = {int(key): reason for key, reason in json.loads(row["broken"]).items()}
+            yield Outcome((row["start"], row["stop"]), row["is_whole"], broken)
 
 
 def count_encoders(threads: int) -> int:
