@@ -106,7 +106,7 @@ class Tracked:
         if title == "Encoding":
             self.totals.append(total)
         for done, item in enumerate(items):
-            if title == "Encoding" and done == self._after:
+            if title == "Encoding" and done == self._after and len(self.totals) == 1:
                 self._do()
             yield item
 
