@@ -30,6 +30,7 @@ SLOW_FILES = {
     "test_cli_answers",
     "test_cli_sources",
     "test_cli_using",
+    "test_cluster",
     "test_comparison",
     "test_completion",
     "test_content",

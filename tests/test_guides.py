@@ -226,6 +226,9 @@ def serve(arguments: list[str]) -> str:
 
 def shrink(arguments: list[str]) -> list[str]:
     """Replace large data sets by stand-ins, and add options that make a command quick."""
+    if "--on" in arguments:  # a cluster, which tests/test_cluster.py has
+        place = arguments.index("--on")
+        arguments = [*arguments[:place], *arguments[place + 2 :]]
     command, *others = arguments
     # A group of commands has options of each command.
     smaller = SMALLER.get(command, SMALLER.get(" ".join(arguments[:2]), "")).split()
@@ -278,6 +281,11 @@ def torchrun(arguments: list[str]) -> None:
     parse(parsed.training_script_args)
 
 
+def ray(arguments: list[str]) -> None:
+    assert arguments[0] == "start"
+    assert "--head" in arguments or "--address" in arguments
+
+
 def tensorboard(arguments: list[str]) -> None:
     assert "\ntensorboard = [" in PROJECT
     assert arguments[0] == "--logdir"
@@ -309,6 +317,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "make": make,
     "python": python,
     "torchrun": torchrun,
+    "ray": ray,
     "tensorboard": tensorboard,
 }
 

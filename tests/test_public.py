@@ -65,6 +65,7 @@ PUBLIC = [
     "describe_installation",
     "diagnose",
     "encode",
+    "encode_on_cluster",
     "estimate_noise",
     "evaluate",
     "export",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from isthmus.cluster.encoding import encode_on_cluster as encode_on_cluster
     from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
     from isthmus.data.images import Images as Images
@@ -122,6 +123,7 @@ _MODULES = {
     "describe_installation": "installation",
     "diagnose": "evaluation.diagnosis.diagnose",
     "encode": "latent.codes",
+    "encode_on_cluster": "cluster.encoding",
     "estimate_noise": "denoising",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",

@@ -34,6 +34,15 @@ DenoisedSource = Annotated[
         autocompletion=complete_source,
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        help="Compute on many machines, by Ray: local starts it on this one, auto joins the "
+        "cluster of this machine, an address another one. By default without Ray.",
+        metavar="ADDRESS",
+        show_default=False,
+    ),
+]
 Label = Annotated[
     str | None, typer.Option(help="Search only samples of this class; by default all.")
 ]
@@ -122,18 +131,52 @@ def encode(
     ] = Path("codes.npy"),
     layer: Layer = "code",
     limit: Limit = None,
+    on: On = None,
     data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Write the codes of samples, or the features of any layer, to a file.
 
-    Example: isthmus encode runs/mine photos/ --out codes.npy
-    """
-    from isthmus.reports.outputs import write_codes
+    With --on, also to a .parquet file; after Ctrl-C, the same command then does the rest.
 
+    Example: isthmus encode runs/mine photos/ --out codes.npy
+
+    Example: isthmus encode runs/mine photos/ --on ray://head:10001 --out codes.parquet
+    """
     session, source = open_session(run, source, encoder, data)
-    result = write_codes(session, source, out, layer=layer, limit=limit, track=track)
+    if on is None:
+        from isthmus.reports.outputs import write_codes
+
+        result = write_codes(session, source, out, layer=layer, limit=limit, track=track)
+    else:
+        result = _encode_on(on, session, source, out, layer, limit)
     print_result(result, f"{out}: {result['n']:,} × {result['size']:,}, {layer}", as_json)
+
+
+def _encode_on(
+    on: str, session: "Session", source: str | None, out: Path, layer: str, limit: int | None
+) -> dict[str, Any]:
+    from isthmus.cluster.encoding import encode_on_cluster
+
+    if source is None:
+        raise OptionError("--on needs a source, which all machines find; name it after the run.")
+    session.require_codes()
+    try:
+        return encode_on_cluster(
+            session.model,
+            source,
+            out,
+            on=on,
+            layer=layer,
+            limit=limit,
+            preprocessing=session.preprocessing,
+            reading=session.reading,
+            track=track,
+            say=say,
+        )
+    except KeyboardInterrupt:
+        say("Stopped; the same command does the rest.")
+        sys.exit(130)  # as `denoise`
 
 
 @app.command("map")

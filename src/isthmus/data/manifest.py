@@ -4,8 +4,9 @@ Readers list and decide (names, labels, splits, which mask belongs to which pict
 nothing. So a new kind of source is one function that returns a `Manifest`.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,28 @@ from isthmus.errors import SourceError
 
 MAX_NUMBER = 2**53  # of labels: larger ones are not told apart as numbers
 Content = str | bytes | SourceError  # the path of a file, its content, or why it has none
+
+
+class Contents(Iterable[Content]):
+    """Files that are read while they are iterated, and of which a range can be taken.
+
+    Parameters
+    ----------
+    read : callable
+        Takes keys and yields the files in that order.
+    keys : sequence or (N,) array
+        What `read` knows them by, such as names in an archive or rows of a table.
+    """
+
+    def __init__(self, read: Callable[[Any], Iterable[Content]], keys: Any) -> None:
+        self._read, self._keys = read, keys
+
+    def __iter__(self) -> Iterator[Content]:
+        return iter(self._read(self._keys))
+
+    def part(self, start: int, stop: int) -> "Contents":
+        """Return the files of a range, before which none is read."""
+        return Contents(self._read, self._keys[start:stop])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +97,30 @@ class Manifest:
     legend: bytes | None = None
     pages: Sequence[Sequence[int]] | None = None
     findings: Findings = field(default_factory=Findings)
+
+    def part(self, start: int, stop: int) -> "Manifest":
+        """Return the manifest of a range of the samples, without findings.
+
+        It is of those with a file for each: of an array, or of pages, ranges are taken otherwise.
+        """
+        return replace(
+            self,
+            names=self.names[start:stop],
+            files=_take_part(self.files, start, stop),
+            labels=None if self.labels is None else self.labels[start:stop],
+            splits=None if self.splits is None else self.splits[start:stop],
+            masks=None if self.masks is None else _take_part(self.masks, start, stop),
+            mask_names=self.mask_names[start:stop],
+            clean=None if self.clean is None else _take_part(self.clean, start, stop),
+            clean_names=self.clean_names[start:stop],
+            findings=Findings(),
+        )
+
+
+def _take_part(files: Iterable[Content], start: int, stop: int) -> Iterable[Content]:
+    if isinstance(files, Contents):
+        return files.part(start, stop)
+    return islice(files, start, stop) if not isinstance(files, Sequence) else files[start:stop]
 
 
 def evenly_spaced(count: int, limit: int | None) -> NDArray[np.int64]:

@@ -114,7 +114,7 @@ class Codes(HasItems, Displayed):
             If they cannot be written.
         """
         path = require_codes_path(path)
-        _write(path, self, [np.asarray(self.z, np.float32)], self.z.shape)
+        write_blocks(path, self, [np.asarray(self.z, np.float32)], self.z.shape)
 
     @classmethod
     def load(cls, path: str | Path, model: Model | None = None) -> "Codes":
@@ -221,7 +221,7 @@ def encode(
     blocks = (batch.reshape(len(batch), -1) for batch in features)
     if path is None:
         return replace(codes, z=join_batches(blocks, len(samples)))
-    _write(path, codes, blocks, (len(samples), math.prod(shape)))
+    write_blocks(path, codes, blocks, (len(samples), math.prod(shape)))
     return Codes.load(path)
 
 
@@ -267,7 +267,7 @@ def _describes_codes(description: Path) -> bool:
     return isinstance(content, dict) and content.get("kind") == KIND
 
 
-def _write(
+def write_blocks(
     path: Path, codes: Codes, blocks: Iterable[NDArray[np.float32]], shape: tuple[int, ...]
 ) -> None:
     """Write blocks of z to a .npy file, and the rest of the codes to the .json file next to it.

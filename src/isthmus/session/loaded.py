@@ -216,7 +216,7 @@ class Loaded:
             source,
             self.preprocessing,
             limit=limit,
-            reading=Reading(pages=self._pages),
+            reading=self.reading,
             track=self._interruptible(),
         )
         for line in describe_use(source, samples):
@@ -229,7 +229,7 @@ class Loaded:
             source,
             self.preprocessing,
             limit=limit,
-            reading=Reading(pages=self._pages),
+            reading=self.reading,
             track=self._interruptible(),
         )
 
@@ -310,15 +310,15 @@ class Loaded:
         return not isinstance(source, Model)
 
     @property
-    def _pages(self) -> str | None:
-        """Which pages of a file the run was trained on, if the user chose."""
+    def reading(self) -> Reading:
+        """How other sources are read: of files, those pages that the run was trained on."""
         from isthmus.training.store import is_run
 
         source = self._source
         if not self.has_run or (isinstance(source, str | Path) and not is_run(source)):
-            return None  # such as the weights of a run alone
+            return Reading()  # such as of the weights of a run alone
         own = self.run.record.origin.reading
-        return None if own is None else own.pages
+        return Reading(pages=None if own is None else own.pages)
 
     @property
     def _is_moved(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.manifest import Contents, Manifest, evenly_spaced
 from isthmus.data.readers.archives.tree import archive_tree
 from isthmus.data.readers.files.kinds import ARCHIVE_SUFFIXES, COMMON_SUFFIXES
 from isthmus.data.readers.files.listing import Listing
@@ -188,7 +188,7 @@ def _read_class_folders(tree: Tree, limit: int | None, reading: Reading) -> Mani
         notes += guess_name_classes([names[i] for i in kept if not plan.splits.get(folders[i])])
     return Manifest(
         [names[i] for i in chosen],
-        files=tree.contents([tree.pictures[i] for i in chosen]),
+        files=Contents(tree.contents, [tree.pictures[i] for i in chosen]),
         labels=labels,
         class_names=class_names,
         splits=splits,

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.manifest import Contents, Manifest, evenly_spaced
 from isthmus.data.readers.files.trees import Tree
 from isthmus.data.readers.masks.class_lists import read_classes, read_text
 from isthmus.data.readers.masks.mvtec import MVTEC, read_mvtec
@@ -125,7 +125,7 @@ def _read_species(tree: Tree, splits: Mapping[str, int], limit: int | None) -> M
     chosen = evenly_spaced(len(names), limit)
     return Manifest(
         [tree.display_name(names[i]) for i in chosen],
-        files=tree.contents([names[i] for i in chosen]),
+        files=Contents(tree.contents, [names[i] for i in chosen]),
         labels=np.array([classes.index(species[i]) for i in chosen], np.int64),
         class_names=classes,
         splits=np.array([splits[names[i]] for i in chosen], np.uint8),

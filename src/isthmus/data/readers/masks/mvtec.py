@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.manifest import Contents, Manifest, evenly_spaced
 from isthmus.data.readers.files.trees import Tree, find_top
 from isthmus.data.reading import Findings, LeftOut, Note
 from isthmus.data.samples import SPLITS
@@ -45,7 +45,7 @@ def read_mvtec(tree: Tree, limit: int | None) -> Manifest | None:
     found = match_masks([piece.name for piece in pieces], masks)
     return Manifest(
         [tree.display_name(piece.name) for piece in chosen],
-        files=tree.contents([piece.name for piece in chosen]),
+        files=Contents(tree.contents, [piece.name for piece in chosen]),
         labels=np.array([names.index(piece.kind) for piece in chosen], np.int64),
         class_names=tuple(names),
         splits=np.array([piece.split for piece in chosen], np.uint8),

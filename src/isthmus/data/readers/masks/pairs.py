@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.manifest import Contents, Manifest, evenly_spaced
 from isthmus.data.readers.files.folder_names import split_of
 from isthmus.data.readers.files.trees import Tree, find_top
 from isthmus.data.readers.masks.class_lists import Classes, read_classes
@@ -163,11 +163,11 @@ def read_pairs(
     splits = [pair.split for pair in pairs]
     return Manifest(
         [tree.display_name(pair.picture) for pair in chosen],
-        files=tree.contents([pair.picture for pair in chosen]),
+        files=Contents(tree.contents, [pair.picture for pair in chosen]),
         class_names=classes[0],
         class_colors=classes[1],
         splits=np.array([p.split for p in chosen], np.uint8) if is_split(splits) else None,
-        masks=tree.contents([pair.mask for pair in chosen]),
+        masks=Contents(tree.contents, [pair.mask for pair in chosen]),
         mask_names=[tree.display_name(pair.mask) for pair in chosen],
         legend=legend,
         findings=Findings(left_out=tuple(left_out)),

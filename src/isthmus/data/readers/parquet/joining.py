@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.items import NO_CLASS
-from isthmus.data.manifest import Content, Manifest, evenly_spaced
+from isthmus.data.manifest import Content, Contents, Manifest, evenly_spaced
 from isthmus.data.readers.parquet.columns import Roles
 from isthmus.data.readers.parquet.labels import Labels, join_labels
 from isthmus.data.readers.parquet.opening import Table
@@ -53,7 +54,7 @@ def join_parts(
     layout = f"{layout}, {first.describe()}{where}"
     return Manifest(
         [names[row] for row in rows.tolist()],
-        files=_read_all(parts, rows),
+        files=Contents(partial(_read_all, parts), rows),
         labels=None if joined is None else joined.indices,
         class_names=() if joined is None else joined.class_names,
         splits=splits,

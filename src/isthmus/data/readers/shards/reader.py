@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.data.manifest import Manifest, evenly_spaced
+from isthmus.data.manifest import Contents, Manifest, evenly_spaced
 from isthmus.data.readers.files.folder_names import parse_parts
 from isthmus.data.readers.files.kinds import count_by_suffix
 from isthmus.data.readers.files.listing import Listing
@@ -168,7 +169,7 @@ class _Reader:
         chosen = [order[i] for i in evenly_spaced(len(order), limit)]
         manifest = Manifest(
             [names[i] for i in chosen],
-            files=read_from(self.trees, [samples[i][:2] for i in chosen]),
+            files=Contents(partial(read_from, self.trees), [samples[i][:2] for i in chosen]),
         )
         if self.has_masks:
             manifest = self._add_masks(manifest, [samples[i] for i in chosen])

@@ -1,0 +1,305 @@
+"""`Workload`: the samples of a source in blocks, each of which any machine can decode."""
+
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.data.cache import Track, untracked
+from isthmus.data.cache.keys import make_key
+from isthmus.data.decode import decode_blocks
+from isthmus.data.items import Items
+from isthmus.data.load import Plan, load_with, plan_loading
+from isthmus.data.manifest import Manifest
+from isthmus.data.preprocess import Preprocessing
+from isthmus.data.reading import Reading
+from isthmus.data.report import ReadingReport
+from isthmus.data.samples import Origin, Samples
+from isthmus.data.survey import Read, Survey
+from isthmus.errors import SizesDifferError, SourceError
+from isthmus.text import count_of
+
+PACKED = (".bz2", ".gz", ".tbz", ".tbz2", ".tgz", ".txz", ".xz")  # read from start to end only
+
+
+class Decoded(NamedTuple):
+    """The samples (n, …) of a block, and the reasons why others are broken, by row in the block."""
+
+    values: NDArray[Any]
+    broken: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source as every machine finds it: by the same path or name.
+
+    Parameters
+    ----------
+    name : str
+    location : str
+        Of its files; empty if it has none, or several by a pattern.
+    preprocessing : Preprocessing
+    limit : int, optional
+    reading : Reading, optional
+    """
+
+    name: str
+    location: str
+    preprocessing: Preprocessing
+    limit: int | None
+    reading: Reading | None
+
+    def plan(self) -> Plan:
+        """Find out what there is to read, on this machine."""
+        self.require()
+        return plan_loading(self.name, self.preprocessing, limit=self.limit, reading=self.reading)
+
+    def load(self, track: Track = untracked) -> Samples:
+        """Load all samples, through the cache of this machine."""
+        self.require()
+        return load_with(
+            self.name, self.preprocessing, limit=self.limit, reading=self.reading, track=track
+        )
+
+    def require(self) -> None:
+        """Reject a machine that does not have the source.
+
+        Raises
+        ------
+        SourceError
+        """
+        if self.location and not Path(self.location).exists():
+            raise SourceError(
+                f"{self.location} is missing on {platform.node()}, a machine of the cluster; put "
+                "it where all of them find it by the same path."
+            )
+
+
+class Work(Protocol):
+    """A block of samples that is not decoded yet; it is sent to whoever decodes it."""
+
+    def decode(self) -> Decoded:
+        """Decode it, on whatever machine this is."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Pictures in files of their own, whose paths are sent."""
+
+    source: Source
+    manifest: Manifest
+    preprocessing: Preprocessing
+
+    def decode(self) -> Decoded:
+        """See `Work`."""
+        self.source.require()
+        return decode(self.manifest, self.preprocessing, self.source.name)
+
+
+@dataclass(frozen=True)
+class Members:
+    """Pictures in archives or tables, which each process lists once."""
+
+    source: Source
+    start: int
+    stop: int
+    count: int
+
+    def decode(self) -> Decoded:
+        """See `Work`."""
+        manifest, preprocessing = _read_once(self.source)
+        require_same(self.source, len(manifest.names), self.count)
+        return decode(manifest.part(self.start, self.stop), preprocessing, self.source.name)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a source that is decoded as a whole, once a machine, into its cache."""
+
+    source: Source
+    start: int
+    stop: int
+    fingerprint: str
+
+    def decode(self) -> Decoded:
+        """See `Work`."""
+        samples = _load_once(self.source)
+        require_same(self.source, samples.fingerprint, self.fingerprint)
+        return Decoded(np.asarray(samples.values[self.start : self.stop]), {})
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The samples of a source, of which nothing but names and labels is in memory.
+
+    Parameters
+    ----------
+    origin : Origin
+    items : Items
+        Of all rows, also of those that will turn out to be broken.
+    key : str
+        16 hexadecimal digits that change when the source or its preprocessing do.
+    block : callable
+        Returns the work of the rows from one to another.
+    manifest : Manifest, optional
+        None of a source that is decoded already, as a whole.
+    samples : Samples, optional
+        Of a source that is.
+    """
+
+    origin: Origin
+    items: Items
+    key: str
+    block: Callable[[int, int], Work]
+    manifest: Manifest | None = None
+    samples: Samples | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def sample_bytes(self) -> int:
+        """About how many bytes a sample has."""
+        if self.samples is not None:
+            return int(self.samples.values[:1].nbytes)
+        height, width = self.origin.preprocessing.size or (256, 256)
+        return height * width * (self.origin.preprocessing.channels or 3)
+
+    def take(self, broken: Mapping[int, str]) -> Items:
+        """Return the items of what is not broken."""
+        good = np.setdiff1d(np.arange(len(self)), np.array(list(broken), np.int64))
+        return self.items.take(good) if broken else self.items
+
+    def report(self, broken: Mapping[int, str]) -> ReadingReport | None:
+        """Return what there is to say of the source, without what only pixels tell."""
+        if self.manifest is None or self.samples is not None:
+            return None if self.samples is None else self.samples.report
+        items = self.take(broken)
+        skipped = [(self.items.names[row], reason) for row, reason in broken.items()]
+        read = Read(count_of(len(items), "image"), items, None, self.origin, skipped, None)
+        return Survey(checks=()).report(read, self.manifest)
+
+
+def open_workload(source: Source, track: Track = untracked) -> Workload:
+    """Find out what there is to read of a source; only what is an array is decoded.
+
+    Raises
+    ------
+    SourceError
+        See `isthmus.load`.
+    """
+    plan = source.plan()
+    if not plan.is_picture and not plan.location.name.lower().endswith(PACKED):
+        manifest = plan.read()
+        if manifest.values is None and manifest.pages is None:
+            return _of_manifest(source, plan, manifest)
+    return _of_samples(source, source.load(track))
+
+
+def locate(
+    name: str | Path,
+    preprocessing: Preprocessing,
+    limit: int | None = None,
+    reading: Reading | None = None,
+) -> Source:
+    """Return a source by a name that holds on all machines."""
+    source = Source(str(name), "", preprocessing, limit, reading)
+    plan = source.plan()
+    location = str(plan.location) if plan.location.exists() else ""
+    # The name of a named set, or an absolute path.
+    return replace(source, name=plan.origin.source, location=location)
+
+
+def decode(manifest: Manifest, preprocessing: Preprocessing, source: str) -> Decoded:
+    """Decode a manifest into memory.
+
+    Raises
+    ------
+    SizesDifferError
+        If pictures come out at several sizes, or gray and in color.
+    """
+    parts: list[NDArray[np.uint8]] = []
+    broken: dict[int, str] = {}
+    done = 0
+    with closing(decode_blocks(manifest, preprocessing)) as blocks:
+        for block in blocks:
+            broken |= {done + row: reason for row, reason in block.broken.items()}
+            parts += [block.pixels] if len(block.pixels) else []
+            done += len(block)
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise SizesDifferError(
+            f"the pictures of {source} differ in size or colors, and the model names none to "
+            "make of them; encode them without --on."
+        )
+    nothing = np.zeros((0, 0, 0, 0), np.uint8)
+    return Decoded(np.concatenate(parts) if parts else nothing, broken)
+
+
+def require_same(source: Source, found: object, wanted: object) -> None:
+    """Reject a machine that has another source by the same name.
+
+    Raises
+    ------
+    SourceError
+    """
+    if found != wanted:
+        raise SourceError(
+            f"{source.name} is another one on {platform.node()}, a machine of the cluster, or it "
+            "has changed meanwhile; put the same on all machines."
+        )
+
+
+def _of_manifest(source: Source, plan: Plan, manifest: Manifest) -> Workload:
+    preprocessing = plan.origin.preprocessing
+    count = len(manifest.names)
+
+    def send_paths(start: int, stop: int) -> Work:
+        return Files(source, _with_lists(manifest.part(start, stop)), preprocessing)
+
+    def send_range(start: int, stop: int) -> Work:
+        return Members(source, start, stop, count)
+
+    is_of_files = isinstance(next(iter(manifest.files), None), str)
+    classes = manifest.class_names if manifest.labels is not None else ()  # not those of masks
+    return Workload(
+        plan.origin,
+        Items(manifest.names, manifest.labels, classes),
+        make_key(plan.origin, plan.files),
+        send_paths if is_of_files else send_range,
+        manifest,
+    )
+
+
+def _of_samples(source: Source, samples: Samples) -> Workload:
+    fingerprint = samples.fingerprint
+    classes = samples.class_names if samples.labels is not None else ()
+    return Workload(
+        samples.origin,
+        replace(samples.items, class_names=classes, fingerprint=fingerprint),
+        fingerprint,
+        lambda start, stop: Rows(source, start, stop, fingerprint),
+        samples=samples,
+    )
+
+
+def _with_lists(manifest: Manifest) -> Manifest:
+    """Return a manifest that can be sent: with paths in the place of what lists them."""
+    masks = None if manifest.masks is None else list(manifest.masks)
+    return replace(manifest, files=list(manifest.files), masks=masks)
+
+
+@cache
+def _read_once(source: Source) -> tuple[Manifest, Preprocessing]:
+    plan = source.plan()
+    return plan.read(), plan.origin.preprocessing
+
+
+@cache
+def _load_once(source: Source) -> Samples:
+    return source.load()

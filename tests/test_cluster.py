@@ -1,0 +1,298 @@
+"""Encoding on a cluster: equal to the last bit, whatever is killed, stopped or broken."""
+
+import json
+import logging
+import os
+import pickle
+import platform
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from isthmus import Codes, TrainedModel, configure, encode, load, write_shards
+from isthmus.cli import app
+from isthmus.cluster import ranges
+from isthmus.cluster.encoding import encode_on_cluster
+from isthmus.cluster.failures import explained
+from isthmus.cluster.gathering import choose_output
+from isthmus.cluster.workload import locate, open_workload
+from isthmus.data.load import load_with
+from isthmus.data.preprocess import Preprocessing
+from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
+from isthmus.latent.lance.dataset import LanceCodes
+
+# Read when Ray is imported: it shall listen to this machine alone, and send nothing.
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+
+Refused = Callable[..., AbstractContextManager[None]]
+COUNT, ROWS, SIDE = 600, 64, 28
+BROKEN = (540, 541, 599)  # in the last two blocks of ten
+STORE_BYTES = 100 * 2**20
+QUICKLY = {  # Ray notices at once that a node is gone
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 200,
+    "health_check_failure_threshold": 3,
+    "worker_niceness": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes of one core each, which this process has joined."""
+    with warnings.catch_warnings(action="ignore"):
+        import ray
+        from ray.cluster_utils import Cluster
+
+        common = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "node_ip_address": "127.0.0.1"}
+        head = {**common, "include_dashboard": False, "_system_config": QUICKLY}
+        nodes = Cluster(initialize_head=True, head_node_args=head)
+        nodes.add_node(**common)
+        ray.init(nodes.address, log_to_driver=False, logging_level=logging.CRITICAL)
+        yield nodes
+        ray.shutdown()
+        nodes.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "MAX_ROWS", ROWS)
+
+
+@pytest.fixture(scope="module")
+def model() -> TrainedModel:
+    config = configure("conv-bn-2d", (1, SIDE, SIDE), 8)  # its sums depend on batch and threads
+    preprocessing = Preprocessing(size=(SIDE, SIDE), channels=1)
+    return TrainedModel(config, preprocessing, config.build().eval())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of classes, of which a few files are broken."""
+    folder = tmp_path_factory.mktemp("sources") / "digits"
+    digits = load("digits", limit=COUNT)
+    assert digits.labels is not None
+    for row, label in enumerate(digits.labels.tolist()):
+        place = folder / digits.class_names[label] / f"{row:04d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(digits.values[row, ..., 0]).save(place)
+    for place in np.array(sorted(folder.glob("*/*.png")))[list(BROKEN)]:
+        place.write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(model: TrainedModel, folder: Path) -> Codes:
+    return encode(model, model.read(folder))
+
+
+class Tracked:
+    """Counts what was to be done, and does something when a part of it is done."""
+
+    def __init__(self, after: int = -1, do: Callable[[], None] = lambda: None) -> None:
+        self.totals: list[int | None] = []
+        self._after, self._do = after, do
+
+    def __call__(self, items: Iterable[Any], total: int | None, title: str) -> Iterator[Any]:
+        if title == "Encoding":
+            self.totals.append(total)
+        for done, item in enumerate(items):
+            if title == "Encoding" and done == self._after and len(self.totals) == 1:
+                self._do()
+            yield item
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("out", "on", "words"),
+    [
+        ("codes.txt", "local", [".npy, .parquet, .lance"]),
+        ("codes.npy", "head", ["--on is local, auto or the address"]),
+        ("codes.npy", "127.0.0.1:1", ["no cluster of Ray answers at 127.0.0.1:1", "--on local"]),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(
+    out: str,
+    on: str,
+    words: list[str],
+    model: TrainedModel,
+    folder: Path,
+    tmp_path: Path,
+    refused: Refused,
+) -> None:
+    with refused(OptionError, *words):
+        encode_on_cluster(model, folder, tmp_path / out, on=on)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_others_is_not_replaced(
+    model: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / "codes.parquet").write_bytes(b"mine")
+    with refused(OptionError, "holds no codes of Isthmus"):
+        encode_on_cluster(model, folder, tmp_path / "codes.parquet")
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 200])
+@pytest.mark.parametrize("broken", [set(), {0}, {63, 64}, {199}, set(range(60, 130))])
+def test_ranges_hold_whole_batches_of_what_is_not_broken(count: int, broken: set[int]) -> None:
+    broken = {row for row in broken if row < count}
+    planned = list(ranges.plan_ranges(count, 64, broken))
+    rows = [row for start, stop in planned for row in range(start, stop)]
+    assert rows == list(range(count))
+    good = [sum(row not in broken for row in range(*place)) for place in planned]
+    assert all(number == 64 for number in good[:-1])
+
+
+def test_a_job_is_stopped_and_loses_a_node_and_no_row_is_missing_or_twice(
+    cluster: Any,
+    model: TrainedModel,
+    folder: Path,
+    local: Codes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model.save(tmp_path / "model.safetensors")
+    out = tmp_path / "codes.npy"
+    arguments = ["encode", str(tmp_path / "model.safetensors"), str(folder), "--out", str(out)]
+    arguments += ["--on", "auto", "--json"]
+    monkeypatch.setattr("isthmus.cli.apply.track", Tracked(2 * ROWS, stop))
+    stopped = CliRunner().invoke(app, arguments)
+    assert stopped.exit_code == 130
+    assert "the same command does the rest" in stopped.stderr
+    assert not out.exists()
+    parts = [path.name for path in tmp_path.glob("*.parts/*.npz")]
+    kept = [name for name in parts if int(name[13:25]) <= BROKEN[0]]
+    assert kept
+    [node] = cluster.worker_nodes
+    track = Tracked(ROWS, lambda: cluster.remove_node(node, allow_graceful=False))
+    monkeypatch.setattr("isthmus.cli.apply.track", track)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.exception
+    result = json.loads(done.stdout)
+    assert result["resumed"] >= len(kept) * ROWS  # those that were being written were written, too
+    assert track.totals[0] == COUNT - result["resumed"]
+    assert result["n"] == COUNT - len(BROKEN)
+    assert "3" in done.stderr.splitlines()[0]
+    codes = Codes.load(out)
+    np.testing.assert_array_equal(codes.z, local.z)
+    assert codes.names == local.names
+    np.testing.assert_array_equal(codes.labels, local.labels)
+    assert (codes.layer, codes.shape, codes.origin) == ("code", (8,), local.origin)
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_what_a_worker_raises_is_said_as_anywhere(refused: Refused) -> None:
+    from ray.data.exceptions import UserCodeException
+    from ray.exceptions import RayActorError, RayTaskError
+
+    told = RayTaskError("decode_block", "a traceback", SourceError("photos/ is missing."))
+    with refused(SourceError, "photos/ is missing."), explained():
+        fail(UserCodeException(), told)
+    with refused(IsthmusError, "the cluster gave up", "goes on where it stopped"), explained():
+        fail(RayActorError())
+
+
+def fail(error: Exception, cause: Exception | None = None) -> None:
+    raise error from cause
+
+
+def test_parts_of_another_job_are_left_alone(
+    cluster: Any, model: TrainedModel, folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    out = tmp_path / "codes.npy"
+    parts = tmp_path / "codes.npy.parts"
+    parts.mkdir()
+    with refused(OptionError, "codes.npy.parts", "holds no parts"):
+        encode_on_cluster(model, folder, out, on="auto")
+    content = {"kind": "isthmus parts", "job": "0123456789abcdef"}
+    (parts / "job.json").write_text(json.dumps(content))
+    with refused(RunError, "parts of another job", "remove the folder"):
+        encode_on_cluster(model, folder, out, on="auto")
+    assert [path.name for path in parts.iterdir()] == ["job.json"]
+
+
+def test_parts_are_gathered_into_tables(local: Codes, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    rows = np.flatnonzero(~np.isin(np.arange(COUNT), BROKEN))
+    for name in ("codes.parquet", "codes.lance"):
+        blocks = (local.z[start : start + ROWS] for start in range(0, len(local), ROWS))
+        choose_output(tmp_path / name).write(local, blocks, rows)
+    table = pq.read_table(tmp_path / "codes.parquet")
+    np.testing.assert_array_equal(np.stack(table["z"].to_numpy()), local.z)
+    assert table["name"].to_pylist() == list(local.names)
+    assert local.labels is not None
+    assert table["label"].to_pylist() == local.labels.tolist()
+    assert table["row"].to_pylist() == rows.tolist()
+    facts = json.loads(table.schema.metadata[b"isthmus"])
+    assert facts["model_fingerprint"] == local.model_fingerprint
+    codes = LanceCodes.open(tmp_path / "codes.lance").sample(len(local))
+    np.testing.assert_array_equal(codes.z, local.z)
+    assert codes.names == local.names
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "tar.gz", "zip", "parquet", "shards", "array"])
+def test_each_range_of_each_source_is_decoded_as_the_whole(
+    kind: str, photos: Path, tmp_path: Path
+) -> None:
+    source = make_source(kind, photos, tmp_path)
+    preprocessing = Preprocessing(size=(9, 9), channels=1)
+    expected = load_with(source, preprocessing)
+    work = open_workload(locate(source, preprocessing))
+    assert work.items.names == expected.names
+    np.testing.assert_array_equal(work.items.labels, expected.labels)
+    for start, stop in ((0, 2), (2, 5), (5, 6)):
+        block = pickle.loads(pickle.dumps(work.block(start, stop)))
+        values, broken = block.decode()
+        np.testing.assert_array_equal(values, expected.values[start:stop])
+        assert not broken
+
+
+def make_source(kind: str, photos: Path, folder: Path) -> Path:
+    path = folder / f"source.{kind}"
+    if kind == "folder":
+        return photos
+    if kind == "shards":
+        write_shards(photos, folder / "shards")
+        return folder / "shards"
+    if kind == "array":
+        np.save(folder / "values.npy", load(photos, size=9).values)
+        return folder / "values.npy"
+    if kind == "parquet":
+        write_parquet(photos, path)
+        return path
+    forms = {"tar": "tar", "tar.gz": "gztar", "zip": "zip"}
+    return Path(shutil.make_archive(str(folder / "source"), forms[kind], photos))
+
+
+def write_parquet(photos: Path, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = sorted(photos.glob("*/*"))
+    pictures = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+    labels = [file.parent.name for file in files]
+    pq.write_table(pa.table({"image": pictures, "label": labels}), path)
+
+
+def test_a_machine_without_the_source_says_so(
+    photos: Path, refused: Refused, tmp_path: Path
+) -> None:
+    work = open_workload(locate(photos, Preprocessing(size=(9, 9), channels=1)))
+    block = work.block(0, 2)
+    photos.rename(tmp_path / "elsewhere")
+    with refused(SourceError, photos, platform.node(), "by the same path"):
+        block.decode()
