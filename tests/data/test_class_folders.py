@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,7 +135,7 @@ def test_parts_may_be_any_folders(tmp_path: Path, refused: Refused) -> None:
     ],
 )
 def test_wrong_values_are_refused(
-    options: dict[str, str], said: str, photos: Path, refused: Refused
+    options: dict[str, Any], said: str, photos: Path, refused: Refused
 ) -> None:
     with refused(OptionError, said):
         load(photos, reading=Reading(**options))
