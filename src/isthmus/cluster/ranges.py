@@ -30,7 +30,7 @@ def plan_ranges(count: int, rows: int, broken: Collection[int]) -> Iterator[tupl
     Examples
     --------
     >>> list(plan_ranges(10, 4, {2}))
-    [(0, 5), (5, 10)]
+    [(0, 5), (5, 9), (9, 10)]
     """
     good = np.setdiff1d(np.arange(count), np.array(list(broken), np.int64))
     ends = (good[rows - 1 : len(good) - 1 : rows] + 1).tolist()

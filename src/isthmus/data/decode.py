@@ -187,7 +187,11 @@ def _decode_blocks(
     manifest: Manifest, preprocessing: Preprocessing
 ) -> Generator[Block, None, None]:
     decoder = Decoder(preprocessing, manifest.legend)
-    tasks: Iterator[DecodeTask] = list_tasks(manifest)
+    with closing(list_tasks(manifest)) as tasks:
+        yield from _decode_tasks(decoder, tasks)
+
+
+def _decode_tasks(decoder: Decoder, tasks: Iterator[DecodeTask]) -> Iterator[Block]:
     picture_bytes = 0
     while (task := next(tasks, None)) is not None:  # until one tells how large a picture is
         blocks, left = decoder.decode_some([task])
@@ -198,7 +202,7 @@ def _decode_blocks(
         if picture_bytes:
             break
     count = max(1, min(MAX_CHUNK, MAX_CHUNK_BYTES // max(1, picture_bytes)))
-    sizes_may_differ = preprocessing.size is None
+    sizes_may_differ = decoder.preprocessing.size is None
     if picture_bytes > MAX_HELD:  # threads would hold several
         yield from decoder.decode_singly(tasks)
     else:

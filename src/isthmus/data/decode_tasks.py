@@ -1,8 +1,8 @@
 """What there is to decode, in portions for threads."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import repeat
 from typing import NamedTuple
 
@@ -25,16 +25,37 @@ class DecodeTask(NamedTuple):
     pages: Sequence[int] | None = None
 
 
-def list_tasks(manifest: Manifest) -> Iterator[DecodeTask]:
-    """Yield the pictures of a source, or portions of the pages of its files, in their order."""
-    if manifest.pages is not None:
-        return _page_tasks(manifest.files, manifest.pages)
-    if manifest.clean is not None:
-        none, pairs = repeat(None), (manifest.clean, manifest.clean_names)
-        return map(DecodeTask, manifest.files, manifest.names, none, repeat(""), *pairs)
-    if manifest.masks is not None:
-        return map(DecodeTask, manifest.files, manifest.names, manifest.masks, manifest.mask_names)
-    return map(DecodeTask, manifest.files)
+def list_tasks(manifest: Manifest) -> Generator[DecodeTask, None, None]:
+    """Yield the pictures of a source, or portions of the pages of its files, in their order.
+
+    Whoever stops early closes the generator, and with it the archives that are read.
+    """
+    with ExitStack() as stack:
+        files, clean, masks = (
+            None if one is None else stack.enter_context(_closing(one))
+            for one in (manifest.files, manifest.clean, manifest.masks)
+        )
+        assert files is not None
+        if manifest.pages is not None:
+            yield from _page_tasks(files, manifest.pages)
+        elif clean is not None:
+            none, pairs = repeat(None), (clean, manifest.clean_names)
+            yield from map(DecodeTask, files, manifest.names, none, repeat(""), *pairs)
+        elif masks is not None:
+            yield from map(DecodeTask, files, manifest.names, masks, manifest.mask_names)
+        else:
+            yield from map(DecodeTask, files)
+
+
+@contextmanager
+def _closing(files: Iterable[Content]) -> Iterator[Iterator[Content]]:
+    """Iterate files, and close what reads them at the end, if it can be closed."""
+    iterator = iter(files)
+    try:
+        yield iterator
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()
 
 
 def _page_tasks(files: Iterable[Content], pages: Iterable[Sequence[int]]) -> Iterator[DecodeTask]:
