@@ -201,7 +201,7 @@ def test_what_a_worker_raises_is_said_as_anywhere(refused: Refused) -> None:
     told = RayTaskError("decode_block", "a traceback", SourceError("photos/ is missing."))
     with refused(SourceError, "photos/ is missing."), explained():
         fail(UserCodeException(), told)
-    with refused(IsthmusError, "the cluster gave up", "goes on where it stopped"), explained():
+    with refused(IsthmusError, "the cluster gave up", "continues where it stopped"), explained():
         fail(RayActorError())
 
 
