@@ -19,6 +19,7 @@ from isthmus.data.load import Plan, load_with, plan_loading
 from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
+from isthmus.data.remote.path import RemotePath
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.survey import Read, Survey
@@ -43,7 +44,7 @@ class Source:
     ----------
     name : str
     location : str
-        Of its files; empty if it has none, or several by a pattern.
+        Of its files on each machine; empty if it has none, or several by a pattern, or an address.
     preprocessing : Preprocessing
     limit : int, optional
     reading : Reading, optional
@@ -211,8 +212,9 @@ def locate(
     """Return a source by a name that holds on all machines."""
     source = Source(str(name), "", preprocessing, limit, reading)
     plan = source.plan()
-    location = str(plan.location) if plan.location.exists() else ""
-    # The name of a named set, or an absolute path.
+    is_here = plan.location.exists() and not isinstance(plan.location, RemotePath)
+    location = str(plan.location) if is_here else ""
+    # The name of a named set, an absolute path, or an address.
     return replace(source, name=plan.origin.source, location=location)
 
 
