@@ -289,16 +289,18 @@ def make_source(kind: str, photos: Path, folder: Path) -> Path | str:
 
 
 def write_masks(path: Path) -> Path:
-    """Write a shard of six pictures, each of its own gray, with masks."""
+    """Write a shard of six pictures, each of its own gray, with masks and records."""
     with tarfile.open(path, "w") as archive:
         for number in range(6):
+            members = {"json": b'{"caption": "a street"}'}
             for kind, value in (("png", 9 * number), ("seg.png", number % 2)):
                 content = io.BytesIO()
                 Image.fromarray(np.full((9, 9), value, np.uint8)).save(content, "PNG")
+                members[kind] = content.getvalue()
+            for kind, written in members.items():
                 member = tarfile.TarInfo(f"{number}.{kind}")
-                member.size = content.tell()
-                content.seek(0)
-                archive.addfile(member, content)
+                member.size = len(written)
+                archive.addfile(member, io.BytesIO(written))
     return path
 
 
