@@ -121,6 +121,14 @@ def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, 
     The pipeline is lazy: as much is decoded as the encoders and the memory of the cluster keep up
     with. What a machine was doing when it was lost, Ray does again on another one.
     """
+    with closing(iter(_plan(model, job, blocks).iter_rows())) as rows:
+        for row in rows:
+            broken = {int(key): reason for key, reason in json.loads(row["broken"]).items()}
+            yield Outcome((row["start"], row["stop"]), row["is_whole"], broken)
+
+
+def _plan(model: Model, job: Job, blocks: Iterable[Block]) -> Any:
+    """Return the dataset of Ray whose rows are the outcomes of blocks; nothing is computed yet."""
     import ray
 
     rows = [
@@ -129,7 +137,7 @@ def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, 
     ]
     _configure(ray)
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
-    data = data.map_batches(
+    return data.map_batches(
         decode_block,
         batch_size=1,
         batch_format="pyarrow",
@@ -143,10 +151,6 @@ def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, 
         compute=ray.data.ActorPoolStrategy(size=min(len(rows), count_encoders(job.threads))),
         fn_constructor_args=(ray.put(model), job),
     )
-    with closing(iter(data.iter_rows())) as rows:
-        for row in rows:
-            broken = {int(key): reason for key, reason in json.loads(row["broken"]).items()}
-            yield Outcome((row["start"], row["stop"]), row["is_whole"], broken)
 
 
 def count_encoders(threads: int) -> int:
