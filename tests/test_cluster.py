@@ -1,17 +1,20 @@
 """Encoding on a cluster: equal to the last bit, whatever is killed, stopped or broken."""
 
+import io
 import json
 import logging
 import os
 import pickle
 import platform
 import shutil
+import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -201,7 +204,7 @@ def test_what_a_worker_raises_is_said_as_anywhere(refused: Refused) -> None:
     told = RayTaskError("decode_block", "a traceback", SourceError("photos/ is missing."))
     with refused(SourceError, "photos/ is missing."), explained():
         fail(UserCodeException(), told)
-    with refused(IsthmusError, "the cluster gave up", "goes on where it stopped"), explained():
+    with refused(IsthmusError, "the cluster gave up", "continues where it stopped"), explained():
         fail(RayActorError())
 
 
@@ -244,7 +247,9 @@ def test_parts_are_gathered_into_tables(local: Codes, tmp_path: Path) -> None:
     assert codes.names == local.names
 
 
-@pytest.mark.parametrize("kind", ["folder", "tar", "tar.gz", "zip", "parquet", "shards", "array"])
+@pytest.mark.parametrize(
+    "kind", ["folder", "tar", "tar.gz", "zip", "parquet", "shards", "masks", "array", "address"]
+)
 def test_each_range_of_each_source_is_decoded_as_the_whole(
     kind: str, photos: Path, tmp_path: Path
 ) -> None:
@@ -261,10 +266,15 @@ def test_each_range_of_each_source_is_decoded_as_the_whole(
         assert not broken
 
 
-def make_source(kind: str, photos: Path, folder: Path) -> Path:
+def make_source(kind: str, photos: Path, folder: Path) -> Path | str:
     path = folder / f"source.{kind}"
     if kind == "folder":
         return photos
+    if kind == "address":
+        fsspec.filesystem("memory").put(str(photos), f"/{folder.name}", recursive=True)
+        return f"memory://{folder.name}"
+    if kind == "masks":
+        return write_masks(folder / "masked.tar")
     if kind == "shards":
         write_shards(photos, folder / "shards")
         return folder / "shards"
@@ -276,6 +286,22 @@ def make_source(kind: str, photos: Path, folder: Path) -> Path:
         return path
     forms = {"tar": "tar", "tar.gz": "gztar", "zip": "zip"}
     return Path(shutil.make_archive(str(folder / "source"), forms[kind], photos))
+
+
+def write_masks(path: Path) -> Path:
+    """Write a shard of six pictures, each of its own gray, with masks and records."""
+    with tarfile.open(path, "w") as archive:
+        for number in range(6):
+            members = {"json": b'{"caption": "a street"}'}
+            for kind, value in (("png", 9 * number), ("seg.png", number % 2)):
+                content = io.BytesIO()
+                Image.fromarray(np.full((9, 9), value, np.uint8)).save(content, "PNG")
+                members[kind] = content.getvalue()
+            for kind, written in members.items():
+                member = tarfile.TarInfo(f"{number}.{kind}")
+                member.size = len(written)
+                archive.addfile(member, io.BytesIO(written))
+    return path
 
 
 def write_parquet(photos: Path, path: Path) -> None:

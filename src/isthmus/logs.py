@@ -1,7 +1,7 @@
-"""How what is said on standard error is written: for people, or as JSON lines for machines.
+"""How messages on standard error are written: for people, or as JSON lines for machines.
 
-`ISTHMUS_LOG` is text or json. `ISTHMUS_LOG_LEVEL` is info, warning or error: what is less than that
-is not written. On standard output are results, which neither of them changes.
+`ISTHMUS_LOG` is text or json. `ISTHMUS_LOG_LEVEL` is info, warning or error: less severe messages
+are not written. Neither of them changes the results on standard output.
 """
 
 import json
@@ -22,7 +22,7 @@ LEVELS = ("info", "warning", "error")
 
 
 def check_log() -> None:
-    """Reject other values of the two variables.
+    """Reject unknown values of the two variables.
 
     Raises
     ------

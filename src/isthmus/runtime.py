@@ -166,8 +166,8 @@ def total_memory() -> int:
 def _memory_limits() -> Iterator[Path]:
     """Yield the files that may limit this process, by both versions of control groups.
 
-    Each group is bound by those above it. A container may be shown its own group as the topmost one
-    and yet be told the path that the machine knows, so the top is always among them.
+    The limits of all groups above apply too. In a container, its own group may appear as the
+    topmost one while the path is that on the machine, so the top is always among them.
     """
     try:
         groups = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()]

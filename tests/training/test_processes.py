@@ -117,12 +117,12 @@ def test_another_number_of_processes_is_refused(
     command = split("train digits --limit 150 --model linear --precision 32 --max-minutes 1e-9")
     succeed(ranks.run(*command, "--out", tmp_path / "two"))
     before = contents(tmp_path / "two")
-    with refused(OptionError, "trained by 2 processes", "resumed by 1", "--nproc-per-node 2"):
+    with refused(OptionError, "started by 2 processes", "resumed by 1", "--nproc-per-node 2"):
         resume(tmp_path / "two")
     ended = ranks.run("resume", tmp_path / "two", count=3)
     assert said(ended, 0) == (
-        f"isthmus: {tmp_path / 'two'} is trained by 2 processes, and is resumed by 3; start as "
-        "many by torchrun, such as torchrun --nproc-per-node 2 -m isthmus."
+        f"isthmus: {tmp_path / 'two'} was started by 2 processes and cannot be resumed by 3; "
+        "start as many by torchrun, such as torchrun --nproc-per-node 2 -m isthmus."
     )
     assert contents(tmp_path / "two") == before
 

@@ -37,8 +37,8 @@ DenoisedSource = Annotated[
 On = Annotated[
     str | None,
     typer.Option(
-        help="Compute on many machines, by Ray: local starts it on this one, auto joins the "
-        "cluster of this machine, an address another one. By default without Ray.",
+        help="Compute on many machines, by Ray: local starts Ray on this machine, auto joins the "
+        "cluster of this machine, and an address another cluster. By default without Ray.",
         metavar="ADDRESS",
         show_default=False,
     ),
@@ -137,7 +137,7 @@ def encode(
 ) -> None:
     """Write the codes of samples, or the features of any layer, to a file.
 
-    With --on, also to a .parquet file; after Ctrl-C, the same command then does the rest.
+    With --on, the output may be a .parquet file too; after Ctrl-C, the same command does the rest.
 
     Example: isthmus encode runs/mine photos/ --out codes.npy
 
@@ -159,7 +159,7 @@ def _encode_on(
     from isthmus.cluster.encoding import encode_on_cluster
 
     if source is None:
-        raise OptionError("--on needs a source, which all machines find; name it after the run.")
+        raise OptionError("--on needs a source that all machines find; name it after the run.")
     session.require_codes()
     try:
         return encode_on_cluster(
@@ -364,7 +364,11 @@ def search(
     given = query or []
     codes = Path(given[0]) if len(given) == 2 and is_lance(given[0]) else None
     if (len(given) > 1 and codes is None) or len(given) > 2:
-        raise OptionError("give one image file or name to search for, and before it a .lance.")
+        raise OptionError(
+            "give one image file or name to search for, after the .lance dataset if there is one."
+        )
+    if len(given) == 1 and is_lance(given[0]):
+        raise OptionError(f"there is nothing to search for; give an image file after {given[0]}.")
     session, wanted = open_session(run, given[-1] if given else None, encoder, data)
     if wanted is None:
         raise OptionError("there is nothing to search for; give an image file after the run.")

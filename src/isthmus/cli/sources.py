@@ -79,7 +79,7 @@ class Unread(Protocol):
 
     @property
     def left_out(self) -> "tuple[LeftOut, ...]":
-        """Files of no use, by their kinds."""
+        """Files that are not read, by their kinds."""
 
 
 def list_unread(found: Unread) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def list_unread(found: Unread) -> dict[str, Any]:
 
 
 def describe_unread(found: Unread, most: int | None = None) -> list[str]:
-    """Return a line for each file that could not be decoded, and for each kind of no use."""
+    """Return a line for each file that could not be decoded, and for each kind that is not read."""
     from isthmus.data.report import describe_left_out
 
     return [

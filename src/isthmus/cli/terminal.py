@@ -51,7 +51,7 @@ def say(text: str, level: Level = "info") -> None:
 def complain(text: str) -> None:
     """Print a sentence about what went wrong on standard error, in one line.
 
-    Of several processes, the first one speaks first. Mostly all would say the same, and torchrun
+    Of several processes, the first one speaks first. Usually all would say the same, and torchrun
     ends the others as soon as one has failed.
     """
     who = "isthmus"

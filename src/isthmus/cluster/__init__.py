@@ -1,5 +1,5 @@
 """Work on many machines, by Ray Data (extra `ray`).
 
-Files are decoded in tasks, samples encoded by actors that load the model once, and each block of
-codes is written by whoever computed it. Scheduling, backpressure and recovery are Ray's own.
+Files are decoded in tasks. Samples are encoded by actors, which load the model once and write the
+codes of each block. Scheduling, backpressure and recovery are Ray's own.
 """

@@ -51,7 +51,7 @@ def encode_on_cluster(
 
     The codes are equal to those of `isthmus.encode` on this machine to the last bit, if all
     machines have processors of the same kind. Codes that are done wait in a folder next to the
-    output, so that a job that was stopped goes on when it is started again.
+    output, so that a job that was stopped continues when it is started again.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def encode_on_cluster(
     track : callable
         Shows progress, in samples.
     say : callable
-        Receives a sentence on what was left out or guessed of the source.
+        Receives sentences about what was left out of the source, or guessed.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def encode_on_cluster(
         "layer", "shape", "model_fingerprint", "data_fingerprint"
             As codes have them. The last one is empty where no machine has seen all pixels.
         "resumed" : int
-            How many samples were done when the job was started.
+            How many samples an earlier attempt had encoded.
 
     Raises
     ------
@@ -160,7 +160,7 @@ class Encoding:
         return self.job.parts
 
     def resume(self) -> int:
-        """Find out what is done already; return how many samples that are."""
+        """Find out what is done already, and return how many samples that is."""
         for place in self.parts.list_ranges():
             self._note(place, *self.parts.read(place)[2:])
         self.done &= {*self.ranges()}
@@ -173,8 +173,8 @@ class Encoding:
     def run(self, track: Track) -> None:
         """Compute what is missing.
 
-        Where pictures turn out to be broken, the batches behind them are others than was thought,
-        and are computed again. That is so once, as then all that are broken are known.
+        When pictures turn out to be broken, the batches after them change and are computed again.
+        This happens once, because all broken pictures are known then.
 
         Raises
         ------
@@ -183,7 +183,7 @@ class Encoding:
         """
         while missing := [place for place in self.ranges() if place not in self.done]:
             total = sum(stop - start for start, stop in missing)
-            # Closed also at Ctrl-C: otherwise the cluster would compute on for nobody.
+            # Closed also at Ctrl-C: otherwise the cluster would go on computing.
             with closing(self._compute(missing)) as rows:
                 for _ in track(rows, total, "Encoding"):
                     pass

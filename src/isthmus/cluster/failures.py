@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from isthmus.errors import IsthmusError, first_sentence
 
-AGAIN = "the same command goes on where it stopped"
+AGAIN = "the same command continues where it stopped"
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Outputs of a job: its parts, gathered in their order into one file."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,10 @@ from isthmus.errors import OptionError
 from isthmus.files import atomic_write, require_writable_place
 from isthmus.latent.codes import KIND, Codes, require_codes_path, write_blocks
 from isthmus.latent.lance.facts import KEY, Facts
-from isthmus.latent.lance.schema import schema, to_batch
+from isthmus.latent.lance.schema import schema, to_batches
 from isthmus.latent.lance.writing import require_lance_path, write_codes
 from isthmus.places import require_regular
 from isthmus.temporaries import sweep_for
-
-if TYPE_CHECKING:
-    import pyarrow
 
 Blocks = Iterable[NDArray[np.float32]]
 Numbers = NDArray[np.int64]
@@ -65,7 +62,7 @@ def _write_npy(path: Path, codes: Codes, blocks: Blocks, rows: Numbers) -> None:
 
 def _write_lance(path: Path, codes: Codes, blocks: Blocks, rows: Numbers) -> None:
     facts = Facts.of(codes)
-    write_codes(path, facts, _to_batches(facts, codes, blocks, rows))
+    write_codes(path, facts, to_batches(facts, codes.items, blocks, rows))
 
 
 def _write_parquet(path: Path, codes: Codes, blocks: Blocks, rows: Numbers) -> None:
@@ -73,19 +70,8 @@ def _write_parquet(path: Path, codes: Codes, blocks: Blocks, rows: Numbers) -> N
 
     facts = Facts.of(codes)
     with atomic_write(path) as file, pq.ParquetWriter(file, schema(facts)) as writer:
-        for batch in _to_batches(facts, codes, blocks, rows):
+        for batch in to_batches(facts, codes.items, blocks, rows):
             writer.write_batch(batch)
-
-
-def _to_batches(
-    facts: Facts, codes: Codes, blocks: Blocks, rows: Numbers
-) -> "Iterator[pyarrow.RecordBatch]":
-    kind, start = schema(facts), 0
-    for z in blocks:
-        end = start + len(z)
-        labels = None if codes.labels is None else codes.labels[start:end]
-        yield to_batch(kind, rows[start:end], codes.names[start:end], labels, z)
-        start = end
 
 
 def _require_table(path: Path) -> Path:

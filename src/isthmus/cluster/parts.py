@@ -112,8 +112,8 @@ class Parts:
         """
         if _read_about(self.folder) != self.about.job:
             raise IsthmusError(
-                f"{self.folder} is not seen by {platform.node()}, a machine of the cluster; give "
-                "an --out on a file system that all of them share."
+                f"{platform.node()}, a machine of the cluster, does not see {self.folder}; give an "
+                "--out on a file system that all of them share."
             )
 
     def write(self, part: Part) -> None:

@@ -20,15 +20,15 @@ from isthmus.version import __version__
 if TYPE_CHECKING:
     import pyarrow
 
-# Cores that Ray counts for each. An actor keeps its share also while it waits for samples, so that
-# it must leave a whole machine's core to a decoder, even where actors of a lost machine move in;
-# the system shares the cores out between them. None at all would leave to chance where it runs.
+# Cores that Ray reserves for each. An actor keeps its share while it waits for samples. So it has
+# to leave a core of a machine to a decoder, even when actors of a lost machine move there; the
+# system divides the cores among them. With a share of 0, Ray would place actors anywhere.
 DECODER_CORES, ENCODER_CORES = 0.9, 0.001
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker is told.
+    """What every worker needs to know.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class Job:
         Where the codes go.
     layer : str
     threads : int
-        With which a worker computes. Sums of floats depend on it.
+        How many a worker computes with. Sums of floats depend on it.
     settings : mapping
-        The variables of Isthmus in the environment of whoever started the job.
+        The environment variables of Isthmus on the machine that started the job.
     version : str
         Of Isthmus, the same for all.
     """
@@ -64,7 +64,7 @@ class Job:
             )
         os.environ.update(self.settings)
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
-        # Threads that wait for each other leave the core to who decodes.
+        # Threads that wait for each other leave the core to decoders.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # decoding: there is a task for each core
 
@@ -121,6 +121,14 @@ def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, 
     The pipeline is lazy: as much is decoded as the encoders and the memory of the cluster keep up
     with. What a machine was doing when it was lost, Ray does again on another one.
     """
+    with closing(iter(_plan(model, job, blocks).iter_rows())) as rows:
+        for row in rows:
+            broken = {int(key): reason for key, reason in json.loads(row["broken"]).items()}
+            yield Outcome((row["start"], row["stop"]), row["is_whole"], broken)
+
+
+def _plan(model: Model, job: Job, blocks: Iterable[Block]) -> Any:
+    """Return the dataset of Ray whose rows are the outcomes of blocks; nothing is computed yet."""
     import ray
 
     rows = [
@@ -129,7 +137,7 @@ def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, 
     ]
     _configure(ray)
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
-    data = data.map_batches(
+    return data.map_batches(
         decode_block,
         batch_size=1,
         batch_format="pyarrow",
@@ -143,10 +151,6 @@ def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, 
         compute=ray.data.ActorPoolStrategy(size=min(len(rows), count_encoders(job.threads))),
         fn_constructor_args=(ray.put(model), job),
     )
-    with closing(iter(data.iter_rows())) as rows:
-        for row in rows:
-            broken = {int(key): reason for key, reason in json.loads(row["broken"]).items()}
-            yield Outcome((row["start"], row["stop"]), row["is_whole"], broken)
 
 
 def count_encoders(threads: int) -> int:
@@ -211,7 +215,7 @@ class Encoder:
         values, found = _unpack(block)
         broken = {start + row: reason for row, reason in found.items()}
         is_whole = {*broken} <= {*known}
-        # Of those that were broken before, none counts: the ranges were planned without them.
+        # Those that were known to be broken do not count: the ranges were planned without them.
         rows = [row for row in range(start, stop) if row not in broken]
         values = values[[row not in known for row in rows]] if known else values
         z = self._features(values) if is_whole and len(values) else np.zeros((0, 0), np.float32)
@@ -239,7 +243,7 @@ def _set_threads(model: Model, threads: int) -> None:
     if isinstance(model, TrainedModel):
         import torch
 
-        # More than this machine has cores, if need be: what counts is that all have as many.
+        # Even if this machine has fewer cores: results depend on all machines using as many.
         torch.set_num_threads(threads)
 
 

@@ -19,6 +19,7 @@ from isthmus.data.load import Plan, load_with, plan_loading
 from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
+from isthmus.data.remote.path import RemotePath
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.survey import Read, Survey
@@ -43,7 +44,7 @@ class Source:
     ----------
     name : str
     location : str
-        Of its files; empty if it has none, or several by a pattern.
+        Of its files on each machine; empty if it has none, or several by a pattern, or an address.
     preprocessing : Preprocessing
     limit : int, optional
     reading : Reading, optional
@@ -82,7 +83,7 @@ class Source:
 
 
 class Work(Protocol):
-    """A block of samples that is not decoded yet; it is sent to whoever decodes it."""
+    """A block of samples that is not decoded yet; it is sent to the process that decodes it."""
 
     def decode(self) -> Decoded:
         """Decode it, on whatever machine this is."""
@@ -211,8 +212,9 @@ def locate(
     """Return a source by a name that holds on all machines."""
     source = Source(str(name), "", preprocessing, limit, reading)
     plan = source.plan()
-    location = str(plan.location) if plan.location.exists() else ""
-    # The name of a named set, or an absolute path.
+    is_here = plan.location.exists() and not isinstance(plan.location, RemotePath)
+    location = str(plan.location) if is_here else ""
+    # The name of a named set, an absolute path, or an address.
     return replace(source, name=plan.origin.source, location=location)
 
 
@@ -234,8 +236,8 @@ def decode(manifest: Manifest, preprocessing: Preprocessing, source: str) -> Dec
             done += len(block)
     if len({part.shape[1:] for part in parts}) > 1:
         raise SizesDifferError(
-            f"the pictures of {source} differ in size or colors, and the model names none to "
-            "make of them; encode them without --on."
+            f"the pictures of {source} differ in size or colors, and the model does not say which "
+            "to use; encode them without --on."
         )
     nothing = np.zeros((0, 0, 0, 0), np.uint8)
     return Decoded(np.concatenate(parts) if parts else nothing, broken)
@@ -250,8 +252,8 @@ def require_same(source: Source, found: object, wanted: object) -> None:
     """
     if found != wanted:
         raise SourceError(
-            f"{source.name} is another one on {platform.node()}, a machine of the cluster, or it "
-            "has changed meanwhile; put the same on all machines."
+            f"{source.name} differs on {platform.node()}, a machine of the cluster, or has changed "
+            "since the job started; put the same source on all machines."
         )
 
 
@@ -289,7 +291,7 @@ def _of_samples(source: Source, samples: Samples) -> Workload:
 
 
 def _with_lists(manifest: Manifest) -> Manifest:
-    """Return a manifest that can be sent: with paths in the place of what lists them."""
+    """Return a manifest that can be sent: with lists of paths in place of iterators."""
     masks = None if manifest.masks is None else list(manifest.masks)
     return replace(manifest, files=list(manifest.files), masks=masks)
 

@@ -11,7 +11,7 @@ from isthmus.data.items import Items
 from isthmus.data.reading import Reading
 from isthmus.errors import OptionError
 
-AREA = 256  # pixels along a side, where nobody chooses
+AREA = 256  # pixels along a side, by default
 MIN_AREA = 8  # the smallest patch
 
 

@@ -302,8 +302,8 @@ def _load_picture(path: Path, origin: Origin) -> Samples:
         way_out = "" if " --" in reason or names_limit(reason) else "; give another picture"
         raise SourceError(f"{path} cannot be decoded ({reason}){way_out}.") from error
     samples = Samples(pixels[None], Items([path.name]), origin=origin)
-    # Of a plain picture there is nothing to say, and it would take longer than to decode it; but
-    # who wants to know more of one elsewhere shall not have to read it again.
+    # A plain picture needs no report, which would take longer than decoding it. One elsewhere gets
+    # it now, because a report that is asked for later would have to read the picture again.
     is_here = not isinstance(path, RemotePath)
     is_plain = facts.pages == 1 and math.isnan(facts.low) and is_here
     return samples if is_plain else replace(samples, report=survey_picture(samples, facts))

@@ -48,8 +48,8 @@ class Reading:
         Values of the files that become black and white, such as 0:4095, or auto for the smallest
         and the largest value of the source.
     areas : int, optional
-        Side in pixels of areas that the images of a denoiser are cut into, so that one or two large
-        images can be divided into training, validation and test split.
+        Cut the images of a denoiser into areas with this many pixels along a side, so that one or
+        two large images can be divided into training, validation and test split.
 
     Raises
     ------

@@ -109,7 +109,7 @@ def split_samples(
             "--parts train=FOLDER, or give --parts none."
         )
     if sum(counts) >= len(pool):
-        areas = ", or --areas to cut them into" if isinstance(samples, Images) else ""
+        areas = ", or cut them by --areas" if isinstance(samples, Images) else ""
         raise OptionError(
             f"{count_of(len(pool), 'sample is', 'samples are')} too few for a training, a "
             f"validation and a test split; give at least {MIN_SAMPLES}, or smaller "

@@ -22,6 +22,7 @@ from isthmus.fields import convert_some, parse_json, require_seal, seal_json
 from isthmus.files import atomic_write, require_writable_place, to_json, write_bytes
 from isthmus.inference.batches import join_batches
 from isthmus.inference.model import CODE, Model
+from isthmus.latent.lance.library import is_lance
 from isthmus.places import require_regular
 from isthmus.temporaries import sweep_for
 
@@ -135,7 +136,7 @@ class Codes(HasItems, Displayed):
             If another model made the codes.
         """
         path = Path(path)
-        if path.suffix == ".lance":
+        if is_lance(path):
             raise SourceError(f"{path} is a Lance dataset; open it with isthmus.open_codes.")
         description = path.with_suffix(".json")
         for file in (path, description):
@@ -234,7 +235,7 @@ def require_codes_path(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix != SUFFIX:
-        other = "; isthmus.LanceCodes writes datasets" if path.suffix == ".lance" else ""
+        other = "; isthmus.LanceCodes writes datasets" if is_lance(path) else ""
         raise OptionError(
             f"codes are written to a {SUFFIX} file; {path} has another ending{other}."
         )

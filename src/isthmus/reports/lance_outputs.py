@@ -150,7 +150,7 @@ def describe_lance_index(result: dict[str, Any]) -> str:
     if result["kind"] == "exact":
         return f"{text}exact search on disk, as {result['reason']}"
     return (
-        f"{text}IVF-PQ of {result['partitions']:,} partitions with refinement, recall@10 "
+        f"{text}IVF-PQ of {result['partitions']:,} inverted lists with refinement, recall@10 "
         f"{result['recall_10']:.3f}, as {result['reason']}"
     )
 

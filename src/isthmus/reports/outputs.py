@@ -242,8 +242,8 @@ def write_index(
         )
     if len(index) > MANY:
         say(
-            f"{len(index):,} codes are searched in memory; for more than that, isthmus encode "
-            "writes codes to a .lance dataset, which isthmus index searches on disk."
+            f"{len(index):,} codes are searched in memory; for many more, let isthmus encode write "
+            "them to a .lance dataset, which is searched on disk."
         )
     return {
         "index": str(folder),

@@ -150,7 +150,7 @@ class Session(Generation, Detection):
         label : str, optional
             Search only samples of this class.
         index : Index or LanceIndex, optional
-            Another index of the same model than the run's own.
+            Another index of the same model; by default the run's own.
 
         Returns
         -------

@@ -92,7 +92,7 @@ class TrainingConfig:
         Samples in a batch, of all processes together; by default a power of two from 32 to 256
         that leaves 64 steps an epoch and fits in memory.
     accumulate : int, optional
-        Divide each batch into so many micro-batches and add up their gradients, which takes less
+        Divide each batch into this many micro-batches and add up their gradients, which takes less
         memory; the weights stay the same to the last digits, unless the model has batch
         normalization. By default batches are whole.
     optimizer : str

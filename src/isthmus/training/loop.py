@@ -178,7 +178,7 @@ class Loop:
             measured = list(self._measure(meter))
         parts = gather(self.fabric, (measured, meter.confusion))
         meter.confusion = torch.stack([confusion for _, confusion in parts]).sum(0)
-        # In the order of the batches, whoever measured them. Python adds in float64.
+        # In the order of the batches, on any number of processes. Python adds in float64.
         batches = sorted((batch for found, _ in parts for batch in found), key=lambda one: one[0])
         sums, total = defaultdict[str, float](float), 0.0
         for _, weight, values in batches:

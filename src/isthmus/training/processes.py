@@ -1,4 +1,4 @@
-"""What the processes of a training tell each other, and what each of them must have alike."""
+"""What the processes of a training exchange, and what all of them must have in common."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What all processes must have alike: how a sentence says it, and the way out.
+# What all processes must have in common: how a sentence says it, and the way out.
 ALIKE = {
     "isthmus": ("Isthmus {}", "install the same version on every machine"),
     "torch": ("torch {}", "install the same version on every machine"),
@@ -96,8 +96,8 @@ def reject_other_processes(name: str, begun: int) -> None:
     if begun > 1:
         way_out = f"start as many by torchrun, such as torchrun --nproc-per-node {begun} -m isthmus"
     raise OptionError(
-        f"{name} is trained by {count_of(begun, 'process', 'processes')}, and is resumed by {now}; "
-        f"{way_out}."
+        f"{name} was started by {count_of(begun, 'process', 'processes')} and cannot be resumed by "
+        f"{now}; {way_out}."
     )
 
 

@@ -1,8 +1,9 @@
 """Reading ahead from memory-mapped samples that memory cannot hold.
 
 Batches take samples in random order. The system cannot foresee that order, but it follows from
-counters, so it is told which samples the next batches take, and reads them from the disk while this
-one is computed. Nobody waits for a disk then that is fast enough; order and numbers stay the same.
+counters. So we ask the system for the samples of the next batches, and it reads them from the disk
+while this one is computed. With a disk that is fast enough, training does not wait. Order and
+numbers stay the same.
 """
 
 import mmap
@@ -72,7 +73,7 @@ class _Rows:
         starts = self._start + indices * self.bytes
         within = starts % mmap.PAGESIZE  # a range begins with a page
         lengths = (within + self.bytes).tolist()
-        with suppress(OSError):  # whoever uses what cannot be read is told so
+        with suppress(OSError):  # an error of reading is raised where the samples are used
             for start, length in zip((starts - within).tolist(), lengths, strict=True):
                 self._file.madvise(mmap.MADV_WILLNEED, start, length)
 

@@ -54,7 +54,9 @@ def open_path(path: str | Path) -> Path:
 
 
 def _read_one(path: Path) -> Content:
-    return _read_all([path], [path.size])[0] if isinstance(path, RemotePath) else str(path)
+    if not isinstance(path, RemotePath):
+        return str(path)
+    return _why_too_large(path.size) or _read_all([path], [path.size])[0]
 
 
 def _read_all(files: Sequence[RemotePath], sizes: Sequence[int]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""`RemotePath`: a file or folder elsewhere, as readers know paths."""
+"""`RemotePath`: a file or folder elsewhere, with the methods of a path that readers use."""
 
 from collections.abc import Generator
 from pathlib import Path, PurePosixPath
@@ -15,12 +15,12 @@ else:
 
 
 class RemotePath(_Path):
-    """A path elsewhere: messages show its address, and who opens it gets a copy on this machine.
+    """A path elsewhere: messages show its address, and opening it opens a copy on this machine.
 
-    So what reads a table, an archive or an array from a path reads it from anywhere. Pictures are
+    So readers of tables, archives and arrays from a path read them from anywhere. Pictures are
     not copied; see `isthmus.data.remote.contents`.
 
-    The copy is there as long as this path or another of its store is.
+    The copy exists as long as this path or another one of its store.
     """
 
     store: Store

@@ -27,9 +27,9 @@ from isthmus.temporaries import temporary_path
 from isthmus.text import format_bytes
 
 REQUESTS = 16  # at the same time, where fsspec has no way of its own
-# Of a protocol whose package fsspec calls otherwise than pip does.
+# Of modules whose package has another name.
 PACKAGES = {"smbclient": "smbprotocol", "git": "pygit2", "dask": "dask[distributed]"}
-# By which a file is known again, the surest first; stores call it as they like.
+# Fields that change with the content of a file, the most reliable first; each store has its own.
 MARKS = (
     *("ETag", "etag", "e_tag", "md5Hash", "content_md5", "checksum", "blob_id", "generation"),
     *("sha", "LastModified", "last_modified", "Last-Modified", "mtime", "modified", "updated"),

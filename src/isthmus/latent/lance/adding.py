@@ -63,11 +63,17 @@ def add_codes(codes: LanceCodes, added: Codes | LanceCodes) -> LanceCodes:
 
 def blocks_of(codes: Codes | LanceCodes) -> Iterator[Codes]:
     """Yield codes some at a time, wherever they are."""
+    return (block for _, block in numbered_blocks_of(codes))
+
+
+def numbered_blocks_of(codes: Codes | LanceCodes) -> Iterator[tuple[NDArray[np.int64], Codes]]:
+    """Yield what `blocks_of` does, and before it the places in the source, (n,) int64."""
     if isinstance(codes, LanceCodes):
-        yield from codes.batches(BLOCK_ROWS)
+        yield from codes.numbered_batches(BLOCK_ROWS)
         return
     for start in range(0, len(codes), BLOCK_ROWS):
-        yield codes.take(np.arange(start, min(start + BLOCK_ROWS, len(codes))))
+        rows = np.arange(start, min(start + BLOCK_ROWS, len(codes)))
+        yield rows, codes.take(rows)
 
 
 def facts_of(codes: Codes | LanceCodes) -> Facts:

@@ -21,7 +21,7 @@ from isthmus.latent.codes import Codes
 from isthmus.latent.lance.facts import KEY, Facts
 from isthmus.latent.lance.library import AGAIN, load_lance, reporting_lance
 from isthmus.latent.lance.manifests import require_manifests
-from isthmus.latent.lance.schema import COLUMNS, schema, to_batch, to_labels, to_z
+from isthmus.latent.lance.schema import COLUMNS, schema, to_batches, to_labels, to_z
 from isthmus.latent.lance.writing import require_lance_path, write_codes
 
 BATCH_NUMBERS = 2**20  # of codes that are read at once: 4 MB
@@ -126,7 +126,7 @@ class LanceCodes(Displayed):
         )
         batches = math.ceil(len(samples) / model.batch_size)
         features = track(model.features(samples, layer), batches, "Encoding")
-        write_codes(path, facts, _batches_of(features, samples.items, facts))
+        write_codes(path, facts, to_batches(facts, samples.items, features))
         return cls.open(path)
 
     @classmethod
@@ -140,7 +140,7 @@ class LanceCodes(Displayed):
         """
         facts = Facts.of(codes)
         blocks = np.array_split(codes.z, max(1, codes.z.size // BATCH_NUMBERS))
-        write_codes(path, facts, _batches_of(blocks, codes.items, facts))
+        write_codes(path, facts, to_batches(facts, codes.items, blocks))
         return cls.open(path)
 
     def check(self, model: Model) -> None:
@@ -263,16 +263,6 @@ def _read_facts(found: Any) -> Facts:
         name, kind = wrong[0], wanted.field(wrong[0]).type
         raise SourceError(f"it has no column {name!r} of {kind}")
     return facts
-
-
-def _batches_of(features: Any, items: Items, facts: Facts) -> Iterator[Any]:
-    """Yield batches of features with the names and labels of their samples."""
-    kind, start = schema(facts), 0
-    for z in features:
-        end = start + len(z)
-        labels = items.labels[start:end] if facts.class_names and items.labels is not None else None
-        yield to_batch(kind, np.arange(start, end), items.names[start:end], labels, z)
-        start = end
 
 
 def _whole(column: Any) -> Any:

@@ -14,7 +14,7 @@ Numbers in `id` count from 0 in the order of the codes; `row` is the place in th
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +26,7 @@ from isthmus.data.items import NO_CLASS
 from isthmus.errors import OptionError, missing_package, require_known
 from isthmus.files import atomic_folder, put, require_writable_place
 from isthmus.latent.codes import Codes
-from isthmus.latent.lance.adding import BLOCK_ROWS, facts_of
+from isthmus.latent.lance.adding import facts_of, numbered_blocks_of
 from isthmus.latent.lance.dataset import LanceCodes
 from isthmus.latent.lance.opening import open_codes
 from isthmus.places import is_free
@@ -35,8 +35,6 @@ from isthmus.text import to_utf8
 ROWS_PER_FILE = 2**20
 MAX_VARCHAR = 65_535  # bytes of a text in Milvus
 METRICS = {"milvus": "L2", "qdrant": "Euclid"}  # as they call the Euclidean distance
-
-Numbered = Iterator[tuple[NDArray[np.int64], Codes]]
 
 
 def export_codes(
@@ -85,7 +83,7 @@ def _export_parquet(codes: Codes | LanceCodes, folder: Path) -> None:
     kind, done = _parquet_schema(codes), 0
     with ExitStack() as stack:
         writer: Any = None
-        for rows, block in _numbered(codes):
+        for rows, block in numbered_blocks_of(codes):
             if done % ROWS_PER_FILE == 0:
                 stack.close()
                 file = folder / f"codes-{done // ROWS_PER_FILE:05}.parquet"
@@ -115,7 +113,7 @@ def _export_qdrant(codes: Codes | LanceCodes, folder: Path) -> None:
         (folder / "payload.jsonl").open("wb") as payload,
     ):
         np.lib.format.write_array_header_1_0(vectors, header)
-        for rows, block in _numbered(codes):
+        for rows, block in numbered_blocks_of(codes):
             vectors.write(np.ascontiguousarray(block.z).data)
             _write_payload(payload, rows, block)
     vectors_config = {"size": size, "distance": METRICS["qdrant"]}
@@ -127,16 +125,6 @@ EXPORTERS: dict[str, Callable[[Codes | LanceCodes, Path], None]] = {
     "qdrant": _export_qdrant,
     "parquet": _export_parquet,
 }
-
-
-def _numbered(codes: Codes | LanceCodes) -> Numbered:
-    """Yield codes some at a time, with their places in the source."""
-    if isinstance(codes, LanceCodes):
-        yield from codes.numbered_batches(BLOCK_ROWS)
-        return
-    for start in range(0, len(codes), BLOCK_ROWS):
-        rows = np.arange(start, min(start + BLOCK_ROWS, len(codes)))
-        yield rows, codes.take(rows)
 
 
 def _parquet_schema(codes: Codes | LanceCodes) -> Any:
@@ -176,7 +164,7 @@ def _write_payload(file: BinaryIO, rows: NDArray[np.int64], block: Codes) -> Non
 
 
 def _origin(codes: Codes | LanceCodes) -> dict[str, Any]:
-    """Return what is to be known of the codes later, such as of which model they are."""
+    """Return what readers of the export need to know, such as which model made the codes."""
     facts = facts_of(codes)
     return {
         "layer": facts.layer,

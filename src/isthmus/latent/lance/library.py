@@ -12,9 +12,9 @@ from isthmus.errors import IsthmusError, missing_package
 
 SUFFIX = ".lance"
 AGAIN = "make the codes again with isthmus encode"
-# Lance reads these once, when it is imported. It logs to the standard error, which is not the place
-# for what we say in a sentence. With one thread for files or for computing, building an index waits
-# for itself for ever (pylance 14.0.2), so one that asks for a single thread gets two.
+# Lance reads these once, when it is imported. It logs to the standard error, where our
+# sentences say the same. With one thread for files or for computing, building an index never ends
+# (pylance 14.0.2), so two threads are used where one is asked for.
 VARIABLES = {"LANCE_LOG": "error"}
 THREADS = ("LANCE_CPU_THREADS", "LANCE_IO_THREADS")
 MIN_THREADS = 2

@@ -2,7 +2,7 @@
 
 Each version of a dataset has a manifest: a message that is as long as the four bytes before it say,
 and at the end of the file where it begins, the version of the format and a mark. Lance believes
-these numbers: of others it panics, with a text on the standard error, or waits for ever.
+these numbers: if they are wrong, it panics with a text on the standard error, or never returns.
 """
 
 import struct

@@ -20,7 +20,7 @@ def first_repeated(read: Callable[[], Iterable[Sequence[str]]]) -> str | None:
     repeated = set(values[counts > 1].tolist())
     if not repeated:
         return None
-    seen: set[str] = set()  # of few: different names have one hash hardly ever
+    seen: set[str] = set()  # few: different names rarely share a hash
     for names in read():
         for name in names:
             if hash(name) in repeated:

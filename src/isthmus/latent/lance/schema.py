@@ -8,13 +8,13 @@ label : int32
 z : FixedSizeList<float32, D>
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.items import NO_CLASS
+from isthmus.data.items import NO_CLASS, Items
 from isthmus.errors import ModelError, SourceError
 from isthmus.latent.lance.facts import KEY, Facts
 from isthmus.text import printable
@@ -82,6 +82,32 @@ def to_batch(
     return pa.record_batch(columns, schema=kind)
 
 
+def to_batches(
+    facts: Facts,
+    items: Items,
+    blocks: Iterable[NDArray[np.float32]],
+    rows: NDArray[np.int64] | None = None,
+) -> "Iterator[pyarrow.RecordBatch]":
+    """Yield blocks of codes (n, …) as batches of a dataset, with the items that belong to them.
+
+    Parameters
+    ----------
+    facts : Facts
+    items : Items
+        Of all codes, in their order.
+    blocks : iterable of (n, …) float32
+    rows : (N,) int64, optional
+        Places of the samples in their source; by default those of the items.
+    """
+    kind, start = schema(facts), 0
+    for z in blocks:
+        end = start + len(z)
+        places = np.arange(start, end) if rows is None else rows[start:end]
+        labels = items.labels[start:end] if facts.class_names and items.labels is not None else None
+        yield to_batch(kind, places, items.names[start:end], labels, z)
+        start = end
+
+
 def to_z(column: Any, size: int) -> NDArray[np.float32]:
     """Return a column z of a batch as an array (n, D), which may be read only."""
     z: NDArray[np.float32] = column.flatten().to_numpy().reshape(-1, size)
@@ -107,6 +133,8 @@ def _to_texts(names: Sequence[str]) -> Any:
 
     try:
         return pa.array(list(names), pa.string())
-    except UnicodeEncodeError as error:  # Linux knows names of files that are no text
+    except UnicodeEncodeError as error:  # Linux allows names of files that are no text
         name = printable(str(error.object))
-        raise SourceError(f"{name}: its name is no text, which Lance needs; rename it.") from None
+        raise SourceError(
+            f"{name}: its name is not valid Unicode, which Lance needs; rename the file."
+        ) from None

@@ -40,15 +40,7 @@ def find_nearest(
     import pyarrow as pa
 
     columns = ["name", *(["label"] if codes.facts.class_names else []), "_distance"]
-    nearest = {
-        "column": "z",
-        "k": k,
-        "metric": "l2" if facts.metric == "euclidean" else "cosine",
-        "use_index": facts.kind != "exact",
-    }
-    if facts.kind != "exact":
-        # At least so many lists; more, where they hold fewer than k.
-        nearest |= {"minimum_nprobes": facts.nprobes, "refine_factor": facts.refine}
+    nearest = _options(facts, k)
     tables = []
     with reporting_lance(codes.path, SourceError):
         for query in queries:
@@ -63,3 +55,17 @@ def find_nearest(
             "index it again with isthmus index."
         )
     return found
+
+
+def _options(facts: IndexFacts, k: int) -> dict[str, Any]:
+    """Return how Lance is to search."""
+    options = {
+        "column": "z",
+        "k": k,
+        "metric": "l2" if facts.metric == "euclidean" else "cosine",
+        "use_index": facts.kind != "exact",
+    }
+    if facts.kind != "exact":
+        # At least so many lists; more, where they hold fewer than k.
+        options |= {"minimum_nprobes": facts.nprobes, "refine_factor": facts.refine}
+    return options

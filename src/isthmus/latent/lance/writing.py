@@ -27,10 +27,12 @@ def require_lance_path(path: str | Path) -> Path:
     Raises
     ------
     OptionError
+        Also if Lance is not installed, before anything is computed.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
         raise OptionError(f"a dataset of codes ends in {SUFFIX}; {path} has another ending.")
+    load_lance()
     require_writable_place(path / "any")  # of the folder itself, which may be there already
     sweep_for(path)
     if path.is_symlink():
@@ -85,7 +87,12 @@ def replace_dataset(path: Path, write: Callable[[Path], None]) -> None:
         old = temporary_path(path)
         if path.exists():
             path.rename(old)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
         flush_folder(path.parent)
         remove(old)
 

@@ -95,7 +95,7 @@ def _note_strays(parts: Sequence[Part]) -> list[Note]:
     part = next((part for part in parts if part.rows.stray and part.split is None), None)
     if part is None:
         return []
-    text = f"the column {part.roles.split!r} tells no splits, as it holds {part.rows.stray!r}"
+    text = f"the column {part.roles.split!r} gives no splits, because it holds {part.rows.stray!r}"
     return [Note("warning", "split-column", text, "call them train, validation and test")]
 
 

@@ -30,7 +30,7 @@ def read_parquet(path: Path, limit: int | None = None, reading: Reading | None =
     A column of pictures holds structures of `bytes` and `path`, or bytes. The classes are in a
     column that the metadata of Hugging Face calls `ClassLabel`, or in one of numbers or words that
     is called label, class or target (see `isthmus.data.readers.csv.names`). A column of words that
-    is called split, with train and another in it, tells the splits.
+    is called split, with train and another in it, gives the splits.
 
     Raises
     ------

@@ -224,7 +224,9 @@ class _Reader:
             manifest,
             class_names=names,
             class_colors=colors,
-            masks=read_from(self.trees, [(one.shard, one.mask) for one in samples]),
+            masks=Contents(
+                partial(read_from, self.trees), [(one.shard, one.mask) for one in samples]
+            ),
             mask_names=[one.mask for one in samples],
         )
 
