@@ -31,6 +31,7 @@ from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
 from isthmus.latent.lance.dataset import LanceCodes
+from isthmus.runtime import computing_threads
 
 # Read when Ray is imported: it shall listen to this machine alone, and send nothing.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -95,7 +96,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def local(model: TrainedModel, folder: Path) -> Codes:
-    return encode(model, model.read(folder))
+    with computing_threads(1):  # as many as each node has cores
+        return encode(model, model.read(folder))
 
 
 class Tracked:

@@ -14,7 +14,7 @@ from isthmus.cluster.connection import joined
 from isthmus.cluster.failures import explained
 from isthmus.cluster.gathering import choose_output
 from isthmus.cluster.parts import SUFFIX, About, Parts, Range
-from isthmus.cluster.pipeline import Block, Job, encode_blocks
+from isthmus.cluster.pipeline import Block, Job, encode_blocks, list_cores
 from isthmus.cluster.ranges import choose_rows, plan_ranges
 from isthmus.cluster.workload import Workload, locate, open_workload
 from isthmus.data.cache import Track, untracked
@@ -225,10 +225,13 @@ class Encoding:
 
 
 def _count_threads(model: Model) -> int:
-    """Return how many threads compute a batch here; ONNX Runtime takes one for each of several."""
+    """Return how many threads compute a batch: as here, if all machines have so many cores.
+
+    More threads than cores wait for each other. ONNX Runtime takes one for each of several.
+    """
     from isthmus.inference.onnx import OnnxModel
 
-    return 1 if isinstance(model, OnnxModel) else thread_count()
+    return 1 if isinstance(model, OnnxModel) else min([thread_count(), *list_cores()])
 
 
 def _between(rows: np.ndarray[Any, np.dtype[np.int64]], start: int, stop: int) -> list[int]:

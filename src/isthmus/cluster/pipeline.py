@@ -155,10 +155,15 @@ def _plan(model: Model, job: Job, blocks: Iterable[Block]) -> Any:
 
 def count_encoders(threads: int) -> int:
     """Return how many actors encode: as many as keep the cores of each machine busy."""
+    return sum(max(1, one // threads) for one in list_cores()) or 1
+
+
+def list_cores() -> list[int]:
+    """Return how many cores each machine of the cluster has that computes."""
     import ray
 
     cores = (node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
-    return sum(max(1, int(one // threads)) for one in cores if one) or 1
+    return [int(one) for one in cores if one >= 1]
 
 
 def decode_block(row: "pyarrow.Table", job: Job) -> "pyarrow.Table":
