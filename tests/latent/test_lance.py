@@ -143,7 +143,7 @@ def test_a_code_of_nan_and_a_name_that_is_no_text_are_refused(
 ) -> None:
     with refused(ModelError, "the code of bad.png", "NaN"):
         LanceCodes.store(one(digits, "bad.png", np.full(64, np.nan)), tmp_path / "a.lance")
-    with refused(SourceError, "is no text", "rename it"):
+    with refused(SourceError, "is not valid Unicode", "rename the file"):
         LanceCodes.store(one(digits, "caf\udce9.png", digits.z[0]), tmp_path / "a.lance")
     assert not list(tmp_path.iterdir())
 
