@@ -362,6 +362,10 @@ def test_a_dataset_of_another_model_is_refused(run: Path, stored: Path) -> None:
     assert "made by another" in failed("search", run, stored, "7")
 
 
+def test_a_search_without_a_query_says_where_to_give_it(run: Path, stored: Path) -> None:
+    assert f"give an image file after {stored}" in failed("search", run, stored)
+
+
 # -- exported -----------------------------------------------------------------------------------
 
 
