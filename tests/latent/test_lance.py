@@ -143,7 +143,7 @@ def test_a_code_of_nan_and_a_name_that_is_no_text_are_refused(
 ) -> None:
     with refused(ModelError, "the code of bad.png", "NaN"):
         LanceCodes.store(one(digits, "bad.png", np.full(64, np.nan)), tmp_path / "a.lance")
-    with refused(SourceError, "is no text", "rename it"):
+    with refused(SourceError, "is not valid Unicode", "rename the file"):
         LanceCodes.store(one(digits, "caf\udce9.png", digits.z[0]), tmp_path / "a.lance")
     assert not list(tmp_path.iterdir())
 
@@ -360,6 +360,10 @@ def test_the_commands_work_on_a_dataset(
 
 def test_a_dataset_of_another_model_is_refused(run: Path, stored: Path) -> None:
     assert "made by another" in failed("search", run, stored, "7")
+
+
+def test_a_search_without_a_query_says_where_to_give_it(run: Path, stored: Path) -> None:
+    assert f"give an image file after {stored}" in failed("search", run, stored)
 
 
 # -- exported -----------------------------------------------------------------------------------
