@@ -31,9 +31,9 @@ PACKAGE = ROOT / "src" / "isthmus"
 SOURCES = {
     "isthmus": {
         *(file.name for file in ROOT.glob("*.md")),
-        *("LICENSE", "Makefile", "conftest.py", "mkdocs.yml", "pyproject.toml"),
+        *("LICENSE", "Dockerfile", "Makefile", "conftest.py", "mkdocs.yml", "pyproject.toml"),
         *("benchmarks", "docs", "packages", "requirements", "src", "tests"),
-        *(".gitignore", "PKG-INFO"),
+        *(".dockerignore", ".gitignore", "PKG-INFO"),
     },
     "isthmus_runtime": {
         *("LICENSE", "README.md", "hatch_build.py", "isthmus-runtime.cdx.json", "pyproject.toml"),
