@@ -17,8 +17,8 @@ demo: .venv/done
 	@echo "Live, with more maps and your own pictures: $(BIN)/isthmus studio $(DEMO)"
 
 # Tests of one file share what they train, so a worker keeps neighboring tests until others are idle.
-# A third one for two cores computes while browsers and started programs are waited for.
-TESTS := $(BIN)/pytest --numprocesses 3 --dist worksteal
+# Two more than cores compute while browsers, clusters and started programs are waited for.
+TESTS := $(BIN)/pytest --numprocesses 4 --dist worksteal
 
 test: .venv/dev
 	$(TESTS)
@@ -44,7 +44,7 @@ python: .venv/dev
 	$(BIN)/lint-imports
 
 distributions: .venv/dev
-	$(BIN)/python tests/wheel.py
+	$(BIN)/python tests/wheel.py --quick
 
 # The page of the studio has no build step; where Node is, the types in its comments are checked.
 types:
