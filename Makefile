@@ -17,8 +17,8 @@ demo: .venv/done
 	@echo "Live, with more maps and your own pictures: $(BIN)/isthmus studio $(DEMO)"
 
 # Tests of one file share what they train, so a worker keeps neighboring tests until others are idle.
-# Two more than cores compute while browsers, clusters and started programs are waited for.
-TESTS := $(BIN)/pytest --numprocesses 4 --dist worksteal
+# A third one for two cores computes while browsers and started programs are waited for.
+TESTS := $(BIN)/pytest --numprocesses 3 --dist worksteal
 
 test: .venv/dev
 	$(TESTS)
