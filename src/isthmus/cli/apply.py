@@ -221,34 +221,19 @@ def map_command(
     from isthmus.reports.pictures import describe_quality
 
     session, source = open_session(run, source, encoder, data)
+    settings: dict[str, Any] = {
+        "method": method,
+        "style": draw,
+        "onto": onto,
+        "max_samples": max_samples,
+        "layer": layer,
+        "seed": seed,
+        "limit": limit,
+    }
     if source is not None and is_lance(source):
-        result = write_lance_map(
-            session,
-            Path(source),
-            out,
-            method=method,
-            style=draw,
-            onto=onto,
-            max_samples=max_samples,
-            layer=layer,
-            seed=seed,
-            limit=limit,
-            track=track,
-        )
-        print_result(result, f"{out}: {describe_quality(result)}", as_json)
-        return
-    result = write_map(
-        session,
-        source,
-        out,
-        method=method,
-        style=draw,
-        onto=onto,
-        max_samples=max_samples,
-        layer=layer,
-        seed=seed,
-        limit=limit,
-    )
+        result = write_lance_map(session, Path(source), out, **settings, track=track)
+    else:
+        result = write_map(session, source, out, **settings)
     print_result(result, f"{out}: {describe_quality(result)}", as_json)
 
 

@@ -6,7 +6,6 @@ nothing. So a new kind of source is one function that returns a `Manifest`.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ class Contents(Iterable[Content]):
         return iter(self._read(self._keys))
 
     def part(self, start: int, stop: int) -> "Contents":
-        """Return the files of a range, before which none is read."""
+        """Return the files of a range; those before it are not read."""
         return Contents(self._read, self._keys[start:stop])
 
 
@@ -120,7 +119,9 @@ class Manifest:
 def _take_part(files: Iterable[Content], start: int, stop: int) -> Iterable[Content]:
     if isinstance(files, Contents):
         return files.part(start, stop)
-    return islice(files, start, stop) if not isinstance(files, Sequence) else files[start:stop]
+    if not isinstance(files, Sequence):  # a second range would begin where the first one ended
+        raise TypeError("these files are read from the start only, and not by range")
+    return files[start:stop]
 
 
 def evenly_spaced(count: int, limit: int | None) -> NDArray[np.int64]:
