@@ -47,10 +47,12 @@ def train(start: list[str], threads: int, *arguments: object) -> Trained:
         command = [sys.executable, *start, "-m", "isthmus", "train", *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         begun = time.perf_counter()
-        subprocess.run(
-            [*command, "--out", str(out)], env=environment, capture_output=True, check=True
+        ended = subprocess.run(
+            [*command, "--out", str(out)], env=environment, capture_output=True, text=True
         )
         seconds = time.perf_counter() - begun
+        if ended.returncode != 0:
+            raise SystemExit(ended.stderr)
         lines = Run.open(out).history()
     best = min(line["validation_loss"] for line in lines)
     return Trained(lines[-1]["images_per_second"], seconds, best)
