@@ -11,11 +11,8 @@ WebDataset library would not take two of them for one sample. Otherwise they are
 `.json` has the name.
 """
 
-import json
-import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, repeat
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,28 +20,22 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import reject_too_many
-from isthmus.data.export import encode_png
 from isthmus.data.load import load, plan_loading
-from isthmus.data.manifest import Content, Manifest
+from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.readers.archives.names import clean_path
-from isthmus.data.readers.files.folder_names import PART_LABELS
-from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
-from isthmus.data.readers.shards.labels import CLASS_NAMES, NAME_FIELD, format_class_names
-from isthmus.data.readers.shards.members import CLASS, RECORD, split_name
+from isthmus.data.readers.shards.labels import CLASS_NAMES, format_class_names
 from isthmus.data.reading import Reading
 from isthmus.data.remote.addresses import name_source
-from isthmus.data.shardmasks import format_classes, list_masks, name_mask, read_file
-from isthmus.data.shardwriter import DIGITS, ShardWriter
+from isthmus.data.shardlayout import ShardLayout
+from isthmus.data.shardmasks import format_classes
+from isthmus.data.shardwriter import Division, ShardWriter
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.files import atomic_folder, put
 from isthmus.places import is_free, require_outside
 
 SIZE_MB = 500.0  # of a shard; 1 MB is 1,000,000 bytes
 SAMPLES_PER_SHARD = 100_000
-NO_SPLIT = "shard"  # what shards are called that have no split
 MB = 1_000_000  # bytes
-SKIPPED = re.compile("__[^/]*__($|/)")  # names of members that the WebDataset library passes over
 
 
 def write_shards(
@@ -110,8 +101,8 @@ def write_shards(
     manifest = _read(source, out, limit, reading)
     classes = _list_classes(manifest, source)
     with atomic_folder(out) as folder:
-        with ShardWriter(folder, int(size_mb * MB), samples_per_shard) as writer:
-            skipped = _write_samples(manifest, name_source(source), writer, track)
+        with ShardWriter(folder, Division(int(size_mb * MB), samples_per_shard)) as writer:
+            skipped = _write_samples(ShardLayout.of(manifest), name_source(source), writer, track)
         if classes is not None:
             put(folder / classes[0], classes[1])
     return {
@@ -186,60 +177,17 @@ def _require_lines(class_names: Sequence[str], name: object) -> None:
 
 
 def _write_samples(
-    manifest: Manifest, source: str, writer: ShardWriter, track: Track
+    layout: ShardLayout, source: str, writer: ShardWriter, track: Track
 ) -> list[tuple[str, str]]:
     """Write all samples; return those that cannot be read, with the reason."""
+    manifest = layout.manifest
     broken: dict[int, str] = {}
-    members = _name_members(manifest)
-    are_called = members == list(manifest.names)
-    contents = track(_list_contents(manifest), len(members), f"Writing {writer.folder.name}")
-    masks = repeat(b"") if manifest.masks is None else list_masks(manifest)
-    for row, (content, mask) in enumerate(zip(contents, masks, strict=False)):
-        reason = next((one for one in (content, mask) if isinstance(one, SourceError)), None)
-        if reason is not None:
-            broken[row] = first_sentence(reason)
+    total = len(manifest.names)
+    samples = track(layout.list_samples(), total, f"Writing {writer.folder.name}")
+    for row, sample in enumerate(samples):
+        if isinstance(sample, SourceError):
+            broken[row] = first_sentence(sample)
             reject_too_many(broken, manifest, source, row + 1)
-            continue
-        assert isinstance(content, bytes)
-        assert isinstance(mask, bytes)
-        sample = {members[row]: content}
-        key = split_name(members[row])[0]
-        if manifest.masks is not None:
-            sample[name_mask(manifest, row, key)] = mask
-        if manifest.labels is not None:
-            sample[f"{key}.{CLASS}"] = str(manifest.labels[row]).encode()
-        if manifest.labels is None or not are_called:
-            sample[f"{key}.{RECORD}"] = json.dumps({NAME_FIELD: manifest.names[row]}).encode()
-        split = NO_SPLIT if manifest.splits is None else PART_LABELS[manifest.splits[row]]
-        writer.add(split, sample)
+        else:
+            writer.add(layout.split_of(row), sample)
     return [(manifest.names[row], reason) for row, reason in broken.items()]
-
-
-def _list_contents(manifest: Manifest) -> Iterator[Content]:
-    """Yield the content of each picture, or the reason why it has none."""
-    if manifest.values is not None:
-        return map(encode_png, manifest.values)
-    return map(read_file, manifest.files)
-
-
-def _name_members(manifest: Manifest) -> list[str]:
-    """Return the names of the pictures in the shards, in ascending order."""
-    names = list(manifest.names)
-    keys = {split_name(name)[0] for name in names}
-    ascend = all(one < other for one, other in pairwise(names))
-    if ascend and len(keys) == len(names) and all(map(_is_member_name, names)):
-        return names
-    digits = max(DIGITS, len(str(len(names))))
-    suffixes = [".png" if manifest.values is not None else _suffix(name) for name in names]
-    return [f"{row:0{digits}}{suffix}" for row, suffix in enumerate(suffixes)]
-
-
-def _is_member_name(name: str) -> bool:
-    """Return whether a member of this name is read under it, here and by WebDataset."""
-    key, kind = split_name(name)
-    is_picture = f".{kind}" in PICTURE_SUFFIXES and not key.endswith("/") and key != ""
-    return is_picture and clean_path(name) == name and not SKIPPED.match(name)
-
-
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
