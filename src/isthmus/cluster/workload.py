@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.cache.keys import make_key
-from isthmus.data.decode import decode_blocks
+from isthmus.data.decode import decode_blocks, reject_too_many
 from isthmus.data.items import Items
 from isthmus.data.load import Plan, load_with, plan_loading
 from isthmus.data.manifest import Manifest
@@ -89,6 +89,13 @@ class Work(Protocol):
         """Decode it, on whatever machine this is."""
 
 
+class PictureFiles(Work, Protocol):
+    """A block of pictures, each in a file."""
+
+    def open(self) -> Manifest:
+        """Return what there is of it, on whatever machine this is."""
+
+
 @dataclass(frozen=True)
 class Files:
     """Pictures in files of their own, whose paths are sent."""
@@ -97,10 +104,14 @@ class Files:
     manifest: Manifest
     preprocessing: Preprocessing
 
+    def open(self) -> Manifest:
+        """See `PictureFiles`."""
+        self.source.require()
+        return self.manifest
+
     def decode(self) -> Decoded:
         """See `Work`."""
-        self.source.require()
-        return decode(self.manifest, self.preprocessing, self.source.name)
+        return decode(self.open(), self.preprocessing, self.source.name)
 
 
 @dataclass(frozen=True)
@@ -112,11 +123,16 @@ class Members:
     stop: int
     count: int
 
+    def open(self) -> Manifest:
+        """See `PictureFiles`."""
+        manifest, _ = _read_once(self.source)
+        require_same(self.source, len(manifest.names), self.count)
+        return manifest.part(self.start, self.stop)
+
     def decode(self) -> Decoded:
         """See `Work`."""
-        manifest, preprocessing = _read_once(self.source)
-        require_same(self.source, len(manifest.names), self.count)
-        return decode(manifest.part(self.start, self.stop), preprocessing, self.source.name)
+        _, preprocessing = _read_once(self.source)
+        return decode(self.open(), preprocessing, self.source.name)
 
 
 @dataclass(frozen=True)
@@ -164,6 +180,11 @@ class Workload:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def source(self) -> str:
+        """Its name."""
+        return self.origin.source
+
     @cached_property
     def sample_bytes(self) -> int:
         """About how many bytes a sample has."""
@@ -186,6 +207,17 @@ class Workload:
         read = Read(count_of(len(items), "image"), items, None, self.origin, skipped, None)
         return Survey(checks=()).report(read, self.manifest)
 
+    def say_report(self, broken: Mapping[int, str], say: Callable[[str], None]) -> None:
+        """Say what was left out of the source, or guessed, in as many lines."""
+        report = self.report(broken)
+        for line in report.summary() if report and (report.left_out or report.guesses) else ():
+            say(line)
+
+    def reject_broken(self, broken: dict[int, str], seen: int) -> None:
+        """See `Blocks`."""
+        if self.manifest is not None:
+            reject_too_many(broken, self.manifest, self.source, seen)
+
 
 def open_workload(source: Source, track: Track = untracked) -> Workload:
     """Find out what there is to read of a source; only what is an array is decoded.
@@ -196,11 +228,37 @@ def open_workload(source: Source, track: Track = untracked) -> Workload:
         See `isthmus.load`.
     """
     plan = source.plan()
-    if not plan.is_picture and not plan.location.name.lower().endswith(PACKED):
-        manifest = plan.read()
-        if manifest.values is None and manifest.pages is None:
-            return _of_manifest(source, plan, manifest)
-    return _of_samples(source, source.load(track))
+    manifest = _read_ranges(plan)
+    if manifest is None:
+        return _of_samples(source, source.load(track))
+    return _of_manifest(source, plan, manifest)
+
+
+def open_pictures(source: Source) -> Workload:
+    """Find out which files of pictures there are in a source, each of which is read by itself.
+
+    Raises
+    ------
+    SourceError
+        See `isthmus.load`; or if it is read from start to end only.
+    """
+    plan = source.plan()
+    manifest = _read_ranges(plan)
+    if manifest is None:
+        raise SourceError(
+            f"{source.name} is an array, a single picture or a packed archive, which one machine "
+            "reads from start to end; leave out --on, or give a folder or an archive of pictures."
+        )
+    return _of_manifest(source, plan, manifest)
+
+
+def _read_ranges(plan: Plan) -> Manifest | None:
+    """Return what a source holds, None if ranges of it cannot be read by themselves."""
+    if plan.is_picture or plan.location.name.lower().endswith(PACKED):
+        return None
+    manifest = plan.read()
+    has_ranges = manifest.values is None and manifest.pages is None
+    return manifest if has_ranges else None
 
 
 def locate(

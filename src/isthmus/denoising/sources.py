@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.decode import reject_too_many
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
@@ -265,7 +266,9 @@ def _do(work: PictureWork, manifest: Manifest, name: str, track: Track) -> dict[
     """Change all pictures; of a new folder that cannot be completed nothing is left."""
     is_new = work.is_file or not is_begun(work.out, work.change.ledger)
     try:
-        return work.do(manifest, name, track)
+        return work.do(
+            manifest, track, lambda broken, tried: reject_too_many(broken, manifest, name, tried)
+        )
     except (ModelError, SourceError):
         if is_new:  # else the time that an earlier command took would be lost, too
             work.ledger.discard()
