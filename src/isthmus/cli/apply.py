@@ -2,6 +2,7 @@
 
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, app
+from isthmus.cli.cluster import On, to_be_continued
 from isthmus.cli.completion import complete_model_path, complete_source
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
@@ -32,15 +34,6 @@ DenoisedSource = Annotated[
         "or .npz file.",
         show_default=False,
         autocompletion=complete_source,
-    ),
-]
-On = Annotated[
-    str | None,
-    typer.Option(
-        help="Compute on many machines, by Ray: local starts Ray on this machine, auto joins the "
-        "cluster of this machine, and an address another cluster. By default without Ray.",
-        metavar="ADDRESS",
-        show_default=False,
     ),
 ]
 Label = Annotated[
@@ -206,14 +199,20 @@ def map_command(
     layer: Layer = "code",
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     limit: Limit = None,
+    on: On = None,
     data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Draw a map: samples in two dimensions by their codes, with measures of its quality.
 
+    With --on, codes of a dataset are placed on all machines; after Ctrl-C, the same command does
+    the rest.
+
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
 
     Example: isthmus map runs/mine codes.lance --out map.png
+
+    Example: isthmus map runs/mine codes.lance --on ray://head:10001 --out map.png
     """
     from isthmus.latent.lance.library import is_lance
     from isthmus.reports.lance_outputs import write_lance_map
@@ -231,7 +230,13 @@ def map_command(
         "limit": limit,
     }
     if source is not None and is_lance(source):
-        result = write_lance_map(session, Path(source), out, **settings, track=track)
+        with to_be_continued() if on else nullcontext():
+            result = write_lance_map(session, Path(source), out, **settings, on=on, track=track)
+    elif on is not None:
+        raise OptionError(
+            "--on places the codes of a dataset; write one by isthmus encode --on with --out "
+            "codes.lance, and give it in place of the source."
+        )
     else:
         result = write_map(session, source, out, **settings)
     print_result(result, f"{out}: {describe_quality(result)}", as_json)

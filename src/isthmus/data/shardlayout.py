@@ -1,7 +1,6 @@
 """`ShardLayout`: what the samples of a manifest are in shards, member by member."""
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.export import encode_png
-from isthmus.data.manifest import Content, Manifest
-from isthmus.data.pictures.opening import reject_over_memory
+from isthmus.data.manifest import Manifest
 from isthmus.data.readers.archives.names import clean_path
 from isthmus.data.readers.files.folder_names import PART_LABELS
 from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
 from isthmus.data.readers.shards.labels import NAME_FIELD
 from isthmus.data.readers.shards.members import CLASS, RECORD, split_name
-from isthmus.data.shardmasks import list_masks, name_mask, read_file
-from isthmus.data.shardwriter import DIGITS
+from isthmus.data.shardmasks import list_masks, measure_file, name_mask, read_file
+from isthmus.data.shardwriter import DIGITS, size_of_sample
 from isthmus.data.tarwriter import size_in_tar
-from isthmus.errors import SourceError, first_sentence
+from isthmus.errors import SourceError
 
 NO_SPLIT = "shard"  # what shards are called that have no split
 SKIPPED = re.compile("__[^/]*__($|/)")  # names of members that the WebDataset library passes over
@@ -65,29 +63,30 @@ class ShardLayout:
         """Yield the members of each sample by name, or the reason why it cannot be read."""
         masks = repeat(b"") if self.manifest.masks is None else list_masks(self.manifest)
         for row, (picture, mask) in enumerate(zip(self._list_pictures(), masks, strict=False)):
-            if isinstance(picture, bytes) and isinstance(mask, bytes):
-                yield self._put_together(row, picture, mask)
+            if isinstance(picture, SourceError):
+                yield picture
+            elif isinstance(mask, SourceError):
+                yield mask
             else:
-                yield next(one for one in (picture, mask) if isinstance(one, SourceError))
+                yield self._put_together(row, picture, mask)
 
     def list_sizes(self) -> Iterator[int | SourceError]:
         """Yield how many bytes each sample takes in a tar, or why it cannot be read.
 
-        Files on a disk are not read for it, unless masks are to be translated.
+        Files on a disk are not read for it, except where there are masks.
         """
-        manifest = self.manifest
-        is_of_files = manifest.values is None and manifest.masks is None
-        if not is_of_files:
+        if self.manifest.values is not None or self.manifest.masks is not None:
             for sample in self.list_samples():
-                yield sample if isinstance(sample, SourceError) else _size_of(sample)
+                yield sample if isinstance(sample, SourceError) else size_of_sample(sample)
             return
-        for row, file in enumerate(manifest.files):
-            size = _measure(file)
-            rest = _size_of(self._list_texts(row))
-            is_broken = isinstance(size, SourceError)
-            yield size if is_broken else rest + size_in_tar(self.pictures[row], size)
+        for row, size in enumerate(map(measure_file, self.manifest.files)):
+            if isinstance(size, SourceError):
+                yield size
+            else:
+                own = size_in_tar(self.pictures[row], size)
+                yield own + size_of_sample(self._list_texts(row))
 
-    def _list_pictures(self) -> Iterator[Content]:
+    def _list_pictures(self) -> Iterator[bytes | SourceError]:
         """Yield the content of each picture, or the reason why it has none."""
         if self.manifest.values is not None:
             return map(encode_png, self.manifest.values)
@@ -109,21 +108,6 @@ class ShardLayout:
             record = {NAME_FIELD: self.manifest.names[row]}
             texts[f"{key}.{RECORD}"] = json.dumps(record).encode()
         return texts
-
-
-def _size_of(members: dict[str, bytes]) -> int:
-    return sum(size_in_tar(name, len(content)) for name, content in members.items())
-
-
-def _measure(file: Content) -> int | SourceError:
-    """Return how many bytes a file has, or the reason why it cannot be read."""
-    if not isinstance(file, str):
-        return len(file) if isinstance(file, bytes) else file
-    try:
-        with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - as `read_content`
-            return os.fstat(opened.fileno()).st_size
-    except OSError as error:
-        return SourceError(first_sentence(error))
 
 
 def _name_pictures(manifest: Manifest) -> list[str]:

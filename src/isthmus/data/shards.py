@@ -11,7 +11,7 @@ WebDataset library would not take two of them for one sample. Otherwise they are
 `.json` has the name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import reject_too_many
-from isthmus.data.load import load, plan_loading
+from isthmus.data.load import Plan, load, plan_loading
 from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.shards.labels import CLASS_NAMES, format_class_names
@@ -28,7 +28,7 @@ from isthmus.data.reading import Reading
 from isthmus.data.remote.addresses import name_source
 from isthmus.data.shardlayout import ShardLayout
 from isthmus.data.shardmasks import format_classes
-from isthmus.data.shardwriter import Division, ShardWriter
+from isthmus.data.shardwriter import Division, ShardWriter, WrittenShard
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.files import atomic_folder, put
 from isthmus.places import is_free, require_outside
@@ -95,22 +95,63 @@ def write_shards(
     Samples(100 images of 8 × 8, gray, 10 classes)
     """
     out = Path(out)
+    division = plan_division(out, size_mb, samples_per_shard)
+    if isinstance(source, np.ndarray):
+        samples = load(source, limit=limit, reading=reading)
+        name, manifest = "the array", Manifest(samples.names, samples.values)
+        require_pictures(manifest, Preprocessing(), name)
+    else:
+        plan = plan_loading(source, Preprocessing(), limit=limit, reading=reading)
+        name, manifest = name_source(source), read_pictures(plan, name_source(source), out)
+    classes = list_classes(manifest, name)
+    with atomic_folder(out) as folder:
+        with ShardWriter(folder, division) as writer:
+            broken = _write_samples(ShardLayout.of(manifest), name, writer, track)
+        if classes is not None:
+            put(folder / classes[0], classes[1])
+    return summarize(out, writer.written, manifest, broken)
+
+
+def plan_division(out: Path, size_mb: float, samples_per_shard: int) -> Division:
+    """Return what divides samples into shards of a size in megabytes.
+
+    Raises
+    ------
+    OptionError
+        If the folder to write is not empty, or a size or number is below what a shard needs.
+    """
     _require_sizes(size_mb, samples_per_shard)
     if not is_free(out):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
-    manifest = _read(source, out, limit, reading)
-    classes = _list_classes(manifest, source)
-    with atomic_folder(out) as folder:
-        with ShardWriter(folder, Division(int(size_mb * MB), samples_per_shard)) as writer:
-            skipped = _write_samples(ShardLayout.of(manifest), name_source(source), writer, track)
-        if classes is not None:
-            put(folder / classes[0], classes[1])
+    return Division(int(size_mb * MB), samples_per_shard)
+
+
+def read_pictures(plan: Plan, name: str, out: Path) -> Manifest:
+    """Return what a source holds, if shards in a folder can hold it.
+
+    Raises
+    ------
+    OptionError
+        If the folder lies in the source, or it holds more than pictures with classes.
+    SourceError
+        If the source cannot be read.
+    """
+    require_outside(out, plan.location)
+    manifest = plan.read()
+    require_pictures(manifest, plan.origin.preprocessing, name)
+    return manifest
+
+
+def summarize(
+    out: Path, written: Sequence[WrittenShard], manifest: Manifest, broken: Mapping[int, str]
+) -> dict[str, Any]:
+    """Return what `write_shards` returns."""
     return {
         "out": str(out),
-        "samples": sum(shard.samples for shard in writer.written),
-        "shards": [shard._asdict() for shard in sorted(writer.written)],
+        "samples": sum(shard.samples for shard in written),
+        "shards": [shard._asdict() for shard in sorted(written)],
         "class_names": list(manifest.class_names),
-        "skipped": skipped,
+        "skipped": [(manifest.names[row], reason) for row, reason in sorted(broken.items())],
     }
 
 
@@ -121,18 +162,13 @@ def _require_sizes(size_mb: float, samples_per_shard: int) -> None:
         raise OptionError(f"a shard must have at least 1 sample, not {samples_per_shard:,}.")
 
 
-def _read(
-    source: str | Path | NDArray[Any], out: Path, limit: int | None, reading: Reading | None
-) -> Manifest:
-    """Return what the source holds, if shards can hold it."""
-    if isinstance(source, np.ndarray):
-        samples = load(source, limit=limit, reading=reading)
-        manifest, asked = Manifest(samples.names, samples.values), Preprocessing()
-    else:
-        plan = plan_loading(source, Preprocessing(), limit=limit, reading=reading)
-        require_outside(out, plan.location)
-        manifest, asked = plan.read(), plan.origin.preprocessing
-    name = "the array" if isinstance(source, np.ndarray) else name_source(source)
+def require_pictures(manifest: Manifest, asked: Preprocessing, name: str) -> None:
+    """Reject what shards cannot hold.
+
+    Raises
+    ------
+    OptionError
+    """
     if manifest.values is not None:
         _require_images(manifest.values, name)
     elif manifest.pages is not None or asked.stretch is not None or asked.bands is not None:
@@ -140,14 +176,10 @@ def _read(
             "shards hold files as they are; leave --pages, --stretch and --channels out, and give "
             "them when the shards are read."
         )
-    return manifest
 
 
-def _list_classes(
-    manifest: Manifest, source: str | Path | NDArray[Any]
-) -> tuple[str, bytes] | None:
+def list_classes(manifest: Manifest, name: str) -> tuple[str, bytes] | None:
     """Return the list of classes to write next to the shards: its name and its content."""
-    name = "the array" if isinstance(source, np.ndarray) else name_source(source)
     if manifest.masks is not None:
         return format_classes(manifest, name)
     _require_lines(manifest.class_names, name)
@@ -156,7 +188,7 @@ def _list_classes(
     return CLASS_NAMES, format_class_names(manifest.class_names)
 
 
-def _require_images(values: NDArray[Any], name: object) -> None:
+def _require_images(values: NDArray[Any], name: str) -> None:
     if values.ndim != 4:
         raise OptionError(
             f"{name} holds signals, which are no pictures; isthmus data export writes an .npz file."
@@ -167,7 +199,7 @@ def _require_images(values: NDArray[Any], name: object) -> None:
         )
 
 
-def _require_lines(class_names: Sequence[str], name: object) -> None:
+def _require_lines(class_names: Sequence[str], name: str) -> None:
     for one in class_names:
         if "\n" in one or one.endswith("\r"):
             raise OptionError(
@@ -178,8 +210,8 @@ def _require_lines(class_names: Sequence[str], name: object) -> None:
 
 def _write_samples(
     layout: ShardLayout, source: str, writer: ShardWriter, track: Track
-) -> list[tuple[str, str]]:
-    """Write all samples; return those that cannot be read, with the reason."""
+) -> dict[int, str]:
+    """Write all samples; return the rows of those that cannot be read, with the reason."""
     manifest = layout.manifest
     broken: dict[int, str] = {}
     total = len(manifest.names)
@@ -190,4 +222,4 @@ def _write_samples(
             reject_too_many(broken, manifest, source, row + 1)
         else:
             writer.add(layout.split_of(row), sample)
-    return [(manifest.names[row], reason) for row, reason in broken.items()]
+    return broken

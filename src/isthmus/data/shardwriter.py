@@ -71,8 +71,7 @@ class ShardWriter:
 
     def add(self, split: str, members: Mapping[str, bytes]) -> None:
         """Add a sample to the shard of a split: its members by their names."""
-        size = sum(size_in_tar(name, len(content)) for name, content in members.items())
-        name = self._division.add(split, size)
+        name = self._division.add(split, size_of_sample(members))
         if split in self._open and self._open[split].name != name:
             self._end(split)
         if split not in self._open:
@@ -104,7 +103,17 @@ class OpenShard:
             self._tar.add(name, content)
         self._samples += 1
 
+    @property
+    def size(self) -> int:
+        """In bytes, so far."""
+        return self._tar.size
+
     def end(self) -> WrittenShard:
         """Close the file, and return what was written."""
         self._tar.close()
         return WrittenShard(self.name, self._samples, self._path.stat().st_size)
+
+
+def size_of_sample(members: Mapping[str, bytes]) -> int:
+    """Return how many bytes a sample takes in a tar: its members by their names."""
+    return sum(size_in_tar(name, len(content)) for name, content in members.items())
