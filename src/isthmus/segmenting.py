@@ -23,7 +23,7 @@ from isthmus.evaluation.predictions import shares_by_class
 from isthmus.files import atomic_folder, put
 from isthmus.inference.batches import FILES_TOGETHER, collect_batches
 from isthmus.inference.model import Model
-from isthmus.places import is_free, require_inner_name, require_outside
+from isthmus.places import require_free, require_inner_name, require_outside
 from isthmus.viz.masks import VOID_COLOR, colors
 from isthmus.viz.mosaic import bytes_of
 
@@ -74,6 +74,10 @@ class MaskRow:
     size: int
     shares: dict[str, float]
 
+    def describe(self, folder: Path) -> dict[str, Any]:
+        """Return the row of `PredictedMasks`."""
+        return {"name": self.name, "mask": str(folder / self.file), "shares": self.shares}
+
 
 def predict_masks(
     model: Model,
@@ -120,7 +124,7 @@ def predict_masks(
     out = Path(out)
     for _, location, _ in located:
         require_outside(out, location)
-    _require_empty(out)
+    require_free(out)
     manifests = [(name, read(location, limit, None)) for name, location, read in located]
     require_mask_names(name for _, manifest in manifests for name in manifest.names)
     rows: list[dict[str, Any]] = []
@@ -129,10 +133,7 @@ def predict_masks(
         for source, manifest in manifests:
             reject = partial(_reject_too_many, manifest, source)
             found, broken = write_masks(model, manifest, folder, track=track, reject=reject)
-            rows += [
-                {"name": row.name, "mask": str(out / row.file), "shares": row.shares}
-                for row in found
-            ]
+            rows += [row.describe(out) for row in found]
             skipped += [(manifest.names[i], reason) for i, reason in broken.items()]
         put(folder / CLASSES_FILE, list_classes(model))
     left_out = tuple(one for _, manifest in manifests for one in manifest.findings.left_out)
@@ -141,11 +142,6 @@ def predict_masks(
 
 def _as_list(sources: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     return [sources] if isinstance(sources, str | Path) else sources
-
-
-def _require_empty(out: Path) -> None:
-    if not is_free(out):
-        raise OptionError(f"{out} exists already; choose another place, or an empty folder.")
 
 
 def require_mask_names(names: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """`Job`: what a command computes on a cluster, its plan, and what is done of it."""
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +140,10 @@ class Job:
             part = self.parts.read(place)
             if part.results:
                 yield part
+
+    def skipped(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return the names of what is broken, with the reasons, in their order."""
+        return [(names[row], self.broken[row]) for row in sorted(self.broken)]
 
     def rows(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the rows of the source that have results."""

@@ -1,13 +1,18 @@
-"""`Task`: what is done with each block; and the one that computes numbers of samples."""
+"""`Task`: what is done with each block: numbers are computed of samples, or files are written."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.cluster.parts import Part, Range
+from isthmus.data.manifest import Manifest
+from isthmus.fields import from_json, parse_json
+from isthmus.files import to_json
 from isthmus.inference.model import Model
 
 
@@ -128,3 +133,68 @@ class SampleTask:
     def is_kept(self, part: Part, folder: Path) -> bool:
         """See `Task`."""
         return True
+
+
+class Written(Protocol):
+    """A file that is written; a dataclass of what a job says of it at its end."""
+
+    @property
+    def file(self) -> str:
+        """Its path below the folder."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+
+T = TypeVar("T", bound=Written)
+
+
+@dataclass(frozen=True)
+class FileTask(Generic[T]):
+    """Writes a file for each picture, into a folder that becomes the output when all are done.
+
+    Parameters
+    ----------
+    model : Model
+    write : callable
+        Takes the model, pictures and the folder, writes files whole or not at all, and returns
+        what was written, and by the places of broken pictures the reasons.
+    written : type
+        The dataclass that it returns.
+    title : str
+        See `Task`.
+    """
+
+    model: Model
+    write: Callable[[Model, Manifest, Path], tuple[Sequence[T], Mapping[int, str]]]
+    written: type[T]
+    title: str
+
+    takes_samples = False
+    array = "files"
+
+    @property
+    def made_by(self) -> Mapping[str, str]:
+        """See `Task`."""
+        return {"model": self.model.fingerprint, "writes": self.written.__name__}
+
+    def do(self, block: Block, folder: Path) -> Part:
+        """See `Task`."""
+        start, _ = block.range
+        files, broken = self.write(self.model, block.given.open(), folder)
+        results = {self.array: np.array(json.dumps(to_json(list(files))))}
+        return Part(block.range, results, {start + row: why for row, why in broken.items()})
+
+    def is_kept(self, part: Part, folder: Path) -> bool:
+        """See `Task`."""
+        return all(_has_size(folder / one.file, one.size) for one in self.files(part))
+
+    def files(self, part: Part) -> list[T]:
+        """Return what a part says of its files, checked."""
+        content = parse_json(str(part.array(self.array, "U", 0)))
+        return [from_json(self.written, one) for one in content]
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size

@@ -24,6 +24,7 @@ from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.survey import Read, Survey
 from isthmus.errors import SizesDifferError, SourceError
+from isthmus.places import require_free, require_outside
 from isthmus.text import count_of
 
 PACKED = (".bz2", ".gz", ".tbz", ".tbz2", ".tgz", ".txz", ".xz")  # read from start to end only
@@ -190,6 +191,12 @@ class Workload:
         height, width = self.origin.preprocessing.size or (256, 256)
         return height * width * (self.origin.preprocessing.channels or 3)
 
+    @property
+    def pictures(self) -> Manifest:
+        """What a source of pictures holds, and what was left out of it."""
+        assert self.manifest is not None, "this source is decoded as a whole"
+        return self.manifest
+
     def take(self, broken: Mapping[int, str]) -> Items:
         """Return the items of what is not broken."""
         good = np.setdiff1d(np.arange(len(self)), np.array(list(broken), np.int64))
@@ -214,6 +221,18 @@ class Workload:
         """See `Blocks`."""
         if self.manifest is not None:
             reject_too_many(broken, self.manifest, self.source, seen)
+
+
+def require_folder(out: Path, source: Source) -> None:
+    """Reject a folder for the files of a job that is not free, or lies in the source.
+
+    Raises
+    ------
+    OptionError
+    """
+    if source.location:
+        require_outside(out, Path(source.location))
+    require_free(out)
 
 
 def open_workload(source: Source, track: Track = untracked) -> Workload:
