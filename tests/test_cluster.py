@@ -31,6 +31,7 @@ from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
 from isthmus.latent.lance.dataset import LanceCodes
+from isthmus.reports import lance_outputs
 from isthmus.runtime import computing_threads
 
 # Read when Ray is imported: it shall listen to this machine alone, and send nothing.
@@ -103,15 +104,17 @@ def local(model: TrainedModel, folder: Path) -> Codes:
 class Tracked:
     """Counts what was to be done, and does something when a part of it is done."""
 
-    def __init__(self, after: int = -1, do: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, after: int = -1, do: Callable[[], None] = lambda: None, title: str = "Encoding"
+    ) -> None:
         self.totals: list[int | None] = []
-        self._after, self._do = after, do
+        self._after, self._do, self._title = after, do, title
 
     def __call__(self, items: Iterable[Any], total: int | None, title: str) -> Iterator[Any]:
-        if title == "Encoding":
+        if title == self._title:
             self.totals.append(total)
         for done, item in enumerate(items):
-            if title == "Encoding" and done == self._after and len(self.totals) == 1:
+            if title == self._title and done == self._after and len(self.totals) == 1:
                 self._do()
             yield item
 
@@ -324,3 +327,58 @@ def test_a_machine_without_the_source_says_so(
     photos.rename(tmp_path / "elsewhere")
     with refused(SourceError, photos, platform.node(), "by the same path"):
         block.decode()
+
+
+def test_codes_are_placed_on_a_map_as_on_one_machine(
+    cluster: Any,
+    model: TrainedModel,
+    local: Codes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lance_outputs, "BLOCK_ROWS", 200)
+    model.save(tmp_path / "model.safetensors")
+    LanceCodes.store(local, "codes.lance")
+    arguments = ["map", "model.safetensors", "codes.lance", "--max-samples", "60", "--json"]
+    for method in ("pca", "tsne"):
+        for name, further in (("here", []), ("there", ["--on", "auto"])):
+            out = ["--method", method, "--out", f"{name}.png", *further]
+            done = CliRunner().invoke(app, [*arguments, *out])
+            assert done.exit_code == 0, done.output
+        for kind in ("csv", "png"):
+            assert Path(f"here.{kind}").read_bytes() == Path(f"there.{kind}").read_bytes()
+    assert len(Path("there.csv").read_text().splitlines()) == len(local) + 1
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_shards_are_those_of_one_machine_also_when_the_job_is_stopped(
+    cluster: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(shutil.copytree(folder, tmp_path / "source"))
+    os.truncate(sorted(source.glob("*/*"))[100], 2**40)  # a file of holes, which is left out
+    write_shards(source, tmp_path / "here", samples_per_shard=90)
+    arguments = ["data", "shard", str(source), "--samples-per-shard", "90", "--json", "--on"]
+    arguments += ["auto", "--out", str(tmp_path / "there")]
+    monkeypatch.setattr("isthmus.cli.shards.track", Tracked(2, stop, "Writing shards"))
+    stopped = CliRunner().invoke(app, arguments)
+    assert stopped.exit_code == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "here",
+        "source",
+        "there.parts",
+        "there.sizes.parts",
+    ]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["resumed"] >= 2
+    assert [row["samples"] for row in result["shards"]] == [90] * 6 + [59]
+    [(_, reason)] = result["skipped"]
+    assert "holes" in reason
+    contents = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("here", "there")
+    ]
+    assert contents[0] == contents[1]
+    assert not list(tmp_path.glob("*.parts"))

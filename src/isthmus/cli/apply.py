@@ -2,6 +2,7 @@
 
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from isthmus.cli.cluster import (
     predict_masks_on,
     require_predicted_files,
     tabulate_on,
+    to_be_continued,
 )
 from isthmus.cli.completion import complete_model_path, complete_source
 from isthmus.cli.encoders import EncoderOptions, open_session
@@ -174,14 +176,20 @@ def map_command(
     layer: Layer = "code",
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     limit: Limit = None,
+    on: On = None,
     data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Draw a map: samples in two dimensions by their codes, with measures of its quality.
 
+    With --on, codes of a dataset are placed on all machines; after Ctrl-C, the same command does
+    the rest.
+
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
 
     Example: isthmus map runs/mine codes.lance --out map.png
+
+    Example: isthmus map runs/mine codes.lance --on ray://head:10001 --out map.png
     """
     from isthmus.latent.lance.library import is_lance
     from isthmus.reports.lance_outputs import write_lance_map
@@ -199,7 +207,13 @@ def map_command(
         "limit": limit,
     }
     if source is not None and is_lance(source):
-        result = write_lance_map(session, Path(source), out, **settings, track=track)
+        with to_be_continued() if on else nullcontext():
+            result = write_lance_map(session, Path(source), out, **settings, on=on, track=track)
+    elif on is not None:
+        raise OptionError(
+            "--on places the codes of a dataset; write one by isthmus encode --on with --out "
+            "codes.lance, and give it in place of the source."
+        )
     else:
         result = write_map(session, source, out, **settings)
     print_result(result, f"{out}: {describe_quality(result)}", as_json)

@@ -77,10 +77,7 @@ class Source:
         SourceError
         """
         if self.location and not Path(self.location).exists():
-            raise SourceError(
-                f"{self.location} is missing on {platform.node()}, a machine of the cluster; put "
-                "it where all of them find it by the same path."
-            )
+            raise missing_on_machine(self.location)
 
 
 class Work(Protocol):
@@ -127,7 +124,7 @@ class Members:
     def open(self) -> Manifest:
         """See `PictureFiles`."""
         manifest, _ = _read_once(self.source)
-        require_same(self.source, len(manifest.names), self.count)
+        require_same(self.source.name, len(manifest.names), self.count)
         return manifest.part(self.start, self.stop)
 
     def decode(self) -> Decoded:
@@ -148,7 +145,7 @@ class Rows:
     def decode(self) -> Decoded:
         """See `Work`."""
         samples = _load_once(self.source)
-        require_same(self.source, samples.fingerprint, self.fingerprint)
+        require_same(self.source.name, samples.fingerprint, self.fingerprint)
         return Decoded(np.asarray(samples.values[self.start : self.stop]), {})
 
 
@@ -320,7 +317,15 @@ def decode(manifest: Manifest, preprocessing: Preprocessing, source: str) -> Dec
     return Decoded(np.concatenate(parts) if parts else nothing, broken)
 
 
-def require_same(source: Source, found: object, wanted: object) -> None:
+def missing_on_machine(path: str | Path) -> SourceError:
+    """Return the error of a machine that does not find what others have."""
+    return SourceError(
+        f"{path} is missing on {platform.node()}, a machine of the cluster; put it where all of "
+        "them find it by the same path."
+    )
+
+
+def require_same(name: str, found: object, wanted: object) -> None:
     """Reject a machine that has another source by the same name.
 
     Raises
@@ -329,7 +334,7 @@ def require_same(source: Source, found: object, wanted: object) -> None:
     """
     if found != wanted:
         raise SourceError(
-            f"{source.name} differs on {platform.node()}, a machine of the cluster, or has changed "
+            f"{name} differs on {platform.node()}, a machine of the cluster, or has changed "
             "since the job started; put the same source on all machines."
         )
 
@@ -339,7 +344,7 @@ def _of_manifest(source: Source, plan: Plan, manifest: Manifest) -> Workload:
     count = len(manifest.names)
 
     def send_paths(start: int, stop: int) -> Work:
-        return Files(source, _with_lists(manifest.part(start, stop)), preprocessing)
+        return Files(source, with_lists(manifest.part(start, stop)), preprocessing)
 
     def send_range(start: int, stop: int) -> Work:
         return Members(source, start, stop, count)
@@ -367,7 +372,7 @@ def _of_samples(source: Source, samples: Samples) -> Workload:
     )
 
 
-def _with_lists(manifest: Manifest) -> Manifest:
+def with_lists(manifest: Manifest) -> Manifest:
     """Return a manifest that can be sent: with lists of paths in place of iterators."""
     masks = None if manifest.masks is None else list(manifest.masks)
     return replace(manifest, files=list(manifest.files), masks=masks)

@@ -3,7 +3,8 @@
 As in `outputs`, each function does the work of a command and returns what it prints with `--json`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.cluster.placing import placed_on_cluster
 from isthmus.data.cache import Track, untracked
 from isthmus.data.manifest import evenly_spaced
 from isthmus.errors import OptionError, require_known
-from isthmus.files import atomic_write, write_bytes
+from isthmus.files import atomic_write, fingerprint, write_bytes
 from isthmus.inference.model import CODE
 from isthmus.latent.codes import Codes
 from isthmus.latent.lance.building import MAX_EXACT
@@ -29,7 +31,8 @@ from isthmus.text import to_utf8
 from isthmus.viz.canvas import require_png, to_png
 from isthmus.viz.maps import scatter
 
-BLOCK_ROWS = 2**15  # codes that are placed on a map at once
+# Codes that are placed on a map at once, and the numbers of them in memory.
+BLOCK_ROWS, BLOCK_NUMBERS = 2**15, 2**24
 
 
 def write_lance_index(
@@ -93,6 +96,7 @@ def write_lance_map(
     layer: str = CODE,
     seed: int = 0,
     limit: int | None = None,
+    on: str | None = None,
     track: Track = untracked,
 ) -> dict[str, Any]:
     """Draw a map of a random sample of a dataset of codes, and place all others on it.
@@ -112,6 +116,8 @@ def write_lance_map(
         That of the codes.
     limit : int, optional
         Map at most as many codes, spread evenly.
+    on : str, optional
+        Place them on many machines; see `isthmus.encode_on_cluster`. The map is fitted here.
     track : callable
         Shows progress.
 
@@ -138,7 +144,8 @@ def write_lance_map(
         drawn, file = session.stored_map(sample, method, seed=seed, max_samples=max_samples)
     is_fitted = np.zeros(len(places), np.bool_)
     is_fitted[chosen] = drawn.fitted
-    _write_table(table, drawn, codes, places, is_fitted, track)
+    with _placed(codes, places, drawn, table, on, track) as blocks:
+        _write_table(table, blocks, codes, places, is_fitted)
     write_bytes(out, to_png(scatter(drawn)))
     paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
     return session.map_quality(drawn, sample) | {"n": len(places)} | paths
@@ -180,33 +187,49 @@ def _require_points(style: str, method: str) -> None:
 
 def _renamed(sample: Codes, count: int, seed: int) -> Codes:
     """Return a sample whose fingerprint is not that of all samples, by which maps are stored."""
-    name = f"{sample.items.fingerprint}, {len(sample)} of {count} by seed {seed}"
-    return replace(sample, items=replace(sample.items, fingerprint=name))
+    items = sample.items
+    # Of the sample itself: the fingerprint of all is not known if a cluster has encoded them, and
+    # stays the same when some are removed.
+    own = fingerprint(np.ascontiguousarray(sample.z).data, list(items.names), items.label_names())
+    name = f"{own}, {len(sample)} of {count} by seed {seed}"
+    return replace(sample, items=replace(items, fingerprint=name))
+
+
+@contextmanager
+def _placed(
+    codes: LanceCodes,
+    places: NDArray[np.int64],
+    drawn: Map,
+    table: Path,
+    on: str | None,
+    track: Track,
+) -> Iterator[Iterable[NDArray[np.float32]]]:
+    """Give the points (n, 2) of codes on a map, block by block."""
+    rows = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // codes.facts.size))
+    if on is None:
+        starts = range(0, len(places), rows)
+        yield (
+            drawn.transform(codes.take(places[start : start + rows]))
+            for start in track(starts, len(starts), "Placing")
+        )
+        return
+    with placed_on_cluster(codes, places, drawn, table, rows, on=on, track=track) as blocks:
+        yield blocks
 
 
 def _write_table(
     table: Path,
-    drawn: Map,
+    blocks: Iterable[NDArray[np.float32]],
     codes: LanceCodes,
     places: NDArray[np.int64],
     is_fitted: NDArray[np.bool_],
-    track: Track,
 ) -> None:
-    """Write the coordinates of codes at places, some at a time."""
+    """Write the points of codes with their names, some at a time."""
     done = 0
     with atomic_write(table) as file:
         file.write(to_utf8(",".join(TABLE_COLUMNS) + "\n"))
-        blocks = -(-len(places) // BLOCK_ROWS)
-        for block in track(_blocks(codes, places), blocks, "Placing"):
-            end = done + len(block)
-            xy = drawn.transform(block)
-            file.write(to_utf8(csv_lines(block.items, xy, is_fitted[done:end])))
+        for xy in blocks:
+            end = done + len(xy)
+            items = codes.take_items(places[done:end])
+            file.write(to_utf8(csv_lines(items, xy, is_fitted[done:end])))
             done = end
-
-
-def _blocks(codes: LanceCodes, places: NDArray[np.int64]) -> Iterator[Codes]:
-    if len(places) == len(codes):
-        yield from codes.batches(BLOCK_ROWS)
-        return
-    for start in range(0, len(places), BLOCK_ROWS):
-        yield codes.take(places[start : start + BLOCK_ROWS])
