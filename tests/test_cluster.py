@@ -20,7 +20,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from isthmus import Codes, TrainedModel, configure, encode, load, write_shards
+from isthmus import (
+    Codes,
+    TrainedModel,
+    configure,
+    denoise,
+    encode,
+    load,
+    predict_masks,
+    predict_masks_on_cluster,
+    write_shards,
+)
 from isthmus.cli import app
 from isthmus.cluster import ranges
 from isthmus.cluster.encoding import encode_on_cluster
@@ -381,4 +391,71 @@ def test_shards_are_those_of_one_machine_also_when_the_job_is_stopped(
         for name in ("here", "there")
     ]
     assert contents[0] == contents[1]
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def make_model(name: str, **options: Any) -> TrainedModel:
+    config = configure(name, (1, SIDE, SIDE), **options)
+    preprocessing = Preprocessing(size=(SIDE, SIDE), channels=1)
+    made = TrainedModel(config, preprocessing, config.build().eval())
+    return TrainedModel.from_bytes(made.to_bytes())
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_table_of_predictions_is_that_of_one_machine(
+    cluster: Any, folder: Path, tmp_path: Path
+) -> None:
+    model = make_model("cnn-small", class_names=tuple("abc"))
+    model.save(tmp_path / "model.safetensors")
+    arguments = ["predict", str(tmp_path / "model.safetensors"), str(folder), "--json"]
+    results = {}
+    for name, further in (("here", []), ("there", ["--on", "auto"])):
+        out = tmp_path / f"{name}.csv"
+        with computing_threads(1):
+            done = CliRunner().invoke(app, [*arguments, "--out", str(out), *further])
+        assert done.exit_code == 0, done.output
+        results[name] = json.loads(done.stdout)
+    assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
+    assert results["there"]["n"] == results["here"]["n"] == COUNT - len(BROKEN)
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_masks_are_those_of_one_machine(cluster: Any, folder: Path, tmp_path: Path) -> None:
+    model = make_model("unet", class_names=("paper", "pen"), width=0.1)
+    with computing_threads(1):
+        here = predict_masks(model, folder, tmp_path / "here")
+    there = predict_masks_on_cluster(model, folder, tmp_path / "there", on="auto")
+    assert contents_of(tmp_path / "here") == contents_of(tmp_path / "there")
+    assert [row["shares"] for row in there.rows] == [row["shares"] for row in here.rows]
+    assert there.skipped == here.skipped
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_denoised_files_are_those_of_one_machine_also_when_the_job_is_stopped(
+    cluster: Any, model: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = TrainedModel.from_bytes(model.to_bytes())
+    model.save(tmp_path / "model.safetensors")
+    with computing_threads(1):
+        here = denoise(model, folder, tmp_path / "here")
+    out = tmp_path / "there"
+    arguments = ["denoise", str(tmp_path / "model.safetensors"), str(folder), "--json"]
+    arguments += ["--on", "auto", "--out", str(out)]
+    monkeypatch.setattr("isthmus.cli.cluster.track", Tracked(2 * ROWS, stop, "Denoising"))
+    stopped = CliRunner().invoke(app, arguments)
+    assert stopped.exit_code == 130
+    assert not out.exists()
+    monkeypatch.setattr("isthmus.cli.cluster.track", track := Tracked(title="Denoising"))
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert track.totals[0] is not None
+    assert track.totals[0] <= COUNT - 2 * ROWS
+    result = json.loads(done.stdout)
+    assert result["denoised"] == here.count == COUNT - len(BROKEN)
+    assert [tuple(pair) for pair in result["skipped"]] == list(here.skipped)
+    assert contents_of(tmp_path / "here") == contents_of(out)
     assert not list(tmp_path.glob("*.parts"))

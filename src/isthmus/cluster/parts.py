@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -185,8 +186,11 @@ class Parts:
         """
         try:
             self.files.mkdir(exist_ok=True)
-            for path in list(self.files.rglob("*")):
-                if path.is_file() and path.relative_to(self.files).as_posix() not in names:
+            for path in sorted(self.files.rglob("*"), reverse=True):  # what is in a folder first
+                if path.is_dir():
+                    with suppress(OSError):  # it holds files of the output
+                        path.rmdir()
+                elif path.relative_to(self.files).as_posix() not in names:
                     path.unlink()
             flush_tree(self.files)
             if out.exists():
