@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from isthmus.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from isthmus.cluster.denoising import denoise_on_cluster as denoise_on_cluster
     from isthmus.cluster.encoding import encode_on_cluster as encode_on_cluster
+    from isthmus.cluster.predicting import predict_masks_on_cluster as predict_masks_on_cluster
+    from isthmus.cluster.predicting import predict_on_cluster as predict_on_cluster
     from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
     from isthmus.data.images import Images as Images
@@ -119,6 +122,7 @@ _MODULES = {
     "check_data": "data.inspection",
     "configure": "models.config",
     "denoise": "denoising",
+    "denoise_on_cluster": "cluster.denoising",
     "denoise_values": "denoising",
     "describe_installation": "installation",
     "diagnose": "evaluation.diagnosis.diagnose",
@@ -140,6 +144,8 @@ _MODULES = {
     "load_styles": "training.styles",
     "open_codes": "latent.lance.opening",
     "predict_masks": "segmenting",
+    "predict_masks_on_cluster": "cluster.predicting",
+    "predict_on_cluster": "cluster.predicting",
     "resume": "training.train",
     "serve_studio": "studio.serve",
     "show_progress": "progress",

@@ -94,8 +94,8 @@ def _write_csv(file: BinaryIO, model: Model, rows: Iterator[Row]) -> None:
             writer = csv.DictWriter(text, list(cells), lineterminator="\n")
             writer.writeheader()
         # What spreadsheets would take for a formula has an apostrophe in front.
-        texts = {name: as_cell(cells[name]) for name in ("name", "class") if name in cells}
-        writer.writerow({**cells, **texts})
+        texts: Row = {name: as_cell(cells[name]) for name in ("name", "class") if name in cells}
+        writer.writerow(cells | texts)
         file.write(to_utf8(text.getvalue()))
         text.seek(0)
         text.truncate()
