@@ -40,8 +40,8 @@ from isthmus.cluster.workload import locate, open_workload
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
+from isthmus.latent.lance import placing
 from isthmus.latent.lance.dataset import LanceCodes
-from isthmus.reports import lance_outputs
 from isthmus.runtime import computing_threads
 
 # Read when Ray is imported: it shall listen to this machine alone, and send nothing.
@@ -347,7 +347,7 @@ def test_codes_are_placed_on_a_map_as_on_one_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lance_outputs, "BLOCK_ROWS", 200)
+    monkeypatch.setattr(placing, "BLOCK_ROWS", 200)
     model.save(tmp_path / "model.safetensors")
     LanceCodes.store(local, "codes.lance")
     arguments = ["map", "model.safetensors", "codes.lance", "--max-samples", "60", "--json"]

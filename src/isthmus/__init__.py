@@ -13,8 +13,10 @@ from isthmus.version import __version__ as __version__
 if TYPE_CHECKING:
     from isthmus.cluster.denoising import denoise_on_cluster as denoise_on_cluster
     from isthmus.cluster.encoding import encode_on_cluster as encode_on_cluster
+    from isthmus.cluster.placing import place_on_cluster as place_on_cluster
     from isthmus.cluster.predicting import predict_masks_on_cluster as predict_masks_on_cluster
     from isthmus.cluster.predicting import predict_on_cluster as predict_on_cluster
+    from isthmus.cluster.sharding import shard_on_cluster as shard_on_cluster
     from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
     from isthmus.data.images import Images as Images
@@ -144,10 +146,12 @@ _MODULES = {
     "load_styles": "training.styles",
     "open_codes": "latent.lance.opening",
     "predict_masks": "segmenting",
+    "place_on_cluster": "cluster.placing",
     "predict_masks_on_cluster": "cluster.predicting",
     "predict_on_cluster": "cluster.predicting",
     "resume": "training.train",
     "serve_studio": "studio.serve",
+    "shard_on_cluster": "cluster.sharding",
     "show_progress": "progress",
     "split_samples": "data.split",
     "stylize": "styling",

@@ -1,10 +1,10 @@
-"""`placed_on_cluster`: the points of codes on a map, found on many machines."""
+"""`place_on_cluster`: codes of a dataset on a map, placed on many machines."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,62 +16,79 @@ from isthmus.cluster.tasks import Block
 from isthmus.cluster.workload import missing_on_machine, require_same
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
+from isthmus.data.manifest import evenly_spaced
 from isthmus.files import fingerprint
 from isthmus.latent.lance.dataset import LanceCodes
+from isthmus.latent.lance.placing import choose_rows, write_points
 from isthmus.latent.maps import Map
+from isthmus.places import require_own_place
 
 THREADS = 1  # of a process; where a code is placed does not depend on it
 Places = NDArray[np.int64]
 
 
-@contextmanager
-def placed_on_cluster(
-    codes: LanceCodes,
-    places: Places,
+def place_on_cluster(
     drawn: Map,
-    out: Path,
-    rows: int,
+    codes: LanceCodes,
+    out: str | Path,
     *,
-    on: str,
+    on: str = "local",
+    limit: int | None = None,
+    fitted: NDArray[np.bool_] | None = None,
     track: Track = untracked,
-) -> Iterator[Iterator[NDArray[np.float32]]]:
-    """Place codes of a dataset on a map on many machines, by Ray.
+) -> dict[str, Any]:
+    """Place the codes of a dataset on a map on many machines, by Ray, and write a CSV file.
 
     The points are those of `Map.transform`, to the last bit. Those that are done wait in a folder
     next to the output, so that a job that was stopped continues when it is started again.
 
     Parameters
     ----------
+    drawn : Map
+        Fitted on some codes of the same model and layer; see `isthmus.fit_map`.
     codes : LanceCodes
         On a file system that all machines share.
-    places : (N,) int64
-        Of the codes, as `LanceCodes.take` knows them.
-    drawn : Map
-    out : Path
-        What the caller writes meanwhile.
-    rows : int
-        Codes of a block.
+    out : str or Path
+        The CSV file: name, label, x, y, and whether the map was fitted on the code.
     on : str
         See `isthmus.encode_on_cluster`.
+    limit : int, optional
+        At most as many codes, spread evenly.
+    fitted : (N,) bool, optional
+        Which of the codes the map was fitted on; by default none.
     track : callable
         Shows progress, in codes.
 
-    Yields
-    ------
-    iterator of (n, 2) float32
-        The points, block by block.
+    Returns
+    -------
+    dict
+        `coordinates`, the path; `n`, how many codes; `resumed`, how many of them an earlier
+        attempt had placed.
 
     Raises
     ------
+    OptionError
+        If Ray is not installed, nothing answers at the address, or the output may not be replaced.
     IsthmusError
         What a worker raises, in one sentence.
+
+    Examples
+    --------
+    >>> codes = open_codes("codes.lance")  # doctest: +SKIP
+    >>> drawn = fit_map(codes.sample(20_000), "umap")  # doctest: +SKIP
+    >>> place_on_cluster(drawn, codes, "map.csv", on="auto")  # doctest: +SKIP
     """
+    out = Path(out)
+    require_own_place(out, (".csv",))
+    places = evenly_spaced(len(codes), limit)
     stored = StoredCodes(codes.path.absolute(), codes.key)
     with joined(on):
         task = PlaceCodes(stored, _without_points(drawn))
-        job = Job.plan(task, ChosenCodes(stored, places), out, rows, THREADS)
-        with job.completed(track):
-            yield (part.array(PlaceCodes.array, "f", 2) for part in job.results())
+        job = Job.plan(task, ChosenCodes(stored, places), out, choose_rows(codes), THREADS)
+        with job.completed(track) as resumed:
+            blocks = (part.array(PlaceCodes.array, "f", 2) for part in job.results())
+            write_points(out, blocks, codes, places, fitted)
+    return {"coordinates": str(out), "n": len(places), "resumed": resumed}
 
 
 @dataclass(frozen=True)

@@ -3,36 +3,31 @@
 As in `outputs`, each function does the work of a command and returns what it prints with `--json`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from isthmus.cluster.placing import placed_on_cluster
+from isthmus.cluster.placing import place_on_cluster
 from isthmus.data.cache import Track, untracked
 from isthmus.data.manifest import evenly_spaced
 from isthmus.errors import OptionError, require_known
-from isthmus.files import atomic_write, fingerprint, write_bytes
+from isthmus.files import fingerprint, write_bytes
 from isthmus.inference.model import CODE
 from isthmus.latent.codes import Codes
 from isthmus.latent.lance.building import MAX_EXACT
 from isthmus.latent.lance.dataset import LanceCodes, sampled
 from isthmus.latent.lance.index import LanceIndex
 from isthmus.latent.lance.opening import open_codes
-from isthmus.latent.maps import Map, csv_lines, require_method
-from isthmus.places import TABLE_COLUMNS, require_own_place
+from isthmus.latent.lance.placing import place_codes
+from isthmus.latent.maps import Map, require_method
+from isthmus.places import require_own_place
 from isthmus.reports.pictures import MAP_STYLES
 from isthmus.session import Session
-from isthmus.text import to_utf8
 from isthmus.viz.canvas import require_png, to_png
 from isthmus.viz.maps import scatter
-
-# Codes that are placed on a map at once, and the numbers of them in memory.
-BLOCK_ROWS, BLOCK_NUMBERS = 2**15, 2**24
 
 
 def write_lance_index(
@@ -125,7 +120,7 @@ def write_lance_map(
     -------
     dict
         As `map_quality` returns it, of the sample, and the paths of `picture`, `coordinates` and
-        `map`.
+        `map`. On many machines also `resumed`, see `isthmus.place_on_cluster`.
     """
     table = out.with_suffix(".csv")
     require_png(out)
@@ -144,11 +139,16 @@ def write_lance_map(
         drawn, file = session.stored_map(sample, method, seed=seed, max_samples=max_samples)
     is_fitted = np.zeros(len(places), np.bool_)
     is_fitted[chosen] = drawn.fitted
-    with _placed(codes, places, drawn, table, on, track) as blocks:
-        _write_table(table, blocks, codes, places, is_fitted)
+    placed: dict[str, Any] = {}
+    if on is None:
+        place_codes(drawn, codes, table, limit=limit, fitted=is_fitted, track=track)
+    else:
+        placed = place_on_cluster(
+            drawn, codes, table, on=on, limit=limit, fitted=is_fitted, track=track
+        )
     write_bytes(out, to_png(scatter(drawn)))
     paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
-    return session.map_quality(drawn, sample) | {"n": len(places)} | paths
+    return session.map_quality(drawn, sample) | {"n": len(places)} | placed | paths
 
 
 def describe_lance_index(result: dict[str, Any]) -> str:
@@ -193,43 +193,3 @@ def _renamed(sample: Codes, count: int, seed: int) -> Codes:
     own = fingerprint(np.ascontiguousarray(sample.z).data, list(items.names), items.label_names())
     name = f"{own}, {len(sample)} of {count} by seed {seed}"
     return replace(sample, items=replace(items, fingerprint=name))
-
-
-@contextmanager
-def _placed(
-    codes: LanceCodes,
-    places: NDArray[np.int64],
-    drawn: Map,
-    table: Path,
-    on: str | None,
-    track: Track,
-) -> Iterator[Iterable[NDArray[np.float32]]]:
-    """Give the points (n, 2) of codes on a map, block by block."""
-    rows = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // codes.facts.size))
-    if on is None:
-        starts = range(0, len(places), rows)
-        yield (
-            drawn.transform(codes.take(places[start : start + rows]))
-            for start in track(starts, len(starts), "Placing")
-        )
-        return
-    with placed_on_cluster(codes, places, drawn, table, rows, on=on, track=track) as blocks:
-        yield blocks
-
-
-def _write_table(
-    table: Path,
-    blocks: Iterable[NDArray[np.float32]],
-    codes: LanceCodes,
-    places: NDArray[np.int64],
-    is_fitted: NDArray[np.bool_],
-) -> None:
-    """Write the points of codes with their names, some at a time."""
-    done = 0
-    with atomic_write(table) as file:
-        file.write(to_utf8(",".join(TABLE_COLUMNS) + "\n"))
-        for xy in blocks:
-            end = done + len(xy)
-            items = codes.take_items(places[done:end])
-            file.write(to_utf8(csv_lines(items, xy, is_fitted[done:end])))
-            done = end
