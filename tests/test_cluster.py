@@ -49,6 +49,7 @@ from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
 from isthmus.latent.lance import placing
 from isthmus.latent.lance.dataset import LanceCodes
 from isthmus.runtime import computing_threads
+from test_cli import isthmus
 
 # Read when Ray is imported: it shall listen to this machine alone, and send nothing.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -137,6 +138,42 @@ class Tracked:
 
 def stop() -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "classes", "digits/"], ["--out a name", ".parquet", "--masks"]),
+        (["predict", "classes", "digits/", "--out", "a.png"], ["--out a name", ".csv"]),
+        (["predict", "classes", "digits/", "digits/", "--out", "a.csv"], ["one source", "not 2"]),
+        (["predict", "classes", "digits/", "--masks", "digits/m"], ["needs a segmenter"]),
+        (["denoise", "codes", "digits/", "--out", "digits/clean"], ["lies in", "digits"]),
+        (["denoise", "codes", "digits/", "--out", "full"], ["full exists already"]),
+        (["denoise", "codes", "a.npy", "--out", "clean"], ["a.npy is an array", "leave out --on"]),
+        (["denoise", "digits/", "--estimate"], ["--estimate", "a source alone"]),
+    ],
+)
+def test_what_cannot_be_applied_on_a_cluster_is_refused(
+    cluster: Any,
+    arguments: list[str],
+    words: list[str],
+    model: TrainedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model.save("codes.safetensors")
+    make_model("cnn-small", class_names=tuple("abc")).save("classes.safetensors")
+    for name in ("digits/one.png", "full/one.png"):
+        Path(name).parent.mkdir()
+        Image.new("L", (SIDE, SIDE)).save(name)
+    np.save("a.npy", np.zeros((2, SIDE, SIDE), np.uint8))
+    before = sorted(tmp_path.rglob("*"))
+    given = [f"{one}.safetensors" if one in ("codes", "classes") else one for one in arguments]
+    outcome = isthmus(*given, "--on", "auto")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert all(word in outcome.err for word in words)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -443,9 +480,9 @@ def test_shards_are_those_of_one_machine_also_when_the_job_is_stopped(
     assert not list(tmp_path.glob("*.parts"))
 
 
-def make_model(name: str, **options: Any) -> TrainedModel:
-    config = configure(name, (1, SIDE, SIDE), **options)
-    preprocessing = Preprocessing(size=(SIDE, SIDE), channels=1)
+def make_model(name: str, side: int = SIDE, **options: Any) -> TrainedModel:
+    config = configure(name, (1, side, side), **options)
+    preprocessing = Preprocessing(size=(side, side), channels=1)
     made = TrainedModel(config, preprocessing, config.build().eval())
     return TrainedModel.from_bytes(made.to_bytes())
 
@@ -460,7 +497,8 @@ def test_a_table_of_predictions_is_that_of_one_machine(
 ) -> None:
     model = make_model("cnn-small", class_names=tuple("abc"))
     model.save(tmp_path / "model.safetensors")
-    arguments = ["predict", str(tmp_path / "model.safetensors"), str(folder), "--json"]
+    source = folder / "3"
+    arguments = ["predict", str(tmp_path / "model.safetensors"), str(source), "--json"]
     results = {}
     for name, further in (("here", []), ("there", ["--on", "auto"])):
         out = tmp_path / f"{name}.csv"
@@ -469,12 +507,17 @@ def test_a_table_of_predictions_is_that_of_one_machine(
         assert done.exit_code == 0, done.output
         results[name] = json.loads(done.stdout)
     assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
-    assert results["there"]["n"] == results["here"]["n"] == COUNT - len(BROKEN)
+    assert results["there"] == {
+        **results["here"],
+        "table": str(tmp_path / "there.csv"),
+        "resumed": 0,
+    }
+    assert results["there"]["n"] == len(list(source.iterdir()))
     assert not list(tmp_path.glob("*.parts"))
 
 
 def test_masks_are_those_of_one_machine(cluster: Any, folder: Path, tmp_path: Path) -> None:
-    model = make_model("unet", class_names=("paper", "pen"), width=0.1)
+    model = make_model("fcn8s", 32, class_names=("paper", "pen"), options={"width": 0.1})
     with computing_threads(1):
         here = predict_masks(model, folder, tmp_path / "here")
     there = predict_masks_on_cluster(model, folder, tmp_path / "there", on="auto")
