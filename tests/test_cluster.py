@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,17 @@ from isthmus import (
 from isthmus.cli import app
 from isthmus.cluster import ranges
 from isthmus.cluster.denoising import plan_denoising
-from isthmus.cluster.encoding import encode_on_cluster
+from isthmus.cluster.encoding import compute_features, encode_on_cluster
 from isthmus.cluster.failures import explained
 from isthmus.cluster.gathering import choose_output
-from isthmus.cluster.tasks import Block, FileTask
+from isthmus.cluster.job import Job
+from isthmus.cluster.pictures import Pictures
+from isthmus.cluster.sharding import shard_on_cluster
+from isthmus.cluster.tasks import Block, FileTask, SampleTask
 from isthmus.cluster.workload import locate, open_pictures, open_workload
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.shardwriter import size_of_sample
 from isthmus.denoising.ledger import Entry
 from isthmus.denoising.sources import EVERY_PICTURE, denoise_part
 from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
@@ -283,9 +288,32 @@ def test_each_range_of_each_source_is_decoded_as_the_whole(
     np.testing.assert_array_equal(work.items.labels, expected.labels)
     for start, stop in ((0, 2), (2, 5), (5, 6)):
         block = pickle.loads(pickle.dumps(work.block(start, stop)))
-        values, broken = block.decode()
+        values, broken, _ = block.decode()
         np.testing.assert_array_equal(values, expected.values[start:stop])
         assert not broken
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "tar", "zip", "parquet", "shards", "masks", "array", "address"]
+)
+def test_any_rows_of_each_source_are_sent_as_they_are_in_shards(
+    kind: str, photos: Path, tmp_path: Path
+) -> None:
+    source = locate(make_source(kind, photos, tmp_path), Preprocessing())
+    pictures = Pictures.read(source, tmp_path / "out")
+    samples = [one for one in pictures.layout.list_samples() if isinstance(one, dict)]
+    given = pickle.loads(pickle.dumps(pictures.take(np.array([1, 4])))).open()
+    assert list(given.list_samples()) == [samples[1], samples[4]]
+    assert list(given.list_sizes()) == [size_of_sample(samples[1]), size_of_sample(samples[4])]
+
+
+def test_what_is_compressed_as_a_whole_is_not_sharded_by_many(
+    photos: Path, tmp_path: Path, refused: Refused
+) -> None:
+    source = make_source("tar.gz", photos, tmp_path)
+    with refused(OptionError, source, "unpack it", "leave --on out"):
+        shard_on_cluster(source, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
 
 
 def make_source(kind: str, photos: Path, folder: Path) -> Path | str:
@@ -346,6 +374,26 @@ def test_a_machine_without_the_source_says_so(
         block.decode()
 
 
+def test_scales_of_integers_that_differ_between_blocks_are_refused(
+    model: TrainedModel, tmp_path: Path, refused: Refused
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, highest in (("dark", 200), ("bright", 60_000)):
+        values = np.linspace(0, highest, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.int32)
+        Image.fromarray(values).save(source / f"{name}.tif")
+    work = open_workload(locate(source, model.preprocessing))
+    task = SampleTask(model, partial(compute_features, layer="code"), "Encoding", {})
+    job = Job.plan(task, work, tmp_path / "codes.npy", 1, 1)
+    job.parts.begin()
+    for place in job.ranges():
+        block = Block(place, [], work.block(*place).decode())
+        job.parts.write(task.do(block, job.parts.files))
+    with refused(SourceError, "dark.tif", "as of 8 bits", "bright.tif", "--stretch"):
+        list(job.results())
+    assert not job.parts.folder.exists()
+
+
 def test_codes_are_placed_on_a_map_as_on_one_machine(
     cluster: Any,
     model: TrainedModel,
@@ -357,16 +405,16 @@ def test_codes_are_placed_on_a_map_as_on_one_machine(
     monkeypatch.setattr(placing, "BLOCK_ROWS", 200)
     model.save(tmp_path / "model.safetensors")
     LanceCodes.store(local, "codes.lance")
-    arguments = ["map", "model.safetensors", "codes.lance", "--max-samples", "60", "--json"]
-    for method in ("pca", "tsne"):
-        for name, further in (("here", []), ("there", ["--on", "auto"])):
-            out = ["--method", method, "--out", f"{name}.png", *further]
-            done = CliRunner().invoke(app, [*arguments, *out])
-            assert done.exit_code == 0, done.output
-        for kind in ("csv", "png"):
-            assert Path(f"here.{kind}").read_bytes() == Path(f"there.{kind}").read_bytes()
+    arguments = ["map", "model.safetensors", "codes.lance", "--max-samples", "60", "--out"]
+    for out in (["here.png"], ["there.png", "--on", "auto"]):
+        done = CliRunner().invoke(app, [*arguments, *out])
+        assert done.exit_code == 0, done.output
+    for kind in ("csv", "png"):
+        assert Path(f"here.{kind}").read_bytes() == Path(f"there.{kind}").read_bytes()
     assert len(Path("there.csv").read_text().splitlines()) == len(local) + 1
     assert not list(tmp_path.glob("*.parts"))
+    refusal = CliRunner().invoke(app, ["map", "model.safetensors", "digits", "--on", "auto"])
+    assert "write one by isthmus encode --on" in str(refusal.exception)
 
 
 def test_shards_are_those_of_one_machine_also_when_the_job_is_stopped(

@@ -15,6 +15,7 @@ from isthmus.cluster.pipeline import Setup, do_blocks, list_cores
 from isthmus.cluster.ranges import plan_ranges
 from isthmus.cluster.tasks import Block, Blocks, Task
 from isthmus.data.cache import Track
+from isthmus.data.pictures.mixed_scales import Scales
 from isthmus.errors import ModelError, SourceError
 from isthmus.files import fingerprint
 from isthmus.inference.model import Model
@@ -22,7 +23,7 @@ from isthmus.locks import working_alone
 from isthmus.runtime import thread_count
 from isthmus.version import __version__
 
-FORMAT = 2  # of the parts; raise it when they would be computed otherwise
+FORMAT = 3  # of the parts; raise it when they would be computed otherwise
 OWN_VARIABLES = "ISTHMUS_"  # what they begin with
 
 
@@ -135,9 +136,21 @@ class Job:
                     pass
 
     def results(self) -> Iterator[Part]:
-        """Yield all parts in their order, but those without results, where all is broken."""
+        """Yield all parts in their order, but those without results, where all is broken.
+
+        Raises
+        ------
+        SourceError
+            If pictures of several parts differ in the scale of their numbers.
+        """
+        scales = Scales()
         for place in self.ranges():
             part = self.parts.read(place)
+            try:
+                scales.add(part.largest)
+            except SourceError:
+                self.parts.remove()  # read in another way, it is another job
+                raise
             if part.results:
                 yield part
 

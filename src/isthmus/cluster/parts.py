@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus.arrays import read_npz, require_array
 from isthmus.damage import DAMAGE
+from isthmus.data.pictures.mixed_scales import Largest
 from isthmus.errors import IsthmusError, OptionError, RunError, first_sentence
 from isthmus.fields import convert_some, parse_json
 from isthmus.files import flush_folder, flush_tree, write_json
@@ -24,7 +25,7 @@ from isthmus.temporaries import remove
 SUFFIX = ".parts"  # behind the name of the output
 ABOUT, FILES = "job.json", "files"
 KIND = "isthmus parts"
-OWN_ARRAYS = ("broken", "reasons", FACTS)  # in the file of a part
+OWN_ARRAYS = ("broken", "reasons", "largest", FACTS)  # in the file of a part
 Range = tuple[int, int]
 
 
@@ -65,12 +66,15 @@ class Part(NamedTuple):
     is_whole : bool
         Whether there are results for each row that is not broken. If not, more rows are broken than
         were known, and the range is planned again.
+    largest : sequence of Largest
+        See `Decoded`.
     """
 
     range: Range
     results: Mapping[str, NDArray[Any]]
     broken: Mapping[int, str]
     is_whole: bool = True
+    largest: Sequence[Largest] = ()
 
     def array(self, name: str, kinds: str, ndim: int) -> NDArray[Any]:
         """Return a result, checked as `isthmus.arrays.require_array` does."""
@@ -138,6 +142,7 @@ class Parts:
             **part.results,
             "broken": np.array(list(part.broken), np.int64),
             "reasons": np.array(json.dumps(list(part.broken.values()))),
+            "largest": np.array(json.dumps(part.largest)),
         }
         sealed = {**facts, "seal": seal_of(facts, arrays)}
         path = self._path(part.range)
@@ -221,7 +226,10 @@ class Parts:
         if facts["job"] != self.about.job:
             raise IsthmusError("it is of another job")
         results = {name: array for name, array in arrays.items() if name not in OWN_ARRAYS}
-        return Part(place, results, known, facts["is_whole"])
+        largest = [
+            Largest(*one) for one in parse_json(str(require_array(arrays, "largest", "U", 0)))
+        ]
+        return Part(place, results, known, facts["is_whole"], largest)
 
 
 def _read_about(folder: Path) -> str | None:

@@ -1,7 +1,7 @@
 """`Pictures`: the files of a source as shards hold them, of which any rows can be sent."""
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -108,7 +108,7 @@ class Pictures:
 
     def take(self, rows: Rows) -> Given:
         """Return samples as they are sent."""
-        if not isinstance(next(iter(self.layout.manifest.files), None), str):
+        if not self._are_files:
             return Listed(self.found, rows, len(self))
         layout = self.layout.take(rows)
         return Sent(self.found, replace(layout, manifest=with_lists(layout.manifest)))
@@ -116,6 +116,11 @@ class Pictures:
     def reject_broken(self, broken: dict[int, str], seen: int) -> None:
         """See `Blocks`."""
         reject_too_many(broken, self.layout.manifest, self.source, seen)
+
+    @cached_property
+    def _are_files(self) -> bool:
+        """Whether each sample is a file of its own."""
+        return isinstance(next(iter(self.layout.manifest.files), None), str)
 
 
 @cache

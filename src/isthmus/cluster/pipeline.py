@@ -14,6 +14,7 @@ import numpy as np
 from isthmus.cluster.parts import Parts, Range
 from isthmus.cluster.tasks import Block, Task
 from isthmus.cluster.workload import Decoded
+from isthmus.data.pictures.mixed_scales import Largest
 from isthmus.errors import IsthmusError
 from isthmus.version import __version__
 
@@ -168,11 +169,12 @@ def decode_block(row: "pyarrow.Table", setup: Setup) -> "pyarrow.Table":
     import pyarrow as pa
 
     setup.prepare()
-    values, broken = pickle.loads(row["work"][0].as_buffer()).decode()
+    values, broken, largest = pickle.loads(row["work"][0].as_buffer()).decode()
     columns = {
         "values": pa.array([np.ascontiguousarray(values).tobytes()], pa.large_binary()),
         "form": [json.dumps([str(values.dtype), values.shape])],
         "broken": [json.dumps(broken)],
+        "largest": [json.dumps(largest)],
     }
     kept = {name: row[name] for name in ("start", "stop", "known")}
     return pa.table({**kept, **columns})
@@ -223,7 +225,8 @@ def _unpack(table: "pyarrow.Table") -> Decoded:
     dtype, shape = json.loads(table["form"][0].as_py())
     values = np.frombuffer(table["values"][0].as_buffer(), dtype).reshape(shape)
     broken = json.loads(table["broken"][0].as_py())
-    return Decoded(values, {int(row): reason for row, reason in broken.items()})
+    largest = [Largest(*one) for one in json.loads(table["largest"][0].as_py())]
+    return Decoded(values, {int(row): reason for row, reason in broken.items()}, largest)
 
 
 def _set_threads(threads: int) -> None:

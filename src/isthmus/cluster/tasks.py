@@ -118,7 +118,7 @@ class SampleTask:
     def do(self, block: Block, folder: Path) -> Part:
         """See `Task`."""
         start, stop = block.range
-        values, found = block.given
+        values, found, largest = block.given
         broken = {start + row: reason for row, reason in found.items()}
         is_whole = {*broken} <= {*block.known}
         # Those that were known to be broken do not count: the ranges were planned without them.
@@ -128,7 +128,7 @@ class SampleTask:
         results = {}
         if is_whole and len(values):
             results[self.array] = self.compute(self.model, values)
-        return Part(block.range, results, broken, is_whole)
+        return Part(block.range, results, broken, is_whole, largest)
 
     def is_kept(self, part: Part, folder: Path) -> bool:
         """See `Task`."""

@@ -1,7 +1,7 @@
 """`Workload`: the samples of a source in blocks, each of which any machine can decode."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -17,6 +17,7 @@ from isthmus.data.decode import decode_blocks, reject_too_many
 from isthmus.data.items import Items
 from isthmus.data.load import Plan, load_with, plan_loading
 from isthmus.data.manifest import Manifest
+from isthmus.data.pictures.mixed_scales import Largest, Scales, list_largest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
 from isthmus.data.remote.path import RemotePath
@@ -31,10 +32,20 @@ PACKED = (".bz2", ".gz", ".tbz", ".tbz2", ".tgz", ".txz", ".xz")  # read from st
 
 
 class Decoded(NamedTuple):
-    """The samples (n, …) of a block, and the reasons why others are broken, by row in the block."""
+    """The samples of a block.
+
+    Parameters
+    ----------
+    values : (n, …) array
+    broken : dict
+        The reasons why others are broken, by row in the block.
+    largest : sequence of Largest
+        Integers of a wide type, which have to be of one scale in all blocks.
+    """
 
     values: NDArray[Any]
     broken: dict[int, str]
+    largest: Sequence[Largest] = ()
 
 
 @dataclass(frozen=True)
@@ -304,9 +315,12 @@ def decode(manifest: Manifest, preprocessing: Preprocessing, source: str) -> Dec
     """
     parts: list[NDArray[np.uint8]] = []
     broken: dict[int, str] = {}
+    scales = Scales()
     done = 0
     with closing(decode_blocks(manifest, preprocessing)) as blocks:
         for block in blocks:
+            if preprocessing.stretch is None:
+                scales.add(list_largest(block, manifest.names[done : done + len(block)]))
             broken |= {done + row: reason for row, reason in block.broken.items()}
             parts += [block.pixels] if len(block.pixels) else []
             done += len(block)
@@ -316,7 +330,7 @@ def decode(manifest: Manifest, preprocessing: Preprocessing, source: str) -> Dec
             "to use; encode them without --on."
         )
     nothing = np.zeros((0, 0, 0, 0), np.uint8)
-    return Decoded(np.concatenate(parts) if parts else nothing, broken)
+    return Decoded(np.concatenate(parts) if parts else nothing, broken, list(scales))
 
 
 def missing_on_machine(path: str | Path) -> SourceError:
