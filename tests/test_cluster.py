@@ -11,7 +11,11 @@ import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+<<<<<<< HEAD
 from functools import partial
+=======
+from dataclasses import asdict
+>>>>>>> w-apply
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from denoisers import untrained
 from isthmus import (
     Codes,
     TrainedModel,
@@ -34,6 +39,7 @@ from isthmus import (
 )
 from isthmus.cli import app
 from isthmus.cluster import ranges
+<<<<<<< HEAD
 from isthmus.cluster.encoding import compute_features, encode_on_cluster
 from isthmus.cluster.failures import explained
 from isthmus.cluster.gathering import choose_output
@@ -45,6 +51,18 @@ from isthmus.cluster.workload import locate, open_workload
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.shardwriter import size_of_sample
+=======
+from isthmus.cluster.denoising import plan_denoising
+from isthmus.cluster.encoding import encode_on_cluster
+from isthmus.cluster.failures import explained
+from isthmus.cluster.gathering import choose_output
+from isthmus.cluster.tasks import Block, FileTask
+from isthmus.cluster.workload import locate, open_pictures, open_workload
+from isthmus.data.load import load_with
+from isthmus.data.preprocess import Preprocessing
+from isthmus.denoising.ledger import Entry
+from isthmus.denoising.sources import EVERY_PICTURE, denoise_part
+>>>>>>> w-apply
 from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
 from isthmus.latent.lance import placing
 from isthmus.latent.lance.dataset import LanceCodes
@@ -138,42 +156,6 @@ class Tracked:
 
 def stop() -> None:
     raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["predict", "classes", "digits/"], ["--out a name", ".parquet", "--masks"]),
-        (["predict", "classes", "digits/", "--out", "a.png"], ["--out a name", ".csv"]),
-        (["predict", "classes", "digits/", "digits/", "--out", "a.csv"], ["one source", "not 2"]),
-        (["predict", "classes", "digits/", "--masks", "digits/m"], ["needs a segmenter"]),
-        (["denoise", "codes", "digits/", "--out", "digits/clean"], ["lies in", "digits"]),
-        (["denoise", "codes", "digits/", "--out", "full"], ["full exists already"]),
-        (["denoise", "codes", "a.npy", "--out", "clean"], ["a.npy is an array", "leave out --on"]),
-        (["denoise", "digits/", "--estimate"], ["--estimate", "a source alone"]),
-    ],
-)
-def test_what_cannot_be_applied_on_a_cluster_is_refused(
-    cluster: Any,
-    arguments: list[str],
-    words: list[str],
-    model: TrainedModel,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    model.save("codes.safetensors")
-    make_model("cnn-small", class_names=tuple("abc")).save("classes.safetensors")
-    for name in ("digits/one.png", "full/one.png"):
-        Path(name).parent.mkdir()
-        Image.new("L", (SIDE, SIDE)).save(name)
-    np.save("a.npy", np.zeros((2, SIDE, SIDE), np.uint8))
-    before = sorted(tmp_path.rglob("*"))
-    given = [f"{one}.safetensors" if one in ("codes", "classes") else one for one in arguments]
-    outcome = isthmus(*given, "--on", "auto")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert all(word in outcome.err for word in words)
-    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -518,36 +500,90 @@ def test_a_table_of_predictions_is_that_of_one_machine(
 
 def test_masks_are_those_of_one_machine(cluster: Any, folder: Path, tmp_path: Path) -> None:
     model = make_model("fcn8s", 32, class_names=("paper", "pen"), options={"width": 0.1})
+    source = folder / "9"  # with a broken one
     with computing_threads(1):
-        here = predict_masks(model, folder, tmp_path / "here")
-    there = predict_masks_on_cluster(model, folder, tmp_path / "there", on="auto")
+        here = predict_masks(model, source, tmp_path / "here")
+    there = predict_masks_on_cluster(model, source, tmp_path / "there", on="auto")
     assert contents_of(tmp_path / "here") == contents_of(tmp_path / "there")
     assert [row["shares"] for row in there.rows] == [row["shares"] for row in here.rows]
     assert there.skipped == here.skipped
+    assert len(there.skipped) == 1
     assert not list(tmp_path.glob("*.parts"))
 
 
-def test_denoised_files_are_those_of_one_machine_also_when_the_job_is_stopped(
-    cluster: Any, model: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_denoising_goes_on_and_gives_the_files_of_one_machine(
+    cluster: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = TrainedModel.from_bytes(model.to_bytes())
+    source = Path(shutil.copytree(folder / "9", tmp_path / "source"))
+    write_other_formats(source)
+    model = TrainedModel.from_bytes(untrained().to_bytes())
     model.save(tmp_path / "model.safetensors")
     with computing_threads(1):
-        here = denoise(model, folder, tmp_path / "here")
+        here = denoise(model, source, tmp_path / "here")
     out = tmp_path / "there"
-    arguments = ["denoise", str(tmp_path / "model.safetensors"), str(folder), "--json"]
-    arguments += ["--on", "auto", "--out", str(out)]
-    monkeypatch.setattr("isthmus.cli.cluster.track", Tracked(2 * ROWS, stop, "Denoising"))
-    stopped = CliRunner().invoke(app, arguments)
-    assert stopped.exit_code == 130
-    assert not out.exists()
+    work = open_pictures(locate(source, model.preprocessing, None, EVERY_PICTURE))
+    job = plan_denoising(FileTask(model, denoise_part, Entry, "Denoising"), work, out)
+    job.parts.begin()
+    for place in list(job.ranges())[:3]:  # as a worker does that is then killed
+        block = Block(place, (), work.block(*place))
+        job.parts.write(job.task.do(block, job.parts.files))
+    (job.parts.files / work.items.names[1]).unlink()
+    (job.parts.files / "half").mkdir()
     monkeypatch.setattr("isthmus.cli.cluster.track", track := Tracked(title="Denoising"))
-    done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 0, done.output
-    assert track.totals[0] is not None
-    assert track.totals[0] <= COUNT - 2 * ROWS
-    result = json.loads(done.stdout)
-    assert result["denoised"] == here.count == COUNT - len(BROKEN)
+    arguments = ["denoise", tmp_path / "model.safetensors", source, "--on", "auto", "--json"]
+    outcome = isthmus(*arguments, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert track.totals == [len(work) - 2]
+    result = json.loads(outcome.out)
+    assert result["denoised"] == here.count == len(work) - 1
     assert [tuple(pair) for pair in result["skipped"]] == list(here.skipped)
+    assert result["lost"] == [asdict(loss) for loss in here.lost]
     assert contents_of(tmp_path / "here") == contents_of(out)
+    assert not (out / "half").exists()
     assert not list(tmp_path.glob("*.parts"))
+
+
+def write_other_formats(folder: Path) -> None:
+    """Write an animation, 16 bits, and colors with a description."""
+    frames = [Image.new("L", (12, 9), gray) for gray in (60, 90)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:], duration=70)
+    Image.fromarray(np.arange(300, dtype=np.uint16).reshape(15, 20)).save(folder / "deep.tif")
+    exif = Image.Exif()
+    exif[0x010E] = "a street"
+    Image.new("RGB", (40, 30), "teal").save(folder / "color.jpg", exif=exif, dpi=(300, 300))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "classes", "digits/"], ["--out a name", ".parquet", "--masks"]),
+        (["predict", "classes", "digits/", "--out", "a.png"], ["--out a name", ".csv"]),
+        (["predict", "classes", "digits/", "digits/", "--out", "a.csv"], ["one source", "not 2"]),
+        (["predict", "classes", "digits/", "--masks", "digits/m"], ["needs a segmenter"]),
+        (["denoise", "codes", "digits/", "--out", "digits/clean"], ["lies in", "digits"]),
+        (["denoise", "codes", "digits/", "--out", "full"], ["full exists already"]),
+        (["denoise", "codes", "a.npy", "--out", "clean"], ["a.npy is an array", "leave out --on"]),
+        (["denoise", "digits/", "--estimate"], ["--estimate", "a source alone"]),
+    ],
+)
+def test_what_cannot_be_applied_on_a_cluster_is_refused(
+    cluster: Any,
+    arguments: list[str],
+    words: list[str],
+    model: TrainedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model.save("codes.safetensors")
+    make_model("cnn-small", class_names=tuple("abc")).save("classes.safetensors")
+    for name in ("digits/one.png", "full/one.png"):
+        Path(name).parent.mkdir()
+        Image.new("L", (SIDE, SIDE)).save(name)
+    np.save("a.npy", np.zeros((2, SIDE, SIDE), np.uint8))
+    before = sorted(tmp_path.rglob("*"))
+    given = [f"{one}.safetensors" if one in ("codes", "classes") else one for one in arguments]
+    outcome = isthmus(*given, "--on", "auto")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert all(word in outcome.err for word in words)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -443,6 +443,8 @@ def predict(
     if out is not None and is_table(out):
         result = _tabulate(model, sources, out, limit, on)
         print_result(result, f"{out}: {count_of(result['n'], 'prediction')}", as_json)
+        if masks is not None:
+            say(f"{masks}")
         return
     if rows is None or out is not None:
         answers = _predict_here(model, sources, out, limit)

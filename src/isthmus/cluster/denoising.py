@@ -77,12 +77,17 @@ def denoise_on_cluster(
         work = open_pictures(found)
         _require_writable(model, work)
         task = FileTask(model, denoise_part, Entry, "Denoising")
-        rows = choose_files(len(work), share_batches=model.task != "denoise")
-        job = Job.plan(task, work, out, rows, count_threads(model))
+        job = plan_denoising(task, work, out)
         with job.completed(track):
             entries = [entry for part in job.results() for entry in task.files(part)]
             job.parts.publish(out, {entry.file for entry in entries})
     return describe_denoised(entries, job.skipped(work.items.names), work.pictures)
+
+
+def plan_denoising(task: FileTask[Entry], work: Workload, out: Path) -> Job:
+    """Plan a job on the cluster that this process has joined; nothing is computed or written."""
+    rows = choose_files(len(work), share_batches=task.model.task != "denoise")
+    return Job.plan(task, work, out, rows, count_threads(task.model))
 
 
 def _require_writable(model: Model, work: Workload) -> None:

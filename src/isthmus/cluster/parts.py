@@ -131,7 +131,12 @@ class Parts:
             )
 
     def write(self, part: Part) -> None:
-        """Write a part, whole or not at all; the same one may be written twice."""
+        """Write a part, whole or not at all; the same one may be written twice.
+
+        Not if the job was given up while the worker was busy, and its folder is removed.
+        """
+        if not (self.folder / ABOUT).exists():
+            return
         facts = {"job": self.about.job, "is_whole": part.is_whole}
         arrays: dict[str, NDArray[Any]] = {
             **part.results,

@@ -24,7 +24,7 @@ from isthmus.data.remote.path import RemotePath
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.survey import Read, Survey
-from isthmus.errors import SizesDifferError, SourceError
+from isthmus.errors import OptionError, SizesDifferError, SourceError
 from isthmus.places import require_free, require_outside
 from isthmus.text import count_of
 
@@ -235,7 +235,7 @@ class Workload:
 
 
 def require_folder(out: Path, source: Source) -> None:
-    """Reject a folder for the files of a job that is not free, or lies in the source.
+    """Reject a folder for the files of a job that is not free, a link, or in the source.
 
     Raises
     ------
@@ -244,6 +244,8 @@ def require_folder(out: Path, source: Source) -> None:
     if source.location:
         require_outside(out, Path(source.location))
     require_free(out)
+    if out.is_symlink():  # which another folder cannot replace
+        raise OptionError(f"{out} is a link; give the folder itself.")
 
 
 def open_workload(source: Source, track: Track = untracked) -> Workload:
