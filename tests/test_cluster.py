@@ -11,11 +11,8 @@ import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-<<<<<<< HEAD
-from functools import partial
-=======
 from dataclasses import asdict
->>>>>>> w-apply
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,30 +36,20 @@ from isthmus import (
 )
 from isthmus.cli import app
 from isthmus.cluster import ranges
-<<<<<<< HEAD
+from isthmus.cluster.denoising import plan_denoising
 from isthmus.cluster.encoding import compute_features, encode_on_cluster
 from isthmus.cluster.failures import explained
 from isthmus.cluster.gathering import choose_output
 from isthmus.cluster.job import Job
 from isthmus.cluster.pictures import Pictures
 from isthmus.cluster.sharding import shard_on_cluster
-from isthmus.cluster.tasks import Block, SampleTask
-from isthmus.cluster.workload import locate, open_workload
-from isthmus.data.load import load_with
-from isthmus.data.preprocess import Preprocessing
-from isthmus.data.shardwriter import size_of_sample
-=======
-from isthmus.cluster.denoising import plan_denoising
-from isthmus.cluster.encoding import encode_on_cluster
-from isthmus.cluster.failures import explained
-from isthmus.cluster.gathering import choose_output
-from isthmus.cluster.tasks import Block, FileTask
+from isthmus.cluster.tasks import Block, FileTask, SampleTask
 from isthmus.cluster.workload import locate, open_pictures, open_workload
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.shardwriter import size_of_sample
 from isthmus.denoising.ledger import Entry
 from isthmus.denoising.sources import EVERY_PICTURE, denoise_part
->>>>>>> w-apply
 from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
 from isthmus.latent.lance import placing
 from isthmus.latent.lance.dataset import LanceCodes
