@@ -126,15 +126,21 @@ class Manifest:
         """Return the manifest of the samples at rows, without findings; see `part`."""
         return replace(
             self,
-            names=[self.names[row] for row in rows.tolist()],
+            names=_take_names(self.names, rows),
             values=None if self.values is None else self.values[rows],
             files=_take_rows(self.files, rows),
             labels=None if self.labels is None else self.labels[rows],
             splits=None if self.splits is None else self.splits[rows],
             masks=None if self.masks is None else _take_rows(self.masks, rows),
-            mask_names=[self.mask_names[row] for row in rows.tolist()] if self.mask_names else (),
+            mask_names=_take_names(self.mask_names, rows),
+            clean=None if self.clean is None else _take_rows(self.clean, rows),
+            clean_names=_take_names(self.clean_names, rows),
             findings=Findings(),
         )
+
+
+def _take_names(names: Sequence[str], rows: NDArray[np.int64]) -> Sequence[str]:
+    return [names[row] for row in rows.tolist()] if names else ()
 
 
 def _take_rows(files: Iterable[Content], rows: NDArray[np.int64]) -> Iterable[Content]:
