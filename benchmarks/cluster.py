@@ -1,7 +1,8 @@
-"""Encoding by Ray: throughput on two nodes of one core, and results when nodes are killed.
+"""Jobs of Ray: throughput on two nodes of one core, and results when nodes are killed.
 
 python benchmarks/cluster.py                # 100,000 images: two nodes against one process
 python benchmarks/cluster.py --kills 20     # a node is killed in the middle, 20 times
+python benchmarks/cluster.py --kills 20 --job denoise --images 500
 
 The images are the faces of LFW, each several times, in one tar file. Every measurement is a line of
 JSON. Both nodes are on this machine, as Ray's own cluster utility makes them, so that no network is
@@ -12,13 +13,15 @@ import argparse
 import json
 import os
 import random
+import shutil
 import statistics
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_BACKEND_LOG_LEVEL="fatal")
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else Ray listens beyond 127.0.0.1
@@ -30,6 +33,8 @@ from isthmus.cluster import ranges
 from isthmus.cluster.encoding import encode_on_cluster
 from isthmus.data.dataset import data_folder
 from isthmus.data.preprocess import Preprocessing
+from isthmus.evaluation.predictions import prediction_rows
+from isthmus.evaluation.tables import write_table
 from isthmus.inference.trained import TrainedModel
 from isthmus.runtime import computing_threads
 
@@ -43,16 +48,27 @@ QUICKLY = {  # Ray notices within a second that a node is gone
 }
 
 
+class Job(NamedTuple):
+    """What is computed in this process and by Ray."""
+
+    make_model: Callable[[], TrainedModel]
+    suffix: str  # of what it writes
+    locally: Callable[[TrainedModel, Path, Path], None]
+    by_ray: Callable[[TrainedModel, Path, Path, Any], None]
+
+
 def main() -> None:
     """Measure what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--job", choices=JOBS, default="encode", help="in which nodes are killed")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
         if arguments.kills:
-            measure_kills(Path(folder), min(arguments.images, 10_000), arguments.kills)
+            images = min(arguments.images, 10_000)
+            measure_kills(Path(folder), images, arguments.kills, JOBS[arguments.job])
         else:
             measure_throughput(Path(folder), arguments.images, arguments.rounds)
 
@@ -80,20 +96,21 @@ def measure_throughput(folder: Path, images: int, rounds: int) -> None:
     stop(cluster)
 
 
-def measure_kills(folder: Path, images: int, kills: int) -> None:
-    """Encode on two nodes, one of which is killed in the middle, again and again."""
+def measure_kills(folder: Path, images: int, kills: int, job: Job) -> None:
+    """Do a job on two nodes, one of which is killed in the middle, again and again."""
     ranges.MAX_ROWS = 512
-    source, model = write_faces(folder, images), make_model()
+    source, model = write_faces(folder, images), job.make_model()
+    here, there = folder / f"local{job.suffix}", folder / f"cluster{job.suffix}"
     with computing_threads(1):  # as many as each node has cores
-        encode_locally(model, source, folder / "local.npy")
+        job.locally(model, source, here)
     cluster, nodes = start_cluster()
     complete = 0
     for attempt in range(kills):
         place = random.Random(attempt)
         victim, when = nodes.pop(place.randrange(2)), place.randrange(images // 10, images // 2)
         begin = time.perf_counter()
-        encode_by_ray(model, source, folder / "cluster.npy", killing(cluster, victim, when))
-        is_equal = are_equal(folder / "local.npy", folder / "cluster.npy")
+        job.by_ray(model, source, there, killing(cluster, victim, when))
+        is_equal = are_equal(here, there)
         complete += is_equal
         seconds = round(time.perf_counter() - begin, 1)
         say(what="kill", attempt=attempt, at=when, is_equal=is_equal, seconds=seconds)
@@ -103,12 +120,13 @@ def measure_kills(folder: Path, images: int, kills: int) -> None:
 
 
 def killing(cluster: Any, victim: Any, when: int) -> Any:
-    """Return what tracks progress, and kills a node after so many images."""
+    """Return what tracks progress, and kills a node once, after so many images."""
+    victims = [victim]
 
     def track(items: Iterable[Any], total: int | None = None, title: str = "") -> Iterator[Any]:
         for done, item in enumerate(items):
-            if done == when and title == "Encoding":
-                cluster.remove_node(victim, allow_graceful=False)
+            if done == when and victims:
+                cluster.remove_node(victims.pop(), allow_graceful=False)
             yield item
 
     return track
@@ -168,16 +186,48 @@ def difference(one: Path, other: Path) -> float:
 
 
 def are_equal(one: Path, other: Path) -> bool:
-    """Return whether two files of codes are equal to the last bit, with their names."""
+    """Return whether two files of codes or folders are equal to the last bit, with their names."""
+    if one.is_dir():
+        return contents_of(one) == contents_of(other)
+    if one.suffix != ".npy":
+        return one.read_bytes() == other.read_bytes()
     first, second = isthmus.Codes.load(one), isthmus.Codes.load(other)
     return bool(np.array_equal(first.z, second.z)) and first.names == second.names
 
 
-def make_model() -> TrainedModel:
+def contents_of(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def predict_locally(model: TrainedModel, source: Path, out: Path) -> None:
+    """Write a table of predictions in this process."""
+    write_table(out, model, prediction_rows(model, model.read(source)))
+
+
+def predict_by_ray(model: TrainedModel, source: Path, out: Path, track: Any) -> None:
+    """Write it on the cluster that this process has joined."""
+    out.unlink(missing_ok=True)
+    isthmus.predict_on_cluster(model, source, out, on="auto", track=track)
+
+
+def denoise_locally(model: TrainedModel, source: Path, out: Path) -> None:
+    """Write clean pictures in this process."""
+    isthmus.denoise(model, source, out)
+
+
+def denoise_by_ray(model: TrainedModel, source: Path, out: Path, track: Any) -> None:
+    """Write them on the cluster that this process has joined."""
+    shutil.rmtree(out, ignore_errors=True)
+    isthmus.denoise_on_cluster(model, source, out, on="auto", track=track)
+
+
+def make_model(name: str = "conv", code_size: int | None = CODE_SIZE, **kind: Any) -> TrainedModel:
     """Return a model with its first weights, which take as long as trained ones."""
-    config = isthmus.configure("conv", (3, SIDE, SIDE), CODE_SIZE)
+    config = isthmus.configure(name, (3, SIDE, SIDE), code_size, **kind)
     preprocessing = Preprocessing(size=(SIDE, SIDE), channels=3)
-    return TrainedModel(config, preprocessing, config.build().eval())
+    made = TrainedModel(config, preprocessing, config.build().eval())
+    return TrainedModel.from_bytes(made.to_bytes())  # with its numbers where workers have them
 
 
 def write_faces(folder: Path, images: int) -> Path:
@@ -204,6 +254,17 @@ def say(**measured: Any) -> None:
     """Print a line of JSON."""
     print(json.dumps(measured), flush=True)
 
+
+JOBS = {
+    "encode": Job(make_model, ".npy", encode_locally, encode_by_ray),
+    "predict": Job(
+        partial(make_model, "cnn", None, class_names=("a", "b")),
+        ".csv",
+        predict_locally,
+        predict_by_ray,
+    ),
+    "denoise": Job(make_model, "", denoise_locally, denoise_by_ray),
+}
 
 if __name__ == "__main__":
     main()

@@ -163,6 +163,8 @@ def main() -> None:
         result = PARTS[options.alone](options.folder / "codes.lance", options.count)
         print(json.dumps({**result, "peak_mb": peak_memory()}))
         return
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     results: dict[str, Any] = {"made": environment(), "size": SIZE, "clusters": CLUSTERS}
     try:

@@ -1,5 +1,6 @@
 """The command line of classifiers and segmenters: train, predict, evaluate, report, compare."""
 
+import csv
 import json
 import re
 import shutil
@@ -380,6 +381,39 @@ def test_the_picture_says_what_a_sample_really_is(classifier: Path, tmp_path: Pa
         pictures[name] = pixels_of(out)
     assert np.array_equal(pictures["right"], pictures["unknown"])
     assert pictures["wrong"].shape[0] > pictures["right"].shape[0]  # room for a second line
+
+
+@pytest.mark.parametrize("task", ["classifier", "segmenter"])
+def test_a_table_has_all_predictions(
+    task: str, strokes: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    import pyarrow.parquet
+
+    run, source = request.getfixturevalue(task), tmp_path / "few"
+    source.mkdir()
+    for name, picture in (("=1+1.png", "00.png"), ("b.png", "01.png")):
+        shutil.copy(strokes / "images" / picture, source / name)
+    rows = answer("predict", run, source)
+    model = TrainedModel.load(run)
+    for kind in ("json", "csv", "parquet"):
+        result = answer("predict", run, source, "--out", tmp_path / f"table.{kind}")
+        assert (result["n"], result["model_fingerprint"]) == (2, model.fingerprint)
+    assert json.loads((tmp_path / "table.json").read_text()) == rows
+    columns = pyarrow.parquet.read_table(tmp_path / "table.parquet").to_pylist()
+    lines = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    for row, cells, line in zip(rows, columns, lines, strict=True):
+        shares = row["probabilities" if task == "classifier" else "shares"]
+        prefix = "probability" if task == "classifier" else "share"
+        known = {f"{prefix}_{name}": shares.get(name, 0.0) for name in model.class_names}
+        own = {name: row[name] for name in ("name", "class", "probability") if name in row}
+        assert cells == {**own, **known}
+        apostrophe = "'" if row["name"].startswith("=") else ""
+        assert line == {
+            name: f"{apostrophe if name == 'name' else ''}{value}" for name, value in cells.items()
+        }
+    outcome = isthmus("predict", run, source, "--out", tmp_path / "table.csv")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "table.csv exists" in outcome.err
 
 
 def test_predict_says_what_it_skips(classifier: Path, photos: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,39 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from isthmus import Codes, TrainedModel, configure, encode, load, write_shards
+from denoisers import untrained
+from isthmus import (
+    Codes,
+    TrainedModel,
+    configure,
+    denoise,
+    encode,
+    load,
+    predict_masks,
+    predict_masks_on_cluster,
+    write_shards,
+)
 from isthmus.cli import app
 from isthmus.cluster import ranges
-from isthmus.cluster.encoding import encode_on_cluster
+from isthmus.cluster.denoising import plan_denoising
+from isthmus.cluster.encoding import compute_features, encode_on_cluster
 from isthmus.cluster.failures import explained
 from isthmus.cluster.gathering import choose_output
-from isthmus.cluster.workload import locate, open_workload
+from isthmus.cluster.job import Job
+from isthmus.cluster.pictures import Pictures
+from isthmus.cluster.sharding import shard_on_cluster
+from isthmus.cluster.tasks import Block, FileTask, SampleTask
+from isthmus.cluster.workload import locate, open_pictures, open_workload
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
+from isthmus.data.shardwriter import size_of_sample
+from isthmus.denoising.ledger import Entry
+from isthmus.denoising.sources import EVERY_PICTURE, denoise_part
 from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
+from isthmus.latent.lance import placing
 from isthmus.latent.lance.dataset import LanceCodes
 from isthmus.runtime import computing_threads
+from test_cli import isthmus
 
 # Read when Ray is imported: it shall listen to this machine alone, and send nothing.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -103,15 +126,17 @@ def local(model: TrainedModel, folder: Path) -> Codes:
 class Tracked:
     """Counts what was to be done, and does something when a part of it is done."""
 
-    def __init__(self, after: int = -1, do: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, after: int = -1, do: Callable[[], None] = lambda: None, title: str = "Encoding"
+    ) -> None:
         self.totals: list[int | None] = []
-        self._after, self._do = after, do
+        self._after, self._do, self._title = after, do, title
 
     def __call__(self, items: Iterable[Any], total: int | None, title: str) -> Iterator[Any]:
-        if title == "Encoding":
+        if title == self._title:
             self.totals.append(total)
         for done, item in enumerate(items):
-            if title == "Encoding" and done == self._after and len(self.totals) == 1:
+            if title == self._title and done == self._after and len(self.totals) == 1:
                 self._do()
             yield item
 
@@ -173,7 +198,7 @@ def test_a_job_is_stopped_and_loses_a_node_and_no_row_is_missing_or_twice(
     out = tmp_path / "codes.npy"
     arguments = ["encode", str(tmp_path / "model.safetensors"), str(folder), "--out", str(out)]
     arguments += ["--on", "auto", "--json"]
-    monkeypatch.setattr("isthmus.cli.apply.track", Tracked(2 * ROWS, stop))
+    monkeypatch.setattr("isthmus.cli.cluster.track", Tracked(2 * ROWS, stop))
     stopped = CliRunner().invoke(app, arguments)
     assert stopped.exit_code == 130
     assert "the same command does the rest" in stopped.stderr
@@ -183,7 +208,7 @@ def test_a_job_is_stopped_and_loses_a_node_and_no_row_is_missing_or_twice(
     assert kept
     [node] = cluster.worker_nodes
     track = Tracked(ROWS, lambda: cluster.remove_node(node, allow_graceful=False))
-    monkeypatch.setattr("isthmus.cli.apply.track", track)
+    monkeypatch.setattr("isthmus.cli.cluster.track", track)
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.exception
     result = json.loads(done.stdout)
@@ -263,9 +288,32 @@ def test_each_range_of_each_source_is_decoded_as_the_whole(
     np.testing.assert_array_equal(work.items.labels, expected.labels)
     for start, stop in ((0, 2), (2, 5), (5, 6)):
         block = pickle.loads(pickle.dumps(work.block(start, stop)))
-        values, broken = block.decode()
+        values, broken, _ = block.decode()
         np.testing.assert_array_equal(values, expected.values[start:stop])
         assert not broken
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "tar", "zip", "parquet", "shards", "masks", "array", "address"]
+)
+def test_any_rows_of_each_source_are_sent_as_they_are_in_shards(
+    kind: str, photos: Path, tmp_path: Path
+) -> None:
+    source = locate(make_source(kind, photos, tmp_path), Preprocessing())
+    pictures = Pictures.read(source, tmp_path / "out")
+    samples = [one for one in pictures.layout.list_samples() if isinstance(one, dict)]
+    given = pickle.loads(pickle.dumps(pictures.take(np.array([1, 4])))).open()
+    assert list(given.list_samples()) == [samples[1], samples[4]]
+    assert list(given.list_sizes()) == [size_of_sample(samples[1]), size_of_sample(samples[4])]
+
+
+def test_what_is_compressed_as_a_whole_is_not_sharded_by_many(
+    photos: Path, tmp_path: Path, refused: Refused
+) -> None:
+    source = make_source("tar.gz", photos, tmp_path)
+    with refused(OptionError, source, "unpack it", "leave --on out"):
+        shard_on_cluster(source, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
 
 
 def make_source(kind: str, photos: Path, folder: Path) -> Path | str:
@@ -324,3 +372,205 @@ def test_a_machine_without_the_source_says_so(
     photos.rename(tmp_path / "elsewhere")
     with refused(SourceError, photos, platform.node(), "by the same path"):
         block.decode()
+
+
+def test_scales_of_integers_that_differ_between_blocks_are_refused(
+    model: TrainedModel, tmp_path: Path, refused: Refused
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, highest in (("dark", 200), ("bright", 60_000)):
+        values = np.linspace(0, highest, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.int32)
+        Image.fromarray(values).save(source / f"{name}.tif")
+    work = open_workload(locate(source, model.preprocessing))
+    task = SampleTask(model, partial(compute_features, layer="code"), "Encoding", {})
+    job = Job.plan(task, work, tmp_path / "codes.npy", 1, 1)
+    job.parts.begin()
+    for place in job.ranges():
+        block = Block(place, [], work.block(*place).decode())
+        job.parts.write(task.do(block, job.parts.files))
+    with refused(SourceError, "dark.tif", "as of 8 bits", "bright.tif", "--stretch"):
+        list(job.results())
+    assert not job.parts.folder.exists()
+
+
+def test_codes_are_placed_on_a_map_as_on_one_machine(
+    cluster: Any,
+    model: TrainedModel,
+    local: Codes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(placing, "BLOCK_ROWS", 200)
+    model.save(tmp_path / "model.safetensors")
+    LanceCodes.store(local, "codes.lance")
+    arguments = ["map", "model.safetensors", "codes.lance", "--max-samples", "60", "--out"]
+    for out in (["here.png"], ["there.png", "--on", "auto"]):
+        done = CliRunner().invoke(app, [*arguments, *out])
+        assert done.exit_code == 0, done.output
+    for kind in ("csv", "png"):
+        assert Path(f"here.{kind}").read_bytes() == Path(f"there.{kind}").read_bytes()
+    assert len(Path("there.csv").read_text().splitlines()) == len(local) + 1
+    assert not list(tmp_path.glob("*.parts"))
+    refusal = CliRunner().invoke(app, ["map", "model.safetensors", "digits", "--on", "auto"])
+    assert "write one by isthmus encode --on" in str(refusal.exception)
+
+
+def test_shards_are_those_of_one_machine_also_when_the_job_is_stopped(
+    cluster: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(shutil.copytree(folder, tmp_path / "source"))
+    os.truncate(sorted(source.glob("*/*"))[100], 2**40)  # a file of holes, which is left out
+    write_shards(source, tmp_path / "here", samples_per_shard=90)
+    arguments = ["data", "shard", str(source), "--samples-per-shard", "90", "--json", "--on"]
+    arguments += ["auto", "--out", str(tmp_path / "there")]
+    monkeypatch.setattr("isthmus.cli.shards.track", Tracked(2, stop, "Writing shards"))
+    stopped = CliRunner().invoke(app, arguments)
+    assert stopped.exit_code == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "here",
+        "source",
+        "there.parts",
+        "there.sizes.parts",
+    ]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["resumed"] >= 2
+    assert [row["samples"] for row in result["shards"]] == [90] * 6 + [59]
+    [(_, reason)] = result["skipped"]
+    assert "holes" in reason
+    contents = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("here", "there")
+    ]
+    assert contents[0] == contents[1]
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def make_model(name: str, side: int = SIDE, **options: Any) -> TrainedModel:
+    config = configure(name, (1, side, side), **options)
+    preprocessing = Preprocessing(size=(side, side), channels=1)
+    made = TrainedModel(config, preprocessing, config.build().eval())
+    return TrainedModel.from_bytes(made.to_bytes())
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_table_of_predictions_is_that_of_one_machine(
+    cluster: Any, folder: Path, tmp_path: Path
+) -> None:
+    model = make_model("cnn-small", class_names=tuple("abc"))
+    model.save(tmp_path / "model.safetensors")
+    source = folder / "3"
+    arguments = ["predict", str(tmp_path / "model.safetensors"), str(source), "--json"]
+    results = {}
+    for name, further in (("here", []), ("there", ["--on", "auto"])):
+        out = tmp_path / f"{name}.csv"
+        with computing_threads(1):
+            done = CliRunner().invoke(app, [*arguments, "--out", str(out), *further])
+        assert done.exit_code == 0, done.output
+        results[name] = json.loads(done.stdout)
+    assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
+    assert results["there"] == {
+        **results["here"],
+        "table": str(tmp_path / "there.csv"),
+        "resumed": 0,
+    }
+    assert results["there"]["n"] == len(list(source.iterdir()))
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_masks_are_those_of_one_machine(cluster: Any, folder: Path, tmp_path: Path) -> None:
+    model = make_model("fcn8s", 32, class_names=("paper", "pen"), options={"width": 0.1})
+    source = folder / "9"  # with a broken one
+    with computing_threads(1):
+        here = predict_masks(model, source, tmp_path / "here")
+    there = predict_masks_on_cluster(model, source, tmp_path / "there", on="auto")
+    assert contents_of(tmp_path / "here") == contents_of(tmp_path / "there")
+    assert [row["shares"] for row in there.rows] == [row["shares"] for row in here.rows]
+    assert there.skipped == here.skipped
+    assert len(there.skipped) == 1
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_denoising_goes_on_and_gives_the_files_of_one_machine(
+    cluster: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(shutil.copytree(folder / "9", tmp_path / "source"))
+    write_other_formats(source)
+    model = TrainedModel.from_bytes(untrained().to_bytes())
+    model.save(tmp_path / "model.safetensors")
+    with computing_threads(1):
+        here = denoise(model, source, tmp_path / "here")
+    out = tmp_path / "there"
+    work = open_pictures(locate(source, model.preprocessing, None, EVERY_PICTURE))
+    job = plan_denoising(FileTask(model, denoise_part, Entry, "Denoising"), work, out)
+    job.parts.begin()
+    for place in list(job.ranges())[:3]:  # as a worker does that is then killed
+        block = Block(place, (), work.block(*place))
+        job.parts.write(job.task.do(block, job.parts.files))
+    (job.parts.files / work.items.names[1]).unlink()
+    (job.parts.files / "half").mkdir()
+    monkeypatch.setattr("isthmus.cli.cluster.track", track := Tracked(title="Denoising"))
+    arguments = ["denoise", tmp_path / "model.safetensors", source, "--on", "auto", "--json"]
+    outcome = isthmus(*arguments, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert track.totals == [len(work) - 2]
+    result = json.loads(outcome.out)
+    assert result["denoised"] == here.count == len(work) - 1
+    assert [tuple(pair) for pair in result["skipped"]] == list(here.skipped)
+    assert result["lost"] == [asdict(loss) for loss in here.lost]
+    assert contents_of(tmp_path / "here") == contents_of(out)
+    assert not (out / "half").exists()
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def write_other_formats(folder: Path) -> None:
+    """Write an animation, 16 bits, and colors with a description."""
+    frames = [Image.new("L", (12, 9), gray) for gray in (60, 90)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:], duration=70)
+    Image.fromarray(np.arange(300, dtype=np.uint16).reshape(15, 20)).save(folder / "deep.tif")
+    exif = Image.Exif()
+    exif[0x010E] = "a street"
+    Image.new("RGB", (40, 30), "teal").save(folder / "color.jpg", exif=exif, dpi=(300, 300))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "classes", "digits/"], ["--out a name", ".parquet", "--masks"]),
+        (["predict", "classes", "digits/", "--out", "a.png"], ["--out a name", ".csv"]),
+        (["predict", "classes", "digits/", "digits/", "--out", "a.csv"], ["one source", "not 2"]),
+        (["predict", "classes", "digits/", "--masks", "digits/m"], ["needs a segmenter"]),
+        (["denoise", "codes", "digits/", "--out", "digits/clean"], ["lies in", "digits"]),
+        (["denoise", "codes", "digits/", "--out", "full"], ["full exists already"]),
+        (["denoise", "codes", "a.npy", "--out", "clean"], ["a.npy is an array", "leave out --on"]),
+        (["denoise", "digits/", "--estimate"], ["--estimate", "a source alone"]),
+    ],
+)
+def test_what_cannot_be_applied_on_a_cluster_is_refused(
+    cluster: Any,
+    arguments: list[str],
+    words: list[str],
+    model: TrainedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model.save("codes.safetensors")
+    make_model("cnn-small", class_names=tuple("abc")).save("classes.safetensors")
+    for name in ("digits/one.png", "full/one.png"):
+        Path(name).parent.mkdir()
+        Image.new("L", (SIDE, SIDE)).save(name)
+    np.save("a.npy", np.zeros((2, SIDE, SIDE), np.uint8))
+    before = sorted(tmp_path.rglob("*"))
+    given = [f"{one}.safetensors" if one in ("codes", "classes") else one for one in arguments]
+    outcome = isthmus(*given, "--on", "auto")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert all(word in outcome.err for word in words)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 from isthmus.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from isthmus.cluster.denoising import denoise_on_cluster as denoise_on_cluster
     from isthmus.cluster.encoding import encode_on_cluster as encode_on_cluster
+    from isthmus.cluster.placing import place_on_cluster as place_on_cluster
+    from isthmus.cluster.predicting import predict_masks_on_cluster as predict_masks_on_cluster
+    from isthmus.cluster.predicting import predict_on_cluster as predict_on_cluster
+    from isthmus.cluster.sharding import shard_on_cluster as shard_on_cluster
     from isthmus.data.catalog import DATASETS as DATASETS
     from isthmus.data.corruption import CORRUPTIONS as CORRUPTIONS
     from isthmus.data.images import Images as Images
@@ -119,6 +124,7 @@ _MODULES = {
     "check_data": "data.inspection",
     "configure": "models.config",
     "denoise": "denoising",
+    "denoise_on_cluster": "cluster.denoising",
     "denoise_values": "denoising",
     "describe_installation": "installation",
     "diagnose": "evaluation.diagnosis.diagnose",
@@ -140,8 +146,12 @@ _MODULES = {
     "load_styles": "training.styles",
     "open_codes": "latent.lance.opening",
     "predict_masks": "segmenting",
+    "place_on_cluster": "cluster.placing",
+    "predict_masks_on_cluster": "cluster.predicting",
+    "predict_on_cluster": "cluster.predicting",
     "resume": "training.train",
     "serve_studio": "studio.serve",
+    "shard_on_cluster": "cluster.sharding",
     "show_progress": "progress",
     "split_samples": "data.split",
     "stylize": "styling",

@@ -101,6 +101,17 @@ def is_free(path: str | Path) -> bool:
     return not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir()))
 
 
+def require_free(path: Path) -> None:
+    """Reject a folder for outputs that holds something, or a file.
+
+    Raises
+    ------
+    OptionError
+    """
+    if not is_free(path):
+        raise OptionError(f"{path} exists already; choose another place, or an empty folder.")
+
+
 def require_regular(path: Path) -> None:
     """Reject a link, a device or a pipe where a file is to be written.
 

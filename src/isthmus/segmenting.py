@@ -1,8 +1,9 @@
 """`predict_masks`: pictures in, masks of their own sizes out, as files that can be masks again."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,13 +21,14 @@ from isthmus.data.sources import locate_source
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.evaluation.predictions import shares_by_class
 from isthmus.files import atomic_folder, put
-from isthmus.inference.batches import collect_batches
+from isthmus.inference.batches import FILES_TOGETHER, collect_batches
 from isthmus.inference.model import Model
-from isthmus.places import is_free, require_inner_name, require_outside
+from isthmus.places import require_free, require_inner_name, require_outside
 from isthmus.viz.masks import VOID_COLOR, colors
 from isthmus.viz.mosaic import bytes_of
 
 Whole = NDArray[np.uint8]  # all pixels of a picture (H, W, C)
+Reject = Callable[[dict[int, str], int], None]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,32 @@ class PredictedMasks:
     rows: list[dict[str, Any]]
     skipped: tuple[tuple[str, str], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
+class MaskRow:
+    """A mask that is written.
+
+    Parameters
+    ----------
+    name : str
+        Of its picture.
+    file : str
+        Its path in the folder.
+    size : int
+        Of the file, in bytes.
+    shares : dict
+        See `PredictedMasks`.
+    """
+
+    name: str
+    file: str
+    size: int
+    shares: dict[str, float]
+
+    def describe(self, folder: Path) -> dict[str, Any]:
+        """Return the row of `PredictedMasks`."""
+        return {"name": self.name, "mask": str(folder / self.file), "shares": self.shares}
 
 
 def predict_masks(
@@ -96,71 +124,119 @@ def predict_masks(
     out = Path(out)
     for _, location, _ in located:
         require_outside(out, location)
-    _require_empty(out)
+    require_free(out)
     manifests = [(name, read(location, limit, None)) for name, location, read in located]
-    paths = _name_masks([name for _, manifest in manifests for name in manifest.names])
+    require_mask_names(name for _, manifest in manifests for name in manifest.names)
     rows: list[dict[str, Any]] = []
-    broken: list[tuple[str, str]] = []
+    skipped: list[tuple[str, str]] = []
     with atomic_folder(out) as folder:
         for source, manifest in manifests:
-            for name, mask, shares in _predict(model, source, manifest, broken, track):
-                _write_mask(folder / paths[name], mask, len(model.class_names))
-                rows.append({"name": name, "mask": str(out / paths[name]), "shares": shares})
-        names = "".join(f"{name}\n" for name in model.class_names)
-        put(folder / CLASSES_FILE, names.encode())
+            reject = partial(_reject_too_many, manifest, source)
+            found, broken = write_masks(model, manifest, folder, track=track, reject=reject)
+            rows += [row.describe(out) for row in found]
+            skipped += [(manifest.names[i], reason) for i, reason in broken.items()]
+        put(folder / CLASSES_FILE, list_classes(model))
     left_out = tuple(one for _, manifest in manifests for one in manifest.findings.left_out)
-    return PredictedMasks(out, rows, tuple(broken), left_out)
+    return PredictedMasks(out, rows, tuple(skipped), left_out)
 
 
 def _as_list(sources: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     return [sources] if isinstance(sources, str | Path) else sources
 
 
-def _require_empty(out: Path) -> None:
-    if not is_free(out):
-        raise OptionError(f"{out} exists already; choose another place, or an empty folder.")
+def require_mask_names(names: Iterable[str]) -> None:
+    """Reject pictures whose masks would lie elsewhere, or get the same name.
 
-
-def _name_masks(names: Sequence[str]) -> dict[str, str]:
-    """Return the paths of masks in their folder, by the names of their pictures."""
-    paths: dict[str, str] = {}
+    Raises
+    ------
+    OptionError
+    """
     owners: dict[str, str] = {}
     for name in names:
-        path = PurePosixPath(name)
         require_inner_name(name)
-        # Not `with_suffix`: names of the samples of an array have none.
-        mask = str(path.with_suffix(".png")) if path.suffix else f"{path}.png"
+        mask = mask_path(name)
         if mask.lower() in owners:
             raise OptionError(
                 f"{owners[mask.lower()]} and {name} would get the same mask {mask}; rename one, or "
                 "give one source at a time."
             )
-        owners[mask.lower()], paths[name] = name, mask
-    return paths
+        owners[mask.lower()] = name
+
+
+def mask_path(name: str) -> str:
+    """Return the path of a picture's mask in its folder."""
+    path = PurePosixPath(name)
+    # Not `with_suffix`: names of the samples of an array have none.
+    return str(path.with_suffix(".png")) if path.suffix else f"{path}.png"
+
+
+def list_classes(model: Model) -> bytes:
+    """Return the content of the file that names the classes of masks."""
+    return "".join(f"{name}\n" for name in model.class_names).encode()
+
+
+def write_masks(
+    model: Model,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    write: Callable[[Path, bytes], None] = put,
+    track: Track = untracked,
+    reject: Reject = lambda broken, tried: None,
+) -> tuple[list[MaskRow], dict[int, str]]:
+    """Write the masks of pictures into a folder.
+
+    Parameters
+    ----------
+    model : Model
+        A segmenter.
+    manifest : Manifest
+    folder : Path
+    write : callable
+        Writes a file; by default into a folder of `atomic_folder`.
+    track : callable
+        Shows progress.
+    reject : callable
+        Gets what is broken, and how many pictures were tried; raises if it is too much.
+
+    Returns
+    -------
+    rows : list of MaskRow
+    broken : dict
+        From the place of a picture to the reason.
+    """
+    broken: dict[int, str] = {}
+    classes, rows = len(model.class_names), []
+    for name, mask, shares in _predict(model, manifest, broken, track, reject):
+        content = _encode_mask(mask, classes)
+        write(folder / mask_path(name), content)
+        rows.append(MaskRow(name, mask_path(name), len(content), shares))
+    return rows, broken
 
 
 def _predict(
-    model: Model, source: str, manifest: Manifest, skipped: list[tuple[str, str]], track: Track
+    model: Model, manifest: Manifest, broken: dict[int, str], track: Track, reject: Reject
 ) -> Iterator[tuple[str, NDArray[np.uint8], dict[str, float]]]:
     """Yield the name of each picture, its mask (H, W) and the shares of its classes."""
     preprocessing, classes = model.preprocessing, model.class_names
-    decoded = _decode(model, source, manifest, skipped, track)
-    for batch in collect_batches(decoded, model.batch_size, lambda one: one[1].nbytes):
+    size = min(model.batch_size, FILES_TOGETHER)
+    decoded = _decode(model, manifest, broken, track, reject)
+    for batch in collect_batches(decoded, size, lambda one: one[1].nbytes, row=lambda one: one[0]):
         fitted = np.stack([preprocessing.fit(whole) for _, whole in batch])
-        for (name, whole), mask in zip(batch, model.predict(fitted), strict=True):
+        for (row, whole), mask in zip(batch, model.predict(fitted), strict=True):
             shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
             present = {
                 key: share for key, share in shares_by_class(classes, shares).items() if share
             }
-            yield name, preprocessing.undo_fit_mask(mask.astype(np.uint8), whole.shape[:2]), present
+            whole_mask = preprocessing.undo_fit_mask(mask.astype(np.uint8), whole.shape[:2])
+            yield manifest.names[row], whole_mask, present
 
 
 def _decode(
-    model: Model, source: str, manifest: Manifest, skipped: list[tuple[str, str]], track: Track
-) -> Iterator[tuple[str, Whole]]:
-    """Yield names and whole pictures; note broken ones with their reasons."""
+    model: Model, manifest: Manifest, broken: dict[int, str], track: Track, reject: Reject
+) -> Iterator[tuple[int, Whole]]:
+    """Yield places and whole pictures; note broken ones with their reasons."""
     contents: Iterable[Any] = manifest.files if manifest.values is None else manifest.values
-    broken: dict[int, str] = {}
     for i, content in enumerate(track(contents, len(manifest.names), "Predicting")):
         try:
             if isinstance(content, SourceError):
@@ -169,17 +245,20 @@ def _decode(
             whole = content if is_array else model.preprocessing.decode(content)
         except SourceError as error:
             broken[i] = first_sentence(error)
-            reject_too_many(broken, manifest, source, done=i + 1)
+            reject(broken, i + 1)
             continue
-        yield manifest.names[i], whole
-    skipped += [(manifest.names[i], reason) for i, reason in broken.items()]
+        yield i, whole
 
 
-def _write_mask(path: Path, mask: NDArray[np.uint8], classes: int) -> None:
+def _reject_too_many(manifest: Manifest, source: str, broken: dict[int, str], tried: int) -> None:
+    reject_too_many(broken, manifest, source, tried)
+
+
+def _encode_mask(mask: NDArray[np.uint8], classes: int) -> bytes:
     palette = np.zeros((256, 3), np.uint8)
     palette[:classes], palette[VOID] = colors(classes), bytes_of(VOID_COLOR)
     picture = Image.fromarray(mask)
     picture.putpalette(palette.tobytes())
     content = io.BytesIO()
     picture.save(content, "PNG")
-    put(path, content.getvalue())
+    return content.getvalue()

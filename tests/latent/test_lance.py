@@ -282,6 +282,21 @@ def test_added_codes_are_found_and_removed_ones_are_not(
     assert found.names[0][0] == "moved 0"
     assert "5" not in index.search(digits.z[5:6], 20).names[0]
     assert index.recall >= building.MIN_RECALL
+    assert count_stored(index) == len(index) + 1  # "5" takes its bytes
+    before, near = LanceIndex.open(copy), index.search(moved.z[300:301], 5).names[0]
+    index.remove([f"moved {number}" for number in range(250)])
+    assert count_stored(index) == len(index) == 1947
+    assert index.codes.dataset.stats.index_stats("z")["num_unindexed_rows"] == 0
+    kept = [name for name in near if int(name.removeprefix("moved ")) >= 250]
+    for opened in (index, LanceIndex.open(copy)):
+        left = opened.search(moved.z[300:301], 5).names[0]
+        assert [name for name in left if name in near] == kept
+    assert before.search(moved.z[300:301], 5).names[0] == near
+
+
+def count_stored(index: LanceIndex) -> int:
+    """Return how many rows are in the files of an index, also of samples that were removed."""
+    return sum(part.physical_rows for part in index.codes.dataset.get_fragments())
 
 
 def test_codes_that_do_not_belong_are_not_added(

@@ -137,6 +137,17 @@ def test_of_more_classes_the_largest_are_colored_and_the_others_gray_and_said() 
     np.testing.assert_array_equal(gray, ~np.isin(fitted_map.labels, shown))
 
 
+def test_samples_without_a_class_among_others_are_gray() -> None:
+    fitted_map = mapped(60, 3)
+    assert fitted_map.labels is not None
+    fitted_map.labels[:9] = -1
+    figure = scatter(fitted_map)
+    assert legend(figure.axes[0]) == ["class 0", "class 1", "class 2", "without a class"]
+    found = points(figure)
+    gray = [found[x, y][0] == OTHERS_COLOR for x, y in fitted_map.xy.tolist()]
+    assert gray == [True] * 9 + [False] * 51
+
+
 def test_samples_without_classes_have_one_color_and_no_legend() -> None:
     figure = scatter(mapped(50))
     assert {color for color, _ in points(figure).values()} == {DISTINCT[0]}

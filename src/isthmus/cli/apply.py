@@ -2,6 +2,7 @@
 
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, app
+from isthmus.cli.cluster import (
+    On,
+    denoise_on,
+    encode_on,
+    predict_masks_on,
+    require_predicted_files,
+    tabulate_on,
+    to_be_continued,
+)
 from isthmus.cli.completion import complete_model_path, complete_source
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
@@ -32,15 +42,6 @@ DenoisedSource = Annotated[
         "or .npz file.",
         show_default=False,
         autocompletion=complete_source,
-    ),
-]
-On = Annotated[
-    str | None,
-    typer.Option(
-        help="Compute on many machines, by Ray: local starts Ray on this machine, auto joins the "
-        "cluster of this machine, and an address another cluster. By default without Ray.",
-        metavar="ADDRESS",
-        show_default=False,
     ),
 ]
 Label = Annotated[
@@ -73,6 +74,7 @@ def denoise(
             "writes nothing.",
         ),
     ] = False,
+    on: On = None,
     as_json: Json = False,
 ) -> None:
     """Remove noise from files and write the results into a new folder.
@@ -81,31 +83,25 @@ def denoise(
 
     Example: isthmus denoise runs/denoiser noisy/ --out clean/
 
+    Example: isthmus denoise runs/denoiser noisy/ --on ray://head:10001 --out clean/
+
     Example: isthmus denoise noisy/ --estimate
     """
     if estimate:
-        if source is not None or out is not None:
+        if source is not None or out is not None or on is not None:
             raise OptionError("--estimate needs no model and writes nothing; give a source alone.")
         _print_estimates(str(run), as_json)
         return
     if source is None or out is None:
         missing = "a source after the run" if source is None else "the folder to write by --out"
         raise OptionError(f"give {missing}; isthmus denoise --help has an example.")
-    from isthmus.denoising import denoise as denoise_files
-    from isthmus.denoising.ledger import count_done
     from isthmus.inference.load import load_model
 
     model = load_model(run)
     model.require_task("denoise", "reconstruct")
     if model.task == "reconstruct":
         _warn_of_no_noise(run)
-    try:
-        done = denoise_files(model, source, out, track=track)
-    except KeyboardInterrupt:
-        count = count_done(out)
-        done_so_far = f"{count:,} are done" if count else "nothing is done"
-        say(f"Stopped; {done_so_far}, and the same command does the rest.")
-        sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
+    done = _denoise_here(model, source, out) if on is None else denoise_on(on, model, source, out)
     content = {
         "out": str(out),
         "denoised": done.count,
@@ -149,34 +145,8 @@ def encode(
 
         result = write_codes(session, source, out, layer=layer, limit=limit, track=track)
     else:
-        result = _encode_on(on, session, source, out, layer, limit)
+        result = encode_on(on, session, source, out, layer, limit)
     print_result(result, f"{out}: {result['n']:,} × {result['size']:,}, {layer}", as_json)
-
-
-def _encode_on(
-    on: str, session: "Session", source: str | None, out: Path, layer: str, limit: int | None
-) -> dict[str, Any]:
-    from isthmus.cluster.encoding import encode_on_cluster
-
-    if source is None:
-        raise OptionError("--on needs a source that all machines find; name it after the run.")
-    session.require_codes()
-    try:
-        return encode_on_cluster(
-            session.model,
-            source,
-            out,
-            on=on,
-            layer=layer,
-            limit=limit,
-            preprocessing=session.preprocessing,
-            reading=session.reading,
-            track=track,
-            say=say,
-        )
-    except KeyboardInterrupt:
-        say("Stopped; the same command does the rest.")
-        sys.exit(130)  # as `denoise`
 
 
 @app.command("map")
@@ -206,14 +176,20 @@ def map_command(
     layer: Layer = "code",
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     limit: Limit = None,
+    on: On = None,
     data: OwnData = None,
     as_json: Json = False,
 ) -> None:
     """Draw a map: samples in two dimensions by their codes, with measures of its quality.
 
+    With --on, codes of a dataset are placed on all machines; after Ctrl-C, the same command does
+    the rest.
+
     Example: isthmus map runs/mine photos/ --method tsne --out map.png
 
     Example: isthmus map runs/mine codes.lance --out map.png
+
+    Example: isthmus map runs/mine codes.lance --on ray://head:10001 --out map.png
     """
     from isthmus.latent.lance.library import is_lance
     from isthmus.reports.lance_outputs import write_lance_map
@@ -231,7 +207,13 @@ def map_command(
         "limit": limit,
     }
     if source is not None and is_lance(source):
-        result = write_lance_map(session, Path(source), out, **settings, track=track)
+        with to_be_continued() if on else nullcontext():
+            result = write_lance_map(session, Path(source), out, **settings, on=on, track=track)
+    elif on is not None:
+        raise OptionError(
+            "--on places the codes of a dataset; write one by isthmus encode --on with --out "
+            "codes.lance, and give it in place of the source."
+        )
     else:
         result = write_map(session, source, out, **settings)
     print_result(result, f"{out}: {describe_quality(result)}", as_json)
@@ -426,33 +408,46 @@ def predict(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="A picture of the predictions to write (PNG); by default none."),
+        typer.Option(
+            help="A picture of the first predictions to write (PNG), or a table of all (.csv, "
+            ".json or .parquet); by default none."
+        ),
     ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(help="A new folder for the masks of a segmenter, in the sizes of the images."),
     ] = None,
     limit: Limit = None,
+    on: On = None,
     as_json: Json = False,
 ) -> None:
     """Predict the class of each image, or of each pixel.
 
+    With --on, it writes a table or masks; after Ctrl-C, the same command does the rest.
+
     Example: isthmus predict runs/pets photo.jpg folder/ --json
+
+    Example: isthmus predict runs/pets photos/ --on ray://head:10001 --out classes.csv
     """
+    from isthmus.evaluation.tables import is_table
     from isthmus.inference.load import load_model
-    from isthmus.reports.outputs import write_predictions
-    from isthmus.viz.canvas import require_png
+    from isthmus.reports.outputs import require_predictions
 
     model = load_model(run)
     model.require_task("classify", "segment")
     if out is not None:
-        require_png(out)  # before anything is read
-    rows = None if masks is None else _predict_masks(model, sources, masks, limit)
+        require_predictions(out)  # before anything is read
+    if on is not None:
+        require_predicted_files(out, masks)
+    rows = None if masks is None else _predict_masks(model, sources, masks, limit, on)
+    if out is not None and is_table(out):
+        result = _tabulate(model, sources, out, limit, on)
+        print_result(result, f"{out}: {count_of(result['n'], 'prediction')}", as_json)
+        if masks is not None:
+            say(f"{masks}")
+        return
     if rows is None or out is not None:
-        read = [model.read(source, limit=limit, track=track) for source in sources]
-        for source, samples in zip(sources, read, strict=True):
-            say_use(source, samples)
-        answers = write_predictions(model, read, out)
+        answers = _predict_here(model, sources, out, limit)
         rows = rows or answers
     if as_json:
         print_json(rows)
@@ -467,6 +462,41 @@ def predict(
             say(f"{written}")
 
 
+def _predict_here(
+    model: "Model", sources: list[str], out: Path | None, limit: int | None
+) -> list[dict[str, Any]]:
+    """Predict on this machine, and write a picture or a table."""
+    from isthmus.reports.outputs import write_predictions
+
+    read = [model.read(source, limit=limit, track=track) for source in sources]
+    for source, samples in zip(sources, read, strict=True):
+        say_use(source, samples)
+    return write_predictions(model, read, out)
+
+
+def _tabulate(
+    model: "Model", sources: list[str], out: Path, limit: int | None, on: str | None
+) -> dict[str, Any]:
+    """Write a table of predictions; return what the command prints in their place."""
+    if on is not None:
+        return tabulate_on(on, model, sources, out, limit)
+    count = len(_predict_here(model, sources, out, limit))
+    return {"table": str(out), "n": count, "model_fingerprint": model.fingerprint}
+
+
+def _denoise_here(model: "Model", source: str, out: Path) -> "Denoised":
+    from isthmus.denoising import denoise as denoise_files
+    from isthmus.denoising.ledger import count_done
+
+    try:
+        return denoise_files(model, source, out, track=track)
+    except KeyboardInterrupt:
+        count = count_done(out)
+        done_so_far = f"{count:,} are done" if count else "nothing is done"
+        say(f"Stopped; {done_so_far}, and the same command does the rest.")
+        sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
+
+
 def _index_lance(
     path: Path, more: str | None, metric: str | None, add: bool, remove: list[str], as_json: bool
 ) -> None:
@@ -479,13 +509,16 @@ def _index_lance(
 
 
 def _predict_masks(
-    model: "Model", sources: list[str], folder: Path, limit: int | None
+    model: "Model", sources: list[str], folder: Path, limit: int | None, on: str | None
 ) -> list[dict[str, Any]]:
     """Write the masks of sources into a folder; return what `isthmus predict` prints."""
     from isthmus.data.report import describe_left_out, leave_out_broken
     from isthmus.segmenting import predict_masks
 
-    done = predict_masks(model, sources, folder, limit=limit, track=track)
+    if on is None:
+        done = predict_masks(model, sources, folder, limit=limit, track=track)
+    else:
+        done = predict_masks_on(on, model, sources, folder, limit)
     for one in (*done.left_out, *leave_out_broken(done.skipped)):
         say(f"left out: {describe_left_out(one)}")
     return done.rows

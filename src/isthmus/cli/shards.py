@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli.app import Json, Limit, Source
+from isthmus.cli.cluster import On, to_be_continued
 from isthmus.cli.data import data_app
 from isthmus.cli.options import expand_options
 from isthmus.cli.terminal import print_result, track
@@ -24,25 +25,34 @@ def shard_command(
         int, typer.Option(help="Maximum number of samples in a shard.")
     ] = 100_000,
     limit: Limit = None,
+    on: On = None,
     as_json: Json = False,
 ) -> None:
     """Write a source as WebDataset shards, tar files of pictures with their labels next to them.
 
-    Files are copied as they are, and the folder is a source again, with the same samples.
+    Files are copied as they are, and the folder is a source again, with the same samples. With
+    --on, after Ctrl-C, the same command does the rest.
 
     Example: isthmus data shard photos/ --out shards
+
+    Example: isthmus data shard photos/ --out shards --on ray://head:10001
     """
     from isthmus.data.shards import write_shards
 
-    result = write_shards(
-        source,
-        out,
-        size_mb=size_mb,
-        samples_per_shard=samples_per_shard,
-        limit=limit,
-        reading=reading,
-        track=track,
-    )
+    settings: dict[str, Any] = {
+        "size_mb": size_mb,
+        "samples_per_shard": samples_per_shard,
+        "limit": limit,
+        "reading": reading,
+        "track": track,
+    }
+    if on is None:
+        result = write_shards(source, out, **settings)
+    else:
+        from isthmus.cluster.sharding import shard_on_cluster
+
+        with to_be_continued():
+            result = shard_on_cluster(source, out, on=on, **settings)
     print_result(result, f"{out}: {_describe(result)}", as_json)
 
 

@@ -1,9 +1,10 @@
-"""`Parts`: the codes of a job while it runs, each block in a file of its own next to the output."""
+"""`Parts`: the results of a job while it runs, those of each block in a file next to the output."""
 
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,16 +14,18 @@ from numpy.typing import NDArray
 
 from isthmus.arrays import read_npz, require_array
 from isthmus.damage import DAMAGE
-from isthmus.errors import IsthmusError, OptionError, RunError
+from isthmus.data.pictures.mixed_scales import Largest
+from isthmus.errors import IsthmusError, OptionError, RunError, first_sentence
 from isthmus.fields import convert_some, parse_json
-from isthmus.files import write_json
+from isthmus.files import flush_folder, flush_tree, write_json
 from isthmus.latent.array_files import read_facts, require_sealed, seal_of
 from isthmus.places import FACTS, write_arrays
 from isthmus.temporaries import remove
 
 SUFFIX = ".parts"  # behind the name of the output
-ABOUT = "job.json"
+ABOUT, FILES = "job.json", "files"
 KIND = "isthmus parts"
+OWN_ARRAYS = ("broken", "reasons", "largest", FACTS)  # in the file of a part
 Range = tuple[int, int]
 
 
@@ -33,38 +36,49 @@ class About:
     Parameters
     ----------
     job : str
-        16 hexadecimal digits that change when anything does that the codes depend on.
-    source, model, layer : str
+        16 hexadecimal digits that change when anything does that the results depend on.
+    what : str
+        Such as "Encoding".
+    source : str
     count : int
         Samples of the source.
+    made_by : mapping
+        See `Task`.
     """
 
     job: str
+    what: str
     source: str
-    model: str
-    layer: str
     count: int
+    made_by: Mapping[str, str]
 
 
 class Part(NamedTuple):
-    """The codes (n, D) of a range of rows.
-
-    Without codes, more rows are broken than were known: the range is planned again.
+    """The results of a range of rows.
 
     Parameters
     ----------
     range : (int, int)
-    z : (n, D) float32
+    results : mapping
+        Arrays by name, none of which is called as in `OWN_ARRAYS`.
     broken : dict
         From a row of the source to the reason.
     is_whole : bool
-        Whether there is a code for each row that is not broken.
+        Whether there are results for each row that is not broken. If not, more rows are broken than
+        were known, and the range is planned again.
+    largest : sequence of Largest
+        See `Decoded`.
     """
 
     range: Range
-    z: NDArray[np.float32]
+    results: Mapping[str, NDArray[Any]]
     broken: Mapping[int, str]
-    is_whole: bool
+    is_whole: bool = True
+    largest: Sequence[Largest] = ()
+
+    def array(self, name: str, kinds: str, ndim: int) -> NDArray[Any]:
+        """Return a result, checked as `isthmus.arrays.require_array` does."""
+        return require_array(self.results, name, kinds, ndim)
 
 
 @dataclass(frozen=True)
@@ -117,12 +131,18 @@ class Parts:
             )
 
     def write(self, part: Part) -> None:
-        """Write a part, whole or not at all; the same one may be written twice."""
+        """Write a part, whole or not at all; the same one may be written twice.
+
+        Not if the job was given up while the worker was busy, and its folder is removed.
+        """
+        if not (self.folder / ABOUT).exists():
+            return
         facts = {"job": self.about.job, "is_whole": part.is_whole}
         arrays: dict[str, NDArray[Any]] = {
-            "z": part.z,
+            **part.results,
             "broken": np.array(list(part.broken), np.int64),
             "reasons": np.array(json.dumps(list(part.broken.values()))),
+            "largest": np.array(json.dumps(part.largest)),
         }
         sealed = {**facts, "seal": seal_of(facts, arrays)}
         path = self._path(part.range)
@@ -155,6 +175,41 @@ class Parts:
             if len(one) == 2 and all(map(str.isdigit, one))
         )
 
+    @property
+    def files(self) -> Path:
+        """The folder of the files that workers write, where an output is a folder of files."""
+        return self.folder / FILES
+
+    def publish(self, out: Path, names: Collection[str]) -> None:
+        """Let the folder of files become the output, which is free or an empty folder.
+
+        Parameters
+        ----------
+        out : Path
+        names : collection of str
+            Paths of the files below the folder. Others are what a lost machine left half written.
+
+        Raises
+        ------
+        IsthmusError
+            If it cannot be written.
+        """
+        try:
+            self.files.mkdir(exist_ok=True)
+            for path in sorted(self.files.rglob("*"), reverse=True):  # what is in a folder first
+                if path.is_dir():
+                    with suppress(OSError):  # it holds files of the output
+                        path.rmdir()
+                elif path.relative_to(self.files).as_posix() not in names:
+                    path.unlink()
+            flush_tree(self.files)
+            if out.exists():
+                out.rmdir()
+            self.files.rename(out)
+            flush_folder(out.parent)
+        except OSError as error:
+            raise IsthmusError(f"{out} cannot be written: {first_sentence(error)}.") from error
+
     def remove(self) -> None:
         """Remove the folder, when the output is there."""
         remove(self.folder)
@@ -164,13 +219,17 @@ class Parts:
 
     def _parse(self, place: Range, arrays: Mapping[str, NDArray[Any]]) -> Part:
         facts = read_facts(arrays, {"job": str, "is_whole": bool})
-        z, broken = require_array(arrays, "z", "f", 2), require_array(arrays, "broken", "i", 1)
+        broken = require_array(arrays, "broken", "i", 1)
         reasons = parse_json(str(require_array(arrays, "reasons", "U", 0)))
         require_sealed(facts, arrays)
         known = dict(zip(broken.tolist(), reasons, strict=True))
         if facts["job"] != self.about.job:
             raise IsthmusError("it is of another job")
-        return Part(place, z, known, facts["is_whole"])
+        results = {name: array for name, array in arrays.items() if name not in OWN_ARRAYS}
+        largest = [
+            Largest(*one) for one in parse_json(str(require_array(arrays, "largest", "U", 0)))
+        ]
+        return Part(place, results, known, facts["is_whole"], largest)
 
 
 def _read_about(folder: Path) -> str | None:

@@ -1,20 +1,21 @@
-"""The pipeline of Ray Data: blocks of work, decoded in tasks, encoded and written by actors."""
+"""The pipeline of Ray Data: blocks of samples, decoded in tasks, and what actors do with them."""
 
 import json
 import os
 import pickle
+import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from isthmus.cluster.parts import Part, Parts, Range
-from isthmus.cluster.workload import Decoded, Work
+from isthmus.cluster.parts import Parts, Range
+from isthmus.cluster.tasks import Block, Task
+from isthmus.cluster.workload import Decoded
+from isthmus.data.pictures.mixed_scales import Largest
 from isthmus.errors import IsthmusError
-from isthmus.inference.model import Model
 from isthmus.version import __version__
 
 if TYPE_CHECKING:
@@ -23,18 +24,17 @@ if TYPE_CHECKING:
 # Cores that Ray reserves for each. An actor keeps its share while it waits for samples. So it has
 # to leave a core of a machine to a decoder, even when actors of a lost machine move there; the
 # system divides the cores among them. With a share of 0, Ray would place actors anywhere.
-DECODER_CORES, ENCODER_CORES = 0.9, 0.001
+DECODER_CORES, WORKER_CORES = 0.9, 0.001
 
 
 @dataclass(frozen=True)
-class Job:
-    """What every worker needs to know.
+class Setup:
+    """What every process needs to know.
 
     Parameters
     ----------
     parts : Parts
-        Where the codes go.
-    layer : str
+        Where the results go.
     threads : int
         How many a worker computes with. Sums of floats depend on it.
     settings : mapping
@@ -44,7 +44,6 @@ class Job:
     """
 
     parts: Parts
-    layer: str
     threads: int
     settings: Mapping[str, str]
     version: str = __version__
@@ -69,14 +68,6 @@ class Job:
         os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # decoding: there is a task for each core
 
 
-class Block(NamedTuple):
-    """A range of rows to encode, the rows of it that are known to be broken, and the work."""
-
-    range: Range
-    known: Sequence[int]
-    work: Work
-
-
 class Outcome(NamedTuple):
     """What became of a block; see `Part`."""
 
@@ -85,76 +76,83 @@ class Outcome(NamedTuple):
     broken: Mapping[int, str]
 
 
-def encode_blocks(
-    model: Model, job: Job, blocks: Iterable[Block]
-) -> Generator[Outcome, None, None]:
-    """Encode blocks on all machines of the cluster that this process has joined; see `_run`."""
+def do_blocks(task: Task, setup: Setup, blocks: Iterable[Block]) -> Generator[Outcome, None, None]:
+    """Do blocks on all machines of the cluster that this process has joined; see `_run`."""
     from ray.util.client import ray as client
 
     # Ray Data runs in a process of the cluster, not in one that only talks to it.
-    return (_run_inside if client.is_connected() else _run)(model, job, blocks)
+    return (_run_inside if client.is_connected() else _run)(task, setup, blocks)
 
 
 class Deputy:
     """Runs the pipeline in the cluster, for a process outside of it; an actor of Ray."""
 
-    def __init__(self, model: Model, job: Job, blocks: Sequence[Block]) -> None:
-        job.prepare()
-        self._outcomes = _run(model, job, blocks)
+    def __init__(self, task: Task, setup: Setup, blocks: Sequence[Block]) -> None:
+        setup.prepare()
+        self._outcomes = _run(task, setup, blocks)
 
     def next(self) -> Outcome | None:
         """Return what became of the next block, None at the end."""
         return next(self._outcomes, None)
 
 
-def _run_inside(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, None, None]:
+def _run_inside(
+    task: Task, setup: Setup, blocks: Iterable[Block]
+) -> Generator[Outcome, None, None]:
     import ray
 
-    deputy = ray.remote(num_cpus=0)(Deputy).remote(model, job, list(blocks))
+    deputy = ray.remote(num_cpus=0)(Deputy).remote(task, setup, list(blocks))
     while (outcome := ray.get(deputy.next.remote())) is not None:
         yield outcome
 
 
-def _run(model: Model, job: Job, blocks: Iterable[Block]) -> Generator[Outcome, None, None]:
-    """Encode blocks on all machines of the cluster, and yield what became of each as it is done.
+def _run(task: Task, setup: Setup, blocks: Iterable[Block]) -> Generator[Outcome, None, None]:
+    """Do blocks on all machines of the cluster, and yield what became of each as it is done.
 
-    The pipeline is lazy: as much is decoded as the encoders and the memory of the cluster keep up
+    The pipeline is lazy: as much is decoded as the workers and the memory of the cluster keep up
     with. What a machine was doing when it was lost, Ray does again on another one.
     """
-    with closing(iter(_plan(model, job, blocks).iter_rows())) as rows:
+    with closing(iter(_plan(task, setup, blocks).iter_rows())) as rows:
         for row in rows:
             broken = {int(key): reason for key, reason in json.loads(row["broken"]).items()}
             yield Outcome((row["start"], row["stop"]), row["is_whole"], broken)
 
 
-def _plan(model: Model, job: Job, blocks: Iterable[Block]) -> Any:
+def _plan(task: Task, setup: Setup, blocks: Iterable[Block]) -> Any:
     """Return the dataset of Ray whose rows are the outcomes of blocks; nothing is computed yet."""
     import ray
 
     rows = [
-        {"start": one.range[0], "stop": one.range[1], "known": list(one.known), "work": _pack(one)}
+        {
+            "start": one.range[0],
+            "stop": one.range[1],
+            "known": list(one.known),
+            "work": pickle.dumps(one.given),
+        }
         for one in blocks
     ]
     _configure(ray)
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
+    if task.takes_samples:
+        data = data.map_batches(
+            decode_block,
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=DECODER_CORES,
+            fn_kwargs={"setup": setup},
+        )
     return data.map_batches(
-        decode_block,
+        Worker,
         batch_size=1,
         batch_format="pyarrow",
-        num_cpus=DECODER_CORES,
-        fn_kwargs={"job": job},
-    ).map_batches(
-        Encoder,
-        batch_size=1,
-        batch_format="pyarrow",
-        num_cpus=ENCODER_CORES,
-        compute=ray.data.ActorPoolStrategy(size=min(len(rows), count_encoders(job.threads))),
-        fn_constructor_args=(ray.put(model), job),
+        num_cpus=WORKER_CORES,
+        compute=ray.data.ActorPoolStrategy(size=min(len(rows), count_workers(setup.threads))),
+        fn_constructor_args=(ray.put(task), setup),
     )
 
 
-def count_encoders(threads: int) -> int:
-    """Return how many actors encode: as many as keep the cores of each machine busy."""
+def count_workers(threads: int) -> int:
+    """Return how many actors compute: as many as keep the cores of each machine busy."""
     return sum(max(1, one // threads) for one in list_cores()) or 1
 
 
@@ -166,45 +164,46 @@ def list_cores() -> list[int]:
     return [int(one) for one in cores if one >= 1]
 
 
-def decode_block(row: "pyarrow.Table", job: Job) -> "pyarrow.Table":
+def decode_block(row: "pyarrow.Table", setup: Setup) -> "pyarrow.Table":
     """Decode the samples of a block; a task of Ray Data."""
     import pyarrow as pa
 
-    job.prepare()
-    values, broken = pickle.loads(row["work"][0].as_buffer()).decode()
+    setup.prepare()
+    values, broken, largest = pickle.loads(row["work"][0].as_buffer()).decode()
     columns = {
         "values": pa.array([np.ascontiguousarray(values).tobytes()], pa.large_binary()),
         "form": [json.dumps([str(values.dtype), values.shape])],
         "broken": [json.dumps(broken)],
+        "largest": [json.dumps(largest)],
     }
     kept = {name: row[name] for name in ("start", "stop", "known")}
     return pa.table({**kept, **columns})
 
 
-class Encoder:
-    """Encodes decoded blocks and writes the codes; an actor that loads the model once.
+class Worker:
+    """Does a task with blocks and writes the results; an actor that loads the task once.
 
     Parameters
     ----------
-    model : ray.ObjectRef
-    job : Job
+    task : ray.ObjectRef
+    setup : Setup
     """
 
-    def __init__(self, model: Any, job: Job) -> None:
+    def __init__(self, task: Any, setup: Setup) -> None:
         import ray
 
-        job.prepare()
-        job.parts.require()
-        self.job = job
-        self.model: Model = ray.get(model)
-        _set_threads(self.model, job.threads)
+        setup.prepare()
+        setup.parts.require()
+        self.parts = setup.parts
+        self.task: Task = ray.get(task)
+        _set_threads(setup.threads)
 
-    def __call__(self, block: "pyarrow.Table") -> "pyarrow.Table":
+    def __call__(self, table: "pyarrow.Table") -> "pyarrow.Table":
         """Return where the block was, and which of its rows are broken."""
         import pyarrow as pa
 
-        part = self._encode(block)
-        self.job.parts.write(part)
+        part = self.task.do(_read_block(table), self.parts.files)
+        self.parts.write(part)
         return pa.table(
             {
                 "start": [part.range[0]],
@@ -214,41 +213,28 @@ class Encoder:
             }
         )
 
-    def _encode(self, block: "pyarrow.Table") -> Part:
-        start, stop = block["start"][0].as_py(), block["stop"][0].as_py()
-        known = block["known"][0].as_py()
-        values, found = _unpack(block)
-        broken = {start + row: reason for row, reason in found.items()}
-        is_whole = {*broken} <= {*known}
-        # Those that were known to be broken do not count: the ranges were planned without them.
-        rows = [row for row in range(start, stop) if row not in broken]
-        values = values[[row not in known for row in rows]] if known else values
-        z = self._features(values) if is_whole and len(values) else np.zeros((0, 0), np.float32)
-        return Part((start, stop), z, broken, is_whole)
 
-    def _features(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        batches = self.model.features(values, self.job.layer)
-        return np.concatenate([batch.reshape(len(batch), -1) for batch in batches])
+def _read_block(table: "pyarrow.Table") -> Block:
+    place = table["start"][0].as_py(), table["stop"][0].as_py()
+    is_decoded = "values" in table.column_names
+    given = _unpack(table) if is_decoded else pickle.loads(table["work"][0].as_buffer())
+    return Block(place, table["known"][0].as_py(), given)
 
 
-def _pack(block: Block) -> bytes:
-    return pickle.dumps(block.work)
+def _unpack(table: "pyarrow.Table") -> Decoded:
+    dtype, shape = json.loads(table["form"][0].as_py())
+    values = np.frombuffer(table["values"][0].as_buffer(), dtype).reshape(shape)
+    broken = json.loads(table["broken"][0].as_py())
+    largest = [Largest(*one) for one in json.loads(table["largest"][0].as_py())]
+    return Decoded(values, {int(row): reason for row, reason in broken.items()}, largest)
 
 
-def _unpack(block: "pyarrow.Table") -> Decoded:
-    dtype, shape = json.loads(block["form"][0].as_py())
-    values = np.frombuffer(block["values"][0].as_buffer(), dtype).reshape(shape)
-    broken = json.loads(block["broken"][0].as_py())
-    return Decoded(values, {int(row): reason for row, reason in broken.items()})
+def _set_threads(threads: int) -> None:
+    """Let torch compute with so many threads, if the task has loaded it.
 
-
-def _set_threads(model: Model, threads: int) -> None:
-    from isthmus.inference.trained import TrainedModel
-
-    if isinstance(model, TrainedModel):
-        import torch
-
-        # Even if this machine has fewer cores: results depend on all machines using as many.
+    Also if this machine has fewer cores: results depend on all machines using as many.
+    """
+    if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
 
 

@@ -4,8 +4,11 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
+from isthmus.inference.batches import FILES_TOGETHER
+
 MAX_ROWS = 2048  # of a block of work, unless a batch has more
 MAX_BYTES = 2**25  # of the samples of a block
+MAX_FILES, BLOCKS_OF_FILES = 16, 64  # where each file is computed by itself
 
 
 def choose_rows(batch_size: int, sample_bytes: int) -> int:
@@ -18,6 +21,20 @@ def choose_rows(batch_size: int, sample_bytes: int) -> int:
     """
     fitting = min(MAX_ROWS, MAX_BYTES // max(1, sample_bytes))
     return max(1, fitting // batch_size) * batch_size
+
+
+def choose_files(count: int, share_batches: bool) -> int:
+    """Return how many files of pictures a block has.
+
+    Files that may share a batch are in one block. Others are divided so that there is enough for
+    all machines, and so that not more than some of them are computed again when one is lost.
+
+    Examples
+    --------
+    >>> choose_files(10, True), choose_files(10, False), choose_files(100_000, False)
+    (64, 1, 16)
+    """
+    return FILES_TOGETHER if share_batches else max(1, min(MAX_FILES, count // BLOCKS_OF_FILES))
 
 
 def plan_ranges(count: int, rows: int, broken: Collection[int]) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """`Workload`: the samples of a source in blocks, each of which any machine can decode."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -13,27 +13,39 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.cache.keys import make_key
-from isthmus.data.decode import decode_blocks
+from isthmus.data.decode import decode_blocks, reject_too_many
 from isthmus.data.items import Items
 from isthmus.data.load import Plan, load_with, plan_loading
 from isthmus.data.manifest import Manifest
+from isthmus.data.pictures.mixed_scales import Largest, Scales, list_largest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import Reading
 from isthmus.data.remote.path import RemotePath
 from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.survey import Read, Survey
-from isthmus.errors import SizesDifferError, SourceError
+from isthmus.errors import OptionError, SizesDifferError, SourceError
+from isthmus.places import require_free, require_outside
 from isthmus.text import count_of
 
 PACKED = (".bz2", ".gz", ".tbz", ".tbz2", ".tgz", ".txz", ".xz")  # read from start to end only
 
 
 class Decoded(NamedTuple):
-    """The samples (n, …) of a block, and the reasons why others are broken, by row in the block."""
+    """The samples of a block.
+
+    Parameters
+    ----------
+    values : (n, …) array
+    broken : dict
+        The reasons why others are broken, by row in the block.
+    largest : sequence of Largest
+        Integers of a wide type, which have to be of one scale in all blocks.
+    """
 
     values: NDArray[Any]
     broken: dict[int, str]
+    largest: Sequence[Largest] = ()
 
 
 @dataclass(frozen=True)
@@ -76,10 +88,7 @@ class Source:
         SourceError
         """
         if self.location and not Path(self.location).exists():
-            raise SourceError(
-                f"{self.location} is missing on {platform.node()}, a machine of the cluster; put "
-                "it where all of them find it by the same path."
-            )
+            raise missing_on_machine(self.location)
 
 
 class Work(Protocol):
@@ -87,6 +96,13 @@ class Work(Protocol):
 
     def decode(self) -> Decoded:
         """Decode it, on whatever machine this is."""
+
+
+class PictureFiles(Work, Protocol):
+    """A block of pictures, each in a file."""
+
+    def open(self) -> Manifest:
+        """Return what there is of it, on whatever machine this is."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +113,14 @@ class Files:
     manifest: Manifest
     preprocessing: Preprocessing
 
+    def open(self) -> Manifest:
+        """See `PictureFiles`."""
+        self.source.require()
+        return self.manifest
+
     def decode(self) -> Decoded:
         """See `Work`."""
-        self.source.require()
-        return decode(self.manifest, self.preprocessing, self.source.name)
+        return decode(self.open(), self.preprocessing, self.source.name)
 
 
 @dataclass(frozen=True)
@@ -112,11 +132,16 @@ class Members:
     stop: int
     count: int
 
+    def open(self) -> Manifest:
+        """See `PictureFiles`."""
+        manifest, _ = _read_once(self.source)
+        require_same(self.source.name, len(manifest.names), self.count)
+        return manifest.part(self.start, self.stop)
+
     def decode(self) -> Decoded:
         """See `Work`."""
-        manifest, preprocessing = _read_once(self.source)
-        require_same(self.source, len(manifest.names), self.count)
-        return decode(manifest.part(self.start, self.stop), preprocessing, self.source.name)
+        _, preprocessing = _read_once(self.source)
+        return decode(self.open(), preprocessing, self.source.name)
 
 
 @dataclass(frozen=True)
@@ -131,7 +156,7 @@ class Rows:
     def decode(self) -> Decoded:
         """See `Work`."""
         samples = _load_once(self.source)
-        require_same(self.source, samples.fingerprint, self.fingerprint)
+        require_same(self.source.name, samples.fingerprint, self.fingerprint)
         return Decoded(np.asarray(samples.values[self.start : self.stop]), {})
 
 
@@ -164,6 +189,11 @@ class Workload:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def source(self) -> str:
+        """Its name."""
+        return self.origin.source
+
     @cached_property
     def sample_bytes(self) -> int:
         """About how many bytes a sample has."""
@@ -171,6 +201,12 @@ class Workload:
             return int(self.samples.values[:1].nbytes)
         height, width = self.origin.preprocessing.size or (256, 256)
         return height * width * (self.origin.preprocessing.channels or 3)
+
+    @property
+    def pictures(self) -> Manifest:
+        """What a source of pictures holds, and what was left out of it."""
+        assert self.manifest is not None, "this source is decoded as a whole"
+        return self.manifest
 
     def take(self, broken: Mapping[int, str]) -> Items:
         """Return the items of what is not broken."""
@@ -186,6 +222,31 @@ class Workload:
         read = Read(count_of(len(items), "image"), items, None, self.origin, skipped, None)
         return Survey(checks=()).report(read, self.manifest)
 
+    def say_report(self, broken: Mapping[int, str], say: Callable[[str], None]) -> None:
+        """Say what was left out of the source, or guessed, in as many lines."""
+        report = self.report(broken)
+        for line in report.summary() if report and (report.left_out or report.guesses) else ():
+            say(line)
+
+    def reject_broken(self, broken: dict[int, str], seen: int) -> None:
+        """See `Blocks`."""
+        if self.manifest is not None:
+            reject_too_many(broken, self.manifest, self.source, seen)
+
+
+def require_folder(out: Path, source: Source) -> None:
+    """Reject a folder for the files of a job that is not free, a link, or in the source.
+
+    Raises
+    ------
+    OptionError
+    """
+    if source.location:
+        require_outside(out, Path(source.location))
+    require_free(out)
+    if out.is_symlink():  # which another folder cannot replace
+        raise OptionError(f"{out} is a link; give the folder itself.")
+
 
 def open_workload(source: Source, track: Track = untracked) -> Workload:
     """Find out what there is to read of a source; only what is an array is decoded.
@@ -196,11 +257,37 @@ def open_workload(source: Source, track: Track = untracked) -> Workload:
         See `isthmus.load`.
     """
     plan = source.plan()
-    if not plan.is_picture and not plan.location.name.lower().endswith(PACKED):
-        manifest = plan.read()
-        if manifest.values is None and manifest.pages is None:
-            return _of_manifest(source, plan, manifest)
-    return _of_samples(source, source.load(track))
+    manifest = _read_ranges(plan)
+    if manifest is None:
+        return _of_samples(source, source.load(track))
+    return _of_manifest(source, plan, manifest)
+
+
+def open_pictures(source: Source) -> Workload:
+    """Find out which files of pictures there are in a source, each of which is read by itself.
+
+    Raises
+    ------
+    SourceError
+        See `isthmus.load`; or if it is read from start to end only.
+    """
+    plan = source.plan()
+    manifest = _read_ranges(plan)
+    if manifest is None:
+        raise SourceError(
+            f"{source.name} is an array, a single picture or a packed archive, which one machine "
+            "reads from start to end; leave out --on, or give a folder or an archive of pictures."
+        )
+    return _of_manifest(source, plan, manifest)
+
+
+def _read_ranges(plan: Plan) -> Manifest | None:
+    """Return what a source holds, None if ranges of it cannot be read by themselves."""
+    if plan.is_picture or plan.location.name.lower().endswith(PACKED):
+        return None
+    manifest = plan.read()
+    has_ranges = manifest.values is None and manifest.pages is None
+    return manifest if has_ranges else None
 
 
 def locate(
@@ -228,9 +315,12 @@ def decode(manifest: Manifest, preprocessing: Preprocessing, source: str) -> Dec
     """
     parts: list[NDArray[np.uint8]] = []
     broken: dict[int, str] = {}
+    scales = Scales()
     done = 0
     with closing(decode_blocks(manifest, preprocessing)) as blocks:
         for block in blocks:
+            if preprocessing.stretch is None:
+                scales.add(list_largest(block, manifest.names[done : done + len(block)]))
             broken |= {done + row: reason for row, reason in block.broken.items()}
             parts += [block.pixels] if len(block.pixels) else []
             done += len(block)
@@ -240,10 +330,18 @@ def decode(manifest: Manifest, preprocessing: Preprocessing, source: str) -> Dec
             "to use; encode them without --on."
         )
     nothing = np.zeros((0, 0, 0, 0), np.uint8)
-    return Decoded(np.concatenate(parts) if parts else nothing, broken)
+    return Decoded(np.concatenate(parts) if parts else nothing, broken, list(scales))
 
 
-def require_same(source: Source, found: object, wanted: object) -> None:
+def missing_on_machine(path: str | Path) -> SourceError:
+    """Return the error of a machine that does not find what others have."""
+    return SourceError(
+        f"{path} is missing on {platform.node()}, a machine of the cluster; put it where all of "
+        "them find it by the same path."
+    )
+
+
+def require_same(name: str, found: object, wanted: object) -> None:
     """Reject a machine that has another source by the same name.
 
     Raises
@@ -252,7 +350,7 @@ def require_same(source: Source, found: object, wanted: object) -> None:
     """
     if found != wanted:
         raise SourceError(
-            f"{source.name} differs on {platform.node()}, a machine of the cluster, or has changed "
+            f"{name} differs on {platform.node()}, a machine of the cluster, or has changed "
             "since the job started; put the same source on all machines."
         )
 
@@ -262,7 +360,7 @@ def _of_manifest(source: Source, plan: Plan, manifest: Manifest) -> Workload:
     count = len(manifest.names)
 
     def send_paths(start: int, stop: int) -> Work:
-        return Files(source, _with_lists(manifest.part(start, stop)), preprocessing)
+        return Files(source, with_lists(manifest.part(start, stop)), preprocessing)
 
     def send_range(start: int, stop: int) -> Work:
         return Members(source, start, stop, count)
@@ -290,7 +388,7 @@ def _of_samples(source: Source, samples: Samples) -> Workload:
     )
 
 
-def _with_lists(manifest: Manifest) -> Manifest:
+def with_lists(manifest: Manifest) -> Manifest:
     """Return a manifest that can be sent: with lists of paths in place of iterators."""
     masks = None if manifest.masks is None else list(manifest.masks)
     return replace(manifest, files=list(manifest.files), masks=masks)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from isthmus.data.reading import Findings
 from isthmus.errors import SourceError
 
+NO_RANGES = "these files are read from the start only, and not by range"
 MAX_NUMBER = 2**53  # of labels: larger ones are not told apart as numbers
 Content = str | bytes | SourceError  # the path of a file, its content, or why it has none
 
@@ -39,6 +40,12 @@ class Contents(Iterable[Content]):
     def part(self, start: int, stop: int) -> "Contents":
         """Return the files of a range; those before it are not read."""
         return Contents(self._read, self._keys[start:stop])
+
+    def take(self, rows: NDArray[np.int64]) -> "Contents":
+        """Return the files at rows, in that order; others are not read."""
+        if isinstance(self._keys, np.ndarray):
+            return Contents(self._read, self._keys[rows])
+        return Contents(self._read, [self._keys[row] for row in rows.tolist()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +122,40 @@ class Manifest:
             findings=Findings(),
         )
 
+    def take(self, rows: NDArray[np.int64]) -> "Manifest":
+        """Return the manifest of the samples at rows, without findings; see `part`."""
+        return replace(
+            self,
+            names=_take_names(self.names, rows),
+            values=None if self.values is None else self.values[rows],
+            files=_take_rows(self.files, rows),
+            labels=None if self.labels is None else self.labels[rows],
+            splits=None if self.splits is None else self.splits[rows],
+            masks=None if self.masks is None else _take_rows(self.masks, rows),
+            mask_names=_take_names(self.mask_names, rows),
+            clean=None if self.clean is None else _take_rows(self.clean, rows),
+            clean_names=_take_names(self.clean_names, rows),
+            findings=Findings(),
+        )
+
+
+def _take_names(names: Sequence[str], rows: NDArray[np.int64]) -> Sequence[str]:
+    return [names[row] for row in rows.tolist()] if names else ()
+
+
+def _take_rows(files: Iterable[Content], rows: NDArray[np.int64]) -> Iterable[Content]:
+    if isinstance(files, Contents):
+        return files.take(rows)
+    if not isinstance(files, Sequence):
+        raise TypeError(NO_RANGES)
+    return [files[row] for row in rows.tolist()] if files else files
+
 
 def _take_part(files: Iterable[Content], start: int, stop: int) -> Iterable[Content]:
     if isinstance(files, Contents):
         return files.part(start, stop)
     if not isinstance(files, Sequence):  # a second range would begin where the first one ended
-        raise TypeError("these files are read from the start only, and not by range")
+        raise TypeError(NO_RANGES)
     return files[start:stop]
 
 

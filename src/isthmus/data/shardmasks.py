@@ -1,32 +1,35 @@
 """Masks in shards: `17.seg.png` next to `17.jpg`, and a list of their classes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 
 from isthmus.data.export import encode_png
 from isthmus.data.manifest import Content, Manifest
 from isthmus.data.masks.mask import MaskError
-from isthmus.data.pictures.opening import read_content
+from isthmus.data.pictures.opening import measure_content, read_content
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.readers.masks.class_lists import CLASSES_FILE, COLOR_LISTS, parse_list
 from isthmus.data.readers.shards.members import MASK
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.text import to_utf8
 
+T = TypeVar("T")
 
-def read_file(file: Content) -> Content:
+
+def read_file(file: Content) -> bytes | SourceError:
     """Return the content of a file, or the reason why it has none."""
-    try:
-        return file if isinstance(file, SourceError) else read_content(file)
-    except SourceError as error:
-        return error
-    except OSError as error:
-        return SourceError(first_sentence(error))
+    return _explain_errors(read_content, file)
 
 
-def list_masks(manifest: Manifest) -> Iterator[Content]:
+def measure_file(file: Content) -> int | SourceError:
+    """Return how many bytes a file has, or the reason why it cannot be read."""
+    return _explain_errors(measure_content, file)
+
+
+def list_masks(manifest: Manifest) -> Iterator[bytes | SourceError]:
     """Yield the file of each mask, or the reason why it has none.
 
     Files are as they are, unless a legend says what the values in them stand for: then they become
@@ -82,7 +85,16 @@ def format_classes(manifest: Manifest, source: str) -> tuple[str, bytes] | None:
     return file, to_utf8(text)
 
 
-def _translate(content: bytes, legend: bytes, name: str) -> Content:
+def _explain_errors(use: Callable[[bytes | str], T], file: Content) -> T | SourceError:
+    try:
+        return file if isinstance(file, SourceError) else use(file)
+    except SourceError as error:
+        return error
+    except OSError as error:
+        return SourceError(first_sentence(error))
+
+
+def _translate(content: bytes, legend: bytes, name: str) -> bytes | SourceError:
     try:
         mask = Preprocessing().decode_mask(content).translate(legend)
     except MaskError as error:
@@ -92,9 +104,8 @@ def _translate(content: bytes, legend: bytes, name: str) -> Content:
     return encode_png(np.asarray(mask.pixels)[..., None])
 
 
-def _explain(content: Content, name: str) -> SourceError:
-    assert isinstance(content, SourceError)
-    return SourceError(f"its mask {name}: {first_sentence(content)}")
+def _explain(reason: SourceError, name: str) -> SourceError:
+    return SourceError(f"its mask {name}: {first_sentence(reason)}")
 
 
 def _format_color(color: int) -> str:

@@ -11,11 +11,8 @@ WebDataset library would not take two of them for one sample. Otherwise they are
 `.json` has the name.
 """
 
-import json
-import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, repeat
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,28 +20,22 @@ from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
 from isthmus.data.decode import reject_too_many
-from isthmus.data.export import encode_png
-from isthmus.data.load import load, plan_loading
-from isthmus.data.manifest import Content, Manifest
+from isthmus.data.load import Plan, load, plan_loading
+from isthmus.data.manifest import Manifest
 from isthmus.data.preprocess import Preprocessing
-from isthmus.data.readers.archives.names import clean_path
-from isthmus.data.readers.files.folder_names import PART_LABELS
-from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
-from isthmus.data.readers.shards.labels import CLASS_NAMES, NAME_FIELD, format_class_names
-from isthmus.data.readers.shards.members import CLASS, RECORD, split_name
+from isthmus.data.readers.shards.labels import CLASS_NAMES, format_class_names
 from isthmus.data.reading import Reading
 from isthmus.data.remote.addresses import name_source
-from isthmus.data.shardmasks import format_classes, list_masks, name_mask, read_file
-from isthmus.data.shardwriter import DIGITS, ShardWriter
+from isthmus.data.shardlayout import ShardLayout
+from isthmus.data.shardmasks import format_classes
+from isthmus.data.shardwriter import Division, ShardWriter, WrittenShard
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.files import atomic_folder, put
 from isthmus.places import is_free, require_outside
 
 SIZE_MB = 500.0  # of a shard; 1 MB is 1,000,000 bytes
 SAMPLES_PER_SHARD = 100_000
-NO_SPLIT = "shard"  # what shards are called that have no split
 MB = 1_000_000  # bytes
-SKIPPED = re.compile("__[^/]*__($|/)")  # names of members that the WebDataset library passes over
 
 
 def write_shards(
@@ -104,22 +95,63 @@ def write_shards(
     Samples(100 images of 8 × 8, gray, 10 classes)
     """
     out = Path(out)
+    division = plan_division(out, size_mb, samples_per_shard)
+    if isinstance(source, np.ndarray):
+        samples = load(source, limit=limit, reading=reading)
+        name, manifest = "the array", Manifest(samples.names, samples.values)
+        require_pictures(manifest, Preprocessing(), name)
+    else:
+        plan = plan_loading(source, Preprocessing(), limit=limit, reading=reading)
+        name, manifest = name_source(source), read_pictures(plan, name_source(source), out)
+    classes = list_classes(manifest, name)
+    with atomic_folder(out) as folder:
+        with ShardWriter(folder, division) as writer:
+            broken = _write_samples(ShardLayout.of(manifest), name, writer, track)
+        if classes is not None:
+            put(folder / classes[0], classes[1])
+    return summarize(out, writer.written, manifest, broken)
+
+
+def plan_division(out: Path, size_mb: float, samples_per_shard: int) -> Division:
+    """Return what divides samples into shards of a size in megabytes.
+
+    Raises
+    ------
+    OptionError
+        If the folder to write is not empty, or a size or number is below what a shard needs.
+    """
     _require_sizes(size_mb, samples_per_shard)
     if not is_free(out):
         raise OptionError(f"{out} exists already and is not empty; choose another folder.")
-    manifest = _read(source, out, limit, reading)
-    classes = _list_classes(manifest, source)
-    with atomic_folder(out) as folder:
-        with ShardWriter(folder, int(size_mb * MB), samples_per_shard) as writer:
-            skipped = _write_samples(manifest, name_source(source), writer, track)
-        if classes is not None:
-            put(folder / classes[0], classes[1])
+    return Division(int(size_mb * MB), samples_per_shard)
+
+
+def read_pictures(plan: Plan, name: str, out: Path) -> Manifest:
+    """Return what a source holds, if shards in a folder can hold it.
+
+    Raises
+    ------
+    OptionError
+        If the folder lies in the source, or it holds more than pictures with classes.
+    SourceError
+        If the source cannot be read.
+    """
+    require_outside(out, plan.location)
+    manifest = plan.read()
+    require_pictures(manifest, plan.origin.preprocessing, name)
+    return manifest
+
+
+def summarize(
+    out: Path, written: Sequence[WrittenShard], manifest: Manifest, broken: Mapping[int, str]
+) -> dict[str, Any]:
+    """Return what `write_shards` returns."""
     return {
         "out": str(out),
-        "samples": sum(shard.samples for shard in writer.written),
-        "shards": [shard._asdict() for shard in sorted(writer.written)],
+        "samples": sum(shard.samples for shard in written),
+        "shards": [shard._asdict() for shard in sorted(written)],
         "class_names": list(manifest.class_names),
-        "skipped": skipped,
+        "skipped": [(manifest.names[row], reason) for row, reason in sorted(broken.items())],
     }
 
 
@@ -130,18 +162,13 @@ def _require_sizes(size_mb: float, samples_per_shard: int) -> None:
         raise OptionError(f"a shard must have at least 1 sample, not {samples_per_shard:,}.")
 
 
-def _read(
-    source: str | Path | NDArray[Any], out: Path, limit: int | None, reading: Reading | None
-) -> Manifest:
-    """Return what the source holds, if shards can hold it."""
-    if isinstance(source, np.ndarray):
-        samples = load(source, limit=limit, reading=reading)
-        manifest, asked = Manifest(samples.names, samples.values), Preprocessing()
-    else:
-        plan = plan_loading(source, Preprocessing(), limit=limit, reading=reading)
-        require_outside(out, plan.location)
-        manifest, asked = plan.read(), plan.origin.preprocessing
-    name = "the array" if isinstance(source, np.ndarray) else name_source(source)
+def require_pictures(manifest: Manifest, asked: Preprocessing, name: str) -> None:
+    """Reject what shards cannot hold.
+
+    Raises
+    ------
+    OptionError
+    """
     if manifest.values is not None:
         _require_images(manifest.values, name)
     elif manifest.pages is not None or asked.stretch is not None or asked.bands is not None:
@@ -149,14 +176,10 @@ def _read(
             "shards hold files as they are; leave --pages, --stretch and --channels out, and give "
             "them when the shards are read."
         )
-    return manifest
 
 
-def _list_classes(
-    manifest: Manifest, source: str | Path | NDArray[Any]
-) -> tuple[str, bytes] | None:
+def list_classes(manifest: Manifest, name: str) -> tuple[str, bytes] | None:
     """Return the list of classes to write next to the shards: its name and its content."""
-    name = "the array" if isinstance(source, np.ndarray) else name_source(source)
     if manifest.masks is not None:
         return format_classes(manifest, name)
     _require_lines(manifest.class_names, name)
@@ -165,7 +188,7 @@ def _list_classes(
     return CLASS_NAMES, format_class_names(manifest.class_names)
 
 
-def _require_images(values: NDArray[Any], name: object) -> None:
+def _require_images(values: NDArray[Any], name: str) -> None:
     if values.ndim != 4:
         raise OptionError(
             f"{name} holds signals, which are no pictures; isthmus data export writes an .npz file."
@@ -176,7 +199,7 @@ def _require_images(values: NDArray[Any], name: object) -> None:
         )
 
 
-def _require_lines(class_names: Sequence[str], name: object) -> None:
+def _require_lines(class_names: Sequence[str], name: str) -> None:
     for one in class_names:
         if "\n" in one or one.endswith("\r"):
             raise OptionError(
@@ -186,60 +209,17 @@ def _require_lines(class_names: Sequence[str], name: object) -> None:
 
 
 def _write_samples(
-    manifest: Manifest, source: str, writer: ShardWriter, track: Track
-) -> list[tuple[str, str]]:
-    """Write all samples; return those that cannot be read, with the reason."""
+    layout: ShardLayout, source: str, writer: ShardWriter, track: Track
+) -> dict[int, str]:
+    """Write all samples; return the rows of those that cannot be read, with the reason."""
+    manifest = layout.manifest
     broken: dict[int, str] = {}
-    members = _name_members(manifest)
-    are_called = members == list(manifest.names)
-    contents = track(_list_contents(manifest), len(members), f"Writing {writer.folder.name}")
-    masks = repeat(b"") if manifest.masks is None else list_masks(manifest)
-    for row, (content, mask) in enumerate(zip(contents, masks, strict=False)):
-        reason = next((one for one in (content, mask) if isinstance(one, SourceError)), None)
-        if reason is not None:
-            broken[row] = first_sentence(reason)
+    total = len(manifest.names)
+    samples = track(layout.list_samples(), total, f"Writing {writer.folder.name}")
+    for row, sample in enumerate(samples):
+        if isinstance(sample, SourceError):
+            broken[row] = first_sentence(sample)
             reject_too_many(broken, manifest, source, row + 1)
-            continue
-        assert isinstance(content, bytes)
-        assert isinstance(mask, bytes)
-        sample = {members[row]: content}
-        key = split_name(members[row])[0]
-        if manifest.masks is not None:
-            sample[name_mask(manifest, row, key)] = mask
-        if manifest.labels is not None:
-            sample[f"{key}.{CLASS}"] = str(manifest.labels[row]).encode()
-        if manifest.labels is None or not are_called:
-            sample[f"{key}.{RECORD}"] = json.dumps({NAME_FIELD: manifest.names[row]}).encode()
-        split = NO_SPLIT if manifest.splits is None else PART_LABELS[manifest.splits[row]]
-        writer.add(split, sample)
-    return [(manifest.names[row], reason) for row, reason in broken.items()]
-
-
-def _list_contents(manifest: Manifest) -> Iterator[Content]:
-    """Yield the content of each picture, or the reason why it has none."""
-    if manifest.values is not None:
-        return map(encode_png, manifest.values)
-    return map(read_file, manifest.files)
-
-
-def _name_members(manifest: Manifest) -> list[str]:
-    """Return the names of the pictures in the shards, in ascending order."""
-    names = list(manifest.names)
-    keys = {split_name(name)[0] for name in names}
-    ascend = all(one < other for one, other in pairwise(names))
-    if ascend and len(keys) == len(names) and all(map(_is_member_name, names)):
-        return names
-    digits = max(DIGITS, len(str(len(names))))
-    suffixes = [".png" if manifest.values is not None else _suffix(name) for name in names]
-    return [f"{row:0{digits}}{suffix}" for row, suffix in enumerate(suffixes)]
-
-
-def _is_member_name(name: str) -> bool:
-    """Return whether a member of this name is read under it, here and by WebDataset."""
-    key, kind = split_name(name)
-    is_picture = f".{kind}" in PICTURE_SUFFIXES and not key.endswith("/") and key != ""
-    return is_picture and clean_path(name) == name and not SKIPPED.match(name)
-
-
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+        else:
+            writer.add(layout.split_of(row), sample)
+    return broken

@@ -5,6 +5,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+TEXT = ("utf-8", "surrogateescape")  # how names are written
+MAX_PLAIN_SIZE = 8**11  # bytes; a larger size needs a header of its own
+
 
 class TarWriter:
     """An uncompressed tar that is being written.
@@ -18,7 +21,7 @@ class TarWriter:
     def __init__(self, path: Path) -> None:
         # Names of any length and bytes, as POSIX has them; short ones are as in every tar.
         self._archive: Any = tarfile.open(  # noqa: SIM115 - closed by `close`
-            path, "w", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape"
+            path, "w", format=tarfile.PAX_FORMAT, encoding=TEXT[0], errors=TEXT[1]
         )
 
     @property
@@ -38,13 +41,21 @@ class TarWriter:
         self._archive.close()
 
 
-def size_in_tar(content: bytes) -> int:
-    """Return how many bytes a file takes in a tar, with its header.
+def size_in_tar(name: str, size: int) -> int:
+    """Return how many bytes a file of a size takes in a tar, with its headers.
 
     Examples
     --------
-    >>> size_in_tar(b"7"), size_in_tar(b"")
-    (1024, 512)
+    >>> size_in_tar("7.cls", 1), size_in_tar("7.cls", 0), size_in_tar("ä.cls", 0)
+    (1024, 512, 1536)
     """
-    blocks = -(-len(content) // tarfile.BLOCKSIZE)
-    return tarfile.BLOCKSIZE * (1 + blocks)
+    blocks = -(-size // tarfile.BLOCKSIZE)
+    return tarfile.BLOCKSIZE * blocks + _header_size(name, size)
+
+
+def _header_size(name: str, size: int) -> int:
+    if name.isascii() and len(name) <= tarfile.LENGTH_NAME and size < MAX_PLAIN_SIZE:
+        return tarfile.BLOCKSIZE
+    member = tarfile.TarInfo(name)
+    member.size = size
+    return len(member.tobuf(tarfile.PAX_FORMAT, *TEXT))

@@ -49,6 +49,11 @@ class Entry:
     resized: bool = False
     lost: tuple[str, ...] = ()
 
+    @property
+    def file(self) -> str:
+        """Its path below the folder."""
+        return self.name
+
 
 class Ledger:
     """The entries of a folder by name; without a folder, of a single file.

@@ -1,7 +1,7 @@
 """The work on pictures: decoded, changed in batches of pages, encoded and written."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +11,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
-from isthmus.data.decode import reject_too_many
 from isthmus.data.manifest import Content, Manifest
 from isthmus.data.preprocess import Preprocessing
 from isthmus.denoising.images import denoise_channels, describe_channels, takes_channels
@@ -120,6 +119,8 @@ class Job:
 
     Parameters
     ----------
+    row : int
+        Its place in the source.
     name : str
     source : tuple of int
         See `identify`.
@@ -130,6 +131,7 @@ class Job:
         The others, and what became of them.
     """
 
+    row: int
     name: str
     source: tuple[int, ...]
     original: Original
@@ -157,15 +159,23 @@ class PictureWork:
     ledger: Ledger
     broken: dict[int, str] = field(default_factory=dict)
 
-    def do(self, manifest: Manifest, name: str, track: Track) -> dict[int, str]:
+    def do(
+        self, manifest: Manifest, track: Track, reject: Callable[[dict[int, str], int], None]
+    ) -> dict[int, str]:
         """Write all pictures that are not done; return the reasons of broken ones, by position.
+
+        Parameters
+        ----------
+        manifest : Manifest
+        track : callable
+            Shows progress.
+        reject : callable
+            Gets what is broken, and how many pictures were tried; raises if it is too much.
 
         Raises
         ------
-        SourceError
-            If more than a tenth of the pictures are broken.
         IsthmusError
-            If a file cannot be written.
+            If a file cannot be written, and what `reject` raises.
         """
         for inner in () if self.is_file else manifest.names:
             require_inner_name(inner)
@@ -173,9 +183,8 @@ class PictureWork:
         with ThreadPoolExecutor(WRITER_THREADS) as writers:
             # Whole batches are written before the next is computed, which bounds the memory.
             size = min(MAX_BATCH, self.change.batch_size)
-            pages = self._open_all(manifest, name, track)
-            most = self.change.batch_bytes
-            for batch in collect_batches(pages, size, lambda one: one[1].pixels.nbytes, most):
+            pages = self._open_all(manifest, track, reject)
+            for batch in self._collect(pages, size):
                 clean = self.change.compute([page for _, page in batch])
                 for (job, page), pixels in zip(batch, clean, strict=True):
                     job.done.append((page, pixels))
@@ -188,7 +197,20 @@ class PictureWork:
             self._write(list(waiting), writers)  # their last pages are broken
         return self.broken
 
-    def _open_all(self, manifest: Manifest, name: str, track: Track) -> Iterator[tuple[Job, Page]]:
+    def _collect(
+        self, pages: Iterable[tuple[Job, Page]], size: int
+    ) -> Iterator[list[tuple[Job, Page]]]:
+        return collect_batches(
+            pages,
+            size,
+            lambda one: one[1].pixels.nbytes,
+            self.change.batch_bytes,
+            row=lambda one: one[0].row,
+        )
+
+    def _open_all(
+        self, manifest: Manifest, track: Track, reject: Callable[[dict[int, str], int], None]
+    ) -> Iterator[tuple[Job, Page]]:
         """Yield the pages of all files that are not done; note broken files with their reasons."""
         for i, file in enumerate(track(manifest.files, len(manifest.names), self.change.title)):
             source = identify(file)
@@ -198,9 +220,9 @@ class PictureWork:
                 original = self._read(file)
             except IsthmusError as error:
                 self.broken[i] = _explain(error)
-                reject_too_many(self.broken, manifest, name, done=i + 1)
+                reject(self.broken, i + 1)
                 continue
-            job = Job(manifest.names[i], source, original, original.first.pages)
+            job = Job(i, manifest.names[i], source, original, original.first.pages)
             for page in original.pages():
                 if page is None or self.change.refuse(page.pixels.shape[2]):
                     original.lost.add(BROKEN_PAGES)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.cache import Track, untracked
+from isthmus.data.decode import reject_too_many
 from isthmus.data.items import Items
 from isthmus.data.manifest import Manifest
 from isthmus.data.readers.files.kinds import PICTURE_SUFFIXES
@@ -132,17 +133,52 @@ def denoise(
         if model.task == "denoise":
             return _denoise_images(model, manifest, location, out, track)
         return _denoise_array(model, manifest, name, out, track)
-    if model.task != "denoise" and (model.shape[0] not in (1, 3) or len(model.shape) == 2):
-        shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
-        raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
+    require_picture_model(model, name)
     # Of a single picture, its tiles show how far it is.
     is_one = model.task == "denoise" and len(manifest.names) == 1
     tracks = (untracked, track) if is_one else (track, untracked)
     change = denoising(model, tracks[1])
     entries, skipped = change_pictures(change, manifest, name, location, out, tracks[0])
+    return describe_denoised(entries, skipped, manifest)
+
+
+def require_picture_model(model: Model, name: str) -> None:
+    """Reject a model that does not take the pictures of a source.
+
+    Raises
+    ------
+    ModelError
+    """
+    if model.task != "denoise" and (model.shape[0] not in (1, 3) or len(model.shape) == 2):
+        shape = ", ".join(map(str, (*model.shape[1:], model.shape[0])))
+        raise ModelError(f"this model takes samples (N, {shape}), and {name} holds pictures.")
+
+
+def describe_denoised(
+    entries: Sequence[Entry], skipped: Sequence[tuple[str, str]], manifest: Manifest
+) -> Denoised:
+    """Return what was written of the pictures of a source."""
     resized = sum(entry.resized for entry in entries)
     left_out = manifest.findings.left_out
-    return Denoised(len(entries), resized, skipped, losses(entries), left_out)
+    return Denoised(len(entries), resized, tuple(skipped), losses(entries), left_out)
+
+
+def denoise_part(
+    model: Model, manifest: Manifest, folder: Path
+) -> tuple[list[Entry], dict[int, str]]:
+    """Write a part of the pictures of a source into a folder, which keeps no list of them.
+
+    Returns
+    -------
+    entries : list of Entry
+    broken : dict
+        From the place of a picture in the part to the reason.
+    """
+    change = denoising(model)
+    ledger = Ledger(None, change.made_by)
+    work = PictureWork(change, folder, is_file=False, ledger=ledger)
+    broken = work.do(manifest, untracked, lambda broken, tried: None)
+    return list(ledger.entries.values()), broken
 
 
 def _denoise_array(
@@ -265,7 +301,9 @@ def _do(work: PictureWork, manifest: Manifest, name: str, track: Track) -> dict[
     """Change all pictures; of a new folder that cannot be completed nothing is left."""
     is_new = work.is_file or not is_begun(work.out, work.change.ledger)
     try:
-        return work.do(manifest, name, track)
+        return work.do(
+            manifest, track, lambda broken, tried: reject_too_many(broken, manifest, name, tried)
+        )
     except (ModelError, SourceError):
         if is_new:  # else the time that an earlier command took would be lost, too
             work.ledger.discard()

@@ -206,6 +206,34 @@ def predict_samples(
     return MaskPredictions(samples.names, classes, np.stack(shares), known)
 
 
+def compute_answers(model: Model, values: NDArray[Any]) -> NDArray[Any]:
+    """Return what a classifier or segmenter says of samples, a row for each.
+
+    Returns
+    -------
+    (n, K) float32 or float64
+        Probabilities, or the shares of the pixels that each class has.
+
+    Raises
+    ------
+    ModelError
+        If the model is neither.
+    """
+    if model.task == "classify":
+        return model.probabilities(values)
+    classes = len(model.class_names)
+    masks = (mask for batch in model.predictions(values) for mask in batch)
+    return np.stack([_class_shares(mask, classes) for mask in masks])
+
+
+def describe_answers(
+    model: Model, names: Sequence[str], answers: NDArray[Any]
+) -> list[dict[str, Any]]:
+    """Return what `compute_answers` found as `prediction_rows` returns it."""
+    kind = ClassPredictions if model.task == "classify" else MaskPredictions
+    return kind(names, model.class_names, answers).rows()
+
+
 def score_predictions(model: Model, samples: Samples) -> dict[str, Any]:
     """Compare a model's predictions with labels or masks.
 

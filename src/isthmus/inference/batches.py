@@ -9,10 +9,18 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 MAX_BATCH_BYTES = 2**26  # of whole pictures in memory; photographs are far larger than the input
+# Consecutive files whose pictures may share a batch. A sum of floats depends on the size of the
+# batch, so with this a machine of a cluster computes a range of files as one machine computes all.
+FILES_TOGETHER = 64
 
 
 def collect_batches(
-    items: Iterable[T], size: int, nbytes: Callable[[T], int], most: int | None = None
+    items: Iterable[T],
+    size: int,
+    nbytes: Callable[[T], int],
+    most: int | None = None,
+    *,
+    row: Callable[[T], int] = lambda item: 0,
 ) -> Iterator[list[T]]:
     """Collect at most `size` items, and at most so many bytes of them plus one.
 
@@ -25,15 +33,23 @@ def collect_batches(
         Returns the bytes of an item.
     most : int, optional
         Bytes; by default `MAX_BATCH_BYTES`.
+    row : callable
+        Returns the place of an item's file in its source. A batch is of the same `FILES_TOGETHER`,
+        however many of them are broken.
 
     Examples
     --------
     >>> list(collect_batches("abcde", 2, len))
     [['a', 'b'], ['c', 'd'], ['e']]
+    >>> list(collect_batches([0, 2, 63, 64, 65], 4, lambda item: 1, row=lambda item: item))
+    [[0, 2, 63], [64, 65]]
     """
     batch: list[T] = []
     collected = 0
     for item in items:
+        if batch and row(item) // FILES_TOGETHER != row(batch[0]) // FILES_TOGETHER:
+            yield batch
+            batch, collected = [], 0
         batch.append(item)
         collected += nbytes(item)
         if len(batch) == size or collected > (most or MAX_BATCH_BYTES):

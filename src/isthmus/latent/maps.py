@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from isthmus.arrays import read_npz, require_array
 from isthmus.damage import reporting_damage
 from isthmus.data.cache import Track, untracked
-from isthmus.data.items import HasItems, Items
+from isthmus.data.items import NO_CLASS, HasItems, Items
 from isthmus.data.samples import Origin, Samples
 from isthmus.display import Displayed
 from isthmus.errors import ModelError, OptionError, SourceError, require_known
@@ -394,13 +394,20 @@ def _measure(
     return {
         "trustworthiness": trustworthiness(high, low, k) if k else None,
         "continuity": continuity(high, low, k) if k else None,
-        **{
-            f"knn_{votes}": None
-            if labels is None or votes >= len(low)
-            else knn_accuracy(low, labels, votes)
-            for votes in (1, 10)
-        },
+        **{f"knn_{votes}": _measure_votes(low, labels, votes) for votes in (1, 10)},
     }
+
+
+def _measure_votes(
+    low: NDArray[np.float32], labels: NDArray[np.int64] | None, votes: int
+) -> float | None:
+    """Return how often the nearest others have a sample's label, among those with one."""
+    if labels is None:
+        return None
+    has_class = labels != NO_CLASS
+    if votes >= has_class.sum():
+        return None
+    return knn_accuracy(low[has_class], labels[has_class], votes)
 
 
 def _require_numbers(codes: Codes) -> NDArray[np.float32]:

@@ -80,8 +80,9 @@ def _fit_pca(z: NDArray[np.float32], seed: int, track: Track) -> Params:
 
 
 def _project_pca(params: Params, z: NDArray[np.float32]) -> NDArray[np.float64]:
-    xy: NDArray[np.float64] = (z.astype(np.float64) - params["mean"]) @ params["components"].T
-    return xy
+    centered = z.astype(np.float64) - params["mean"]
+    # Not one product of matrices, whose last bit depends on how many codes there are.
+    return np.stack([np.einsum("nd,d->n", centered, axis) for axis in params["components"]], axis=1)
 
 
 def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Params:

@@ -3,33 +3,31 @@
 As in `outputs`, each function does the work of a command and returns what it prints with `--json`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from isthmus.cluster.placing import place_on_cluster
 from isthmus.data.cache import Track, untracked
 from isthmus.data.manifest import evenly_spaced
 from isthmus.errors import OptionError, require_known
-from isthmus.files import atomic_write, write_bytes
+from isthmus.files import fingerprint, write_bytes
 from isthmus.inference.model import CODE
 from isthmus.latent.codes import Codes
 from isthmus.latent.lance.building import MAX_EXACT
 from isthmus.latent.lance.dataset import LanceCodes, sampled
 from isthmus.latent.lance.index import LanceIndex
 from isthmus.latent.lance.opening import open_codes
-from isthmus.latent.maps import Map, csv_lines, require_method
-from isthmus.places import TABLE_COLUMNS, require_own_place
+from isthmus.latent.lance.placing import place_codes
+from isthmus.latent.maps import Map, require_method
+from isthmus.places import require_own_place
 from isthmus.reports.pictures import MAP_STYLES
 from isthmus.session import Session
-from isthmus.text import to_utf8
 from isthmus.viz.canvas import require_png, to_png
 from isthmus.viz.maps import scatter
-
-BLOCK_ROWS = 2**15  # codes that are placed on a map at once
 
 
 def write_lance_index(
@@ -93,6 +91,7 @@ def write_lance_map(
     layer: str = CODE,
     seed: int = 0,
     limit: int | None = None,
+    on: str | None = None,
     track: Track = untracked,
 ) -> dict[str, Any]:
     """Draw a map of a random sample of a dataset of codes, and place all others on it.
@@ -112,6 +111,8 @@ def write_lance_map(
         That of the codes.
     limit : int, optional
         Map at most as many codes, spread evenly.
+    on : str, optional
+        Place them on many machines; see `isthmus.encode_on_cluster`. The map is fitted here.
     track : callable
         Shows progress.
 
@@ -119,7 +120,7 @@ def write_lance_map(
     -------
     dict
         As `map_quality` returns it, of the sample, and the paths of `picture`, `coordinates` and
-        `map`.
+        `map`. On many machines also `resumed`, see `isthmus.place_on_cluster`.
     """
     table = out.with_suffix(".csv")
     require_png(out)
@@ -138,10 +139,16 @@ def write_lance_map(
         drawn, file = session.stored_map(sample, method, seed=seed, max_samples=max_samples)
     is_fitted = np.zeros(len(places), np.bool_)
     is_fitted[chosen] = drawn.fitted
-    _write_table(table, drawn, codes, places, is_fitted, track)
+    placed: dict[str, Any] = {}
+    if on is None:
+        place_codes(drawn, codes, table, limit=limit, fitted=is_fitted, track=track)
+    else:
+        placed = place_on_cluster(
+            drawn, codes, table, on=on, limit=limit, fitted=is_fitted, track=track
+        )
     write_bytes(out, to_png(scatter(drawn)))
     paths = {"picture": str(out), "coordinates": str(table), "map": str(file)}
-    return session.map_quality(drawn, sample) | {"n": len(places)} | paths
+    return session.map_quality(drawn, sample) | {"n": len(places)} | placed | paths
 
 
 def describe_lance_index(result: dict[str, Any]) -> str:
@@ -180,33 +187,9 @@ def _require_points(style: str, method: str) -> None:
 
 def _renamed(sample: Codes, count: int, seed: int) -> Codes:
     """Return a sample whose fingerprint is not that of all samples, by which maps are stored."""
-    name = f"{sample.items.fingerprint}, {len(sample)} of {count} by seed {seed}"
-    return replace(sample, items=replace(sample.items, fingerprint=name))
-
-
-def _write_table(
-    table: Path,
-    drawn: Map,
-    codes: LanceCodes,
-    places: NDArray[np.int64],
-    is_fitted: NDArray[np.bool_],
-    track: Track,
-) -> None:
-    """Write the coordinates of codes at places, some at a time."""
-    done = 0
-    with atomic_write(table) as file:
-        file.write(to_utf8(",".join(TABLE_COLUMNS) + "\n"))
-        blocks = -(-len(places) // BLOCK_ROWS)
-        for block in track(_blocks(codes, places), blocks, "Placing"):
-            end = done + len(block)
-            xy = drawn.transform(block)
-            file.write(to_utf8(csv_lines(block.items, xy, is_fitted[done:end])))
-            done = end
-
-
-def _blocks(codes: LanceCodes, places: NDArray[np.int64]) -> Iterator[Codes]:
-    if len(places) == len(codes):
-        yield from codes.batches(BLOCK_ROWS)
-        return
-    for start in range(0, len(places), BLOCK_ROWS):
-        yield codes.take(places[start : start + BLOCK_ROWS])
+    items = sample.items
+    # Of the sample itself: the fingerprint of all is not known if a cluster has encoded them, and
+    # stays the same when some are removed.
+    own = fingerprint(np.ascontiguousarray(sample.z).data, list(items.names), items.label_names())
+    name = f"{own}, {len(sample)} of {count} by seed {seed}"
+    return replace(sample, items=replace(items, fingerprint=name))

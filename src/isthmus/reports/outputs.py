@@ -19,6 +19,7 @@ from isthmus.data.remote.addresses import name_source
 from isthmus.data.samples import Samples
 from isthmus.errors import OptionError
 from isthmus.evaluation.predictions import prediction_rows
+from isthmus.evaluation.tables import TABLES, is_table, require_table, write_table
 from isthmus.files import to_json, write_bytes, write_together
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import encode, require_codes_path
@@ -367,7 +368,14 @@ def write_morph(
 def write_predictions(
     model: Model, sources: Sequence[Samples], out: Path | None = None
 ) -> list[dict[str, Any]]:
-    """Predict the class of each sample, or of each of its pixels, and draw the first ones.
+    """Predict the class of each sample, or of each of its pixels; draw the first, or list all.
+
+    Parameters
+    ----------
+    model : Model
+    sources : sequence of Samples
+    out : Path, optional
+        A picture (PNG) of the first ones, or a table of all.
 
     Returns
     -------
@@ -376,12 +384,32 @@ def write_predictions(
     """
     model.require_task("classify", "segment")
     if out is not None:
-        require_png(out)
+        require_predictions(out)
         require_apart(out, *(samples.origin.source for samples in sources))
     rows = [row for samples in sources for row in prediction_rows(model, samples)]
-    if out is not None:
+    if out is not None and is_table(out):
+        write_table(out, model, rows)
+    elif out is not None:
         write_png(out, predictions(model, sources))
     return rows
+
+
+def require_predictions(out: Path) -> None:
+    """Reject a path that predictions cannot be written to, by its ending or what is there.
+
+    Raises
+    ------
+    OptionError
+    """
+    if is_table(out):
+        require_table(out)
+    elif out.suffix.lower() == ".png":
+        require_png(out)
+    else:
+        raise OptionError(
+            f"{out} does not end in .png, for a picture, or in {', '.join(TABLES)}, for a "
+            "table; give a name that does."
+        )
 
 
 def write_transposed(

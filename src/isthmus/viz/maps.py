@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 MARKERS = ("o", "^", "s", "D")  # with the ten colors, 40 classes are told apart
+NO_CLASS = -1  # the label of a sample without a class
 OTHERS_COLOR = "#d3d9e0"  # of the classes that have no color of their own
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 LEGEND_ROWS = 20
@@ -61,7 +62,7 @@ class MapLike(Protocol):
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
-        """Classes (N,), if there are any."""
+        """Classes (N,), if there are any; -1 for a sample without one."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -204,7 +205,7 @@ def _groups(fitted_map: MapLike) -> list[Group]:
     if labels is None:
         return [Group("", DISTINCT[0], MARKERS[0], np.arange(len(fitted_map.xy)))]
     names = fitted_map.class_names or tuple(map(str, range(int(labels.max(initial=0)) + 1)))
-    counts = np.bincount(labels, minlength=len(names))
+    counts = np.bincount(labels[labels >= 0], minlength=len(names))
     shown = list(range(len(names)))
     if len(names) > len(DISTINCT) * len(MARKERS):
         shown = np.argsort(-counts, kind="stable")[: len(DISTINCT)].tolist()
@@ -218,10 +219,13 @@ def _groups(fitted_map: MapLike) -> list[Group]:
         for number, label in enumerate(shown)
         if counts[label]
     ]
-    others = np.flatnonzero(~np.isin(labels, shown))
+    others = np.flatnonzero(~np.isin(labels, [*shown, NO_CLASS]))
     if len(others):
         count = len(np.unique(labels[others]))
         groups.append(Group(f"{count:,} other classes", OTHERS_COLOR, MARKERS[0], others))
+    without = np.flatnonzero(labels == NO_CLASS)
+    if len(without):
+        groups.append(Group("without a class", OTHERS_COLOR, MARKERS[1], without))
     return groups
 
 

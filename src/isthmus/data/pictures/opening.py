@@ -46,10 +46,23 @@ def read_content(file: bytes | str) -> bytes:
     if isinstance(file, bytes):
         return file
     with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - a Path takes twice as long
-        status = os.fstat(opened.fileno())
-        if status.st_size > MIN_CHECKED:
-            _reject_large_file(status)
+        _measure(opened)
         return opened.read()
+
+
+def measure_content(file: bytes | str) -> int:
+    """Return how many bytes `read_content` would return, or raise what it would."""
+    if isinstance(file, bytes):
+        return len(file)
+    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
+        return _measure(opened)
+
+
+def _measure(opened: io.FileIO) -> int:
+    status = os.fstat(opened.fileno())
+    if status.st_size > MIN_CHECKED:
+        _reject_large_file(status)
+    return status.st_size
 
 
 def _reject_large_file(status: os.stat_result) -> None:

@@ -15,7 +15,7 @@ from isthmus.data.items import Items
 from isthmus.data.samples import Samples
 from isthmus.display import Displayed
 from isthmus.errors import SourceError
-from isthmus.files import suggest_path
+from isthmus.files import fingerprint, suggest_path
 from isthmus.inference.model import CODE, Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.lance.facts import KEY, Facts
@@ -143,6 +143,16 @@ class LanceCodes(Displayed):
         write_codes(path, facts, to_batches(facts, codes.items, blocks))
         return cls.open(path)
 
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits that change when codes are added, removed or written again."""
+        with self.reporting():
+            files = [
+                ([file.path for file in part.data_files()], part.deletion_file())
+                for part in self.dataset.get_fragments()
+            ]
+        return fingerprint(files)
+
     def check(self, model: Model) -> None:
         """Reject codes that another model made.
 
@@ -194,6 +204,12 @@ class LanceCodes(Displayed):
         with self.reporting():
             return self._to_codes(self.dataset.take(places.tolist(), columns=self._columns))
 
+    def take_items(self, places: NDArray[np.int64]) -> Items:
+        """Return the names and labels alone of what `take` returns."""
+        columns = [name for name in self._columns if name in ("name", "label")]
+        with self.reporting():
+            return self._to_items(self.dataset.take(places.tolist(), columns=columns))
+
     def sample(self, count: int, seed: int = 0) -> Codes:
         """Return codes chosen at random, in the order in which they were written.
 
@@ -229,14 +245,15 @@ class LanceCodes(Displayed):
 
     def _to_codes(self, batch: Any) -> Codes:
         """Return a batch or a table of rows as codes."""
-        if hasattr(batch, "combine_chunks"):
-            batch = batch.combine_chunks()
         facts = self.facts
-        column = {name: _whole(batch[name]) for name in batch.schema.names}
-        labels = to_labels(column["label"]) if facts.class_names else None
-        items = Items(column["name"].to_pylist(), labels, facts.class_names, facts.fingerprint)
-        z = to_z(column["z"], facts.size)
+        z = to_z(_whole(batch["z"]), facts.size)
+        items = self._to_items(batch)
         return Codes(z, items, facts.layer, facts.shape, facts.model_fingerprint, facts.origin)
+
+    def _to_items(self, batch: Any) -> Items:
+        facts = self.facts
+        labels = to_labels(_whole(batch["label"])) if facts.class_names else None
+        return Items(batch["name"].to_pylist(), labels, facts.class_names, facts.fingerprint)
 
 
 def sampled(n: int, count: int, seed: int) -> NDArray[np.int64]:

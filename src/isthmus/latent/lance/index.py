@@ -43,6 +43,8 @@ LOCK_TIMEOUT = 60  # seconds for another process to finish a change
 # Added codes are found at once, as they are compared one by one. Above this share of all they are
 # put into the lists, and the recall is measured again.
 MAX_UNLISTED = 0.1
+# Removed rows stay in a file, which is written again once they are more than this share of it.
+MAX_REMOVED = 0.1
 KEPT = timedelta(hours=1)  # versions of the dataset that a process may still read
 
 
@@ -139,6 +141,7 @@ class LanceIndex(Displayed):
         with _changing(Path(path)):
             index = cls.open(path)
             building.require_indexable(index.codes, metric)
+            index._rewrite(0)
             index.facts = replace(
                 IndexFacts(sources=index.facts.sources),
                 metric=metric,  # type: ignore[arg-type]
@@ -192,6 +195,9 @@ class LanceIndex(Displayed):
     def remove(self, names: Sequence[str]) -> None:
         """Remove samples by name; the next search does not find them.
 
+        Their bytes stay in the files until they are a tenth of one, or the index is built again;
+        then the file is written again, and the old one is removed with a change an hour later.
+
         Raises
         ------
         OptionError
@@ -207,6 +213,7 @@ class LanceIndex(Displayed):
                 raise OptionError("an index cannot be empty; keep a sample, or delete its folder.")
             with self._reporting():
                 self.codes.dataset.delete(any_name(names))
+                self._rewrite(MAX_REMOVED)
 
     def search(
         self, z: NDArray[np.float32], k: int | None = None, *, label: str | None = None
@@ -317,6 +324,16 @@ class LanceIndex(Displayed):
             if unlisted > MAX_UNLISTED * len(self):
                 dataset.optimize.optimize_indices()
                 self._store(building.tune(self.codes, self.facts))
+
+    def _rewrite(self, most: float) -> None:
+        """Write files again of which more than a share was removed; lists and rows stay the same.
+
+        Those who have opened the dataset go on reading the files before, until `KEPT` has passed.
+        """
+        with self._reporting():
+            dataset = self.codes.dataset
+            dataset.optimize.compact_files(materialize_deletions_threshold=most)
+            dataset.cleanup_old_versions(older_than=KEPT)
 
     def _store(self, facts: IndexFacts) -> None:
         with self._reporting():
