@@ -91,6 +91,15 @@ class Machine:
             new, device=device, precision=precision, threads=new.threads or _threads_of(begun)
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether precision and threads may be chosen by what is fastest here.
+
+        Processes of one training must compute alike, and measure for themselves.
+        """
+        is_free = not self.is_deterministic and process_count() == 1
+        return is_free and choose_device(self.device) == "cpu"
+
     def launch(self) -> "Fabric":
         """Choose device and precision, and join the other processes that torchrun started."""
         if self.is_deterministic and choose_device(self.device) == "cuda":
