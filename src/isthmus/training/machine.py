@@ -27,6 +27,7 @@ from isthmus.runtime import (
     launch,
     process_count,
 )
+from isthmus.text import count_of
 from isthmus.training.config import TrainingConfig
 from isthmus.training.run import Run
 from isthmus.version import __version__
@@ -145,6 +146,18 @@ class Machine:
         precision = self.precision if self.precision != "auto" else choose_precision(device)
         with self.computing():
             return _describe_environment(torch.device(device), PRECISIONS[precision])
+
+
+def describe_computing(run: Run) -> str:
+    """Return " in float32 by 2 threads", as a run was computed on a CPU; empty for other devices.
+
+    It may have been chosen by measurement; see `fastest_way`.
+    """
+    begun = run.record.environment
+    if begun.get("device") != "cpu":
+        return ""
+    precision = "bfloat16" if _precision_of(begun) == "bf16" else "float32"
+    return f" in {precision} by {count_of(begun.get('threads', 1), 'thread')}"
 
 
 def _describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
