@@ -1,7 +1,9 @@
 """How a training computes: as was measured once, by threads that sleep while they wait."""
 
 import json
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from isthmus import Run, Samples, TrainingConfig, load, resume, train
 from isthmus.runtime import computing_threads
 from isthmus.training.trial import choose_way
-from isthmus.training.waiting import ShortWaits, seconds_without_core
+from isthmus.training.waiting import ShortWaits, read_tasks
 
 LONG = TrainingConfig(epochs=1, batch_size=1)  # 1,437 steps, enough to be measured
 TURNED = {"32": 1.0, "bf16": 0.1}  # seconds, which nothing here takes
@@ -121,8 +123,22 @@ def test_threads_sleep_while_the_machine_is_busy() -> None:
         assert not sleepers()
         waits.note(0.5)
     assert not sleepers()
-    before = seconds_without_core()
-    assert 0 <= before <= seconds_without_core()
+
+
+def places() -> set[frozenset[int]]:
+    return {frozenset(os.sched_getaffinity(task)) for task in read_tasks()}
+
+
+@pytest.mark.skipif(not read_tasks(), reason="this system does not say what threads do")
+def test_each_thread_of_a_busy_machine_has_a_core_of_its_own() -> None:
+    before = places()
+    cores = len(os.sched_getaffinity(0))
+    with computing_threads(cores), ShortWaits() as waits:
+        waits.set_short(is_short=True)
+        torch.zeros(cores * 2**18).exp_()
+        waits.look(time.perf_counter() + 1)
+        assert cores == 1 or places() > before
+    assert places() == before
 
 
 def test_weights_do_not_depend_on_how_threads_wait() -> None:
@@ -132,7 +148,7 @@ def test_weights_do_not_depend_on_how_threads_wait() -> None:
         for is_short in (False, True):
             with ShortWaits() as waits:
                 waits.set_short(is_short=is_short)
-                training = train(load("digits", limit=100), "conv-pool", config=config)
+                training = train(load("digits", limit=60), "dense-selu", config=config)
                 for _ in training:
                     assert waits.is_short == is_short
             assert training.run.record.environment["threads"] == 2

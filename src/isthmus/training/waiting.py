@@ -6,14 +6,19 @@ to go on. Where other processes want the same cores, that is the time in which t
 have computed: on two cores at a load of 12, a step of `dense-selu` took 115 ms instead of 2.
 
 libgomp gives up waiting at full load where it has more threads than there are cores (see
-GOMP_SPINCOUNT in its manual). So while the machine is busy, we keep threads that sleep. What
-computes stays the same threads, and all numbers stay the same to the bit.
+GOMP_SPINCOUNT in its manual). So while the machine is busy, we keep threads that sleep. oneDNN,
+which computes convolutions, waits at full load in any case: while two of its threads are on one
+core, and other processes have the other one, a step of `conv` takes 1,000 ms instead of 55. So each
+thread gets a core of its own. What computes stays the same threads, and all numbers stay the same
+to the bit.
 """
 
+import os
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -37,9 +42,10 @@ class ShortWaits:
 
     def __init__(self) -> None:
         self.is_on = torch.get_num_threads() > 1 and _is_libgomp_loaded()
-        self._looked, self._waited = time.perf_counter(), seconds_without_core()
+        self._looked, self._tasks = time.perf_counter(), read_tasks()
         self._quiet_looks = 0
         self._sleepers: Sleepers | None = None
+        self._places: dict[int, set[int]] = {}  # the cores that threads had before
 
     def __enter__(self) -> "ShortWaits":
         return self
@@ -56,9 +62,12 @@ class ShortWaits:
         """Look at how busy the machine is, if it is time to; `now` is that of `perf_counter`."""
         if not self.is_on or now - self._looked < SECONDS_BETWEEN_LOOKS:
             return
-        waited = seconds_without_core()
-        self.note((waited - self._waited) / (now - self._looked))
-        self._looked, self._waited = now, waited
+        tasks = read_tasks()
+        grown = {key: one - self._tasks.get(key, Task()) for key, one in tasks.items()}
+        self.note(sum(one.waited for one in grown.values()) / (now - self._looked))
+        if self.is_short:
+            self._spread({key: one.computed for key, one in grown.items()})
+        self._looked, self._tasks = now, tasks
 
     def note(self, share: float) -> None:
         """Decide by the share of the time that threads were without a core."""
@@ -75,6 +84,24 @@ class ShortWaits:
         elif not is_short and self._sleepers is not None:
             self._sleepers.close()
             self._sleepers = None
+            for task, cores in self._places.items():
+                _place(task, cores)
+            self._places = {}
+
+    def _spread(self, computed: dict[int, float]) -> None:
+        """Give each thread that computes a core of its own, if there are as many.
+
+        The calling thread stays where it is, as what it starts later would stay there too.
+        """
+        own = threading.get_native_id()
+        cores = os.sched_getaffinity(own)
+        if len(cores) != torch.get_num_threads():
+            return
+        others = [task for task in sorted(computed, key=lambda one: -computed[one]) if task != own]
+        for task, core in zip(others, sorted(cores - {_core_of(own)}), strict=False):
+            with suppress(OSError):  # it has just ended
+                self._places.setdefault(task, os.sched_getaffinity(task))
+            _place(task, {core})
 
 
 class Sleepers:
@@ -101,17 +128,35 @@ class Sleepers:
         self._thread.join()
 
 
-def seconds_without_core() -> float:
-    """Return how long threads of this process were ready to compute and had no core, added up.
+class Task(NamedTuple):
+    """How many seconds a thread has computed, and was ready to and had no core."""
 
-    0 where the system does not say.
-    """
-    total = 0
-    with suppress(OSError, IndexError, ValueError):
-        for task in TASKS.iterdir():
-            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-                total += int((task / "schedstat").read_text().split()[1])
-    return total / 1e9
+    computed: float = 0.0
+    waited: float = 0.0
+
+    def __sub__(self, other: "Task") -> "Task":
+        return Task(self.computed - other.computed, self.waited - other.waited)
+
+
+def read_tasks() -> dict[int, Task]:
+    """Return all threads of this process by their numbers; none where the system does not say."""
+    found = {}
+    with suppress(OSError):
+        for folder in TASKS.iterdir():
+            with suppress(OSError, ValueError):  # it has just ended
+                computed, waited, _ = (folder / "schedstat").read_text().split()
+                found[int(folder.name)] = Task(int(computed) / 1e9, int(waited) / 1e9)
+    return found
+
+
+def _core_of(task: int) -> int:
+    """Return the core on which a thread was last."""
+    return int((TASKS / str(task) / "stat").read_text().rpartition(")")[2].split()[36])
+
+
+def _place(task: int, cores: set[int]) -> None:
+    with suppress(OSError):  # it has just ended
+        os.sched_setaffinity(task, cores)
 
 
 def _is_libgomp_loaded() -> bool:
