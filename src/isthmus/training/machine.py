@@ -149,15 +149,15 @@ class Machine:
 
 
 def describe_computing(run: Run) -> str:
-    """Return " in float32 by 2 threads", as a run was computed on a CPU; empty for other devices.
+    """Return " in float32 by 2 threads", as a run is computed on a CPU; empty for other devices.
 
     It may have been chosen by measurement; see `fastest_way`.
     """
-    begun = run.record.environment
-    if begun.get("device") != "cpu":
+    machine = Machine.of_run(run)
+    if machine.device != "cpu" or machine.threads is None:
         return ""
-    precision = "bfloat16" if _precision_of(begun) == "bf16" else "float32"
-    return f" in {precision} by {count_of(begun.get('threads', 1), 'thread')}"
+    precision = "bfloat16" if machine.precision == "bf16" else "float32"
+    return f" in {precision} by {count_of(machine.threads, 'thread')}"
 
 
 def _describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
