@@ -84,7 +84,7 @@ class Learner:
             x, targets = next(batches)
             with self._seeded_dropout(number, WHOLE):
                 loss = objective(self._forward, x, targets, moment(WHOLE)).loss
-            loss.backward()
+            torch.autograd.backward(loss)
         self._update()
         for weight in self._weights:
             weight.grad = None

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import torch
 
-from isthmus.runtime import computing_threads, core_count
+from isthmus.runtime import computing_threads
 
 TASKS = Path("/proc/self/task")  # of Linux: a folder for each thread
 MAPPED = Path("/proc/self/maps")  # the files that are loaded
@@ -105,9 +105,10 @@ class ShortWaits:
 
 
 class Sleepers:
-    """A thread with as many threads of libgomp as there are cores; all sleep until it is closed."""
+    """A thread with so many of libgomp that there are more than cores; all sleep until the end."""
 
     def __init__(self) -> None:
+        self._others = torch.get_num_threads()
         self._is_over, is_ready = threading.Event(), threading.Event()
         self._thread = threading.Thread(
             target=self._sleep, args=(is_ready,), name="isthmus-sleepers", daemon=True
@@ -116,10 +117,13 @@ class Sleepers:
         is_ready.wait()
 
     def _sleep(self, is_ready: threading.Event) -> None:
-        count = core_count() + 1
-        with computing_threads(count):
-            torch.empty(GRAIN * count, dtype=torch.uint8).fill_(0)  # which starts the threads
-        is_ready.set()
+        # Of those that compute libgomp has one for each of torch's; this thread is none of them.
+        count = max(2, len(os.sched_getaffinity(0)) - self._others + 2)
+        try:
+            with computing_threads(count):
+                torch.empty(GRAIN * count, dtype=torch.uint8).fill_(0)  # which starts the threads
+        finally:
+            is_ready.set()
         self._is_over.wait()  # they end with this one
 
     def close(self) -> None:
