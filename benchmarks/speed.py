@@ -40,7 +40,8 @@ MODELS = {  # model: (data, images, batch)
     "dense-selu": ("mnist", 40_000, 32),
     "conv": ("fashion-mnist", 24_000, 128),
 }
-ENGINES = ("bf16", "32", "onnx")  # torch in two precisions, and ONNX Runtime
+# torch as it chooses by itself, and in either precision; ONNX Runtime
+ENGINES = ("auto", "bf16", "32", "onnx")
 JOBS = {  # job: its peer
     "reading": "pillow",
     "tsne": "scikit-learn",
@@ -60,9 +61,12 @@ def run_json(command: list[str]) -> Result:
     return result
 
 
-def model_case(name: str, peers: str | None, folder: Path) -> dict[str, Side]:
-    """Return the sides of training and inference with one model."""
+def model_case(
+    name: str, peers: str | None, folder: Path, images: int | None = None
+) -> dict[str, Side]:
+    """Return the sides of training and inference with one model, on all its images or fewer."""
     source, count, batch = MODELS[name]
+    count = min(count, images or count)
     file = folder / f"{source}-{count}.npy"
     np.save(file, isthmus.load(source).values[:count])
     job = [name, str(batch), str(file)]

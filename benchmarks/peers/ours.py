@@ -1,9 +1,9 @@
 """Isthmus on the same job as its peers.
 
-    python ours.py MODEL BATCH IMAGES.npy bf16|32|onnx
+    python ours.py MODEL BATCH IMAGES.npy auto|bf16|32|onnx
 
-Prints a line of JSON. With "onnx", ONNX Runtime infers, in float32; nothing is trained, as that is
-not what it is for.
+Prints a line of JSON. What was trained with "auto" infers in float32, the default. With "onnx",
+ONNX Runtime infers, in float32; nothing is trained, as that is not what it is for.
 """
 
 import json
@@ -65,7 +65,7 @@ def train(
         for _ in isthmus.train(samples, name, out=out, config=config):
             pass
         first, second = isthmus.Run.open(out).history()
-        model = isthmus.TrainedModel.load(out, precision=precision)
+        model = isthmus.TrainedModel.load(out, precision="bf16" if precision == "bf16" else "32")
     return model, second["step"] / 2 * batch / (second["seconds"] - first["seconds"])
 
 

@@ -91,7 +91,8 @@ def describe_installation() -> dict[str, Any]:
             What `--device auto` chooses, by the name that the device gives itself; or why torch
             cannot be imported.
         "precision" : str
-            What `--precision auto` chooses: "32" or "bf16".
+            What `--precision auto` chooses unless the other one is measured to be faster for a
+            model: "32" or "bf16".
         "cores" : int
             Which this process may use.
         "threads" : int

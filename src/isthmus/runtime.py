@@ -7,6 +7,7 @@ Lightning, and asking for the memory needs neither.
 import ctypes
 import logging
 import os
+import platform
 import sys
 import threading
 import warnings
@@ -220,6 +221,16 @@ def thread_count() -> int:
     cores = core_count()
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(int(wanted), cores) if wanted.isdigit() and int(wanted) else cores
+
+
+def processor_name() -> str:
+    """Return what the processor calls itself; empty where the system does not say."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor()
 
 
 def process_count() -> int:

@@ -168,6 +168,7 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
     from isthmus.cli.doctor import describe_findings, examine
     from isthmus.cli.outliers import describe_detection, detect
     from isthmus.files import to_json
+    from isthmus.training.machine import describe_computing
     from isthmus.training.resuming import has_lost_patience
     from isthmus.training.run import summarize_training
 
@@ -179,9 +180,10 @@ def follow(training: "Training", out: Path, as_json: bool) -> None:
         content["detection"] = detection
     best = content["best"]
     metrics = [f"{name.replace('_', ' ')} {best[name]:.5g}" for name in best if name != "epoch"]
+    how = describe_computing(training.run)
     text = (
-        f"{out}: {format_epochs(content['epochs'])} in {content['seconds']:.1f} s of training, "
-        f"best in epoch {best['epoch']:g}: {', '.join(metrics)}."
+        f"{out}: {format_epochs(content['epochs'])} in {content['seconds']:.1f} s of training"
+        f"{how}, best in epoch {best['epoch']:g}: {', '.join(metrics)}."
     )
     if has_lost_patience(training.run):
         text += "\nStopped early, as no better epoch came; isthmus resume with a larger --patience "

@@ -26,10 +26,11 @@ from isthmus.training.patches import count_patches, noise_of_patches
 from isthmus.training.processes import require_alike
 from isthmus.training.record import Record
 from isthmus.training.run import Run
-from isthmus.training.state import first_checkpoint
+from isthmus.training.state import Plan, first_checkpoint
 from isthmus.training.store import is_run
 from isthmus.training.style_plan import StylePlan, add_styles
 from isthmus.training.targets import reject_single_class
+from isthmus.training.trial import fastest_way
 from isthmus.training.weights import initialize, load_encoder
 
 if TYPE_CHECKING:
@@ -49,6 +50,18 @@ class NewRun:
     path: Path | None
     start: "Start | None"
     styles: StylePlan | None = None
+
+    def tune(self, machine: Machine) -> Machine:
+        """Return the machine, set to how the model is trained fastest; see `fastest_way`."""
+        if not machine.is_open:
+            return machine
+        if isinstance(self.samples, Images):
+            count = count_patches(self.samples, self.split.train, self.config.patch or 1)
+        else:
+            count = len(self.split.train)
+        steps = Plan.of(self.config, count).steps
+        way = fastest_way(self.model_config, self.config, steps)
+        return replace(machine, precision=way.precision, threads=way.threads)
 
     def begin(self, fabric: "Fabric", machine: Machine) -> tuple[Run, Samples | Images]:
         """Make the run; of several processes, the first one makes it and the others wait."""
@@ -108,6 +121,10 @@ class OldRun:
     run: Run
     samples: Samples | Images | None
     track: Track
+
+    def tune(self, machine: Machine) -> Machine:
+        """Return the machine as it is: a run stays as it was begun."""
+        return machine
 
     def begin(self, fabric: "Fabric", machine: Machine) -> tuple[Run, Samples | Images]:
         """Load the samples, and reject those of another run."""

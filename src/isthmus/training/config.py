@@ -118,7 +118,8 @@ class TrainingConfig:
     device : str
         One of auto, cpu, cuda and mps.
     precision : str
-        One of auto, 32 and bf16; auto is bfloat16 where the processor computes in it.
+        One of auto, 32 and bf16; auto is bfloat16 where the processor computes in it, unless
+        float32 is measured to be faster for the model.
     deterministic : bool
         Compute so that the weights do not depend on the number of threads: on a CPU with one of
         them, on CUDA without algorithms that add up in any order. It takes longer.

@@ -13,6 +13,7 @@ from isthmus.models.layers import Network
 from isthmus.training.config import TrainingConfig
 from isthmus.training.dropout import share_dropout
 from isthmus.training.objective import Moment, Objective
+from isthmus.training.optim import plain_step
 from isthmus.training.shares import WHOLE, Share, Shares
 
 if TYPE_CHECKING:
@@ -50,8 +51,11 @@ class Learner:
         self._has_dropout = any(isinstance(part, nn.Dropout) for part in module.modules())
         # What torch draws for a batch is what one process with the whole batch has.
         self._dropouts = share_dropout(module, self.size) if self.shares.count > 1 else []
-        # A process that trains alone calls the module itself: Fabric's wrapper takes as long as
-        # all of a small model's own work. Device and precision come from Fabric either way.
+        self._update = plain_step(optimizer)
+        self._weights = [one for group in optimizer.param_groups for one in group["params"]]
+        # A process that trains alone calls the module and the loss themselves: Fabric's wrappers
+        # take as long as all of a small model's own work. Device and precision come from Fabric
+        # either way.
         self._wrapper = fabric.setup_module(module) if fabric.world_size > 1 else None
 
     def step(
@@ -80,9 +84,10 @@ class Learner:
             x, targets = next(batches)
             with self._seeded_dropout(number, WHOLE):
                 loss = objective(self._forward, x, targets, moment(WHOLE)).loss
-            self.fabric.backward(loss)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+            torch.autograd.backward(loss)
+        self._update()
+        for weight in self._weights:
+            weight.grad = None
         return loss.detach()
 
     def compute(self, *inputs: Any, **options: Any) -> Any:

@@ -44,6 +44,7 @@ from isthmus.training.shares import Share, blocks, size_of
 from isthmus.training.shown import Shown
 from isthmus.training.state import Plan, State
 from isthmus.training.targets import Meter, class_counts, required_targets
+from isthmus.training.waiting import ShortWaits
 from isthmus.training.weights import initialize
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Loop:
         self.batches, self.validation_batches = self._make_batches(samples, split)
         self.objective = self._make_objective(samples, split)
         self.shown = Shown(run, samples, self.batches.tensors, fabric)
+        self.waits = ShortWaits()
         self.start = replace(self.state)  # a copy, for the speed since this call
 
     def walk(
@@ -92,12 +94,13 @@ class Loop:
         """
         if self.fabric.is_global_zero:
             self.saver.complete(self._keep_answers)
-        while not self.plan.is_done(self.state) and not self._is_over(deadline):
-            yield from self._epoch(deadline)
-            progress = self._end_epoch()
-            if self.fabric.is_global_zero:
-                self.saver.save(self._keep_answers, write_events)
-            yield progress
+        with self.waits:
+            while not self.plan.is_done(self.state) and not self._is_over(deadline):
+                yield from self._epoch(deadline)
+                progress = self._end_epoch()
+                if self.fabric.is_global_zero:
+                    self.saver.save(self._keep_answers, write_events)
+                yield progress
         if self.fabric.is_global_zero:
             self.saver.finish()
 
@@ -146,6 +149,7 @@ class Loop:
             state.step += 1
             now = time.perf_counter()
             state.seconds += now - mark
+            self.waits.look(now)
             if self._is_check_due(now - checked):
                 self._reject_not_finite(float(self.learner.total(loss_sum)))
                 checked = now

@@ -27,6 +27,7 @@ from isthmus.runtime import (
     launch,
     process_count,
 )
+from isthmus.text import count_of
 from isthmus.training.config import TrainingConfig
 from isthmus.training.run import Run
 from isthmus.version import __version__
@@ -91,6 +92,15 @@ class Machine:
             new, device=device, precision=precision, threads=new.threads or _threads_of(begun)
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether precision and threads may be chosen by what is fastest here.
+
+        Processes of one training must compute alike, and measure for themselves.
+        """
+        is_free = not self.is_deterministic and process_count() == 1
+        return is_free and choose_device(self.device) == "cpu"
+
     def launch(self) -> "Fabric":
         """Choose device and precision, and join the other processes that torchrun started."""
         if self.is_deterministic and choose_device(self.device) == "cuda":
@@ -136,6 +146,18 @@ class Machine:
         precision = self.precision if self.precision != "auto" else choose_precision(device)
         with self.computing():
             return _describe_environment(torch.device(device), PRECISIONS[precision])
+
+
+def describe_computing(run: Run) -> str:
+    """Return " in float32 by 2 threads", as a run is computed on a CPU; empty for other devices.
+
+    It may have been chosen by measurement; see `fastest_way`.
+    """
+    machine = Machine.of_run(run)
+    if machine.device != "cpu" or machine.threads is None:
+        return ""
+    precision = "bfloat16" if machine.precision == "bf16" else "float32"
+    return f" in {precision} by {count_of(machine.threads, 'thread')}"
 
 
 def _describe_environment(device: torch.device, precision: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -62,6 +63,17 @@ def make_optimizer(
     if name == "sgd":
         options["momentum"] = momentum
     return row.build(list(parameters), lr=lr, weight_decay=weight_decay, **options)
+
+
+def plain_step(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
+    """Return the step of an optimizer without torch's profiling and hooks, of which there are none.
+
+    They take as long as the rest of what Python does for a step, which a small model notices.
+    """
+    step = type(optimizer).step
+    # torch wraps the step of a class when it makes the first optimizer of it, and marks it so.
+    plain = getattr(step, "__wrapped__", step) if getattr(step, "hooked", False) else step
+    return partial(plain, optimizer)
 
 
 def one_cycle(progress: float) -> float:

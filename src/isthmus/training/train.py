@@ -34,7 +34,7 @@ from isthmus.training.machine import Machine
 from isthmus.training.patches import count_patches
 from isthmus.training.processes import reject_other_processes, reporting_lost_processes
 from isthmus.training.progress import Progress
-from isthmus.training.resuming import reject_finished, resuming_notes
+from isthmus.training.resuming import plan_of, reject_finished, resuming_notes
 from isthmus.training.run import Run
 from isthmus.training.shares import reject_small_shares
 from isthmus.training.store import require_free
@@ -42,6 +42,7 @@ from isthmus.training.style_plan import plan_styles
 from isthmus.training.styles import Styles
 from isthmus.training.targets import check_classes
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
+from isthmus.training.trial import fastest_way
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -106,8 +107,9 @@ class _Job:
     def walk(self) -> Generator[Progress, None, None]:
         """Train from the last checkpoint to the last epoch."""
         with reporting_lost_processes():
-            fabric = self.machine.launch()  # first: who writes depends on the rank
-            yield from self._walk(fabric, self.machine.settle())
+            machine = self.source.tune(self.machine)
+            fabric = machine.launch()  # first: who writes depends on the rank
+            yield from self._walk(fabric, machine.settle())
 
     def _walk(self, fabric: "Fabric", machine: Machine) -> Generator[Progress, None, None]:
         run, samples = self.source.begin(fabric, machine)
@@ -312,8 +314,16 @@ def _choose(run: Run, device: str | None, precision: str | None) -> dict[str, st
     if device == "auto":
         device = choose_device(device)
     if precision == "auto":
-        precision = choose_precision(device or Machine.of_run(run).device)
+        device_then = device or Machine.of_run(run).device
+        precision = choose_precision(device_then) if device_then != "cpu" else _fastest(run)
     return {"device": device, "precision": precision}
+
+
+def _fastest(run: Run) -> str:
+    """Return the precision in which the CPU trains a run fastest."""
+    record = run.record
+    config = replace(record.training_config, precision="auto")
+    return fastest_way(record.model_config, config, plan_of(run).steps).precision
 
 
 def _reject_changed(run: Run) -> None:
