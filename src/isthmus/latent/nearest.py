@@ -73,15 +73,16 @@ def _find(queries: Points, points: Points, k: int, center: Points, largest: floa
     x = queries - center
     norms = np.square(x, dtype=np.float64).sum(1)
     slack = _rounding(norms, largest, points.shape[1])
-    factors = np.hstack([-2 * x, np.ones((len(x), 1), np.float32)])
-    limits = _sample_limits(factors, points[:: _stride(len(points), k)] - center, k) + 2 * slack
+    # Points are rows of products: limits, one a query, are then compared without a stride.
+    factors = np.ascontiguousarray(np.hstack([-2 * x, np.ones((len(x), 1), np.float32)]).T)
+    limits = _sample_limits(factors, points[:: _stride(len(points), k)], center, k) + 2 * slack
     found = _nothing(queries, points, k)
     kept: list[Kept] = []
     for start in range(0, len(points), POINTS):
         products = _multiply(factors, points[start : start + POINTS] - center)
-        hits = np.flatnonzero(products <= limits.astype(np.float32)[:, None])
-        rows, columns = np.divmod(hits, products.shape[1])
-        kept.append(Kept(rows, columns + start, products.reshape(-1)[hits]))
+        hits = np.flatnonzero(products <= limits.astype(np.float32))
+        indices, rows = np.divmod(hits, len(x))
+        kept.append(Kept(rows, indices + start, products.reshape(-1)[hits]))
         if sum(len(one.rows) for one in kept) > MAX_KEPT:
             found = _add(found, queries, points, kept, slack)
             limits = np.minimum(limits, found.distances[:, -1] ** 2 - norms + slack)
@@ -109,19 +110,24 @@ def _stride(count: int, k: int) -> int:
     return max(1, count // max(SAMPLE, COLUMNS * k))
 
 
-def _sample_limits(factors: Points, sample: Points, k: int) -> Distances:
+def _sample_limits(factors: Points, sample: Points, center: Points, k: int) -> Distances:
     """Return a product for each query (M,) that those of k points at least do not exceed."""
-    products = _multiply(factors, sample)
-    # The smaller one of each two: k of them belong to k points all the same.
-    while (half := products.shape[1] // 2) >= COLUMNS * k:
-        products = np.minimum(products[:, :half], products[:, half : 2 * half])
-    return np.partition(products, k - 1, axis=1)[:, k - 1].astype(np.float64)
+    blocks = (sample[start : start + POINTS] for start in range(0, len(sample), POINTS))
+    products = np.concatenate([_smallest(_multiply(factors, one - center), k) for one in blocks])
+    return np.partition(_smallest(products, k), k - 1, axis=0)[k - 1].astype(np.float64)
+
+
+def _smallest(products: Points, k: int) -> Points:
+    """Return the smaller one of each two, again and again: k of them belong to k points."""
+    while (half := len(products) // 2) >= COLUMNS * k:
+        products = np.minimum(products[:half], products[half : 2 * half])
+    return products
 
 
 def _multiply(factors: Points, points: Points) -> Points:
-    """Return |p|² - 2 q·p, (M, n), of queries (-2 q, 1) and points."""
+    """Return |p|² - 2 q·p, (n, M), of points (n, D) and columns (-2 q, 1) of queries."""
     squares = np.einsum("ij,ij->i", points, points)
-    products: Points = factors @ np.hstack([points, squares[:, None]]).T
+    products: Points = np.hstack([points, squares[:, None]]) @ factors
     return products
 
 
@@ -132,26 +138,30 @@ def _add(
     if not kept:
         return found
     rows, indices, products = map(np.concatenate, zip(*kept, strict=True))
-    order = _sort(rows, products)
-    rows, indices, products = rows[order], indices[order], products[order]
     counts = np.bincount(rows, minlength=len(slack))
     k = found.indices.shape[1]
     is_full = counts >= k
     limits = np.full(len(slack), np.inf)
-    limits[is_full] = products[(counts.cumsum() - counts)[is_full] + k - 1] + 2 * slack[is_full]
+    ends = (counts.cumsum() - counts)[is_full] + k - 1
+    limits[is_full] = _sort(rows, products)[ends] + 2 * slack[is_full]
     may_be = products <= limits[rows]
     return _merge(found, queries, points, rows[may_be], indices[may_be])
 
 
-def _sort(rows: Indices, products: Points) -> Indices:
-    """Return the order by rows, and by products in a row.
+def _sort(rows: Indices, products: Points) -> Points:
+    """Return the products sorted by rows, and by value in a row.
 
-    Whole numbers of 64 bits are sorted ten times as fast as two keys. The bits of floats are in
-    their order, those of negative ones in the opposite order.
+    Whole numbers of 64 bits that hold both are sorted in a thirtieth of the time of two keys. The
+    bits of floats are in their order, those of negative ones in the opposite order.
     """
-    bits = products.view(np.int32)
-    ordered = bits ^ (bits >> 31 & np.int32(2**31 - 1))
-    return ((rows << 32) + ordered).argsort()
+    keys = (rows << 32) + _flip_negative(products.view(np.int32))
+    keys.sort()
+    return _flip_negative(keys.astype(np.int32)).view(np.float32)
+
+
+def _flip_negative(bits: NDArray[np.int32]) -> NDArray[np.int32]:
+    flipped: NDArray[np.int32] = bits ^ (bits >> 31 & np.int32(2**31 - 1))
+    return flipped
 
 
 def _nothing(queries: Points, points: Points, k: int) -> Found:
