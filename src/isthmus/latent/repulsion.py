@@ -2,7 +2,7 @@
 
 Each point of a map pushes every other one away by (x - y) / (1 + |x - y|²)². To add up all pairs,
 points are spread onto a grid, the grid is convolved by FFT with the kernel, and forces are read
-between its nodes (G. Linderman et al., Nature Methods 16, 2019). openTSNE does so too. Here
+between its nodes (G. Linderman et al., Nature Methods 16, 2019). openTSNE does so too; but here
 
 - the kernels are those of the sum and of both forces, so that one transform there and three back
   are enough, where openTSNE's interpolation takes eight;
@@ -26,7 +26,6 @@ STEP = 32  # nodes by which a grid grows, as kernels have to be computed again
 MARGIN = 8  # nodes around a map, of splines and of the seam where a grid begins again
 WIDTH = 4  # nodes that a cubic spline reaches, on each axis
 
-Grid = NDArray[np.float32]
 Positions = NDArray[np.float64]
 
 
@@ -50,7 +49,7 @@ class Gradient:
         **_: Any,
     ) -> tuple[float, Positions]:
         """Return the KL divergence, if it is asked for, and the gradient (N, 2)."""
-        from openTSNE import _tsne
+        from openTSNE import _tsne  # of attraction it has no other door
 
         xy = np.ascontiguousarray(embedding, np.float64).view(np.ndarray)
         total, forces = self.repel(xy, n_jobs)
@@ -128,7 +127,7 @@ def spread(places: Positions, nodes: int) -> Any:
     return csr_array((values.reshape(-1), columns.reshape(-1), starts), shape=shape)
 
 
-def spline_weights(t: Grid) -> Grid:
+def spline_weights(t: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the cubic B-spline at the four nodes around points (...,) from 0 to 1: (..., 4)."""
     u = 1 - t
     inner = (t * t * (3 * t - 6) + 4) / 6, (u * u * (3 * u - 6) + 4) / 6
