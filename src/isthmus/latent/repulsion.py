@@ -110,7 +110,7 @@ def transform_kernels(size: int, spacing: float) -> NDArray[np.complex64]:
     kernels = np.stack([alike, odd[:, None] * alike**2, odd * alike**2])
     blur = (2 + np.cos(2 * np.pi * fft.fftfreq(size))) / 3
     waves = fft.rfft2(kernels) / np.square(blur[:, None] * blur[: size // 2 + 1])
-    return waves.astype(np.complex64)
+    return np.asarray(waves, np.complex64)
 
 
 def spread(places: Positions, nodes: int) -> Any:
