@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPACING = 0.4  # of nodes, where the kernel is 1 wide
-MIN_NODES, MAX_NODES = 32, 1536  # on the longer side of a map; then they are closer, or less close
+MIN_NODES, MAX_NODES = 32, 1024  # on the longer side of a map; then they are closer, or less close
 STEP = 32  # nodes by which a grid grows, as kernels have to be computed again
 MARGIN = 8  # nodes around a map, of splines and of the seam where a grid begins again
 WIDTH = 4  # nodes that a cubic spline reaches, on each axis
