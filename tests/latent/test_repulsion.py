@@ -57,7 +57,8 @@ def test_points_at_one_place_do_not_move() -> None:
 
 @pytest.mark.slow
 def test_a_map_by_it_keeps_neighbors() -> None:
-    # Those of scikit-learn and of openTSNE are above 0.99 too.
-    z = load_digits().data[:1200].astype(np.float32)
+    images = load_digits().images
+    moved = np.roll(images[:300], 1, axis=2)  # more than are left to openTSNE
+    z = np.concatenate([images, moved]).reshape(-1, 64).astype(np.float32)
     xy = fit_map(Codes(z, Items([str(i) for i in range(len(z))])), "tsne").xy
-    assert trustworthiness(z, xy.astype(np.float32)) > 0.99
+    assert trustworthiness(z, xy.astype(np.float32)) > 0.98

@@ -23,7 +23,7 @@ PERPLEXITY = 30  # about how many neighbors of each code count
 EXAGGERATION = 12
 ITERATIONS_PER_STEP = 50
 EXAGGERATED_STEPS, ALL_STEPS = 5, 15
-FEW = 1000  # codes, whose repulsion is faster by openTSNE's trees than by our grids
+FEW = 2000  # codes, whose repulsion takes openTSNE's trees little time
 UMAP_NEIGHBORS = 15  # the default of umap-learn
 
 ANCHORS = 5  # nearest fitted codes, by which a new code gets its position
