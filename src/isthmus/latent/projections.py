@@ -12,6 +12,7 @@ from isthmus.arrays import require_array
 from isthmus.data.cache import Track, untracked
 from isthmus.errors import OptionError, SourceError, missing_package
 from isthmus.latent.neighbors import nearest_neighbors, other_neighbors
+from isthmus.latent.repulsion import Gradient
 from isthmus.runtime import thread_count
 
 MAX_PLANAR = 3  # so few codes lie in a plane, and PCA shows all distances between them
@@ -22,6 +23,7 @@ PERPLEXITY = 30  # about how many neighbors of each code count
 EXAGGERATION = 12
 ITERATIONS_PER_STEP = 50
 EXAGGERATED_STEPS, ALL_STEPS = 5, 15
+FEW = 2000  # codes, whose repulsion takes openTSNE's trees little time
 UMAP_NEIGHBORS = 15  # the default of umap-learn
 
 ANCHORS = 5  # nearest fitted codes, by which a new code gets its position
@@ -91,7 +93,8 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     L. van der Maaten, G. Hinton: Visualizing Data using t-SNE, JMLR 9, 2008; G. Linderman et al.,
     Nature Methods 16, 2019; D. Kobak, P. Berens, Nature Communications 10, 2019. openTSNE
     computes the same bits with any number of threads if neighbors and start are the same. Its own
-    search for neighbors is approximate and depends on the order of the codes.
+    search for neighbors is approximate and depends on the order of the codes. Its repulsion takes
+    three quarters of the time, so we have our own; see `isthmus.latent.repulsion`.
     """
     from openTSNE import TSNE
     from openTSNE.affinity import PerplexityBasedNN
@@ -106,7 +109,9 @@ def _fit_tsne(z: NDArray[np.float32], seed: int, track: Track) -> Params:
     perplexity = min(PERPLEXITY, (len(z) - 1) / 3)
     distances, indices = other_neighbors(z, min(3 * PERPLEXITY, len(z) - 1))
     neighbors = PrecomputedNeighbors(indices, distances)
-    embedding = TSNE(n_jobs=threads, random_state=seed).prepare_initial(
+    gradient = "bh" if len(z) < FEW else Gradient()
+    tsne = TSNE(n_jobs=threads, random_state=seed, negative_gradient_method=gradient)
+    embedding = tsne.prepare_initial(
         affinities=PerplexityBasedNN(None, perplexity, knn_index=neighbors, n_jobs=threads),
         initialization=1e-4 * start,  # so small that points can still pass each other
     )
