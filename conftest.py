@@ -9,6 +9,8 @@ import pytest
 
 # Tiny models gain nothing from several threads, and on a busy machine lose much by waiting.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Of new objects, after which Python looks for garbage, instead of 700: takes 4% less time.
+NEW_OBJECTS = 10_000
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,6 +26,7 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(NEW_OBJECTS)
         gc.enable()
 
 

@@ -35,6 +35,7 @@ from test_cli import done, isthmus
 
 T = TypeVar("T")
 Refused = Callable[..., AbstractContextManager[None]]
+NARROW = {"width": 0.1}  # a segmenter of all its layers, with a hundredth of the weights
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +70,7 @@ def classifier(digits: Samples) -> TrainedModel:
 def segmenter(digits: Samples) -> TrainedModel:
     masks = (digits.values[..., 0] > 100).astype(np.uint8)  # ink and paper
     items = type(digits.items)(list(digits.names), None, ("paper", "ink"))
-    return trained_on(Samples(digits.values, items, masks=masks), "fcn8s")
+    return trained_on(Samples(digits.values, items, masks=masks), "fcn8s", options=NARROW)
 
 
 def write(model: TrainedModel, path: Path, part: Any = "whole") -> Path:
@@ -315,7 +316,7 @@ def test_files_are_used_without_torch(
     some, names = digits.take(np.arange(60)), tuple(f"gray {level}" for level in range(12))
     masks = some.values[..., 0] // 22
     shades = Samples(some.values, type(some.items)(list(some.names), None, names), masks=masks)
-    paints = write(trained_on(shades, "fcn8s"), tmp_path / "paints.onnx")
+    paints = write(trained_on(shades, "fcn8s", options=NARROW), tmp_path / "paints.onnx")
     script = tmp_path / "without_torch.py"
     script.write_text(textwrap.dedent(WITHOUT_TORCH))
 

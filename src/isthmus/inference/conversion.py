@@ -205,7 +205,7 @@ def _export(
     options: dict[str, Any] = {}
     if len(axes) > 1:
         options["prefer_deferred_runtime_asserts_over_guards"] = True
-    with _exporting, _quiet(), torch.no_grad():
+    with _exporting, _quiet(), _no_traces(), torch.no_grad():
         program = make().eval().requires_grad_(False)
         exported = torch.export.export(
             program, (example,), dynamic_shapes=shapes, strict=False, **options
@@ -333,7 +333,7 @@ def _convert(
     axes: tuple[str, ...] = (BATCH,),
 ) -> "onnx.ModelProto":
     """Return a program as an object of onnx, with names for its input and outputs."""
-    with _exporting, _quiet(), remembered_operators():
+    with _exporting, _quiet(), _no_traces(), remembered_operators():
         converted = torch.onnx.export(
             program,
             input_names=[source],
@@ -476,3 +476,19 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _no_traces() -> Iterator[None]:
+    """Spare torch to note the lines of code that led to each operator: a quarter of an export.
+
+    Files may not hold these paths of this machine anyway. Where a version of torch has no such
+    switch, it notes them, and they are removed.
+    """
+    name = "do_not_emit_stack_traces"
+    before = getattr(torch.fx.config, name, False)
+    setattr(torch.fx.config, name, True)
+    try:
+        yield
+    finally:
+        setattr(torch.fx.config, name, before)
