@@ -82,7 +82,8 @@ def _find(queries: Points, points: Points, k: int, center: Points, squares: Poin
     found = _nothing(queries, points, k)
     kept: list[Kept] = []
     # Used again: a third of the time would go to asking the system for memory.
-    buffer, below = (np.empty((POINTS, len(x)), kind) for kind in (np.float32, np.bool_))
+    buffer = np.empty((POINTS, len(x)), np.float32)
+    below = np.empty(buffer.shape, np.bool_)
     for block in _slices(len(points), POINTS):
         products = _multiply(factors, points[block] - center, squares[block], buffer)
         np.less_equal(products, limits.astype(np.float32), out=below[: len(products)])
@@ -99,7 +100,8 @@ def _find(queries: Points, points: Points, k: int, center: Points, squares: Poin
 def _square(points: Points, center: Points) -> Points:
     """Return the squared distances of points from the center, (N,)."""
     blocks = (points[part] - center for part in _slices(len(points), POINTS))
-    return np.concatenate([np.einsum("ij,ij->i", one, one) for one in blocks])
+    squares: Points = np.concatenate([np.einsum("ij,ij->i", one, one) for one in blocks])
+    return squares
 
 
 def _rounding(norms: Distances, largest: float, size: int) -> Distances:
@@ -119,7 +121,8 @@ def _sample(points: Points, k: int) -> Points:
     """
     stride = max(1, len(points) // max(SAMPLE, COLUMNS * k))
     starts = np.arange(0, len(points) - stride + 1, stride)
-    return points[starts + np.random.default_rng(0).integers(stride, size=len(starts))]
+    chosen: Points = points[starts + np.random.default_rng(0).integers(stride, size=len(starts))]
+    return chosen
 
 
 def _sample_limits(factors: Points, sample: Points, center: Points, k: int) -> Distances:
@@ -131,7 +134,8 @@ def _sample_limits(factors: Points, sample: Points, center: Points, k: int) -> D
             for part in _slices(len(sample), POINTS)
         ]
     )
-    return np.partition(_smallest(products, k), k - 1, axis=0)[k - 1].astype(np.float64)
+    limits: Distances = np.partition(_smallest(products, k), k - 1, axis=0)[k - 1].astype(float)
+    return limits
 
 
 def _smallest(products: Points, k: int) -> Points:
