@@ -81,7 +81,7 @@ def _find(queries: Points, points: Points, k: int, center: Points, squares: Poin
     limits = _sample_limits(factors, _sample(points, k), center, k) + 2 * slack
     found = _nothing(queries, points, k)
     kept: list[Kept] = []
-    # Used again: a third of the time would go to asking the system for memory.
+    # Used again: a fifth of the time would go to asking the system for memory.
     buffer = np.empty((POINTS, len(x)), np.float32)
     below = np.empty(buffer.shape, np.bool_)
     for block in _slices(len(points), POINTS):
