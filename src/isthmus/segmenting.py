@@ -24,6 +24,7 @@ from isthmus.files import atomic_folder, put
 from isthmus.inference.batches import FILES_TOGETHER, collect_batches
 from isthmus.inference.model import Model
 from isthmus.places import require_free, require_inner_name, require_outside
+from isthmus.text import to_utf8
 from isthmus.viz.masks import VOID_COLOR, colors
 from isthmus.viz.mosaic import bytes_of
 
@@ -172,7 +173,7 @@ def mask_path(name: str) -> str:
 
 def list_classes(model: Model) -> bytes:
     """Return the content of the file that names the classes of masks."""
-    return "".join(f"{name}\n" for name in model.class_names).encode()
+    return to_utf8("".join(f"{name}\n" for name in model.class_names))
 
 
 def write_masks(

@@ -82,7 +82,8 @@ def encode_on_cluster(
     Raises
     ------
     OptionError
-        If Ray is not installed, nothing answers at the address, or the output may not be replaced.
+        If Ray is not installed, nothing answers at the address, or the output may not be replaced
+        or lies in the source.
     IsthmusError
         What a worker raises, in one sentence.
 
@@ -94,6 +95,7 @@ def encode_on_cluster(
     output = choose_output(Path(out))
     model.feature_shape(layer)  # an unknown one should fail before any work
     found = locate(source, preprocessing or model.preprocessing, limit, reading)
+    found.require_outside(output.path)
     with joined(on):
         work = open_workload(found, track)
         task = SampleTask(
@@ -109,7 +111,20 @@ def encode_on_cluster(
 
 
 def compute_features(model: Model, values: NDArray[Any], layer: str) -> NDArray[np.float32]:
-    """Return the output of a layer for samples: (n, D) float32."""
+    """Return the output of a layer for samples, a row for each.
+
+    Parameters
+    ----------
+    model : Model
+    values : (n, …) array
+        Samples as they are in memory, at least one.
+    layer : str
+        "code", or the name of a layer.
+
+    Returns
+    -------
+    (n, D) float32
+    """
     batches = model.features(values, layer)
     return np.concatenate([batch.reshape(len(batch), -1) for batch in batches])
 

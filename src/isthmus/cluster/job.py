@@ -88,12 +88,12 @@ class Job:
         """
         with working_alone(self.parts.folder):
             self.parts.begin()
-            resumed = self.resume()
             try:
+                resumed = self.resume()
                 self.run(track)
             except (ModelError, SourceError):
-                if not self.done:  # nothing to continue
-                    self.parts.remove()
+                if self._is_useless():
+                    self.parts.remove()  # no worker writes any more
                 raise
             yield resumed
             self.parts.remove()
@@ -181,11 +181,15 @@ class Job:
         if is_whole:
             self.done.add(place)
         if broken:
-            try:
-                self.work.reject_broken(self.broken, self.seen)
-            except SourceError:
-                self.parts.remove()  # when files are repaired, it is another job
-                raise
+            self.work.reject_broken(self.broken, self.seen)
+
+    def _is_useless(self) -> bool:
+        """Return whether the next attempt can use nothing of what is done."""
+        try:
+            self.work.reject_broken(self.broken, self.seen)
+        except SourceError:  # when files are repaired, it is another job
+            return True
+        return not self.done
 
 
 def count_threads(model: Model) -> int:

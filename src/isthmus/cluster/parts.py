@@ -124,18 +124,25 @@ class Parts:
         ------
         IsthmusError
         """
-        if _read_about(self.folder) != self.about.job:
+        if not self.are_wanted():
             raise IsthmusError(
                 f"{platform.node()}, a machine of the cluster, does not see {self.folder}; give an "
                 "--out on a file system that all of them share."
             )
 
+    def are_wanted(self) -> bool:
+        """Return whether the job has not been given up, which removes its folder."""
+        return _read_about(self.folder) == self.about.job
+
     def write(self, part: Part) -> None:
         """Write a part, whole or not at all; the same one may be written twice.
 
-        Not if the job was given up while the worker was busy, and its folder is removed.
+        Nothing is written if the job was given up while the worker was busy. The files that the
+        worker has written since, which made the folder again, are removed.
         """
-        if not (self.folder / ABOUT).exists():
+        if not self.are_wanted():
+            if not (self.folder / ABOUT).exists():
+                self.remove()
             return
         facts = {"job": self.about.job, "is_whole": part.is_whole}
         arrays: dict[str, NDArray[Any]] = {
@@ -192,16 +199,11 @@ class Parts:
         Raises
         ------
         IsthmusError
-            If it cannot be written.
+            If it cannot be written, or a file is missing.
         """
         try:
             self.files.mkdir(exist_ok=True)
-            for path in sorted(self.files.rglob("*"), reverse=True):  # what is in a folder first
-                if path.is_dir():
-                    with suppress(OSError):  # it holds files of the output
-                        path.rmdir()
-                elif path.relative_to(self.files).as_posix() not in names:
-                    path.unlink()
+            self._keep_only(names)
             flush_tree(self.files)
             if out.exists():
                 out.rmdir()
@@ -213,6 +215,32 @@ class Parts:
     def remove(self) -> None:
         """Remove the folder, when the output is there."""
         remove(self.folder)
+
+    def _keep_only(self, names: Collection[str]) -> None:
+        """Remove all other files.
+
+        File systems may list a name in another form of Unicode, so files are not told by names.
+
+        Raises
+        ------
+        IsthmusError
+            If a file is missing, or two names lead to one.
+        """
+        kept: dict[tuple[int, int], str] = {}
+        for name in names:
+            path = self.files / name
+            if not path.is_file():
+                raise IsthmusError(f"{path} has disappeared; the same command computes it again.")
+            if (other := kept.setdefault(_identity(path), name)) != name:
+                raise IsthmusError(
+                    f"{other} and {name} are one file in {self.files}; rename one in the source."
+                )
+        for path in sorted(self.files.rglob("*"), reverse=True):  # what is in a folder first
+            if path.is_dir():
+                with suppress(OSError):  # it holds files of the output
+                    path.rmdir()
+            elif _identity(path) not in kept:
+                path.unlink()
 
     def _path(self, place: Range) -> Path:
         return self.folder / f"{place[0]:012d}-{place[1]:012d}.npz"
@@ -230,6 +258,12 @@ class Parts:
             Largest(*one) for one in parse_json(str(require_array(arrays, "largest", "U", 0)))
         ]
         return Part(place, results, known, facts["is_whole"], largest)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what a file is known by on this machine, whatever its name."""
+    status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _read_about(folder: Path) -> str | None:

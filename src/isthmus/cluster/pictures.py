@@ -1,15 +1,14 @@
 """`Pictures`: the files of a source as shards hold them, of which any rows can be sent."""
 
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.cluster.workload import PACKED, Source, require_same, with_lists
-from isthmus.data.cache.keys import make_key
+from isthmus.cluster.workload import KEPT_SOURCES, PACKED, Contents, Source, with_lists
 from isthmus.data.decode import reject_too_many
 from isthmus.data.shardlayout import ShardLayout
 from isthmus.data.shards import read_pictures
@@ -48,13 +47,11 @@ class Listed:
 
     source: Source
     rows: Rows
-    count: int
+    contents: Contents
 
     def open(self) -> ShardLayout:
         """See `Given`."""
-        layout = _list_once(self.source)
-        require_same(self.source.name, len(layout.pictures), self.count)
-        return layout.take(self.rows)
+        return _list_once(self.source, self.contents).take(self.rows)
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,12 @@ class Pictures:
     found : Source
     layout : ShardLayout
         Of all samples.
-    key : str
-        See `Blocks`.
+    contents : Contents
     """
 
     found: Source
     layout: ShardLayout
-    key: str
+    contents: Contents
 
     @classmethod
     def read(cls, found: Source, out: Path) -> "Pictures":
@@ -92,12 +88,17 @@ class Pictures:
                 f"{found.name} is compressed, so that every machine would have to read all of it; "
                 "unpack it, or leave --on out."
             )
-        return cls(found, ShardLayout.of(manifest), make_key(plan.origin, plan.files))
+        return cls(found, ShardLayout.of(manifest), Contents.of(plan, manifest.names))
 
     @property
     def source(self) -> str:
         """See `Blocks`."""
         return self.found.name
+
+    @property
+    def key(self) -> str:
+        """See `Blocks`."""
+        return self.contents.key
 
     def __len__(self) -> int:
         return len(self.layout.pictures)
@@ -109,7 +110,7 @@ class Pictures:
     def take(self, rows: Rows) -> Given:
         """Return samples as they are sent."""
         if not self._are_files:
-            return Listed(self.found, rows, len(self))
+            return Listed(self.found, rows, self.contents)
         layout = self.layout.take(rows)
         return Sent(self.found, replace(layout, manifest=with_lists(layout.manifest)))
 
@@ -123,6 +124,8 @@ class Pictures:
         return isinstance(next(iter(self.layout.manifest.files), None), str)
 
 
-@cache
-def _list_once(source: Source) -> ShardLayout:
-    return ShardLayout.of(source.plan().read())
+@lru_cache(KEPT_SOURCES)
+def _list_once(source: Source, contents: Contents) -> ShardLayout:
+    manifest = source.plan().read()
+    contents.require(source, manifest.names)
+    return ShardLayout.of(manifest)

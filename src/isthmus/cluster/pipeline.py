@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isthmus.cluster.parts import Parts, Range
+from isthmus.cluster.parts import Part, Parts, Range
 from isthmus.cluster.tasks import Block, Task
 from isthmus.cluster.workload import Decoded
 from isthmus.data.pictures.mixed_scales import Largest
@@ -202,8 +202,12 @@ class Worker:
         """Return where the block was, and which of its rows are broken."""
         import pyarrow as pa
 
-        part = self.task.do(_read_block(table), self.parts.files)
-        self.parts.write(part)
+        block = _read_block(table)
+        if self.parts.are_wanted():
+            part = self.task.do(block, self.parts.files)
+            self.parts.write(part)
+        else:
+            part = Part(block.range, {}, {}, is_whole=False)
         return pa.table(
             {
                 "start": [part.range[0]],

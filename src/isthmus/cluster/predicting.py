@@ -73,7 +73,8 @@ def predict_on_cluster(
     Raises
     ------
     OptionError
-        If Ray is not installed, nothing answers at the address, or there is a file already.
+        If Ray is not installed, nothing answers at the address, or the output exists or lies in
+        the source.
     ModelError
         If the model is neither a classifier nor a segmenter.
     IsthmusError
@@ -86,6 +87,7 @@ def predict_on_cluster(
     model, out = _open_model(model, "classify", "segment"), Path(out)
     require_table(out)
     found = locate(source, model.preprocessing, limit)
+    found.require_outside(out)
     with joined(on):
         work = open_workload(found, track)
         task = SampleTask(model, compute_answers, "Predicting", {})

@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -25,10 +25,12 @@ from isthmus.data.report import ReadingReport
 from isthmus.data.samples import Origin, Samples
 from isthmus.data.survey import Read, Survey
 from isthmus.errors import OptionError, SizesDifferError, SourceError
+from isthmus.files import fingerprint
 from isthmus.places import require_free, require_outside
 from isthmus.text import count_of
 
 PACKED = (".bz2", ".gz", ".tbz", ".tbz2", ".tgz", ".txz", ".xz")  # read from start to end only
+KEPT_SOURCES = 2  # that a process has listed; it may work on several jobs, one after the other
 
 
 class Decoded(NamedTuple):
@@ -80,6 +82,16 @@ class Source:
             self.name, self.preprocessing, limit=self.limit, reading=self.reading, track=track
         )
 
+    def require_outside(self, out: Path) -> None:
+        """Reject an output in the source: it and its parts would become files of the source.
+
+        Raises
+        ------
+        OptionError
+        """
+        if self.location:
+            require_outside(out, Path(self.location))
+
     def require(self) -> None:
         """Reject a machine that does not have the source.
 
@@ -89,6 +101,37 @@ class Source:
         """
         if self.location and not Path(self.location).exists():
             raise missing_on_machine(self.location)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a source held when its job started.
+
+    Parameters
+    ----------
+    key : str
+        Of the files, with the time of their last change on the machine that started the job. A
+        process that lists a source once lists it again when this is another one.
+    names : str
+        16 hexadecimal digits that change when the name of a sample does.
+    """
+
+    key: str
+    names: str
+
+    @classmethod
+    def of(cls, plan: Plan, names: Sequence[str]) -> "Contents":
+        """Return those of a source with samples of these names."""
+        return cls(make_key(plan.origin, plan.files), fingerprint(list(names)))
+
+    def require(self, source: Source, names: Sequence[str]) -> None:
+        """Reject a machine that lists other samples.
+
+        Raises
+        ------
+        SourceError
+        """
+        require_same(source.name, fingerprint(list(names)), self.names)
 
 
 class Work(Protocol):
@@ -130,17 +173,16 @@ class Members:
     source: Source
     start: int
     stop: int
-    count: int
+    contents: Contents
 
     def open(self) -> Manifest:
         """See `PictureFiles`."""
-        manifest, _ = _read_once(self.source)
-        require_same(self.source.name, len(manifest.names), self.count)
+        manifest, _ = _read_once(self.source, self.contents)
         return manifest.part(self.start, self.stop)
 
     def decode(self) -> Decoded:
         """See `Work`."""
-        _, preprocessing = _read_once(self.source)
+        _, preprocessing = _read_once(self.source, self.contents)
         return decode(self.open(), preprocessing, self.source.name)
 
 
@@ -155,8 +197,7 @@ class Rows:
 
     def decode(self) -> Decoded:
         """See `Work`."""
-        samples = _load_once(self.source)
-        require_same(self.source.name, samples.fingerprint, self.fingerprint)
+        samples = _load_once(self.source, self.fingerprint)
         return Decoded(np.asarray(samples.values[self.start : self.stop]), {})
 
 
@@ -241,8 +282,7 @@ def require_folder(out: Path, source: Source) -> None:
     ------
     OptionError
     """
-    if source.location:
-        require_outside(out, Path(source.location))
+    source.require_outside(out)
     require_free(out)
     if out.is_symlink():  # which another folder cannot replace
         raise OptionError(f"{out} is a link; give the folder itself.")
@@ -357,20 +397,20 @@ def require_same(name: str, found: object, wanted: object) -> None:
 
 def _of_manifest(source: Source, plan: Plan, manifest: Manifest) -> Workload:
     preprocessing = plan.origin.preprocessing
-    count = len(manifest.names)
+    contents = Contents.of(plan, manifest.names)
 
     def send_paths(start: int, stop: int) -> Work:
         return Files(source, with_lists(manifest.part(start, stop)), preprocessing)
 
     def send_range(start: int, stop: int) -> Work:
-        return Members(source, start, stop, count)
+        return Members(source, start, stop, contents)
 
     is_of_files = isinstance(next(iter(manifest.files), None), str)
     classes = manifest.class_names if manifest.labels is not None else ()  # not those of masks
     return Workload(
         plan.origin,
         Items(manifest.names, manifest.labels, classes),
-        make_key(plan.origin, plan.files),
+        contents.key,
         send_paths if is_of_files else send_range,
         manifest,
     )
@@ -394,12 +434,16 @@ def with_lists(manifest: Manifest) -> Manifest:
     return replace(manifest, files=list(manifest.files), masks=masks)
 
 
-@cache
-def _read_once(source: Source) -> tuple[Manifest, Preprocessing]:
+@lru_cache(KEPT_SOURCES)
+def _read_once(source: Source, contents: Contents) -> tuple[Manifest, Preprocessing]:
     plan = source.plan()
-    return plan.read(), plan.origin.preprocessing
+    manifest = plan.read()
+    contents.require(source, manifest.names)
+    return manifest, plan.origin.preprocessing
 
 
-@cache
-def _load_once(source: Source) -> Samples:
-    return source.load()
+@lru_cache(KEPT_SOURCES)
+def _load_once(source: Source, fingerprint: str) -> Samples:
+    samples = source.load()
+    require_same(source.name, samples.fingerprint, fingerprint)
+    return samples

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,11 @@ from isthmus.text import as_cell, to_utf8
 
 GROUP_ROWS = 2048  # of a Parquet file, which are in memory at once
 KEY = b"isthmus"  # of the metadata of a Parquet file
+# What a row says of all classes: the columns before it, and how those of the classes begin.
+COLUMNS: dict[str, tuple[dict[str, type], str]] = {
+    "probabilities": ({"name": str, "class": str, "probability": float}, "probability"),
+    "shares": ({"name": str}, "share"),
+}
 
 Row = dict[str, Any]
 
@@ -56,7 +61,19 @@ def write_table(path: Path, model: Model, rows: Iterable[Row]) -> int:
     model : Model
         A classifier or segmenter.
     rows : iterable of dict
-        As `prediction_rows` returns them; only some are in memory at a time.
+        As `prediction_rows` returns them; only some are in memory at a time. Without any, the
+        table has its columns all the same.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    OptionError
+        If a file has appeared there since it was checked; nothing is replaced.
+    IsthmusError
+        If it cannot be written.
     """
     count = 0
 
@@ -68,6 +85,7 @@ def write_table(path: Path, model: Model, rows: Iterable[Row]) -> int:
 
     with atomic_write(path) as file:
         TABLES[path.suffix.lower()](file, model, counted())
+        require_new(path)  # a job may have taken hours
     return count
 
 
@@ -79,31 +97,37 @@ def flatten(row: Mapping[str, Any], class_names: Iterable[str]) -> Row:
     >>> flatten({"name": "a.png", "shares": {"road": 1.0}}, ["road", "sky"])
     {'name': 'a.png', 'share_road': 1.0, 'share_sky': 0.0}
     """
-    own = ("name", "class", "probability")
-    kind, shares = next((key, row[key]) for key in ("probabilities", "shares") if key in row)
-    prefix = "probability" if kind == "probabilities" else "share"
-    known = {name: row[name] for name in own if name in row}
-    return known | {f"{prefix}_{name}": shares.get(name, 0.0) for name in class_names}
+    kind = "probabilities" if "probabilities" in row else "shares"
+    own, prefix = COLUMNS[kind]
+    shares = {f"{prefix}_{name}": row[kind].get(name, 0.0) for name in class_names}
+    return {name: row[name] for name in own} | shares
+
+
+def _list_columns(model: Model) -> dict[str, type]:
+    """Return the columns of a table in their order, with the types of their cells."""
+    own, prefix = COLUMNS["probabilities" if model.task == "classify" else "shares"]
+    return {**own, **dict.fromkeys((f"{prefix}_{name}" for name in model.class_names), float)}
 
 
 def _write_csv(file: BinaryIO, model: Model, rows: Iterator[Row]) -> None:
-    text, writer = io.StringIO(), None
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(_list_columns(model)), lineterminator="\n")
+    writer.writeheader()
     for row in rows:
         cells = flatten(row, model.class_names)
-        if writer is None:
-            writer = csv.DictWriter(text, list(cells), lineterminator="\n")
-            writer.writeheader()
         # What spreadsheets would take for a formula has an apostrophe in front.
         texts: Row = {name: as_cell(cells[name]) for name in ("name", "class") if name in cells}
         writer.writerow(cells | texts)
         file.write(to_utf8(text.getvalue()))
         text.seek(0)
         text.truncate()
+    file.write(to_utf8(text.getvalue()))  # the header alone, without rows
 
 
 def _write_json(file: BinaryIO, model: Model, rows: Iterator[Row]) -> None:
     """Write what `isthmus predict --json` prints, a line for each sample."""
-    before = b"[\n"
+    file.write(b"[")
+    before = b"\n"
     for row in rows:
         file.write(before + to_utf8(json.dumps(row, ensure_ascii=False)))
         before = b",\n"
@@ -112,14 +136,12 @@ def _write_json(file: BinaryIO, model: Model, rows: Iterator[Row]) -> None:
 
 def _write_parquet(file: BinaryIO, model: Model, rows: Iterator[Row]) -> None:
     pa, parquet = _import_parquet()
-    first = next(rows)
-    columns = flatten(first, model.class_names)
     kinds = {str: pa.string(), float: pa.float64()}
     facts = {"kind": "isthmus predictions", "model_fingerprint": model.fingerprint}
-    fields = [(name, kinds[type(value)]) for name, value in columns.items()]
+    fields = [(_storable(name), kinds[kind]) for name, kind in _list_columns(model).items()]
     schema = pa.schema(fields, {KEY: json.dumps(facts)})
     with parquet.ParquetWriter(file, schema) as writer:
-        for group in _in_groups(chain([first], rows)):
+        for group in _in_groups(rows):
             flat = [_as_text(flatten(row, model.class_names)) for row in group]
             writer.write_table(pa.Table.from_pylist(flat, schema))
 
@@ -130,8 +152,15 @@ def _in_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _as_text(row: Row) -> Row:
-    """Return a row whose name can be stored, whatever bytes the name of its file has."""
-    return {**row, "name": to_utf8(row["name"]).decode()}
+    """Return a row that can be stored, whatever bytes its names of files and folders have."""
+    return {
+        _storable(name): _storable(cell) if isinstance(cell, str) else cell
+        for name, cell in row.items()
+    }
+
+
+def _storable(name: str) -> str:
+    return to_utf8(name).decode()
 
 
 def _import_parquet() -> tuple[Any, Any]:

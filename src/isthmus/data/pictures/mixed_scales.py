@@ -51,7 +51,14 @@ class Scales:
 
 
 def list_largest(block: "Block", names: Sequence[str]) -> Iterator[Largest]:
-    """Yield the largest integer of each picture of a wide type; the block's names are given."""
+    """Yield the largest integer of each picture that holds integers of a wide type.
+
+    Parameters
+    ----------
+    block : Block
+    names : sequence of str
+        Of the pictures of the block, also of broken ones.
+    """
     for i, facts in zip(block.good, block.facts, strict=False):
         if "integer" in facts.kind:
             yield Largest(facts.high, names[i])

@@ -195,8 +195,9 @@ class LanceIndex(Displayed):
     def remove(self, names: Sequence[str]) -> None:
         """Remove samples by name; the next search does not find them.
 
-        Their bytes stay in the files until they are a tenth of one, or the index is built again;
-        then the file is written again, and the old one is removed with a change an hour later.
+        Their bytes stay in a file until they are a tenth of it, or the index is built again; then
+        the file is written again. This also happens where neighboring files are small and are
+        joined into one. The old files are removed with a change an hour later.
 
         Raises
         ------
@@ -328,6 +329,7 @@ class LanceIndex(Displayed):
     def _rewrite(self, most: float) -> None:
         """Write files again of which more than a share was removed; lists and rows stay the same.
 
+        Lance also joins small neighboring files, whatever was removed of them.
         Those who have opened the dataset go on reading the files before, until `KEPT` has passed.
         """
         with self._reporting():

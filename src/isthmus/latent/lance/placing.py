@@ -27,7 +27,29 @@ def place_codes(
     fitted: NDArray[np.bool_] | None = None,
     track: Track = untracked,
 ) -> None:
-    """Write where codes are on a map, as a CSV file; see `isthmus.place_on_cluster`."""
+    """Write where codes are on a map, as a CSV file; see `isthmus.place_on_cluster`.
+
+    Parameters
+    ----------
+    drawn : Map
+        Fitted on codes of the same model and layer.
+    codes : LanceCodes
+    out : Path
+        It is replaced.
+    limit : int, optional
+        At most as many codes, spread evenly.
+    fitted : bool array, optional
+        Which of the codes that are placed the map was fitted on; by default none.
+    track : callable
+        Shows progress, in blocks of codes.
+
+    Raises
+    ------
+    IsthmusError
+        If the file cannot be written.
+    SourceError
+        If the dataset is damaged.
+    """
     places, rows = evenly_spaced(len(codes), limit), choose_rows(codes)
     starts = range(0, len(places), rows)
     blocks = (
