@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 
 from isthmus import Run, TrainedModel, load
+from isthmus.errors import OptionError
+from isthmus.evaluation.tables import write_table
 from isthmus.latent.codes import Codes
 from isthmus.metrics import mean_iou
 from isthmus.models.registry import MODELS
@@ -414,6 +416,25 @@ def test_a_table_has_all_predictions(
     outcome = isthmus("predict", run, source, "--out", tmp_path / "table.csv")
     assert (outcome.code, outcome.out) == (2, "")
     assert "table.csv exists" in outcome.err
+
+
+def test_a_table_replaces_nothing_and_has_its_columns_also_without_rows(
+    classifier: Path, segmenter: Path, tmp_path: Path, refused: Callable[..., Any]
+) -> None:
+    import pyarrow.parquet
+
+    for model in map(TrainedModel.load, (classifier, segmenter)):
+        for kind in ("json", "csv", "parquet"):
+            assert write_table(tmp_path / f"{model.task}.{kind}", model, []) == 0
+        assert json.loads((tmp_path / f"{model.task}.json").read_text()) == []
+        [columns] = csv.reader((tmp_path / f"{model.task}.csv").read_text().splitlines())
+        schema = pyarrow.parquet.read_schema(tmp_path / f"{model.task}.parquet")
+        assert columns == schema.names
+        assert columns[-1].endswith(f"_{model.class_names[-1]}")
+    (tmp_path / "mine.csv").write_text("mine")  # which was not there when the work began
+    with refused(OptionError, "mine.csv exists"):
+        write_table(tmp_path / "mine.csv", model, [])
+    assert (tmp_path / "mine.csv").read_text() == "mine"
 
 
 def test_predict_says_what_it_skips(classifier: Path, photos: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import platform
 import shutil
 import tarfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -41,16 +42,20 @@ from isthmus.cluster.encoding import compute_features, encode_on_cluster
 from isthmus.cluster.failures import explained
 from isthmus.cluster.gathering import choose_output
 from isthmus.cluster.job import Job
+from isthmus.cluster.parts import About, Parts
 from isthmus.cluster.pictures import Pictures
+from isthmus.cluster.pipeline import Outcome, Setup
 from isthmus.cluster.sharding import shard_on_cluster
 from isthmus.cluster.tasks import Block, FileTask, SampleTask
-from isthmus.cluster.workload import locate, open_pictures, open_workload
+from isthmus.cluster.workload import Workload, locate, open_pictures, open_workload
+from isthmus.data.cache import untracked
 from isthmus.data.load import load_with
 from isthmus.data.preprocess import Preprocessing
 from isthmus.data.shardwriter import size_of_sample
 from isthmus.denoising.ledger import Entry
 from isthmus.denoising.sources import EVERY_PICTURE, denoise_part
 from isthmus.errors import IsthmusError, OptionError, RunError, SourceError
+from isthmus.files import write_bytes
 from isthmus.latent.lance import placing
 from isthmus.latent.lance.dataset import LanceCodes
 from isthmus.runtime import computing_threads
@@ -374,6 +379,25 @@ def test_a_machine_without_the_source_says_so(
         block.decode()
 
 
+def test_an_archive_that_has_changed_is_listed_again(tmp_path: Path, refused: Refused) -> None:
+    preprocessing, archive = Preprocessing(size=(9, 9), channels=1), tmp_path / "pictures.zip"
+
+    def pack(*names: str, color: str = "teal") -> Workload:
+        with zipfile.ZipFile(archive, "w") as file:
+            for name in names:
+                Image.new("RGB", (9, 9), color).save(content := io.BytesIO(), "PNG")
+                file.writestr(name, content.getvalue())
+        return open_workload(locate(archive, preprocessing))
+
+    before = pack("a.png", "b.png").block(0, 2)
+    other = pack("a.png", "c.png").block(0, 2)
+    with refused(SourceError, archive, platform.node(), "differs"):
+        before.decode()
+    dark = other.decode().values
+    bright = pack("a.png", "c.png", color="white").block(0, 2).decode().values
+    assert (bright > dark).all()
+
+
 def test_scales_of_integers_that_differ_between_blocks_are_refused(
     model: TrainedModel, tmp_path: Path, refused: Refused
 ) -> None:
@@ -486,7 +510,7 @@ def test_a_table_of_predictions_is_that_of_one_machine(
 
 
 def test_masks_are_those_of_one_machine(cluster: Any, folder: Path, tmp_path: Path) -> None:
-    model = make_model("fcn8s", 32, class_names=("paper", "pen"), options={"width": 0.1})
+    model = make_model("fcn8s", 32, class_names=("paper", "caf\udce9"), options={"width": 0.1})
     source = folder / "9"  # with a broken one
     with computing_threads(1):
         here = predict_masks(model, source, tmp_path / "here")
@@ -540,6 +564,54 @@ def write_other_formats(folder: Path) -> None:
     Image.new("RGB", (40, 30), "teal").save(folder / "color.jpg", exif=exif, dpi=(300, 300))
 
 
+def test_a_job_that_is_given_up_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.png").write_bytes(b"no picture")
+    Image.new("L", (9, 9)).save(source / "b.png")
+    model = untrained()
+    work = open_pictures(locate(source, model.preprocessing, None, EVERY_PICTURE))
+    task = FileTask(model, denoise_part, Entry, "Denoising")
+    job = Job.plan(task, work, tmp_path / "out", 1, 1)
+    late = Block((1, 2), (), work.block(1, 2))
+
+    def do_in_turn(task: Any, setup: Setup, blocks: Iterable[Block]) -> Iterator[Outcome]:
+        part = task.do(next(iter(blocks)), setup.parts.files)
+        try:
+            yield Outcome(part.range, part.is_whole, part.broken)
+        finally:  # a worker ends what it has begun
+            assert setup.parts.are_wanted()
+            setup.parts.write(task.do(late, setup.parts.files))
+
+    monkeypatch.setattr("isthmus.cluster.job.do_blocks", do_in_turn)
+    with refused(SourceError, "a.png", "cannot be decoded"), job.completed(untracked):
+        pytest.fail("too much is broken")
+    assert list(tmp_path.iterdir()) == [source]
+    part = task.do(late, job.parts.files)  # by a worker that nothing could stop
+    assert (job.parts.files / "b.png").exists()
+    job.parts.write(part)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_an_output_is_whole_or_not_published(tmp_path: Path, refused: Refused) -> None:
+    about = About("0123456789abcdef", "Denoising", "source", 2, {})
+    parts = Parts(tmp_path / "out.parts", about)
+    parts.begin()
+    write_bytes(parts.files / "in/a.png", b"a")
+    write_bytes(parts.files / "in/.half.tmp", b"half")
+    with refused(IsthmusError, "b.png has disappeared"):
+        parts.publish(tmp_path / "out", {"in/a.png", "b.png"})
+    os.link(parts.files / "in/a.png", parts.files / "b.png")  # as where case makes no difference
+    with refused(IsthmusError, "are one file"):
+        parts.publish(tmp_path / "out", {"in/a.png", "b.png"})
+    assert not (tmp_path / "out").exists()
+    (parts.files / "b.png").unlink()
+    parts.publish(tmp_path / "out", {"in/../in/a.png"})  # another form of the name that is listed
+    assert contents_of(tmp_path / "out") == {"in/a.png": b"a"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -547,6 +619,8 @@ def write_other_formats(folder: Path) -> None:
         (["predict", "classes", "digits/", "--out", "a.png"], ["--out a name", ".csv"]),
         (["predict", "classes", "digits/", "digits/", "--out", "a.csv"], ["one source", "not 2"]),
         (["predict", "classes", "digits/", "--masks", "digits/m"], ["needs a segmenter"]),
+        (["predict", "classes", "digits/", "--out", "digits/a.csv"], ["lies in", "digits"]),
+        (["encode", "codes", "digits/", "--out", "digits/a.npy"], ["lies in", "digits"]),
         (["denoise", "codes", "digits/", "--out", "digits/clean"], ["lies in", "digits"]),
         (["denoise", "codes", "digits/", "--out", "full"], ["full exists already"]),
         (["denoise", "codes", "a.npy", "--out", "clean"], ["a.npy is an array", "leave out --on"]),

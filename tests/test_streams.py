@@ -95,6 +95,8 @@ def test_messages_and_tables_are_printed_too(encoding: str, runs: Path) -> None:
 def test_any_name_is_drawn_written_and_found_again(
     runs: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from pyarrow.parquet import read_table
+
     monkeypatch.chdir(tmp_path)
     plain, classes = runs / "plain", runs / "classes"
     picture = photos / LATIN / f"{LATIN}.png"
@@ -106,6 +108,10 @@ def test_any_name_is_drawn_written_and_found_again(
     done("search", plain, picture, "--k", 3, "--out", "found.png")
     assert done("search", plain, f"{LATIN}/{LATIN}.png", "--k", 3).out.count("\n") == 3
     done("predict", classes, photos, "--out", "predicted.png")
+    done("predict", classes, photos, "--out", "predicted.parquet")
+    table = read_table(tmp_path / "predicted.parquet")
+    assert table.column_names[3:] == ["probability_caf\\udce9", f"probability_{CAT}"]
+    assert {*table["class"].to_pylist()} <= {CAT, "caf\\udce9"}
     done("encode", plain, "--out", "codes.npy")
     for run in (plain, classes):
         assert Path(json.loads(done("report", run, "--json").out)["page"]).read_text("utf-8")

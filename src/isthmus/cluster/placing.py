@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isthmus.cluster.connection import joined
 from isthmus.cluster.job import Job
 from isthmus.cluster.parts import Part
-from isthmus.cluster.tasks import Block
+from isthmus.cluster.tasks import Block, WritesNoFiles
 from isthmus.cluster.workload import missing_on_machine, require_same
 from isthmus.data.cache import Track, untracked
 from isthmus.data.items import Items
@@ -149,7 +149,7 @@ class ChosenCodes:
 
 
 @dataclass(frozen=True)
-class PlaceCodes:
+class PlaceCodes(WritesNoFiles):
     """Places codes on a map.
 
     Parameters
@@ -176,10 +176,6 @@ class PlaceCodes:
         return Part(
             block.range, {self.array: self.drawn.transform(self._codes.take(block.given))}, {}
         )
-
-    def is_kept(self, part: Part, folder: Path) -> bool:
-        """See `Task`."""
-        return True
 
     @cached_property
     def _codes(self) -> LanceCodes:

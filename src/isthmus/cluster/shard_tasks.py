@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from isthmus.cluster.parts import Part
 from isthmus.cluster.pictures import Given, Pictures, Rows
-from isthmus.cluster.tasks import Block
+from isthmus.cluster.tasks import Block, WritesNoFiles, has_size
 from isthmus.cluster.workload import require_same
 from isthmus.data.shardwriter import Division, OpenShard, WrittenShard
 from isthmus.errors import SourceError, first_sentence
 from isthmus.files import fingerprint, flush_tree, temporary_folder
 
 
-class MeasureSamples:
+class MeasureSamples(WritesNoFiles):
     """Finds out how many bytes each sample takes in a tar, and which samples cannot be read."""
 
     title = "Measuring"
@@ -40,10 +40,6 @@ class MeasureSamples:
             else:
                 sizes[row] = size
         return Part(block.range, {self.array: sizes}, broken)
-
-    def is_kept(self, part: Part, folder: Path) -> bool:
-        """See `Task`."""
-        return True
 
 
 class Measured(NamedTuple):
@@ -144,8 +140,7 @@ class WriteShard:
     def is_kept(self, part: Part, folder: Path) -> bool:
         """See `Task`."""
         written = read_written(part)
-        path = folder / written.name
-        return path.is_file() and path.stat().st_size == written.bytes
+        return has_size(folder / written.name, written.bytes)
 
 
 def read_written(part: Part) -> WrittenShard:

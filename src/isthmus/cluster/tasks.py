@@ -87,8 +87,16 @@ class Task(Protocol):
         """Return whether all files of a part are still there, which an earlier attempt wrote."""
 
 
+class WritesNoFiles:
+    """What tasks share whose results are in the parts alone."""
+
+    def is_kept(self, part: Part, folder: Path) -> bool:
+        """See `Task`."""
+        return True
+
+
 @dataclass(frozen=True)
-class SampleTask:
+class SampleTask(WritesNoFiles):
     """Computes numbers of samples, in the batches that one machine would make.
 
     Parameters
@@ -129,10 +137,6 @@ class SampleTask:
         if is_whole and len(values):
             results[self.array] = self.compute(self.model, values)
         return Part(block.range, results, broken, is_whole, largest)
-
-    def is_kept(self, part: Part, folder: Path) -> bool:
-        """See `Task`."""
-        return True
 
 
 class Written(Protocol):
@@ -188,7 +192,7 @@ class FileTask(Generic[T]):
 
     def is_kept(self, part: Part, folder: Path) -> bool:
         """See `Task`."""
-        return all(_has_size(folder / one.file, one.size) for one in self.files(part))
+        return all(has_size(folder / one.file, one.size) for one in self.files(part))
 
     def files(self, part: Part) -> list[T]:
         """Return what a part says of its files, checked."""
@@ -196,5 +200,6 @@ class FileTask(Generic[T]):
         return [from_json(self.written, one) for one in content]
 
 
-def _has_size(path: Path, size: int) -> bool:
+def has_size(path: Path, size: int) -> bool:
+    """Return whether there is a file of so many bytes."""
     return path.is_file() and path.stat().st_size == size

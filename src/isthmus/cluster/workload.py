@@ -187,7 +187,7 @@ class Members:
 
 
 @dataclass(frozen=True)
-class Rows:
+class DecodedRows:
     """Rows of a source that is decoded as a whole, once a machine, into its cache."""
 
     source: Source
@@ -423,7 +423,7 @@ def _of_samples(source: Source, samples: Samples) -> Workload:
         samples.origin,
         replace(samples.items, class_names=classes, fingerprint=fingerprint),
         fingerprint,
-        lambda start, stop: Rows(source, start, stop, fingerprint),
+        lambda start, stop: DecodedRows(source, start, stop, fingerprint),
         samples=samples,
     )
 
