@@ -15,7 +15,7 @@ from isthmus.data.samples import SPLITS, Samples
 from isthmus.errors import OptionError, suggest
 from isthmus.files import atomic_folder, put
 from isthmus.places import (
-    is_free,
+    require_free,
     require_inner_name,
     require_outside,
     require_own_place,
@@ -85,8 +85,7 @@ def _write_arrays(samples: Samples, out: Path) -> None:
 def _write_pictures(samples: Samples, out: Path) -> None:
     if samples.is_signal:
         raise OptionError(f"signals are not pictures; give a name that ends in .npz, not {out}.")
-    if not is_free(out):
-        raise OptionError(f"{out} exists already and is not empty; choose another folder.")
+    require_free(out)
     if samples.origin.source:  # else an array, of no place
         require_outside(out, Path(samples.origin.source))
     with atomic_folder(out) as folder:

@@ -31,7 +31,7 @@ from isthmus.data.shardmasks import format_classes
 from isthmus.data.shardwriter import Division, ShardWriter, WrittenShard
 from isthmus.errors import OptionError, SourceError, first_sentence
 from isthmus.files import atomic_folder, put
-from isthmus.places import is_free, require_outside
+from isthmus.places import require_free, require_outside
 
 SIZE_MB = 500.0  # of a shard; 1 MB is 1,000,000 bytes
 SAMPLES_PER_SHARD = 100_000
@@ -121,8 +121,7 @@ def plan_division(out: Path, size_mb: float, samples_per_shard: int) -> Division
         If the folder to write is not empty, or a size or number is below what a shard needs.
     """
     _require_sizes(size_mb, samples_per_shard)
-    if not is_free(out):
-        raise OptionError(f"{out} exists already and is not empty; choose another folder.")
+    require_free(out)
     return Division(int(size_mb * MB), samples_per_shard)
 
 

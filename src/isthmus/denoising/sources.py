@@ -33,7 +33,7 @@ from isthmus.files import atomic_write
 from isthmus.inference.model import Model
 from isthmus.inference.numbers import find_range
 from isthmus.locks import working_alone
-from isthmus.places import is_free, require_outside
+from isthmus.places import require_free, require_outside
 from isthmus.temporaries import sweep, sweep_for
 
 # No picture is left out for lying next to folders of classes or splits.
@@ -322,8 +322,7 @@ def reject_existing(out: Path, ledger: str) -> None:
     try:
         sweep_for(out)
         sweep(out)  # all that a process has left that was killed at its very beginning
-        may_write = is_free(out) or is_begun(out, ledger)
+        if not is_begun(out, ledger):
+            require_free(out)
     except OSError as error:
         raise OptionError(f"{out} cannot be written: {first_sentence(error)}.") from error
-    if not may_write:
-        raise OptionError(f"{out} exists already; choose another place, or an empty folder.")

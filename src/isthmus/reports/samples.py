@@ -19,7 +19,7 @@ from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 from isthmus.latent.drawing import Draw
 from isthmus.latent.mixture import Mixture
-from isthmus.places import PAGE_SUFFIXES, is_free, mark_gif, require_own_place
+from isthmus.places import PAGE_SUFFIXES, mark_gif, require_free, require_own_place
 from isthmus.reports.page import embed, render, to_data_url
 from isthmus.session import Session
 from isthmus.text import count_of
@@ -187,8 +187,7 @@ def _require_place(out: Path, n: int) -> str:
     if not kind or kind not in WRITERS:
         if suffix in OTHER_PICTURES:
             raise OptionError(f"{out} ends in {suffix}; sheets are .png, and walks .gif.")
-        if not is_free(out):
-            raise OptionError(f"{out} exists already and is not empty; choose another folder.")
+        require_free(out)
         if not out.exists():
             require_writable_place(out)
         return ""
