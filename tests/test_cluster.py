@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import platform
+import re
 import shutil
 import tarfile
 import warnings
@@ -595,7 +596,9 @@ def test_a_job_that_is_given_up_leaves_nothing(
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_an_output_is_whole_or_not_published(tmp_path: Path, refused: Refused) -> None:
+def test_an_output_is_whole_or_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
     about = About("0123456789abcdef", "Denoising", "source", 2, {})
     parts = Parts(tmp_path / "out.parts", about)
     parts.begin()
@@ -610,6 +613,14 @@ def test_an_output_is_whole_or_not_published(tmp_path: Path, refused: Refused) -
     (parts.files / "b.png").unlink()
     parts.publish(tmp_path / "out", {"in/../in/a.png"})  # another form of the name that is listed
     assert contents_of(tmp_path / "out") == {"in/a.png": b"a"}
+    with monkeypatch.context() as patch:  # killed before anything is removed
+        patch.setattr(shutil, "rmtree", lambda folder, **options: None)
+        parts.remove()
+    assert not parts.folder.exists()
+    left = next(tmp_path.glob(".out.parts.*.tmp"))
+    left.rename(re.sub(r"-\d+-\d+-", "-4194304-1-", str(left)))
+    parts.begin()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.parts"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from isthmus.fields import convert_some, parse_json
 from isthmus.files import flush_folder, flush_tree, write_json
 from isthmus.latent.array_files import read_facts, require_sealed, seal_of
 from isthmus.places import FACTS, write_arrays
-from isthmus.temporaries import remove
+from isthmus.temporaries import remove, sweep_for, temporary_path
 
 SUFFIX = ".parts"  # behind the name of the output
 ABOUT, FILES = "job.json", "files"
@@ -102,6 +102,7 @@ class Parts:
         RunError
             If it holds the parts of another job, or other files.
         """
+        sweep_for(self.folder)
         if not self.folder.exists():
             write_json(self.folder / ABOUT, {"kind": KIND, **asdict(self.about)})
         found = _read_about(self.folder)
@@ -213,7 +214,15 @@ class Parts:
             raise IsthmusError(f"{out} cannot be written: {first_sentence(error)}.") from error
 
     def remove(self) -> None:
-        """Remove the folder, when the output is there."""
+        """Remove the folder, when the output is there or the job is given up.
+
+        It gets a temporary name first: a process that is killed meanwhile leaves no folder that
+        looks like one of parts, and what it leaves is swept.
+        """
+        gone = temporary_path(self.folder)
+        with suppress(OSError):  # it is gone already, or a file in it is open on Windows
+            self.folder.rename(gone)
+        remove(gone)
         remove(self.folder)
 
     def _keep_only(self, names: Collection[str]) -> None:
