@@ -175,7 +175,7 @@ def test_threads_are_chosen_and_left_without_an_end(tmp_path: Path) -> None:
         [sys.executable, "-c", CHOOSES_AND_LEAVES],
         cwd=tmp_path,
         env=environment,
-        timeout=120,
+        timeout=300,
         capture_output=True,
         text=True,
         check=False,
