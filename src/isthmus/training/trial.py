@@ -38,8 +38,9 @@ from isthmus.training.optim import make_optimizer
 from isthmus.training.weights import initialize
 
 MIN_STEPS = 1000  # a shorter training would not save what measuring takes
-# Multiplications by which a batch passes the model. A step with 10 million takes one thread 1.5 ms
-# (`dense-selu`) to 5 ms (`conv-pool`), and two threads on cores that share their units longer.
+# Multiplications by which a batch passes the model. With 10 million, a step took one thread 3 ms
+# (`dense-selu`) to 8 ms (`conv`) of CPU time on a busy machine. On two cores that share their
+# units, a second thread made steps below 6 ms slower.
 MIN_TO_DIVIDE = 10_000_000
 # A larger step is nearly all arithmetic, for which bfloat16 is made, and takes long to measure.
 MAX_TO_MEASURE = 1_000_000_000
@@ -99,19 +100,19 @@ def fastest_way(model_config: ModelConfig, config: TrainingConfig, steps: int) -
     layers = summarize_network(network, model_config.shape)
     multiplications = _batch_size(config) * sum(layer.macs for layer in layers)
     if (config.precision, usual) == ("auto", "bf16") and multiplications <= MAX_TO_MEASURE:
-        precision = choose_by(_recall(network, model_config, config))
+        precision = faster_precision(_recall(network, model_config, config))
     is_small = multiplications < MIN_TO_DIVIDE and "OMP_NUM_THREADS" not in os.environ
     return Way(precision, 1 if is_small else None)
 
 
-def choose_by(seconds: Seconds) -> str:
-    """Choose float32 if it is clearly faster; bfloat16 also where nothing was measured.
+def faster_precision(seconds: Seconds) -> str:
+    """Return float32 if it is clearly faster, and bfloat16 also where nothing was measured.
 
     Examples
     --------
-    >>> choose_by({"32": 0.001, "bf16": 0.0015})
+    >>> faster_precision({"32": 0.001, "bf16": 0.0015})
     '32'
-    >>> choose_by({"32": 0.041, "bf16": 0.042})
+    >>> faster_precision({"32": 0.041, "bf16": 0.042})
     'bf16'
     """
     return "32" if seconds and MARGIN * seconds["32"] < seconds["bf16"] else "bf16"
