@@ -21,12 +21,13 @@ RUN python -m pip install --quiet --no-deps --no-compile --no-build-isolation .
 
 FROM python:3.11-slim
 COPY --from=build /opt/isthmus /opt/isthmus
-ENV PATH=/opt/isthmus/bin:$PATH ISTHMUS_DATA=/data ISTHMUS_CACHE=/cache
+ENV PATH=/opt/isthmus/bin:$PATH ISTHMUS_DATA=/data ISTHMUS_CACHE=/cache ISTHMUS_STATE=/state
 RUN useradd --create-home --uid 1000 isthmus \
- && mkdir /data /cache /work \
- && chown isthmus:isthmus /data /cache /work
-# Named data sets; decoded samples, which can always be made again; runs and all else that is written.
-VOLUME ["/data", "/cache", "/work"]
+ && mkdir /data /cache /state /work \
+ && chown isthmus:isthmus /data /cache /state /work
+# Named data sets; decoded samples, which can always be made again; what is remembered, such as which
+# precision is faster; runs and all else that is written.
+VOLUME ["/data", "/cache", "/state", "/work"]
 WORKDIR /work
 USER 1000:1000
 ENTRYPOINT ["isthmus"]

@@ -77,4 +77,5 @@ def test_it_runs_as_a_user_without_rights_and_names_no_secret() -> None:
     assert instructions("ENTRYPOINT") == ['["isthmus"]']
     variables = dict(pair.split("=") for line in instructions("ENV") for pair in line.split())
     volumes = instructions("VOLUME")[0]
-    assert all(f'"{variables[name]}"' in volumes for name in ("ISTHMUS_DATA", "ISTHMUS_CACHE"))
+    folders = ("ISTHMUS_DATA", "ISTHMUS_CACHE", "ISTHMUS_STATE")
+    assert all(f'"{variables[name]}"' in volumes for name in folders)

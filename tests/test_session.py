@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from isthmus import (
@@ -28,6 +29,7 @@ from isthmus import (
     train,
 )
 from isthmus.errors import InterruptionError, IsthmusError, OptionError, RunError, SourceError
+from isthmus.session import own_codes
 
 T = TypeVar("T")
 Refused = Callable[..., AbstractContextManager[None]]
@@ -55,6 +57,27 @@ def image(session: Session, tmp_path: Path) -> Path:
     path = tmp_path / "seven.png"
     Image.fromarray(session.samples.values[7, ..., 0]).save(path)
     return path
+
+
+def test_a_large_split_is_encoded_in_the_batches_of_one_call_and_never_copied_whole(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_codes, "BATCHES_AT_ONCE", 1)
+    monkeypatch.setattr(TrainedModel, "batch_size", 64)
+    train = session.split.train
+    copied: list[int] = []
+    take = Samples.take
+
+    def note(samples: Samples, indices: NDArray[np.int64]) -> Samples:
+        copied.append(len(indices))
+        return take(samples, indices)
+
+    expected = encode(session.model, session.samples.take(train)).z
+    monkeypatch.setattr(Samples, "take", note)
+    session.mixture()
+    assert max(copied) == 64
+    assert np.array_equal(session.codes(train).z, expected)
+    assert session.codes().items.fingerprint == session.samples.fingerprint
 
 
 def test_an_image_a_name_and_a_code_get_the_same_answer(session: Session, image: Path) -> None:

@@ -77,11 +77,24 @@ def _thread_setters() -> tuple[Callable[[int], int], ...]:
         return before
 
     try:
-        library = ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / TORCH_LIBRARY))
+        library = torch_library()
         # MKL has a number of its own, by which 0 stands for that of the process.
         return partial(set_by, library.omp_set_num_threads), library.MKL_Set_Num_Threads_Local
     except (OSError, AttributeError):
         return (partial(set_by, torch.set_num_threads),)
+
+
+def torch_library() -> ctypes.CDLL:
+    """Return the library of torch in which its computing on the CPU is, on Linux.
+
+    Raises
+    ------
+    OSError
+        If there is none.
+    """
+    import torch
+
+    return ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / TORCH_LIBRARY))
 
 
 def launch(device: str = "auto", precision: str = "auto") -> "Fabric":

@@ -480,10 +480,10 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _no_traces() -> Iterator[None]:
-    """Spare torch to note the lines of code that led to each operator: a quarter of an export.
+    """Keep torch from recording the lines of code behind each operator: a quarter of an export.
 
-    Files may not hold these paths of this machine anyway. Where a version of torch has no such
-    switch, it notes them, and they are removed.
+    Files may not hold these paths of this machine anyway. A version of torch without the switch
+    records them, and they are removed.
     """
     name = "do_not_emit_stack_traces"
     before = getattr(torch.fx.config, name, False)

@@ -115,7 +115,7 @@ def _rounding(norms: Distances, largest: float, size: int) -> Distances:
 
 
 def _sample(points: Points, k: int) -> Points:
-    """Return points from which a first limit comes: one by chance out of each few.
+    """Return points for the first limit: one of every few in a row, at random.
 
     Evenly spread ones hold fewer near ones where the order of points repeats itself.
     """

@@ -49,7 +49,7 @@ class Gradient:
         **_: Any,
     ) -> tuple[float, Positions]:
         """Return the KL divergence, if it is asked for, and the gradient (N, 2)."""
-        from openTSNE import _tsne  # of attraction it has no other door
+        from openTSNE import _tsne  # it has no public function for attraction
 
         xy = np.ascontiguousarray(embedding, np.float64).view(np.ndarray)
         total, forces = self.repel(xy, n_jobs)

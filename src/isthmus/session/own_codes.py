@@ -11,6 +11,8 @@ from isthmus.data.samples import Samples
 from isthmus.inference.model import Model
 from isthmus.latent.codes import Codes
 
+BATCHES_AT_ONCE = 8  # of samples that are copied
+
 
 class OwnCodes:
     """Codes of the run's own samples; only those that are needed are computed.
@@ -30,16 +32,24 @@ class OwnCodes:
         with self._lock:
             missing = np.unique(indices[~self._is_known[indices]])
             if len(missing):
-                # Without a copy of all samples, where all are needed.
-                is_all = len(missing) == len(self._samples)
-                samples = self._samples if is_all else self._samples.take(missing)
-                self._z[missing] = self._model.encode(samples, track=track)
-                self._is_known[missing] = True
+                self._encode(missing, track)
             return self._z[indices]
+
+    def _encode(self, rows: NDArray[np.int64], track: Track) -> None:
+        """Encode samples without a copy of many: a training split may be larger than the memory."""
+        if len(rows) == len(self._samples):
+            self._z[rows] = self._model.encode(self._samples, track=track)
+        else:
+            step = BATCHES_AT_ONCE * self._model.batch_size  # so that batches are those of one call
+            parts = [rows[start : start + step] for start in range(0, len(rows), step)]
+            for some in track(parts, len(parts), "Encoding"):
+                self._z[some] = self._model.encode(self._samples.take(some))
+        self._is_known[rows] = True
 
     def take(self, indices: NDArray[np.int64], track: Track) -> Codes:
         """Return the codes at `indices` with their items."""
-        chosen = self._samples.take(indices)
+        is_all = np.array_equal(indices, np.arange(len(self._samples)))
+        chosen = self._samples if is_all else self._samples.take(indices)
         return Codes(
             self.z(indices, track),
             replace(chosen.items, fingerprint=chosen.fingerprint),

@@ -116,15 +116,32 @@ class NewRun:
 
 @dataclass(frozen=True)
 class OldRun:
-    """A run to continue; its data is loaded and checked at the first step."""
+    """A run to continue; its data is loaded and checked at the first step.
+
+    Parameters
+    ----------
+    run : Run
+    samples : Samples or Images, optional
+        By default the run's own.
+    track : callable
+        Shows progress of loading them.
+    is_tuned : bool
+        Whether to choose its precision again; otherwise it stays as it was begun.
+    """
 
     run: Run
     samples: Samples | Images | None
     track: Track
+    is_tuned: bool = False
 
     def tune(self, machine: Machine) -> Machine:
-        """Return the machine as it is: a run stays as it was begun."""
-        return machine
+        """Return the machine, with the precision in which the model is trained fastest."""
+        if not self.is_tuned:
+            return machine
+        record = self.run.record
+        config = replace(record.training_config, precision="auto")
+        way = fastest_way(record.model_config, config, Plan.of(config, record.per_epoch).steps)
+        return replace(machine, precision=way.precision)
 
     def begin(self, fabric: "Fabric", machine: Machine) -> tuple[Run, Samples | Images]:
         """Load the samples, and reject those of another run."""
@@ -132,6 +149,8 @@ class OldRun:
         require_alike(fabric, _facts(samples, machine))
         self.run.check(samples)
         _reject_processes(self.run.record.model_config, fabric)
+        if self.is_tuned:
+            return self.run.with_training(precision=machine.precision), samples
         return self.run, samples
 
 

@@ -82,7 +82,7 @@ class Loop:
         self.batches, self.validation_batches = self._make_batches(samples, split)
         self.objective = self._make_objective(samples, split)
         self.shown = Shown(run, samples, self.batches.tensors, fabric)
-        self.waits = ShortWaits()
+        self.waits = ShortWaits(fabric.device.type)
         self.start = replace(self.state)  # a copy, for the speed since this call
 
     def walk(

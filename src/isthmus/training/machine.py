@@ -97,6 +97,11 @@ class Machine:
         """Whether precision and threads may be chosen by what is fastest here.
 
         Processes of one training must compute alike, and measure for themselves.
+
+        Raises
+        ------
+        OptionError
+            If this machine does not have the device.
         """
         is_free = not self.is_deterministic and process_count() == 1
         return is_free and choose_device(self.device) == "cpu"

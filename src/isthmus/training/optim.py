@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import optimizer as hooks
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,14 @@ def make_optimizer(
 
 
 def plain_step(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
-    """Return the step of an optimizer without torch's profiling and hooks, of which there are none.
+    """Return the step of an optimizer without torch's profiling and its look for hooks.
 
-    They take as long as the rest of what Python does for a step, which a small model notices.
+    They take as long as the rest of what Python does for a step, which a small model notices. So
+    steps bear no name in a profile. Hooks that hold for all optimizers when training starts are
+    called.
     """
+    if hooks._global_optimizer_pre_hooks or hooks._global_optimizer_post_hooks:
+        return optimizer.step
     step = type(optimizer).step
     # torch wraps the step of a class when it makes the first optimizer of it, and marks it so.
     plain = getattr(step, "__wrapped__", step) if getattr(step, "hooked", False) else step

@@ -114,8 +114,9 @@ def resuming_notes(run: Run, machine: Machine) -> tuple[Note, ...]:
 def _differences(run: Run, machine: Machine) -> list[Note]:
     begun, now = run.record.environment, machine.describe()
     said = SAID | SAID_ON_CPU if now["device"] == "cpu" else SAID
-    # Older versions recorded less.
-    names = [name for name in said if name in begun and begun[name] != now[name]]
+    # Older versions recorded less, and a precision "auto" is chosen later.
+    known = begun.keys() - ({"precision"} if machine.precision == "auto" else set())
+    names = [name for name in said if name in known and begun[name] != now[name]]
     if not names:
         return []
     was, is_now = (", ".join(said[name](facts[name]) for name in names) for facts in (begun, now))

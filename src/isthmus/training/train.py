@@ -34,7 +34,7 @@ from isthmus.training.machine import Machine
 from isthmus.training.patches import count_patches
 from isthmus.training.processes import reject_other_processes, reporting_lost_processes
 from isthmus.training.progress import Progress
-from isthmus.training.resuming import plan_of, reject_finished, resuming_notes
+from isthmus.training.resuming import reject_finished, resuming_notes
 from isthmus.training.run import Run
 from isthmus.training.shares import reject_small_shares
 from isthmus.training.store import require_free
@@ -42,7 +42,6 @@ from isthmus.training.style_plan import plan_styles
 from isthmus.training.styles import Styles
 from isthmus.training.targets import check_classes
 from isthmus.training.tensorboard import event_writer, no_event_writer, require_tensorboard
-from isthmus.training.trial import fastest_way
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -281,7 +280,8 @@ def resume(
         Stop after this many more minutes of training.
     device, precision : str, optional
         As of `TrainingConfig`, if they are to be others than those that the run was begun with,
-        which changes the weights a little.
+        which changes the weights a little. What the precision "auto" is on a CPU is chosen at the
+        first step.
     track : callable
         Shows progress of loading the data.
 
@@ -305,25 +305,21 @@ def resume(
         samples = run.data()  # says that they must be given, unless the run has them
     machine = Machine.of_run(run)
     reject_other_processes(run.name, run.record.environment.get("processes", 1))
-    job = _Job(OldRun(run, samples, track), machine, max_minutes, old)
+    # What is fastest is measured, which is work for the first step.
+    is_tuned = precision == "auto" and machine.is_open
+    if is_tuned:
+        machine = replace(machine, precision="auto")
+    job = _Job(OldRun(run, samples, track, is_tuned), machine, max_minutes, old)
     return Training(job, resuming_notes(run, machine))
 
 
 def _choose(run: Run, device: str | None, precision: str | None) -> dict[str, str | None]:
-    """Return device and precision that a run is to have, "auto" replaced by what is best here."""
+    """Return device and precision that a run is to have, "auto" replaced by what is usual here."""
     if device == "auto":
         device = choose_device(device)
     if precision == "auto":
-        device_then = device or Machine.of_run(run).device
-        precision = choose_precision(device_then) if device_then != "cpu" else _fastest(run)
+        precision = choose_precision(device or Machine.of_run(run).device)
     return {"device": device, "precision": precision}
-
-
-def _fastest(run: Run) -> str:
-    """Return the precision in which the CPU trains a run fastest."""
-    record = run.record
-    config = replace(record.training_config, precision="auto")
-    return fastest_way(record.model_config, config, plan_of(run).steps).precision
 
 
 def _reject_changed(run: Run) -> None:
