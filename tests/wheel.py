@@ -250,8 +250,8 @@ def check_runtime(stranger: Stranger, wheel: Path, codes: NDArray[np.float32]) -
     stranger.run("python -c 'import torch'", code=1)
     print(
         f"isthmus-runtime: installed in {seconds:.0f} s, {count} packages, {size:.0f} MB; "
-        f"{len(WITHOUT_TORCH) + 1} commands without torch in {used:.0f} s, codes differ from torch's "
-        f"by {difference:.1e}"
+        f"{len(WITHOUT_TORCH) + 1} commands without torch in {used:.0f} s, codes differ from "
+        f"torch's by {difference:.1e}"
     )
 
 
