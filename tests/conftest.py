@@ -90,6 +90,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     return folder
 
 
+@pytest.fixture
+def kept_conversions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert each model to ONNX only once, where a test is about what is done with the file."""
+    from converting import keep_conversions  # it imports torch and onnx
+
+    keep_conversions(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Give a folder that all processes of pytest-xdist share, for `sharing.make_once`."""

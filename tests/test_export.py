@@ -92,6 +92,8 @@ PARTS = [
 # is compared as a program of torch, and as ONNX cut from the whole: converting takes most of the
 # time, and what it converts is the same.
 EXPORTED_PARTS = ("conv-pool", "dense-vae", "cnn-small", "encoder1d", "fcn16s")
+# For tests of what an export does with a program that others convert and compare.
+kept_conversions = pytest.mark.usefixtures("kept_conversions")
 
 
 # -- models and samples -----------------------------------------------------------------------
@@ -322,6 +324,7 @@ def test_a_layer_takes_the_place_of_the_code(name: str, layer: str, tmp_path: Pa
     assert content["fingerprint"] == fingerprint(model.fingerprint, "layer", layer)
 
 
+@kept_conversions
 def test_trained_models_agree_on_their_own_held_out_samples(
     digits_run: Run, classes_run: Run, exported: Exported
 ) -> None:
@@ -435,6 +438,7 @@ def test_bfloat16_is_not_in_the_file(digits_run: Run, tmp_path: Path) -> None:
 # -- smaller files ----------------------------------------------------------------------------
 
 
+@kept_conversions
 def test_half_precision_halves_the_file_and_hardly_changes_answers(
     classes_run: Run, exported: Exported
 ) -> None:
@@ -469,6 +473,7 @@ def test_weights_beyond_half_precision_stay_as_they_are(tmp_path: Path) -> None:
     assert result["loss"]["outputs"]["code"]["max"] < 1e-4
 
 
+@kept_conversions
 def test_the_loss_of_int8_is_that_of_the_file(digits_run: Run, exported: Exported) -> None:
     file, result = exported(digits_run, precision="int8")
     assert result["bytes"] < exported(digits_run)[1]["bytes"]
@@ -485,6 +490,7 @@ def test_the_loss_of_int8_is_that_of_the_file(digits_run: Run, exported: Exporte
     assert "QuantizeLinear" in quantized
 
 
+@kept_conversions
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
 def test_int8_parts_are_measured_together_with_the_rest_of_the_model(
     digits_run: Run, part: str, exported: Exported
@@ -499,6 +505,7 @@ def test_int8_parts_are_measured_together_with_the_rest_of_the_model(
     assert loss["reduced"] == pytest.approx(mean_psnr(back, test), abs=1e-3)
 
 
+@kept_conversions
 @pytest.mark.parametrize("precision", ["32", "16", "int8"])
 def test_a_decoder_takes_stored_codes_of_its_model_in_every_precision(
     digits_run: Run, precision: str, exported: Exported, tmp_path: Path
@@ -558,6 +565,7 @@ def test_advice_is_kept_back_until_the_last_thread_is_done(
     assert [record for record in caplog.records if record.name == "root"] == []
 
 
+@kept_conversions
 def test_int8_of_a_classifier_is_measured_by_its_labels(classes_run: Run, tmp_path: Path) -> None:
     test = classes_run.samples().take(classes_run.split().test)
     whole, encoder = (
@@ -579,6 +587,7 @@ def test_a_denoiser_is_measured_on_noisy_samples(tmp_path: Path) -> None:
     assert loss["float32"] < on_clean - 0.1
 
 
+@kept_conversions
 def test_int8_of_a_segmenter_is_measured_by_its_masks(tmp_path: Path) -> None:
     values = real_values((3, 32, 32))[:24]
     masks = (values.mean(-1) > 128).astype(np.uint8)
@@ -678,6 +687,7 @@ def test_weights_that_no_pixel_meets_may_be_anything(tmp_path: Path) -> None:
     assert result["checked"]["max_difference"] <= 1e-4
 
 
+@kept_conversions
 def test_only_exports_are_replaced(
     digits_run: Run, exported: Exported, refused: Refused, tmp_path: Path
 ) -> None:
@@ -776,6 +786,7 @@ def test_a_missing_package_is_named(
 # -- what it is checked on --------------------------------------------------------------------
 
 
+@kept_conversions
 def test_without_the_data_photographs_take_its_place_and_that_is_said(
     refused: Refused, tmp_path: Path
 ) -> None:
@@ -805,6 +816,7 @@ def test_photographs_fit_any_number_of_channels_and_signals_are_random(tmp_path:
     assert "different" not in result["checked"]["outputs"]["reconstruction"]
 
 
+@kept_conversions
 def test_labels_of_other_samples_are_compared_by_the_names_of_their_classes(
     classes_run: Run, refused: Refused, tmp_path: Path
 ) -> None:
@@ -847,6 +859,7 @@ def test_the_largest_batch_of_large_images_fits_into_memory() -> None:
 # -- the command ------------------------------------------------------------------------------
 
 
+@kept_conversions
 def test_the_command_writes_next_to_where_it_is_called(
     digits_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -876,6 +889,7 @@ def test_folders_are_named_with_their_dots(
     assert written == ["v1.2.safetensors", "v2.1.pt2", "v2.1.safetensors"]
 
 
+@kept_conversions
 def test_the_command_prints_what_is_lost(classes_run: Run, tmp_path: Path) -> None:
     file = tmp_path / "small.onnx"
     printed = done("export", classes_run.path, "--out", file, "--precision", "16").out
@@ -886,6 +900,7 @@ def test_the_command_prints_what_is_lost(classes_run: Run, tmp_path: Path) -> No
     assert written.count("\n") == 1
 
 
+@kept_conversions
 def test_the_command_checks_on_any_source(digits_run: Run, tmp_path: Path) -> None:
     weights = digits_run.path / "model.safetensors"
     arguments = ("--out", tmp_path / "a.onnx", "--samples", "digits", "--json")

@@ -52,7 +52,11 @@ SMALLER = {  # options that are added to a command
 }
 NARROW = "--width 0.05"  # of segmenters
 NARROW_DENOISER = "--width 8 --patch 16"
+SIZES = {"64": "32", "128": "32"}  # of images, in a training
 EPOCHS = re.compile(r"\bepochs=\d+")  # of Python code
+SIZE = re.compile(r"\bsize=(\d+)")
+ALL_DIGITS = "X, y = load_digits(return_X_y=True)"
+SOME_DIGITS = "X, y = (part[::3] for part in load_digits(return_X_y=True))"
 
 # The sources of this page are drawn by docs/reading.py, and what it prints is compared exactly.
 OWN_TEST = {"reading"}
@@ -84,7 +88,7 @@ def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("paintings/waves", "paintings/mosaic", "more/woodcut"):
         (folder / name).parent.mkdir(exist_ok=True)
         crop(photographs["temple"], len(name)).save(folder / f"{name}.png")
-    other = ("--size", 64, *SMALLER["train"].split(), "--out", folder / "runs/other")
+    other = ("--size", 32, *SMALLER["train"].split(), "--out", folder / "runs/other")
     done("train", folder / "photos", "--model", "linear", *other)
     return folder
 
@@ -166,6 +170,7 @@ def workspace(
 # -- blocks -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("kept_conversions")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page.stem not in OWN_TEST], ids=lambda page: page.stem
 )
@@ -183,8 +188,10 @@ def test_every_block_runs(page: Path, workspace: Path) -> None:
 def run_python(code: str, names: dict[str, Any]) -> str:
     """Run Python code with the names that earlier blocks defined; return what it prints."""
     printed = io.StringIO()
+    shorter = EPOCHS.sub("epochs=1", code).replace(ALL_DIGITS, SOME_DIGITS)
+    shorter = SIZE.sub(lambda found: f"size={SIZES.get(found[1], found[1])}", shorter)
     with redirect_stdout(printed):
-        exec(compile(EPOCHS.sub("epochs=1", code), "block", "exec"), names)
+        exec(compile(shorter, "block", "exec"), names)
     return printed.getvalue()
 
 
@@ -240,6 +247,9 @@ def shrink(arguments: list[str]) -> list[str]:
         smaller += NARROW.split() if command == "train" else []
     if "denoise" in others and command == "train":
         smaller += NARROW_DENOISER.split()
+    if command == "train" and "--size" in others:
+        place = others.index("--size") + 1
+        others[place] = SIZES.get(others[place], others[place])
     return [command, *(STAND_INS.get(name, name) for name in others), *smaller]
 
 

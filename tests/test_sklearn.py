@@ -143,8 +143,8 @@ def test_a_classifier_knows_digits_by_any_name() -> None:
 
 def test_mnist_is_compressed_better_than_by_pca(require: Callable[[str], Path]) -> None:
     require("mnist")
-    samples = isthmus.load("mnist", limit=2500)
-    train, test = samples.values[:1500], samples.values[1500:]
+    samples = isthmus.load("mnist", limit=1500)
+    train, test = samples.values[:1000], samples.values[1000:]
     small = Autoencoder(code_size=8, epochs=6, random_state=0).fit(train)
     flat = (images.reshape(len(images), -1).astype(np.float64) for images in (train, test))
     assert -small.score(test) < 0.85 * pca_errors(8, *flat).mean()
@@ -316,7 +316,7 @@ def test_classes_of_a_source_are_sorted_whatever_its_order(tmp_path: Path) -> No
 
 def test_fashion_has_its_classes_in_another_order(require: Callable[[str], Path]) -> None:
     require("fashion-mnist")
-    samples = isthmus.load("fashion-mnist", limit=1000)
+    samples = isthmus.load("fashion-mnist", limit=700)
     classifier = ImageClassifier("cnn-tiny", epochs=5, random_state=0).fit(samples)
     assert classifier.classes_.tolist() == sorted(samples.class_names)
     names = np.array(samples.class_names)[samples.labels]

@@ -231,6 +231,7 @@ def test_the_weights_are_those_of_the_run(cards: Path, runs: Path) -> None:
     assert published.fingerprint in parts(cards / "plain")[1]
 
 
+@pytest.mark.usefixtures("kept_conversions")
 def test_an_exported_file_is_published_if_it_is_of_this_model(
     runs: Path, tmp_path: Path, refused: Refused
 ) -> None:
@@ -248,6 +249,7 @@ def test_an_exported_file_is_published_if_it_is_of_this_model(
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.usefixtures("kept_conversions")
 @pytest.mark.parametrize(
     ("options", "said"),
     [

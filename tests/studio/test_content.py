@@ -36,6 +36,8 @@ from isthmus.studio.columns import unpack
 from isthmus.studio.content import Content
 from isthmus.studio.merging import merge
 
+pytestmark = pytest.mark.usefixtures("kept_conversions")
+
 Refused = Callable[..., AbstractContextManager[None]]
 QUICK = TrainingConfig(epochs=2, batch_size=32)
 
