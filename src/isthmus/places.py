@@ -109,7 +109,10 @@ def require_free(path: Path) -> None:
     OptionError
     """
     if not is_free(path):
-        raise OptionError(f"{path} exists already; choose another place, or an empty folder.")
+        state = "is not empty" if path.is_dir() else "is no folder"
+        raise OptionError(
+            f"{path} exists already and {state}; choose another place, or an empty folder."
+        )
 
 
 def require_regular(path: Path) -> None:

@@ -42,6 +42,8 @@ LIST = "isthmus-studio.json"  # of the files of a folder, with their fingerprint
 START = "index.html"  # the page itself
 HEAD_BYTES = 4096  # of a file, in which its marker is
 
+Files = Iterator[tuple[str, bytes]]  # their addresses and contents
+
 
 def write_studio(
     run: "str | Path | Run | Model | Session",
@@ -92,13 +94,15 @@ def write_studio(
     content.finish()
     manifest = content.manifest()
     title = f"{manifest['name']} · Isthmus studio"
-    count, size = (_write_file if is_file else _write_folder)(out, content, title)
+    files = _data(content, track)
+    count, size = (_write_file if is_file else _write_folder)(out, files, title)
     return {"out": str(out), "samples": manifest["count"], "bytes": size, "files": count}
 
 
-def _data(content: Content) -> Iterator[tuple[str, bytes]]:
+def _data(content: Content, track: Track) -> Files:
     """Yield the files of the data by their addresses, one at a time: together they are large."""
-    for path in content.paths():
+    paths = content.paths()
+    for path in track(paths, len(paths), "Writing"):  # which draws the thumbnails of a large set
         try:
             yield f"data/{path}", content.read(path)
         except KeyError:  # another studio of the run has stored better weights in its place
@@ -108,8 +112,8 @@ def _data(content: Content) -> Iterator[tuple[str, bytes]]:
 # -- one file ---------------------------------------------------------------------------------
 
 
-def _write_file(out: Path, content: Content, title: str) -> tuple[int, int]:
-    parts = join_page(page_files(), read_page, _data(content), f"{MARKER} {__version__}", title)
+def _write_file(out: Path, data: Files, title: str) -> tuple[int, int]:
+    parts = join_page(page_files(), read_page, data, f"{MARKER} {__version__}", title)
     with atomic_write(out) as file:
         for part in parts:
             file.write(part)
@@ -133,8 +137,8 @@ def _is_our_page(file: Path) -> bool:
 # -- a folder ---------------------------------------------------------------------------------
 
 
-def _write_folder(out: Path, content: Content, title: str) -> tuple[int, int]:
-    files = _folder_files(content, title)
+def _write_folder(out: Path, data: Files, title: str) -> tuple[int, int]:
+    files = _folder_files(data, title)
     with working_alone(out):
         known = _read_list(out)
         if known:
@@ -145,9 +149,9 @@ def _write_folder(out: Path, content: Content, title: str) -> tuple[int, int]:
         return len(written), size
 
 
-def _folder_files(content: Content, title: str) -> Iterator[tuple[str, bytes]]:
+def _folder_files(data: Files, title: str) -> Files:
     """Yield all files; the page last, which is of no use without the others."""
-    yield from _data(content)
+    yield from data
     for name in page_files():
         if name != START:
             yield name, read_page(name)
@@ -156,7 +160,7 @@ def _folder_files(content: Content, title: str) -> Iterator[tuple[str, bytes]]:
     yield START, to_utf8(with_head(page, FOLDER, marker, title))
 
 
-def _put_all(folder: Path, files: Iterator[tuple[str, bytes]]) -> tuple[dict[str, str], int]:
+def _put_all(folder: Path, files: Files) -> tuple[dict[str, str], int]:
     """Write files into a folder; return their fingerprints by name, and their size."""
     written: dict[str, str] = {}
     size = 0
@@ -167,9 +171,7 @@ def _put_all(folder: Path, files: Iterator[tuple[str, bytes]]) -> tuple[dict[str
     return written, size
 
 
-def _replace(
-    out: Path, known: dict[str, list[str]], files: Iterator[tuple[str, bytes]]
-) -> tuple[int, int]:
+def _replace(out: Path, known: dict[str, list[str]], files: Files) -> tuple[int, int]:
     """Replace the files of the last export, and no others; return count and size.
 
     All are on the disk before the first gets its name. There is no page while they do: so a crash
