@@ -120,7 +120,8 @@ def test_a_dropped_picture_finds_its_own_sample(
     page: Any, studio: Open, digits_run: Path, session: Session
 ) -> None:
     opened(page, studio, digits_run, "panel=search")
-    assert re.search("Click a sample .* drop, paste or choose", page.inner_text("#panel-search"))
+    hint = re.compile("Click a sample .* drop, paste or choose")
+    page.locator("#panel-search", has_text=hint).wait_for()
     drop(page, png(session.samples.values[42]), "<b>forty-two</b>.png")
     page.wait_for_selector("#panel-search .query figure:nth-of-type(2)")
     assert page.inner_text("#panel-search .query .name") == "<b>forty-two</b>.png"
