@@ -401,6 +401,9 @@ def test_a_table_has_all_predictions(
         result = answer("predict", run, source, "--out", tmp_path / f"table.{kind}")
         assert (result["n"], result["model_fingerprint"]) == (2, model.fingerprint)
     assert json.loads((tmp_path / "table.json").read_text()) == rows
+    if task == "segmenter":
+        files = ("--out", tmp_path / "shares.csv", "--masks", tmp_path / "masks")
+        assert answer("predict", run, source, *files)["masks"] == str(tmp_path / "masks")
     columns = pyarrow.parquet.read_table(tmp_path / "table.parquet").to_pylist()
     lines = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
     for row, cells, line in zip(rows, columns, lines, strict=True):

@@ -85,6 +85,15 @@ Size = Annotated[
         help="Resize images: 64 for 64 × 64 pixels, 48x64 for a height of 48; by default not."
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        help="Compute on many machines, by Ray: local starts Ray on this machine, auto joins the "
+        "cluster of this machine, and an address another cluster. By default without Ray.",
+        metavar="ADDRESS",
+        show_default=False,
+    ),
+]
 Limit = Annotated[
     int | None,
     typer.Option(help="Maximum number of samples to read, spread evenly; by default all."),

@@ -1,115 +1,27 @@
-"""Commands that use a trained model: denoise, encode, map, index, search, morph, predict."""
+"""Commands that use codes: encode, map, index, search and morph."""
 
-import math
-import sys
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli.app import Json, Limit, ModelPath, OwnData, OwnSource, app
-from isthmus.cli.cluster import (
-    On,
-    denoise_on,
-    encode_on,
-    predict_masks_on,
-    require_predicted_files,
-    tabulate_on,
-    to_be_continued,
-)
-from isthmus.cli.completion import complete_model_path, complete_source
+from isthmus.cli.app import Json, Limit, ModelPath, On, OwnData, OwnSource, app
 from isthmus.cli.encoders import EncoderOptions, open_session
 from isthmus.cli.options import expand_options
-from isthmus.cli.sources import MAX_NAMED, describe_unread, list_unread, say_use
-from isthmus.cli.terminal import print_json, print_result, print_text, say, track
+from isthmus.cli.terminal import print_json, print_result, print_text, say, to_be_continued, track
 from isthmus.errors import OptionError
-from isthmus.text import count_of, printable
+from isthmus.text import printable
 
 if TYPE_CHECKING:
-    from isthmus.denoising import Denoised
-    from isthmus.inference.model import Model
     from isthmus.session import Session
 
 Layer = Annotated[
     str, typer.Option(help="code, or the name of a layer that isthmus summary RUN lists.")
 ]
-DenoisedSource = Annotated[
-    str | None,
-    typer.Argument(
-        help="The name of a data set, a folder or archive of images, a single image, or an .npy "
-        "or .npz file.",
-        show_default=False,
-        autocompletion=complete_source,
-    ),
-]
 Label = Annotated[
     str | None, typer.Option(help="Search only samples of this class; by default all.")
 ]
-
-
-@app.command()
-def denoise(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            help="The run folder, or a model that isthmus export wrote (.onnx); with --estimate "
-            "the source instead.",
-            autocompletion=complete_model_path,
-        ),
-    ],
-    source: DenoisedSource = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="The folder to create; files keep their names and sizes.", show_default=False
-        ),
-    ] = None,
-    estimate: Annotated[
-        bool,
-        typer.Option(
-            "--estimate",
-            help="Only say how strong the noise of each picture of a source is; needs no model and "
-            "writes nothing.",
-        ),
-    ] = False,
-    on: On = None,
-    as_json: Json = False,
-) -> None:
-    """Remove noise from files and write the results into a new folder.
-
-    After Ctrl-C, the same command does the rest.
-
-    Example: isthmus denoise runs/denoiser noisy/ --out clean/
-
-    Example: isthmus denoise runs/denoiser noisy/ --on ray://head:10001 --out clean/
-
-    Example: isthmus denoise noisy/ --estimate
-    """
-    if estimate:
-        if source is not None or out is not None or on is not None:
-            raise OptionError("--estimate needs no model and writes nothing; give a source alone.")
-        _print_estimates(str(run), as_json)
-        return
-    if source is None or out is None:
-        missing = "a source after the run" if source is None else "the folder to write by --out"
-        raise OptionError(f"give {missing}; isthmus denoise --help has an example.")
-    from isthmus.inference.load import load_model
-
-    model = load_model(run)
-    model.require_task("denoise", "reconstruct")
-    if model.task == "reconstruct":
-        _warn_of_no_noise(run)
-    done = _denoise_here(model, source, out) if on is None else denoise_on(on, model, source, out)
-    content = {
-        "out": str(out),
-        "denoised": done.count,
-        "resized": done.resized,
-        "lost": [asdict(loss) for loss in done.lost],
-        **list_unread(done),
-    }
-    print_result(content, _describe_denoised(out, done), as_json)
 
 
 @app.command()
@@ -145,7 +57,7 @@ def encode(
 
         result = write_codes(session, source, out, layer=layer, limit=limit, track=track)
     else:
-        result = encode_on(on, session, source, out, layer, limit)
+        result = _encode_on(on, session, source, out, layer, limit)
     print_result(result, f"{out}: {result['n']:,} × {result['size']:,}, {layer}", as_json)
 
 
@@ -400,101 +312,28 @@ def morph(
     print_result(result, f"{out}", as_json)
 
 
-@app.command()
-def predict(
-    run: ModelPath,
-    sources: Annotated[
-        list[str], typer.Argument(help="One or more images, folders, archives or data sets.")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="A picture of the first predictions to write (PNG), or a table of all (.csv, "
-            ".json or .parquet); by default none."
-        ),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(help="A new folder for the masks of a segmenter, in the sizes of the images."),
-    ] = None,
-    limit: Limit = None,
-    on: On = None,
-    as_json: Json = False,
-) -> None:
-    """Predict the class of each image, or of each pixel.
-
-    With --on, it writes a table or masks; after Ctrl-C, the same command does the rest.
-
-    Example: isthmus predict runs/pets photo.jpg folder/ --json
-
-    Example: isthmus predict runs/pets photos/ --on ray://head:10001 --out classes.csv
-    """
-    from isthmus.evaluation.tables import is_table
-    from isthmus.inference.load import load_model
-    from isthmus.reports.outputs import require_predictions
-
-    model = load_model(run)
-    model.require_task("classify", "segment")
-    if out is not None:
-        require_predictions(out)  # before anything is read
-    if on is not None:
-        require_predicted_files(out, masks)
-    rows = None if masks is None else _predict_masks(model, sources, masks, limit, on)
-    if out is not None and is_table(out):
-        result = _tabulate(model, sources, out, limit, on)
-        print_result(result, f"{out}: {count_of(result['n'], 'prediction')}", as_json)
-        if masks is not None:
-            say(f"{masks}")
-        return
-    if rows is None or out is not None:
-        answers = _predict_here(model, sources, out, limit)
-        rows = rows or answers
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        likely = list(row["probabilities" if "class" in row else "shares"].items())[:3]
-        # In parentheses: of a class "9", "9 4.8%" would be hard to read.
-        shares = ", ".join(f"{name} ({share:.1%})" for name, share in likely)
-        print_text(printable(f"{row['name']}: {shares}"))
-    for written in (masks, out):
-        if written is not None:
-            say(f"{written}")
-
-
-def _predict_here(
-    model: "Model", sources: list[str], out: Path | None, limit: int | None
-) -> list[dict[str, Any]]:
-    """Predict on this machine, and write a picture or a table."""
-    from isthmus.reports.outputs import write_predictions
-
-    read = [model.read(source, limit=limit, track=track) for source in sources]
-    for source, samples in zip(sources, read, strict=True):
-        say_use(source, samples)
-    return write_predictions(model, read, out)
-
-
-def _tabulate(
-    model: "Model", sources: list[str], out: Path, limit: int | None, on: str | None
+def _encode_on(
+    on: str, session: "Session", source: str | None, out: Path, layer: str, limit: int | None
 ) -> dict[str, Any]:
-    """Write a table of predictions; return what the command prints in their place."""
-    if on is not None:
-        return tabulate_on(on, model, sources, out, limit)
-    count = len(_predict_here(model, sources, out, limit))
-    return {"table": str(out), "n": count, "model_fingerprint": model.fingerprint}
+    """Encode a source on a cluster, and return what `isthmus encode` prints."""
+    from isthmus.cluster.encoding import encode_on_cluster
 
-
-def _denoise_here(model: "Model", source: str, out: Path) -> "Denoised":
-    from isthmus.denoising import denoise as denoise_files
-    from isthmus.denoising.ledger import count_done
-
-    try:
-        return denoise_files(model, source, out, track=track)
-    except KeyboardInterrupt:
-        count = count_done(out)
-        done_so_far = f"{count:,} are done" if count else "nothing is done"
-        say(f"Stopped; {done_so_far}, and the same command does the rest.")
-        sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
+    if source is None:
+        raise OptionError("--on needs a source that all machines find; name it after the run.")
+    session.require_codes()
+    with to_be_continued():
+        return encode_on_cluster(
+            session.model,
+            source,
+            out,
+            on=on,
+            layer=layer,
+            limit=limit,
+            preprocessing=session.preprocessing,
+            reading=session.reading,
+            track=track,
+            say=say,
+        )
 
 
 def _index_lance(
@@ -508,22 +347,6 @@ def _index_lance(
     print_result(result, describe_lance_index(result), as_json)
 
 
-def _predict_masks(
-    model: "Model", sources: list[str], folder: Path, limit: int | None, on: str | None
-) -> list[dict[str, Any]]:
-    """Write the masks of sources into a folder; return what `isthmus predict` prints."""
-    from isthmus.data.report import describe_left_out, leave_out_broken
-    from isthmus.segmenting import predict_masks
-
-    if on is None:
-        done = predict_masks(model, sources, folder, limit=limit, track=track)
-    else:
-        done = predict_masks_on(on, model, sources, folder, limit)
-    for one in (*done.left_out, *leave_out_broken(done.skipped)):
-        say(f"left out: {describe_left_out(one)}")
-    return done.rows
-
-
 def _print_check(session: "Session", folder: Path, as_json: bool) -> None:
     """Print whether an index still belongs to its model and sources."""
     from isthmus.latent.indexing import check_index
@@ -533,59 +356,3 @@ def _print_check(session: "Session", folder: Path, as_json: bool) -> None:
     if reason:
         text = f"The index at {folder} {reason}; build it again with isthmus index."
     print_result({"index": str(folder), "current": reason is None, "reason": reason}, text, as_json)
-
-
-def _warn_of_no_noise(run: Path) -> None:
-    """Say that a run was trained without noise; an exported file does not record it."""
-    from isthmus.training.store import is_run
-
-    if not is_run(run):
-        return
-    from isthmus.training.run import Run
-
-    if Run.open(run).record.training_config.corrupt is None:
-        say(f"{run} was trained without noise (--corrupt) and does not remove any.")
-
-
-def _print_estimates(source: str, as_json: bool) -> None:
-    """Print the strength of the noise of each picture of a source, and their median."""
-    from isthmus.denoising import estimate_source
-
-    found = estimate_source(source, track=track)
-    sigmas = [None if math.isnan(sigma) else sigma for sigma in found.sigmas]
-    median = None if math.isnan(found.median) else found.median
-    if as_json:
-        pictures = [
-            {"name": name, "sigma": sigma} for name, sigma in zip(found.names, sigmas, strict=True)
-        ]
-        print_json({"median": median, "pictures": pictures, **list_unread(found)})
-        return
-    for name, sigma in zip(found.names, sigmas, strict=True):
-        print_text(printable(f"{_in_levels(sigma):>9}  {name}"))
-    for line in describe_unread(found):
-        say(line)
-    if len(sigmas) > 1:
-        print_text(f"{_in_levels(median):>9}  median of {count_of(len(sigmas), 'picture')}")
-    if unknown := sigmas.count(None):
-        say(
-            f"of {count_of(unknown, 'picture')} the noise cannot be estimated: too small, or black "
-            "or white nearly everywhere."
-        )
-
-
-def _in_levels(sigma: float | None) -> str:
-    """Return a standard deviation as --corrupt takes it."""
-    if sigma is None:
-        return "–"
-    levels = 255 * sigma
-    # Noise of files of 16 bits may be far below a step of eight.
-    return f"{levels:.1f}/255" if levels >= 1 else f"{levels:.2g}/255"
-
-
-def _describe_denoised(out: Path, done: "Denoised") -> str:
-    text = f"{out}: {done.count:,} denoised"
-    if done.resized:
-        text += f"; {done.resized:,} resized to the model's size and back, which loses detail"
-    for loss in done.lost:
-        text += f"\nlost in {count_of(loss.count, 'file')}, such as {loss.example}: {loss.what}"
-    return "\n".join([text, *describe_unread(done, MAX_NAMED)])

@@ -5,11 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from isthmus.cli.app import Json, Limit, Source
-from isthmus.cli.cluster import On, to_be_continued
+from isthmus.cli.app import Json, Limit, On, Source
 from isthmus.cli.data import data_app
 from isthmus.cli.options import expand_options
-from isthmus.cli.terminal import print_result, track
+from isthmus.cli.terminal import print_result, to_be_continued, track
 from isthmus.data.reading import Reading
 from isthmus.text import count_of, format_bytes
 

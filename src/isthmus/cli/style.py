@@ -1,6 +1,5 @@
 """`isthmus style`: learn to paint like pictures, and paint photographs."""
 
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from isthmus.cli.app import Json, MaxMinutes, Size, Source, app, make_preprocess
 from isthmus.cli.completion import complete_run, complete_source
 from isthmus.cli.options import expand_options
 from isthmus.cli.sources import MAX_NAMED, describe_unread, list_unread, say_reading
-from isthmus.cli.terminal import follow, print_result, say, track
+from isthmus.cli.terminal import follow, print_result, say, to_be_continued, track
 from isthmus.errors import list_names
 from isthmus.text import count_of, printable
 from isthmus.training.config import TRAINING
@@ -240,7 +239,7 @@ def apply(
     from isthmus.styling import stylize
     from isthmus.styling.shares import parse_mix
 
-    try:
+    with to_be_continued(lambda: count_done(out, STYLIZED)):
         done = stylize(
             load_model(run),
             source,
@@ -251,11 +250,6 @@ def apply(
             side=side,
             track=track,
         )
-    except KeyboardInterrupt:
-        count = count_done(out, STYLIZED)
-        so_far = f"{count:,} are done" if count else "nothing is done"
-        say(f"Stopped; {so_far}, and the same command does the rest.")
-        sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
     content: dict[str, Any] = {
         "out": str(out),
         "painted": done.count,

@@ -160,6 +160,26 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
     return last
 
 
+@contextmanager
+def to_be_continued(count_done: Callable[[], int] | None = None) -> Iterator[None]:
+    """At Ctrl-C, say that the same command does the rest, and end.
+
+    Parameters
+    ----------
+    count_done : callable, optional
+        Returns how much is done; by default nothing is said of it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        count = None if count_done is None else count_done()
+        so_far = ""
+        if count is not None:
+            so_far = f"{f'{count:,} are' if count else 'nothing is'} done, and "
+        say(f"Stopped; {so_far}the same command does the rest.")
+        sys.exit(130)  # 128 + SIGINT, what a shell expects of a command that was interrupted
+
+
 def follow(training: "Training", out: Path, as_json: bool) -> None:
     """Show a training until its end, and print its result, what looks wrong and what to do next."""
     last = show_training(training, out)

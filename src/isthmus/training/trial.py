@@ -63,7 +63,7 @@ class Way:
     precision : str
         "32" or "bf16".
     threads : int or None
-        None is as many as there are.
+        By default one for each core.
     """
 
     precision: str
