@@ -35,6 +35,8 @@ class OptimizerRow:
 
 # One call updates all parameters: a small model's step is mostly calls of some 10 µs each.
 FUSED = (("fused", True),)
+# Where torch keeps the hooks of all optimizers; there is no public way to ask for them.
+GLOBAL_HOOKS = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
 
 # AdamW was chosen on validation data of LFW at a code of 32: forgetting squared gradients faster
 # (beta2 0.95 instead of 0.999), at a higher rate and with real weight decay, took the MSE of `conv`
@@ -69,11 +71,11 @@ def make_optimizer(
 def plain_step(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
     """Return the step of an optimizer without torch's profiling and its look for hooks.
 
-    They take as long as the rest of what Python does for a step, which a small model notices. So
-    steps bear no name in a profile. Hooks that hold for all optimizers when training starts are
-    called.
+    They take as long as the rest of what Python does for a step, which a small model notices. So a
+    profile does not name the steps. If there are hooks for all optimizers when training starts, or
+    torch does not tell, this is the step as it is.
     """
-    if hooks._global_optimizer_pre_hooks or hooks._global_optimizer_post_hooks:
+    if any(getattr(hooks, name, True) for name in GLOBAL_HOOKS):
         return optimizer.step
     step = type(optimizer).step
     # torch wraps the step of a class when it makes the first optimizer of it, and marks it so.
