@@ -1,6 +1,7 @@
 """The page's map, by mouse, touch and keyboard: what is selected, hidden, seen and remembered."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from studio.exploring import wait_finished
 from studio.mapping import (
     MAP,
     POINTS,
@@ -288,6 +290,24 @@ def test_keyboard_moves_a_cursor_zooms_and_chooses(page: Any, link: str) -> None
     assert read_screen(page).width == pytest.approx(0.4, rel=1e-3)
     page.keyboard.press("0")
     assert read_state(page, "view") == ""
+
+
+@pytest.mark.slow
+def test_the_cursor_stays_when_the_server_has_made_another_part(
+    page: Any, studio: Open, digits_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(digits_run, run, ignore=shutil.ignore_patterns("studio"))
+    served = studio(run)
+    open_map(page, served.link)
+    page.locator(MAP).focus()
+    at_cursor = f"document.querySelector('{SUMMARY}').textContent.includes('at the cursor: sample')"
+    for key in ("ArrowLeft", "ArrowUp", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    wait_until(page, at_cursor)
+    wait_finished(served)
+    page.wait_for_timeout(1000)  # in which the page notices
+    assert page.evaluate(at_cursor)
 
 
 def test_phone_pans_pinches_and_does_not_scroll_sideways(chromium: Any, link: str) -> None:

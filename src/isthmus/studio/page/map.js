@@ -7,7 +7,7 @@
 /** @import { Selection } from "./selection.js" */
 /** @import { State } from "./state.js" */
 /** @import { Store } from "./store.js" */
-/** @import { Hover, MapEntry, Marks } from "./types.js" */
+/** @import { Hover, Marks } from "./types.js" */
 
 import { rectangleOf, simplify } from "./area.js";
 import {
@@ -51,8 +51,6 @@ export class MapView {
     this.say = say;
     /** @type {{event: MapEvent, listener: (detail: any) => void}[]} */
     this.listeners = [];
-    /** @type {MapEntry | null} */
-    this.entry = null;
     this.positions = /** @type {Float32Array} */ (new Float32Array(0));
     /** @type {Box} */
     this.box = [-1, -1, 1, 1];
@@ -134,11 +132,12 @@ export class MapView {
   /** Show the map that the state names; its points move from where they were. */
   async loadMap() {
     const entry = this.store.map(this.state.get("map")) ?? this.store.manifest.maps[0];
-    const key = `${this.store.manifest.fingerprint} ${entry?.file}`;
+    // Places are the same while the snapshot is: parts that are still made do not move the cursor.
+    const key = `${this.store.manifest.snapshot} ${entry?.file}`;
     if (!entry || key === this.key) {
       return;
     }
-    [this.key, this.entry, this.isLoading] = [key, entry, true];
+    [this.key, this.isLoading] = [key, true];
     const positions = await this.store
       .positions(entry)
       .catch((/** @type {Error} */ error) => this.say(error.message));
