@@ -204,7 +204,7 @@ def test_a_job_is_stopped_and_loses_a_node_and_no_row_is_missing_or_twice(
     out = tmp_path / "codes.npy"
     arguments = ["encode", str(tmp_path / "model.safetensors"), str(folder), "--out", str(out)]
     arguments += ["--on", "auto", "--json"]
-    monkeypatch.setattr("isthmus.cli.cluster.track", Tracked(2 * ROWS, stop))
+    monkeypatch.setattr("isthmus.cli.apply.track", Tracked(2 * ROWS, stop))
     stopped = CliRunner().invoke(app, arguments)
     assert stopped.exit_code == 130
     assert "the same command does the rest" in stopped.stderr
@@ -214,7 +214,7 @@ def test_a_job_is_stopped_and_loses_a_node_and_no_row_is_missing_or_twice(
     assert kept
     [node] = cluster.worker_nodes
     track = Tracked(ROWS, lambda: cluster.remove_node(node, allow_graceful=False))
-    monkeypatch.setattr("isthmus.cli.cluster.track", track)
+    monkeypatch.setattr("isthmus.cli.apply.track", track)
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.exception
     result = json.loads(done.stdout)
@@ -541,7 +541,7 @@ def test_denoising_goes_on_and_gives_the_files_of_one_machine(
         job.parts.write(job.task.do(block, job.parts.files))
     (job.parts.files / work.items.names[1]).unlink()
     (job.parts.files / "half").mkdir()
-    monkeypatch.setattr("isthmus.cli.cluster.track", track := Tracked(title="Denoising"))
+    monkeypatch.setattr("isthmus.cli.denoise.track", track := Tracked(title="Denoising"))
     arguments = ["denoise", tmp_path / "model.safetensors", source, "--on", "auto", "--json"]
     outcome = isthmus(*arguments, "--out", out)
     assert outcome.code == 0, outcome.err

@@ -103,7 +103,8 @@ def test_a_mixture_of_other_codes_or_a_damaged_one_is_fitted_again(run: Path, co
             Mixture.save(_with_classes(moved, stored), file)
         outcome = done("generate", copy, "--n", 4, "--out", copy.parent / "arrays.npz")
         assert re.search(f"mixture .*{what}; it is fitted again", outcome.err.replace("\n", " "))
-        np.testing.assert_array_equal(np.load(copy.parent / "arrays.npz")["images"], expected)
+        with np.load(copy.parent / "arrays.npz") as arrays:
+            np.testing.assert_array_equal(arrays["images"], expected)
         again = done("generate", copy, "--n", 4, "--out", copy.parent / "arrays.npz")
         assert "again" not in again.err
 
