@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from isthmus import TrainedModel, configure
 from isthmus.data.preprocess import Preprocessing
 from isthmus.models.layers import channels_last, require_encoder
+from isthmus.runtime import computing_threads
 
 Call = Callable[[TrainedModel], Any]
 
@@ -140,6 +141,35 @@ def test_a_thread_may_train_the_weights_that_others_use() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_several_blocks_are_computed_by_a_thread_each(name: str) -> None:
+    model = untrained(name)
+    model.__dict__["batch_size"] = 4
+    method = model.reconstruct if model.config.task == "reconstruct" else model.probabilities
+    several, single = images(13, 0), images(4, 0)
+    found: list[tuple[int, int]] = []  # threads, and with how many torch computes in each
+    require_encoder(model.module).encoder.register_forward_pre_hook(
+        lambda module, x: found.append((threading.get_ident(), torch.get_num_threads()))
+    )
+    calls: list[Callable[[NDArray[Any]], Any]] = [
+        model.encode,
+        method,
+        lambda values: list(model.activations(values).values()),
+    ]
+    for call in calls:
+        with computing_threads(1):
+            expected = call(several)
+        found.clear()
+        with computing_threads(3):
+            assert_same(call(several), expected, name)
+            assert [count for _, count in found] == [1, 1, 1, 1]
+            assert threading.get_ident() not in {thread for thread, _ in found}
+            found.clear()
+            call(single)
+            assert found == [(threading.get_ident(), 3)]
+            assert torch.get_num_threads() == 3
 
 
 # -- layers -------------------------------------------------------------------------------------

@@ -51,6 +51,16 @@ def test_the_fast_path_answers_and_learns_as_the_plain_one(name: str) -> None:
         assert torch.allclose(a.grad, b.grad, atol=1e-10), one
 
 
+def test_small_images_are_computed_by_the_two_layers_themselves() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3, padding=1)]
+    separate, together = nn.Sequential(*layers), FusedSequential(*layers)
+    small, large = torch.randn(5, 8, 4, 4), torch.randn(5, 8, 14, 14)
+    assert torch.equal(together(small), separate(small))
+    assert not torch.equal(together(large), separate(large))  # by sums in another order
+    assert torch.allclose(together(large), separate(large), atol=1e-5)
+
+
 def test_a_hook_on_the_upsampling_gets_its_output() -> None:
     module = build_model("conv-pool", (1, 28, 28)).double()
     x = torch.rand(2, 1, 28, 28, dtype=torch.double)

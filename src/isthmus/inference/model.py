@@ -1,10 +1,12 @@
 """`Model`: what every model in use can do, whatever computes it."""
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from isthmus.inference.batches import join_batches
 from isthmus.inference.numbers import find_range, from_unit, to_unit
 from isthmus.inference.tiles import split_into_tiles
 from isthmus.models.tasks import TASKS, Task, with_article
+from isthmus.runtime import map_in_threads, thread_count
 
 CODE = "code"  # the name of the bottleneck among the layers
 
@@ -26,6 +29,7 @@ CODE = "code"  # the name of the bottleneck among the layers
 TILE_BATCHES = 4
 
 Values = NDArray[Any] | Samples
+Result = TypeVar("Result")
 
 
 class Model(Displayed, ABC):
@@ -343,10 +347,35 @@ class Model(Displayed, ABC):
         raise NotImplementedError
 
     def _map(
-        self, compute: Callable[[NDArray[Any]], NDArray[Any]], blocks: Iterable[NDArray[Any]]
-    ) -> Iterator[NDArray[Any]]:
-        """Compute blocks in order; an engine may compute several of them at once."""
-        return map(compute, blocks)
+        self, compute: Callable[[NDArray[Any]], Result], blocks: Iterable[NDArray[Any]]
+    ) -> Iterator[Result]:
+        """Compute a single block by all threads, and several blocks by one thread each.
+
+        The threads of a layer wait for each other at its end, and far longer where other processes
+        want the same cores. On two cores, blocks of one thread each are 1.0 to 1.4 times as fast
+        for the presets, and next to two busy processes 2.3 to 4.3 times. Their answers do not
+        depend on the number of threads.
+        """
+        blocks = iter(blocks)
+        first = list(itertools.islice(blocks, 2))
+        threads = self._threads
+        if len(first) < 2 or threads == 1:
+            return map(compute, itertools.chain(first, blocks))
+
+        def compute_alone(block: NDArray[Any]) -> Result:
+            with self._one_thread():
+                return compute(block)
+
+        return map_in_threads(compute_alone, itertools.chain(first, blocks), threads, "blocks")
+
+    @property
+    def _threads(self) -> int:
+        """How many threads the engine computes with when it is called from this one."""
+        return thread_count()
+
+    def _one_thread(self) -> AbstractContextManager[None]:
+        """Let the engine compute what the calling thread asks for with that thread alone."""
+        return nullcontext()
 
     def _collect(
         self, batches: Iterable[NDArray[Any]], count: int, title: str, track: Track

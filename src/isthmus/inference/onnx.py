@@ -4,10 +4,10 @@ The file takes samples as they are, uint8 pixels or float32 signals, and returns
 and activation are inside. What else it promises is in `inference.contract`.
 """
 
-import itertools
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from isthmus.inference.contract import (
 )
 from isthmus.inference.model import CODE, Model, Values
 from isthmus.models.tasks import WITH_PRIOR, Task
-from isthmus.runtime import map_in_threads, thread_count
+from isthmus.runtime import thread_count
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -209,26 +209,14 @@ class OnnxModel(Model):
         """The part from the code to the reconstruction."""
         return self._graph.cut(CODE, RECONSTRUCTION) if self.record.part == "whole" else self._graph
 
-    def _map(
-        self, compute: Callable[[NDArray[Any]], NDArray[Any]], blocks: Iterable[NDArray[Any]]
-    ) -> Iterator[NDArray[Any]]:
-        """Compute a single block by all threads, and several blocks by one thread each.
-
-        The threads of a small layer wait for each other longer than they compute. Reconstructing
-        by blocks of one thread each is 1.4 times as fast on two cores for `conv-pool`, and 1.1 to
-        1.2 times for the other presets.
-        """
-        blocks = iter(blocks)
-        first = list(itertools.islice(blocks, 2))
-        threads = thread_count()
-        if len(first) < 2 or threads == 1:
-            return map(compute, itertools.chain(first, blocks))
-
-        def compute_alone(block: NDArray[Any]) -> NDArray[Any]:
-            _thread.is_one_of_many = True
-            return compute(block)
-
-        return map_in_threads(compute_alone, itertools.chain(first, blocks), threads, "onnx")
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        """See `Model`."""
+        _thread.is_alone = True
+        try:
+            yield
+        finally:
+            _thread.is_alone = False
 
     def _require_part(self, part: str) -> None:
         if self.record.part not in ("whole", part):
@@ -238,7 +226,7 @@ class OnnxModel(Model):
             )
 
 
-_thread = threading.local()  # whether it is one of those of `OnnxModel._map`
+_thread = threading.local()  # whether it computes its blocks alone; see `Model._map`
 
 
 class _Graph:
@@ -259,8 +247,7 @@ class _Graph:
 
     def run(self, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """Compute an output for a block; see `run_onnx`."""
-        is_one_of_many = getattr(_thread, "is_one_of_many", False)
-        session = self.single if is_one_of_many else self.shared
+        session = self.single if getattr(_thread, "is_alone", False) else self.shared
         return run_onnx(session, output, inputs, self._name)
 
     def cut(self, start: str, end: str) -> "_Graph":

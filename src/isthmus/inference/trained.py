@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from isthmus.models.registry import ACTIVATIONS
 from isthmus.models.summary import Layer, summarize_network
 from isthmus.models.tasks import WITH_PRIOR, Task
 from isthmus.places import require_regular
-from isthmus.runtime import configure_process
+from isthmus.runtime import computing_threads, configure_process
 from isthmus.temporaries import sweep_for
 
 WEIGHTS_SUFFIX = ".safetensors"
@@ -234,7 +234,7 @@ class TrainedModel(Model):
         """
         if layer == CODE:
             encode = require_encoder(self.module).encode
-            return (_to_array(self._run(encode, x)) for x in self.inputs(values))
+            return self._map(lambda block: self._encode(encode, block), self.blocks(values))
         return (_to_array(one[layer]) for one in self._layer_outputs(values, [layer]))
 
     def feature_shape(self, layer: str = CODE) -> tuple[int, ...]:
@@ -323,6 +323,11 @@ class TrainedModel(Model):
         self.require_task("reconstruct", "stylize")
         return np.concatenate([self._reconstruct(block) for block in self.blocks(values)])
 
+    def _encode(
+        self, encode: Callable[[Tensor], Tensor], block: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        return _to_array(self._run(encode, self._to_input(block)))
+
     def _decode(self, z: NDArray[np.float32]) -> NDArray[Any]:
         assert isinstance(self.module, Autoencoder)  # for the type checker
         codes = torch.from_numpy(z).to(self.device)
@@ -351,25 +356,31 @@ class TrainedModel(Model):
 
     def _layer_outputs(self, values: Values, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Yield, for each batch, the outputs of layers by name."""
-        # Checked before the generator is made: a wrong name fails at the call, not at the first
-        # batch. What is recorded of a layer is its activation's output.
         sources = {self.layer(name).output: name for name in names}
         # In the order of the model, so that the pass can end after the last of them.
         in_order = [layer.output for layer in self.layers if layer.output in sources]
-        return self._record(Recorder(self.module, in_order), values, sources)
 
-    def _record(
-        self, recorder: Recorder, values: Values, names: dict[str, str]
-    ) -> Iterator[dict[str, Tensor]]:
-        for x in self.inputs(values):
+        def record(block: NDArray[Any]) -> dict[str, Tensor]:
+            # A recorder belongs to one thread; blocks may be computed by several.
+            recorder = Recorder(self.module, in_order)
             with self.computing():
-                outputs = recorder(x)
-            yield {names[module]: output for module, output in outputs.items()}
+                outputs = recorder(self._to_input(block))
+            # What is recorded of a layer is its activation's output.
+            return {sources[module]: output for module, output in outputs.items()}
+
+        return self._map(record, self.blocks(values))
 
     def _run(self, part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Compute a part of the module."""
         with self.computing():
             return part(x).float()
+
+    @property
+    def _threads(self) -> int:
+        return torch.get_num_threads() if self.device.type == "cpu" else 1
+
+    def _one_thread(self) -> AbstractContextManager[None]:
+        return computing_threads(1)
 
     @contextmanager
     def computing(self) -> Iterator[None]:

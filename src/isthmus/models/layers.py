@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.errors import ModelError
-from isthmus.models.upsampling import can_fold, convolve_upsampled
+from isthmus.models.upsampling import can_fold, upsample_and_convolve
 
 if TYPE_CHECKING:
     from isthmus.models.denoisers import Denoiser
@@ -176,7 +176,7 @@ def fuse(layer: nn.Module, following: nn.Module) -> Step | None:
         return lambda x: cast("Tensor", layer(following(x)))
     if isinstance(following, nn.Conv2d) and can_fold(layer, following):
         scale = int(cast("float", layer.scale_factor))
-        return partial(convolve_upsampled, convolution=following, scale=scale)
+        return partial(upsample_and_convolve, convolution=following, scale=scale)
     return None
 
 
