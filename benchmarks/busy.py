@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import joblib
 from speed import MODELS, Side, alternate, model_case
+
+from isthmus.runtime import core_count
 
 ENDLESS = "while True: pass"
 
@@ -48,7 +49,7 @@ def next_to(side: Side, processes: int) -> Side:
 
 def measure(name: str, options: argparse.Namespace) -> None:
     """Print how fast each side trains a model, alone and next to others."""
-    cores = joblib.cpu_count()
+    cores = core_count()
     fair = cores / (cores + options.processes)
     with tempfile.TemporaryDirectory() as folder:
         sides = model_case(name, options.peers, Path(folder), options.images)

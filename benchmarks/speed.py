@@ -25,11 +25,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 import isthmus
+from isthmus.runtime import core_count
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed.json"
@@ -162,7 +162,7 @@ def environment(runs: int) -> dict[str, Any]:
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": names[0].split(":")[1].strip() if names else platform.processor(),
-        "cores": joblib.cpu_count(),
+        "cores": core_count(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {

@@ -199,7 +199,7 @@ def test_lower_precisions_are_used_like_others_and_have_codes_of_their_own(
 def test_many_blocks_are_computed_at_once_and_come_in_order(
     autoencoder: TrainedModel, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.inference.onnx.thread_count", lambda: 3)
+    monkeypatch.setattr("isthmus.inference.model.thread_count", lambda: 3)
     model, digits = OnnxModel.load(file), load("digits")
     assert len(digits) > 3 * model.batch_size
     np.testing.assert_allclose(model.encode(digits), autoencoder.encode(digits), atol=1e-4)

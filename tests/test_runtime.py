@@ -1,5 +1,6 @@
 """What is imported, and what this process and its machine are asked for."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -68,6 +69,50 @@ def test_memory_is_that_of_the_control_group(
     monkeypatch.setattr(runtime, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "groups")
     assert runtime.total_memory() == (expected or whole)
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        ("0::/\n", {"cpu.max": "100000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "1000 100000\n"}, 1),  # a hundredth of a core
+        ("0::/\n", {"cpu.max": "120000 100000\n"}, 2),  # more than one
+        # A service in a slice; its own limit is above that of the slice.
+        ("0::/a/b\n", {"a/cpu.max": "100000 100000\n", "a/b/cpu.max": "150000 100000\n"}, 1),
+        (
+            "4:cpu,cpuacct:/docker/1\n",
+            {"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"},
+            1,
+        ),
+        ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ("5:memory:/a\n", {"cpu/cpu.max": "100000 100000\n"}, None),
+    ],
+)
+def test_cores_are_those_of_the_control_group(
+    own: str,
+    files: dict[str, str],
+    expected: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "OWN_GROUPS", tmp_path / "none")
+    whole = runtime.core_count()
+    assert 1 <= whole <= (os.cpu_count() or 1)
+    (tmp_path / "own").write_text(own)
+    for name, content in files.items():
+        put(tmp_path / "groups" / name, content.encode())
+    monkeypatch.setattr(runtime, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "groups")
+    assert runtime.core_count() == min(expected or whole, whole)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux binds processes to cores")
+def test_cores_are_those_that_the_process_is_bound_to() -> None:
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    code += "from isthmus.runtime import core_count; print(core_count())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
 
 
 def test_threads_may_configure_the_process_at_once() -> None:

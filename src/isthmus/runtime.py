@@ -6,6 +6,7 @@ Lightning, and asking for the memory needs neither.
 
 import ctypes
 import logging
+import math
 import os
 import platform
 import sys
@@ -170,32 +171,36 @@ def total_memory() -> int:
         return kilobytes.value * 1024 or sys.maxsize  # a virtual machine may not know it
     # A container sees the whole machine's memory and is killed at a limit of its own.
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in _memory_limits():
-        with suppress(OSError):  # there is none, or it is not for us to read
-            text = file.read_text().strip()
-            sizes += [int(text)] if text.isdigit() else []
+    for group in _control_groups("memory"):
+        texts = (_read(group / name) for name in ("memory.max", "memory.limit_in_bytes"))
+        sizes += [int(text) for text in texts if text.isdigit()]
     return min(sizes)
 
 
-def _memory_limits() -> Iterator[Path]:
-    """Yield the files that may limit this process, by both versions of control groups.
+def _control_groups(controller: str) -> Iterator[Path]:
+    """Yield the folders of the groups that may limit this process, by both versions of them.
 
     The limits of all groups above apply too. In a container, its own group may appear as the
     topmost one while the path is that on the machine, so the top is always among them.
     """
-    try:
-        groups = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()]
-    except OSError:  # another system than Linux
-        return
-    for _, controllers, path in groups:
-        if "memory" in controllers.split(","):
-            top, name = CONTROL_GROUPS / "memory", "memory.limit_in_bytes"
+    for line in _read(OWN_GROUPS).splitlines():  # there are none on other systems than Linux
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            top = CONTROL_GROUPS / controller
         elif not controllers:
-            top, name = CONTROL_GROUPS, "memory.max"
+            top = CONTROL_GROUPS
         else:
             continue
         own = top / path.lstrip("/")
-        yield from (group / name for group in (own, *own.parents) if group.is_relative_to(top))
+        yield from (group for group in (own, *own.parents) if group.is_relative_to(top))
+
+
+def _read(file: Path) -> str:
+    """Return the text of a file of the system; empty if there is none, or it is not for us."""
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def reject_beyond_memory(count: int, what: object) -> None:
@@ -223,10 +228,15 @@ def reject_beyond_memory(count: int, what: object) -> None:
 
 def core_count() -> int:
     """Return how many cores this process may use; a container may have fewer than the machine."""
-    import joblib
-
-    cores: int = joblib.cpu_count()
-    return cores
+    is_bound = sys.platform == "linux"
+    counts = [len(os.sched_getaffinity(0)) if is_bound else os.cpu_count() or 1]
+    for group in _control_groups("cpu"):
+        # Microseconds of computing in each period: in one file, or of version 1 in two.
+        old = " ".join(_read(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+        quota, _, period = (_read(group / "cpu.max") or old).partition(" ")
+        if quota.isdigit() and period.isdigit():  # neither "max" nor -1
+            counts.append(max(1, math.ceil(int(quota) / int(period))))
+    return min(counts)
 
 
 def thread_count() -> int:

@@ -43,7 +43,7 @@ from isthmus.data.preprocess import Preprocessing
 from isthmus.data.reading import PictureFacts
 from isthmus.errors import IsthmusError, SourceError, first_sentence
 from isthmus.limits import names_limit
-from isthmus.runtime import map_in_threads
+from isthmus.runtime import core_count, map_in_threads
 
 MAX_HELD = 2**26  # bytes that are decoded for a task before those that have waited are taken
 MAX_BROKEN_SHARE = 0.10  # of all pictures; with more, something else is wrong with the source
@@ -257,10 +257,7 @@ def format_size(shape: Sequence[int]) -> str:
 
 
 def _decode_in_threads(decoder: Decoder, chunks: Iterable[list[DecodeTask]]) -> Iterator[Block]:
-    import joblib
-
-    # joblib counts the cores of this container, which may have fewer than the machine.
-    threads = min(joblib.cpu_count(), MAX_THREADS)
+    threads = min(core_count(), MAX_THREADS)
     # Not as many as torch computes with: decoding with OMP_NUM_THREADS=1 uses all cores.
     with closing(map_in_threads(decoder.decode_some, chunks, threads, "decode")) as decoded:
         for blocks, left in decoded:

@@ -5,9 +5,7 @@ and activation are inside. What else it promises is in `inference.contract`.
 """
 
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +65,14 @@ class OnnxModel(Model):
         self.path = path
         place = "the content of the model" if path is None else path
         self._graph = _Graph(content, str(place))
-        entries = self._graph.shared.get_modelmeta().custom_metadata_map
+        entries = self._graph.alone.get_modelmeta().custom_metadata_map
         if KEY not in entries:
             raise ModelError(
                 f"{place} was not exported by Isthmus; use it as an encoder, with --encoder or "
                 "isthmus.OnnxEncoder."
             )
         self.record = ExportRecord.from_text(entries[KEY], str(place))
-        _require_graph(self._graph.shared, self.record, str(place))
+        _require_graph(self._graph.alone, self.record, str(place))
         self.preprocessing = self.record.preprocessing
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -168,7 +166,8 @@ class OnnxModel(Model):
 
     def _denoise(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         image = np.ascontiguousarray(np.moveaxis(x, 0, -1)[None])
-        return np.moveaxis(self._graph.run(CLEAN, {SAMPLES: image})[0], -1, 0)
+        clean = self._graph.run(CLEAN, {SAMPLES: image}, together=True)[0]
+        return np.moveaxis(clean, -1, 0)
 
     def _predict(self, block: NDArray[Any]) -> NDArray[np.int64] | NDArray[np.uint8]:
         self._require_part("whole")
@@ -209,15 +208,6 @@ class OnnxModel(Model):
         """The part from the code to the reconstruction."""
         return self._graph.cut(CODE, RECONSTRUCTION) if self.record.part == "whole" else self._graph
 
-    @contextmanager
-    def _one_thread(self) -> Iterator[None]:
-        """See `Model`."""
-        _thread.is_alone = True
-        try:
-            yield
-        finally:
-            _thread.is_alone = False
-
     def _require_part(self, part: str) -> None:
         if self.record.part not in ("whole", part):
             raise ModelError(
@@ -226,29 +216,27 @@ class OnnxModel(Model):
             )
 
 
-_thread = threading.local()  # whether it computes its blocks alone; see `Model._map`
-
-
 class _Graph:
-    """A graph, opened for one block at a time or for several; any number of threads may run it."""
+    """A graph, which any number of threads may run."""
 
     def __init__(self, content: bytes, name: str) -> None:
         self.content, self._name = content, name
 
     @cached_property
-    def shared(self) -> "InferenceSession":
-        """A session in which all threads compute a block together."""
-        return open_onnx(self.content, self._name, thread_count())
-
-    @cached_property
-    def single(self) -> "InferenceSession":
-        """A session in which the calling thread computes a block alone."""
+    def alone(self) -> "InferenceSession":
+        """A session in which the calling thread computes a block alone; see `Model._map`."""
         return open_onnx(self.content, self._name, 1)
 
-    def run(self, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    @cached_property
+    def _together(self) -> "InferenceSession":
+        """A session in which all threads compute a large image together."""
+        return open_onnx(self.content, self._name, thread_count())
+
+    def run(
+        self, output: str, inputs: dict[str, NDArray[Any]], *, together: bool = False
+    ) -> NDArray[Any]:
         """Compute an output for a block; see `run_onnx`."""
-        session = self.single if getattr(_thread, "is_alone", False) else self.shared
-        return run_onnx(session, output, inputs, self._name)
+        return run_onnx(self._together if together else self.alone, output, inputs, self._name)
 
     def cut(self, start: str, end: str) -> "_Graph":
         """Return the part between two values."""

@@ -59,8 +59,8 @@ def to_vectors(
     step = max(1, BLOCK_NUMBERS // z.shape[1])
     for start in range(0, len(z), step):
         part = z[start : start + step]
-        usable = (np.abs(part) <= MAX_VALUE).all(axis=1)  # NaN is not
-        if not usable.all():
+        if not (part.min() >= -MAX_VALUE and part.max() <= MAX_VALUE):  # NaN is neither
+            usable = (np.abs(part) <= MAX_VALUE).all(axis=1)
             culprit = called(start + int(usable.argmin()))
             raise ModelError(f"{culprit} holds NaN or numbers beyond {MAX_VALUE:g}; leave it out.")
         if metric == "cosine":
