@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,21 @@ def test_each_thread_of_libgomp_has_a_core_of_its_own_on_a_busy_machine() -> Non
         assert places().items() >= moved.items()
     expected, after = {**before, **moved}, places()
     assert all(after[task] == expected[task] for task in expected.keys() & after)
+
+
+@on_linux
+def test_people_are_told_what_to_do_when_other_programs_hold_a_training_up() -> None:
+    with computing_threads(len(os.sched_getaffinity(0))), ShortWaits() as waits:
+        now = time.perf_counter()
+        for seconds, is_short in ((10, False), (30, True), (40, False)):
+            waits.set_short(is_short=is_short)
+            waits.look(now + seconds)
+        assert waits.seconds == pytest.approx(20, abs=1)
+    *_, last = train(load("digits", limit=60), "dense", config=TrainingConfig(epochs=1))
+    assert last.warnings == {}
+    for seconds, held_up, is_said in ((30, 21, True), (50, 21, False), (12, 11, False)):
+        progress = replace(last, seconds=seconds, seconds_held_up=held_up)
+        assert ("OMP_NUM_THREADS=1" in progress.warnings.get("held-up", "")) == is_said
 
 
 @on_linux

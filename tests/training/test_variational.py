@@ -204,7 +204,7 @@ def test_a_healthy_one_is_not_said_to_collapse(digits: Samples) -> None:
     config = TrainingConfig(epochs=12, loss="mse", warm_up=0.5)
     training = train(digits, "dense-vae", code_size=4, config=config)
     *_, last = training
-    assert not last.warning
+    assert not last.warnings
     found = {finding.code for finding in diagnose(training.run).findings}
     assert not found & {"posterior-collapse", "inactive-code", "collapsed-code", "blow-up"}
 

@@ -138,13 +138,14 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
     The first Ctrl-C stops it after the current step and exits with code 130; the second one stops
     it at once.
     """
-    last, is_stopped, is_warned = None, False, False
+    last, is_stopped = None, False
+    warned: set[str] = set()
     with _catch_interrupt() as is_interrupted:
         for progress in show_progress(training):
             last = progress if progress.validation_loss is not None else last
-            if progress.warning and not is_warned:
-                say(progress.warning, "warning")
-                is_warned = True
+            for name in progress.warnings.keys() - warned:
+                say(progress.warnings[name], "warning")
+                warned.add(name)
             is_stopped = is_interrupted() and progress.step < progress.steps
             if is_stopped:
                 break

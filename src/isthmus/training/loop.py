@@ -354,4 +354,5 @@ class Loop:
             images_per_second=steps * self.batches.size / max(seconds, 1e-9),
             lr=self.optimizer.param_groups[0]["lr"],
             mean_loss=mean_loss,
+            seconds_held_up=self.waits.seconds,
         )

@@ -9,6 +9,7 @@ from isthmus.progress import Step
 from isthmus.training.variational import is_collapsed
 
 EARLY = 0.25  # share of a training in which a variational model may not use its code yet
+HELD_UP = 20.0  # seconds from which on people are told that other programs hold a training up
 EPOCHS_IN_LOG = 10  # about as many epochs are reported in a log file
 
 
@@ -40,6 +41,9 @@ class Progress(Step):
         also its mean `iou`.
     terms : dict
         At the end of an epoch, the parts of the validation loss, if the objective has several.
+    seconds_held_up : float
+        How long other programs took the cores from the threads of this call of `train` or `resume`,
+        where that is known: on Linux, on a CPU by several threads.
     """
 
     epoch: int
@@ -54,6 +58,7 @@ class Progress(Step):
     is_best: bool = False
     scores: dict[str, float] = field(default_factory=dict)
     terms: dict[str, float] = field(default_factory=dict)
+    seconds_held_up: float = 0.0
 
     @property
     def loss(self) -> float:
@@ -87,16 +92,23 @@ class Progress(Step):
         }
 
     @property
-    def warning(self) -> str:
-        """What looks wrong at the end of an epoch, for people; mostly empty."""
+    def warnings(self) -> dict[str, str]:
+        """What looks wrong at the end of an epoch, for people, by a name for it; mostly empty."""
+        found = {}
         # A code begins by saying nothing.
-        if self.step < EARLY * self.steps or not is_collapsed(self.terms):
-            return ""
-        return (
-            f"In epoch {self.epoch} the code says {self.terms['kl']:.2g} nats of a sample: it has "
-            "collapsed, and the decoder ignores it. Options that help are --warm-up 0.3, "
-            "--free-bits 0.1 and a lower --beta."
-        )
+        if self.step >= EARLY * self.steps and is_collapsed(self.terms):
+            found["collapsed"] = (
+                f"In epoch {self.epoch} the code says {self.terms['kl']:.2g} nats of a sample: it "
+                "has collapsed, and the decoder ignores it. Options that help are --warm-up 0.3, "
+                "--free-bits 0.1 and a lower --beta."
+            )
+        if self.seconds_held_up >= max(HELD_UP, self.seconds / 2):
+            found["held-up"] = (
+                "Other programs use the same cores, so the threads of this training mostly wait "
+                "for each other. A training that is started with OMP_NUM_THREADS=1 may be several "
+                "times as fast next to them."
+            )
+        return found
 
     def describe(self) -> str:
         """Return the rate and the training loss, for people."""

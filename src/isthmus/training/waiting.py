@@ -56,6 +56,7 @@ class ShortWaits:
         self.is_on = device == "cpu" and is_full and _libgomp() is not None
         self._looked, self._waited = time.perf_counter(), read_waits()
         self._quiet_looks = 0
+        self.seconds = 0.0  # for how long threads have slept while they waited
         self._sleepers: Sleepers | None = None
         self._placed: dict[int, set[int]] = {}  # the cores on which threads may run since
 
@@ -74,6 +75,7 @@ class ShortWaits:
         """Look at how busy the machine is, if it is time to; `now` is that of `perf_counter`."""
         if not self.is_on or now - self._looked < SECONDS_BETWEEN_LOOKS:
             return
+        self.seconds += now - self._looked if self.is_short else 0.0
         waited = read_waits()
         grown = sum(seconds - self._waited.get(task, 0.0) for task, seconds in waited.items())
         self.note(grown / (now - self._looked))
