@@ -143,9 +143,10 @@ def show_training(training: "Training", out: Path) -> "Progress | None":
     with _catch_interrupt() as is_interrupted:
         for progress in show_progress(training):
             last = progress if progress.validation_loss is not None else last
-            for name in progress.warnings.keys() - warned:
-                say(progress.warnings[name], "warning")
-                warned.add(name)
+            for name, text in progress.warnings.items():
+                if name not in warned:
+                    say(text, "warning")
+                    warned.add(name)
             is_stopped = is_interrupted() and progress.step < progress.steps
             if is_stopped:
                 break

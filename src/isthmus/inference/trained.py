@@ -321,7 +321,7 @@ class TrainedModel(Model):
             If the model has no decoder of samples.
         """
         self.require_task("reconstruct", "stylize")
-        return np.concatenate([self._reconstruct(block) for block in self.blocks(values)])
+        return np.concatenate(list(self._map(self._reconstruct, self.blocks(values))))
 
     def _encode(
         self, encode: Callable[[Tensor], Tensor], block: NDArray[Any]
