@@ -278,6 +278,7 @@ def test_keyboard_moves_a_cursor_zooms_and_chooses(page: Any, link: str) -> None
     points = read_map(page)
     row = int(np.hypot(*points.T).argmin())
     page.evaluate(f"location.hash = 'map=pca&view={points[row, 0] + 0.015},{points[row, 1]},0.6'")
+    assert read_screen(page).width == pytest.approx(0.6)  # which waits for the view to rest
     page.locator(MAP).focus()
     for key in ("ArrowLeft", "ArrowLeft", "ArrowLeft"):
         page.keyboard.press(key)
