@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -111,6 +112,15 @@ def test_threads_hold_a_lock_one_after_the_other(lacking: int, tmp_path: Path) -
     for thread in threads:
         thread.join()
     assert (count, seen) == (9, [True] * 9)
+
+
+def test_who_looks_whether_a_lock_is_held_does_not_see_others_who_look(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with hold(lock):
+        pass
+    with ThreadPoolExecutor(4) as pool:
+        seen = list(pool.map(lambda _: is_held(lock), range(4000)))
+    assert not any(seen)
 
 
 def test_a_file_system_without_locks_is_said_once(

@@ -7,6 +7,7 @@ by which that of a process that has ended is known, on the same machine.
 
 import errno
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,9 @@ import filelock
 
 from isthmus.errors import IsthmusError, OptionError, first_sentence
 from isthmus.state import lock_path
+
+if sys.platform != "win32":
+    import fcntl
 
 LOCK = ".lock"  # in a folder whose files several processes may change
 FOREVER = -1
@@ -93,16 +97,31 @@ def working_alone(folder: Path) -> AbstractContextManager[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether another one holds the lock of a file now; nothing is made."""
+    """Return whether another one holds the lock of a file now; nothing is made.
+
+    Any number may look at the same time.
+    """
     if not (path.exists() or _mark(path).exists()):
         return False
     try:
-        _acquire(path, 0).release()
-    except filelock.Timeout:
+        if sys.platform != "win32" and not _mark(path).exists():
+            _share(path)
+        else:
+            _acquire(path, SECONDS_FOR_LOCK).release()
+    except (BlockingIOError, filelock.Timeout):
         return True
     except OSError:  # of a folder that cannot be written to, where nobody writes
         return False
     return False
+
+
+def _share(path: Path) -> None:
+    """Hold the lock of a file for a moment, together with others that do no more."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    finally:
+        os.close(file)
 
 
 def _acquire(path: Path, timeout: float) -> filelock.BaseFileLock:

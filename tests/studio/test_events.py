@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +21,7 @@ from isthmus.studio.columns import pack, unpack
 from isthmus.studio.events import Events
 from isthmus.studio.follow import Follower
 from isthmus.studio.live import Live
-from isthmus.training.store import is_in_training
+from isthmus.training.store import FolderStore, is_in_training
 from studio.asking import Client
 from studio.listening import Listener
 from studio.serving import start_studio, wait_until
@@ -130,6 +132,21 @@ def test_nothing_of_other_weights_answers_a_page_that_does_not_know_them(
         assert client.ask("/data/nothing.onnx", **page).status == 404
     finally:
         studio.stop()
+
+
+def test_the_mixture_is_made_after_a_training_that_changed_nothing(
+    digits_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(digits_run, run, ignore=shutil.ignore_patterns("studio"))
+    with ExitStack() as stack:
+        with FolderStore(run).lock():
+            studio = start_studio(run)
+            stack.callback(studio.stop)
+            client = Client(studio)
+            wait_until(lambda: not client.manifest["pending"])
+            assert client.manifest["mixture"] is None
+        wait_until(lambda: client.manifest["mixture"] is not None)
 
 
 def test_looking_whether_a_run_is_trained_never_stops_its_training(tmp_path: Path) -> None:

@@ -293,6 +293,18 @@ def test_keyboard_moves_a_cursor_zooms_and_chooses(page: Any, link: str) -> None
     assert read_state(page, "view") == ""
 
 
+def test_nothing_is_said_of_points_that_are_still_on_their_way(page: Any, link: str) -> None:
+    waiting: list[Any] = []
+    page.route("**/data/maps/pca.bin", lambda route: waiting.append(route))
+    page.goto(f"{link}#map=pca&{VIEW}")
+    page.wait_for_selector("html[data-ready]")
+    page.wait_for_timeout(1000)  # in which all else is read
+    said = page.locator(SUMMARY).inner_text()
+    waiting[0].continue_()
+    assert said == ""
+    wait_until(page, f"document.querySelector('{SUMMARY}').textContent.includes('points')")
+
+
 @pytest.mark.slow
 def test_the_cursor_stays_when_the_server_has_made_another_part(
     page: Any, studio: Open, digits_run: Path, tmp_path: Path

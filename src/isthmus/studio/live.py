@@ -161,8 +161,8 @@ class Live:
 
     def _refresh(self) -> None:
         content, start = self._prepared.result(), time.monotonic()
-        if self._work("refresh", content.refresh):
-            self._finish(content)
+        self._work("refresh", content.refresh)
+        self._finish(content)  # also of the same weights: the mixture waits for the end of training
         end = time.monotonic()
         self._next_refresh = end + REST * (end - start)
 

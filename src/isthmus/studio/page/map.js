@@ -494,8 +494,11 @@ export class MapView {
     this.requestOverlay();
   }
 
-  /** Say to screen readers what is seen. */
+  /** Say to screen readers what is seen, once there are points to move a cursor over. */
   async describe() {
+    if (this.isLoading) {
+      return;
+    }
     const parts = [`${formatNumber(this.store.manifest.count)} points`];
     if (!this.selection.isEmpty()) {
       parts.push(`${formatNumber(this.selectedCount)} selected`);
