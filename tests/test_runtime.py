@@ -40,6 +40,20 @@ def test_training_imports_no_metrics_of_others() -> None:
     assert "torchmetrics" not in listed
 
 
+@pytest.fixture
+def enter_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the system say that this process is in control groups, whose files are given."""
+
+    def enter(own: str, files: dict[str, str]) -> None:
+        (tmp_path / "own").write_text(own)
+        for name, content in files.items():
+            put(tmp_path / "groups" / name, content.encode())
+        monkeypatch.setattr(runtime, "OWN_GROUPS", tmp_path / "own")
+        monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "groups")
+
+    return enter
+
+
 @pytest.mark.parametrize(
     ("own", "files", "expected"),
     [
@@ -54,20 +68,12 @@ def test_training_imports_no_metrics_of_others() -> None:
     ],
 )
 def test_memory_is_that_of_the_control_group(
-    own: str,
-    files: dict[str, str],
-    expected: int | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    own: str, files: dict[str, str], expected: int | None, enter_group: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "none")
+    enter_group("", {})
     whole = runtime.total_memory()
     assert whole > 2**28
-    (tmp_path / "own").write_text(own)
-    for name, content in files.items():
-        put(tmp_path / "groups" / name, content.encode())
-    monkeypatch.setattr(runtime, "OWN_GROUPS", tmp_path / "own")
-    monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "groups")
+    enter_group(own, files)
     assert runtime.total_memory() == (expected or whole)
 
 
@@ -90,20 +96,12 @@ def test_memory_is_that_of_the_control_group(
     ],
 )
 def test_cores_are_those_of_the_control_group(
-    own: str,
-    files: dict[str, str],
-    expected: int | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    own: str, files: dict[str, str], expected: int | None, enter_group: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(runtime, "OWN_GROUPS", tmp_path / "none")
+    enter_group("", {})
     whole = runtime.core_count()
     assert 1 <= whole <= (os.cpu_count() or 1)
-    (tmp_path / "own").write_text(own)
-    for name, content in files.items():
-        put(tmp_path / "groups" / name, content.encode())
-    monkeypatch.setattr(runtime, "OWN_GROUPS", tmp_path / "own")
-    monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "groups")
+    enter_group(own, files)
     assert runtime.core_count() == min(expected or whole, whole)
 
 

@@ -3,12 +3,10 @@
 import asyncio
 import json
 import os
-import shutil
 import threading
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +16,7 @@ import pytest
 from isthmus import Progress, Run, Session, TrainingConfig, load, train
 from isthmus.errors import OptionError
 from isthmus.studio.columns import pack, unpack
+from isthmus.studio.content import Content
 from isthmus.studio.events import Events
 from isthmus.studio.follow import Follower
 from isthmus.studio.live import Live
@@ -132,21 +131,6 @@ def test_nothing_of_other_weights_answers_a_page_that_does_not_know_them(
         assert client.ask("/data/nothing.onnx", **page).status == 404
     finally:
         studio.stop()
-
-
-def test_the_mixture_is_made_after_a_training_that_changed_nothing(
-    digits_run: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(digits_run, run, ignore=shutil.ignore_patterns("studio"))
-    with ExitStack() as stack:
-        with FolderStore(run).lock():
-            studio = start_studio(run)
-            stack.callback(studio.stop)
-            client = Client(studio)
-            wait_until(lambda: not client.manifest["pending"])
-            assert client.manifest["mixture"] is None
-        wait_until(lambda: client.manifest["mixture"] is not None)
 
 
 def test_looking_whether_a_run_is_trained_never_stops_its_training(tmp_path: Path) -> None:
@@ -294,6 +278,20 @@ def test_refreshing_takes_a_fifth_of_the_time_at_most() -> None:
         assert later - end >= 3.9 * (end - start)
     while not live.refresh(now=True):  # refused only while the last one is still at work
         time.sleep(0.001)
+
+
+def test_the_mixture_is_made_after_a_training_that_changed_nothing(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    trainer.finish()
+    run = tmp_path / "run"
+    with FolderStore(run).lock():
+        content = Content(Session(run))
+        live = open_slowly(content, Events())
+        wait_until(lambda: not content.manifest()["pending"])
+        assert content.manifest()["mixture"] is None
+    live.refresh(now=True)
+    wait_until(lambda: content.manifest()["mixture"] is not None)
 
 
 def test_a_job_that_fails_is_told_and_ends_nothing() -> None:
