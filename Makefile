@@ -6,7 +6,7 @@ DEMO := runs/demo
 # that the tests start would compile torch and all else that it imports again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test quick check checked static lint mypy types distributions soak wheel bench quality docs lock clean
+.PHONY: demo test quick check checked static python types distributions soak wheel bench quality docs lock clean
 
 demo: .venv/done
 	rm -rf $(DEMO)
@@ -26,25 +26,22 @@ test: .venv/dev
 quick: .venv/dev
 	$(TESTS) -m "not slow"
 
-# Four jobs for two cores: what is read in a second, and then the tests; the types of Python, in the
-# time in which tests wait; and two that wait for the network, the types of the page and the
-# distributions.
+# Three jobs for two cores: what is read by one tool after the other, and then the tests; and two
+# that wait for the network, the types of the page and the distributions.
 check: .venv/dev
-	$(MAKE) --jobs 4 --output-sync=target checked mypy types distributions
+	$(MAKE) --jobs 3 --output-sync=target checked types distributions
 
-checked: lint
+checked: python
 	$(TESTS)
 
-static: lint mypy types
+static: python types
 
-lint: .venv/dev
+python: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/lint-imports
-
-mypy: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks/studio.py
+	$(BIN)/lint-imports
 
 distributions: .venv/dev
 	$(BIN)/python tests/wheel.py --quick
