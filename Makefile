@@ -17,8 +17,9 @@ demo: .venv/done
 	@echo "Live, with more maps and your own pictures: $(BIN)/isthmus studio $(DEMO)"
 
 # Tests of one file share what they train, so a worker keeps neighboring tests until others are idle.
-# A third one for two cores computes while browsers and started programs are waited for.
-TESTS := $(BIN)/pytest --numprocesses 3 --dist worksteal
+# A third one for two cores computes while browsers and started programs are waited for; and threads
+# that wait for each other leave the cores to it.
+TESTS := OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses 3 --dist worksteal
 
 test: .venv/dev
 	$(TESTS)
