@@ -25,7 +25,8 @@ LOCK = ".lock"  # in a folder whose files several processes may change
 FOREVER = -1
 SECONDS_FOR_LOCK = 0.2  # for who only looks whether it is held, and so holds it for a moment
 MARK = ".held"  # what the name of a lock gets where the system has no locks
-# What flock answers where a file system has no locks, such as NFS without its lock service.
+HELD = {errno.EAGAIN, errno.EACCES}  # what flock answers while another one holds a lock
+# What it answers where a file system has no locks, such as NFS without its lock service.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 _warned: set[int] = set()  # file systems, by their numbers
@@ -105,23 +106,27 @@ def is_held(path: Path) -> bool:
         return False
     try:
         if sys.platform != "win32" and not _mark(path).exists():
-            _share(path)
-        else:
-            _acquire(path, SECONDS_FOR_LOCK).release()
-    except (BlockingIOError, filelock.Timeout):
+            return not _can_share(path)
+        _acquire(path, SECONDS_FOR_LOCK).release()
+    except filelock.Timeout:
         return True
     except OSError:  # of a folder that cannot be written to, where nobody writes
         return False
     return False
 
 
-def _share(path: Path) -> None:
-    """Hold the lock of a file for a moment, together with others that do no more."""
+def _can_share(path: Path) -> bool:
+    """Hold the lock of a file for a moment, together with others that do no more, if possible."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in HELD:
+            return False
+        raise
     finally:
         os.close(file)
+    return True
 
 
 def _acquire(path: Path, timeout: float) -> filelock.BaseFileLock:

@@ -496,7 +496,7 @@ export class MapView {
 
   /** Say to screen readers what is seen, once there are points to move a cursor over. */
   async describe() {
-    if (this.isLoading) {
+    if (!this.shown) {
       return;
     }
     const parts = [`${formatNumber(this.store.manifest.count)} points`];
